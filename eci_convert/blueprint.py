@@ -1,0 +1,88 @@
+"""What a dialect wants written: recipes for blobs, and a config that is made when they are known. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from eci_convert.model import Part
+from eci_convert.oci import mediatype
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor, Platform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """The tar entry that a part becomes inside a layer. *path* has no leading slash; *mtime* is in seconds."""
+
+    path: str
+    mode: int = 0o644
+    uid: int = 0
+    gid: int = 0
+    mtime: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One blob to write: *part*'s bytes as they are, or as the one entry of a tar archive.
+
+    *media_type* is the blob's; for a tar layer it is without the suffix of a compression, which the packer chooses
+    (*compressible* False: the layer is stored as it is, as unikraft wants). *compression* is for blobs that are not
+    tar: "" or "zstd" (KubeVirt's disks).
+    """
+
+    part: Part
+    media_type: str
+    entry: Entry | None = None
+    compressible: bool = True
+    compression: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What became of a recipe. *diff_id* is the digest of the tar archive before compression, or of the blob itself
+    where there is no archive."""
+
+    recipe: Recipe
+    descriptor: Descriptor
+    diff_id: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a writer is told beside the artifact.
+
+    *created* is in seconds since 1970 and is every time that is written. *also* names dialects that the same image
+    is to serve as well.
+    """
+
+    platform: Platform
+    author: str = "lf-edge/edge-containers"
+    created: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
+    name: str = ""
+    also: tuple[str, ...] = ()
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blueprint:
+    """An image to be: its blobs in the order of the layers, and its documents as functions of what was written.
+
+    *container* tells whether a place that holds container images alone (Docker, containers-storage) can hold it.
+    *index*: the image is written as the one entry of an index, with these annotations on it (unikraft, KubeVirt).
+    """
+
+    recipes: tuple[Recipe, ...]
+    config: Callable[[tuple[Written, ...]], bytes]
+    config_type: str = mediatype.OCI_CONFIG
+    config_annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
+    config_platform: Platform | None = None
+    manifest_type: str | None = mediatype.OCI_MANIFEST
+    artifact_type: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
+    container: bool = True
+    platform: Platform | None = None
+    index: Mapping[str, str] | None = field(default=None, hash=False)

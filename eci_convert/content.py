@@ -1,0 +1,116 @@
+"""Descriptors become believable bytes. This module alone calls `Source.fetch`, so nothing is read unverified.
+
+Documents are buffered, verified, then parsed; blobs are verified on the way through, to their very last byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+from eci_convert.errors import EciError, FormatError, LimitExceeded, NotFound
+from eci_convert.model import Image
+from eci_convert.oci import fields, manifest, mediatype
+from eci_convert.oci.manifest import Descriptor, ImageConfig, Index, Manifest, Platform
+from eci_convert.oci.select import select
+from eci_convert.progress import SILENT, Reporter
+from eci_convert.streams.verify import verified
+from eci_convert.transports.base import Source
+
+_MAX_NESTING = 4
+
+
+@contextmanager
+def opened(source: Source, blob: Descriptor, reporter: Reporter = SILENT) -> Iterator[Iterator[bytes]]:
+    """The bytes of *blob*, to be used inside the `with`; leaving it without an error reads what is left and gives
+    the verdict on the whole. Raises SizeMismatch, DigestMismatch, and what the source raises."""
+    task = blob.annotations.get("org.opencontainers.image.title") or blob.digest.short
+    reporter.started(task, blob.size)
+    try:
+        with _fetched(source, blob) as received:
+            checked = _blamed(verified(_counted(received, task, reporter), blob.digest, blob.size), source, blob)
+            yield checked
+            for _ in checked:
+                pass
+    finally:
+        reporter.finished(task)
+
+
+def document(source: Source, blob: Descriptor, what: str = "document") -> bytes:
+    """The whole of a small blob, verified. Raises LimitExceeded over 4 MiB, whatever the source claims or sends."""
+    if blob.size > fields.MAX_DOCUMENT:
+        raise LimitExceeded(f"{blob.size} bytes (limit {fields.MAX_DOCUMENT})", where=what)
+    with opened(source, blob) as chunks:
+        return b"".join(chunks)
+
+
+def root(source: Source) -> tuple[Descriptor, Manifest | Index]:
+    """What the source's name stands for. Raises FormatError, IntegrityError and what the source raises."""
+    descriptor = source.resolve()
+    return descriptor, manifest.parse(document(source, descriptor, "manifest"), descriptor.media_type)
+
+
+def image(source: Source, platform: Platform | None = None) -> Image:
+    """The image that the source's name stands for; of several, the one for *platform* (see `oci.select`)."""
+    descriptor, found = root(source)
+    return selected(source, descriptor, found, platform)
+
+
+def selected(source: Source, descriptor: Descriptor, found: Manifest | Index, platform: Platform | None) -> Image:
+    """The image that *found*, which *descriptor* promises, holds for *platform*."""
+    for _ in range(_MAX_NESTING):
+        if isinstance(found, Manifest):
+            return _image(source, descriptor, found, platform)
+        descriptor = select(found, platform, source.origin)
+        found = child(source, descriptor)
+    raise LimitExceeded(f"indexes are nested more than {_MAX_NESTING} deep", where=source.origin)
+
+
+def child(source: Source, descriptor: Descriptor) -> Manifest | Index:
+    """The manifest or index that an entry of an index promises. Raises as `root` does."""
+    return manifest.parse(document(source, descriptor, f"manifest {descriptor.digest.short}"), descriptor.media_type)
+
+
+def _image(source: Source, descriptor: Descriptor, found: Manifest, platform: Platform | None) -> Image:
+    config = _config(source, found.config)
+    return Image(
+        descriptor=descriptor,
+        manifest=found,
+        config=config,
+        platform=config.platform or found.config.platform or descriptor.platform,
+    )
+
+
+def _config(source: Source, blob: Descriptor) -> ImageConfig:
+    if blob.media_type in mediatype.CONFIGS:
+        return ImageConfig.parse(document(source, blob, "config"))
+    if blob.size > fields.MAX_DOCUMENT:
+        return ImageConfig()
+    try:
+        content = document(source, blob, "config")
+    except NotFound:
+        return ImageConfig()
+    try:
+        return ImageConfig(fields=fields.document(content, "config"))
+    except FormatError:
+        return ImageConfig()
+
+
+def _fetched(source: Source, blob: Descriptor) -> AbstractContextManager[Iterable[bytes]]:
+    """The bytes from wherever they are: an embedded copy is as good as the source's, for it is verified like it."""
+    return source.fetch(blob) if blob.data is None else nullcontext((blob.data,))
+
+
+def _counted(chunks: Iterable[bytes], task: str, reporter: Reporter) -> Iterator[bytes]:
+    for chunk in chunks:
+        reporter.advanced(task, len(chunk))
+        yield chunk
+
+
+def _blamed(chunks: Iterable[bytes], source: Source, blob: Descriptor) -> Iterator[bytes]:
+    """Only the source's bytes pass through here, so what is raised here is the source's fault."""
+    try:
+        yield from chunks
+    except EciError as error:
+        error.add_note(f"while reading {blob.digest.short} from {source.origin}")
+        raise

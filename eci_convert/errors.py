@@ -1,0 +1,113 @@
+"""Every error that eci-convert raises, split by what the user does next.
+
+    EciError
+    ├── UsageError            the request makes no sense: correct it
+    ├── TransportError        the place could not be reached, or refused: check the network, the daemon
+    │   ├── NotFound          no such image, tag, blob or file: check the name
+    │   └── AccessDenied      log in
+    ├── IntegrityError        the bytes are not the ones that were promised: distrust the image
+    │   ├── DigestMismatch
+    │   └── SizeMismatch
+    ├── FormatError           the promised bytes, malformed: tell their producer
+    │   ├── CorruptStream
+    │   └── LimitExceeded
+    ├── LayoutError           a good image, without what was asked for: choose another dialect
+    │   ├── UnknownDialect
+    │   ├── AmbiguousRole
+    │   ├── MissingPart
+    │   ├── DiskTypeMismatch
+    │   └── CannotHold        the destination cannot store this dialect
+    └── LocalError            this computer: no space, no permission, a file in the way
+
+`str(error)` is one line. Facts are attributes. Whose fault it was, and what to do next, are notes (`add_note`);
+a note that begins with "hint: " is advice.
+"""
+
+from __future__ import annotations
+
+
+class EciError(Exception):
+    """What went wrong, in one line."""
+
+
+class UsageError(EciError):
+    """The request makes no sense, whatever the images hold."""
+
+
+class TransportError(EciError):
+    """A place could not be reached, failed, or refused."""
+
+
+class NotFound(TransportError):
+    """A place was reached and has no such image, tag, blob or file."""
+
+
+class AccessDenied(TransportError):
+    """A place was reached and does not let this user do that."""
+
+
+class IntegrityError(EciError):
+    """The bytes are not the ones that were promised."""
+
+
+class DigestMismatch(IntegrityError):
+    """Content hashes to *actual* where *expected* was promised. Both are text such as `sha256:…`."""
+
+    def __init__(self, expected: object, actual: object, what: str = "content") -> None:
+        super().__init__(f"{what} has digest {actual} where {expected} was promised")
+        self.expected = str(expected)
+        self.actual = str(actual)
+
+
+class SizeMismatch(IntegrityError):
+    """Content is *actual* bytes long, or longer, where *expected* bytes were promised."""
+
+    def __init__(self, expected: int, actual: int, what: str = "content") -> None:
+        super().__init__(f"{what} is {actual} bytes or more where {expected} were promised"
+                         if actual > expected else f"{what} ends after {actual} bytes where {expected} were promised")
+        self.expected = expected
+        self.actual = actual
+
+
+class FormatError(EciError):
+    """The promised bytes, malformed. *where* locates the fault: `manifest.layers[2].size`."""
+
+    def __init__(self, message: str, *, where: str = "") -> None:
+        super().__init__(f"{where}: {message}" if where else message)
+        self.where = where
+
+
+class CorruptStream(FormatError):
+    """A compressed stream or an archive that breaks its own format, or ends too early."""
+
+
+class LimitExceeded(FormatError):
+    """More than anybody needs, or more than the user allows."""
+
+
+class LayoutError(EciError):
+    """A good image, without what was asked for."""
+
+
+class UnknownDialect(LayoutError):
+    """No dialect recognises the image."""
+
+
+class AmbiguousRole(LayoutError):
+    """Two parts claim one role."""
+
+
+class MissingPart(LayoutError):
+    """The image has no such part, or no file where a label says one is."""
+
+
+class DiskTypeMismatch(LayoutError):
+    """A disk is declared as one type and its bytes are of another."""
+
+
+class CannotHold(LayoutError):
+    """The destination cannot store what would be written to it."""
+
+
+class LocalError(EciError):
+    """This computer: no space, no permission, a file in the way."""

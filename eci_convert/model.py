@@ -1,0 +1,158 @@
+"""The parts of a virtual machine, and where each of them lies. No dialect, no place, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from eci_convert.errors import AmbiguousRole
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor, ImageConfig, Manifest, Platform
+
+
+class Role(StrEnum):
+    """What a part is to the machine. The values are those of ECI (specs/eci.md §2.3) where it has one."""
+
+    KERNEL = "kernel"
+    INITRD = "initrd"
+    ROOT_DISK = "disk-root"
+    EXTRA_DISK = "disk-additional"
+    CONFIG = "config"
+    OTHER = "other"
+
+
+class DiskType(StrEnum):
+    """How the sectors of a disk lie in its file (specs/eci.md §2.2)."""
+
+    RAW = "raw"
+    VHD = "vhd"
+    VMDK = "vmdk"
+    ISO = "iso"
+    QCOW = "qcow"
+    QCOW2 = "qcow2"
+    OVA = "ova"
+    VHDX = "vhdx"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blob:
+    """The blob is the file, byte for byte; or its decompression, where *compression* names one ("zstd", "gzip")."""
+
+    descriptor: Descriptor
+    compression: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """The file is at *path* in the tar archive that this one layer is; "" is its only regular file.
+
+    Where *or_bytes*, a layer that is no tar archive is the file itself (specs/eci.md §7, the README's sample).
+    """
+
+    descriptor: Descriptor
+    path: str
+    or_bytes: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rootfs:
+    """The file is at *path* in the filesystem that the image's layers make.
+
+    A *path* that ends in "/" is a directory that holds exactly one file, and that file is meant.
+    """
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """The file is on this computer."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """The file is these bytes: a small one, such as a config."""
+
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """Nobody here has the file; its digest and size in bytes are known (a blob that the destination has)."""
+
+    digest: Digest
+    size: int
+
+
+Locator = Blob | Member | Rootfs | File | Memory | Known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One file of a machine. *name* is what ECI calls it (specs/eci.md §2.5), and never leads out of a directory.
+
+    *disk_type* is None where nobody says; *index* counts extra disks and is None for all else.
+    """
+
+    role: Role
+    locator: Locator
+    name: str
+    disk_type: DiskType | None = None
+    index: int | None = None
+
+
+_ORDER = {role: place for place, role in enumerate(Role)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A machine: its parts, in the order kernel, initrd, root, disks, config, others; and its kernel command line.
+
+    Raises AmbiguousRole where two parts are the kernel, the initrd, the root disk, the config, or the same disk.
+    """
+
+    parts: tuple[Part, ...]
+    command_line: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        seen: dict[tuple[Role, int | None], Part] = {}
+        for part in self.parts:
+            key = (part.role, part.index)
+            if part.role is not Role.OTHER and key in seen:
+                raise AmbiguousRole(f"both {seen[key].name!r} and {part.name!r} claim to be the {described(part)}")
+            seen[key] = part
+        ordered = sorted(self.parts, key=lambda part: (_ORDER[part.role], part.index or 0))
+        object.__setattr__(self, "parts", tuple(ordered))
+
+    def part(self, role: Role, index: int | None = None) -> Part | None:
+        """The part with *role* (and *index*, of extra disks), or None."""
+        return next((part for part in self.parts if part.role is role and part.index == index), None)
+
+
+def described(part: Part) -> str:
+    """What people call the place that *part* fills: `kernel`, `root disk`, `disk 2`.
+
+    >>> described(Part(role=Role.EXTRA_DISK, locator=Rootfs(path="/d"), name="disk-2-d", index=2))
+    'disk 2'
+    """
+    words = {Role.ROOT_DISK: "root disk", Role.EXTRA_DISK: f"disk {part.index}"}
+    return words.get(part.role, str(part.role))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """The small documents of one image, verified: all that a dialect gets to see.
+
+    *descriptor* is the manifest's. *config* is empty for a config blob that is not a container image's, but for its
+    `fields` where it is a JSON object.
+    """
+
+    descriptor: Descriptor
+    manifest: Manifest
+    config: ImageConfig
+    platform: Platform | None = None

@@ -1,0 +1,123 @@
+"""JSON becomes a value at the door: documents are parsed strictly, and every fault says where it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn, TypeVar
+
+from eci_convert.errors import FormatError, LimitExceeded
+
+MAX_DOCUMENT = 4 * 1024 * 1024
+"""Bytes that a manifest, index or config may have (distribution-spec v1.1.1, "Pushing Manifests": at least 4 MiB)."""
+
+_MAX_DEPTH = 64
+
+T = TypeVar("T")
+Fields = Mapping[str, Any]
+
+
+def document(content: bytes, where: str) -> Fields:
+    """The JSON object that *content* spells.
+
+    Raises LimitExceeded over 4 MiB or 64 levels, and FormatError for anything that JSON (RFC 8259) does not allow
+    or that two readers could read differently: repeated keys, NaN, lone surrogates, a byte order mark, numbers
+    without end.
+    """
+    if len(content) > MAX_DOCUMENT:
+        raise LimitExceeded(f"document is {len(content)} bytes (limit {MAX_DOCUMENT})", where=where)
+    _check_depth(content, where)
+    try:
+        value = json.loads(content.decode("utf-8"), object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer)
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"not a JSON document: {_first_line(error)}", where=where) from error
+    if not isinstance(value, dict):
+        raise FormatError(f"expected an object, not {_named(value)}", where=where)
+    return value
+
+
+def required(data: Fields, key: str, kind: type[T], where: str) -> T:
+    """The value of *key*, which must be there and of *kind*. Raises FormatError located at `where.key`."""
+    if key not in data:
+        raise FormatError("missing", where=f"{where}.{key}")
+    return typed(data[key], kind, f"{where}.{key}")
+
+
+def optional(data: Fields, key: str, kind: type[T], where: str, default: T) -> T:
+    """The value of *key*, or *default* where it is absent or null. Raises FormatError if it is of another kind."""
+    value = data.get(key)
+    return default if value is None else typed(value, kind, f"{where}.{key}")
+
+
+def strings(data: Fields, key: str, where: str) -> dict[str, str]:
+    """The map of text to text at *key*, empty where it is absent or null."""
+    found: dict[str, str] = {}
+    for name, value in optional(data, key, dict, where, {}).items():
+        found[name] = typed(value, str, f"{where}.{key}[{name!r}]")
+    return found
+
+
+def typed(value: object, kind: type[T], where: str) -> T:
+    """*value* itself, if it is of *kind*; a bool is no int."""
+    if isinstance(value, bool) and kind is not bool:
+        raise FormatError(f"expected {_KINDS.get(kind, kind.__name__)}, not bool", where=where)
+    if not isinstance(value, kind):
+        raise FormatError(f"expected {_KINDS.get(kind, kind.__name__)}, not {_named(value)}", where=where)
+    return value
+
+
+_KINDS: dict[type, str] = {dict: "object", list: "array", str: "string", int: "int"}
+
+
+def _named(value: object) -> str:
+    return "null" if value is None else _KINDS.get(type(value), type(value).__name__)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise ValueError(f"key {key!r} stands twice in one object")
+            seen.add(key)
+    return found
+
+
+def _constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 20:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
+
+
+def _check_depth(content: bytes, where: str) -> None:
+    depth = deepest = 0
+    in_string = escaped = False
+    if content.count(b"[") + content.count(b"{") <= _MAX_DEPTH:
+        return
+    for byte in content:
+        if in_string:
+            if escaped:
+                escaped = False
+            elif byte == 0x5C:
+                escaped = True
+            elif byte == 0x22:
+                in_string = False
+        elif byte == 0x22:
+            in_string = True
+        elif byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    if deepest > _MAX_DEPTH:
+        raise LimitExceeded(f"nested {deepest} levels deep (limit {_MAX_DEPTH})", where=where)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -1,0 +1,90 @@
+"""Where images live. One row of SCHEMES is one place; everything else here reads the table.
+
+    base.py            Source, Sink, Filesystem, Settings: what every place answers
+    layout.py          oci:                   an OCI image layout in a directory
+    archive.py         oci-archive:, docker-archive:
+    registry.py        docker://              (auth.py: who we are there)
+    daemon.py          docker-daemon:         the Docker engine
+    containerd.py      containerd:
+    storage.py         containers-storage:    podman, buildah, CRI-O
+    memory.py          nothing but this process: for tests and for images made in passing
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Literal, cast
+
+from eci_convert.errors import UsageError
+from eci_convert.transports.base import Settings, Sink, Source
+
+Access = Literal["read", "write"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheme:
+    """One place: how it is spelt, which module speaks to it, and what can be done there.
+
+    *artifacts* and *indexes* are what its sink reports; *layers* says how tar layers come to lie there.
+    """
+
+    name: str
+    spellings: tuple[str, ...]
+    module: str
+    what: str
+    artifacts: bool = True
+    indexes: bool = True
+
+
+SCHEMES: tuple[Scheme, ...] = (
+    Scheme(name="docker", spellings=("docker://", "oras://", "oci://"), module="registry", what="a registry"),
+    Scheme(name="docker-daemon", spellings=("docker-daemon:",), module="daemon", what="the Docker engine", artifacts=False, indexes=False),
+    Scheme(name="containerd", spellings=("containerd:",), module="containerd", what="containerd"),
+    Scheme(name="oci", spellings=("oci:",), module="layout", what="an OCI image layout"),
+    Scheme(name="oci-archive", spellings=("oci-archive:",), module="oci_archive", what="an OCI image layout in a tar file"),
+    Scheme(name="docker-archive", spellings=("docker-archive:",), module="docker_archive", what="what docker save writes", artifacts=False, indexes=False),
+    Scheme(name="containers-storage", spellings=("containers-storage:",), module="storage", what="the image store of podman, buildah and CRI-O", artifacts=False, indexes=False),
+)
+
+
+def parse(text: str, default: str = "") -> tuple[Scheme, str]:
+    """The scheme of the reference *text*, and the rest of it. *default* names the scheme of a bare name.
+
+    Raises UsageError where there is no scheme and no default, and where there is nothing behind the scheme.
+    """
+    for scheme in SCHEMES:
+        for spelling in scheme.spellings:
+            if text.startswith(spelling):
+                return scheme, _nonempty(text.removeprefix(spelling), text)
+    word, colon, _ = text.partition("://")
+    if colon:
+        raise UsageError(f"{word + colon!r} in {text!r} is no place that eci-convert knows: {_spellings()}")
+    if not default:
+        raise UsageError(f"{text!r} names no place: begin it with one of {_spellings()}")
+    return next(scheme for scheme in SCHEMES if scheme.name == default), _nonempty(text, text)
+
+
+def open_source(text: str, settings: Settings, default: str = "docker-daemon") -> Source:
+    """The source that *text* names; nothing is asked of it yet. Raises UsageError."""
+    scheme, rest = parse(text, default)
+    opener = getattr(import_module(f"eci_convert.transports.{scheme.module}"), "open_source")  # noqa: B009
+    return cast("Callable[[str, Settings], Source]", opener)(rest, settings)
+
+
+def open_sink(text: str, settings: Settings, default: str = "docker-daemon") -> Sink:
+    """The sink that *text* names; nothing is changed there yet. Raises UsageError."""
+    scheme, rest = parse(text, default)
+    opener = getattr(import_module(f"eci_convert.transports.{scheme.module}"), "open_sink")  # noqa: B009
+    return cast("Callable[[str, Settings], Sink]", opener)(rest, settings)
+
+
+def _spellings() -> str:
+    return ", ".join(scheme.spellings[0] for scheme in SCHEMES)
+
+
+def _nonempty(rest: str, text: str) -> str:
+    if not rest:
+        raise UsageError(f"{text!r} names nothing")
+    return rest

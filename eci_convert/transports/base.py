@@ -1,0 +1,107 @@
+"""What every place where images live can be asked, and how it is told who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol, Self
+
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor
+from eci_convert.progress import SILENT, Reporter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a place is spoken to. Times are in seconds. None of it is a default for an unknown: "" and None mean
+    "as the environment and the files of the user say"."""
+
+    plain_http: bool = False
+    insecure: bool = False
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    authfile: str = ""
+    username: str = ""
+    password: str = field(default="", repr=False)
+    concurrency: int = 4
+    retries: int = 5
+    timeout: float = 60.0
+    compat: str = "auto"
+    address: str = ""
+    namespace: str = ""
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    reporter: Reporter = SILENT
+
+
+class Filesystem(Protocol):
+    """The files of an image as a place keeps them unpacked (the Docker engine): no layer travels."""
+
+    def fetch(self, path: str) -> AbstractContextManager[Iterable[bytes]]:
+        """A tar archive whose first entry is *path*, which is absolute; a link comes as a link, a directory with all
+        below it. Links among the parents of *path* are followed inside the image. Raises NotFound."""
+
+
+class Source(Protocol):
+    """A name in a place, to be read. Used as a context manager: leaving it lets go of what the place lent."""
+
+    @property
+    def origin(self) -> str:
+        """The reference as a user would write it, for messages."""
+
+    def resolve(self) -> Descriptor:
+        """What the name stands for: a manifest or an index. Raises NotFound, AccessDenied, TransportError."""
+
+    def fetch(self, blob: Descriptor, skip: int = 0) -> AbstractContextManager[Iterable[bytes]]:
+        """The bytes of *blob* from offset *skip*, unverified. Only `content` calls this."""
+
+    def filesystem(self) -> Filesystem | None:
+        """The unpacked files, where the place keeps them and can hand out one alone; None: walk the layers."""
+
+    def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
+        """The manifests whose subject is *subject*; none where the place does not know of such things."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+
+
+class Sink(Protocol):
+    """A name in a place, to be written. Leaving it without `publish` leaves the name as it was."""
+
+    @property
+    def destination(self) -> str:
+        """The reference as a user would write it, for messages."""
+
+    @property
+    def holds_artifacts(self) -> bool:
+        """Whether anything but container images can be stored. False: Docker, containers-storage, docker-archive."""
+
+    @property
+    def holds_indexes(self) -> bool:
+        """Whether several images can be stored under the one name."""
+
+    @property
+    def wants_raw_layers(self) -> bool:
+        """Whether tar layers are stored uncompressed here, so that compressing them is lost work."""
+
+    def has(self, blob: Descriptor) -> bool:
+        """Whether *blob* is there, or could be had from nearby without sending it. "I cannot tell" is False."""
+
+    def put(
+        self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
+    ) -> Descriptor:
+        """Stores a blob or a document and says what it turned out to be.
+
+        *digest* and *size* (bytes) are given where they are known beforehand; content that differs from them is
+        refused with IntegrityError. May be called from several threads. Raises TransportError, LocalError.
+        """
+
+    def publish(self, manifest: Descriptor) -> None:
+        """Makes the name stand for *manifest*, which was `put`. Until then nothing was to be seen."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...

@@ -63,8 +63,11 @@ class SizeMismatch(IntegrityError):
     """Content is *actual* bytes long, or longer, where *expected* bytes were promised."""
 
     def __init__(self, expected: int, actual: int, what: str = "content") -> None:
-        super().__init__(f"{what} is {actual} bytes or more where {expected} were promised"
-                         if actual > expected else f"{what} ends after {actual} bytes where {expected} were promised")
+        super().__init__(
+            f"{what} is {actual} bytes or more where {expected} were promised"
+            if actual > expected
+            else f"{what} ends after {actual} bytes where {expected} were promised"
+        )
         self.expected = expected
         self.actual = actual
 

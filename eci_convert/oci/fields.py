@@ -28,7 +28,9 @@ def document(content: bytes, where: str) -> Fields:
         raise LimitExceeded(f"document is {len(content)} bytes (limit {MAX_DOCUMENT})", where=where)
     _check_depth(content, where)
     try:
-        value = json.loads(content.decode("utf-8"), object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer)
+        value = json.loads(
+            content.decode("utf-8"), object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer
+        )
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         raise FormatError(f"not a JSON document: {_first_line(error)}", where=where) from error

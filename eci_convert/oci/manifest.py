@@ -203,7 +203,9 @@ def parse(content: bytes, media_type: str, where: str = "manifest") -> Manifest 
     """
     data = fields.document(content, where)
     if data.get("schemaVersion") == 1 or media_type in mediatype.DOCKER_SCHEMA1:
-        raise FormatError("Docker image manifest schema 1 is not supported; push the image again with a newer tool", where=where)
+        raise FormatError(
+            "Docker image manifest schema 1 is not supported; push the image again with a newer tool", where=where
+        )
     version = fields.optional(data, "schemaVersion", int, where, 2)
     if version not in (0, 2):
         raise FormatError(f"{version} is not 2", where=f"{where}.schemaVersion")

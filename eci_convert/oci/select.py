@@ -9,7 +9,15 @@ from eci_convert.errors import LayoutError, UsageError
 from eci_convert.oci import mediatype
 from eci_convert.oci.manifest import Descriptor, Index, Platform
 
-_ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm", "armv7l": "arm", "i686": "386", "i386": "386"}
+_ARCHITECTURES = {
+    "x86_64": "amd64",
+    "x86-64": "amd64",
+    "aarch64": "arm64",
+    "armhf": "arm",
+    "armv7l": "arm",
+    "i686": "386",
+    "i386": "386",
+}
 _ATTESTATION = "vnd.docker.reference.type"
 _WORD = re.compile(r"[A-Za-z0-9_.+-]+", re.ASCII)
 
@@ -57,7 +65,9 @@ def select(index: Index, wanted: Platform | None, where: str = "index") -> Descr
     suiting.sort(key=lambda entry: entry.platform is None or entry.platform.variant != asked.variant)
     if suiting:
         return suiting[0]
-    there = ", ".join(sorted({str(entry.platform) if entry.platform else "(none named)" for entry in images})) or "nothing"
+    there = (
+        ", ".join(sorted({str(entry.platform) if entry.platform else "(none named)" for entry in images})) or "nothing"
+    )
     error = LayoutError(f"{where} has no image for {asked}: it has {there}")
     error.add_note("hint: choose one with --platform OS/ARCH")
     raise error
@@ -69,5 +79,5 @@ def suits(offered: Platform, asked: Platform) -> bool:
         offered.os == asked.os
         and _ARCHITECTURES.get(offered.architecture, offered.architecture)
         == _ARCHITECTURES.get(asked.architecture, asked.architecture)
-        and (not asked.variant or offered.variant in (asked.variant, "") )
+        and (not asked.variant or offered.variant in (asked.variant, ""))
     )

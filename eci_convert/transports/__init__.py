@@ -1,13 +1,13 @@
 """Where images live. One row of SCHEMES is one place; everything else here reads the table.
 
-    base.py            Source, Sink, Filesystem, Settings: what every place answers
-    layout.py          oci:                   an OCI image layout in a directory
-    archive.py         oci-archive:, docker-archive:
-    registry.py        docker://              (auth.py: who we are there)
-    daemon.py          docker-daemon:         the Docker engine
-    containerd.py      containerd:
-    storage.py         containers-storage:    podman, buildah, CRI-O
-    memory.py          nothing but this process: for tests and for images made in passing
+base.py            Source, Sink, Filesystem, Settings: what every place answers
+layout.py          oci:                   an OCI image layout in a directory
+archive.py         oci-archive:, docker-archive:
+registry.py        docker://              (auth.py: who we are there)
+daemon.py          docker-daemon:         the Docker engine
+containerd.py      containerd:
+storage.py         containers-storage:    podman, buildah, CRI-O
+memory.py          nothing but this process: for tests and for images made in passing
 """
 
 from __future__ import annotations
@@ -40,12 +40,35 @@ class Scheme:
 
 SCHEMES: tuple[Scheme, ...] = (
     Scheme(name="docker", spellings=("docker://", "oras://", "oci://"), module="registry", what="a registry"),
-    Scheme(name="docker-daemon", spellings=("docker-daemon:",), module="daemon", what="the Docker engine", artifacts=False, indexes=False),
+    Scheme(
+        name="docker-daemon",
+        spellings=("docker-daemon:",),
+        module="daemon",
+        what="the Docker engine",
+        artifacts=False,
+        indexes=False,
+    ),
     Scheme(name="containerd", spellings=("containerd:",), module="containerd", what="containerd"),
     Scheme(name="oci", spellings=("oci:",), module="layout", what="an OCI image layout"),
-    Scheme(name="oci-archive", spellings=("oci-archive:",), module="oci_archive", what="an OCI image layout in a tar file"),
-    Scheme(name="docker-archive", spellings=("docker-archive:",), module="docker_archive", what="what docker save writes", artifacts=False, indexes=False),
-    Scheme(name="containers-storage", spellings=("containers-storage:",), module="storage", what="the image store of podman, buildah and CRI-O", artifacts=False, indexes=False),
+    Scheme(
+        name="oci-archive", spellings=("oci-archive:",), module="oci_archive", what="an OCI image layout in a tar file"
+    ),
+    Scheme(
+        name="docker-archive",
+        spellings=("docker-archive:",),
+        module="docker_archive",
+        what="what docker save writes",
+        artifacts=False,
+        indexes=False,
+    ),
+    Scheme(
+        name="containers-storage",
+        spellings=("containers-storage:",),
+        module="storage",
+        what="the image store of podman, buildah and CRI-O",
+        artifacts=False,
+        indexes=False,
+    ),
 )
 
 

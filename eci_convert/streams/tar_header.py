@@ -1,0 +1,108 @@
+"""One 512-byte tar header block, read strictly: ustar, v7 and GNU, and the numbers and texts in them.
+
+POSIX.1-2017 pax, "ustar Interchange Format"; GNU tar manual, "Basic Tar Format". Where archivers disagree the reading is
+that of Go's archive/tar, which is what container engines unpack with; what Go refuses is refused.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from eci_convert.errors import CorruptStream
+
+BLOCK: Final = 512
+ZERO_BLOCK: Final = bytes(BLOCK)
+_UNSIGNED = struct.Struct("148B8x356B")
+_SIGNED = struct.Struct("148b8x356b")
+_SPACES = 8 * 0x20
+_LARGEST = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawHeader:
+    """The fields of a header block, before extension headers have their say. *typeflag* is one byte."""
+
+    block: bytes
+    name: str
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    mtime: int
+    typeflag: bytes
+    linkname: str
+
+
+def parse_header(block: bytes) -> RawHeader:
+    """The header that *block* is. Raises CorruptStream for a wrong checksum or a field that is not a number."""
+    _check(block)
+    return RawHeader(
+        block=block,
+        name=_name(block),
+        mode=number(block[100:108], "mode"),
+        uid=number(block[108:116], "uid"),
+        gid=number(block[116:124], "gid"),
+        size=not_negative(number(block[124:136], "size"), "size"),
+        mtime=number(block[136:148], "mtime"),
+        typeflag=block[156:157],
+        linkname=text(until_nul(block[157:257])),
+    )
+
+
+def number(field: bytes, what: str) -> int:
+    """A number in octal digits, or in two's complement behind a set high bit (base-256). Raises CorruptStream."""
+    if field[0] & 0x80:
+        value = int.from_bytes(field, "big") & ((1 << (8 * len(field) - 1)) - 1)
+        if field[0] & 0x40:
+            value -= 1 << (8 * len(field) - 1)
+        if abs(value) > _LARGEST:
+            raise CorruptStream(f"tar header: {what} does not fit in 64 bits")
+        return value
+    digits = until_nul(field.strip(b" \0"))
+    if not digits:
+        return 0
+    if digits.translate(None, b"01234567"):
+        raise CorruptStream(f"tar header: {what} is {digits!r}, which is no octal number")
+    return int(digits, 8)
+
+
+def not_negative(value: int, what: str) -> int:
+    """*value*; CorruptStream if it is below zero."""
+    if value < 0:
+        raise CorruptStream(f"tar header: {what} is {value}")
+    return value
+
+
+def until_nul(field: bytes) -> bytes:
+    """*field* up to its first NUL."""
+    return field.partition(b"\0")[0]
+
+
+def text(data: bytes) -> str:
+    """*data* as text that encodes to the same bytes again, whatever they are."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _check(block: bytes) -> None:
+    expected = number(block[148:156], "checksum")
+    if sum(_UNSIGNED.unpack(block)) + _SPACES != expected and sum(_SIGNED.unpack(block)) + _SPACES != expected:
+        raise CorruptStream("tar header: wrong checksum")
+
+
+def _name(block: bytes) -> str:
+    name = until_nul(block[:100])
+    prefix = _prefix(block)
+    return text(prefix + b"/" + name if prefix else name)
+
+
+def _prefix(block: bytes) -> bytes:
+    if block[257:263] == b"ustar\0":
+        return until_nul(block[345 : 345 + (131 if block[508:512] == b"tar\0" else 155)])  # star keeps times behind it
+    if block[257:265] == b"ustar  \0" and block[156:157] != b"S":
+        # Go before 1.8, and so the Docker of those years, wrote a prefix where GNU tar keeps times, which are digits.
+        field = until_nul(block[345:500])
+        if field and field.isascii() and field[:12].strip(b" 01234567"):
+            return field
+    return b""

@@ -1,0 +1,99 @@
+"""A stream of chunks, taken in exact lengths where structure is read and passed on as it came where content is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from eci_convert.errors import CorruptStream
+
+
+class Input:
+    """Chunks with a position in them. Content is copied at most where it begins and ends within a chunk."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._chunk = b""
+        self._at = 0
+
+    def up_to(self, length: int) -> bytes:
+        """The next *length* bytes, or what there is before the end."""
+        data = self._chunk[self._at : self._at + length]
+        self._at += len(data)
+        while len(data) < length and self._more():
+            piece = self._chunk[: length - len(data)]
+            self._at = len(piece)
+            data += piece
+        return data
+
+    def exactly(self, length: int) -> bytes:
+        """The next *length* bytes. Raises CorruptStream if the stream ends before."""
+        data = self.up_to(length)
+        if len(data) < length:
+            raise CorruptStream("the archive ends in the middle of a member")
+        return data
+
+    def some(self, limit: int) -> bytes:
+        """At least one and at most *limit* bytes, a whole chunk if it fits. Raises CorruptStream at the end."""
+        if self._at == len(self._chunk) and not self._more():
+            raise CorruptStream("the archive ends in the middle of a member")
+        if not self._at and len(self._chunk) <= limit:
+            data = self._chunk
+        else:
+            data = self._chunk[self._at : self._at + limit]
+        self._at += len(data)
+        return data
+
+    def skip(self, length: int) -> None:
+        """Pass over *length* bytes. Raises CorruptStream if the stream ends before."""
+        while length:
+            if self._at == len(self._chunk) and not self._more():
+                raise CorruptStream("the archive ends in the middle of a member")
+            step = min(length, len(self._chunk) - self._at)
+            self._at += step
+            length -= step
+
+    def drain(self) -> None:
+        """Take all that is left, and look at none of it."""
+        self._chunk, self._at = b"", 0
+        for _ in self._chunks:
+            pass
+
+    def _more(self) -> bool:
+        """Make a chunk that is not empty current; False at the end."""
+        for chunk in self._chunks:
+            if chunk:
+                self._chunk, self._at = chunk, 0
+                return True
+        self._chunk, self._at = b"", 0
+        return False
+
+
+class Content:
+    """The stored bytes of one member, as an iterator. They are gone once the archive moves on."""
+
+    def __init__(self, source: Input, length: int) -> None:
+        self._source = source
+        self._left = length
+        self._padding = -length % 512
+        self._over = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if not self._left and not self._over:
+            raise StopIteration
+        return self.some(self._left)
+
+    def some(self, limit: int) -> bytes:
+        """At least one and at most *limit* of the bytes, of which there must be so many."""
+        if self._over:
+            raise ValueError("the archive has moved on from this member")
+        data = self._source.some(min(limit, self._left))
+        self._left -= len(data)
+        return data
+
+    def finish(self) -> None:
+        """Skip what was not taken, and the padding."""
+        self._source.skip(self._left + self._padding)
+        self._left, self._over = 0, True

@@ -1,18 +1,25 @@
 """Fixtures of the integration tests: real engines, each started when first asked for and gone when the session ends.
 
-An engine lives as long as the session and is shared by its tests, so name images after `image_name`, which is new for each test.
+An engine lives as long as the session and is shared by its tests, so name images after `image_name`.
 
-| fixture | is |
-|---|---|
-| `docker20`, `docker28` | a `DockerEngine`: `.host`, `.env`, `.docker("build", …)`, `.run(program, …)`, `.keeps_images_in_containerd` |
-| `docker_engine` | each of the two in turn: the test runs twice |
-| `containerd16`, `containerd2`, `containerd_engine` | a `Containerd`: `.address`, `.env`, `.ctr("images", "ls", namespace=…)` |
-| `registry`, `registry_login`, `registry_tls` | a `Registry`: `.host`, `.url`, `.user`, `.password`, `.ca_file`, `.blob(digest)` |
-| `podman_vfs`, `podman_overlay`, `podman_store` | a `Store`: `.prefix` for skopeo and eci-convert, `.podman("load", …)`, `.buildah("bud", …)` |
-| `programs` | paths of skopeo, umoci, oras, crane, qemu-img, … : `engines/programs.py` |
-| `eci_convert` | runs the installed program: `eci_convert("inspect", ref, env=docker20.env).stdout`; `exits=4` where it must fail so |
-| `machine` | the parts of a machine that boots: `.kernel`, `.initrd`, `.root`, `.disk`; do not change its files |
-| `image_name` | a name with a tag that no other test uses, without a registry in front |
+`docker20`, `docker28`
+    A `DockerEngine`: `.host`, `.env`, `.docker("build", …)`, `.run(program, …)`, `.keeps_images_in_containerd`.
+`docker_engine`
+    Each of the two in turn: the test runs twice.
+`containerd16`, `containerd2`, `containerd_engine` (each in turn)
+    A `Containerd`: `.address`, `.env`, `.ctr("images", "ls", namespace=…)`.
+`registry`, `registry_login`, `registry_tls`
+    A `Registry`: `.host`, `.url`, `.user`, `.password`, `.ca_file`, `.blob(digest)`.
+`podman_vfs`, `podman_overlay`, `podman_store` (each in turn)
+    A `Store`: `.prefix` for skopeo and eci-convert, `.podman("load", …)`, `.buildah("bud", …)`.
+`programs`
+    Paths of skopeo, umoci, oras, crane, qemu-img and others: see `engines/programs.py`.
+`eci_convert`
+    Runs the installed program: `eci_convert("inspect", ref, env=docker20.env).stdout`; `exits=4` where it must fail.
+`machine`
+    The parts of a machine that boots: `.kernel`, `.initrd`, `.root`, `.disk`. Do not change its files.
+`image_name`
+    A name with a tag that no other test uses, without a registry in front.
 
 Where the engines cannot be, tests that ask for one are skipped; with ECI_CONVERT_REQUIRE_ENGINES=1 they fail instead.
 """

@@ -1,7 +1,8 @@
 """A small machine, real where it can be: a kernel, an initrd that says it booted, a root disk and one more.
 
-Everything is standard library, so the demo can make one anywhere. What only some computers have makes it more real: Debian's
-cloud kernel and busybox (`install_engines` brings both) make it boot, and mke2fs puts a filesystem on its root disk.
+Everything is standard library, so the demo can make one anywhere. What only some computers have makes it more real:
+Debian's cloud kernel and busybox (`install_engines` brings both) make it boot, and mke2fs puts a filesystem on its root
+disk.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def make(folder: Path, *, root_size: int = 64 * _MIB) -> Machine:
 
 
 def made_up_kernel(size: int = 6 * _MIB) -> bytes:
-    """A file that `file` calls a Linux kernel: the header of the x86 boot protocol 2.15, then bytes that do not compress."""
+    """What `file` calls a Linux kernel: the header of the x86 boot protocol 2.15, then bytes that do not compress."""
     sectors, version = 4, b"6.1.0-made-up (eci-convert)\0"
     header = bytearray(512 * (sectors + 1))
     struct.pack_into("<BHI", header, 0x1F1, sectors, 0, (size - len(header)) // 16)

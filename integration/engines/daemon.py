@@ -1,8 +1,9 @@
 """One daemon, its children, its mounts and its folder: they exist while the `with` block runs, and not a moment longer.
 
-The daemon runs in a process namespace and a mount namespace of its own, so the kernel ends all its children and undoes all its
-mounts when it ends. Between it and the test stands a guard (this module, run as a program), which waits for its standard
-input to close. That happens even if the test is killed, and then the guard ends the daemon and removes the folder.
+The daemon runs in a process namespace and a mount namespace of its own, so the kernel ends all its children and undoes
+all its mounts when it ends. Between it and the test stands a guard (this module, run as a program), which waits for its
+standard input to close. That happens even if the test is killed, and then the guard ends the daemon and removes the
+folder.
 """
 
 from __future__ import annotations
@@ -22,7 +23,17 @@ from pathlib import Path
 PREFIX = "eci-engine-"
 _READY_SECONDS = 60
 _STOP_SECONDS = 15
-_NAMESPACES = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+_NAMESPACES = (
+    "setpriv",
+    "--pdeathsig",
+    "KILL",
+    "unshare",
+    "--mount",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+)
 # Sockets and network names with fixed places in /run stay in the daemon's own.
 _OWN_RUN = ("sh", "-c", 'mount -t tmpfs tmpfs /run && exec "$@"', "sh")
 
@@ -84,7 +95,11 @@ def _guard(folder: Path, command: Sequence[str]) -> int:
     owner = os.getppid()
     with open(folder / "log", "ab") as log:
         child = subprocess.Popen(
-            [*_NAMESPACES, *_OWN_RUN, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            [*_NAMESPACES, *_OWN_RUN, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     select.select([sys.stdin, os.pidfd_open(child.pid)], [], [])
     status = _ended(child)

@@ -1,4 +1,4 @@
-"""An image store of podman, buildah and skopeo (containers/storage). It is a folder: nothing runs between two commands."""
+"""An image store of podman, buildah and skopeo (containers/storage): a folder, nothing runs between two commands."""
 
 from __future__ import annotations
 
@@ -52,6 +52,4 @@ def store(driver: str) -> Iterator[Store]:
         env = {name: value for name, value in os.environ.items() if not name.startswith(("CONTAINERS_", "STORAGE_"))}
         env |= {"PATH": DEBIAN_PATH, "BUILDAH_ISOLATION": "chroot", "XDG_RUNTIME_DIR": str(folder / "run")}
         (folder / "run").mkdir()
-        yield Store(
-            name=f"podman_{driver}", driver=driver, root=folder / "root", runroot=folder / "runroot", env=env
-        )
+        yield Store(name=f"podman_{driver}", driver=driver, root=folder / "root", runroot=folder / "runroot", env=env)

@@ -1,4 +1,4 @@
-"""Where the programs are that `install_engines` brings: Debian 12's on the machine, unstable's in a folder beside it."""
+"""Where the programs are that `install_engines` brings: Debian 12's on the machine, unstable's in a folder."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ PREFIX = Path(os.environ.get("ECI_CONVERT_ENGINES", "/opt/eci-convert-engines"))
 UNSTABLE = PREFIX / "unstable/usr"
 REQUIRED = os.environ.get("ECI_CONVERT_REQUIRE_ENGINES") == "1"
 
-# Debian's folders before any other: a machine may have another docker in /usr/local/bin. Then the one of this Python, where
-# eci-convert is installed.
+# Debian's folders before any other: a machine may have another docker in /usr/local/bin. Then the one of this Python,
+# where eci-convert is installed.
 DEBIAN_PATH = f"/usr/sbin:/usr/bin:/sbin:/bin:{Path(sys.executable).parent}"
 UNSTABLE_PATH = f"{UNSTABLE}/sbin:{UNSTABLE}/bin:{DEBIAN_PATH}"
 

@@ -51,6 +51,15 @@ class Source(Protocol):
     def origin(self) -> str:
         """The reference as a user would write it, for messages."""
 
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        """Annotations that tell a sink of the same kind where it could take a blob from without it being sent:
+        `containerd.io/distribution.source.HOST=REPOSITORY` of a registry; nothing of other places."""
+
+    @property
+    def resumable(self) -> bool:
+        """Whether reading is slow enough that bytes already received are worth keeping when the process dies."""
+
     def resolve(self) -> Descriptor:
         """What the name stands for: a manifest or an index. Raises NotFound, AccessDenied, TransportError."""
 

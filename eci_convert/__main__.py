@@ -1,0 +1,7 @@
+"""`python -m eci_convert`."""
+
+import sys
+
+from eci_convert.cli import main
+
+sys.exit(main())

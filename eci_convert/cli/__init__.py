@@ -1,0 +1,114 @@
+"""Words in, words and exit codes out.
+
+__init__.py    main: one verb is run, and whatever becomes of it is an exit code
+exits.py       which error is which exit code
+arguments.py   options that several verbs share, and the values that are made of them
+show.py        the only module that prints: results, JSON, errors
+meter.py       progress: a bar, lines, or JSON
+VERB.py        one verb: declares arguments, calls one library function, hands the result to show
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    import click
+
+VERBS = {
+    "dockerfile": "Print a Dockerfile that makes an ECI image of the parts.",
+    "build": "Make an ECI image of the parts, in the Docker engine or anywhere else.",
+    "extract": "Write the parts of any image to files.",
+    "inspect": "Say what is in an image, without reading it.",
+    "push": "Send the parts to a registry as an ECI image (as `eci push` does).",
+    "pull": "Write all of an ECI image to a directory (as `eci pull` does).",
+    "pullfiles": "Write parts of an ECI image to chosen files (as `eci pullfiles` does).",
+    "copy": "Move an image between any two places, re-expressed if asked.",
+    "verify": "Check that an image, or a directory, is what it claims to be.",
+    "completion": "Print the completion script for a shell.",
+}
+"""Every verb and what `--help` says of it; the module `cli.VERB` holds its command of the same name."""
+
+_BEFORE_VERB = frozenset({"--remote", "--namespace", "--address", "--platform", "--progress", "--authfile"})
+_FLAGS = frozenset({"--debug", "--verbose"})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line *argv* (without the program's name) and returns its exit code (design/cli.md)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words == ["--version"]:
+        from eci_convert.version import __version__
+
+        sys.stdout.write(f"eci-convert {__version__}\n")
+        return 0
+    from eci_convert.cli import exits
+
+    _catch_signals()
+    return exits.guarded(lambda: _run(words), debug="--debug" in words or bool(os.environ.get("ECI_CONVERT_DEBUG")))
+
+
+def _run(words: list[str]) -> None:
+    group().main(args=_reordered(words), prog_name="eci-convert", standalone_mode=False)
+
+
+def group() -> click.Group:
+    """The command with all its verbs, each of which is imported when it is asked for."""
+    import click
+
+    from eci_convert.version import __version__
+
+    class Verbs(click.Group):
+        def list_commands(self, ctx: click.Context) -> list[str]:
+            return list(VERBS)
+
+        def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+            if cmd_name not in VERBS:
+                return None
+            command = getattr(import_module(f"eci_convert.cli.{cmd_name}"), cmd_name)
+            assert isinstance(command, click.Command)
+            return command
+
+        def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+            with formatter.section("Verbs"):
+                formatter.write_dl(list(VERBS.items()))
+
+    verbs = Verbs(
+        help="Turn the parts of a virtual machine (kernel, initrd, disks) into container images, and take them out of "
+        "container images again.",
+        epilog="`eci-convert VERB --help` has examples. A reference is docker://HOST/REPO:TAG, docker-daemon:NAME, "
+        "containerd:NAME, oci:DIR[:NAME], oci-archive:FILE, docker-archive:FILE or containers-storage:NAME.",
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    )
+    return click.version_option(__version__, message="%(prog)s %(version)s")(verbs)
+
+
+def _reordered(words: list[str]) -> list[str]:
+    """*words* with the options that stand before the verb, as `eci` allows, put behind it; `--debug=true` is `--debug`."""
+    words = [word for word in map(_flag, words) if word]
+    at = 0
+    while at < len(words) and words[at].startswith("--") and words[at] not in ("--help", "--version"):
+        at += 2 if words[at] in _BEFORE_VERB else 1
+    return [*words[at : at + 1], *words[:at], *words[at + 1 :]] if at < len(words) else words
+
+
+def _flag(word: str) -> str:
+    name, equals, value = word.partition("=")
+    if not equals or name not in _FLAGS:
+        return word
+    return name if value.lower() in ("1", "t", "true") else ""
+
+
+def _catch_signals() -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt

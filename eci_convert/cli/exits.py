@@ -1,0 +1,71 @@
+"""Which error is which exit code (design/cli.md, "Exit codes"), and how an error is said."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+
+import click
+
+from eci_convert import errors
+from eci_convert.cli import show
+
+BUG = 1
+INTERRUPTED = 130
+
+CODES: tuple[tuple[type[errors.EciError], int], ...] = (
+    (errors.UsageError, 2),
+    (errors.NotFound, 4),
+    (errors.AccessDenied, 5),
+    (errors.TransportError, 3),
+    (errors.IntegrityError, 6),
+    (errors.FormatError, 7),
+    (errors.LayoutError, 8),
+    (errors.LocalError, 9),
+)
+"""The first row whose class an error is of has its exit code."""
+
+
+def code(error: errors.EciError) -> int:
+    """The exit code of *error*."""
+    return next((number for kind, number in CODES if isinstance(error, kind)), BUG)
+
+
+def guarded(run: Callable[[], None], *, debug: bool) -> int:
+    """Runs *run*; says what went wrong, if anything did, in one line on standard error; returns the exit code.
+
+    The traceback of anything is shown with *debug* only. An exception that is no EciError is a bug of ours.
+    """
+    try:
+        run()
+        show.flush()
+    except errors.EciError as error:
+        return _failed(code(error), str(error), getattr(error, "__notes__", []), debug)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return _failed(INTERRUPTED, "interrupted", ["hint: run it again"], debug)
+    except click.ClickException as error:
+        return _failed(2, error.format_message(), [f"hint: {_help_of(error)}"], debug)
+    except BrokenPipeError:
+        show.abandon_stdout()
+        return _failed(code(errors.LocalError()), "standard output was closed by its reader", [], debug)
+    except Exception as error:  # noqa: BLE001: the last line of defence, where a traceback becomes a sentence
+        hint = "hint: this is a bug in eci-convert: please report it, with what --debug shows"
+        return _failed(BUG, f"{type(error).__name__}: {error}", [hint], debug)
+    return 0
+
+
+def _failed(number: int, message: str, notes: list[str], debug: bool) -> int:
+    if debug:
+        traceback.print_exc(file=sys.stderr)
+    facts = [note for note in notes if not note.startswith("hint: ")]
+    hints = [note for note in notes if note.startswith("hint: ")]
+    show.error(message + (f" ({'; '.join(facts)})" if facts else ""), hints)
+    return number
+
+
+def _help_of(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"see `{context.command_path if context else 'eci-convert'} --help`"

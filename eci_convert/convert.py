@@ -1,0 +1,268 @@
+"""An image moves between two places: every byte and digest kept, or said again in another dialect.
+
+Whether the destination can hold what would come is decided before the first byte of a blob moves. A blob is read
+once; a place that has it already is not sent it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from eci_convert import content, dialects, pack
+from eci_convert.blueprint import Terms
+from eci_convert.errors import CannotHold, LimitExceeded, UsageError
+from eci_convert.model import Image
+from eci_convert.oci import mediatype
+from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform, rendered
+from eci_convert.oci.select import candidates, select
+from eci_convert.pack import Packed
+from eci_convert.progress import SILENT, Reporter
+from eci_convert.streams.compress import Codec
+from eci_convert.transports.base import Sink, Source
+
+KEEP = "keep"
+
+_MAX_NESTING = 4
+_MAX_DOCUMENTS = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Document:
+    """A manifest or index on its way: its bytes are what the destination is to get."""
+
+    descriptor: Descriptor
+    text: bytes
+    value: Manifest | Index
+
+
+def copy(
+    source: Source,
+    sink: Sink,
+    *,
+    format: str = KEEP,
+    platform: Platform | None = None,
+    all_platforms: bool = False,
+    referrers: bool = False,
+    dialect: str = "",
+    terms: Terms | None = None,
+    codec: Codec | None = None,
+    reporter: Reporter = SILENT,
+    concurrency: int = 1,
+    dry_run: bool = False,
+) -> Packed:
+    """Copies the image that *source* names to the name of *sink*, and says what stands there now.
+
+    *format* "keep" preserves every byte and digest of the manifests, configs and blobs that are copied; any other is
+    the name of a row of `dialects.WRITERS`. Of an index, the image for *platform* is copied, or with *all_platforms*
+    every one. *referrers* takes along what refers to the image (signatures, SBOMs). *dry_run* moves nothing: the
+    counts are of what would move.
+
+    Raises CannotHold before the first byte where the destination cannot hold the format, and what source and sink raise.
+    """
+    if format == KEEP:
+        documents = list(_documents(source, platform, everything=all_platforms))
+        if referrers:
+            documents[:0] = [found for document in documents for found in _referring(source, document)]
+        _check_holds(sink, source, documents)
+        return _Move(source, sink, reporter, concurrency).all(documents, dry_run=dry_run)
+    if referrers:
+        raise UsageError("--referrers needs --format keep: what refers to an image refers to its digest")
+    return _Rewrite(source, sink, format, dialect, terms, codec, reporter, concurrency, dry_run).run(
+        _images(source, platform, everything=all_platforms)
+    )
+
+
+def _documents(source: Source, platform: Platform | None, *, everything: bool) -> Iterator[_Document]:
+    """The manifests and indexes to copy, those that are referred to first: the root comes last."""
+    descriptor = source.resolve()
+    document = _fetched(source, descriptor)
+    for _ in range(_MAX_NESTING):
+        if everything or isinstance(document.value, Manifest):
+            break
+        document = _fetched(source, select(document.value, platform, source.origin))
+    yield from _tree(source, document, _MAX_NESTING, {document.descriptor.digest})
+
+
+def _tree(source: Source, document: _Document, levels: int, seen: set[object]) -> Iterator[_Document]:
+    if isinstance(document.value, Index):
+        if not levels:
+            raise LimitExceeded(f"indexes are nested more than {_MAX_NESTING} deep", where=source.origin)
+        for entry in document.value.manifests:
+            if entry.digest in seen:
+                continue
+            seen.add(entry.digest)
+            if len(seen) > _MAX_DOCUMENTS:
+                raise LimitExceeded(f"more than {_MAX_DOCUMENTS} manifests", where=source.origin)
+            yield from _tree(source, _fetched(source, entry), levels - 1, seen)
+    yield document
+
+
+def _referring(source: Source, document: _Document) -> Iterator[_Document]:
+    for descriptor in source.referrers(document.descriptor.digest):
+        yield _fetched(source, descriptor)
+
+
+def _fetched(source: Source, descriptor: Descriptor) -> _Document:
+    from eci_convert.oci import manifest
+
+    text = content.document(source, descriptor, f"manifest {descriptor.digest.short}")
+    return _Document(descriptor=descriptor, text=text, value=manifest.parse(text, descriptor.media_type))
+
+
+def _check_holds(sink: Sink, source: Source, documents: list[_Document]) -> None:
+    """Raises CannotHold, with the format that would do, unless *sink* can hold every one of *documents*."""
+    if not sink.holds_indexes and isinstance(documents[-1].value, Index):
+        raise _cannot(sink, "an index of several images", "choose one image with --platform OS/ARCH")
+    for document in documents:
+        if isinstance(document.value, Manifest) and not sink.holds_artifacts:
+            reason = _no_container(source, document.value)
+            if reason:
+                raise _cannot(sink, f"an image with {reason}: it holds container images alone", "use --format legacy")
+
+
+def _no_container(source: Source, manifest: Manifest) -> str:
+    """Why *manifest* is no image that an engine could unpack; "" where it is one."""
+    if manifest.config.media_type not in mediatype.CONFIGS:
+        return f"a config of type {manifest.config.media_type!r}"
+    strange = next((layer for layer in manifest.layers if not mediatype.is_tar_layer(layer.media_type)), None)
+    return f"a layer of type {strange.media_type!r}" if strange else ""
+
+
+def _cannot(sink: Sink, what: str, hint: str) -> CannotHold:
+    error = CannotHold(f"{sink.destination} cannot hold {what}")
+    error.add_note(f"hint: {hint}")
+    return error
+
+
+class _Move:
+    """Blobs and documents go from a source to a sink as they are."""
+
+    def __init__(self, source: Source, sink: Sink, reporter: Reporter, concurrency: int) -> None:
+        self._source = source
+        self._sink = sink
+        self._reporter = reporter
+        self._concurrency = concurrency
+        self._lock = threading.Lock()
+        self._written = self._reused = 0
+
+    def all(self, documents: list[_Document], *, dry_run: bool) -> Packed:
+        blobs = {blob.digest: blob for document in documents for blob in _blobs(document.value)}
+        with ThreadPoolExecutor(self._concurrency) as pool:
+            list(pool.map(lambda blob: self._blob(blob, dry_run=dry_run), blobs.values()))
+        for document in documents:
+            self._count(len(document.text), written=True)
+            if not dry_run:
+                self._sink.put(
+                    document.descriptor.media_type or document.value.media_type,
+                    iter((document.text,)),
+                    digest=document.descriptor.digest,
+                    size=len(document.text),
+                )
+        last = documents[-1]
+        if not dry_run:
+            self._sink.publish(replace(last.descriptor, media_type=last.descriptor.media_type or last.value.media_type))
+        return Packed(
+            descriptor=last.descriptor,
+            manifest=last.value,
+            bytes_written=self._written,
+            bytes_reused=self._reused,
+        )
+
+    def _blob(self, blob: Descriptor, *, dry_run: bool) -> None:
+        lent = replace(blob, annotations={**blob.annotations, **self._source.provenance})
+        if self._sink.has(lent):
+            self._count(blob.size, written=False)
+            return
+        self._count(blob.size, written=True)
+        if dry_run:
+            return
+        with content.opened(self._source, blob, self._reporter) as chunks:
+            self._sink.put(blob.media_type, chunks, digest=blob.digest, size=blob.size)
+
+    def _count(self, size: int, *, written: bool) -> None:
+        with self._lock:
+            if written:
+                self._written += size
+            else:
+                self._reused += size
+
+
+def _blobs(document: Manifest | Index) -> Iterator[Descriptor]:
+    """The layers and the config, in that order: places that load one stream need the layers' bytes first."""
+    if isinstance(document, Manifest):
+        yield from document.layers
+        yield document.config
+
+
+class _Rewrite:
+    """Images are read in their dialect and written in another."""
+
+    def __init__(
+        self,
+        source: Source,
+        sink: Sink,
+        format: str,
+        dialect: str,
+        terms: Terms | None,
+        codec: Codec | None,
+        reporter: Reporter,
+        concurrency: int,
+        dry_run: bool,
+    ) -> None:
+        self._source, self._sink = source, sink
+        self._format, self._dialect = format, dialect
+        self._terms, self._codec = terms, codec
+        self._reporter, self._concurrency, self._dry_run = reporter, concurrency, dry_run
+
+    def run(self, images: list[Image]) -> Packed:
+        if len(images) > 1 and not self._sink.holds_indexes:
+            raise _cannot(self._sink, "an index of several images", "choose one image with --platform OS/ARCH")
+        packed = [self._one(image, publish=len(images) == 1) for image in images]
+        return packed[0] if len(packed) == 1 else self._joined(images, packed)
+
+    def _one(self, image: Image, *, publish: bool) -> Packed:
+        _, artifact = dialects.read_as(self._dialect, image) if self._dialect else dialects.read(image)
+        blueprint = dialects.by_name(self._format)(artifact, self._terms_for(image))
+        return pack.pack(
+            blueprint,
+            self._sink,
+            origin=self._source,
+            image=image,
+            codec=self._codec or Codec.parse("gzip"),
+            reporter=self._reporter,
+            concurrency=self._concurrency,
+            publish=publish,
+            dry_run=self._dry_run,
+        )
+
+    def _terms_for(self, image: Image) -> Terms:
+        platform = image.platform or Platform(os="linux", architecture="amd64")
+        return replace(self._terms, platform=platform) if self._terms else Terms(platform=platform)
+
+    def _joined(self, images: list[Image], packed: list[Packed]) -> Packed:
+        entries = tuple(
+            replace(one.descriptor, platform=image.platform, annotations={})
+            for image, one in zip(images, packed, strict=True)
+        )
+        index = Index(manifests=entries)
+        text = rendered(index)
+        descriptor = Descriptor.of(text, index.media_type)
+        if not self._dry_run:
+            self._sink.put(index.media_type, iter((text,)), digest=descriptor.digest, size=len(text))
+            self._sink.publish(descriptor)
+        return Packed(
+            descriptor=descriptor,
+            manifest=index,
+            bytes_written=sum(one.bytes_written for one in packed) + len(text),
+            bytes_reused=sum(one.bytes_reused for one in packed),
+        )
+
+
+def _images(source: Source, platform: Platform | None, *, everything: bool) -> list[Image]:
+    descriptor, found = content.root(source)
+    if not everything or isinstance(found, Manifest):
+        return [content.selected(source, descriptor, found, platform)]
+    return [content.selected(source, entry, content.child(source, entry), platform) for entry in candidates(found)]

@@ -1,0 +1,57 @@
+# make demo    see it work: needs python3 (3.11 or newer, with venv) and make, nothing else
+# make test    all that CI runs. As root on Debian 12 it installs real engines first; `make test ENGINES=` leaves them out
+# make lint    types, style and formatting
+# make bench   measure against other tools, side by side
+# make clean   remove what the others made
+PYTHON ?= python3
+ENGINES := $(shell integration/install_engines --possible 2>/dev/null && echo 1)
+OFFLINE := $(shell for try in "unshare --net" "unshare --map-root-user --net"; do \
+	$$try true 2>/dev/null && echo "$$try" && break; done)
+VENV := .venv
+TESTED := build/venv
+
+demo: .venv/demo
+	.venv/bin/python -m integration.demo demo
+
+# The wheel is tested, in a place of its own: what is in the tree but not in the wheel is not there.
+test: engines wheel
+	$(MAKE) --no-print-directory lint VENV=$(TESTED)
+	$(if $(OFFLINE),,@echo "no unshare --net here: the unit tests run with a network")
+	$(OFFLINE) $(TESTED)/bin/python -P integration/installed.py tests
+	ECI_CONVERT_REQUIRE_ENGINES=$(ENGINES) $(TESTED)/bin/python -P integration/installed.py integration
+
+lint: $(VENV)/dev
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+
+bench: engines .venv/dev
+	.venv/bin/python -m integration.bench
+
+clean:
+	rm -rf .venv build dist demo .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+engines:
+	$(if $(ENGINES),integration/install_engines,@echo "not root on Debian 12, x86_64: without real engines")
+
+wheel: $(TESTED)/bin/python
+	rm -rf build/wheel
+	$(TESTED)/bin/pip wheel --quiet --no-deps --wheel-dir build/wheel .
+	$(TESTED)/bin/pip install --quiet "$$(echo build/wheel/*.whl)[dev]"
+	$(TESTED)/bin/pip install --quiet --no-deps --force-reinstall build/wheel/*.whl
+	touch $(TESTED)/dev
+
+.venv/demo: .venv/bin/python pyproject.toml
+	.venv/bin/pip install --quiet --editable .
+	touch $@
+
+.venv/dev: .venv/bin/python pyproject.toml
+	.venv/bin/pip install --quiet --editable ".[dev]"
+	touch $@
+
+%/bin/python:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"python 3.11 or newer is needed, not {sys.version}")'
+	@$(PYTHON) -c 'import venv, ensurepip' || { echo "venv is needed: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $*
+
+.PHONY: demo test lint bench clean engines wheel

@@ -1,0 +1,138 @@
+"""Images in nothing but this process: for tests, and for images that are made in passing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from eci_convert.errors import EciError, NotFound
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor, Manifest, parse
+from eci_convert.transports.base import Filesystem
+from eci_convert.transports.received import Received
+
+_CHUNK = 1 << 20
+
+
+@dataclass(slots=True)
+class Store:
+    """A place in memory: *blobs* by their digests, and the *names* of those that are images.
+
+    It is as trusting as any place: what stands under a digest need not have it, and nobody but `content` looks.
+    """
+
+    blobs: dict[Digest, bytes] = field(default_factory=dict)
+    names: dict[str, Descriptor] = field(default_factory=dict)
+
+
+class MemorySource:
+    """The image that *store* keeps under *name*."""
+
+    def __init__(self, store: Store, name: str = "image", *, filesystem: Filesystem | None = None) -> None:
+        self.store = store
+        self.name = name
+        self._filesystem = filesystem
+
+    @property
+    def blobs(self) -> dict[Digest, bytes]:
+        """The store's blobs, for tests to spoil."""
+        return self.store.blobs
+
+    @property
+    def origin(self) -> str:
+        return f"memory:{self.name}"
+
+    def resolve(self) -> Descriptor:
+        if self.name not in self.store.names:
+            raise NotFound(f"{self.origin}: no such image")
+        return self.store.names[self.name]
+
+    @contextmanager
+    def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
+        if blob.digest not in self.store.blobs:
+            raise NotFound(f"{self.origin}: no blob {blob.digest}")
+        content = self.store.blobs[blob.digest]
+        yield (content[start : start + _CHUNK] for start in range(skip, len(content), _CHUNK))
+
+    def filesystem(self) -> Filesystem | None:
+        return self._filesystem
+
+    def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
+        return tuple(
+            Descriptor(
+                media_type=found.media_type,
+                digest=digest,
+                size=len(content),
+                annotations=found.annotations,
+                artifact_type=found.artifact_type or found.config.media_type,
+            )
+            for digest, content in self.store.blobs.items()
+            if (found := _manifest(content)) and found.subject and found.subject.digest == subject
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class MemorySink:
+    """Stores an image in *store* under *name*. What it says it can hold is the caller's to choose."""
+
+    def __init__(
+        self,
+        store: Store,
+        name: str = "image",
+        *,
+        holds_artifacts: bool = True,
+        holds_indexes: bool = True,
+        wants_raw_layers: bool = False,
+    ) -> None:
+        self.store = store
+        self.name = name
+        self.holds_artifacts = holds_artifacts
+        self.holds_indexes = holds_indexes
+        self.wants_raw_layers = wants_raw_layers
+
+    @property
+    def destination(self) -> str:
+        return f"memory:{self.name}"
+
+    def has(self, blob: Descriptor) -> bool:
+        return blob.digest in self.store.blobs
+
+    def put(
+        self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
+    ) -> Descriptor:
+        received = Received(chunks, digest, size)
+        content = b"".join(received)
+        stored = received.descriptor(media_type)
+        self.store.blobs[stored.digest] = content
+        return stored
+
+    def publish(self, manifest: Descriptor) -> None:
+        if manifest.digest not in self.store.blobs:
+            raise NotFound(f"{self.destination}: no blob {manifest.digest}")
+        self.store.names[self.name] = manifest
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def _manifest(content: bytes) -> Manifest | None:
+    if not content.startswith(b"{"):
+        return None
+    try:
+        found = parse(content, "")
+    except EciError:
+        return None
+    return found if isinstance(found, Manifest) else None

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import pytest
+
+from eci_convert import content
+from eci_convert.errors import DigestMismatch, NotFound, SizeMismatch
+from eci_convert.oci import mediatype
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor, Index
+from eci_convert.oci.select import parse_platform
+from eci_convert.transports.memory import MemorySink, MemorySource, Store
+from eci_convert.transports.received import Received
+from tests.images import a_container, a_machine, a_tar, an_image, an_index, copied
+
+
+def test_an_image_can_be_read_back():
+    source = a_machine().build()
+
+    image = content.image(source)
+
+    assert [layer.size for layer in image.manifest.layers] == [6, 6, 1200]
+    assert image.platform == parse_platform("linux/amd64")
+
+
+def test_an_index_gives_the_image_of_the_platform():
+    source = an_index(an_image().platform("linux/amd64"), an_image().platform("linux/arm64")).build()
+
+    image = content.image(source, parse_platform("linux/arm64"))
+
+    assert image.platform == parse_platform("linux/arm64")
+
+
+def test_a_copy_has_every_digest():
+    source = an_index(a_container(), a_machine()).build()
+    store = Store()
+
+    copied(source, MemorySink(store, "copy"))
+
+    assert store.blobs == source.blobs
+    assert isinstance(content.root(MemorySource(store, "copy"))[1], Index)
+
+
+def test_referrers_are_found_by_their_subject():
+    image = a_container()
+    signature = (
+        an_image()
+        .layer("text/plain", b"signed")
+        .typed(mediatype.OCI_MANIFEST, "application/x-signature")
+        .subject(image.descriptor())
+    )
+    source = image.beside(signature).build()
+
+    [found] = source.referrers(image.descriptor().digest)
+
+    assert found.digest == signature.descriptor().digest
+    assert found.artifact_type == "application/x-signature"
+
+
+def test_a_builder_writes_right_diff_ids():
+    image = content.image(an_image().tar_layer({"a": b"a"}, compression="gzip").build())
+
+    assert image.config.diff_ids == (Digest.of(a_tar({"a": b"a"})),)
+
+
+def test_what_is_not_there_is_not_found():
+    source = MemorySource(Store(), "nothing")
+
+    with pytest.raises(NotFound, match="no such image"):
+        source.resolve()
+    with pytest.raises(NotFound, match="no blob"), source.fetch(Descriptor.of(b"x", "")):
+        pass
+
+
+def test_received_tells_what_went_by():
+    received = Received([b"one ", b"", b"blob"], None, None)
+
+    assert b"".join(received) == b"one blob"
+
+    assert received.descriptor("text/plain") == Descriptor.of(b"one blob", "text/plain")
+
+
+def test_received_says_nothing_before_the_end():
+    received = Received([b"one ", b"blob"], None, None)
+
+    next(iter(received))
+
+    with pytest.raises(ValueError, match="not everything"):
+        received.descriptor("text/plain")
+
+
+def test_received_keeps_to_a_promised_sha512():
+    promise = Digest.of(b"blob", "sha512")
+    received = Received([b"blob"], promise, None)
+
+    assert list(received) == [b"blob"]
+
+    assert received.descriptor("").digest == promise
+
+
+def test_received_refuses_another_digest():
+    with pytest.raises(DigestMismatch):
+        list(Received([b"blob"], Digest.of(b"bolb"), None))
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_received_refuses_another_size(size):
+    with pytest.raises(SizeMismatch):
+        list(Received([b"blob"], None, size))
+
+
+def test_received_reads_no_more_than_was_promised():
+    endless = iter(lambda: b"x" * 100, None)
+
+    with pytest.raises(SizeMismatch):
+        list(Received(endless, None, 1000))

@@ -8,5 +8,6 @@
     files      files that appear when they are complete, or not at all    staging
     pipeline   stages that run at the same time
 
-A stage holds a few blocks of about 1 MiB and never a whole blob. An empty chunk means nothing. Nothing here knows what an image is.
+A stage holds a few blocks of about 1 MiB and never a whole blob. An empty chunk means nothing. Nothing here knows
+what an image is.
 """

@@ -17,7 +17,7 @@ Records = list[tuple[str, str]]
 
 
 def parse_records(data: bytes) -> Records:
-    """The records of an extended header in their order, duplicates and all. Raises CorruptStream for anything malformed."""
+    """The records of an extended header in their order, duplicates and all. Raises CorruptStream."""
     records: Records = []
     start = 0
     while start < len(data):
@@ -71,7 +71,9 @@ def format_records(records: Iterable[tuple[str, str]]) -> bytes:
     >>> format_records([("path", "ä")])
     b'11 path=\\xc3\\xa4\\n'
     """
-    return b"".join(_formatted(f" {key}={value}\n".encode("utf-8", "surrogateescape")) for key, value in sorted(records))
+    return b"".join(
+        _formatted(f" {key}={value}\n".encode("utf-8", "surrogateescape")) for key, value in sorted(records)
+    )
 
 
 def _formatted(rest: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """One 512-byte tar header block, read strictly: ustar, v7 and GNU, and the numbers and texts in them.
 
-POSIX.1-2017 pax, "ustar Interchange Format"; GNU tar manual, "Basic Tar Format". Where archivers disagree the reading is
-that of Go's archive/tar, which is what container engines unpack with; what Go refuses is refused.
+POSIX.1-2017 pax, "ustar Interchange Format"; GNU tar manual, "Basic Tar Format". Where archivers disagree the reading
+is that of Go's archive/tar, which is what container engines unpack with; what Go refuses is refused.
 """
 
 from __future__ import annotations

@@ -36,10 +36,8 @@ class Input:
         """At least one and at most *limit* bytes, a whole chunk if it fits. Raises CorruptStream at the end."""
         if self._at == len(self._chunk) and not self._more():
             raise CorruptStream("the archive ends in the middle of a member")
-        if not self._at and len(self._chunk) <= limit:
-            data = self._chunk
-        else:
-            data = self._chunk[self._at : self._at + limit]
+        whole = not self._at and len(self._chunk) <= limit
+        data = self._chunk if whole else self._chunk[self._at : self._at + limit]
         self._at += len(data)
         return data
 

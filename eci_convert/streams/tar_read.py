@@ -1,7 +1,7 @@
 """The members of a tar archive, read strictly from a stream: ustar, PAX, GNU, sparse members expanded.
 
-An archive is hostile until the digest of its blob has been found right, so there is one reading of it or none: PAX beats
-ustar, a header that is damaged is an error and not the end, extension headers are bounded in length and in number.
+An archive is hostile until the digest of its blob has been found right, so there is one reading of it or none: PAX
+beats ustar, a header that is damaged is an error and not the end, extension headers are bounded in length and number.
 """
 
 from __future__ import annotations
@@ -138,7 +138,9 @@ def _extend(extensions: _Extensions, header: RawHeader, source: Input) -> None:
         case b"x":
             extensions.records = parse_records(data)  # a second one replaces the first, as in GNU tar and in Go
         case b"g":
-            parse_records(data)  # Container engines take nothing from a global header; it must be well-formed all the same.
+            parse_records(
+                data
+            )  # Container engines take nothing from a global header; it must be well-formed all the same.
         case b"L":
             extensions.name = _long_text(data)
         case _:

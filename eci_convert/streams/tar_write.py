@@ -70,7 +70,9 @@ def _promised(member: TarMember, chunks: Iterable[bytes]) -> Iterator[bytes]:
         if chunk:
             yield chunk
     if left:
-        raise LocalError(f"{member.name!r} has {'more' if left < 0 else 'fewer'} than {member.size} bytes: it has changed")
+        raise LocalError(
+            f"{member.name!r} has {'more' if left < 0 else 'fewer'} than {member.size} bytes: it has changed"
+        )
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -96,7 +98,7 @@ def _pax_records(member: TarMember, *, needs_path: bool) -> list[tuple[str, str]
 
 
 def _fits(value: int, width: int) -> bool:
-    return 0 <= value < 8 ** (width - 1)
+    return 0 <= value < 1 << 3 * (width - 1)
 
 
 def _pax_header(name: str, records: bytes) -> bytes:

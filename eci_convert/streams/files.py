@@ -1,0 +1,146 @@
+"""Files that appear under their names when they are complete, or not at all.
+
+A file is written next to its name as `.NAME.RANDOM.part`, flushed to the disk, and renamed. While it is written it is
+locked (flock), so that whoever comes next can tell a file that is being written from one that a killed process left.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from eci_convert.errors import LocalError, UsageError
+from eci_convert.streams import parts
+from eci_convert.streams.parts import local_errors
+
+StrPath = str | os.PathLike[str]
+
+
+@contextmanager
+def replacing(path: StrPath) -> Iterator[BinaryIO]:
+    """A file that takes the place of *path* when the block ends without an error, and is removed otherwise.
+
+    A symbolic link at *path* is replaced, not followed. Raises LocalError for a directory or a device at *path* and
+    for what the system refuses.
+    """
+    with StagedFiles() as staged:
+        yield staged.stage(path)
+        staged.commit()
+
+
+class StagedFiles:
+    """Files that take the places of others at once, or none of them; in a `with`, which removes what is not committed.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as there:
+    ...     with StagedFiles() as staged:
+    ...         count = staged.stage(f"{there}/kernel").write(b"k")
+    ...         before = [name for name in os.listdir(there) if not name.startswith(".")]
+    ...         staged.commit()
+    ...     before, os.listdir(there)
+    ([], ['kernel'])
+    """
+
+    def __init__(self) -> None:
+        self._staged: list[parts.Part] = []
+
+    def stage(self, path: StrPath) -> BinaryIO:
+        """A file to be written that `commit` will name *path*, readable too. Raises as `replacing`, and UsageError for
+        a path that is staged already."""
+        target = _target(path)
+        if any(part.target == target for part in self._staged):
+            raise UsageError(f"{str(path)!r} is to be written twice")
+        part = parts.created(target)
+        self._staged.append(part)
+        return part.file
+
+    def commit(self) -> None:
+        """Give all files their names. Raises LocalError, and then every name is what it was before."""
+        for part in self._staged:
+            part.complete()
+        done: list[tuple[parts.Part, Path | None]] = []
+        try:
+            for part in self._staged:
+                with local_errors(part.target):
+                    saved = parts.saved(part.target)
+                    done.append((part, saved))
+                    os.replace(part.path, part.target)
+        except BaseException:
+            for part, saved in reversed(done):
+                parts.restore(part.target, saved)
+            raise
+        for _, saved in done:
+            if saved:
+                with suppress(OSError):
+                    saved.unlink()
+        for directory in {part.target.parent for part in self._staged}:
+            parts.flush_directory(directory)
+        self._close()
+
+    def _close(self) -> None:
+        while self._staged:
+            self._staged.pop().discard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+
+def read_chunks(source: StrPath | int, block: int = 1 << 20) -> Iterator[bytes]:
+    """What is in *source*, a path or a descriptor (which is left open), from where it stands. Raises LocalError."""
+    if isinstance(source, int):
+        yield from _read(source, f"file descriptor {source}", block)
+        return
+    with local_errors(source):
+        descriptor = os.open(source, os.O_RDONLY)
+    try:
+        yield from _read(descriptor, os.fspath(source), block)
+    finally:
+        os.close(descriptor)
+
+
+def _read(descriptor: int, name: str, block: int) -> Iterator[bytes]:
+    while True:
+        with local_errors(name):
+            data = os.read(descriptor, block)
+        if not data:
+            return
+        yield data
+
+
+def _target(path: StrPath) -> Path:
+    """*path* with its directory resolved, if a file may be put there."""
+    text = os.fspath(path)
+    name = os.path.basename(text)
+    if name in ("", ".", "..") or "\0" in text:
+        raise LocalError(f"{text!r} is no name for a file")
+    with local_errors(text):
+        target = Path(os.path.realpath(os.path.dirname(text), strict=True), name)
+        found = _mode(target)
+    if found is None or stat.S_ISREG(found):
+        return target
+    raise LocalError(f"{text}: {'a directory' if stat.S_ISDIR(found) else 'something that is no file'} is in the way")
+
+
+def _mode(target: Path) -> int | None:
+    """The mode of what is at *target*: of a link to a device or a pipe, theirs; of another link, None."""
+    try:
+        mode = os.lstat(target).st_mode
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISLNK(mode):
+        return mode
+    try:
+        mode = os.stat(target).st_mode
+    except OSError:
+        return None
+    return None if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else mode

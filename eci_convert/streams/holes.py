@@ -1,0 +1,164 @@
+"""Files with holes: their zeros are neither read nor written.
+
+A hole is found on reading with SEEK_DATA and SEEK_HOLE (lseek(2)), and made on writing by not writing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, Final
+
+from eci_convert.errors import LocalError, SizeMismatch
+from eci_convert.streams.parts import local_errors
+
+BLOCK: Final = 1 << 20
+ZEROS: Final = bytes(BLOCK)
+"""A block of zeros, shared by all holes."""
+_COARSE = bytes(64 << 10)
+_FINE = bytes(4 << 10)
+
+
+def write_sparse(file: BinaryIO, chunks: Iterable[bytes], size: int | None = None) -> int:
+    """Write *chunks* to *file* from its beginning, without blocks of zeros; the number of bytes that the file then has.
+
+    What is no regular file (a pipe) gets the zeros as well. Raises LocalError where the system refuses, and
+    SizeMismatch if *size* is given and differs.
+    """
+    if not _can_have_holes(file):
+        return write_dense(file, chunks, size)
+    descriptor, end = file.fileno(), 0
+    with local_errors(_name(file)):
+        file.flush()
+        os.ftruncate(descriptor, 0)
+        os.ftruncate(descriptor, size or 0)
+    for chunk in chunks:
+        if size is not None and end + len(chunk) > size:
+            raise SizeMismatch(size, end + len(chunk))
+        with local_errors(_name(file)):
+            _write_data(descriptor, chunk, end)
+        end += len(chunk)
+    with local_errors(_name(file)):
+        os.ftruncate(descriptor, end)
+        file.seek(end)
+    if size not in (None, end):
+        raise SizeMismatch(size or 0, end)
+    return end
+
+
+def write_dense(file: BinaryIO, chunks: Iterable[bytes], size: int | None = None) -> int:
+    """Write *chunks* to *file* where it stands, zeros and all; the number of bytes. Raises as `write_sparse`."""
+    written = 0
+    for chunk in chunks:
+        if size is not None and written + len(chunk) > size:
+            raise SizeMismatch(size, written + len(chunk))
+        view = memoryview(chunk)
+        with local_errors(_name(file)):
+            while view:
+                view = view[file.write(view) :]
+        written += len(chunk)
+    with local_errors(_name(file)):
+        file.flush()
+    if size not in (None, written):
+        raise SizeMismatch(size or 0, written)
+    return written
+
+
+def extents(descriptor: int) -> Iterator[tuple[int, int]]:
+    """Where the file has data, as (offset, length) in ascending order; everywhere if the filesystem cannot tell."""
+    size = os.fstat(descriptor).st_size
+    end = 0
+    while end < size:
+        try:
+            start = os.lseek(descriptor, end, os.SEEK_DATA)
+            end = min(os.lseek(descriptor, start, os.SEEK_HOLE), size)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # a hole up to the end
+                return
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+                raise LocalError(f"holes cannot be looked for: {error.strerror}") from error
+            start, end = end, size
+        if start < size:
+            yield start, end - start
+
+
+"""
+"""
+
+
+def file_chunks(descriptor: int, *, lead: int = 0) -> Iterator[bytes]:
+    """The content of a file from its beginning; holes come as one block of zeros that all of them share.
+
+    It is cut where a stream is cut at every MiB that has *lead* bytes before it. Raises LocalError.
+    """
+    size = os.fstat(descriptor).st_size
+    data = extents(descriptor)
+    begin = length = at = 0
+    while at < size:
+        stop = min(at + BLOCK - (lead + at) % BLOCK, size)
+        while begin + length <= at:
+            begin, length = next(data, (size, 1))
+        if begin < stop:
+            yield _read(descriptor, at, stop - at)
+        else:
+            yield ZEROS if stop - at == BLOCK else ZEROS[: stop - at]
+        at = stop
+
+
+def _read(descriptor: int, at: int, length: int) -> bytes:
+    data = b""
+    while len(data) < length:
+        with local_errors(f"file descriptor {descriptor}"):
+            piece = os.pread(descriptor, length - len(data), at + len(data))
+        if not piece:
+            raise LocalError(f"a file has become shorter than {at + length} bytes while it was read")
+        data = data + piece if data else piece
+    return data
+
+
+def _name(file: BinaryIO) -> object:
+    return getattr(file, "name", "the output")  # a buffer in memory has none
+
+
+def _can_have_holes(file: BinaryIO) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+    except (OSError, ValueError):  # no descriptor: a buffer in memory
+        return False
+
+
+def _write_data(descriptor: int, chunk: bytes, at: int) -> None:
+    """Write what is not zero in *chunk* where it belongs, *at* being the place of its first byte."""
+    view = memoryview(chunk)
+    for start, stop in _data(chunk, -at % len(_FINE)):
+        while start < stop:
+            start += os.pwrite(descriptor, view[start:stop], at + start)
+
+
+def _data(chunk: bytes, first: int) -> Iterator[tuple[int, int]]:
+    """Where *chunk* is not zero, to the page; pages begin at *first*. `startswith` compares 27 GB a second here."""
+    size, at = len(chunk), 0
+    while at < size:
+        start = at
+        while at < size and not (length := _zeros(chunk, at, first)):
+            at = _next_page(at, first, size)
+        if start < at:
+            yield start, at
+        while at < size and (length := _zeros(chunk, at, first)):
+            at += length
+
+
+def _zeros(chunk: bytes, at: int, first: int) -> int:
+    """How many zeros are known to be at *at*: 64 KiB, a page, or less at either end of the chunk."""
+    if chunk.startswith(_COARSE, at):
+        return len(_COARSE)
+    if chunk.startswith(_FINE, at):
+        return len(_FINE)
+    page = _next_page(at, first, len(chunk)) - at
+    return page if page < len(_FINE) and chunk.startswith(_FINE[:page], at) else 0
+
+
+def _next_page(at: int, first: int, size: int) -> int:
+    return min(first if at < first else at + len(_FINE), size)

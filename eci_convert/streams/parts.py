@@ -1,0 +1,152 @@
+"""A file that is being written under another name than it will have, next to it."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import io
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from eci_convert.errors import LocalError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
+_LONGEST = 255 - len("..0123456789abcdef.part")
+
+
+@contextmanager
+def local_errors(name: object) -> Iterator[None]:
+    """What the system refuses in the block, as a LocalError about *name*. Only calls of ours belong in it."""
+    try:
+        yield
+    except OSError as error:
+        raise LocalError(f"{name}: {error.strerror or error}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """*file* is open at *path*, and is to be renamed to *target*."""
+
+    file: BinaryIO
+    path: Path
+    target: Path
+
+    def complete(self) -> None:
+        """Bring everything to the disk. Raises LocalError."""
+        with local_errors(self.target):
+            self.file.flush()
+            os.fsync(self.file.fileno())
+
+    def discard(self) -> None:
+        """Close the file, and remove it if it has not been renamed."""
+        with suppress(OSError, LocalError):
+            self.file.close()
+        with suppress(OSError):
+            self.path.unlink()
+
+
+def created(target: Path) -> Part:
+    """A new part for *target*; parts for it that nobody is writing any more are removed. Raises LocalError."""
+    with local_errors(target):
+        _sweep(target)
+        while True:
+            path = _beside(target, "part")
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            if _locked(descriptor, path):
+                file = io.BufferedRandom(_Raw(descriptor, str(target)), 1 << 16)
+                return Part(file=file, path=path, target=target)
+            os.close(descriptor)
+
+
+def saved(target: Path) -> Path | None:
+    """A second name for what is at *target*; None if nothing is. Raises OSError."""
+    path = _beside(target, "part")
+    try:
+        os.link(target, path, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        path = _beside(target, "old")  # the only name that it then has, so nobody may sweep it away
+        os.rename(target, path)
+    return path
+
+
+def restore(target: Path, saved: Path | None) -> None:
+    """Undo: *target* is again what *saved* is, or nothing."""
+    with suppress(OSError):
+        if saved:
+            os.replace(saved, target)
+        else:
+            target.unlink()
+
+
+def flush_directory(path: Path) -> None:
+    """Bring the names in the directory to the disk, where the filesystem can do that."""
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class _Raw(io.FileIO):
+    """A descriptor whose errors are LocalErrors about the file that it will be."""
+
+    def __init__(self, descriptor: int, name: str) -> None:
+        super().__init__(descriptor, "r+b")
+        self.name = name
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        with local_errors(self.name):
+            return super().write(data)
+
+
+def _stem(target: Path) -> str:
+    """The name of *target*, cut so that it fits into a longer one."""
+    return os.fsdecode(os.fsencode(target.name)[:_LONGEST])
+
+
+def _beside(target: Path, suffix: str) -> Path:
+    return target.with_name(f".{_stem(target)}.{secrets.token_hex(8)}.{suffix}")
+
+
+def _locked(descriptor: int, path: Path) -> bool:
+    """Whether the new file is ours: a sweep may have taken it for one that was left, before it was locked."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a filesystem without locks: nobody sweeps there either
+        return True
+    return os.fstat(descriptor).st_nlink > 0
+
+
+def _sweep(target: Path) -> None:
+    ours = re.compile(re.escape(f".{_stem(target)}.") + r"[0-9a-f]{16}\.part")
+    for name in os.listdir(target.parent):
+        if ours.fullmatch(name):
+            with suppress(OSError):
+                _remove_abandoned(target.with_name(name))
+
+
+def _remove_abandoned(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+    finally:
+        os.close(descriptor)

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
 if TYPE_CHECKING:
     import click
@@ -70,9 +70,7 @@ def group() -> click.Group:
         def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
             if cmd_name not in VERBS:
                 return None
-            command = getattr(import_module(f"eci_convert.cli.{cmd_name}"), cmd_name)
-            assert isinstance(command, click.Command)
-            return command
+            return cast("click.Command", getattr(import_module(f"eci_convert.cli.{cmd_name}"), cmd_name))
 
         def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
             with formatter.section("Verbs"):
@@ -89,7 +87,10 @@ def group() -> click.Group:
 
 
 def _reordered(words: list[str]) -> list[str]:
-    """*words* with the options that stand before the verb, as `eci` allows, put behind it; `--debug=true` is `--debug`."""
+    """*words* with the options that stand before the verb, as `eci` allows, put behind it.
+
+    `--debug=true`, as Go programs take it, becomes `--debug`.
+    """
     words = [word for word in map(_flag, words) if word]
     at = 0
     while at < len(words) and words[at].startswith("--") and words[at] not in ("--help", "--version"):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import click
-from click.shell_completion import get_completion_class
+from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
 from eci_convert.cli import show
+
+_COMPLETIONS: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 
 
 @click.command(
@@ -14,11 +16,10 @@ from eci_convert.cli import show
     "  eci-convert completion zsh > ~/.zfunc/_eci-convert\n"
     "  eci-convert completion fish > ~/.config/fish/completions/eci-convert.fish"
 )
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=click.Choice(list(_COMPLETIONS)))
 def completion(shell: str) -> None:
     """Print the completion script for SHELL."""
     from eci_convert.cli import group
 
-    found = get_completion_class(shell)
-    assert found is not None
+    found = _COMPLETIONS[shell]
     show.document(found(group(), {}, "eci-convert", "_ECI_CONVERT_COMPLETE").source())

@@ -51,7 +51,8 @@ def guarded(run: Callable[[], None], *, debug: bool) -> int:
     except BrokenPipeError:
         show.abandon_stdout()
         return _failed(code(errors.LocalError()), "standard output was closed by its reader", [], debug)
-    except Exception as error:  # noqa: BLE001: the last line of defence, where a traceback becomes a sentence
+    except Exception as error:  # noqa: BLE001
+        # The last line of defence, where a traceback becomes a sentence.
         hint = "hint: this is a bug in eci-convert: please report it, with what --debug shows"
         return _failed(BUG, f"{type(error).__name__}: {error}", [hint], debug)
     return 0

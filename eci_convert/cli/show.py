@@ -6,6 +6,7 @@ terminal (design/threats.md, first principle 6).
 
 from __future__ import annotations
 
+import contextlib
 import json as _json
 import os
 import sys
@@ -130,10 +131,9 @@ def _out(text: str) -> None:
 
 
 def _say(text: str) -> None:
-    try:
-        print(text.encode("utf-8", "backslashreplace").decode() if _utf8() else ascii(text)[1:-1], file=sys.stderr)
-    except OSError:
-        pass  # nobody listens: the exit code still tells
+    with contextlib.suppress(OSError):  # where nobody listens, the exit code still tells
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
 
 
 def _stdout_failed(error: OSError) -> LocalError:

@@ -1,0 +1,77 @@
+"""`eci-convert copy`: an image from one place to another."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from eci_convert.blueprint import Terms
+from eci_convert.cli import arguments, machines, results
+from eci_convert.cli.arguments import Call, option
+from eci_convert.dialects import WRITERS
+
+_EXAMPLES = """
+eci-convert copy docker://registry.example/edge/machine:1.2 oci:layout:edge
+eci-convert copy docker-daemon:my-machine:1.2 docker://registry.example/edge/machine:1.2 --format artifacts
+eci-convert copy oci:layout:edge docker://registry.example/kubevirt/edge:1.2 --format containerdisk
+"""
+
+
+@arguments.verb(
+    click.argument("src"),
+    click.argument("dst"),
+    option(
+        "--format",
+        default="keep",
+        type=click.Choice(["keep", *WRITERS]),
+        show_default=True,
+        help="The dialect to write.",
+    ),
+    option("--dialect", default="", metavar="NAME", help="Read the image as this dialect."),
+    option("--also", multiple=True, metavar="FORMAT", help="Make the image serve this dialect too."),
+    option("--all-platforms", is_flag=True, help="Every image of an index."),
+    option("--referrers", is_flag=True, help="What refers to the image too: signatures, SBOMs."),
+    arguments.labels,
+    arguments.annotations,
+    arguments.compression,
+    arguments.digest_file,
+    arguments.max_size,
+    arguments.dry_run,
+    examples=_EXAMPLES,
+)
+def copy(
+    call: Call, *, src: str, dst: str, format: str, dialect: str, also: tuple[str, ...], all_platforms: bool,
+    referrers: bool, labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...], compression: str,
+    digest_file: Path | None, max_size: int | None, dry_run: bool,
+) -> None:  # fmt: skip
+    """Move the image SRC to DST, both with their transport, such as docker://HOST/REPO:TAG or oci:DIR:NAME.
+
+    `keep` preserves every byte and digest; any other format says the image again in that dialect.
+    """
+    from eci_convert import convert
+    from eci_convert.streams.compress import Codec
+    from eci_convert.transports import open_sink, open_source
+
+    terms = Terms(
+        platform=machines.platform(call.platform, "", ""),
+        created=arguments.created(),
+        labels=dict(labels),
+        annotations=dict(annotations),
+        name=dst,
+        also=also,
+    )
+    codec = Codec.parse(compression)
+    with ExitStack() as stack:
+        source = stack.enter_context(open_source(src, call.settings, ""))
+        sink = stack.enter_context(open_sink(dst, call.settings, ""))
+        packed = convert.copy(
+            source, sink, format=format, dialect=dialect, platform=call.platform, all_platforms=all_platforms,
+            referrers=referrers, terms=terms, codec=codec, reporter=call.reporter,
+            concurrency=call.settings.concurrency, dry_run=dry_run,
+        )  # fmt: skip
+    if not dry_run:
+        arguments.write_digest(digest_file, packed.descriptor.digest)
+    sentence = f"Copied {src} to {dst} with digest {packed.descriptor.digest}"
+    results.published(call, dst, format, packed, sentence=sentence, dry_run=dry_run)

@@ -1,0 +1,46 @@
+"""`eci-convert extract`: the parts of any image, written to files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from eci_convert.cli import arguments, outputs
+from eci_convert.cli.arguments import Call, option
+from eci_convert.model import Role
+
+_EXAMPLES = """
+eci-convert extract my-machine:1.2 out/
+eci-convert extract docker://registry.example/edge/machine:1.2 --kernel vmlinuz --initrd initrd.img
+docker save my-machine | eci-convert extract docker-archive:- --root - > disk.raw
+eci-convert extract debian:12 --path /etc/os-release=os-release
+"""
+
+
+@arguments.verb(
+    click.argument("reference"),
+    click.argument("directory", required=False, type=Path),
+    outputs.options,
+    option("--only", multiple=True, type=click.Choice([str(role) for role in Role]), help="Just parts of this role."),
+    option(
+        "--path", "paths", multiple=True, type=arguments.Pair(), metavar="IMAGEPATH=FILE", help="Any file of the image."
+    ),
+    option("--dialect", default="", metavar="NAME", help="Read the image as this dialect."),
+    option("--no-sparse", is_flag=True, help="Write zeros where there could be holes."),
+    arguments.max_size,
+    arguments.dry_run,
+    examples=_EXAMPLES,
+)
+def extract(call: Call, *, reference: str, dialect: str, no_sparse: bool, dry_run: bool, **words: Any) -> None:
+    """Write the parts of the image REFERENCE to DIRECTORY, which is the current one unless parts are named.
+
+    The names there are kernel, initrd, disk-root-NAME, disk-N-NAME and config.json. A file that exists is replaced;
+    nothing is unless everything could be read and was what the image promised. FILE `-` is standard output.
+    """
+    from eci_convert.transports import open_source
+
+    max_size = words.pop("max_size")
+    with open_source(reference, call.settings, "docker-daemon") as source:
+        outputs.run(call, source, outputs.order(**words), dialect, max_size, not no_sparse, dry_run)

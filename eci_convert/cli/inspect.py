@@ -1,0 +1,95 @@
+"""`eci-convert inspect`: what is in an image, without reading it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from eci_convert.cli import arguments, outputs, show
+from eci_convert.cli.arguments import Call, option
+from eci_convert.model import Blob, Known, Part, described
+from eci_convert.takeout import Inspection
+from eci_convert.takeout import inspect as inspected
+
+_EXAMPLES = """
+eci-convert inspect my-machine:1.2
+eci-convert inspect docker://registry.example/edge/machine:1.2 --json
+eci-convert inspect oci:layout:edge --raw
+"""
+
+
+@arguments.verb(
+    click.argument("reference"),
+    option("--raw", is_flag=True, help="Print the manifest or index as it is stored."),
+    option("--dialect", default="", metavar="NAME", help="Read the image as this dialect."),
+    arguments.max_size,
+    examples=_EXAMPLES,
+)
+def inspect(call: Call, *, reference: str, raw: bool, dialect: str, max_size: int | None) -> None:
+    """Say what is in the image REFERENCE: its dialect, its platforms, and each part's role, type and place.
+
+    No blob beyond manifests and configs is read.
+    """
+    from eci_convert import content
+    from eci_convert.transports import open_source
+
+    with open_source(reference, call.settings, "docker-daemon") as source:
+        if raw:
+            return show.raw(content.document(source, source.resolve(), "manifest"))
+        found = inspected(source, call.platform, dialect)
+    return show.json(_json(found)) if call.json else _tell(found)
+
+
+def _json(found: Inspection) -> dict[str, Any]:
+    return outputs.header(found) | {
+        "platforms": [str(platform) for platform in found.platforms],
+        "parts": [_part(part) for part in found.artifact.parts],
+        "command_line": found.artifact.command_line,
+        "labels": dict(found.image.config.labels),
+        "annotations": dict(found.image.manifest.annotations),
+        "config": dict(found.image.config.fields),
+    }
+
+
+def _part(part: Part) -> dict[str, Any]:
+    return outputs.part(part) | {"size": _size(part), "digest": _digest(part), "source": outputs.where(part)}
+
+
+def _size(part: Part) -> int | None:
+    return part.locator.descriptor.size if isinstance(part.locator, Blob) and not part.locator.compression else None
+
+
+def _digest(part: Part) -> str | None:
+    if isinstance(part.locator, Known):
+        return str(part.locator.digest)
+    known = isinstance(part.locator, Blob) and not part.locator.compression
+    return str(part.locator.descriptor.digest) if known and isinstance(part.locator, Blob) else None
+
+
+def _tell(found: Inspection) -> None:
+    show.line(f"reference: {found.reference}")
+    show.line(f"digest:    {found.digest}")
+    show.line(f"dialect:   {found.dialect or 'none: ' + (found.unknown or 'not recognised')}")
+    show.line(f"platforms: {', '.join(map(str, found.platforms)) or 'none named'}")
+    if found.artifact.command_line is not None:
+        show.line(f"cmdline:   {found.artifact.command_line}")
+    rows = [_row(part) for part in found.artifact.parts]
+    if rows:
+        show.line("parts:")
+        show.table([("  ROLE", "NAME", "TYPE", "SIZE", "WHERE"), *rows])
+    show.mapping("labels", found.image.config.labels)
+    show.mapping("annotations", found.image.manifest.annotations)
+
+
+def _row(part: Part) -> tuple[str, ...]:
+    place = outputs.where(part)
+    size = _size(part)
+    words = ":".join(filter(None, (place["blob"], place["path"])))
+    return (
+        "  " + described(part),
+        part.name,
+        str(part.disk_type or "-"),
+        "-" if size is None else show.size(size),
+        words,
+    )

@@ -1,0 +1,148 @@
+"""What `extract`, `pull` and `pullfiles` share: outputs named on the command line, and what is told of the files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from eci_convert.cli import arguments, show
+from eci_convert.cli.arguments import Call, Pair, option
+from eci_convert.errors import UsageError
+from eci_convert.extract import Extracted
+from eci_convert.model import Blob, Member, Part, Role, Rootfs, described
+from eci_convert.takeout import Inspection, Order, Output, inspect, plan, take
+from eci_convert.transports.base import Source
+
+options = arguments.options(
+    option("--kernel", metavar="FILE", help="Where the kernel goes."),
+    option("--initrd", metavar="FILE", help="Where the initial ramdisk goes."),
+    option("--root", metavar="FILE", help="Where the root disk goes."),
+    option("--disk", "disks", multiple=True, type=Pair(), metavar="N=FILE", help="Where disk N goes; repeatable."),
+    option("--config", metavar="FILE", help="Where the config goes."),
+)
+
+_ROLES = {"kernel": Role.KERNEL, "initrd": Role.INITRD, "root": Role.ROOT_DISK, "config": Role.CONFIG}
+
+
+def order(
+    *,
+    directory: Path | None,
+    disks: tuple[tuple[str, str], ...],
+    paths: tuple[tuple[str, str], ...] = (),
+    only: tuple[str, ...] = (),
+    config_blob: bool = False,
+    **roles: str | None,
+) -> Order:
+    """What the words of the command line ask for: the current directory, if they name no output. Raises UsageError."""
+    named = bool(disks or paths or any(roles.values()))
+    if directory is None and (only or not named):
+        directory = Path()
+    wanted = Order(
+        directory=directory,
+        roles={_ROLES[role]: _output(file) for role, file in roles.items() if file},
+        disks={_number(index): _output(file) for index, file in disks},
+        paths={path: _output(file) for path, file in paths},
+        only=tuple(map(Role, only)),
+        config_blob=config_blob,
+    )
+    if directory is not None and _to_stdout(wanted):
+        raise UsageError("standard output can take one part: name no directory beside it")
+    if len(_to_stdout(wanted)) > 1:
+        raise UsageError("standard output can take one part")
+    return wanted
+
+
+def run(
+    call: Call, source: Source, wanted: Order, dialect: str, max_size: int | None, sparse: bool, dry_run: bool
+) -> None:
+    """Takes what is wanted out of the image that *source* names, and says so."""
+    quiet = bool(_to_stdout(wanted))
+    if quiet and call.json:
+        raise UsageError("--json and a part both want standard output")
+    if dry_run:
+        return _planned(call, inspect(source, call.platform, dialect), wanted)
+    taken = take(
+        source,
+        wanted,
+        platform=call.platform,
+        dialect=dialect,
+        max_size=max_size,
+        sparse=sparse,
+        digests=call.json,
+        reporter=call.reporter,
+    )
+    if call.json:
+        show.json(header(taken.inspection) | {"parts": [_file(file) for file in taken.files]})
+    elif not quiet:
+        show.table((described(file.part), str(file.path), show.size(file.size)) for file in taken.files)
+    return None
+
+
+def header(found: Inspection) -> dict[str, Any]:
+    """The fields that every JSON result about one image begins with."""
+    return {
+        "reference": found.reference,
+        "digest": str(found.digest),
+        "dialect": found.dialect or None,
+        "platform": str(found.image.platform) if found.image.platform else None,
+    }
+
+
+def part(found: Part) -> dict[str, Any]:
+    """The fields that every JSON result about one part begins with."""
+    return {
+        "role": str(found.role),
+        "index": found.index,
+        "name": found.name,
+        "type": str(found.disk_type) if found.disk_type else None,
+    }
+
+
+def where(found: Part) -> dict[str, str | None]:
+    """The blob and the path in it, or in the filesystem, where a part lies."""
+    match found.locator:
+        case Blob(descriptor=descriptor):
+            return {"blob": str(descriptor.digest), "path": None}
+        case Member(descriptor=descriptor, path=path):
+            return {"blob": str(descriptor.digest), "path": path or None}
+        case Rootfs(path=path):
+            return {"blob": None, "path": path}
+        case _:
+            return {"blob": None, "path": None}
+
+
+def _file(file: Extracted) -> dict[str, Any]:
+    place = where(file.part)
+    return part(file.part) | {
+        "type": str(file.disk_type) if file.disk_type else None,
+        "path": str(file.path) if file.path else None,
+        "size": file.size,
+        "digest": str(file.digest) if file.digest else None,
+        "source": {"blob": str(file.blob) if file.blob else place["blob"], "path": file.image_path or place["path"]},
+    }
+
+
+def _planned(call: Call, found: Inspection, wanted: Order) -> None:
+    rows = [(target.part, str(target.path) if target.path else "-") for target in plan(found, wanted)]
+    if call.json:
+        show.json(header(found) | {"parts": [part(one) | {"path": path, "source": where(one)} for one, path in rows]})
+    else:
+        show.table((described(one), "would be written to", path) for one, path in rows)
+
+
+def _output(file: str) -> Output:
+    if not file:
+        raise UsageError("a file name is empty")
+    return sys.stdout.buffer if file == "-" else Path(file)
+
+
+def _to_stdout(wanted: Order) -> list[BinaryIO]:
+    places = [*wanted.roles.values(), *wanted.disks.values(), *wanted.paths.values()]
+    return [place for place in places if not isinstance(place, Path)]
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise UsageError(f"--disk {text!r}: the number of a disk, then =, then a file")
+    return int(text)

@@ -1,0 +1,34 @@
+"""`eci-convert pull`: all of an image to a directory, flag for flag as `eci pull` (specs/eci.md §4)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from eci_convert.cli import arguments, outputs, remotes
+from eci_convert.cli.arguments import Call, option
+from eci_convert.takeout import Order
+
+_EXAMPLES = """
+eci-convert pull registry.example/edge/machine:1.2 --dir machine/
+eci-convert pull --remote /var/layouts edge/machine:1.2 --dir machine/ --json
+"""
+
+
+@arguments.verb(
+    click.argument("image"),
+    option("--dir", "directory", type=Path, default=Path(), metavar="DIR", help="Where the files go."),
+    arguments.remote,
+    option("--blocksize", type=int, default=0, hidden=True, help="Accepted for scripts written for eci."),
+    arguments.max_size,
+    arguments.dry_run,
+    examples=_EXAMPLES,
+)
+def pull(
+    call: Call, *, image: str, directory: Path, remote: str, blocksize: int, max_size: int | None, dry_run: bool
+) -> None:
+    """Write every part of IMAGE, and its config, to a directory, under the names that the image gives them."""
+    with remotes.place(remote, image, call.settings).source() as source:
+        wanted = Order(directory=directory, config_blob=True)
+        outputs.run(call, source, wanted, "", max_size, sparse=True, dry_run=dry_run)

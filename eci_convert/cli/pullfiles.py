@@ -1,0 +1,35 @@
+"""`eci-convert pullfiles`: parts of an image to chosen files, flag for flag as `eci pullfiles` (specs/eci.md §4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from eci_convert.cli import arguments, outputs, remotes
+from eci_convert.cli.arguments import Call, option
+from eci_convert.errors import UsageError
+
+_EXAMPLES = """
+eci-convert pullfiles registry.example/edge/machine:1.2 --kernel vmlinuz --initrd initrd.img
+eci-convert pullfiles registry.example/edge/machine:1.2 --root disk.qcow2 --disk 0=data.raw
+"""
+
+
+@arguments.verb(
+    click.argument("image"),
+    outputs.options,
+    arguments.remote,
+    option("--blocksize", type=int, default=0, hidden=True, help="Accepted for scripts written for eci."),
+    arguments.max_size,
+    arguments.dry_run,
+    examples=_EXAMPLES,
+)
+def pullfiles(
+    call: Call, *, image: str, remote: str, blocksize: int, max_size: int | None, dry_run: bool, **words: Any
+) -> None:
+    """Write the named parts of IMAGE to the files given. FILE `-` is standard output, for one part."""
+    if not any(words.values()):
+        raise UsageError("no part is named: say which with --kernel, --initrd, --root, --disk or --config")
+    with remotes.place(remote, image, call.settings).source() as source:
+        outputs.run(call, source, outputs.order(directory=None, **words), "", max_size, sparse=True, dry_run=dry_run)

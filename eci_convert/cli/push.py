@@ -1,0 +1,67 @@
+"""`eci-convert push`: the parts of a machine to a registry, flag for flag as `eci push` (specs/eci.md §4)."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+
+from eci_convert.blueprint import Terms
+from eci_convert.cli import arguments, machines, remotes, results
+from eci_convert.cli.arguments import Call, option
+
+_EXAMPLES = """
+eci-convert push registry.example/edge/machine:1.2 --kernel vmlinuz --initrd initrd.img --root disk.qcow2
+eci-convert push registry.example/edge/machine:1.2 --root disk.raw:raw --format legacy
+eci-convert push --remote /var/layouts edge/machine:1.2 --kernel vmlinuz
+"""
+
+
+@arguments.verb(
+    click.argument("image"),
+    arguments.parts,
+    option("--format", default="artifacts", type=click.Choice(["artifacts", "legacy"]), show_default=True),
+    option("--author", default="lf-edge/edge-containers", show_default=True, help="Who made the image."),
+    option("--OS", "--os", "os", default="", metavar="OS", envvar="ECI_CONVERT_OS", help="What the machine runs."),
+    option("--arch", default="", metavar="ARCH", help="What the machine runs on."),
+    arguments.remote,
+    arguments.labels,
+    arguments.annotations,
+    arguments.compression,
+    arguments.digest_file,
+    arguments.dry_run,
+    examples=_EXAMPLES,
+)
+def push(
+    call: Call, *, image: str, format: str, author: str, os: str, arch: str, remote: str, compression: str,
+    labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...], digest_file: Path | None,
+    dry_run: bool, **words: Any,
+) -> None:  # fmt: skip
+    """Send the parts to the registry that IMAGE names, as an ECI image. All of them are optional, but one is needed."""
+    from eci_convert.publish import publish
+    from eci_convert.streams.compress import Codec
+
+    codec = Codec.parse(compression)
+    artifact = machines.artifact(**words)
+    place = remotes.place(remote, image, call.settings)
+    terms = Terms(
+        platform=machines.platform(call.platform, os, arch),
+        author=author,
+        created=arguments.created(),
+        labels=dict(labels),
+        annotations=dict(annotations),
+        name=image,
+    )
+    with ExitStack() as stack:
+        before, sink = stack.enter_context(place.source()), stack.enter_context(place.sink())
+        packed = publish(
+            artifact, sink, format=format, terms=terms, codec=codec, before=before, reporter=call.reporter,
+            concurrency=call.settings.concurrency, dry_run=dry_run,
+        )  # fmt: skip
+    if not dry_run:
+        arguments.write_digest(digest_file, packed.descriptor.digest)
+    there = f"to {remote} " if remote else ""
+    sentence = f"Pushed image {image} {there}with digest {packed.descriptor.digest}"
+    results.published(call, place.reference, f"eci-{format}", packed, sentence=sentence, dry_run=dry_run)

@@ -1,0 +1,42 @@
+"""Where `eci`'s `--remote` points (specs/eci.md §4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from eci_convert.errors import UsageError
+from eci_convert.transports import open_sink, open_source
+from eci_convert.transports.base import Settings, Sink, Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A name in a place, to be read or written."""
+
+    reference: str
+    settings: Settings
+
+    def source(self) -> Source:
+        """The name, to be read."""
+        return open_source(self.reference, self.settings, "docker")
+
+    def sink(self) -> Sink:
+        """The name, to be written."""
+        return open_sink(self.reference, self.settings, "docker")
+
+
+def place(remote: str, image: str, settings: Settings) -> Place:
+    """The name *image* in *remote*: "" is a registry, `/DIR` or `file:///DIR` a directory of images, and
+    `containerd:/SOCKET` a containerd. Raises UsageError."""
+    directory = remote.removeprefix("file://")
+    if not remote:
+        return Place(reference=image, settings=settings)
+    if directory.startswith("/"):
+        return Place(reference=f"oci:{directory}:{image}", settings=settings)
+    if remote.startswith("containerd:/"):
+        return Place(
+            reference=f"containerd:{image}", settings=replace(settings, address=remote.removeprefix("containerd:"))
+        )
+    error = UsageError(f"--remote {remote!r} is no place that eci-convert knows")
+    error.add_note("hint: leave it empty for a registry, or give /DIR, file:///DIR or containerd:/SOCKET")
+    raise error

@@ -1,0 +1,54 @@
+"""The parts of a machine become an image in a place."""
+
+from __future__ import annotations
+
+from eci_convert import content, dialects, pack
+from eci_convert.blueprint import Terms
+from eci_convert.errors import EciError, NotFound
+from eci_convert.model import Artifact, Image
+from eci_convert.pack import Packed
+from eci_convert.progress import SILENT, Reporter
+from eci_convert.streams.compress import Codec
+from eci_convert.transports.base import Sink, Source
+
+
+def publish(
+    artifact: Artifact,
+    sink: Sink,
+    *,
+    format: str,
+    terms: Terms,
+    codec: Codec,
+    before: Source | None = None,
+    reporter: Reporter = SILENT,
+    concurrency: int = 1,
+    dry_run: bool = False,
+) -> Packed:
+    """Writes *artifact* as an image of *format*, a row of `dialects.WRITERS`, to the name of *sink*.
+
+    *before* reads the image that the name stands for now: a layer that is in it is neither packed nor sent again.
+    *dry_run* writes nothing and counts what would be written. Raises CannotHold before the first byte, LocalError for
+    files that change while they are read, and what the sink raises.
+    """
+    blueprint = dialects.by_name(format)(artifact, terms)
+    return pack.pack(
+        blueprint,
+        sink,
+        codec=codec,
+        existing=_standing(before),
+        reporter=reporter,
+        concurrency=concurrency,
+        dry_run=dry_run,
+    )
+
+
+def _standing(before: Source | None) -> Image | None:
+    """The image that is there, or None where there is none or it cannot be read: then nothing of it is reused."""
+    if before is None:
+        return None
+    try:
+        return content.image(before)
+    except NotFound:
+        return None
+    except EciError:
+        return None

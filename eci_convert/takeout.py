@@ -1,0 +1,214 @@
+"""What is in an image, and which of it goes where: the questions that `inspect`, `extract`, `pull` and `pullfiles` ask.
+
+An image is opened once; `inspect` stops at its small documents, `extract` goes on to the blobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from eci_convert import content, dialects
+from eci_convert.errors import LayoutError, MissingPart, UnknownDialect, UsageError
+from eci_convert.extract import Extracted, Target, extract
+from eci_convert.model import Artifact, Blob, Image, Part, Role, Rootfs, described
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform
+from eci_convert.oci.select import candidates
+from eci_convert.progress import SILENT, Reporter
+from eci_convert.transports.base import Source
+
+Output = Path | BinaryIO
+"""Where a part goes: a file by its path, or anything that bytes can be written to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What an image says of itself. *digest* is what the name stands for: of an index, where it names one.
+
+    *dialect* is "" and *artifact* empty where no dialect recognises the image; *unknown* then says why.
+    """
+
+    reference: str
+    digest: Digest
+    dialect: str
+    platforms: tuple[Platform, ...]
+    image: Image
+    artifact: Artifact
+    unknown: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """Which parts are wanted, and where.
+
+    With *directory* all parts go there under their own names, but for those that have an output of their own. *disks*
+    are by the index that the image gives them. *paths* are files of the image's filesystem by their absolute path.
+    *only* narrows the parts that go to the directory. *config_blob*: an image without a config part gives its own
+    config, as `eci pull` does.
+    """
+
+    directory: Path | None = None
+    roles: Mapping[Role, Output] = field(default_factory=dict)
+    disks: Mapping[int, Output] = field(default_factory=dict)
+    paths: Mapping[str, Output] = field(default_factory=dict)
+    only: tuple[Role, ...] = ()
+    config_blob: bool = False
+
+    @property
+    def names_parts(self) -> bool:
+        """Whether anything is wanted that only a dialect can find."""
+        return bool(self.directory or self.roles or self.disks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What was taken out of an image."""
+
+    inspection: Inspection
+    files: tuple[Extracted, ...]
+
+
+def inspect(source: Source, platform: Platform | None = None, dialect: str = "") -> Inspection:
+    """What the image that *source* names says of itself; no blob beyond manifests and configs is read.
+
+    *dialect* reads it as that dialect and no other. Raises what `content.root` raises.
+    """
+    descriptor, found = content.root(source)
+    image = content.selected(source, descriptor, found, platform)
+    name, artifact, unknown = _read(image, dialect)
+    return Inspection(
+        reference=source.origin,
+        digest=descriptor.digest,
+        dialect=name,
+        platforms=_platforms(found, image),
+        image=image,
+        artifact=artifact,
+        unknown=unknown,
+    )
+
+
+def take(
+    source: Source,
+    order: Order,
+    *,
+    platform: Platform | None = None,
+    dialect: str = "",
+    max_size: int | None = None,
+    sparse: bool = True,
+    digests: bool = False,
+    reporter: Reporter = SILENT,
+) -> Taken:
+    """Writes what *order* wants of the image that *source* names: all of it, or nothing.
+
+    *max_size* (bytes) bounds each part; *sparse* restores holes; *digests* has the digest of every file told.
+    Raises MissingPart for a part that the image has not, and what `extract` raises.
+    """
+    found = inspect(source, platform, dialect)
+    targets = plan(found, order)
+    files = extract(source, found.image, targets, reporter=reporter, max_size=max_size, sparse=sparse, digests=digests)
+    return Taken(inspection=found, files=files)
+
+
+def plan(found: Inspection, order: Order) -> tuple[Target, ...]:
+    """What is to be written where. Raises MissingPart, UnknownDialect, UsageError, LayoutError."""
+    if order.names_parts and not found.dialect:
+        error = UnknownDialect(found.unknown or f"{found.reference} is no machine image that eci-convert knows")
+        error.add_note("hint: take any file out of it with --path IMAGEPATH=FILE")
+        raise error
+    targets = [*_chosen(found, order), *_by_path(order)]
+    targets += _rest(found, order)
+    if not targets:
+        raise MissingPart(f"{found.reference} has nothing of what was asked for")
+    _check_distinct(targets)
+    return tuple(targets)
+
+
+def _read(image: Image, dialect: str) -> tuple[str, Artifact, str]:
+    try:
+        name, artifact = dialects.read_as(dialect, image) if dialect else dialects.read(image)
+    except UnknownDialect as error:
+        if dialect:
+            raise
+        return "", Artifact(parts=()), str(error)
+    return name, artifact, ""
+
+
+def _platforms(found: Manifest | Index, image: Image) -> tuple[Platform, ...]:
+    if isinstance(found, Manifest):
+        return (image.platform,) if image.platform else ()
+    return tuple(entry.platform for entry in candidates(found) if entry.platform)
+
+
+def _chosen(found: Inspection, order: Order) -> list[Target]:
+    parts = [(_part(found, role), output) for role, output in order.roles.items()]
+    parts += [(_disk(found, index), output) for index, output in order.disks.items()]
+    return [_target(part, output) for part, output in parts]
+
+
+def _part(found: Inspection, role: Role) -> Part:
+    part = found.artifact.part(role)
+    if part is None and role is Role.CONFIG:
+        return _config(found.image.manifest.config)
+    if part is None:
+        raise MissingPart(f"{found.reference} has no {role}: it has {_has(found)}")
+    return part
+
+
+def _disk(found: Inspection, index: int) -> Part:
+    part = found.artifact.part(Role.EXTRA_DISK, index)
+    if part is None:
+        raise MissingPart(f"{found.reference} has no disk {index}: it has {_has(found)}")
+    return part
+
+
+def _has(found: Inspection) -> str:
+    return ", ".join(map(described, found.artifact.parts)) or "no parts"
+
+
+def _config(blob: Descriptor) -> Part:
+    return Part(role=Role.CONFIG, locator=Blob(descriptor=blob), name="config.json")
+
+
+def _by_path(order: Order) -> list[Target]:
+    return [
+        _target(Part(role=Role.OTHER, locator=Rootfs(path=path), name=path.rpartition("/")[2]), output)
+        for path, output in order.paths.items()
+    ]
+
+
+def _rest(found: Inspection, order: Order) -> list[Target]:
+    if order.directory is None:
+        return []
+    parts = list(found.artifact.parts)
+    if order.config_blob and found.artifact.part(Role.CONFIG) is None:
+        parts.append(_config(found.image.manifest.config))
+    wanted = [part for part in parts if not order.only or part.role in order.only]
+    for role in order.only:
+        if not any(part.role is role for part in wanted):
+            raise MissingPart(f"{found.reference} has no {role}: it has {_has(found)}")
+    chosen = {(target.part.role, target.part.index) for target in _chosen(found, order)}
+    return [
+        _target(part, order.directory / part.name)
+        for part in wanted
+        if part.role is Role.OTHER or (part.role, part.index) not in chosen
+    ]
+
+
+def _target(part: Part, output: Output) -> Target:
+    return Target(part=part, path=output) if isinstance(output, Path) else Target(part=part, file=output)
+
+
+def _check_distinct(targets: Sequence[Target]) -> None:
+    seen: dict[Path, Part] = {}
+    for target in targets:
+        if target.path is None:
+            continue
+        place = target.path.absolute()
+        if place in seen:
+            ours = seen[place].role is Role.OTHER and target.part.role is Role.OTHER
+            kind = UsageError if ours else LayoutError
+            raise kind(f"two parts would be written to {str(target.path)!r}")
+        seen[place] = target.part

@@ -12,7 +12,7 @@ from eci_convert.streams.compress import Codec
 from eci_convert.transports.base import Sink, Source
 
 
-def publish(
+def push(
     artifact: Artifact,
     sink: Sink,
     *,

@@ -68,7 +68,7 @@ def options(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
     return decorate
 
 
-class Size(click.ParamType):
+class Size(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
     """A number of bytes: `1000`, `64K`, `1.5GiB`; the units are powers of 1024."""
 
     name = "size"
@@ -82,7 +82,7 @@ class Size(click.ParamType):
         return int(float(found[1]) * 1024 ** " KMGTP".index(found[2].upper() or " "))
 
 
-class Pair(click.ParamType):
+class Pair(click.ParamType):  # type: ignore[type-arg]
     """`KEY=VALUE`. The value may hold more equals signs."""
 
     name = "key=value"
@@ -170,8 +170,8 @@ compression = option(
 dry_run = option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
 digest_file = option("--digest-file", type=Path, metavar="FILE", help="Write the digest of what was published to FILE.")
 max_size = option("--max-size", type=Size(), metavar="N", help="Refuse a part larger than N (such as 10G).")
-labels = option("--label", "labels", multiple=True, type=Pair(), metavar="KEY=VALUE", help="One more label.")
-annotations = option(
+label = option("--label", "labels", multiple=True, type=Pair(), metavar="KEY=VALUE", help="One more label.")
+annotation = option(
     "--annotation",
     "annotations",
     multiple=True,

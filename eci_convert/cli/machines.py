@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eci_convert.machine import Disk, machine
+from eci_convert.parts import Disk, machine
 from eci_convert.model import Artifact
 from eci_convert.oci.manifest import Platform
 from eci_convert.oci.select import here, parse_platform
@@ -19,7 +19,7 @@ def artifact(
     config: Path | None,
     trust_type: bool,
 ) -> Artifact:
-    """The machine that `arguments.parts` describe. Raises as `machine.machine` does."""
+    """The machine that `arguments.parts` describe. Raises as `parts.machine` does."""
     return machine(
         kernel=kernel,
         initrd=initrd,

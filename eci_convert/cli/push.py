@@ -27,8 +27,8 @@ eci-convert push --remote /var/layouts edge/machine:1.2 --kernel vmlinuz
     option("--OS", "--os", "os", default="", metavar="OS", envvar="ECI_CONVERT_OS", help="What the machine runs."),
     option("--arch", default="", metavar="ARCH", help="What the machine runs on."),
     arguments.remote,
-    arguments.labels,
-    arguments.annotations,
+    arguments.label,
+    arguments.annotation,
     arguments.compression,
     arguments.digest_file,
     arguments.dry_run,
@@ -40,7 +40,7 @@ def push(
     dry_run: bool, **words: Any,
 ) -> None:  # fmt: skip
     """Send the parts to the registry that IMAGE names, as an ECI image. All of them are optional, but one is needed."""
-    from eci_convert.publish import publish
+    from eci_convert import publish
     from eci_convert.streams.compress import Codec
 
     codec = Codec.parse(compression)
@@ -56,7 +56,7 @@ def push(
     )
     with ExitStack() as stack:
         before, sink = stack.enter_context(place.source()), stack.enter_context(place.sink())
-        packed = publish(
+        packed = publish.push(
             artifact, sink, format=format, terms=terms, codec=codec, before=before, reporter=call.reporter,
             concurrency=call.settings.concurrency, dry_run=dry_run,
         )  # fmt: skip

@@ -1,0 +1,169 @@
+"""What a file's first bytes, and its last ones, say it is.
+
+Every type but raw has a magic number somewhere. Raw is what begins like something that a machine boots from or mounts;
+a file that begins like nothing known could be anything, and that is None and never raw.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from eci_convert.errors import DiskTypeMismatch, LocalError, UsageError
+from eci_convert.model import DiskType
+
+HEAD: Final = 128 << 10
+"""How many first bytes `detect` looks at; fewer tell less."""
+TAIL: Final = 512
+"""How many last bytes `detect` looks at: a fixed VHD is told by them alone."""
+
+_SECTOR = 512
+_ISO_MAGIC_AT = 0x8001
+_VMDK_DESCRIPTOR = re.compile(rb"\s*# ?Disk DescriptorFile", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Magic:
+    """*text* stands *at* so many bytes from the beginning."""
+
+    at: int
+    text: bytes
+
+    def begins(self, head: bytes) -> bool:
+        return head.startswith(self.text, self.at)
+
+
+_RAW: Final = (
+    _Magic(510, b"\x55\xaa"),  # a master boot record, or a boot sector
+    _Magic(512, b"EFI PART"),  # GPT, also of disks with sectors of 4 KiB
+    _Magic(4096, b"EFI PART"),
+    _Magic(0x438, b"\x53\xef"),  # ext2, ext3, ext4
+    _Magic(0, b"XFSB"),
+    _Magic(0x10040, b"_BHRfS_M"),  # btrfs
+    _Magic(0, b"hsqs"),  # squashfs
+    _Magic(1024, b"\xe2\xe1\xf5\xe0"),  # erofs
+    _Magic(1024, b"\x10\x20\xf5\xf2"),  # f2fs
+    _Magic(0, b"LUKS\xba\xbe"),
+    _Magic(512, b"LABELONE"),  # an LVM physical volume
+    _Magic(4086, b"SWAPSPACE2"),
+)
+
+
+def detect(head: bytes, size: int, tail: bytes = b"") -> DiskType | None:
+    """The type of a file of *size* bytes that begins with *head* and ends with *tail*; None if it could be anything.
+
+    >>> detect(b"QFI\\xfb" + (3).to_bytes(4, "big"), 8)
+    <DiskType.QCOW2: 'qcow2'>
+    """
+    for kind, is_it in _FORMATS:
+        if is_it(head, tail[-TAIL:]):
+            return kind
+    return DiskType.RAW if size >= _SECTOR and any(magic.begins(head) for magic in _RAW) else None
+
+
+def contradicts(declared: DiskType, found: DiskType | None) -> bool:
+    """Whether bytes that are *found* cannot be what is *declared*. An ISO's sectors lie as those of a raw disk do."""
+    return found not in (None, declared) and not (declared is DiskType.RAW and found is DiskType.ISO)
+
+
+def check(declared: DiskType | None, found: DiskType | None, name: str) -> None:
+    """Raises DiskTypeMismatch that names both if *found* contradicts what *name* is declared as."""
+    if declared and contradicts(declared, found):
+        error = DiskTypeMismatch(f"{name} is declared as {declared} and its bytes are {found}")
+        error.add_note("hint: --trust-type takes the declared type for true")
+        raise error
+
+
+def declared(text: str) -> tuple[Path, DiskType | None]:
+    """The path and the type in `PATH[:TYPE]`. A path may hold colons: what exists as it is written is a path.
+
+    Raises UsageError for a type that there is none of.
+    """
+    if os.path.lexists(text):
+        return Path(text), None
+    path, colon, word = text.rpartition(":")
+    if not colon:
+        return Path(text), None
+    if word in set(DiskType):
+        if not path:
+            raise UsageError(f"{text!r} names no file")
+        return Path(path), DiskType(word)
+    if os.path.lexists(path):
+        raise UsageError(f"{word!r} in {text!r} is no type of disk: write one of {', '.join(DiskType)}")
+    return Path(text), None
+
+
+def of_file(path: Path, declared: DiskType | None, *, trusted: bool = False) -> DiskType:
+    """The type of the disk in the file at *path*: what is *declared*, if its bytes do not contradict that.
+
+    Raises UsageError where nothing is declared and the bytes do not tell; DiskTypeMismatch, unless the declaration is
+    *trusted*; LocalError for a file that cannot be read.
+    """
+    if declared and trusted:
+        return declared
+    found = _detected(path)
+    check(declared, found, repr(str(path)))
+    kind = declared or found
+    if kind is None:
+        error = UsageError(f"{str(path)!r} could be any type of disk")
+        error.add_note(f"hint: say which: {path}:raw, or :{', :'.join(kind for kind in DiskType if kind != 'raw')}")
+        raise error
+    return kind
+
+
+def _detected(path: Path) -> DiskType | None:
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - TAIL))
+            return detect(head, size, file.read(TAIL))
+    except OSError as error:
+        raise LocalError(f"{str(path)!r}: {error.strerror or error}") from error
+
+
+def _is_qcow(*versions: int) -> Callable[[bytes, bytes], bool]:
+    def is_it(head: bytes, _: bytes) -> bool:
+        return head.startswith(b"QFI\xfb") and int.from_bytes(head[4:8], "big") in versions
+
+    return is_it
+
+
+def _is_vhdx(head: bytes, _: bytes) -> bool:
+    return head.startswith(b"vhdxfile")
+
+
+def _is_vhd(head: bytes, tail: bytes) -> bool:
+    """The cookie stands in a footer of 512 bytes (511 in old fixed disks); dynamic disks have a copy of it in front."""
+    return head.startswith(b"conectix") or tail.startswith(b"conectix") or tail.startswith(b"conectix", 1)
+
+
+def _is_vmdk(head: bytes, _: bytes) -> bool:
+    """Sparse extents, stream-optimised or not; those of old ESX; or a descriptor alone."""
+    return head.startswith((b"KDMV", b"COWD")) or bool(_VMDK_DESCRIPTOR.match(head[:512]))
+
+
+def _is_ova(head: bytes, _: bytes) -> bool:
+    """A tar archive whose first member is the OVF descriptor (DSP0243 1.1.1, section 5.4)."""
+    name = head[:100].partition(b"\0")[0]
+    return head.startswith(b"ustar", 257) and name.lower().endswith(b".ovf")
+
+
+def _is_iso(head: bytes, _: bytes) -> bool:
+    """ISO 9660 (ECMA-119, 8.1). A hybrid one has a master boot record as well, and is an ISO all the same."""
+    return head.startswith(b"CD001", _ISO_MAGIC_AT)
+
+
+_FORMATS: Final[tuple[tuple[DiskType, Callable[[bytes, bytes], bool]], ...]] = (
+    (DiskType.QCOW, _is_qcow(1)),
+    (DiskType.QCOW2, _is_qcow(2, 3)),
+    (DiskType.VHDX, _is_vhdx),
+    (DiskType.VMDK, _is_vmdk),
+    (DiskType.OVA, _is_ova),
+    (DiskType.ISO, _is_iso),
+    (DiskType.VHD, _is_vhd),
+)

@@ -1,0 +1,146 @@
+"""Images in containerd: `containerd:NAME[:TAG][@DIGEST]`, over its gRPC socket, in one namespace.
+
+Docker's own containerd is one of those: its socket is containerd/containerd.sock below Docker's exec root, its
+namespace `moby`. What is read or written is under a lease until we leave, so that the garbage collector does not take it
+meanwhile; afterwards labels and an image record keep it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor
+from eci_convert.transports.base import Filesystem, Settings
+from eci_convert.transports.containerd_api import contents, ingest, records, references
+from eci_convert.transports.containerd_api.connection import Connection, connected
+from eci_convert.transports.containerd_api.leases import Lease
+from eci_convert.transports.containerd_api.names import ImageName
+from eci_convert.transports.received import Received
+
+
+def open_source(rest: str, settings: Settings) -> ContainerdSource:
+    """The image that *rest* names. Raises UsageError."""
+    return ContainerdSource(ImageName.parse(rest), settings)
+
+
+def open_sink(rest: str, settings: Settings) -> ContainerdSink:
+    """The name *rest*, to be written. Raises UsageError."""
+    return ContainerdSink(ImageName.parse(rest), settings)
+
+
+class _Session:
+    """A connection and a lease, both from the first use until `close`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._open: tuple[Connection, Lease] | None = None
+
+    @property
+    def connection(self) -> Connection:
+        return self._both()[0]
+
+    @property
+    def lease(self) -> Lease:
+        return self._both()[1]
+
+    def close(self) -> None:
+        with self._lock:
+            found, self._open = self._open, None
+        if found:
+            connection, lease = found
+            try:
+                lease.release()
+            finally:
+                connection.close()
+
+    def _both(self) -> tuple[Connection, Lease]:
+        with self._lock:
+            if self._open is None:
+                connection = connected(self._settings)
+                self._open = connection, Lease(connection)
+            return self._open
+
+
+class ContainerdSource:
+    """An image in containerd, to be read."""
+
+    def __init__(self, name: ImageName, settings: Settings) -> None:
+        self._name = name
+        self._session = _Session(settings)
+
+    @property
+    def origin(self) -> str:
+        return f"containerd:{self._name.text}"
+
+    def resolve(self) -> Descriptor:
+        found = records.resolved(self._session.connection, self._name)
+        self._session.lease.keep(found.digest)
+        return found
+
+    @contextmanager
+    def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
+        self._session.lease.keep(blob.digest)
+        with contents.content_read(self._session.connection, blob.digest, skip) as chunks:
+            yield () if blob.size and skip >= blob.size else chunks
+
+    def filesystem(self) -> Filesystem | None:
+        return None
+
+    def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
+        return ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._session.close()
+
+
+class ContainerdSink:
+    """A name in containerd, to be written."""
+
+    holds_artifacts = True
+    holds_indexes = True
+    wants_raw_layers = False
+
+    def __init__(self, name: ImageName, settings: Settings) -> None:
+        self._name = name.written()
+        self._session = _Session(settings)
+
+    @property
+    def destination(self) -> str:
+        return f"containerd:{self._name}"
+
+    def has(self, blob: Descriptor) -> bool:
+        connection, lease = self._session.connection, self._session.lease
+        lease.keep(blob.digest)
+        info = contents.content_info(connection, blob.digest)
+        return info.size == blob.size if info else ingest.adopted(connection, lease, blob)
+
+    def put(
+        self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
+    ) -> Descriptor:
+        if digest:
+            self._session.lease.keep(digest)
+        received = Received(chunks, digest, size)
+        return ingest.ingested(self._session.connection, self._session.lease, media_type, received, digest)
+
+    def publish(self, manifest: Descriptor) -> None:
+        references.tie(self._session.connection, self._session.lease, manifest)
+        records.call(self._session.connection, self._name, manifest)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._session.close()

@@ -1,0 +1,118 @@
+"""Names of images in registries, read as Docker reads them (github.com/distribution/reference v0.6, its grammar).
+
+    reference := [ host "/" ] path [ ":" tag ] [ "@" digest ]
+
+The first component is a host if it holds a dot, a colon or an upper-case letter, or is `localhost`; else the host is
+`docker.io`, where a name of one component is below `library/`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from eci_convert.errors import FormatError, UsageError
+from eci_convert.oci.digest import Digest
+
+HUB = "docker.io"
+_OLD_HUB = "index.docker.io"
+_DEFAULT_TAG = "latest"
+_MAX_REPOSITORY = 255
+
+_LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?", re.ASCII)
+_COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
+_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+_IDENTIFIER = re.compile(r"[a-f0-9]{64}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """One name in a registry. *host* may carry a port; *tag* is "" where a digest alone was given.
+
+    Where there are both, the digest decides.
+    """
+
+    host: str
+    repository: str
+    tag: str = ""
+    digest: Digest | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The reference that *text* spells; a name alone means its tag `latest`. Raises UsageError.
+
+        >>> str(Reference.parse("ubuntu"))
+        'docker.io/library/ubuntu:latest'
+        >>> str(Reference.parse("localhost/machine:1"))
+        'localhost/machine:1'
+        """
+        if _IDENTIFIER.fullmatch(text):
+            raise UsageError(f"{text!r} is an image's id and no reference to one in a registry")
+        name, at, digits = text.partition("@")
+        name, tag = _untagged(name)
+        host, repository = _split(name)
+        if not _HOST.fullmatch(host):
+            raise UsageError(f"{host!r} in {text!r} is not the name of a registry")
+        if not _REPOSITORY.fullmatch(repository):
+            raise _bad_repository(repository, text)
+        if len(repository) > _MAX_REPOSITORY:
+            raise UsageError(f"the repository's name in {text[:80]!r}… is longer than {_MAX_REPOSITORY} characters")
+        if tag is not None and not _TAG.fullmatch(tag):
+            raise UsageError(f"{tag!r} in {text!r} is not a tag")
+        digest = _digest(digits, text) if at else None
+        return cls(host=host, repository=repository, tag=tag or ("" if digest else _DEFAULT_TAG), digest=digest)
+
+    @property
+    def name(self) -> str:
+        """Host and repository, without tag and digest."""
+        return f"{self.host}/{self.repository}"
+
+    @property
+    def familiar(self) -> str:
+        """The reference as Docker shows it: without what would be supplied.
+
+        >>> Reference.parse("docker.io/library/ubuntu:22.04").familiar
+        'ubuntu:22.04'
+        """
+        short = self.name.removeprefix(f"{HUB}/").removeprefix("library/") if self.host == HUB else self.name
+        return short + self._suffix
+
+    def __str__(self) -> str:
+        return self.name + self._suffix
+
+    @property
+    def _suffix(self) -> str:
+        return (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
+
+
+def _untagged(name: str) -> tuple[str, str | None]:
+    """What stands before the last colon, and behind it, unless that colon is a port's."""
+    head, colon, tail = name.rpartition(":")
+    return (head, tail) if colon and "/" not in tail and "]" not in tail else (name, None)
+
+
+def _split(name: str) -> tuple[str, str]:
+    first, slash, rest = name.partition("/")
+    if not slash or not (any(sign in first for sign in ".:[") or first == "localhost" or first != first.lower()):
+        first, rest = HUB, name
+    if first == _OLD_HUB:
+        first = HUB
+    if first == HUB and "/" not in rest:
+        rest = f"library/{rest}"
+    return first, rest
+
+
+def _digest(digits: str, text: str) -> Digest:
+    try:
+        return Digest.parse(digits)
+    except FormatError as error:
+        raise UsageError(f"{text!r}: {error}") from error
+
+
+def _bad_repository(repository: str, text: str) -> UsageError:
+    if _REPOSITORY.fullmatch(repository.lower()):
+        return UsageError(f"{text!r}: the name of a repository is lower case, {repository!r} is not")
+    return UsageError(f"{text!r} is not a reference to an image")

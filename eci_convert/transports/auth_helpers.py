@@ -1,0 +1,94 @@
+"""Programs that keep credentials: `docker-credential-NAME get` (github.com/docker/docker-credential-helpers)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from shutil import which
+
+from eci_convert.transports.auth_files import Credential
+from eci_convert.transports.base import Settings
+
+TIME_LIMIT = 30.0
+"""Seconds that a helper may take: some ask the user to unlock a key ring."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+_NOTHING_THERE = ("credentials not found", "no credentials", "specified item could not be found")
+
+
+def ask(name: str, server: str, settings: Settings) -> Credential | None:
+    """What the helper *name* knows of *server*. None where it knows nothing, or where it is broken, with a warning."""
+    warned = settings.reporter.warned
+    program = f"docker-credential-{name}"
+    if not _NAME.fullmatch(name):
+        warned(f"the credential helper {name!r} is not a program's plain name and is not run")
+        return None
+    path = _found(program, settings.environ)
+    if path is None:
+        warned(f"the credential helper {program!r} is not on PATH: going on without it")
+        return None
+    try:
+        status, output = _run(path, server, settings)
+    except subprocess.TimeoutExpired:
+        warned(f"the credential helper {program!r} did not answer within {_limit(settings):g} s: going on without it")
+        return None
+    except OSError as error:
+        warned(f"the credential helper {program!r} cannot be run: {error.strerror}: going on without it")
+        return None
+    if status != 0:
+        if not any(words in output.lower() for words in _NOTHING_THERE):
+            warned(f"the credential helper {program!r} failed for {server!r} (exit {status}): going on without it")
+        return None
+    credential = _parsed(output, program)
+    if credential is None:
+        warned(f"the credential helper {program!r} said nothing sensible of {server!r}: going on without it")
+    return credential
+
+
+def _found(program: str, environ: Mapping[str, str]) -> str | None:
+    """Where *program* is. Relative entries of PATH depend on where one stands, so they do not count."""
+    entries = [entry for entry in environ.get("PATH", os.defpath).split(os.pathsep) if Path(entry).is_absolute()]
+    return which(program, path=os.pathsep.join(entries)) if entries else None
+
+
+def _run(path: str, server: str, settings: Settings) -> tuple[int, str]:
+    """The exit status and what was printed. Its stderr is not shown to anybody: nobody knows what it says."""
+    with subprocess.Popen(
+        [path, "get"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=dict(settings.environ),
+        start_new_session=True,
+    ) as running:
+        try:
+            output, _ = running.communicate(server.encode(), timeout=_limit(settings))
+        except BaseException:
+            # Its children hold the pipe open, so they go with it.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
+            raise
+    return running.returncode, output.decode(errors="replace")
+
+
+def _limit(settings: Settings) -> float:
+    return min(TIME_LIMIT, settings.timeout)
+
+
+def _parsed(output: str, program: str) -> Credential | None:
+    try:
+        answer = json.loads(output)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(answer, dict):
+        return None
+    username, secret = answer.get("Username"), answer.get("Secret")
+    if not isinstance(username, str) or not isinstance(secret, str) or not secret:
+        return None
+    return Credential.of(username, secret, program)

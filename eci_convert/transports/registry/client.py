@@ -1,0 +1,164 @@
+"""A talk with one registry about one repository: credentials where they belong, redirects, and repeated attempts."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cached_property
+
+from eci_convert.errors import TransportError
+from eci_convert.oci.reference import HUB, Reference
+from eci_convert.transports import auth
+from eci_convert.transports.base import Settings
+from eci_convert.transports.registry import dial, faults, proxies
+from eci_convert.transports.registry.login import Login
+from eci_convert.transports.registry.patience import Patience, Transient
+from eci_convert.transports.registry.pool import Pool
+from eci_convert.transports.registry.url import Url
+from eci_convert.transports.registry.wire import Answer, Request
+
+PULL, PUSH = "pull", "pull,push"
+
+_HUB_API = "registry-1.docker.io"
+_MAX_REDIRECTS = 10
+_MAX_DISCARDED = 64 * 1024
+_FOLLOWED = frozenset({301, 302, 303, 307, 308})
+
+_log = logging.getLogger(__name__)
+
+
+class Client:
+    """Asks the registry of *reference*. Used from several threads; nothing is asked before it is needed."""
+
+    def __init__(self, reference: Reference, settings: Settings) -> None:
+        self.reference = reference
+        self.settings = settings
+        self._lock = threading.RLock()
+
+    @cached_property
+    def base(self) -> Url:
+        """The root of the registry: HTTPS, but for `--plain-http` and for this computer where HTTPS is not answered."""
+        host = _HUB_API if self.reference.host == HUB else self.reference.host
+        secure = Url.of_host("https", host)
+        plain = Url.of_host("http", host)
+        if self.settings.plain_http:
+            return plain
+        return plain if proxies.is_loopback(secure.host) and not dial.speaks_tls(secure, self.settings) else secure
+
+    def url(self, path: str) -> Url:
+        """The URL of *path* in the repository, such as `manifests/latest`."""
+        return self._base().at(f"/v2/{self.reference.repository}/{path}")
+
+    def patience(self, size: int | None = None) -> Patience:
+        """The patience for one transfer of *size* bytes."""
+        return Patience(self.settings.retries, size)
+
+    def ask(
+        self,
+        method: str,
+        url: Url,
+        *,
+        accept: Iterable[int],
+        scope: str = PULL,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+    ) -> Answer:
+        """The answer to a small request, tried again where that may help. Its status is one of *accept*.
+
+        Raises NotFound, AccessDenied, TransportError.
+        """
+        body, length = (None, None) if content is None else ((content,), len(content))
+        request = Request(method=method, url=url, headers=dict(headers or {}), body=body, length=length)
+        patience = self.patience()
+        while True:
+            try:
+                return self.once(request, accept=accept, scope=scope)
+            except Transient as error:
+                patience.after(error)
+
+    def once(self, request: Request, *, accept: Iterable[int], scope: str = PULL) -> Answer:
+        """The answer to *request*, asked once (and again after logging in). Its status is one of *accept*.
+
+        Raises Transient where it may be better later, NotFound, AccessDenied, TransportError.
+        """
+        answer = self._answered(request, scope)
+        if answer.status in accept:
+            return answer
+        with answer:
+            raise faults.error(answer, self.redacted)
+
+    def redacted(self, text: str) -> str:
+        """*text* without any secret."""
+        return self._login().redacted(text)
+
+    def close(self) -> None:
+        if "_pool" in self.__dict__:
+            self._pool.close()
+
+    def _answered(self, request: Request, scope: str) -> Answer:
+        """The first answer that is neither a redirect nor a call for credentials that we can follow."""
+        asked_again = False
+        scope = f"repository:{self.reference.repository}:{scope}"
+        for _ in range(_MAX_REDIRECTS):
+            carried = self._login().header(request.url, scope)
+            answer = self._exchanged(request, carried)
+            if answer.status in _FOLLOWED and answer.header("Location"):
+                request = self._redirected(request, answer)
+            elif answer.status == 401 and not asked_again and request.url.origin == self._base().origin:
+                asked_again = True
+                with answer:
+                    _discard(answer)
+                self._login().learn(answer.header_lines("WWW-Authenticate"), scope, carried)
+                if not request.can_be_repeated:
+                    raise Transient(f"{request.url.shown}: the login was renewed")
+            else:
+                return answer
+        raise TransportError(f"{request.url.shown}: redirected more than {_MAX_REDIRECTS} times")
+
+    def _exchanged(self, request: Request, authorization: str) -> Answer:
+        if authorization:
+            request = replace(request, headers={**request.headers, "Authorization": authorization})
+        answer = self._pool.exchange(request)
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("%s %s: %s", request.method, self.redacted(request.url.shown), answer.status)
+        return answer
+
+    def _redirected(self, request: Request, answer: Answer) -> Request:
+        """The request to where *answer* points. Its headers are ours and hold no secret; nobody is asked in clear
+        text who was asked over TLS."""
+        with answer:
+            _discard(answer)
+        target = request.url.joined(answer.header("Location"))
+        if request.url.scheme == "https" and target.scheme == "http":
+            raise TransportError(f"{request.url.shown}: redirected from https to {target.shown}: refused")
+        if answer.status == 303 and request.method != "HEAD":
+            return replace(request, method="GET", url=target, body=None, length=None)
+        if not request.can_be_repeated:
+            raise TransportError(f"{request.url.shown}: redirected in the middle of what was sent")
+        return replace(request, url=target)
+
+    def _base(self) -> Url:
+        with self._lock:
+            return self.base
+
+    @cached_property
+    def _pool(self) -> Pool:
+        return Pool(self._base(), self.settings)
+
+    def _login(self) -> Login:
+        with self._lock:
+            return self._known_login
+
+    @cached_property
+    def _known_login(self) -> Login:
+        return Login(self._base(), self._pool, lambda: auth.credential_for(self.reference, self.settings))
+
+
+def _discard(answer: Answer) -> None:
+    """Reads a short body, so that the connection can be kept."""
+    try:
+        answer.read(_MAX_DISCARDED)
+    except TransportError:
+        return

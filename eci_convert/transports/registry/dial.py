@@ -1,0 +1,128 @@
+"""From a URL to a connection: names looked up, proxies asked, TLS spoken, and strange neighbours turned down."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+
+from eci_convert.errors import TransportError
+from eci_convert.transports.base import Settings
+from eci_convert.transports.registry import neighbours, proxies
+from eci_convert.transports.registry.patience import Transient
+from eci_convert.transports.registry.proxies import Proxy
+from eci_convert.transports.registry.url import Url
+from eci_convert.transports.registry.wire import Connection
+
+_LONGEST_CONNECTING = 30.0
+_MAX_PROXY_ANSWER = 64 * 1024
+
+Trust = Callable[[Url], ssl.SSLContext]
+
+
+class Refused(TransportError):
+    """Nothing listens there."""
+
+
+def dial(url: Url, registry: Url, own_peer: str | None, settings: Settings, trust: Trust) -> Connection:
+    """A connection to *url*, for a talk with *registry*, which was met at *own_peer* before (None: not yet).
+
+    Raises Transient where it may be better later, else TransportError.
+    """
+    proxy = proxies.proxy_for(url, settings.environ)
+    timeout = min(settings.timeout, _LONGEST_CONNECTING)
+    sock = _connected(proxy.host if proxy else url.host, proxy.port if proxy else url.port, timeout)
+    try:
+        peer = None if proxy else sock.getpeername()[0]
+        neighbours.check(url, registry, peer, own_peer)
+        if proxy and url.scheme == "https":
+            _tunnel(sock, url, proxy)
+        if url.scheme == "https":
+            sock = _secured(sock, url, trust(url))
+    except BaseException:
+        sock.close()
+        raise
+    absolute = proxy is not None and url.scheme == "http"
+    authorization = proxy.authorization if proxy else ""
+    return Connection(sock, url, peer=peer, timeout=settings.timeout, absolute=absolute, proxy=authorization)
+
+
+def speaks_tls(url: Url, settings: Settings) -> bool:
+    """Whether *url*'s server, on this computer, answers a TLS greeting. Whom it claims to be is not asked here."""
+    anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anybody.check_hostname = False
+    anybody.verify_mode = ssl.CERT_NONE
+    try:
+        with _connected(url.host, url.port, min(settings.timeout, 5.0)) as sock, anybody.wrap_socket(sock):
+            return True
+    except ssl.SSLError as error:
+        return error.reason is not None and "ALERT" in error.reason
+    except (OSError, TransportError):
+        return False
+
+
+def _connected(host: str, port: int, timeout: float) -> socket.socket:
+    where = f"{host}:{port}"
+    try:
+        sock = socket.create_connection((host, port), timeout)
+    except socket.gaierror as error:
+        if error.errno == socket.EAI_AGAIN:
+            raise Transient(f"{host!r} cannot be looked up for now") from error
+        raise TransportError(f"there is no computer named {host!r}") from error
+    except ConnectionRefusedError as error:
+        raise Refused(f"{where}: nothing listens there") from error
+    except TimeoutError as error:
+        raise Transient(f"{where}: no connection within {timeout:g} s") from error
+    except (OSError, UnicodeError) as error:
+        raise Transient(f"{where}: {getattr(error, 'strerror', None) or 'cannot be reached'}".lower()) from error
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return sock
+
+
+def _tunnel(sock: socket.socket, url: Url, proxy: Proxy) -> None:
+    """Asks the proxy for a way through (RFC 9110 §9.3.6). What it is told is where to, and who we are to *it*."""
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    lines = [f"CONNECT {host}:{url.port} HTTP/1.1", f"Host: {host}:{url.port}"]
+    if proxy.authorization:
+        lines.append(f"Proxy-Authorization: {proxy.authorization}")
+    try:
+        sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("ascii"))
+        status = _status(sock)
+    except OSError as error:
+        raise Transient(f"the proxy {proxy.host}:{proxy.port} does not answer") from error
+    if status != 200:
+        hint = ": it wants a name and a password" if status == 407 else ""
+        kind = Transient if status in (502, 503, 504) else TransportError
+        raise kind(f"the proxy {proxy.host}:{proxy.port} lets nobody through to {url.authority}: {status}{hint}")
+
+
+def _status(sock: socket.socket) -> int:
+    """The status of the proxy's answer, read byte by byte, so that nothing is taken from the tunnel behind it."""
+    answer = bytearray()
+    while not answer.endswith((b"\r\n\r\n", b"\n\n")):
+        byte = sock.recv(1)
+        if not byte or len(answer) > _MAX_PROXY_ANSWER:
+            raise ConnectionError("no answer")
+        answer += byte
+    words = answer.split(None, 2)
+    if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
+        raise ConnectionError("no HTTP")
+    return int(words[1])
+
+
+def _secured(sock: socket.socket, url: Url, context: ssl.SSLContext) -> socket.socket:
+    try:
+        return context.wrap_socket(sock, server_hostname=url.host)
+    except ssl.SSLCertVerificationError as error:
+        failed = TransportError(f"{url.authority}: its certificate is not believed: {error.verify_message}")
+        failed.add_note("hint: --ca-file names an authority to believe; --insecure believes anybody")
+        raise failed from error
+    except ssl.SSLError as error:
+        if error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"):
+            failed = TransportError(f"{url.authority} does not speak TLS")
+            failed.add_note("hint: --plain-http speaks to a registry without it")
+            raise failed from error
+        raise Transient(f"{url.authority}: no TLS: {(error.reason or 'it broke off').lower()}") from error
+    except OSError as error:
+        raise Transient(f"{url.authority}: it hung up on the TLS greeting") from error

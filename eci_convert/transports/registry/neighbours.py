@@ -1,0 +1,51 @@
+"""Where a registry may send us: redirects, upload locations, token realms.
+
+A registry that names an address may be making us knock, from inside, on doors that it cannot reach itself.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+
+from eci_convert.errors import TransportError
+from eci_convert.transports.registry.proxies import address_of, is_loopback
+from eci_convert.transports.registry.url import Url
+
+_Address = IPv4Address | IPv6Address
+
+
+def check(url: Url, registry: Url, peer: str | None, own_peer: str | None) -> None:
+    """Raises TransportError unless *url*, whose host turned out to be at *peer*, may be spoken to for *registry*.
+
+    The registry itself may be anywhere. Another server may not be on this computer or on a link-local address (where
+    clouds keep secrets), unless the registry is there too, nor be named by a private address by a public registry.
+    A name that the user's own resolver takes to a private address is the user's business. *peer* None: a proxy knows;
+    *own_peer* is where the registry itself was met, None where nobody knows.
+    """
+    if (url.host, url.port) == (registry.host, registry.port):
+        return
+    named, reached = address_of(url.host), address_of(peer) if peer else None
+    at_home = is_loopback(registry.host)
+    own = address_of(registry.host) or (address_of(own_peer) if own_peer else None)
+    for address in (named, reached):
+        if address is None:
+            continue
+        if (address.is_loopback or address.is_unspecified) and not at_home:
+            raise _refused(url, registry, "this computer")
+        if address.is_link_local and not (own is not None and own.is_link_local):
+            raise _refused(url, registry, "a link-local address")
+        if address.is_multicast:
+            raise _refused(url, registry, "a multicast address")
+    if named is None and is_loopback(url.host) and not at_home:
+        raise _refused(url, registry, "this computer")
+    if is_private(named) and not (at_home or is_private(own)):
+        raise _refused(url, registry, "a private address")
+
+
+def is_private(address: _Address | None) -> bool:
+    """Whether *address* means something on this network alone."""
+    return address is not None and not address.is_global
+
+
+def _refused(url: Url, registry: Url, what: str) -> TransportError:
+    return TransportError(f"{registry.authority} names {what}, {url.authority}, to be asked: refused")

@@ -1,0 +1,64 @@
+"""How long to go on with a place that fails: attempts in a row, waits that grow, and what progress is worth."""
+
+from __future__ import annotations
+
+import random
+import time
+
+from eci_convert.errors import TransportError
+
+FIRST_WAIT = 0.5
+"""Seconds before the first attempt but one; each further wait is up to twice as long."""
+
+LONGEST_WAIT = 20.0
+"""Seconds that a wait of our own grows to."""
+
+LONGEST_ASKED = 60.0
+"""Seconds of Retry-After that are waited; a server that wants more is told of at once."""
+
+_RENEWING = 64 * 1024
+
+RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Statuses that may be another the next time (RFC 9110; 425: RFC 8470; 429: RFC 6585)."""
+
+
+class Transient(TransportError):
+    """A failure that may pass. *wait* is how many seconds the server asked for, None if it did not say."""
+
+    def __init__(self, message: str, wait: float | None = None) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+class Patience:
+    """The failures that one transfer may still have. Progress gives them back."""
+
+    def __init__(self, retries: int, size: int | None = None) -> None:
+        self._retries = retries
+        self._failures = 0
+        self._progress = 0
+        self._worth = _RENEWING if size is None else max(1, min(_RENEWING, size // 64))
+
+    def progressed(self, count: int) -> None:
+        """*count* more bytes are safe. Enough of them, and what failed before is forgotten."""
+        self._progress += count
+        if self._progress >= self._worth:
+            self._failures = 0
+
+    def after(self, error: Transient) -> None:
+        """Waits until it is worth trying again; or raises *error* because it has been tried enough."""
+        self._failures += 1
+        self._progress = 0
+        if error.wait is not None and error.wait > LONGEST_ASKED:
+            error.add_note(f"hint: the server asks to be left alone for {error.wait:.0f} s")
+            raise error
+        if self._failures > self._retries:
+            if self._retries:
+                error.add_note(f"hint: it was tried {self._failures} times; --retries says how often")
+            raise error
+        time.sleep(self._wait(error.wait))
+
+    def _wait(self, asked: float | None) -> float:
+        """Random, so that clients that failed together do not come back together."""
+        longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (self._failures - 1))
+        return (asked or 0.0) + random.uniform(longest / 2, longest)  # noqa: S311 - it spreads load, it hides nothing

@@ -1,0 +1,93 @@
+"""Which proxy a URL is asked through: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, as curl and Go read them."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+from eci_convert.errors import UsageError
+from eci_convert.transports.registry.url import Url
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxy:
+    """An HTTP proxy. *authorization* is the value of its Proxy-Authorization header, or ""."""
+
+    host: str
+    port: int
+    authorization: str = field(default="", repr=False)
+
+
+def proxy_for(url: Url, environ: Mapping[str, str]) -> Proxy | None:
+    """The proxy between here and *url*, or None. A loopback address is never asked for through one.
+
+    Raises UsageError for a proxy that is not spoken to over HTTP.
+    """
+    if is_loopback(url.host) or _excepted(url, _variable(environ, "no_proxy")):
+        return None
+    text = _variable(environ, f"{url.scheme}_proxy") or _variable(environ, "all_proxy")
+    return _parse(text) if text else None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether *host* is this computer: `localhost`, `127.0.0.0/8` or `::1`. Names are not looked up."""
+    address = address_of(host)
+    return host == "localhost" or host.endswith(".localhost") if address is None else address.is_loopback
+
+
+def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that *host* spells, an IPv4 address in IPv6 clothes taken out of them; None if it is a name."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _variable(environ: Mapping[str, str], name: str) -> str:
+    """Lower case first, as curl does. HTTP_PROXY of a CGI program is a header of its client's, and not believed."""
+    upper = "" if name == "http_proxy" and "REQUEST_METHOD" in environ else environ.get(name.upper(), "")
+    return (environ.get(name) or upper).strip()
+
+
+def _excepted(url: Url, rules: str) -> bool:
+    return any(_suits(url, rule.strip().lower()) for rule in rules.split(",") if rule.strip())
+
+
+def _suits(url: Url, rule: str) -> bool:
+    if rule == "*":
+        return True
+    address = address_of(url.host)
+    if address is not None and "/" in rule:
+        try:
+            return address in ipaddress.ip_network(rule, strict=False)
+        except ValueError:
+            return False
+    name, colon, port = rule.rpartition(":")
+    if colon and port.isdigit() and (":" not in name or name.endswith("]")):
+        if int(port) != url.port:
+            return False
+        rule = name
+    if address is not None:
+        return address_of(rule.strip("[]")) == address
+    name = rule.removeprefix("*").removeprefix(".")
+    return bool(name) and (url.host == name or url.host.endswith(f".{name}"))
+
+
+def _parse(text: str) -> Proxy:
+    """The proxy that *text* names. Its password is in no message."""
+    try:
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        port = parts.port
+    except ValueError as error:
+        raise UsageError("the environment names a proxy by something that is not a URL") from error
+    if parts.scheme != "http" or not parts.hostname:
+        raise UsageError(f"the environment names a {parts.scheme!r} proxy: only http:// proxies are spoken to")
+    authorization = ""
+    if parts.username is not None:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        authorization = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    return Proxy(host=parts.hostname, port=port or 80, authorization=authorization)

@@ -1,0 +1,141 @@
+"""An image in a registry, written (distribution-spec v1.1.1, "Push"): blobs first, manifests after, the tag last."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from eci_convert.errors import TransportError
+from eci_convert.oci import fields, mediatype
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor
+from eci_convert.oci.reference import Reference
+from eci_convert.streams.verify import at_most
+from eci_convert.transports.base import Settings
+from eci_convert.transports.refusals import ManifestRefused
+from eci_convert.transports.registry import faults, nearby
+from eci_convert.transports.registry.client import PUSH, Client
+from eci_convert.transports.registry.patience import RETRIED
+from eci_convert.transports.registry.upload import Upload
+
+
+class RegistrySink:
+    """The place for an image under a reference. `put` may be called from several threads.
+
+    Manifests wait here until they are needed: the tagged one is sent once, by `publish`; others when one that may
+    name them is sent. So a push that fails leaves blobs behind, which nobody sees, and no name.
+    """
+
+    def __init__(self, reference: Reference, settings: Settings) -> None:
+        self._reference = reference
+        self._client = Client(reference, settings)
+        self._lock = threading.Lock()
+        self._waiting: dict[Digest, tuple[str, bytes]] = {}
+
+    @property
+    def destination(self) -> str:
+        return f"docker://{self._reference}"
+
+    @property
+    def holds_artifacts(self) -> bool:
+        return True
+
+    @property
+    def holds_indexes(self) -> bool:
+        return True
+
+    @property
+    def wants_raw_layers(self) -> bool:
+        return False
+
+    def has(self, blob: Descriptor) -> bool:
+        """Whether the repository has *blob*, or another of this registry has it and lets it be mounted here."""
+        if blob.media_type in mediatype.DOCUMENTS:
+            return blob.digest in self._waiting or self._answers(f"manifests/{blob.digest}")
+        return self._answers(f"blobs/{blob.digest}") or self._mounted(blob)
+
+    def put(
+        self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
+    ) -> Descriptor:
+        """Sends a blob; keeps a manifest until it is needed.
+
+        *chunks* that can be iterated over more than once (an iterable that is not its own iterator) are sent again
+        where an upload has to begin again; of a generator that is impossible, and UploadLost tells the caller to
+        call once more with a fresh one.
+        """
+        if media_type in mediatype.DOCUMENTS:
+            return self._kept(media_type, chunks, digest)
+        sent, count = Upload(self._client, media_type, digest, size).send(chunks)
+        return Descriptor(media_type=media_type, digest=sent, size=count)
+
+    def publish(self, manifest: Descriptor) -> None:
+        """Sends *manifest* under the reference's tag, or digest where it has no tag. Raises ManifestRefused."""
+        with self._lock:
+            media_type, content = self._waiting.pop(manifest.digest, ("", b""))
+        if not media_type:
+            raise TransportError(f"{self.destination}: {manifest.digest} was not put here")
+        self._flush()
+        self._send(self._reference.tag or str(manifest.digest), media_type, content)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def _answers(self, path: str) -> bool:
+        with self._client.ask(
+            "HEAD",
+            self._client.url(path),
+            headers={"Accept": ", ".join(sorted(mediatype.DOCUMENTS))} if path.startswith("manifests/") else {},
+            accept=(200, 404),
+            scope=PUSH,
+        ) as answer:
+            return answer.status == 200
+
+    def _mounted(self, blob: Descriptor) -> bool:
+        for repository in nearby.repositories(self._reference, blob.annotations):
+            if Upload(self._client, blob.media_type, blob.digest, blob.size).mounted(repository):
+                return True
+        return False
+
+    def _kept(self, media_type: str, chunks: Iterable[bytes], digest: Digest | None) -> Descriptor:
+        content = b"".join(at_most(chunks, fields.MAX_DOCUMENT, "the manifest"))
+        if digest is not None:
+            digest.check(content, "the manifest")
+        descriptor = Descriptor(media_type=media_type, digest=digest or Digest.of(content), size=len(content))
+        if media_type in mediatype.INDEXES:
+            self._flush()
+        with self._lock:
+            self._waiting[descriptor.digest] = (media_type, content)
+        return descriptor
+
+    def _flush(self) -> None:
+        """Sends what waits under its digest, in the order in which it came."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, {}
+        for digest, (media_type, content) in waiting.items():
+            self._send(str(digest), media_type, content)
+
+    def _send(self, name: str, media_type: str, content: bytes) -> None:
+        url = self._client.url(f"manifests/{name}")
+        answer = self._client.ask(
+            "PUT",
+            url,
+            headers={"Content-Type": media_type},
+            content=content,
+            scope=PUSH,
+            accept=(200, 201, 202, *(status for status in range(400, 500) if status not in (401, 403, *RETRIED))),
+        )
+        with answer:
+            if answer.status >= 400:
+                said = faults.fault(answer, self._client.redacted)
+                text = f"{url.shown}: the manifest is refused: {answer.status}"
+                detail = ": ".join(filter(None, (said.code, said.reason)))
+                raise ManifestRefused(
+                    f"{text} {detail}".rstrip(), status=answer.status, code=said.code, reason=said.reason
+                )

@@ -1,0 +1,109 @@
+"""An image in a registry, read (distribution-spec v1.1.1, "Pull")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from eci_convert.errors import DigestMismatch, FormatError, TransportError
+from eci_convert.oci import fields, manifest, mediatype
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor
+from eci_convert.oci.reference import Reference
+from eci_convert.transports.base import Filesystem, Settings
+from eci_convert.transports.registry import nearby, referrers
+from eci_convert.transports.registry.client import Client
+from eci_convert.transports.registry.download import Download
+
+ACCEPT = ", ".join(sorted(mediatype.DOCUMENTS))
+
+
+class RegistrySource:
+    """The image that a reference stands for. Small documents are asked for once and remembered."""
+
+    def __init__(self, reference: Reference, settings: Settings) -> None:
+        self._reference = reference
+        self._client = Client(reference, settings)
+        self._documents: dict[Digest, bytes] = {}
+
+    @property
+    def origin(self) -> str:
+        return f"docker://{self._reference}"
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        return nearby.provenance(self._reference)
+
+    @property
+    def resumable(self) -> bool:
+        return True
+
+    def resolve(self) -> Descriptor:
+        """Its bytes say what the manifest is: digest and size of headers are checked, never believed.
+
+        Raises DigestMismatch where the bytes are not those of the reference's digest or of the server's own claim.
+        """
+        descriptor, content = self.manifest(str(self._reference.digest or self._reference.tag))
+        self._documents = {descriptor.digest: content}
+        return descriptor
+
+    def manifest(self, name: str) -> tuple[Descriptor, bytes]:
+        """The manifest under the tag or digest *name*, verified if it is a digest."""
+        url = self._client.url(f"manifests/{name}")
+        with self._client.ask("GET", url, headers={"Accept": ACCEPT}, accept=(200,)) as answer:
+            content = answer.read(fields.MAX_DOCUMENT)
+            said, media_type = answer.header("Docker-Content-Digest"), _media_type(answer.header("Content-Type"))
+        if media_type == "text/html":
+            raise TransportError(f"{url.shown}: a web page where a manifest was expected")
+        digest = _checked(content, name, said)
+        if media_type not in mediatype.DOCUMENTS | mediatype.DOCKER_SCHEMA1:
+            media_type = manifest.parse(content, "", where=self.origin).media_type
+        return Descriptor(media_type=media_type, digest=digest, size=len(content)), content
+
+    @contextmanager
+    def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
+        """The bytes of a blob, or of a manifest. `urls` of foreign layers are ignored: they may lead anywhere."""
+        known = self._documents.get(blob.digest)
+        if known is None and blob.media_type in mediatype.DOCUMENTS:
+            _, known = self.manifest(str(blob.digest))
+        if known is not None:
+            yield (known[skip:],)
+            return
+        with Download(self._client, blob, skip) as pieces:
+            yield pieces
+
+    def filesystem(self) -> Filesystem | None:
+        return None
+
+    def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
+        return referrers.of(self._client, self.manifest, subject)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+
+def _media_type(header: str) -> str:
+    return header.partition(";")[0].strip().lower()
+
+
+def _checked(content: bytes, name: str, said: str) -> Digest:
+    """The digest of *content*: the one that was asked for, else the one the server names it by, else its sha256."""
+    if ":" in name:
+        asked = Digest.parse(name)
+        asked.check(content, "the manifest")
+        return asked
+    try:
+        claimed = Digest.parse(said)
+    except FormatError:
+        return Digest.of(content)
+    actual = Digest.of(content, claimed.algorithm)
+    if actual != claimed:
+        raise DigestMismatch(claimed, actual, "the manifest")
+    return claimed

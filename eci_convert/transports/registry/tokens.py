@@ -1,0 +1,117 @@
+"""Bearer tokens: who hands them out, to whom our password is told, and what comes back
+(distribution.github.io/distribution/spec/auth/token, …/oauth)."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from eci_convert.errors import AccessDenied, TransportError
+from eci_convert.transports.auth_files import Credential
+from eci_convert.transports.registry import faults
+from eci_convert.transports.registry.neighbours import is_private
+from eci_convert.transports.registry.patience import RETRIED, Transient
+from eci_convert.transports.registry.pool import Pool
+from eci_convert.transports.registry.proxies import address_of, is_loopback
+from eci_convert.transports.registry.url import Url
+from eci_convert.transports.registry.wire import Answer, Request
+
+_CLIENT = "eci-convert"
+_MAX_ANSWER = 128 * 1024
+_SHORTEST_LIFE = 60.0
+_MARGIN = 10.0
+_MAX_TOKEN = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A bearer token. *expires* is a time of `time.monotonic`."""
+
+    text: str = field(repr=False)
+    expires: float
+
+    @property
+    def fresh(self) -> bool:
+        return time.monotonic() < self.expires - _MARGIN
+
+
+def may_be_told(realm: Url, registry: Url) -> bool:
+    """Whether *registry*'s credentials may go to *realm*.
+
+    To the registry's own server always; to another port of its host over HTTPS; to another host over HTTPS unless it
+    is this computer or named by an address of this network.
+    """
+    if (realm.host, realm.port) == (registry.host, registry.port):
+        return realm.scheme == "https" or registry.scheme == "http"
+    if realm.scheme != "https":
+        return False
+    return realm.host == registry.host or not (is_loopback(realm.host) or is_private(address_of(realm.host)))
+
+
+def fetched(
+    pool: Pool, realm: Url, registry: Url, service: str, scopes: tuple[str, ...], who: Credential | None
+) -> Token:
+    """A token for *scopes* from *realm*. Raises AccessDenied, Transient, TransportError.
+
+    Redirects are not followed: whoever is entitled to our password is asked for it directly.
+    """
+    told = who if may_be_told(realm, registry) else None
+    with pool.exchange(_request(realm, service, scopes, told)) as answer:
+        try:
+            return _token(answer, told)
+        except AccessDenied as error:
+            if who is not None and told is None:
+                error.add_note(f"hint: {realm.authority} is not told the password for {registry.authority}")
+            raise
+
+
+def _request(realm: Url, service: str, scopes: tuple[str, ...], who: Credential | None) -> Request:
+    accept = {"Accept": "application/json"}
+    if who is not None and who.identity_token:
+        form = {"grant_type": "refresh_token", "service": service, "client_id": _CLIENT, "scope": " ".join(scopes)}
+        body = urlencode(form | {"refresh_token": who.identity_token}).encode()
+        headers = accept | {"Content-Type": "application/x-www-form-urlencoded"}
+        return Request(method="POST", url=realm, headers=headers, body=(body,), length=len(body))
+    pairs = ([("service", service)] if service else []) + [("scope", scope) for scope in scopes]
+    if who is not None:
+        pairs.append(("account", who.username))
+    for name, value in pairs:
+        realm = realm.with_query(name, value)
+    return Request(method="GET", url=realm, headers=accept | ({"Authorization": who.basic} if who is not None else {}))
+
+
+def _token(answer: Answer, who: Credential | None) -> Token:
+    if answer.status in RETRIED:
+        raise Transient(f"{answer.url.shown}: {answer.status}", faults.retry_after(answer))
+    if answer.status in (400, 401, 403):
+        raise denied(answer.url, who)
+    if answer.status != 200:
+        raise TransportError(f"{answer.url.shown}: {answer.status} where a token was expected")
+    try:
+        data = json.loads(answer.read(_MAX_ANSWER))
+    except (ValueError, RecursionError) as error:
+        raise TransportError(f"{answer.url.shown}: no token, and nothing else in JSON") from error
+    return _parsed(data if isinstance(data, dict) else {}, answer.url)
+
+
+def _parsed(data: Mapping[str, Any], realm: Url) -> Token:
+    text = data.get("token") or data.get("access_token")
+    if not isinstance(text, str) or not 0 < len(text) <= _MAX_TOKEN or not text.isascii() or not text.isprintable():
+        raise TransportError(f"{realm.shown}: an answer without a token")
+    life = data.get("expires_in")
+    seconds = float(life) if isinstance(life, int) and not isinstance(life, bool) and 0 < life < 10**9 else 0.0
+    return Token(text=text, expires=time.monotonic() + max(seconds, _SHORTEST_LIFE))
+
+
+def denied(where: Url, who: Credential | None) -> AccessDenied:
+    """The error of a refused credential, or of none."""
+    if who is None:
+        error = AccessDenied(f"{where.authority}: access denied to an anonymous user")
+        error.add_note("hint: log in, for example with docker login")
+        return error
+    name = f" of {who.username!r}" if who.username else ""
+    return AccessDenied(f"{where.authority}: access denied with the credential{name} from {who.origin}")

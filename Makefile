@@ -51,7 +51,7 @@ wheel: $(TESTED)/bin/python
 
 %/bin/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"python 3.11 or newer is needed, not {sys.version}")'
-	@$(PYTHON) -c 'import venv, ensurepip' || { echo "venv is needed: apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "venv is needed: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $*
 
 .PHONY: demo test lint bench clean engines wheel

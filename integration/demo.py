@@ -39,14 +39,14 @@ def main(folder: Path) -> int:
 
     _say("Out again, and compared")
     _run("extract", reference, folder / "from-layout")
-    same = _compare(parts, folder / "from-layout")
+    same = compare(parts, folder / "from-layout")
 
     with _docker_engine() as env:
         if env is not None:
             _say("The same through a Docker engine")
             _run("build", *flags, "-t", _NAME, env=env)
             _run("extract", _NAME, folder / "from-docker", env=env)
-            same &= _compare(parts, folder / "from-docker")
+            same &= compare(parts, folder / "from-docker")
             _remove_image(env)
 
     if parts.boots and Path(programs.Programs().qemu).exists():
@@ -59,7 +59,7 @@ def main(folder: Path) -> int:
     return 0 if same else 1
 
 
-def _compare(parts: machine.Machine, out: Path) -> bool:
+def compare(parts: machine.Machine, out: Path) -> bool:
     pairs = {
         out / "kernel": parts.kernel,
         out / "initrd": parts.initrd,

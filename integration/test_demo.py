@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from integration import demo
+from integration import demo, machine
 from integration.engines.docker import DockerEngine
 from integration.machine import GREETING
 
@@ -27,7 +27,7 @@ def test_the_demo_takes_a_machine_through_an_image_and_an_engine_and_boots_it(
 
 
 def test_the_demo_says_what_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    parts = demo.machine.make(tmp_path / "parts")
+    parts = machine.make(tmp_path / "parts")
     for given, name in zip((parts.kernel, parts.initrd, parts.root, parts.disk), _NAMES, strict=True):
         (tmp_path / name).write_bytes(given.read_bytes())
     assert demo.compare(parts, tmp_path)

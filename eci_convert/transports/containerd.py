@@ -1,8 +1,8 @@
 """Images in containerd: `containerd:NAME[:TAG][@DIGEST]`, over its gRPC socket, in one namespace.
 
 Docker's own containerd is one of those: its socket is containerd/containerd.sock below Docker's exec root, its
-namespace `moby`. What is read or written is under a lease until we leave, so that the garbage collector does not take it
-meanwhile; afterwards labels and an image record keep it.
+namespace `moby`. What is read or written is under a lease until we leave, so that the garbage collector does not take
+it meanwhile; afterwards labels and an image record keep it.
 """
 
 from __future__ import annotations

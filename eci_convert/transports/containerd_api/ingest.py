@@ -70,11 +70,13 @@ def adopted(connection: Connection, lease: Lease, blob: Descriptor) -> bool:
     if writer is None:
         return True
     with closing(writer):
-        if (writer.offset, writer.begun) != (blob.size, str(blob.digest)):
-            return False
-        lease.keep(blob.digest)
-        writer.commit(blob.digest)
-    return True
+        if (writer.offset, writer.begun) == (blob.size, str(blob.digest)):
+            lease.keep(blob.digest)
+            writer.commit(blob.digest)
+            return True
+        if not writer.offset:
+            _abort(connection, writer)
+        return False
 
 
 def _ref(digest: Digest | None, first: bytes) -> str:

@@ -2,8 +2,8 @@
 
 `ctr` and everything built on containerd's client put `containerd.io/gc.ref.content.config`, `….l.N` and `….m.N` on
 manifests and indexes; the original `eci` put `….N` (specs/eci.md §3.7). `ctr content prune references` takes both away
-from layers again, because a container that is unpacked needs none of them. A machine does: each layer has a second label
-here, which that command leaves alone.
+from layers again, because a container that is unpacked needs none of them. A machine does: each layer has a second
+label here, which that command leaves alone.
 """
 
 from __future__ import annotations

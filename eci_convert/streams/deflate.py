@@ -16,23 +16,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from eci_convert.streams.crc import combined
+from eci_convert.streams.zeros import BLOCK, ZEROS
 
 try:
     from isal import isal_zlib
 except ImportError:  # no build for this computer: zlib does the same in several times the time
     isal_zlib = None  # type: ignore[assignment]
 
-BLOCK: Final = 1 << 20
-"""Where input is cut, in bytes."""
 FAST_LEVELS: Final = range(1, 4)
 """The gzip levels that are isal's where it is installed; the others are zlib's."""
-_ZEROS = bytes(BLOCK)
 _HEADER = bytes.fromhex("1f8b08000000000000ff")  # no name, no time, no system: as Go writes it
+_crc32 = zlib.crc32 if isal_zlib is None else isal_zlib.crc32
 _LAST_BLOCK = b"\x03\x00"
 _STORED = 0xFFFF
 _SAMPLE = 16 << 10
-
-_crc32 = zlib.crc32 if isal_zlib is None else isal_zlib.crc32
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +82,15 @@ def _in_parallel(
     inputs: Iterable[bytes], encode: Callable[[bytes], _Encoded], threads: int | None
 ) -> Iterator[_Encoded]:
     """What *encode* makes of each of *inputs*, in order, a few of them at a time."""
-    count = threads or max(1, (os.cpu_count() or 1) - 1)
+    count = threads or len(os.sched_getaffinity(0))
     waiting: deque[Future[_Encoded]] = deque()
     zeros: Future[_Encoded] | None = None
     pool = ThreadPoolExecutor(count, thread_name_prefix="compress")
     try:
         for data in inputs:
-            if data == _ZEROS:
-                zeros = zeros or pool.submit(encode, _ZEROS)
-            waiting.append(zeros if zeros and data == _ZEROS else pool.submit(encode, data))
+            if data == ZEROS:
+                zeros = zeros or pool.submit(encode, ZEROS)
+            waiting.append(zeros if zeros and data == ZEROS else pool.submit(encode, data))
             if len(waiting) > 2 * count + 2:
                 yield waiting.popleft().result()
         while waiting:

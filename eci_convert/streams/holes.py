@@ -9,14 +9,14 @@ import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
 from eci_convert.errors import LocalError, SizeMismatch
 from eci_convert.streams.parts import local_errors
+from eci_convert.streams.zeros import BLOCK, ZEROS
 
-BLOCK: Final = 1 << 20
-ZEROS: Final = bytes(BLOCK)
-"""A block of zeros, shared by all holes."""
+__all__ = ["BLOCK", "ZEROS", "extents", "file_chunks", "write_dense", "write_sparse"]
+
 _COARSE = bytes(64 << 10)
 _FINE = bytes(4 << 10)
 

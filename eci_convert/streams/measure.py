@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
-from eci_convert.oci.digest import Digest
+from eci_convert.oci.digest import Digest, Hasher
+from eci_convert.streams.belt import Belt
+
+_BEHIND: Final = 32 << 20
 
 
 class Measured:
@@ -30,8 +35,31 @@ class Measured:
 
     def __iter__(self) -> Iterator[bytes]:
         hasher = hashlib.sha256()
+        yield from self._hashed_behind(hasher) if self._threaded else self._hashed(hasher)
+        self._digest = Digest("sha256", hasher.hexdigest())
+
+    def _hashed(self, hasher: Hasher) -> Iterator[bytes]:
         for chunk in self._chunks:
             hasher.update(chunk)
             self.size += len(chunk)
             yield chunk
-        self._digest = Digest("sha256", hasher.hexdigest())
+
+    def _hashed_behind(self, hasher: Hasher) -> Iterator[bytes]:
+        belt = Belt(_BEHIND)
+        with ThreadPoolExecutor(1, thread_name_prefix="hash") as pool:
+            hashing = pool.submit(_update, hasher, belt)
+            try:
+                for chunk in self._chunks:
+                    self.size += len(chunk)
+                    if chunk:
+                        belt.put(chunk)
+                    yield chunk
+                belt.end()
+                hashing.result()
+            finally:
+                belt.stop()
+
+
+def _update(hasher: Hasher, belt: Belt) -> None:
+    while chunk := belt.take():
+        hasher.update(chunk)

@@ -13,11 +13,11 @@ from eci_convert.errors import CorruptStream, LimitExceeded
 from eci_convert.streams.pax import Records, decimal
 from eci_convert.streams.tar_header import BLOCK, not_negative, number
 from eci_convert.streams.tar_input import Content, Input
+from eci_convert.streams.zeros import ZEROS
 
 MAP_LIMIT: Final = 1 << 20
 """The longest map that is read, in bytes as stored, as in Go's archive/tar."""
 _ENTRY = 24
-_ZEROS: Final = bytes(1 << 20)
 
 SparseMap = Sequence[tuple[int, int]]
 
@@ -48,11 +48,11 @@ def expanded(packed: Content, entries: SparseMap, real_size: int) -> Iterator[by
 
 
 def _zeros(length: int) -> Iterator[bytes]:
-    while length >= len(_ZEROS):
-        yield _ZEROS
-        length -= len(_ZEROS)
+    while length >= len(ZEROS):
+        yield ZEROS
+        length -= len(ZEROS)
     if length:
-        yield _ZEROS[:length]
+        yield ZEROS[:length]
 
 
 def old_gnu_map(block: bytes, source: Input) -> tuple[SparseMap, int]:

@@ -1,0 +1,58 @@
+"""What one thread hands to another: chunks, in order, in bounded memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from threading import Condition
+
+from eci_convert.streams.zeros import ZEROS
+
+
+class Belt:
+    """A queue that is full at *depth* bytes. Holes take no room in it: who is slower in them catches up afterwards."""
+
+    def __init__(self, depth: int) -> None:
+        self._depth = depth
+        self._chunks: deque[bytes] = deque()
+        self._bytes = 0
+        self._ended = False
+        self._changed = Condition()
+
+    def put(self, chunk: bytes) -> bool:
+        """Wait for room and append *chunk*; False if nobody wants it any more."""
+        with self._changed:
+            held = _memory(chunk)
+            self._changed.wait_for(lambda: self._ended or not self._bytes or self._bytes + held <= self._depth)
+            if not self._ended:
+                self._chunks.append(chunk)
+                self._bytes += held
+                self._changed.notify()
+            return not self._ended
+
+    def take(self) -> bytes:
+        """Wait for a chunk and remove it; an empty one at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._chunks or self._ended)
+            chunk = self._chunks.popleft() if self._chunks else b""
+            self._bytes -= _memory(chunk)
+            self._changed.notify()
+            return chunk
+
+    def end(self) -> None:
+        """No more will be put; what is there can still be taken."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+
+    def stop(self) -> None:
+        """No more will be taken."""
+        with self._changed:
+            self._ended = True
+            self._chunks.clear()
+            self._bytes = 0
+            self._changed.notify()
+
+
+def _memory(chunk: bytes) -> int:
+    """What *chunk* takes in memory, about: the block of zeros is there once."""
+    return 64 if chunk is ZEROS else len(chunk)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from eci_convert.model import Part
+from eci_convert.model import DiskType, Part
 from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Platform
@@ -28,7 +28,10 @@ class Recipe:
 
     *media_type* is the blob's; for a tar layer it is without the suffix of a compression, which the packer chooses
     (*compressible* False: the layer is stored as it is, as unikraft wants). *compression* is for blobs that are not
-    tar: "" or "zstd" (KubeVirt's disks).
+    tar: "" or "zstd" (KubeVirt's disks). *sized* names an annotation whose value is to be the file's size in bytes.
+
+    *retyped* is given for a disk of unknown type where the type matters: what the recipe becomes once the bytes have
+    told it. Where they do not tell, the recipe stays as it is, or is refused if its *media_type* is "".
     """
 
     part: Part
@@ -37,6 +40,8 @@ class Recipe:
     compressible: bool = True
     compression: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
+    sized: str = ""
+    retyped: Callable[[DiskType], Recipe] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +58,9 @@ class Written:
 class Terms:
     """What a writer is told beside the artifact.
 
-    *created* is in seconds since 1970 and is every time that is written. *also* names dialects that the same image
-    is to serve as well.
+    *created* is in seconds since 1970 and is every time that is written. *name* is the reference that the image will
+    have, for dialects that write it down. *also* names dialects that the same image is to serve as well. *strict*:
+    as the original tool of the dialect writes it, and nothing beside.
     """
 
     platform: Platform
@@ -68,15 +74,27 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wrapper:
+    """The index that an image is put into. *entry* are the annotations of the image's entry in it."""
+
+    annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
+    artifact_type: str = ""
+    entry: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Blueprint:
     """An image to be: its blobs in the order of the layers, and its documents as functions of what was written.
 
-    *container* tells whether a place that holds container images alone (Docker, containers-storage) can hold it.
-    *index*: the image is written as the one entry of an index, with these annotations on it (unikraft, KubeVirt).
+    *config* is a function of what was written, or itself the recipe of a blob (a config of the user's).
+    *manifest_type* None: the manifest does not say its own type. *container* tells whether a place that holds
+    container images alone (Docker, containers-storage) can hold it. *platform* is that of the image's entry in an
+    index; *index*: the image is always put into one (ironcore, unikraft, KubeVirt).
     """
 
     recipes: tuple[Recipe, ...]
-    config: Callable[[tuple[Written, ...]], bytes]
+    config: Callable[[tuple[Written, ...]], bytes] | Recipe
+    platform: Platform
     config_type: str = mediatype.OCI_CONFIG
     config_annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
     config_platform: Platform | None = None
@@ -84,5 +102,4 @@ class Blueprint:
     artifact_type: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
     container: bool = True
-    platform: Platform | None = None
-    index: Mapping[str, str] | None = field(default=None, hash=False)
+    index: Wrapper | None = None

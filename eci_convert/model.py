@@ -38,10 +38,14 @@ class DiskType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blob:
-    """The blob is the file, byte for byte; or its decompression, where *compression* names one ("zstd", "gzip")."""
+    """The blob is the file, byte for byte; or its decompression, where *compression* names one ("zstd", "gzip").
+
+    *size* is the decompressed file's in bytes, where the image tells it.
+    """
 
     descriptor: Descriptor
     compression: str = ""
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

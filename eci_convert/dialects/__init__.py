@@ -1,0 +1,72 @@
+"""How a machine is put into an image. One row of READERS or WRITERS is one dialect; the rest of the program reads the
+tables.
+
+A reader answers one question, which blob and which path in it has which role, from an image's small documents alone.
+A writer says what is to be written. Neither does I/O, and none knows another.
+
+eci.py artifacts.py legacy.py   lf-edge/edge-containers
+ironcore.py                     onmetal-image, ironcore-image, Garden Linux
+unikraft.py                     KraftKit
+kubevirt.py containerdisk.py    KubeVirt
+labels.py                       any container image with ECI's labels
+vocabulary.py naming.py imageconfig.py   ECI's words, names of parts, and configs of containers, for all of them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from eci_convert.blueprint import Blueprint, Terms
+from eci_convert.dialects import artifacts, eci, labels, legacy, naming
+from eci_convert.errors import UnknownDialect, UsageError
+from eci_convert.model import Artifact, Image
+
+Reader = Callable[[Image], Artifact | None]
+Writer = Callable[[Artifact, Terms], Blueprint]
+
+READERS: Mapping[str, Reader] = MappingProxyType(
+    {
+        "eci-artifacts": eci.read_artifacts,
+        "eci-legacy": eci.read_legacy,
+        "labels": labels.read,
+    }
+)
+"""In the order in which they are asked."""
+
+WRITERS: Mapping[str, Writer] = MappingProxyType(
+    {
+        "artifacts": artifacts.write,
+        "legacy": legacy.write,
+    }
+)
+
+
+def read(image: Image) -> tuple[str, Artifact]:
+    """The dialect of *image*, and what it holds. Raises UnknownDialect, and what the dialect's reader raises."""
+    for name, reader in READERS.items():
+        if artifact := reader(image):
+            naming.check_distinct(artifact.parts)
+            return name, artifact
+    error = UnknownDialect("the image has no part of a machine: neither ECI's media types, annotations nor labels")
+    error.add_note("hint: take a file out of it by its path with --path IMAGEPATH=FILE")
+    raise error
+
+
+def read_as(name: str, image: Image) -> tuple[str, Artifact]:
+    """What *image* holds if it is of the dialect *name*. Raises UsageError for a name that is none, UnknownDialect
+    where it is not of that dialect, and what the dialect's reader raises."""
+    if name not in READERS:
+        raise UsageError(f"{name!r} is no dialect that can be read: {', '.join(READERS)}")
+    artifact = READERS[name](image)
+    if not artifact:
+        raise UnknownDialect(f"the image is not of the dialect {name!r}")
+    naming.check_distinct(artifact.parts)
+    return name, artifact
+
+
+def by_name(name: str) -> Writer:
+    """The writer of the dialect *name*. Raises UsageError."""
+    if name not in WRITERS:
+        raise UsageError(f"{name!r} is no format that can be written: {', '.join(WRITERS)}")
+    return WRITERS[name]

@@ -1,0 +1,114 @@
+"""What ECI calls the parts of a machine (specs/eci.md §2.5), and names from images made harmless."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from eci_convert.errors import AmbiguousRole, FormatError, UsageError
+from eci_convert.model import Part, Role
+
+LONGEST = 255
+"""Bytes that a file's name may have on Linux."""
+
+_EXTRA = re.compile(r"disk-([0-9]{1,9})-(?=.)", re.ASCII | re.DOTALL)
+_ROOT = "disk-root-"
+_FIXED = {Role.KERNEL: "kernel", Role.INITRD: "initrd", Role.CONFIG: "config.json"}
+
+
+def canonical(role: Role, base: str, index: int | None = None) -> str:
+    """The name that ECI gives a part whose file is called *base*, which may have that name already.
+
+    A name that gets longer than 255 bytes loses characters behind the prefix.
+
+    >>> canonical(Role.EXTRA_DISK, "data.qcow2", 2), canonical(Role.ROOT_DISK, "disk-root-x.raw")
+    ('disk-2-data.qcow2', 'disk-root-x.raw')
+    """
+    if role in _FIXED:
+        return _FIXED[role]
+    if role is Role.OTHER:
+        return base
+    prefix = prefix_of(role, index)
+    rest = base if not base.startswith(prefix) or base == prefix else base.removeprefix(prefix)
+    while len((prefix + rest).encode("utf-8", "surrogateescape")) > LONGEST:
+        rest = rest[1:]
+    return prefix + rest
+
+
+def prefix_of(role: Role, index: int | None) -> str:
+    """What the names of disks begin with; "" for all else."""
+    return {Role.ROOT_DISK: _ROOT, Role.EXTRA_DISK: f"disk-{index}-"}.get(role, "")
+
+
+def stem(part: Part) -> str:
+    """The name that *part*'s file had before ECI gave it another: `root.raw` of `disk-root-root.raw`."""
+    return part.name.removeprefix(prefix_of(part.role, part.index)) or part.name
+
+
+def disk_role(name: str) -> tuple[Role, int | None] | None:
+    """The disk that the ECI name *name* is for, and its index; None for names that do not say.
+
+    >>> disk_role("disk-12-data.iso")
+    (<Role.EXTRA_DISK: 'disk-additional'>, 12)
+    """
+    if name.startswith(_ROOT):
+        return Role.ROOT_DISK, None
+    found = _EXTRA.match(name)
+    return (Role.EXTRA_DISK, int(found[1])) if found else None
+
+
+def relative(path: str, where: str) -> str:
+    """*path*, which an image says to be a file's below some directory, without empty and `.` components.
+
+    Raises FormatError for what leads elsewhere or nowhere: absolute paths, `..`, control characters, components of
+    more than 255 bytes (design/threats.md, row 73).
+    """
+    if path.startswith("/"):
+        raise FormatError(f"{path[:80]!r} is an absolute path", where=where)
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if not parts or ".." in parts or path.endswith(("/", "/.")):
+        raise FormatError(f"{path[:80]!r} is no path to a file below a directory", where=where)
+    _check_text(path, parts, where)
+    return "/".join(parts)
+
+
+def inside(path: str, where: str) -> str:
+    """*path*, which a label says to be a file's inside the image, with one slash in front: `p` and `./p` are `/p`.
+
+    `..` stays: it is resolved inside the image's root when the file is looked up. Raises FormatError for an empty
+    path, for one that ends in a slash, `.` or `..`, and for control characters.
+    """
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if not parts or parts[-1] == ".." or path.endswith(("/", "/.")):
+        raise FormatError(f"{path[:80]!r} is no path to a file", where=where)
+    _check_text(path, parts, where)
+    return "/" + "/".join(parts)
+
+
+def _check_text(path: str, parts: list[str], where: str) -> None:
+    if any(unicodedata.category(character) == "Cc" for character in path):
+        raise FormatError(f"{path[:80]!r} holds control characters", where=where)
+    if any(len(part.encode("utf-8", "surrogateescape")) > LONGEST for part in parts):
+        raise FormatError(f"{path[:80]!r}… is too long a name", where=where)
+
+
+def checked(part: Part) -> str:
+    """The name of *part* if an image can carry it. Raises UsageError for one that no reader would take."""
+    try:
+        name = relative(part.name, "name")
+        name.encode()
+    except (FormatError, UnicodeEncodeError) as error:
+        raise UsageError(f"the name {part.name[:80]!r} cannot be written into an image") from error
+    if name != part.name or "/" in name:
+        raise UsageError(f"{part.name[:80]!r} is a path, where a file's name is needed")
+    return name
+
+
+def check_distinct(parts: Iterable[Part]) -> None:
+    """Raises AmbiguousRole where two parts would be files of the same name."""
+    seen: set[str] = set()
+    for part in parts:
+        if part.name in seen:
+            raise AmbiguousRole(f"two parts are called {part.name!r}")
+        seen.add(part.name)

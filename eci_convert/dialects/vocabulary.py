@@ -1,0 +1,94 @@
+"""ECI's words: media types, annotations of layers, labels of configs (specs/eci.md §2). And two of our own.
+
+Other dialects than ECI's use the labels as well, for parts that they have no mark for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from eci_convert.model import Artifact, DiskType, Image, Part, Role
+
+ROLE = "org.lfedge.eci.role"
+MEDIA_TYPE = "org.lfedge.eci.mediaType"
+TITLE = "org.opencontainers.image.title"
+
+CONFIG_TYPE = "application/vnd.lfedge.eci.config.v1+json"
+TYPES = {
+    Role.KERNEL: "application/vnd.lfedge.eci.kernel.layer.v1+kernel",
+    Role.INITRD: "application/vnd.lfedge.eci.initrd.layer.v1+cpio",
+    Role.CONFIG: CONFIG_TYPE,
+    Role.OTHER: "application/vnd.lfedge.eci.layer.v1",
+}
+DISKS = {disk: f"application/vnd.lfedge.disk.layer.v1+{disk}" for disk in DiskType}
+DISK_ROLES = (Role.ROOT_DISK, Role.EXTRA_DISK)
+
+LABEL = "org.lfedge.eci.artifact."
+LABEL_OTHER = "org.lfedge.eci.other"
+LABEL_CONFIG = "io.eci-convert.config"
+"""Ours: where a config of the user's lies in the image, which ECI's legacy format cannot say."""
+LABEL_COMMAND_LINE = "io.eci-convert.command-line"
+"""Ours too: ECI has no place for a kernel's command line. Other tools pass over labels that they do not know."""
+
+_WORDS = {"kernel": Role.KERNEL, "initrd": Role.INITRD, "root": Role.ROOT_DISK}
+_KEY = re.compile(rf"{re.escape(LABEL)}(?:(kernel|initrd|root)|disk-([0-9]{{1,9}}))", re.ASCII)
+_OTHER_KEY = re.compile(rf"{re.escape(LABEL_OTHER)}(?:-[0-9]{{1,9}})?", re.ASCII)
+
+
+def labelled(key: str) -> tuple[Role, int | None] | None:
+    """Which part the label *key* is about, and the index of an extra disk; None for any other label.
+
+    >>> labelled("org.lfedge.eci.artifact.disk-10"), labelled("org.lfedge.eci.artifact.disk-١")
+    ((<Role.EXTRA_DISK: 'disk-additional'>, 10), None)
+    """
+    if found := _KEY.fullmatch(key):
+        return (Role.EXTRA_DISK, int(found[2])) if found[2] else (_WORDS[found[1]], None)
+    if key == LABEL_CONFIG:
+        return Role.CONFIG, None
+    return (Role.OTHER, None) if _OTHER_KEY.fullmatch(key) else None
+
+
+def labels(artifact: Artifact, paths: Mapping[str, str]) -> dict[str, str]:
+    """The labels that say where the parts of *artifact* are: *paths* are the paths in the image, by the parts' names,
+    without a leading slash; parts that it does not name get no label.
+
+    The first other part gets ECI's one key for it, further ones a number behind it. Keys ascend.
+    """
+    found: dict[str, str] = {}
+    others = 0
+    for part in artifact.parts:
+        if part.name in paths:
+            found[_key(part, others)] = "/" + paths[part.name]
+            others += part.role is Role.OTHER
+    if artifact.command_line:
+        found[LABEL_COMMAND_LINE] = artifact.command_line
+    return dict(sorted(found.items()))
+
+
+def _key(part: Part, others: int) -> str:
+    match part.role:
+        case Role.EXTRA_DISK:
+            return f"{LABEL}disk-{part.index}"
+        case Role.CONFIG:
+            return LABEL_CONFIG
+        case Role.OTHER:
+            return f"{LABEL_OTHER}-{others}" if others else LABEL_OTHER
+        case Role.ROOT_DISK:
+            return f"{LABEL}root"
+        case _:
+            return f"{LABEL}{part.role}"
+
+
+def command_line(image: Image) -> str | None:
+    """The kernel's command line, where a label or an annotation of ours tells it."""
+    return image.config.labels.get(LABEL_COMMAND_LINE, image.manifest.annotations.get(LABEL_COMMAND_LINE))
+
+
+def foreign(texts: Mapping[str, str]) -> dict[str, str]:
+    """Those of *texts* that say nothing about parts: they are carried along when an image is said again."""
+    return {
+        key: value
+        for key, value in texts.items()
+        if not key.startswith((LABEL, "io.eci-convert.")) and not _OTHER_KEY.fullmatch(key)
+    }

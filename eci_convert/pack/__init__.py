@@ -1,0 +1,147 @@
+"""The parts of a machine become an image: blobs in streams, then config, manifest and index, then the name.
+
+supply.py      the bytes of parts that are on this computer
+press.py       a recipe and its bytes become a blob
+origin.py      the bytes of parts that are in another image, as they pass by
+documents.py   config, manifest and index
+rehearsal.py   a sink that stores nothing
+
+The same parts make the same archives, so the same diff ids and image id; which codec wrote a layer decides its digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from eci_convert.blueprint import Blueprint, Recipe, Wrapper, Written
+from eci_convert.errors import CannotHold, UsageError
+from eci_convert.model import Blob, Image, Member, Rootfs
+from eci_convert.oci.manifest import Descriptor, Index, Manifest
+from eci_convert.pack import documents
+from eci_convert.pack.press import NO_CODEC, Press
+from eci_convert.pack.rehearsal import Rehearsal
+from eci_convert.progress import SILENT, Reporter
+from eci_convert.streams.compress import Codec
+from eci_convert.transports.base import Sink, Source
+
+__all__ = ["Packed", "joined", "pack"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """What was written. *descriptor* is what the name stands for now; or, where nothing was published, the image's
+    entry in an index. Sizes in bytes: *bytes_reused* are of blobs that were there and were not sent.
+
+    *wrapper* is the index that images of this dialect are put into, if any.
+    """
+
+    descriptor: Descriptor
+    manifest: Manifest | Index
+    bytes_written: int
+    bytes_reused: int
+    wrapper: Wrapper | None = None
+
+
+def pack(
+    blueprint: Blueprint,
+    sink: Sink,
+    *,
+    codec: Codec,
+    origin: Source | None = None,
+    image: Image | None = None,
+    existing: Image | None = None,
+    probe: bool = False,
+    reporter: Reporter = SILENT,
+    concurrency: int = 1,
+    publish: bool = True,
+    dry_run: bool = False,
+) -> Packed:
+    """Writes the image that *blueprint* says to *sink* and, with *publish*, makes its name stand for it.
+
+    Parts that lie in another image are read from *origin*, which names *image*. *existing* is what the sink's name
+    stands for now: layers that are in it are not packed again. With *probe*, files that become blobs as they are are
+    hashed first, so that the sink can be asked for them: worth while where sending is slow. *dry_run* stores nothing
+    and counts what would be sent.
+
+    Raises CannotHold before the first byte; MissingPart, IntegrityError and what *origin* raises; LocalError for files
+    that cannot be read, or change while they are; and what the sink raises.
+    """
+    _check_holds(blueprint, sink)
+    there = Rehearsal(sink) if dry_run else sink
+    chosen = NO_CODEC if sink.wants_raw_layers else codec
+    press = Press(there, chosen, existing=existing, probe=probe, reporter=reporter)
+    written = _blobs(blueprint, press, origin, image, concurrency)
+    manifest, entry = documents.put(blueprint, written, press)
+    top = documents.put_index(blueprint.index, (entry,), press) if publish and blueprint.index else None
+    if publish:
+        there.publish(top or documents.plain(entry))
+    return Packed(
+        descriptor=(top or documents.plain(entry)) if publish else entry,
+        manifest=manifest,
+        bytes_written=press.bytes_written,
+        bytes_reused=press.bytes_reused,
+        wrapper=blueprint.index,
+    )
+
+
+def joined(packed: Sequence[Packed], sink: Sink, *, dry_run: bool = False) -> Packed:
+    """The images in *packed*, which were not published, under one name: an index of them. Raises what *sink* raises."""
+    there = Rehearsal(sink) if dry_run else sink
+    press = Press(there)
+    wrapper = packed[0].wrapper or Wrapper()
+    entries = tuple(one.descriptor for one in packed)
+    top = documents.put_index(wrapper, entries, press)
+    there.publish(top)
+    return Packed(
+        descriptor=top,
+        manifest=documents.index_of(wrapper, entries),
+        bytes_written=sum(one.bytes_written for one in packed) + press.bytes_written,
+        bytes_reused=sum(one.bytes_reused for one in packed) + press.bytes_reused,
+        wrapper=wrapper,
+    )
+
+
+def _check_holds(blueprint: Blueprint, sink: Sink) -> None:
+    problem = ""
+    if not blueprint.container and not sink.holds_artifacts:
+        problem = "holds container images alone, and this format makes none"
+    elif blueprint.index and not sink.holds_indexes:
+        problem = "holds no index, which this format needs"
+    if problem:
+        error = CannotHold(f"{sink.destination} {problem}")
+        error.add_note("hint: use --format legacy")
+        raise error
+
+
+def _blobs(
+    blueprint: Blueprint, press: Press, origin: Source | None, image: Image | None, concurrency: int
+) -> dict[int, Written]:
+    """What became of each recipe of *blueprint*, by its number; the last is the config's, where that is a recipe."""
+    recipes = documents.recipes(blueprint)
+    afar = {
+        number: recipe for number, recipe in recipes.items() if isinstance(recipe.part.locator, (Blob, Member, Rootfs))
+    }
+    near = {number: recipe for number, recipe in recipes.items() if number not in afar}
+    found = _local(near, press, concurrency)
+    if afar:
+        if origin is None or image is None:
+            raise UsageError("parts of an image need the image that they are in")
+        from eci_convert.pack.origin import Passage
+
+        found |= Passage(origin, image, press).all(afar)
+    return found
+
+
+def _local(recipes: dict[int, Recipe], press: Press, concurrency: int) -> dict[int, Written]:
+    """Layers are compressed on all cores, one after the other; blobs that are only sent go at once."""
+    sent = {number: recipe for number, recipe in recipes.items() if recipe.entry is None and not recipe.compression}
+    with ThreadPoolExecutor(concurrency, thread_name_prefix="pack") as pool:
+        futures = {number: pool.submit(press.local, recipe) for number, recipe in sent.items()}
+        try:
+            found = {number: press.local(recipe) for number, recipe in recipes.items() if number not in sent}
+            return found | {number: future.result() for number, future in futures.items()}
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

@@ -1,0 +1,248 @@
+"""A recipe and its bytes become a blob in a sink; what is there already is not made again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+
+from eci_convert import disktype
+from eci_convert.blueprint import Recipe, Written
+from eci_convert.errors import CannotHold, MissingPart
+from eci_convert.model import File, Image, Known, Memory, described
+from eci_convert.oci import mediatype
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor
+from eci_convert.pack import supply
+from eci_convert.pack.supply import OpenFile, Supply
+from eci_convert.progress import SILENT, Reporter
+from eci_convert.streams.compress import Codec, Compression, compressed
+from eci_convert.streams.measure import Measured
+from eci_convert.streams.pipeline import PackedLayer
+from eci_convert.streams.tar import TarMember, archive_size, archived
+from eci_convert.transports.base import Sink
+
+NO_CODEC = Codec(compression=Compression.NONE, level=0)
+_BYTES = "application/octet-stream"
+
+
+class Press:
+    """Makes blobs in *sink*, from several threads if need be, and counts the bytes of those sent and those reused."""
+
+    def __init__(
+        self,
+        sink: Sink,
+        codec: Codec = NO_CODEC,
+        *,
+        existing: Image | None = None,
+        probe: bool = False,
+        reporter: Reporter = SILENT,
+    ) -> None:
+        self.sink = sink
+        self.reporter = reporter
+        self.bytes_written = self.bytes_reused = 0
+        self._codec = codec
+        self._layers = _by_diff_id(existing)
+        self._sizes = {layer.size for layer in existing.manifest.layers} if existing else set()
+        self._probe = probe
+        self._lock = threading.Lock()
+
+    def local(self, recipe: Recipe) -> Written:
+        """The blob of a part that is on this computer, or that is known to be in the sink."""
+        match recipe.part.locator:
+            case Known() as known:
+                return self._known(recipe, known)
+            case File() | Memory() as locator:
+                with supply.opened(locator) as content:
+                    settled = _retyped(recipe, *content.ends(), content.size)
+                    return self._found(settled, content) or self._made(settled, content)
+            case other:
+                raise TypeError(f"{other} is not on this computer")
+
+    def stream(self, recipe: Recipe, size: int, chunks: Iterable[bytes]) -> Written:
+        """The blob of a part whose *size* bytes pass by once."""
+        ends = _Ends(chunks, wanted=recipe.retyped is not None)
+        plain = archived([(_member(recipe, size), ends)]) if recipe.entry else ends
+        codec = self._codec_for(recipe)
+        if codec.compression is Compression.NONE:
+            stored = self.sink.put(self._type(recipe), plain, size=_plain_size(recipe, size))
+            diff_id = stored.digest
+        else:
+            measured = Measured(plain, threaded=True)
+            stored = self.sink.put(self._type(recipe), compressed(measured, codec))
+            diff_id = measured.digest
+        self.count(stored.size, sent=True)
+        return self._written(_retyped(recipe, ends.head, ends.tail, size), stored, diff_id, size)
+
+    def verbatim(self, recipe: Recipe, blob: Descriptor, chunks: Iterable[bytes], *, send: bool) -> Written:
+        """The blob *blob* as it is, whose bytes pass by; not *send*: the sink has it, and they only tell its type."""
+        ends = _Ends(chunks, wanted=recipe.retyped is not None)
+        if send:
+            self.sink.put(self._type(recipe), ends, digest=blob.digest, size=blob.size)
+        else:
+            for _ in ends:
+                pass
+        return self.reused(_retyped(recipe, ends.head, ends.tail, blob.size), blob, sent=send)
+
+    def reused(self, recipe: Recipe, blob: Descriptor, *, sent: bool = False) -> Written:
+        """*blob*, which the sink has: it was *sent* just now, or need not be."""
+        self.count(blob.size, sent=sent)
+        return self._written(recipe, blob, blob.digest, blob.size)
+
+    def document(self, content: bytes, media_type: str, *, again: bool = True) -> Descriptor:
+        """A small document. What the sink has is told it *again*, for names and what keeps things hang on manifests."""
+        promised = Descriptor.of(content, media_type)
+        sent = again or not self.sink.has(promised)
+        if sent:
+            self.sink.put(media_type, iter((content,)), digest=promised.digest, size=promised.size)
+        self.count(promised.size, sent=sent)
+        return promised
+
+    def count(self, size: int, *, sent: bool) -> None:
+        """*size* bytes were *sent*, or were there."""
+        with self._lock:
+            if sent:
+                self.bytes_written += size
+            else:
+                self.bytes_reused += size
+
+    def _known(self, recipe: Recipe, known: Known) -> Written:
+        name = recipe.part.name
+        if recipe.entry or recipe.compression:
+            raise MissingPart(f"{name!r} is known by its digest alone, and this format wraps its bytes")
+        blob = Descriptor(media_type=recipe.media_type, digest=known.digest, size=known.size)
+        found = self._written(recipe, blob, blob.digest, blob.size)
+        if not self.sink.has(blob):
+            raise MissingPart(f"{self.sink.destination} has no blob {known.digest}, which {name!r} is to be")
+        self.count(blob.size, sent=False)
+        return found
+
+    def _found(self, recipe: Recipe, content: Supply) -> Written | None:
+        """The blob that *content* would become, if the sink has it: a hash tells, before any work or sending."""
+        if recipe.entry and self._layers:
+            tar = _digested(archived([(_member(recipe, content.size), content.chunks())]))
+            blob = self._layers.get((tar.digest, self._type(recipe)))
+        elif not recipe.entry and not recipe.compression and (self._probe or content.size in self._sizes):
+            tar = _digested(content.chunks())
+            blob = Descriptor(media_type=recipe.media_type, digest=tar.digest, size=tar.size)
+        else:
+            return None
+        if not blob or not self.sink.has(blob):
+            return None
+        self.count(blob.size, sent=False)
+        return self._written(recipe, blob, tar.digest, content.size)
+
+    def _made(self, recipe: Recipe, content: Supply) -> Written:
+        codec = self._codec_for(recipe)
+        if not recipe.entry or codec.compression is Compression.NONE or not isinstance(content, OpenFile):
+            return self.stream(recipe, content.size, self._reported(recipe, content))
+        layer = content.layer(_member(recipe, content.size), codec)
+        stored = self.sink.put(self._type(recipe), self._followed(recipe, content, layer))
+        self.count(stored.size, sent=True)
+        return self._written(recipe, stored, layer.diff_id, content.size)
+
+    def _written(self, recipe: Recipe, stored: Descriptor, diff_id: Digest, size: int) -> Written:
+        if not recipe.media_type:
+            raise _unknown_type(recipe)
+        notes = {**recipe.annotations, recipe.sized: str(size)} if recipe.sized else recipe.annotations
+        media_type = self._type(recipe)
+        descriptor = Descriptor(media_type=media_type, digest=stored.digest, size=stored.size, annotations=notes)
+        return Written(recipe=recipe, descriptor=descriptor, diff_id=diff_id)
+
+    def _codec_for(self, recipe: Recipe) -> Codec:
+        if recipe.entry:
+            return self._codec if recipe.compressible else NO_CODEC
+        return Codec.parse(recipe.compression) if recipe.compression else NO_CODEC
+
+    def _type(self, recipe: Recipe) -> str:
+        """The media type of the blob that *recipe* becomes."""
+        codec = self._codec_for(recipe)
+        if recipe.entry and codec.compression is not Compression.NONE:
+            return f"{recipe.media_type}+{codec.compression}"
+        return recipe.media_type or _BYTES
+
+    def _reported(self, recipe: Recipe, content: Supply) -> Iterator[bytes]:
+        """The content, as it is; the reporter is told of it."""
+        self.reporter.started(recipe.part.name, content.size)
+        try:
+            for chunk in content.chunks():
+                self.reporter.advanced(recipe.part.name, len(chunk))
+                yield chunk
+        finally:
+            self.reporter.finished(recipe.part.name)
+
+    def _followed(self, recipe: Recipe, content: Supply, layer: PackedLayer) -> Iterator[bytes]:
+        """The layer, as it is; the reporter is told how much of the content has gone into it."""
+        told = 0
+        self.reporter.started(recipe.part.name, content.size)
+        try:
+            for chunk in layer:
+                done = min(layer.size, content.size)
+                self.reporter.advanced(recipe.part.name, done - told)
+                told = done
+                yield chunk
+        finally:
+            self.reporter.finished(recipe.part.name)
+
+
+class _Ends:
+    """*chunks* as they are; *head* and *tail* are their first and last bytes, where they are *wanted*."""
+
+    def __init__(self, chunks: Iterable[bytes], *, wanted: bool) -> None:
+        self._chunks = chunks
+        self._wanted = wanted
+        self.head = self.tail = b""
+
+    def __iter__(self) -> Iterator[bytes]:
+        if not self._wanted:
+            yield from self._chunks
+            return
+        for chunk in self._chunks:
+            if len(self.head) < disktype.HEAD:
+                self.head += chunk[: disktype.HEAD - len(self.head)]
+            self.tail = (self.tail + chunk[-disktype.TAIL :])[-disktype.TAIL :]
+            yield chunk
+
+
+def _retyped(recipe: Recipe, head: bytes, tail: bytes, size: int) -> Recipe:
+    """*recipe* as it is once the bytes have told the type of the disk, if it did not know it."""
+    if not recipe.retyped:
+        return recipe
+    found = disktype.detect(head, size, tail)
+    return recipe.retyped(found) if found else recipe
+
+
+def _unknown_type(recipe: Recipe) -> CannotHold:
+    error = CannotHold(
+        f"the type of the {described(recipe.part)} {recipe.part.name!r} is not known, and this format has to name it"
+    )
+    error.add_note("hint: use --format legacy")
+    return error
+
+
+def _member(recipe: Recipe, size: int) -> TarMember:
+    entry = recipe.entry
+    if entry is None:
+        raise TypeError(f"{recipe.part.name!r} becomes no tar entry")
+    return TarMember(name=entry.path, size=size, mode=entry.mode, uid=entry.uid, gid=entry.gid, mtime=entry.mtime)
+
+
+def _plain_size(recipe: Recipe, size: int) -> int:
+    return archive_size([_member(recipe, size)]) if recipe.entry else size
+
+
+def _digested(chunks: Iterable[bytes]) -> Measured:
+    measured = Measured(chunks)
+    for _ in measured:
+        pass
+    return measured
+
+
+def _by_diff_id(image: Image | None) -> dict[tuple[Digest, str], Descriptor]:
+    """The layers of *image*, by the digest of their archives and their media types, compression and all."""
+    if image is None or len(image.config.diff_ids) != len(image.manifest.layers):
+        return {}
+    return {
+        (diff_id, layer.media_type): layer
+        for diff_id, layer in zip(image.config.diff_ids, image.manifest.layers, strict=True)
+        if mediatype.is_tar_layer(layer.media_type)
+    }

@@ -1,0 +1,107 @@
+"""The bytes of parts that are on this computer. They can be read again, which bytes that pass by cannot."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from eci_convert import disktype
+from eci_convert.errors import LocalError, NotFound
+from eci_convert.model import File, Memory
+from eci_convert.streams.compress import Codec
+from eci_convert.streams.holes import file_chunks
+from eci_convert.streams.parts import local_errors
+from eci_convert.streams.pipeline import PackedLayer, layer_stream
+from eci_convert.streams.tar import TarMember
+
+
+class Supply(Protocol):
+    """Content whose size in bytes is known before it is read."""
+
+    @property
+    def size(self) -> int: ...
+
+    def chunks(self) -> Iterable[bytes]:
+        """The content. Raises LocalError if it is not what it was when it was opened."""
+
+    def ends(self) -> tuple[bytes, bytes]:
+        """The first and the last bytes, as many as tell the type of a disk."""
+
+
+@contextmanager
+def opened(locator: File | Memory) -> Iterator[Supply]:
+    """What *locator* tells of. Raises NotFound where there is no such file, LocalError where it cannot be read."""
+    if isinstance(locator, Memory):
+        yield Bytes(locator.content)
+        return
+    descriptor = _descriptor(locator.path)
+    try:
+        yield OpenFile(descriptor, locator.path)
+    finally:
+        os.close(descriptor)
+
+
+def _descriptor(path: Path) -> int:
+    """*path* opened without waiting for whoever might write to it, were it a pipe."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError as error:
+        raise NotFound(f"no such file: {str(path)!r}") from error
+    except OSError as error:
+        raise LocalError(f"{str(path)!r} cannot be read: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise LocalError(f"{str(path)!r} is not a regular file")
+    return descriptor
+
+
+class Bytes:
+    """Content in memory."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    @property
+    def size(self) -> int:
+        return len(self._content)
+
+    def chunks(self) -> Iterable[bytes]:
+        return (self._content,) if self._content else ()
+
+    def ends(self) -> tuple[bytes, bytes]:
+        return self._content[: disktype.HEAD], self._content[-disktype.TAIL :]
+
+
+class OpenFile:
+    """A file that must stay what it was when it was opened, however often it is read."""
+
+    def __init__(self, descriptor: int, path: Path) -> None:
+        self._descriptor = descriptor
+        self._path = path
+        self._state = self._now()
+
+    @property
+    def size(self) -> int:
+        return self._state[0]
+
+    def chunks(self) -> Iterator[bytes]:
+        yield from file_chunks(self._descriptor)
+        if self._now() != self._state:
+            raise LocalError(f"{str(self._path)!r} has changed while it was read")
+
+    def ends(self) -> tuple[bytes, bytes]:
+        with local_errors(self._path):
+            head = os.pread(self._descriptor, disktype.HEAD, 0)
+            return head, os.pread(self._descriptor, disktype.TAIL, max(0, self.size - disktype.TAIL))
+
+    def layer(self, member: TarMember, codec: Codec) -> PackedLayer:
+        """The file as the layer that *member* is alone in, compressed on all cores."""
+        return layer_stream(member, self._descriptor, codec)
+
+    def _now(self) -> tuple[int, int, int]:
+        found = os.fstat(self._descriptor)
+        return found.st_size, found.st_mtime_ns, found.st_ctime_ns

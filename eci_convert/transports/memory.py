@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from eci_convert.errors import EciError, NotFound
+from eci_convert.errors import NotFound
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Manifest, parse
+from eci_convert.oci.manifest import Descriptor
 from eci_convert.transports.base import Filesystem
+from eci_convert.transports.layouts import referrer
 from eci_convert.transports.received import Received
 
 _CHUNK = 1 << 20
@@ -45,6 +46,14 @@ class MemorySource:
     def origin(self) -> str:
         return f"memory:{self.name}"
 
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        return {}
+
+    @property
+    def resumable(self) -> bool:
+        return False
+
     def resolve(self) -> Descriptor:
         if self.name not in self.store.names:
             raise NotFound(f"{self.origin}: no such image")
@@ -61,17 +70,11 @@ class MemorySource:
         return self._filesystem
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
-        return tuple(
-            Descriptor(
-                media_type=found.media_type,
-                digest=digest,
-                size=len(content),
-                annotations=found.annotations,
-                artifact_type=found.artifact_type or found.config.media_type,
-            )
+        found = (
+            referrer(Descriptor(media_type="", digest=digest, size=len(content)), content, subject)
             for digest, content in self.store.blobs.items()
-            if (found := _manifest(content)) and found.subject and found.subject.digest == subject
         )
+        return tuple(entry for entry in found if entry)
 
     def __enter__(self) -> Self:
         return self
@@ -126,13 +129,3 @@ class MemorySink:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
-
-
-def _manifest(content: bytes) -> Manifest | None:
-    if not content.startswith(b"{"):
-        return None
-    try:
-        found = parse(content, "")
-    except EciError:
-        return None
-    return found if isinstance(found, Manifest) else None

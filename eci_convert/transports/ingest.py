@@ -1,0 +1,169 @@
+"""Blobs on their way into a directory: complete, flushed and out of sight before any of them gets its name.
+
+They are written in a directory of their own, `.eci-convert.RANDOM.part`, which is locked (flock) for as long as its
+writer lives. Whoever writes next removes those that a killed process left. So a failed or killed writer leaves what was
+there before, and two writers do not see each other.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Lock
+
+from eci_convert.errors import FormatError, LocalError
+from eci_convert.oci.digest import Digest
+from eci_convert.streams.holes import write_sparse
+from eci_convert.streams.parts import local_errors
+from eci_convert.transports.received import Received
+
+_OURS = re.compile(r"\.eci-convert\.[0-9a-f]{16}\.part")
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Ingest:
+    """What is on its way into *root*, which is made when the first blob comes and unmade if none arrives."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._lock = Lock()
+        self._room: Path | None = None
+        self._room_descriptor = -1
+        self._made: list[Path] = []
+        self._waiting: dict[Digest, tuple[str, int]] = {}
+
+    def size(self, digest: Digest) -> int | None:
+        """The size in bytes of a blob that waits for its name; None where none does."""
+        return self._waiting[digest][1] if digest in self._waiting else None
+
+    def take(self, received: Received, size: int | None) -> None:
+        """Write one blob and bring it to the disk. *size* is what it should be. May be called from several threads.
+
+        Raises what *received* raises, and LocalError.
+        """
+        room, token = self._entered(), secrets.token_hex(8)
+        try:
+            _write(room / token, received, size)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(room / token)
+            raise
+        blob = received.descriptor("")
+        self._waiting[blob.digest] = (token, blob.size)
+
+    def settle(self) -> None:
+        """Give every blob its name, `blobs/ALGORITHM/HEX`. Raises FormatError for links on the way, and LocalError."""
+        for algorithm in sorted({digest.algorithm for digest in self._waiting}):
+            with self._directory("blobs", algorithm) as descriptor:
+                for digest in [digest for digest in self._waiting if digest.algorithm == algorithm]:
+                    token, _ = self._waiting[digest]
+                    with local_errors(self._root / "blobs" / algorithm / digest.hex):
+                        os.rename(token, digest.hex, src_dir_fd=self._room_descriptor, dst_dir_fd=descriptor)
+                    del self._waiting[digest]
+                with local_errors(self._root):
+                    os.fsync(descriptor)
+
+    def close(self) -> None:
+        """Remove what has got no name, and the directories that were made for nothing."""
+        if self._room:
+            _remove(self._room, self._room_descriptor)
+            os.close(self._room_descriptor)
+            self._room = None
+        for path in reversed(self._made):
+            with suppress(OSError):
+                path.rmdir()
+
+    def _entered(self) -> Path:
+        with self._lock:
+            if self._room is None:
+                with local_errors(self._root):
+                    self._make(self._root)
+                    _sweep(self._root)
+                    self._room, self._room_descriptor = _room(self._root)
+            return self._room
+
+    def _make(self, path: Path) -> None:
+        if path.is_dir():
+            return
+        if path.parent != path:
+            self._make(path.parent)
+        with suppress(FileExistsError):
+            path.mkdir()
+            self._made.append(path)
+
+    @contextmanager
+    def _directory(self, *names: str) -> Iterator[int]:
+        """A descriptor of the directory at *names* below the root, made where it is not there."""
+        descriptors = [os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
+        try:
+            for name in names:
+                try:
+                    _mkdir(name, descriptors[-1])
+                    descriptors.append(os.open(name, _DIRECTORY, dir_fd=descriptors[-1]))
+                except OSError as error:
+                    if error.errno in (errno.ELOOP, errno.ENOTDIR):
+                        raise FormatError(f"{name} is no directory, or a link to one", where=str(self._root)) from error
+                    raise LocalError(f"{self._root / name}: {error.strerror}") from error
+            yield descriptors[-1]
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+
+def _write(path: Path, received: Received, size: int | None) -> None:
+    with local_errors(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    with open(descriptor, "r+b", buffering=0) as file:
+        write_sparse(file, received, size)
+        with local_errors(path):
+            os.fsync(descriptor)
+
+
+def _mkdir(name: str, parent: int) -> None:
+    with suppress(FileExistsError):
+        os.mkdir(name, dir_fd=parent)
+        os.fsync(parent)
+
+
+def _room(root: Path) -> tuple[Path, int]:
+    """A new directory below *root* that is locked, and a descriptor of it, which is the lock. Raises OSError."""
+    while True:
+        path = root / f".eci-convert.{secrets.token_hex(8)}.part"
+        path.mkdir(0o700)
+        descriptor = os.open(path, _DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # somebody sweeps it away between the two lines
+            os.close(descriptor)
+            continue
+        except OSError:  # a filesystem without locks: nobody sweeps there
+            return path, descriptor
+        if os.path.exists(path):
+            return path, descriptor
+        os.close(descriptor)
+
+
+def _sweep(root: Path) -> None:
+    for name in os.listdir(root):
+        if not _OURS.fullmatch(name):
+            continue
+        with suppress(OSError):
+            descriptor = os.open(root / name, _DIRECTORY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(root / name, descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _remove(path: Path, descriptor: int) -> None:
+    with suppress(OSError):
+        for name in os.listdir(descriptor):
+            os.unlink(name, dir_fd=descriptor)
+        path.rmdir()

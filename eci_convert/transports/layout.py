@@ -1,0 +1,212 @@
+"""`oci:DIR[:NAME]`: an OCI image layout in a directory (image-spec v1.1.1, image-layout.md).
+
+Reading makes nothing and follows no link below DIR. Writing keeps what others wrote: blobs get their names when all of
+them are complete, then index.json is read, changed and replaced under a lock on DIR.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from eci_convert.errors import DigestMismatch, FormatError, LocalError, NotFound, SizeMismatch
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor
+from eci_convert.streams.files import replacing
+from eci_convert.transports import layouts, regular
+from eci_convert.transports.base import Filesystem, Settings
+from eci_convert.transports.ingest import Ingest
+from eci_convert.transports.names import Name, split
+from eci_convert.transports.received import Received
+
+_PAUSE = 0.02
+
+
+def open_source(rest: str, settings: Settings) -> LayoutSource:
+    """The image that *rest*, `DIR[:NAME]`, stands for. Raises UsageError."""
+    path, name = split(rest, os.path.isdir)
+    return LayoutSource(Path(path), name)
+
+
+def open_sink(rest: str, settings: Settings) -> LayoutSink:
+    """A place for an image under *rest*, `DIR[:NAME]`. Raises UsageError."""
+    path, name = split(rest, os.path.isdir)
+    return LayoutSink(Path(path), name.writable(), settings)
+
+
+class LayoutSource:
+    """The image that *directory* keeps under *name*."""
+
+    def __init__(self, directory: Path, name: Name) -> None:
+        self._directory = directory
+        self._name = name
+
+    @property
+    def origin(self) -> str:
+        return _spelt(self._directory, self._name)
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        return {}
+
+    @property
+    def resumable(self) -> bool:
+        return False
+
+    def resolve(self) -> Descriptor:
+        return layouts.resolved(self._read, self._name, self.origin)
+
+    @contextmanager
+    def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
+        with regular.opened(self._directory, *layouts.blob_path(blob.digest).split("/")) as descriptor:
+            size = os.fstat(descriptor).st_size
+            if size != blob.size:
+                raise SizeMismatch(blob.size, size, f"{self.origin}: blob {blob.digest.short}")
+            yield regular.between(descriptor, skip, size)
+
+    def filesystem(self) -> Filesystem | None:
+        return None
+
+    def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
+        return layouts.referring(self._read, self.origin, subject)
+
+    def _read(self, path: str) -> bytes:
+        return regular.read_small(self._directory, *path.split("/"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class LayoutSink:
+    """Stores an image in *directory* under *name*. The directory is made when the first blob comes."""
+
+    holds_artifacts = True
+    holds_indexes = True
+    wants_raw_layers = False
+
+    def __init__(self, directory: Path, name: Name, settings: Settings) -> None:
+        self._directory = directory
+        self._name = name
+        self._settings = settings
+        self._ingest = Ingest(directory)
+        self._checked: dict[Digest, bool] = {}
+        self._begun = False
+
+    @property
+    def destination(self) -> str:
+        return _spelt(self._directory, self._name)
+
+    def has(self, blob: Descriptor) -> bool:
+        """Whether *blob* is there and sound. Its bytes are read: a crash may have left a torn file of the right size,
+        and reading it is never more work than sending it."""
+        if (waiting := self._ingest.size(blob.digest)) is not None:
+            return waiting == blob.size
+        if blob.digest not in self._checked:
+            self._checked[blob.digest] = self._sound(blob)
+        return self._checked[blob.digest]
+
+    def put(
+        self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
+    ) -> Descriptor:
+        if not self._begun:
+            self._images()  # what cannot be added to is refused before the first byte
+            self._begun = True
+        received = Received(chunks, digest, size)
+        self._ingest.take(received, size)
+        stored = received.descriptor(media_type)
+        self._checked[stored.digest] = True
+        return stored
+
+    def publish(self, manifest: Descriptor) -> None:
+        if self._name.digest not in (None, manifest.digest):
+            raise DigestMismatch(self._name.digest, manifest.digest, "the manifest")
+        if not self.has(manifest):
+            raise NotFound(f"{self.destination}: manifest {manifest.digest} has not been put there")
+        self._ingest.settle()
+        with _locked(self._directory, self._settings.timeout):
+            others = [entry for entry in self._images() if entry.digest != manifest.digest]
+            if not (self._directory / layouts.MARKER).exists():
+                _replace(self._directory / layouts.MARKER, layouts.MARKER_TEXT)
+            index = self._read(layouts.INDEX) if (self._directory / layouts.INDEX).exists() else None
+            _replace(self._directory / layouts.INDEX, layouts.with_image(index, manifest, self._name.text))
+        if others and not self._name.text:
+            self._settings.reporter.warned(
+                f"{self._directory} holds other images: this one is oci:{self._directory}:@{manifest.digest}"
+            )
+
+    def _images(self) -> tuple[Descriptor, ...]:
+        try:
+            return layouts.images(self._read, self.destination)
+        except NotFound:
+            return ()
+
+    def _read(self, path: str) -> bytes:
+        return regular.read_small(self._directory, *path.split("/"))
+
+    def _sound(self, blob: Descriptor) -> bool:
+        try:
+            with regular.opened(self._directory, *layouts.blob_path(blob.digest).split("/")) as descriptor:
+                if os.fstat(descriptor).st_size != blob.size:
+                    return False
+                hasher = blob.digest.hasher()
+                for block in regular.between(descriptor, 0, blob.size):
+                    hasher.update(block)
+                return hasher.hexdigest() == blob.digest.hex
+        except (NotFound, FormatError):
+            return False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ingest.close()
+
+
+def _spelt(directory: Path, name: Name) -> str:
+    text = str(name)
+    return f"oci:{directory}:{text}" if text else f"oci:{directory}"
+
+
+def _replace(path: Path, content: bytes) -> None:
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def _locked(directory: Path, patience: float) -> Iterator[None]:
+    """Nobody else who asks is in the block. Raises LocalError after *patience* seconds."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise LocalError(f"{directory}: {error.strerror}") from error
+    try:
+        _lock(descriptor, directory, time.monotonic() + patience)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, directory: Path, until: float) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise LocalError(f"{directory} is locked by another process") from None
+            time.sleep(_PAUSE)
+        except OSError:  # a filesystem without locks
+            return
+        else:
+            return

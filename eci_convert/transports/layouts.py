@@ -1,0 +1,164 @@
+"""An OCI image layout, whatever holds its files (image-spec v1.1.1, image-layout.md): which image a name stands for
+there, and what index.json says once another image has come.
+
+Reading takes what tools have written: no `oci-layout` file, `schemaVersion` 0, `"manifests": null`, an image listed
+twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from eci_convert.errors import EciError, FormatError, LimitExceeded, NotFound
+from eci_convert.oci import fields, mediatype
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor, Index, Manifest, parse, rendered
+from eci_convert.oci.select import candidates
+from eci_convert.transports.names import REF_NAME, Name, distinct, matching, nothing_found, several_found
+
+INDEX = "index.json"
+MARKER = "oci-layout"
+MARKER_TEXT = b'{"imageLayoutVersion":"1.0.0"}'
+
+Read = Callable[[str], bytes]
+"""The whole of a small file by its path in the layout. Raises NotFound, and FormatError for what is no file."""
+
+
+def blob_path(digest: Digest) -> str:
+    """Where a layout keeps the blob.
+
+    >>> blob_path(Digest.of(b""))[:20]
+    'blobs/sha256/e3b0c44'
+    """
+    return f"blobs/{digest.algorithm}/{digest.hex}"
+
+
+def images(read: Read, origin: str) -> tuple[Descriptor, ...]:
+    """What index.json lists. Raises NotFound, and FormatError for a layout of another version."""
+    _check_version(read)
+    try:
+        content = read(INDEX)
+    except NotFound as error:
+        error.add_note(f"hint: {origin} is no OCI image layout")
+        raise
+    found = parse(content, mediatype.OCI_INDEX, INDEX)
+    return found.manifests if isinstance(found, Index) else ()
+
+
+def resolved(read: Read, name: Name, origin: str) -> Descriptor:
+    """What *name* stands for in the layout.
+
+    Several images under one name are one index if each is for a platform of its own; it is made up, and comes inside
+    its descriptor. Raises NotFound, and LayoutError for a name that stands for several.
+    """
+    entries = images(read, origin)
+    found = matching(entries, name)
+    if not found and name.digest:
+        found = tuple(_unlisted(read, name.digest))
+    if not found:
+        raise nothing_found(origin, entries, name)
+    one = found[0] if len(found) == 1 else _joined(found)
+    if one is None:
+        raise several_found(origin, found, name)
+    return one
+
+
+def referring(read: Read, origin: str, subject: Digest) -> tuple[Descriptor, ...]:
+    """The manifests whose subject is *subject*, of those that index.json lists itself or in an index under the
+    referrers tag (distribution-spec v1.1.1, "Referrers Tag Schema")."""
+    entries = images(read, origin)
+    tag = f"{subject.algorithm}-{subject.hex}"
+    tagged = [entry for entry in entries if entry.annotations.get(REF_NAME) == tag]
+    indexes = [parse(content, "") for entry in tagged if (content := _promised(read, entry))]
+    listed = [child for index in indexes if isinstance(index, Index) for child in index.manifests]
+    found = (referrer(entry, _promised(read, entry), subject) for entry in distinct((*entries, *listed)))
+    return tuple(entry for entry in found if entry)
+
+
+def referrer(entry: Descriptor, content: bytes, subject: Digest) -> Descriptor | None:
+    """*entry*, whose document is *content*, as a registry would list it among the referrers of *subject*; None if it is
+    none (distribution-spec v1.1.1, "Listing Referrers")."""
+    try:
+        document = parse(content, entry.media_type)
+    except EciError:  # artifacts of other kinds refer to nothing that we know of
+        return None
+    if not document.subject or document.subject.digest != subject:
+        return None
+    config = document.config.media_type if isinstance(document, Manifest) else ""
+    return replace(
+        entry,
+        media_type=document.media_type,
+        artifact_type=document.artifact_type or config,
+        annotations=document.annotations,
+        data=None,
+    )
+
+
+def with_image(content: bytes | None, manifest: Descriptor, name: str) -> bytes:
+    """index.json (*content*, None where there is none) with *manifest* under *name*, and without what stood there.
+
+    What others wrote stays, fields that nobody here knows too. With an empty *name* the image is listed once, unnamed.
+    Raises FormatError if *content* is no index.
+    """
+    index: dict[str, Any] = {"schemaVersion": 2, "mediaType": mediatype.OCI_INDEX}
+    if content is not None:
+        parse(content, mediatype.OCI_INDEX, INDEX)
+        index = {**fields.document(content, INDEX), "schemaVersion": 2}
+    kept = [entry for entry in index.get("manifests") or [] if not _replaced(entry, manifest, name)]
+    entry = replace(manifest, annotations={REF_NAME: name} if name else {}, platform=None, data=None, urls=())
+    index["manifests"] = [*kept, entry.json()]
+    text = rendered(index)
+    if len(text) > fields.MAX_DOCUMENT:
+        raise LimitExceeded(f"it would be {len(text)} bytes (limit {fields.MAX_DOCUMENT})", where=INDEX)
+    return text
+
+
+def _replaced(entry: fields.Fields, manifest: Descriptor, name: str) -> bool:
+    own = (entry.get("annotations") or {}).get(REF_NAME, "")
+    return bool(own == name and (name or entry["digest"] == str(manifest.digest)))
+
+
+def _check_version(read: Read) -> None:
+    try:
+        content = read(MARKER)
+    except NotFound:
+        return
+    version = fields.required(fields.document(content, MARKER), "imageLayoutVersion", str, MARKER)
+    if version != "1.0.0":
+        raise FormatError(f"{version!r} is not 1.0.0", where=f"{MARKER}.imageLayoutVersion")
+
+
+def _unlisted(read: Read, digest: Digest) -> Iterator[Descriptor]:
+    """A manifest that only an index within the layout lists."""
+    try:
+        content = read(blob_path(digest))
+    except NotFound:
+        return
+    digest.check(content, f"manifest {digest.short}")
+    yield Descriptor(media_type=parse(content, "").media_type, digest=digest, size=len(content))
+
+
+def _joined(entries: Sequence[Descriptor]) -> Descriptor | None:
+    """The index that *entries* are, or None if two of them are for one platform."""
+    found = candidates(Index(manifests=tuple(entries)))
+    if len(found) == 1:
+        return found[0]
+    platforms = {str(entry.platform) for entry in found if entry.platform}
+    if len(platforms) < len(found) or not found:
+        return None
+    text = rendered(Index(manifests=tuple(replace(entry, annotations={}) for entry in found)))
+    return replace(Descriptor.of(text, mediatype.OCI_INDEX), data=text)
+
+
+def _promised(read: Read, entry: Descriptor) -> bytes:
+    """The document that *entry* promises; nothing where there is none that is worth reading."""
+    if entry.size > fields.MAX_DOCUMENT:
+        return b""
+    try:
+        content = read(blob_path(entry.digest))
+    except NotFound:
+        return b""
+    entry.digest.check(content, f"manifest {entry.digest.short}")
+    return content

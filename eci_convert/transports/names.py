@@ -1,0 +1,165 @@
+"""Which of the images in one directory or file is meant: `PATH[:NAME][@DIGEST]`.
+
+The path may hold colons: the longest one that is there is taken, and where none is there, what stands before the
+first colon, as skopeo reads it. NAME is the value of one of the annotations that tools write, as it stands there or as
+Docker spells it out; `@0`, `@1` … counts the images from 0, as skopeo does. A digest decides, whatever name is before it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from eci_convert.errors import FormatError, LayoutError, NotFound, UsageError
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor
+from eci_convert.oci.reference import Reference
+
+REF_NAME = "org.opencontainers.image.ref.name"
+IMAGE_NAME = "io.containerd.image.name"
+
+_DIGEST = re.compile(r"(.*)@((?:sha256|sha512):[0-9a-fA-F]*)", re.ASCII | re.DOTALL)
+_POSITION = re.compile(r"@([0-9]{1,4})", re.ASCII)
+_WRITABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+/-]{0,511}", re.ASCII)
+_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Name:
+    """What stands behind the path. All three are empty where only one image can be meant."""
+
+    text: str = ""
+    digest: Digest | None = None
+    position: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The name that *text* spells, or its digest, or its place. Raises UsageError for a digest that is none."""
+        if counted := _POSITION.fullmatch(text):
+            return cls(position=int(counted[1]))
+        split = _DIGEST.fullmatch(text)
+        if not split:
+            return cls(text=text)
+        return cls(text=split[1].removesuffix(":"), digest=_digest(split[2]))
+
+    def __str__(self) -> str:
+        if self.position is not None:
+            return f"@{self.position}"
+        return self.text + (f"@{self.digest}" if self.digest else "")
+
+    def writable(self) -> Self:
+        """The name itself, if an image can be stored under it. Raises UsageError."""
+        if self.position is not None:
+            raise UsageError(f"'@{self.position}' is an image's place, which cannot be written")
+        if self.text and not _WRITABLE.fullmatch(self.text):
+            raise UsageError(f"{self.text!r} is no name for an image (image-spec v1.1.1, annotations.md, ref.name)")
+        return self
+
+
+def split(text: str, is_there: Callable[[str], bool]) -> tuple[str, Name]:
+    """The path in *text*, and the name behind it. *is_there* tells whether a path is one that is looked for.
+
+    >>> split("dir:a:b", {"dir:a"}.__contains__)
+    ('dir:a', Name(text='b', digest=None, position=None))
+    >>> split("dir:a:b", set().__contains__)[0]
+    'dir'
+    """
+    if "\0" in text:
+        raise UsageError(f"{text!r} is no path")
+    if is_there(text):
+        return text, Name()
+    digest = _DIGEST.fullmatch(text)
+    head, tail = (digest[1], "@" + digest[2]) if digest else (text, "")
+    colons = [place for place, character in enumerate(head) if character == ":"]
+    for end in (len(head), *reversed(colons)):
+        if is_there(head[:end]):
+            return head[:end], Name.parse(head[end + 1 :] + tail)
+    path, _, name = head.partition(":")
+    if not path:
+        raise UsageError(f"{text!r} names no file")
+    return path, Name.parse(name + tail)
+
+
+def matching(entries: Sequence[Descriptor], name: Name) -> tuple[Descriptor, ...]:
+    """Those of *entries*, which an index.json lists, that *name* may stand for, each digest once.
+
+    The first kind of match that there is counts: the annotations as they stand, `NAME@DIGEST` as the original eci wrote
+    it (specs/eci.md, D5), and last the names as Docker spells them out.
+    """
+    if name.position is not None:
+        return tuple(entries[name.position : name.position + 1])
+    if name.digest:
+        return distinct(entry for entry in entries if entry.digest == name.digest)
+    if not name.text:
+        return distinct(entries)
+    kinds: tuple[Callable[[Descriptor], bool], ...] = (
+        lambda entry: entry.annotations.get(REF_NAME) == name.text,
+        lambda entry: entry.annotations.get(IMAGE_NAME) == name.text,
+        lambda entry: entry.annotations.get(REF_NAME) == f"{name.text}@{entry.digest}",
+        lambda entry: bool(_full(name.text)) and _full(name.text) in _spelt_out(entry),
+    )
+    for kind in kinds:
+        if found := distinct(entry for entry in entries if kind(entry)):
+            return found
+    return ()
+
+
+def distinct(entries: Iterable[Descriptor]) -> tuple[Descriptor, ...]:
+    """*entries*, each digest once."""
+    return tuple({entry.digest: entry for entry in entries}.values())
+
+
+def nothing_found(origin: str, entries: Sequence[Descriptor], name: Name) -> NotFound:
+    """The error for a name that stands for nothing; it tells what there is."""
+    error = NotFound(f"{origin}: no image {str(name)!r}" if str(name) else f"{origin}: no image in it")
+    if entries:
+        error.add_note(f"hint: it has {listed(map(described, entries))}")
+    return error
+
+
+def several_found(origin: str, entries: Sequence[Descriptor], name: Name) -> LayoutError:
+    """The error for a name that stands for several images; it lists them."""
+    what = f"{str(name)!r} stands for {len(entries)} images" if str(name) else f"{len(entries)} images, and no name"
+    error = LayoutError(f"{origin}: {what}: {listed(map(described, entries))}")
+    error.add_note("hint: put the name, or @DIGEST, behind a colon")
+    return error
+
+
+def described(entry: Descriptor) -> str:
+    """What a user would write to mean *entry*."""
+    return entry.annotations.get(REF_NAME) or entry.annotations.get(IMAGE_NAME) or f"@{entry.digest}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """*names* in one line, escaped: they come from images."""
+    found = list(names)
+    rest = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return ", ".join(map(repr, found[:_SHOWN])) + rest
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two names are one to Docker: `ubuntu` and `docker.io/library/ubuntu:latest`."""
+    return one == other or (bool(_full(one)) and _full(one) == _full(other))
+
+
+def _spelt_out(entry: Descriptor) -> set[str]:
+    names = (entry.annotations.get(key, "") for key in (REF_NAME, IMAGE_NAME))
+    return {_full(name) for name in names if name}
+
+
+def _full(name: str) -> str:
+    """*name* as Docker spells it out, without a digest; "" if it is none of Docker's."""
+    try:
+        found = Reference.parse(name)
+    except UsageError:
+        return ""
+    return f"{found.name}:{found.tag}" if found.tag else ""
+
+
+def _digest(text: str) -> Digest:
+    try:
+        return Digest.parse(text)
+    except FormatError as error:
+        raise UsageError(str(error)) from error

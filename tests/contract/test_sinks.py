@@ -1,0 +1,333 @@
+"""What every Sink does, whatever the place (transports/base.py)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from eci_convert import content
+from eci_convert.errors import EciError, IntegrityError, NotFound, TransportError
+from eci_convert.oci import mediatype
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor, Index
+from eci_convert.oci.select import parse_platform
+from tests.contract.places import Place, Row
+from tests.images import ImageBuilder, a_container, a_machine, a_tar, an_image, an_index, copied
+
+TAR = a_tar({"kernel": b"kernel" * 1000})
+OTHER_TAR = a_tar({"kernel": b"another"})
+
+
+def in_pieces(content: bytes, length: int = 1000) -> Iterator[bytes]:
+    for start in range(0, len(content), length):
+        yield content[start : start + length]
+        yield b""
+
+
+def read_back(place: Place, name: str) -> tuple[Digest, ...]:
+    with place.source(name) as source:
+        image = content.image(source)
+        blobs = [content.document(source, layer) for layer in image.manifest.layers]
+        assert [Digest.of(blob) for blob in blobs] == list(image.config.diff_ids)
+        return image.config.diff_ids
+
+
+def absent(place: Place, name: str) -> bool:
+    with place.source(name) as source:
+        try:
+            source.resolve()
+        except NotFound:
+            return True
+    return False
+
+
+def diff_ids(image: ImageBuilder) -> tuple[Digest, ...]:
+    return image.diff_ids
+
+
+def test_put_says_what_was_stored(place: Place):
+    with place.sink("machine") as sink:
+        stored = sink.put(mediatype.OCI_LAYER, in_pieces(TAR))
+
+    assert stored == Descriptor.of(TAR, mediatype.OCI_LAYER)
+
+
+def test_an_image_is_there_once_it_is_published(place: Place):
+    image = a_container("none")
+
+    copied(image.build(), place.sink("machine"))
+
+    assert read_back(place, "machine") == diff_ids(image)
+
+
+def test_nothing_is_there_before_it_is_published(place: Place):
+    image = a_container("none")
+    source = image.build()
+
+    with place.sink("machine") as sink:
+        for digest, blob in source.blobs.items():
+            kind = mediatype.OCI_LAYER if digest in image.diff_ids else mediatype.OCI_CONFIG
+            sink.put(kind, iter([blob]), digest=digest, size=len(blob))
+
+    assert absent(place, "machine")
+
+
+def test_a_name_stands_for_what_was_published_last(place: Place):
+    first, second = an_image().tar_layer(TAR), an_image().tar_layer(OTHER_TAR)
+
+    copied(first.build(), place.sink("machine"))
+    copied(second.build(), place.sink("machine"))
+
+    assert read_back(place, "machine") == diff_ids(second)
+
+
+def test_an_unfinished_image_leaves_the_name_as_it_was(place: Place):
+    image = an_image().tar_layer(TAR)
+    copied(image.build(), place.sink("machine"))
+
+    with place.sink("machine") as sink:
+        sink.put(mediatype.OCI_LAYER, in_pieces(OTHER_TAR))
+
+    assert read_back(place, "machine") == diff_ids(image)
+
+
+def test_other_names_are_kept(place: Place, row: Row):
+    if not row.keeps_others:
+        pytest.skip("one file, one image")
+    first, second = an_image().tar_layer(TAR), an_image().tar_layer(OTHER_TAR)
+
+    copied(first.build(), place.sink("one"))
+    copied(second.build(), place.sink("other"))
+
+    assert read_back(place, "one") == diff_ids(first)
+    assert read_back(place, "other") == diff_ids(second)
+
+
+def test_the_same_image_twice_is_the_same(place: Place):
+    image = a_container("none")
+
+    copied(image.build(), place.sink("machine"))
+    before = place.files()
+    copied(image.build(), place.sink("machine"))
+
+    assert place.files() == before
+    assert read_back(place, "machine") == diff_ids(image)
+
+
+@pytest.mark.parametrize("known", ["digest", "size", "both"])
+def test_promises_that_are_kept_are_accepted(place: Place, known: str):
+    promised = {"digest": Digest.of(TAR), "size": len(TAR)}
+    given = promised if known == "both" else {known: promised[known]}
+
+    with place.sink("machine") as sink:
+        stored = sink.put(mediatype.OCI_LAYER, in_pieces(TAR), **given)
+
+    assert stored == Descriptor.of(TAR, mediatype.OCI_LAYER)
+
+
+@pytest.mark.parametrize(
+    "promise",
+    [
+        {"digest": Digest.of(OTHER_TAR)},
+        {"digest": Digest.of(OTHER_TAR), "size": len(TAR)},
+        {"size": len(TAR) - 1},
+        {"size": len(TAR) + 1},
+        {"digest": Digest.of(TAR), "size": len(TAR) + 512},
+        {"digest": Digest.of(TAR), "size": len(TAR) - 512},
+    ],
+)
+def test_promises_that_are_not_kept_are_refused(place: Place, promise):
+    before = place.files()
+
+    with place.sink("machine") as sink:
+        with pytest.raises(IntegrityError):
+            sink.put(mediatype.OCI_LAYER, in_pieces(TAR), **promise)
+        assert not sink.has(Descriptor.of(TAR, mediatype.OCI_LAYER))
+        if "digest" in promise:
+            assert not sink.has(Descriptor(media_type="", digest=promise["digest"], size=len(TAR)))
+
+    assert absent(place, "machine")
+    assert place.files() == before
+
+
+def test_a_stream_without_end_is_cut_at_the_promised_size(place: Place):
+    taken = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield bytes(1 << 16)
+
+    with place.sink("machine") as sink, pytest.raises(IntegrityError):
+        sink.put(mediatype.OCI_LAYER, endless(), digest=Digest.of(b""), size=1 << 20)
+
+    assert taken < 200
+
+
+def test_what_breaks_in_the_stream_comes_out_as_it_is(place: Place):
+    class BrokenHere(Exception):
+        pass
+
+    def broken() -> Iterator[bytes]:
+        yield TAR[:1000]
+        raise BrokenHere
+
+    before = place.files()
+    with place.sink("machine") as sink, pytest.raises(BrokenHere):
+        sink.put(mediatype.OCI_LAYER, broken(), digest=Digest.of(TAR), size=len(TAR))
+
+    assert absent(place, "machine")
+    assert place.files() == before
+
+
+def test_a_blob_that_failed_can_be_sent_again(place: Place):
+    image = an_image().tar_layer(TAR)
+    source = image.build()
+
+    with place.sink("machine") as sink:
+        with pytest.raises(IntegrityError):
+            sink.put(mediatype.OCI_LAYER, iter([TAR[:-1], b"x"]), digest=Digest.of(TAR), size=len(TAR))
+        copied(source, sink)
+
+    assert read_back(place, "machine") == diff_ids(image)
+
+
+def test_a_blob_may_be_put_twice(place: Place):
+    image = an_image().tar_layer(TAR)
+
+    with place.sink("machine") as sink:
+        for _ in range(2):
+            sink.put(mediatype.OCI_LAYER, in_pieces(TAR), digest=Digest.of(TAR), size=len(TAR))
+        copied(image.build(), sink)
+
+    assert read_back(place, "machine") == diff_ids(image)
+
+
+def test_an_image_may_have_one_layer_twice(place: Place):
+    image = an_image().tar_layer(TAR).tar_layer(OTHER_TAR).tar_layer(TAR)
+
+    copied(image.build(), place.sink("machine"))
+
+    assert read_back(place, "machine") == diff_ids(image)
+
+
+def test_an_image_may_have_no_layer(place: Place):
+    copied(an_image().build(), place.sink("machine"))
+
+    assert read_back(place, "machine") == ()
+
+
+def test_has_knows_what_is_there(place: Place, row: Row):
+    image = an_image().tar_layer(TAR)
+    layer = image.manifest().layers[0]
+
+    with place.sink("machine") as sink:
+        assert not sink.has(layer)
+    copied(image.build(), place.sink("machine"))
+
+    with place.sink("machine") as sink:
+        assert sink.has(layer) is row.tells
+        assert not sink.has(Descriptor.of(b"nothing", mediatype.OCI_LAYER))
+
+
+def test_asking_writes_nothing(place: Place):
+    before = place.files()
+
+    with place.sink("machine") as sink:
+        sink.has(Descriptor.of(TAR, mediatype.OCI_LAYER))
+
+    assert place.files() == before
+
+
+def test_several_threads_may_put(place: Place):
+    tars = [a_tar({f"file-{number}": bytes([number]) * 200_000}) for number in range(12)]
+    image = an_image()
+    for tar in tars:
+        image = image.tar_layer(tar)
+    barrier = threading.Barrier(4)
+
+    def put(tar: bytes) -> Descriptor:
+        if tars.index(tar) < 4:
+            barrier.wait(30)
+        return sink.put(mediatype.OCI_LAYER, in_pieces(tar, 10_000), digest=Digest.of(tar), size=len(tar))
+
+    with place.sink("machine") as sink:
+        with ThreadPoolExecutor(4) as pool:
+            stored = list(pool.map(put, tars))
+        copied(image.build(), sink)
+
+    assert tuple(blob.digest for blob in stored) == diff_ids(image)
+    assert read_back(place, "machine") == diff_ids(image)
+
+
+def test_a_manifest_that_was_not_put_is_not_published(place: Place):
+    with place.sink("machine") as sink, pytest.raises(EciError) as caught:
+        sink.publish(an_image().descriptor())
+
+    assert isinstance(caught.value, (TransportError, IntegrityError))
+    assert absent(place, "machine")
+
+
+def test_an_index_keeps_all_its_images(place: Place):
+    sink = place.sink("machine")
+    if not sink.holds_indexes:
+        pytest.skip("one name, one image")
+    images = [an_image().platform(f"linux/{name}").tar_layer({"arch": name.encode()}) for name in ("amd64", "arm64")]
+    written = an_index(*images).build()
+
+    copied(written, sink)
+
+    with place.source("machine") as source:
+        descriptor, found = content.root(source)
+        assert descriptor.digest == written.resolve().digest
+        assert isinstance(found, Index)
+        for image in images:
+            assert content.image(source, parse_platform(str(image.runs_on))).config.diff_ids == diff_ids(image)
+
+
+def test_artifacts_are_kept_or_it_is_said_beforehand(place: Place):
+    sink = place.sink("machine")
+    if not sink.holds_artifacts:
+        pytest.skip("says that it holds container images alone")
+    written = a_machine().build()
+
+    copied(written, sink)
+
+    with place.source("machine") as source:
+        assert content.image(source).descriptor.digest == written.resolve().digest
+
+
+def test_compressed_layers_come_back_as_the_same_files(place: Place, row: Row):
+    image = a_container("gzip")
+
+    copied(image.build(), place.sink("machine"))
+
+    with place.source("machine") as source:
+        found = content.image(source)
+        assert found.config.diff_ids == diff_ids(image)
+        if row.keeps_documents:
+            assert found.manifest.layers == image.manifest().layers
+
+
+def test_a_promised_sha512_is_kept(place: Place, row: Row):
+    if not row.sha512:
+        pytest.skip("knows sha256 alone")
+    promise = Digest.of(TAR, "sha512")
+
+    with place.sink("machine") as sink:
+        stored = sink.put(mediatype.OCI_LAYER, in_pieces(TAR), digest=promise, size=len(TAR))
+
+        assert stored.digest == promise
+        with pytest.raises(IntegrityError):
+            sink.put(mediatype.OCI_LAYER, in_pieces(OTHER_TAR), digest=promise)
+
+
+def test_a_sink_says_what_it_is(place: Place):
+    with place.sink("machine") as sink:
+        assert "machine" in sink.destination
+        assert sink.destination.isprintable()
+        assert {sink.holds_artifacts, sink.holds_indexes, sink.wants_raw_layers} <= {True, False}

@@ -1,0 +1,208 @@
+"""What every Source does, whatever the place (transports/base.py)."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from eci_convert import content
+from eci_convert.errors import IntegrityError, NotFound
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor, Manifest
+from tests.contract.places import Place, Row
+from tests.images import ImageBuilder, a_container, a_machine, an_image, copied
+
+BIG = os.urandom(3 << 20)
+
+
+def a_big_one() -> ImageBuilder:
+    """A container image with one layer that does not fit into one chunk, not compressed."""
+    return an_image().tar_layer({"big": BIG}).tar_layer({"small": b"small"})
+
+
+def fetched(source, blob: Descriptor, skip: int = 0) -> bytes:
+    with source.fetch(blob, skip) as chunks:
+        return b"".join(chunks)
+
+
+def layers_of(source) -> tuple[Descriptor, ...]:
+    return content.image(source).manifest.layers
+
+
+def test_an_image_is_read_as_it_was_written(place: Place, row: Row):
+    written = a_container("none").build()
+    copied(written, place.sink("machine"))
+
+    with place.source("machine") as source:
+        image = content.image(source)
+        blobs = [content.document(source, layer) for layer in image.manifest.layers]
+
+    assert image.config.diff_ids == content.image(written).config.diff_ids
+    assert image.config.labels == content.image(written).config.labels
+    assert [Digest.of(blob) for blob in blobs] == list(image.config.diff_ids)
+    if row.keeps_documents:
+        assert image.descriptor.digest == written.resolve().digest
+
+
+def test_every_blob_is_as_long_as_its_descriptor_says(place: Place):
+    copied(a_big_one().build(), place.sink("machine"))
+
+    with place.source("machine") as source:
+        image = content.image(source)
+        for blob in (image.descriptor, image.manifest.config, *image.manifest.layers):
+            assert len(fetched(source, blob)) == blob.size
+            assert Digest.of(fetched(source, blob)) == blob.digest
+
+
+@pytest.mark.parametrize("skip", [0, 1, 511, 512, 1 << 20, (1 << 20) + 7, 3 << 20])
+def test_reading_can_begin_anywhere(place: Place, skip: int):
+    copied(a_big_one().build(), place.sink("machine"))
+
+    with place.source("machine") as source:
+        layer = layers_of(source)[0]
+        whole = fetched(source, layer)
+
+        assert fetched(source, layer, skip) == whole[skip:]
+        assert fetched(source, layer, layer.size) == b""
+
+
+def test_chunks_are_small(place: Place):
+    copied(a_big_one().build(), place.sink("machine"))
+
+    with place.source("machine") as source, source.fetch(layers_of(source)[0]) as chunks:
+        assert max(map(len, chunks)) <= 2 << 20
+
+
+def test_two_blobs_can_be_read_at_once(place: Place):
+    copied(a_big_one().build(), place.sink("machine"))
+
+    with place.source("machine") as source:
+        first, second = layers_of(source)
+        with source.fetch(first) as one, source.fetch(second) as other:
+            begun = next(iter(one))
+            small = b"".join(other)
+            whole = begun + b"".join(one)
+
+    assert (Digest.of(whole), Digest.of(small)) == (first.digest, second.digest)
+
+
+def test_several_threads_can_read(place: Place):
+    copied(a_big_one().build(), place.sink("machine"))
+
+    with place.source("machine") as source, ThreadPoolExecutor(4) as pool:
+        blobs = layers_of(source) * 4
+        found = list(pool.map(lambda blob: Digest.of(fetched(source, blob)), blobs))
+
+    assert found == [blob.digest for blob in blobs]
+
+
+def test_a_reader_may_leave_early(place: Place):
+    copied(a_big_one().build(), place.sink("machine"))
+
+    with place.source("machine") as source:
+        layer = layers_of(source)[0]
+        with source.fetch(layer) as chunks:
+            next(iter(chunks))
+        with source.fetch(layer):
+            pass
+
+        assert Digest.of(fetched(source, layer)) == layer.digest
+
+
+def test_a_spoilt_blob_is_refused_by_content(place: Place):
+    written = a_container("none")
+    copied(written.build(), place.sink("machine"))
+    layer = written.manifest().layers[0]
+    place.spoil(layer.digest)
+
+    with place.source("machine") as source, pytest.raises(IntegrityError):
+        content.document(source, layers_of(source)[0])
+
+
+def test_a_name_that_is_not_there_is_not_found(place: Place):
+    with place.source("nothing") as source, pytest.raises(NotFound):
+        source.resolve()
+
+
+def test_a_blob_that_is_not_there_is_not_found(place: Place):
+    copied(a_container("none").build(), place.sink("machine"))
+    nowhere = Descriptor.of(b"nowhere", "text/plain")
+
+    with place.source("machine") as source:
+        source.resolve()
+        with pytest.raises(NotFound), source.fetch(nowhere) as chunks:
+            list(chunks)
+
+
+def test_a_wrong_size_is_no_reason_to_send_more(place: Place):
+    copied(a_container("none").build(), place.sink("machine"))
+
+    with place.source("machine") as source:
+        layer = layers_of(source)[0]
+        for size in (layer.size - 1, layer.size + 1):
+            with pytest.raises(IntegrityError):
+                content.document(source, replace(layer, size=size))
+
+
+def test_reading_changes_nothing(place: Place):
+    copied(a_container("none").build(), place.sink("machine"))
+    before = place.files()
+
+    with place.source("machine") as source:
+        image = content.image(source)
+        for layer in image.manifest.layers:
+            content.document(source, layer)
+        source.referrers(image.descriptor.digest)
+        source.filesystem()
+    with place.source("nothing") as source, pytest.raises(NotFound):
+        source.resolve()
+
+    assert place.files() == before
+
+
+def test_artifacts_come_back_too(place: Place):
+    sink = place.sink("machine")
+    if not sink.holds_artifacts:
+        pytest.skip("holds container images alone")
+    written = a_machine().build()
+    copied(written, sink)
+
+    with place.source("machine") as source:
+        image = content.image(source)
+
+        assert image.descriptor.digest == written.resolve().digest
+        assert [content.document(source, layer) for layer in image.manifest.layers] == [
+            b"kernel",
+            b"initrd",
+            b"root" * 300,
+        ]
+
+
+def test_referrers_are_manifests_with_that_subject(place: Place):
+    copied(a_container("none").build(), place.sink("machine"))
+
+    with place.source("machine") as source:
+        found = source.referrers(source.resolve().digest)
+
+    assert found == ()
+
+
+def test_a_source_says_what_it_is(place: Place):
+    with place.source("machine") as source:
+        assert "machine" in source.origin
+        assert source.origin.isprintable()
+        assert source.resumable in (True, False)
+        assert all(isinstance(text, str) for pair in source.provenance.items() for text in pair)
+
+
+def test_what_a_name_stands_for_is_a_manifest(place: Place):
+    copied(a_container("none").build(), place.sink("machine"))
+
+    with place.source("machine") as source:
+        descriptor, found = content.root(source)
+
+    assert isinstance(found, Manifest)
+    assert descriptor.media_type == found.media_type

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eci_convert import disktype
+from eci_convert.dialects import naming
 from eci_convert.errors import LocalError, NotFound, UsageError
 from eci_convert.model import Artifact, DiskType, File, Known, Locator, Memory, Part, Role
 
@@ -57,8 +58,8 @@ def machine(
     if initrd is not None:
         parts.append(Part(role=Role.INITRD, locator=_locator(initrd), name="initrd"))
     if root is not None:
-        parts.append(_disk(root, Role.ROOT_DISK, "disk-root-", None))
-    parts.extend(_disk(disk, Role.EXTRA_DISK, f"disk-{index}-", index) for index, disk in enumerate(disks))
+        parts.append(_disk(root, Role.ROOT_DISK, None))
+    parts.extend(_disk(disk, Role.EXTRA_DISK, index) for index, disk in enumerate(disks))
     if config is not None:
         parts.append(Part(role=Role.CONFIG, locator=_locator(config), name="config.json"))
     if not parts:
@@ -68,7 +69,7 @@ def machine(
     return Artifact(parts=tuple(parts), command_line=command_line)
 
 
-def _disk(disk: Disk, role: Role, prefix: str, index: int | None) -> Part:
+def _disk(disk: Disk, role: Role, index: int | None) -> Part:
     locator = _locator(disk.content)
     name = disk.name or (locator.path.name if isinstance(locator, File) else "")
     if not name:
@@ -78,7 +79,8 @@ def _disk(disk: Disk, role: Role, prefix: str, index: int | None) -> Part:
         kind = disktype.of_file(locator.path, disk.type, trusted=disk.trusted)
     if kind is None:
         raise UsageError(f"the type of disk {name!r} is not known: say which it is")
-    return Part(role=role, locator=locator, name=prefix + name, disk_type=kind, index=index)
+    named = naming.canonical(role, name, index)
+    return Part(role=role, locator=locator, name=named, disk_type=kind, index=index)
 
 
 def _locator(content: Content) -> Locator:

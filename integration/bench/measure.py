@@ -1,0 +1,97 @@
+"""What a command costs: seconds on the clock, and the memory of its largest process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contender:
+    """One way to do a job: a line of shell, run in an empty folder. *before* is not measured."""
+
+    name: str
+    run: str
+    before: str = "true"
+    after: str = "true"
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One job and the ways to do it; ours is the first. *goal* is design/performance.md's, in words."""
+
+    name: str
+    goal: str
+    contenders: Sequence[Contender]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a contender took: the middle of the rounds, in seconds, and the most memory that was seen, in MiB."""
+
+    contender: str
+    seconds: float
+    memory: float
+    failed: str = ""
+
+
+def measured(job: Job, rounds: int) -> list[Result]:
+    """Every contender of *job*, in turn, *rounds* times."""
+    runs: dict[str, list[tuple[float, float]]] = {contender.name: [] for contender in job.contenders}
+    failed: dict[str, str] = {}
+    for _ in range(rounds):
+        for contender in job.contenders:
+            if contender.name in failed:
+                continue
+            try:
+                runs[contender.name].append(_once(contender))
+            except subprocess.CalledProcessError as error:
+                failed[contender.name] = str(error.stderr or error)[-300:]
+                sys.stderr.write(f"{job.name}: {contender.name} failed: {failed[contender.name]}\n")
+    return [_result(name, found, failed.get(name, "")) for name, found in runs.items()]
+
+
+def _result(name: str, found: Sequence[tuple[float, float]], failed: str) -> Result:
+    if failed or not found:
+        return Result(contender=name, seconds=float("nan"), memory=float("nan"), failed=failed or "did not run")
+    return Result(
+        contender=name, seconds=statistics.median(one[0] for one in found), memory=max(one[1] for one in found)
+    )
+
+
+def _once(contender: Contender) -> tuple[float, float]:
+    folder = Path(tempfile.mkdtemp(prefix="eci-bench-", dir=os.environ.get("ECI_CONVERT_BENCH_TMP", "/var/tmp")))
+    env = {**os.environ, **contender.env}
+    try:
+        _shell(contender.before, folder, env)
+        began = time.monotonic()
+        memory = _shell(contender.run, folder, env)
+        taken = time.monotonic() - began
+        _shell(contender.after, folder, env)
+        return taken, memory
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _shell(line: str, folder: Path, env: Mapping[str, str]) -> float:
+    """Runs *line*; the most memory that one of its processes had, in MiB. A failure raises CalledProcessError."""
+    with tempfile.TemporaryFile() as said:
+        child = subprocess.Popen(
+            ["bash", "-euo", "pipefail", "-c", line], cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=said,
+            stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            said.seek(0)
+            raise subprocess.CalledProcessError(child.returncode, line, stderr=said.read().decode(errors="replace"))
+    return usage.ru_maxrss / 1024

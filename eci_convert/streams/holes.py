@@ -38,7 +38,7 @@ def write_sparse(file: BinaryIO, chunks: Iterable[bytes], size: int | None = Non
         if size is not None and end + len(chunk) > size:
             raise SizeMismatch(size, end + len(chunk))
         with local_errors(_name(file)):
-            _write_data(descriptor, chunk, end)
+            write_data(descriptor, chunk, end)
         end += len(chunk)
     with local_errors(_name(file)):
         os.ftruncate(descriptor, end)
@@ -129,8 +129,9 @@ def _can_have_holes(file: BinaryIO) -> bool:
         return False
 
 
-def _write_data(descriptor: int, chunk: bytes, at: int) -> None:
-    """Write what is not zero in *chunk* where it belongs, *at* being the place of its first byte."""
+def write_data(descriptor: int, chunk: bytes, at: int) -> None:
+    """Write what is not zero in *chunk* where it belongs, *at* being the place of its first byte; what is there already
+    must read as zeros. Raises OSError."""
     view = memoryview(chunk)
     for start, stop in _data(chunk, -at % len(_FINE)):
         while start < stop:

@@ -154,9 +154,9 @@ def test_nothing_is_left_of_an_engine(name: str) -> None:
     with ALL[name]() as engine:
         folder = _folder(engine)
         if isinstance(engine, Store):
-            engine.podman("info")
-        else:
-            assert _traces(folder)
+            engine.buildah("from", "--name", "kept", "scratch")
+            engine.buildah("mount", "kept")
+        assert _traces(folder) or name == "podman_vfs"
 
     assert _traces(folder) == []
     assert not folder.exists()

@@ -5,8 +5,9 @@ Documents are buffered, verified, then parsed; blobs are verified on the way thr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import chain
 
 from eci_convert.errors import EciError, FormatError, LimitExceeded, NotFound
 from eci_convert.model import Image
@@ -14,26 +15,93 @@ from eci_convert.oci import fields, manifest, mediatype
 from eci_convert.oci.manifest import Descriptor, ImageConfig, Index, Manifest, Platform
 from eci_convert.oci.select import select
 from eci_convert.progress import SILENT, Reporter
+from eci_convert.streams import tar
+from eci_convert.streams.compress import Compression, decompressed, sniffed
+from eci_convert.streams.pipeline import ahead
+from eci_convert.streams.tar import Entry
+from eci_convert.streams.tar_header import BLOCK, parse_header
 from eci_convert.streams.verify import verified
 from eci_convert.transports.base import Source
 
 _MAX_NESTING = 4
+_SMALL = 1 << 20
+_HEAD = 256 << 10
 
 
 @contextmanager
 def opened(source: Source, blob: Descriptor, reporter: Reporter = SILENT) -> Iterator[Iterator[bytes]]:
     """The bytes of *blob*, to be used inside the `with`; leaving it without an error reads what is left and gives
-    the verdict on the whole. Raises SizeMismatch, DigestMismatch, and what the source raises."""
+    the verdict on the whole. Raises SizeMismatch, DigestMismatch, and what the source raises.
+
+    Where the block finds the bytes malformed (FormatError), the verdict comes all the same: bytes that are not the
+    promised ones are the truer reason. Big blobs are received and hashed in a thread of its own.
+    """
     task = blob.annotations.get("org.opencontainers.image.title") or blob.digest.short
     reporter.started(task, blob.size)
     try:
         with _fetched(source, blob) as received:
             checked = _blamed(verified(_counted(received, task, reporter), blob.digest, blob.size), source, blob)
-            yield checked
-            for _ in checked:
-                pass
+            with threaded(checked) if blob.size > _SMALL else nullcontext(checked) as chunks:
+                try:
+                    yield chunks
+                except FormatError:
+                    _drain(chunks)
+                    raise
+                _drain(chunks)
     finally:
         reporter.finished(task)
+
+
+@contextmanager
+def archive(source: Source, layer: Descriptor, reporter: Reporter = SILENT) -> Iterator[Iterator[Entry]]:
+    """The members of the tar archive that *layer* is, wrapped or not, to be used inside the `with`.
+
+    Leaving it without an error reads what is left, and gives the verdict on the whole blob. Raises as `opened`, and
+    CorruptStream and LimitExceeded for what is malformed.
+    """
+    with opened(source, layer, reporter) as chunks, members(chunks) as entries:
+        yield entries
+
+
+@contextmanager
+def members(chunks: Iterator[bytes]) -> Iterator[Iterator[Entry]]:
+    """The members of the tar archive that is, wrapped or not, in *chunks*. Inflating has a thread of its own."""
+    head, chunks = peeked(chunks)
+    compression = sniffed(head)
+    unwrapped = decompressed(chunks, compression)
+    with nullcontext(unwrapped) if compression is Compression.NONE else threaded(unwrapped) as unwrapped:
+        entries = tar.entries(unwrapped)
+        yield entries
+        for _ in entries:
+            pass
+
+
+@contextmanager
+def threaded(chunks: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
+    """*chunks*, made in a thread of its own, which has ended when the `with` has."""
+    stage = ahead(chunks)
+    try:
+        yield stage
+    finally:
+        if isinstance(stage, Generator):
+            stage.close()
+
+
+def peeked(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """The first bytes of *chunks*, 256 KiB if there are so many, and all of them still to be read."""
+    head = b""
+    while len(head) < _HEAD and (chunk := next(chunks, b"")):
+        head += chunk
+    return head, chain((head,), chunks) if head else chunks
+
+
+def is_archive(head: bytes) -> bool:
+    """Whether a blob that begins with *head* is a tar archive with something in it, wrapped or not."""
+    try:
+        parse_header(next(decompressed((head,), None), b"")[:BLOCK].ljust(BLOCK, b"\0"))
+    except FormatError:
+        return False
+    return True
 
 
 def document(source: Source, blob: Descriptor, what: str = "document") -> bytes:
@@ -99,6 +167,11 @@ def _config(source: Source, blob: Descriptor) -> ImageConfig:
 def _fetched(source: Source, blob: Descriptor) -> AbstractContextManager[Iterable[bytes]]:
     """The bytes from wherever they are: an embedded copy is as good as the source's, for it is verified like it."""
     return source.fetch(blob) if blob.data is None else nullcontext((blob.data,))
+
+
+def _drain(chunks: Iterable[bytes]) -> None:
+    for _ in chunks:
+        pass
 
 
 def _counted(chunks: Iterable[bytes], task: str, reporter: Reporter) -> Iterator[bytes]:

@@ -1,0 +1,196 @@
+"""Which entry of which layer a path is, and taking it when it goes by.
+
+Told the entries of one layer after the other, the top layer first. A regular file is taken on suspicion where a path
+that is looked for would be settled by it; whether it was the right one is known at the end of the layer, or lower down.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from eci_convert.errors import AmbiguousRole, FormatError, MissingPart
+from eci_convert.overlay import Absent, Answer, Dir, File, Found, Layer, Odd, Stack, Unknown, View, Work, grafted, parts
+from eci_convert.rootfs.consumer import Consumer
+from eci_convert.streams.tar import Entry, EntryType
+
+ONLY_FILE = ""
+"""Stands for the only regular file that there is."""
+
+_LINKS = (EntryType.SYMLINK, EntryType.HARDLINK)
+_MAX_RETHINKS = 1000  # links on the way to a wanted file, in one layer, that change what is taken while it passes
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """What is to be taken from a layer as it passes: *names*, all that is in *directories*, or the first file."""
+
+    names: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    directories: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    first: bool = False
+    on_the_way: set[str] = field(default_factory=set)
+
+    def add(self, path: str, name: str) -> None:
+        """*path* is settled by what has *name*, or is in it if that ends in a slash."""
+        if path == ONLY_FILE:
+            self.first = True
+        elif name.endswith("/"):
+            self.directories[name[:-1]].append(path)
+        else:
+            self.names[name].append(path)
+        words = name.rstrip("/").split("/")
+        self.on_the_way.update("/".join(words[:count]) for count in range(1, len(words) + 1))
+
+
+class Search:
+    """A search for *paths*. One that ends in "/" is the only file in that directory; "" is the only file of all.
+
+    Raises, from any method: CorruptStream and LimitExceeded for hostile layers, AmbiguousRole for a directory with two
+    files, MissingPart for what is not there or no regular file, FormatError for what cannot be taken back.
+    """
+
+    def __init__(self, paths: Iterable[str], consumer: Consumer) -> None:
+        self._paths = tuple(dict.fromkeys(paths))
+        self._consumer = consumer
+        self._stack = Stack(Work())
+        self._taken: dict[str, tuple[int, int, str]] = {}
+        self._settled: dict[str, tuple[Found, File]] = {}
+
+    def read(self, entries: Iterable[Entry], *, last: bool) -> bool:
+        """Takes note of the next layer, *last* if there is none below it; whether all paths are settled then."""
+        number = len(self._stack.layers)
+        layer = Layer(self._stack.work)
+        self._stack.layers.append(layer)
+        wanted, rethinks = self._wanted(), 0
+        for count, entry in enumerate(entries):
+            path = layer.add(entry.name, entry.type, entry.linkname)
+            if path is None:
+                continue
+            if entry.type is EntryType.FILE:
+                self._take(self._taking(wanted, path, number), entry, (number, count, path))
+            elif entry.type in _LINKS and path in wanted.on_the_way and rethinks < _MAX_RETHINKS:
+                rethinks += 1
+                wanted = self._wanted()
+        self._stack.complete = last
+        return self._settle()
+
+    def missed(self) -> Mapping[int, Mapping[int, tuple[str, ...]]]:
+        """Paths of files that went by untaken, by the number of the layer (0 is the top one) and that of the entry."""
+        missed: dict[int, dict[int, tuple[str, ...]]] = defaultdict(dict)
+        for path, (found, file) in self._settled.items():
+            if self._taken.get(path, ())[:2] != (found.layer, file.entry):
+                missed[found.layer][file.entry] = (*missed[found.layer].get(file.entry, ()), path)
+        return missed
+
+    def read_again(self, entries: Iterable[Entry], missed: Mapping[int, tuple[str, ...]], number: int) -> None:
+        """Takes what was *missed* in layer *number*, whose *entries* pass once more."""
+        for count, entry in enumerate(entries):
+            if count in missed:
+                self._take(missed[count], entry, (number, count, entry.name))
+
+    def settled(self) -> Mapping[str, Found]:
+        """Where each path was found."""
+        return {path: found for path, (found, _) in self._settled.items()}
+
+    def _wanted(self) -> _Wanted:
+        wanted = _Wanted()
+        for path in self._paths:
+            answer = self._answer(path)
+            if isinstance(answer, Unknown):
+                wanted.add(path, answer.path)
+        return wanted
+
+    def _answer(self, path: str) -> Answer:
+        """What *path* is. An Unknown whose path ends in "/" depends on what more there is in that directory."""
+        if path == ONLY_FILE:
+            return self._only_file()
+        found = self._stack.lookup(path)
+        if not path.endswith("/") or isinstance(found, Absent):
+            return found
+        if isinstance(found, Unknown):
+            return Unknown(found.path + "/")
+        if not isinstance(found.node, View):
+            return Absent(found.path + "/")
+        if found.node.open:
+            return Unknown(found.path + "/")
+        names = found.node.names()
+        if len(names) > 1:
+            raise AmbiguousRole(f"{path!r} holds more than one file: {names[0]!r} and {names[1]!r}")
+        return self._stack.lookup(f"{found.path}/{names[0]}") if names else Absent(found.path + "/")
+
+    def _only_file(self) -> Answer:
+        if not self._stack.complete:
+            return Unknown("")
+        found: list[Found] = []
+        pending = [("", self._stack.layers[0].root)] if self._stack.layers else []
+        while pending and len(found) < 2:
+            where, directory = pending.pop()
+            for name, node in directory.children.items():
+                if isinstance(node, Dir):
+                    pending.append((f"{where}{name}/", node))
+                elif isinstance(node, File):
+                    found.append(Found(where + name, node))
+        if len(found) > 1:
+            raise AmbiguousRole(f"the archive holds more than one file: {found[0].path!r} and {found[1].path!r}")
+        return found[0] if found else Absent("")
+
+    def _taking(self, wanted: _Wanted, path: str, number: int) -> tuple[str, ...]:
+        """Which paths the file at *path*, an entry of layer *number* that was just added, may settle."""
+        found = wanted.names.get(path, [])
+        others = wanted.directories.get(path.rpartition("/")[0], [])
+        if wanted.first:
+            others = [*others, ONLY_FILE]
+        if not others:
+            return tuple(found)
+        answer = self._stack.lookup(path)
+        if isinstance(answer, Found) and answer.layer == number:
+            found = [*found, *(other for other in others if self._taken.get(other, (0, 0, path))[2] == path)]
+        return tuple(found)
+
+    def _take(self, paths: tuple[str, ...], entry: Entry, where: tuple[int, int, str]) -> None:
+        if not paths:
+            return
+        for path in paths:
+            if path in self._taken and not self._consumer.retractable:
+                raise FormatError(f"{path or entry.name!r} stands in the image twice, and the first is gone already")
+            self._taken[path] = where
+        self._consumer.take(paths, entry.size, entry.chunks)
+
+    def _settle(self) -> bool:
+        """Whether every path is settled for good. Raises MissingPart if one is not, for good."""
+        answers = {path: self._answer(path) for path in self._paths}
+        if any(isinstance(answer, Unknown) for answer in answers.values()):
+            return False
+        if grafted(self._stack, max(map(self._depth, answers.values()), default=0)):
+            return False
+        answers = {path: self._answer(path) for path in self._paths}
+        if any(isinstance(answer, Unknown) for answer in answers.values()):
+            return False
+        self._settled = {path: _file(path, answer) for path, answer in answers.items()}
+        return True
+
+    def _depth(self, answer: Answer) -> int:
+        """How many layers the answer depends on."""
+        if isinstance(answer, Found) and not isinstance(answer.node, View):
+            return answer.layer
+        return len(self._stack.layers)
+
+
+def _file(path: str, answer: Answer) -> tuple[Found, File]:
+    """*answer*, and the regular file that it is."""
+    match answer:
+        case Found(node=File() as file):
+            return answer, file
+        case Found(node=Odd(what=what, broken=True)):
+            raise FormatError(f"{path!r} is {what}")
+        case Found(node=Odd(what=what)):
+            raise MissingPart(f"{path!r} is {what}, not a regular file")
+        case Found():
+            raise MissingPart(f"{path!r} is a directory, not a regular file")
+        case _ if path.endswith("/"):
+            raise MissingPart(f"there is no file in {path!r}")
+        case _ if parts(path) != parts(answer.path):
+            raise MissingPart(f"{path!r} leads to {answer.path!r}, which is not in the image")
+        case _:
+            raise MissingPart(f"{path!r} is not in the image")

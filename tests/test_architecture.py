@@ -20,7 +20,7 @@ LEVELS = (
     {"oci", "model", "disktype", "progress"},
     {"blueprint", "streams"},
     {"dialects", "transports"},
-    {"content", "rootfs", "overlay", "extract", "pack", "convert", "verify", "dockerfile", "dockerbuild", "parts",
+    {"content", "rootfs", "overlay", "extract", "outputs", "pack", "convert", "verify", "dockerfile", "dockerbuild", "parts",
      "publish", "takeout", "journal"},
     {"__init__"},
     {"cli", "__main__"},

@@ -56,7 +56,10 @@ def own_folder() -> Iterator[Path]:
 def running(
     folder: Path, command: Sequence[str], ready: Callable[[], bool], env: Mapping[str, str] | None = None
 ) -> Iterator[None]:
-    """Run *command* until the block ends. It is entered once *ready* has said True; the log is `folder/log`."""
+    """Run *command* until the block ends. It is entered once *ready* has said True; the log is `folder/log`.
+
+    An empty command runs nothing, but has the folder removed, should this process be killed.
+    """
     guard = subprocess.Popen(
         [sys.executable, __file__, str(folder), *command],
         stdin=subprocess.PIPE,
@@ -91,8 +94,15 @@ def remove(folder: Path) -> None:
 
 
 def _guard(folder: Path, command: Sequence[str]) -> int:
-    """Run *command* until standard input closes or it ends by itself, whichever is first."""
+    """Run *command*, if there is one, until standard input closes or it ends by itself, whichever is first."""
     owner = os.getppid()
+    status = _run(folder, command) if command else len(sys.stdin.read())
+    if os.getppid() != owner:  # it died, and will not remove the folder
+        remove(folder)
+    return status
+
+
+def _run(folder: Path, command: Sequence[str]) -> int:
     with open(folder / "log", "ab") as log:
         child = subprocess.Popen(
             [*_NAMESPACES, *_OWN_RUN, *command],
@@ -102,10 +112,7 @@ def _guard(folder: Path, command: Sequence[str]) -> int:
             start_new_session=True,
         )
     select.select([sys.stdin, os.pidfd_open(child.pid)], [], [])
-    status = _ended(child)
-    if os.getppid() != owner:  # it died, and will not remove the folder
-        remove(folder)
-    return status
+    return _ended(child)
 
 
 def _ended(child: subprocess.Popen[bytes]) -> int:

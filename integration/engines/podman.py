@@ -48,7 +48,7 @@ class Store:
 
 @contextlib.contextmanager
 def store(driver: str) -> Iterator[Store]:
-    with daemon.own_folder() as folder:
+    with daemon.own_folder() as folder, daemon.running(folder, (), lambda: True):
         env = {name: value for name, value in os.environ.items() if not name.startswith(("CONTAINERS_", "STORAGE_"))}
         env |= {"PATH": DEBIAN_PATH, "BUILDAH_ISOLATION": "chroot", "XDG_RUNTIME_DIR": str(folder / "run")}
         (folder / "run").mkdir()

@@ -9,8 +9,8 @@ from eci_convert.errors import CorruptStream
 from eci_convert.streams.tar_header import text
 
 _TEXTS = {"path", "linkpath", "uname", "gname"}
-_DECIMAL = re.compile(r"[0-9]{1,19}", re.ASCII)
-_TIME = re.compile(r"(-?)([0-9]{1,19})(?:\.([0-9]*))?", re.ASCII)
+_DECIMAL = re.compile(r"[0-9]{1,64}", re.ASCII)
+_TIME = re.compile(r"(-?)([0-9]{1,64})(?:\.([0-9]*))?", re.ASCII)
 _LARGEST = (1 << 63) - 1
 
 Records = list[tuple[str, str]]

@@ -11,7 +11,7 @@ from typing import Final
 
 from eci_convert.errors import CorruptStream, LimitExceeded
 from eci_convert.streams.pax import Records, decimal
-from eci_convert.streams.tar_header import BLOCK, not_negative, number
+from eci_convert.streams.tar_header import BLOCK, GNU_MAGIC, not_negative, number
 from eci_convert.streams.tar_input import Content, Input
 from eci_convert.streams.zeros import ZEROS
 
@@ -57,6 +57,8 @@ def _zeros(length: int) -> Iterator[bytes]:
 
 def old_gnu_map(block: bytes, source: Input) -> tuple[SparseMap, int]:
     """The map of a member of type S, and its real size. Reads the extension blocks that follow *block*."""
+    if block[257:265] != GNU_MAGIC:
+        raise CorruptStream("tar header: a sparse member of GNU's type in an archive that is not GNU's")
     entries = _old_entries(block[386:482])
     real_size = not_negative(number(block[483:495], "real size"), "real size")
     more, read = block[482], 0

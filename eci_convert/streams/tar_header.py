@@ -13,6 +13,7 @@ from typing import Final
 from eci_convert.errors import CorruptStream
 
 BLOCK: Final = 512
+GNU_MAGIC: Final = b"ustar  \0"
 ZERO_BLOCK: Final = bytes(BLOCK)
 _UNSIGNED = struct.Struct("148B8x356B")
 _SIGNED = struct.Struct("148b8x356b")
@@ -38,6 +39,9 @@ class RawHeader:
 def parse_header(block: bytes) -> RawHeader:
     """The header that *block* is. Raises CorruptStream for a wrong checksum or a field that is not a number."""
     _check(block)
+    if block[257:262] == b"ustar":
+        number(block[329:337], "device")
+        number(block[337:345], "device")
     return RawHeader(
         block=block,
         name=_name(block),
@@ -100,7 +104,7 @@ def _name(block: bytes) -> str:
 def _prefix(block: bytes) -> bytes:
     if block[257:263] == b"ustar\0":
         return until_nul(block[345 : 345 + (131 if block[508:512] == b"tar\0" else 155)])  # star keeps times behind it
-    if block[257:265] == b"ustar  \0" and block[156:157] != b"S":
+    if block[257:265] == GNU_MAGIC and block[156:157] != b"S":
         # Go before 1.8, and so the Docker of those years, wrote a prefix where GNU tar keeps times, which are digits.
         field = until_nul(block[345:500])
         if field and field.isascii() and field[:12].strip(b" 01234567"):

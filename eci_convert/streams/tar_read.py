@@ -198,12 +198,12 @@ def _sparse(
     if header.typeflag == b"S":
         entries_, real_size = old_gnu_map(header.block, source)
         return checked(entries_, real_size, stored), real_size, 0
-    if kind is not EntryType.FILE or not any(key.startswith("GNU.sparse.") for key in pax):
+    if kind not in _WITH_CONTENT or not any(key.startswith("GNU.sparse.") for key in pax):
         return None, stored, 0
-    version = (pax.get("GNU.sparse.major", "0"), pax.get("GNU.sparse.minor", "0"))
+    version = (pax.get("GNU.sparse.major"), pax.get("GNU.sparse.minor"))
     size = pax.get("GNU.sparse.realsize", pax.get("GNU.sparse.size"))
-    if size is None or version not in (("0", "0"), ("0", "1"), ("1", "0")):
-        raise CorruptStream(f"a sparse member of format {'.'.join(version)!r}, or without a size")
+    if size is None or version not in ((None, None), ("0", "0"), ("0", "1"), ("1", "0")):
+        raise CorruptStream(f"a sparse member of format {version!r}, or without a size")
     real_size = decimal(size, "real size")
     if version == ("1", "0"):
         entries_, mapped = pax_1_map(source, stored)

@@ -52,6 +52,8 @@ def header(member: TarMember) -> bytes:
     """The header blocks of *member*. Raises UsageError for what tar cannot say."""
     if "\0" in member.name + member.linkname or not member.name:
         raise UsageError(f"{member.name!r} cannot be the name of a tar member")
+    if member.type is EntryType.FILE and member.name.endswith("/"):
+        raise UsageError(f"{member.name!r} cannot be the name of a file")
     if member.type not in _FLAGS or member.size < 0 or (member.size and member.type is not EntryType.FILE):
         raise UsageError(f"a tar member of type {member.type} and {member.size} bytes cannot be written")
     prefix, name = _split(member.name)
@@ -116,7 +118,7 @@ def _clean(path: str) -> str:
             parts.pop()
         elif part not in ("", ".") and not (part == ".." and path.startswith("/")):
             parts.append(part)
-    return ("/" if path.startswith("/") else "") + "/".join(parts)
+    return ("/" if path.startswith("/") else "") + "/".join(parts) or "."
 
 
 def _block(member: TarMember, name: bytes, prefix: bytes) -> bytes:
@@ -142,11 +144,10 @@ def _v7(name: bytes, mode: int, uid: int, gid: int, size: int, mtime: int, flag:
 
 
 def _put(block: bytearray, start: int, text: bytes, width: int) -> None:
-    """Write *text*, cut to *width*; a cut must not leave a slash at the end, which old readers take for a directory."""
-    cut = text[:width]
-    if len(text) > width and cut.endswith(b"/"):
-        cut = text[: width - 1].rstrip(b"/")
-    block[start : start + len(cut)] = cut
+    """Write *text*, cut to *width*, and never so that it ends in a slash: old readers would see a directory."""
+    block[start : start + min(len(text), width)] = text[:width]
+    if len(text) > width and text[width - 1 : width] == b"/":
+        block[start + len(text[: width - 1].rstrip(b"/"))] = 0
 
 
 def _sealed(block: bytearray) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -153,7 +154,7 @@ def test_nothing_is_left_of_an_engine(name: str) -> None:
     _need()
     with ALL[name]() as engine:
         folder = folder_of(engine)
-        mount_something(engine)
+        use(engine)
         assert _traces(folder)
 
     assert _traces(folder) == []
@@ -178,9 +179,9 @@ def test_nothing_is_left_of_an_engine_whose_test_was_killed(name: str) -> None:
 # A test that starts an engine, uses it and goes on for ever.
 _HELD = """
 import sys, time
-from integration.test_engines import ALL, folder_of, mount_something
+from integration.test_engines import ALL, folder_of, use
 with ALL[sys.argv[1]]() as engine:
-    mount_something(engine)
+    use(engine)
     print(folder_of(engine), flush=True)
     time.sleep(600)
 """
@@ -223,11 +224,17 @@ def _tree_env() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
-def mount_something(engine: object) -> None:
-    """Leave a mount behind, where commands rather than a daemon do the mounting."""
+def use(engine: object) -> None:
+    """Have the engine do what leaves most behind: run a program in a container, or mount one."""
     if isinstance(engine, Store):
         engine.buildah("from", "--name", "kept", "scratch")
         engine.buildah("mount", "kept")
+    if isinstance(engine, DockerEngine):
+        context = engine.folder / "context"
+        context.mkdir()
+        shutil.copy(Programs().busybox, context / "busybox")
+        (context / "Dockerfile").write_text('FROM scratch\nCOPY busybox /\nRUN ["/busybox", "true"]\n')
+        engine.run("docker", "build", "--network=none", str(context), env={"DOCKER_BUILDKIT": "1"})
 
 
 def folder_of(engine: object) -> Path:
@@ -241,7 +248,7 @@ def folder_of(engine: object) -> Path:
 
 
 def _traces(folder: Path) -> list[str]:
-    """Every process, mount and socket that names *folder*."""
+    """Every process, mount, socket and control group that names *folder*."""
     return [trace for trace in _everything() if str(folder) in trace]
 
 
@@ -253,6 +260,7 @@ def _everything() -> Iterator[str]:
             continue
     yield from Path("/proc/self/mountinfo").read_text().splitlines()
     yield from Path("/proc/net/unix").read_text().splitlines()
+    yield from (f"/tmp/{group.name}" for level in ("", "*/") for group in Path("/sys/fs/cgroup").glob(f"{level}eci-*"))
 
 
 def _becomes_true(question: Callable[[], bool]) -> bool:

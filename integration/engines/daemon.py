@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 PREFIX = "eci-engine-"
+_CONTROL_GROUPS = Path("/sys/fs/cgroup")
+_FAREWELL = b"."  # what a guard hears from a test that ends as it should
 _READY_SECONDS = 60
 _STOP_SECONDS = 15
 _NAMESPACES = (
@@ -71,9 +73,7 @@ def running(
         _wait_until(ready, guard, folder)
         yield
     finally:
-        assert guard.stdin is not None
-        guard.stdin.close()
-        guard.wait(_STOP_SECONDS + 30)
+        guard.communicate(_FAREWELL, timeout=_STOP_SECONDS + 30)
 
 
 def _wait_until(ready: Callable[[], bool], guard: subprocess.Popen[bytes], folder: Path) -> None:
@@ -86,18 +86,26 @@ def _wait_until(ready: Callable[[], bool], guard: subprocess.Popen[bytes], folde
 
 
 def remove(folder: Path) -> None:
-    """Undo the mounts below *folder*, the deepest first, and remove it."""
+    """Undo the mounts below *folder*, the deepest first; remove it, and control groups of the same name."""
     mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     for mount in sorted((m for m in mounts if m.startswith(f"{folder}/")), key=len, reverse=True):
         subprocess.run(["umount", "--lazy", mount], check=False)
     shutil.rmtree(folder, ignore_errors=True)
+    for hierarchy in (_CONTROL_GROUPS, *_CONTROL_GROUPS.glob("*/")):
+        for group, _, _ in os.walk(hierarchy / folder.name, topdown=False):
+            with contextlib.suppress(OSError):
+                Path(group).rmdir()
 
 
 def _guard(folder: Path, command: Sequence[str]) -> int:
     """Run *command*, if there is one, until standard input closes or it ends by itself, whichever is first."""
-    owner = os.getppid()
-    status = _run(folder, command) if command else len(sys.stdin.read())
-    if os.getppid() != owner:  # it died, and will not remove the folder
+    status = 0
+    if command:
+        status = _run(folder, command)
+    else:
+        select.select([sys.stdin], [], [])
+    said, _, _ = select.select([sys.stdin], [], [], 0)
+    if said and os.read(sys.stdin.fileno(), 1) != _FAREWELL:  # it was killed, and will not remove the folder
         remove(folder)
     return status
 

@@ -1,8 +1,9 @@
 """Which of the images in one directory or file is meant: `PATH[:NAME][@DIGEST]`.
 
 The path may hold colons: the longest one that is there is taken, and where none is there, what stands before the
-first colon, as skopeo reads it. NAME is the value of one of the annotations that tools write, as it stands there or as
-Docker spells it out; `@0`, `@1` … counts the images from 0, as skopeo does. A digest decides, whatever name is before it.
+first colon, as skopeo reads it. NAME is the value of one of the annotations that tools write, as it stands there or
+as Docker spells it out; `@0`, `@1` … counts the images from 0, as skopeo does. A digest decides, whatever stands
+before it.
 """
 
 from __future__ import annotations

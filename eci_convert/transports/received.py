@@ -13,27 +13,27 @@ from eci_convert.oci.manifest import Descriptor
 class Received:
     """*chunks* once over, as they are, and then what they turned out to be: every `Sink.put` reads through one.
 
-    *digest* and *size* (bytes) are what was promised, None where nothing was. Iterating raises SizeMismatch as soon as
-    there are more than *size* bytes, and at the end SizeMismatch or DigestMismatch; so whoever reads to the end
+    *promised* and *promised_size* (bytes) are the promises, None where there are none. Iterating raises SizeMismatch as
+    soon as there are more bytes than that, and at the end SizeMismatch or DigestMismatch; so whoever reads to the end
     without an error has what was promised.
     """
 
     def __init__(self, chunks: Iterable[bytes], digest: Digest | None, size: int | None) -> None:
         self._chunks = chunks
-        self._promised = digest
-        self._promised_size = size
+        self.promised = digest
+        self.promised_size = size
         self._digest: Digest | None = None
         self.size = 0
 
     def __iter__(self) -> Iterator[bytes]:
-        hasher = self._promised.hasher() if self._promised else hashlib.sha256()
+        hasher = self.promised.hasher() if self.promised else hashlib.sha256()
         for chunk in self._chunks:
             self.size += len(chunk)
-            if self._promised_size is not None and self.size > self._promised_size:
-                raise SizeMismatch(self._promised_size, self.size)
+            if self.promised_size is not None and self.size > self.promised_size:
+                raise SizeMismatch(self.promised_size, self.size)
             hasher.update(chunk)
             yield chunk
-        self._judge(Digest(self._promised.algorithm if self._promised else "sha256", hasher.hexdigest()))
+        self._judge(Digest(self.promised.algorithm if self.promised else "sha256", hasher.hexdigest()))
 
     def descriptor(self, media_type: str) -> Descriptor:
         """What went by, as a blob of *media_type*. Raises ValueError before all of it has."""
@@ -42,8 +42,8 @@ class Received:
         return Descriptor(media_type=media_type, digest=self._digest, size=self.size)
 
     def _judge(self, digest: Digest) -> None:
-        if self._promised_size is not None and self.size != self._promised_size:
-            raise SizeMismatch(self._promised_size, self.size)
-        if self._promised is not None and digest != self._promised:
-            raise DigestMismatch(self._promised, digest)
+        if self.promised_size is not None and self.size != self.promised_size:
+            raise SizeMismatch(self.promised_size, self.size)
+        if self.promised is not None and digest != self.promised:
+            raise DigestMismatch(self.promised, digest)
         self._digest = digest

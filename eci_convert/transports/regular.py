@@ -15,8 +15,8 @@ from pathlib import Path
 
 from eci_convert.errors import FormatError, LimitExceeded, LocalError, NotFound
 from eci_convert.oci.fields import MAX_DOCUMENT
-from eci_convert.streams.holes import BLOCK, file_chunks
 from eci_convert.streams.parts import local_errors
+from eci_convert.streams.zeros import BLOCK, ZEROS
 
 _NO_SUCH = {errno.ENOENT}
 _NOT_PLAIN = {errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EISDIR, errno.EMLINK}
@@ -61,16 +61,33 @@ def between(descriptor: int, start: int, end: int) -> Iterator[bytes]:
 
     The position of *descriptor* is neither used nor moved, so that several may read at once.
     """
-    if start == 0 and end == os.fstat(descriptor).st_size:
-        yield from file_chunks(descriptor)  # which knows of holes
-        return
+    hole = data = start  # what lies from *hole* up to *data* is a hole
     while start < end:
-        with local_errors(f"file descriptor {descriptor}"):
-            block = os.pread(descriptor, min(BLOCK, end - start), start)
+        if start >= data:
+            hole, data = _next_hole(descriptor, start, end)
+        if hole <= start < data:
+            block = ZEROS[: min(data - start, BLOCK)]
+        else:
+            with local_errors(f"file descriptor {descriptor}"):
+                block = os.pread(descriptor, min(BLOCK, hole - start), start)
         if not block:
             raise LocalError(f"a file has become shorter than {end} bytes while it was read")
         start += len(block)
         yield block
+
+
+def _next_hole(descriptor: int, start: int, end: int) -> tuple[int, int]:
+    """The hole that comes next, from *start* on and no farther than *end*: where it begins, and where data follows."""
+    try:
+        if os.fstat(descriptor).st_size < end:
+            return end, end
+        hole = os.lseek(descriptor, start, os.SEEK_HOLE)
+        data = os.lseek(descriptor, hole, os.SEEK_DATA) if hole < end else end
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a hole up to the end
+            return hole, end
+        return end, end  # a filesystem that does not tell
+    return min(hole, end), min(data, end)
 
 
 @contextmanager

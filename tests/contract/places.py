@@ -6,6 +6,8 @@ add a row. What a place cannot do is said in its row, not asked of it.
 
 from __future__ import annotations
 
+import os
+import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -91,6 +93,24 @@ class InDirectory:
         return files_in(self.directory)
 
 
+class InArchive(InDirectory):
+    """A transport whose images are tar archives."""
+
+    def spoil(self, digest: Digest) -> None:
+        for path in self.directory.iterdir():
+            with tarfile.open(path) as archive:
+                members = [member for member in archive if member.isfile()]
+                found = [one for one in members if Digest.of(_read(path, one.offset_data, one.size)) == digest]
+            for member in found:
+                with path.open("r+b") as file:
+                    changed = spoilt(_read(path, member.offset_data, member.size))
+                    os.pwrite(file.fileno(), changed, member.offset_data)
+
+
+def _read(path: Path, start: int, size: int) -> bytes:
+    return path.read_bytes()[start : start + size]
+
+
 def spoilt(content: bytes) -> bytes:
     """*content* with its middle byte changed."""
     middle = len(content) // 2
@@ -103,6 +123,11 @@ def _memory(directory: Path) -> Iterator[Place]:
 
 
 @contextmanager
+def _oci_archive(directory: Path) -> Iterator[Place]:
+    yield InArchive(directory, "oci-archive:{directory}/{name}.tar:{name}")
+
+
+@contextmanager
 def _layout(directory: Path) -> Iterator[Place]:
     yield InDirectory(directory, "oci:{directory}/layout:{name}")
 
@@ -110,4 +135,5 @@ def _layout(directory: Path) -> Iterator[Place]:
 PLACES = (
     Row(name="memory", opened=_memory),
     Row(name="oci", opened=_layout),
+    Row(name="oci-archive", opened=_oci_archive, tells=False),
 )

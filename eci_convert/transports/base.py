@@ -43,6 +43,10 @@ class Filesystem(Protocol):
         """A tar archive whose first entry is *path*, which is absolute; a link comes as a link, a directory with all
         below it. Links among the parents of *path* are followed inside the image. Raises NotFound."""
 
+    def saved(self) -> Source:
+        """The same image with its real documents and with every blob, which such a place gives only all at once. It
+        lasts as long as the source that this belongs to."""
+
 
 class Source(Protocol):
     """A name in a place, to be read. Used as a context manager: leaving it lets go of what the place lent."""

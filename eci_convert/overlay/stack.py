@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from eci_convert.errors import LimitExceeded
 from eci_convert.overlay.layer import Layer
 from eci_convert.overlay.tree import GONE, Dir, File, Gone, Link, Node, Odd, Symlink, parts
 from eci_convert.overlay.work import MAX_LINKS, Work
@@ -67,7 +66,7 @@ class Stack:
     def lookup(self, path: str, *, below: int = 0, follow: bool = True) -> Answer:
         """What *path* is, as the layers from number *below* on show it; links are followed, a last one if *follow*.
 
-        `..` stops at the root. Raises LimitExceeded for more than 40 links.
+        `..` stops at the root. More than 40 links are an Odd thing that is broken.
         """
         return _Walk(self, self.work).lookup(parts(path), below, follow=follow)
 
@@ -98,6 +97,9 @@ class Stack:
         return None if view.open else (len(self.layers), GONE)
 
 
+TANGLE = Odd(f"behind more than {MAX_LINKS} links, or a loop of them", broken=True)
+
+
 class _Walk:
     """One lookup, and those that hard links make of it. They share one limit on links."""
 
@@ -126,7 +128,9 @@ class _Walk:
                 case Unknown():
                     return found
                 case _, Symlink(target=target) if rest or follow:
-                    self._count(path)
+                    self._links += 1
+                    if self._links > MAX_LINKS:
+                        return Found("/".join([*where, part]), TANGLE, len(self._stack.layers))
                     if target.startswith("/"):
                         trail, where = trail[:1], []
                     rest += parts(target)[::-1]
@@ -144,7 +148,9 @@ class _Walk:
 
     def _linked(self, number: int, target: str) -> tuple[int, Node] | Unknown:
         """What the layers below number *number* have where a hard link leads."""
-        self._count([target])
+        self._links += 1
+        if self._links > MAX_LINKS:
+            return len(self._stack.layers), TANGLE
         match self.lookup(parts(target), number + 1, follow=False):
             case Unknown() as answer:
                 return answer
@@ -154,11 +160,6 @@ class _Walk:
                 return number, Odd("a hard link to a directory", broken=True)
             case Absent():
                 return number, Odd(f"a hard link to {target!r}, which is not there", broken=True)
-
-    def _count(self, path: list[str]) -> None:
-        self._links += 1
-        if self._links > MAX_LINKS:
-            raise LimitExceeded(f"more than {MAX_LINKS} links lead to {'/'.join(path)!r}")
 
 
 def _plain(path: list[str]) -> str:

@@ -105,7 +105,7 @@ def where(found: Part) -> dict[str, str | None]:
         case Blob(descriptor=descriptor):
             return {"blob": str(descriptor.digest), "path": None}
         case Member(descriptor=descriptor, path=path):
-            return {"blob": str(descriptor.digest), "path": path or None}
+            return {"blob": str(descriptor.digest), "path": f"/{path}" if path else None}
         case Rootfs(path=path):
             return {"blob": None, "path": path}
         case _:
@@ -119,8 +119,13 @@ def _file(file: Extracted) -> dict[str, Any]:
         "path": str(file.path) if file.path else None,
         "size": file.size,
         "digest": str(file.digest) if file.digest else None,
-        "source": {"blob": str(file.blob) if file.blob else place["blob"], "path": file.image_path or place["path"]},
+        "source": {"blob": str(file.blob) if file.blob else place["blob"], "path": _absolute(file.image_path) or place["path"]},
     }
+
+
+def _absolute(path: str) -> str:
+    """*path* in an image as people write it: `kernel`, `./kernel` and `/kernel` are one file."""
+    return "/" + path.removeprefix("./").lstrip("/") if path else ""
 
 
 def _planned(call: Call, found: Inspection, wanted: Order) -> None:

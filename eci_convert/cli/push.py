@@ -44,8 +44,8 @@ def push(
     from eci_convert.streams.compress import Codec
 
     codec = Codec.parse(compression)
-    artifact = machines.artifact(**words)
     place = remotes.place(remote, image, call.settings)
+    artifact = machines.artifact(**words)
     terms = Terms(
         platform=machines.platform(call.platform, os, arch),
         author=author,

@@ -22,6 +22,9 @@ _FILES = "cmp kernel $P/kernel; cmp initrd $P/initrd; cmp disk $P/disk.raw"
 _PARTS = "--kernel $P/kernel --initrd $P/initrd --root $P/disk.raw:raw"
 _OUT = "--kernel kernel --initrd initrd --root disk"
 _HASH = 'python -c \'import hashlib,sys; print(hashlib.file_digest(open(sys.argv[1], "rb"), "sha256").hexdigest())\''
+_PRINT = "python -c 'import json,sys; found = json.load(sys.stdin); print(WHAT)'"
+_CREATE = "c=$(docker create machine:1 x)"
+_DOCKERFILE = 'printf "FROM scratch\\nLABEL x=$RANDOM\\nCOPY kernel /\\nCOPY initrd /\\nCOPY disk.raw /\\n" > f'
 _INFLATE = """python -c '
 import sys
 from isal import igzip_lib as igzip
@@ -46,7 +49,7 @@ def _environment(host: str, slow: str) -> dict[str, str]:
     programs = Programs()
     tools = {name.upper(): getattr(programs, name) for name in ("skopeo", "umoci", "oras", "crane", "buildah")}
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return {**tools, "P": str(parts.make()), "R": host, "SLOW": slow, "PATH": path, "W": str(parts.FOLDER / "made.d")}
+    return {**tools, "P": str(parts.make()), "R": host, "SLOW": slow, "PATH": path, "W": f"{parts.FOLDER}-work"}
 
 
 def _prepare(old: DockerEngine, new: DockerEngine) -> None:
@@ -76,24 +79,25 @@ def _with(engine: DockerEngine, **also: str) -> dict[str, str]:
 def _out_of_docker(old: DockerEngine, new: DockerEngine) -> Iterator[Job]:
     for engine in (old, new):
         copied = "docker cp -q $c:/kernel kernel" if engine is new else "docker cp $c:/kernel kernel"
-        cp = f"c=$(docker create machine:1 x); {copied}; docker cp $c:/initrd initrd; docker cp $c:/disk-root-disk.raw disk"
+        rest = "docker cp $c:/initrd initrd; docker cp $c:/disk-root-disk.raw disk"
         socket = engine.host.removeprefix("unix://")
-        bare = "/containers/$c/archive?path=/disk-root-disk.raw -o /dev/null"
+        bare = f"curl -sf --unix-socket {socket} http://d/containers/$c/archive?path=/disk-root-disk.raw -o /dev/null"
         yield Job(
             name=f"{engine.name} → files",
             goal="1.3 times faster than docker create + cp, at most 1.3 times the bare stream",
             contenders=[
                 Contender(name="eci-convert extract", run=f"eci-convert extract machine:1 {_OUT} -q", after=_FILES,
                           env=_with(engine)),
-                Contender(name="docker create + docker cp", run=f"{cp}; docker rm $c", after=_FILES, env=_with(engine)),
+                Contender(name="docker create + docker cp", run=f"{_CREATE}; {copied}; {rest}; docker rm $c",
+                          after=_FILES, env=_with(engine)),
                 Contender(name="the bare archive stream (disk)", env=_with(engine),
-                          run=f"c=$(docker create machine:1 x); curl -sf --unix-socket {socket} http://d{bare}; docker rm $c"),
+                          run=f"{_CREATE}; {bare}; docker rm $c"),
             ],
         )  # fmt: skip
 
 
 def _files() -> Iterator[Job]:
-    layers = "tar -xOf $W/machine.tar manifest.json | python -c 'import json,sys; print(*json.load(sys.stdin)[0][\"Layers\"])'"
+    layers = "tar -xOf $W/machine.tar manifest.json | " + _PRINT.replace("WHAT", '*found[0]["Layers"]')
     tar = f"for layer in $({layers}); do tar -xOf $W/machine.tar $layer | tar -x; done; mv disk-root-disk.raw disk"
     yield Job(
         name="docker-archive → files",
@@ -105,7 +109,6 @@ def _files() -> Iterator[Job]:
         ],
     )  # fmt: skip
     insert = "; ".join(f"$UMOCI insert --image l:m $P/{file} /{file}" for file in ("kernel", "initrd", "disk.raw"))
-    dockerfile = 'printf "FROM scratch\\nCOPY kernel /\\nCOPY initrd /\\nCOPY disk.raw /\\n" > f'
     bud = "$BUILDAH --root $PWD/r --runroot $PWD/rr --storage-driver vfs bud --isolation chroot -q -f f -t m $P"
     push = "$BUILDAH --root $PWD/r --runroot $PWD/rr --storage-driver vfs push -q m oci:l:m"
     yield Job(
@@ -115,7 +118,7 @@ def _files() -> Iterator[Job]:
             Contender(name="eci-convert build --to oci:", run=f"eci-convert build {_PARTS} --to oci:l:m -q"),
             Contender(name="one sha256 of the disk", run=f"{_HASH} $P/disk.raw"),
             Contender(name="umoci insert", run=f"$UMOCI init --layout l; $UMOCI new --image l:m; {insert}"),
-            Contender(name="buildah bud + push", run=f"{dockerfile}; {bud}; {push}"),
+            Contender(name="buildah bud + push", run=f"{_DOCKERFILE}; {bud}; {push}"),
         ],
     )
     yield Job(
@@ -133,8 +136,7 @@ def _into_docker(old: DockerEngine, new: DockerEngine) -> Iterator[Job]:
     for engine, kits in ((old, {"classic": "0", "BuildKit": "1"}), (new, {"BuildKit": "1"})):
         builds = [
             Contender(name=f"docker build ({kit})", run="docker build -q -t built:1 $P -f f", after="docker rmi built:1",
-                      before='printf "FROM scratch\\nLABEL x=$RANDOM\\nCOPY kernel /\\nCOPY initrd /\\nCOPY disk.raw /\\n" > f'
-                      "; docker builder prune -af || true",
+                      before=f"{_DOCKERFILE}; docker builder prune -af || true",
                       env=_with(engine, DOCKER_BUILDKIT=on))
             for kit, on in kits.items()
         ]  # fmt: skip
@@ -150,7 +152,8 @@ def _into_docker(old: DockerEngine, new: DockerEngine) -> Iterator[Job]:
 
 
 def _registry(old: DockerEngine) -> Iterator[Job]:
-    urls = '$($CRANE manifest --insecure $R/machine:legacy | python -c \'import json,sys; print(*(l["digest"] for l in json.load(sys.stdin)["layers"]))\')'
+    digests = _PRINT.replace("WHAT", '*(layer["digest"] for layer in found["layers"])')
+    urls = f"$($CRANE manifest --insecure $R/machine:legacy | {digests})"
     curl = f"for d in {urls}; do curl -sf http://$R/v2/machine/blobs/$d > b; sha256sum b; pigz -dc b | tar -x; done"
     cp = (
         "c=$(docker create $R/machine:legacy x); for f in kernel initrd disk-root-disk.raw; do docker cp $c:/$f .; done"
@@ -171,14 +174,14 @@ def _registry(old: DockerEngine) -> Iterator[Job]:
         ],
     )  # fmt: skip
     push = "docker build -q -t $R/built:$$ $P -f f; docker push -q $R/built:$$"
-    dockerfile = 'printf "FROM scratch\\nLABEL x=$RANDOM\\nCOPY kernel /\\nCOPY initrd /\\nCOPY disk.raw /\\n" > f'
     yield Job(
         name="parts → registry (legacy)",
         goal="10 times faster than docker build + push",
         contenders=[
             Contender(name="eci-convert push", run=f"eci-convert push $R/fresh$$:1 {_PARTS} --format legacy -q"),
-            Contender(name="the same again: no blob is sent", run=f"eci-convert push $R/machine:legacy {_PARTS} --format legacy -q"),
-            Contender(name="docker build + push", run=push, before=dockerfile, env=_with(old)),
+            Contender(name="the same again: no blob is sent",
+                      run=f"eci-convert push $R/machine:legacy {_PARTS} --format legacy -q"),
+            Contender(name="docker build + push", run=push, before=_DOCKERFILE, env=_with(old)),
         ],
     )  # fmt: skip
     yield Job(
@@ -201,6 +204,7 @@ def _registry(old: DockerEngine) -> Iterator[Job]:
 
 
 def _slow() -> Iterator[Job]:
+    skopeo = "$SKOPEO copy -q --src-tls-verify=false docker://$SLOW/machine:artifacts oci:l:m"
     yield Job(
         name="registry → files at 50 MB/s a connection",
         goal="4 times faster than skopeo and oras",
@@ -208,7 +212,7 @@ def _slow() -> Iterator[Job]:
             Contender(name="eci-convert pull", run="eci-convert pull $SLOW/machine:artifacts -q"),
             Contender(
                 name="skopeo copy",
-                run="$SKOPEO copy -q --src-tls-verify=false docker://$SLOW/machine:artifacts oci:l:m",
+                run=skopeo,
             ),
             Contender(name="oras pull", run="$ORAS pull --plain-http $SLOW/machine:artifacts"),
         ],

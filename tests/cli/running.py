@@ -1,0 +1,49 @@
+"""The command line, run inside the test's process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eci_convert.cli import main
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What became of a command line."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Run:
+    """Runs words as `eci-convert` would be run."""
+
+    def __init__(self, capfd: pytest.CaptureFixture[str]) -> None:
+        self._capfd = capfd
+
+    def __call__(self, *words: str | Path, exits: int = 0) -> Said:
+        self._capfd.readouterr()
+        code = main([str(word) for word in words])
+        out, err = self._capfd.readouterr()
+        assert code == exits, f"exit {code}, not {exits}: {err}"
+        return Said(code, out, err)
+
+
+def one_line(said: Said, *words: str) -> None:
+    """The error is one line, then hints at most, and it says *words*."""
+    first, *rest = said.err.strip().splitlines()
+    assert first.startswith("eci-convert: error: "), said.err
+    assert all(line.startswith("hint: ") for line in rest), said.err
+    assert "Traceback" not in said.err
+    for word in words:
+        assert word in first, said.err

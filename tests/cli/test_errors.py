@@ -1,0 +1,159 @@
+"""Bad input gets one clear line and the exit code of the contract, and touches nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from eci_convert import errors
+from eci_convert.cli import VERBS, exits
+from tests.cli.conftest import QCOW2, Parts
+from tests.cli.running import Run, one_line
+
+
+def test_every_error_has_its_exit_code() -> None:
+    expected = {
+        errors.UsageError: 2, errors.TransportError: 3, errors.NotFound: 4, errors.AccessDenied: 5,
+        errors.IntegrityError: 6, errors.FormatError: 7, errors.LimitExceeded: 7, errors.LayoutError: 8,
+        errors.CannotHold: 8, errors.LocalError: 9,
+    }  # fmt: skip
+    assert {kind: exits.code(kind("x")) for kind in expected} == expected
+
+
+def test_the_readme_tells_the_exit_codes_that_the_program_has() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    told = {int(number) for number in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
+    assert told == {0, exits.BUG, exits.INTERRUPTED, *(number for _, number in exits.CODES)}
+
+
+@pytest.mark.parametrize("verb", list(VERBS))
+def test_every_verb_has_help_with_examples(verb: str, run: Run) -> None:
+    said = run(verb, "--help").out
+    assert "Examples:" in said
+    assert f"eci-convert {verb}" in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["bogus"],
+        ["extract"],
+        ["extract", "ftp://x/y"],
+        ["extract", "oci:"],
+        ["copy", "a", "b"],
+        ["push", "x/y:1"],
+        ["pullfiles", "x/y:1"],
+        ["push", "--remote", "relative/dir", "x:1", "--kernel", "/dev/null"],
+        ["extract", "oci:/tmp/x", "--platform", "linux"],
+        ["extract", "oci:/tmp/x", "--max-size", "many"],
+        ["extract", "oci:/tmp/x", "--disk", "first=/tmp/x"],
+        ["extract", "oci:/tmp/x", "--kernel", "-", "--initrd", "-"],
+        ["extract", "oci:/tmp/x", "--username", "me"],
+        ["inspect", "oci:/tmp/x", "--no-such-option"],
+    ],
+    ids=" ".join,
+)
+def test_a_command_that_makes_no_sense_is_exit_2(words: list[str], run: Run) -> None:
+    one_line(run(*words, exits=2))
+
+
+def test_a_file_or_layout_that_is_not_there_is_exit_4_and_is_not_made(run: Run, parts: Parts, tmp_path: Path) -> None:
+    one_line(run("extract", f"oci:{tmp_path}/nowhere", tmp_path / "out", exits=4), "nowhere")
+    one_line(run("push", "--remote", tmp_path / "l", "a:1", "--kernel", tmp_path / "no", exits=4), "no")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["parts"]
+
+
+def test_a_disk_type_that_the_bytes_contradict_is_exit_8(run: Run, tmp_path: Path) -> None:
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(QCOW2)
+    push = ["push", "--remote", tmp_path / "l", "a:1", "--root"]
+    one_line(run(*push, f"{disk}:raw", exits=8), "qcow2", "raw")
+    run(*push, f"{disk}:raw", "--trust-type")
+    run(*push, disk)
+    assert run("inspect", f"oci:{tmp_path}/l", "--json").json["parts"][0]["type"] == "qcow2"
+
+
+def test_a_disk_that_could_be_anything_asks_for_its_type(run: Run, tmp_path: Path) -> None:
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(b"x" * 5000)
+    one_line(run("push", "--remote", tmp_path / "l", "a:1", "--root", disk, exits=2), "disk.img")
+
+
+def test_a_part_that_the_image_has_not_is_exit_8_and_leaves_the_rest(run: Run, parts: Parts, tmp_path: Path) -> None:
+    run("push", "--remote", tmp_path / "l", "a:1", "--kernel", parts.kernel)
+    (tmp_path / "k").write_bytes(b"old")
+    one_line(
+        run("extract", f"oci:{tmp_path}/l", "--kernel", tmp_path / "k", "--initrd", tmp_path / "i", exits=8), "initrd"
+    )
+    assert (tmp_path / "k").read_bytes() == b"old"
+    assert not (tmp_path / "i").exists()
+
+
+def test_a_spoilt_blob_is_exit_6_and_the_old_file_stays(run: Run, parts: Parts, tmp_path: Path) -> None:
+    run("push", "--remote", tmp_path / "l", "a:1", "--kernel", parts.kernel)
+    digest = run("inspect", f"oci:{tmp_path}/l", "--json").json["parts"][0]["source"]["blob"].removeprefix("sha256:")
+    blob = tmp_path / "l/blobs/sha256" / digest
+    content = blob.read_bytes()
+    blob.unlink()
+    blob.write_bytes(content[:-1] + b"!")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/kernel").write_bytes(b"old")
+    one_line(run("extract", f"oci:{tmp_path}/l", tmp_path / "out", exits=6), "digest")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {"kernel": b"old"}
+
+
+def test_a_part_over_the_limit_is_exit_7(run: Run, parts: Parts, tmp_path: Path) -> None:
+    run("push", "--remote", tmp_path / "l", "a:1", *parts.words)
+    one_line(run("extract", f"oci:{tmp_path}/l", tmp_path / "out", "--max-size", "1M", exits=7))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_directory_in_the_way_is_exit_9(run: Run, parts: Parts, tmp_path: Path) -> None:
+    run("push", "--remote", tmp_path / "l", "a:1", "--kernel", parts.kernel)
+    (tmp_path / "out/kernel").mkdir(parents=True)
+    one_line(run("extract", f"oci:{tmp_path}/l", tmp_path / "out", exits=9), "kernel")
+    assert (tmp_path / "out/kernel").is_dir()
+
+
+def test_no_engine_is_exit_3_with_a_hint(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    said = run("extract", "some-image", tmp_path / "out", exits=3)
+    one_line(said)
+    assert "hint: " in said.err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_standard_output_is_exit_9_without_a_traceback(parts: Parts, run: Run, tmp_path: Path) -> None:
+    run("push", "--remote", tmp_path / "l", "a:1", "--kernel", parts.kernel)
+    for words in (["inspect", f"oci:{tmp_path}/l"], ["extract", f"oci:{tmp_path}/l", "--kernel", "-"]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([sys.executable, "-m", "eci_convert", *words], stdout=full, stderr=subprocess.PIPE)
+        assert done.returncode == 9, done.stderr
+        assert b"Traceback" not in done.stderr
+
+
+def test_a_closed_pipe_is_no_traceback(parts: Parts, run: Run, tmp_path: Path) -> None:
+    run("push", "--remote", tmp_path / "l", "a:1", "--root", f"{parts.root}:raw")
+    command = f"{sys.executable} -m eci_convert extract oci:{tmp_path}/l --root - | head -c 1"
+    done = subprocess.run(["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"], capture_output=True)
+    assert done.returncode == 9, done.stderr
+    assert b"Traceback" not in done.stderr
+    assert b"Exception ignored" not in done.stderr
+
+
+def test_a_bug_is_exit_1_and_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import eci_convert.takeout
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr("eci_convert.transports.open_source", broken)
+    assert eci_convert.takeout
+    said = run("inspect", "oci:/tmp/x", exits=1)
+    assert "bug" in said.err
+    assert "Traceback" not in said.err

@@ -28,7 +28,7 @@ class Recipe:
 
     *media_type* is the blob's; for a tar layer it is without the suffix of a compression, which the packer chooses
     (*compressible* False: the layer is stored as it is, as unikraft wants). *compression* is for blobs that are not
-    tar: "" or "zstd" (KubeVirt's disks). *sized* names an annotation whose value is to be the file's size in bytes.
+    tar: "" or "zstd" (KubeVirt's disks). *sized* names annotations whose value is to be the file's size in bytes.
 
     *retyped* is given for a disk of unknown type where the type matters: what the recipe becomes once the bytes have
     told it. Where they do not tell, the recipe stays as it is, or is refused if its *media_type* is "".
@@ -40,7 +40,7 @@ class Recipe:
     compressible: bool = True
     compression: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
-    sized: str = ""
+    sized: tuple[str, ...] = ()
     retyped: Callable[[DiskType], Recipe] | None = field(default=None, compare=False)
 
 

@@ -18,7 +18,17 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from eci_convert.blueprint import Blueprint, Terms
-from eci_convert.dialects import artifacts, eci, labels, legacy, naming
+from eci_convert.dialects import (
+    artifacts,
+    containerdisk,
+    eci,
+    ironcore,
+    kubevirt,
+    labels,
+    legacy,
+    naming,
+    unikraft,
+)
 from eci_convert.errors import UnknownDialect, UsageError
 from eci_convert.model import Artifact, Image
 
@@ -29,22 +39,31 @@ READERS: Mapping[str, Reader] = MappingProxyType(
     {
         "eci-artifacts": eci.read_artifacts,
         "eci-legacy": eci.read_legacy,
+        "ironcore": ironcore.read,
+        "unikraft": unikraft.read,
+        "kubevirt": kubevirt.read,
         "labels": labels.read,
+        "containerdisk": containerdisk.read,
     }
 )
-"""In the order in which they are asked."""
+"""In the order in which they are asked. The last one, which nothing marks, is only guessed at if nobody names it."""
 
 WRITERS: Mapping[str, Writer] = MappingProxyType(
     {
         "artifacts": artifacts.write,
         "legacy": legacy.write,
+        "ironcore": ironcore.write,
+        "onmetal": ironcore.write_onmetal,
+        "unikraft": unikraft.write,
+        "containerdisk": containerdisk.write,
+        "kubevirt": kubevirt.write,
     }
 )
 
 
 def read(image: Image) -> tuple[str, Artifact]:
     """The dialect of *image*, and what it holds. Raises UnknownDialect, and what the dialect's reader raises."""
-    for name, reader in READERS.items():
+    for name, reader in {**READERS, "containerdisk": containerdisk.guess}.items():
         if artifact := reader(image):
             naming.check_distinct(artifact.parts)
             return name, artifact

@@ -122,13 +122,9 @@ def _settled(claims: list[_Claim]) -> Iterator[_Claim]:
 def _numbered(claims: Iterable[_Claim]) -> Iterator[_Claim]:
     """*claims*, each extra disk with its number: the one its title says, else the lowest that is free."""
     settled = list(claims)
-    taken = {claim.index for claim in settled}
+    numbers = naming.numbered([claim.index for claim in settled if claim.role is Role.EXTRA_DISK])
     for claim in settled:
-        if claim.role is Role.EXTRA_DISK and claim.index is None:
-            index = next(number for number in range(len(settled) + 1) if number not in taken)
-            taken.add(index)
-            claim = replace(claim, index=index)
-        yield claim
+        yield replace(claim, index=next(numbers)) if claim.role is Role.EXTRA_DISK else claim
 
 
 def _part(claim: _Claim, number: int) -> Part:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from eci_convert.errors import AmbiguousRole, FormatError, UsageError
 from eci_convert.model import Part, Role
@@ -56,6 +56,20 @@ def disk_role(name: str) -> tuple[Role, int | None] | None:
         return Role.ROOT_DISK, None
     found = _EXTRA.match(name)
     return (Role.EXTRA_DISK, int(found[1])) if found else None
+
+
+def numbered(numbers: Sequence[int | None]) -> Iterator[int]:
+    """*numbers*, each one that is not known being the lowest that no other has.
+
+    >>> list(numbered([None, 0, 12, None]))
+    [1, 0, 12, 2]
+    """
+    taken = set(numbers)
+    for number in numbers:
+        if number is None:
+            number = next(free for free in range(len(numbers) + 1) if free not in taken)
+            taken.add(number)
+        yield number
 
 
 def relative(path: str, where: str) -> str:

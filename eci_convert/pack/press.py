@@ -143,7 +143,7 @@ class Press:
     def _written(self, recipe: Recipe, stored: Descriptor, diff_id: Digest, size: int) -> Written:
         if not recipe.media_type:
             raise _unknown_type(recipe)
-        notes = {**recipe.annotations, recipe.sized: str(size)} if recipe.sized else recipe.annotations
+        notes = {**recipe.annotations, **dict.fromkeys(recipe.sized, str(size))}
         media_type = self._type(recipe)
         descriptor = Descriptor(media_type=media_type, digest=stored.digest, size=stored.size, annotations=notes)
         return Written(recipe=recipe, descriptor=descriptor, diff_id=diff_id)

@@ -72,13 +72,18 @@ def an_image_of(
     labels: Mapping[str, str] | None = None,
     annotations: Mapping[str, str] | None = None,
     entry: Mapping[str, str] | None = None,
+    settings: Mapping[str, object] | None = None,
+    fields: Mapping[str, object] | None = None,
+    artifact_type: str = "",
 ) -> Image:
     """The documents of an image that has no bytes: a dialect sees no others."""
     config = config or Descriptor.of(b"{}", "application/vnd.oci.image.config.v1+json")
     return Image(
         descriptor=Descriptor.of(b"manifest", "application/vnd.oci.image.manifest.v1+json", entry or {}),
-        manifest=Manifest(config=config, layers=tuple(layers), annotations=annotations or {}),
-        config=ImageConfig(labels=labels or {}),
+        manifest=Manifest(
+            config=config, layers=tuple(layers), annotations=annotations or {}, artifact_type=artifact_type
+        ),
+        config=ImageConfig(labels=labels or {}, fields={"config": settings or {}, **(fields or {})}),
     )
 
 
@@ -145,3 +150,9 @@ def machines(draw: st.DrawFn, *, types: st.SearchStrategy[DiskType | None] = _TY
     if not found:
         found.append(part(Role.KERNEL, "", draw(_FILES)))
     return Artifact(parts=tuple(found), command_line=draw(st.none() | st.text(max_size=20).filter(bool)))
+
+
+def only(machine: Artifact, *kept: object) -> Artifact:
+    """*machine* without the parts whose (role, index) or role is not *kept*."""
+    parts = tuple(each for each in machine.parts if each.role in kept or (each.role, each.index) in kept)
+    return Artifact(parts=parts, command_line=machine.command_line)

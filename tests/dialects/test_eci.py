@@ -251,7 +251,7 @@ def test_a_name_that_grows_too_long_keeps_its_end() -> None:
 
 def test_a_plain_image_is_of_no_dialect() -> None:
     with pytest.raises(UnknownDialect) as caught:
-        dialects.read(an_image_of([layer(f"{TAR}+gzip")]))
+        dialects.read(an_image_of([layer(f"{TAR}+gzip")], settings={"Cmd": ["sh"]}))
 
     assert any("--path" in note for note in caught.value.__notes__)
 

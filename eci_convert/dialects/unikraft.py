@@ -1,0 +1,163 @@
+"""Unikernels as KraftKit packages them (specs/unikraft.md): kernel and initrd, each alone in an uncompressed tar layer.
+
+The mark of such an image is an annotation, `sh.kraftkit.version`; each layer's path is one too. Operating system and
+architecture are named in KraftKit's words (qemu, x86_64), and stand in the config's descriptor as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+from eci_convert.blueprint import Blueprint, Entry, Recipe, Terms, Wrapper, Written
+from eci_convert.dialects import naming
+from eci_convert.dialects.imageconfig import combined, moment
+from eci_convert.dialects.vocabulary import foreign
+from eci_convert.errors import CannotHold, UsageError
+from eci_convert.model import Artifact, Blob, Image, Locator, Member, Part, Role, Rootfs, described
+from eci_convert.oci import fields, mediatype
+from eci_convert.oci.manifest import Descriptor, Platform, rendered
+
+MARK = "sh.kraftkit.version"
+_PATHS = {Role.KERNEL: "unikraft/bin/kernel", Role.INITRD: "unikraft/bin/initrd"}
+_KEYS = {Role.KERNEL: "org.unikraft.kernel.image", Role.INITRD: "org.unikraft.kernel.initrd"}
+_NAME = "org.unikraft.image.name"
+_REPOSITORY = "org.opencontainers.image.ref.name"
+_REFERENCE = "io.containerd.image.name"
+_CREATED = "org.opencontainers.image.created"
+_VERSION = "eci-convert"
+"""Any value marks an image as KraftKit's; a number would change digests from one version of ours to the next."""
+
+_ARCHIVES = ("application/vnd.unikraft.image.v1", "application/vnd.unikraft.image.v1+gzip")
+_SYSTEMS = {"linux": "qemu", "kvm": "qemu", "firecracker": "fc"}
+_ARCHITECTURES = {"amd64": "x86_64", "aarch64": "arm64"}
+
+
+def read(image: Image) -> Artifact | None:
+    """What *image* holds if a layer is annotated as a unikernel, or the image as KraftKit's; else None."""
+    parts = tuple(_annotated(image)) or tuple(_well_known(image))
+    if not any(part.role is Role.KERNEL for part in parts):
+        return None
+    settings = fields.optional(image.config.fields, "config", dict, "config", {})
+    words = [
+        fields.typed(word, str, f"config.config.Cmd[{index}]")
+        for index, word in enumerate(fields.optional(settings, "Cmd", list, "config.config", []))
+    ]
+    return Artifact(parts=parts, command_line=" ".join(words) or None, labels=foreign(image.config.labels))
+
+
+def _annotated(image: Image) -> Iterable[Part]:
+    for index, layer in enumerate(image.manifest.layers):
+        for role, key in _KEYS.items():
+            if path := layer.annotations.get(key, ""):
+                where = f"manifest.layers[{index}].annotations[{key!r}]"
+                yield Part(role=role, locator=_locator(layer, path, where), name=naming.canonical(role, ""))
+
+
+def _locator(layer: Descriptor, path: str, where: str) -> Locator:
+    if mediatype.is_tar_layer(layer.media_type) or layer.media_type in _ARCHIVES:
+        return Member(descriptor=layer, path=naming.inside(path, where).lstrip("/"))
+    return Blob(descriptor=layer, compression="gzip" if layer.media_type.endswith("+gzip") else "")
+
+
+def _well_known(image: Image) -> Iterable[Part]:
+    """Where KraftKit puts things, in an image that it marked but whose layers lost what they said."""
+    if MARK not in {**image.manifest.annotations, **image.descriptor.annotations}:
+        return
+    for role, path in list(_PATHS.items())[: len(image.manifest.layers)]:
+        yield Part(role=role, locator=Rootfs(path=f"/{path}"), name=naming.canonical(role, ""))
+
+
+def write(artifact: Artifact, terms: Terms) -> Blueprint:
+    """*artifact* as a unikernel. Raises CannotHold that names the part for which there is no place."""
+    if terms.also:
+        raise UsageError(f"an image of the format 'unikraft' cannot serve {terms.also[0]!r} as well")
+    for part in artifact.parts:
+        if part.role not in _PATHS:
+            raise CannotHold(f"unikraft has no place for the {described(part)} {part.name!r}")
+    if not artifact.part(Role.KERNEL):
+        raise CannotHold("unikraft does not do without a kernel, and there is none")
+    platform = unikraft_platform(terms.platform)
+    notes = _annotations(terms)
+    top = {key: text for key, text in notes.items() if key in (MARK, _REPOSITORY, _REFERENCE)}
+    return Blueprint(
+        recipes=tuple(_recipe(part) for part in artifact.parts),
+        config=lambda written: _config(artifact, terms, platform, written),
+        config_platform=replace(platform, os_features=tuple(key for key, _ in groupby(platform.os_features))),
+        annotations=notes,
+        container=False,
+        platform=platform,
+        index=Wrapper(annotations=top | dict(terms.annotations), entry=notes),
+    )
+
+
+def _recipe(part: Part) -> Recipe:
+    path = _PATHS[part.role]
+    return Recipe(
+        part=part,
+        media_type=mediatype.OCI_LAYER,
+        entry=Entry(path=path, mode=0o755),
+        compressible=False,
+        annotations={_KEYS[part.role]: f"/{path}"},
+    )
+
+
+def _annotations(terms: Terms) -> dict[str, str]:
+    notes = {MARK: _VERSION, _CREATED: moment(terms.created)}
+    if terms.name:
+        repository = _repository(terms.name)
+        notes |= {_NAME: repository, _REPOSITORY: repository, _REFERENCE: terms.name}
+    return notes | dict(terms.annotations)
+
+
+def _repository(name: str) -> str:
+    """*name* without tag and digest; a port is no tag."""
+    path = name.partition("@")[0]
+    directory, slash, last = path.rpartition("/")
+    return directory + slash + last.partition(":")[0]
+
+
+def _config(artifact: Artifact, terms: Terms, platform: Platform, written: tuple[Written, ...]) -> bytes:
+    """The config JSON (specs/unikraft.md §4). Arguments are parted at single spaces, at which KraftKit joins them."""
+    settings: dict[str, Any] = {}
+    if artifact.command_line:
+        settings["Cmd"] = artifact.command_line.split(" ")
+    if labels := combined({}, artifact.labels, terms.labels):
+        settings["Labels"] = dict(sorted(labels.items()))
+    rootfs = {"type": "layers", "diff_ids": [str(layer.diff_id) for layer in written]}
+    return rendered({**platform.json(), "config": settings, "rootfs": rootfs})
+
+
+def unikraft_platform(platform: Platform) -> Platform:
+    """*platform* in KraftKit's words; a machine that is none of its own is qemu's.
+
+    >>> str(unikraft_platform(Platform(os="linux", architecture="amd64")))
+    'qemu/x86_64'
+    """
+    return Platform(
+        os=_SYSTEMS.get(platform.os, platform.os),
+        architecture=_ARCHITECTURES.get(platform.architecture, platform.architecture),
+        os_version=platform.os_version,
+        os_features=tuple(sorted_features(platform.os_features)),
+    )
+
+
+def sorted_features(features: Iterable[str]) -> list[str]:
+    """Kernel options in KraftKit's order: numbers first, descending, then all else as text.
+
+    >>> sorted_features(["CONFIG_B=1", "10", "CONFIG_A=y", "9", "2"])
+    ['10', '9', '2', 'CONFIG_A=y', 'CONFIG_B=1']
+    """
+    known = list(features)
+    numbers = [text for text in known if text.isascii() and text.isdigit()]
+    rest = [text for text in known if text not in numbers]
+    return sorted(numbers, key=int, reverse=True) + sorted(rest, key=lambda text: text.encode())
+
+
+def platform_checksum(reference: str, platform: Platform | None) -> str:
+    """The hexadecimal sha256 by which KraftKit tells apart the images under one name (specs/unikraft.md §6)."""
+    text = rendered(platform.json()) if platform else b"null"
+    return hashlib.sha256(reference.encode() + text).hexdigest()

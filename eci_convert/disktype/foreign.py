@@ -25,7 +25,7 @@ _DIFFERENCING = 4
 
 
 def foreign_reference(head: bytes, size: int, tail: bytes = b"") -> str | None:
-    """What the disk of *size* bytes that begins with *head* and ends with *tail* refers to, for people; None if nothing.
+    """What the disk of *size* bytes that begins with *head* and ends with *tail* refers to, for people; or None.
 
     *head* should be as long as `HEAD`.
     """

@@ -79,10 +79,11 @@ def _found(source: Source, layers: Sequence[Descriptor], search: Search, reporte
 def _finished(
     source: Source, layers: Sequence[Descriptor], search: Search, reporter: Reporter
 ) -> Mapping[str, Settled]:
+    found = search.settled()
     for number, missed in sorted(search.missed().items()):
         with content.archive(source, layers[number], reporter) as entries, _blamed(layers[number]):
             search.read_again(entries, missed, number)
-    return {path: Settled(path=found.path, layer=layers[found.layer]) for path, found in search.settled().items()}
+    return {path: Settled(path=place.path, layer=layers[place.layer]) for path, place in found.items()}
 
 
 @contextmanager

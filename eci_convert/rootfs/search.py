@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from eci_convert.errors import AmbiguousRole, FormatError, MissingPart
+from eci_convert.errors import AmbiguousRole, EciError, FormatError, MissingPart
 from eci_convert.overlay import Absent, Answer, Dir, File, Found, Layer, Odd, Stack, Unknown, View, Work, grafted, parts
 from eci_convert.rootfs.consumer import Consumer
 from eci_convert.streams.tar import Entry, EntryType
@@ -46,8 +46,8 @@ class _Wanted:
 class Search:
     """A search for *paths*. One that ends in "/" is the only file in that directory; "" is the only file of all.
 
-    Raises, from any method: CorruptStream and LimitExceeded for hostile layers, AmbiguousRole for a directory with two
-    files, MissingPart for what is not there or no regular file, FormatError for what cannot be taken back.
+    Raises, from any method: CorruptStream and LimitExceeded for hostile layers, FormatError for what would have to be
+    taken back and cannot.
     """
 
     def __init__(self, paths: Iterable[str], consumer: Consumer) -> None:
@@ -56,6 +56,7 @@ class Search:
         self._stack = Stack(Work())
         self._taken: dict[str, tuple[int, int, str]] = {}
         self._settled: dict[str, tuple[Found, File]] = {}
+        self._failed: dict[str, EciError] = {}
 
     def read(self, entries: Iterable[Entry], *, last: bool) -> bool:
         """Takes note of the next layer, *last* if there is none below it; whether all paths are settled then."""
@@ -90,8 +91,15 @@ class Search:
                 self._take(missed[count], entry, (number, count, entry.name))
 
     def settled(self) -> Mapping[str, Found]:
-        """Where each path was found."""
+        """Where each path was found. Raises the first of `failed`."""
+        for error in self._failed.values():
+            raise error
         return {path: found for path, (found, _) in self._settled.items()}
+
+    def failed(self) -> Mapping[str, EciError]:
+        """Why the other paths are no regular files: MissingPart, AmbiguousRole for a directory with two files,
+        FormatError for links that lead nowhere."""
+        return self._failed
 
     def _wanted(self) -> _Wanted:
         wanted = _Wanted()
@@ -115,9 +123,7 @@ class Search:
         if found.node.open:
             return Unknown(found.path + "/")
         names = found.node.names()
-        if len(names) > 1:
-            raise AmbiguousRole(f"{path!r} holds more than one file: {names[0]!r} and {names[1]!r}")
-        return self._stack.lookup(f"{found.path}/{names[0]}") if names else Absent(found.path + "/")
+        return self._stack.lookup(f"{found.path}/{names[0]}") if len(names) == 1 else found
 
     def _only_file(self) -> Answer:
         if not self._stack.complete:
@@ -132,7 +138,7 @@ class Search:
                 elif isinstance(node, File):
                     found.append(Found(where + name, node))
         if len(found) > 1:
-            raise AmbiguousRole(f"the archive holds more than one file: {found[0].path!r} and {found[1].path!r}")
+            return Found("", self._stack.root(0))
         return found[0] if found else Absent("")
 
     def _taking(self, wanted: _Wanted, path: str, number: int) -> tuple[str, ...]:
@@ -158,7 +164,7 @@ class Search:
         self._consumer.take(paths, entry.size, entry.chunks)
 
     def _settle(self) -> bool:
-        """Whether every path is settled for good. Raises MissingPart if one is not, for good."""
+        """Whether it is known for good of every path what it is."""
         answers = {path: self._answer(path) for path in self._paths}
         if any(isinstance(answer, Unknown) for answer in answers.values()):
             return False
@@ -167,7 +173,11 @@ class Search:
         answers = {path: self._answer(path) for path in self._paths}
         if any(isinstance(answer, Unknown) for answer in answers.values()):
             return False
-        self._settled = {path: _file(path, answer) for path, answer in answers.items()}
+        for path, answer in answers.items():
+            if isinstance(answer, Found) and isinstance(answer.node, File):
+                self._settled[path] = answer, answer.node
+            else:
+                self._failed[path] = _failure(path, answer)
         return True
 
     def _depth(self, answer: Answer) -> int:
@@ -177,20 +187,25 @@ class Search:
         return len(self._stack.layers)
 
 
-def _file(path: str, answer: Answer) -> tuple[Found, File]:
-    """*answer*, and the regular file that it is."""
+def _failure(path: str, answer: Answer) -> EciError:
+    """Why *answer* to *path* will not do."""
     match answer:
-        case Found(node=File() as file):
-            return answer, file
         case Found(node=Odd(what=what, broken=True)):
-            raise FormatError(f"{path!r} is {what}")
+            return FormatError(f"{path!r} is {what}")
         case Found(node=Odd(what=what)):
-            raise MissingPart(f"{path!r} is {what}, not a regular file")
+            return MissingPart(f"{path!r} is {what}, not a regular file")
+        case _ if path == ONLY_FILE:
+            if isinstance(answer, Absent):
+                return MissingPart("there is no file in the archive")
+            return AmbiguousRole("the archive holds more than one file, and it is not said which is meant")
+        case Found(node=View() as view) if path.endswith("/"):
+            names = sorted(view.names())
+            if names:
+                return AmbiguousRole(f"{path!r} holds more than one file: {names[0]!r} and {names[1]!r}")
+            return MissingPart(f"there is no file in {path!r}")
         case Found():
-            raise MissingPart(f"{path!r} is a directory, not a regular file")
-        case _ if path.endswith("/"):
-            raise MissingPart(f"there is no file in {path!r}")
+            return MissingPart(f"{path!r} is a directory, not a regular file")
         case _ if parts(path) != parts(answer.path):
-            raise MissingPart(f"{path!r} leads to {answer.path!r}, which is not in the image")
+            return MissingPart(f"{path!r} leads to {answer.path!r}, which is not in the image")
         case _:
-            raise MissingPart(f"{path!r} is not in the image")
+            return MissingPart(f"{path!r} is not in the image")

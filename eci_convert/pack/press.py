@@ -13,12 +13,11 @@ from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.pack import supply
-from eci_convert.pack.supply import OpenFile, Supply
+from eci_convert.pack.supply import Supply
 from eci_convert.progress import SILENT, Reporter
 from eci_convert.streams.compress import Codec, Compression, compressed
 from eci_convert.streams.measure import Measured
-from eci_convert.streams.pipeline import PackedLayer
-from eci_convert.streams.tar import TarMember, archive_size, archived
+from eci_convert.streams.tar import TarMember, archive_size, archived, header
 from eci_convert.transports.base import Sink
 
 NO_CODEC = Codec(compression=Compression.NONE, level=0)
@@ -54,7 +53,8 @@ class Press:
             case File() | Memory() as locator:
                 with supply.opened(locator) as content:
                     settled = _retyped(recipe, *content.ends(), content.size)
-                    return self._found(settled, content) or self._made(settled, content)
+                    found = self._found(settled, content)
+                    return found or self.stream(settled, content.size, self._reported(settled, content))
             case other:
                 raise TypeError(f"{other} is not on this computer")
 
@@ -131,15 +131,6 @@ class Press:
         self.count(blob.size, sent=False)
         return self._written(recipe, blob, tar.digest, content.size)
 
-    def _made(self, recipe: Recipe, content: Supply) -> Written:
-        codec = self._codec_for(recipe)
-        if not recipe.entry or codec.compression is Compression.NONE or not isinstance(content, OpenFile):
-            return self.stream(recipe, content.size, self._reported(recipe, content))
-        layer = content.layer(_member(recipe, content.size), codec)
-        stored = self.sink.put(self._type(recipe), self._followed(recipe, content, layer))
-        self.count(stored.size, sent=True)
-        return self._written(recipe, stored, layer.diff_id, content.size)
-
     def _written(self, recipe: Recipe, stored: Descriptor, diff_id: Digest, size: int) -> Written:
         if not recipe.media_type:
             raise _unknown_type(recipe)
@@ -162,23 +153,11 @@ class Press:
 
     def _reported(self, recipe: Recipe, content: Supply) -> Iterator[bytes]:
         """The content, as it is; the reporter is told of it."""
+        lead = len(header(_member(recipe, content.size))) if recipe.entry else 0
         self.reporter.started(recipe.part.name, content.size)
         try:
-            for chunk in content.chunks():
+            for chunk in content.chunks(lead):
                 self.reporter.advanced(recipe.part.name, len(chunk))
-                yield chunk
-        finally:
-            self.reporter.finished(recipe.part.name)
-
-    def _followed(self, recipe: Recipe, content: Supply, layer: PackedLayer) -> Iterator[bytes]:
-        """The layer, as it is; the reporter is told how much of the content has gone into it."""
-        told = 0
-        self.reporter.started(recipe.part.name, content.size)
-        try:
-            for chunk in layer:
-                done = min(layer.size, content.size)
-                self.reporter.advanced(recipe.part.name, done - told)
-                told = done
                 yield chunk
         finally:
             self.reporter.finished(recipe.part.name)

@@ -12,11 +12,8 @@ from typing import Protocol
 from eci_convert import disktype
 from eci_convert.errors import LocalError, NotFound
 from eci_convert.model import File, Memory
-from eci_convert.streams.compress import Codec
 from eci_convert.streams.holes import file_chunks
 from eci_convert.streams.parts import local_errors
-from eci_convert.streams.pipeline import PackedLayer, layer_stream
-from eci_convert.streams.tar import TarMember
 
 
 class Supply(Protocol):
@@ -25,8 +22,9 @@ class Supply(Protocol):
     @property
     def size(self) -> int: ...
 
-    def chunks(self) -> Iterable[bytes]:
-        """The content. Raises LocalError if it is not what it was when it was opened."""
+    def chunks(self, lead: int = 0) -> Iterable[bytes]:
+        """The content, cut where a stream is cut at every MiB that has *lead* bytes before it. Raises LocalError if
+        it is not what it was when it was opened."""
 
     def ends(self) -> tuple[bytes, bytes]:
         """The first and the last bytes, as many as tell the type of a disk."""
@@ -36,11 +34,11 @@ class Supply(Protocol):
 def opened(locator: File | Memory) -> Iterator[Supply]:
     """What *locator* tells of. Raises NotFound where there is no such file, LocalError where it cannot be read."""
     if isinstance(locator, Memory):
-        yield Bytes(locator.content)
+        yield _Bytes(locator.content)
         return
     descriptor = _descriptor(locator.path)
     try:
-        yield OpenFile(descriptor, locator.path)
+        yield _OpenFile(descriptor, locator.path)
     finally:
         os.close(descriptor)
 
@@ -59,7 +57,7 @@ def _descriptor(path: Path) -> int:
     return descriptor
 
 
-class Bytes:
+class _Bytes:
     """Content in memory."""
 
     def __init__(self, content: bytes) -> None:
@@ -69,14 +67,14 @@ class Bytes:
     def size(self) -> int:
         return len(self._content)
 
-    def chunks(self) -> Iterable[bytes]:
+    def chunks(self, lead: int = 0) -> Iterable[bytes]:
         return (self._content,) if self._content else ()
 
     def ends(self) -> tuple[bytes, bytes]:
         return self._content[: disktype.HEAD], self._content[-disktype.TAIL :]
 
 
-class OpenFile:
+class _OpenFile:
     """A file that must stay what it was when it was opened, however often it is read."""
 
     def __init__(self, descriptor: int, path: Path) -> None:
@@ -88,8 +86,8 @@ class OpenFile:
     def size(self) -> int:
         return self._state[0]
 
-    def chunks(self) -> Iterator[bytes]:
-        yield from file_chunks(self._descriptor)
+    def chunks(self, lead: int = 0) -> Iterator[bytes]:
+        yield from file_chunks(self._descriptor, lead=lead)
         if self._now() != self._state:
             raise LocalError(f"{str(self._path)!r} has changed while it was read")
 
@@ -97,10 +95,6 @@ class OpenFile:
         with local_errors(self._path):
             head = os.pread(self._descriptor, disktype.HEAD, 0)
             return head, os.pread(self._descriptor, disktype.TAIL, max(0, self.size - disktype.TAIL))
-
-    def layer(self, member: TarMember, codec: Codec) -> PackedLayer:
-        """The file as the layer that *member* is alone in, compressed on all cores."""
-        return layer_stream(member, self._descriptor, codec)
 
     def _now(self) -> tuple[int, int, int]:
         found = os.fstat(self._descriptor)

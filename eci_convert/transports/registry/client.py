@@ -13,6 +13,7 @@ from eci_convert.oci.reference import HUB, Reference
 from eci_convert.transports import auth
 from eci_convert.transports.base import Settings
 from eci_convert.transports.registry import dial, faults, proxies
+from eci_convert.transports.registry.hosts import Host
 from eci_convert.transports.registry.login import Login
 from eci_convert.transports.registry.patience import Patience, Transient
 from eci_convert.transports.registry.pool import Pool
@@ -46,6 +47,11 @@ class Client:
         if self.settings.plain_http:
             return plain
         return plain if proxies.is_loopback(secure.host) and not dial.speaks_tls(secure, self.settings) else secure
+
+    @cached_property
+    def host(self) -> Host:
+        """What is known of the registry's host."""
+        return Host(self.reference.host, self.settings)
 
     def url(self, path: str) -> Url:
         """The URL of *path* in the repository, such as `manifests/latest`."""

@@ -17,8 +17,9 @@ from eci_convert.transports.base import Settings
 from eci_convert.transports.refusals import ManifestRefused
 from eci_convert.transports.registry import faults, nearby
 from eci_convert.transports.registry.client import PUSH, Client
+from eci_convert.transports.registry.outgoing import Promise
 from eci_convert.transports.registry.patience import RETRIED
-from eci_convert.transports.registry.upload import Upload
+from eci_convert.transports.registry.upload import Upload, mounted
 
 
 class RegistrySink:
@@ -33,6 +34,8 @@ class RegistrySink:
         self._client = Client(reference, settings)
         self._lock = threading.Lock()
         self._waiting: dict[Digest, tuple[str, bytes]] = {}
+        self._present: set[Digest] = set()
+        self._absent: set[Digest] = set()
 
     @property
     def destination(self) -> str:
@@ -54,7 +57,9 @@ class RegistrySink:
         """Whether the repository has *blob*, or another of this registry has it and lets it be mounted here."""
         if blob.media_type in mediatype.DOCUMENTS:
             return blob.digest in self._waiting or self._answers(f"manifests/{blob.digest}")
-        return self._answers(f"blobs/{blob.digest}") or self._mounted(blob)
+        there = self._is_there(blob.digest) or self._mounted(blob)
+        (self._present if there else self._absent).add(blob.digest)
+        return there
 
     def put(
         self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
@@ -67,7 +72,10 @@ class RegistrySink:
         """
         if media_type in mediatype.DOCUMENTS:
             return self._kept(media_type, chunks, digest)
-        sent, count = Upload(self._client, media_type, digest, size).send(chunks)
+        if digest is not None and size is not None and self._is_known(digest):
+            return Descriptor(media_type=media_type, digest=digest, size=size)
+        promise = Promise(media_type=media_type, digest=digest, size=size)
+        sent, count = Upload(self._client, promise, self._is_there).send(chunks)
         return Descriptor(media_type=media_type, digest=sent, size=count)
 
     def publish(self, manifest: Descriptor) -> None:
@@ -87,6 +95,13 @@ class RegistrySink:
     ) -> None:
         self._client.close()
 
+    def _is_there(self, digest: Digest) -> bool:
+        return self._answers(f"blobs/{digest}")
+
+    def _is_known(self, digest: Digest) -> bool:
+        """Whether a blob is there, asked unless `has` was asked before."""
+        return digest in self._present or (digest not in self._absent and self._is_there(digest))
+
     def _answers(self, path: str) -> bool:
         with self._client.ask(
             "HEAD",
@@ -99,7 +114,7 @@ class RegistrySink:
 
     def _mounted(self, blob: Descriptor) -> bool:
         for repository in nearby.repositories(self._reference, blob.annotations):
-            if Upload(self._client, blob.media_type, blob.digest, blob.size).mounted(repository):
+            if mounted(self._client, blob.digest, repository):
                 return True
         return False
 

@@ -1,61 +1,137 @@
-"""A blob on its way into a registry (distribution-spec v1.1.1, "Pushing blobs")."""
+"""A blob on its way into a registry: whatever breaks, bytes that arrived are not sent again.
+
+A small blob goes in one request. A larger one goes in chunks, each kept until the registry has confirmed it; after a
+fault the registry is asked where it is, and the ledger lets another process go on. Where a registry has lost what we
+no longer hold, the blob is sent again from its first byte, if it can be had again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 
-from eci_convert.errors import DigestMismatch, SizeMismatch
+from eci_convert.errors import IntegrityError
 from eci_convert.oci.digest import Digest
+from eci_convert.transports.refusals import UploadLost
+from eci_convert.transports.registry import hosts
+from eci_convert.transports.registry.chunks import Chunks
 from eci_convert.transports.registry.client import PUSH, Client
-from eci_convert.transports.registry.url import Url
-from eci_convert.transports.registry.wire import Request
+from eci_convert.transports.registry.ledger import FINGERPRINTED, Entry
+from eci_convert.transports.registry.outgoing import Outgoing, Promise
+from eci_convert.transports.registry.patience import Transient
+from eci_convert.transports.registry.sessions import OnePieceOnly, Session, SessionLost, TooLarge, location
 
-_CHUNK = 8 * 1024 * 1024
+_MAX_RESTARTS = 3
+
+IsThere = Callable[[Digest], bool]
 
 
 class Upload:
-    def __init__(self, client: Client, media_type: str, digest: Digest | None, size: int | None) -> None:
+    """One blob to send. *is_there* asks the registry whether it has a blob by now."""
+
+    def __init__(self, client: Client, promise: Promise, is_there: IsThere) -> None:
         self._client = client
-        self._digest = digest
-        self._size = size
+        self._promise = promise
+        self._is_there = is_there
+        self._patience = client.patience(promise.size)
 
     def send(self, chunks: Iterable[bytes]) -> tuple[Digest, int]:
-        hasher = (self._digest or Digest.of(b"")).hasher()
-        algorithm = self._digest.algorithm if self._digest else "sha256"
-        location, count, block, held = self._opened(), 0, list[bytes](), 0
-        for chunk in chunks:
-            hasher.update(chunk)
-            block.append(chunk)
-            held += len(chunk)
-            if held >= _CHUNK:
-                location = self._patched(location, tuple(block), count, held)
-                count += held
-                block, held = [], 0
-        if held:
-            location = self._patched(location, tuple(block), count, held)
-            count += held
-        digest = Digest(algorithm, hasher.hexdigest())
-        if self._size not in (None, count):
-            raise SizeMismatch(self._size or 0, count)
-        if self._digest not in (None, digest):
-            raise DigestMismatch(self._digest, digest)
-        with self._client.once(
-            Request(method="PUT", url=location.with_query("digest", str(digest))), accept=(201, 202, 204), scope=PUSH
-        ):
-            return digest, count
+        """Sends *chunks*; the digest and the size in bytes of what is in the registry now.
 
-    def mounted(self, repository: str) -> bool:
-        url = self._client.url("blobs/uploads/").with_query("mount", str(self._digest)).with_query("from", repository)
-        with self._client.ask("POST", url, accept=(201, 202), scope=PUSH) as answer:
-            return answer.status == 201
+        Raises UploadLost where they had to be sent again and cannot be had again, IntegrityError where they are not
+        what was promised, TransportError, and what *chunks* raise.
+        """
+        restarts = 0
+        while True:
+            stream = iter(chunks)
+            outgoing = Outgoing(stream, self._promise)
+            try:
+                self._sent(outgoing)
+                return outgoing.digest, outgoing.end
+            except SessionLost as error:
+                restarts += 1
+                if stream is chunks or restarts > _MAX_RESTARTS:
+                    raise UploadLost(f"{error}; the blob has to be sent again") from error
 
-    def _opened(self) -> Url:
-        url = self._client.url("blobs/uploads/")
-        with self._client.ask("POST", url, accept=(202,), scope=PUSH) as answer:
-            return url.joined(answer.header("Location"))
+    def _sent(self, outgoing: Outgoing) -> None:
+        outgoing.gather(self._client.host.chunk())
+        if outgoing.ended and self._sent_at_once(outgoing):
+            return
+        with closing(self._entry(outgoing)) as entry:
+            try:
+                if self._client.host.one_piece:
+                    self._send_in_one_piece(outgoing)
+                else:
+                    self._send_in_chunks(outgoing, entry)
+            except (SessionLost, IntegrityError):
+                entry.erase()
+                raise
+            entry.erase()
 
-    def _patched(self, location: Url, block: tuple[bytes, ...], start: int, length: int) -> Url:
-        headers = {"Content-Type": "application/octet-stream", "Content-Range": f"{start}-{start + length - 1}"}
-        request = Request(method="PATCH", url=location, headers=headers, body=block, length=length)
-        with self._client.once(request, accept=(202, 201, 204), scope=PUSH) as answer:
-            return location.joined(answer.header("Location")) if answer.header("Location") else location
+    def _entry(self, outgoing: Outgoing) -> Entry:
+        reference, promise = self._client.reference, self._promise
+        fingerprint = Digest.of(b"".join(outgoing.between(0, min(outgoing.end, FINGERPRINTED))))
+        key = (reference.host, reference.repository, promise.media_type, promise.digest, promise.size, fingerprint)
+        return Entry.of(self._client.settings, *key)
+
+    def _sent_at_once(self, outgoing: Outgoing) -> bool:
+        """Sends a blob that is held as a whole; False where that is too large for one request."""
+        outgoing.check()
+        if self._promise.digest is None and self._is_there(outgoing.digest):
+            return True
+        while True:
+            try:
+                Session.opened(self._client).finish(outgoing.digest, outgoing.end, outgoing.held)
+                return True
+            except TooLarge:
+                self._client.host.note(largest=max(outgoing.end // 2, hosts.SMALLEST))
+                return False
+            except (Transient, SessionLost) as error:
+                self._patience.after(error if isinstance(error, Transient) else Transient(str(error)))
+                if self._is_there(outgoing.digest):
+                    return True
+
+    def _send_in_chunks(self, outgoing: Outgoing, entry: Entry) -> None:
+        chunks = Chunks(self._client, outgoing, entry, self._patience)
+        try:
+            chunks.send()
+        except OnePieceOnly:
+            if outgoing.start:
+                raise
+            self._client.host.note(one_piece=True)
+            self._send_in_one_piece(outgoing)
+            return
+        chunks.finish(self._is_there)
+
+    def _send_in_one_piece(self, outgoing: Outgoing) -> None:
+        """Sends what is held and what is still to come in one request; after a fault there is no going on."""
+        session = Session.opened(self._client)
+        try:
+            session.stream(_streamed(outgoing), self._promise.size)
+            outgoing.check()
+            session.finish(outgoing.digest, outgoing.end)
+        except Transient as error:
+            self._patience.after(error)
+            if not (outgoing.ended and self._is_there(outgoing.digest)):
+                raise SessionLost(str(error)) from error
+
+
+def mounted(client: Client, digest: Digest, repository: str) -> bool:
+    """Whether the registry made *repository*'s blob ours too (distribution-spec v1.1.1, "Mounting a blob").
+
+    One that does not begins an upload instead, which is called off.
+    """
+    url = client.url("blobs/uploads/").with_query("mount", str(digest)).with_query("from", repository)
+    with client.ask("POST", url, accept=(201, 202, 400, 404, 405), scope=PUSH) as answer:
+        if answer.status == 202:
+            Session(client, location(client, answer)).cancel()
+        return answer.status == 201
+
+
+def _streamed(outgoing: Outgoing) -> Iterator[bytes]:
+    yield from outgoing.held
+    while not outgoing.ended:
+        at = outgoing.end
+        outgoing.forget(at)
+        outgoing.gather(1024 * 1024)
+        yield from outgoing.held

@@ -1,0 +1,63 @@
+"""What a host is known to allow, and what we found out about it, remembered from one run to the next."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+
+from eci_convert.transports.base import Settings
+from eci_convert.transports.registry import state
+
+MIB = 1024 * 1024
+
+SMALLEST = 64 * 1024
+"""Chunks are never shorter, whatever a host says."""
+
+_CHUNK = 8 * MIB
+"""What is lost when a connection breaks, and held for each upload meanwhile. ECR wants 5 MB and more."""
+
+_MOST_ASKED = 64 * MIB
+_LARGEST = {"ghcr.io": 4_000_000}
+"""Bytes that a request may have where a host is known to take less (github.com/orgs/community/discussions/26299)."""
+
+_ONE_PIECE = ("gcr.io", ".gcr.io", ".pkg.dev")
+"""Google's registries take a blob in one PATCH."""
+
+_REMEMBERED = 30 * 24 * 3600.0
+
+
+class Host:
+    """One registry host. What is noted holds for this process at once, and for later ones where there is a place."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        folder = state.folder(settings.environ, "hosts")
+        self._path = folder / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json" if folder else None
+        self._name = name
+        self._facts = dict(state.load(self._path)) if self._path and _recent(self._path) else {}
+
+    def chunk(self, smallest: int = 0) -> int:
+        """The bytes of one chunk of an upload that takes none below *smallest*."""
+        found = self._facts.get("largest")
+        learned = found if isinstance(found, int) and SMALLEST <= found < _CHUNK else _CHUNK
+        return max(min(learned, _LARGEST.get(self._name, _CHUNK)), min(smallest, _MOST_ASKED))
+
+    @property
+    def one_piece(self) -> bool:
+        """Whether a blob is taken in one piece only."""
+        known = any(self._name == host or (host[0] == "." and self._name.endswith(host)) for host in _ONE_PIECE)
+        return known or self._facts.get("one_piece") is True
+
+    def note(self, **facts: object) -> None:
+        """From now on *facts* are known of the host."""
+        self._facts |= facts
+        if self._path is not None:
+            state.save(self._path, {**self._facts, "host": self._name})
+
+
+def _recent(path: Path) -> bool:
+    """Hosts change: what was found out a month ago is found out again."""
+    try:
+        return path.stat().st_mtime > time.time() - _REMEMBERED
+    except OSError:
+        return False

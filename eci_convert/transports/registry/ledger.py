@@ -1,0 +1,104 @@
+"""Uploads that this or another process began and did not finish, so that the next run of the same command goes on.
+
+A command that runs again makes the same bytes. An upload is known again by where it goes, what is promised of it, and
+its first bytes; that the rest is the same too is checked at *checkpoints*, digests of what went before an offset.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eci_convert.transports.base import Settings
+from eci_convert.transports.registry import state
+
+FINGERPRINTED = 1024 * 1024
+"""Bytes at the beginning of an upload by which it is known again."""
+
+_LONGEST_KEPT = 7 * 24 * 3600
+_MAX_CHECKPOINTS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """An upload session. *checkpoints*: by offset in bytes, the sha256 of all that comes before."""
+
+    location: str
+    checkpoints: Mapping[int, str] = field(default_factory=dict, hash=False)
+
+
+class Entry:
+    """The line in the ledger of one upload; closed, it is free for another process."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._lock: int | None = None
+        self._checkpoints: dict[int, str] = {}
+
+    @classmethod
+    def of(cls, settings: Settings, *key: object) -> Entry:
+        """The line for the upload that *key* tells from all others. Empty, and never written, while another process
+        has it, or where there is no place for it."""
+        folder = state.folder(settings.environ, "uploads")
+        if folder is None:
+            return cls(None)
+        _sweep(folder)
+        name = hashlib.sha256("\0".join(map(str, key)).encode()).hexdigest()[:32]
+        entry = cls(folder / f"{name}.json")
+        return entry if entry._locked() else cls(None)
+
+    def read(self) -> Unfinished | None:
+        """What is written here, or None."""
+        found = state.load(self._path) if self._path else {}
+        location, points = found.get("location"), found.get("checkpoints")
+        if not isinstance(location, str) or not isinstance(points, dict):
+            return None
+        with contextlib.suppress(ValueError):
+            return Unfinished(location=location, checkpoints={int(at): str(digest) for at, digest in points.items()})
+        return None
+
+    def write(self, location: str, offset: int, digest: str) -> None:
+        """The session is at *location* and has *offset* bytes, whose sha256 is *digest*."""
+        self._checkpoints[offset] = digest
+        while len(self._checkpoints) > _MAX_CHECKPOINTS:
+            del self._checkpoints[min(self._checkpoints)]
+        if self._path is not None:
+            state.save(self._path, {"location": location, "checkpoints": self._checkpoints})
+
+    def erase(self) -> None:
+        """There is nothing to go on with."""
+        self._checkpoints = {}
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                self._path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _locked(self) -> bool:
+        """Two processes, or two blobs of one, that begin alike must not share a session."""
+        assert self._path is not None  # noqa: S101 - for the type checker: `of` gave it
+        try:
+            self._lock = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.close()
+            return False
+        return True
+
+
+def _sweep(folder: Path) -> None:
+    """Forgets uploads that no registry remembers any more."""
+    oldest = time.time() - _LONGEST_KEPT
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if path.stat().st_mtime < oldest:
+                path.unlink()

@@ -16,7 +16,7 @@ from eci_convert.blueprint import Terms
 from eci_convert.errors import CannotHold, LimitExceeded, UsageError
 from eci_convert.model import Image
 from eci_convert.oci import mediatype
-from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform, rendered
+from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform
 from eci_convert.oci.select import candidates, select
 from eci_convert.pack import Packed
 from eci_convert.progress import SILENT, Reporter
@@ -60,9 +60,11 @@ def copy(
     every one. *referrers* takes along what refers to the image (signatures, SBOMs). *dry_run* moves nothing: the
     counts are of what would move.
 
-    Raises CannotHold before the first byte where the destination cannot hold the format, and what source and sink raise.
+    Raises CannotHold before the first byte where the destination cannot hold the format, and what the two raise.
     """
     if format == KEEP:
+        if files := source.filesystem():
+            source = files.saved()
         documents = list(_documents(source, platform, everything=all_platforms))
         if referrers:
             documents[:0] = [found for document in documents for found in _referring(source, document)]
@@ -221,7 +223,7 @@ class _Rewrite:
         if len(images) > 1 and not self._sink.holds_indexes:
             raise _cannot(self._sink, "an index of several images", "choose one image with --platform OS/ARCH")
         packed = [self._one(image, publish=len(images) == 1) for image in images]
-        return packed[0] if len(packed) == 1 else self._joined(images, packed)
+        return packed[0] if len(packed) == 1 else pack.joined(packed, self._sink, dry_run=self._dry_run)
 
     def _one(self, image: Image, *, publish: bool) -> Packed:
         _, artifact = dialects.read_as(self._dialect, image) if self._dialect else dialects.read(image)
@@ -241,24 +243,6 @@ class _Rewrite:
     def _terms_for(self, image: Image) -> Terms:
         platform = image.platform or Platform(os="linux", architecture="amd64")
         return replace(self._terms, platform=platform) if self._terms else Terms(platform=platform)
-
-    def _joined(self, images: list[Image], packed: list[Packed]) -> Packed:
-        entries = tuple(
-            replace(one.descriptor, platform=image.platform, annotations={})
-            for image, one in zip(images, packed, strict=True)
-        )
-        index = Index(manifests=entries)
-        text = rendered(index)
-        descriptor = Descriptor.of(text, index.media_type)
-        if not self._dry_run:
-            self._sink.put(index.media_type, iter((text,)), digest=descriptor.digest, size=len(text))
-            self._sink.publish(descriptor)
-        return Packed(
-            descriptor=descriptor,
-            manifest=index,
-            bytes_written=sum(one.bytes_written for one in packed) + len(text),
-            bytes_reused=sum(one.bytes_reused for one in packed),
-        )
 
 
 def _images(source: Source, platform: Platform | None, *, everything: bool) -> list[Image]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from eci_convert import content, dialects, pack
 from eci_convert.blueprint import Terms
-from eci_convert.errors import EciError, NotFound
+from eci_convert.errors import EciError
 from eci_convert.model import Artifact, Image
 from eci_convert.pack import Packed
 from eci_convert.progress import SILENT, Reporter
@@ -20,6 +20,7 @@ def push(
     terms: Terms,
     codec: Codec,
     before: Source | None = None,
+    probe: bool = False,
     reporter: Reporter = SILENT,
     concurrency: int = 1,
     dry_run: bool = False,
@@ -27,7 +28,8 @@ def push(
     """Writes *artifact* as an image of *format*, a row of `dialects.WRITERS`, to the name of *sink*.
 
     *before* reads the image that the name stands for now: a layer that is in it is neither packed nor sent again.
-    *dry_run* writes nothing and counts what would be written. Raises CannotHold before the first byte, LocalError for
+    With *probe*, files that are sent as they are are hashed first, so that the sink can be asked for them: worth while
+    where sending is slow. *dry_run* writes nothing and counts what would be written. Raises CannotHold before the first byte, LocalError for
     files that change while they are read, and what the sink raises.
     """
     blueprint = dialects.by_name(format)(artifact, terms)
@@ -36,6 +38,7 @@ def push(
         sink,
         codec=codec,
         existing=_standing(before),
+        probe=probe,
         reporter=reporter,
         concurrency=concurrency,
         dry_run=dry_run,
@@ -48,7 +51,5 @@ def _standing(before: Source | None) -> Image | None:
         return None
     try:
         return content.image(before)
-    except NotFound:
-        return None
     except EciError:
         return None

@@ -11,12 +11,23 @@ from eci_convert.blueprint import Terms
 from eci_convert.cli import arguments, machines, results
 from eci_convert.cli.arguments import Call, option
 from eci_convert.dialects import WRITERS
+from eci_convert.errors import LayoutError
+from eci_convert.takeout import inspect as inspected
+from eci_convert.transports.base import Source
 
 _EXAMPLES = """
 eci-convert copy docker://registry.example/edge/machine:1.2 oci:layout:edge
 eci-convert copy docker-daemon:my-machine:1.2 docker://registry.example/edge/machine:1.2 --format artifacts
 eci-convert copy oci:layout:edge docker://registry.example/kubevirt/edge:1.2 --format containerdisk
 """
+
+
+def _dialect(source: Source, call: Call, dialect: str) -> str:
+    """The dialect of an image that is kept; "" where it has none, or no image for the platform of this computer."""
+    try:
+        return inspected(source, call.platform, dialect).dialect
+    except LayoutError:
+        return ""
 
 
 @arguments.verb(
@@ -66,6 +77,7 @@ def copy(
     with ExitStack() as stack:
         source = stack.enter_context(open_source(src, call.settings, ""))
         sink = stack.enter_context(open_sink(dst, call.settings, ""))
+        written = format if format != convert.KEEP else _dialect(source, call, dialect) if call.json else ""
         packed = convert.copy(
             source, sink, format=format, dialect=dialect, platform=call.platform, all_platforms=all_platforms,
             referrers=referrers, terms=terms, codec=codec, reporter=call.reporter,
@@ -74,4 +86,4 @@ def copy(
     if not dry_run:
         arguments.write_digest(digest_file, packed.descriptor.digest)
     sentence = f"Copied {src} to {dst} with digest {packed.descriptor.digest}"
-    results.published(call, dst, format, packed, sentence=sentence, dry_run=dry_run)
+    results.published(call, dst, written, packed, sentence=sentence, dry_run=dry_run)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eci_convert.parts import Disk, machine
 from eci_convert.model import Artifact
 from eci_convert.oci.manifest import Platform
 from eci_convert.oci.select import here, parse_platform
+from eci_convert.parts import Disk, machine
 
 
 def artifact(

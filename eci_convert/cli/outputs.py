@@ -114,12 +114,16 @@ def where(found: Part) -> dict[str, str | None]:
 
 def _file(file: Extracted) -> dict[str, Any]:
     place = where(file.part)
+    blob = str(file.blob) if file.blob else place["blob"]
     return part(file.part) | {
         "type": str(file.disk_type) if file.disk_type else None,
         "path": str(file.path) if file.path else None,
         "size": file.size,
         "digest": str(file.digest) if file.digest else None,
-        "source": {"blob": str(file.blob) if file.blob else place["blob"], "path": _absolute(file.image_path) or place["path"]},
+        "source": {
+            "blob": str(file.blob) if file.blob else place["blob"],
+            "path": _absolute(file.image_path) or place["path"],
+        },
     }
 
 

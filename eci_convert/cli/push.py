@@ -57,11 +57,11 @@ def push(
     with ExitStack() as stack:
         before, sink = stack.enter_context(place.source()), stack.enter_context(place.sink())
         packed = publish.push(
-            artifact, sink, format=format, terms=terms, codec=codec, before=before, reporter=call.reporter,
+            artifact, sink, format=format, terms=terms, codec=codec, before=before, probe=not remote, reporter=call.reporter,
             concurrency=call.settings.concurrency, dry_run=dry_run,
         )  # fmt: skip
     if not dry_run:
         arguments.write_digest(digest_file, packed.descriptor.digest)
     there = f"to {remote} " if remote else ""
     sentence = f"Pushed image {image} {there}with digest {packed.descriptor.digest}"
-    results.published(call, place.reference, f"eci-{format}", packed, sentence=sentence, dry_run=dry_run)
+    results.published(call, place.reference, format, packed, sentence=sentence, dry_run=dry_run)

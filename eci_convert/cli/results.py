@@ -6,15 +6,18 @@ from eci_convert.cli import show
 from eci_convert.cli.arguments import Call
 from eci_convert.pack import Packed
 
+DIALECTS = {"artifacts": "eci-artifacts", "legacy": "eci-legacy"}
+"""What an image of a format is read as, where the two have different names."""
 
-def published(call: Call, reference: str, dialect: str, packed: Packed, *, sentence: str, dry_run: bool) -> None:
+
+def published(call: Call, reference: str, format: str, packed: Packed, *, sentence: str, dry_run: bool) -> None:
     """One image now stands in a place, or would, if it were not for *dry_run*; *sentence* says it to people."""
     if call.json:
         return show.json(
             {
                 "reference": reference,
                 "digest": str(packed.descriptor.digest),
-                "dialect": dialect,
+                "dialect": DIALECTS.get(format, format) or None,
                 "bytes_written": packed.bytes_written,
                 "bytes_reused": packed.bytes_reused,
             }

@@ -110,7 +110,8 @@ def test_ctr_exports_what_was_written(
 ) -> None:
     descriptor = written(containerd_engine, f"docker.io/{image_name}", IMAGES[kind])
 
-    containerd_engine.ctr("images", "export", str(tmp_path / "image.tar"), f"docker.io/{image_name}")
+    local = ["--local"] if containerd_engine.name == "containerd2" else []  # without it ctr 2 may end too early
+    containerd_engine.ctr("images", "export", *local, str(tmp_path / "image.tar"), f"docker.io/{image_name}")
 
     with tarfile.open(tmp_path / "image.tar") as archive:
         index = json.load(archive.extractfile("index.json") or io.BytesIO())

@@ -8,7 +8,7 @@ it meanwhile; afterwards labels and an image record keep it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -77,6 +77,14 @@ class ContainerdSource:
     @property
     def origin(self) -> str:
         return f"containerd:{self._name.text}"
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        return {}
+
+    @property
+    def resumable(self) -> bool:
+        return False
 
     def resolve(self) -> Descriptor:
         found = records.resolved(self._session.connection, self._name)

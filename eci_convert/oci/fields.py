@@ -24,19 +24,12 @@ def document(content: bytes, where: str) -> Fields:
     or that two readers could read differently: repeated keys, NaN, lone surrogates, a byte order mark, numbers
     without end.
     """
-    if len(content) > MAX_DOCUMENT:
-        raise LimitExceeded(f"document is {len(content)} bytes (limit {MAX_DOCUMENT})", where=where)
-    _check_depth(content, where)
-    try:
-        value = json.loads(
-            content.decode("utf-8"), object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer
-        )
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"not a JSON document: {_first_line(error)}", where=where) from error
-    if not isinstance(value, dict):
-        raise FormatError(f"expected an object, not {_named(value)}", where=where)
-    return value
+    return typed(_value(content, where), dict, where)
+
+
+def array(content: bytes, where: str) -> list[Any]:
+    """The JSON array that *content* spells. Raises as `document`."""
+    return typed(_value(content, where), list, where)
 
 
 def required(data: Fields, key: str, kind: type[T], where: str) -> T:
@@ -70,6 +63,20 @@ def typed(value: object, kind: type[T], where: str) -> T:
 
 
 _KINDS: dict[type, str] = {dict: "object", list: "array", str: "string", int: "int"}
+
+
+def _value(content: bytes, where: str) -> object:
+    if len(content) > MAX_DOCUMENT:
+        raise LimitExceeded(f"document is {len(content)} bytes (limit {MAX_DOCUMENT})", where=where)
+    _check_depth(content, where)
+    try:
+        value: object = json.loads(
+            content.decode("utf-8"), object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer
+        )
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"not a JSON document: {_first_line(error)}", where=where) from error
+    return value
 
 
 def _named(value: object) -> str:

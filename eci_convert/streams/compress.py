@@ -57,7 +57,7 @@ def decompressed(chunks: Iterable[bytes], compression: Compression | None) -> It
     anything (zeros may follow gzip, xz and bzip2).
     """
     if compression is None:
-        head, chunks = _peeked(chunks)
+        head, chunks = peeked(chunks)
         compression = sniffed(head)
     match compression:
         case Compression.NONE:
@@ -120,8 +120,8 @@ def sniffed(head: bytes) -> Compression:
     return Compression.NONE
 
 
-def _peeked(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """The first bytes of *chunks*, at least six if there are so many, and all of them still to be read."""
+def peeked(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """The first bytes of *chunks*, six at least if there are so many, for `sniffed`; and all of them still to be read."""
     rest = iter(chunks)
     head = b""
     for chunk in rest:

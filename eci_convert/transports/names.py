@@ -130,7 +130,7 @@ def several_found(origin: str, entries: Sequence[Descriptor], name: Name) -> Lay
 
 def described(entry: Descriptor) -> str:
     """What a user would write to mean *entry*."""
-    return entry.annotations.get(REF_NAME) or entry.annotations.get(IMAGE_NAME) or f"@{entry.digest}"
+    return entry.annotations.get(IMAGE_NAME) or entry.annotations.get(REF_NAME) or f"@{entry.digest}"
 
 
 def listed(names: Iterable[str]) -> str:

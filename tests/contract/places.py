@@ -128,6 +128,11 @@ def _oci_archive(directory: Path) -> Iterator[Place]:
 
 
 @contextmanager
+def _docker_archive(directory: Path) -> Iterator[Place]:
+    yield InArchive(directory, "docker-archive:{directory}/{name}.tar:{name}")
+
+
+@contextmanager
 def _layout(directory: Path) -> Iterator[Place]:
     yield InDirectory(directory, "oci:{directory}/layout:{name}")
 
@@ -136,4 +141,5 @@ PLACES = (
     Row(name="memory", opened=_memory),
     Row(name="oci", opened=_layout),
     Row(name="oci-archive", opened=_oci_archive, tells=False),
+    Row(name="docker-archive", opened=_docker_archive, tells=False, keeps_documents=False),
 )

@@ -13,12 +13,13 @@ from eci_convert.oci.reference import HUB, Reference
 from eci_convert.transports import auth
 from eci_convert.transports.base import Settings
 from eci_convert.transports.registry import dial, faults, proxies
+from eci_convert.transports.registry.answer import Answer
 from eci_convert.transports.registry.hosts import Host
 from eci_convert.transports.registry.login import Login
 from eci_convert.transports.registry.patience import Patience, Transient
 from eci_convert.transports.registry.pool import Pool
 from eci_convert.transports.registry.url import Url
-from eci_convert.transports.registry.wire import Answer, Request
+from eci_convert.transports.registry.wire import Request
 
 PULL, PUSH = "pull", "pull,push"
 

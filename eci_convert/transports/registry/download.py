@@ -1,21 +1,28 @@
 """A blob's bytes in order, however often the connection is cut (RFC 9110 §14).
 
-After a cut the rest is asked for with `Range`. A server that ignores it, or says it sends something else than was
-asked, is sent back to the beginning, and what is known already is read past.
+After a cut the rest is asked for with `Range`. A server that ignores it, or says that it sends something else than was
+asked, is sent back to the beginning, and what is known already is read past. A slow stream is let go of for several.
 """
 
 from __future__ import annotations
 
-import re
+import time
 from collections.abc import Iterator
 from types import TracebackType
 
 from eci_convert.oci.manifest import Descriptor
+from eci_convert.transports.registry.answer import Answer
 from eci_convert.transports.registry.client import Client
 from eci_convert.transports.registry.patience import Transient
-from eci_convert.transports.registry.wire import Answer, Request
+from eci_convert.transports.registry.ranges import RANGE, SLOW, NoRanges, Ranges
+from eci_convert.transports.registry.target import Target, is_as_asked
 
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.ASCII)
+_JUDGED_AFTER = 0.25
+_WORTH_IT = 4 * RANGE
+
+
+class _Slow(Exception):
+    """One connection gives so little that several may give more."""
 
 
 class Download:
@@ -26,11 +33,12 @@ class Download:
 
     def __init__(self, client: Client, blob: Descriptor, skip: int) -> None:
         self._client = client
-        self._url = client.url(f"blobs/{blob.digest}")
+        self._target = Target(client, client.url(f"blobs/{blob.digest}"))
         self._size = blob.size
         self._offset = skip
         self._answer: Answer | None = None
         self._ranges = True
+        self._several = client.settings.concurrency > 1
 
     def __enter__(self) -> Iterator[bytes]:
         patience = self._client.patience(self._size)
@@ -58,15 +66,18 @@ class Download:
             except Transient as error:
                 self._close()
                 patience.after(error)
+            except _Slow:
+                self._close()
+                yield from self._in_ranges()
 
     def _rest(self) -> Iterator[bytes]:
         """What one connection gives from where we are, and a byte more than promised at most, which tells on it.
 
-        Raises Transient where it gives less than it said it would.
+        Raises Transient where it gives less than it said it would, and _Slow.
         """
         answer = self._answer = self._answer or self._opened()
         at, ends = (self._offset, None) if answer.status == 206 else (0, answer.length)
-        for piece in answer.pieces():
+        for piece in self._watched(answer):
             known = max(0, self._offset - at)
             at += len(piece)
             if len(piece) > known:
@@ -76,14 +87,39 @@ class Download:
         if at < self._size and at != ends:
             raise Transient(f"{answer.url.shown}: the answer ended after {at} of {self._size} bytes")
 
+    def _watched(self, answer: Answer) -> Iterator[bytes]:
+        """The pieces of *answer*. The time that counts is what we wait for them, not what they wait for us."""
+        waited, count, pieces = 0.0, 0, answer.pieces()
+        while True:
+            begun = time.monotonic()
+            piece = next(pieces, None)
+            waited += time.monotonic() - begun
+            if piece is None:
+                return
+            count += len(piece)
+            yield piece
+            if waited > _JUDGED_AFTER:
+                if self._several and self._size - self._offset > _WORTH_IT and count < SLOW * waited:
+                    raise _Slow
+                waited, count = 0.0, 0
+
+    def _in_ranges(self) -> Iterator[bytes]:
+        self._several = False
+        try:
+            with Ranges(self._client, self._target, self._offset, self._size) as pieces:
+                for piece in pieces:
+                    self._offset += len(piece)
+                    yield piece
+        except NoRanges as error:
+            self._ranges = self._ranges and error.one_works
+
     def _opened(self) -> Answer:
-        headers = {"Range": f"bytes={self._offset}-"} if self._offset and self._ranges else {}
-        answer = self._client.once(
-            Request(method="GET", url=self._url, headers=headers), accept=(200, 206, 416) if headers else (200,)
-        )
+        answer = self._target.opened(f"bytes={self._offset}-" if self._offset and self._ranges else "")
         if answer.status == 200 or (answer.status == 206 and is_as_asked(answer, self._offset, None)):
             return answer
         answer.close()
+        if not self._ranges:
+            raise Transient(f"{answer.url.shown}: {answer.status} where everything was asked for")
         self._ranges = False
         return self._opened()
 
@@ -91,12 +127,3 @@ class Download:
         answer, self._answer = self._answer, None
         if answer is not None:
             answer.close()
-
-
-def is_as_asked(answer: Answer, first: int, last: int | None) -> bool:
-    """Whether the 206 *answer* says that it is the bytes from *first* to *last* (None: to the end), and means them."""
-    said = _CONTENT_RANGE.fullmatch(answer.header("Content-Range").strip())
-    if said is None or int(said[1]) != first or (last is not None and int(said[2]) != last):
-        return False
-    whole = last is not None or said[3] == "*" or int(said[2]) == int(said[3]) - 1
-    return whole and answer.length in (None, int(said[2]) - first + 1)

@@ -11,8 +11,8 @@ from time import time
 from typing import Any
 
 from eci_convert.errors import AccessDenied, NotFound, TransportError
+from eci_convert.transports.registry.answer import Answer
 from eci_convert.transports.registry.patience import RETRIED, Transient
-from eci_convert.transports.registry.wire import Answer
 
 _MAX_FAULT = 64 * 1024
 _MAX_SHOWN = 200
@@ -49,7 +49,7 @@ def error(answer: Answer, redacted: Redacted) -> TransportError:
     detail = f": {said.reason}" if said.reason else ""
     text = f"{answer.method} {answer.url.shown}: {answer.status}{detail}"
     if answer.status in RETRIED:
-        return Transient(text, retry_after(answer))
+        return Transient(text, retry_after(answer), answer.status)
     if answer.status == 404:
         return NotFound(f"{answer.url.shown}: not found{detail}")
     if answer.status in (401, 403):

@@ -23,11 +23,13 @@ RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class Transient(TransportError):
-    """A failure that may pass. *wait* is how many seconds the server asked for, None if it did not say."""
+    """A failure that may pass. *wait* is how many seconds the server asked for, None if it did not say; *status* is
+    that of its answer, 0 if there was none."""
 
-    def __init__(self, message: str, wait: float | None = None) -> None:
+    def __init__(self, message: str, wait: float | None = None, status: int = 0) -> None:
         super().__init__(message)
         self.wait = wait
+        self.status = status
 
 
 class Patience:

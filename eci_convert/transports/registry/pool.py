@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ssl
 import threading
+from functools import partial
 
 from eci_convert.transports.base import Settings
 from eci_convert.transports.registry import certs
+from eci_convert.transports.registry.answer import Answer
 from eci_convert.transports.registry.dial import Refused, dial
 from eci_convert.transports.registry.patience import Transient
 from eci_convert.transports.registry.url import Url
-from eci_convert.transports.registry.wire import Answer, Connection, Request
+from eci_convert.transports.registry.wire import Connection, Request
 
 _KEPT = 16
 
@@ -43,7 +45,7 @@ class Pool:
         except BaseException:
             connection.close()
             raise
-        answer.on_release(self._released)
+        answer.on_release(partial(self._released, connection))
         return answer
 
     def close(self) -> None:
@@ -59,7 +61,7 @@ class Pool:
         except BaseException:
             connection.close()
             raise
-        answer.on_release(self._released)
+        answer.on_release(partial(self._released, connection))
         return answer
 
     def _taken(self, url: Url) -> Connection:

@@ -9,10 +9,11 @@ from typing import Self
 from eci_convert.errors import TransportError
 from eci_convert.oci.digest import Digest
 from eci_convert.transports.registry import faults
+from eci_convert.transports.registry.answer import Answer
 from eci_convert.transports.registry.client import PUSH, Client
 from eci_convert.transports.registry.patience import RETRIED, Transient
 from eci_convert.transports.registry.url import Url
-from eci_convert.transports.registry.wire import Answer, Request
+from eci_convert.transports.registry.wire import Request
 
 _RANGE = re.compile(r"(?:bytes[= ])?(\d{1,19})-(\d{1,19})", re.ASCII)
 _OCTETS = {"Content-Type": "application/octet-stream"}

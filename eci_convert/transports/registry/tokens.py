@@ -13,12 +13,13 @@ from urllib.parse import urlencode
 from eci_convert.errors import AccessDenied, TransportError
 from eci_convert.transports.auth_files import Credential
 from eci_convert.transports.registry import faults
+from eci_convert.transports.registry.answer import Answer
 from eci_convert.transports.registry.neighbours import is_private
 from eci_convert.transports.registry.patience import RETRIED, Transient
 from eci_convert.transports.registry.pool import Pool
 from eci_convert.transports.registry.proxies import address_of, is_loopback
 from eci_convert.transports.registry.url import Url
-from eci_convert.transports.registry.wire import Answer, Request
+from eci_convert.transports.registry.wire import Request
 
 _CLIENT = "eci-convert"
 _MAX_ANSWER = 128 * 1024
@@ -86,7 +87,7 @@ def _request(realm: Url, service: str, scopes: tuple[str, ...], who: Credential 
 
 def _token(answer: Answer, who: Credential | None) -> Token:
     if answer.status in RETRIED:
-        raise Transient(f"{answer.url.shown}: {answer.status}", faults.retry_after(answer))
+        raise Transient(f"{answer.url.shown}: {answer.status}", faults.retry_after(answer), answer.status)
     if answer.status in (400, 401, 403):
         raise denied(answer.url, who)
     if answer.status != 200:

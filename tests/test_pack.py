@@ -103,6 +103,8 @@ def test_a_file_that_is_not_there_or_is_none_is_an_error_that_names_it(tmp_path:
         machine = one(part(Role.KERNEL, "", File(path=tmp_path / name)))
         with pytest.raises(error, match=str(tmp_path / name)):
             pack.pack(blueprint(machine), MemorySink(Store()), codec=PLAIN)
+    with pytest.raises(LocalError, match="/dev/null"):
+        pack.pack(blueprint(one(part(Role.KERNEL, "", File(path=Path("/dev/null"))))), MemorySink(Store()), codec=PLAIN)
 
 
 @pytest.mark.parametrize("format", ["artifacts", "legacy"])
@@ -179,6 +181,7 @@ def test_a_layer_is_reused_only_as_what_it_is(tmp_path: Path) -> None:
     gone = pack.pack(blueprint(machine), MemorySink(store), codec=GZIP, existing=before)
 
     assert other_codec.manifest.layers[0].media_type.endswith("+zstd")  # type: ignore[union-attr]
+    assert other_codec.manifest.layers[0].digest != before.manifest.layers[0].digest  # type: ignore[union-attr]
     assert gone.manifest.layers[0].digest in store.blobs  # type: ignore[union-attr]
 
 

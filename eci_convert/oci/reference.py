@@ -77,8 +77,11 @@ class Reference:
         >>> Reference.parse("docker.io/library/ubuntu:22.04").familiar
         'ubuntu:22.04'
         """
-        short = self.name.removeprefix(f"{HUB}/").removeprefix("library/") if self.host == HUB else self.name
-        return short + self._suffix
+        first, slash, rest = self.repository.partition("/")
+        alone = first == "library" and "/" not in rest and not _IDENTIFIER.fullmatch(rest)
+        if self.host != HUB or (slash and _names_host(first)):
+            return str(self)
+        return (rest if alone else self.repository) + self._suffix
 
     def __str__(self) -> str:
         return self.name + self._suffix
@@ -96,13 +99,17 @@ def _untagged(name: str) -> tuple[str, str | None]:
 
 def _split(name: str) -> tuple[str, str]:
     first, slash, rest = name.partition("/")
-    if not slash or not (any(sign in first for sign in ".:[") or first == "localhost" or first != first.lower()):
+    if not slash or not _names_host(first):
         first, rest = HUB, name
     if first == _OLD_HUB:
         first = HUB
     if first == HUB and "/" not in rest:
         rest = f"library/{rest}"
     return first, rest
+
+
+def _names_host(component: str) -> bool:
+    return "." in component or ":" in component or component == "localhost" or component != component.lower()
 
 
 def _digest(digits: str, text: str) -> Digest:

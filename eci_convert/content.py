@@ -5,7 +5,7 @@ Documents are buffered, verified, then parsed; blobs are verified on the way thr
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain
 
@@ -64,13 +64,18 @@ def archive(source: Source, layer: Descriptor, reporter: Reporter = SILENT) -> I
 
 
 @contextmanager
-def members(chunks: Iterator[bytes]) -> Iterator[Iterator[Entry]]:
-    """The members of the tar archive that is, wrapped or not, in *chunks*. Inflating has a thread of its own."""
+def members(
+    chunks: Iterator[bytes], through: Callable[[Iterable[bytes]], Iterable[bytes]] = iter
+) -> Iterator[Iterator[Entry]]:
+    """The members of the tar archive that is, wrapped or not, in *chunks*. Inflating has a thread of its own.
+
+    The archive passes *through* what whoever wants to see all of it gives.
+    """
     head, chunks = peeked(chunks)
     compression = sniffed(head)
     unwrapped = decompressed(chunks, compression)
     with nullcontext(unwrapped) if compression is Compression.NONE else threaded(unwrapped) as unwrapped:
-        entries = tar.entries(unwrapped)
+        entries = tar.entries(through(unwrapped))
         yield entries
         for _ in entries:
             pass

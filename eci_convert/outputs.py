@@ -65,7 +65,7 @@ class Outputs:
         """
         first, *others = sorted(targets, key=lambda target: target.path is None)
         self._check(first, size or 0)
-        seen = _Seen(_copied(self._limited(first, chunks), others))
+        seen = Seen(_copied(self._limited(first, chunks), others))
         measured = Measured(seen, threaded=True) if self._digests and digest is None else None
         self._put(first, seen if measured is None else measured)
         if measured is not None:
@@ -107,8 +107,8 @@ class Outputs:
             yield chunk
 
 
-class _Seen:
-    """*chunks* as they are; how many bytes, and which type of disk, is known when they have gone by."""
+class Seen:
+    """*chunks* as they are; how many bytes, and what sort of disk, is known when they have gone by."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = chunks
@@ -125,7 +125,13 @@ class _Seen:
 
     @property
     def disk_type(self) -> DiskType | None:
+        """The type of disk that this is, None if it could be anything."""
         return disktype.detect(self._head, self.size, self._tail)
+
+    @property
+    def foreign_reference(self) -> str | None:
+        """What the disk wants read beside itself."""
+        return disktype.foreign_reference(self._head, self.size, self._tail)
 
 
 def _copied(chunks: Iterable[bytes], others: Sequence[Target]) -> Iterator[bytes]:

@@ -9,6 +9,6 @@ gone by already, such as the target of a link, costs one more pass over that lay
 """
 
 from eci_convert.rootfs.consumer import Consumer, Settled
-from eci_convert.rootfs.layers import files, in_archive
+from eci_convert.rootfs.layers import files, in_archive, is_filesystem
 
-__all__ = ["Consumer", "Settled", "files", "in_archive"]
+__all__ = ["Consumer", "Settled", "files", "in_archive", "is_filesystem"]

@@ -94,6 +94,10 @@ class Search:
         """Where each path was found. Raises the first of `failed`."""
         for error in self._failed.values():
             raise error
+        return self.found()
+
+    def found(self) -> Mapping[str, Found]:
+        """Where those paths were found that were."""
         return {path: found for path, (found, _) in self._settled.items()}
 
     def failed(self) -> Mapping[str, EciError]:

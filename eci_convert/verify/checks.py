@@ -1,0 +1,196 @@
+"""The questions, and what is wrong with the answers."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from eci_convert import content, dialects, disktype
+from eci_convert.dialects import vocabulary
+from eci_convert.errors import (
+    DigestMismatch,
+    EciError,
+    FormatError,
+    IntegrityError,
+    LayoutError,
+    LocalError,
+    NotFound,
+    SizeMismatch,
+    UnknownDialect,
+)
+from eci_convert.model import Artifact, Blob, Image, Member, Part, Rootfs
+from eci_convert.oci import mediatype
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Manifest, Platform
+from eci_convert.oci.select import candidates
+from eci_convert.overlay import parts as components
+from eci_convert.progress import SILENT, Reporter
+from eci_convert.rootfs import is_filesystem
+from eci_convert.streams.files import read_chunks
+from eci_convert.transports.base import Source
+from eci_convert.verify.layers import FAULTS, Layers, Observation
+from eci_convert.verify.report import Finding, Report
+
+
+def check(
+    source: Source,
+    *,
+    platform: Platform | None = None,
+    dialect: str = "",
+    directory: Path | None = None,
+    reporter: Reporter = SILENT,
+) -> Report:
+    """Whether the image that *source* names is what it claims to be; of several, all of them, or that for *platform*.
+
+    Every blob is held against its digest, every layer against its diff id, every label against a file that is there,
+    every declared type of a disk against its bytes; a disk that refers to files beside it is wrong. With *directory*,
+    the files there under the parts' names are held against the image's.
+
+    Raises what keeps it from looking: TransportError, and the errors of manifests and configs. What is wrong with the
+    rest is in the report.
+    """
+    descriptor, found = content.root(source)
+    if isinstance(found, Manifest) or platform or directory:
+        images = [content.selected(source, descriptor, found, platform)]
+    else:
+        images = [content.selected(source, entry, content.child(source, entry), None) for entry in candidates(found)]
+    looks = [_Look(source, image, dialect, reporter) for image in images]
+    for look in looks:
+        look.at_all(directory)
+    return Report(
+        reference=source.origin,
+        digest=descriptor.digest,
+        images=len(looks),
+        blobs=sum(len({layer.digest for layer in look.image.manifest.layers}) + 1 for look in looks),
+        size=sum(look.layers.size for look in looks),
+        findings=tuple(finding for look in looks for finding in look.findings),
+        notes=tuple(dict.fromkeys(note for look in looks for note in look.notes)),
+        diff_ids={digest: diff_id for look in looks for digest, diff_id in look.layers.diff_ids.items()},
+    )
+
+
+class _Look:
+    """One image, looked at."""
+
+    def __init__(self, source: Source, image: Image, dialect: str, reporter: Reporter) -> None:
+        self.image = image
+        self.findings: list[Finding] = []
+        self.notes: list[str] = []
+        self._artifact = self._read(dialect)
+        self._labels = dict(_labels(image))
+        locators = [part.locator for part in self._artifact.parts]
+        paths = [place.path for place in locators if isinstance(place, Rootfs)]
+        files = [place for place in locators if isinstance(place, Blob | Member)]
+        self.layers = Layers(source, image, [*paths, *self._labels.values()], files, reporter)
+
+    def at_all(self, directory: Path | None) -> None:
+        self.layers.read()
+        self.findings += self.layers.findings
+        self.findings += _diff_ids(self.image, self.layers.diff_ids)
+        self.notes += _odd_diff_ids(self.image)
+        self.findings += self._missing_labels()
+        for part in self._artifact.parts:
+            try:
+                seen = self._observation(part)
+            except (*FAULTS, LayoutError) as error:
+                self._add(part.name, error)
+                continue
+            if seen:
+                self._check_part(part, seen)
+            if seen and directory:
+                self._check_file(directory / part.name, seen)
+
+    def _read(self, dialect: str) -> Artifact:
+        try:
+            return (dialects.read_as(dialect, self.image) if dialect else dialects.read(self.image))[1]
+        except UnknownDialect:
+            self.notes.append("no dialect recognises the image, so only its blobs were checked")
+        except (FormatError, LayoutError) as error:
+            self._add("the machine", error)
+        return Artifact(parts=())
+
+    def _add(self, subject: str, error: EciError) -> None:
+        self.findings.append(Finding(subject=subject, error=error))
+
+    def _observation(self, part: Part) -> Observation | None:
+        """What *part* is; None if nobody can know, for a reason that is told elsewhere."""
+        match part.locator:
+            case Blob(descriptor=blob, compression=compression):
+                return self.layers.blobs.get((blob.digest, compression))
+            case Member() as member:
+                return None if member.descriptor.digest in self.layers.broken else self.layers.member(member)
+            case Rootfs(path=path):
+                if path in self.layers.failed and path not in self._labels.values():
+                    raise self.layers.failed[path]
+                return self.layers.files.get(path)
+            case _:
+                return None
+
+    def _missing_labels(self) -> Iterator[Finding]:
+        """Labels that lead to nothing. Those of an image without a filesystem name the titles of its layers."""
+        titles = {layer.annotations.get(vocabulary.TITLE, "") for layer in self.image.manifest.layers}
+        for key, path in self._labels.items():
+            if path in self.layers.failed and "/".join(components(path)) not in titles:
+                yield Finding(subject=f"label {key}", error=self.layers.failed[path])
+
+    def _check_part(self, part: Part, seen: Observation) -> None:
+        if part.role not in vocabulary.DISK_ROLES:
+            return
+        try:
+            disktype.check(part.disk_type, seen.disk_type, repr(part.name))
+        except LayoutError as error:
+            self._add(part.name, error)
+        if seen.foreign_reference:
+            self._add(part.name, FormatError(f"{part.name!r} refers to {seen.foreign_reference}, outside of itself"))
+
+    def _check_file(self, path: Path, seen: Observation) -> None:
+        try:
+            _compare(path, seen)
+        except (IntegrityError, NotFound) as error:
+            self._add(str(path), error)
+
+
+def _compare(path: Path, seen: Observation) -> None:
+    """Raises SizeMismatch or DigestMismatch unless the file at *path* is what was *seen*, NotFound, LocalError."""
+    try:
+        size = os.stat(path).st_size
+    except FileNotFoundError as error:
+        raise NotFound(f"no such file: {str(path)!r}") from error
+    except OSError as error:
+        raise LocalError(f"{str(path)!r}: {error.strerror or error}") from error
+    if size != seen.size:
+        raise SizeMismatch(seen.size, size, repr(str(path)))
+    hasher = hashlib.sha256()
+    for chunk in read_chunks(path):
+        hasher.update(chunk)
+    if hasher.hexdigest() != seen.digest.hex:
+        raise DigestMismatch(seen.digest, f"sha256:{hasher.hexdigest()}", repr(str(path)))
+
+
+def _labels(image: Image) -> Iterator[tuple[str, str]]:
+    for texts in (image.manifest.annotations, image.config.labels):
+        for key, value in texts.items():
+            if value and vocabulary.labelled(key):
+                yield key, value
+
+
+def _diff_ids(image: Image, right: Mapping[Digest, Digest]) -> Iterator[Finding]:
+    """Diff ids that are not those of the layers (image-spec v1.1.1, config.md). Of what is no layer there is none."""
+    layers, promised = image.manifest.layers, image.config.diff_ids
+    if image.manifest.config.media_type not in mediatype.CONFIGS or not any(map(is_filesystem, layers)):
+        return
+    if len(layers) != len(promised):
+        error = IntegrityError(f"the config has {len(promised)} diff ids for {len(layers)} layers")
+        yield Finding(subject="the config", error=error)
+    for layer, diff_id in zip(layers, promised, strict=False):
+        if layer.digest in right and right[layer.digest] != diff_id:
+            error = DigestMismatch(diff_id, right[layer.digest], f"layer {layer.digest.short}, unpacked,")
+            yield Finding(subject=f"layer {layer.digest.short}", error=error)
+
+
+def _odd_diff_ids(image: Image) -> Iterator[str]:
+    layers, promised = image.manifest.layers, image.config.diff_ids
+    if promised and not any(map(is_filesystem, layers)) and promised != tuple(layer.digest for layer in layers):
+        yield "the config has diff ids that are no blob's; nobody uses them, for the image has no filesystem"

@@ -1,0 +1,198 @@
+"""What a file's bytes say it is, what its owner says, and what it wants read beside itself."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from eci_convert import disktype
+from eci_convert.disktype import HEAD, TAIL, foreign_reference
+from eci_convert.errors import DiskTypeMismatch, LocalError, UsageError
+from eci_convert.model import DiskType
+from eci_convert.streams.tar import TarMember, archived
+
+MBR = bytes(510) + b"\x55\xaa" + bytes(512)
+QCOW2 = b"QFI\xfb" + (3).to_bytes(4, "big") + bytes(504)
+ISO = bytes(0x8000) + b"\x01CD001\x01" + bytes(2041)
+VHD_FOOTER = b"conectix" + bytes(504)
+OVA = b"".join(archived([(TarMember(name="machine.ovf", size=3), (b"<a>",))]))
+
+
+def at(offset: int, magic: bytes) -> bytes:
+    return bytes(offset) + magic + bytes(4096)
+
+
+def detect(content: bytes) -> DiskType | None:
+    return disktype.detect(content[:HEAD], len(content), content[-TAIL:])
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (QCOW2, DiskType.QCOW2),
+        (b"QFI\xfb" + (2).to_bytes(4, "big") + bytes(504), DiskType.QCOW2),
+        (b"QFI\xfb" + (1).to_bytes(4, "big") + bytes(504), DiskType.QCOW),
+        (b"vhdxfile" + bytes(504), DiskType.VHDX),
+        (b"KDMV" + bytes(508), DiskType.VMDK),
+        (b"COWD" + bytes(508), DiskType.VMDK),
+        (b"# Disk DescriptorFile\nversion=1\n", DiskType.VMDK),
+        (VHD_FOOTER + bytes(1024), DiskType.VHD),
+        (MBR + VHD_FOOTER, DiskType.VHD),
+        (bytes(1024) + VHD_FOOTER[:511], DiskType.VHD),
+        (ISO, DiskType.ISO),
+        (MBR[:512] + ISO[512:], DiskType.ISO),
+        (OVA, DiskType.OVA),
+        (MBR, DiskType.RAW),
+        (at(512, b"EFI PART"), DiskType.RAW),
+        (at(4096, b"EFI PART"), DiskType.RAW),
+        (at(0x438, b"\x53\xef"), DiskType.RAW),
+        (at(0, b"XFSB"), DiskType.RAW),
+        (at(0x10040, b"_BHRfS_M"), DiskType.RAW),
+        (at(0, b"hsqs"), DiskType.RAW),
+    ],
+)
+def test_a_type_is_told_by_its_magic(content: bytes, expected: DiskType) -> None:
+    assert detect(content) is expected
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x55\xaa", bytes(1 << 20), b"root.raw", b"QFI\xfb", b"QFI\xfb\0\0\0\x09" + bytes(600), b"\x7fELF" * 300],
+)
+def test_what_could_be_anything_is_none_and_never_raw(content: bytes) -> None:
+    assert detect(content) is None
+
+
+def test_an_archive_that_does_not_begin_with_a_description_is_no_ova() -> None:
+    archive = b"".join(archived([(TarMember(name="disk.vmdk", size=1), (b"x",)), (TarMember(name="a.ovf"), ())]))
+
+    assert detect(archive) is None
+
+
+@pytest.mark.parametrize("kind", list(DiskType))
+def test_a_type_is_the_last_word_behind_a_colon(kind: DiskType) -> None:
+    assert disktype.declared(f"a:b:{kind}") == (Path("a:b"), kind)
+
+
+def test_what_exists_as_it_is_written_is_a_path(tmp_path: Path) -> None:
+    (tmp_path / "disk:raw").write_bytes(b"")
+
+    assert disktype.declared(f"{tmp_path}/disk:raw") == (tmp_path / "disk:raw", None)
+    assert disktype.declared(f"{tmp_path}/disk:raw:qcow2") == (tmp_path / "disk:raw", DiskType.QCOW2)
+
+
+def test_a_file_with_a_type_that_there_is_none_of_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "disk").write_bytes(b"")
+
+    with pytest.raises(UsageError, match=r"'rwa' .* raw, vhd, vmdk"):
+        disktype.declared(f"{tmp_path}/disk:rwa")
+
+
+def test_a_file_that_is_not_there_keeps_its_colons() -> None:
+    assert disktype.declared("no/such:file") == (Path("no/such:file"), None)
+
+
+def test_a_type_without_a_path_is_refused() -> None:
+    with pytest.raises(UsageError, match="names no file"):
+        disktype.declared(":raw")
+
+
+def test_bytes_that_contradict_the_declared_type_are_refused_and_both_named(tmp_path: Path) -> None:
+    (tmp_path / "disk").write_bytes(QCOW2)
+
+    with pytest.raises(DiskTypeMismatch, match="declared as raw and its bytes are qcow2"):
+        disktype.of_file(tmp_path / "disk", DiskType.RAW)
+    assert disktype.of_file(tmp_path / "disk", DiskType.RAW, trusted=True) is DiskType.RAW
+    assert disktype.of_file(tmp_path / "disk", None) is DiskType.QCOW2
+
+
+def test_the_sectors_of_an_iso_lie_as_those_of_a_raw_disk() -> None:
+    assert not disktype.contradicts(DiskType.RAW, DiskType.ISO)
+    assert disktype.contradicts(DiskType.ISO, DiskType.RAW)
+
+
+def test_bytes_that_tell_nothing_contradict_nothing(tmp_path: Path) -> None:
+    (tmp_path / "disk").write_bytes(b"disk1.qcow2")
+
+    assert disktype.of_file(tmp_path / "disk", DiskType.QCOW2) is DiskType.QCOW2
+    with pytest.raises(UsageError, match="any type") as caught:
+        disktype.of_file(tmp_path / "disk", None)
+    assert ":raw" in caught.value.__notes__[0]
+
+
+def test_a_disk_that_cannot_be_read_is_an_error_of_this_computer(tmp_path: Path) -> None:
+    with pytest.raises(LocalError, match="No such file"):
+        disktype.of_file(tmp_path / "disk", None)
+
+
+def qcow2(backing: bytes = b"", *, version: int = 3, features: int = 0, extension: bytes = b"", at: int = 512) -> bytes:
+    """A header of qcow2 (docs/interop/qcow2.txt), with the name of a backing file *at* so many bytes."""
+    offset = at if backing else 0
+    header = struct.pack(">4sIQIIQIIQQIIQ", b"QFI\xfb", version, offset, len(backing), 16, 1 << 20, 0, 1, 0, 0, 1, 0, 0)
+    if version >= 3:
+        header += struct.pack(">QQQII", features, 0, 0, 4, 104)
+    return (header + extension).ljust(512, b"\0") + backing.ljust(65536, b"\0")
+
+
+def refers(content: bytes) -> str | None:
+    return foreign_reference(content[:HEAD], len(content), content[-TAIL:])
+
+
+def test_a_backing_file_is_a_foreign_reference() -> None:
+    assert refers(qcow2(b"/etc/shadow")) == "the backing file '/etc/shadow'"
+    assert refers(qcow2(b"/etc/shadow", version=2)) == "the backing file '/etc/shadow'"
+    assert refers(qcow2(b"/etc/shadow", version=1)) == "the backing file '/etc/shadow'"
+    assert refers(qcow2(b"\xff\n\x1b[2J")) == repr(r"\xff" + "\n\x1b[2J").join(("the backing file ", ""))
+
+
+def test_an_external_data_file_is_a_foreign_reference() -> None:
+    name = struct.pack(">II", 0x44415441, 11) + b"/etc/shadow" + bytes(5)
+    other = struct.pack(">II", 0x6803F857, 3) + b"abc" + bytes(5)
+
+    assert refers(qcow2(features=4, extension=other + name)) == "the external data file '/etc/shadow'"
+    assert refers(qcow2(features=4)) == "the external data file that it does not name"
+
+
+def test_a_whole_qcow2_refers_to_nothing() -> None:
+    assert refers(qcow2()) is None
+    assert refers(qcow2(features=3)) is None
+
+
+def test_a_header_that_qemu_refuses_refers_to_nothing() -> None:
+    assert refers(qcow2(b"x" * 1024)) is None
+    assert refers(qcow2(b"x", at=1 << 40)[:4096]) is None
+    assert refers(qcow2(features=1 << 40 | 4)) is None
+
+
+def vmdk(*extents: str, parent: str = "ffffffff", hint: str = "") -> bytes:
+    lines = ["# Disk DescriptorFile", "version=1", f"parentCID={parent}", *extents]
+    return ("\n".join([*lines, f'parentFileNameHint="{hint}"' if hint else ""]) + "\n").encode()
+
+
+def sparse_vmdk(descriptor: bytes, capacity: int = 2048) -> bytes:
+    header = struct.pack("<4sIIQQQQ", b"KDMV", 1, 3, capacity, 128, 1, 20)
+    return header.ljust(512, b"\0") + descriptor.ljust(20 * 512, b"\0") + bytes(65536)
+
+
+def test_extents_that_lie_elsewhere_are_foreign_references() -> None:
+    assert refers(vmdk('RW 2048 FLAT "/etc/shadow" 0')) == "the extent '/etc/shadow'"
+    assert refers(vmdk('RW 2048 SPARSE "a-s001.vmdk"')) == "the extent 'a-s001.vmdk'"
+    assert refers(sparse_vmdk(vmdk('RW 2048 SPARSE "a.vmdk"', 'RW 2048 FLAT "/etc/shadow" 0'))) is not None
+    assert refers(sparse_vmdk(vmdk('RW 2048 SPARSE "a.vmdk"'), capacity=0)) == "the extent 'a.vmdk'"
+
+
+def test_a_parent_disk_is_a_foreign_reference() -> None:
+    assert (
+        refers(sparse_vmdk(vmdk('RW 2048 SPARSE "a.vmdk"', parent="1234abcd", hint="p.vmdk")))
+        == "the parent disk 'p.vmdk'"
+    )
+    assert refers(VHD_FOOTER[:60] + struct.pack(">I", 4) + bytes(2000)) == "a parent disk"
+
+
+def test_a_sparse_vmdk_and_a_vhd_of_one_piece_refer_to_nothing() -> None:
+    assert refers(sparse_vmdk(vmdk('RW 2048 SPARSE "a.vmdk"'))) is None
+    assert refers(vmdk("RW 2048 ZERO")) is None
+    assert refers(VHD_FOOTER[:60] + struct.pack(">I", 3) + bytes(2000)) is None
+    assert refers(MBR) is None

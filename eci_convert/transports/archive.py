@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 
-from eci_convert.errors import FormatError, LimitExceeded, LocalError, NotFound, UsageError
+from eci_convert.errors import CorruptStream, FormatError, LimitExceeded, LocalError, NotFound, UsageError
 from eci_convert.oci.fields import MAX_DOCUMENT
 from eci_convert.streams.compress import Compression, decompressed, sniffed
 from eci_convert.streams.files import read_chunks
@@ -114,10 +114,13 @@ class Archive:
 
     def _read(self) -> dict[str, _Member]:
         descriptor = self._open()
-        if _in_place(descriptor):
-            blocks = _Blocks(descriptor)
-            return self._gathered(_Watched(blocks), blocks)
-        return self._gathered(_Watched(ahead(decompressed(ahead(read_chunks(descriptor)), None))), None)
+        try:
+            if _in_place(descriptor):
+                blocks = _Blocks(descriptor)
+                return self._gathered(_Watched(blocks), blocks)
+            return self._gathered(_Watched(ahead(decompressed(ahead(read_chunks(descriptor)), None))), None)
+        except CorruptStream as error:
+            raise CorruptStream(f"no tar archive, or a damaged one: {error}", where=self.path) from error
 
     def _open(self) -> int:
         if self._descriptor < 0:

@@ -41,8 +41,7 @@ def images(read: Read, origin: str) -> tuple[Descriptor, ...]:
     try:
         content = read(INDEX)
     except NotFound as error:
-        error.add_note(f"hint: {origin} is no OCI image layout")
-        raise
+        raise NotFound(f"{origin}: no OCI image layout is there: {error}") from error
     found = parse(content, mediatype.OCI_INDEX, INDEX)
     return found.manifests if isinstance(found, Index) else ()
 

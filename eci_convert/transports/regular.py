@@ -96,7 +96,8 @@ def _told(directory: Path, name: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _NO_SUCH:
-            raise NotFound(f"{directory}: there is no {name}") from error
+            what = name if directory.exists() else "such directory"
+            raise NotFound(f"{directory}: there is no {what}") from error
         if error.errno in _NOT_PLAIN:
             raise FormatError(f"{name} is a link, or there is one on the way to it", where=str(directory)) from error
         raise LocalError(f"{directory / name}: {error.strerror}") from error

@@ -29,8 +29,10 @@ def push(
 
     *before* reads the image that the name stands for now: a layer that is in it is neither packed nor sent again.
     With *probe*, files that are sent as they are are hashed first, so that the sink can be asked for them: worth while
-    where sending is slow. *dry_run* writes nothing and counts what would be written. Raises CannotHold before the first byte, LocalError for
-    files that change while they are read, and what the sink raises.
+    where sending is slow. *dry_run* writes nothing and counts what would be written.
+
+    Raises CannotHold before the first byte, LocalError for files that change while they are read, and what the sink
+    raises.
     """
     blueprint = dialects.by_name(format)(artifact, terms)
     return pack.pack(

@@ -121,7 +121,7 @@ def _file(file: Extracted) -> dict[str, Any]:
         "size": file.size,
         "digest": str(file.digest) if file.digest else None,
         "source": {
-            "blob": str(file.blob) if file.blob else place["blob"],
+            "blob": blob,
             "path": _absolute(file.image_path) or place["path"],
         },
     }

@@ -1,0 +1,85 @@
+"""`eci-convert verify`: is an image, or a directory of parts, what it claims to be?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from eci_convert import content
+from eci_convert.cli import arguments, show
+from eci_convert.cli.arguments import Call, option
+from eci_convert.transports import open_sink, open_source
+from eci_convert.transports.base import Source
+from eci_convert.verify import Report, check, fixed
+
+_EXAMPLES = """
+eci-convert verify my-machine:1.2
+eci-convert verify docker://registry.example/edge/machine:1.2 machine/
+eci-convert verify oci:made-by-eci --fix oci:layout:repaired
+"""
+
+
+@arguments.verb(
+    click.argument("reference"),
+    click.argument("directory", required=False, type=Path),
+    option("--fix", metavar="DST", help="Write the image again, to DST, with right diff ids."),
+    option("--dialect", default="", metavar="NAME", help="Read the image as this dialect."),
+    arguments.max_size,
+    arguments.dry_run,
+    examples=_EXAMPLES,
+)
+def verify(
+    call: Call,
+    *,
+    reference: str,
+    directory: Path | None,
+    fix: str | None,
+    dialect: str,
+    max_size: int | None,
+    dry_run: bool,
+) -> None:
+    """Check the image REFERENCE: every blob against its digest, every layer against its diff id, every label against
+    a file that is there, every disk's type against its bytes. With DIRECTORY, the files there are to be its parts.
+
+    With --fix, an image of the original `eci`, whose diff ids are wrong, is written again so that engines take it.
+    """
+    with open_source(reference, call.settings, "docker-daemon") as source:
+        report = check(source, platform=call.platform, dialect=dialect, directory=directory, reporter=call.reporter)
+        if fix and not dry_run:
+            _repair(call, source, report, fix)
+            with open_source(fix, call.settings, "docker-daemon") as repaired:
+                report = check(repaired, platform=call.platform, dialect=dialect, reporter=call.reporter)
+    show.json(_json(report)) if call.json else _tell(report)
+    report.conclude()
+
+
+def _repair(call: Call, source: Source, report: Report, destination: str) -> None:
+    image = content.image(source, call.platform)
+    with open_sink(destination, call.settings, "docker-daemon") as sink:
+        fixed(source, image, sink, report.diff_ids, call.reporter)
+
+
+def _json(report: Report) -> dict[str, Any]:
+    return {
+        "reference": report.reference,
+        "digest": str(report.digest),
+        "good": report.good,
+        "images": report.images,
+        "blobs": report.blobs,
+        "bytes": report.size,
+        "findings": [{"subject": one.subject, "error": str(one.error)} for one in report.findings],
+        "notes": list(report.notes),
+    }
+
+
+def _tell(report: Report) -> None:
+    for finding in report.findings:
+        told = str(finding.error)
+        show.line(f"wrong: {told if told.startswith(finding.subject) else f'{finding.subject}: {told}'}")
+    for note in report.notes:
+        show.line(f"note:  {note}")
+    if report.good:
+        what = f"{report.blobs} blobs, {show.size(report.size)}"
+        show.line(f"{report.reference} is what it claims to be: {what}, {report.digest}")

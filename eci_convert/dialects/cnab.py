@@ -1,0 +1,203 @@
+"""Bundles of the Cloud Native Application Bundle kind, as cnab-to-oci stores them (specs/cnab.md): the documents alone.
+
+A bundle is an index: of its own description (a config blob, with a manifest around it) and of the images that it needs,
+all in one repository. It is no machine, so it is in neither READERS nor WRITERS. Every document is byte for byte the
+original's, but that an empty list of layers is `[]` unless *strict* asks for the original's `null`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from enum import StrEnum
+from typing import Any
+
+from eci_convert.dialects.canonical import canonical
+from eci_convert.errors import FormatError, UsageError
+from eci_convert.oci import fields, mediatype
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import MAX_SIZE, Descriptor, Index, rendered
+
+CONFIG_TYPE = "application/vnd.cnab.config.v1+json"
+KIND = "io.cnab.manifest.type"
+COMPONENT = "io.cnab.component.name"
+
+Bundle = Mapping[str, Any]
+
+
+class Variant(StrEnum):
+    """How the config's manifest is written: as CNAB would have it, or as registries that know less take it."""
+
+    CNAB = "cnab"
+    OCI = "oci"
+    DOCKER = "docker"
+
+
+_EMPTY: tuple[object, ...] = (None, "", 0, False, [], {})
+_DEFAULTS: Mapping[str, Any] = {
+    "schemaVersion": "", "name": "", "version": "", "description": "", "invocationImages": None,
+}  # fmt: skip
+_OPTIONAL = (
+    "keywords", "maintainers", "images", "actions", "parameters", "credentials", "outputs", "definitions", "license",
+    "requiredExtensions", "custom",
+)  # fmt: skip
+_IMAGE = ({"imageType": "", "image": ""}, ("contentDigest", "size", "labels", "mediaType"))
+_SHAPES: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
+    "invocationImages": _IMAGE,
+    "images": ({**_IMAGE[0], "description": ""}, _IMAGE[1]),
+    "maintainers": ({"name": ""}, ("email", "url")),
+    "actions": ({}, ("modifies", "stateless", "description")),
+    "parameters": ({"definition": "", "destination": None}, ("applyTo", "description", "required")),
+    "credentials": ({}, ("path", "env", "description", "required", "applyTo")),
+    "outputs": ({"definition": "", "path": ""}, ("applyTo", "description")),
+}
+"""What each entry of a collection always has, with defaults, and what it has where there is something to say."""
+
+
+def config_blob(bundle: Bundle, *, strict: bool = False) -> bytes:
+    """*bundle* as the config blob: canonical JSON. *strict*: with the keys that the original knows, and no other."""
+    return canonical(_shaped(bundle) if strict else bundle)
+
+
+def _shaped(bundle: Bundle) -> dict[str, Any]:
+    found = _only(bundle, _DEFAULTS, _OPTIONAL)
+    for key, (defaults, optional) in _SHAPES.items():
+        entries = found.get(key)
+        if isinstance(entries, dict):
+            found[key] = {name: _only(entry, defaults, optional) for name, entry in entries.items()}
+        elif isinstance(entries, list):
+            found[key] = [_only(entry, defaults, optional) for entry in entries]
+    for parameter in (found.get("parameters") or {}).values():
+        if parameter["destination"] is not None:
+            parameter["destination"] = _only(parameter["destination"], {}, ("path", "env"))
+    return found
+
+
+def _only(data: Any, defaults: Mapping[str, Any], optional: tuple[str, ...]) -> dict[str, Any]:
+    entry = fields.typed(data, dict, "bundle")
+    always = {key: default if entry.get(key) is None else entry[key] for key, default in defaults.items()}
+    return always | {key: entry[key] for key in optional if key in entry and entry[key] not in _EMPTY}
+
+
+def config_manifest(blob: bytes, variant: Variant = Variant.CNAB, *, strict: bool = False) -> tuple[bytes, str]:
+    """The manifest around the config *blob*, and its media type."""
+    if variant is Variant.DOCKER:
+        found = Descriptor.of(blob, mediatype.DOCKER_CONFIG)
+        entry = {"mediaType": found.media_type, "size": found.size, "digest": str(found.digest)}
+        document = {"schemaVersion": 2, "mediaType": mediatype.DOCKER_MANIFEST, "config": entry, "layers": [entry]}
+        return json.dumps(document, indent=3).encode(), mediatype.DOCKER_MANIFEST
+    config = Descriptor.of(blob, CONFIG_TYPE if variant is Variant.CNAB else mediatype.OCI_CONFIG)
+    document = {"schemaVersion": 2, "config": config.json(), "layers": None if strict else []}
+    return rendered(document), mediatype.OCI_MANIFEST
+
+
+def index(
+    bundle: Bundle, config: Descriptor, digests: Mapping[str, Digest], *, docker: bool = False
+) -> tuple[bytes, str]:
+    """The index of *bundle*, and its media type. *config* is the config's manifest; *digests* are what the images of
+    the bundle are in the repository, by the names that the bundle has for them.
+
+    Raises UsageError for a bundle that cannot be stored: not one invocation image, an image without digest, size or
+    a media type of a manifest.
+    """
+    invocation = fields.optional(bundle, "invocationImages", list, "bundle", [])
+    if len(invocation) != 1:
+        raise UsageError(f"the bundle has {len(invocation)} invocation images: only one is supported")
+    entries = [replace(config, annotations={KIND: "config"}), _entry(invocation[0], digests, {KIND: "invocation"})]
+    images = fields.optional(bundle, "images", dict, "bundle", {})
+    entries += [
+        _entry(images[name], digests, {COMPONENT: name, KIND: "component"})
+        for name in sorted(images, key=lambda name: str(name).encode())
+    ]
+    document = {
+        "schemaVersion": 2,
+        "manifests": [entry.json() for entry in entries],
+        "annotations": dict(sorted(_annotations(bundle).items())),
+    }
+    if docker:
+        return rendered({**document, "mediaType": mediatype.DOCKER_LIST}), mediatype.DOCKER_LIST
+    return rendered(document), mediatype.OCI_INDEX
+
+
+def _entry(data: Any, digests: Mapping[str, Digest], annotations: Mapping[str, str]) -> Descriptor:
+    image = fields.typed(data, dict, "bundle.images")
+    name = fields.optional(image, "image", str, "bundle.images", "")
+    size = fields.optional(image, "size", int, "bundle.images", 0)
+    if name not in digests:
+        raise UsageError(f"image {name!r} of the bundle is not in the relocation map")
+    if not 0 < size <= MAX_SIZE:
+        raise UsageError(f"the size of image {name!r} of the bundle is not set")
+    return Descriptor(media_type=_type(image, name), digest=digests[name], size=size, annotations=annotations)
+
+
+def _type(image: Bundle, name: str) -> str:
+    kinds = {"docker": mediatype.DOCKER_MANIFEST, "oci": mediatype.OCI_MANIFEST}
+    found = image.get("mediaType") or kinds.get(image.get("imageType", ""), "")
+    if found not in mediatype.DOCUMENTS:
+        raise UsageError(f"image {name!r} of the bundle has no media type of a manifest: {found!r}")
+    return str(found)
+
+
+def _annotations(bundle: Bundle) -> dict[str, str]:
+    def text(key: str) -> str:
+        return fields.optional(bundle, key, str, "bundle", "")
+
+    found = {
+        "io.cnab.runtime_version": text("schemaVersion"),
+        "org.opencontainers.artifactType": "application/vnd.cnab.manifest.v1",
+        "org.opencontainers.image.title": text("name"),
+        "org.opencontainers.image.version": text("version"),
+        "org.opencontainers.image.description": text("description"),
+    }
+    shaped = _shaped(bundle)
+    if bundle.get("keywords") is not None:
+        found["io.cnab.keywords"] = _inner(bundle["keywords"])
+    if bundle.get("maintainers") is not None:
+        found["org.opencontainers.image.authors"] = _inner(shaped.get("maintainers", []))
+    return found
+
+
+def _inner(value: Any) -> str:
+    """*value* as Go writes it into an annotation: compact, `<`, `>` and `&` escaped."""
+    return rendered({"": value}).decode()[len('{"":') : -1]
+
+
+def config_of(found: Index) -> Descriptor:
+    """The entry of *found* that is the config's manifest. Raises FormatError where it is no bundle."""
+    for entry in found.manifests:
+        if entry.annotations.get(KIND) == "config":
+            return entry
+    raise FormatError("bundle config not found", where="index.manifests")
+
+
+def relocation(bundle: Bundle, found: Index, repository: str) -> dict[str, str]:
+    """Where each image of *bundle* is now, by its name in the bundle: *repository*, and the digest that *found* has.
+
+    Raises FormatError for an index that is not this bundle's.
+    """
+    names: dict[str, str] = {}
+    for number, entry in enumerate(found.manifests):
+        where = f"index.manifests[{number}]"
+        if entry.media_type not in mediatype.DOCUMENTS:
+            raise FormatError(f"{entry.media_type!r} is no manifest", where=where)
+        image = _named(bundle, entry, where)
+        if image is not None:
+            names[fields.required(image, "image", str, "bundle.images")] = f"{repository}@{entry.digest}"
+    return names
+
+
+def _named(bundle: Bundle, entry: Descriptor, where: str) -> Bundle | None:
+    """The image of *bundle* that *entry* is, or None if it is the config."""
+    match fields.required(entry.annotations, KIND, str, f"{where}.annotations"):
+        case "config":
+            return None
+        case "invocation":
+            images = fields.required(bundle, "invocationImages", list, "bundle")
+            return fields.typed(images[0] if images else None, dict, "bundle.invocationImages[0]")
+        case "component":
+            name = fields.required(entry.annotations, COMPONENT, str, f"{where}.annotations")
+            components = fields.optional(bundle, "images", dict, "bundle", {})
+            return fields.required(components, name, dict, "bundle.images")
+        case kind:
+            raise FormatError(f"{kind!r} is nothing that a bundle holds", where=where)

@@ -1,0 +1,108 @@
+"""One Docker engine, reached when it is first asked for something.
+
+There are two patiences: `Settings.timeout` for answers that are due at once and for streams that have begun, and ten
+times that where the engine has work to do before it says anything (docker save, load, build, create).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from threading import Lock
+from typing import Any, Final
+
+from eci_convert.errors import TransportError
+from eci_convert.transports.base import Settings
+from eci_convert.transports.daemon import endpoint, wire
+from eci_convert.transports.daemon.client import Client
+from eci_convert.transports.daemon.faults import translated
+
+_PATIENCE: Final = 10
+_AS_STORED: Final = {"Accept-Encoding": "identity"}
+"""Asked otherwise, the engine compresses an archive with gzip, which takes it four times as long."""
+
+Json = Mapping[str, Any]
+
+
+class Engine:
+    """The engine that the user's environment names. Nothing is asked of it yet; raises UsageError and LocalError."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._endpoint = endpoint.find(settings.environ)
+        self._clients: dict[float, Client] = {}
+        self._lock = Lock()
+
+    @property
+    def host(self) -> str:
+        """Its address, as DOCKER_HOST spells it."""
+        return self._endpoint.host
+
+    @contextmanager
+    def asked(self, *, patiently: bool = False) -> Iterator[Client]:
+        """A client; the block holds what is asked of it and nothing else. Foreign errors of the block become
+        TransportError and AccessDenied."""
+        timeout = self.settings.timeout * (_PATIENCE if patiently else 1)
+        with translated(self.host, timeout):
+            yield self._client(timeout)
+
+    @contextmanager
+    def stream(self, path: str, parameters: Mapping[str, str]) -> Iterator[Iterator[bytes]]:
+        """The body of what the engine answers to GET *path*, in large pieces, while the block lasts.
+
+        Raises NotFound for an answer 404, TransportError for one that is cut short or stops.
+        """
+        with self.asked(patiently=True) as client:
+            url = f"{client.base_url}/v{client.api_version}{path}"
+            response = client.get(url, params=parameters, headers=_AS_STORED, stream=True, timeout=client.timeout)
+        try:
+            with self.asked():
+                client._raise_for_status(response)
+                wire.allow_silence(response, self.settings.timeout)
+            yield self._pieces(response)
+        finally:
+            response.close()
+
+    def inspected(self, name: str) -> Json:
+        """What the engine says of the image called *name*. Raises NotFound."""
+        with self.asked() as client:
+            found = client.inspect_image(name)  # type: ignore[no-untyped-call]
+        if not isinstance(found, dict):
+            raise TransportError(f"{self.host}: no Docker engine answers, but something else does")
+        return found
+
+    @cached_property
+    def keeps_images_in_containerd(self) -> bool:
+        """Whether images are in containerd's store, which leaves manifests as they are, and not in the classic one."""
+        with self.asked() as client:
+            status = client.info().get("DriverStatus")
+        return ["driver-type", "io.containerd.snapshotter.v1"] in (status or [])
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        with self._lock:
+            while self._clients:
+                self._clients.popitem()[1].close()
+
+    def _client(self, timeout: float) -> Client:
+        with self._lock:
+            if timeout not in self._clients:
+                known = next((client.api_version for client in self._clients.values()), None)
+                client = Client(self._endpoint, timeout, known)
+                if known is None:
+                    client.negotiate()
+                self._clients[timeout] = client
+            return self._clients[timeout]
+
+    def _pieces(self, response: Any) -> Iterator[bytes]:
+        with translated(self.host, self.settings.timeout):
+            yield from wire.pieces(response)
+
+
+def image_id(found: Json, where: str) -> str:
+    """The id in what `Engine.inspected` says. Raises TransportError."""
+    identity = found.get("Id")
+    if not isinstance(identity, str) or not identity:
+        raise TransportError(f"{where}: the Docker engine does not say the image's id")
+    return identity

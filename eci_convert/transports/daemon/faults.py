@@ -1,0 +1,118 @@
+"""What goes wrong between us and an engine, as our errors: the SDK's, its HTTP library's, the engine's own words.
+
+The engine says much in English alone; a sentence decides only which of our errors it is, never whether it is one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPException
+from typing import Any
+
+from docker.errors import DockerException
+from requests import exceptions as requests_errors
+from urllib3 import exceptions as urllib3_errors
+
+from eci_convert.errors import AccessDenied, EciError, IntegrityError, NotFound, TransportError
+
+_FOREIGN = (requests_errors.RequestException, urllib3_errors.HTTPError, HTTPException, DockerException)
+_TIMEOUTS = (TimeoutError, requests_errors.Timeout, urllib3_errors.TimeoutError)
+_NEVER_BEGAN = (FileNotFoundError, ConnectionRefusedError, urllib3_errors.NewConnectionError)
+
+_BY_STATUS: Mapping[int, type[EciError]] = {401: AccessDenied, 403: AccessDenied, 404: NotFound}
+_BY_WORDS: tuple[tuple[re.Pattern[str], type[EciError]], ...] = (
+    (re.compile(r"invalid diffid|wrong diff ?id|unexpected (commit )?digest", re.IGNORECASE), IntegrityError),
+    (
+        re.compile(r"access denied|unauthorized|authentication required|authorization failed", re.IGNORECASE),
+        AccessDenied,
+    ),
+    (re.compile(r"no such image|manifest unknown|: not found$", re.IGNORECASE), NotFound),
+)
+_LONGEST = 500
+
+
+@contextmanager
+def translated(host: str, timeout: float) -> Iterator[None]:
+    """What is asked of the engine at *host*, and nothing else, belongs in the block.
+
+    *timeout* is the seconds of silence that it was allowed. Raises TransportError and AccessDenied.
+    """
+    try:
+        yield
+    except (*_FOREIGN, OSError, ValueError) as error:
+        raise _ours(error, host, timeout) from error
+
+
+def refused(status: int, said: str, what: str) -> EciError:
+    """The error that an answer with *status* and the message *said* is."""
+    kind = _BY_STATUS.get(status) or (_by_words(said) if status >= 500 else TransportError)
+    return kind(f"{what}: {sentence(said) or f'HTTP status {status}'}")
+
+
+def checked(event: Mapping[str, Any], what: str) -> Mapping[str, Any]:
+    """*event* of a stream. Raises the error that it tells of, if it does: the HTTP status was sent long before."""
+    detail = event.get("errorDetail")
+    said = event.get("error") or (detail.get("message") if isinstance(detail, dict) else detail)
+    if not said and "errorDetail" not in event:
+        return event
+    error = _by_words(str(said))(f"{what}: {sentence(str(said or 'it failed and does not say why'))}")
+    if isinstance(error, IntegrityError):
+        error.add_note("hint: `eci-convert verify --fix` writes such an image again, with right diff ids")
+    raise error
+
+
+def sentence(said: str) -> str:
+    """*said* in one line that is fit to be shown.
+
+    >>> sentence("no such image\\n\\n")
+    'no such image'
+    """
+    line = " ".join("".join(character if character.isprintable() else " " for character in said).split())
+    return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"
+
+
+def _by_words(said: str) -> type[EciError]:
+    return next((kind for words, kind in _BY_WORDS if words.search(said)), TransportError)
+
+
+def _ours(error: Exception, host: str, timeout: float) -> EciError:
+    below = _below(error)
+    root = next((found for found in below if isinstance(found, OSError) and found.errno is not None), error)
+    if isinstance(root, PermissionError):
+        return _hinted(
+            AccessDenied(f"{host}: this user may not speak to the Docker engine"),
+            "join the group `docker`, be root, or set DOCKER_HOST to an engine of your own",
+        )
+    if any(isinstance(found, _NEVER_BEGAN) for found in below):
+        return _hinted(
+            TransportError(f"{host}: no Docker engine answers: {_reason(root)}"),
+            "is Docker running? DOCKER_HOST=… or DOCKER_CONTEXT=… says where it is",
+        )
+    if any(isinstance(found, _TIMEOUTS) for found in below):
+        return _hinted(
+            TransportError(f"{host}: the Docker engine has said nothing for {timeout:g} s"), "--timeout allows it more"
+        )
+    return TransportError(f"{host}: the Docker engine failed: {_reason(root)}")
+
+
+def _hinted(error: EciError, hint: str) -> EciError:
+    error.add_note(f"hint: {hint}")
+    return error
+
+
+def _below(error: BaseException) -> list[BaseException]:
+    """*error* and all that lies under it: the libraries put the system's error now into the arguments, now behind
+    `reason`, now into the cause."""
+    found: list[BaseException] = [error]
+    for one in found:
+        inner = (*one.args, getattr(one, "reason", None), one.__cause__, one.__context__)
+        found.extend(each for each in inner if isinstance(each, BaseException) and each not in found)
+    return found
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return sentence(str(error)) or type(error).__name__

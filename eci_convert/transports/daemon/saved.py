@@ -1,0 +1,104 @@
+"""A whole image as an engine saves it: real documents, all layers, one stream that is spooled when first asked for.
+
+What comes depends on the engine: since 25 an OCI layout, before that an archive of Docker's own kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, suppress
+from threading import Lock
+from types import TracebackType
+from typing import Self
+
+from eci_convert.errors import NotFound
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor
+from eci_convert.transports.archive import Archive
+from eci_convert.transports.base import Filesystem, Source
+from eci_convert.transports.daemon.engine import Engine
+from eci_convert.transports.spool import Spool
+
+
+class Saved:
+    """The image called *name*, which messages call *origin*."""
+
+    def __init__(self, engine: Engine, name: str, origin: str) -> None:
+        self._engine = engine
+        self._name = name
+        self._lock = Lock()
+        self._spool: Spool | None = None
+        self._archive: Source | None = None
+        self.origin = origin
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        return {}
+
+    @property
+    def resumable(self) -> bool:
+        return False
+
+    def resolve(self) -> Descriptor:
+        return self._opened().resolve()
+
+    def fetch(self, blob: Descriptor, skip: int = 0) -> AbstractContextManager[Iterable[bytes]]:
+        return self._opened().fetch(blob, skip)
+
+    def filesystem(self) -> Filesystem | None:
+        return None
+
+    def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
+        return self._opened().referrers(subject)
+
+    def close(self) -> None:
+        """Give the spool's room back."""
+        with self._lock:
+            if self._archive is not None:
+                self._archive.__exit__(None, None, None)
+            if self._spool is not None:
+                self._spool.close()
+            self._archive = self._spool = None
+
+    def _opened(self) -> Source:
+        with self._lock:
+            if self._archive is None:
+                self._archive = self._received()
+            return self._archive
+
+    def _received(self) -> Source:
+        self._spool = Spool(self._engine.settings.environ)
+        task = f"docker save {self._name}"
+        reporter = self._engine.settings.reporter
+        reporter.started(task, None)
+        try:
+            with self._engine.stream("/images/get", {"names": self._name}) as pieces:
+                self._spool.append(pieces)
+        finally:
+            reporter.finished(task)
+        path = f"/proc/self/fd/{self._spool.descriptor}"
+        if _is_layout(path, self._engine.settings.environ):
+            from eci_convert.transports.oci_archive import open_source as open_layout
+
+            return open_layout(path, self._engine.settings)
+        from eci_convert.transports.docker_archive import open_source as open_archive
+
+        return open_archive(path, self._engine.settings)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing: it is the source's that it belongs to, and goes with that."""
+
+
+def _is_layout(path: str, environ: Mapping[str, str]) -> bool:
+    archive = Archive(path, environ)
+    try:
+        with suppress(NotFound):
+            return archive.size("oci-layout") > 0
+        return False
+    finally:
+        archive.close()

@@ -1,0 +1,171 @@
+"""An image on its way into the Docker engine: one archive in one stream, never on a disk here.
+
+The archive is two things at once. Its manifest.json is what `docker load` has always read. Beside it stands an OCI
+layout's index.json: an engine that keeps its images in containerd reads that, and then keeps the manifest, annotations
+and all, under its own digest. Neither minds what the layers' files are called, so a layer is sent before anybody knows
+its digest; its length must be known, or it is spooled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Final, Self
+
+from eci_convert.errors import CannotHold, DigestMismatch, LimitExceeded, NotFound, TransportError, UsageError
+from eci_convert.oci import mediatype
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.fields import MAX_DOCUMENT
+from eci_convert.oci.manifest import Descriptor, ImageConfig, Manifest, parse, rendered
+from eci_convert.oci.reference import Reference
+from eci_convert.streams.compress import Compression, decompressed
+from eci_convert.transports.base import Settings
+from eci_convert.transports.daemon.engine import Engine, image_id
+from eci_convert.transports.daemon.load import Load
+from eci_convert.transports.received import Received
+from eci_convert.transports.tar_output import StreamOutput
+
+_READS_ZSTD: Final = (1, 42)
+"""The API of Docker 23, whose classic store was the first to read layers of zstd."""
+
+
+class DaemonSink:
+    """A place for one image under *name* in the engine that *settings* lead to. Raises UsageError for no such name."""
+
+    holds_artifacts = False
+    holds_indexes = False
+    wants_raw_layers = True
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self._reference = Reference.parse(name)
+        if self._reference.digest or not self._reference.tag:
+            raise UsageError(f"{name!r}: an image is loaded under a name and a tag, not under a digest")
+        self._engine = Engine(settings)
+        self._load = Load(self._engine, self.destination)
+        self._archive = StreamOutput(self._load.write, settings.environ, self.destination)
+        self._layers: dict[Digest, str] = {}
+        self._documents: dict[Digest, bytes] = {}
+        self._sent = 0
+
+    @property
+    def destination(self) -> str:
+        return f"docker-daemon:{self._reference.familiar}"
+
+    def has(self, blob: Descriptor) -> bool:
+        return False
+
+    def put(
+        self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
+    ) -> Descriptor:
+        received = Received(chunks, digest, size)
+        if mediatype.is_tar_layer(media_type):
+            name = self._send(received, "zstd" in media_type)
+            stored = received.descriptor(media_type)
+            self._layers[stored.digest] = name
+            return stored
+        document = self._buffered(received)
+        stored = received.descriptor(media_type)
+        self._documents[stored.digest] = document
+        return stored
+
+    def publish(self, manifest: Descriptor) -> None:
+        document = self._document(manifest.digest)
+        found = parse(document, manifest.media_type)
+        if not isinstance(found, Manifest):
+            raise CannotHold(f"{self.destination} cannot hold an index of several images")
+        config = self._document(found.config.digest)
+        self._check_diff_ids(found, config)
+        root = Descriptor(media_type=found.media_type, digest=manifest.digest, size=len(document))
+        for name, text in self._index(found, root).items():
+            self._add(name, text)
+        self._archive.finish(())
+        self._load.finish()
+        self._check_is_there({str(manifest.digest), str(found.config.digest)})
+
+    def _send(self, received: Received, zstd: bool) -> str:
+        """Sends a layer; the name of its file."""
+        name = f"layers/{self._sent}.tar"
+        self._sent += 1
+        if zstd and not self._reads_zstd():
+            plain = Received(decompressed(received, Compression.ZSTD), None, None)
+            return self._archive.add(plain, lambda _: name)
+        return self._archive.add(received, lambda _: name)
+
+    def _reads_zstd(self) -> bool:
+        with self._engine.asked() as client:
+            if client.at_least(*_READS_ZSTD):
+                return True
+        return self._engine.keeps_images_in_containerd
+
+    def _index(self, manifest: Manifest, root: Descriptor) -> dict[str, bytes]:
+        """The small files of the archive: config and manifest, and what says which they are, twice."""
+        config = f"{manifest.config.digest.hex}.json"
+        layers = [self._layer(layer) for layer in manifest.layers]
+        entry = root.json() | {
+            "annotations": {
+                "io.containerd.image.name": str(self._reference),
+                "org.opencontainers.image.ref.name": self._reference.tag,
+            }
+        }
+        return {
+            config: self._document(manifest.config.digest),
+            f"{root.digest.hex}.manifest": self._document(root.digest),
+            "manifest.json": _json([{"Config": config, "RepoTags": [self._reference.familiar], "Layers": layers}]),
+            "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
+            "index.json": rendered({"schemaVersion": 2, "mediaType": mediatype.OCI_INDEX, "manifests": [entry]}),
+        }
+
+    def _add(self, name: str, text: bytes) -> None:
+        self._archive.add(Received((text,), None, len(text)), lambda _: name)
+
+    def _buffered(self, received: Received) -> bytes:
+        found = bytearray()
+        for chunk in received:
+            found += chunk
+            if len(found) > MAX_DOCUMENT:
+                raise LimitExceeded(f"a document is more than {MAX_DOCUMENT} bytes", where=self.destination)
+        return bytes(found)
+
+    def _document(self, digest: Digest) -> bytes:
+        if digest not in self._documents:
+            raise NotFound(f"{self.destination}: no blob {digest}")
+        return self._documents[digest]
+
+    def _layer(self, layer: Descriptor) -> str:
+        if layer.digest not in self._layers:
+            raise NotFound(f"{self.destination}: no blob {layer.digest}")
+        return self._layers[layer.digest]
+
+    def _check_diff_ids(self, manifest: Manifest, config: bytes) -> None:
+        """What the engine would refuse in words of its own, after it has taken everything."""
+        diff_ids = ImageConfig.parse(config).diff_ids
+        if len(diff_ids) != len(manifest.layers):
+            raise CannotHold(
+                f"{self.destination}: the config names {len(diff_ids)} layers and the manifest {len(manifest.layers)}"
+            )
+        for number, (layer, diff_id) in enumerate(zip(manifest.layers, diff_ids, strict=True)):
+            if layer.media_type.endswith(".tar") and layer.digest != diff_id:
+                raise DigestMismatch(diff_id, layer.digest, f"layer {number}")
+
+    def _check_is_there(self, expected: set[str]) -> None:
+        """An engine says "loaded" in English, and a stream that was cut says nothing: so it is asked."""
+        found = image_id(self._engine.inspected(self._reference.familiar), self.destination)
+        if found not in expected:
+            raise TransportError(
+                f"{self.destination}: the Docker engine has {found} under this name, which was not sent"
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._load.abandon()
+        self._archive.close()
+        self._engine.close()
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()

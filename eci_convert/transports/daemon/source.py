@@ -1,0 +1,132 @@
+"""An image in the Docker engine, to be read.
+
+The engine does not hand out an image's documents, so manifest and config are made from what it says about the image:
+labels, platform and diff ids are true, the layers' sizes are not known and are 0, and no layer can be fetched. Files
+come through `filesystem()`; who needs real documents and layers takes `filesystem().saved()`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Final, Self
+
+from eci_convert.errors import NotFound, TransportError
+from eci_convert.oci import fields, mediatype
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor, Manifest, rendered
+from eci_convert.oci.reference import Reference
+from eci_convert.transports.base import Filesystem, Settings
+from eci_convert.transports.daemon.engine import Engine, Json, image_id
+from eci_convert.transports.daemon.saved import Saved
+from eci_convert.transports.daemon.unpacked import Unpacked
+
+_ID: Final = re.compile(r"sha256:[0-9a-f]{1,64}|[0-9a-f]{64}", re.ASCII)
+_PLATFORM: Final = {"Architecture": "architecture", "Os": "os", "Variant": "variant", "OsVersion": "os.version"}
+
+
+class DaemonSource:
+    """The image that *name* stands for in the engine that *settings* lead to. Raises UsageError for what is no name."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        if not _ID.fullmatch(name):
+            Reference.parse(name)
+        self._name = name
+        self._engine = Engine(settings)
+        self._documents: dict[Digest, bytes] = {}
+        self._root: Descriptor | None = None
+        self._unpacked: Unpacked | None = None
+        self._saved = Saved(self._engine, name, self.origin)
+
+    @property
+    def origin(self) -> str:
+        return f"docker-daemon:{self._name}"
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        return {}
+
+    @property
+    def resumable(self) -> bool:
+        return False
+
+    def resolve(self) -> Descriptor:
+        if self._root is None:
+            found = self._inspected()
+            self._root = self._described(found)
+            self._unpacked = Unpacked(self._engine, image_id(found, self.origin), _platform(found), self._saved)
+        return self._root
+
+    @contextmanager
+    def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
+        self.resolve()
+        if blob.digest not in self._documents:
+            raise TransportError(f"{self.origin}: a Docker engine gives layers with the whole image only")
+        yield (self._documents[blob.digest][skip:],)
+
+    def filesystem(self) -> Filesystem | None:
+        self.resolve()
+        return self._unpacked
+
+    def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
+        return ()
+
+    def _inspected(self) -> Json:
+        try:
+            return self._engine.inspected(self._name)
+        except NotFound as error:
+            missing = NotFound(f"{self.origin}: the Docker engine has no such image")
+            missing.add_note("hint: `docker pull` it first, or read it from its registry with docker://")
+            raise missing from error
+
+    def _described(self, found: Json) -> Descriptor:
+        where = self.origin
+        diff_ids = _diff_ids(found, where)
+        config = self._kept(rendered(_config(found, diff_ids, where)), mediatype.OCI_CONFIG)
+        layers = tuple(Descriptor(media_type=mediatype.OCI_LAYER, digest=each, size=0) for each in diff_ids)
+        return self._kept(rendered(Manifest(config=config, layers=layers)), mediatype.OCI_MANIFEST)
+
+    def _kept(self, document: bytes, media_type: str) -> Descriptor:
+        descriptor = Descriptor.of(document, media_type)
+        self._documents[descriptor.digest] = document
+        return descriptor
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._unpacked is not None:
+                self._unpacked.close()
+        finally:
+            self._saved.close()
+            self._engine.close()
+
+
+def _config(found: Json, diff_ids: tuple[Digest, ...], where: str) -> dict[str, Any]:
+    """The config of a container image, as far as the engine's words (Docker Engine API v1.51, ImageInspect) tell it."""
+    config: dict[str, Any] = {
+        ours: text for theirs, ours in _PLATFORM.items() if (text := fields.optional(found, theirs, str, where, ""))
+    }
+    config |= {
+        key.lower(): text for key in ("Created", "Author") if (text := fields.optional(found, key, str, where, ""))
+    }
+    settings = fields.optional(found, "Config", dict, where, {})
+    config["config"] = {key: value for key, value in sorted(settings.items()) if value}
+    config["rootfs"] = {"type": "layers", "diff_ids": [str(each) for each in diff_ids]}
+    return config
+
+
+def _diff_ids(found: Json, where: str) -> tuple[Digest, ...]:
+    layers = fields.optional(fields.optional(found, "RootFS", dict, where, {}), "Layers", list, where, [])
+    return tuple(Digest.parse(fields.typed(each, str, where), where=where) for each in layers)
+
+
+def _platform(found: Json) -> str:
+    """What the image runs on, as the engine wants to hear it again: it refuses a container for another platform."""
+    words = [found.get(key) for key in ("Os", "Architecture", "Variant")]
+    return "/".join(word for word in words if isinstance(word, str) and word)

@@ -1,0 +1,112 @@
+"""The body of an engine's answer as large pieces.
+
+The engine sends an archive in HTTP chunks of 32 KiB (RFC 9112, 7.1). The SDK hands them on one by one; here they are
+taken apart in one buffer and come in pieces of about 1 MiB, which is what makes looking for zeros cheap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from eci_convert.errors import TransportError
+
+if TYPE_CHECKING:
+    from requests import Response
+
+PIECE: Final = 1 << 20
+_LONGEST_LINE: Final = 4096
+_MAX_TRAILERS: Final = 64
+_HEX = b"0123456789abcdefABCDEF"
+
+
+def pieces(response: Response) -> Iterator[bytes]:
+    """The body of *response*, which was asked for as a stream and is not compressed. It can be read once, and its
+    connection is of no use afterwards. Raises TransportError for a body that is cut short; foreign errors pass."""
+    body = _body(response)
+    if not body.chunked:
+        yield from response.raw.stream(PIECE, decode_content=False)
+        return
+    yield from dechunked(body.fp.readinto1)
+
+
+def allow_silence(response: Response, seconds: float) -> None:
+    """From here on the engine may be silent for *seconds* at a time; longer is an error (TimeoutError)."""
+    socket = getattr(getattr(_body(response).fp, "raw", None), "_sock", None)
+    if socket is not None:  # an engine behind ssh is spoken to through a pipe
+        socket.settimeout(seconds)
+
+
+def _body(response: Response) -> Any:
+    """The http.client response below requests and urllib3, neither of which hands out its socket."""
+    return response.raw._fp
+
+
+def dechunked(fill: Callable[[memoryview], int]) -> Iterator[bytes]:
+    """The content of a chunked body in pieces of up to 1 MiB. *fill* puts what comes next into a buffer and says how
+    many bytes it was; 0 is the end. Raises TransportError for what is not chunked or ends too early."""
+    source = _Buffer(fill)
+    found = bytearray()
+    while left := _chunk_size(source.line()):
+        while left:
+            some = source.some(min(left, PIECE - len(found)))
+            found += some
+            left -= len(some)
+            if len(found) == PIECE:
+                yield bytes(found)
+                found.clear()
+        if source.line():
+            raise TransportError("the engine's answer is garbled: a chunk is longer than it says")
+    if found:
+        yield bytes(found)
+    for _ in range(_MAX_TRAILERS):
+        if not source.line():
+            return
+    raise TransportError("the engine's answer is garbled: it does not end")
+
+
+def _chunk_size(line: bytes) -> int:
+    digits = line.partition(b";")[0].strip()
+    if not digits or len(digits) > 16 or digits.translate(None, _HEX):
+        raise TransportError(f"the engine's answer is garbled: {line[:40]!r} is no length of a chunk")
+    return int(digits, 16)
+
+
+class _Buffer:
+    """What was received and not taken yet."""
+
+    def __init__(self, fill: Callable[[memoryview], int]) -> None:
+        self._fill = fill
+        self._bytes = bytearray(PIECE)
+        self._view = memoryview(self._bytes)
+        self._start = self._end = 0
+
+    def line(self) -> bytes:
+        """The next line, without its end."""
+        while (stop := self._bytes.find(b"\r\n", self._start, self._end)) < 0:
+            if self._end - self._start > _LONGEST_LINE:
+                raise TransportError("the engine's answer is garbled: no length of a chunk where one should be")
+            self._receive()
+        line = bytes(self._view[self._start : stop])
+        self._start = stop + 2
+        return line
+
+    def some(self, limit: int) -> memoryview:
+        """Up to *limit* of the next bytes, at least one; valid until the next call."""
+        if self._start == self._end:
+            self._receive()
+        stop = min(self._end, self._start + limit)
+        found = self._view[self._start : stop]
+        self._start = stop
+        return found
+
+    def _receive(self) -> None:
+        if self._start == self._end:
+            self._start = self._end = 0
+        elif self._end == PIECE:
+            self._bytes[: self._end - self._start] = self._bytes[self._start : self._end]
+            self._start, self._end = 0, self._end - self._start
+        count = self._fill(self._view[self._end :])
+        if not count:
+            raise TransportError("the engine's answer was cut short")
+        self._end += count

@@ -105,6 +105,8 @@ def file_chunks(descriptor: int, *, lead: int = 0) -> Iterator[bytes]:
         else:
             yield ZEROS if stop - at == BLOCK else ZEROS[: stop - at]
         at = stop
+    if os.fstat(descriptor).st_size < size:
+        raise _shorter(size)
 
 
 def _read(descriptor: int, at: int, length: int) -> bytes:
@@ -113,13 +115,17 @@ def _read(descriptor: int, at: int, length: int) -> bytes:
         with local_errors(f"file descriptor {descriptor}"):
             piece = os.pread(descriptor, length - len(data), at + len(data))
         if not piece:
-            raise LocalError(f"a file has become shorter than {at + length} bytes while it was read")
+            raise _shorter(at + length)
         data = data + piece if data else piece
     return data
 
 
 def _name(file: BinaryIO) -> object:
     return getattr(file, "name", "the output")  # a buffer in memory has none
+
+
+def _shorter(size: int) -> LocalError:
+    return LocalError(f"a file has become shorter than {size} bytes while it was read")
 
 
 def _can_have_holes(file: BinaryIO) -> bool:

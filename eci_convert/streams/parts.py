@@ -76,7 +76,7 @@ def saved(target: Path) -> Path | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in _NO_LINKS or target.is_dir():
             raise
         path = _beside(target, "old")  # the only name that it then has, so nobody may sweep it away
         os.rename(target, path)
@@ -88,6 +88,7 @@ def restore(target: Path, saved: Path | None) -> None:
     with suppress(OSError):
         if saved:
             os.replace(saved, target)
+            saved.unlink(missing_ok=True)  # renaming a file to another name of itself leaves both
         else:
             target.unlink()
 

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import stat
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -270,6 +271,9 @@ def test_a_helper_that_hangs_is_left_behind_with_its_children(world: World, monk
     assert world.asked("r.io/a") is None
     assert "docker-credential-slow" in world.reporter.warnings[0]
     assert "did not answer" in world.reporter.warnings[0]
+    deadline = time.monotonic() + 10
+    while is_running(int(child.read_text())) and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert not is_running(int(child.read_text()))
 
 

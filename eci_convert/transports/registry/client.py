@@ -85,6 +85,20 @@ class Client:
             except Transient as error:
                 patience.after(error)
 
+    def read(self, url: Url, *, accept: str, limit: int) -> tuple[Answer, bytes]:
+        """A small document of media type *accept*: the answer, closed, and its body of at most *limit* bytes.
+
+        Raises as `ask` does, and TransportError where the body is longer.
+        """
+        request = Request(method="GET", url=url, headers={"Accept": accept})
+        patience = self.patience()
+        while True:
+            try:
+                with self.once(request, accept=(200,)) as answer:
+                    return answer, answer.read(limit)
+            except Transient as error:
+                patience.after(error)
+
     def once(self, request: Request, *, accept: Iterable[int], scope: str = PULL) -> Answer:
         """The answer to *request*, asked once (and again after logging in). Its status is one of *accept*.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -16,7 +15,6 @@ from eci_convert.transports.registry.patience import RETRIED, Transient
 
 _MAX_FAULT = 64 * 1024
 _MAX_SHOWN = 200
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a1-\ufffd]+")
 
 Redacted = Callable[[str], str]
 
@@ -74,7 +72,7 @@ def retry_after(answer: Answer) -> float | None:
 
 def shown(text: str, redacted: Redacted) -> str:
     """A server's words as they may be shown: one short line, nothing for a terminal to obey, no secret of ours."""
-    clean = redacted(_UNPRINTABLE.sub(" ", text)).strip()
+    clean = redacted("".join(letter if letter.isprintable() else " " for letter in text[:_MAX_FAULT])).strip()
     return clean if len(clean) <= _MAX_SHOWN else f"{clean[:_MAX_SHOWN]}…"
 
 

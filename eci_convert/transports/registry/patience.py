@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-import time
+from time import sleep
 
 from eci_convert.errors import TransportError
 
@@ -58,7 +58,7 @@ class Patience:
             if self._retries:
                 error.add_note(f"hint: it was tried {self._failures} times; --retries says how often")
             raise error
-        time.sleep(self._wait(error.wait))
+        sleep(self._wait(error.wait))
 
     def _wait(self, asked: float | None) -> float:
         """Random, so that clients that failed together do not come back together."""

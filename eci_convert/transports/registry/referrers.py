@@ -41,12 +41,11 @@ def _listed(client: Client, subject: Digest) -> Iterator[Descriptor]:
     for _ in range(_MAX_PAGES):
         if url is None:
             return
-        with client.ask("GET", url, headers={"Accept": mediatype.OCI_INDEX}, accept=(200,)) as answer:
-            if answer.header("Content-Type").partition(";")[0].strip() != mediatype.OCI_INDEX:
-                raise NotFound(f"{url.shown}: no list of referrers")
-            yield from _entries(answer.read(fields.MAX_DOCUMENT))
-            following = next_page(url, answer.header("Link"))
-        url = following
+        answer, content = client.read(url, accept=mediatype.OCI_INDEX, limit=fields.MAX_DOCUMENT)
+        if answer.header("Content-Type").partition(";")[0].strip() != mediatype.OCI_INDEX:
+            raise NotFound(f"{url.shown}: no list of referrers")
+        yield from _entries(content)
+        url = next_page(url, answer.header("Link"))
     raise LimitExceeded(f"the list of referrers has more than {_MAX_PAGES} pages", where=str(client.reference))
 
 

@@ -52,12 +52,11 @@ class RegistrySource:
     def manifest(self, name: str) -> tuple[Descriptor, bytes]:
         """The manifest under the tag or digest *name*, verified if it is a digest."""
         url = self._client.url(f"manifests/{name}")
-        with self._client.ask("GET", url, headers={"Accept": ACCEPT}, accept=(200,)) as answer:
-            content = answer.read(fields.MAX_DOCUMENT)
-            said, media_type = answer.header("Docker-Content-Digest"), _media_type(answer.header("Content-Type"))
+        answer, content = self._client.read(url, accept=ACCEPT, limit=fields.MAX_DOCUMENT)
+        media_type = _media_type(answer.header("Content-Type"))
         if media_type == "text/html":
             raise TransportError(f"{url.shown}: a web page where a manifest was expected")
-        digest = _checked(content, name, said)
+        digest = _checked(content, name, answer.header("Docker-Content-Digest"))
         if media_type not in mediatype.DOCUMENTS | mediatype.DOCKER_SCHEMA1:
             media_type = manifest.parse(content, "", where=self.origin).media_type
         return Descriptor(media_type=media_type, digest=digest, size=len(content)), content

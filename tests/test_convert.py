@@ -1,0 +1,150 @@
+"""Images move between places: kept to the last byte, or said again; refused before the first byte where they must be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from eci_convert import content
+from eci_convert.convert import copy
+from eci_convert.errors import CannotHold, DigestMismatch, LayoutError, UsageError
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor, Index
+from eci_convert.oci.select import parse_platform
+from eci_convert.takeout import Order, take
+from eci_convert.transports.memory import MemorySink, MemorySource, Store
+from tests.images import LABEL, ImageBuilder, a_container, a_machine, an_image, an_index, files_in
+
+
+DISK = bytes(446) + b"\x80\0\0\0\x83\0\0\0" + b"\1\0\0\0\7\0\0\0" + bytes(48) + b"\x55\xaa" + bytes(4096)
+"""A raw disk that says so: a boot record with one partition."""
+
+
+def labelled() -> ImageBuilder:
+    """A container image with labels, whose root disk's type can be told by its bytes."""
+    return (
+        an_image()
+        .tar_layer({"boot/kernel": b"kernel", "boot/initrd": b"initrd", "root.raw": DISK}, compression="gzip")
+        .label(LABEL + "kernel", "/boot/kernel")
+        .label(LABEL + "initrd", "/boot/initrd")
+        .label(LABEL + "root", "/root.raw")
+    )
+
+
+def a_sink(store: Store | None = None, **limits: bool) -> MemorySink:
+    return MemorySink(store or Store({}, {}), "copy", **limits)
+
+
+def read_back(sink: MemorySink) -> MemorySource:
+    return MemorySource(sink.store, "copy")
+
+
+@pytest.mark.parametrize("image", [a_machine(), a_container(), a_container("zstd")], ids=["artifacts", "gzip", "zstd"])
+def test_keep_preserves_every_byte(image, tmp_path: Path) -> None:
+    source, sink = image.build(), a_sink()
+
+    packed = copy(source, sink)
+
+    assert packed.descriptor.digest == source.resolve().digest
+    assert sink.store.blobs == source.blobs
+    assert packed.bytes_written == sum(map(len, source.blobs.values()))
+    assert packed.bytes_reused == 0
+
+
+def test_a_blob_that_is_there_is_not_sent_again() -> None:
+    sink = a_sink()
+    copy(a_machine().build(), sink)
+    again = copy(a_machine().build(), sink)
+    blobs = sum(layer.size for layer in again.manifest.layers) + again.manifest.config.size
+    assert again.bytes_reused == blobs
+    assert again.bytes_written == again.descriptor.size
+
+
+def test_of_an_index_one_image_is_copied_or_all() -> None:
+    source = an_index(a_machine().platform("linux/amd64"), a_machine(b"other").platform("linux/arm64")).build()
+
+    one = a_sink()
+    copy(source, one, platform=parse_platform("linux/arm64"))
+    assert content.image(read_back(one)).platform == parse_platform("linux/arm64")
+
+    every = a_sink()
+    packed = copy(source, every, all_platforms=True)
+    assert packed.descriptor.digest == source.resolve().digest
+    assert every.store.blobs == source.blobs
+
+
+def test_all_images_of_an_index_are_said_again_under_one_index() -> None:
+    source = an_index(labelled().platform("linux/amd64"), labelled().platform("linux/arm64")).build()
+    sink = a_sink()
+    copy(source, sink, format="artifacts", all_platforms=True)
+    _, index = content.root(read_back(sink))
+    assert isinstance(index, Index)
+    assert {str(entry.platform) for entry in index.manifests} == {"linux/amd64", "linux/arm64"}
+
+
+def test_referrers_come_along_when_asked() -> None:
+    image = a_machine()
+    signature = a_machine(b"signature").subject(image.descriptor())
+    source = image.beside(signature).build()
+    without, along = a_sink(), a_sink()
+    copy(source, without)
+    copy(source, along, referrers=True)
+    assert signature.descriptor().digest not in without.store.blobs
+    assert signature.descriptor().digest in along.store.blobs
+    with pytest.raises(UsageError):
+        copy(source, a_sink(), referrers=True, format="legacy")
+
+
+@pytest.mark.parametrize("image", [a_machine(root=DISK), labelled()], ids=["artifacts", "labels"])
+@pytest.mark.parametrize("form", ["artifacts", "legacy"])
+def test_parts_survive_being_said_again(image, form: str, tmp_path: Path) -> None:
+    source, sink = image.build(), a_sink()
+    copy(source, sink, format=form)
+    take(read_back(sink), Order(directory=tmp_path))
+    found = files_in(tmp_path)
+    assert found["kernel"] == b"kernel"
+    assert found["initrd"] == b"initrd"
+    assert found["disk-root-root.raw"] == DISK
+
+
+class Untouched(MemorySink):
+    """A sink that nothing may be put into."""
+
+    def put(
+        self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
+    ) -> Descriptor:
+        raise AssertionError("a byte moved")
+
+
+@pytest.mark.parametrize("form", ["keep", "artifacts"])
+def test_what_the_destination_cannot_hold_is_refused_before_the_first_byte(form: str) -> None:
+    sink = Untouched(Store({}, {}), "copy", holds_artifacts=False)
+    with pytest.raises(CannotHold) as caught:
+        copy(a_machine().build(), sink, format=form)
+    assert any("--format legacy" in note for note in caught.value.__notes__)
+
+
+def test_a_place_without_indexes_is_told_one_image_only() -> None:
+    source = an_index(a_container().platform("linux/amd64"), a_container().platform("linux/arm64")).build()
+    with pytest.raises(CannotHold):
+        copy(source, Untouched(Store({}, {}), "copy", holds_indexes=False), all_platforms=True)
+    with pytest.raises(LayoutError):
+        copy(source, a_sink(), platform=parse_platform("linux/s390x"))
+
+
+def test_a_spoilt_blob_publishes_nothing() -> None:
+    source, sink = a_machine().build(), a_sink()
+    layer = content.image(source).manifest.layers[2]
+    source.blobs[layer.digest] = b"x" * layer.size
+    with pytest.raises(DigestMismatch):
+        copy(source, sink)
+    assert sink.store.names == {}
+
+
+def test_a_dry_run_counts_and_moves_nothing() -> None:
+    source, sink = a_machine().build(), a_sink()
+    packed = copy(source, sink, dry_run=True)
+    assert packed.bytes_written == sum(map(len, source.blobs.values()))
+    assert sink.store == Store({}, {})

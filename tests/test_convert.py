@@ -1,4 +1,4 @@
-"""Images move between places: kept to the last byte, or said again; refused before the first byte where they must be."""
+"""Images move between places: kept to the last byte or said again, and refused before the first where they must be."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from eci_convert.oci.select import parse_platform
 from eci_convert.takeout import Order, take
 from eci_convert.transports.memory import MemorySink, MemorySource, Store
 from tests.images import LABEL, ImageBuilder, a_container, a_machine, an_image, an_index, files_in
-
 
 DISK = bytes(446) + b"\x80\0\0\0\x83\0\0\0" + b"\1\0\0\0\7\0\0\0" + bytes(48) + b"\x55\xaa" + bytes(4096)
 """A raw disk that says so: a boot record with one partition."""

@@ -14,7 +14,7 @@ from eci_convert.blueprint import Blueprint, Entry, Recipe, Terms
 from eci_convert.dialects import naming, vocabulary
 from eci_convert.dialects.imageconfig import combined, container_platform, image_config
 from eci_convert.errors import CannotHold, UsageError
-from eci_convert.model import Artifact, DiskType, Image, Part, Role, Rootfs, described
+from eci_convert.model import Artifact, DiskType, Image, Part, Role, Rootfs
 from eci_convert.oci import mediatype
 
 DIRECTORY = "disk/"
@@ -73,9 +73,9 @@ def _path(part: Part) -> str:
     if part.role in _BOOT:
         return _BOOT[part.role]
     if part.role is not Role.ROOT_DISK:
-        raise CannotHold(f"a containerdisk has no place for the {described(part)} {part.name!r}")
+        raise naming.no_place("containerdisk", part)
     if part.disk_type not in _TYPES:
-        raise CannotHold(f"a containerdisk is raw or qcow2, and the root disk {part.name!r} is {part.disk_type}")
+        raise CannotHold(f"a containerdisk is raw or qcow2, and {naming.spoken(part)} is {part.disk_type}")
     naming.checked(part)
     return DIRECTORY + naming.stem(part)
 

@@ -19,7 +19,7 @@ def image_config(
 ) -> bytes:
     """The config JSON in the order of ECI's (specs/eci.md §3.4), with the diff ids of *written*.
 
-    With *history*, one entry a layer: builders that start from the image count them.
+    With *history*, one entry a layer that names the part.
     """
     platform = container_platform(terms.platform)
     document: dict[str, Any] = {"created": moment(terms.created), "author": terms.author, **platform.json()}

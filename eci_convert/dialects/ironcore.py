@@ -13,7 +13,7 @@ from eci_convert.blueprint import Blueprint, Recipe, Terms, Wrapper
 from eci_convert.dialects import naming
 from eci_convert.dialects.imageconfig import container_platform
 from eci_convert.errors import AmbiguousRole, CannotHold, UsageError
-from eci_convert.model import Artifact, Blob, DiskType, Image, Part, Role, described
+from eci_convert.model import Artifact, Blob, DiskType, Image, Part, Role
 from eci_convert.oci import fields
 from eci_convert.oci.manifest import Descriptor, Platform, rendered
 
@@ -156,5 +156,5 @@ def _word(part: Part, artifact: Artifact, generation: Generation) -> str:
     elif part.role is Role.OTHER and part.name in _FREE:
         word = part.name
     if word not in generation.layers:
-        raise CannotHold(f"{generation.name} has no place for the {described(part)} {part.name!r}")
+        raise naming.no_place(generation.name, part)
     return word

@@ -17,7 +17,7 @@ from eci_convert.dialects import naming, vocabulary
 from eci_convert.dialects.imageconfig import container_platform, moment
 from eci_convert.dialects.vocabulary import TITLE
 from eci_convert.errors import CannotHold, FormatError, UsageError
-from eci_convert.model import Artifact, Blob, DiskType, Image, Part, Role, described
+from eci_convert.model import Artifact, Blob, DiskType, Image, Part, Role
 from eci_convert.oci.manifest import Descriptor, Platform, rendered
 
 MACHINE = "application/vnd.kubevirt.virtualmachine.v1"
@@ -171,7 +171,7 @@ def _named(disks: list[Part]) -> list[str]:
     found: list[str] = []
     for part in disks:
         if part.role not in vocabulary.DISK_ROLES:
-            raise CannotHold(f"kubevirt has no place for the {described(part)} {part.name!r}")
+            raise naming.no_place("kubevirt", part)
         name = _NO_LABEL.sub("-", naming.stem(part).rpartition(".")[0].lower()).strip("-")[:63].strip("-")
         if not name or name in found:
             name = "rootdisk" if part.index is None else f"disk-{part.index}"
@@ -184,7 +184,7 @@ def _recipe(part: Part, volume: str) -> Recipe:
         return _recipe(replace(part, disk_type=disk_type), volume)
 
     if part.disk_type not in (DiskType.RAW, DiskType.ISO, None):
-        error = CannotHold(f"kubevirt holds raw disks, and the {described(part)} {part.name!r} is {part.disk_type}")
+        error = CannotHold(f"kubevirt holds raw disks, and {naming.spoken(part)} is {part.disk_type}")
         error.add_note("hint: qemu-img convert -O raw makes one of it")
         raise error
     return Recipe(

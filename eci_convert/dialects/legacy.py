@@ -1,8 +1,8 @@
 """ECI's format "legacy", written: a container image with a layer a part (specs/eci.md §3.3).
 
 Roles are told by annotations of the layers and by labels of the config: Docker and podman's store keep only the
-latter. The diff ids are right (the original's are not), and there is history, because builders that start from such an
-image compare its length with the number of layers.
+latter. The diff ids are right (the original's are not). The history, which the original leaves out, has an entry a
+layer, so that `docker history` says which layer is which part; `Terms.strict` leaves it out too.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
-from eci_convert.errors import AmbiguousRole, FormatError, UsageError
-from eci_convert.model import Part, Role
+from eci_convert.errors import AmbiguousRole, CannotHold, FormatError, UsageError
+from eci_convert.model import Part, Role, described
 
 LONGEST = 255
 """Bytes that a file's name may have on Linux."""
@@ -117,6 +117,24 @@ def checked(part: Part) -> str:
     if name != part.name or "/" in name:
         raise UsageError(f"{part.name[:80]!r} is a path, where a file's name is needed")
     return name
+
+
+def spoken(part: Part) -> str:
+    """*part* as a sentence has it.
+
+    >>> from eci_convert.model import Memory
+    >>> spoken(Part(role=Role.EXTRA_DISK, locator=Memory(content=b""), name="disk-0-x", index=0))
+    "disk 0 'disk-0-x'"
+    """
+    what = described(part) if part.role is not Role.OTHER else "other part"
+    return f"{what} {part.name!r}" if part.role is Role.EXTRA_DISK else f"the {what} {part.name!r}"
+
+
+def no_place(dialect: str, part: Part) -> CannotHold:
+    """The error that *dialect* cannot express *part*."""
+    error = CannotHold(f"{dialect} has no place for {spoken(part)}")
+    error.add_note("hint: the formats artifacts and legacy have one for every part")
+    return error
 
 
 def check_distinct(parts: Iterable[Part]) -> None:

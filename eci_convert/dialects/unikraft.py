@@ -17,7 +17,7 @@ from eci_convert.dialects import naming
 from eci_convert.dialects.imageconfig import combined, moment
 from eci_convert.dialects.vocabulary import foreign
 from eci_convert.errors import CannotHold, UsageError
-from eci_convert.model import Artifact, Blob, Image, Locator, Member, Part, Role, Rootfs, described
+from eci_convert.model import Artifact, Blob, Image, Locator, Member, Part, Role, Rootfs
 from eci_convert.oci import fields, mediatype
 from eci_convert.oci.manifest import Descriptor, Platform, rendered
 
@@ -77,7 +77,7 @@ def write(artifact: Artifact, terms: Terms) -> Blueprint:
         raise UsageError(f"an image of the format 'unikraft' cannot serve {terms.also[0]!r} as well")
     for part in artifact.parts:
         if part.role not in _PATHS:
-            raise CannotHold(f"unikraft has no place for the {described(part)} {part.name!r}")
+            raise naming.no_place("unikraft", part)
     if not artifact.part(Role.KERNEL):
         raise CannotHold("unikraft does not do without a kernel, and there is none")
     platform = unikraft_platform(terms.platform)

@@ -283,9 +283,9 @@ def only_part(source: Source) -> Part:
 
 
 def files_in(directory: Path) -> dict[str, bytes]:
-    """Every file below *directory*, by its path there, hidden ones too."""
+    """Every file below *directory*, by its path there, hidden ones too; of a link, where it leads."""
     return {
-        str(path.relative_to(directory)): path.read_bytes()
+        str(path.relative_to(directory)): f"-> {path.readlink()}".encode() if path.is_symlink() else path.read_bytes()
         for path in sorted(directory.rglob("*"))
         if path.is_file() or path.is_symlink()
     }

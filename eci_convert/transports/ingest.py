@@ -24,6 +24,7 @@ from eci_convert.streams.parts import local_errors
 from eci_convert.transports.received import Received
 
 _OURS = re.compile(r"\.eci-convert\.[0-9a-f]{16}\.part")
+_ATTEMPTS = 20
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -80,13 +81,18 @@ class Ingest:
                 path.rmdir()
 
     def _entered(self) -> Path:
-        with self._lock:
+        with self._lock, local_errors(self._root):
             if self._room is None:
-                with local_errors(self._root):
-                    self._make(self._root)
-                    _sweep(self._root)
-                    self._room, self._room_descriptor = _room(self._root)
+                self._room, self._room_descriptor = self._made_room()
             return self._room
+
+    def _made_room(self) -> tuple[Path, int]:
+        for _ in range(_ATTEMPTS):
+            with suppress(FileNotFoundError):  # another writer, which failed, may just have unmade the directory
+                self._make(self._root)
+                _sweep(self._root)
+                return _room(self._root)
+        raise FileNotFoundError(errno.ENOENT, "it is not there, and cannot be made")
 
     def _make(self, path: Path) -> None:
         if path.is_dir():
@@ -136,10 +142,13 @@ def _room(root: Path) -> tuple[Path, int]:
     while True:
         path = root / f".eci-convert.{secrets.token_hex(8)}.part"
         path.mkdir(0o700)
-        descriptor = os.open(path, _DIRECTORY)
+        try:
+            descriptor = os.open(path, _DIRECTORY)
+        except FileNotFoundError:  # somebody swept it away between the two lines
+            continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # somebody sweeps it away between the two lines
+        except BlockingIOError:  # or is about to
             os.close(descriptor)
             continue
         except OSError:  # a filesystem without locks: nobody sweeps there

@@ -21,7 +21,7 @@ from eci_convert.oci.reference import Reference
 REF_NAME = "org.opencontainers.image.ref.name"
 IMAGE_NAME = "io.containerd.image.name"
 
-_DIGEST = re.compile(r"(.*)@((?:sha256|sha512):[0-9a-fA-F]*)", re.ASCII | re.DOTALL)
+_DIGEST = re.compile(r"(.*)@((?:sha256|sha512):[0-9a-zA-Z]*)", re.ASCII | re.DOTALL)
 _POSITION = re.compile(r"@([0-9]{1,4})", re.ASCII)
 _WRITABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+/-]{0,511}", re.ASCII)
 _SHOWN = 20

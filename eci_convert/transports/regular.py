@@ -35,7 +35,7 @@ def opened(directory: Path, *names: str) -> Iterator[int]:
     descriptors: list[int] = []
     try:
         with _told(directory, name):
-            descriptors.append(os.open(directory, _DIRECTORY))
+            descriptors.append(_root(directory))
             for step in names[:-1]:
                 descriptors.append(os.open(step, _DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptors[-1]))
             descriptors.append(os.open(names[-1], _FILE, dir_fd=descriptors[-1]))
@@ -45,6 +45,15 @@ def opened(directory: Path, *names: str) -> Iterator[int]:
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def _root(directory: Path) -> int:
+    try:
+        return os.open(directory, _DIRECTORY)
+    except FileNotFoundError as error:
+        raise NotFound(f"{directory}: there is no such directory") from error
+    except NotADirectoryError as error:
+        raise LocalError(f"{directory} is no directory") from error
 
 
 def read_small(directory: Path, *names: str) -> bytes:
@@ -96,8 +105,7 @@ def _told(directory: Path, name: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _NO_SUCH:
-            what = name if directory.exists() else "such directory"
-            raise NotFound(f"{directory}: there is no {what}") from error
+            raise NotFound(f"{directory}: there is no {name}") from error
         if error.errno in _NOT_PLAIN:
             raise FormatError(f"{name} is a link, or there is one on the way to it", where=str(directory)) from error
         raise LocalError(f"{directory / name}: {error.strerror}") from error

@@ -9,7 +9,7 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eci_convert.dialects import cnab
@@ -158,6 +158,7 @@ def test_numbers_are_written_as_the_rfc_has_them(bits: int, text: str) -> None:
     assert canonical(number).decode() == text
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_numbers_are_read_back(number: float) -> None:
     assert float(canonical(number)) == number

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from eci_convert import dialects
 from eci_convert.blueprint import Terms
@@ -42,6 +42,7 @@ def layer(media_type: str, role: str | None = None, title: str | None = None, sa
 
 
 @pytest.mark.parametrize("format", ["artifacts", "legacy"])
+@settings(deadline=None)
 @given(machine=machines())
 def test_what_is_written_is_read_back(format: str, machine: Artifact) -> None:
     source, _ = written(machine, format)
@@ -54,6 +55,7 @@ def test_what_is_written_is_read_back(format: str, machine: Artifact) -> None:
     assert found.command_line == machine.command_line
 
 
+@settings(deadline=None)
 @given(machine=machines())
 def test_a_legacy_image_whose_annotations_were_dropped_is_read_by_its_labels(machine: Artifact) -> None:
     if all(each.role is Role.OTHER for each in machine.parts):

@@ -56,7 +56,7 @@ def test_every_writer_is_tested_here() -> None:
 
 
 @pytest.mark.parametrize("format", WRITERS)
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(machine=machines())
 def test_what_is_written_is_read_back(format: str, machine: Artifact) -> None:
     fits = fitting(machine, format)
@@ -85,7 +85,7 @@ def test_the_same_parts_make_the_same_image(format: str, codec: str) -> None:
 
 @pytest.mark.parametrize("target", WRITERS)
 @pytest.mark.parametrize("origin", WRITERS)
-@settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(machine=machines(), codec=st.sampled_from(["none", "gzip", "zstd"]))
 def test_what_two_dialects_hold_goes_from_one_to_the_other(
     origin: str, target: str, machine: Artifact, codec: str
@@ -141,6 +141,7 @@ def test_a_part_that_is_needed_is_asked_for(format: str) -> None:
         WRITERS[format](machine, TERMS)
 
 
+@settings(deadline=None)
 @given(machine=machines(types=st.none()))
 def test_a_disk_whose_type_nobody_says_is_told_by_its_bytes(machine: Artifact) -> None:
     head = b"QFI\xfb" + (3).to_bytes(4, "big")
@@ -182,6 +183,7 @@ def test_a_dialect_that_is_named_is_read_as_that() -> None:
     assert contents(source, found) == contents(source, a_whole_machine())
 
 
+@settings(deadline=None)
 @given(texts=st.dictionaries(st.sampled_from(sorted({
     "org.lfedge.eci.artifact.kernel", "org.lfedge.eci.artifact.disk-1", "org.opencontainers.image.title",
     "org.lfedge.eci.role", "org.lfedge.eci.mediaType", "org.unikraft.kernel.image", "sh.kraftkit.version",

@@ -88,7 +88,8 @@ class FaultyRegistry(Behaviour):
         times: int = 1,
         hears: int | None = None,
     ) -> None:
-        """Orders a fault. *hears*: so many bytes of the request's body are read, then the connection is broken."""
+        """Orders a fault. *hears*: so many bytes of the request's body are read, then the connection is broken; -1: an
+        answer is given before that, and nothing is read."""
         self._faults.append(Fault(method=method, path=path, change=change, times=times, hears=hears))
 
     def seen(self, path: str, method: str = ".*") -> list[Seen]:
@@ -169,12 +170,18 @@ def _handler(registry: FaultyRegistry) -> type[BaseHTTPRequestHandler]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     registry: FaultyRegistry
     timeout = 30
 
     def handle_any(self) -> None:
         fault = self.registry.fault_for(self.command, self.path)
         body, whole = self._body(fault.hears if fault else None)
+        if fault is not None and (fault.hears == -1 or hasattr(fault.change, "unheard")):
+            self.registry.requests.append(Seen(method=self.command, path=self.path, headers=self.headers, whole=False))
+            self._send(fault.change(Reply.of(200)))
+            self.close_connection |= fault.hears == -1
+            return
         seen = Seen(method=self.command, path=self.path, headers=self.headers, body=body, whole=whole)
         self.registry.requests.append(seen)
         if not whole:
@@ -188,6 +195,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _body(self, hears: int | None) -> tuple[bytes, bool]:
         found = bytearray()
+        if hears == -1:
+            return b"", False
         for size in self._sizes():
             while size:
                 want = min(size, 65536, size if hears is None else hears - len(found))

@@ -91,6 +91,24 @@ def raw(content: bytes) -> Change:
     return lambda _: Reply(raw=content)
 
 
+def unheard(change: Change) -> Change:
+    """The answer is *change*, and what was asked for is not done."""
+    change_ = lambda reply: change(reply)  # noqa: E731
+    change_.unheard = True  # type: ignore[attr-defined]
+    return change_
+
+
+def spoils_upload(registry: Behaviour) -> Change:
+    """One byte of an upload is another afterwards."""
+
+    def change(reply: Reply) -> Reply:
+        for held in registry.uploads.values():
+            held[0] ^= 1
+        return reply
+
+    return change
+
+
 def trickling(content: bytes, *, pause: float, at_once: int = 0) -> Change:
     """The bytes of an answer, one by one."""
     return lambda _: Reply(raw=content, pause=pause, at_once=at_once)

@@ -109,10 +109,10 @@ class Chunks:
 
     def _shrink(self, length: int, error: TooLarge) -> None:
         """The next chunks are half as long as one that was too large."""
-        smaller = length // 2
-        if smaller < max(self._session.smallest, hosts.SMALLEST):
+        least = max(self._session.smallest, hosts.SMALLEST)
+        if length <= least:
             raise error
-        self._client.host.note(largest=smaller)
+        self._client.host.note(largest=max(length // 2, least))
 
     def _taken_up(self) -> Session | None:
         """The session that an earlier run left, with the stream read to where it is; None where there is none."""

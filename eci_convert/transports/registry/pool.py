@@ -38,7 +38,7 @@ class Pool:
             answer = connection.exchange(request)
         except Transient:
             connection.close()
-            if not (kept and request.can_be_repeated):
+            if not kept or request.method not in ("GET", "HEAD"):
                 raise
             # A kept connection that breaks tells of its age, not of the server's health: a fresh one decides.
             return self._exchange_anew(request)

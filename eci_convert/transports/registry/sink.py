@@ -7,18 +7,16 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from eci_convert.errors import TransportError
+from eci_convert.errors import DigestMismatch, TransportError
 from eci_convert.oci import fields, mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.oci.reference import Reference
 from eci_convert.streams.verify import at_most
 from eci_convert.transports.base import Settings
-from eci_convert.transports.refusals import ManifestRefused
-from eci_convert.transports.registry import faults, nearby
+from eci_convert.transports.registry import manifests, nearby, referrers
 from eci_convert.transports.registry.client import PUSH, Client
 from eci_convert.transports.registry.outgoing import Promise
-from eci_convert.transports.registry.patience import RETRIED
 from eci_convert.transports.registry.upload import Upload, mounted
 
 
@@ -79,13 +77,19 @@ class RegistrySink:
         return Descriptor(media_type=media_type, digest=sent, size=count)
 
     def publish(self, manifest: Descriptor) -> None:
-        """Sends *manifest* under the reference's tag, or digest where it has no tag. Raises ManifestRefused."""
+        """Sends *manifest* under the reference's tag, or digest where it has no tag.
+
+        Raises ManifestRefused, DigestMismatch where the reference has another digest, and TransportError.
+        """
+        if self._reference.digest not in (None, manifest.digest):
+            raise DigestMismatch(self._reference.digest, manifest.digest, "the manifest")
         with self._lock:
             media_type, content = self._waiting.pop(manifest.digest, ("", b""))
         if not media_type:
             raise TransportError(f"{self.destination}: {manifest.digest} was not put here")
         self._flush()
-        self._send(self._reference.tag or str(manifest.digest), media_type, content)
+        sent = Descriptor(media_type=media_type, digest=manifest.digest, size=len(content))
+        self._send(self._reference.tag or str(manifest.digest), sent, content)
 
     def __enter__(self) -> Self:
         return self
@@ -134,23 +138,8 @@ class RegistrySink:
         with self._lock:
             waiting, self._waiting = self._waiting, {}
         for digest, (media_type, content) in waiting.items():
-            self._send(str(digest), media_type, content)
+            self._send(str(digest), Descriptor(media_type=media_type, digest=digest, size=len(content)), content)
 
-    def _send(self, name: str, media_type: str, content: bytes) -> None:
-        url = self._client.url(f"manifests/{name}")
-        answer = self._client.ask(
-            "PUT",
-            url,
-            headers={"Content-Type": media_type},
-            content=content,
-            scope=PUSH,
-            accept=(200, 201, 202, *(status for status in range(400, 500) if status not in (401, 403, *RETRIED))),
-        )
-        with answer:
-            if answer.status >= 400:
-                said = faults.fault(answer, self._client.redacted)
-                text = f"{url.shown}: the manifest is refused: {answer.status}"
-                detail = ": ".join(filter(None, (said.code, said.reason)))
-                raise ManifestRefused(
-                    f"{text} {detail}".rstrip(), status=answer.status, code=said.code, reason=said.reason
-                )
+    def _send(self, name: str, manifest: Descriptor, content: bytes) -> None:
+        if not manifests.put(self._client, name, manifest.media_type, content) and b'"subject"' in content:
+            referrers.note(self._client, manifest, content)

@@ -7,17 +7,14 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
-from eci_convert.errors import DigestMismatch, FormatError, TransportError
-from eci_convert.oci import fields, manifest, mediatype
+from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.oci.reference import Reference
 from eci_convert.transports.base import Filesystem, Settings
-from eci_convert.transports.registry import nearby, referrers
+from eci_convert.transports.registry import manifests, nearby, referrers
 from eci_convert.transports.registry.client import Client
 from eci_convert.transports.registry.download import Download
-
-ACCEPT = ", ".join(sorted(mediatype.DOCUMENTS))
 
 
 class RegistrySource:
@@ -45,28 +42,16 @@ class RegistrySource:
 
         Raises DigestMismatch where the bytes are not those of the reference's digest or of the server's own claim.
         """
-        descriptor, content = self.manifest(str(self._reference.digest or self._reference.tag))
+        descriptor, content = manifests.get(self._client, str(self._reference.digest or self._reference.tag))
         self._documents = {descriptor.digest: content}
         return descriptor
-
-    def manifest(self, name: str) -> tuple[Descriptor, bytes]:
-        """The manifest under the tag or digest *name*, verified if it is a digest."""
-        url = self._client.url(f"manifests/{name}")
-        answer, content = self._client.read(url, accept=ACCEPT, limit=fields.MAX_DOCUMENT)
-        media_type = _media_type(answer.header("Content-Type"))
-        if media_type == "text/html":
-            raise TransportError(f"{url.shown}: a web page where a manifest was expected")
-        digest = _checked(content, name, answer.header("Docker-Content-Digest"))
-        if media_type not in mediatype.DOCUMENTS | mediatype.DOCKER_SCHEMA1:
-            media_type = manifest.parse(content, "", where=self.origin).media_type
-        return Descriptor(media_type=media_type, digest=digest, size=len(content)), content
 
     @contextmanager
     def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
         """The bytes of a blob, or of a manifest. `urls` of foreign layers are ignored: they may lead anywhere."""
         known = self._documents.get(blob.digest)
         if known is None and blob.media_type in mediatype.DOCUMENTS:
-            _, known = self.manifest(str(blob.digest))
+            _, known = manifests.get(self._client, str(blob.digest))
         if known is not None:
             yield (known[skip:],)
             return
@@ -77,7 +62,7 @@ class RegistrySource:
         return None
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
-        return referrers.of(self._client, self.manifest, subject)
+        return referrers.of(self._client, subject)
 
     def __enter__(self) -> Self:
         return self
@@ -86,23 +71,3 @@ class RegistrySource:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._client.close()
-
-
-def _media_type(header: str) -> str:
-    return header.partition(";")[0].strip().lower()
-
-
-def _checked(content: bytes, name: str, said: str) -> Digest:
-    """The digest of *content*: the one that was asked for, else the one the server names it by, else its sha256."""
-    if ":" in name:
-        asked = Digest.parse(name)
-        asked.check(content, "the manifest")
-        return asked
-    try:
-        claimed = Digest.parse(said)
-    except FormatError:
-        return Digest.of(content)
-    actual = Digest.of(content, claimed.algorithm)
-    if actual != claimed:
-        raise DigestMismatch(claimed, actual, "the manifest")
-    return claimed

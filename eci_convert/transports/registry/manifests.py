@@ -1,0 +1,70 @@
+"""Manifests as a registry hands them out and takes them: bytes, which say themselves which they are."""
+
+from __future__ import annotations
+
+from eci_convert.errors import DigestMismatch, FormatError, TransportError
+from eci_convert.oci import fields, manifest, mediatype
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor
+from eci_convert.transports.refusals import ManifestRefused
+from eci_convert.transports.registry import faults
+from eci_convert.transports.registry.client import PUSH, Client
+from eci_convert.transports.registry.patience import RETRIED
+
+ACCEPT = ", ".join(sorted(mediatype.DOCUMENTS))
+
+_JUDGED = tuple(status for status in range(400, 500) if status not in (401, 403, *RETRIED))
+_BLOB_IS_LOST = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
+
+
+def get(client: Client, name: str) -> tuple[Descriptor, bytes]:
+    """The manifest under the tag or digest *name*.
+
+    Its bytes say what it is: headers are checked, never believed. Raises DigestMismatch where the bytes are not those
+    of the digest that was asked for, or of the server's own claim; NotFound, TransportError, FormatError.
+    """
+    url = client.url(f"manifests/{name}")
+    answer, content = client.read(url, accept=ACCEPT, limit=fields.MAX_DOCUMENT)
+    media_type = answer.header("Content-Type").partition(";")[0].strip().lower()
+    if media_type == "text/html":
+        raise TransportError(f"{url.shown}: a web page where a manifest was expected")
+    digest = _checked(content, name, answer.header("Docker-Content-Digest"))
+    if media_type not in mediatype.DOCUMENTS | mediatype.DOCKER_SCHEMA1:
+        media_type = manifest.parse(content, "", where=str(client.reference)).media_type
+    return Descriptor(media_type=media_type, digest=digest, size=len(content)), content
+
+
+def put(client: Client, name: str, media_type: str, content: bytes) -> bool:
+    """Stores a manifest under the tag or digest *name*; whether the registry noted what it refers to (`subject`).
+
+    Raises ManifestRefused, TransportError.
+    """
+    url = client.url(f"manifests/{name}")
+    answer = client.ask(
+        "PUT", url, headers={"Content-Type": media_type}, content=content, scope=PUSH, accept=(200, 201, 202, *_JUDGED)
+    )
+    with answer:
+        if answer.status < 400:
+            return bool(answer.header("OCI-Subject"))
+        said = faults.fault(answer, client.redacted)
+        detail = ": ".join(filter(None, (said.code, said.reason)))
+        text = f"{url.shown}: the manifest is refused: {answer.status} {detail}".rstrip()
+        if said.code in _BLOB_IS_LOST:
+            raise TransportError(text)
+        raise ManifestRefused(text, status=answer.status, code=said.code, reason=said.reason)
+
+
+def _checked(content: bytes, name: str, said: str) -> Digest:
+    """The digest of *content*: the one that was asked for, else the one the server names it by, else its sha256."""
+    if ":" in name:
+        asked = Digest.parse(name)
+        asked.check(content, "the manifest")
+        return asked
+    try:
+        claimed = Digest.parse(said)
+    except FormatError:
+        return Digest.of(content)
+    actual = Digest.of(content, claimed.algorithm)
+    if actual != claimed:
+        raise DigestMismatch(claimed, actual, "the manifest")
+    return claimed

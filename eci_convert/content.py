@@ -9,7 +9,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain
 
-from eci_convert.errors import EciError, FormatError, LimitExceeded, NotFound
+from eci_convert.errors import EciError, FormatError, IntegrityError, LimitExceeded, NotFound
+from eci_convert.journal import Journal, Kept
 from eci_convert.model import Image
 from eci_convert.oci import fields, manifest, mediatype
 from eci_convert.oci.manifest import Descriptor, ImageConfig, Index, Manifest, Platform
@@ -29,17 +30,20 @@ _HEAD = 256 << 10
 
 
 @contextmanager
-def opened(source: Source, blob: Descriptor, reporter: Reporter = SILENT) -> Iterator[Iterator[bytes]]:
+def opened(
+    source: Source, blob: Descriptor, reporter: Reporter = SILENT, journal: Journal | None = None
+) -> Iterator[Iterator[bytes]]:
     """The bytes of *blob*, to be used inside the `with`; leaving it without an error reads what is left and gives
     the verdict on the whole. Raises SizeMismatch, DigestMismatch, and what the source raises.
 
     Where the block finds the bytes malformed (FormatError), the verdict comes all the same: bytes that are not the
-    promised ones are the truer reason. Big blobs are received and hashed in a thread of its own.
+    promised ones are the truer reason. Big blobs are received and hashed in a thread of its own. *journal* keeps what
+    arrived, where that is slow, for the case that all of this ends too early.
     """
     task = blob.annotations.get("org.opencontainers.image.title") or blob.digest.short
     reporter.started(task, blob.size)
     try:
-        with _fetched(source, blob) as received:
+        with _fetched(source, blob, journal) as received:
             checked = _blamed(verified(_counted(received, task, reporter), blob.digest, blob.size), source, blob)
             with threaded(checked) if blob.size > _SMALL else nullcontext(checked) as chunks:
                 try:
@@ -48,18 +52,24 @@ def opened(source: Source, blob: Descriptor, reporter: Reporter = SILENT) -> Ite
                     _drain(chunks)
                     raise
                 _drain(chunks)
+    except IntegrityError as error:
+        if journal and journal.discard(blob):
+            error.add_note("hint: what an earlier run had received may be to blame, and is gone now: run it again")
+        raise
     finally:
         reporter.finished(task)
 
 
 @contextmanager
-def archive(source: Source, layer: Descriptor, reporter: Reporter = SILENT) -> Iterator[Iterator[Entry]]:
+def archive(
+    source: Source, layer: Descriptor, reporter: Reporter = SILENT, journal: Journal | None = None
+) -> Iterator[Iterator[Entry]]:
     """The members of the tar archive that *layer* is, wrapped or not, to be used inside the `with`.
 
     Leaving it without an error reads what is left, and gives the verdict on the whole blob. Raises as `opened`, and
     CorruptStream and LimitExceeded for what is malformed.
     """
-    with opened(source, layer, reporter) as chunks, members(chunks) as entries:
+    with opened(source, layer, reporter, journal) as chunks, members(chunks) as entries:
         yield entries
 
 
@@ -169,9 +179,20 @@ def _config(source: Source, blob: Descriptor) -> ImageConfig:
         return ImageConfig()
 
 
-def _fetched(source: Source, blob: Descriptor) -> AbstractContextManager[Iterable[bytes]]:
+def _fetched(source: Source, blob: Descriptor, journal: Journal | None) -> AbstractContextManager[Iterable[bytes]]:
     """The bytes from wherever they are: an embedded copy is as good as the source's, for it is verified like it."""
-    return source.fetch(blob) if blob.data is None else nullcontext((blob.data,))
+    if blob.data is not None:
+        return nullcontext((blob.data,))
+    kept = journal.kept(blob) if journal and source.resumable else None
+    return nullcontext(_resumed(source, blob, kept)) if kept else source.fetch(blob)
+
+
+def _resumed(source: Source, blob: Descriptor, kept: Kept) -> Iterator[bytes]:
+    """What is kept of *blob*, then the rest of it."""
+    yield from kept.chunks()
+    if kept.size < blob.size:
+        with source.fetch(blob, kept.size) as rest:
+            yield from kept.recorded(rest)
 
 
 def _drain(chunks: Iterable[bytes]) -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
 from eci_convert import content, disktype, rootfs
 from eci_convert.errors import UsageError
+from eci_convert.journal import Journal
 from eci_convert.model import Blob, DiskType, File, Image, Known, Member, Memory, Part, Rootfs
 from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
@@ -54,11 +56,12 @@ def extract(
     max_size: int | None = None,
     sparse: bool = True,
     digests: bool = False,
+    journal: Path | None = None,
 ) -> tuple[Extracted, ...]:
     """Writes the parts of *image* that *targets* name, and says what was written, in their order.
 
     *max_size* (bytes) bounds each file; *sparse* restores holes; *digests* has every file's digest told. A directory
-    that is not there is made.
+    that is not there is made. *journal* is a directory in which what arrives over a network is kept until all is done.
 
     Raises IntegrityError for bytes that are not the promised ones, FormatError for malformed or hostile ones and for
     more than *max_size*, MissingPart for what is not there, LocalError for what cannot be written, and what the source
@@ -67,9 +70,10 @@ def extract(
     if _wrong_diff_ids(image):
         reporter.warned("the diff ids of the image are wrong, so engines will not unpack it: see verify --fix")
     paths = [target.path for target in targets if target.path]
-    with directories(paths), StagedFiles() as staged:
+    keeping = Journal(journal) if journal else nullcontext(None)
+    with directories(paths), keeping as kept, StagedFiles() as staged:
         outputs = Outputs(staged, max_size=max_size, sparse=sparse, digests=digests)
-        places = _Passes(source, image, outputs, reporter).over(targets)
+        places = _Passes(source, image, outputs, reporter, kept).over(targets)
         staged.commit()
     return tuple(_extracted(target, outputs, places.get(target), reporter) for target in targets)
 
@@ -77,11 +81,14 @@ def extract(
 class _Passes:
     """One pass over each blob. Every method says where the targets were, as far as there is anything to say."""
 
-    def __init__(self, source: Source, image: Image, outputs: Outputs, reporter: Reporter) -> None:
+    def __init__(
+        self, source: Source, image: Image, outputs: Outputs, reporter: Reporter, journal: Journal | None
+    ) -> None:
         self._source = source
         self._image = image
         self._outputs = outputs
         self._reporter = reporter
+        self._journal = journal
 
     def over(self, targets: Sequence[Target]) -> Mapping[Target, Settled]:
         places: dict[Target, Settled] = {}
@@ -112,7 +119,7 @@ class _Passes:
         return {**places, **(self._filesystem(files) if files else {})}
 
     def _blob(self, blob: Descriptor, compression: str, targets: list[Target]) -> Mapping[Target, Settled]:
-        with content.opened(self._source, blob, self._reporter) as chunks:
+        with content.opened(self._source, blob, self._reporter, self._journal) as chunks:
             if compression:
                 with content.threaded(decompressed(chunks, Compression(compression))) as plain:
                     self._outputs.write(targets, plain)
@@ -125,12 +132,16 @@ class _Passes:
         self, layer: Descriptor, by_path: Mapping[str, list[Target]], *, or_bytes: bool
     ) -> Mapping[Target, Settled]:
         consumer = _Consumer(by_path, self._outputs)
-        found = rootfs.in_archive(self._source, layer, by_path, consumer, or_bytes=or_bytes, reporter=self._reporter)
+        found = rootfs.in_archive(
+            self._source, layer, by_path, consumer, or_bytes=or_bytes, reporter=self._reporter, journal=self._journal
+        )
         return _placed(by_path, found)
 
     def _filesystem(self, by_path: Mapping[str, list[Target]]) -> Mapping[Target, Settled]:
         consumer = _Consumer(by_path, self._outputs)
-        found = rootfs.files(self._source, self._image, by_path, consumer, reporter=self._reporter)
+        found = rootfs.files(
+            self._source, self._image, by_path, consumer, reporter=self._reporter, journal=self._journal
+        )
         return _placed(by_path, found)
 
 

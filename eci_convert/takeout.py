@@ -99,16 +99,27 @@ def take(
     max_size: int | None = None,
     sparse: bool = True,
     digests: bool = False,
+    journal: Path | None = None,
     reporter: Reporter = SILENT,
 ) -> Taken:
     """Writes what *order* wants of the image that *source* names: all of it, or nothing.
 
-    *max_size* (bytes) bounds each part; *sparse* restores holes; *digests* has the digest of every file told.
+    *max_size* (bytes) bounds each part; *sparse* restores holes; *digests* has the digest of every file told. *journal*
+    is a directory in which what arrives over a network is kept until all is done.
     Raises MissingPart for a part that the image has not, and what `extract` raises.
     """
     found = inspect(source, platform, dialect)
     targets = plan(found, order)
-    files = extract(source, found.image, targets, reporter=reporter, max_size=max_size, sparse=sparse, digests=digests)
+    files = extract(
+        source,
+        found.image,
+        targets,
+        reporter=reporter,
+        max_size=max_size,
+        sparse=sparse,
+        digests=digests,
+        journal=journal,
+    )
     return Taken(inspection=found, files=files)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from eci_convert import journal
 from eci_convert.cli import arguments, show
 from eci_convert.cli.arguments import Call, Pair, option
 from eci_convert.errors import UsageError
@@ -70,6 +72,7 @@ def run(
         max_size=max_size,
         sparse=sparse,
         digests=call.json,
+        journal=journal.directory(os.environ),
         reporter=call.reporter,
     )
     if call.json:

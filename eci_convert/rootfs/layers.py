@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from eci_convert import content
 from eci_convert.errors import FormatError
+from eci_convert.journal import Journal
 from eci_convert.model import Image
 from eci_convert.oci import mediatype
 from eci_convert.oci.manifest import Descriptor
@@ -14,11 +15,18 @@ from eci_convert.progress import SILENT, Reporter
 from eci_convert.rootfs.consumer import Consumer, Settled
 from eci_convert.rootfs.engine import from_engine
 from eci_convert.rootfs.search import Search
+from eci_convert.streams.tar import Entry
 from eci_convert.transports.base import Source
 
 
 def files(
-    source: Source, image: Image, paths: Collection[str], consumer: Consumer, *, reporter: Reporter = SILENT
+    source: Source,
+    image: Image,
+    paths: Collection[str],
+    consumer: Consumer,
+    *,
+    reporter: Reporter = SILENT,
+    journal: Journal | None = None,
 ) -> Mapping[str, Settled]:
     """Gives *consumer* the files that *paths* are in the image's filesystem, and says where they were.
 
@@ -31,7 +39,7 @@ def files(
     if unpacked is not None:
         return from_engine(unpacked, paths, consumer, reporter)
     layers = {layer.digest: layer for layer in reversed(image.manifest.layers) if is_filesystem(layer)}
-    return _found(source, list(layers.values()), Search(paths, consumer), reporter)
+    return _Layers(source, list(layers.values()), reporter, journal).search(Search(paths, consumer))
 
 
 def in_archive(
@@ -42,22 +50,24 @@ def in_archive(
     *,
     or_bytes: bool = False,
     reporter: Reporter = SILENT,
+    journal: Journal | None = None,
 ) -> Mapping[str, Settled]:
     """Gives *consumer* the files that *paths* are in the one archive that *layer* is; "" is its only regular file.
 
     Where *or_bytes*, a layer that is no archive is itself the file, for all paths. Raises as `files`.
     """
     search = Search(paths, consumer)
+    layers = _Layers(source, [layer], reporter, journal)
     if not or_bytes:
-        return _found(source, [layer], search, reporter)
-    with content.opened(source, layer, reporter) as chunks:
+        return layers.search(search)
+    with content.opened(source, layer, reporter, journal) as chunks:
         head, chunks = content.peeked(chunks)
         if not content.is_archive(head):
             consumer.take(tuple(paths), layer.size, chunks)
             return {path: Settled(path="", layer=layer) for path in paths}
         with content.members(chunks) as entries, _blamed(layer):
             search.read(entries, last=True)
-    return _finished(source, [layer], search, reporter)
+    return layers.finish(search)
 
 
 def is_filesystem(layer: Descriptor) -> bool:
@@ -65,25 +75,39 @@ def is_filesystem(layer: Descriptor) -> bool:
     return mediatype.is_tar_layer(layer.media_type) or ".tar" in layer.media_type or not layer.media_type
 
 
-def _found(source: Source, layers: Sequence[Descriptor], search: Search, reporter: Reporter) -> Mapping[str, Settled]:
-    """The search over *layers*, the top one first."""
-    if not layers:
-        search.read((), last=True)
-    for number, layer in enumerate(layers):
-        with content.archive(source, layer, reporter) as entries, _blamed(layer):
-            if search.read(entries, last=number == len(layers) - 1):
-                break
-    return _finished(source, layers, search, reporter)
+class _Layers:
+    """Layers, the top one first, and how they are read."""
 
+    def __init__(
+        self, source: Source, layers: Sequence[Descriptor], reporter: Reporter, journal: Journal | None
+    ) -> None:
+        self._source = source
+        self._layers = layers
+        self._reporter = reporter
+        self._journal = journal
 
-def _finished(
-    source: Source, layers: Sequence[Descriptor], search: Search, reporter: Reporter
-) -> Mapping[str, Settled]:
-    found = search.settled()
-    for number, missed in sorted(search.missed().items()):
-        with content.archive(source, layers[number], reporter) as entries, _blamed(layers[number]):
-            search.read_again(entries, missed, number)
-    return {path: Settled(path=place.path, layer=layers[place.layer]) for path, place in found.items()}
+    def search(self, search: Search) -> Mapping[str, Settled]:
+        """Reads layers until all is found, and once more what went by untaken."""
+        if not self._layers:
+            search.read((), last=True)
+        for number, layer in enumerate(self._layers):
+            with self._opened(layer) as entries:
+                if search.read(entries, last=number == len(self._layers) - 1):
+                    break
+        return self.finish(search)
+
+    def finish(self, search: Search) -> Mapping[str, Settled]:
+        """Reads once more what went by untaken."""
+        found = search.settled()
+        for number, missed in sorted(search.missed().items()):
+            with self._opened(self._layers[number]) as entries:
+                search.read_again(entries, missed, number)
+        return {path: Settled(path=place.path, layer=self._layers[place.layer]) for path, place in found.items()}
+
+    @contextmanager
+    def _opened(self, layer: Descriptor) -> Iterator[Iterator[Entry]]:
+        with content.archive(self._source, layer, self._reporter, self._journal) as entries, _blamed(layer):
+            yield entries
 
 
 @contextmanager

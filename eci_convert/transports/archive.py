@@ -34,6 +34,7 @@ MAX_MEMBERS: Final = 50_000
 _MAX_NAME = 1024
 _MAX_LINKS = 8
 _AFTERWARDS = 64 << 20
+_MUCH = bytes(64 << 20)  # never touched, so it takes no memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +140,7 @@ class Archive:
     def _gathered(self, tape: _Watched, blocks: _Blocks | None) -> dict[str, _Member]:
         found: dict[str, _Member] = {}
         for entry in entries(tape, limit=MAX_MEMBERS):
-            tape.go_on()
+            tape.go_on(0)
             name = _inside(entry.name, self.path)
             if entry.type in (EntryType.SYMLINK, EntryType.HARDLINK):
                 below = name.rpartition("/")[0] if entry.type is EntryType.SYMLINK else ""
@@ -152,6 +153,7 @@ class Archive:
         if blocks and isinstance(entry.chunks, Content):  # as stored: not a sparse member, whose holes are left out
             start = blocks.position
             blocks.pass_over(entry.size)
+            tape.go_on(entry.size)
             return _Member(descriptor=blocks.descriptor, start=start, size=entry.size)
         if not self._spool:
             self._spool = Spool(self._environ)
@@ -178,7 +180,7 @@ class _Blocks:
     def __iter__(self) -> Iterator[bytes]:
         while self.position < self._size:
             if self.position < self._resume:
-                block = ZEROS[: min(len(ZEROS), self._resume - self.position, self._size - self.position)]
+                block = _stand_in(min(self._resume, self._size) - self.position)
             else:
                 with local_errors(f"file descriptor {self.descriptor}"):
                     block = os.pread(self.descriptor, BLOCK, self.position)
@@ -194,14 +196,14 @@ class _Watched:
         self._chunks = chunks
         self._idle = 0
 
-    def go_on(self) -> None:
-        """What has been read was of use."""
-        self._idle = 0
+    def go_on(self, length: int) -> None:
+        """What has been read was of use, and so are the next *length* bytes."""
+        self._idle = -length
 
     def followed(self, content: Iterable[bytes]) -> Iterator[bytes]:
         """*content*, which comes out of these chunks."""
         for chunk in content:
-            self.go_on()
+            self.go_on(0)
             yield chunk
 
     def __iter__(self) -> Iterator[bytes]:
@@ -210,6 +212,11 @@ class _Watched:
             self._idle += len(chunk)
             if self._idle > _AFTERWARDS:
                 return
+
+
+def _stand_in(length: int) -> bytes:
+    """At most *length* bytes that nobody looks at: as many as cost nothing."""
+    return _MUCH if length >= len(_MUCH) else ZEROS[:length]
 
 
 def _in_place(descriptor: int) -> bool:

@@ -294,9 +294,10 @@ def files_in(directory: Path) -> dict[str, bytes]:
 def copied(source: Source, sink: Sink) -> Descriptor:
     """Puts the image, all platforms of it, into *sink* byte for byte, and publishes it."""
     with source, sink:
-        _copy_tree(source, sink, source.resolve())
-        sink.publish(source.resolve())
-    return source.resolve()
+        descriptor = source.resolve()
+        _copy_tree(source, sink, descriptor)
+        sink.publish(descriptor)
+    return descriptor
 
 
 def _copy_tree(source: Source, sink: Sink, descriptor: Descriptor) -> None:

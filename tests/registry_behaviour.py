@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -109,6 +110,26 @@ def spoils_upload(registry: Behaviour) -> Change:
     return change
 
 
+def refuses_authorization(registry: Behaviour) -> Change:
+    """As S3 does: a signature and an Authorization header are one too many."""
+
+    def change(reply: Reply) -> Reply:
+        last = registry.requests[-1]
+        return Reply.of(400) if last.headers.get("Authorization") else reply
+
+    return change
+
+
+def echoes_authorization(registry: Behaviour, code: int) -> Change:
+    """An error that repeats what it was told."""
+
+    def change(_: Reply) -> Reply:
+        told = registry.requests[-1].headers.get("Authorization", "")
+        return refusal(code, "BAD", f"what is {told}?")(Reply())
+
+    return change
+
+
 def trickling(content: bytes, *, pause: float, at_once: int = 0) -> Change:
     """The bytes of an answer, one by one."""
     return lambda _: Reply(raw=content, pause=pause, at_once=at_once)
@@ -135,6 +156,7 @@ class Behaviour:
         self.max_body = 1 << 40
         self.max_patches = 1 << 30
         self.url = ""
+        self.requests: list[Any] = []
         self._count = 0
 
     def hold(self, content: bytes) -> str:
@@ -287,4 +309,4 @@ class Behaviour:
         self._count += 1
         token = f"token-{self._count}"
         self.tokens[token] = time.monotonic() + self.token_life
-        return Reply.of(200, json.dumps({"token": token, "expires_in": max(1, int(self.token_life))}).encode())
+        return Reply.of(200, json.dumps({"token": token, "expires_in": max(0.001, self.token_life)}).encode())

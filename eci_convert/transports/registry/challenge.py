@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 _MAX_LENGTH = 16384
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - the token of a grammar
 _PIECE = re.compile(
-    rf"""[\s,]*(?:
-        (?P<name>{_TOKEN})\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"?|(?P<bare>[^\s,"]*))
+    rf"""
+        [\s,]+
+        | (?P<name>{_TOKEN})\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"?|(?P<bare>[^\s,"]*))
         | (?P<scheme>{_TOKEN})(?=[\s,]|$)
-        | (?P<junk>[^\s,]+)
-    )""",
+        | [^\s,]+
+    """,
     re.VERBOSE | re.ASCII | re.DOTALL,
 )
 

@@ -108,6 +108,8 @@ class Client:
         if answer.status in accept:
             return answer
         with answer:
+            if answer.status in (401, 403) and answer.url.origin == self._base().origin:
+                raise self._login().denied(answer.url, faults.fault(answer, self.redacted).reason)
             raise faults.error(answer, self.redacted)
 
     def redacted(self, text: str) -> str:

@@ -30,14 +30,23 @@ class Login:
         self._found: tuple[Credential | None] | None = None
         self._basic = ""
         self._tokens: dict[str, Token] = {}
+        self._asked: dict[str, Challenge] = {}
         self._secrets: set[str] = set()
 
     def header(self, url: Url, scope: str) -> str:
-        """The Authorization header for *url* under *scope*; "" for other servers, and where none is known."""
+        """The Authorization header for *url* under *scope*; "" for other servers, and where none is known.
+
+        A token near the end of its life is renewed, which raises as `learn` does.
+        """
         if url.origin != self._registry.origin:
             return ""
         token = self._tokens.get(scope)
-        return f"Bearer {token.text}" if token is not None and token.fresh else self._basic
+        if token is not None and not token.fresh:
+            with self._lock:
+                token = self._tokens[scope]
+                if not token.fresh:
+                    token = self._fetch(scope)
+        return f"Bearer {token.text}" if token is not None else self._basic
 
     def learn(self, challenges: list[str], scope: str, refused: str) -> None:
         """Finds the header that satisfies the *challenges* of a 401 to a request that carried *refused*.
@@ -45,17 +54,21 @@ class Login:
         Raises AccessDenied where there is none or where that very header was refused, and what the token server raises.
         """
         with self._lock:
-            if self.header(self._registry, scope) not in ("", refused):
+            token = self._tokens.get(scope)
+            if (f"Bearer {token.text}" if token is not None else self._basic) not in ("", refused):
                 return  # another thread was here first
-            self._tokens.pop(scope, None)
             asked = {found.scheme: found for found in reversed(challenge.parse(challenges))}
             if "bearer" in asked and asked["bearer"].parameters.get("realm"):
-                self._tokens[scope] = self._token(asked["bearer"], scope)
-                self._secrets.add(self._tokens[scope].text)
+                self._asked[scope] = asked["bearer"]
+                self._fetch(scope)
             elif "basic" in asked:
                 self._basic = self._name_and_password(refused)
             else:
                 raise AccessDenied(f"{self._registry.authority}: access denied, and no way to log in is named")
+
+    def denied(self, where: Url, reason: str) -> AccessDenied:
+        """The error of being turned away from *where* although we said all there is to say."""
+        return tokens.denied(where, self._found[0] if self._found else None, reason)
 
     def redacted(self, text: str) -> str:
         """*text* without any secret that this login has held."""
@@ -71,14 +84,17 @@ class Login:
             self._secrets.update(found.secrets if found is not None else ())
         return self._found[0]
 
-    def _token(self, asked: Challenge, scope: str) -> Token:
-        who = self.credential()
+    def _fetch(self, scope: str) -> Token:
+        asked, who = self._asked[scope], self.credential()
         if who is not None and who.registry_token:
-            return Token(text=who.registry_token, expires=float("inf"))
-        realm = self._realm(asked.parameters["realm"])
-        scopes = tuple((asked.parameters.get("scope") or scope).split()[:_MAX_SCOPES])
-        service = asked.parameters.get("service", "")
-        return tokens.fetched(self._pool, realm, self._registry, service, scopes, who)
+            token = Token(text=who.registry_token, expires=float("inf"))
+        else:
+            scopes = tuple((asked.parameters.get("scope") or scope).split()[:_MAX_SCOPES])
+            realm, service = self._realm(asked.parameters["realm"]), asked.parameters.get("service", "")
+            token = tokens.fetched(self._pool, realm, self._registry, service, scopes, who)
+        self._secrets.add(token.text)
+        self._tokens[scope] = token
+        return token
 
     def _realm(self, text: str) -> Url:
         try:

@@ -24,7 +24,9 @@ from eci_convert.transports.registry.wire import Request
 _CLIENT = "eci-convert"
 _MAX_ANSWER = 128 * 1024
 _SHORTEST_LIFE = 60.0
-_MARGIN = 10.0
+_USED = 0.8
+"""The part of a token's life after which a new one is fetched before it is missed."""
+
 _MAX_TOKEN = 64 * 1024
 
 
@@ -37,7 +39,7 @@ class Token:
 
     @property
     def fresh(self) -> bool:
-        return time.monotonic() < self.expires - _MARGIN
+        return time.monotonic() < self.expires
 
 
 def may_be_told(realm: Url, registry: Url) -> bool:
@@ -104,15 +106,16 @@ def _parsed(data: Mapping[str, Any], realm: Url) -> Token:
     if not isinstance(text, str) or not 0 < len(text) <= _MAX_TOKEN or not text.isascii() or not text.isprintable():
         raise TransportError(f"{realm.shown}: an answer without a token")
     life = data.get("expires_in")
-    seconds = float(life) if isinstance(life, int) and not isinstance(life, bool) and 0 < life < 10**9 else 0.0
-    return Token(text=text, expires=time.monotonic() + max(seconds, _SHORTEST_LIFE))
+    seconds = float(life) if isinstance(life, int | float) and not isinstance(life, bool) and 0 < life < 10**9 else 0.0
+    return Token(text=text, expires=time.monotonic() + max(seconds, _SHORTEST_LIFE) * _USED)
 
 
-def denied(where: Url, who: Credential | None) -> AccessDenied:
+def denied(where: Url, who: Credential | None, reason: str = "") -> AccessDenied:
     """The error of a refused credential, or of none."""
+    detail = f": {reason}" if reason else ""
     if who is None:
-        error = AccessDenied(f"{where.authority}: access denied to an anonymous user")
+        error = AccessDenied(f"{where.shown}: access denied to an anonymous user{detail}")
         error.add_note("hint: log in, for example with docker login")
         return error
     name = f" of {who.username!r}" if who.username else ""
-    return AccessDenied(f"{where.authority}: access denied with the credential{name} from {who.origin}")
+    return AccessDenied(f"{where.shown}: access denied with the credential{name} from {who.origin}{detail}")

@@ -1,0 +1,58 @@
+"""`eci-convert dockerfile`: a Dockerfile that makes an ECI image of the parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from eci_convert.cli import arguments, machines, show
+from eci_convert.cli.arguments import Call, option
+from eci_convert.dockerfile import SCRATCH, located, render, staged
+from eci_convert.errors import UsageError
+
+_EXAMPLES = """
+eci-convert dockerfile --kernel vmlinuz --initrd initrd.img --root disk.raw -o Dockerfile
+eci-convert dockerfile --kernel /boot/vmlinuz --root /var/disk.raw --stage context/ && docker build context/
+eci-convert dockerfile --kernel vmlinuz --root disk.qcow2 | docker build -t my-machine -f - .
+"""
+
+
+@arguments.verb(
+    arguments.parts,
+    option("-o", "--output", type=Path, metavar="FILE", help="Write the Dockerfile there."),
+    option(
+        "--context", type=Path, metavar="DIR", help="The directory given to docker build; the current one if unsaid."
+    ),
+    option("--stage", type=Path, metavar="DIR", help="Make a context there, of links or copies of the parts."),
+    option("--base", default=SCRATCH, metavar="IMAGE", show_default=True, help="The image to build on."),
+    option("--single-layer", is_flag=True, help="All parts in one layer."),
+    arguments.label,
+    arguments.dry_run,
+    examples=_EXAMPLES,
+)
+def dockerfile(
+    call: Call, *, output: Path | None, context: Path | None, stage: Path | None, base: str, single_layer: bool,
+    labels: tuple[tuple[str, str], ...], dry_run: bool, **words: Any,
+) -> None:  # fmt: skip
+    """Print a Dockerfile that plain `docker build` makes an ECI image of: the parts, and labels that say where they are.
+
+    A part outside the build context cannot be copied: --stage makes a context that has all of them, with the
+    Dockerfile in it.
+    """
+    if context and stage:
+        raise UsageError("--context and --stage exclude each other")
+    artifact = machines.artifact(**words)
+    sources = staged(artifact, stage) if stage and not dry_run else located(artifact, context or Path())
+    text = render(artifact, sources, base=base, single_layer=single_layer, labels=dict(labels))
+    target = output or (stage / "Dockerfile" if stage else None)
+    if target and not dry_run:
+        from eci_convert.streams.files import replacing
+
+        with replacing(target) as file:
+            file.write(text.encode())
+    if call.json:
+        show.json({"dockerfile": text, "path": str(target) if target else None})
+    elif not output or dry_run:
+        show.document(text)

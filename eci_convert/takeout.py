@@ -18,7 +18,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform
 from eci_convert.oci.select import candidates
 from eci_convert.progress import SILENT, Reporter
-from eci_convert.transports.base import Source
+from eci_convert.transports.base import IDENTITY, Source
 
 Output = Path | BinaryIO
 """Where a part goes: a file by its path, or anything that bytes can be written to."""
@@ -26,7 +26,8 @@ Output = Path | BinaryIO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """What an image says of itself. *digest* is what the name stands for: of an index, where it names one.
+    """What an image says of itself. *digest* is what the name stands for: an index, where it names one, and in the
+    Docker engine the image's id.
 
     *dialect* is "" and *artifact* empty where no dialect recognises the image; *unknown* then says why.
     """
@@ -81,7 +82,7 @@ def inspect(source: Source, platform: Platform | None = None, dialect: str = "")
     name, artifact, unknown = _read(image, dialect)
     return Inspection(
         reference=source.origin,
-        digest=descriptor.digest,
+        digest=Digest.parse(descriptor.annotations.get(IDENTITY, str(descriptor.digest))),
         dialect=name,
         platforms=_platforms(found, image),
         image=image,

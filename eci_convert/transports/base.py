@@ -13,6 +13,11 @@ from eci_convert.oci.manifest import Descriptor
 from eci_convert.progress import SILENT, Reporter
 
 
+IDENTITY = "io.eci-convert.identity"
+"""An annotation of the descriptor that a source resolves to, where the image's documents are made up: the digest by
+which the place itself knows the image (the Docker engine's image id)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How a place is spoken to. Times are in seconds. None of it is a default for an unknown: "" and None mean

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -18,7 +19,7 @@ from eci_convert.oci import fields, mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Manifest, rendered
 from eci_convert.oci.reference import Reference
-from eci_convert.transports.base import Filesystem, Settings
+from eci_convert.transports.base import IDENTITY, Filesystem, Settings
 from eci_convert.transports.daemon.engine import Engine, Json, image_id
 from eci_convert.transports.daemon.saved import Saved
 from eci_convert.transports.daemon.unpacked import Unpacked
@@ -55,8 +56,9 @@ class DaemonSource:
     def resolve(self) -> Descriptor:
         if self._root is None:
             found = self._inspected()
-            self._root = self._described(found)
-            self._unpacked = Unpacked(self._engine, image_id(found, self.origin), _platform(found), self._saved)
+            identity = image_id(found, self.origin)
+            self._root = replace(self._described(found), annotations={IDENTITY: identity})
+            self._unpacked = Unpacked(self._engine, identity, _platform(found), self._saved)
         return self._root
 
     @contextmanager

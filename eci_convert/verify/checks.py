@@ -33,6 +33,10 @@ from eci_convert.transports.base import Source
 from eci_convert.verify.layers import FAULTS, Layers, Observation
 from eci_convert.verify.report import Finding, Report
 
+_GUESSED = "containerdisk"
+"""The dialect that nothing marks."""
+_NO_MACHINE = "no dialect recognises the image, so only its blobs were checked"
+
 
 def check(
     source: Source,
@@ -78,6 +82,7 @@ class _Look:
         self.image = image
         self.findings: list[Finding] = []
         self.notes: list[str] = []
+        self._guessed = False
         self._artifact = self._read(dialect)
         self._labels = dict(_labels(image))
         locators = [part.locator for part in self._artifact.parts]
@@ -95,7 +100,7 @@ class _Look:
             try:
                 seen = self._observation(part)
             except (*FAULTS, LayoutError) as error:
-                self._add(part.name, error)
+                self._without(part, error)
                 continue
             if seen:
                 self._check_part(part, seen)
@@ -104,12 +109,21 @@ class _Look:
 
     def _read(self, dialect: str) -> Artifact:
         try:
-            return (dialects.read_as(dialect, self.image) if dialect else dialects.read(self.image))[1]
+            name, artifact = dialects.read_as(dialect, self.image) if dialect else dialects.read(self.image)
+            self._guessed = not dialect and name == _GUESSED
+            return artifact
         except UnknownDialect:
-            self.notes.append("no dialect recognises the image, so only its blobs were checked")
+            self.notes.append(_NO_MACHINE)
         except (FormatError, LayoutError) as error:
             self._add("the machine", error)
         return Artifact(parts=())
+
+    def _without(self, part: Part, error: EciError) -> None:
+        """*part* is not to be had: that is wrong, but where it was only guessed that there might be one."""
+        if self._guessed and isinstance(error, LayoutError):
+            self.notes.append(_NO_MACHINE)
+        else:
+            self._add(part.name, error)
 
     def _add(self, subject: str, error: EciError) -> None:
         self.findings.append(Finding(subject=subject, error=error))

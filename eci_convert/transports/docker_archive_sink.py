@@ -34,7 +34,7 @@ def open_sink(rest: str, settings: Settings) -> DockerArchiveSink:
     path, name = split(rest, is_archive)
     if name.digest:
         raise UsageError(f"'@{name.digest}': a docker-archive keeps no digest of its image")
-    tags = (Reference.parse(name.writable().text).familiar,) if name.text else ()
+    tags = (Reference.parse(name.text).familiar,) if name.writable().text else ()
     return DockerArchiveSink(path, name, DockerArchiveWriter(tar_output(path, settings.environ), tags))
 
 

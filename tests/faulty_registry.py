@@ -17,6 +17,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
+import socket
 import ssl
 import threading
 import time
@@ -71,6 +72,7 @@ class FaultyRegistry(Behaviour):
         self.pace = 0.0  # bytes a second that one connection gives, 0: as fast as it goes
         self._lock = threading.Lock()
         self._server = _Server((address, 0), _handler(self))
+        self._server.connections = []
         self._server.handle_error = lambda *_: None  # type: ignore[method-assign] # what clients break is their right
         if tls is not None:
             self._server.tls = tls
@@ -120,6 +122,7 @@ class FaultyRegistry(Behaviour):
     def stop(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+        self._server.hang_up()
 
 
 @contextlib.contextmanager
@@ -149,8 +152,15 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 64
     tls: ssl.SSLContext | None = None
+    connections: list[socket.socket]
+
+    def hang_up(self) -> None:
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def finish_request(self, request, client_address) -> None:  # type: ignore[no-untyped-def]
+        self.connections.append(request)
         if self.tls is not None:
             request.settimeout(10)
             request = self.tls.wrap_socket(request, server_side=True)

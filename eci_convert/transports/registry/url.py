@@ -59,8 +59,14 @@ class Url:
         return replace(self, target=target)
 
     def joined(self, location: str) -> Url:
-        """What *location*, a header's relative or absolute URL, means when this URL was asked for."""
-        return Url.parse(urljoin(str(self), location))
+        """What *location*, a header's relative or absolute URL, means when this URL was asked for.
+
+        Raises TransportError.
+        """
+        try:
+            return Url.parse(location if _STRANGE.search(location) else urljoin(str(self), location))
+        except ValueError as error:
+            raise TransportError(f"{self.authority} leads to what is not a URL") from error
 
     def with_query(self, name: str, value: str) -> Self:
         """The URL with one more parameter; what is there is left exactly as the server spelt it."""

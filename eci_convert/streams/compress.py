@@ -121,7 +121,7 @@ def sniffed(head: bytes) -> Compression:
 
 
 def peeked(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """The first bytes of *chunks*, six at least if there are so many, for `sniffed`; and all of them still to be read."""
+    """The first bytes of *chunks*, six at least if there are so many, for `sniffed`; and all, still to be read."""
     rest = iter(chunks)
     head = b""
     for chunk in rest:

@@ -80,11 +80,6 @@ class StagedFiles:
                     saved.unlink()
         for directory in {part.target.parent for part in self._staged}:
             parts.flush_directory(directory)
-        self._close()
-
-    def _close(self) -> None:
-        while self._staged:
-            self._staged.pop().discard()
 
     def __enter__(self) -> Self:
         return self
@@ -92,7 +87,8 @@ class StagedFiles:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close()
+        for part in self._staged:
+            part.discard()
 
 
 def read_chunks(source: StrPath | int, block: int = 1 << 20) -> Iterator[bytes]:

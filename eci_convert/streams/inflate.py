@@ -62,8 +62,7 @@ class _Zlib:
     def decompress(self, data: bytes | memoryview, max_length: int) -> bytes:
         waiting = self._stream.unconsumed_tail
         output = self._stream.decompress(waiting + data if waiting else data, max_length)
-        # A full block may leave output inside zlib even where all the input is gone.
-        self.needs_input = not self._stream.unconsumed_tail and len(output) < max_length
+        self.needs_input = not self._stream.unconsumed_tail
         return output
 
 

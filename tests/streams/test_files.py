@@ -214,6 +214,16 @@ class TestReplacing:
             file.seek(0)
             assert file.read() == b"kernel"
 
+    def test_a_link_at_the_name_that_is_written_to_is_not_followed(self, tmp_path, monkeypatch):
+        (tmp_path / "precious").write_bytes(b"precious")
+        (tmp_path / ".kernel.guessed.part").symlink_to("precious")
+        monkeypatch.setattr(parts.secrets, "token_hex", lambda _: "guessed")
+
+        with pytest.raises(LocalError, match="File exists"), replacing(tmp_path / "kernel"):
+            raise AssertionError("the block was entered")
+
+        assert (tmp_path / "precious").read_bytes() == b"precious"
+
     def test_two_at_once_do_not_disturb_each_other(self, tmp_path):
         with replacing(tmp_path / "kernel") as first:
             first.write(b"first")

@@ -75,12 +75,13 @@ def test_zeros_are_found_at_the_pages_of_the_file_however_the_chunks_lie(tmp_pat
     assert allocated(path) <= len(data) // 2 + 16 * KIB
 
 
-def test_what_was_in_the_file_before_is_gone(tmp_path):
+@pytest.mark.parametrize("size", [None, 50_003])
+def test_what_was_in_the_file_before_is_gone(tmp_path, size):
     path = tmp_path / "disk"
     path.write_bytes(b"old" * 100_000)
 
     with path.open("r+b") as file:
-        write_sparse(file, [bytes(50_000), b"new"])
+        write_sparse(file, [bytes(50_000), b"new"], size)
 
     assert path.read_bytes() == bytes(50_000) + b"new"
 
@@ -146,6 +147,15 @@ def test_short_writes_are_continued():
     write_dense(file, [b"kernel", b"initrd!"])
 
     assert file.taken == b"kernelinitrd!"
+
+
+def test_short_writes_of_a_sparse_file_are_continued(tmp_path, monkeypatch):
+    pwrite = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: pwrite(fd, data[:1000], at))
+    with (tmp_path / "disk").open("wb") as file:
+        write_sparse(file, [noise(5000)])
+
+    assert (tmp_path / "disk").read_bytes() == noise(5000)
 
 
 def test_a_full_disk_is_a_local_error_that_says_so():

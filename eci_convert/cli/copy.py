@@ -74,6 +74,7 @@ def copy(
         also=also,
     )
     codec = Codec.parse(compression)
+    results.check_stdout(call, dst)
     with ExitStack() as stack:
         source = stack.enter_context(open_source(src, call.settings, ""))
         sink = stack.enter_context(open_sink(dst, call.settings, ""))

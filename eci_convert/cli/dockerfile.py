@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import click
-
 from eci_convert.cli import arguments, machines, show
 from eci_convert.cli.arguments import Call, option
 from eci_convert.dockerfile import SCRATCH, located, render, staged
@@ -36,7 +34,7 @@ def dockerfile(
     call: Call, *, output: Path | None, context: Path | None, stage: Path | None, base: str, single_layer: bool,
     labels: tuple[tuple[str, str], ...], dry_run: bool, **words: Any,
 ) -> None:  # fmt: skip
-    """Print a Dockerfile that plain `docker build` makes an ECI image of: the parts, and labels that say where they are.
+    """Print a Dockerfile of which plain `docker build` makes an ECI image: the parts, and labels that say where they are.
 
     A part outside the build context cannot be copied: --stage makes a context that has all of them, with the
     Dockerfile in it.

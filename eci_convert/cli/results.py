@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from eci_convert.cli import show
 from eci_convert.cli.arguments import Call
+from eci_convert.errors import UsageError
+from eci_convert.oci.manifest import Manifest
 from eci_convert.pack import Packed
+from eci_convert.transports import open_source, parse
+from eci_convert.transports.base import IDENTITY
 
 DIALECTS = {"artifacts": "eci-artifacts", "legacy": "eci-legacy"}
 """What an image of a format is read as, where the two have different names."""
 
+_NOTHING: Mapping[str, str] = {}
 
-def published(call: Call, reference: str, format: str, packed: Packed, *, sentence: str, dry_run: bool) -> None:
-    """One image now stands in a place, or would, if it were not for *dry_run*; *sentence* says it to people."""
+
+def check_stdout(call: Call, reference: str) -> None:
+    """Raises UsageError where an archive and `--json` both want standard output."""
+    if call.json and _is_stdout(reference):
+        raise UsageError("--json and the archive both want standard output")
+
+
+def published(
+    call: Call,
+    reference: str,
+    format: str,
+    packed: Packed,
+    *,
+    sentence: str,
+    dry_run: bool,
+    more: Mapping[str, str] = _NOTHING,
+) -> None:
+    """One image now stands in a place, or would, if it were not for *dry_run*; *sentence* says it to people.
+
+    Where the image itself went to standard output, the sentence goes to standard error.
+    """
     if call.json:
         return show.json(
             {
@@ -21,9 +47,24 @@ def published(call: Call, reference: str, format: str, packed: Packed, *, senten
                 "bytes_written": packed.bytes_written,
                 "bytes_reused": packed.bytes_reused,
             }
-            | ({"dry_run": True} if dry_run else {})
+            | ({"dry_run": True} if dry_run else dict(more))
         )
     if dry_run:
         moved = f"{show.size(packed.bytes_written)} would be written to {reference}"
-        return show.line(f"{moved}, {show.size(packed.bytes_reused)} are there already")
-    return show.line(sentence)
+        sentence = f"{moved}, {show.size(packed.bytes_reused)} are there already"
+    return show.note(sentence) if _is_stdout(reference) else show.line(sentence)
+
+
+def identity(call: Call, reference: str, packed: Packed) -> str:
+    """The id of an image that was just written: what the Docker engine calls it, elsewhere its config's digest."""
+    scheme, _ = parse(reference, "docker-daemon")
+    if scheme.name == "docker-daemon":
+        with open_source(reference, call.settings, "docker-daemon") as source:
+            return str(source.resolve().annotations.get(IDENTITY, ""))
+    found = packed.manifest
+    return str(found.config.digest if isinstance(found, Manifest) else packed.descriptor.digest)
+
+
+def _is_stdout(reference: str) -> bool:
+    scheme, colon, rest = reference.partition(":")
+    return scheme in ("oci-archive", "docker-archive") and bool(colon) and (rest == "-" or rest.startswith("-:"))

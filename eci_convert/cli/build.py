@@ -1,0 +1,92 @@
+"""`eci-convert build`: the parts of a machine become an ECI image, in the Docker engine or anywhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from eci_convert import publish
+from eci_convert.blueprint import Terms
+from eci_convert.cli import arguments, builders, machines, results
+from eci_convert.cli.arguments import Call, option
+from eci_convert.errors import UsageError
+from eci_convert.streams.compress import Codec
+from eci_convert.transports import open_sink, parse
+
+_EXAMPLES = """
+eci-convert build --kernel vmlinuz --initrd initrd.img --root disk.raw -t my-machine:1
+eci-convert build --kernel vmlinuz --root disk.qcow2 --to oci:layout:my-machine
+eci-convert build --kernel vmlinuz --root disk.raw -t my-machine:1 --builder buildx --base alpine:3
+"""
+
+
+@arguments.verb(
+    arguments.parts,
+    option("-t", "--tag", default="", metavar="NAME", help="The image's name in the Docker engine."),
+    option("--to", "destination", default="", metavar="REF", help="Write it elsewhere: oci:, docker://, containerd: …"),
+    option("--builder", type=click.Choice(["direct", "docker", "buildx"]), default="direct", show_default=True,
+           help="Make the layers here, or have the engine's builder do it, or BuildKit."),
+    option("--base", default="", metavar="IMAGE", help="The image to build on (docker, buildx)."),
+    option("--file", type=Path, metavar="DOCKERFILE", help="A Dockerfile of your own (docker, buildx)."),
+    option("--context", type=Path, metavar="DIR", help="The context of that Dockerfile."),
+    option("--author", default="lf-edge/edge-containers", show_default=True, help="Who made the image."),
+    option("--also", multiple=True, metavar="FORMAT", help="Make the image serve this dialect too: containerdisk."),
+    arguments.label,
+    arguments.annotation,
+    arguments.compression,
+    arguments.digest_file,
+    arguments.dry_run,
+    examples=_EXAMPLES,
+)  # fmt: skip
+def build(
+    call: Call, *, tag: str, destination: str, builder: str, base: str, file: Path | None, context: Path | None,
+    author: str, also: tuple[str, ...], labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...],
+    compression: str, digest_file: Path | None, dry_run: bool, **words: Any,
+) -> None:  # fmt: skip
+    """Make an ECI image of the parts (legacy format, which engines can hold) and print its id.
+
+    The same parts make the same image, on any day and any machine. With --to it is written there, without an engine.
+    """
+    reference = _reference(tag, destination)
+    terms = Terms(
+        platform=machines.platform(call.platforms[0] if call.platforms else None, "", ""),
+        author=author,
+        created=arguments.created(),
+        labels=dict(labels),
+        annotations=dict(annotations),
+        name=tag or destination,
+        also=also,
+    )
+    if builder != "direct":
+        engine = builders.Order(tag=tag, destination=destination, base=base, file=file, context=context, terms=terms)
+        return builders.run(call, builder, engine, words, digest_file, dry_run=dry_run)
+    if base or file or context:
+        raise UsageError("--base, --file and --context need --builder docker or buildx")
+    if len(call.platforms) > 1:
+        raise UsageError("several platforms need --builder buildx")
+    results.check_stdout(call, reference)
+    codec, artifact = Codec.parse(compression), machines.artifact(**words)
+    with open_sink(reference, call.settings, "docker-daemon") as sink:
+        packed = publish.push(
+            artifact, sink, format="legacy", terms=terms, codec=codec, reporter=call.reporter,
+            concurrency=call.settings.concurrency, dry_run=dry_run,
+        )  # fmt: skip
+    if not dry_run:
+        arguments.write_digest(digest_file, packed.descriptor.digest)
+    identity = results.identity(call, reference, packed) if not dry_run else ""
+    return results.published(
+        call, reference, "legacy", packed, sentence=identity, dry_run=dry_run, more={"image_id": identity}
+    )
+
+
+def _reference(tag: str, destination: str) -> str:
+    """Where the image goes: `--to` before `-t`, whose name an unnamed layout or archive takes. Raises UsageError."""
+    if not tag and not destination:
+        raise UsageError("the image needs a name: give it one with -t NAME, or a place with --to REF")
+    if not destination:
+        return f"docker-daemon:{tag}"
+    scheme, rest = parse(destination, "docker-daemon")
+    unnamed = scheme.name in ("oci", "oci-archive", "docker-archive") and ":" not in rest
+    return f"{destination}:{tag}" if tag and unnamed else destination

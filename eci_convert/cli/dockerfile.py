@@ -34,7 +34,7 @@ def dockerfile(
     call: Call, *, output: Path | None, context: Path | None, stage: Path | None, base: str, single_layer: bool,
     labels: tuple[tuple[str, str], ...], dry_run: bool, **words: Any,
 ) -> None:  # fmt: skip
-    """Print a Dockerfile of which plain `docker build` makes an ECI image: the parts, and labels that say where they are.
+    """Print a Dockerfile of which plain `docker build` makes an ECI image: the parts, and labels for them.
 
     A part outside the build context cannot be copied: --stage makes a context that has all of them, with the
     Dockerfile in it.

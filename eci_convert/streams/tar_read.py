@@ -70,14 +70,16 @@ class Entry:
     chunks: Iterator[bytes] = field(repr=False, compare=False)
 
 
-def entries(chunks: Iterable[bytes], *, limit: int = 2_000_000) -> Iterator[Entry]:
+def entries(chunks: Iterable[bytes] | Input, *, limit: int = 2_000_000) -> Iterator[Entry]:
     """The members of the archive *chunks*, in their order; content that was not taken is skipped.
+
+    An Input of the caller's own is read through its methods: it sees which bytes are structure and which content.
 
     The archive ends at two zero blocks or where the stream ends; what follows the zero blocks is drained and not
     interpreted. Raises CorruptStream for an archive that is malformed or ends within a member, and LimitExceeded for
     extension headers over 1 MiB, more than 16 of them on one member, or more than *limit* members.
     """
-    source = Input(chunks)
+    source = chunks if isinstance(chunks, Input) else Input(chunks)
     count = 0
     while member := _next_member(source):
         count += 1

@@ -1,0 +1,108 @@
+"""Which store a reference means: `containers-storage:[[DRIVER@]ROOT[+RUNROOT][:OPTIONS]]NAME`.
+
+Where the reference does not say, storage.conf does, and else the user's or the system's own place, as podman has it
+(containers-storage.conf(5)). The run root and the options are for programs that mount; they are read and not used.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from eci_convert.errors import FormatError, LocalError, UsageError
+from eci_convert.transports.base import Settings
+
+_STORE: Final = re.compile(r"\[(?:(?P<driver>[^@\]]*)@)?(?P<root>[^+:\]]*)(?P<rest>[^\]]*)\](?P<name>.*)", re.DOTALL)
+DRIVERS: Final = ("overlay", "vfs")
+_SYSTEM: Final = Path("/var/lib/containers/storage")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A store, and *name*, which is of an image in it. *text* is the reference behind `containers-storage:`."""
+
+    text: str
+    root: Path
+    driver: str
+    name: str
+    more: tuple[Path, ...] = ()
+    """Other stores, to be read only, that hold images and layers for this one (additionalimagestores)."""
+
+    @classmethod
+    def parse(cls, text: str, settings: Settings) -> Self:
+        """The place that *text* means. Raises UsageError, and FormatError for a storage.conf that is none."""
+        match = _STORE.fullmatch(text)
+        if match is None and text.startswith("["):
+            raise UsageError(f"{text!r}: no ] ends where the store is")
+        name = match["name"] if match else text
+        if not name:
+            raise UsageError(f"{text!r} names no image")
+        configured = {} if match and match["root"] else _configured(settings.environ)
+        if match and match["root"]:
+            root = Path(os.path.abspath(match["root"]))
+        else:
+            root = _default_root(configured, settings.environ)
+        asked = (match["driver"] or "") if match else ""
+        driver = _driver(
+            asked or settings.environ.get("STORAGE_DRIVER", "") or str(configured.get("driver") or ""), root
+        )
+        return cls(text=text, root=root, driver=driver, name=name, more=_more(configured))
+
+
+def _driver(asked: str, root: Path) -> str:
+    name = "overlay" if asked == "overlay2" else asked
+    if name and name not in DRIVERS:
+        raise UsageError(f"{asked!r} is a storage driver that is not supported ({' and '.join(DRIVERS)} are)")
+    there = [driver for driver in DRIVERS if (root / f"{driver}-images").is_dir()]
+    return name or (there[0] if there else DRIVERS[0])
+
+
+def _configured(environ: Mapping[str, str]) -> Mapping[str, Any]:
+    """The [storage] table of the first storage.conf there is."""
+    for path in _config_files(environ):
+        try:
+            with open(path, "rb") as file:
+                found = tomllib.load(file).get("storage", {})
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise LocalError(f"{path}: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise FormatError(f"not a storage.conf: {error}", where=str(path)) from error
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _config_files(environ: Mapping[str, str]) -> list[Path]:
+    if path := environ.get("CONTAINERS_STORAGE_CONF"):
+        return [Path(path)]
+    own = Path(environ.get("XDG_CONFIG_HOME") or f"{_home(environ)}/.config", "containers/storage.conf")
+    system = [Path("/etc/containers/storage.conf"), Path("/usr/share/containers/storage.conf")]
+    return system if os.geteuid() == 0 else [own, *system]
+
+
+def _default_root(configured: Mapping[str, Any], environ: Mapping[str, str]) -> Path:
+    if os.geteuid() == 0:
+        return Path(str(configured.get("graphroot") or _SYSTEM))
+    if rootless := configured.get("rootless_storage_path"):
+        words = {"HOME": _home(environ), "UID": str(os.geteuid()), "USER": environ.get("USER", "")}
+        return Path(re.sub(r"\$(HOME|UID|USER)", lambda match: words[match[1]], str(rootless)))
+    graphroot = str(configured.get("graphroot") or "")
+    if graphroot and Path(graphroot) != _SYSTEM:
+        return Path(graphroot)
+    return Path(environ.get("XDG_DATA_HOME") or f"{_home(environ)}/.local/share", "containers/storage")
+
+
+def _more(configured: Mapping[str, Any]) -> tuple[Path, ...]:
+    options = configured.get("options")
+    paths = options.get("additionalimagestores") if isinstance(options, dict) else None
+    return tuple(Path(path) for path in paths if isinstance(path, str)) if isinstance(paths, list) else ()
+
+
+def _home(environ: Mapping[str, str]) -> str:
+    return environ.get("HOME") or os.path.expanduser("~")

@@ -1,0 +1,124 @@
+"""Layers on their way into a store: unpacked beside its own, in a directory that is ours, and moved in when complete.
+
+The directory is locked while its command lives; one that a killed command left is removed by whoever comes next. It
+lies where the driver keeps its layers: podman may have mounted that, and nothing can be moved from mount to mount.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import os
+import secrets
+import shutil
+import stat
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from eci_convert.errors import LocalError
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor
+from eci_convert.streams.parts import local_errors
+from eci_convert.transports.storage import locks
+from eci_convert.transports.storage.whiteouts import Lists
+
+PREFIX: Final = ".eci-convert-"
+DIFF: Final = "diff"
+SPLIT: Final = "tar-split.gz"
+TOP_MODE: Final = 0o555
+"""What the top directory of a layer has, whatever the image says (B7)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """A layer that is unpacked in *directory*/diff. *size* is of its archive, *blob* what came."""
+
+    directory: Path
+    blob: Descriptor
+    diff_id: Digest
+    size: int
+    compression: int
+    uids: tuple[int, ...]
+    gids: tuple[int, ...]
+    deleted: Lists | None = None
+
+    @property
+    def diff(self) -> Path:
+        return self.directory / DIFF
+
+    @property
+    def split(self) -> Path:
+        return self.directory / SPLIT
+
+
+@dataclass(slots=True)
+class Staging:
+    """A directory of ours in *home*."""
+
+    path: Path
+    _lock: int
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    @classmethod
+    def begun(cls, home: Path) -> Staging:
+        """A new one; those that nobody holds any more are removed. Raises LocalError."""
+        _sweep(home)
+        while True:
+            path = home / f"{PREFIX}{secrets.token_hex(8)}"
+            with local_errors(path):
+                path.mkdir(mode=0o700)
+            with suppress(LocalError):  # a sweep may be faster than the lock
+                if lock := locks.held(path / "lock"):
+                    # podman looks for this file in every directory there when it repairs its links
+                    (path / "link").write_text(link_name(path.name))
+                    return cls(path, lock)
+
+    def room(self) -> Path:
+        """A new directory for one layer. May be called from several threads."""
+        path = self.path / str(next(self._numbers))
+        with local_errors(path):
+            path.mkdir(mode=0o700)
+            (path / DIFF).mkdir(mode=0o700)
+        return path
+
+    def end(self) -> None:
+        """Removes what was not moved into the store."""
+        remove(self.path)
+        os.close(self._lock)
+
+
+def link_name(of: str) -> str:
+    """A short name, 26 letters and digits, the same one for the same *of* (B2)."""
+    return base64.b32encode(hashlib.sha256(of.encode()).digest()).decode()[:26]
+
+
+def remove(path: Path) -> None:
+    """Removes *path* and all below it, if it is there. Raises LocalError."""
+    with local_errors(path):
+        if os.geteuid() != 0:
+            _open_up(path)
+        with suppress(FileNotFoundError):
+            shutil.rmtree(path)
+
+
+def _open_up(path: Path) -> None:
+    """Make directories writable that an image made read-only: their owner cannot remove what is in them."""
+    for here, _, _ in os.walk(path, onerror=None):
+        for name in os.listdir(here):
+            below = os.path.join(here, name)
+            if stat.S_ISDIR(os.lstat(below).st_mode):
+                os.chmod(below, 0o700)
+
+
+def _sweep(home: Path) -> None:
+    with local_errors(home):
+        left = [path for path in home.iterdir() if path.name.startswith(PREFIX) and path.is_dir()]
+    for path in left:
+        with suppress(LocalError):  # gone meanwhile, or somebody else's
+            lock = locks.held(path / "lock")
+            if lock is not None:
+                remove(path)
+                os.close(lock)

@@ -7,6 +7,7 @@ taken apart in one buffer and come in pieces of about 1 MiB, which is what makes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from io import DEFAULT_BUFFER_SIZE, BufferedReader
 from typing import TYPE_CHECKING, Any, Final
 
 from eci_convert.errors import TransportError
@@ -27,7 +28,7 @@ def pieces(response: Response) -> Iterator[bytes]:
     if not body.chunked:
         yield from response.raw.stream(PIECE, decode_content=False)
         return
-    yield from dechunked(body.fp.readinto1)
+    yield from dechunked(_receiving(body.fp))
 
 
 def allow_silence(response: Response, seconds: float) -> None:
@@ -42,23 +43,43 @@ def _body(response: Response) -> Any:
     return response.raw._fp
 
 
+def _receiving(file: BufferedReader) -> Callable[[memoryview], int]:
+    """What puts the next bytes of *file* into a buffer, as many as are there.
+
+    Those that *file* has in its own buffer are taken first: `readinto1` would add one more read to them, and wait.
+    """
+    begun = False
+
+    def fill(view: memoryview) -> int:
+        nonlocal begun
+        if begun:
+            return file.readinto1(view)
+        begun = True
+        data = file.read1(min(len(view), DEFAULT_BUFFER_SIZE))
+        view[: len(data)] = data
+        return len(data)
+
+    return fill
+
+
 def dechunked(fill: Callable[[memoryview], int]) -> Iterator[bytes]:
     """The content of a chunked body in pieces of up to 1 MiB. *fill* puts what comes next into a buffer and says how
     many bytes it was; 0 is the end. Raises TransportError for what is not chunked or ends too early."""
     source = _Buffer(fill)
-    found = bytearray()
+    piece, have = memoryview(bytearray(PIECE)), 0  # made once: growing one for each piece costs seven times as much
     while left := _chunk_size(source.line()):
         while left:
-            some = source.some(min(left, PIECE - len(found)))
-            found += some
+            some = source.some(min(left, PIECE - have))
+            piece[have : have + len(some)] = some
+            have += len(some)
             left -= len(some)
-            if len(found) == PIECE:
-                yield bytes(found)
-                found.clear()
+            if have == PIECE:
+                yield bytes(piece)
+                have = 0
         if source.line():
             raise TransportError("the engine's answer is garbled: a chunk is longer than it says")
-    if found:
-        yield bytes(found)
+    if have:
+        yield bytes(piece[:have])
     for _ in range(_MAX_TRAILERS):
         if not source.line():
             return

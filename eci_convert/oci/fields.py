@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, NoReturn, TypeVar
 
@@ -71,7 +72,11 @@ def _value(content: bytes, where: str) -> object:
     _check_depth(content, where)
     try:
         value: object = json.loads(
-            content.decode("utf-8"), object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer
+            content.decode("utf-8"),
+            object_pairs_hook=_object,
+            parse_constant=_constant,
+            parse_int=_integer,
+            parse_float=_finite,
         )
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
@@ -102,6 +107,13 @@ def _integer(digits: str) -> int:
     if len(digits) > 20:
         raise ValueError(f"a number of {len(digits)} digits")
     return int(digits)
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError(f"{digits[:20]!r} is too large for a number")
+    return value
 
 
 def _check_depth(content: bytes, where: str) -> None:

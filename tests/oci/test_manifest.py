@@ -1,0 +1,289 @@
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from eci_convert import content
+from eci_convert.errors import DigestMismatch, FormatError, IntegrityError, LimitExceeded
+from eci_convert.oci import mediatype
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import (
+    MAX_LAYERS,
+    Descriptor,
+    ImageConfig,
+    Index,
+    Manifest,
+    Platform,
+    parse,
+    rendered,
+)
+from eci_convert.transports.memory import MemorySource, Store
+from tests.images import a_container, an_image
+
+DIGEST = str(Digest.of(b"blob"))
+BLOB = {"mediaType": mediatype.OCI_LAYER, "digest": DIGEST, "size": 4}
+CONFIG = {"mediaType": mediatype.OCI_CONFIG, "digest": DIGEST, "size": 4}
+MANIFEST = {"schemaVersion": 2, "mediaType": mediatype.OCI_MANIFEST, "config": CONFIG, "layers": [BLOB]}
+INDEX = {"schemaVersion": 2, "mediaType": mediatype.OCI_INDEX, "manifests": [BLOB]}
+
+
+def parsed(data: dict[str, Any], media_type: str = "") -> Manifest | Index:
+    return parse(json.dumps(data).encode(), media_type)
+
+
+def with_layer(**changes: Any) -> dict[str, Any]:
+    layer = {key: value for key, value in {**BLOB, **changes}.items() if value is not ...}
+    return {**MANIFEST, "layers": [layer]}
+
+
+def test_a_manifest_is_what_it_says():
+    found = parsed({**MANIFEST, "annotations": {"a": "b"}, "artifactType": "x/y", "subject": BLOB, "unknown": [1]})
+
+    assert found == Manifest(
+        config=Descriptor(media_type=mediatype.OCI_CONFIG, digest=Digest.parse(DIGEST), size=4),
+        layers=(Descriptor(media_type=mediatype.OCI_LAYER, digest=Digest.parse(DIGEST), size=4),),
+        annotations={"a": "b"},
+        artifact_type="x/y",
+        subject=Descriptor(media_type=mediatype.OCI_LAYER, digest=Digest.parse(DIGEST), size=4),
+    )
+
+
+def test_what_is_rendered_is_read_again():
+    descriptor = Descriptor(
+        media_type="x/y",
+        digest=Digest.of(b"blob", "sha512"),
+        size=2**63 - 1,
+        annotations={"b": "<&>\u2028", "a": "ä"},
+        platform=Platform(os="linux", architecture="arm", variant="v7", os_version="1", os_features=("win32k",)),
+        artifact_type="a/b",
+        urls=("https://example.com/x",),
+        data=b"blob",
+    )
+    for document in (
+        Manifest(config=descriptor, layers=(descriptor, descriptor), annotations={"x": "y"}, subject=descriptor),
+        Index(manifests=(descriptor,), annotations={"x": "y"}, artifact_type="a/b", subject=descriptor),
+    ):
+        assert parse(rendered(document), "") == document
+        assert rendered(parse(rendered(document), "")) == rendered(document)
+
+
+def test_a_document_is_rendered_as_go_does():
+    manifest = Manifest(
+        config=Descriptor.of(b"", mediatype.OCI_CONFIG), layers=(), annotations={"b": "<&>\u2028", "a": "ä"}
+    )
+
+    text = rendered(manifest).decode()
+
+    assert text.startswith('{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"')
+    assert text.endswith(',"layers":[],"annotations":{"a":"ä","b":"\\u003c\\u0026\\u003e\\u2028"}}')
+
+
+@pytest.mark.parametrize("version", [0, None, ...])
+def test_the_schema_version_that_eci_forgets_is_forgiven(version: object):
+    data = {key: value for key, value in {**MANIFEST, "schemaVersion": version}.items() if value is not ...}
+
+    assert isinstance(parsed(data), Manifest)
+
+
+@pytest.mark.parametrize("version", [1, 3, -1, "2", 2.0, True, [2]])
+def test_other_schema_versions_are_refused(version: object):
+    with pytest.raises(FormatError):
+        parsed({**MANIFEST, "schemaVersion": version})
+
+
+@pytest.mark.parametrize("media_type", sorted(mediatype.DOCKER_SCHEMA1))
+def test_schema_1_is_refused(media_type: str):
+    with pytest.raises(FormatError, match="schema 1"):
+        parsed({"schemaVersion": 1, "name": "x", "fsLayers": []})
+    with pytest.raises(FormatError, match="schema 1"):
+        parsed(MANIFEST, media_type)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {**MANIFEST, "manifests": []},
+        {**INDEX, "layers": []},
+        {**INDEX, "config": CONFIG},
+        {**MANIFEST, "mediaType": mediatype.OCI_INDEX},
+        {**INDEX, "mediaType": mediatype.OCI_MANIFEST},
+        {**INDEX, "mediaType": mediatype.DOCKER_MANIFEST},
+        {"schemaVersion": 2, "mediaType": mediatype.OCI_INDEX},
+    ],
+)
+def test_a_document_that_is_two_things_is_refused(data: dict[str, Any]):
+    with pytest.raises(FormatError):
+        parsed(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "promised"),
+    [
+        (MANIFEST, mediatype.OCI_INDEX),
+        (MANIFEST, mediatype.DOCKER_LIST),
+        (INDEX, mediatype.OCI_MANIFEST),
+        ({key: value for key, value in INDEX.items() if key != "mediaType"}, mediatype.OCI_MANIFEST),
+        ({key: value for key, value in MANIFEST.items() if key != "mediaType"}, mediatype.OCI_INDEX),
+    ],
+)
+def test_a_document_of_another_kind_than_was_promised_is_refused(data: dict[str, Any], promised: str):
+    with pytest.raises(FormatError):
+        parsed(data, promised)
+
+
+def test_a_document_that_does_not_say_is_what_was_promised():
+    data = {key: value for key, value in MANIFEST.items() if key != "mediaType"}
+
+    assert parsed(data, mediatype.DOCKER_MANIFEST).media_type == mediatype.DOCKER_MANIFEST
+    assert parsed(data).media_type == mediatype.OCI_MANIFEST
+    assert parsed(data, "application/json").media_type == mediatype.OCI_MANIFEST
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"size": ...}, "manifest.layers[0].size: missing"),
+        ({"size": "4"}, "manifest.layers[0].size: expected int, not string"),
+        ({"size": True}, "manifest.layers[0].size: expected int, not bool"),
+        ({"size": 4.0}, "manifest.layers[0].size: expected int, not float"),
+        ({"size": None}, "manifest.layers[0].size: expected int, not null"),
+        ({"size": -1}, "manifest.layers[0].size: -1 is not a size"),
+        ({"size": 2**63}, "manifest.layers[0].size: 9223372036854775808 is not a size"),
+        ({"digest": ...}, "manifest.layers[0].digest: missing"),
+        ({"digest": "sha256:../../etc/passwd"}, "manifest.layers[0].digest: "),
+        ({"digest": "md5:d41d8cd98f00b204e9800998ecf8427e"}, "manifest.layers[0].digest: "),
+        ({"digest": 1}, "manifest.layers[0].digest: expected string, not int"),
+        ({"mediaType": 1}, "manifest.layers[0].mediaType: expected string, not int"),
+        ({"annotations": []}, "manifest.layers[0].annotations: expected object, not array"),
+        ({"annotations": {"a": 1}}, "manifest.layers[0].annotations['a']: expected string, not int"),
+        ({"platform": []}, "manifest.layers[0].platform: expected object, not array"),
+        ({"platform": {"os": 1}}, "manifest.layers[0].platform.os: expected string, not int"),
+        ({"platform": {"os.features": [1]}}, "manifest.layers[0].platform.os.features[0]: "),
+        ({"urls": "x"}, "manifest.layers[0].urls: expected array, not string"),
+        ({"urls": [1]}, "manifest.layers[0].urls[0]: expected string, not int"),
+        ({"data": "?"}, "manifest.layers[0].data: not base64"),
+        ({"data": 1}, "manifest.layers[0].data: expected string, not int"),
+    ],
+)
+def test_a_fault_in_a_descriptor_is_located(changes: dict[str, Any], where: str):
+    with pytest.raises(FormatError) as caught:
+        parsed(with_layer(**changes))
+
+    assert str(caught.value).startswith(where)
+
+
+def test_the_largest_size_is_one():
+    assert parsed(with_layer(size=2**63 - 1)).layers[0].size == 2**63 - 1
+
+
+@pytest.mark.parametrize("key", ["layers", "manifests"])
+def test_a_document_lists_no_more_than_anybody_needs(key: str):
+    data = {**(MANIFEST if key == "layers" else INDEX), key: [BLOB] * MAX_LAYERS}
+    assert parsed(data)
+
+    with pytest.raises(LimitExceeded):
+        parsed({**data, key: [BLOB] * (MAX_LAYERS + 1)})
+
+
+@pytest.mark.parametrize("layers", [None, ...])
+def test_a_manifest_may_have_no_layers(layers: object):
+    data = {key: value for key, value in {**MANIFEST, "layers": layers}.items() if value is not ...}
+
+    assert parsed(data).layers == ()
+
+
+def test_embedded_content_is_verified_like_any_other():
+    image = a_container("none")
+    blob = image.layers[0][1]
+    store = Store(dict(image.build().blobs), {})
+
+    def reading(data: bytes) -> bytes:
+        manifest = json.loads(rendered(image.manifest()))
+        manifest["layers"][0]["data"] = base64.b64encode(data).decode()
+        text = json.dumps(manifest).encode()
+        store.blobs[Digest.of(text)] = text
+        store.names["image"] = Descriptor.of(text, mediatype.OCI_MANIFEST)
+        source = MemorySource(store)
+        return content.document(source, content.image(source).manifest.layers[0])
+
+    del store.blobs[Digest.of(blob)]
+    assert reading(blob) == blob
+    with pytest.raises(DigestMismatch):
+        reading(blob[:-1] + b"x")
+    for wrong in (b"", blob + b"x", blob[:-1]):
+        with pytest.raises(IntegrityError):
+            reading(wrong)
+
+
+def test_a_config_tells_what_is_relied_on():
+    found = ImageConfig.parse(a_container().config_blob()[0])
+
+    assert found.platform == Platform(os="linux", architecture="amd64")
+    assert found.diff_ids == a_container().diff_ids
+    assert found.labels == a_container().labels
+    assert found.fields["rootfs"]["type"] == "layers"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"config": None, "rootfs": None},
+        {"config": {"Labels": None}, "rootfs": {"type": "layers", "diff_ids": None}},
+    ],
+)
+def test_a_config_may_say_nothing(data: dict[str, Any]):
+    found = ImageConfig.parse(json.dumps(data).encode())
+
+    assert (found.platform, found.labels, found.diff_ids) == (None, {}, ())
+
+
+@pytest.mark.parametrize(
+    ("data", "where"),
+    [
+        ({"config": []}, "config.config: "),
+        ({"config": {"Labels": []}}, "config.config.Labels: "),
+        ({"config": {"Labels": {"a": 1}}}, "config.config.Labels['a']: "),
+        ({"config": {"Labels": {"a": None}}}, "config.config.Labels['a']: "),
+        ({"rootfs": 1}, "config.rootfs: "),
+        ({"rootfs": {"diff_ids": "x"}}, "config.rootfs.diff_ids: "),
+        ({"rootfs": {"diff_ids": ["x"]}}, "config.rootfs.diff_ids[0]: "),
+        ({"rootfs": {"diff_ids": [1]}}, "config.rootfs.diff_ids[0]: "),
+        ({"os": 1}, "config.os: "),
+        ({"architecture": ["amd64"]}, "config.architecture: "),
+        ({"created": 1}, "config.created: "),
+    ],
+)
+def test_a_fault_in_a_config_is_located(data: dict[str, Any], where: str):
+    with pytest.raises(FormatError) as caught:
+        ImageConfig.parse(json.dumps(data).encode())
+
+    assert str(caught.value).startswith(where)
+
+
+def test_many_labels_and_many_layers_are_read():
+    image = an_image().config_field("config", {"Labels": {f"label-{number}": "x" for number in range(150_000)}})
+
+    assert len(content.image(image.build()).config.labels) == 150_000
+
+
+@pytest.mark.parametrize("media_type", ["application/json", "text/plain", mediatype.OCI_EMPTY, ""])
+def test_a_config_that_is_none_is_empty(media_type: str):
+    for blob in (b"{}", b"\0\1\2", b"not json", b'{"a": 1}'):
+        found = content.image(an_image().config(blob, media_type).build()).config
+
+        assert found.labels == {}
+        assert found.fields == ({"a": 1} if blob == b'{"a": 1}' else {})
+
+
+def test_documents_over_4_mib_are_not_read():
+    big = b"{" + b" " * (4 << 20) + b"}"
+    with pytest.raises(LimitExceeded):
+        content.image(an_image().config(big).build())
+
+    store = Store({Digest.of(big): big}, {"image": Descriptor.of(big, mediatype.OCI_MANIFEST)})
+    with pytest.raises(LimitExceeded):
+        content.root(MemorySource(store))

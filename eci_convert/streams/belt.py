@@ -1,11 +1,43 @@
-"""What one thread hands to another: chunks, in order, in bounded memory."""
+"""What one thread hands to another: chunks, in order, in bounded memory; and the thread."""
 
 from __future__ import annotations
 
+import sys
 from collections import deque
-from threading import Condition
+from collections.abc import Callable
+from threading import Condition, Thread
 
 from eci_convert.streams.zeros import ZEROS
+
+
+class Companion(Thread):
+    """*work* in a thread of its own, begun at once.
+
+    It does not keep the program alive: one that ends with a stage half read, however that came about, must not hang.
+    """
+
+    def __init__(self, work: Callable[[], None], name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self._work = work
+        self._error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:  # noqa: BLE001 - `result` raises it, where somebody can do something about it
+            self._error = error
+
+    def result(self) -> None:
+        """Wait for the end of the work, and raise what it raised."""
+        self.join()
+        if self._error is not None:
+            raise self._error
+
+    def leave(self) -> None:
+        """Wait for the end of the work, unless the program is ending, and threads with it."""
+        if not sys.is_finalizing():
+            self.join()
 
 
 class Belt:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from eci_convert.oci.digest import Digest, Hasher
-from eci_convert.streams.belt import Belt
+from eci_convert.streams.belt import Belt, Companion
 
 _BEHIND: Final = 32 << 20
 
@@ -46,18 +45,18 @@ class Measured:
 
     def _hashed_behind(self, hasher: Hasher) -> Iterator[bytes]:
         belt = Belt(_BEHIND)
-        with ThreadPoolExecutor(1, thread_name_prefix="hash") as pool:
-            hashing = pool.submit(_update, hasher, belt)
-            try:
-                for chunk in self._chunks:
-                    self.size += len(chunk)
-                    if chunk:
-                        belt.put(chunk)
-                    yield chunk
-                belt.end()
-                hashing.result()
-            finally:
-                belt.stop()
+        hashing = Companion(lambda: _update(hasher, belt), "hash")
+        try:
+            for chunk in self._chunks:
+                self.size += len(chunk)
+                if chunk:
+                    belt.put(chunk)
+                yield chunk
+            belt.end()
+            hashing.result()
+        finally:
+            belt.stop()
+            hashing.leave()
 
 
 def _update(hasher: Hasher, belt: Belt) -> None:

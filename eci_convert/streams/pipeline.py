@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from eci_convert.streams.belt import Belt
+from eci_convert.streams.belt import Belt, Companion
 from eci_convert.streams.layer import PackedLayer, layer_stream
 
 __all__ = ["DEPTH", "PackedLayer", "ahead", "layer_stream"]
@@ -22,14 +21,14 @@ def ahead(chunks: Iterable[bytes], depth: int = DEPTH) -> Iterator[bytes]:
     or when it is closed or forgotten; *chunks*, if it is a generator, is closed in the thread that ran it.
     """
     belt = Belt(depth)
-    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
-        filling = pool.submit(_fill, belt, chunks)
-        try:
-            while chunk := belt.take():
-                yield chunk
-            filling.result()
-        finally:
-            belt.stop()
+    filling = Companion(lambda: _fill(belt, chunks), "ahead")
+    try:
+        while chunk := belt.take():
+            yield chunk
+        filling.result()
+    finally:
+        belt.stop()
+        filling.leave()
 
 
 def _fill(belt: Belt, chunks: Iterable[bytes]) -> None:

@@ -1,6 +1,9 @@
 """Both sides run at the same time, and neither outlives the other."""
 
 import gc
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 
@@ -138,6 +141,29 @@ def test_stages_of_stages_are_closed_together():
     stage.close()
 
     assert source.closed
+
+
+@pytest.mark.parametrize("stage", ["ahead(endless)", "iter(Measured(endless, threaded=True))", "iter(layer)"])
+def test_a_program_that_ends_with_a_stage_half_read_ends(stage):
+    """Whatever holds on to it: a name in a module, a cycle, a traceback."""
+    program = f"""
+        import itertools, sys
+        from eci_convert.streams.compress import Codec
+        from eci_convert.streams.layer import PackedLayer
+        from eci_convert.streams.measure import Measured
+        from eci_convert.streams.pipeline import ahead
+        endless = itertools.repeat(b"x" * 1_000_000)
+        layer = PackedLayer(endless, Codec.parse("gzip"))
+        stage = {stage}
+        cycle = [stage]
+        cycle.append(cycle)
+        next(stage)
+        sys.exit(3)
+    """
+
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], timeout=60, check=False)
+
+    assert done.returncode == 3
 
 
 def test_a_stage_that_was_never_begun_has_no_thread():

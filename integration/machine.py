@@ -45,10 +45,10 @@ class Machine:
     boots: bool  # False where the kernel is only made to look like one
 
 
-def make(folder: Path, *, root_size: int = 64 * _MIB) -> Machine:
+def make(folder: Path, *, root_size: int = 64 * _MIB, programs: Programs | None = None) -> Machine:
     """Make the parts of a machine in *folder*, the same bytes each time where no filesystem is made."""
     folder.mkdir(parents=True, exist_ok=True)
-    programs = Programs()
+    programs = programs or Programs()
     kernel, initrd, root, disk = (folder / name for name in ("vmlinuz", "initrd.img", "root.img", "data.img"))
     boots = Path(programs.kernel).exists() and Path(programs.busybox).exists()
     if boots:

@@ -119,6 +119,23 @@ def test_what_does_not_shrink_is_stored(level, library):
     assert gzip.decompress(result) == data
 
 
+def test_what_does_not_shrink_is_not_even_tried_but_for_samples(monkeypatch):
+    tried = []
+    flushed = deflate._flushed
+    monkeypatch.setattr(deflate, "_flushed", lambda data, level: (tried.append(len(data)), flushed(data, level))[1])
+
+    made([noise(3 * MIB)], "gzip")
+
+    assert tried
+    assert max(tried) < MIB // 16
+
+
+def test_what_hardly_shrinks_is_stored_because_that_is_inflated_faster():
+    data = text(20_000) + noise(MIB - 20_000)
+
+    assert data[70_000:130_000] in made([data], "gzip")
+
+
 def test_what_shrinks_only_in_part_is_deflated():
     data = noise(MIB // 2) + text(MIB // 2)
 

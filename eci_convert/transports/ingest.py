@@ -21,6 +21,7 @@ from eci_convert.errors import FormatError, LocalError
 from eci_convert.oci.digest import Digest
 from eci_convert.streams.holes import write_sparse
 from eci_convert.streams.parts import local_errors
+from eci_convert.streams.writeback import written_back
 from eci_convert.transports.received import Received
 
 _OURS = re.compile(r"\.eci-convert\.[0-9a-f]{16}\.part")
@@ -126,7 +127,7 @@ def _write(path: Path, received: Received, size: int | None) -> None:
     with local_errors(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     with open(descriptor, "r+b", buffering=0) as file:
-        write_sparse(file, received, size)
+        write_sparse(file, written_back(received, descriptor), size)
         with local_errors(path):
             os.fsync(descriptor)
 

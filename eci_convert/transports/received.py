@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final
 
 from eci_convert.errors import DigestMismatch, SizeMismatch
-from eci_convert.oci.digest import Digest
+from eci_convert.oci.digest import Digest, Hasher
 from eci_convert.oci.manifest import Descriptor
+
+_WORTH_A_THREAD: Final = 1 << 18
 
 
 class Received:
@@ -15,7 +19,7 @@ class Received:
 
     *promised* and *promised_size* (bytes) are the promises, None where there are none. Iterating raises SizeMismatch as
     soon as there are more bytes than that, and at the end SizeMismatch or DigestMismatch; so whoever reads to the end
-    without an error has what was promised.
+    without an error has what was promised. Large chunks are hashed while whoever took them writes them.
     """
 
     def __init__(self, chunks: Iterable[bytes], digest: Digest | None, size: int | None) -> None:
@@ -27,12 +31,16 @@ class Received:
 
     def __iter__(self) -> Iterator[bytes]:
         hasher = self.promised.hasher() if self.promised else hashlib.sha256()
-        for chunk in self._chunks:
-            self.size += len(chunk)
-            if self.promised_size is not None and self.size > self.promised_size:
-                raise SizeMismatch(self.promised_size, self.size)
-            hasher.update(chunk)
-            yield chunk
+        hashing = _Hashing(hasher)
+        try:
+            for chunk in self._chunks:
+                self.size += len(chunk)
+                if self.promised_size is not None and self.size > self.promised_size:
+                    raise SizeMismatch(self.promised_size, self.size)
+                hashing.begin(chunk)
+                yield chunk
+        finally:
+            hashing.end()
         self._judge(Digest(self.promised.algorithm if self.promised else "sha256", hasher.hexdigest()))
 
     def descriptor(self, media_type: str) -> Descriptor:
@@ -47,3 +55,30 @@ class Received:
         if self.promised is not None and digest != self.promised:
             raise DigestMismatch(self.promised, digest)
         self._digest = digest
+
+
+class _Hashing:
+    """A hash that is one large chunk behind, at most, in a thread of its own."""
+
+    def __init__(self, hasher: Hasher) -> None:
+        self._hasher = hasher
+        self._thread: ThreadPoolExecutor | None = None
+        self._pending: Future[None] | None = None
+
+    def begin(self, chunk: bytes) -> None:
+        """Hash *chunk*, once the one before it has been."""
+        if self._pending:
+            self._pending.result()
+            self._pending = None
+        if len(chunk) < _WORTH_A_THREAD:
+            self._hasher.update(chunk)
+            return
+        self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="hash")
+        self._pending = self._thread.submit(self._hasher.update, chunk)
+
+    def end(self) -> None:
+        """Wait for what has been begun."""
+        if self._pending:
+            self._pending.result()
+        if self._thread:
+            self._thread.shutdown()

@@ -23,6 +23,7 @@ from eci_convert.streams.parts import local_errors
 from eci_convert.streams.tar import TarMember, header
 from eci_convert.streams.tar_header import BLOCK
 from eci_convert.streams.tar_write import TRAILER
+from eci_convert.streams.writeback import written_back
 from eci_convert.transports.received import Received
 from eci_convert.transports.regular import between
 from eci_convert.transports.spool import Spool
@@ -115,7 +116,7 @@ class FileOutput:
     def _write(self, region: _Region, received: Received, named: Naming) -> str:
         descriptor, at = self._descriptor(), region.content
         try:
-            for chunk in received:
+            for chunk in written_back(received, descriptor, at):
                 with local_errors(self._path):
                     write_data(descriptor, chunk, at)
                 at += len(chunk)

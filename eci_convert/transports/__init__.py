@@ -27,7 +27,7 @@ Access = Literal["read", "write"]
 class Scheme:
     """One place: how it is spelt, which module speaks to it, and what can be done there.
 
-    *artifacts* and *indexes* are what its sink reports; *layers* says how tar layers come to lie there.
+    *artifacts* and *indexes* are what its sink reports.
     """
 
     name: str

@@ -1,0 +1,38 @@
+"""README is true: its tables are the code's, its commands exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from importlib import import_module
+
+import click
+import pytest
+
+from eci_convert.cli import VERBS
+from tests import tables
+
+TEXT = tables.README.read_text()
+COMMANDS = [
+    line
+    for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+    for line in block.splitlines()
+    if "eci-convert " in line and not line.startswith("#")
+]
+
+
+def test_the_tables_are_those_of_the_code() -> None:
+    assert tables.rewritten(TEXT) == TEXT, "run python -m tests.tables"
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_has_a_verb_and_options_that_exist(line: str) -> None:
+    words = shlex.split(line.split("eci-convert ", 1)[1].split(" | ")[0], comments=True)
+    if words[0].startswith("-"):
+        return
+    assert words[0] in VERBS
+    command = getattr(import_module(f"eci_convert.cli.{words[0]}"), words[0])
+    with click.Context(command) as context:
+        known = {name for param in command.get_params(context) for name in (*param.opts, *param.secondary_opts)}
+    used = {word.partition("=")[0] for word in words if word.startswith("-") and word != "-"}
+    assert used <= known, f"unknown: {used - known}"

@@ -343,6 +343,15 @@ def test_more_files_than_anybody_needs_are_refused(monkeypatch: pytest.MonkeyPat
         stacked([(f"{number}/{number}/{number}/f", F) for number in range(200)])
 
 
+def test_more_entries_than_anybody_needs_are_refused_though_they_are_all_of_one_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "MAX_ENTRIES", 1000)
+
+    with pytest.raises(LimitExceeded, match="entries"):
+        stacked([("f", F)] * 600, [("f", F)] * 600)
+
+
 def test_more_text_than_anybody_needs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_TEXT", 100_000)
 

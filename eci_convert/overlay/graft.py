@@ -18,13 +18,16 @@ def grafted(stack: Stack, depth: int) -> Unknown | None:
     """
     for number in reversed(range(min(depth, len(stack.layers)))):
         while stack.layers[number].unnamed:
+            stack.layers[number].unnamed = False
             unknown = _one_pass(stack, number)
             if unknown:
+                stack.layers[number].unnamed = True
                 return unknown
     return None
 
 
 def _one_pass(stack: Stack, number: int) -> Unknown | None:
+    """Looks at every such directory of the layer. What is moved may need another look where it is then."""
     layer = stack.layers[number]
     for path, parent, directory in layer.unnamed_directories():
         link = stack.lookup("/".join(path), below=number + 1, follow=False)
@@ -37,9 +40,9 @@ def _one_pass(stack: Stack, number: int) -> Unknown | None:
             if not (isinstance(target, Found) and not isinstance(target.node, View)):
                 del parent.children[path[-1]]
                 _merge(layer, target.path, directory)
-                return None
+                layer.unnamed = True
+                continue
         directory.named = True
-    layer.unnamed = False
     return None
 
 

@@ -41,7 +41,7 @@ class Layer:
         """
         entry = self._entries
         self._entries += 1
-        self._work.text(name, linkname)
+        self._work.entry(name, linkname)
         path = parts(name)
         if ".." in path or "\0" in name:
             raise CorruptStream(f"the layer has an entry with the name {name!r}")
@@ -172,7 +172,8 @@ class Layer:
                     self._work.steps(len(path) + 1)
                     if not child.named:
                         yield [*path, name], parent, child
-                    trail.append(([*path, name], child))
+                    if parent.children.get(name) is child:
+                        trail.append(([*path, name], child))
 
 
 def up(trail: list[Dir], where: list[str]) -> None:

@@ -6,11 +6,13 @@ from typing import Final
 
 from eci_convert.errors import LimitExceeded
 
+MAX_ENTRIES: Final = 800_000
+"""Entries in the layers of an image that are looked into."""
 MAX_NODES: Final = 1_000_000
-"""Files in the layers of an image that are looked into; a directory counts as two."""
+"""What becomes of them: a file counts as one, a directory as two, those that are only seen in longer names too."""
 MAX_TEXT: Final = 96 << 20
 """Characters in all names and link targets of those."""
-MAX_STEPS: Final = 30_000_000
+MAX_STEPS: Final = 12_000_000
 """Components of paths that are stepped over, in all lookups and layers."""
 MAX_PATH: Final = 4096
 """Characters in one name or link target, as Linux has it."""
@@ -22,6 +24,7 @@ class Work:
     """What is left of the limits above, for one image. Every method raises LimitExceeded when it is used up."""
 
     def __init__(self) -> None:
+        self._entries = MAX_ENTRIES
         self._nodes = MAX_NODES
         self._text = MAX_TEXT
         self._steps = MAX_STEPS
@@ -32,8 +35,11 @@ class Work:
         if self._nodes < 0:
             raise LimitExceeded(f"the layers of the image have more than {MAX_NODES} files")
 
-    def text(self, name: str, linkname: str) -> None:
-        """The texts of one more entry."""
+    def entry(self, name: str, linkname: str) -> None:
+        """One more entry, and its texts."""
+        self._entries -= 1
+        if self._entries < 0:
+            raise LimitExceeded(f"the layers of the image have more than {MAX_ENTRIES} entries")
         if len(name) > MAX_PATH or len(linkname) > MAX_PATH:
             raise LimitExceeded(
                 f"a path of {max(len(name), len(linkname))} characters (limit {MAX_PATH}): {name[:80]!r}"

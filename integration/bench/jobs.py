@@ -135,8 +135,8 @@ def _files() -> Iterator[Job]:
 def _into_docker(old: DockerEngine, new: DockerEngine) -> Iterator[Job]:
     for engine, kits in ((old, {"classic": "0", "BuildKit": "1"}), (new, {"BuildKit": "1"})):
         builds = [
-            Contender(name=f"docker build ({kit})", run="docker build -q -t built:1 $P -f f", after="docker rmi built:1",
-                      before=f"{_DOCKERFILE}; docker builder prune -af || true",
+            Contender(name=f"docker build ({kit})", run="docker build -q -t built:1 $P -f f",
+                      after="docker rmi built:1", before=f"{_DOCKERFILE}; docker builder prune -af || true",
                       env=_with(engine, DOCKER_BUILDKIT=on))
             for kit, on in kits.items()
         ]  # fmt: skip

@@ -1,8 +1,8 @@
 """What a member says about a file besides its content: owner, mode, time, extended attributes.
 
-Root makes everything as the image has it, which is what podman does and what a container needs; the store's directories
-let nobody else in. Others own what they write, as in a rootless store; the archive that tar-split makes again has the
-image's owners all the same.
+Root makes everything as the image has it, which is what podman does and what a container needs; the directories of the
+store let nobody else in. Others, and a root whom the kernel does not give those users, own what they write, as in a
+rootless store; the archive that tar-split makes again has the image's owners all the same.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -58,7 +60,7 @@ class Attributes:
 
     def apply(self, descriptor: int) -> None:
         """Give the open file or directory these attributes. Raises OSError."""
-        if os.geteuid() == 0:
+        with _own_if_not_given():
             os.fchown(descriptor, self.uid, self.gid)
         for name, value in self.xattrs:  # behind chown, which takes capabilities away; before a mode that forbids it
             try:
@@ -71,11 +73,20 @@ class Attributes:
 
     def apply_by_name(self, name: str, directory: int, kind: EntryType) -> None:
         """The same for what cannot be opened: a link, a device, a pipe. A link's mode stays. Raises OSError."""
-        if os.geteuid() == 0:
+        with _own_if_not_given():
             os.chown(name, self.uid, self.gid, dir_fd=directory, follow_symlinks=False)
         if kind is not EntryType.SYMLINK:
             os.chmod(name, self.mode, dir_fd=directory)
         os.utime(name, ns=(self.mtime, self.mtime), dir_fd=directory, follow_symlinks=False)
+
+
+@contextmanager
+def _own_if_not_given() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EINVAL):  # not ours to give; no such user in our namespace
+            raise
 
 
 def _wanted(name: str) -> bool:

@@ -131,7 +131,8 @@ def _add_image(store: Store, image: NewImage, written: Callable[[], None]) -> No
             os.fchmod(file.fileno(), 0o600)
             file.write(content)
     for record in known:
-        _take_name(record, image.name)
+        if record.get("id") != identity:
+            _take_name(record, image.name)
     found = next((record for record in known if record.get("id") == identity), None)
     if found is None:
         found = {"id": identity}
@@ -154,7 +155,7 @@ def _describe(record: Record, image: NewImage, documents: Mapping[str, bytes]) -
     names = fields.optional(record, "names", list, "image", [])
     history = fields.optional(record, "names-history", list, "image", [])
     record["digest"] = str(image.manifest[0])
-    record["names"] = [*names, image.name]
+    record["names"] = names if image.name in names else [*names, image.name]
     record["names-history"] = [image.name, *(name for name in history if name != image.name)]
     if image.layers:
         record["layer"] = image.layers[-1].id

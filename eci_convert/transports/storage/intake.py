@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Final
 
+from eci_convert.errors import FormatError, IntegrityError
 from eci_convert.progress import Reporter
 from eci_convert.streams.compress import Compression, decompressed, sniffed
 from eci_convert.streams.measure import Measured
@@ -33,23 +34,32 @@ _CODES: Final = {
 
 
 def staged(staging: Staging, driver: Driver, media_type: str, received: Received, reporter: Reporter) -> Staged:
-    """The layer that *received* is a blob of, unpacked. Raises what that does, FormatError and LocalError."""
+    """The layer that *received* is a blob of, unpacked. Raises what that does, FormatError and LocalError.
+
+    Bytes that are malformed are read to their end: that they are not the promised ones is the truer reason.
+    """
     room = staging.room()
+    promised = _Promised(received)
     try:
-        return _unpacked(room, driver, media_type, received, reporter)
-    except BaseException:
+        return _unpacked(room, driver, media_type, received, iter(promised), reporter)
+    except BaseException as error:
         remove(room)
+        if isinstance(error, FormatError):
+            promised.judge()
         raise
 
 
-def _unpacked(room: Path, driver: Driver, media_type: str, received: Received, reporter: Reporter) -> Staged:
-    head, chunks = _peeked(received)
+def _unpacked(
+    room: Path, driver: Driver, media_type: str, received: Received, chunks: Iterator[bytes], reporter: Reporter
+) -> Staged:
+    head, chunks = _peeked(chunks)
     compression = sniffed(head)
-    archive = Measured(ahead(decompressed(chunks, compression)), threaded=compression is not Compression.NONE)
+    stage = ahead(decompressed(chunks, compression))
+    archive = Measured(stage, threaded=compression is not Compression.NONE)
     whiteouts = driver.whiteouts()
     with local_errors(room):
         file = open(room / SPLIT, "xb")  # noqa: SIM115
-    with file, Tree(room / DIFF) as tree, closing(_passing(archive)) as passing:
+    with file, Tree(room / DIFF) as tree, _ended(stage), _ended(iter(archive)) as passing:
         os.fchmod(file.fileno(), 0o600)
         unpacking = Unpacking(tree, SplitWriter(file), whiteouts, reporter)
         unpacking.run(passing)
@@ -65,16 +75,42 @@ def _unpacked(room: Path, driver: Driver, media_type: str, received: Received, r
     )
 
 
-def _passing(archive: Measured) -> Generator[bytes]:
-    yield from archive
+class _Promised:
+    """The chunks of *received*, whose verdict is not lost if the thread that heard it was no longer listened to."""
+
+    def __init__(self, received: Received) -> None:
+        self._chunks = iter(received)
+        self._verdict: IntegrityError | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            while (chunk := next(self._chunks, None)) is not None:  # `yield from` would end them with ourselves
+                yield chunk
+        except IntegrityError as error:
+            self._verdict = error
+            raise
+
+    def judge(self) -> None:
+        """Read what is left. Raises IntegrityError if all of it was not what was promised."""
+        for _ in self._chunks:
+            pass
+        if self._verdict:
+            raise self._verdict
 
 
-def _peeked(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
+@contextmanager
+def _ended(stage: Iterator[bytes]) -> Iterator[Iterator[bytes]]:
+    """*stage*, whose thread has ended when the `with` has."""
+    try:
+        yield stage
+    finally:
+        if isinstance(stage, Generator):
+            stage.close()
+
+
+def _peeked(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     """The first bytes of *chunks*, enough to tell their compression, and all of them still to be read."""
-    rest = iter(chunks)
     head = b""
-    for chunk in rest:
+    while len(head) < 8 and (chunk := next(chunks, None)) is not None:
         head += chunk
-        if len(head) >= 8:
-            break
-    return head, chain((head,), rest)
+    return head, chain((head,), chunks)

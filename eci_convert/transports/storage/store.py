@@ -57,7 +57,7 @@ class Store:
             return self.images_file.parent.is_dir()
 
     def make(self) -> None:
-        """Makes the directories of a store where there is none. They let nobody in but their owner. Raises LocalError."""
+        """Makes the directories of a store where there is none; they let nobody in but their owner."""
         with local_errors(self.root):
             self.root.parent.mkdir(parents=True, exist_ok=True)
             for path in (self.root, self.driver.home, self.layers_file.parent, self.images_file.parent):

@@ -51,13 +51,16 @@ class SplitWriter:
             self._segment(self._raw[:_SEGMENT_SIZE])
             del self._raw[:_SEGMENT_SIZE]
 
+    def has(self, name: str) -> bool:
+        """Whether a member of that name was there: readers refuse a second one."""
+        return _path(name) in self._named
+
     def file(self, name: str, size: int = 0, crc: bytes = b"") -> None:
-        """A member as its header calls it, behind the bytes so far. A name that was there already is left out."""
+        """A member as its header calls it, behind the bytes so far. A second one of a name is left out."""
         self._flush()
-        key = "/".join(part for part in name.split("/") if part not in ("", "."))
-        if key in self._named:  # readers refuse it; only members without content get here
+        if self.has(name):
             return
-        self._named.add(key)
+        self._named.add(_path(name))
         entry: dict[str, Any] = {"type": _FILE} | _name(name)
         if size:
             entry["size"] = size
@@ -146,6 +149,10 @@ def _step(line: bytes, where: str) -> Split:
         return Split(name=name, size=fields.optional(entry, "size", int, where, 0))
     except (ValueError, TypeError, binascii.Error) as error:
         raise FormatError(f"not tar-split data: {line[:80]!r}", where=where) from error
+
+
+def _path(name: str) -> str:
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
 def _name(name: str) -> dict[str, str]:

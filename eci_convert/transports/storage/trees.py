@@ -147,7 +147,7 @@ class _Attributes:
 
     def apply(self, target: Path) -> None:
         found = self._found
-        if os.geteuid() == 0:
+        with suppress(PermissionError):
             os.chown(target, found.st_uid, found.st_gid, follow_symlinks=False)
         for name, value in self._xattrs.items():
             with suppress(OSError):  # a filesystem's own, such as security.selinux

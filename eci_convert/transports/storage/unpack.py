@@ -125,7 +125,8 @@ class Unpacking:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(parts[-1], flags, 0o600, dir_fd=self._tree.parent(parts, make=True))
         crc = Crc64()
-        source.packed = not isinstance(entry.chunks, Content)  # a sparse member: what is stored is not what it holds
+        sparse = not isinstance(entry.chunks, Content)  # what is stored is not what it holds
+        source.packed = sparse or self._split.has(entry.name)
         with open(descriptor, "wb", buffering=0) as file:
             write_sparse(file, _counted(entry.chunks, crc), entry.size)
             attributes.apply(descriptor)
@@ -156,9 +157,8 @@ class Unpacking:
                 raise FormatError(f"{entry.name!r} is a link to nowhere")
             case EntryType.FIFO:
                 os.mkfifo(base, 0o600, dir_fd=directory)
-            case EntryType.CHAR | EntryType.BLOCK if os.geteuid() == 0 and (device := _device(source.header)):
-                kind = stat.S_IFCHR if entry.type is EntryType.CHAR else stat.S_IFBLK
-                os.mknod(base, kind | 0o600, device, dir_fd=directory)
+            case EntryType.CHAR | EntryType.BLOCK if _made_device(entry, directory, base, source.header):
+                pass
             case _:
                 self._reporter.warned(f"{entry.name!r} is a {entry.type}, and is not unpacked")
                 return
@@ -176,9 +176,18 @@ def _twice(entry: Entry) -> FormatError:
     return FormatError(f"the layer has {entry.name!r} twice, or a part of its path as something else")
 
 
-def _device(header: bytes) -> int:
-    """The device number in a member's header block; 0 for the one that overlayfs takes for a deletion."""
-    return os.makedev(number(header[329:337], "device number"), number(header[337:345], "device number"))
+def _made_device(entry: Entry, directory: int, base: str, header: bytes) -> bool:
+    """Makes the device, whose number is in *header*. Not one that overlayfs takes for a deletion; not if we may not."""
+    device = os.makedev(number(header[329:337], "device number"), number(header[337:345], "device number"))
+    if not device:
+        return False
+    try:
+        os.mknod(
+            base, (stat.S_IFCHR if entry.type is EntryType.CHAR else stat.S_IFBLK) | 0o600, device, dir_fd=directory
+        )
+    except PermissionError:
+        return False
+    return True
 
 
 def _counted(chunks: Iterator[bytes], crc: Crc64) -> Iterator[bytes]:

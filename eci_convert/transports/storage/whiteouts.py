@@ -38,8 +38,11 @@ class Marks:
             self.hide_below(tree, parts)
 
     def hide_below(self, tree: Tree, parts: Parts) -> None:
-        attribute = "trusted.overlay.opaque" if os.geteuid() == 0 else "user.overlay.opaque"
-        os.setxattr(tree.directory(parts, make=True), attribute, b"y")
+        directory = tree.directory(parts, make=True)
+        try:
+            os.setxattr(directory, "trusted.overlay.opaque", b"y")
+        except PermissionError:
+            os.setxattr(directory, "user.overlay.opaque", b"y")  # what a mount by such a user looks at
 
 
 class Lists:

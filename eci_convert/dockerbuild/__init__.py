@@ -1,0 +1,36 @@
+"""Images that a Docker engine builds itself, of parts or of a Dockerfile.
+
+order.py     what is to be built
+classic.py   by the engine's build API, through the Docker SDK        context.py   its context, streamed
+buildx.py    by BuildKit, through python-on-whales
+
+Nearly always `pack` does better: it makes the layers here, reproducibly, and loads them. A builder is for images on a
+base, for Dockerfiles of the user's, and for several platforms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import cast
+
+from eci_convert.dockerbuild.order import Order
+from eci_convert.errors import UsageError
+from eci_convert.transports.base import Settings
+
+__all__ = ["BUILDERS", "Order", "build"]
+
+BUILDERS = {"docker": "classic", "buildx": "buildx"}
+"""The names that users know builders by, and the modules here."""
+
+
+def build(order: Order, settings: Settings, *, builder: str, heard: Callable[[str], object] = str) -> str:
+    """The id, in the engine that *settings* lead to, of the image that *builder* has built.
+
+    *heard* is told what the builder says, line by line. Raises UsageError for an unknown builder and for what it cannot
+    do; TransportError, AccessDenied and NotFound as it reports; LocalError for files that cannot be read.
+    """
+    if builder not in BUILDERS:
+        raise UsageError(f"{builder!r} is no builder: there are {', '.join(BUILDERS)}")
+    module = import_module(f"eci_convert.dockerbuild.{BUILDERS[builder]}")
+    return cast("Callable[..., str]", module.build)(order, settings, heard)

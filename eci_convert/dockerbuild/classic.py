@@ -1,4 +1,4 @@
-"""A build by the engine's own build API, through the Docker SDK. The context is sent as it is made, and never stored."""
+"""A build by the engine's own build API, through the Docker SDK. The context is sent as it is made, never stored."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ asked, is sent back to the beginning, and what is known already is read past. A 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from types import TracebackType
 
 from eci_convert.oci.manifest import Descriptor
@@ -38,6 +38,7 @@ class Download:
         self._offset = skip
         self._answer: Answer | None = None
         self._ranges = True
+        self._stopped = False
         self._several = client.settings.concurrency > 1
 
     def __enter__(self) -> Iterator[bytes]:
@@ -47,14 +48,22 @@ class Download:
                 self._answer = self._opened()
             except Transient as error:
                 patience.after(error)
-        return self._pieces()
+        self._stream = self._pieces()
+        return self._stream
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        try:
+            self._stream.close()
+        except ValueError:  # another thread is in it, and is told by its connection
+            self._stopped = True
+            if self._answer is not None:
+                self._answer.abort()
+            return
         self._close()
 
-    def _pieces(self) -> Iterator[bytes]:
+    def _pieces(self) -> Generator[bytes]:
         patience = self._client.patience(self._size)
         while self._offset < self._size:
             try:
@@ -65,6 +74,8 @@ class Download:
                 return
             except Transient as error:
                 self._close()
+                if self._stopped:
+                    raise
                 patience.after(error)
             except _Slow:
                 self._close()

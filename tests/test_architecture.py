@@ -113,7 +113,7 @@ def test_nothing_catches_everything_but_the_last_line_of_defence() -> None:
                 caught = ast.unparse(node.type) if node.type else ""
                 everything = node.type is None or caught in ("Exception", "BaseException")
                 reraises = any(isinstance(inner, ast.Raise) and inner.exc is None for inner in ast.walk(node))
-                hands_on = reraises or path.name == "pipeline.py"
+                hands_on = reraises or path.name in ("pipeline.py", "belt.py")  # to the thread that waits
                 allowed = path.name == "exits.py" or (caught == "BaseException" and hands_on)
                 assert not everything or allowed, f"{path}: except {caught}"
 

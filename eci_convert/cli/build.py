@@ -60,8 +60,11 @@ def build(
         also=also,
     )
     if builder != "direct":
-        engine = builders.Order(tag=tag, destination=destination, base=base, file=file, context=context, terms=terms)
-        return builders.run(call, builder, engine, words, digest_file, dry_run=dry_run)
+        wanted = builders.Wanted(
+            tag=tag, base=base, file=file, context=context, archive=builders.archive(destination, builder),
+            terms=terms, digest_file=digest_file,
+        )  # fmt: skip
+        return builders.run(call, builder, wanted, words, dry_run=dry_run)
     if base or file or context:
         raise UsageError("--base, --file and --context need --builder docker or buildx")
     if len(call.platforms) > 1:

@@ -8,23 +8,94 @@ from pathlib import Path
 from typing import Any
 
 from eci_convert.blueprint import Terms
+from eci_convert.cli import arguments, machines, show
 from eci_convert.cli.arguments import Call
+from eci_convert.dockerfile import SCRATCH
+from eci_convert.errors import UsageError
+from eci_convert.model import Artifact
+
+_ARCHIVE = "oci-archive:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What a builder of the engine is asked for."""
+class Wanted:
+    """What a builder of the engine is asked for. *archive* is where BuildKit writes several platforms."""
 
     tag: str
-    destination: str
     base: str
     file: Path | None
     context: Path | None
+    archive: Path | None
     terms: Terms
+    digest_file: Path | None
 
 
-def run(
-    call: Call, builder: str, order: Order, words: Mapping[str, Any], digest_file: Path | None, *, dry_run: bool
-) -> None:
-    """Builds, and prints the image's id."""
-    raise NotImplementedError
+def archive(destination: str, builder: str) -> Path | None:
+    """The file of an `oci-archive:`, which BuildKit can write itself. Raises UsageError for any other place."""
+    if not destination:
+        return None
+    path = Path(destination.removeprefix(_ARCHIVE))
+    if builder != "buildx" or not destination.startswith(_ARCHIVE) or str(path) == "-":
+        error = UsageError(f"--builder {builder} cannot write to {destination!r}")
+        error.add_note("hint: --to needs --builder direct; buildx can write oci-archive:FILE")
+        raise error
+    return path
+
+
+def run(call: Call, builder: str, wanted: Wanted, words: Mapping[str, Any], *, dry_run: bool) -> None:
+    """Builds, and prints the image's id; of an archive, its file."""
+    order = _order(call, wanted, words)
+    if dry_run:
+        return show.line(f"{order.reference} would be built by {builder}")
+    heard = show.note if call.verbose else str
+    if wanted.archive:
+        from eci_convert.dockerbuild import buildx
+
+        buildx.build(order, call.settings, heard, archive=wanted.archive)
+        return _told(call, f"oci-archive:{wanted.archive}", str(wanted.archive))
+    from eci_convert.dockerbuild import build
+
+    identity = build(order, call.settings, builder=builder, heard=heard)
+    arguments.write_digest(wanted.digest_file, identity)
+    return _told(call, f"docker-daemon:{order.reference}", identity)
+
+
+def _order(call: Call, wanted: Wanted, words: Mapping[str, Any]) -> Any:
+    from eci_convert.dockerbuild import Order
+
+    return Order(
+        name=wanted.tag,
+        artifact=_artifact(wanted, words),
+        base=wanted.base or SCRATCH,
+        file=wanted.file,
+        context=wanted.context,
+        platforms=call.platforms,
+        labels=wanted.terms.labels,
+        annotations=wanted.terms.annotations,
+        created=wanted.terms.created,
+    )
+
+
+def _artifact(wanted: Wanted, words: Mapping[str, Any]) -> Artifact | None:
+    if not wanted.tag:
+        raise UsageError("the image needs a name: give it one with -t NAME")
+    if not wanted.file:
+        return machines.artifact(**words)
+    if any(words[name] for name in ("kernel", "initrd", "root", "disks", "config")):
+        raise UsageError("--file is a Dockerfile that copies the parts itself: name none beside it")
+    return None
+
+
+def _told(call: Call, reference: str, identity: str) -> None:
+    if call.json:
+        return show.json(
+            {
+                "reference": reference,
+                "digest": identity if identity.startswith("sha256:") else None,
+                "dialect": "labels",
+                "bytes_written": None,
+                "bytes_reused": None,
+                "image_id": identity,
+            }
+        )
+    return show.line(identity)

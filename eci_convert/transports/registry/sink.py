@@ -64,9 +64,8 @@ class RegistrySink:
     ) -> Descriptor:
         """Sends a blob; keeps a manifest until it is needed.
 
-        *chunks* that can be iterated over more than once (an iterable that is not its own iterator) are sent again
-        where an upload has to begin again; of a generator that is impossible, and UploadLost tells the caller to
-        call once more with a fresh one.
+        Where an upload has to begin again, *chunks* that are a list, a tuple or `Again` are sent again; of any other
+        that is impossible, and UploadLost tells the caller to call once more with a fresh one.
         """
         if media_type in mediatype.DOCUMENTS:
             return self._kept(media_type, chunks, digest)

@@ -12,6 +12,7 @@ from contextlib import closing
 
 from eci_convert.errors import IntegrityError
 from eci_convert.oci.digest import Digest
+from eci_convert.transports.again import can_be_had_again
 from eci_convert.transports.refusals import UploadLost
 from eci_convert.transports.registry import hosts
 from eci_convert.transports.registry.chunks import Chunks
@@ -43,14 +44,13 @@ class Upload:
         """
         restarts = 0
         while True:
-            stream = iter(chunks)
-            outgoing = Outgoing(stream, self._promise)
+            outgoing = Outgoing(chunks, self._promise)
             try:
                 self._sent(outgoing)
                 return outgoing.digest, outgoing.end
             except SessionLost as error:
                 restarts += 1
-                if stream is chunks or restarts > _MAX_RESTARTS:
+                if not can_be_had_again(chunks) or restarts > _MAX_RESTARTS:
                     raise UploadLost(f"{error}; the blob has to be sent again") from error
 
     def _sent(self, outgoing: Outgoing) -> None:

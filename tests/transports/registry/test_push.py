@@ -17,7 +17,7 @@ from eci_convert.transports.refusals import ManifestRefused, UploadLost
 from eci_convert.transports.registry import hosts
 from tests import registry_behaviour as faults
 from tests.faulty_registry import FaultyRegistry
-from tests.transports.registry.user import TYPE, Again, User, noise, once
+from tests.transports.registry.user import TYPE, Counted, User, again, noise, once
 
 CHUNK = 256 * 1024
 DATA = noise(5 * CHUNK + 1000)
@@ -82,7 +82,7 @@ def test_a_blob_that_is_there_is_not_sent(registry: FaultyRegistry, user: User) 
     with user.sink(registry) as sink:
         blob = Descriptor(media_type=TYPE, digest=Digest.of(DATA), size=len(DATA))
         assert sink.has(blob)
-        sink.put(TYPE, Again(DATA), digest=blob.digest, size=blob.size)
+        sink.put(TYPE, again(DATA), digest=blob.digest, size=blob.size)
         sink.put(TYPE, [b"kernel"])
     assert methods(registry, "") == ["HEAD", "HEAD"]
 
@@ -90,7 +90,7 @@ def test_a_blob_that_is_there_is_not_sent(registry: FaultyRegistry, user: User) 
 def test_what_is_not_there_is_asked_once(registry: FaultyRegistry, user: User) -> None:
     with user.sink(registry) as sink:
         assert not sink.has(Descriptor(media_type=TYPE, digest=Digest.of(DATA), size=len(DATA)))
-        sink.put(TYPE, Again(DATA), digest=Digest.of(DATA), size=len(DATA))
+        sink.put(TYPE, again(DATA), digest=Digest.of(DATA), size=len(DATA))
     assert len(registry.seen("/blobs/sha256:", "HEAD")) == 1
 
 
@@ -119,7 +119,7 @@ def test_what_is_not_what_was_promised_becomes_no_blob(
 ) -> None:
     promised = None if digest is None else Digest.of(digest)
     with user.sink(registry) as sink, pytest.raises((SizeMismatch, DigestMismatch)):
-        sink.put(TYPE, Again(DATA), digest=promised, size=size)
+        sink.put(TYPE, again(DATA), digest=promised, size=size)
     assert registry.blobs == {}
     assert not registry.seen(SESSIONS, "PUT")
 
@@ -184,8 +184,8 @@ def test_a_registry_that_is_elsewhere_than_we_think_says_where(registry: FaultyR
 def test_a_registry_that_has_more_than_it_was_sent_is_begun_again(registry: FaultyRegistry, user: User) -> None:
     registry.misbehave("PATCH", SESSIONS, times=2)
     registry.misbehave("PATCH", SESSIONS, faults.header("Range", f"0-{9 * CHUNK}"))
-    data = Again(DATA)
-    user.sends(registry, data)
+    data = Counted(DATA)
+    user.sends(registry, data.chunks)
     assert registry.blobs[DIGEST] == DATA
     assert data.times == 2
 
@@ -247,8 +247,8 @@ def test_a_session_that_expired_late_is_begun_again_where_the_bytes_can_be_had(
 ) -> None:
     """93: "restart"."""
     expired(registry, 4)
-    data = Again(DATA)
-    user.sends(registry, data)
+    data = Counted(DATA)
+    user.sends(registry, data.chunks)
     assert registry.blobs[DIGEST] == DATA
     assert data.times == 2
 
@@ -261,6 +261,22 @@ def test_bytes_that_went_by_are_asked_for_by_an_error_of_its_own(registry: Fault
     assert registry.blobs[DIGEST] == DATA
 
 
+def test_an_iterable_is_not_taken_for_one_that_can_be_had_again(registry: FaultyRegistry, user: User) -> None:
+    """It would be empty the second time, and an empty blob would be what is there."""
+
+    class Once:
+        def __init__(self) -> None:
+            self._chunks = once(DATA)
+
+        def __iter__(self) -> Iterator[bytes]:
+            yield from self._chunks
+
+    expired(registry, 4)
+    with pytest.raises(UploadLost):
+        user.sends(registry, Once())
+    assert registry.blobs == {}
+
+
 def test_a_registry_that_forgets_a_session_when_it_is_cut_gets_it_all_again(
     registry: FaultyRegistry, user: User
 ) -> None:
@@ -268,7 +284,7 @@ def test_a_registry_that_forgets_a_session_when_it_is_cut_gets_it_all_again(
     registry.misbehave("PATCH", SESSIONS, times=3)
     registry.misbehave("PATCH", SESSIONS, hears=1000)
     registry.misbehave("GET", SESSIONS, faults.refusal(404, "BLOB_UPLOAD_INVALID", "blob upload invalid"))
-    user.sends(registry, Again(DATA))
+    user.sends(registry, again(DATA))
     assert registry.blobs[DIGEST] == DATA
 
 
@@ -276,7 +292,7 @@ def test_a_registry_that_never_keeps_a_session_is_given_up(registry: FaultyRegis
     for _ in range(9):
         expired(registry, 2)
     with pytest.raises(UploadLost):
-        user.sends(registry, Again(DATA))
+        user.sends(registry, again(DATA))
     assert registry.blobs == {}
 
 
@@ -284,7 +300,7 @@ def test_what_was_spoiled_on_its_way_is_sent_again(registry: FaultyRegistry, use
     """93: the registry's digest is another."""
     registry.misbehave("PATCH", SESSIONS, times=2)
     registry.misbehave("PATCH", SESSIONS, faults.spoils_upload(registry))
-    user.sends(registry, Again(DATA))
+    user.sends(registry, again(DATA))
     assert registry.blobs[DIGEST] == DATA
 
 
@@ -350,7 +366,7 @@ def test_one_piece_that_is_cut_is_sent_again_where_it_can_be_had(registry: Fault
     user.sends(registry, once(DATA))
     registry.misbehave("PATCH", SESSIONS, hears=1000)
     data = DATA + b"2"
-    user.sends(registry, Again(data))
+    user.sends(registry, again(data))
     assert registry.blobs[str(Digest.of(data))] == data
     registry.misbehave("PATCH", SESSIONS, hears=1000)
     with pytest.raises(UploadLost):
@@ -419,7 +435,7 @@ def test_a_session_of_other_bytes_that_began_alike_is_not_gone_on_with(registry:
     start = bytes(1024 * 1024)
     killed(user, registry, start + noise(4 * CHUNK, 1), len(start) + 3 * CHUNK)
     data = start + noise(4 * CHUNK, 2)
-    user.sends(registry, Again(data))
+    user.sends(registry, again(data))
     assert registry.blobs[str(Digest.of(data))] == data
     killed(user, registry, start + noise(4 * CHUNK, 3), len(start) + 3 * CHUNK)
     with pytest.raises(UploadLost):
@@ -428,7 +444,7 @@ def test_a_session_of_other_bytes_that_began_alike_is_not_gone_on_with(registry:
 
 def test_a_session_with_more_than_there_is_now_is_not_gone_on_with(registry: FaultyRegistry, user: User) -> None:
     killed(user, registry, DATA, 5 * CHUNK)
-    user.sends(registry, Again(DATA[: 4 * CHUNK + 5]))
+    user.sends(registry, again(DATA[: 4 * CHUNK + 5]))
     assert str(Digest.of(DATA[: 4 * CHUNK + 5])) in registry.blobs
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Manifest, rendered
 from eci_convert.transports import open_sink, open_source
+from eci_convert.transports.again import Again
 from eci_convert.transports.base import Settings, Sink, Source
 from tests.faulty_registry import FaultyRegistry
 
@@ -91,19 +92,24 @@ def noise(size: int, seed: int = 1) -> bytes:
     return hashlib.shake_128(seed.to_bytes(4, "big")).digest(size)
 
 
-class Again:
-    """Chunks that can be had as often as one likes."""
+class Counted:
+    """Chunks that can be had as often as one likes: `again(data)`; *times* says how often they were."""
 
     def __init__(self, data: bytes, size: int = 256 * 1024) -> None:
+        self.times = 0
         self._data = data
         self._size = size
-        self.times = 0
+        self.chunks = Again(self._opened)
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def _opened(self) -> Iterator[bytes]:
         self.times += 1
         return once(self._data, self._size)
 
 
-def once(data: bytes, size: int = 256 * 1024):  # type: ignore[no-untyped-def]
+def again(data: bytes) -> Again:
+    return Counted(data).chunks
+
+
+def once(data: bytes, size: int = 256 * 1024) -> Iterator[bytes]:
     """Chunks that can be had one time."""
     return (data[start : start + size] for start in range(0, len(data), size))

@@ -6,7 +6,9 @@ is that of Go's archive/tar, which is what container engines unpack with; what G
 
 from __future__ import annotations
 
+import re
 import struct
+import zlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +17,7 @@ from eci_convert.errors import CorruptStream
 BLOCK: Final = 512
 GNU_MAGIC: Final = b"ustar  \0"
 ZERO_BLOCK: Final = bytes(BLOCK)
-_UNSIGNED = struct.Struct("148B8x356B")
+_USUAL = re.compile(rb"[0-7]+[ \0]+")
 _SIGNED = struct.Struct("148b8x356b")
 _SPACES = 8 * 0x20
 _LARGEST = (1 << 63) - 1
@@ -57,6 +59,8 @@ def parse_header(block: bytes) -> RawHeader:
 
 def number(field: bytes, what: str) -> int:
     """A number in octal digits, or in two's complement behind a set high bit (base-256). Raises CorruptStream."""
+    if _USUAL.fullmatch(field):  # what all but the strangest archivers write, found at half the cost of what follows
+        return int(field.rstrip(b" \0"), 8)
     if field[0] & 0x80:
         value = int.from_bytes(field, "big") & ((1 << (8 * len(field) - 1)) - 1)
         if field[0] & 0x40:
@@ -91,8 +95,16 @@ def text(data: bytes) -> str:
 
 def _check(block: bytes) -> None:
     expected = number(block[148:156], "checksum")
-    if sum(_UNSIGNED.unpack(block)) + _SPACES != expected and sum(_SIGNED.unpack(block)) + _SPACES != expected:
+    unsigned = _sum(block) - sum(block[148:156]) + _SPACES
+    if unsigned != expected and sum(_SIGNED.unpack(block)) + _SPACES != expected:
         raise CorruptStream("tar header: wrong checksum")
+
+
+def _sum(block: bytes) -> int:
+    """The sum of all bytes. Adler-32 has it modulo 65521 at a tenth of the cost, and most headers are mostly NUL."""
+    if BLOCK - block.count(0) <= 256:
+        return (zlib.adler32(block) & 0xFFFF) - 1
+    return sum(block)
 
 
 def _name(block: bytes) -> str:

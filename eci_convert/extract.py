@@ -67,14 +67,14 @@ def extract(
     more than *max_size*, MissingPart for what is not there, LocalError for what cannot be written, and what the source
     raises; then no path has changed. What went into an open file until then has gone.
     """
-    if _wrong_diff_ids(image):
-        reporter.warned("the diff ids of the image are wrong, so engines will not unpack it: see verify --fix")
     paths = [target.path for target in targets if target.path]
     keeping = Journal(journal) if journal else nullcontext(None)
     with directories(paths), keeping as kept, StagedFiles() as staged:
         outputs = Outputs(staged, max_size=max_size, sparse=sparse, digests=digests)
         places = _Passes(source, image, outputs, reporter, kept).over(targets)
         staged.commit()
+    if _wrong_diff_ids(image):
+        reporter.warned("the diff ids of the image are wrong, so engines will not unpack it: see verify --fix")
     return tuple(_extracted(target, outputs, places.get(target), reporter) for target in targets)
 
 

@@ -12,7 +12,6 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.progress import SILENT, Reporter
 
-
 IDENTITY = "io.eci-convert.identity"
 """An annotation of the descriptor that a source resolves to, where the image's documents are made up: the digest by
 which the place itself knows the image (the Docker engine's image id)."""

@@ -5,7 +5,8 @@ client.py     the SDK's client, without what breaks it      faults.py   errors, 
 engine.py     one engine, and how long it may be silent     wire.py     its answers in large pieces
 source.py     an image to be read: documents made of what the engine says about it
 unpacked.py   its files, one at a time                      saved.py    all of it, as `docker save` gives it
-sink.py       an image to be loaded, in one archive         load.py     which goes there while it is made
+sink.py       an image to be loaded                         tape.py     as one archive
+load.py       which is sent while it is made
 """
 
 from __future__ import annotations

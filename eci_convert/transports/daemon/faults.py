@@ -54,7 +54,7 @@ def refused(status: int, said: str, what: str) -> EciError:
 def checked(event: Mapping[str, Any], what: str) -> Mapping[str, Any]:
     """*event* of a stream. Raises the error that it tells of, if it does: the HTTP status was sent long before."""
     detail = event.get("errorDetail")
-    said = event.get("error") or (detail.get("message") if isinstance(detail, dict) else detail)
+    said = (detail.get("message") if isinstance(detail, dict) else detail) or event.get("error")
     if not said and "errorDetail" not in event:
         return event
     error = _by_words(str(said))(f"{what}: {sentence(str(said or 'it failed and does not say why'))}")

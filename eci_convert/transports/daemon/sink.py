@@ -23,8 +23,8 @@ from eci_convert.streams.compress import Compression, decompressed
 from eci_convert.transports.base import Settings
 from eci_convert.transports.daemon.engine import Engine, image_id
 from eci_convert.transports.daemon.load import Load
+from eci_convert.transports.daemon.tape import Tape
 from eci_convert.transports.received import Received
-from eci_convert.transports.tar_output import StreamOutput
 
 _READS_ZSTD: Final = (1, 42)
 """The API of Docker 23, whose classic store was the first to read layers of zstd."""
@@ -43,7 +43,7 @@ class DaemonSink:
             raise UsageError(f"{name!r}: an image is loaded under a name and a tag, not under a digest")
         self._engine = Engine(settings)
         self._load = Load(self._engine, self.destination)
-        self._archive = StreamOutput(self._load.write, settings.environ, self.destination)
+        self._archive = Tape(self._load.write, settings.environ)
         self._layers: dict[Digest, str] = {}
         self._documents: dict[Digest, bytes] = {}
         self._sent = 0
@@ -78,8 +78,8 @@ class DaemonSink:
         self._check_diff_ids(found, config)
         root = Descriptor(media_type=found.media_type, digest=manifest.digest, size=len(document))
         for name, text in self._index(found, root).items():
-            self._add(name, text)
-        self._archive.finish(())
+            self._archive.add(name, Received((text,), None, len(text)))
+        self._archive.finish()
         self._load.finish()
         self._check_is_there({str(manifest.digest), str(found.config.digest)})
 
@@ -89,8 +89,10 @@ class DaemonSink:
         self._sent += 1
         if zstd and not self._reads_zstd():
             plain = Received(decompressed(received, Compression.ZSTD), None, None)
-            return self._archive.add(plain, lambda _: name)
-        return self._archive.add(received, lambda _: name)
+            self._archive.add(name, plain)
+        else:
+            self._archive.add(name, received)
+        return name
 
     def _reads_zstd(self) -> bool:
         with self._engine.asked() as client:
@@ -115,9 +117,6 @@ class DaemonSink:
             "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
             "index.json": rendered({"schemaVersion": 2, "mediaType": mediatype.OCI_INDEX, "manifests": [entry]}),
         }
-
-    def _add(self, name: str, text: bytes) -> None:
-        self._archive.add(Received((text,), None, len(text)), lambda _: name)
 
     def _buffered(self, received: Received) -> bytes:
         found = bytearray()
@@ -163,7 +162,6 @@ class DaemonSink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._load.abandon()
-        self._archive.close()
         self._engine.close()
 
 

@@ -2,11 +2,13 @@
 
     verify     what was promised, and not a byte more
     measure    how long and which digest, said once the bytes have gone by
-    compress   gzip, zstd, xz and bzip2 undone; gzip and zstd made        inflate  zstd  deflate  crc
-    tar        archives read strictly, and written as Go writes them      tar_header  tar_read  tar_write  pax  sparse
-    holes      files with holes, read and written without their zeros
-    files      files that appear when they are complete, or not at all    staging
-    pipeline   stages that run at the same time
+    compress   gzip, zstd, xz and bzip2 undone; gzip and zstd made             inflate zstd window  deflate crc
+    tar        archives read strictly, and written as Go writes them           tar_read tar_header tar_input pax sparse
+                                                                               tar_write
+    layer      a file as an archive, compressed on all cores, with its digests
+    holes      files with holes, read and written without their zeros          zeros
+    files      files that appear when they are complete, or not at all         parts
+    pipeline   stages that run at the same time                                belt
 
 A stage holds a few blocks of about 1 MiB and never a whole blob. An empty chunk means nothing. Nothing here knows
 what an image is.

@@ -28,6 +28,7 @@ FAST_LEVELS: Final = range(1, 4)
 _HEADER = bytes.fromhex("1f8b08000000000000ff")  # no name, no time, no system: as Go writes it
 _crc32 = zlib.crc32 if isal_zlib is None else isal_zlib.crc32
 _LAST_BLOCK = b"\x03\x00"
+_MOST_THREADS = 8  # some MiB of memory for each, and no disk is faster
 _STORED = 0xFFFF
 _SAMPLE = 16 << 10
 
@@ -82,7 +83,7 @@ def _in_parallel(
     inputs: Iterable[bytes], encode: Callable[[bytes], _Encoded], threads: int | None
 ) -> Iterator[_Encoded]:
     """What *encode* makes of each of *inputs*, in order, a few of them at a time."""
-    count = threads or len(os.sched_getaffinity(0))
+    count = threads or min(len(os.sched_getaffinity(0)), _MOST_THREADS)
     waiting: deque[Future[_Encoded]] = deque()
     zeros: Future[_Encoded] | None = None
     pool = ThreadPoolExecutor(count, thread_name_prefix="compress")

@@ -17,6 +17,7 @@ from eci_convert.streams.zeros import BLOCK, ZEROS
 
 __all__ = ["BLOCK", "ZEROS", "extents", "file_chunks", "write_dense", "write_sparse"]
 
+_BEHIND = 32 << 20
 _COARSE = bytes(64 << 10)
 _FINE = bytes(4 << 10)
 
@@ -29,7 +30,7 @@ def write_sparse(file: BinaryIO, chunks: Iterable[bytes], size: int | None = Non
     """
     if not _can_have_holes(file):
         return write_dense(file, chunks, size)
-    descriptor, end = file.fileno(), 0
+    descriptor, end, flushed = file.fileno(), 0, 0
     with local_errors(_name(file)):
         file.flush()
         os.ftruncate(descriptor, 0)
@@ -39,7 +40,10 @@ def write_sparse(file: BinaryIO, chunks: Iterable[bytes], size: int | None = Non
             raise SizeMismatch(size, end + len(chunk))
         with local_errors(_name(file)):
             write_data(descriptor, chunk, end)
-        end += len(chunk)
+            end += len(chunk)
+            if end - flushed >= _BEHIND:  # begin to bring it to the disk: fsync would wait for all of it at the end
+                os.posix_fadvise(descriptor, flushed, end - flushed, os.POSIX_FADV_DONTNEED)
+                flushed = end
     with local_errors(_name(file)):
         os.ftruncate(descriptor, end)
         file.seek(end)

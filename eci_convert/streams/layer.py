@@ -12,19 +12,21 @@ from eci_convert.streams.holes import file_chunks
 from eci_convert.streams.measure import Measured
 from eci_convert.streams.tar_write import TarMember, archived, header
 
+_BEHIND = 32 << 20  # the hash of a hole takes longer than compressing it, and catches up in the data that follows
+
 
 class PackedLayer:
     """The archive *tar* compressed on *threads* cores (None: all), to be iterated over once.
 
     What it is is known afterwards (ValueError before). Its bytes depend on those of *tar* alone, as long as isal
-    (gzip:1 to 3), zlib or zstd stay the same. The diff id is hashed in a thread of its own.
+    (gzip:1 to 3), zlib or zstd stay the same. Either digest is hashed in a thread of its own.
     """
 
     def __init__(self, tar: Iterable[bytes], codec: Codec, *, threads: int | None = None) -> None:
-        self._tar = Measured(tar, threaded=True)
+        self._tar = Measured(tar, threaded=True, behind=_BEHIND)
         self._blob = self._tar
         if codec.compression is not Compression.NONE:
-            self._blob = Measured(compressed(self._tar, codec, threads=threads))
+            self._blob = Measured(compressed(self._tar, codec, threads=threads), threaded=True)
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._blob)

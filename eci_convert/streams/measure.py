@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 from eci_convert.oci.digest import Digest, Hasher
 from eci_convert.streams.belt import Belt, Companion
-
-_BEHIND: Final = 32 << 20
 
 
 class Measured:
     """*chunks* once over, as they are; *size* in bytes, and *digest* once all have gone by.
 
-    With *threaded* they are hashed in a thread of its own, a few behind the reader: worth while where whoever reads
-    them has work to do, such as compressing.
+    With *threaded* they are hashed in a thread of its own, up to *behind* bytes behind the reader: worth while where
+    whoever reads them has work to do, such as compressing.
     """
 
-    def __init__(self, chunks: Iterable[bytes], *, threaded: bool = False) -> None:
+    def __init__(self, chunks: Iterable[bytes], *, threaded: bool = False, behind: int = 8 << 20) -> None:
         self._chunks = chunks
         self._threaded = threaded
+        self._behind = behind
         self._digest: Digest | None = None
         self.size = 0
 
@@ -44,7 +42,7 @@ class Measured:
             yield chunk
 
     def _hashed_behind(self, hasher: Hasher) -> Iterator[bytes]:
-        belt = Belt(_BEHIND)
+        belt = Belt(self._behind)
         hashing = Companion(lambda: _update(hasher, belt), "hash")
         try:
             for chunk in self._chunks:

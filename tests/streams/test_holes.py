@@ -75,6 +75,15 @@ def test_zeros_are_found_at_the_pages_of_the_file_however_the_chunks_lie(tmp_pat
     assert allocated(path) <= len(data) // 2 + 16 * KIB
 
 
+def test_what_is_written_is_on_its_way_to_the_disk_before_the_end(tmp_path, monkeypatch):
+    begun = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda _, start, length, __: begun.append((start, length)))
+    with (tmp_path / "disk").open("wb") as file:
+        write_sparse(file, [noise(MIB)] * 70)
+
+    assert begun == [(0, 32 * MIB), (32 * MIB, 32 * MIB)]
+
+
 @pytest.mark.parametrize("size", [None, 50_003])
 def test_what_was_in_the_file_before_is_gone(tmp_path, size):
     path = tmp_path / "disk"

@@ -146,7 +146,7 @@ def test_unchanging_reads_the_file(disk):
 
 @pytest.mark.parametrize("threaded", [False, True])
 def test_measured_passes_everything_on_and_knows_it(threaded):
-    stage = Measured([b"ker", b"", b"nel"], threaded=threaded)
+    stage = Measured([b"ker", b"", b"nel"], threaded=threaded, behind=10)
 
     assert list(stage) == [b"ker", b"", b"nel"]
     assert (stage.size, stage.digest) == (6, Digest.of(b"kernel"))
@@ -158,7 +158,7 @@ def test_measured_passes_on_what_its_source_raises(threaded):
         yield b"ker"
         raise LocalError("gone")
 
-    stage = Measured(failing(), threaded=threaded)
+    stage = Measured(failing(), threaded=threaded, behind=10)
     with pytest.raises(LocalError, match="gone"):
         list(stage)
     with pytest.raises(ValueError, match="not everything"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from eci_convert.errors import IntegrityError, TransportError
 from eci_convert.oci.digest import Digest
@@ -26,19 +27,25 @@ class Chunks:
         self._session = self._taken_up() or Session.opened(client)
 
     def send(self) -> None:
-        """Sends everything. Raises SessionLost, OnePieceOnly, TransportError, and what the stream raises."""
+        """Sends everything. Raises SessionLost, OnePieceOnly, TransportError, and what the stream raises.
+
+        While one chunk is on its way, the next is gathered and hashed.
+        """
         outgoing = self._outgoing
-        while True:
-            limit = self._limit
-            outgoing.gather(limit - (outgoing.end - self._session.offset))
+        outgoing.gather(self._limit - (outgoing.end - self._session.offset))
+        with ThreadPoolExecutor(1, thread_name_prefix="upload") as sender:
             while self._session.offset < outgoing.end:
-                self._deliver(min(self._session.offset + limit, outgoing.end))
-                limit = self._limit
-            self._entry.write(str(self._session.location), outgoing.end, outgoing.digest.hex)
-            if outgoing.ended:
-                return
-            if self._session.pieces > 1:  # the first is kept until it is known that the host takes a second
-                outgoing.forget(outgoing.end)
+                target, digest = outgoing.end, outgoing.digest
+                under_way = sender.submit(self._deliver, self._next(target), target)
+                try:
+                    outgoing.gather(self._limit)
+                finally:
+                    under_way.result()
+                while self._session.offset < target:
+                    self._deliver(self._next(target), target)
+                self._entry.write(str(self._session.location), target, digest.hex)
+                if self._session.pieces > 1:  # the first is kept until it is known that the host takes a second
+                    outgoing.forget(target)
 
     def finish(self, is_there: Callable[[Digest], bool]) -> None:
         """Makes a blob of what was sent. Where the answer is lost, the blob may be there all the same."""
@@ -56,7 +63,7 @@ class Chunks:
                 try:
                     if isinstance(error, SessionLost):
                         raise
-                    self._ask(error)
+                    self._ask(error, outgoing.end)
                 except SessionLost:
                     if is_there(outgoing.digest):
                         return
@@ -68,34 +75,39 @@ class Chunks:
     def _limit(self) -> int:
         return self._client.host.chunk(self._session.smallest)
 
-    def _deliver(self, until: int) -> None:
-        """Tries to bring the session to offset *until*; it may be anywhere afterwards."""
-        session, outgoing = self._session, self._outgoing
+    def _next(self, target: int) -> tuple[bytes, ...]:
+        """The chunk that the session lacks, which is before offset *target*."""
+        first = self._session.offset
+        if first < self._outgoing.start:
+            raise SessionLost(f"{self._session.location.shown}: it has less than it had")
+        return self._outgoing.between(first, min(first + self._limit, target))
+
+    def _deliver(self, blocks: tuple[bytes, ...], target: int) -> None:
+        """Tries to bring the session on by *blocks*; it may be anywhere up to *target* afterwards."""
+        session = self._session
         before = session.offset
         try:
-            if before < outgoing.start:
-                raise SessionLost(f"{session.location.shown}: it has less than it had")
-            session.send(outgoing.between(before, until))
+            session.send(blocks)
             if session.offset <= before:
                 raise Transient(f"{session.location.shown}: it keeps nothing of what it is sent")
             self._patience.progressed(session.offset - before)
         except TooLarge as error:
-            self._shrink(until - before, error)
+            self._shrink(sum(map(len, blocks)), error)
         except Transient as error:
-            self._ask(error)
+            self._ask(error, target)
         except SessionLost as error:
-            if outgoing.start:
+            if self._outgoing.start:
                 raise
             self._patience.after(Transient(str(error)))
             self._session = Session.opened(self._client)
 
-    def _ask(self, error: Transient) -> None:
+    def _ask(self, error: Transient, target: int) -> None:
         """After *error*: waits, and learns from the registry how much of what was sent arrived."""
         session = self._session
         before = session.offset
         self._patience.after(error)
         self._asked(session)
-        if session.offset > self._outgoing.end:
+        if session.offset > target:
             raise SessionLost(f"{session.location.shown}: it has more bytes than it was sent")
         self._patience.progressed(max(0, session.offset - before))
 

@@ -14,8 +14,8 @@ MIB = 1024 * 1024
 SMALLEST = 64 * 1024
 """Chunks are never shorter, whatever a host says."""
 
-_CHUNK = 8 * MIB
-"""What is lost when a connection breaks, and held for each upload meanwhile. ECR wants 5 MB and more."""
+_CHUNK = 6 * MIB
+"""What is lost when a connection breaks; each upload holds two of it, or three. ECR wants 5 MB and more."""
 
 _MOST_ASKED = 64 * MIB
 _LARGEST = {"ghcr.io": 4_000_000}
@@ -47,6 +47,10 @@ class Host:
         """Whether a blob is taken in one piece only."""
         known = any(self._name == host or (host[0] == "." and self._name.endswith(host)) for host in _ONE_PIECE)
         return known or self._facts.get("one_piece") is True
+
+    def fact(self, name: str) -> object:
+        """What was noted under *name*, or None."""
+        return self._facts.get(name)
 
     def note(self, **facts: object) -> None:
         """From now on *facts* are known of the host."""

@@ -44,8 +44,8 @@ class Upload:
         """
         restarts = 0
         while True:
-            outgoing = Outgoing(chunks, self._promise)
             try:
+                outgoing = Outgoing(chunks, self._promise)
                 self._sent(outgoing)
                 return outgoing.digest, outgoing.end
             except SessionLost as error:

@@ -21,12 +21,15 @@ from eci_convert.streams.compress import Compression, decompressed, sniffed
 from eci_convert.streams.pipeline import ahead
 from eci_convert.streams.tar import Entry
 from eci_convert.streams.tar_header import BLOCK, parse_header
+from eci_convert.streams.tar_input import Input
 from eci_convert.streams.verify import verified
 from eci_convert.transports.base import Source
 
 _MAX_NESTING = 4
 _SMALL = 1 << 20
 _HEAD = 256 << 10
+
+Through = Callable[[Iterable[bytes]], Iterable[bytes] | Input]
 
 
 @contextmanager
@@ -62,24 +65,26 @@ def opened(
 
 @contextmanager
 def archive(
-    source: Source, layer: Descriptor, reporter: Reporter = SILENT, journal: Journal | None = None
+    source: Source,
+    layer: Descriptor,
+    reporter: Reporter = SILENT,
+    journal: Journal | None = None,
+    through: Through = iter,
 ) -> Iterator[Iterator[Entry]]:
     """The members of the tar archive that *layer* is, wrapped or not, to be used inside the `with`.
 
     Leaving it without an error reads what is left, and gives the verdict on the whole blob. Raises as `opened`, and
     CorruptStream and LimitExceeded for what is malformed.
     """
-    with opened(source, layer, reporter, journal) as chunks, members(chunks) as entries:
+    with opened(source, layer, reporter, journal) as chunks, members(chunks, through) as entries:
         yield entries
 
 
 @contextmanager
-def members(
-    chunks: Iterator[bytes], through: Callable[[Iterable[bytes]], Iterable[bytes]] = iter
-) -> Iterator[Iterator[Entry]]:
+def members(chunks: Iterator[bytes], through: Through = iter) -> Iterator[Iterator[Entry]]:
     """The members of the tar archive that is, wrapped or not, in *chunks*. Inflating has a thread of its own.
 
-    The archive passes *through* what whoever wants to see all of it gives.
+    The archive passes *through* what is given by whoever wants to see all of it, or to see how it is read.
     """
     head, chunks = peeked(chunks)
     compression = sniffed(head)

@@ -9,7 +9,9 @@ import pytest
 from eci_convert.errors import CorruptStream, LimitExceeded
 from eci_convert.overlay import Absent, Answer, File, Found, Layer, Odd, Stack, Unknown, View, Work, grafted
 from eci_convert.overlay import work as limits
+from eci_convert.streams import tar
 from eci_convert.streams.tar import EntryType
+from tests.streams.archives import file, pax
 
 F, D, S, H = EntryType.FILE, EntryType.DIR, EntryType.SYMLINK, EntryType.HARDLINK
 
@@ -346,10 +348,20 @@ def test_more_files_than_anybody_needs_are_refused(monkeypatch: pytest.MonkeyPat
 def test_more_entries_than_anybody_needs_are_refused_though_they_are_all_of_one_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "MAX_ENTRIES", 1000)
+    monkeypatch.setattr(limits, "MAX_EFFORT", 12_000)
 
     with pytest.raises(LimitExceeded, match="entries"):
         stacked([("f", F)] * 600, [("f", F)] * 600)
+
+
+def test_longer_extension_headers_than_anybody_needs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_EFFORT", 10_000)
+    archive = pax(("comment", "x" * 20_000)) + file()
+
+    work = Work()
+    assert len(list(tar.entries(work.input([archive])))) == 1
+    with pytest.raises(LimitExceeded):
+        list(tar.entries(work.input([archive] * 3)))
 
 
 def test_more_text_than_anybody_needs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,7 +372,7 @@ def test_more_text_than_anybody_needs_is_refused(monkeypatch: pytest.MonkeyPatch
 
 
 def test_tangled_names_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_STEPS", 10_000)
+    monkeypatch.setattr(limits, "MAX_EFFORT", 10_000)
 
-    with pytest.raises(LimitExceeded, match="tangled"):
+    with pytest.raises(LimitExceeded, match="links"):
         stacked([("l", S, "a/" * 2000), *((f"l/{number}", F) for number in range(10))])

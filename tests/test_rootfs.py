@@ -24,11 +24,13 @@ from eci_convert.errors import (
 )
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
+from eci_convert.overlay import work
 from eci_convert.rootfs.search import Search
 from eci_convert.streams.tar import Entry, EntryType
 from eci_convert.transports.memory import MemorySource
 from tests.images import Files, Hard, ImageBuilder, Link, a_tar, an_image
 from tests.naive import DIR, FILE, HARDLINK, SYMLINK, Naive, RefusedError, Said
+from tests.streams.archives import file, pax
 
 
 class Basket:
@@ -175,6 +177,23 @@ def test_promised_bytes_that_are_malformed_are_said_to_be_malformed() -> None:
     with pytest.raises(CorruptStream) as caught:
         rootfs.files(source, content.image(source), ["kernel"], Basket())
     assert any(note.startswith("in layer sha256:") for note in caught.value.__notes__)
+
+
+@pytest.mark.parametrize("or_bytes", [True, False, None])
+def test_reading_headers_is_bounded_for_the_image_and_not_for_each_layer(
+    monkeypatch: pytest.MonkeyPatch, or_bytes: bool | None
+) -> None:
+    monkeypatch.setattr(work, "MAX_EFFORT", 12_000)
+    layers = [pax(("comment", f"{number}" * 30_000)) + file(b"o") for number in range(3)]
+    source = an_image().tar_layer(layers[0] * 3).build()
+    if or_bytes is None:
+        source = an_image().tar_layer(layers[0]).tar_layer(layers[1]).tar_layer(layers[2]).build()
+
+    with pytest.raises(LimitExceeded):
+        if or_bytes is None:
+            rootfs.files(source, content.image(source), ["kernel"], Basket())
+        else:
+            rootfs.in_archive(source, content.image(source).manifest.layers[0], ["o"], Basket(), or_bytes=or_bytes)
 
 
 def test_a_directory_gives_the_one_file_in_it() -> None:

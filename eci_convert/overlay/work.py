@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from eci_convert.errors import LimitExceeded
+from eci_convert.streams.tar_input import Input
 
-MAX_ENTRIES: Final = 800_000
-"""Entries in the layers of an image that are looked into."""
+MAX_EFFORT: Final = 12_000_000
+"""What reading the layers of an image may cost, in microseconds, roughly: some 800,000 entries."""
 MAX_NODES: Final = 1_000_000
 """What becomes of them: a file counts as one, a directory as two, those that are only seen in longer names too."""
 MAX_TEXT: Final = 96 << 20
 """Characters in all names and link targets of those."""
-MAX_STEPS: Final = 12_000_000
-"""Components of paths that are stepped over, in all lookups and layers."""
 MAX_PATH: Final = 4096
 """Characters in one name or link target, as Linux has it."""
 MAX_LINKS: Final = 40
 """Links that one lookup follows, as Linux has it."""
+
+_ENTRY = 11  # microseconds for an entry
+_BYTES = 6  # bytes of an extension header in a microsecond
 
 
 class Work:
     """What is left of the limits above, for one image. Every method raises LimitExceeded when it is used up."""
 
     def __init__(self) -> None:
-        self._entries = MAX_ENTRIES
         self._nodes = MAX_NODES
         self._text = MAX_TEXT
-        self._steps = MAX_STEPS
+        self._effort = MAX_EFFORT
 
     def node(self, weight: int = 1) -> None:
         """One more node."""
@@ -37,9 +39,7 @@ class Work:
 
     def entry(self, name: str, linkname: str) -> None:
         """One more entry, and its texts."""
-        self._entries -= 1
-        if self._entries < 0:
-            raise LimitExceeded(f"the layers of the image have more than {MAX_ENTRIES} entries")
+        self.steps(_ENTRY)
         if len(name) > MAX_PATH or len(linkname) > MAX_PATH:
             raise LimitExceeded(
                 f"a path of {max(len(name), len(linkname))} characters (limit {MAX_PATH}): {name[:80]!r}"
@@ -49,7 +49,23 @@ class Work:
             raise LimitExceeded(f"the names in the image are longer than {MAX_TEXT} characters")
 
     def steps(self, count: int = 1) -> None:
-        """So many components are stepped over."""
-        self._steps -= count
-        if self._steps < 0:
-            raise LimitExceeded("the links and directories of the image are too tangled to follow")
+        """So many components of paths are stepped over, at a microsecond each."""
+        self._effort -= count
+        if self._effort < 0:
+            raise LimitExceeded("the image has more entries, longer paths or more links than can be followed")
+
+    def input(self, chunks: Iterable[bytes]) -> Input:
+        """*chunks* to be read as an archive, the length of whose extension headers counts."""
+        return _Metered(chunks, self)
+
+
+class _Metered(Input):
+    """An Input whose structures cost effort. Entries themselves are counted by whoever notes them."""
+
+    def __init__(self, chunks: Iterable[bytes], work: Work) -> None:
+        super().__init__(chunks)
+        self._work = work
+
+    def exactly(self, length: int) -> bytes:
+        self._work.steps(length // _BYTES)
+        return super().exactly(length)

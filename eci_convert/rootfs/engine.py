@@ -19,6 +19,9 @@ from eci_convert.streams import tar
 from eci_convert.streams.tar import Entry, EntryType
 from eci_convert.transports.base import Filesystem
 
+_MOST = 100_000
+"""Entries below one directory that are looked through for its only file."""
+
 
 def from_engine(
     filesystem: Filesystem, paths: Collection[str], consumer: Consumer, reporter: Reporter
@@ -133,7 +136,7 @@ class _Errand:
         """What is at *where*, and the entries behind it."""
         try:
             with self._filesystem.fetch("/" + "/".join(where)) as chunks, content.threaded(chunks) as received:
-                entries = tar.entries(received)
+                entries = tar.entries(received, limit=_MOST)
                 entry = next(entries, None)
                 if entry is None:
                     raise CorruptStream(f"the engine sends nothing for {self._path!r}")

@@ -65,7 +65,7 @@ def in_archive(
         if not content.is_archive(head):
             consumer.take(tuple(paths), layer.size, chunks)
             return {path: Settled(path="", layer=layer) for path in paths}
-        with content.members(chunks) as entries, _blamed(layer):
+        with content.members(chunks, search.input) as entries, _blamed(layer):
             search.read(entries, last=True)
     return layers.finish(search)
 
@@ -91,7 +91,7 @@ class _Layers:
         if not self._layers:
             search.read((), last=True)
         for number, layer in enumerate(self._layers):
-            with self._opened(layer) as entries:
+            with self._opened(layer, search) as entries:
                 if search.read(entries, last=number == len(self._layers) - 1):
                     break
         return self.finish(search)
@@ -100,13 +100,14 @@ class _Layers:
         """Reads once more what went by untaken."""
         found = search.settled()
         for number, missed in sorted(search.missed().items()):
-            with self._opened(self._layers[number]) as entries:
+            with self._opened(self._layers[number], search) as entries:
                 search.read_again(entries, missed, number)
         return {path: Settled(path=place.path, layer=self._layers[place.layer]) for path, place in found.items()}
 
     @contextmanager
-    def _opened(self, layer: Descriptor) -> Iterator[Iterator[Entry]]:
-        with content.archive(self._source, layer, self._reporter, self._journal) as entries, _blamed(layer):
+    def _opened(self, layer: Descriptor, search: Search) -> Iterator[Iterator[Entry]]:
+        archive = content.archive(self._source, layer, self._reporter, self._journal, search.input)
+        with archive as entries, _blamed(layer):
             yield entries
 
 

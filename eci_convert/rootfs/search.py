@@ -54,6 +54,8 @@ class Search:
         self._paths = tuple(dict.fromkeys(paths))
         self._consumer = consumer
         self._stack = Stack(Work())
+        self.input = self._stack.work.input
+        """Makes of an archive one whose reading counts as effort; LimitExceeded is raised there too."""
         self._taken: dict[str, tuple[int, int, str]] = {}
         self._settled: dict[str, tuple[Found, File]] = {}
         self._failed: dict[str, EciError] = {}

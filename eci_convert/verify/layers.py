@@ -16,6 +16,7 @@ from eci_convert.progress import Reporter
 from eci_convert.rootfs.search import Search
 from eci_convert.streams.compress import Compression, decompressed
 from eci_convert.streams.measure import Measured
+from eci_convert.streams.tar_input import Input
 from eci_convert.transports.base import Source
 from eci_convert.verify.report import Finding
 
@@ -119,9 +120,9 @@ class Layers:
     def _archive(self, layer: Descriptor, *, last: bool) -> None:
         measured: list[Measured] = []
 
-        def measuring(archive: Iterable[bytes]) -> Iterable[bytes]:
+        def measuring(archive: Iterable[bytes]) -> Iterable[bytes] | Input:
             measured.append(Measured(archive, threaded=True))
-            return measured[0]
+            return self._search.input(measured[0]) if self._search else measured[0]
 
         with content.opened(self._source, layer, self._reporter) as chunks:
             head, chunks = content.peeked(chunks)

@@ -132,13 +132,14 @@ class LayoutSink:
             raise DigestMismatch(self._name.digest, manifest.digest, "the manifest")
         if not self.has(manifest):
             raise NotFound(f"{self.destination}: manifest {manifest.digest} has not been put there")
-        self._ingest.settle()
         with _locked(self._directory, self._settings.timeout):
             others = [entry for entry in self._images() if entry.digest != manifest.digest]
+            index = self._read(layouts.INDEX) if (self._directory / layouts.INDEX).exists() else None
+            changed = layouts.with_image(index, manifest, self._name.text)
+            self._ingest.settle()
             if not (self._directory / layouts.MARKER).exists():
                 _replace(self._directory / layouts.MARKER, layouts.MARKER_TEXT)
-            index = self._read(layouts.INDEX) if (self._directory / layouts.INDEX).exists() else None
-            _replace(self._directory / layouts.INDEX, layouts.with_image(index, manifest, self._name.text))
+            _replace(self._directory / layouts.INDEX, changed)
         if others and not self._name.text:
             self._settings.reporter.warned(
                 f"{self._directory} holds other images: this one is oci:{self._directory}:@{manifest.digest}"

@@ -141,6 +141,7 @@ class OciArchiveSink:
             raise NotFound(f"{self.destination}: manifest {manifest.digest} has not been put there")
         order: dict[Digest, None] = {}
         self._walk(manifest.digest, order)
+        order |= dict.fromkeys(sorted({*self._blobs, *self._documents} - {*order}))  # what nothing known refers to
         for digest in order:
             if digest in self._documents:
                 self._add(layouts.blob_path(digest), self._documents[digest][1])

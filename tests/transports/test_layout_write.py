@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from eci_convert import content
-from eci_convert.errors import DigestMismatch, FormatError, LocalError, NotFound, UsageError
+from eci_convert.errors import DigestMismatch, FormatError, LimitExceeded, LocalError, NotFound, UsageError
 from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
@@ -425,10 +425,13 @@ def test_a_sha512_blob_lies_among_its_like(tmp_path: Path):
 
 
 def test_an_index_that_would_be_too_long_is_refused(tmp_path: Path):
-    layout = laid_out(tmp_path / "layout", (ONE, {REF_NAME: "x" * (4 << 20)}))
+    layout = laid_out(tmp_path / "layout", (ONE, {REF_NAME: "x"}))
+    text = json.loads((layout / "index.json").read_text())
+    room = (4 << 20) - len(json.dumps(text)) - 100
+    (layout / "index.json").write_text(json.dumps(text | {"annotations": {"x": "x" * room}}))
     before = files_in(layout)
 
-    with pytest.raises(FormatError):
+    with pytest.raises(LimitExceeded):
         write(OTHER, layout, ":other")
 
     assert files_in(layout) == before
@@ -437,3 +440,37 @@ def test_an_index_that_would_be_too_long_is_refused(tmp_path: Path):
 def test_what_has_not_been_put_is_not_published(tmp_path: Path):
     with open_sink(f"oci:{tmp_path}/layout:x", Settings()) as sink, pytest.raises(NotFound):
         sink.publish(Descriptor.of(b"{}", mediatype.OCI_MANIFEST))
+
+
+def test_everything_is_on_the_disk_before_it_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    calls: list[tuple[str, str]] = []
+    fsync, rename, replace = os.fsync, os.rename, os.replace
+
+    def recorded_fsync(descriptor: int) -> None:
+        calls.append(("fsync", os.readlink(f"/proc/self/fd/{descriptor}")))
+        fsync(descriptor)
+
+    def recorded_rename(old: str, new: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        room, there = (os.readlink(f"/proc/self/fd/{number}") for number in (src_dir_fd, dst_dir_fd))
+        assert ("fsync", f"{room}/{old}") in calls
+        calls.append(("name", f"{there}/{new}"))
+        rename(old, new, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    def recorded_replace(old: Path, new: Path) -> None:
+        assert ("fsync", str(old)) in calls
+        calls.append(("name", str(new)))
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", recorded_fsync)
+    monkeypatch.setattr(os, "rename", recorded_rename)
+    monkeypatch.setattr(os, "replace", recorded_replace)
+    layout = tmp_path / "layout"
+    write(ONE, layout, ":machine")
+
+    named = [path for what, path in calls if what == "name"]
+    blobs = [str(blob_in(layout, digest)) for digest in ONE.build().blobs]
+    assert sorted(named[:-2]) == sorted(blobs)
+    assert named[-2:] == [str(layout / "oci-layout"), str(layout / "index.json")]
+    last_blob, index = calls.index(("name", named[-3])), calls.index(("name", named[-1]))
+    assert ("fsync", str(layout / "blobs/sha256")) in calls[last_blob:index]
+    assert ("fsync", str(layout)) in calls[index:]

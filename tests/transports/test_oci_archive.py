@@ -17,7 +17,7 @@ from eci_convert import content
 from eci_convert.errors import DigestMismatch, FormatError, LayoutError, LocalError, NotFound, SizeMismatch, UsageError
 from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import rendered
+from eci_convert.oci.manifest import Descriptor, rendered
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Settings
 from eci_convert.transports.names import REF_NAME
@@ -253,6 +253,18 @@ def test_a_document_without_its_blobs_is_archived_as_it_is(tmp_path: Path):
         assert source.resolve().digest == Digest.of(text)
         with pytest.raises(NotFound):
             content.image(source)
+
+
+def test_what_nothing_known_refers_to_is_kept(tmp_path: Path):
+    strays = [os.urandom(100) for _ in range(5)]
+    with open_sink(f"oci-archive:{tmp_path}/archive:x", Settings()) as sink:
+        for stray in strays:
+            sink.put("x/y", [stray])
+        sink.publish(sink.put("application/vnd.example.manifest+json", [b"{}"]))
+
+    with opened(tmp_path / "archive") as source:
+        for stray in strays:
+            assert content.document(source, Descriptor.of(stray, "x/y")) == stray
 
 
 def test_a_closed_pipe_is_said():

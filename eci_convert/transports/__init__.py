@@ -2,12 +2,21 @@
 
 base.py            Source, Sink, Filesystem, Settings: what every place answers
 layout.py          oci:                   an OCI image layout in a directory
-archive.py         oci-archive:, docker-archive:
+oci_archive.py     oci-archive:           the same in a tar archive
+docker_archive.py  docker-archive:        what docker save writes
 registry.py        docker://              (auth.py: who we are there)
 daemon.py          docker-daemon:         the Docker engine
 containerd.py      containerd:
 storage.py         containers-storage:    podman, buildah, CRI-O
 memory.py          nothing but this process: for tests and for images made in passing
+
+What several of them are made of:
+
+names.py           PATH[:NAME][@DIGEST], and which image that is
+layouts.py         what an OCI image layout is, whatever holds its files     docker_save.py  what manifest.json is
+regular.py         files read without following links                        ingest.py       blobs on their way in
+archive.py         the files in a tar archive, by name                       spool.py        what cannot be read twice
+tar_output.py      a tar archive that is being written                       received.py     what a sink is given
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from eci_convert.errors import (
     LayoutError,
     LimitExceeded,
     NotFound,
+    SizeMismatch,
     UsageError,
 )
 from eci_convert.oci import mediatype
@@ -267,6 +269,15 @@ def test_a_config_that_its_name_does_not_promise_is_refused(tmp_path: Path, vint
 
     with pytest.raises(DigestMismatch):
         opened(archived(tmp_path, files)).resolve()
+
+
+@pytest.mark.parametrize("vintage", ["1.10", "25"])
+def test_a_layer_of_another_size_is_refused_before_it_is_read(tmp_path: Path, vintage: str):
+    with opened(archived(tmp_path, VINTAGES[vintage](ONE))) as source:
+        layer = content.image(source).manifest.layers[0]
+
+        with pytest.raises(SizeMismatch), source.fetch(replace(layer, size=layer.size + 1)):
+            pytest.fail("it was opened")
 
 
 def test_other_archives_are_told_apart(tmp_path: Path):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -182,7 +183,7 @@ def test_an_index_without_end_is_not_read(tmp_path: Path):
         opened(layout).resolve()
 
 
-def replaced(path: Path, kind: str) -> None:
+def put_in_place_of(path: Path, kind: str) -> None:
     """Something else in the place of the file."""
     moved = path.with_name(path.name + ".moved")
     path.rename(moved)
@@ -204,7 +205,7 @@ def replaced(path: Path, kind: str) -> None:
 def test_nothing_but_files_is_opened(tmp_path: Path, what: str, kind: str):
     layout = laid_out(tmp_path / "layout", (ONE, {}))
     named = {"manifest": manifest_digest(ONE), "layer": ONE.manifest().layers[0].digest}
-    replaced(blob_in(layout, named[what]) if what in named else layout / what, kind)
+    put_in_place_of(blob_in(layout, named[what]) if what in named else layout / what, kind)
 
     with pytest.raises((FormatError, NotFound)):
         kernel_of(opened(layout))
@@ -224,6 +225,14 @@ def test_a_blob_of_another_size_is_refused(tmp_path: Path, blob: bytes):
 
     with pytest.raises(SizeMismatch):
         kernel_of(opened(layout))
+
+
+def test_a_blob_of_another_size_is_refused_before_it_is_read(tmp_path: Path):
+    layout = laid_out(tmp_path / "layout", (ONE, {}))
+    layer = ONE.manifest().layers[0]
+
+    with pytest.raises(SizeMismatch), opened(layout).fetch(replace(layer, size=layer.size + 1)):
+        pytest.fail("it was opened")
 
 
 @pytest.mark.parametrize("which", range(5))

@@ -246,6 +246,14 @@ def test_a_failure_leaves_the_layout_as_it_was(tmp_path: Path):
     assert files_in(layout) == before
 
 
+def test_a_blob_that_failed_takes_no_room(tmp_path: Path):
+    with open_sink(f"oci:{tmp_path}/layout:1", Settings()) as sink:
+        with pytest.raises(DigestMismatch):
+            sink.put("text/plain", [b"x" * 1000], digest=Digest.of(b"y"))
+
+        assert files_in(tmp_path) == {}
+
+
 def test_several_writers_of_one_layout_lose_nothing(tmp_path: Path):
     layout = tmp_path / "layout"
     images = {f"image-{number}": a_machine(kernel=b"%d" % number, root=bytes(100_000)) for number in range(16)}

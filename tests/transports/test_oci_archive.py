@@ -9,6 +9,7 @@ import sys
 import tarfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,14 @@ def test_a_blob_of_another_size_is_refused(tmp_path: Path):
 
     with pytest.raises(SizeMismatch):
         kernel_of(opened(tmp_path / "archive"))
+
+
+def test_a_blob_of_another_size_is_refused_before_it_is_read(tmp_path: Path):
+    copied(ONE.build(), open_sink(f"oci-archive:{tmp_path}/archive", Settings()))
+    layer = ONE.manifest().layers[0]
+
+    with pytest.raises(SizeMismatch), opened(tmp_path / "archive").fetch(replace(layer, size=layer.size + 1)):
+        pytest.fail("it was opened")
 
 
 def test_a_blob_that_is_a_link_out_of_the_archive_is_refused(tmp_path: Path):

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
-import resource
-import subprocess
-import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +11,7 @@ from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.transports import open_sink
 from eci_convert.transports.base import Settings
+from tests.cost import measured
 from tests.images import an_image, copied
 from tests.streams.archives import END, block, file, pax
 
@@ -58,20 +55,10 @@ def extracted(directory: Path, blob: bytes, exits: int, *words: str) -> None:
     copied(image.build(), open_sink(f"oci:{directory}/image:x", Settings()))
     words = ("extract", f"oci:{directory}/image", "--path", f"kernel={directory}/kernel", "--progress", "none", *words)
 
-    child = subprocess.Popen(
-        [sys.executable, "-m", "eci_convert", *words],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS)),
-        stderr=subprocess.PIPE,
-        env=os.environ | {"HOME": str(directory)},
-    )
-    assert child.stderr
-    said = child.stderr.read().decode()
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    child.stderr.close()
+    cost = measured(words, env={"HOME": str(directory)}, cpu_seconds=SECONDS)
 
-    assert child.returncode == exits, said
-    assert usage.ru_maxrss * 1024 < MEMORY, said
+    assert cost.code == exits, cost.said
+    assert cost.peak < MEMORY, cost.said
     assert exits == 0 or [path.name for path in directory.iterdir()] == ["image"]
 
 

@@ -140,9 +140,7 @@ def _extend(extensions: _Extensions, header: RawHeader, source: Input) -> None:
         case b"x":
             extensions.records = parse_records(data)  # a second one replaces the first, as in GNU tar and in Go
         case b"g":
-            parse_records(
-                data
-            )  # Container engines take nothing from a global header; it must be well-formed all the same.
+            parse_records(data)  # container engines take nothing from it; it must be well-formed all the same
         case b"L":
             extensions.name = _long_text(data)
         case _:

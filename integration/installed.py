@@ -15,6 +15,7 @@ import os
 import socket
 import struct
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,19 @@ def main(arguments: list[str]) -> int:
     if offline:
         _switch_on_loopback()
     print(f"testing {package}, {'offline' if offline else 'with a network'}", flush=True)
-    return pytest.main(arguments)
+    status = pytest.main(arguments)
+    _leave_at_once_if_something_runs()
+    return status
+
+
+def _leave_at_once_if_something_runs() -> None:
+    """A thread that a test forgot would keep Python from ending, for ever: fail instead, and say which."""
+    threads = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
+    for thread in (thread for thread in threads if not thread.daemon):
+        thread.join(10)
+        if thread.is_alive():
+            print(f"a test left {thread.name} running", file=sys.stderr, flush=True)
+            os._exit(1)
 
 
 def _switch_on_loopback() -> None:

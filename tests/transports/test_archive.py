@@ -323,8 +323,11 @@ def test_what_follows_the_end_in_a_pipe_is_not_read_for_ever():
 
     writer = threading.Thread(target=write)
     writer.start()
-    names = Archive(f"/dev/fd/{ours}", {}).names()
+    archive = Archive(f"/dev/fd/{ours}", {})
+    names = archive.names()
+    archive.close()
     os.close(ours)
+    writer.join()
 
     assert names == ("blobs/big", "index.json", "blobs/link")
 

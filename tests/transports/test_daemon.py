@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import socket
 import stat
 import subprocess
 import sys
+import tarfile
 import tempfile
 import threading
 import time
@@ -627,6 +629,23 @@ def test_a_layer_of_unknown_length_is_spooled(docker: ADocker, tmp_path: Path):
 
     assert list(docker.images) == ["machine:1"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_two_loads_call_a_layer_alike(one_docker: ADocker):
+    """containerd would go on where a load that broke off was, whatever the layer of that name is now."""
+    names: list[str] = []
+
+    def noted(handler: Handler) -> None:
+        with tarfile.open(fileobj=io.BytesIO(handler.body())) as archive:
+            names.extend(name for name in archive.getnames() if name.endswith(".tar"))
+        handler.refuse(500, "no")
+
+    one_docker.instead["POST load"] = noted
+    for _ in range(2):
+        with pytest.raises(TransportError):
+            loaded(one_docker, a_container("none"))
+
+    assert len(names) == len(set(names)) == 4
 
 
 def test_an_index_is_not_held(one_docker: ADocker):

@@ -3,12 +3,14 @@
 The archive is two things at once. Its manifest.json is what `docker load` has always read. Beside it stands an OCI
 layout's index.json: an engine that keeps its images in containerd reads that, and then keeps the manifest, annotations
 and all, under its own digest. Neither minds what the layers' files are called, so a layer is sent before anybody knows
-its digest; its length must be known, or it is spooled.
+its digest; its length must be known, or it is spooled. But no two loads may call them alike: containerd goes on where
+it was with a file of a name that it has seen in a load that broke off.
 """
 
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Final, Self
@@ -46,6 +48,7 @@ class DaemonSink:
         self._archive = Tape(self._load.write, settings.environ)
         self._layers: dict[Digest, str] = {}
         self._documents: dict[Digest, bytes] = {}
+        self._prefix = secrets.token_hex(8)
         self._sent = 0
 
     @property
@@ -85,7 +88,7 @@ class DaemonSink:
 
     def _send(self, received: Received, zstd: bool) -> str:
         """Sends a layer; the name of its file."""
-        name = f"layers/{self._sent}.tar"
+        name = f"{self._prefix}/{self._sent}.tar"
         self._sent += 1
         if zstd and not self._reads_zstd():
             plain = Received(decompressed(received, Compression.ZSTD), None, None)

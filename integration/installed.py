@@ -46,7 +46,7 @@ def _leave_at_once_if_something_runs() -> None:
     for thread in (thread for thread in threads if not thread.daemon):
         thread.join(10)
         if thread.is_alive():
-            print(f"a test left {thread.name} running", file=sys.stderr, flush=True)
+            print(f"a test left {thread.name} running", flush=True)
             os._exit(1)
 
 

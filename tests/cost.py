@@ -1,6 +1,6 @@
 """What a run of the command line costs in memory.
 
-A child's `ru_maxrss` begins with what its parent had when it forked, so a large test run would look like a hungry child;
+A child's `ru_maxrss` begins with what its parent had when it forked, so a large test run looks like a hungry child;
 the high-water mark of the program itself, which starts anew when it is executed, is read by the child instead.
 """
 

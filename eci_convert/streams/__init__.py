@@ -5,7 +5,6 @@
     compress   gzip, zstd, xz and bzip2 undone; gzip and zstd made             inflate zstd window  deflate crc
     tar        archives read strictly, and written as Go writes them           tar_read tar_header tar_input pax sparse
                                                                                tar_write
-    layer      a file as an archive, compressed on all cores, with its digests
     holes      files with holes, read and written without their zeros          zeros
     files      files that appear when they are complete, or not at all         parts
     pipeline   stages that run at the same time                                belt

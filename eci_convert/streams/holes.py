@@ -23,10 +23,10 @@ _FINE = bytes(4 << 10)
 
 
 def write_sparse(file: BinaryIO, chunks: Iterable[bytes], size: int | None = None) -> int:
-    """Write *chunks* to *file* from its beginning, without blocks of zeros; the number of bytes that the file then has.
+    """Make *chunks* all that *file* holds, without writing blocks of zeros; the number of bytes that it then has.
 
-    What is no regular file (a pipe) gets the zeros as well. Raises LocalError where the system refuses, and
-    SizeMismatch if *size* is given and differs.
+    What is no regular file (a pipe) is written to as by `write_dense`, which is for standard output, wherever that
+    goes. Raises LocalError where the system refuses, and SizeMismatch if *size* is given and differs.
     """
     if not _can_have_holes(file):
         return write_dense(file, chunks, size)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from eci_convert.oci.digest import Digest, Hasher
 from eci_convert.streams.belt import Belt, Companion
+
+_BEHIND: Final = 32 << 20
+"""The hash of a hole takes longer than compressing it, and catches up in the data that follows."""
 
 
 class Measured:
@@ -16,7 +20,7 @@ class Measured:
     whoever reads them has work to do, such as compressing.
     """
 
-    def __init__(self, chunks: Iterable[bytes], *, threaded: bool = False, behind: int = 8 << 20) -> None:
+    def __init__(self, chunks: Iterable[bytes], *, threaded: bool = False, behind: int = _BEHIND) -> None:
         self._chunks = chunks
         self._threaded = threaded
         self._behind = behind

@@ -6,9 +6,6 @@ from collections.abc import Generator, Iterable, Iterator
 from typing import Final
 
 from eci_convert.streams.belt import Belt, Companion
-from eci_convert.streams.layer import PackedLayer, layer_stream
-
-__all__ = ["DEPTH", "PackedLayer", "ahead", "layer_stream"]
 
 DEPTH: Final = 4 << 20
 """How many bytes a stage may be ahead of the next one."""

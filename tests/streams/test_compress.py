@@ -303,3 +303,20 @@ class TestCodec:
     def test_what_is_only_read_is_not_written(self):
         with pytest.raises(UsageError):
             compressed([b"x"], Codec(compression=Compression.XZ, level=6))
+
+
+def test_everything_works_where_isal_is_not_installed():
+    program = """
+import sys
+sys.modules["isal"] = None  # importing it raises ImportError
+from eci_convert.streams.compress import Codec, compressed, decompressed
+data = b"kernel" * 500_000
+for codec in ("gzip", "gzip:9"):
+    made = b"".join(compressed([data], Codec.parse(codec)))
+    assert b"".join(decompressed([made], None)) == data
+    assert len(made) < 20_000
+print("good")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "good\n"

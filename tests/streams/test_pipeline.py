@@ -143,17 +143,16 @@ def test_stages_of_stages_are_closed_together():
     assert source.closed
 
 
-@pytest.mark.parametrize("stage", ["ahead(endless)", "iter(Measured(endless, threaded=True))", "iter(layer)"])
+@pytest.mark.parametrize("stage", ["ahead(endless)", "iter(Measured(endless, threaded=True))", "packed"])
 def test_a_program_that_ends_with_a_stage_half_read_ends(stage):
     """Whatever holds on to it: a name in a module, a cycle, a traceback."""
     program = f"""
         import itertools, sys
-        from eci_convert.streams.compress import Codec
-        from eci_convert.streams.layer import PackedLayer
+        from eci_convert.streams.compress import Codec, compressed
         from eci_convert.streams.measure import Measured
         from eci_convert.streams.pipeline import ahead
         endless = itertools.repeat(b"x" * 1_000_000)
-        layer = PackedLayer(endless, Codec.parse("gzip"))
+        packed = compressed(Measured(endless, threaded=True), Codec.parse("gzip"))
         stage = {stage}
         cycle = [stage]
         cycle.append(cycle)

@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from eci_convert.transports.base import Settings as Settings
     from eci_convert.transports.base import Sink as Sink
     from eci_convert.transports.base import Source as Source
+    from eci_convert.transports.oras_registry import Registry as Registry
     from eci_convert.verify import check as check
 
 _HOMES = {
@@ -94,6 +95,7 @@ _HOMES = {
     "takeout": ("Inspection", "Order", "Taken", "inspect", "take"),
     "transports": ("open_sink", "open_source"),
     "transports.base": ("Settings", "Sink", "Source"),
+    "transports.oras_registry": ("Registry",),
     "verify": ("check",),
 }  # fmt: skip
 

@@ -41,6 +41,10 @@ class Answer:
         """The value of a header, "" if it is absent; of a repeated one, the first."""
         return str(self._response.headers.get(name, ""))
 
+    def header_names(self) -> list[str]:
+        """The names of the headers."""
+        return list(dict.fromkeys(self._response.headers.keys()))
+
     def header_lines(self, name: str) -> list[str]:
         """All lines of a header."""
         return [str(line) for line in self._response.headers.get_all(name, [])]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 
 from eci_convert.errors import TransportError
 from eci_convert.oci.reference import HUB, Reference
 from eci_convert.transports import auth
+from eci_convert.transports.auth_files import Credential
 from eci_convert.transports.base import Settings
 from eci_convert.transports.registry import dial, faults, proxies
 from eci_convert.transports.registry.answer import Answer
@@ -32,11 +33,24 @@ _log = logging.getLogger(__name__)
 
 
 class Client:
-    """Asks the registry of *reference*. Used from several threads; nothing is asked before it is needed."""
+    """Asks the registry of *reference*. Used from several threads; nothing is asked before it is needed.
 
-    def __init__(self, reference: Reference, settings: Settings) -> None:
+    *find* looks the user's credential up; where there is none, the places of `auth` are looked through. Not
+    *logs_in*: a 401 is an answer like any other.
+    """
+
+    def __init__(
+        self,
+        reference: Reference,
+        settings: Settings,
+        find: Callable[[], Credential | None] | None = None,
+        *,
+        logs_in: bool = True,
+    ) -> None:
         self.reference = reference
         self.settings = settings
+        self._logs_in = logs_in
+        self._find = find or (lambda: auth.credential_for(reference, settings))
         self._lock = threading.RLock()
 
     @cached_property
@@ -122,7 +136,7 @@ class Client:
 
     def _answered(self, request: Request, scope: str) -> Answer:
         """The first answer that is neither a redirect nor a call for credentials that we can follow."""
-        asked_again = False
+        asked_again = not self._logs_in
         scope = f"repository:{self.reference.repository}:{scope}"
         for _ in range(_MAX_REDIRECTS):
             carried = self._login().header(request.url, scope)
@@ -176,7 +190,7 @@ class Client:
 
     @cached_property
     def _known_login(self) -> Login:
-        return Login(self._base(), self._pool, lambda: auth.credential_for(self.reference, self.settings))
+        return Login(self._base(), self._pool, self._find)
 
 
 def _discard(answer: Answer) -> None:

@@ -27,9 +27,9 @@ class RegistrySink:
     name them is sent. So a push that fails leaves blobs behind, which nobody sees, and no name.
     """
 
-    def __init__(self, reference: Reference, settings: Settings) -> None:
+    def __init__(self, reference: Reference, settings: Settings, client: Client | None = None) -> None:
         self._reference = reference
-        self._client = Client(reference, settings)
+        self._client = client or Client(reference, settings)
         self._lock = threading.Lock()
         self._waiting: dict[Digest, tuple[str, bytes]] = {}
         self._present: set[Digest] = set()

@@ -1,0 +1,22 @@
+"""Names of images as oras-py's methods hand them to each other."""
+
+from __future__ import annotations
+
+import oras.container
+import oras.defaults
+
+from eci_convert.oci.reference import HUB, Reference
+
+
+class Name(oras.container.Container):  # type: ignore[misc] # oras has no types
+    """A name in a registry, read as Docker reads it. *registry* is the host that is asked."""
+
+    reference: Reference
+
+    def parse(self, name: str) -> None:
+        """Raises UsageError."""
+        found = self.reference = Reference.parse(name)
+        self.registry = "registry-1.docker.io" if found.host == HUB else found.host
+        self.namespace, _, self.repository = found.repository.rpartition("/")
+        self.tag = found.tag or oras.defaults.default_tag
+        self.digest = str(found.digest) if found.digest else None

@@ -107,7 +107,8 @@ class Ingest:
     @contextmanager
     def _directory(self, *names: str) -> Iterator[int]:
         """A descriptor of the directory at *names* below the root, made where it is not there."""
-        descriptors = [os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
+        with local_errors(self._root):
+            descriptors = [os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
         try:
             for name in names:
                 try:

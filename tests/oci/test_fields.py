@@ -51,6 +51,7 @@ def test_anything_else_is_one_clean_error(content):
         b'{"a": -Infinity}',
         b'{"a": 1e999}',
         b'{"a": ' + b"9" * 5000 + b"}",
+        b'{"a": ' + b"9" * 21 + b"}",
         b'{"a": 1, "a": 2}',
         b'{"a": 1, "\\u0061": 2}',
         b'{"b": {"a": 1, "a": 1}}',

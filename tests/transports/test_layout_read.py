@@ -255,6 +255,17 @@ def test_a_missing_blob_is_named(tmp_path: Path):
         kernel_of(opened(layout))
 
 
+def test_addresses_of_foreign_layers_are_not_followed(tmp_path: Path):
+    layer = replace(ONE.manifest().layers[0], urls=("http://127.0.0.1:1/layer", "file:///etc/passwd"))
+    image = replace(ONE, layers=((layer, b"one"), *ONE.layers[1:]))
+    layout = laid_out(tmp_path / "layout", (image, {}))
+    assert kernel_of(opened(layout)) == b"one"
+    blob_in(layout, layer.digest).unlink()
+
+    with pytest.raises(NotFound, match=layer.digest.hex):
+        kernel_of(opened(layout))
+
+
 def test_holes_are_read_as_zeros(tmp_path: Path):
     blob = b"a" + bytes(5 << 20) + b"b" + bytes(3 << 20)
     image = an_image().layer("application/x-disk", blob)

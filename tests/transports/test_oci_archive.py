@@ -58,8 +58,9 @@ def test_a_layout_lies_at_the_top_or_in_the_one_directory(tmp_path: Path, prefix
 
 
 def test_of_several_directories_none_is_taken(tmp_path: Path):
-    layout = laid_out(tmp_path / "layout", (ONE, {}))
-    (tmp_path / "archive").write_bytes(a_tar({f"a/{name}": b"" for name in files_in(layout)} | {"b/x": b""}))
+    files = files_in(laid_out(tmp_path / "layout", (ONE, {})))
+    twice = {f"{directory}/{name}": blob for directory in "ab" for name, blob in files.items()}
+    (tmp_path / "archive").write_bytes(a_tar(twice))
 
     with pytest.raises(NotFound, match="no OCI image layout"):
         opened(tmp_path / "archive").resolve()

@@ -287,6 +287,15 @@ def test_no_part_is_larger_than_the_limit(tmp_path: Path, digests: bool) -> None
             one(source, place, tmp_path / "disk", digests=digests, max_size=(1 << 20) - 1)
 
 
+def test_nothing_is_written_of_what_is_known_to_be_too_large() -> None:
+    source, stream = an_image().tar_layer({"disk": NOISE}).build(), io.BytesIO()
+    target = Target(part=a_part(Rootfs(path="disk")), file=stream)
+
+    with pytest.raises(LimitExceeded):
+        extract(source, content.image(source), [target], max_size=len(NOISE) - 1)
+    assert not stream.getvalue()
+
+
 def test_a_disk_of_which_nobody_says_the_type_is_what_its_bytes_are(tmp_path: Path) -> None:
     qcow2 = b"QFI\xfb\0\0\0\3" + bytes(600)
     source = an_image().tar_layer({"disk": qcow2, "zeros": bytes(600)}).build()

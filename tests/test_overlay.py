@@ -278,6 +278,13 @@ def test_20_a_loop_of_links_ends() -> None:
     assert "loop" in str(which(stack, "c"))
 
 
+def test_20_a_loop_of_links_on_the_way_to_an_entry_ends() -> None:
+    with pytest.raises(LimitExceeded, match="more than 40 symbolic links"):
+        stacked([("a", S, "a"), ("a/b", F)])
+    with pytest.raises(LimitExceeded, match="more than 40 symbolic links"):
+        stacked([("a", S, "a"), ("h", H, "a/b")])
+
+
 def test_20_links_that_multiply_end() -> None:
     chain: list[Said] = [(f"l{n}", S, f"l{n + 1}/l{n + 1}") for n in range(60)]
 

@@ -31,9 +31,13 @@ class InContainerd:
     settings: Settings
     content: Path
     prefix: str = field(default_factory=lambda: f"place-{next(_NUMBERS)}")
+    whole: dict[Path, bytes] = field(default_factory=dict)
 
     def clean(self) -> None:
-        """Remove the images, and let the garbage be collected: an empty place has no content to find."""
+        """Make whole what was spoilt, for other namespaces may share it; remove the images, and let the garbage be
+        collected: an empty place has no content to find."""
+        for path, content in self.whole.items():
+            path.write_bytes(content)
         names = self._ctr("images", "ls", "--quiet", f"name~=/{self.prefix}/").split()
         if names:
             self._ctr("images", "rm", *names)
@@ -53,7 +57,8 @@ class InContainerd:
     def spoil(self, digest: Digest) -> None:
         path = self.content / "blobs" / digest.algorithm / digest.hex
         path.chmod(0o644)
-        path.write_bytes(spoilt(path.read_bytes()))
+        self.whole[path] = path.read_bytes()
+        path.write_bytes(spoilt(self.whole[path]))
 
     def files(self) -> dict[str, bytes]:
         return {}

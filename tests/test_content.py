@@ -32,6 +32,11 @@ def spoilt(size: int, at: int = -1) -> tuple[MemorySource, Descriptor]:
     return source, blob
 
 
+def fails(chunks: Iterator[bytes], error: Exception) -> None:
+    next(chunks)
+    raise error
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_a_blob_is_its_bytes(size: int) -> None:
     source, blob = a_blob(size)
@@ -52,26 +57,23 @@ def test_whoever_stops_early_gets_the_verdict_on_the_whole(size: int) -> None:
 def test_more_bytes_than_promised_are_never_passed_on(size: int) -> None:
     source, blob = a_blob(size)
     source.blobs[blob.digest] += bytes(9 << 20)
-    seen = 0
+    seen: list[bytes] = []
 
     with pytest.raises(SizeMismatch), content.opened(source, blob) as chunks:
-        for chunk in chunks:
-            seen += len(chunk)
-    assert seen <= size
+        seen.extend(chunks)
+    assert len(b"".join(seen)) <= size
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_bytes_that_are_not_the_promised_ones_are_the_truer_reason(size: int) -> None:
     source, blob = spoilt(size)
     with pytest.raises(DigestMismatch) as caught, content.opened(source, blob) as chunks:
-        next(chunks)
-        raise FormatError("it looked malformed")
+        fails(chunks, FormatError("it looked malformed"))
     assert caught.value.__notes__ == [f"while reading {blob.digest.short} from memory:image"]
 
     source, blob = a_blob(size)
     with pytest.raises(FormatError, match="malformed"), content.opened(source, blob) as chunks:
-        next(chunks)
-        raise FormatError("it looked malformed")
+        fails(chunks, FormatError("it looked malformed"))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -79,8 +81,7 @@ def test_what_is_not_about_the_bytes_ends_at_once(size: int) -> None:
     source, blob = spoilt(size)
 
     with pytest.raises(LocalError), content.opened(source, blob) as chunks:
-        next(chunks)
-        raise LocalError("no room")
+        fails(chunks, LocalError("no room"))
 
 
 def test_an_embedded_copy_is_verified_like_any_other() -> None:

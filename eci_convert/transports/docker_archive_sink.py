@@ -1,15 +1,16 @@
 """What `docker load` reads, written as it comes: raw layers, then the config, then manifest.json.
 
 A layer is stored as the tar archive that it is, whatever it was wrapped in, and must have the diff id that the config
-promises. Docker 20.10 and later, podman and skopeo take any file names; a layer is called after its diff id, or by its
-number where that is not known when its header has to be written.
+promises. Docker 20.10 and later, podman and skopeo take any file names. A layer is called after its diff id; where that
+is not known when its header has to be written, in a stream, it gets a name that no other has, because containerd takes
+a file for the rest of one of the same name that broke off.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import count
 from types import TracebackType
 from typing import Self
 
@@ -60,7 +61,6 @@ class DockerArchiveWriter:
         self._output = output
         self._tags = tags
         self._layers: dict[Digest, _Stored] = {}
-        self._numbers = count()
         self._small: dict[Digest, bytes] = {}
 
     def has(self, blob: Descriptor) -> bool:
@@ -118,7 +118,7 @@ class DockerArchiveWriter:
         self._layers[given.digest] = _Stored(name=name, diff_id=inner.descriptor("").digest, size=given.size)
 
     def _named(self, digest: Digest | None) -> str:
-        return f"{digest.hex}.tar" if digest else f"layer-{next(self._numbers)}.tar"
+        return f"{digest.hex}.tar" if digest else f"layer-{secrets.token_hex(8)}.tar"
 
     def _found(self, blob: Descriptor) -> bytes:
         if blob.data is not None:

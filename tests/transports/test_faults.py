@@ -6,7 +6,6 @@ import errno
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from eci_convert.errors import EciError, LocalError
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Settings
 from tests.images import a_container, copied, files_in
+from tests.programs import python
 
 OLD, NEW = a_container("none").label("version", "old"), a_container("none").label("version", "new")
 PLACES = {
@@ -131,9 +131,7 @@ def test_a_writer_of_an_archive_that_is_killed_leaves_the_old_one(tmp_path: Path
     reference = PLACES[place].format(tmp_path)
     copied(OLD.build(), open_sink(reference, Settings()))
 
-    command = [sys.executable, "-c", KILLED, reference, call, str(number)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(command, env=environment, check=False, timeout=60)
+    done = subprocess.run(python(KILLED, reference, call, str(number)), check=False, timeout=60)
 
     assert done.returncode in (0, -signal.SIGKILL)
     assert version(reference) == ("old" if (call, number) != ("fsync", 2) else "new")

@@ -5,8 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import textwrap
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +21,7 @@ from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Settings
 from eci_convert.transports.names import REF_NAME
 from tests.images import ImageBuilder, a_container, a_machine, copied, files_in
+from tests.programs import python
 from tests.transports.layouts_by_hand import blob_in, laid_out, manifest_digest
 
 ONE, OTHER = a_machine(kernel=b"one"), a_machine(kernel=b"other")
@@ -278,18 +277,9 @@ WRITER = """
 """
 
 
-def python(program: str, *arguments: str | Path) -> list[str]:
-    return [sys.executable, "-c", textwrap.dedent(program), *map(str, arguments)]
-
-
-def environment() -> dict[str, str]:
-    """Where a program that a test starts finds the tests' own modules."""
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-
-
 def test_several_processes_that_write_one_layout_lose_nothing(tmp_path: Path):
     layout = tmp_path / "layout"
-    running = [subprocess.Popen(python(WRITER, layout, name), env=environment()) for name in ("a", "b", "c")]
+    running = [subprocess.Popen(python(WRITER, layout, name)) for name in ("a", "b", "c")]
 
     assert [process.wait(60) for process in running] == [0, 0, 0]
     assert set(listed(layout)) == {f"{name}-{number}" for name in ("a", "b", "c") for number in range(5)}
@@ -331,7 +321,7 @@ def test_a_writer_that_is_killed_leaves_the_old_image_or_the_new_one(tmp_path: P
     write(ONE, layout, ":machine")
     write(a_container(), layout, ":container")
 
-    done = subprocess.run(python(KILLED, layout, call, str(number)), env=environment(), check=False, timeout=60)
+    done = subprocess.run(python(KILLED, layout, call, str(number)), check=False, timeout=60)
 
     assert done.returncode in (0, -signal.SIGKILL)
     assert kernel_of(layout, ":machine") in (b"one", b"other")
@@ -344,7 +334,7 @@ def test_a_writer_that_is_killed_leaves_the_old_image_or_the_new_one(tmp_path: P
 def test_the_killings_kill(tmp_path: Path):
     write(ONE, tmp_path / "layout", ":machine")
 
-    done = subprocess.run(python(KILLED, tmp_path / "layout", "fsync", "1"), env=environment(), check=False, timeout=60)
+    done = subprocess.run(python(KILLED, tmp_path / "layout", "fsync", "1"), check=False, timeout=60)
 
     assert done.returncode == -signal.SIGKILL
     assert [name for name in files_in(tmp_path / "layout") if ".part/" in name]
@@ -386,9 +376,7 @@ def test_a_full_disk_leaves_no_debris(tmp_path: Path, before: str):
         write(ONE, layout, ":machine")
     there = files_in(tmp_path)
 
-    done = subprocess.run(
-        python(FULL, layout), env=environment(), capture_output=True, text=True, check=False, timeout=60
-    )
+    done = subprocess.run(python(FULL, layout), capture_output=True, text=True, check=False, timeout=60)
 
     assert done.returncode == 9, done.stderr
     assert "File too large" in done.stdout

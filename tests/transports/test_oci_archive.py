@@ -5,7 +5,6 @@ import json
 import os
 import random
 import subprocess
-import sys
 import tarfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Settings
 from eci_convert.transports.names import REF_NAME
 from tests.images import Link, a_container, a_machine, a_tar, an_image, an_index, copied, files_in
+from tests.programs import python
 from tests.transports.layouts_by_hand import laid_out, manifest_digest
 
 ONE, OTHER = a_machine(kernel=b"one"), a_machine(kernel=b"other")
@@ -204,10 +204,8 @@ except LocalError as error:
 @pytest.mark.parametrize("scheme", ["oci-archive", "docker-archive"])
 def test_a_full_disk_leaves_the_old_archive(tmp_path: Path, scheme: str):
     (tmp_path / "archive").write_bytes(b"old")
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-
-    command = [sys.executable, "-c", FULL, f"{scheme}:{tmp_path}/archive"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    command = python(FULL, f"{scheme}:{tmp_path}/archive")
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
     assert done.returncode == 9, done.stderr
     assert files_in(tmp_path) == {"archive": b"old"}
@@ -222,13 +220,11 @@ def test_standard_output_and_input_are_an_archive(tmp_path: Path):
         "copied(open_source('oci-archive:-', Settings()), open_sink('oci-archive:-:again', Settings()))\n"
     )
     copied(ONE.build(), open_sink(f"oci-archive:{tmp_path}/archive:machine", Settings()))
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 
     done = subprocess.run(
-        [sys.executable, "-c", program],
+        python(program),
         input=gzip.compress((tmp_path / "archive").read_bytes()),
         capture_output=True,
-        env=environment,
         check=True,
     )
 

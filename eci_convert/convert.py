@@ -50,6 +50,7 @@ def copy(
     terms: Terms | None = None,
     codec: Codec | None = None,
     reporter: Reporter = SILENT,
+    max_size: int | None = None,
     concurrency: int = 1,
     dry_run: bool = False,
 ) -> Packed:
@@ -57,8 +58,8 @@ def copy(
 
     *format* "keep" preserves every byte and digest of the manifests, configs and blobs that are copied; any other is
     the name of a row of `dialects.WRITERS`. Of an index, the image for *platform* is copied, or with *all_platforms*
-    every one. *referrers* takes along what refers to the image (signatures, SBOMs). *dry_run* moves nothing: the
-    counts are of what would move.
+    every one. *referrers* takes along what refers to the image (signatures, SBOMs). *max_size* (bytes) bounds each
+    part, or where images are kept each blob. *dry_run* moves nothing: the counts are of what would move.
 
     Raises CannotHold before the first byte where the destination cannot hold the format, and what the two raise.
     """
@@ -69,10 +70,11 @@ def copy(
         if referrers:
             documents[:0] = [found for document in documents for found in _referring(source, document)]
         _check_holds(sink, source, documents)
+        _check_sizes(documents, max_size)
         return _Move(source, sink, reporter, concurrency).all(documents, dry_run=dry_run)
     if referrers:
         raise UsageError("--referrers needs --format keep: what refers to an image refers to its digest")
-    return _Rewrite(source, sink, format, dialect, terms, codec, reporter, concurrency, dry_run).run(
+    return _Rewrite(source, sink, format, dialect, terms, codec, max_size, reporter, concurrency, dry_run).run(
         _images(source, platform, everything=all_platforms)
     )
 
@@ -123,6 +125,12 @@ def _check_holds(sink: Sink, source: Source, documents: list[_Document]) -> None
             reason = _no_container(source, document.value)
             if reason:
                 raise _cannot(sink, f"an image with {reason}: it holds container images alone", "use --format legacy")
+
+
+def _check_sizes(documents: list[_Document], max_size: int | None) -> None:
+    for blob in (blob for document in documents for blob in _blobs(document.value)):
+        if max_size is not None and blob.size > max_size:
+            raise LimitExceeded(f"blob {blob.digest.short} is larger than the limit of {max_size} bytes")
 
 
 def _no_container(source: Source, manifest: Manifest) -> str:
@@ -210,13 +218,14 @@ class _Rewrite:
         dialect: str,
         terms: Terms | None,
         codec: Codec | None,
+        max_size: int | None,
         reporter: Reporter,
         concurrency: int,
         dry_run: bool,
     ) -> None:
         self._source, self._sink = source, sink
         self._format, self._dialect = format, dialect
-        self._terms, self._codec = terms, codec
+        self._terms, self._codec, self._max_size = terms, codec, max_size
         self._reporter, self._concurrency, self._dry_run = reporter, concurrency, dry_run
 
     def run(self, images: list[Image]) -> Packed:
@@ -234,6 +243,7 @@ class _Rewrite:
             origin=self._source,
             image=image,
             codec=self._codec or Codec.parse("gzip"),
+            max_size=self._max_size,
             reporter=self._reporter,
             concurrency=self._concurrency,
             publish=publish,

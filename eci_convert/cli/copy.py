@@ -82,6 +82,7 @@ def copy(
         packed = convert.copy(
             source, sink, format=format, dialect=dialect, platform=call.platform, all_platforms=all_platforms,
             referrers=referrers, terms=terms, codec=codec, reporter=call.reporter,
+            max_size=max_size,
             concurrency=call.settings.concurrency, dry_run=dry_run,
         )  # fmt: skip
     if not dry_run:

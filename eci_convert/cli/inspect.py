@@ -8,6 +8,7 @@ import click
 
 from eci_convert.cli import arguments, outputs, show
 from eci_convert.cli.arguments import Call, option
+from eci_convert.errors import LimitExceeded
 from eci_convert.model import Blob, Known, Part, described
 from eci_convert.takeout import Inspection
 from eci_convert.takeout import inspect as inspected
@@ -38,6 +39,9 @@ def inspect(call: Call, *, reference: str, raw: bool, dialect: str, max_size: in
         if raw:
             return show.raw(content.document(source, source.resolve(), "manifest"))
         found = inspected(source, call.platform, dialect)
+    for part in found.artifact.parts:
+        if max_size is not None and (_size(part) or 0) > max_size:
+            raise LimitExceeded(f"{part.name!r} is larger than the limit of {max_size} bytes")
     return show.json(_json(found)) if call.json else _tell(found)
 
 

@@ -46,7 +46,14 @@ def verify(
     With --fix, an image of the original `eci`, whose diff ids are wrong, is written again so that engines take it.
     """
     with open_source(reference, call.settings, "docker-daemon") as source:
-        report = check(source, platform=call.platform, dialect=dialect, directory=directory, reporter=call.reporter)
+        report = check(
+            source,
+            platform=call.platform,
+            dialect=dialect,
+            directory=directory,
+            max_size=max_size,
+            reporter=call.reporter,
+        )
         if fix and not dry_run:
             _repair(call, source, report, fix)
             with open_source(fix, call.settings, "docker-daemon") as repaired:

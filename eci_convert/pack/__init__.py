@@ -53,6 +53,7 @@ def pack(
     image: Image | None = None,
     existing: Image | None = None,
     probe: bool = False,
+    max_size: int | None = None,
     reporter: Reporter = SILENT,
     concurrency: int = 1,
     publish: bool = True,
@@ -62,8 +63,8 @@ def pack(
 
     Parts that lie in another image are read from *origin*, which names *image*. *existing* is what the sink's name
     stands for now: layers that are in it are not packed again. With *probe*, files that become blobs as they are are
-    hashed first, so that the sink can be asked for them: worth while where sending is slow. *dry_run* stores nothing
-    and counts what would be sent.
+    hashed first, so that the sink can be asked for them: worth while where sending is slow. *max_size* (bytes) bounds
+    each part. *dry_run* stores nothing and counts what would be sent.
 
     Raises CannotHold before the first byte; MissingPart, IntegrityError and what *origin* raises; LocalError for files
     that cannot be read, or change while they are; and what the sink raises.
@@ -71,7 +72,7 @@ def pack(
     _check_holds(blueprint, sink)
     there = Rehearsal(sink) if dry_run else sink
     chosen = NO_CODEC if sink.wants_raw_layers else codec
-    press = Press(there, chosen, existing=existing, probe=probe, reporter=reporter)
+    press = Press(there, chosen, existing=existing, probe=probe, max_size=max_size, reporter=reporter)
     written = _blobs(blueprint, press, origin, image, concurrency)
     manifest, entry = documents.put(blueprint, written, press)
     top = documents.put_index(blueprint.index, (entry,), press) if publish and blueprint.index else None

@@ -53,6 +53,7 @@ class Passage:
             return self._press.stream(recipe, size, _exactly(chunks, size, blob))
 
     def _verbatim(self, recipe: Recipe, blob: Descriptor) -> Written:
+        self._press.check_size(recipe, blob.size)
         offered = replace(blob, annotations={**blob.annotations, **self._source.provenance})
         there = self._press.sink.has(offered)
         if there and not recipe.retyped:

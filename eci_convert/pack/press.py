@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from eci_convert import disktype
 from eci_convert.blueprint import Recipe, Written
-from eci_convert.errors import CannotHold, MissingPart
+from eci_convert.errors import CannotHold, LimitExceeded, MissingPart
 from eci_convert.model import File, Image, Known, Memory, described
 from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
@@ -34,9 +34,11 @@ class Press:
         *,
         existing: Image | None = None,
         probe: bool = False,
+        max_size: int | None = None,
         reporter: Reporter = SILENT,
     ) -> None:
         self.sink = sink
+        self._max_size = max_size
         self.reporter = reporter
         self.bytes_written = self.bytes_reused = 0
         self._codec = codec
@@ -59,7 +61,8 @@ class Press:
                 raise TypeError(f"{other} is not on this computer")
 
     def stream(self, recipe: Recipe, size: int, chunks: Iterable[bytes]) -> Written:
-        """The blob of a part whose *size* bytes pass by once."""
+        """The blob of a part whose *size* bytes pass by once. Raises LimitExceeded before the first of too many."""
+        self.check_size(recipe, size)
         ends = _Ends(chunks, wanted=recipe.retyped is not None)
         plain = archived([(_member(recipe, size), ends)]) if recipe.entry else ends
         codec = self._codec_for(recipe)
@@ -72,6 +75,11 @@ class Press:
             diff_id = measured.digest
         self.count(stored.size, sent=True)
         return self._written(_retyped(recipe, ends.head, ends.tail, size), stored, diff_id, size)
+
+    def check_size(self, recipe: Recipe, size: int) -> None:
+        """Raises LimitExceeded for a part of more bytes than the user allows."""
+        if self._max_size is not None and size > self._max_size:
+            raise LimitExceeded(f"{recipe.part.name!r} is larger than the limit of {self._max_size} bytes")
 
     def verbatim(self, recipe: Recipe, blob: Descriptor, chunks: Iterable[bytes], *, send: bool) -> Written:
         """The blob *blob* as it is, whose bytes pass by; not *send*: the sink has it, and they only tell its type."""

@@ -15,6 +15,7 @@ from eci_convert.errors import (
     FormatError,
     IntegrityError,
     LayoutError,
+    LimitExceeded,
     LocalError,
     NotFound,
     SizeMismatch,
@@ -44,13 +45,14 @@ def check(
     platform: Platform | None = None,
     dialect: str = "",
     directory: Path | None = None,
+    max_size: int | None = None,
     reporter: Reporter = SILENT,
 ) -> Report:
     """Whether the image that *source* names is what it claims to be; of several, all of them, or that for *platform*.
 
     Every blob is held against its digest, every layer against its diff id, every label against a file that is there,
     every declared type of a disk against its bytes; a disk that refers to files beside it is wrong. With *directory*,
-    the files there under the parts' names are held against the image's.
+    the files there under the parts' names are held against the image's. A part of more than *max_size* bytes is wrong.
 
     Raises what keeps it from looking: TransportError, and the errors of manifests and configs. What is wrong with the
     rest is in the report.
@@ -62,7 +64,7 @@ def check(
         images = [content.selected(source, entry, content.child(source, entry), None) for entry in candidates(found)]
     looks = [_Look(source, image, dialect, reporter) for image in images]
     for look in looks:
-        look.at_all(directory)
+        look.at_all(directory, max_size)
     return Report(
         reference=source.origin,
         digest=descriptor.digest,
@@ -90,7 +92,7 @@ class _Look:
         files = [place for place in locators if isinstance(place, Blob | Member)]
         self.layers = Layers(source, image, [*paths, *self._labels.values()], files, reporter)
 
-    def at_all(self, directory: Path | None) -> None:
+    def at_all(self, directory: Path | None, max_size: int | None) -> None:
         self.layers.read()
         self.findings += self.layers.findings
         self.findings += _diff_ids(self.image, self.layers.diff_ids)
@@ -104,6 +106,8 @@ class _Look:
                 continue
             if seen:
                 self._check_part(part, seen)
+            if seen and max_size is not None and seen.size > max_size:
+                self._add(part.name, LimitExceeded(f"{part.name!r} is larger than the limit of {max_size} bytes"))
             if seen and directory:
                 self._check_file(directory / part.name, seen)
 

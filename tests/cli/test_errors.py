@@ -157,3 +157,13 @@ def test_a_bug_is_exit_1_and_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) 
     said = run("inspect", "oci:/tmp/x", exits=1)
     assert "bug" in said.err
     assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize("verb", ["extract", "inspect", "copy", "copy --format legacy", "verify"])
+def test_every_verb_that_reads_images_bounds_their_parts(verb: str, run: Run, parts: Parts, tmp_path: Path) -> None:
+    run("push", "--remote", tmp_path / "l", "a:1", *parts.words)
+    name, *options = verb.split()
+    targets = [f"oci:{tmp_path}/new:x"] if name == "copy" else [tmp_path / "new"] if name == "extract" else []
+    one_line(run(name, f"oci:{tmp_path}/l", *targets, *options, "--max-size", "1M", exits=7), "limit")
+    assert not (tmp_path / "new" / "index.json").exists()
+    assert not list(tmp_path.glob("new/disk*"))

@@ -68,6 +68,10 @@ class Archive:
         """
         return tuple(self._index())
 
+    def __contains__(self, name: str) -> bool:
+        """Whether there is a file or a link of that name. Raises as `names`."""
+        return name in self._index()
+
     def size(self, name: str) -> int:
         """The size in bytes of the file *name*. Raises as `read`."""
         return self._member(name).size

@@ -64,13 +64,13 @@ class DockerArchiveSource:
         return False
 
     def resolve(self) -> Descriptor:
-        names = self._archive.names()
-        if CONTENTS in names:
+        if CONTENTS in self._archive:
             saved = docker_save.chosen(docker_save.parse(self._archive.read(CONTENTS)), self._name, self.origin)
             return self._promised(saved) or self._made_up(saved)
-        if layouts.INDEX in names:
+        if layouts.INDEX in self._archive:
             return layouts.resolved(self._archive.read, self._name, self.origin)
-        what = "Docker before 1.10 wrote it" if "repositories" in names else "it is none of docker save's archives"
+        old = "repositories" in self._archive
+        what = "Docker before 1.10 wrote it" if old else "it is none of docker save's archives"
         raise FormatError(f"there is no {CONTENTS} in it: {what}", where=self.origin)
 
     @contextmanager
@@ -123,7 +123,7 @@ class DockerArchiveSource:
     def _promised(self, saved: Saved) -> Descriptor | None:
         """What the layout beside manifest.json promises of the image: a manifest, or the index with it where images for
         several platforms are in the archive. None where there is no layout, or nothing of the image in it."""
-        if layouts.INDEX not in self._archive.names() or saved.id is None:
+        if layouts.INDEX not in self._archive or saved.id is None:
             return None
         for entry in distinct(layouts.images(self._archive.read, self.origin)):
             found = self._document(entry)
@@ -144,7 +144,7 @@ class DockerArchiveSource:
         if entry.digest not in self._parsed:
             path = layouts.blob_path(entry.digest)
             self._parsed[entry.digest] = None
-            if path in self._archive.names():
+            if path in self._archive:
                 content = self._archive.read(path)
                 entry.digest.check(content, f"manifest {entry.digest.short}")
                 self._budget -= len(content)

@@ -19,6 +19,7 @@ from eci_convert.oci.manifest import Descriptor, Index, parse
 from eci_convert.transports import layouts
 from eci_convert.transports.archive import STANDARD, Archive
 from eci_convert.transports.base import Filesystem, Settings
+from eci_convert.transports.docker_save import CONTENTS
 from eci_convert.transports.names import Name, split
 from eci_convert.transports.received import Received
 from eci_convert.transports.tar_output import TarOutput, tar_output
@@ -64,7 +65,12 @@ class OciArchiveSource:
         return False
 
     def resolve(self) -> Descriptor:
-        return layouts.resolved(self._read, self._name, self.origin)
+        try:
+            return layouts.resolved(self._read, self._name, self.origin)
+        except NotFound as error:
+            if CONTENTS in self._archive and layouts.INDEX not in self._archive:
+                error.add_note(f"hint: docker save wrote it: docker-archive:{self._archive.path}")
+            raise
 
     @contextmanager
     def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:

@@ -55,9 +55,7 @@ def tar_output(path: str, environ: Mapping[str, str]) -> TarOutput:
     finished."""
     if path == "-":
         return StreamOutput(lambda data: _write(1, data), environ, "standard output")
-    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
-        return PipeOutput(path, environ)
-    return FileOutput(Path(path))
+    return PipeOutput(path, environ) if _is_stream(path) else FileOutput(Path(path))
 
 
 @dataclass(slots=True)
@@ -231,6 +229,15 @@ class PipeOutput(StreamOutput):
         if self._descriptor < 0:
             self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
         _write(self._descriptor, data)
+
+
+def _is_stream(path: str) -> bool:
+    """Whether there is a pipe or a device at *path*, or one of the names of this process's own files (`/dev/stdout`),
+    which must not be replaced."""
+    directory = os.path.realpath(os.path.dirname(path))
+    if directory == "/dev" or directory.startswith(("/dev/fd/", "/proc/")):
+        return True
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -94,6 +94,15 @@ def test_a_blob_that_is_a_link_out_of_the_archive_is_refused(tmp_path: Path):
         kernel_of(opened(tmp_path / "archive"))
 
 
+def test_an_archive_of_docker_is_told_apart(tmp_path: Path):
+    (tmp_path / "archive").write_bytes(a_tar({"manifest.json": b"[]"}))
+
+    with pytest.raises(NotFound) as caught:
+        opened(tmp_path / "archive").resolve()
+
+    assert "docker-archive:" in caught.value.__notes__[0]
+
+
 def test_a_path_may_hold_colons(tmp_path: Path):
     copied(ONE.build(), open_sink(f"oci-archive:{tmp_path}/plain.tar:a:b", Settings()))
     (tmp_path / "plain.tar").rename(tmp_path / "with:colon.tar")

@@ -240,6 +240,22 @@ def test_a_full_device_is_said():
     output.close()
 
 
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_the_names_of_open_files_are_written_to_and_not_replaced(tmp_path: Path, name: str):
+    program = (
+        "from eci_convert.transports.received import Received\n"
+        "from eci_convert.transports.tar_output import PipeOutput, tar_output\n"
+        f"output = tar_output({name!r}, {{}})\n"
+        "assert isinstance(output, PipeOutput)\n"
+        "output.add(Received([b'blob'], None, None), lambda found: 'name' if found else '')\n"
+        "output.finish([])\n"
+    )
+    with (tmp_path / "archive").open("wb") as file:
+        subprocess.run([sys.executable, "-c", program], stdout=file, check=True)
+
+    assert members((tmp_path / "archive").read_bytes()) == {"name": b"blob"}
+
+
 def test_standard_output_takes_an_archive():
     program = (
         "from eci_convert.oci.digest import Digest\n"

@@ -25,7 +25,7 @@ _NOT_TAKEN: Final = ("user.overlay.", "user.containers.")
 """What would not be an attribute of the file but a word to overlayfs, or to podman."""
 _LAST_ID: Final = (1 << 32) - 2  # the one above means "leave it"
 _NANOSECONDS: Final = 1_000_000_000
-_LATEST: Final = (1 << 34) - 1  # what ext4 can keep
+_FARTHEST: Final = 1 << 40
 _FRACTION: Final = re.compile(r"-?[0-9]+\.([0-9]{1,9})[0-9]*", re.ASCII)
 
 
@@ -94,7 +94,7 @@ def _wanted(name: str) -> bool:
 
 
 def _nanoseconds(entry: Entry) -> int:
-    """The member's time with its fraction, held within what filesystems can keep."""
+    """The member's time with its fraction, held within what the kernel takes; it may hold it within less."""
     fraction = _FRACTION.fullmatch(entry.pax.get("mtime", ""))
-    seconds = max(min(entry.mtime, _LATEST), 0)
-    return seconds * _NANOSECONDS + (int(fraction[1].ljust(9, "0")) if fraction and 0 <= entry.mtime < _LATEST else 0)
+    seconds = max(min(entry.mtime, _FARTHEST), -_FARTHEST)
+    return seconds * _NANOSECONDS + (int(fraction[1].ljust(9, "0")) if fraction and entry.mtime >= 0 else 0)

@@ -56,10 +56,10 @@ def shared(path: Path, patience: float) -> Iterator[None]:
         os.close(descriptor)
 
 
-def held(path: Path) -> int | None:
-    """A descriptor with an exclusive lock on *path*, which is made if need be; None if somebody else has it."""
+def held(path: Path, *, make: bool) -> int | None:
+    """A descriptor with an exclusive lock on *path*, which is there or to be made; None if somebody else has it."""
     with local_errors(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDWR | (os.O_CREAT if make else 0) | os.O_CLOEXEC, 0o600)
     if _try(descriptor, fcntl.F_WRLCK, path):
         return descriptor
     os.close(descriptor)

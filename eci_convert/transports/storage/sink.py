@@ -103,8 +103,7 @@ class StorageSink:
     def _begun(self) -> Staging:
         with self._lock:
             if self._staging is None:
-                self._store.make()
-                self._staging = Staging.begun(self._store.driver.home)
+                self._staging = self._store.staging()
             return self._staging
 
     def _document(self, digest: Digest, what: str) -> bytes:

@@ -26,6 +26,8 @@ from eci_convert.transports.storage import locks
 from eci_convert.transports.storage.whiteouts import Lists
 
 PREFIX: Final = ".eci-convert-"
+_LOCK: Final = "lock"
+_LINK: Final = "link"
 DIFF: Final = "diff"
 SPLIT: Final = "tar-split.gz"
 TOP_MODE: Final = 0o555
@@ -64,17 +66,20 @@ class Staging:
 
     @classmethod
     def begun(cls, home: Path) -> Staging:
-        """A new one; those that nobody holds any more are removed. Raises LocalError."""
+        """A new one; those that nobody holds any more are removed. Whoever calls this has the store's layers locked.
+
+        Raises LocalError.
+        """
         _sweep(home)
-        while True:
-            path = home / f"{PREFIX}{secrets.token_hex(8)}"
-            with local_errors(path):
-                path.mkdir(mode=0o700)
-            with suppress(LocalError):  # a sweep may be faster than the lock
-                if lock := locks.held(path / "lock"):
-                    # podman looks for this file in every directory there when it repairs its links
-                    (path / "link").write_text(link_name(path.name))
-                    return cls(path, lock)
+        path = home / f"{PREFIX}{secrets.token_hex(8)}"
+        with local_errors(path):
+            path.mkdir(mode=0o700)
+            # podman looks for this file in every directory there when it repairs its links
+            (path / _LINK).write_text(link_name(path.name))
+        lock = locks.held(path / _LOCK, make=True)
+        if lock is None:
+            raise LocalError(f"{path}: somebody else has locked what was made just now")
+        return cls(path, lock)
 
     def room(self) -> Path:
         """A new directory for one layer. May be called from several threads."""
@@ -85,8 +90,14 @@ class Staging:
         return path
 
     def end(self) -> None:
-        """Removes what was not moved into the store."""
-        remove(self.path)
+        """Removes what was not moved into the store. Somebody may be sweeping once the lock has gone."""
+        with local_errors(self.path):
+            for path in self.path.iterdir():
+                if path.name != _LOCK:
+                    remove(path) if path.is_dir() else path.unlink()
+            (self.path / _LOCK).unlink()
+            with suppress(OSError):
+                self.path.rmdir()
         os.close(self._lock)
 
 
@@ -118,7 +129,8 @@ def _sweep(home: Path) -> None:
         left = [path for path in home.iterdir() if path.name.startswith(PREFIX) and path.is_dir()]
     for path in left:
         with suppress(LocalError):  # gone meanwhile, or somebody else's
-            lock = locks.held(path / "lock")
+            lock = locks.held(path / _LOCK, make=False) if (path / _LOCK).exists() else -1
             if lock is not None:
                 remove(path)
-                os.close(lock)
+                if lock >= 0:
+                    os.close(lock)

@@ -10,7 +10,7 @@ from eci_convert.streams.parts import local_errors
 from eci_convert.transports.storage import locks, records
 from eci_convert.transports.storage.overlay import Overlay
 from eci_convert.transports.storage.records import Layer, StoredImage
-from eci_convert.transports.storage.staging import Staged
+from eci_convert.transports.storage.staging import Staged, Staging
 from eci_convert.transports.storage.vfs import Vfs
 from eci_convert.transports.storage.whiteouts import Lists, Marks
 
@@ -62,6 +62,12 @@ class Store:
             self.root.parent.mkdir(parents=True, exist_ok=True)
             for path in (self.root, self.driver.home, self.layers_file.parent, self.images_file.parent):
                 path.mkdir(mode=0o700, exist_ok=True)
+
+    def staging(self) -> Staging:
+        """A directory for layers on their way into this store, which is made if need be."""
+        self.make()
+        with locks.exclusive(self.layers_file.with_name("layers.lock"), self.patience):
+            return Staging.begun(self.driver.home)
 
     def layers(self) -> dict[str, Layer]:
         """All layers, by their ids."""

@@ -56,6 +56,17 @@ def test_every_kind_of_member_comes_out_and_the_archive_can_be_made_again(world:
     assert stat.S_IMODE(os.stat(staged.diff).st_mode) == 0o700  # until it is complete, whatever ./ says
 
 
+def test_directories_that_the_layer_does_not_name_are_open_whatever_the_umask(world: World):
+    before = os.umask(0o077)
+    try:
+        staged = unpacked(world.home, an_archive(member("with/no/parent", content=b"x", mode=0o644)))
+    finally:
+        os.umask(before)
+
+    for name, mode in {"with": 0o755, "with/no": 0o755, "with/no/parent": 0o644}.items():
+        assert stat.S_IMODE(os.stat(staged.diff / name).st_mode) == mode
+
+
 @pytest.mark.parametrize("end", [b"", bytes(512), bytes(1024), bytes(10240), bytes(1024) + b"rubbish behind" * 9999])
 def test_whatever_follows_the_last_member_is_kept(world: World, end: bytes):
     archive = a_tar({"kernel": b"kernel" * 1000})[:-1024] + end
@@ -222,6 +233,8 @@ def test_deletions_are_noted_as_overlayfs_reads_them(world: World):
             member("opaque/.wh..wh..opq"),
             member(".wh.replaced"),
             member("replaced/", "dir"),
+            member("first/", "dir"),
+            member(".wh.first"),
             member(".wh..wh.plnk", content=b"aufs"),
         ),
     )
@@ -233,9 +246,10 @@ def test_deletions_are_noted_as_overlayfs_reads_them(world: World):
         "other": b"new",
         "opaque": None,
         "replaced": None,
+        "first": None,
     }
     assert os.lstat(staged.diff / "etc/passwd").st_rdev == 0
-    for name in ("opaque", "replaced"):
+    for name in ("opaque", "replaced", "first"):
         attributes = os.listxattr(staged.diff / name)
         assert {"trusted.overlay.opaque", "user.overlay.opaque"} & set(attributes), name
 
@@ -275,7 +289,7 @@ def test_owners_that_there_cannot_be_are_refused(world: World, field: str, value
         unpacked(world.home, an_archive(member("x", **{field: value})))
 
 
-@pytest.mark.parametrize("mtime", [-1, -1e9, 1e15, 2**33])
+@pytest.mark.parametrize("mtime", [-1, -1e9, -(2.0**62), 1e15, 2**33, 2.0**62])
 def test_odd_times_are_held_within_what_can_be_kept(world: World, mtime: float):
     unpacked(world.home, an_archive(member("x", content=b"x", mtime=mtime)))
 

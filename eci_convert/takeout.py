@@ -111,25 +111,21 @@ def take(
     """
     found = inspect(source, platform, dialect)
     targets = plan(found, order)
-    files = extract(
-        source,
-        found.image,
-        targets,
-        reporter=reporter,
-        max_size=max_size,
-        sparse=sparse,
-        digests=digests,
-        journal=journal,
-    )
+    try:
+        files = extract(
+            source, found.image, targets, reporter=reporter, max_size=max_size, sparse=sparse, digests=digests
+        )
+    except MissingPart as error:
+        if found.dialect != dialects.GUESSED or dialect or not order.names_parts:
+            raise
+        raise dialects.unknown() from error
     return Taken(inspection=found, files=files)
 
 
 def plan(found: Inspection, order: Order) -> tuple[Target, ...]:
     """What is to be written where. Raises MissingPart, UnknownDialect, UsageError, LayoutError."""
     if order.names_parts and not found.dialect:
-        error = UnknownDialect(found.unknown or f"{found.reference} is no machine image that eci-convert knows")
-        error.add_note("hint: take any file out of it with --path IMAGEPATH=FILE")
-        raise error
+        raise dialects.unknown()
     targets = [*_chosen(found, order), *_by_path(order)]
     targets += _rest(found, order)
     if not targets:
@@ -218,7 +214,7 @@ def _check_distinct(targets: Sequence[Target]) -> None:
     for target in targets:
         if target.path is None:
             continue
-        place = target.path.absolute()
+        place = target.path.parent.resolve() / target.path.name
         if place in seen:
             ours = seen[place].role is Role.OTHER and target.part.role is Role.OTHER
             kind = UsageError if ours else LayoutError

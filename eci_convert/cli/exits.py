@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable
 
 import click
@@ -60,6 +59,8 @@ def guarded(run: Callable[[], None], *, debug: bool) -> int:
 
 def _failed(number: int, message: str, notes: list[str], debug: bool) -> int:
     if debug:
+        import traceback
+
         traceback.print_exc(file=sys.stderr)
     facts = [note for note in notes if not note.startswith("hint: ")]
     hints = [note for note in notes if note.startswith("hint: ")]

@@ -8,6 +8,7 @@ import click
 
 from eci_convert.cli import arguments, outputs, show
 from eci_convert.cli.arguments import Call, option
+from eci_convert.dialects import GUESSED
 from eci_convert.errors import LimitExceeded
 from eci_convert.model import Blob, Known, Part, described
 from eci_convert.takeout import Inspection
@@ -74,7 +75,8 @@ def _digest(part: Part) -> str | None:
 def _tell(found: Inspection) -> None:
     show.line(f"reference: {found.reference}")
     show.line(f"digest:    {found.digest}")
-    show.line(f"dialect:   {found.dialect or 'none: ' + (found.unknown or 'not recognised')}")
+    guess = " (a guess: nothing marks it)" if found.dialect == GUESSED else ""
+    show.line(f"dialect:   {found.dialect or 'none: ' + found.unknown}{guess}")
     show.line(f"platforms: {', '.join(map(str, found.platforms)) or 'none named'}")
     if found.artifact.command_line is not None:
         show.line(f"cmdline:   {found.artifact.command_line}")

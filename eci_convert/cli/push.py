@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os.path
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import click
 
+from eci_convert import disktype
 from eci_convert.blueprint import Terms
 from eci_convert.cli import arguments, machines, remotes, results
 from eci_convert.cli.arguments import Call, option
@@ -37,7 +40,7 @@ eci-convert push --remote /var/layouts edge/machine:1.2 --kernel vmlinuz
 def push(
     call: Call, *, image: str, format: str, author: str, os: str, arch: str, remote: str, compression: str,
     labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...], digest_file: Path | None,
-    dry_run: bool, **words: Any,
+    disks: tuple[str, ...], dry_run: bool, **words: Any,
 ) -> None:  # fmt: skip
     """Send the parts to the registry that IMAGE names, as an ECI image. All of them are optional, but one is needed."""
     from eci_convert import publish
@@ -45,7 +48,7 @@ def push(
 
     codec = Codec.parse(compression)
     place = remotes.place(remote, image, call.settings)
-    artifact = machines.artifact(**words)
+    artifact = machines.artifact(disks=tuple(each for text in disks for each in _disks(text)), **words)
     terms = Terms(
         platform=machines.platform(call.platform, os, arch),
         author=author,
@@ -65,3 +68,16 @@ def push(
     there = f"to {remote} " if remote else ""
     sentence = f"Pushed image {image} {there}with digest {packed.descriptor.digest}"
     results.published(call, place.reference, format, packed, sentence=sentence, dry_run=dry_run)
+
+
+def _disks(text: str) -> Iterator[str]:
+    """The disks in one `--disk`: `eci` takes several with commas between them, and a path may hold commas."""
+    several = text.split(",")
+    if not _is_there(text) and all(map(_is_there, several)):
+        yield from several
+    else:
+        yield text
+
+
+def _is_there(text: str) -> bool:
+    return os.path.exists(disktype.declared(text)[0])

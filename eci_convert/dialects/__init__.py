@@ -49,6 +49,9 @@ READERS: Mapping[str, Reader] = MappingProxyType(
 )
 """In the order in which they are asked. The last one, which nothing marks, is only guessed at if nobody names it."""
 
+GUESSED = "containerdisk"
+"""The dialect that nothing marks: whether it is one shows when its files are looked for."""
+
 WRITERS: Mapping[str, Writer] = MappingProxyType(
     {
         "artifacts": artifacts.write,
@@ -68,9 +71,14 @@ def read(image: Image) -> tuple[str, Artifact]:
         if artifact := reader(image):
             naming.check_distinct(artifact.parts)
             return name, artifact
+    raise unknown()
+
+
+def unknown() -> UnknownDialect:
+    """What is said of an image that no dialect recognises, and of one that was guessed at in vain."""
     error = UnknownDialect("the image has no part of a machine: neither ECI's media types, annotations nor labels")
-    error.add_note("hint: take a file out of it by its path with --path IMAGEPATH=FILE")
-    raise error
+    error.add_note("hint: take any file out of it by its path with --path IMAGEPATH=FILE")
+    return error
 
 
 def read_as(name: str, image: Image) -> tuple[str, Artifact]:

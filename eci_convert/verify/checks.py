@@ -34,7 +34,6 @@ from eci_convert.transports.base import Source
 from eci_convert.verify.layers import FAULTS, Layers, Observation
 from eci_convert.verify.report import Finding, Report
 
-_GUESSED = "containerdisk"
 """The dialect that nothing marks."""
 _NO_MACHINE = "no dialect recognises the image, so only its blobs were checked"
 
@@ -114,7 +113,7 @@ class _Look:
     def _read(self, dialect: str) -> Artifact:
         try:
             name, artifact = dialects.read_as(dialect, self.image) if dialect else dialects.read(self.image)
-            self._guessed = not dialect and name == _GUESSED
+            self._guessed = not dialect and name == dialects.GUESSED
             return artifact
         except UnknownDialect:
             self.notes.append(_NO_MACHINE)

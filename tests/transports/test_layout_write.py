@@ -266,6 +266,17 @@ def test_several_writers_of_one_layout_lose_nothing(tmp_path: Path):
     assert {name for name in files_in(layout) if "blobs" not in name} == {"index.json", "oci-layout"}
 
 
+def test_several_writers_of_one_image_write_that_image(tmp_path: Path):
+    layout = tmp_path / "layout"
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: write(ONE, layout, ":machine"), range(16)))
+
+    assert listed(layout) == {"machine": str(manifest_digest(ONE))}
+    assert kernel_of(layout) == b"one"
+    assert {path.name for path in (layout / "blobs/sha256").iterdir()} == {digest.hex for digest in ONE.build().blobs}
+
+
 WRITER = """
     import sys
     from tests.images import a_machine, copied

@@ -385,6 +385,18 @@ def test_paths_may_hold_colons_and_commas(run: Run, tmp_path: Path, name: str) -
     found = pulled(run, tmp_path / "l")
     assert found == {f"disk-0-{name}": b"disk", f"disk-root-{name}": b"disk"}
     one_line(run("frobnicate", exits=2), "frobnicate")
+    assert run().out.startswith("Usage: ")
+
+
+def test_commas_between_disks_that_are_there_are_commas_between_disks(
+    run: Run, parts: list[str], tmp_path: Path
+) -> None:
+    """D23 again: scripts that rely on it go on working."""
+    push(run, tmp_path / "l", "--disk=in/disk1.qcow2:qcow2,in/d2.iso:iso", "--disk=in/root.raw:raw")
+    assert pulled(run, tmp_path / "l") == {
+        "disk-0-disk1.qcow2": b"disk1.qcow2", "disk-1-d2.iso": b"d2.iso", "disk-2-root.raw": b"root.raw",
+    }  # fmt: skip
+    one_line(run("push", "--remote", tmp_path / "m", NAME, "--disk=in/d2.iso:iso,in/no:raw", exits=4), "in/no")
 
 
 @pytest.mark.parametrize("form", ["artifacts", "legacy"])

@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> None:
-    group().main(args=_reordered(words), prog_name="eci-convert", standalone_mode=False)
+    group().main(args=_reordered(words) or ["--help"], prog_name="eci-convert", standalone_mode=False)
 
 
 def group() -> click.Group:

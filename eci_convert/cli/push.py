@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os.path
 from collections.abc import Iterator
 from contextlib import ExitStack
+from os.path import exists
 from pathlib import Path
 from typing import Any
 
@@ -80,4 +80,4 @@ def _disks(text: str) -> Iterator[str]:
 
 
 def _is_there(text: str) -> bool:
-    return os.path.exists(disktype.declared(text)[0])
+    return exists(disktype.declared(text)[0])

@@ -11,9 +11,11 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from eci_convert.errors import TransportError
@@ -87,11 +89,17 @@ def _add_layers(store: Store, layers: tuple[NewLayer, ...], written: Callable[[]
     written()
     for layer in new:
         if layer.staged:
-            with local_errors(layer.staged.split):
-                os.replace(layer.staged.split, store.split_file(layer.id))
+            _copy_split(layer.staged.split, store.split_file(layer.id))
             store.driver.place(layer.staged, layer.id, layer.parent)
     records.save(store.layers_file, [*known, *added])
     written()
+
+
+def _copy_split(staged: Path, target: Path) -> None:
+    """Copied, because podman mounts the driver's directory on itself, and nothing is moved out of a mount."""
+    with local_errors(staged), open(staged, "rb") as source, replacing(target) as file:
+        os.fchmod(file.fileno(), 0o600)
+        shutil.copyfileobj(source, file, 1 << 20)
 
 
 def _incomplete(record: Record) -> bool:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from eci_convert import journal
 from eci_convert.cli import arguments, show
 from eci_convert.cli.arguments import Call, Pair, option
-from eci_convert.errors import UsageError
+from eci_convert.errors import LocalError, UsageError
 from eci_convert.extract import Extracted
 from eci_convert.model import Blob, Member, Part, Role, Rootfs, described
 from eci_convert.takeout import Inspection, Order, Output, inspect, plan, take
@@ -24,6 +25,7 @@ options = arguments.options(
     option("--config", metavar="FILE", help="Where the config goes."),
 )
 
+_OPEN_FILE = re.compile(r"/(?:dev|proc/self)/fd/(\d{1,4})", re.ASCII)
 _ROLES = {"kernel": Role.KERNEL, "initrd": Role.INITRD, "root": Role.ROOT_DISK, "config": Role.CONFIG}
 
 
@@ -144,14 +146,22 @@ def _planned(call: Call, found: Inspection, wanted: Order) -> None:
 
 
 def _output(file: str) -> Output:
+    """Where a part goes: `-` and `/dev/stdout` are standard output, `/dev/fd/N` is a file that the shell has opened."""
     if not file:
         raise UsageError("a file name is empty")
-    return sys.stdout.buffer if file == "-" else Path(file)
+    if file in ("-", "/dev/stdout"):
+        return sys.stdout.buffer
+    if found := _OPEN_FILE.fullmatch(file):
+        try:
+            return os.fdopen(int(found[1]), "wb", closefd=False)
+        except OSError as error:
+            raise LocalError(f"{file!r} cannot be written: {error.strerror}") from error
+    return Path(file)
 
 
-def _to_stdout(wanted: Order) -> list[BinaryIO]:
+def _to_stdout(wanted: Order) -> list[Output]:
     places = [*wanted.roles.values(), *wanted.disks.values(), *wanted.paths.values()]
-    return [place for place in places if not isinstance(place, Path)]
+    return [place for place in places if place is sys.stdout.buffer]
 
 
 def _number(text: str) -> int:

@@ -113,6 +113,10 @@ def _read(descriptor: int, name: str, block: int) -> Iterator[bytes]:
         yield data
 
 
+_NO_FILES = ("/dev/fd/", "/dev/std", "/proc/")
+"""Where names stand for open files: to replace `/dev/stdout` would take it from every program."""
+
+
 def _target(path: StrPath) -> Path:
     """*path* with its directory resolved, if a file may be put there."""
     text = os.fspath(path)
@@ -122,6 +126,8 @@ def _target(path: StrPath) -> Path:
     with local_errors(text):
         target = Path(os.path.realpath(os.path.dirname(text), strict=True), name)
         found = _mode(target)
+    if str(target).startswith(_NO_FILES):
+        raise LocalError(f"{text}: no file can be put there")
     if found is None or stat.S_ISREG(found):
         return target
     raise LocalError(f"{text}: {'a directory' if stat.S_ISDIR(found) else 'something that is no file'} is in the way")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -161,3 +164,24 @@ def test_a_terminal_never_gets_an_escape_from_an_image(run: Run, parts: Parts, t
     said = run("inspect", f"oci:{tmp_path}/l")
     assert "\x1b" not in said.out
     assert "\\x1b[31mred" in said.out
+
+
+def test_a_file_that_the_shell_has_opened_is_written_into(parts: Parts, layout: Path, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m eci_convert extract oci:{layout} --kernel /dev/stdout > {tmp_path}/k"
+    subprocess.run(["bash", "-c", command], check=True)
+    assert (tmp_path / "k").read_bytes() == parts.kernel.read_bytes()
+    assert Path("/dev/stdout").is_symlink()
+
+    command = (
+        f"{sys.executable} -m eci_convert extract oci:{layout} --kernel >(cat > {tmp_path}/c) --initrd {tmp_path}/i"
+    )
+    subprocess.run(["bash", "-c", f"{command}; wait $!"], check=True)
+    assert (tmp_path / "c").read_bytes() == parts.kernel.read_bytes()
+    assert (tmp_path / "i").read_bytes() == parts.initrd.read_bytes()
+
+
+@pytest.mark.parametrize("place", ["/dev/stderr", "/proc/self/environ", "/dev/null"])
+def test_what_is_no_place_for_files_is_refused(place: str, layout: Path, run: Run) -> None:
+    before = os.lstat(place).st_mode
+    one_line(run("extract", f"oci:{layout}", "--kernel", place, exits=9), place)
+    assert os.lstat(place).st_mode == before

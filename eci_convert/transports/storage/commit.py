@@ -7,6 +7,7 @@ as containers/storage does after a crash.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import os
@@ -63,6 +64,8 @@ def layer_id(parent: str, diff_id: Digest) -> str:
 
 def commit(store: Store, image: NewImage) -> None:
     """Puts *image* into *store*, and its name on it. Raises TransportError, FormatError and LocalError."""
+    if any(layer.staged for layer in image.layers):
+        _to_disk(store.driver.home)
     layers_lock = store.layers_file.with_name("layers.lock")
     images_lock = store.images_file.with_name("images.lock")
     with (
@@ -93,6 +96,17 @@ def _add_layers(store: Store, layers: tuple[NewLayer, ...], written: Callable[[]
             store.driver.place(layer.staged, layer.id, layer.parent)
     records.save(store.layers_file, [*known, *added])
     written()
+
+
+def _to_disk(path: Path) -> None:
+    """Bring what was unpacked to the disk before anything says that it is there: of many files, all at once."""
+    with local_errors(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if ctypes.CDLL(None, use_errno=True).syncfs(descriptor):
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        finally:
+            os.close(descriptor)
 
 
 def _copy_split(staged: Path, target: Path) -> None:

@@ -20,6 +20,7 @@ from eci_convert.streams.holes import write_sparse
 from eci_convert.streams.tar import Entry, EntryType, entries
 from eci_convert.streams.tar_header import number
 from eci_convert.streams.tar_input import Content
+from eci_convert.streams.writeback import written_back
 from eci_convert.transports.storage.attributes import Attributes
 from eci_convert.transports.storage.crc64 import Crc64
 from eci_convert.transports.storage.tar_split import SplitInput, SplitWriter
@@ -128,7 +129,7 @@ class Unpacking:
         sparse = not isinstance(entry.chunks, Content)  # what is stored is not what it holds
         source.packed = sparse or self._split.has(entry.name)
         with open(descriptor, "wb", buffering=0) as file:
-            write_sparse(file, _counted(entry.chunks, crc), entry.size)
+            write_sparse(file, written_back(_counted(entry.chunks, crc), descriptor), entry.size)
             attributes.apply(descriptor)
         if not source.packed:
             self._split.file(entry.name, entry.size, crc.digest())

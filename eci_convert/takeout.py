@@ -113,7 +113,14 @@ def take(
     targets = plan(found, order)
     try:
         files = extract(
-            source, found.image, targets, reporter=reporter, max_size=max_size, sparse=sparse, digests=digests
+            source,
+            found.image,
+            targets,
+            reporter=reporter,
+            max_size=max_size,
+            sparse=sparse,
+            digests=digests,
+            journal=journal,
         )
     except MissingPart as error:
         if found.dialect != dialects.GUESSED or dialect or not order.names_parts:

@@ -19,6 +19,7 @@ _SPECIAL_BESIDE = re.compile(f"{_SPECIAL.pattern}|[+(){{}}|^]")
 _ESCAPED = frozenset("*?[\\+(){}|^")
 _LEXER = re.compile(r"([\\'\"$])")
 _QUOTED = re.compile(r"([\\\"$])")
+_HIDDEN = frozenset("<>&#")
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+", re.ASCII)
 
 
@@ -80,6 +81,12 @@ def _json(text: str) -> str:
     searched for in the raw line, and a format character would be invisible."""
     plain = json.dumps(text, ensure_ascii=False)
     return "".join(
-        character if character.isprintable() and character not in "<>&#" else f"\\u{ord(character):04x}"
+        character if character.isprintable() and character not in _HIDDEN else _escaped(character)
         for character in plain
     )
+
+
+def _escaped(character: str) -> str:
+    """*character* as JSON's escape, or as two of them beyond the first 65536 (RFC 8259, section 7)."""
+    units = character.encode("utf-16-be").hex()
+    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))

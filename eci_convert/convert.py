@@ -21,6 +21,7 @@ from eci_convert.oci.select import candidates, select
 from eci_convert.pack import Packed
 from eci_convert.progress import SILENT, Reporter
 from eci_convert.streams.compress import Codec
+from eci_convert.transports.again import lasting
 from eci_convert.transports.base import Sink, Source
 
 KEEP = "keep"
@@ -189,6 +190,9 @@ class _Move:
         self._count(blob.size, written=True)
         if dry_run:
             return
+        lasting(lambda: self._moved(blob))
+
+    def _moved(self, blob: Descriptor) -> None:
         with content.opened(self._source, blob, self._reporter) as chunks:
             self._sink.put(blob.media_type, chunks, digest=blob.digest, size=blob.size)
 

@@ -17,6 +17,7 @@ from eci_convert.model import Blob, Image, Member, Rootfs
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.pack.press import Press
 from eci_convert.streams.compress import Compression, decompressed
+from eci_convert.transports.again import lasting
 from eci_convert.transports.base import Source
 
 
@@ -49,8 +50,12 @@ class Passage:
         if not recipe.entry and recipe.compression == blob.compression:
             return self._verbatim(recipe, blob.descriptor)
         size = blob.size if blob.size is not None else self._size(blob)
-        with self._content(blob) as chunks:
-            return self._press.stream(recipe, size, _exactly(chunks, size, blob))
+
+        def passed_on() -> Written:
+            with self._content(blob) as chunks:
+                return self._press.stream(recipe, size, _exactly(chunks, size, blob))
+
+        return lasting(passed_on)
 
     def _verbatim(self, recipe: Recipe, blob: Descriptor) -> Written:
         self._press.check_size(recipe, blob.size)
@@ -58,8 +63,12 @@ class Passage:
         there = self._press.sink.has(offered)
         if there and not recipe.retyped:
             return self._press.reused(recipe, blob)
-        with content.opened(self._source, blob, self._press.reporter) as chunks:
-            return self._press.verbatim(recipe, blob, chunks, send=not there)
+
+        def passed_on() -> Written:
+            with content.opened(self._source, blob, self._press.reporter) as chunks:
+                return self._press.verbatim(recipe, blob, chunks, send=not there)
+
+        return lasting(passed_on)
 
     def _size(self, blob: Blob) -> int:
         """How long the file is that *blob* holds. A compressed one that does not say is read an extra time for it."""
@@ -93,12 +102,18 @@ class Passage:
         """What became of *wanted*. One pass does for all of them, unless one file is wanted in two archives."""
         found: dict[int, Written] = {}
         while pending := {number: recipe for number, recipe in wanted.items() if number not in found}:
-            consumer = _Consumer(self._press, pending)
-            passing({_path(recipe) for recipe in pending.values()}, consumer)
-            if not consumer.written:
+            written = lasting(lambda: self._passed(pending, passing))
+            if not written:
                 raise MissingPart(f"no file of {self._source.origin} was found where its parts should be")
-            found |= consumer.written
+            found |= written
         return found
+
+    def _passed(
+        self, pending: dict[int, Recipe], passing: Callable[[Collection[str], _Consumer], None]
+    ) -> dict[int, Written]:
+        consumer = _Consumer(self._press, pending)
+        passing({_path(recipe) for recipe in pending.values()}, consumer)
+        return consumer.written
 
 
 class _Consumer:

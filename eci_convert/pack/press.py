@@ -18,6 +18,7 @@ from eci_convert.progress import SILENT, Reporter
 from eci_convert.streams.compress import Codec, Compression, compressed
 from eci_convert.streams.measure import Measured
 from eci_convert.streams.tar import TarMember, archive_size, archived, header
+from eci_convert.transports.again import lasting
 from eci_convert.transports.base import Sink
 
 NO_CODEC = Codec(compression=Compression.NONE, level=0)
@@ -56,7 +57,9 @@ class Press:
                 with supply.opened(locator) as content:
                     settled = _retyped(recipe, *content.ends(), content.size)
                     found = self._found(settled, content)
-                    return found or self.stream(settled, content.size, self._reported(settled, content))
+                    return found or lasting(
+                        lambda: self.stream(settled, content.size, self._reported(settled, content))
+                    )
             case other:
                 raise TypeError(f"{other} is not on this computer")
 
@@ -101,7 +104,7 @@ class Press:
         promised = Descriptor.of(content, media_type)
         sent = again or not self.sink.has(promised)
         if sent:
-            self.sink.put(media_type, iter((content,)), digest=promised.digest, size=promised.size)
+            lasting(lambda: self.sink.put(media_type, (content,), digest=promised.digest, size=promised.size))
         self.count(promised.size, sent=sent)
         return promised
 

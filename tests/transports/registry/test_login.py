@@ -88,6 +88,18 @@ def test_a_registry_token_is_used_as_it_is(registry: FaultyRegistry, user: User)
     assert not registry.seen("/token")
 
 
+def test_a_token_that_would_be_two_headers_is_not_sent(registry: FaultyRegistry, user: User) -> None:
+    """94."""
+    registry.bearer = True
+    path = user.home / ".docker/config.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(f'{{"auths": {{"{registry.host}": {{"registrytoken": "given\\r\\nX-Injected: 1"}}}}}}')
+    with pytest.raises(TransportError, match="no header may") as caught:
+        user.resolves(registry)
+    assert "given" not in str(caught.value)
+    assert not any(seen.header("X-Injected") for seen in registry.requests)
+
+
 def test_a_name_and_a_password_on_the_command_line(registry: FaultyRegistry, user: User) -> None:
     user.pushes(registry, [b"kernel"])
     guarded(registry)
@@ -206,6 +218,14 @@ def test_a_token_server_that_makes_no_sense_is_an_error(
     with pytest.raises(TransportError):
         user.resolves(registry)
     assert len(registry.requests) <= 3
+
+
+def test_a_token_answer_is_not_read_past_its_limit(registry: FaultyRegistry, user: User) -> None:
+    """83."""
+    registry.bearer = True
+    registry.misbehave("GET", "/token", faults.status(200, b'{"token": "t", "pad": "' + b"x" * 200_000 + b'"}'))
+    with pytest.raises(TransportError, match="131072"):
+        user.resolves(registry)
 
 
 def test_a_slow_token_server_is_not_waited_for(registry: FaultyRegistry, user: User) -> None:

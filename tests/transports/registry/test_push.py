@@ -437,6 +437,7 @@ def test_a_session_of_other_bytes_that_began_alike_is_not_gone_on_with(registry:
     data = start + noise(4 * CHUNK, 2)
     user.sends(registry, again(data))
     assert registry.blobs[str(Digest.of(data))] == data
+    assert methods(registry)[:3] == ["GET", "DELETE", "POST"]
     killed(user, registry, start + noise(4 * CHUNK, 3), len(start) + 3 * CHUNK)
     with pytest.raises(UploadLost):
         user.sends(registry, once(start + noise(4 * CHUNK, 4)))

@@ -71,6 +71,13 @@ def test_a_small_rest_is_not_worth_it(registry: FaultyRegistry, user: User) -> N
     assert asked(registry) == [""]
 
 
+def test_ranges_that_never_bring_anything_are_an_error(registry: FaultyRegistry, user: User, held: Descriptor) -> None:
+    registry.misbehave("GET", BLOBS, times=9)
+    registry.misbehave("GET", BLOBS, faults.cut(0), times=10_000)
+    with pytest.raises(TransportError, match="early"):
+        pulled(user, registry, held, retries=1)
+
+
 @pytest.mark.parametrize("fault", [faults.cut(1000), faults.status(503), faults.dropped, faults.cut(0)])
 def test_a_range_that_fails_goes_on_where_it_was(
     registry: FaultyRegistry, user: User, held: Descriptor, fault: faults.Change

@@ -439,6 +439,12 @@ def test_a_location_is_relative_to_where_it_was_said(base: str, location: str, j
     assert str(Url.parse(base).joined(location)) == joined
 
 
+@pytest.mark.parametrize("text", ["http://u:p@h/", "http://u@h/", "http://@h/", "http://h\r\nX: y/", "http://h/\u202e"])
+def test_what_may_mean_two_things_is_no_url(text: str) -> None:
+    with pytest.raises(TransportError):
+        Url.parse(text)
+
+
 def test_parameters_are_added_and_none_is_rewritten() -> None:
     url = Url.parse("http://r.io/u?_state=a%2Fb+c&x").with_query("digest", "sha256:0")
     assert url.target == "/u?_state=a%2Fb+c&x&digest=sha256%3A0"

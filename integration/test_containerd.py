@@ -23,11 +23,14 @@ from eci_convert import content
 from eci_convert.errors import CannotHold, DigestMismatch, NotFound, TransportError, UsageError
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index
+from eci_convert.streams.compress import decompressed
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Settings, Source
 from eci_convert.transports.refusals import UploadLost
-from integration.engines.containerd import Containerd
+from integration.engines import daemon
+from integration.engines.containerd import _CONFIG, Containerd
 from integration.engines.docker import DockerEngine
+from integration.engines.programs import DEBIAN_PATH, UNSTABLE_PATH
 from tests.images import ImageBuilder, IndexBuilder, a_container, a_machine, an_image, an_index, copied
 
 IMAGES = {
@@ -328,6 +331,7 @@ def test_reading_begins_where_it_is_told_to(containerd_engine: Containerd, image
 KILLED = """
 import os, sys, time
 from eci_convert.oci.digest import Digest
+from eci_convert.streams.compress import decompressed
 from eci_convert.transports import open_sink
 from eci_convert.transports.base import Settings
 
@@ -445,6 +449,45 @@ def test_nobody_may_not_and_nothing_listens(containerd_engine: Containerd, tmp_p
     with pytest.raises(TransportError, match="no such file or directory") as caught:
         open_source("containerd:x", Settings(address=str(tmp_path / "nothing"))).resolve()
     assert any("is containerd running?" in note for note in caught.value.__notes__)
+
+
+@pytest.mark.parametrize("path", [DEBIAN_PATH, UNSTABLE_PATH], ids=["1.6", "2"])
+def test_everything_is_still_there_after_a_restart(path: str) -> None:
+    with daemon.own_folder() as folder:
+        engine = Containerd(
+            name="", address=f"{folder}/containerd.sock", env=os.environ | {"PATH": path}, folder=folder
+        )
+        (folder / "config.toml").write_text(_CONFIG.format(folder=folder))
+        for start in range(2):
+            with daemon.running(
+                folder, ["containerd", f"--config={folder}/config.toml"], lambda: _answers(engine), engine.env
+            ):
+                if not start:
+                    written(engine, "x.io/machine:1", a_machine())
+                with reading(engine, "x.io/machine:1") as source:
+                    assert everything(source) == a_machine().contents()
+
+
+def _answers(engine: Containerd) -> bool:
+    return Path(engine.address).exists() and "Server:" in engine.ctr("version", check=False)
+
+
+@pytest.mark.parametrize("place", ["oci-archive", "docker-archive"])
+def test_ctr_imports_the_archives_that_we_write(
+    containerd_engine: Containerd, image_name: str, tmp_path: Path, place: str
+) -> None:
+    image = a_container("none")
+    name = f"docker.io/{image_name}"
+    copied(image.build(), open_sink(f"{place}:{tmp_path}/image.tar:{name}", Settings()))
+
+    containerd_engine.ctr("images", "import", "--no-unpack", str(tmp_path / "image.tar"))
+
+    with reading(containerd_engine, name) as source:
+        found = content.image(source)
+        assert found.manifest.config.digest == image.manifest().config.digest
+        for layer, diff_id in zip(found.manifest.layers, image.diff_ids, strict=True):  # ctr compresses Docker's
+            archive = b"".join(decompressed([content.document(source, layer)], None))
+            assert Digest.of(archive) == diff_id
 
 
 @pytest.fixture

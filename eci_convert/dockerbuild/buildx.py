@@ -37,7 +37,11 @@ def build(
     from python_on_whales.exceptions import DockerException
 
     environ = settings.environ
-    client = DockerClient(host=environ.get("DOCKER_HOST"), config=environ.get("DOCKER_CONFIG"))
+    client = DockerClient(
+        host=environ.get("DOCKER_HOST"),
+        context=None if environ.get("DOCKER_HOST") else environ.get("DOCKER_CONTEXT"),
+        config=environ.get("DOCKER_CONFIG"),
+    )
     with _folder(order, settings) as (folder, file):
         try:
             lines = client.buildx.build(

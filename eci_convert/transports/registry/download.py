@@ -22,7 +22,11 @@ _WORTH_IT = 4 * RANGE
 
 
 class _Slow(Exception):
-    """One connection gives so little that several may give more."""
+    """One connection gives so little that several may give more: *speed* bytes a second."""
+
+    def __init__(self, speed: float) -> None:
+        super().__init__()
+        self.speed = speed
 
 
 class Download:
@@ -77,9 +81,9 @@ class Download:
                 if self._stopped:
                     raise
                 patience.after(error)
-            except _Slow:
+            except _Slow as slow:
                 self._close()
-                yield from self._in_ranges()
+                yield from self._in_ranges(slow.speed)
 
     def _rest(self) -> Iterator[bytes]:
         """What one connection gives from where we are, and a byte more than promised at most, which tells on it.
@@ -111,13 +115,13 @@ class Download:
             yield piece
             if waited > _JUDGED_AFTER:
                 if self._several and self._size - self._offset > _WORTH_IT and count < SLOW * waited:
-                    raise _Slow
+                    raise _Slow(count / waited)
                 waited, count = 0.0, 0
 
-    def _in_ranges(self) -> Iterator[bytes]:
+    def _in_ranges(self, speed: float) -> Iterator[bytes]:
         self._several = False
         try:
-            with Ranges(self._client, self._target, self._offset, self._size) as pieces:
+            with Ranges(self._client, self._target, self._offset, self._size, speed) as pieces:
                 for piece in pieces:
                     self._offset += len(piece)
                     yield piece

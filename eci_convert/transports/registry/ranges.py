@@ -1,6 +1,7 @@
 """The rest of a blob over several connections at once, for links that give each connection little.
 
-Ranges of 4 MiB are fetched ahead and handed on in order. More connections are opened only while they pay.
+Ranges of 4 MiB at most are fetched ahead and handed on in order; shorter ones where a connection gives little, for a
+range that is not whole is lost when the process is killed. More connections are opened only while they pay.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ RANGE = 4 * 1024 * 1024
 SLOW = 150_000_000
 """Bytes a second. Whoever gets more than that from one connection gains nothing from a second."""
 
+_SHORTEST = 512 * 1024
+_SECONDS = 0.25
+"""How long a range may take."""
+
 _FEW, _MANY = 4, 8
 _AHEAD = 3
 _EPOCH = 8
@@ -36,13 +41,17 @@ class NoRanges(TransportError):
 
 
 class Ranges:
-    """The bytes of *target* from offset *first* to before *end*. A context manager: leaving it stops the fetching."""
+    """The bytes of *target* from offset *first* to before *end*. A context manager: leaving it stops the fetching.
 
-    def __init__(self, client: Client, target: Target, first: int, end: int) -> None:
+    *speed* is the bytes a second that one connection has been seen to give.
+    """
+
+    def __init__(self, client: Client, target: Target, first: int, end: int, speed: float) -> None:
         self._client = client
         self._target = target
         self._next = first
         self._end = end
+        self._length = min(RANGE, max(_SHORTEST, int(speed * _SECONDS)))
         self._workers = min(_FEW, client.settings.concurrency * 2)
         self._most = min(_MANY, client.settings.concurrency * 2)
         self._pool = ThreadPoolExecutor(self._most, thread_name_prefix="range")
@@ -66,7 +75,7 @@ class Ranges:
         pace = _Pace(self._workers, self._most)
         while True:
             while self._next < self._end and len(waiting) < pace.workers + _AHEAD:
-                last = min(self._next + RANGE, self._end)
+                last = min(self._next + self._length, self._end)
                 waiting.append(self._pool.submit(self._fetched, self._next, last))
                 self._next = last
             if not waiting:

@@ -52,6 +52,18 @@ def test_the_rest_of_a_slow_blob_comes_in_ranges(registry: FaultyRegistry, user:
     assert all(text.startswith("bytes=") for text in wanted[1:])
 
 
+def test_ranges_are_short_where_a_connection_gives_little(
+    registry: FaultyRegistry, user: User, held: Descriptor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not whole when the process is killed has to be had again."""
+    monkeypatch.setattr(ranges, "RANGE", 1 << 30)
+    monkeypatch.setattr(ranges, "_SHORTEST", RANGE)
+    registry.pace = 4e6
+    assert pulled(user, registry, held) == DATA
+    bounds = [text.removeprefix("bytes=").split("-") for text in asked(registry)[1:]]
+    assert max(int(last) - int(first) for first, last in bounds) < 2e6
+
+
 def test_a_fast_blob_comes_over_one_connection(
     registry: FaultyRegistry, user: User, held: Descriptor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

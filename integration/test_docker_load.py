@@ -288,3 +288,37 @@ def test_an_interrupted_reader_leaves_no_container(docker_engine: DockerEngine, 
 
     assert process.returncode == 130
     assert not docker_engine.docker("ps", "--all", "--quiet", "--filter", f"ancestor={image_name}")
+
+
+def test_an_image_in_the_engine_is_verified(
+    docker_engine: DockerEngine, image_name: str, machine: Machine, eci_convert: Any, tmp_path: Path
+):
+    pushed(docker_engine, an_artifact(machine), image_name)
+
+    assert "is what it claims to be" in eci_convert("verify", image_name, env=docker_engine.env).stdout
+    eci_convert("verify", image_name, "--fix", f"oci:{tmp_path}/repaired", env=docker_engine.env)
+
+
+def test_an_image_is_copied_out_of_the_engine_and_in_again(
+    docker_engine: DockerEngine, image_name: str, machine: Machine, eci_convert: Any, tmp_path: Path
+):
+    pushed(docker_engine, an_artifact(machine), image_name)
+    before = inspected(docker_engine, image_name)["Id"]
+
+    eci_convert("copy", f"docker-daemon:{image_name}", f"oci:{tmp_path}/layout", env=docker_engine.env)
+    docker_engine.docker("image", "rm", image_name)
+    eci_convert("copy", f"oci:{tmp_path}/layout", f"docker-daemon:{image_name}", env=docker_engine.env)
+
+    assert inspected(docker_engine, image_name)["Id"] == before
+
+
+def test_an_image_out_of_the_engine_becomes_artifacts_without_a_layer_travelling(
+    docker_engine: DockerEngine, image_name: str, machine: Machine, eci_convert: Any, tmp_path: Path
+):
+    pushed(docker_engine, an_artifact(machine), image_name)
+    words = ("copy", f"docker-daemon:{image_name}", f"oci:{tmp_path}/layout", "--format", "artifacts")
+
+    eci_convert(*words, env=docker_engine.env)
+    eci_convert("extract", f"oci:{tmp_path}/layout", tmp_path / "out")
+
+    assert (tmp_path / "out/kernel").read_bytes() == machine.kernel.read_bytes()

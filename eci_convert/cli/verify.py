@@ -11,7 +11,7 @@ from eci_convert import content
 from eci_convert.cli import arguments, show
 from eci_convert.cli.arguments import Call, option
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Source
+from eci_convert.transports.base import Source, whole
 from eci_convert.verify import Report, check, fixed
 
 _EXAMPLES = """
@@ -63,6 +63,7 @@ def verify(
 
 
 def _repair(call: Call, source: Source, report: Report, destination: str) -> None:
+    source = whole(source)
     image = content.image(source, call.platform)
     with open_sink(destination, call.settings, "docker-daemon") as sink:
         fixed(source, image, sink, report.diff_ids, call.reporter)

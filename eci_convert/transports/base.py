@@ -87,6 +87,12 @@ class Source(Protocol):
     ) -> None: ...
 
 
+def whole(source: Source) -> Source:
+    """*source*, or where it hands out files and no layers, the one for the same image that has every blob."""
+    files = source.filesystem()
+    return source if files is None else files.saved()
+
+
 class Sink(Protocol):
     """A name in a place, to be written. Leaving it without `publish` leaves the name as it was."""
 

@@ -30,7 +30,7 @@ from eci_convert.overlay import parts as components
 from eci_convert.progress import SILENT, Reporter
 from eci_convert.rootfs import is_filesystem
 from eci_convert.streams.files import read_chunks
-from eci_convert.transports.base import Source
+from eci_convert.transports.base import Source, whole
 from eci_convert.verify.layers import FAULTS, Layers, Observation
 from eci_convert.verify.report import Finding, Report
 
@@ -56,6 +56,7 @@ def check(
     Raises what keeps it from looking: TransportError, and the errors of manifests and configs. What is wrong with the
     rest is in the report.
     """
+    source = whole(source)
     descriptor, found = content.root(source)
     if isinstance(found, Manifest) or platform or directory:
         images = [content.selected(source, descriptor, found, platform)]

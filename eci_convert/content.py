@@ -6,7 +6,7 @@ Documents are buffered, verified, then parsed; blobs are verified on the way thr
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from itertools import chain
 
 from eci_convert.errors import EciError, FormatError, IntegrityError, LimitExceeded, NotFound
@@ -98,13 +98,14 @@ def members(chunks: Iterator[bytes], through: Through = iter) -> Iterator[Iterat
 
 @contextmanager
 def threaded(chunks: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
-    """*chunks*, made in a thread of its own, which has ended when the `with` has."""
+    """*chunks*, made in a thread of its own, which has ended when the `with` has, or never will."""
     stage = ahead(chunks)
     try:
         yield stage
     finally:
         if isinstance(stage, Generator):
-            stage.close()
+            with suppress(ValueError):  # it is running: the thread that wants its chunks was left behind in a stall
+                stage.close()
 
 
 def peeked(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:

@@ -9,6 +9,8 @@ from threading import Condition, Thread
 
 from eci_convert.streams.zeros import ZEROS
 
+_PATIENCE = 2.0  # seconds
+
 
 class Companion(Thread):
     """*work* in a thread of its own, begun at once.
@@ -35,9 +37,13 @@ class Companion(Thread):
             raise self._error
 
     def leave(self) -> None:
-        """Wait for the end of the work, unless the program is ending, and threads with it."""
+        """Wait for the end of the work, but not for long, and not if the program is ending, and threads with it.
+
+        Work that nobody wants any more ends at its next chunk. Where that does not come, because a network stalls, an
+        interrupted user must not wait for it.
+        """
         if not sys.is_finalizing():
-            self.join()
+            self.join(_PATIENCE)
 
 
 class Belt:

@@ -32,8 +32,7 @@ def answered(answer: Answer, *, stream: bool) -> requests.Response:
     headers = {name: ", ".join(answer.header_lines(name)) for name in answer.header_names()}
     response = invented(answer.status, str(answer.url), headers, answer.method)
     if stream:
-        response._content_consumed = False
-        response._content = False  # type: ignore[assignment] # requests' word for: not read yet
+        _unread(response)
         response.raw = _Raw(answer.pieces(), answer.close)
         return response
     with answer:
@@ -57,21 +56,29 @@ def streaming(
         finally:
             download.__exit__(None, None, None)
         return response
-    response._content_consumed = False
-    response._content = False  # type: ignore[assignment]
+    _unread(response)
     response.raw = _Raw(chunks, lambda: download.__exit__(None, None, None))
     return response
 
 
 def _filled(response: requests.Response, content: bytes) -> None:
-    response._content = content
-    response._content_consumed = True
+    _put_content(response, content, consumed=True)
+
+
+def _unread(response: requests.Response) -> None:
+    """Requests' word for a body that is still to be read is False."""
+    _put_content(response, False, consumed=False)
+
+
+def _put_content(response: requests.Response, content: object, *, consumed: bool) -> None:
+    """Sets what requests keeps to itself (requests 2.32, `Response.content` and `iter_content`)."""
+    vars(response).update(_content=content, _content_consumed=consumed)
 
 
 class _Raw:
     """What requests wants of a body that is still to come."""
 
-    def __init__(self, chunks: Iterator[bytes], close: Callable[[], None]) -> None:
+    def __init__(self, chunks: Iterator[bytes], close: Callable[[], object]) -> None:
         self._chunks = chunks
         self._close = close
         self._left = b""

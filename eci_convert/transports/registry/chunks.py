@@ -29,23 +29,25 @@ class Chunks:
     def send(self) -> None:
         """Sends everything. Raises SessionLost, OnePieceOnly, TransportError, and what the stream raises.
 
-        While one chunk is on its way, the next is gathered and hashed.
+        While one chunk is on its way, the one before it is written down, and the next is gathered and hashed.
         """
-        outgoing = self._outgoing
+        outgoing, confirmed = self._outgoing, ("", 0, "")
         outgoing.gather(self._limit - (outgoing.end - self._session.offset))
         with ThreadPoolExecutor(1, thread_name_prefix="upload") as sender:
             while self._session.offset < outgoing.end:
                 target, digest = outgoing.end, outgoing.digest
                 under_way = sender.submit(self._deliver, self._next(target), target)
                 try:
+                    self._entry.write(*confirmed)
                     outgoing.gather(self._limit)
                 finally:
                     under_way.result()
                 while self._session.offset < target:
                     self._deliver(self._next(target), target)
-                self._entry.write(str(self._session.location), target, digest.hex)
+                confirmed = (str(self._session.location), target, digest.hex)
                 if self._session.pieces > 1:  # the first is kept until it is known that the host takes a second
                     outgoing.forget(target)
+        self._entry.write(*confirmed)
 
     def finish(self, is_there: Callable[[Digest], bool]) -> None:
         """Makes a blob of what was sent. Where the answer is lost, the blob may be there all the same."""

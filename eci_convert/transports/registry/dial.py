@@ -16,6 +16,7 @@ from eci_convert.transports.registry.wire import Connection
 
 _LONGEST_CONNECTING = 30.0
 _MAX_PROXY_ANSWER = 64 * 1024
+_UNSENT = 512 * 1024
 
 Trust = Callable[[Url], ssl.SSLContext]
 
@@ -77,6 +78,9 @@ def _connected(host: str, port: int, timeout: float) -> socket.socket:
         raise Transient(f"{where}: {getattr(error, 'strerror', None) or 'cannot be reached'}".lower()) from error
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        # The kernel keeps little that it has not sent, so that standing still is noticed when it happens.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
     return sock
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from eci_convert.transports.base import Settings
@@ -16,6 +19,10 @@ SMALLEST = 64 * 1024
 
 _CHUNK = 6 * MIB
 """What is lost when a connection breaks; each upload holds two of it, or three. ECR wants 5 MB and more."""
+
+_ALONE = 16 * MIB
+_SHARED = 24 * MIB
+"""Chunks are larger, up to the one, where fewer uploads share the other: a registry has a break after each."""
 
 _MOST_ASKED = 64 * MIB
 _LARGEST = {"ghcr.io": 4_000_000}
@@ -34,13 +41,27 @@ class Host:
         folder = state.folder(settings.environ, "hosts")
         self._path = folder / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json" if folder else None
         self._name = name
+        self._lock = threading.Lock()
+        self._uploads = 0
         self._facts = dict(state.load(self._path)) if self._path and _recent(self._path) else {}
 
     def chunk(self, smallest: int = 0) -> int:
         """The bytes of one chunk of an upload that takes none below *smallest*."""
         found = self._facts.get("largest")
-        learned = found if isinstance(found, int) and SMALLEST <= found < _CHUNK else _CHUNK
-        return max(min(learned, _LARGEST.get(self._name, _CHUNK)), min(smallest, _MOST_ASKED))
+        wanted = max(_CHUNK, min(_ALONE, _SHARED // max(1, self._uploads)))
+        learned = found if isinstance(found, int) and SMALLEST <= found < wanted else wanted
+        return max(min(learned, _LARGEST.get(self._name, wanted)), min(smallest, _MOST_ASKED))
+
+    @contextmanager
+    def uploading(self) -> Iterator[None]:
+        """While a blob is being sent."""
+        with self._lock:
+            self._uploads += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._uploads -= 1
 
     @property
     def one_piece(self) -> bool:

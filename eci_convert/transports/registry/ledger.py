@@ -64,7 +64,9 @@ class Entry:
         return None
 
     def write(self, location: str, offset: int, digest: str) -> None:
-        """The session is at *location* and has *offset* bytes, whose sha256 is *digest*."""
+        """The session is at *location* and has *offset* bytes, whose digest's digits are *digest*; nothing yet at 0."""
+        if not offset:
+            return
         self._checkpoints[offset] = digest
         while len(self._checkpoints) > _MAX_CHECKPOINTS:
             del self._checkpoints[min(self._checkpoints)]

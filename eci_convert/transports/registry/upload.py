@@ -46,7 +46,8 @@ class Upload:
         while True:
             try:
                 outgoing = Outgoing(chunks, self._promise)
-                self._sent(outgoing)
+                with self._client.host.uploading():
+                    self._sent(outgoing)
                 return outgoing.digest, outgoing.end
             except SessionLost as error:
                 restarts += 1

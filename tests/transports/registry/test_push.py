@@ -27,7 +27,8 @@ SESSIONS = "/blobs/uploads/"
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hosts, "_CHUNK", CHUNK)
+    for name in ("_CHUNK", "_ALONE", "_SHARED"):
+        monkeypatch.setattr(hosts, name, CHUNK)
 
 
 def sizes(registry: FaultyRegistry) -> list[int]:

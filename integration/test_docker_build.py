@@ -177,6 +177,28 @@ def test_images_for_several_platforms_at_once(
     assert files_in(tmp_path) == {"kernel": machine.kernel.read_bytes()}
 
 
+def test_each_platform_of_an_image_for_several_comes_out(
+    docker28: DockerEngine, image_name: str, eci_convert: Convert, tmp_path: Path
+):
+    for name in ("amd64", "arm64"):
+        (tmp_path / name).write_text(f"the kernel for {name}")
+    lines = (
+        "FROM scratch",
+        "ARG TARGETARCH",
+        "COPY $TARGETARCH /kernel",
+        "LABEL org.lfedge.eci.artifact.kernel=/kernel",
+    )
+    (tmp_path / "Dockerfile").write_text("\n".join(lines))
+    platforms = ("--platform", "linux/arm64", "--platform", "linux/amd64")
+
+    words = ("build", "--file", tmp_path / "Dockerfile", "-t", image_name, "--builder", "buildx", *platforms)
+    eci_convert(*words, env=docker28.env)
+
+    for name in ("amd64", "arm64"):
+        done = eci_convert("extract", image_name, "--platform", f"linux/{name}", "--kernel", "-", env=docker28.env)
+        assert done.stdout == f"the kernel for {name}"
+
+
 def test_buildx_writes_an_archive_that_is_the_same_each_time(docker28: DockerEngine, machine: Machine, tmp_path: Path):
     order = Order(name="machine", artifact=machine_of(kernel=machine.kernel), annotations={"a": "b, c"}, created=1000)
     environ = {**docker28.env}

@@ -175,6 +175,30 @@ def test_an_archive_that_is_not_chunked_is_read_too(one_docker: ADocker):
     assert files_of(one_docker, "/kernel") == {"/kernel": BIG}
 
 
+KINDS = {"image": {"Kind": "image", "Available": True}, "absent": {"Kind": "image", "Available": False},
+         "attestation": {"Kind": "attestation", "Available": True}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kinds", "whole"),
+    [(["image"], False), (["image", "attestation"], False), (["image", "absent"], False), (["image", "image"], True)],
+)
+def test_an_image_for_several_platforms_is_read_whole(docker: ADocker, kinds: list[str], whole: bool):
+    """A container would be of the platform that suits the engine, whichever is asked for."""
+    loaded(docker, an_image().tar_layer({"kernel": b"kernel"}))
+
+    def telling(handler: Handler) -> None:
+        say = handler.say
+        handler.say = lambda value: say(value | {"Manifests": [KINDS[kind] for kind in kinds]})  # type: ignore[method-assign]
+        handler.get_images()
+
+    docker.instead["GET json"] = telling
+
+    assert files_of(docker, "/kernel") == {"/kernel": b"kernel"}
+    assert ("GET get" in docker.log) is whole
+    assert ("POST create" in docker.log) is not whole
+
+
 def test_what_is_not_in_the_image_is_missing(docker: ADocker):
     loaded(docker, an_image().tar_layer({"kernel": b"kernel"}))
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from threading import Lock
 from typing import Any, Final
+from urllib.parse import quote
 
 from eci_convert.errors import TransportError
 from eci_convert.transports.base import Settings
@@ -21,6 +22,8 @@ from eci_convert.transports.daemon.faults import translated
 _PATIENCE: Final = 10
 _AS_STORED: Final = {"Accept-Encoding": "identity"}
 """Asked otherwise, the engine compresses an archive with gzip, which takes it four times as long."""
+
+_TELLS_MANIFESTS: Final = (1, 48)
 
 Json = Mapping[str, Any]
 
@@ -65,9 +68,13 @@ class Engine:
             response.close()
 
     def inspected(self, name: str) -> Json:
-        """What the engine says of the image called *name*. Raises NotFound."""
+        """What the engine says of the image called *name*, and of each manifest that it has for it. Raises NotFound."""
         with self.asked() as client:
-            found = client.inspect_image(name)  # type: ignore[no-untyped-call]
+            wanted = {"manifests": "1"} if client.at_least(*_TELLS_MANIFESTS) else {}
+            url = f"{client.base_url}/v{client.api_version}/images/{quote(name, safe='/:')}/json"
+            response = client.get(url, params=wanted, timeout=client.timeout)
+            client._raise_for_status(response)
+            found = response.json()
         if not isinstance(found, dict):
             raise TransportError(f"{self.host}: no Docker engine answers, but something else does")
         return found

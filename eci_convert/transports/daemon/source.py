@@ -3,6 +3,8 @@
 The engine does not hand out an image's documents, so manifest and config are made from what it says about the image:
 labels, platform and diff ids are true, the layers' sizes are not known and are 0, and no layer can be fetched. Files
 come through `filesystem()`; who needs real documents and layers takes `filesystem().saved()`.
+
+An image for several platforms is saved whole instead: an engine makes containers of the one that suits it.
 """
 
 from __future__ import annotations
@@ -56,6 +58,9 @@ class DaemonSource:
     def resolve(self) -> Descriptor:
         if self._root is None:
             found = self._inspected()
+            if _images(found) > 1:
+                self._root = replace(self._saved.resolve(), annotations={IDENTITY: image_id(found, self.origin)})
+                return self._root
             identity = image_id(found, self.origin)
             self._root = replace(self._described(found), annotations={IDENTITY: identity})
             self._unpacked = Unpacked(self._engine, identity, _platform(found), self._saved)
@@ -64,6 +69,10 @@ class DaemonSource:
     @contextmanager
     def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
         self.resolve()
+        if self._unpacked is None:
+            with self._saved.fetch(blob, skip) as chunks:
+                yield chunks
+            return
         if blob.digest not in self._documents:
             raise TransportError(f"{self.origin}: a Docker engine gives layers with the whole image only")
         yield (self._documents[blob.digest][skip:],)
@@ -126,6 +135,14 @@ def _config(found: Json, diff_ids: tuple[Digest, ...], where: str) -> dict[str, 
 def _diff_ids(found: Json, where: str) -> tuple[Digest, ...]:
     layers = fields.optional(fields.optional(found, "RootFS", dict, where, {}), "Layers", list, where, [])
     return tuple(Digest.parse(fields.typed(each, str, where), where=where) for each in layers)
+
+
+def _images(found: Json) -> int:
+    """How many platforms the engine has the image for; the manifests of attestations do not count."""
+    manifests = found.get("Manifests") or []
+    return sum(
+        1 for each in manifests if isinstance(each, dict) and each.get("Kind") == "image" and each.get("Available")
+    )
 
 
 def _platform(found: Json) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from eci_convert.errors import AccessDenied, TransportError
 from eci_convert.transports.auth_files import Credential
@@ -89,7 +89,7 @@ class Login:
         if who is not None and who.registry_token:
             token = Token(text=who.registry_token, expires=float("inf"))
         else:
-            scopes = tuple((asked.parameters.get("scope") or scope).split()[:_MAX_SCOPES])
+            scopes = merged([*asked.parameters.get("scope", "").split()[:_MAX_SCOPES], *scope.split()])
             realm, service = self._realm(asked.parameters["realm"]), asked.parameters.get("service", "")
             token = tokens.fetched(self._pool, realm, self._registry, service, scopes, who)
         self._secrets.add(token.text)
@@ -107,3 +107,16 @@ class Login:
         if who is None or not who.password or who.basic == refused:
             raise tokens.denied(self._registry, who)
         return who.basic
+
+
+def merged(scopes: Iterable[str]) -> tuple[str, ...]:
+    """*scopes* with the actions of each resource in one of them, so that one token does for all that is to come.
+
+    >>> merged(["repository:a:pull", "repository:a:pull,push", "repository:b:pull"])
+    ('repository:a:pull,push', 'repository:b:pull')
+    """
+    found: dict[str, dict[str, None]] = {}
+    for scope in scopes:
+        resource, _, actions = scope.rpartition(":")
+        found.setdefault(resource, {}).update(dict.fromkeys(actions.split(",")))
+    return tuple(f"{resource}:{','.join(actions)}" for resource, actions in found.items())

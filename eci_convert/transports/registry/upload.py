@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 
-from eci_convert.errors import IntegrityError
+from eci_convert.errors import AccessDenied, IntegrityError
 from eci_convert.oci.digest import Digest
 from eci_convert.transports.again import can_be_had_again
 from eci_convert.transports.refusals import UploadLost
@@ -123,7 +123,12 @@ def mounted(client: Client, digest: Digest, repository: str) -> bool:
     One that does not begins an upload instead, which is called off.
     """
     url = client.url("blobs/uploads/").with_query("mount", str(digest)).with_query("from", repository)
-    with client.ask("POST", url, accept=(201, 202, 400, 404, 405), scope=PUSH) as answer:
+    scope = f"{PUSH} repository:{repository}:pull"
+    try:
+        answer = client.ask("POST", url, accept=(201, 202, 400, 404, 405), scope=scope)
+    except AccessDenied:  # there; whether we may write here is found out when we do
+        return False
+    with answer:
         if answer.status == 202:
             Session(client, location(client, answer)).cancel()
         return answer.status == 201

@@ -57,6 +57,35 @@ def test_a_bearer_token_is_fetched_once_for_a_repository_and_a_purpose(registry:
     assert ME in registry.secrets_seen()[0]
 
 
+def test_a_token_for_a_push_is_asked_for_when_the_registry_speaks_of_a_pull(
+    registry: FaultyRegistry, user: User
+) -> None:
+    """A HEAD is answered so: another token would be wanted a request later."""
+    guarded(registry, bearer=True)
+    user.logs_in(registry.host)
+    registry.misbehave(
+        "HEAD",
+        "/blobs/",
+        faults.status(401, WWW_Authenticate=f'Bearer realm="{registry.url}/token",scope="repository:machine:pull"'),
+    )
+    user.sends(registry, [b"kernel"])
+    assert len(registry.seen("/token")) == 1
+    assert "scope=repository%3Amachine%3Apull%2Cpush" in registry.seen("/token")[0].path
+
+
+def test_a_mount_is_asked_for_with_the_right_to_read_there(registry: FaultyRegistry, user: User) -> None:
+    registry.hold(DATA)
+    guarded(registry, bearer=True)
+    user.logs_in(registry.host)
+    registry.misbehave("HEAD", "/blobs/", faults.status(404))
+    notes = {f"containerd.io/distribution.source.{registry.host}": "elsewhere"}
+    with user.sink(registry) as sink:
+        assert sink.has(Descriptor(media_type=TYPE, digest=Digest.of(DATA), size=len(DATA), annotations=notes))
+    asked = registry.seen("/token")[-1].path
+    assert "scope=repository%3Amachine%3Apull%2Cpush" in asked
+    assert "scope=repository%3Aelsewhere%3Apull" in asked
+
+
 def test_without_a_credential_a_token_is_fetched_anonymously(registry: FaultyRegistry, user: User) -> None:
     user.pushes(registry, [b"kernel"])
     registry.bearer = True

@@ -105,6 +105,17 @@ def test_a_blob_of_another_repository_is_mounted(registry: FaultyRegistry, user:
     assert f"mount={DIGEST.replace(':', '%3A')}&from=elsewhere%2Fmachine" in posted
 
 
+@pytest.mark.parametrize("code", [401, 403, 404, 405])
+def test_a_mount_that_is_refused_is_no_reason_to_give_up(registry: FaultyRegistry, user: User, code: int) -> None:
+    registry.misbehave("POST", SESSIONS, faults.status(code))
+    notes = {f"containerd.io/distribution.source.{registry.host}": "elsewhere"}
+    blob = Descriptor(media_type=TYPE, digest=Digest.of(DATA), size=len(DATA), annotations=notes)
+    with user.sink(registry) as sink:
+        assert not sink.has(blob)
+        sink.put(TYPE, once(DATA), digest=blob.digest, size=blob.size)
+    assert registry.blobs[DIGEST] == DATA
+
+
 def test_a_mount_that_is_not_granted_leaves_no_session(registry: FaultyRegistry, user: User) -> None:
     registry.mounts = False
     notes = {f"containerd.io/distribution.source.{registry.host}": "a,b"}

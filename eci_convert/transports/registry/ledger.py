@@ -81,20 +81,37 @@ class Entry:
                 self._path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        """The line is free. Where it is empty, nothing of it stays."""
+        if self._lock is None or self._path is None:
+            return
+        if not self._path.exists():
+            with contextlib.suppress(OSError):
+                self._lock_file.unlink()
+        os.close(self._lock)
+        self._lock = None
+
+    @property
+    def _lock_file(self) -> Path:
+        assert self._path is not None  # noqa: S101 - for the type checker: `of` gave it
+        return self._path.with_suffix(".lock")
 
     def _locked(self) -> bool:
         """Two processes, or two blobs of one, that begin alike must not share a session."""
-        assert self._path is not None  # noqa: S101 - for the type checker: `of` gave it
         try:
-            self._lock = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            while True:
+                lock = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    there = os.fstat(lock).st_nlink > 0  # else whoever had it has just removed it
+                except OSError:
+                    os.close(lock)
+                    raise
+                if there:
+                    self._lock = lock
+                    return True
+                os.close(lock)
         except OSError:
-            self.close()
             return False
-        return True
 
 
 def _sweep(folder: Path) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gzip
-import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from eci_convert.oci import mediatype
@@ -22,8 +22,8 @@ SECONDS = 20
 
 
 def zipped(pieces: Iterator[bytes]) -> bytes:
-    packer = zlib.compressobj(6, zlib.DEFLATED, 31)
-    return b"".join(packer.compress(piece) for piece in pieces) + packer.flush()
+    """*pieces* as gzip, a member each; equal ones are compressed once."""
+    return b"".join(map(lru_cache(gzip.compress), pieces))
 
 
 def zeros(length: int) -> Iterator[bytes]:

@@ -189,13 +189,37 @@ def test_what_the_builder_says_is_passed_on(docker: ADocker, tmp_path: Path):
 
 
 def test_another_platform_than_the_one_asked_for_is_an_error(docker: ADocker, tmp_path: Path):
-    """Docker 20.10's classic builder passes over a platform that it cannot build for."""
     order = Order(name="machine", artifact=a_machine(tmp_path), platforms=(ARM,))
 
     with pytest.raises(CannotHold, match="linux/amd64"):
         build(order, docker.settings(), builder="docker")
 
     assert docker.queries["POST build"]["platform"] == "linux/arm64"
+
+
+@pytest.mark.parametrize("platforms", [(), (ARM,)])
+def test_an_engine_that_caches_for_another_platform_is_asked_again(
+    docker: ADocker, tmp_path: Path, platforms: tuple[Platform, ...]
+):
+    """Docker 20.10's classic builder takes from its cache what was built for any platform."""
+    asked: list[str] = []
+
+    def caching(handler: Handler) -> None:
+        asked.append(handler.query["nocache"])
+        handler.post_build()
+        right = "arm64" if platforms else "amd64"
+        built = right if handler.query["nocache"] in ("1", "True") else "s390x"
+        config = b'{"os": "linux", "architecture": "%b", "rootfs": {"diff_ids": []}}' % built.encode()
+        docker.images["machine:latest"] = AnImage(config, [])
+
+    docker.instead["POST build"] = caching
+
+    identity = build(
+        Order(name="machine", artifact=a_machine(tmp_path), platforms=platforms), docker.settings(), builder="docker"
+    )
+
+    assert asked == ["False", "True"]
+    assert identity == docker.identity(docker.images["machine:latest"])
 
 
 @pytest.mark.parametrize("words", [{"annotations": {"a": "b"}}, {"platforms": (ARM, ARM)}])

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from eci_convert.dockerbuild.order import Order
-from eci_convert.dockerbuild.outcome import identity
+from eci_convert.dockerbuild.outcome import another, identity
 from eci_convert.dockerfile import staged
 from eci_convert.errors import AccessDenied, EciError, TransportError, UsageError
 from eci_convert.model import Artifact, File
@@ -120,7 +120,11 @@ def _identity(order: Order, settings: Settings) -> str:
     try:
         if order.annotations and not engine.keeps_images_in_containerd:
             settings.reporter.warned("this Docker engine keeps no manifests, so the annotations are lost")
-        return identity(order, engine)
+        expected = order.platforms[0] if len(order.platforms) == 1 else None
+        built = identity(order, engine, expected)
+        if not built:
+            raise another(order, engine, expected)
+        return built
     finally:
         engine.close()
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import IO, Any, Final, cast
+from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from eci_convert.dockerbuild import context
 from eci_convert.dockerbuild.order import Order
-from eci_convert.dockerbuild.outcome import identity
-from eci_convert.dockerfile import constant_names
+from eci_convert.dockerbuild.outcome import another, identity, platform_of
+from eci_convert.dockerfile import SCRATCH, constant_names
 from eci_convert.errors import TransportError, UsageError
+from eci_convert.oci.manifest import Platform
 from eci_convert.oci.reference import HUB, Reference
 from eci_convert.transports.auth import credential_for
 from eci_convert.transports.base import Settings
+
+if TYPE_CHECKING:
+    from eci_convert.transports.daemon.engine import Engine
 
 _FROM: Final = re.compile(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?|^\s*COPY\s+.*--from=(\S+)", re.I | re.M)
 _HUB_KEY: Final = "https://index.docker.io/v1/"
@@ -29,32 +33,52 @@ def build(order: Order, settings: Settings, heard: Callable[[str], object]) -> s
 
     if order.annotations or len(order.platforms) > 1:
         raise _cannot("annotations" if order.annotations else "images for several platforms")
-    sources = constant_names(order.artifact) if order.artifact else {}
-    text = order.dockerfile(sources)
-    name = context.place(order.file, order.folder) if order.file else context.DOCKERFILE
     engine = Engine(settings)
     try:
-        with engine.asked(patiently=True) as client:
-            client.credentials = credentials(text, settings)
-            events = client.build(
-                fileobj=cast("IO[bytes]", _sent(order, text, name, settings)),
-                custom_context=True,
-                tag=order.reference,
-                dockerfile=name,
-                labels=dict(order.labels) or None,
-                platform=str(order.platforms[0]) if order.platforms else None,
-                timeout=client.timeout,
-                use_config_proxy=False,
-                rm=True,
-                forcerm=True,
-                decode=True,
-            )
-            built = any([_told(event, heard) for event in events])  # noqa: C419 - all of them are wanted
-        if not built:
-            raise TransportError(f"{engine.host}: the Docker engine's build ended without an image")
-        return identity(order, engine)
+        expected = _expected(order, engine)
+        for nocache in (False, True):
+            _run(order, engine, heard, nocache=nocache)
+            if built := identity(order, engine, expected):
+                return built
+        raise another(order, engine, expected)
     finally:
         engine.close()
+
+
+def _expected(order: Order, engine: Engine) -> Platform | None:
+    """What an image is to be for, where that is known. Docker 20.10 takes from its cache what was built for another
+    platform, and is then asked again, without its cache."""
+    if order.platforms:
+        return order.platforms[0]
+    if order.artifact is None or order.base != SCRATCH:
+        return None
+    with engine.asked() as client:
+        return platform_of(client.version())
+
+
+def _run(order: Order, engine: Engine, heard: Callable[[str], object], *, nocache: bool) -> None:
+    settings = engine.settings
+    text = order.dockerfile(constant_names(order.artifact) if order.artifact else {})
+    name = context.place(order.file, order.folder) if order.file else context.DOCKERFILE
+    with engine.asked(patiently=True) as client:
+        client.credentials = credentials(text, settings)
+        events = client.build(
+            fileobj=cast("IO[bytes]", _sent(order, text, name, settings)),
+            custom_context=True,
+            tag=order.reference,
+            dockerfile=name,
+            labels=dict(order.labels) or None,
+            platform=str(order.platforms[0]) if order.platforms else None,
+            nocache=nocache,
+            timeout=client.timeout,
+            use_config_proxy=False,
+            rm=True,
+            forcerm=True,
+            decode=True,
+        )
+        built = any([_told(event, heard) for event in events])  # noqa: C419 - all of them are wanted
+    if not built:
+        raise TransportError(f"{engine.host}: the Docker engine's build ended without an image")
 
 
 def credentials(dockerfile: str, settings: Settings) -> dict[str, dict[str, str]]:

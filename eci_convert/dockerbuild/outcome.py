@@ -13,23 +13,24 @@ if TYPE_CHECKING:
     from eci_convert.transports.daemon.engine import Engine, Json
 
 
-def identity(order: Order, engine: Engine) -> str:
-    """The id of the image that has been built. Raises CannotHold if it is for another platform than *order* asks for:
-    old engines pass over what they cannot do."""
+def identity(order: Order, engine: Engine, expected: Platform | None) -> str:
+    """The id of the image that has been built; "" if it is for another platform than *expected*."""
     from eci_convert.transports.daemon.engine import image_id
 
     found = engine.inspected(order.reference)
-    if len(order.platforms) == 1 and not suits(_platform(found), order.platforms[0]):
-        raise _another(order, _platform(found))
-    return image_id(found, engine.host)
+    suitable = expected is None or suits(platform_of(found), expected)
+    return image_id(found, engine.host) if suitable else ""
 
 
-def _platform(found: Json) -> Platform:
-    os, architecture, variant = (str(found.get(key) or "") for key in ("Os", "Architecture", "Variant"))
-    return Platform(os=os, architecture=architecture, variant=variant)
-
-
-def _another(order: Order, platform: Platform) -> EciError:
-    error = CannotHold(f"the Docker engine has built {order.reference} for {platform} and not for {order.platforms[0]}")
+def another(order: Order, engine: Engine, expected: Platform | None) -> EciError:
+    """The error that an image for another platform is."""
+    found = platform_of(engine.inspected(order.reference))
+    error = CannotHold(f"the Docker engine has built {order.reference} for {found} and not for {expected}")
     error.add_note("hint: --builder direct makes images for any platform on any engine")
     return error
+
+
+def platform_of(found: Json) -> Platform:
+    """The platform that an image, or an engine, says it is for."""
+    os, architecture, variant = (str(found.get(key) or "") for key in ("Os", "Architecture", "Variant"))
+    return Platform(os=os, architecture=architecture or str(found.get("Arch") or ""), variant=variant)

@@ -161,7 +161,15 @@ class Handler(BaseHTTPRequestHandler):
     # what is asked
 
     def get_version(self) -> None:
-        self.say({"ApiVersion": self.engine.api, "MinAPIVersion": self.engine.lowest_api, "Version": "28"})
+        self.say(
+            {
+                "ApiVersion": self.engine.api,
+                "MinAPIVersion": self.engine.lowest_api,
+                "Version": "28",
+                "Os": "linux",
+                "Arch": "amd64",
+            }
+        )
 
     def get_info(self) -> None:
         kind = ["driver-type", "io.containerd.snapshotter.v1"] if self.engine.in_containerd else ["Backing", "ext4"]

@@ -188,9 +188,11 @@ def test_an_image_for_several_platforms_is_read_whole(docker: ADocker, kinds: li
     loaded(docker, an_image().tar_layer({"kernel": b"kernel"}))
 
     def telling(handler: Handler) -> None:
+        if handler.words[0] != "images":
+            return handler.get_json()
         say = handler.say
         handler.say = lambda value: say(value | {"Manifests": [KINDS[kind] for kind in kinds]})  # type: ignore[method-assign]
-        handler.get_images()
+        return handler.get_images()
 
     docker.instead["GET json"] = telling
 
@@ -348,6 +350,20 @@ def test_what_a_killed_process_left_goes_on_the_next_run(one_docker: ADocker):
 
     assert set(one_docker.containers) == {"alive", "elsewhere"}
     assert LABEL in one_docker.queries["GET json"]["filters"]
+
+
+def test_an_engine_that_will_not_list_containers_is_read_all_the_same(one_docker: ADocker):
+    loaded(one_docker, an_image().tar_layer({"kernel": b"kernel"}))
+
+    def refusing(handler: Handler) -> None:
+        if handler.words[0] == "images":
+            handler.get_images()
+        else:
+            handler.refuse(403, "authorization denied by plugin")
+
+    one_docker.instead["GET json"] = refusing
+
+    assert files_of(one_docker, "/kernel") == {"/kernel": b"kernel"}
 
 
 # streams that go wrong

@@ -98,13 +98,11 @@ def _remove(engine: Engine, container: str) -> None:
 
 def _sweep(engine: Engine) -> None:
     """Remove the containers that killed processes left. What fails here is no reason not to go on."""
-    with suppress(EciError), engine.asked() as client:
-        found = client.containers(all=True, filters={"label": LABEL, "status": "created"})
-        abandoned = [each["Id"] for each in found if _is_abandoned(each)]
-    if found:
-        for container in abandoned:
-            with suppress(EciError):
-                _remove(engine, container)
+    with suppress(EciError):
+        with engine.asked() as client:
+            found = client.containers(all=True, filters={"label": LABEL, "status": "created"})
+        for container in filter(_is_abandoned, found):
+            _remove(engine, str(container.get("Id")))
 
 
 def _is_abandoned(container: Json) -> bool:

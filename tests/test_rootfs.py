@@ -22,6 +22,7 @@ from eci_convert.errors import (
     LimitExceeded,
     MissingPart,
     NotFound,
+    TransportError,
 )
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
@@ -394,6 +395,22 @@ def test_a_path_without_dots_is_one_question() -> None:
 def test_an_engine_has_what_is_no_file_refused_too(files: Files, path: str, error: type[EciError]) -> None:
     with pytest.raises(error):
         from_engine(files, path)
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [("evalSymlinksInScope: too many links in /kernel", LimitExceeded), ("the engine is on fire", TransportError)],
+)
+def test_an_engine_that_gives_up_on_a_loop_of_links_is_not_to_blame(said: str, error: type[EciError]) -> None:
+    class Refusing(Unpacked):
+        @contextmanager
+        def fetch(self, path: str) -> Iterator[Iterable[bytes]]:
+            raise TransportError(said)
+            yield ()
+
+    source = MemorySource(an_image().build().store, filesystem=Refusing({}))
+    with pytest.raises(error):
+        rootfs.files(source, content.image(source), ["kernel"], Basket())
 
 
 def test_an_engine_gives_the_one_file_of_a_directory() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from eci_convert import content
-from eci_convert.errors import AmbiguousRole, CorruptStream, LimitExceeded, MissingPart, NotFound
+from eci_convert.errors import AmbiguousRole, CorruptStream, LimitExceeded, MissingPart, NotFound, TransportError
 from eci_convert.overlay import parts
 from eci_convert.overlay.work import MAX_LINKS
 from eci_convert.progress import Reporter
@@ -21,6 +21,8 @@ from eci_convert.transports.base import Filesystem
 
 _MOST = 100_000
 """Entries below one directory that are looked through for its only file."""
+_TANGLED = "too many links"
+"""Said by Docker, of any version, which has no other word for it (moby, FollowSymlinkInScope)."""
 
 
 def from_engine(
@@ -143,3 +145,7 @@ class _Errand:
                 yield entry, entries
         except NotFound as error:
             raise MissingPart(f"{self._path!r} is not in the image") from error
+        except TransportError as error:
+            if _TANGLED in str(error):
+                raise LimitExceeded(f"{self._path!r} is behind a loop of links") from error
+            raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,6 +16,9 @@ from eci_convert.transports.registry.patience import Patience, Transient
 from eci_convert.transports.registry.sessions import Session, SessionLost, TooLarge
 from eci_convert.transports.registry.url import Url
 
+_QUICK = 0.5
+"""Seconds. A chunk that took longer is followed by a small one: where it is cut, what is lost is at least all of it."""
+
 
 class Chunks:
     """The talk about one upload. *entry* is its line in the ledger."""
@@ -24,6 +28,7 @@ class Chunks:
         self._outgoing = outgoing
         self._entry = entry
         self._patience = patience
+        self._quick = False
         self._session = self._taken_up() or Session.opened(client)
 
     def send(self) -> None:
@@ -31,7 +36,7 @@ class Chunks:
 
         While one chunk is on its way, the one before it is written down, and the next is gathered and hashed.
         """
-        outgoing, confirmed = self._outgoing, ("", 0, "")
+        outgoing, confirmed = self._outgoing, (str(self._session.location), 0, "")
         outgoing.gather(self._limit - (outgoing.end - self._session.offset))
         with ThreadPoolExecutor(1, thread_name_prefix="upload") as sender:
             while self._session.offset < outgoing.end:
@@ -75,7 +80,7 @@ class Chunks:
 
     @property
     def _limit(self) -> int:
-        return self._client.host.chunk(self._session.smallest)
+        return self._client.host.chunk(self._session.smallest, quick=self._quick)
 
     def _next(self, target: int) -> tuple[bytes, ...]:
         """The chunk that the session lacks, which is before offset *target*."""
@@ -86,10 +91,11 @@ class Chunks:
 
     def _deliver(self, blocks: tuple[bytes, ...], target: int) -> None:
         """Tries to bring the session on by *blocks*; it may be anywhere up to *target* afterwards."""
-        session = self._session
+        session, begun = self._session, time.monotonic()
         before = session.offset
         try:
             session.send(blocks)
+            self._quick = time.monotonic() - begun < _QUICK
             if session.offset <= before:
                 raise Transient(f"{session.location.shown}: it keeps nothing of what it is sent")
             self._patience.progressed(session.offset - before)

@@ -22,7 +22,7 @@ _CHUNK = 6 * MIB
 
 _ALONE = 16 * MIB
 _SHARED = 24 * MIB
-"""Chunks are larger, up to the one, where fewer uploads share the other: a registry has a break after each."""
+"""Quick chunks are larger, up to the one, where fewer uploads share the other: a registry has a break after each."""
 
 _MOST_ASKED = 64 * MIB
 _LARGEST = {"ghcr.io": 4_000_000}
@@ -45,10 +45,11 @@ class Host:
         self._uploads = 0
         self._facts = dict(state.load(self._path)) if self._path and _recent(self._path) else {}
 
-    def chunk(self, smallest: int = 0) -> int:
-        """The bytes of one chunk of an upload that takes none below *smallest*."""
+    def chunk(self, smallest: int = 0, *, quick: bool = False) -> int:
+        """The bytes of one chunk of an upload that takes none below *smallest*; *quick*: chunks take no time to arrive,
+        so little is lost with a large one."""
         found = self._facts.get("largest")
-        wanted = max(_CHUNK, min(_ALONE, _SHARED // max(1, self._uploads)))
+        wanted = max(_CHUNK, min(_ALONE, _SHARED // max(1, self._uploads))) if quick else _CHUNK
         learned = found if isinstance(found, int) and SMALLEST <= found < wanted else wanted
         return max(min(learned, _LARGEST.get(self._name, wanted)), min(smallest, _MOST_ASKED))
 

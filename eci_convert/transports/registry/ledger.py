@@ -60,14 +60,14 @@ class Entry:
         if not isinstance(location, str) or not isinstance(points, dict):
             return None
         with contextlib.suppress(ValueError):
-            return Unfinished(location=location, checkpoints={int(at): str(digest) for at, digest in points.items()})
+            self._checkpoints = {int(at): str(digest) for at, digest in points.items()}
+            return Unfinished(location=location, checkpoints=dict(self._checkpoints))
         return None
 
     def write(self, location: str, offset: int, digest: str) -> None:
-        """The session is at *location* and has *offset* bytes, whose digest's digits are *digest*; nothing yet at 0."""
-        if not offset:
-            return
-        self._checkpoints[offset] = digest
+        """The session is at *location* and has *offset* bytes, whose digest's digits are *digest*; none of 0 bytes."""
+        if offset:
+            self._checkpoints[offset] = digest
         while len(self._checkpoints) > _MAX_CHECKPOINTS:
             del self._checkpoints[min(self._checkpoints)]
         if self._path is not None:

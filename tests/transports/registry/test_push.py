@@ -435,6 +435,23 @@ def test_the_next_run_takes_up_what_a_cut_chunk_left(registry: FaultyRegistry, u
     assert sum(sizes(registry)) == len(DATA) - 2 * CHUNK - 1000
 
 
+@pytest.mark.parametrize("chunks", [0, 1, 3])
+def test_however_few_chunks_were_whole(registry: FaultyRegistry, user: User, chunks: int) -> None:
+    """The session is written down before its first byte is sent, and lines of the ledger are not shortened."""
+    for taken in range(2):
+        registry.misbehave("PATCH", SESSIONS, times=chunks)
+        registry.misbehave("PATCH", SESSIONS, hears=1000, times=1)
+        with pytest.raises(TransportError):
+            user.sends(registry, once(DATA), retries=0)
+        if chunks > 2:
+            break
+        assert sum(len(held) for held in registry.uploads.values()) == (chunks * CHUNK + 1000) * (taken + 1)
+    registry.requests.clear()
+    user.sends(registry, once(DATA))
+    assert registry.blobs[DIGEST] == DATA
+    assert methods(registry)[:2] == ["GET", "PATCH"]
+
+
 def test_a_session_that_is_gone_by_the_next_run_is_forgotten(registry: FaultyRegistry, user: User) -> None:
     killed(user, registry, DATA, 3 * CHUNK)
     registry.uploads.clear()

@@ -47,12 +47,18 @@ def opened(
     reporter.started(task, blob.size)
     try:
         with _fetched(source, blob, journal) as received:
-            checked = _blamed(verified(_counted(received, task, reporter), blob.digest, blob.size), source, blob)
-            with threaded(checked) if blob.size > _SMALL else nullcontext(checked) as chunks:
+            verdict: list[IntegrityError] = []
+            checked = _blamed(
+                verified(_counted(received, task, reporter), blob.digest, blob.size), source, blob, verdict
+            )
+            with threaded(checked) if blob.size > _SMALL else nullcontext(checked) as running:
+                chunks = chain(running)  # which nobody can close: a stage that ends early cannot take the verdict along
                 try:
                     yield chunks
                 except FormatError:
                     _drain(chunks)
+                    if verdict:  # it was given to another thread, which read to the end
+                        raise verdict[0] from None
                     raise
                 _drain(chunks)
     except IntegrityError as error:
@@ -212,10 +218,17 @@ def _counted(chunks: Iterable[bytes], task: str, reporter: Reporter) -> Iterator
         yield chunk
 
 
-def _blamed(chunks: Iterable[bytes], source: Source, blob: Descriptor) -> Iterator[bytes]:
-    """Only the source's bytes pass through here, so what is raised here is the source's fault."""
+def _blamed(
+    chunks: Iterable[bytes], source: Source, blob: Descriptor, verdict: list[IntegrityError]
+) -> Iterator[bytes]:
+    """Only the source's bytes pass through here, so what is raised here is the source's fault.
+
+    A *verdict* on them is written down too: whoever reads to the end may be another thread than whoever must know.
+    """
     try:
         yield from chunks
     except EciError as error:
         error.add_note(f"while reading {blob.digest.short} from {source.origin}")
+        if isinstance(error, IntegrityError):
+            verdict.append(error)
         raise

@@ -61,7 +61,7 @@ def push(
         before, sink = stack.enter_context(place.source()), stack.enter_context(place.sink())
         packed = publish.push(
             artifact, sink, format=format, terms=terms, codec=codec, before=before, probe=not remote,
-            reporter=call.reporter, concurrency=call.settings.concurrency, dry_run=dry_run,
+            reporter=call.reporter, concurrency=call.settings.concurrency, dry_run=dry_run, strict=place.strictness(),
         )  # fmt: skip
     if not dry_run:
         arguments.write_digest(digest_file, packed.descriptor.digest)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from eci_convert.errors import UsageError
-from eci_convert.transports import open_sink, open_source
+from eci_convert.pack import Strict
+from eci_convert.transports import open_sink, open_source, parse
 from eci_convert.transports.base import Settings, Sink, Source
 
 
@@ -19,6 +20,16 @@ class Place:
     def source(self) -> Source:
         """The name, to be read."""
         return open_source(self.reference, self.settings, "docker")
+
+    def strictness(self) -> Strict | None:
+        """What is known of a registry's rules for manifests; None of other places, and with `--compat strict`."""
+        scheme, rest = parse(self.reference, "docker")
+        if scheme.name != "docker" or self.settings.compat != "auto":
+            return None
+        from eci_convert.oci.reference import Reference
+        from eci_convert.transports.registry.compat import Strictness
+
+        return Strictness(Reference.parse(rest).host, self.settings)
 
     def sink(self) -> Sink:
         """The name, to be written."""

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from eci_convert.blueprint import Blueprint, Recipe, Wrapper, Written
 from eci_convert.errors import CannotHold, UsageError
@@ -25,8 +26,20 @@ from eci_convert.pack.rehearsal import Rehearsal
 from eci_convert.progress import SILENT, Reporter
 from eci_convert.streams.compress import Codec
 from eci_convert.transports.base import Sink, Source
+from eci_convert.transports.refusals import ManifestRefused
 
 __all__ = ["Packed", "joined", "pack"]
+
+
+class Strict(Protocol):
+    """What is known of a place that may refuse an `artifactType`."""
+
+    @property
+    def known(self) -> bool:
+        """Whether it did before."""
+
+    def learn(self, refusal: ManifestRefused) -> None:
+        """It did now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +71,15 @@ def pack(
     concurrency: int = 1,
     publish: bool = True,
     dry_run: bool = False,
+    strict: Strict | None = None,
 ) -> Packed:
     """Writes the image that *blueprint* says to *sink* and, with *publish*, makes its name stand for it.
 
     Parts that lie in another image are read from *origin*, which names *image*. *existing* is what the sink's name
     stands for now: layers that are in it are not packed again. With *probe*, files that become blobs as they are are
     hashed first, so that the sink can be asked for them: worth while where sending is slow. *max_size* (bytes) bounds
-    each part. *dry_run* stores nothing and counts what would be sent.
+    each part. *dry_run* stores nothing and counts what would be sent. *strict*: a manifest that is refused for its
+    artifactType is sent without.
 
     Raises CannotHold before the first byte; MissingPart, IntegrityError and what *origin* raises; LocalError for files
     that cannot be read, or change while they are; and what the sink raises.
@@ -74,10 +89,24 @@ def pack(
     chosen = NO_CODEC if sink.wants_raw_layers else codec
     press = Press(there, chosen, existing=existing, probe=probe, max_size=max_size, reporter=reporter)
     written = _blobs(blueprint, press, origin, image, concurrency)
+    if strict and strict.known:
+        blueprint = replace(blueprint, artifact_type="")
+    try:
+        return _finished(blueprint, written, press, publish=publish)
+    except ManifestRefused as refusal:
+        if not (strict and blueprint.artifact_type):
+            refusal.add_note("hint: a registry that takes container images alone takes --format legacy")
+            raise
+        strict.learn(refusal)
+        return _finished(replace(blueprint, artifact_type=""), written, press, publish=publish)
+
+
+def _finished(blueprint: Blueprint, written: dict[int, Written], press: Press, *, publish: bool) -> Packed:
+    """The documents of the image, and with *publish* its name."""
     manifest, entry = documents.put(blueprint, written, press)
     top = documents.put_index(blueprint.index, (entry,), press) if publish and blueprint.index else None
     if publish:
-        there.publish(top or documents.plain(entry))
+        press.sink.publish(top or documents.plain(entry))
     return Packed(
         descriptor=(top or documents.plain(entry)) if publish else entry,
         manifest=manifest,

@@ -212,6 +212,9 @@ def lexed(word: str) -> str:
 
 def matcher(pattern: str) -> re.Pattern[str]:
     """The file names that *pattern* matches (Go's path/filepath.Match); where it holds no `[`, it is no pattern."""
+    assert pattern == pattern.strip(), "white space that is trimmed"
+    assert pattern[0] not in "!\ufeff", "an exclusion, or a byte order mark"
+    assert "<<" not in pattern, "a here-document"
     if "[" not in pattern:
         assert not set(pattern) & set("*?\\"), "a pattern that no class makes one"
         return re.compile(re.escape(pattern), re.DOTALL)

@@ -10,6 +10,7 @@ import gzip
 import io
 import json
 import socketserver
+import ssl
 import tarfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -80,7 +81,7 @@ class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
-    server: Server
+    server: Server | TcpServer
 
     @property
     def engine(self) -> ADocker:
@@ -203,6 +204,7 @@ class Handler(BaseHTTPRequestHandler):
         except (ConnectionError, ValueError):
             self.close_connection = True
             return None
+        self.engine.log.append("a whole load")
         with tarfile.open(fileobj=io.BytesIO(body)) as archive:
             files = {member.name: archive.extractfile(member).read() for member in archive}  # type: ignore[union-attr]
         name, image = _loaded(files, self.engine.in_containerd)
@@ -299,6 +301,33 @@ def a_docker(directory: Path, **words: Any) -> Iterator[ADocker]:
             yield engine
         finally:
             engine.released.set()
+            server.shutdown()
+            thread.join()
+
+
+class TcpServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    """Listens on a port of this computer."""
+
+    daemon_threads = True
+
+    def __init__(self, engine: ADocker, context: ssl.SSLContext | None) -> None:
+        self.engine = engine
+        super().__init__(("127.0.0.1", 0), Handler)
+        if context:
+            self.socket = context.wrap_socket(self.socket, server_side=True)
+
+    def handle_error(self, request: Any, client_address: Any) -> None: ...
+
+
+@contextmanager
+def over_tcp(engine: ADocker, context: ssl.SSLContext | None = None) -> Iterator[str]:
+    """The address of a port where *engine* answers too."""
+    with TcpServer(engine, context) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_address[1]}"
+        finally:
             server.shutdown()
             thread.join()
 

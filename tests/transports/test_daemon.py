@@ -6,6 +6,7 @@ import io
 import json
 import os
 import socket
+import ssl
 import stat
 import subprocess
 import sys
@@ -39,7 +40,7 @@ from eci_convert.transports.daemon.client import Client
 from eci_convert.transports.daemon.endpoint import Endpoint
 from eci_convert.transports.daemon.unpacked import LABEL, _signature
 from tests.images import ImageBuilder, Link, a_container, a_tar, an_image, an_index, copied
-from tests.transports.a_docker import ADocker, AnImage, Handler, a_docker
+from tests.transports.a_docker import ADocker, AnImage, Handler, a_docker, over_tcp
 
 BIG = os.urandom(3 << 20)
 short_directory = tempfile.TemporaryDirectory  # the path of a socket must be short
@@ -125,6 +126,15 @@ def test_files_come_out_one_by_one_and_no_layer_travels(docker: ADocker):
     assert "GET get" not in docker.log
 
 
+def test_the_engine_is_not_asked_to_compress(one_docker: ADocker):
+    """It would, for any client that says it understands gzip; and take four times as long."""
+    loaded(one_docker, an_image().tar_layer({"kernel": b"kernel"}))
+
+    files_of(one_docker, "/kernel")
+
+    assert one_docker.headers["GET archive"]["Accept-Encoding"] == "identity"
+
+
 def test_a_link_is_followed_inside_the_image(docker: ADocker):
     loaded(docker, an_image().tar_layer({"kernel": Link("/boot/vmlinuz"), "boot/vmlinuz": b"kernel"}))
 
@@ -140,24 +150,10 @@ def test_an_answer_that_comes_at_once_is_not_waited_beyond(docker: ADocker):
 
 
 def at_once(handler: Handler) -> None:
-    real = handler.wfile
-    handler.wfile = Joined(real)  # type: ignore[assignment]
-    handler.get_archive()
-    handler.wfile.sent()  # type: ignore[attr-defined]
-    handler.wfile = real
-
-
-class Joined:
-    """Writes that go out as one."""
-
-    def __init__(self, file: object) -> None:
-        self.file, self.data = file, b""
-
-    def write(self, data: bytes) -> None:
-        self.data += data
-
-    def sent(self) -> None:
-        self.file.write(self.data)  # type: ignore[attr-defined]
+    """Less than the buffer of whoever reads the header, and nothing behind it: the connection stays open."""
+    archive = a_tar({"ümläut": b"kernel"})
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    handler.wfile.write(head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(archive), archive))
 
 
 def test_an_archive_that_is_not_chunked_is_read_too(one_docker: ADocker):
@@ -376,7 +372,7 @@ def broken_archive(*parts: bytes, wait: bool = False):
             handler.wfile.write(part)
         handler.wfile.flush()
         if wait:
-            handler.engine.released.wait(30)
+            handler.engine.released.wait(1)
         handler.close_connection = True
 
     return answer
@@ -413,7 +409,11 @@ def test_a_stream_that_is_cut_or_garbled_is_an_error(one_docker: ADocker, parts:
 
 
 @pytest.mark.parametrize("parts", [(), (CHUNK,), (CHUNK, b"8000\r\n" + bytes(100))])
-def test_a_stream_that_stops_is_given_up(one_docker: ADocker, parts: tuple[bytes, ...]):
+def test_a_stream_that_stops_is_given_up(
+    one_docker: ADocker, parts: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch
+):
+    """However long it may take to begin."""
+    monkeypatch.setattr("eci_convert.transports.daemon.engine._PATIENCE", 100)
     loaded(one_docker, an_image().tar_layer({"kernel": b"kernel"}))
     one_docker.instead["GET archive"] = broken_archive(*parts, wait=True)
 
@@ -538,6 +538,7 @@ def test_nothing_is_loaded_under_a_name_that_is_not_published(docker: ADocker):
             sink.put(layer.media_type, iter([blob]), digest=layer.digest, size=layer.size)
 
     assert docker.images == {}
+    assert "a whole load" not in docker.log
 
 
 def test_a_layer_that_breaks_off_takes_the_load_with_it(docker: ADocker):
@@ -549,6 +550,22 @@ def test_a_layer_that_breaks_off_takes_the_load_with_it(docker: ADocker):
         sink.put(mediatype.OCI_LAYER, broken(), size=2 << 20)
 
     assert docker.images == {}
+
+
+def test_a_layer_that_broke_off_can_be_sent_again(docker: ADocker):
+    image = an_image().tar_layer({"kernel": BIG})
+    [(layer, blob)] = image.layers
+
+    def broken() -> Iterator[bytes]:
+        yield blob[: 1 << 20]
+        raise TransportError("the registry is gone for a moment")
+
+    with open_sink("docker-daemon:machine:1", docker.settings()) as sink:
+        with pytest.raises(TransportError, match="moment"):
+            sink.put(layer.media_type, broken(), size=layer.size)
+        copied(image.build(), sink)
+
+    assert [Digest.of(each) for each in docker.images["machine:1"].layers] == list(image.diff_ids)
 
 
 def test_an_error_inside_the_answer_is_an_error(docker: ADocker):
@@ -862,13 +879,27 @@ def test_certificates_are_the_users_own(tmp_path: Path):
     assert client.cert == (str(tmp_path / "cert.pem"), str(tmp_path / "key.pem"))
 
 
-def test_a_proxy_stands_before_no_engine_of_this_computer(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
-    here = Client(Endpoint(host="tcp://127.0.0.1:2375", origin="a test"), 5, "1.41")
-    there = Client(Endpoint(host="tcp://engine.example:2375", origin="a test"), 5, "1.41")
+def test_a_proxy_stands_before_no_engine_of_this_computer(one_docker: ADocker, monkeypatch: pytest.MonkeyPatch):
+    with over_tcp(one_docker) as address:
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+        monkeypatch.setenv("no_proxy", "")
+        assert engine_answers({"DOCKER_HOST": f"tcp://{address}"})
 
-    assert not here.proxies
-    assert there.proxies["http"] == "http://proxy.example:3128"
+    there = Client(Endpoint(host="tcp://engine.example:2375", origin="a test"), 5, "1.41")
+    assert there.proxies["http"] == "http://127.0.0.1:9"
+
+
+def test_an_engine_behind_tls_must_be_who_it_says(one_docker: ADocker, tmp_path: Path):
+    certificates = Path(__file__).parents[1] / "certs"
+    (tmp_path / "ca.pem").write_bytes((certificates / "ca.pem").read_bytes())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "server.pem")
+
+    with over_tcp(one_docker, context) as address:
+        environ = {"DOCKER_HOST": f"tcp://{address}", "DOCKER_TLS_VERIFY": "1"}
+        assert engine_answers({**environ, "DOCKER_CERT_PATH": str(tmp_path)})
+        with pytest.raises(TransportError, match="certificate"):
+            resolved(Settings(environ={**environ, "DOCKER_CERT_PATH": "/nonexistent"}, timeout=5))
 
 
 def test_an_image_of_no_layers_can_be_named(one_docker: ADocker):

@@ -1,13 +1,13 @@
 """A relay on loopback in front of a server, which counts what passes and stops at a byte that one chooses.
 
-    with relay(registry.host) as link:
-        link.hold(up=5_000_000)         # after so many bytes towards the server nothing passes any more, either way
-        … start something at link.host …
-        link.held.wait(60)              # it has come to that
-        … kill it …
-        link.open()                     # connections so far are cut, what was held is dropped, counting begins anew
-        … start it again …
-        assert link.up < 1_000_000
+with relay(registry.host) as link:
+    link.hold(up=5_000_000)         # after so many bytes towards the server nothing passes any more, either way
+    … start something at link.host …
+    link.held.wait(60)              # it has come to that
+    … kill it …
+    link.open()                     # connections so far are cut, what was held is dropped, counting begins anew
+    … start it again …
+    assert link.up < 1_000_000
 """
 
 from __future__ import annotations

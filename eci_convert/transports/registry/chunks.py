@@ -10,7 +10,7 @@ from eci_convert.errors import IntegrityError, TransportError
 from eci_convert.oci.digest import Digest
 from eci_convert.transports.registry import hosts
 from eci_convert.transports.registry.client import Client
-from eci_convert.transports.registry.ledger import Entry
+from eci_convert.transports.registry.ledger import Entry, Unfinished
 from eci_convert.transports.registry.outgoing import Outgoing
 from eci_convert.transports.registry.patience import Patience, Transient
 from eci_convert.transports.registry.sessions import Session, SessionLost, TooLarge
@@ -137,7 +137,7 @@ class Chunks:
     def _taken_up(self) -> Session | None:
         """The session that an earlier run left, with the stream read to where it is; None where there is none."""
         unfinished = self._entry.read()
-        if unfinished is None:
+        if not isinstance(unfinished, Unfinished):
             return None
         try:
             session = Session(self._client, Url.parse(unfinished.location))

@@ -1,4 +1,4 @@
-"""Uploads that this or another process began and did not finish, so that the next run of the same command goes on.
+"""Uploads of images that this or another process did not finish, so that the next run of the same command goes on.
 
 A command that runs again makes the same bytes. An upload is known again by where it goes, what is promised of it, and
 its first bytes; that the rest is the same too is checked at *checkpoints*, digests of what went before an offset.
@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from eci_convert.errors import FormatError
+from eci_convert.oci.digest import Digest
 from eci_convert.transports.base import Settings
 from eci_convert.transports.registry import state
 
@@ -22,7 +24,7 @@ FINGERPRINTED = 1024 * 1024
 """Bytes at the beginning of an upload by which it is known again."""
 
 _LONGEST_KEPT = 7 * 24 * 3600
-_MAX_CHECKPOINTS = 4
+_MAX_CHECKPOINTS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,15 @@ class Unfinished:
     """An upload session. *checkpoints*: by offset in bytes, the sha256 of all that comes before."""
 
     location: str
+    checkpoints: Mapping[int, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """An upload that has become a blob of *size* bytes. *checkpoints* as above."""
+
+    digest: Digest
+    size: int
     checkpoints: Mapping[int, str] = field(default_factory=dict, hash=False)
 
 
@@ -53,25 +64,35 @@ class Entry:
         entry = cls(folder / f"{name}.json")
         return entry if entry._locked() else cls(None)
 
-    def read(self) -> Unfinished | None:
+    def read(self) -> Unfinished | Arrived | None:
         """What is written here, or None."""
         found = state.load(self._path) if self._path else {}
-        location, points = found.get("location"), found.get("checkpoints")
-        if not isinstance(location, str) or not isinstance(points, dict):
+        location, size, points = found.get("location"), found.get("size"), found.get("checkpoints")
+        if not isinstance(points, dict):
             return None
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, FormatError):
             self._checkpoints = {int(at): str(digest) for at, digest in points.items()}
-            return Unfinished(location=location, checkpoints=dict(self._checkpoints))
+            if isinstance(location, str):
+                return Unfinished(location=location, checkpoints=dict(self._checkpoints))
+            if isinstance(size, int):
+                digest = Digest.parse(str(found.get("digest")))
+                return Arrived(digest=digest, size=size, checkpoints=dict(self._checkpoints))
         return None
 
     def write(self, location: str, offset: int, digest: str) -> None:
         """The session is at *location* and has *offset* bytes, whose digest's digits are *digest*; none of 0 bytes."""
         if offset:
             self._checkpoints[offset] = digest
-        while len(self._checkpoints) > _MAX_CHECKPOINTS:
-            del self._checkpoints[min(self._checkpoints)]
+        if len(self._checkpoints) > _MAX_CHECKPOINTS:
+            for at in sorted(self._checkpoints)[1:-1:2]:
+                del self._checkpoints[at]
         if self._path is not None:
             state.save(self._path, {"location": location, "checkpoints": self._checkpoints})
+
+    def arrived(self, digest: Digest, size: int) -> None:
+        """All of it is there now, *size* bytes; for a run that ends before the image has its name."""
+        if self._path is not None:
+            state.save(self._path, {"digest": str(digest), "size": size, "checkpoints": self._checkpoints})
 
     def erase(self) -> None:
         """There is nothing to go on with."""
@@ -81,12 +102,11 @@ class Entry:
                 self._path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """The line is free. Where it is empty, nothing of it stays."""
-        if self._lock is None or self._path is None:
+        """The line is free, and the lock is gone."""
+        if self._lock is None:
             return
-        if not self._path.exists():
-            with contextlib.suppress(OSError):
-                self._lock_file.unlink()
+        with contextlib.suppress(OSError):
+            self._lock_file.unlink()
         os.close(self._lock)
         self._lock = None
 

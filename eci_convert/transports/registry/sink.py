@@ -16,6 +16,7 @@ from eci_convert.streams.verify import at_most
 from eci_convert.transports.base import Settings
 from eci_convert.transports.registry import manifests, nearby, referrers
 from eci_convert.transports.registry.client import PUSH, Client
+from eci_convert.transports.registry.ledger import Entry
 from eci_convert.transports.registry.outgoing import Promise
 from eci_convert.transports.registry.upload import Upload, mounted
 
@@ -34,6 +35,7 @@ class RegistrySink:
         self._waiting: dict[Digest, tuple[str, bytes]] = {}
         self._present: set[Digest] = set()
         self._absent: set[Digest] = set()
+        self._entries: list[Entry] = []
 
     @property
     def destination(self) -> str:
@@ -72,7 +74,10 @@ class RegistrySink:
         if digest is not None and size is not None and self._is_known(digest):
             return Descriptor(media_type=media_type, digest=digest, size=size)
         promise = Promise(media_type=media_type, digest=digest, size=size)
-        sent, count = Upload(self._client, promise, self._is_there).send(chunks)
+        upload = Upload(self._client, promise, self._is_there)
+        sent, count = upload.send(chunks)
+        if upload.entry:
+            self._entries.append(upload.entry)
         return Descriptor(media_type=media_type, digest=sent, size=count)
 
     def publish(self, manifest: Descriptor) -> None:
@@ -89,6 +94,8 @@ class RegistrySink:
         self._flush()
         sent = Descriptor(media_type=media_type, digest=manifest.digest, size=len(content))
         self._send(self._reference.tag or str(manifest.digest), sent, content)
+        for entry in self._entries:
+            entry.erase()
 
     def __enter__(self) -> Self:
         return self
@@ -96,6 +103,8 @@ class RegistrySink:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for entry in self._entries:
+            entry.close()
         self._client.close()
 
     def _is_there(self, digest: Digest) -> bool:

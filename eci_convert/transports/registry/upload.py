@@ -8,7 +8,7 @@ no longer hold, the blob is sent again from its first byte, if it can be had aga
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 from eci_convert.errors import AccessDenied, IntegrityError
 from eci_convert.oci.digest import Digest
@@ -17,7 +17,7 @@ from eci_convert.transports.refusals import UploadLost
 from eci_convert.transports.registry import hosts
 from eci_convert.transports.registry.chunks import Chunks
 from eci_convert.transports.registry.client import PUSH, Client
-from eci_convert.transports.registry.ledger import FINGERPRINTED, Entry
+from eci_convert.transports.registry.ledger import FINGERPRINTED, Arrived, Entry
 from eci_convert.transports.registry.outgoing import Outgoing, Promise
 from eci_convert.transports.registry.patience import Transient
 from eci_convert.transports.registry.sessions import OnePieceOnly, Session, SessionLost, TooLarge, location
@@ -28,9 +28,13 @@ IsThere = Callable[[Digest], bool]
 
 
 class Upload:
-    """One blob to send. *is_there* asks the registry whether it has a blob by now."""
+    """One blob to send. *is_there* asks the registry whether it has a blob by now.
+
+    Afterwards *entry* is a line of the ledger that is of use until the image is whole, if there is one. Close it.
+    """
 
     def __init__(self, client: Client, promise: Promise, is_there: IsThere) -> None:
+        self.entry: Entry | None = None
         self._client = client
         self._promise = promise
         self._is_there = is_there
@@ -58,16 +62,36 @@ class Upload:
         outgoing.gather(self._client.host.chunk())
         if outgoing.ended and self._sent_at_once(outgoing):
             return
-        with closing(self._entry(outgoing)) as entry:
+        with ExitStack() as stack:
+            entry = stack.enter_context(closing(self._entry(outgoing)))
             try:
-                if self._client.host.one_piece:
+                if self._arrived_before(outgoing, entry):
+                    pass
+                elif self._client.host.one_piece:
                     self._send_in_one_piece(outgoing)
                 else:
                     self._send_in_chunks(outgoing, entry)
             except (SessionLost, IntegrityError):
                 entry.erase()
                 raise
-            entry.erase()
+            if self._promise.digest:  # the next run asks for such a blob before it sends it
+                entry.erase()
+                return
+            entry.arrived(outgoing.digest, outgoing.end)
+            self.entry = entry
+            stack.pop_all()
+
+    def _arrived_before(self, outgoing: Outgoing, entry: Entry) -> bool:
+        """Whether a run that was killed later sent all of this. That it is the same is seen by reading it.
+
+        Raises SessionLost, when some of it has gone by, where it is not.
+        """
+        known = entry.read()
+        if not isinstance(known, Arrived) or not self._is_there(known.digest):
+            return False
+        if outgoing.passed(known.size, known.checkpoints) and outgoing.ended and outgoing.digest == known.digest:
+            return True
+        raise SessionLost(f"{self._client.reference}: what was sent before is not what is sent now")
 
     def _entry(self, outgoing: Outgoing) -> Entry:
         reference, promise = self._client.reference, self._promise

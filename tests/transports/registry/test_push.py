@@ -358,7 +358,7 @@ def test_a_registry_that_takes_one_piece_gets_one_piece_and_the_next_run_knows(
     user.sends(registry, once(DATA))
     assert registry.blobs[DIGEST] == DATA
     registry.requests.clear()
-    user.sends(registry, once(DATA + b"2"))
+    user.sends(registry, once(b"2" + DATA))
     assert sizes(registry) == [len(DATA) + 1]
     assert registry.seen(SESSIONS, "PATCH")[0].header("Transfer-Encoding") == "chunked"
 
@@ -452,6 +452,44 @@ def test_however_few_chunks_were_whole(registry: FaultyRegistry, user: User, chu
     assert methods(registry)[:2] == ["GET", "PATCH"]
 
 
+def test_a_blob_that_arrived_before_the_process_died_is_read_and_not_sent(registry: FaultyRegistry, user: User) -> None:
+    """Nobody can say what a layer will be before it is compressed; but that it was sent can be written down."""
+    user.sends(registry, once(DATA))
+    registry.requests.clear()
+    user.sends(registry, once(DATA, 1000))
+    assert not methods(registry)
+
+
+def test_a_blob_that_arrived_and_was_collected_as_garbage_is_sent_again(registry: FaultyRegistry, user: User) -> None:
+    user.sends(registry, once(DATA))
+    registry.blobs.clear()
+    user.sends(registry, once(DATA))
+    assert registry.blobs[DIGEST] == DATA
+
+
+@pytest.mark.parametrize("other", [DATA + b"more", DATA[:-1], DATA[: 2 * CHUNK] + bytes(3 * CHUNK)])
+def test_a_blob_that_arrived_is_not_taken_for_another(registry: FaultyRegistry, user: User, other: bytes) -> None:
+    start = noise(1 << 20)
+    user.sends(registry, once(start + DATA))
+    user.sends(registry, again(start + other))
+    assert set(registry.blobs.values()) == {start + DATA, start + other}
+    user.sends(registry, once(start + other))
+
+
+def test_two_blobs_of_one_image_that_begin_alike_are_sent_once_each(registry: FaultyRegistry, user: User) -> None:
+    start = noise(1 << 20)
+    one, two = Counted(start + DATA), Counted(start + DATA[::-1])
+    with user.sink(registry) as sink:
+        for each in (one, two):
+            sink.put(TYPE, each.chunks)
+    assert (one.times, two.times) == (1, 1)
+
+
+def test_what_has_arrived_is_of_no_interest_once_the_image_is_there(registry: FaultyRegistry, user: User) -> None:
+    user.pushes(registry, [DATA, DATA[::-1]])
+    assert not list(user.home.rglob("uploads/*"))
+
+
 def test_a_session_that_is_gone_by_the_next_run_is_forgotten(registry: FaultyRegistry, user: User) -> None:
     killed(user, registry, DATA, 3 * CHUNK)
     registry.uploads.clear()
@@ -467,6 +505,7 @@ def test_a_session_of_other_bytes_that_began_alike_is_not_gone_on_with(registry:
     user.sends(registry, again(data))
     assert registry.blobs[str(Digest.of(data))] == data
     assert methods(registry)[:3] == ["GET", "DELETE", "POST"]
+    start = b"1" + bytes(1024 * 1024 - 1)
     killed(user, registry, start + noise(4 * CHUNK, 3), len(start) + 3 * CHUNK)
     with pytest.raises(UploadLost):
         user.sends(registry, once(start + noise(4 * CHUNK, 4)))
@@ -499,7 +538,7 @@ def test_the_ledger_is_for_this_user_alone_and_empty_after_success(registry: Fau
     assert len(written) == 1
     assert written[0].stat().st_mode & 0o077 == 0
     assert folder.stat().st_mode & 0o077 == 0
-    user.sends(registry, once(DATA))
+    user.pushes(registry, [DATA])
     assert not list(folder.glob("*.json"))
 
 

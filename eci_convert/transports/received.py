@@ -77,8 +77,12 @@ class _Hashing:
         self._pending = self._thread.submit(self._hasher.update, chunk)
 
     def end(self) -> None:
-        """Wait for what has been begun."""
+        """Wait for what has been begun.
+
+        The thread, which has nothing left to do, ends by itself: where nobody took all chunks, the garbage collector
+        may call this within any other thread's code, and joining takes a lock of all threads.
+        """
         if self._pending:
             self._pending.result()
         if self._thread:
-            self._thread.shutdown()
+            self._thread.shutdown(wait=False)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from itertools import chain
 
@@ -44,7 +44,18 @@ def ingested(
     """
     if digest and digest.algorithm != "sha256":
         raise CannotHold(f"containerd keeps content by its sha256, which {digest.short!r} is not")
-    blocks = _blocks(received)
+    with closing(_blocks(received)) as blocks:
+        return _ingested(connection, lease, media_type, received, blocks, digest)
+
+
+def _ingested(
+    connection: Connection,
+    lease: Lease,
+    media_type: str,
+    received: Received,
+    blocks: Iterator[bytes],
+    digest: Digest | None,
+) -> Descriptor:
     first = b"" if digest else next(blocks, b"")
     writer = _opened(connection, _ref(digest, first), digest, 0)
     if writer is None:
@@ -132,7 +143,7 @@ def _abort(connection: Connection, writer: Writer) -> None:
         connection.ask(f"{CONTENT}Abort", api.AbortRequest(ref=writer.ref), api.Empty, f"content {writer.ref!r}")
 
 
-def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _blocks(chunks: Iterable[bytes]) -> Generator[bytes]:
     """*chunks* cut anew: into blocks of 1 MiB, so that neither small nor large ones cost more."""
     held: list[bytes] = []
     length = 0

@@ -47,6 +47,8 @@ def staged(staging: Staging, driver: Driver, media_type: str, received: Received
         if isinstance(error, FormatError):
             promised.judge()
         raise
+    finally:
+        promised.close()
 
 
 def _unpacked(
@@ -89,6 +91,11 @@ class _Promised:
         except IntegrityError as error:
             self._verdict = error
             raise
+
+    def close(self) -> None:
+        """Take no more."""
+        if isinstance(self._chunks, Generator):
+            self._chunks.close()
 
     def judge(self) -> None:
         """Read what is left. Raises IntegrityError if all of it was not what was promised."""

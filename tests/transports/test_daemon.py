@@ -437,6 +437,8 @@ def test_an_engine_that_never_answers_is_given_up(one_docker: ADocker):
         (500, '{"message": "the disk is on fire"}', TransportError),
         (403, '{"message": "authorization denied by plugin"}', AccessDenied),
         (404, '{"message": "No such image"}', NotFound),
+        (400, '{"message": "invalid reference format: repository name must be lowercase"}', UsageError),
+        (400, '{"message": "something else"}', TransportError),
         (500, '["a list"]', TransportError),
         (500, '{"no": "message"}', TransportError),
         (500, '{"message": 5}', TransportError),

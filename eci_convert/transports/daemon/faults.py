@@ -15,7 +15,7 @@ from docker.errors import DockerException
 from requests import exceptions as requests_errors
 from urllib3 import exceptions as urllib3_errors
 
-from eci_convert.errors import AccessDenied, EciError, IntegrityError, NotFound, TransportError
+from eci_convert.errors import AccessDenied, EciError, IntegrityError, NotFound, TransportError, UsageError
 
 _FOREIGN = (requests_errors.RequestException, urllib3_errors.HTTPError, HTTPException, DockerException)
 _TIMEOUTS = (TimeoutError, requests_errors.Timeout, urllib3_errors.TimeoutError)
@@ -23,6 +23,7 @@ _NEVER_BEGAN = (FileNotFoundError, ConnectionRefusedError, urllib3_errors.NewCon
 
 _BY_STATUS: Mapping[int, type[EciError]] = {401: AccessDenied, 403: AccessDenied, 404: NotFound}
 _BY_WORDS: tuple[tuple[re.Pattern[str], type[EciError]], ...] = (
+    (re.compile(r"invalid reference format", re.IGNORECASE), UsageError),
     (re.compile(r"invalid diffid|wrong diff ?id|unexpected (commit )?digest", re.IGNORECASE), IntegrityError),
     (
         re.compile(r"access denied|unauthorized|authentication required|authorization failed", re.IGNORECASE),
@@ -47,7 +48,7 @@ def translated(host: str, timeout: float) -> Iterator[None]:
 
 def refused(status: int, said: str, what: str) -> EciError:
     """The error that an answer with *status* and the message *said* is."""
-    kind = _BY_STATUS.get(status) or (_by_words(said) if status >= 500 else TransportError)
+    kind = _BY_STATUS.get(status) or _by_words(said)
     return kind(f"{what}: {sentence(said) or f'HTTP status {status}'}")
 
 

@@ -56,21 +56,25 @@ class Press:
             case File() | Memory() as locator:
                 with supply.opened(locator) as content:
                     settled = _retyped(recipe, *content.ends(), content.size)
-                    found = self._found(settled, content)
+                    digest = self._digest(settled, content)
+                    found = self._found(settled, content, digest)
                     return found or lasting(
-                        lambda: self.stream(settled, content.size, self._reported(settled, content))
+                        lambda: self.stream(settled, content.size, self._reported(settled, content), digest)
                     )
             case other:
                 raise TypeError(f"{other} is not on this computer")
 
-    def stream(self, recipe: Recipe, size: int, chunks: Iterable[bytes]) -> Written:
-        """The blob of a part whose *size* bytes pass by once. Raises LimitExceeded before the first of too many."""
+    def stream(self, recipe: Recipe, size: int, chunks: Iterable[bytes], digest: Digest | None = None) -> Written:
+        """The blob of a part whose *size* bytes pass by once; *digest* is the blob's, where it is known.
+
+        Raises LimitExceeded before the first of too many.
+        """
         self.check_size(recipe, size)
         ends = _Ends(chunks, wanted=recipe.retyped is not None)
         plain = archived([(_member(recipe, size), ends)]) if recipe.entry else ends
         codec = self._codec_for(recipe)
         if codec.compression is Compression.NONE:
-            stored = self.sink.put(self._type(recipe), plain, size=_plain_size(recipe, size))
+            stored = self.sink.put(self._type(recipe), plain, digest=digest, size=_plain_size(recipe, size))
             diff_id = stored.digest
         else:
             measured = Measured(plain, threaded=True)
@@ -127,20 +131,26 @@ class Press:
         self.count(blob.size, sent=False)
         return found
 
-    def _found(self, recipe: Recipe, content: Supply) -> Written | None:
+    def _digest(self, recipe: Recipe, content: Supply) -> Digest | None:
+        """What the digest of a blob that is *content* as it is will be; None where that is not worth an extra reading,
+        or cannot be known."""
+        if recipe.entry or recipe.compression or not (self._probe or content.size in self._sizes):
+            return None
+        return _digested(content.chunks()).digest
+
+    def _found(self, recipe: Recipe, content: Supply, digest: Digest | None) -> Written | None:
         """The blob that *content* would become, if the sink has it: a hash tells, before any work or sending."""
         if recipe.entry and self._layers:
-            tar = _digested(archived([(_member(recipe, content.size), content.chunks())]))
-            blob = self._layers.get((tar.digest, self._type(recipe)))
-        elif not recipe.entry and not recipe.compression and (self._probe or content.size in self._sizes):
-            tar = _digested(content.chunks())
-            blob = Descriptor(media_type=recipe.media_type, digest=tar.digest, size=tar.size)
+            digest = _digested(archived([(_member(recipe, content.size), content.chunks())])).digest
+            blob = self._layers.get((digest, self._type(recipe)))
+        elif digest:
+            blob = Descriptor(media_type=recipe.media_type, digest=digest, size=content.size)
         else:
             return None
-        if not blob or not self.sink.has(blob):
+        if not blob or not digest or not self.sink.has(blob):
             return None
         self.count(blob.size, sent=False)
-        return self._written(recipe, blob, tar.digest, content.size)
+        return self._written(recipe, blob, digest, content.size)
 
     def _written(self, recipe: Recipe, stored: Descriptor, diff_id: Digest, size: int) -> Written:
         if not recipe.media_type:

@@ -847,7 +847,9 @@ def test_a_socket_that_is_not_for_us_is_access_denied(one_docker: ADocker):
     one_docker.path.chmod(stat.S_IRUSR)
     one_docker.path.parent.chmod(0o755)
     program = (
-        "import os, sys; os.setgid(65534); os.setuid(65534)\n"
+        "import os, sys\n"
+        "try: os.setgid(65534); os.setuid(65534)\n"
+        "except OSError: sys.exit(77)\n"
         "from eci_convert.errors import AccessDenied\n"
         "from eci_convert.transports import open_source\n"
         "from eci_convert.transports.base import Settings\n"
@@ -858,6 +860,8 @@ def test_a_socket_that_is_not_for_us_is_access_denied(one_docker: ADocker):
 
     done = subprocess.run([sys.executable, "-c", preload + program, one_docker.environ["DOCKER_HOST"]], check=False)
 
+    if done.returncode == 77:
+        pytest.skip("this root is none outside its namespace")
     assert done.returncode == 0
 
 

@@ -1,0 +1,52 @@
+"""Docker 28 with its classic store: as new as the one with containerd's, and saves an OCI layout too."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from integration.engines.docker import DockerEngine, _docker
+from integration.engines.programs import UNSTABLE_PATH, Programs
+from integration.machine import Machine
+from tests.images import files_in
+
+Convert = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def engine(programs: Programs) -> Iterator[DockerEngine]:
+    features: dict[str, object] = {"features": {"containerd-snapshotter": False}}
+    with _docker("docker28-classic", UNSTABLE_PATH, features, in_containerd=False) as running:
+        yield running
+
+
+@pytest.mark.parametrize("builder", ["direct", "docker", "buildx"])
+def test_an_image_goes_in_and_comes_out(
+    engine: DockerEngine, builder: str, machine: Machine, image_name: str, eci_convert: Convert, tmp_path: Path
+):
+    words = ("--kernel", machine.kernel, "--root", f"{machine.root}:raw", "--builder", builder)
+    done = eci_convert("build", *words, "-t", image_name, "--platform", "linux/arm64", env=engine.env)
+    eci_convert("extract", image_name, tmp_path, env=engine.env)
+
+    [found] = json.loads(engine.docker("image", "inspect", image_name))
+    assert (done.stdout.split()[-1], found["Architecture"]) == (found["Id"], "arm64")
+    assert files_in(tmp_path) == {
+        "kernel": machine.kernel.read_bytes(),
+        f"disk-root-{machine.root.name}": machine.root.read_bytes(),
+    }
+
+
+def test_an_image_is_verified_and_copied_as_it_is(
+    engine: DockerEngine, machine: Machine, image_name: str, eci_convert: Convert, tmp_path: Path
+):
+    identity = eci_convert("build", "--kernel", machine.kernel, "-t", image_name, env=engine.env).stdout
+
+    eci_convert("verify", image_name, env=engine.env)
+    eci_convert("copy", f"docker-daemon:{image_name}", f"oci:{tmp_path}/layout", env=engine.env)
+    eci_convert("copy", f"oci:{tmp_path}/layout", f"docker-daemon:{image_name}-again", env=engine.env)
+
+    assert engine.docker("image", "inspect", "-f", "{{.Id}}", f"{image_name}-again") == identity.split()[-1]

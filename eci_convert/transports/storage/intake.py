@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from eci_convert.errors import FormatError, IntegrityError
 from eci_convert.progress import Reporter
@@ -59,10 +58,7 @@ def _unpacked(
     stage = ahead(decompressed(chunks, compression))
     archive = Measured(stage, threaded=compression is not Compression.NONE)
     whiteouts = driver.whiteouts()
-    with local_errors(room):
-        file = open(room / SPLIT, "xb")  # noqa: SIM115
-    with file, Tree(room / DIFF) as tree, _ended(stage), _ended(iter(archive)) as passing:
-        os.fchmod(file.fileno(), 0o600)
+    with _new(room / SPLIT) as file, Tree(room / DIFF) as tree, _ended(stage), _ended(iter(archive)) as passing:
         unpacking = Unpacking(tree, SplitWriter(file), whiteouts, reporter)
         unpacking.run(passing)
     return Staged(
@@ -75,6 +71,21 @@ def _unpacked(
         gids=tuple(sorted(unpacking.gids)),
         deleted=whiteouts if isinstance(whiteouts, Lists) else None,
     )
+
+
+@contextmanager
+def _new(path: Path) -> Iterator[BinaryIO]:
+    """The file *path*, which is made. Raises LocalError, but never in place of another error."""
+    with local_errors(path):
+        file = open(path, "xb")  # noqa: SIM115
+    try:
+        yield file
+    except BaseException:
+        with suppress(OSError):
+            file.close()
+        raise
+    with local_errors(path):
+        file.close()
 
 
 class _Promised:

@@ -72,13 +72,17 @@ class Staging:
         """
         _sweep(home)
         path = home / f"{PREFIX}{secrets.token_hex(8)}"
-        with local_errors(path):
-            path.mkdir(mode=0o700)
-            # podman looks for this file in every directory there when it repairs its links
-            (path / _LINK).write_text(link_name(path.name))
-        lock = locks.held(path / _LOCK, make=True)
-        if lock is None:
-            raise LocalError(f"{path}: somebody else has locked what was made just now")
+        try:
+            with local_errors(path):
+                path.mkdir(mode=0o700)
+                # podman looks for this file in every directory there when it repairs its links
+                (path / _LINK).write_text(link_name(path.name))
+            lock = locks.held(path / _LOCK, make=True)
+            if lock is None:
+                raise LocalError(f"{path}: somebody else has locked what was made just now")
+        except LocalError:
+            remove(path)
+            raise
         return cls(path, lock)
 
     def room(self) -> Path:

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Final
 
 from eci_convert.errors import FormatError, LimitExceeded
 from eci_convert.oci import fields
+from eci_convert.streams.parts import local_errors
 from eci_convert.streams.tar_input import Input
 
 _FILE, _SEGMENT = 1, 2
@@ -36,7 +37,7 @@ class Split:
 
 
 class SplitWriter:
-    """Writes tar-split data to *file*."""
+    """Writes tar-split data to *file*. Raises LocalError."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._lines = gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=1, mtime=0)
@@ -69,7 +70,8 @@ class SplitWriter:
     def close(self) -> None:
         """The end of the archive."""
         self._flush()
-        self._lines.close()
+        with local_errors("tar-split data"):
+            self._lines.close()
 
     def _flush(self) -> None:
         if self._raw:
@@ -81,7 +83,8 @@ class SplitWriter:
 
     def _line(self, entry: dict[str, Any]) -> None:
         text = json.dumps(entry | {"position": self._position}, separators=(",", ":"))
-        self._lines.write(text.encode() + b"\n")
+        with local_errors("tar-split data"):
+            self._lines.write(text.encode() + b"\n")
         self._position += 1
 
 

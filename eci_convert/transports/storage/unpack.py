@@ -123,14 +123,12 @@ class Unpacking:
             self._whiteouts.hide_below(self._tree, parts)
 
     def _file(self, entry: Entry, parts: Parts, attributes: Attributes, source: SplitInput) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(parts[-1], flags, 0o600, dir_fd=self._tree.parent(parts, make=True))
-        crc = Crc64()
+        directory, crc = self._tree.parent(parts, make=True), Crc64()
         sparse = not isinstance(entry.chunks, Content)  # what is stored is not what it holds
         source.packed = sparse or self._split.has(entry.name)
-        with open(descriptor, "wb", buffering=0) as file:
-            write_sparse(file, written_back(_counted(entry.chunks, crc), descriptor), entry.size)
-            attributes.apply(descriptor)
+        with open(repr(entry.name), "xb", buffering=0, opener=lambda *_: _new(parts[-1], directory)) as file:
+            write_sparse(file, written_back(_counted(entry.chunks, crc), file.fileno()), entry.size)
+            attributes.apply(file.fileno())
         if not source.packed:
             self._split.file(entry.name, entry.size, crc.digest())
         source.packed = False
@@ -164,6 +162,12 @@ class Unpacking:
                 self._reporter.warned(f"{entry.name!r} is a {entry.type}, and is not unpacked")
                 return
         attributes.apply_by_name(base, directory, entry.type)
+
+
+def _new(name: str, directory: int) -> int:
+    """A descriptor of the file *name*, which was not there."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(name, flags, 0o600, dir_fd=directory)
 
 
 def _hidden(base: str, entry: Entry) -> str:

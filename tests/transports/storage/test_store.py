@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import random
+import resource
 import signal
 import stat
 import struct
@@ -618,6 +619,26 @@ def test_storage_conf_says_where_and_the_home_directory_does_where_it_does_not(t
     conf.write_text("[[[")
     with pytest.raises(FormatError):
         Place.parse("x", Settings(environ=home))
+
+
+@DRIVERS
+@pytest.mark.parametrize("limit", [10, 300, 5_000, 40_000, 80_001])
+def test_a_disk_that_is_full_is_said_to_be_and_nothing_is_left(tmp_path: Path, driver: str, limit: int):
+    """No file may become longer than *limit* bytes: the system refuses as it does where there is no space."""
+    copied(an_image().tar_layer(FIRST).build(), a_sink(tmp_path, driver=driver))
+    before = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")}
+    files = {f"file-{number}": os.urandom(10_000 * number) for number in range(10)}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        with pytest.raises(LocalError):
+            copied(an_image().tar_layer(files).build(), a_sink(tmp_path, "x.io/other:1", driver))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert {path.relative_to(tmp_path) for path in tmp_path.rglob("*")} == before
+    assert archives(tmp_path, driver=driver) == [FIRST]
 
 
 def test_a_place_that_may_not_be_written_to_is_this_computers_fault(tmp_path: Path):

@@ -9,11 +9,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from eci_convert import content, dialects, pack
 from eci_convert.blueprint import Terms
 from eci_convert.errors import CannotHold, LimitExceeded, UsageError
+from eci_convert.journal import Journal
 from eci_convert.model import Image
 from eci_convert.oci import mediatype
 from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform
@@ -54,17 +57,26 @@ def copy(
     max_size: int | None = None,
     concurrency: int = 1,
     dry_run: bool = False,
+    journal: Path | None = None,
 ) -> Packed:
     """Copies the image that *source* names to the name of *sink*, and says what stands there now.
 
     *format* "keep" preserves every byte and digest of the manifests, configs and blobs that are copied; any other is
     the name of a row of `dialects.WRITERS`. Of an index, the image for *platform* is copied, or with *all_platforms*
     every one. *referrers* takes along what refers to the image (signatures, SBOMs). *max_size* (bytes) bounds each
-    part, or where images are kept each blob. *dry_run* moves nothing: the counts are of what would move.
+    part, or where images are kept each blob. *dry_run* moves nothing: the counts are of what would move. *journal* is a
+    directory in which what arrives over a network is kept until all is done.
 
     Raises CannotHold before the first byte where the destination cannot hold the format, and what the two raise.
     """
-    if format == KEEP:
+    if referrers and format != KEEP:
+        raise UsageError("--referrers needs --format keep: what refers to an image refers to its digest")
+    with Journal(journal) if journal else nullcontext() as kept:
+        if format != KEEP:
+            rewrite = _Rewrite(
+                source, sink, format, dialect, terms, codec, max_size, reporter, concurrency, dry_run, kept
+            )
+            return rewrite.run(_images(source, platform, everything=all_platforms))
         if files := source.filesystem():
             source = files.saved()
         documents = list(_documents(source, platform, everything=all_platforms))
@@ -72,12 +84,7 @@ def copy(
             documents[:0] = [found for document in documents for found in _referring(source, document)]
         _check_holds(sink, source, documents)
         _check_sizes(documents, max_size)
-        return _Move(source, sink, reporter, concurrency).all(documents, dry_run=dry_run)
-    if referrers:
-        raise UsageError("--referrers needs --format keep: what refers to an image refers to its digest")
-    return _Rewrite(source, sink, format, dialect, terms, codec, max_size, reporter, concurrency, dry_run).run(
-        _images(source, platform, everything=all_platforms)
-    )
+        return _Move(source, sink, reporter, concurrency, kept).all(documents, dry_run=dry_run)
 
 
 def _documents(source: Source, platform: Platform | None, *, everything: bool) -> Iterator[_Document]:
@@ -151,7 +158,10 @@ def _cannot(sink: Sink, what: str, hint: str) -> CannotHold:
 class _Move:
     """Blobs and documents go from a source to a sink as they are."""
 
-    def __init__(self, source: Source, sink: Sink, reporter: Reporter, concurrency: int) -> None:
+    def __init__(
+        self, source: Source, sink: Sink, reporter: Reporter, concurrency: int, journal: Journal | None
+    ) -> None:
+        self._journal = journal
         self._source = source
         self._sink = sink
         self._reporter = reporter
@@ -193,7 +203,7 @@ class _Move:
         lasting(lambda: self._moved(blob))
 
     def _moved(self, blob: Descriptor) -> None:
-        with content.opened(self._source, blob, self._reporter) as chunks:
+        with content.opened(self._source, blob, self._reporter, self._journal) as chunks:
             self._sink.put(blob.media_type, chunks, digest=blob.digest, size=blob.size)
 
     def _count(self, size: int, *, written: bool) -> None:
@@ -226,7 +236,9 @@ class _Rewrite:
         reporter: Reporter,
         concurrency: int,
         dry_run: bool,
+        journal: Journal | None,
     ) -> None:
+        self._journal = journal
         self._source, self._sink = source, sink
         self._format, self._dialect = format, dialect
         self._terms, self._codec, self._max_size = terms, codec, max_size
@@ -252,6 +264,7 @@ class _Rewrite:
             concurrency=self._concurrency,
             publish=publish,
             dry_run=self._dry_run,
+            journal=self._journal,
         )
 
     def _terms_for(self, image: Image) -> Terms:

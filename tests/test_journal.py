@@ -14,11 +14,12 @@ from random import Random
 import pytest
 
 from eci_convert import content, journal
+from eci_convert.convert import copy
 from eci_convert.errors import DigestMismatch, LimitExceeded, TransportError
 from eci_convert.extract import Target, extract
 from eci_convert.journal import Journal
 from eci_convert.oci.manifest import Descriptor
-from eci_convert.transports.memory import MemorySource
+from eci_convert.transports.memory import MemorySink, MemorySource, Store
 from tests.images import INITRD_TYPE, KERNEL_TYPE, ImageBuilder, an_image, files_in, parts
 
 SIZE = 5 << 20
@@ -104,6 +105,26 @@ def test_blobs_that_were_whole_are_not_asked_for_again(tmp_path: Path) -> None:
 
     assert second.sent == SIZE - (1 << 20)
     assert files_in(tmp_path) == {"out/kernel": KERNEL, "out/initrd": KERNEL[::-1]}
+
+
+@pytest.mark.parametrize("format", ["keep", "artifacts", "legacy"])
+def test_a_copy_that_broke_goes_on_where_it_broke(tmp_path: Path, format: str) -> None:
+    image = (
+        a_kernel()
+        .tar_layer({"initrd": KERNEL[::-1]}, role="initrd", title="initrd")
+        .tar_layer({"root.qcow2": b"QFI\xfb\0\0\0\3" + KERNEL}, role="disk-root", title="root.qcow2")
+    ).build()
+    cache = tmp_path / "cache"
+    with pytest.raises(TransportError):
+        copy(Distant(image, lasts=2 * SIZE + (1 << 20)), MemorySink(Store()), format=format, journal=cache)
+    assert files_in(cache)
+
+    second, sink = Distant(image), MemorySink(Store())
+    copy(second, sink, format=format, journal=cache)
+
+    assert second.sent < 2 * SIZE
+    assert not files_in(cache)
+    assert len(parts(MemorySource(sink.store))) == 3
 
 
 def test_what_is_kept_is_not_trusted(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
+from eci_convert import journal
 from eci_convert.blueprint import Terms
 from eci_convert.cli import arguments, machines, results
 from eci_convert.cli.arguments import Call, option
@@ -83,7 +85,7 @@ def copy(
             source, sink, format=format, dialect=dialect, platform=call.platform, all_platforms=all_platforms,
             referrers=referrers, terms=terms, codec=codec, reporter=call.reporter,
             max_size=max_size,
-            concurrency=call.settings.concurrency, dry_run=dry_run,
+            concurrency=call.settings.concurrency, dry_run=dry_run, journal=journal.directory(os.environ),
         )  # fmt: skip
     if not dry_run:
         arguments.write_digest(digest_file, packed.descriptor.digest)

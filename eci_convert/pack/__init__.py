@@ -18,6 +18,7 @@ from typing import Protocol
 
 from eci_convert.blueprint import Blueprint, Recipe, Wrapper, Written
 from eci_convert.errors import CannotHold, UsageError
+from eci_convert.journal import Journal
 from eci_convert.model import Blob, Image, Member, Rootfs
 from eci_convert.oci.manifest import Descriptor, Index, Manifest
 from eci_convert.pack import documents
@@ -72,6 +73,7 @@ def pack(
     publish: bool = True,
     dry_run: bool = False,
     strict: Strict | None = None,
+    journal: Journal | None = None,
 ) -> Packed:
     """Writes the image that *blueprint* says to *sink* and, with *publish*, makes its name stand for it.
 
@@ -79,7 +81,7 @@ def pack(
     stands for now: layers that are in it are not packed again. With *probe*, files that become blobs as they are are
     hashed first, so that the sink can be asked for them: worth while where sending is slow. *max_size* (bytes) bounds
     each part. *dry_run* stores nothing and counts what would be sent. *strict*: a manifest that is refused for its
-    artifactType is sent without.
+    artifactType is sent without. *journal* keeps what arrives from *origin*.
 
     Raises CannotHold before the first byte; MissingPart, IntegrityError and what *origin* raises; LocalError for files
     that cannot be read, or change while they are; and what the sink raises.
@@ -88,7 +90,7 @@ def pack(
     there = Rehearsal(sink) if dry_run else sink
     chosen = NO_CODEC if sink.wants_raw_layers else codec
     press = Press(there, chosen, existing=existing, probe=probe, max_size=max_size, reporter=reporter)
-    written = _blobs(blueprint, press, origin, image, concurrency)
+    written = _blobs(blueprint, press, origin, image, concurrency, journal)
     if strict and strict.known:
         blueprint = replace(blueprint, artifact_type="")
     try:
@@ -146,7 +148,12 @@ def _check_holds(blueprint: Blueprint, sink: Sink) -> None:
 
 
 def _blobs(
-    blueprint: Blueprint, press: Press, origin: Source | None, image: Image | None, concurrency: int
+    blueprint: Blueprint,
+    press: Press,
+    origin: Source | None,
+    image: Image | None,
+    concurrency: int,
+    journal: Journal | None,
 ) -> dict[int, Written]:
     """What became of each recipe of *blueprint*, by its number; the last is the config's, where that is a recipe."""
     recipes = documents.recipes(blueprint)
@@ -160,7 +167,7 @@ def _blobs(
             raise UsageError("parts of an image need the image that they are in")
         from eci_convert.pack.origin import Passage
 
-        found |= Passage(origin, image, press).all(afar)
+        found |= Passage(origin, image, press, journal).all(afar)
     return found
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from eci_convert import content, rootfs
 from eci_convert.blueprint import Recipe, Written
 from eci_convert.errors import FormatError, MissingPart
+from eci_convert.journal import Journal
 from eci_convert.model import Blob, Image, Member, Rootfs
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.pack.press import Press
@@ -24,7 +25,8 @@ from eci_convert.transports.base import Source
 class Passage:
     """From the *image* that *source* names, through *press*."""
 
-    def __init__(self, source: Source, image: Image, press: Press) -> None:
+    def __init__(self, source: Source, image: Image, press: Press, journal: Journal | None = None) -> None:
+        self._journal = journal
         self._source = source
         self._image = image
         self._press = press
@@ -65,7 +67,7 @@ class Passage:
             return self._press.reused(recipe, blob)
 
         def passed_on() -> Written:
-            with content.opened(self._source, blob, self._press.reporter) as chunks:
+            with content.opened(self._source, blob, self._press.reporter, self._journal) as chunks:
                 return self._press.verbatim(recipe, blob, chunks, send=not there)
 
         return lasting(passed_on)
@@ -79,20 +81,25 @@ class Passage:
 
     @contextmanager
     def _content(self, blob: Blob) -> Iterator[Iterator[bytes]]:
-        with content.opened(self._source, blob.descriptor) as chunks:
+        with content.opened(self._source, blob.descriptor, journal=self._journal) as chunks:
             yield decompressed(chunks, Compression(blob.compression or "none"))
 
     def _members(self, layer: Descriptor, wanted: dict[int, Recipe]) -> dict[int, Written]:
         bytes_do = all(isinstance(each.part.locator, Member) and each.part.locator.or_bytes for each in wanted.values())
 
         def passing(paths: Collection[str], consumer: _Consumer) -> None:
-            rootfs.in_archive(self._source, layer, paths, consumer, or_bytes=bytes_do, reporter=self._press.reporter)
+            rootfs.in_archive(
+                self._source, layer, paths, consumer, or_bytes=bytes_do, reporter=self._press.reporter,
+                journal=self._journal,
+            )  # fmt: skip
 
         return self._taken(wanted, passing)
 
     def _files(self, wanted: dict[int, Recipe]) -> dict[int, Written]:
         def passing(paths: Collection[str], consumer: _Consumer) -> None:
-            rootfs.files(self._source, self._image, paths, consumer, reporter=self._press.reporter)
+            rootfs.files(
+                self._source, self._image, paths, consumer, reporter=self._press.reporter, journal=self._journal
+            )
 
         return self._taken(wanted, passing)
 

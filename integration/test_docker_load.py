@@ -63,7 +63,7 @@ def test_a_legacy_image_is_what_docker_says_it_is(docker_engine: DockerEngine, i
     found = inspected(docker_engine, image_name)
     config_id, manifest_id = str(packed.manifest.config.digest), str(packed.descriptor.digest)  # type: ignore[union-attr]
     assert found["Id"] == (manifest_id if docker_engine.keeps_images_in_containerd else config_id)
-    assert found["RepoTags"] == [image_name]
+    assert image_name in found["RepoTags"]  # the same parts are the same image, whoever named it before
     assert len(found["RootFS"]["Layers"]) == 4
     assert found["Config"]["Labels"]["org.lfedge.eci.artifact.disk-0"] == f"/disk-0-{machine.disk.name}"
     assert len(docker_engine.docker("history", "--quiet", image_name).split()) == 4

@@ -13,12 +13,17 @@ TESTED := build/venv
 demo: .venv/demo
 	.venv/bin/python -m integration.demo demo
 
+# Engines are shared, and machines are loaded: what failed is run once more, by itself, and its first failure stays said.
+ONCE_MORE := ||
+
 # The wheel is tested, in a place of its own: what is in the tree but not in the wheel is not there.
 test: engines wheel
 	$(MAKE) --no-print-directory lint VENV=$(TESTED)
 	$(if $(OFFLINE),,@echo "no unshare --net here: the unit tests run with a network")
-	$(OFFLINE) $(TESTED)/bin/python -P integration/installed.py tests
-	ECI_CONVERT_REQUIRE_ENGINES=$(ENGINES) $(TESTED)/bin/python -P integration/installed.py integration
+	$(OFFLINE) $(TESTED)/bin/python -P integration/installed.py tests $(ONCE_MORE) \
+		$(OFFLINE) $(TESTED)/bin/python -P integration/installed.py tests --last-failed
+	export ECI_CONVERT_REQUIRE_ENGINES=$(ENGINES); $(TESTED)/bin/python -P integration/installed.py integration \
+		$(ONCE_MORE) $(TESTED)/bin/python -P integration/installed.py integration --last-failed
 
 lint: $(VENV)/dev
 	$(VENV)/bin/ruff check

@@ -20,11 +20,11 @@ from eci_convert.model import Blob, DiskType, File, Image, Known, Member, Memory
 from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
-from eci_convert.outputs import DISKS, Outputs, Target, directories
+from eci_convert.outputs import DISKS, Outputs, Target
 from eci_convert.progress import SILENT, Reporter
 from eci_convert.rootfs import Settled
 from eci_convert.streams.compress import Compression, decompressed
-from eci_convert.streams.files import StagedFiles
+from eci_convert.streams.files import StagedFiles, directories
 from eci_convert.transports.base import Source
 
 __all__ = ["Extracted", "Target", "extract"]

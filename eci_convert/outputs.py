@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -155,21 +154,3 @@ def _check_room(path: Path, size: int) -> None:
     free = room.f_bavail * room.f_frsize
     if size > free:
         raise LocalError(f"{str(path)!r} needs {size} bytes and there is room for {free}")
-
-
-@contextmanager
-def directories(paths: Iterable[Path]) -> Iterator[None]:
-    """The directories of *paths* are there in the block; those that were made for it go again if it fails."""
-    made: list[Path] = []
-    try:
-        for path in paths:
-            for directory in (*reversed(path.parent.parents), path.parent):
-                if not directory.exists():
-                    directory.mkdir()
-                    made.append(directory)
-        yield
-    except BaseException:
-        for directory in reversed(made):
-            with suppress(OSError):
-                directory.rmdir()
-        raise

@@ -99,6 +99,16 @@ def test_docker_pulls_and_loads_it(
     same(tmp_path, machine)
 
 
+def test_docker_pulls_it_where_the_same_layers_are_unpacked_already(
+    docker_engine: DockerEngine, pushed: Callable[[str], str], eci_convert: Run, machine: Machine, tmp_path: Path
+) -> None:
+    eci_convert("build", *parts(machine), "-t", "unpacked/before:1", env=docker_engine.env)
+    name = pushed("legacy")
+    docker_engine.docker("pull", "--quiet", name)
+    eci_convert("extract", name, tmp_path, env=docker_engine.env)
+    same(tmp_path, machine)
+
+
 def test_what_docker_pushes_is_extracted(
     docker_engine: DockerEngine, registry: Registry, image_name: str, eci_convert: Run, machine: Machine, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ __init__.py    main: one verb is run, and whatever becomes of it is an exit code
 exits.py       which error is which exit code
 arguments.py   options that several verbs share, and the values that are made of them
 show.py        the only module that prints: results, JSON, errors
+standard.py    standard streams that are full, unread or closed
 meter.py       progress: a bar, lines, or JSON
 VERB.py        one verb: declares arguments, calls one library function, hands the result to show
 """
@@ -17,6 +18,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, cast
+
+from eci_convert.cli import standard
+from eci_convert.errors import LocalError
 
 if TYPE_CHECKING:
     import click
@@ -42,15 +46,26 @@ _FLAGS = frozenset({"--debug", "--verbose"})
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line *argv* (without the program's name) and returns its exit code (design/cli.md)."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if words == ["--version"]:
-        from eci_convert.version import __version__
+    with standard.streams():
+        if words == ["--version"]:
+            return _version()
+        from eci_convert.cli import exits
 
+        _catch_signals()
+        return exits.guarded(lambda: _run(words), debug="--debug" in words or bool(os.environ.get("ECI_CONVERT_DEBUG")))
+
+
+def _version() -> int:
+    """What is asked so often that it does without all else."""
+    from eci_convert.version import __version__
+
+    try:
         sys.stdout.write(f"eci-convert {__version__}\n")
-        return 0
-    from eci_convert.cli import exits
-
-    _catch_signals()
-    return exits.guarded(lambda: _run(words), debug="--debug" in words or bool(os.environ.get("ECI_CONVERT_DEBUG")))
+        sys.stdout.flush()
+    except LocalError as error:
+        sys.stderr.write(f"eci-convert: error: {error}\n")
+        return 9
+    return 0
 
 
 def _run(words: list[str]) -> None:

@@ -47,9 +47,6 @@ def guarded(run: Callable[[], None], *, debug: bool) -> int:
         return _failed(INTERRUPTED, "interrupted", ["hint: run it again"], debug)
     except click.ClickException as error:
         return _failed(2, error.format_message(), [f"hint: {_help_of(error)}"], debug)
-    except BrokenPipeError:
-        show.abandon_stdout()
-        return _failed(code(errors.LocalError()), "standard output was closed by its reader", [], debug)
     except Exception as error:  # noqa: BLE001
         # The last line of defence, where a traceback becomes a sentence.
         hint = "hint: this is a bug in eci-convert: please report it, with what --debug shows"

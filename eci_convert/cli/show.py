@@ -13,8 +13,6 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from eci_convert.errors import LocalError
-
 
 def line(text: str) -> None:
     """One line of a result."""
@@ -28,10 +26,7 @@ def document(text: str) -> None:
 
 def raw(content: bytes) -> None:
     """A result as it is, byte for byte."""
-    try:
-        sys.stdout.buffer.write(content)
-    except OSError as error:
-        raise _stdout_failed(error) from error
+    sys.stdout.buffer.write(content)
 
 
 def json(value: object) -> None:
@@ -105,18 +100,7 @@ def printable(text: Any) -> str:
 
 def flush() -> None:
     """Everything said is out. Raises LocalError where standard output cannot take it."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        abandon_stdout()
-        raise _stdout_failed(error) from error
-
-
-def abandon_stdout() -> None:
-    """Nothing more goes to standard output, not even at exit: it is gone."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.stdout.flush()
 
 
 def _out(text: str) -> None:
@@ -124,20 +108,12 @@ def _out(text: str) -> None:
         sys.stdout.write(text)
     except UnicodeEncodeError:
         sys.stdout.write(text.encode("ascii", "backslashreplace").decode("ascii"))
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise _stdout_failed(error) from error
 
 
 def _say(text: str) -> None:
     with contextlib.suppress(OSError):  # where nobody listens, the exit code still tells
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
-
-
-def _stdout_failed(error: OSError) -> LocalError:
-    return LocalError(f"standard output cannot be written: {error.strerror}")
 
 
 def _coloured(text: str, colour: str) -> str:

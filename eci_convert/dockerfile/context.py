@@ -14,7 +14,7 @@ from typing import Final
 from eci_convert.dockerfile import words
 from eci_convert.errors import LocalError, NotFound, UsageError
 from eci_convert.model import Artifact, File, Memory, Part, Role
-from eci_convert.streams.files import StagedFiles
+from eci_convert.streams.files import StagedFiles, directories
 from eci_convert.streams.holes import file_chunks, write_sparse
 from eci_convert.streams.parts import local_errors
 
@@ -55,10 +55,8 @@ def staged(artifact: Artifact, directory: Path) -> dict[str, str]:
     UsageError for a folder that has a .dockerignore of its own.
     """
     names = constant_names(artifact)
-    with local_errors(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-    _check_ours(directory / IGNORE)
-    with ExitStack() as stack, StagedFiles() as copies:
+    with directories([directory / IGNORE]), ExitStack() as stack, StagedFiles() as copies:
+        _check_ours(directory / IGNORE)
         links: dict[Path, Path] = {}
         for part in artifact.parts:
             target = directory / names[part.name]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -89,6 +89,28 @@ class StagedFiles:
     ) -> None:
         for part in self._staged:
             part.discard()
+
+
+@contextmanager
+def directories(paths: Iterable[Path]) -> Iterator[None]:
+    """The directories of *paths* are there in the block; those that were made for it go again if it fails.
+
+    Raises LocalError.
+    """
+    made: list[Path] = []
+    try:
+        for path in paths:
+            for directory in (*reversed(path.parent.parents), path.parent):
+                if not directory.exists():
+                    with local_errors(directory):
+                        directory.mkdir()
+                    made.append(directory)
+        yield
+    except BaseException:
+        for directory in reversed(made):
+            with suppress(OSError):
+                directory.rmdir()
+        raise
 
 
 def read_chunks(source: StrPath | int, block: int = 1 << 20) -> Iterator[bytes]:

@@ -146,6 +146,26 @@ def test_a_closed_pipe_is_no_traceback(parts: Parts, run: Run, tmp_path: Path) -
     assert b"Exception ignored" not in done.stderr
 
 
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["dockerfile", "--help"], ["completion", "bash"]])
+@pytest.mark.parametrize("stdout", [">&-", "> /dev/full"])
+def test_what_cannot_be_said_is_exit_9_and_one_line(words: list[str], stdout: str) -> None:
+    command = f"{sys.executable} -m eci_convert {' '.join(words)} {stdout}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 9, done.stderr
+    assert done.stderr.startswith("eci-convert: error: standard output cannot be written: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_do_no_harm_to_files(closed: str, parts: Parts, run: Run, tmp_path: Path) -> None:
+    run("push", "--remote", tmp_path / "l", "a:1", "--kernel", parts.kernel)
+    command = f"{sys.executable} -m eci_convert extract -v --progress plain oci:{tmp_path}/l {tmp_path}/out {closed}"
+    done = subprocess.run(["bash", "-c", command], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert done.returncode == (9 if ">&- " in f"{closed} ".replace("2>&- ", "") else 0), done.stderr
+    assert (tmp_path / "out/kernel").read_bytes() == parts.kernel.read_bytes()
+    assert [each.name for each in (tmp_path / "out").iterdir()] == ["kernel"]
+
+
 def test_a_bug_is_exit_1_and_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     import eci_convert.takeout
 

@@ -225,7 +225,13 @@ class Handler(BaseHTTPRequestHandler):
     def get_containers(self) -> None:
         if self.words[1] not in self.engine.containers:
             return self.refuse(404, f"No such container: {self.words[1]}")
-        return self.say({"Id": self.words[1]})
+        wanted = self.engine.containers[self.words[1]]
+        image = self.engine.found(wanted["Image"])
+        config = json.loads(image.config) if image else {}
+        platform = {key: config[key] for key in ("os", "architecture") if key in config}
+        labels = {**config.get("config", {}).get("Labels", {}), **wanted["Labels"]}
+        about = {"ImageManifestDescriptor": {"platform": platform}} if self.engine.in_containerd else {}
+        return self.say({"Id": self.words[1], "Config": {"Labels": labels}, "Platform": config.get("os"), **about})
 
     def get_json(self) -> None:
         if self.words[0] == "images":

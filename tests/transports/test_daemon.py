@@ -107,6 +107,55 @@ def test_labels_platform_and_diff_ids_are_those_of_the_image(docker: ADocker):
     assert [layer.digest for layer in image.manifest.layers] == list(written.diff_ids)
 
 
+def says_nothing(docker: ADocker, name: str) -> None:
+    """Let *docker* answer as Docker 28 does for an image whose layers it had unpacked for another one."""
+    image = docker.found(name)
+    assert image is not None
+    empty = {"Id": docker.identity(image), "Os": "", "Architecture": "", "Config": {"Labels": None}, "RootFS": {}}
+
+    def answered(handler: Handler) -> None:
+        handler.say(empty) if handler.words[0] == "images" else handler.get_json()
+
+    docker.instead["GET json"] = answered
+
+
+def test_where_the_engine_is_silent_about_an_image_its_container_is_asked():
+    with short_directory() as directory, a_docker(Path(directory), in_containerd=True) as docker:
+        written = a_container()
+        loaded(docker, written)
+        says_nothing(docker, "machine:1")
+        with open_source("docker-daemon:machine:1", docker.settings()) as source:
+            image = content.image(source)
+            assert image.config.labels == written.labels
+            assert str(image.platform) == "linux/amd64"
+        assert not docker.containers
+
+
+def test_where_the_engine_is_silent_and_makes_no_container_there_are_no_labels(docker: ADocker):
+    loaded(docker, a_container())
+    says_nothing(docker, "machine:1")
+    docker.instead["POST create"] = lambda handler: (handler.body(), handler.refuse(500, "not today"))[1]
+    with open_source("docker-daemon:machine:1", docker.settings()) as source:
+        assert not content.image(source).config.labels
+
+
+def test_an_image_that_is_saved_without_a_layer_says_so():
+    with short_directory() as directory, a_docker(Path(directory), in_containerd=True) as docker:
+        loaded(docker, a_container())
+        image = docker.found("machine:1")
+        assert image is not None
+        layer = Descriptor.of(b"never kept", mediatype.OCI_LAYER)
+        with open_source("docker-daemon:machine:1", docker.settings()) as source:
+            files = source.filesystem()
+            assert files is not None
+            with (
+                pytest.raises(NotFound, match=f"machine:1: the Docker engine saves .* {layer.digest}") as caught,
+                files.saved().fetch(layer),
+            ):
+                pass
+        assert "hint:" in caught.value.__notes__[0]
+
+
 def test_an_image_is_found_by_its_id_and_known_by_it(docker: ADocker):
     loaded(docker, a_container("none"))
     identity = docker.identity(docker.images["machine:1"])

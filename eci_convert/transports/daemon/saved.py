@@ -5,8 +5,8 @@ What comes depends on the engine: since 25 an OCI layout, before that an archive
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from threading import Lock
 from types import TracebackType
 from typing import Self
@@ -42,8 +42,14 @@ class Saved:
     def resolve(self) -> Descriptor:
         return self._opened().resolve()
 
-    def fetch(self, blob: Descriptor, skip: int = 0) -> AbstractContextManager[Iterable[bytes]]:
-        return self._opened().fetch(blob, skip)
+    @contextmanager
+    def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
+        with ExitStack() as stack:
+            try:
+                chunks = stack.enter_context(self._opened().fetch(blob, skip))
+            except NotFound as error:
+                raise self._incomplete(blob) from error
+            yield chunks
 
     def filesystem(self) -> Filesystem | None:
         return None
@@ -59,6 +65,15 @@ class Saved:
             if self._spool is not None:
                 self._spool.close()
             self._archive = self._spool = None
+
+    def _incomplete(self, blob: Descriptor) -> NotFound:
+        """Docker 25 to 28 with containerd's store: a pull leaves out layers that are unpacked already, if compressed in
+        another way (moby/moby#49784)."""
+        error = NotFound(f"{self.origin}: the Docker engine saves the image without its blob {blob.digest}")
+        error.add_note(
+            "hint: read the image from its registry with docker://, or remove it from the engine and pull it again"
+        )
+        return error
 
     def _opened(self) -> Source:
         with self._lock:

@@ -2,7 +2,9 @@
 
 The engine does not hand out an image's documents, so manifest and config are made from what it says about the image:
 labels, platform and diff ids are true, the layers' sizes are not known and are 0, and no layer can be fetched. Files
-come through `filesystem()`; who needs real documents and layers takes `filesystem().saved()`.
+come through `filesystem()`; who needs real documents and layers takes `filesystem().saved()`. Docker 25 to 28 with
+containerd's store say nothing of an image whose layers they had unpacked for another one before (moby/moby#51566):
+there a container of it is asked.
 
 An image for several platforms is saved whole instead: an engine makes containers of the one that suits it.
 """
@@ -62,8 +64,10 @@ class DaemonSource:
                 self._root = replace(self._saved.resolve(), annotations={IDENTITY: image_id(found, self.origin)})
                 return self._root
             identity = image_id(found, self.origin)
-            self._root = replace(self._described(found), annotations={IDENTITY: identity})
             self._unpacked = Unpacked(self._engine, identity, _platform(found), self._saved)
+            if not found.get("Os"):
+                found = {**found, **self._unpacked.told()}
+            self._root = replace(self._described(found), annotations={IDENTITY: identity})
         return self._root
 
     @contextmanager

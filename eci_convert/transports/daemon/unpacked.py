@@ -54,6 +54,19 @@ class Unpacked:
     def saved(self) -> Source:
         return self._whole
 
+    def told(self) -> Json:
+        """What a container tells of its image: labels and platform, in the words of `Engine.inspected`; nothing where
+        the engine makes no container of it."""
+        try:
+            container = self._ready()
+            with self._engine.asked() as client:
+                found = client.inspect_container(container)
+        except EciError:
+            return {}
+        labels = {key: text for key, text in (found["Config"].get("Labels") or {}).items() if key != LABEL}
+        platform = (found.get("ImageManifestDescriptor") or {}).get("platform") or {"os": found.get("Platform", "")}
+        return {"Config": {"Labels": labels}, **{key.capitalize(): text for key, text in platform.items()}}
+
     def close(self) -> None:
         """Remove the container."""
         with self._lock:

@@ -45,6 +45,7 @@ class Relay:
         for each in sockets:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
+            each.close()  # not only shut down: who still sends hears of it, whatever has not been received yet
         self.up = self.down = 0
         self._limits = (None, None)
         self.held.clear()

@@ -88,10 +88,6 @@ def extents(descriptor: int) -> Iterator[tuple[int, int]]:
             yield start, end - start
 
 
-"""
-"""
-
-
 def file_chunks(descriptor: int, *, lead: int = 0) -> Iterator[bytes]:
     """The content of a file from its beginning; holes come as one block of zeros that all of them share.
 

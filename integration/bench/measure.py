@@ -8,7 +8,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,25 +72,39 @@ def _once(contender: Contender) -> tuple[float, float]:
     env = {**os.environ, **contender.env}
     try:
         _shell(contender.before, folder, env)
-        began = time.monotonic()
-        memory = _shell(contender.run, folder, env)
-        taken = time.monotonic() - began
+        taken = _shell(contender.run, folder, env)
         _shell(contender.after, folder, env)
-        return taken, memory
+        return taken
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _shell(line: str, folder: Path, env: Mapping[str, str]) -> float:
-    """Runs *line*; the most memory that one of its processes had, in MiB. A failure raises CalledProcessError."""
-    with tempfile.TemporaryFile() as said:
-        child = subprocess.Popen(
-            ["bash", "-euo", "pipefail", "-c", line], cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=said,
-            stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode:
+_STARTER = """
+import os, sys, time
+began = time.monotonic()
+child = os.posix_spawnp("bash", ["bash", "-euo", "pipefail", "-c", sys.argv[2]], os.environ)
+_, status, usage = os.wait4(child, 0)
+os.write(int(sys.argv[1]), f"{time.monotonic() - began} {usage.ru_maxrss / 1024}".encode())
+sys.exit(os.waitstatus_to_exitcode(status) % 256)
+"""
+"""A small process between this one and what is measured, for a process that is started begins with the peak of the
+memory of the one that started it (Linux, exec_mmap)."""
+
+
+def _shell(line: str, folder: Path, env: Mapping[str, str]) -> tuple[float, float]:
+    """Runs *line*: seconds, and the most memory that one of its processes had, in MiB. A failure raises
+    CalledProcessError."""
+    reading, writing = os.pipe()
+    with open(reading) as told, tempfile.TemporaryFile() as said:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-S", "-E", "-c", _STARTER, str(writing), line], cwd=folder, env=env, check=False,
+                stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, pass_fds=[writing],
+            )  # fmt: skip
+        finally:
+            os.close(writing)
+        if done.returncode:
             said.seek(0)
-            raise subprocess.CalledProcessError(child.returncode, line, stderr=said.read().decode(errors="replace"))
-    return usage.ru_maxrss / 1024
+            raise subprocess.CalledProcessError(done.returncode, line, stderr=said.read().decode(errors="replace"))
+        seconds, memory = told.read().split()
+        return float(seconds), float(memory)

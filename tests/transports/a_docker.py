@@ -128,14 +128,21 @@ class Handler(BaseHTTPRequestHandler):
 
     def begin(self) -> None:
         self.send_response(200)
-        self.send_header("Transfer-Encoding", "chunked")
+        if self.chunks:
+            self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
+
+    @property
+    def chunks(self) -> bool:
+        """Whether the client knows of chunks; else a body ends with its connection."""
+        return self.request_version != "HTTP/1.0"
 
     def stream(self, pieces: Iterable[bytes]) -> None:
         self.begin()
         for piece in pieces:
-            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-        self.wfile.write(b"0\r\n\r\n")
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if self.chunks else piece)
+        if self.chunks:
+            self.wfile.write(b"0\r\n\r\n")
 
     def tell(self, *events: Any) -> None:
         self.stream(json.dumps(event).encode() + b"\r\n" for event in events)

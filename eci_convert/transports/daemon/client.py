@@ -3,6 +3,8 @@
 * Its constructor reads the user's config.json and fails over odd ones; an engine can be spoken to without it.
 * It pins no API version but takes whatever the engine has: here it is the newest that both know.
 * It tells errors by parsing an answer that may be of any shape, and leaves a stream's errors to whoever reads it.
+* It asks for an archive as for anything else: here over HTTP/1.0, where it can be told from one that was cut short
+  (`wire`), for then the engine does with a third of the writes.
 * A build sends every credential that the user has to the engine: here those, and only those, that were asked for.
 """
 
@@ -19,6 +21,7 @@ from docker import APIClient
 from docker.auth import AuthConfig, encode_header
 from docker.errors import DockerException
 from docker.transport import UnixHTTPAdapter
+from docker.transport.unixconn import UnixHTTPConnection, UnixHTTPConnectionPool
 from docker.utils import parse_host
 from docker.utils.proxy import ProxyConfig
 from requests.utils import get_environ_proxies
@@ -79,10 +82,12 @@ class Client(APIClient):
             self.adapters.clear()
             self.mount("http+docker://", self._custom_adapter)
             self.base_url = "http+docker://localhost"
+            self.archive_url = "http+docker://archives"
+            self.mount(self.archive_url, _Archives(url, self.timeout))
         elif url.startswith("ssh://"):
             self._reach_by_ssh(url)
         else:
-            self.base_url = url
+            self.base_url = self.archive_url = url
             self.verify = (endpoint.ca or True) if endpoint.verify else False
             self.cert = (endpoint.cert, endpoint.key) if endpoint.cert and endpoint.key else None
             if not _is_here(url):
@@ -98,7 +103,7 @@ class Client(APIClient):
         self._custom_adapter = SSHHTTPAdapter(url, self.timeout, shell_out=True)
         self.adapters.clear()
         self.mount("http+docker://ssh", self._custom_adapter)
-        self.base_url = "http+docker://ssh"
+        self.base_url = self.archive_url = "http+docker://ssh"
 
     def _raise_for_status(self, response: requests.Response) -> None:
         if response.status_code < 400:
@@ -113,6 +118,22 @@ class Client(APIClient):
     def _set_auth_headers(self, headers: dict[str, Any]) -> None:
         if self.credentials:
             headers["X-Registry-Config"] = encode_header(dict(self.credentials))
+
+
+class _Archives(UnixHTTPAdapter):
+    """Connections to the same socket that speak HTTP/1.0, one for each archive."""
+
+    def get_connection(self, url: Any, proxies: object = None) -> UnixHTTPConnectionPool:
+        return _Pool(url, self.socket_path, self.timeout)
+
+
+class _Pool(UnixHTTPConnectionPool):
+    def _new_conn(self) -> Any:
+        return _Connection(self.base_url, self.socket_path, self.timeout)  # type: ignore[arg-type]  # whole seconds there
+
+
+class _Connection(UnixHTTPConnection):
+    _http_vsn, _http_vsn_str = 10, "HTTP/1.0"  # http.client has no other word for it
 
 
 def _events(received: Iterable[bytes | str], host: str) -> Iterator[Mapping[str, Any]]:

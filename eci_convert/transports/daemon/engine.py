@@ -20,7 +20,7 @@ from eci_convert.transports.daemon.client import Client
 from eci_convert.transports.daemon.faults import translated
 
 _PATIENCE: Final = 10
-_AS_STORED: Final = {"Accept-Encoding": "identity"}
+_AS_STORED: Final = {"Accept-Encoding": "identity", "Connection": "close"}
 """Asked otherwise, the engine compresses an archive with gzip, which takes it four times as long."""
 
 _TELLS_MANIFESTS: Final = (1, 48)
@@ -52,12 +52,12 @@ class Engine:
 
     @contextmanager
     def stream(self, path: str, parameters: Mapping[str, str]) -> Iterator[Iterator[bytes]]:
-        """The body of what the engine answers to GET *path*, in large pieces, while the block lasts.
+        """The body of what the engine answers to GET *path*, an archive, in large pieces, while the block lasts.
 
         Raises NotFound for an answer 404, TransportError for one that is cut short or stops.
         """
         with self.asked(patiently=True) as client:
-            url = f"{client.base_url}/v{client.api_version}{path}"
+            url = f"{client.archive_url}/v{client.api_version}{path}"
             response = client.get(url, params=parameters, headers=_AS_STORED, stream=True, timeout=client.timeout)
         try:
             with self.asked():

@@ -22,6 +22,8 @@ from eci_convert.transports.again import lasting
 from eci_convert.transports.base import Sink
 
 NO_CODEC = Codec(compression=Compression.NONE, level=0)
+_SMALL = 64 << 20
+"""Bytes that are hashed as they pass: less is compressed before a hash of its own would be ahead."""
 _BYTES = "application/octet-stream"
 
 
@@ -58,14 +60,20 @@ class Press:
                     settled = _retyped(recipe, *content.ends(), content.size)
                     digest = self._digest(settled, content)
                     found = self._found(settled, content, digest)
-                    return found or lasting(
-                        lambda: self.stream(settled, content.size, self._reported(settled, content), digest)
-                    )
+                    return found or lasting(lambda: self._fresh(settled, content, digest))
             case other:
                 raise TypeError(f"{other} is not on this computer")
 
-    def stream(self, recipe: Recipe, size: int, chunks: Iterable[bytes], digest: Digest | None = None) -> Written:
-        """The blob of a part whose *size* bytes pass by once; *digest* is the blob's, where it is known.
+    def stream(
+        self,
+        recipe: Recipe,
+        size: int,
+        chunks: Iterable[bytes],
+        digest: Digest | None = None,
+        again: Iterable[bytes] | None = None,
+    ) -> Written:
+        """The blob of a part whose *size* bytes pass by once; *digest* is the blob's, where it is known. *again* are
+        the same bytes, where they can be read twice at a time.
 
         Raises LimitExceeded before the first of too many.
         """
@@ -77,7 +85,8 @@ class Press:
             stored = self.sink.put(self._type(recipe), plain, digest=digest, size=_plain_size(recipe, size))
             diff_id = stored.digest
         else:
-            measured = Measured(plain, threaded=True)
+            apart = archived([(_member(recipe, size), again)]) if again and recipe.entry else again
+            measured = Measured(plain, threaded=True, again=apart)
             stored = self.sink.put(self._type(recipe), compressed(measured, codec))
             diff_id = measured.digest
         self.count(stored.size, sent=True)
@@ -160,6 +169,11 @@ class Press:
         descriptor = Descriptor(media_type=media_type, digest=stored.digest, size=stored.size, annotations=notes)
         return Written(recipe=recipe, descriptor=descriptor, diff_id=diff_id)
 
+    def _fresh(self, recipe: Recipe, content: Supply, digest: Digest | None) -> Written:
+        lead = len(header(_member(recipe, content.size))) if recipe.entry else 0
+        again = content.chunks(lead) if content.size > _SMALL else None
+        return self.stream(recipe, content.size, self._reported(recipe, content, lead), digest, again)
+
     def _codec_for(self, recipe: Recipe) -> Codec:
         if recipe.entry:
             return self._codec if recipe.compressible else NO_CODEC
@@ -172,9 +186,8 @@ class Press:
             return f"{recipe.media_type}+{codec.compression}"
         return recipe.media_type or _BYTES
 
-    def _reported(self, recipe: Recipe, content: Supply) -> Iterator[bytes]:
+    def _reported(self, recipe: Recipe, content: Supply, lead: int) -> Iterator[bytes]:
         """The content, as it is; the reporter is told of it."""
-        lead = len(header(_member(recipe, content.size))) if recipe.entry else 0
         self.reporter.started(recipe.part.name, content.size)
         try:
             for chunk in content.chunks(lead):

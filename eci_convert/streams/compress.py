@@ -83,7 +83,7 @@ def decompressed(chunks: Iterable[bytes], compression: Compression | None) -> It
 
 
 def compressed(chunks: Iterable[bytes], codec: Codec, *, threads: int | None = None) -> Iterator[bytes]:
-    """*chunks* compressed on *threads* cores (None: all but one).
+    """*chunks* compressed on *threads* cores (None: all).
 
     The result depends neither on the threads nor on how *chunks* are cut. Raises UsageError for compressions that are
     only read.

@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from eci_convert.oci.digest import Digest, Hasher
 from eci_convert.streams.belt import Belt, Companion
+from eci_convert.streams.zeros import ZEROS
 
 _BEHIND: Final = 32 << 20
 """The hash of a hole takes longer than compressing it, and catches up in the data that follows."""
+_PAUSE: Final = 0.005
+_AHEAD: Final = min(1 << 30, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8)
+"""Bytes of a file that its hash may be ahead of whoever else reads it: they must still be in memory then."""
 
 
 class Measured:
     """*chunks* once over, as they are; *size* in bytes, and *digest* once all have gone by.
 
     With *threaded* they are hashed in a thread of its own, up to *behind* bytes behind the reader: worth while where
-    whoever reads them has work to do, such as compressing.
+    whoever reads them has work to do, such as compressing. *again* are the same chunks for that thread to read by
+    itself, where they come from a file that stays the same: it need not wait then for a reader who is slow in data,
+    and hashes the holes meanwhile, which cost the reader nothing and it as much as data.
     """
 
-    def __init__(self, chunks: Iterable[bytes], *, threaded: bool = False, behind: int = _BEHIND) -> None:
+    def __init__(
+        self,
+        chunks: Iterable[bytes],
+        *,
+        threaded: bool = False,
+        behind: int = _BEHIND,
+        again: Iterable[bytes] | None = None,
+    ) -> None:
         self._chunks = chunks
         self._threaded = threaded
         self._behind = behind
+        self._again = again
+        self._data = 0
+        self._left = False
         self._digest: Digest | None = None
         self.size = 0
 
@@ -36,7 +54,10 @@ class Measured:
 
     def __iter__(self) -> Iterator[bytes]:
         hasher = hashlib.sha256()
-        yield from self._hashed_behind(hasher) if self._threaded else self._hashed(hasher)
+        if self._again is not None:
+            yield from self._hashed_apart(hasher, self._again)
+        else:
+            yield from self._hashed_behind(hasher) if self._threaded else self._hashed(hasher)
         self._digest = Digest("sha256", hasher.hexdigest())
 
     def _hashed(self, hasher: Hasher) -> Iterator[bytes]:
@@ -59,6 +80,28 @@ class Measured:
         finally:
             belt.stop()
             hashing.leave()
+
+    def _hashed_apart(self, hasher: Hasher, again: Iterable[bytes]) -> Iterator[bytes]:
+        hashing = Companion(lambda: self._read(hasher, again), "hash")
+        try:
+            for chunk in self._chunks:
+                self.size += len(chunk)
+                self._data += 0 if chunk is ZEROS else len(chunk)
+                yield chunk
+            hashing.result()
+        finally:
+            self._left = True
+            hashing.leave()
+
+    def _read(self, hasher: Hasher, again: Iterable[bytes]) -> None:
+        data = 0
+        for chunk in again:
+            hasher.update(chunk)
+            data += 0 if chunk is ZEROS else len(chunk)
+            while data - self._data > _AHEAD and not self._left:
+                time.sleep(_PAUSE)
+            if self._left:
+                return
 
 
 def _update(hasher: Hasher, belt: Belt) -> None:

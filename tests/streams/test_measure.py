@@ -3,6 +3,7 @@
 import os
 import tarfile
 import threading
+import time
 from io import BytesIO
 
 import pytest
@@ -13,6 +14,7 @@ from eci_convert.streams.compress import Codec, compressed, decompressed
 from eci_convert.streams.holes import file_chunks
 from eci_convert.streams.measure import Measured
 from eci_convert.streams.tar import TarMember, archive_size, archived, header
+from eci_convert.streams.zeros import ZEROS
 from tests.streams.pieces import noise, text
 
 MIB = 1 << 20
@@ -54,6 +56,46 @@ def test_the_digests_are_those_of_the_blob_and_of_the_archive(disk, codec):
     with tarfile.open(fileobj=BytesIO(archive)) as tar:
         assert tar.getnames() == ["disk-root-root.raw"]
         assert tar.extractfile("disk-root-root.raw").read() == disk[2]
+
+
+@CODECS
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_hash_that_reads_the_file_itself_is_the_same(disk, codec, which):
+    expected, _, archive = packed(disk[which], codec)
+    member = TarMember(name="disk-root-root.raw", size=len(disk[2]))
+    with disk[which].open("rb") as file:
+        lead = len(header(member))
+        once, again = (archived([(member, file_chunks(file.fileno(), lead=lead))]) for _ in range(2))
+        apart = Measured(once, again=again)
+        assert b"".join(compressed(apart, Codec.parse(codec))) == expected
+    assert (apart.digest, apart.size) == (archive.digest, archive.size)
+
+
+def test_a_hash_that_reads_the_file_itself_does_not_run_away_from_the_reader(monkeypatch):
+    monkeypatch.setattr("eci_convert.streams.measure._AHEAD", 4 * MIB)
+    hashed = 0
+
+    def again():
+        nonlocal hashed
+        for _ in range(64):
+            hashed += 1
+            yield from (noise(MIB), ZEROS)
+
+    apart = iter(Measured((noise(MIB) for _ in range(64)), again=again()))
+    next(apart), next(apart)
+    time.sleep(0.2)
+    assert hashed <= 8
+    apart.close()
+    assert threading.active_count() == 1
+
+
+def test_what_the_hash_cannot_read_is_an_error():
+    def again():
+        yield b"x"
+        raise LocalError("has changed")
+
+    with pytest.raises(LocalError, match="has changed"):
+        list(Measured([b"x", b"y"], again=again()))
 
 
 @CODECS

@@ -79,6 +79,15 @@ class Answer:
             if not piece:
                 return
 
+    def into(self, view: memoryview) -> int:
+        """Puts the next bytes of the body into *view*, up to 256 KiB; how many, 0 at the end. Raises Transient, and
+        what came just before the fault is lost then."""
+        try:
+            return self._response.readinto(view[: PIECE // 4])
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            self._spoiled = True
+            raise Transient(f"{self.url.shown}: {reason(error)}") from error
+
     def read(self, limit: int) -> bytes:
         """The whole body. Raises TransportError where it is longer than *limit* bytes, Transient where it is cut."""
         found = bytearray()

@@ -22,6 +22,7 @@ RANGE = 4 * 1024 * 1024
 SLOW = 150_000_000
 """Bytes a second. Whoever gets more than that from one connection gains nothing from a second."""
 
+_PIECE = 1024 * 1024
 _SHORTEST = 512 * 1024
 _SECONDS = 0.25
 """How long a range may take."""
@@ -58,6 +59,7 @@ class Ranges:
         self._lock = threading.Lock()
         self._under_way: set[Answer] = set()
         self._stopped = False
+        self._free = deque[memoryview]()
 
     def __enter__(self) -> Iterator[bytes]:
         return self._pieces()
@@ -71,7 +73,7 @@ class Ranges:
 
     def _pieces(self) -> Iterator[bytes]:
         """Raises NoRanges, after which nothing is lost: all that was handed on is in order."""
-        waiting = deque[Future[tuple[bytes, ...]]]()
+        waiting = deque[Future[memoryview]]()
         pace = _Pace(self._workers, self._most)
         while True:
             while self._next < self._end and len(waiting) < pace.workers + _AHEAD:
@@ -81,28 +83,35 @@ class Ranges:
             if not waiting:
                 return
             begun = time.monotonic()
-            pieces = waiting.popleft().result()
+            found = waiting.popleft().result()
             pace.waited(time.monotonic() - begun)
-            yield from pieces
+            for start in range(0, len(found), _PIECE):
+                yield bytes(found[start : start + _PIECE])
+            self._free.append(found)
 
-    def _fetched(self, first: int, end: int) -> tuple[bytes, ...]:
-        found, patience = list[bytes](), self._client.patience(end - first)
-        while first < end:
+    def _fetched(self, first: int, end: int) -> memoryview:
+        """The bytes from offset *first* to before *end*, in one of a few buffers that are used over and over: small
+        pieces that wait in eight threads would take malloc three times the room."""
+        try:
+            found = self._free.pop()[: end - first]
+        except IndexError:
+            found = memoryview(bytearray(end - first))
+        at, patience = 0, self._client.patience(end - first)
+        while at < len(found):
             try:
-                for piece in self._asked(first, end):
-                    found.append(piece)
-                    first += len(piece)
-                    patience.progressed(len(piece))
+                for count in self._received(found[at:], first + at, end):
+                    at += count
+                    patience.progressed(count)
             except Transient as error:
                 if self._stopped:
                     raise
                 if error.status == 429:
                     raise NoRanges(str(error), one_works=True) from error
                 patience.after(error)
-        return tuple(found)
+        return found
 
-    def _asked(self, first: int, end: int) -> Iterator[bytes]:
-        """What one request gives of the range, never more than was asked for."""
+    def _received(self, view: memoryview, first: int, end: int) -> Iterator[int]:
+        """Fills *view* with what one request gives of the range, telling how many bytes came each time."""
         answer = self._target.opened(f"bytes={first}-{end - 1}")
         with self._lock:
             self._under_way.add(answer)
@@ -112,12 +121,11 @@ class Ranges:
                     raise Transient("stopped")
                 if answer.status != 206 or not is_as_asked(answer, first, end - 1):
                     raise NoRanges(f"{answer.url.shown}: ranges are not handed out as asked", one_works=False)
-                for piece in answer.pieces():
-                    kept = piece[: end - first]
-                    first += len(kept)
-                    yield kept
-            if first < end:
-                raise Transient(f"{answer.url.shown}: the answer ended {end - first} bytes early")
+                while view and (count := answer.into(view)):
+                    view = view[count:]
+                    yield count
+            if view:
+                raise Transient(f"{answer.url.shown}: the answer ended {len(view)} bytes early")
         finally:
             with self._lock:
                 self._under_way.discard(answer)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Protocol, Self
+from types import MappingProxyType, TracebackType
+from typing import Final, Protocol, Self
 
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
@@ -50,6 +50,10 @@ class Filesystem(Protocol):
     def saved(self) -> Source:
         """The same image with its real documents and with every blob, which such a place gives only all at once. It
         lasts as long as the source that this belongs to."""
+
+
+NO_PROVENANCE: Final[Mapping[str, str]] = MappingProxyType({})
+"""What a source tells whose blobs no sink can take from where they are."""
 
 
 class Source(Protocol):

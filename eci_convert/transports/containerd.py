@@ -8,14 +8,14 @@ it meanwhile; afterwards labels and an image record keep it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
-from eci_convert.transports.base import Filesystem, Settings
+from eci_convert.transports.base import NO_PROVENANCE, Filesystem, Settings
 from eci_convert.transports.containerd_api import contents, ingest, records, references
 from eci_convert.transports.containerd_api.connection import Connection, connected
 from eci_convert.transports.containerd_api.leases import Lease
@@ -70,6 +70,9 @@ class _Session:
 class ContainerdSource:
     """An image in containerd, to be read."""
 
+    provenance = NO_PROVENANCE
+    resumable = False
+
     def __init__(self, name: ImageName, settings: Settings) -> None:
         self._name = name
         self._session = _Session(settings)
@@ -77,14 +80,6 @@ class ContainerdSource:
     @property
     def origin(self) -> str:
         return f"containerd:{self._name.text}"
-
-    @property
-    def provenance(self) -> Mapping[str, str]:
-        return {}
-
-    @property
-    def resumable(self) -> bool:
-        return False
 
     def resolve(self) -> Descriptor:
         found = records.resolved(self._session.connection, self._name)

@@ -7,7 +7,7 @@ source makes up a manifest of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -21,7 +21,7 @@ from eci_convert.streams.compress import Compression, decompressed, peeked, snif
 from eci_convert.streams.verify import at_most
 from eci_convert.transports import docker_save, layouts
 from eci_convert.transports.archive import Archive
-from eci_convert.transports.base import Filesystem, Settings
+from eci_convert.transports.base import NO_PROVENANCE, Filesystem, Settings
 from eci_convert.transports.docker_archive_sink import DockerArchiveSink, open_sink
 from eci_convert.transports.docker_save import CONTENTS, Saved
 from eci_convert.transports.names import Name, distinct, split
@@ -43,6 +43,9 @@ def open_source(rest: str, settings: Settings) -> DockerArchiveSource:
 class DockerArchiveSource:
     """The image that *archive* keeps under *name*."""
 
+    provenance = NO_PROVENANCE
+    resumable = False
+
     def __init__(self, archive: Archive, name: Name) -> None:
         self._archive = archive
         self._name = name
@@ -54,14 +57,6 @@ class DockerArchiveSource:
     @property
     def origin(self) -> str:
         return spelt("docker-archive", self._archive.path, self._name)
-
-    @property
-    def provenance(self) -> Mapping[str, str]:
-        return {}
-
-    @property
-    def resumable(self) -> bool:
-        return False
 
     def resolve(self) -> Descriptor:
         if CONTENTS in self._archive:

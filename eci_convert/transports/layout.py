@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.streams.files import replacing
 from eci_convert.transports import layouts, regular
-from eci_convert.transports.base import Filesystem, Settings
+from eci_convert.transports.base import NO_PROVENANCE, Filesystem, Settings
 from eci_convert.transports.ingest import Ingest
 from eci_convert.transports.names import Name, split
 from eci_convert.transports.received import Received
@@ -43,6 +43,9 @@ def open_sink(rest: str, settings: Settings) -> LayoutSink:
 class LayoutSource:
     """The image that *directory* keeps under *name*."""
 
+    provenance = NO_PROVENANCE
+    resumable = False
+
     def __init__(self, directory: Path, name: Name) -> None:
         self._directory = directory
         self._name = name
@@ -50,14 +53,6 @@ class LayoutSource:
     @property
     def origin(self) -> str:
         return _spelt(self._directory, self._name)
-
-    @property
-    def provenance(self) -> Mapping[str, str]:
-        return {}
-
-    @property
-    def resumable(self) -> bool:
-        return False
 
     def resolve(self) -> Descriptor:
         return layouts.resolved(self._read, self._name, self.origin)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -11,7 +11,7 @@ from typing import Self
 from eci_convert.errors import NotFound
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
-from eci_convert.transports.base import Filesystem
+from eci_convert.transports.base import NO_PROVENANCE, Filesystem
 from eci_convert.transports.layouts import referrer
 from eci_convert.transports.received import Received
 
@@ -32,6 +32,9 @@ class Store:
 class MemorySource:
     """The image that *store* keeps under *name*."""
 
+    provenance = NO_PROVENANCE
+    resumable = False
+
     def __init__(self, store: Store, name: str = "image", *, filesystem: Filesystem | None = None) -> None:
         self.store = store
         self.name = name
@@ -45,14 +48,6 @@ class MemorySource:
     @property
     def origin(self) -> str:
         return f"memory:{self.name}"
-
-    @property
-    def provenance(self) -> Mapping[str, str]:
-        return {}
-
-    @property
-    def resumable(self) -> bool:
-        return False
 
     def resolve(self) -> Descriptor:
         if self.name not in self.store.names:

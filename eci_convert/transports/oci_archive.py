@@ -7,7 +7,7 @@ archive of one image, which replaces FILE when it is complete.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -18,7 +18,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, parse
 from eci_convert.transports import layouts
 from eci_convert.transports.archive import STANDARD, Archive
-from eci_convert.transports.base import Filesystem, Settings
+from eci_convert.transports.base import NO_PROVENANCE, Filesystem, Settings
 from eci_convert.transports.docker_save import CONTENTS
 from eci_convert.transports.names import Name, split
 from eci_convert.transports.received import Received
@@ -47,6 +47,9 @@ def is_archive(path: str) -> bool:
 class OciArchiveSource:
     """The image that *archive* keeps under *name*."""
 
+    provenance = NO_PROVENANCE
+    resumable = False
+
     def __init__(self, archive: Archive, name: Name) -> None:
         self._archive = archive
         self._name = name
@@ -55,14 +58,6 @@ class OciArchiveSource:
     @property
     def origin(self) -> str:
         return spelt("oci-archive", self._archive.path, self._name)
-
-    @property
-    def provenance(self) -> Mapping[str, str]:
-        return {}
-
-    @property
-    def resumable(self) -> bool:
-        return False
 
     def resolve(self) -> Descriptor:
         try:

@@ -15,13 +15,16 @@ from eci_convert.errors import NotFound
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.transports.archive import Archive
-from eci_convert.transports.base import Filesystem, Source
+from eci_convert.transports.base import NO_PROVENANCE, Filesystem, Source
 from eci_convert.transports.daemon.engine import Engine
 from eci_convert.transports.spool import Spool
 
 
 class Saved:
     """The image called *name*, which messages call *origin*."""
+
+    provenance = NO_PROVENANCE
+    resumable = False
 
     def __init__(self, engine: Engine, name: str, origin: str) -> None:
         self._engine = engine
@@ -30,14 +33,6 @@ class Saved:
         self._spool: Spool | None = None
         self._archive: Source | None = None
         self.origin = origin
-
-    @property
-    def provenance(self) -> Mapping[str, str]:
-        return {}
-
-    @property
-    def resumable(self) -> bool:
-        return False
 
     def resolve(self) -> Descriptor:
         return self._opened().resolve()

@@ -12,7 +12,7 @@ An image for several platforms is saved whole instead: an engine makes container
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
@@ -23,7 +23,7 @@ from eci_convert.oci import fields, mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Manifest, rendered
 from eci_convert.oci.reference import Reference
-from eci_convert.transports.base import IDENTITY, Filesystem, Settings
+from eci_convert.transports.base import IDENTITY, NO_PROVENANCE, Filesystem, Settings
 from eci_convert.transports.daemon.engine import Engine, Json, image_id
 from eci_convert.transports.daemon.saved import Saved
 from eci_convert.transports.daemon.unpacked import Unpacked
@@ -34,6 +34,9 @@ _PLATFORM: Final = {"Architecture": "architecture", "Os": "os", "Variant": "vari
 
 class DaemonSource:
     """The image that *name* stands for in the engine that *settings* lead to. Raises UsageError for what is no name."""
+
+    provenance = NO_PROVENANCE
+    resumable = False
 
     def __init__(self, name: str, settings: Settings) -> None:
         if not _ID.fullmatch(name):
@@ -48,14 +51,6 @@ class DaemonSource:
     @property
     def origin(self) -> str:
         return f"docker-daemon:{self._name}"
-
-    @property
-    def provenance(self) -> Mapping[str, str]:
-        return {}
-
-    @property
-    def resumable(self) -> bool:
-        return False
 
     def resolve(self) -> Descriptor:
         if self._root is None:

@@ -6,7 +6,7 @@ same config and the same annotations, whose layers are the archives; an image of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
@@ -16,7 +16,7 @@ from eci_convert.errors import FormatError, NotFound, TransportError
 from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import MAX_LAYERS, Descriptor, ImageConfig, Manifest, parse, rendered
-from eci_convert.transports.base import Filesystem, Settings
+from eci_convert.transports.base import NO_PROVENANCE, Filesystem, Settings
 from eci_convert.transports.storage import records
 from eci_convert.transports.storage.names import found_image
 from eci_convert.transports.storage.place import Place
@@ -30,6 +30,9 @@ _RAW = (mediatype.OCI_LAYER, mediatype.DOCKER_LAYER)
 class StorageSource:
     """An image in containers-storage."""
 
+    provenance = NO_PROVENANCE
+    resumable = False
+
     def __init__(self, place: Place, settings: Settings) -> None:
         self._place = place
         self._stores = tuple(store(root, place.driver, settings.timeout) for root in (place.root, *place.more))
@@ -40,14 +43,6 @@ class StorageSource:
     @property
     def origin(self) -> str:
         return f"containers-storage:{self._place.text}"
-
-    @property
-    def provenance(self) -> Mapping[str, str]:
-        return {}
-
-    @property
-    def resumable(self) -> bool:
-        return False
 
     def resolve(self) -> Descriptor:
         if self._root is None:

@@ -3,7 +3,6 @@
 import io
 import os
 import subprocess
-import tarfile
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from eci_convert.errors import CorruptStream
 from eci_convert.streams.tar import EntryType, TarMember, archived, entries
+from tests.judge import tarfile
 from tests.streams.archives import END, block, extension, file, number, one, padded, pax, read
 from tests.streams.pieces import cut, cut_by, noise, sizes
 

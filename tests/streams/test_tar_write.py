@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import subprocess
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from eci_convert.errors import LocalError, UsageError
 from eci_convert.streams.tar import EntryType, TarMember, archive_size, archived, header
+from tests.judge import tarfile
 from tests.streams.pieces import cut_by, sizes
 
 VECTORS = Path(__file__).parents[1] / "vectors"

@@ -4,7 +4,6 @@ import io
 import os
 import subprocess
 import sys
-import tarfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +17,7 @@ from eci_convert.transports import tar_output as outputs
 from eci_convert.transports.received import Received
 from eci_convert.transports.tar_output import FileOutput, StreamOutput, tar_output
 from tests.images import files_in
+from tests.judge import tarfile
 
 BLOBS = {f"{Digest.of(blob).hex}": blob for blob in (os.urandom(3000), b"", b"x" * 512, os.urandom(200_000))}
 

@@ -52,6 +52,7 @@ class ADocker:
     in_containerd: bool = False
     api: str = "1.51"
     lowest_api: str = "1.24"
+    builds_for: str = "amd64"
     images: dict[str, AnImage] = field(default_factory=dict)
     containers: dict[str, dict[str, Any]] = field(default_factory=dict)
     builds: list[dict[str, bytes]] = field(default_factory=list)
@@ -280,7 +281,7 @@ class Handler(BaseHTTPRequestHandler):
             self.engine.builds.append(
                 {one.name: archive.extractfile(one).read() if one.isreg() else b"" for one in archive}  # type: ignore[union-attr]
             )
-        config = {"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": []}}
+        config = {"os": "linux", "architecture": self.engine.builds_for, "rootfs": {"type": "layers", "diff_ids": []}}
         image = AnImage(json.dumps(config).encode(), [])
         self.engine.images[self.query["t"]] = image
         identity = {"aux": {"ID": self.engine.identity(image)}}

@@ -209,6 +209,46 @@ def test_a_link_and_a_file_for_all_to_read_are_read(world: World, tmp_path: Path
     assert stat.S_IMODE(real.stat().st_mode) == 0o644
 
 
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), IsADirectoryError(21, "Is a directory")])
+def test_a_file_that_is_closed_to_us_is_warned_of(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    """HOME=/root for somebody who is not root, as in a container with --user."""
+
+    def refused(_: Path, *__: object, **___: object) -> None:
+        raise error
+
+    for name in ("open", "stat"):
+        monkeypatch.setattr(Path, name, refused)
+    assert world.asked("r.io/a") is None
+    assert str(world.home / ".docker/config.json") in world.reporter.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "entry", [{"username": "me", "password": "\ud800"}, {"identitytoken": "\ud800"}, {"registrytoken": "\udcfc"}]
+)
+def test_what_is_no_text_is_no_credential(world: World, entry: dict[str, str]) -> None:
+    world.file(".docker/config.json", {"auths": {"r.io": entry}})
+    assert world.asked("r.io/a") is None
+
+
+def test_a_helper_that_says_what_is_no_text_says_nothing(world: World) -> None:
+    world.helper("half", """printf '{"Username":"me","Secret":"x\\\\ud800y"}'""")
+    world.file(".docker/config.json", {"credsStore": "half"})
+    assert world.asked("r.io/a") is None
+    assert "nothing sensible" in world.reporter.warnings[0]
+
+
+def test_names_and_passwords_go_as_the_bytes_that_they_were_given_in(world: World) -> None:
+    """A command line or a pipe in Latin-1, in a world of UTF-8."""
+    found = world.asked("r.io/a", username="j\udcfcrgen", password="p\udce4:ß")
+    assert found is not None
+    assert base64.b64decode(found.basic.removeprefix("Basic ")) == b"j\xfcrgen:p\xe4:\xc3\x9f"
+    world.environ["DOCKER_AUTH_CONFIG"] = "{\udcfc"
+    assert world.asked("r.io/a") is None
+    assert "DOCKER_AUTH_CONFIG" in world.reporter.warnings[0]
+
+
 SAYS = """read server; printf '{"ServerURL":"%s","Username":"by-helper","Secret":"pw-%s"}' "$server" "$server" """
 
 
@@ -275,6 +315,13 @@ def test_a_helper_that_hangs_is_left_behind_with_its_children(world: World, monk
     while is_running(int(child.read_text())) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not is_running(int(child.read_text()))
+
+
+def test_a_helper_that_never_stops_talking_is_interrupted(world: World) -> None:
+    world.helper("flood", "exec cat /dev/zero")
+    world.file(".docker/config.json", {"credsStore": "flood"})
+    assert world.asked("r.io/a") is None
+    assert "says too much" in world.reporter.warnings[0]
 
 
 @pytest.mark.parametrize("name", ["x/../evil", "../evil", "/tmp/evil", "-evil", "", " ", "a\nb"])

@@ -7,6 +7,7 @@ decides. What is broken is warned of by name and passed over: anonymous access m
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def _files(settings: Settings) -> Iterator[AuthFile]:
     if environ.get("REGISTRY_AUTH_FILE"):
         yield from _readable(Path(environ["REGISTRY_AUTH_FILE"]), settings)
     if environ.get("DOCKER_AUTH_CONFIG"):
-        text = AuthFile.parse(environ["DOCKER_AUTH_CONFIG"].encode(), "DOCKER_AUTH_CONFIG", warned)
+        text = AuthFile.parse(os.fsencode(environ["DOCKER_AUTH_CONFIG"]), "DOCKER_AUTH_CONFIG", warned)
         yield from () if text is None else (text,)
     for path in _usual_places(settings):
         yield from _readable(path, settings)
@@ -86,6 +87,6 @@ def _usual_places(settings: Settings) -> Iterator[Path]:
 
 
 def _readable(path: Path, settings: Settings) -> Iterator[AuthFile]:
-    found = AuthFile.read(path, settings.reporter.warned) if path.exists() else None
+    found = AuthFile.read(path, settings.reporter.warned)
     if found is not None:
         yield found

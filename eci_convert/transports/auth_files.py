@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 _MAX_FILE = 4 * 1024 * 1024
 _API_PATHS = ("", "v1", "v2")
@@ -39,8 +40,8 @@ class Credential:
 
     @property
     def basic(self) -> str:
-        """The value of a Basic Authorization header (RFC 7617, in UTF-8)."""
-        return f"Basic {base64.b64encode(f'{self.username}:{self.password}'.encode()).decode()}"
+        """The value of a Basic Authorization header (RFC 7617, in UTF-8; bytes that are none go as they came)."""
+        return f"Basic {base64.b64encode(os.fsencode(f'{self.username}:{self.password}')).decode()}"
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -69,10 +70,12 @@ class AuthFile:
 
     @classmethod
     def read(cls, path: Path, warned: Warned) -> Self | None:
-        """What the file at *path* says; None, after a warning that names it, where it cannot be read."""
+        """What the file at *path* says; None where there is none, or, after a warning, where it cannot be read."""
         try:
             with path.open("rb") as file:
                 content = file.read(_MAX_FILE + 1)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         except OSError as error:
             warned(f"credentials in {str(path)!r} cannot be read: {error.strerror}")
             return None
@@ -119,7 +122,7 @@ class AuthFile:
 
     def _parsed(self, key: str) -> Credential | None:
         entry = _object(self.auths.get(key))
-        text = {name: value for name, value in entry.items() if isinstance(value, str) and value}
+        text = {name: value for name, value in entry.items() if is_text(value)}
         username, password = text.get("username", ""), text.get("password", "")
         if "auth" in text:
             try:
@@ -138,6 +141,11 @@ class AuthFile:
             )
         usable = (found.username and found.password) or found.identity_token or found.registry_token
         return found if usable else None
+
+
+def is_text(value: object) -> TypeGuard[str]:
+    """Whether *value*, out of JSON, is a text that can be told to anybody: JSON can spell letters that are none."""
+    return isinstance(value, str) and value != "" and value == value.encode(errors="ignore").decode()
 
 
 def hostname(key: str) -> str:

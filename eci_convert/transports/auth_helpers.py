@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
+import select
 import signal
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from shutil import which
+from typing import IO, cast
 
-from eci_convert.transports.auth_files import Credential
+from eci_convert.transports.auth_files import Credential, is_text
 from eci_convert.transports.base import Settings
 
 TIME_LIMIT = 30.0
 """Seconds that a helper may take: some ask the user to unlock a key ring."""
 
+_MAX_OUTPUT = 1024 * 1024
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 _NOTHING_THERE = ("credentials not found", "no credentials", "specified item could not be found")
 
@@ -68,13 +73,33 @@ def _run(path: str, server: str, settings: Settings) -> tuple[int, str]:
         start_new_session=True,
     ) as running:
         try:
-            output, _ = running.communicate(server.encode(), timeout=_limit(settings))
+            output = _talked(running, server.encode(), time.monotonic() + _limit(settings))
         except BaseException:
             # Its children hold the pipe open, so they go with it.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(running.pid, signal.SIGKILL)
             raise
     return running.returncode, output.decode(errors="replace")
+
+
+def _talked(running: subprocess.Popen[bytes], question: bytes, deadline: float) -> bytes:
+    """What *running* prints when it is told *question*. Raises TimeoutExpired, and OSError where it does not stop."""
+    stdin, stdout = cast("IO[bytes]", running.stdin), cast("IO[bytes]", running.stdout)
+    with contextlib.suppress(BrokenPipeError), stdin:
+        stdin.write(question)
+    found, poll = bytearray(), select.poll()
+    poll.register(stdout)
+    while True:
+        left = max(0.0, deadline - time.monotonic())
+        if not poll.poll(left * 1000):
+            raise subprocess.TimeoutExpired(running.args, left)
+        piece = os.read(stdout.fileno(), 64 * 1024)
+        if not piece:
+            running.wait(max(0.0, deadline - time.monotonic()))
+            return bytes(found)
+        found += piece
+        if len(found) > _MAX_OUTPUT:
+            raise OSError(errno.EMSGSIZE, "it says too much")
 
 
 def _limit(settings: Settings) -> float:
@@ -89,6 +114,6 @@ def _parsed(output: str, program: str) -> Credential | None:
     if not isinstance(answer, dict):
         return None
     username, secret = answer.get("Username"), answer.get("Secret")
-    if not isinstance(username, str) or not isinstance(secret, str) or not secret:
+    if not is_text(secret) or not (username == "" or is_text(username)):
         return None
     return Credential.of(username, secret, program)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,7 @@ def _from_environment(environ: Mapping[str, str]) -> Endpoint:
 def _from_context(folder: Path, name: str) -> Endpoint:
     identity = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
     path = folder / "contexts/meta" / identity / "meta.json"
-    if not path.is_file():
+    if not os.path.isfile(path):
         error = UsageError(f"there is no Docker context {name!r}")
         error.add_note("hint: DOCKER_CONTEXT or `docker context use` names it; `docker context ls` shows what there is")
         raise error
@@ -92,7 +93,7 @@ def _current_context(folder: Path) -> str:
     """What `docker context use` chose. A config.json that cannot be read chooses nothing, as for the docker command."""
     path = folder / "config.json"
     try:
-        name = _read(path).get("currentContext") if path.exists() else None
+        name = _read(path).get("currentContext")
     except LocalError:
         return _DEFAULT
     return name if isinstance(name, str) and name else _DEFAULT
@@ -110,7 +111,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 def _certificates(folder: Path) -> dict[str, str]:
     return {
-        name: str(folder / f"{name}.pem") if (folder / f"{name}.pem").is_file() else ""
+        name: str(folder / f"{name}.pem") if os.path.isfile(folder / f"{name}.pem") else ""
         for name in ("ca", "cert", "key")
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
@@ -89,5 +90,5 @@ def _parse(text: str) -> Proxy:
     authorization = ""
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        authorization = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        authorization = f"Basic {base64.b64encode(os.fsencode(pair)).decode()}"
     return Proxy(host=parts.hostname, port=port or 80, authorization=authorization)

@@ -71,7 +71,7 @@ class Url:
     def with_query(self, name: str, value: str) -> Self:
         """The URL with one more parameter; what is there is left exactly as the server spelt it."""
         mark = "&" if "?" in self.target else "?"
-        return replace(self, target=f"{self.target}{mark}{name}={quote(value, safe='')}")
+        return replace(self, target=f"{self.target}{mark}{name}={quote(value, safe='', errors='surrogateescape')}")
 
     @property
     def origin(self) -> tuple[str, str, int]:

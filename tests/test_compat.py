@@ -66,3 +66,13 @@ def test_without_leave_to_fall_back_the_refusal_stands_and_says_what_would_do(tm
             pushed(registry.host, tmp_path, auto=False)
         assert any("--format legacy" in note for note in caught.value.__notes__)
         assert manifests(registry) == [True]
+
+
+def test_a_refusal_that_has_another_reason_teaches_nothing(tmp_path: Path) -> None:
+    """A tag that must stay what it is (ECR, Harbor) is not a registry that is strict about types."""
+    with a_registry() as registry:
+        registry.misbehave("PUT", "/manifests/", refusal(400, "TAG_INVALID", "the tag is immutable"), times=2)
+        with pytest.raises(ManifestRefused, match="immutable"):
+            pushed(registry.host, tmp_path)
+        assert pushed(registry.host, tmp_path) == []
+        assert manifests(registry) == [True, False, True]

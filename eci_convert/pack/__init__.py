@@ -32,6 +32,9 @@ from eci_convert.transports.refusals import ManifestRefused
 __all__ = ["Packed", "joined", "pack"]
 
 
+_HINT = "hint: a registry that takes container images alone takes --format legacy"
+
+
 class Strict(Protocol):
     """What is known of a place that may refuse an `artifactType`."""
 
@@ -97,10 +100,15 @@ def pack(
         return _finished(blueprint, written, press, publish=publish)
     except ManifestRefused as refusal:
         if not (strict and blueprint.artifact_type):
-            refusal.add_note("hint: a registry that takes container images alone takes --format legacy")
+            refusal.add_note(_HINT)
             raise
+        try:
+            packed = _finished(replace(blueprint, artifact_type=""), written, press, publish=publish)
+        except ManifestRefused as other:  # a tag that must stay what it is, a quota: that type was not the reason
+            other.add_note(_HINT)
+            raise other from None
         strict.learn(refusal)
-        return _finished(replace(blueprint, artifact_type=""), written, press, publish=publish)
+        return packed
 
 
 def _finished(blueprint: Blueprint, written: dict[int, Written], press: Press, *, publish: bool) -> Packed:

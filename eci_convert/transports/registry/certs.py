@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +17,9 @@ _SYSTEM_FOLDERS = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
 def context(url: Url, settings: Settings, registry: Url) -> ssl.SSLContext:
     """The TLS context for *url*, met while speaking to *registry*.
 
-    An authority that the user named counts everywhere (a proxy that opens TLS, a store of one's own behind a
-    redirect); `certs.d`, client certificates and `--insecure` are for the registry itself.
+    An authority that the user named, or put into the registry's `certs.d`, counts everywhere (a token server of one's
+    own, a store behind a redirect, a proxy that opens TLS), as it does for docker; client certificates and `--insecure`
+    are for the registry itself.
 
     Raises UsageError, LocalError.
     """
@@ -26,10 +28,11 @@ def context(url: Url, settings: Settings, registry: Url) -> ssl.SSLContext:
     made.set_alpn_protocols(["http/1.1"])
     if settings.ca_file:
         _trust(made, Path(settings.ca_file))
-    if (url.host, url.port) != (registry.host, registry.port):
-        return made
+    itself = (url.host, url.port) == (registry.host, registry.port)
     for folder in folders(registry, settings):
-        _use(made, folder)
+        _use(made, folder, itself=itself)
+    if not itself:
+        return made
     if settings.cert_file:
         _identify(made, settings.cert_file, settings.key_file)
     elif settings.key_file:
@@ -50,12 +53,13 @@ def folders(registry: Url, settings: Settings) -> Iterator[Path]:
     names = {registry.authority: None, f"{host}:{registry.port}": None}
     for parent in (*mine, *_SYSTEM_FOLDERS):
         for name in names:
-            if (parent / name).is_dir():
+            if os.path.isdir(parent / name):  # below a folder that is closed to us there is none
                 yield parent / name
 
 
-def _use(made: ssl.SSLContext, folder: Path) -> None:
-    """Takes `*.crt` as authorities, and `X.cert` with `X.key` as who we are (docs.docker.com, "certificates")."""
+def _use(made: ssl.SSLContext, folder: Path, *, itself: bool) -> None:
+    """Takes `*.crt` as authorities, and for the registry *itself* `X.cert` with `X.key` as who we are (docs.docker.com,
+    "certificates")."""
     try:
         files = sorted(folder.iterdir())
     except OSError as error:
@@ -63,7 +67,7 @@ def _use(made: ssl.SSLContext, folder: Path) -> None:
     for file in files:
         if file.suffix == ".crt":
             _trust(made, file)
-        elif file.suffix == ".cert":
+        elif file.suffix == ".cert" and itself:
             key = file.with_suffix(".key")
             if not key.exists():
                 raise LocalError(f"{str(file)!r} is there without {key.name!r}")

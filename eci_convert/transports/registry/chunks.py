@@ -76,6 +76,8 @@ class Chunks:
                         return
                     raise
                 if session.offset != outgoing.end:
+                    if is_there(outgoing.digest):
+                        return
                     raise SessionLost(f"{session.location.shown}: it has lost what it had") from error
 
     @property
@@ -83,11 +85,12 @@ class Chunks:
         return self._client.host.chunk(self._session.smallest, quick=self._quick)
 
     def _next(self, target: int) -> tuple[bytes, ...]:
-        """The chunk that the session lacks, which is before offset *target*."""
+        """The chunk that the session lacks, which is before offset *target*. It leaves none that is too short."""
         first = self._session.offset
         if first < self._outgoing.start:
             raise SessionLost(f"{self._session.location.shown}: it has less than it had")
-        return self._outgoing.between(first, min(first + self._limit, target))
+        last = first + self._limit
+        return self._outgoing.between(first, target if target - last < self._session.smallest else last)
 
     def _deliver(self, blocks: tuple[bytes, ...], target: int) -> None:
         """Tries to bring the session on by *blocks*; it may be anywhere up to *target* afterwards."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from collections.abc import Callable
 
 from eci_convert.errors import TransportError
@@ -37,7 +38,7 @@ def dial(url: Url, registry: Url, own_peer: str | None, settings: Settings, trus
         peer = None if proxy else sock.getpeername()[0]
         neighbours.check(url, registry, peer, own_peer)
         if proxy and url.scheme == "https":
-            _tunnel(sock, url, proxy)
+            _tunnel(sock, url, proxy, timeout)
         if url.scheme == "https":
             sock = _secured(sock, url, trust(url))
     except BaseException:
@@ -84,7 +85,7 @@ def _connected(host: str, port: int, timeout: float) -> socket.socket:
     return sock
 
 
-def _tunnel(sock: socket.socket, url: Url, proxy: Proxy) -> None:
+def _tunnel(sock: socket.socket, url: Url, proxy: Proxy, timeout: float) -> None:
     """Asks the proxy for a way through (RFC 9110 §9.3.6). What it is told is where to, and who we are to *it*."""
     host = f"[{url.host}]" if ":" in url.host else url.host
     lines = [f"CONNECT {host}:{url.port} HTTP/1.1", f"Host: {host}:{url.port}"]
@@ -92,19 +93,20 @@ def _tunnel(sock: socket.socket, url: Url, proxy: Proxy) -> None:
         lines.append(f"Proxy-Authorization: {proxy.authorization}")
     try:
         sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("ascii"))
-        status = _status(sock)
+        status = _status(sock, time.monotonic() + timeout)
     except OSError as error:
         raise Transient(f"the proxy {proxy.host}:{proxy.port} does not answer") from error
-    if status != 200:
+    if not 200 <= status < 300:
         hint = ": it wants a name and a password" if status == 407 else ""
         kind = Transient if status in (502, 503, 504) else TransportError
         raise kind(f"the proxy {proxy.host}:{proxy.port} lets nobody through to {url.authority}: {status}{hint}")
 
 
-def _status(sock: socket.socket) -> int:
+def _status(sock: socket.socket, deadline: float) -> int:
     """The status of the proxy's answer, read byte by byte, so that nothing is taken from the tunnel behind it."""
     answer = bytearray()
     while not answer.endswith((b"\r\n\r\n", b"\n\n")):
+        sock.settimeout(max(0.001, deadline - time.monotonic()))
         byte = sock.recv(1)
         if not byte or len(answer) > _MAX_PROXY_ANSWER:
             raise ConnectionError("no answer")

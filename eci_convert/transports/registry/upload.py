@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 
-from eci_convert.errors import AccessDenied, IntegrityError
+from eci_convert.errors import IntegrityError, TransportError
 from eci_convert.oci.digest import Digest
 from eci_convert.transports.again import can_be_had_again
 from eci_convert.transports.refusals import UploadLost
@@ -144,18 +144,18 @@ class Upload:
 def mounted(client: Client, digest: Digest, repository: str) -> bool:
     """Whether the registry made *repository*'s blob ours too (distribution-spec v1.1.1, "Mounting a blob").
 
-    One that does not begins an upload instead, which is called off.
+    One that does not begins an upload instead, which is called off. One that fails at it may take the bytes all the
+    same, and one that turns us away does so again when we write.
     """
     url = client.url("blobs/uploads/").with_query("mount", str(digest)).with_query("from", repository)
     scope = f"{PUSH} repository:{repository}:pull"
     try:
-        answer = client.ask("POST", url, accept=(201, 202, 400, 404, 405), scope=scope)
-    except AccessDenied:  # there; whether we may write here is found out when we do
+        with client.ask("POST", url, accept=(201, 202), scope=scope) as answer:
+            if answer.status == 202:
+                Session(client, location(client, answer)).cancel()
+            return answer.status == 201
+    except TransportError:
         return False
-    with answer:
-        if answer.status == 202:
-            Session(client, location(client, answer)).cancel()
-        return answer.status == 201
 
 
 def _streamed(outgoing: Outgoing) -> Iterator[bytes]:

@@ -116,6 +116,46 @@ def test_a_mount_that_is_refused_is_no_reason_to_give_up(registry: FaultyRegistr
     assert registry.blobs[DIGEST] == DATA
 
 
+@pytest.mark.parametrize("code", [401, 403, 405, 409, 422, 500, 501])
+def test_a_registry_that_cannot_mount_is_sent_the_blob(registry: FaultyRegistry, user: User, code: int) -> None:
+    registry.misbehave("POST", "mount=", faults.status(code), times=99)
+    blob = Descriptor(
+        media_type=TYPE,
+        digest=Digest.of(DATA),
+        size=len(DATA),
+        annotations={f"containerd.io/distribution.source.{registry.host}": "elsewhere"},
+    )
+    with user.sink(registry) as sink:
+        assert not sink.has(blob)
+        sink.put(TYPE, [DATA], digest=blob.digest, size=blob.size)
+    assert registry.blobs[DIGEST] == DATA
+
+
+@pytest.mark.parametrize("code", [400, 405, 501])
+def test_a_registry_that_knows_no_head_is_asked_for_the_thing(registry: FaultyRegistry, user: User, code: int) -> None:
+    registry.misbehave("HEAD", "", faults.status(code), times=99)
+    manifest = user.pushes(registry, [DATA])
+    empty = registry.hold(b"")
+    with user.sink(registry) as sink:
+        registry.requests.clear()
+        assert sink.has(Descriptor(media_type=TYPE, digest=Digest.of(DATA), size=len(DATA)))
+        assert sink.has(Descriptor(media_type=TYPE, digest=Digest.parse(empty), size=0))
+        assert sink.has(manifest)
+        assert not sink.has(Descriptor(media_type=TYPE, digest=Digest.of(b"other"), size=5))
+    assert registry.seen("/blobs/", "GET")[0].header("Range") == "bytes=0-0"
+
+
+def test_a_store_that_signed_for_get_alone_has_the_blob(
+    registry: FaultyRegistry, other: FaultyRegistry, user: User
+) -> None:
+    digest = registry.hold(DATA)
+    other.hold(DATA)
+    registry.misbehave("HEAD|GET", "/blobs/", faults.status(307, Location=f"{other.url}/v2/x/blobs/{digest}"), times=9)
+    other.misbehave("HEAD", "", faults.status(403), times=9)
+    with user.sink(registry) as sink:
+        assert sink.has(Descriptor(media_type=TYPE, digest=Digest.of(DATA), size=len(DATA)))
+
+
 def test_a_mount_that_is_not_granted_leaves_no_session(registry: FaultyRegistry, user: User) -> None:
     registry.mounts = False
     notes = {f"containerd.io/distribution.source.{registry.host}": "a,b"}
@@ -210,6 +250,14 @@ def test_a_blob_whose_last_answer_is_lost_is_looked_for(registry: FaultyRegistry
     registry.misbehave("PUT", SESSIONS, faults.dropped)
     user.sends(registry, [b"kernel"])
     assert len(registry.seen(SESSIONS, "PUT")) == 2
+
+
+def test_a_blob_that_is_there_while_its_session_stands_at_the_beginning(registry: FaultyRegistry, user: User) -> None:
+    registry.misbehave("PUT", SESSIONS, faults.status(502))
+    registry.misbehave("GET", SESSIONS, faults.status(204, Range="0-0"))
+    user.sends(registry, once(DATA))
+    assert registry.blobs[DIGEST] == DATA
+    assert len(registry.seen(SESSIONS, "POST")) == 1
 
 
 def test_a_finish_that_failed_is_tried_again(registry: FaultyRegistry, user: User) -> None:
@@ -324,6 +372,20 @@ def test_no_chunk_is_shorter_than_the_registry_wants(registry: FaultyRegistry, u
     registry.min_chunk = 2 * CHUNK
     user.sends(registry, once(DATA))
     assert sizes(registry) == [2 * CHUNK, 2 * CHUNK, CHUNK + 1000]
+
+
+def test_a_chunk_that_is_cut_in_two_leaves_no_short_rest(
+    registry: FaultyRegistry, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was gathered while chunks were quick goes in smaller ones once they are slow; ECR takes none below 5 MB."""
+    for name in ("_ALONE", "_SHARED"):
+        monkeypatch.setattr(hosts, name, 5 * CHUNK // 2)
+    quick = iter([False, True] * 50)
+    chunk = hosts.Host.chunk
+    monkeypatch.setattr(hosts.Host, "chunk", lambda host, smallest=0, **_: chunk(host, smallest, quick=next(quick)))
+    registry.min_chunk = 9 * CHUNK // 10
+    user.sends(registry, once(noise(20 * CHUNK)))
+    assert min(sizes(registry)[:-1]) >= registry.min_chunk
 
 
 def test_chunks_shrink_until_they_are_taken_and_the_next_run_knows(registry: FaultyRegistry, user: User) -> None:

@@ -133,6 +133,29 @@ def test_certs_d_holds_authorities_and_client_certificates(user: User, parent: s
         user.pushes(registry, [DATA])
 
 
+def test_an_authority_in_certs_d_counts_where_the_registry_leads(user: User) -> None:
+    """A GitLab of one's own: `docker login` needs nothing but the registry's ca.crt, and tokens come from another port.
+    Who we are is told to the registry alone."""
+    with a_registry(cert="server") as registry, a_registry(cert="server") as issuer:
+        registry.bearer, registry.realm = True, f"{issuer.url}/token"
+        registry.tokens = issuer.tokens
+        folder = user.home / f".config/containers/certs.d/{registry.host}"
+        folder.mkdir(parents=True)
+        shutil.copy(CA, folder / "ca.crt")
+        user.pushes(registry, [DATA])
+        assert issuer.seen("/token")
+
+
+def test_a_certs_d_that_is_closed_to_us_is_none(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """/etc/docker is for root alone on some systems."""
+
+    def closed(_: Path, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", closed)
+    assert list(certs.folders(Url.parse("https://r.io:5000"), user.settings())) == []
+
+
 def test_certs_d_of_another_port_is_another_s(user: User) -> None:
     with a_registry(cert="server") as registry:
         folder = user.home / ".config/containers/certs.d/127.0.0.1"
@@ -342,6 +365,15 @@ def test_a_proxy_that_refuses_is_named_without_its_password(user: User, answer: 
             resolves(user, "registry.invalid", retries=0)
         assert "s3cret" not in str(caught.value)
         assert registry.requests == []
+
+
+def test_a_proxy_that_never_ends_its_answer_is_not_waited_for(user: User) -> None:
+    with a_registry() as proxy:
+        proxy.misbehave("CONNECT", "", faults.trickling(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 100, pause=0.05))
+        user.environ["HTTPS_PROXY"] = proxy.url
+        with pytest.raises(TransportError, match="proxy"):
+            resolves(user, "registry.invalid", retries=0, timeout=0.3)
+        assert len(proxy.requests) == 1
 
 
 @pytest.mark.parametrize("text", ["socks5://me:s3cret@h:1", "ftp://h", "http://", "http://h:port", "://"])

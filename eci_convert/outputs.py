@@ -114,14 +114,18 @@ class Seen:
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = chunks
-        self._head = self._tail = b""
+        self._head = self._tail = self._further = b""
+        self._wanted = range(0)
         self.size = 0
 
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self._chunks:
-            self.size += len(chunk)
             if len(self._head) < HEAD:
                 self._head += chunk[: HEAD - len(self._head)]
+                self._wanted = disktype.further(self._head) if len(self._head) == HEAD else range(0)
+            if self.size < self._wanted.stop:
+                self._further += chunk[max(0, self._wanted.start - self.size) : self._wanted.stop - self.size]
+            self.size += len(chunk)
             self._tail = chunk[-TAIL:] if len(chunk) >= TAIL else (self._tail + chunk)[-TAIL:]
             yield chunk
 
@@ -133,7 +137,7 @@ class Seen:
     @property
     def foreign_reference(self) -> str | None:
         """What the disk wants read beside itself."""
-        return disktype.foreign_reference(self._head, self.size, self._tail)
+        return disktype.foreign_reference(self._head, self.size, self._tail, self._further)
 
 
 def _copied(chunks: Iterable[bytes], others: Sequence[Target]) -> Iterator[bytes]:

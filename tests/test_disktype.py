@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from eci_convert import disktype
-from eci_convert.disktype import HEAD, TAIL, foreign_reference
+from eci_convert.disktype import HEAD, TAIL
 from eci_convert.errors import DiskTypeMismatch, LocalError, UsageError
 from eci_convert.model import DiskType
+from eci_convert.outputs import Seen
 from eci_convert.streams.tar import TarMember, archived
 
 MBR = bytes(510) + b"\x55\xaa" + bytes(512)
@@ -38,6 +40,8 @@ def detect(content: bytes) -> DiskType | None:
         (b"KDMV" + bytes(508), DiskType.VMDK),
         (b"COWD" + bytes(508), DiskType.VMDK),
         (b"# Disk DescriptorFile\nversion=1\n", DiskType.VMDK),
+        (b"# qemu asks for no more\n  \r\nversion=3\r\n", DiskType.VMDK),
+        (b"version=1\n".ljust(510, b"#") + b"\x55\xaa", DiskType.VMDK),
         (VHD_FOOTER + bytes(1024), DiskType.VHD),
         (MBR + VHD_FOOTER, DiskType.VHD),
         (bytes(1024) + VHD_FOOTER[:511], DiskType.VHD),
@@ -137,7 +141,9 @@ def qcow2(backing: bytes = b"", *, version: int = 3, features: int = 0, extensio
 
 
 def refers(content: bytes) -> str | None:
-    return foreign_reference(content[:HEAD], len(content), content[-TAIL:])
+    seen = Seen([content[at : at + 100_000] for at in range(0, len(content), 100_000)])
+    assert b"".join(seen) == content
+    return seen.foreign_reference
 
 
 def test_a_backing_file_is_a_foreign_reference() -> None:
@@ -171,9 +177,10 @@ def vmdk(*extents: str, parent: str = "ffffffff", hint: str = "") -> bytes:
     return ("\n".join([*lines, f'parentFileNameHint="{hint}"' if hint else ""]) + "\n").encode()
 
 
-def sparse_vmdk(descriptor: bytes, capacity: int = 2048) -> bytes:
-    header = struct.pack("<4sIIQQQQ", b"KDMV", 1, 3, capacity, 128, 1, 20)
-    return header.ljust(512, b"\0") + descriptor.ljust(20 * 512, b"\0") + bytes(65536)
+def sparse_vmdk(descriptor: bytes, capacity: int = 2048, *, sector: int = 1, said: int = 1, length: int = 20) -> bytes:
+    """A sparse extent with a descriptor in *sector*, where the header *said* that it is, *length* sectors long."""
+    header = struct.pack("<4sIIQQQQ", b"KDMV", 1, 3, capacity, 128, said, length)
+    return header.ljust(512 * sector, b"\0") + descriptor.ljust(20 * 512, b"\0") + bytes(65536)
 
 
 def test_extents_that_lie_elsewhere_are_foreign_references() -> None:
@@ -196,3 +203,65 @@ def test_a_sparse_vmdk_and_a_vhd_of_one_piece_refer_to_nothing() -> None:
     assert refers(vmdk("RW 2048 ZERO")) is None
     assert refers(VHD_FOOTER[:60] + struct.pack(">I", 3) + bytes(2000)) is None
     assert refers(MBR) is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['RW 9FLAT "/x" 0', 'RW\v9\fFLAT "/x" 0', 'RW\n9\n FLAT\n"/x" 0', 'RW +9 FLAT "/x" 0', ' \r\tRW 9 VMFS "/x"'],
+)
+def test_an_extent_is_what_qemu_takes_for_one(line: str) -> None:
+    assert refers(vmdk(line)) == "the extent '/x'"
+    assert refers(vmdk(line).replace(b"# Disk DescriptorFile\n", b"")) == "the extent '/x'"
+    assert refers(vmdk(line).replace(b"# Disk DescriptorFile\nversion=1", b'createType="custom"')) == "the extent '/x'"
+
+
+def test_a_comment_is_no_extent() -> None:
+    assert refers(vmdk('# RW 9 FLAT "/x" 0', "# Extent description", "RW 9 ZERO")) is None
+
+
+def test_a_parent_is_named_whatever_its_id_and_wherever_qemu_looks_for_it() -> None:
+    child = vmdk('RW 9 SPARSE "a.vmdk"', hint="/x")
+
+    assert refers(sparse_vmdk(child)) == "the parent disk '/x'"
+    assert refers(sparse_vmdk(child, said=0)) == "the parent disk '/x'"
+    assert refers(sparse_vmdk(child, said=40)) == "the parent disk '/x'"
+    assert refers(b"COWD" + sparse_vmdk(child)[4:]) == "the parent disk '/x'"
+    assert refers(sparse_vmdk(vmdk('RW 9 SPARSE "a.vmdk"', 'parentFileNameHint=""'))) is None
+
+
+def test_a_description_is_as_long_as_it_is_and_not_as_the_header_says() -> None:
+    assert refers(sparse_vmdk(vmdk('RW 9 FLAT "/x" 0'), capacity=0, length=0)) == "the extent '/x'"
+
+
+def test_a_description_that_is_not_read_whole_may_refer_to_anything() -> None:
+    far = sparse_vmdk(vmdk('RW 9 FLAT "/x" 0'), capacity=0, sector=1024, said=1024)
+    long = b"# Disk DescriptorFile\n" + b"#" * HEAD + b'\nRW 9 FLAT "/x" 0\n'
+
+    assert refers(far) == refers(long) == "a description that begins or ends too far behind"
+
+
+def vhdx(flags: int, *, at: int = 3 << 20, table: int = 192 << 10, said: int = 1 << 20) -> bytes:
+    """What MS-VHDX has of a disk up to its metadata, which are *at* so many bytes, as a region *table* says."""
+    disk = bytearray(at + (1 << 20))
+    disk[:8] = b"vhdxfile"
+    entry = UUID("8b7ca206-4790-4b9a-b8fe-575f050f886e").bytes_le + struct.pack("<QII", at, said, 1)
+    disk[table : table + 48] = struct.pack("<4sIII", b"regi", 0, 1, 0) + entry
+    item = UUID("caa16737-fa36-4d43-b3b6-33f0aa44e76b").bytes_le + struct.pack("<IIII", 65536, 8, 4, 0)
+    disk[at : at + 64] = struct.pack("<8sHH20x", b"metadata", 0, 1) + item
+    disk[at + 65536 : at + 65544] = struct.pack("<II", 1 << 20, flags)
+    return bytes(disk)
+
+
+def test_a_parent_of_a_vhdx_is_a_foreign_reference() -> None:
+    assert refers(vhdx(2)) == "a parent disk"
+    assert refers(vhdx(3, at=11 << 20, table=256 << 10)) == "a parent disk"
+    assert refers(vhdx(2, said=(1 << 32) - 1)) == "a parent disk"
+    assert refers(vhdx(1)) is None
+    assert refers(vhdx(2)[:HEAD]) is None
+
+
+def test_a_parent_of_a_vhd_may_stand_in_either_footer() -> None:
+    child = VHD_FOOTER[:60] + struct.pack(">I", 4) + bytes(448)
+
+    assert refers(VHD_FOOTER + bytes(4096) + child) == "a parent disk"
+    assert refers(bytes(4096) + child[:511]) == "a parent disk"

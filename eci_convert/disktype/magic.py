@@ -13,14 +13,14 @@ from typing import Final
 
 from eci_convert.model import DiskType
 
-HEAD: Final = 128 << 10
-"""How many first bytes `detect` looks at; fewer tell less."""
+HEAD: Final = 320 << 10
+"""How many first bytes `detect` and `foreign_reference` look at; fewer tell less."""
 TAIL: Final = 512
 """How many last bytes `detect` looks at: a fixed VHD is told by them alone."""
 
 _SECTOR = 512
 _ISO_MAGIC_AT = 0x8001
-_VMDK_DESCRIPTOR = re.compile(rb"\s*# ?Disk DescriptorFile", re.IGNORECASE)
+_VMDK_DESCRIPTOR = re.compile(rb"\s*# ?Disk DescriptorFile|(?:#[^\n]*\n| *\r?\n)*version=[123]\r?\n", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def _is_vhd(head: bytes, tail: bytes) -> bool:
 
 
 def _is_vmdk(head: bytes, _: bytes) -> bool:
-    """Sparse extents, stream-optimised or not; those of old ESX; or a descriptor alone."""
+    """Sparse extents, stream-optimised or not; those of old ESX; or a descriptor alone, as VMware or qemu knows it."""
     return head.startswith((b"KDMV", b"COWD")) or bool(_VMDK_DESCRIPTOR.match(head[:512]))
 
 

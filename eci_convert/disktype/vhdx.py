@@ -1,0 +1,45 @@
+"""Whether a VHDX has a parent: a bit in its metadata, which lie where its region table says (MS-VHDX 2.2.3, 2.6)."""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import UUID
+
+TABLES: Final = (192 << 10, 256 << 10)
+"""Where the region table and its copy begin; each is 64 KiB long."""
+
+_METADATA = UUID("8b7ca206-4790-4b9a-b8fe-575f050f886e").bytes_le
+_PARAMETERS = UUID("caa16737-fa36-4d43-b3b6-33f0aa44e76b").bytes_le
+_ENTRIES = 2047
+_METADATA_SIZE = 1 << 20
+_HAS_PARENT = 1 << 1
+
+
+def metadata(head: bytes) -> range | None:
+    """Where in the file that begins with *head* its metadata are; None if it is no VHDX, or does not say."""
+    if not head.startswith(b"vhdxfile"):
+        return None
+    for table in TABLES:
+        if head.startswith(b"regi", table):
+            for entry in range(table + 16, table + 16 + 32 * min(_ENTRIES, _little(head, table + 8, 4)), 32):
+                if head.startswith(_METADATA, entry):
+                    start = _little(head, entry + 16, 8)
+                    return range(start, start + min(_METADATA_SIZE, _little(head, entry + 24, 4)))
+    return None
+
+
+def reference(region: bytes) -> str | None:
+    """What the disk with the metadata *region* refers to, for people; or None."""
+    if not region.startswith(b"metadata"):
+        return None
+    for entry in range(32, 32 + 32 * min(_ENTRIES, _little(region, 10, 2)), 32):
+        if (
+            region.startswith(_PARAMETERS, entry)
+            and _little(region, _little(region, entry + 16, 4) + 4, 4) & _HAS_PARENT
+        ):
+            return "a parent disk"
+    return None
+
+
+def _little(data: bytes, at: int, length: int) -> int:
+    return int.from_bytes(data[at : at + length].ljust(length, b"\0"), "little")

@@ -1,0 +1,84 @@
+"""What a VMDK wants read beside itself: extents that lie elsewhere, a parent (VMware Virtual Disk Format 5.0).
+
+qemu takes more for a descriptor than VMware writes, and what counts is what it opens: white space of any kind between
+the words of an extent, none between a number and the word behind it; the name of a parent wherever it stands and
+whatever the parent's CID, in a sparse extent always at its second sector; a descriptor as long as up to its first NUL,
+whatever the header says.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_SECTOR: Final = 512
+_EXTENT = re.compile(rb'(?:RW|RDONLY|NOACCESS)\s+[+]?[0-9]+\s*([A-Z]+)(?:\s*"([^"\r\n]*))?')
+_PARENT = re.compile(rb'parentFileNameHint(?:[ \t="]*([^ \t="\r\n][^"\r\n]*)|[\s\S]{2}([^"]+))', re.IGNORECASE)
+_WORD = re.compile(rb"\S")
+_PARENT_ID = re.compile(rb"^[ \t]*parentCID[ \t]*=[ \t]*([0-9a-f]{1,8})", re.MULTILINE | re.IGNORECASE)
+_BEYOND: Final = "a description that begins or ends too far behind"
+
+
+def reference(head: bytes, size: int) -> str | None:
+    """What the VMDK of *size* bytes that begins with *head* refers to, for people; or None."""
+    if not head.startswith((b"KDMV", b"COWD")):
+        return _unless_cut(head, 0, size) or _extents(_text(head, 0), own=0)
+    parent = _parent(_text(head, _SECTOR))
+    if parent or head.startswith(b"COWD"):
+        return parent
+    start = _little(head, 28) * _SECTOR
+    if not start:
+        return None
+    return _unless_cut(head, start, size) or _extents(_text(head, start), own=1 if _little(head, 12) else 0)
+
+
+def described(text: bytes) -> str | None:
+    """What a file that begins with *text*, and has no mark of any disk, refers to once it is taken for a VMDK."""
+    return _extents(_text(text, 0), own=0)
+
+
+def _text(head: bytes, start: int) -> bytes:
+    end = head.find(b"\0", start)
+    return head[start : end if end >= 0 else None]
+
+
+def _unless_cut(head: bytes, start: int, size: int) -> str | None:
+    """Why nobody knows to what the description at *start* refers."""
+    return _BEYOND if len(head) < size and start + len(_text(head, start)) >= len(head) else None
+
+
+def _extents(text: bytes, own: int) -> str | None:
+    """What the descriptor *text* refers to. The first *own* sparse extents are in the file that it stands in."""
+    if parent := _parent(text):
+        return parent
+    for extent in _EXTENT.finditer(text):
+        if not _begins_a_line(text, extent.start()):
+            continue
+        if extent[1] == b"SPARSE" and own:
+            own -= 1
+        elif extent[1] != b"ZERO":
+            return f"the extent {shown(extent[2] or b'')}"
+    return None
+
+
+def _begins_a_line(text: bytes, at: int) -> bool:
+    first = _WORD.search(text, text.rfind(b"\n", 0, at) + 1)
+    return first is not None and first.start() == at
+
+
+def _parent(text: bytes) -> str | None:
+    named, identified = _PARENT.search(text), _PARENT_ID.search(text)
+    if named:
+        return f"the parent disk {shown(named[1] or named[2])}"
+    if identified and identified[1].lower() != b"ffffffff":
+        return f"the parent disk {shown(b'')}"
+    return None
+
+
+def shown(text: bytes) -> str:
+    """The name *text* as people may see it."""
+    return repr(text.decode("utf-8", "backslashreplace")) if text else "that it does not name"
+
+
+def _little(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 8].ljust(8, b"\0"), "little")

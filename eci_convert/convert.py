@@ -7,6 +7,7 @@ once; a place that has it already is not sent it.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -81,7 +82,7 @@ def copy(
             source = files.saved()
         documents = list(_documents(source, platform, everything=all_platforms))
         if referrers:
-            documents[:0] = [found for document in documents for found in _referring(source, document)]
+            documents[-1:-1] = _referring(source, documents)
         _check_holds(sink, source, documents)
         _check_sizes(documents, max_size)
         return _Move(source, sink, reporter, concurrency, kept).all(documents, dry_run=dry_run)
@@ -112,9 +113,21 @@ def _tree(source: Source, document: _Document, levels: int, seen: set[object]) -
     yield document
 
 
-def _referring(source: Source, document: _Document) -> Iterator[_Document]:
-    for descriptor in source.referrers(document.descriptor.digest):
-        yield _fetched(source, descriptor)
+def _referring(source: Source, documents: list[_Document]) -> list[_Document]:
+    """What refers to *documents*, to what that is made of, and to what refers to it; each after what it lists."""
+    seen: set[object] = {document.descriptor.digest for document in documents}
+    found: list[_Document] = []
+    waiting = deque(documents)
+    while waiting:
+        for descriptor in source.referrers(waiting.popleft().descriptor.digest):
+            if descriptor.digest not in seen:
+                seen.add(descriptor.digest)
+                tree = list(_tree(source, _fetched(source, descriptor), _MAX_NESTING, seen))
+                found += tree
+                waiting += tree
+            if len(seen) > _MAX_DOCUMENTS:
+                raise LimitExceeded(f"more than {_MAX_DOCUMENTS} manifests", where=source.origin)
+    return found
 
 
 def _fetched(source: Source, descriptor: Descriptor) -> _Document:
@@ -126,8 +139,12 @@ def _fetched(source: Source, descriptor: Descriptor) -> _Document:
 
 def _check_holds(sink: Sink, source: Source, documents: list[_Document]) -> None:
     """Raises CannotHold, with the format that would do, unless *sink* can hold every one of *documents*."""
-    if not sink.holds_indexes and isinstance(documents[-1].value, Index):
+    if not sink.holds_indexes and any(isinstance(document.value, Index) for document in documents):
         raise _cannot(sink, "an index of several images", "choose one image with --platform OS/ARCH")
+    if not sink.holds_sha512:
+        for blob in (blob for document in documents for blob in (document.descriptor, *_blobs(document.value))):
+            if blob.digest.algorithm != "sha256":
+                raise _cannot(sink, f"a blob under its {blob.digest.algorithm}", "--format legacy gives it a sha256")
     for document in documents:
         if isinstance(document.value, Manifest) and not sink.holds_artifacts:
             reason = _no_container(source, document.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,13 @@ import pytest
 from eci_convert import content
 from eci_convert.convert import copy
 from eci_convert.errors import CannotHold, DigestMismatch, LayoutError, UsageError
+from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index
+from eci_convert.oci.manifest import Descriptor, Index, Manifest, rendered
 from eci_convert.oci.select import parse_platform
 from eci_convert.takeout import Order, take
 from eci_convert.transports.memory import MemorySink, MemorySource, Store
-from tests.images import LABEL, ImageBuilder, a_container, a_machine, an_image, an_index, files_in
+from tests.images import LABEL, ImageBuilder, a_container, a_machine, a_tar, an_image, an_index, files_in
 
 DISK = bytes(446) + b"\x80\0\0\0\x83\0\0\0" + b"\1\0\0\0\7\0\0\0" + bytes(48) + b"\x55\xaa" + bytes(4096)
 """A raw disk that says so: a boot record with one partition."""
@@ -94,6 +96,43 @@ def test_referrers_come_along_when_asked() -> None:
     assert signature.descriptor().digest in along.store.blobs
     with pytest.raises(UsageError):
         copy(source, a_sink(), referrers=True, format="legacy")
+
+
+def test_what_refers_to_a_referrer_and_what_a_referring_index_lists_come_along_too() -> None:
+    image, listed = a_machine(), a_machine(b"listed").platform("linux/amd64")
+    bill = a_machine(b"bill").subject(image.descriptor())
+    signature = a_machine(b"signature").subject(bill.descriptor())
+    bundle = Index(manifests=(listed.descriptor(),), subject=image.descriptor())
+    source = image.beside(bill, signature, listed).build()
+    source.store.blobs[Digest.of(rendered(bundle))] = rendered(bundle)
+    sink = a_sink()
+
+    packed = copy(source, sink, referrers=True)
+
+    assert packed.descriptor.digest == image.descriptor().digest
+    assert sink.store.blobs == source.store.blobs
+    with pytest.raises(CannotHold, match="index"):
+        copy(source, a_sink(holds_indexes=False), referrers=True)
+
+
+def test_a_sha512_is_kept_or_refused_beforehand() -> None:
+    layer, config = a_tar({"kernel": b"kernel"}), b'{"os":"linux","architecture":"amd64","rootfs":{"diff_ids":["%s"]}}'
+    config = config.replace(b"%s", str(Digest.of(layer)).encode())
+    manifest = Manifest(
+        config=Descriptor.of(config, mediatype.OCI_CONFIG),
+        layers=(replace(Descriptor.of(layer, mediatype.OCI_LAYER), digest=Digest.of(layer, "sha512")),),
+    )
+    root = Descriptor.of(rendered(manifest), manifest.media_type)
+    blobs = {manifest.layers[0].digest: layer, manifest.config.digest: config, root.digest: rendered(manifest)}
+    source, kept, untouched = MemorySource(Store(blobs, {"copy": root}), "copy"), a_sink(), a_sink(holds_sha512=False)
+
+    copy(source, kept)
+    with pytest.raises(CannotHold, match="sha512") as caught:
+        copy(source, untouched)
+
+    assert kept.store.blobs == blobs
+    assert not untouched.store.blobs
+    assert "--format legacy" in caught.value.__notes__[0]
 
 
 @pytest.mark.parametrize("image", [a_machine(root=DISK), labelled()], ids=["artifacts", "labels"])

@@ -32,6 +32,10 @@ class Rehearsal:
         return self._sink.holds_indexes
 
     @property
+    def holds_sha512(self) -> bool:
+        return self._sink.holds_sha512
+
+    @property
     def wants_raw_layers(self) -> bool:
         return self._sink.wants_raw_layers
 

@@ -113,6 +113,11 @@ class Sink(Protocol):
         """Whether several images can be stored under the one name."""
 
     @property
+    def holds_sha512(self) -> bool:
+        """Whether a blob can be stored, and read again, under its sha512. False: Docker, containerd,
+        containers-storage."""
+
+    @property
     def wants_raw_layers(self) -> bool:
         """Whether tar layers are stored uncompressed here, so that compressing them is lost work."""
 

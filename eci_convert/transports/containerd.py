@@ -21,6 +21,7 @@ from eci_convert.transports.containerd_api.connection import Connection, connect
 from eci_convert.transports.containerd_api.leases import Lease
 from eci_convert.transports.containerd_api.names import ImageName
 from eci_convert.transports.received import Received
+from eci_convert.transports.referring import Referrers
 
 
 def open_source(rest: str, settings: Settings) -> ContainerdSource:
@@ -96,7 +97,9 @@ class ContainerdSource:
         return None
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
-        return ()
+        """Those that were written beside it by us: of others containerd has no list."""
+        self._session.lease.keep(subject)
+        return references.referring(self._session.connection, subject)
 
     def __enter__(self) -> Self:
         return self
@@ -112,11 +115,13 @@ class ContainerdSink:
 
     holds_artifacts = True
     holds_indexes = True
+    holds_sha512 = False
     wants_raw_layers = False
 
     def __init__(self, name: ImageName, settings: Settings) -> None:
         self._name = name.written()
         self._session = _Session(settings)
+        self._referrers = Referrers()
 
     @property
     def destination(self) -> str:
@@ -133,11 +138,15 @@ class ContainerdSink:
     ) -> Descriptor:
         if digest:
             self._session.lease.keep(digest)
-        received = Received(chunks, digest, size)
+        received = Received(self._referrers.noting(media_type, chunks, digest), digest, size)
         return ingest.ingested(self._session.connection, self._session.lease, media_type, received, digest)
 
     def publish(self, manifest: Descriptor) -> None:
-        references.tie(self._session.connection, self._session.lease, manifest)
+        connection, lease = self._session.connection, self._session.lease
+        for entry, subject in self._referrers.beside(manifest.digest):
+            references.tie(connection, lease, entry)
+            references.tie_referrer(connection, entry, subject)
+        references.tie(connection, lease, manifest)
         records.call(self._session.connection, self._name, manifest)
 
     def __enter__(self) -> Self:

@@ -107,7 +107,7 @@ class DockerArchiveWriter:
     def _layer(self, received: Received) -> None:
         head, chunks = peeked(received)
         wrapped = sniffed(head)
-        raw = wrapped is Compression.NONE
+        raw = wrapped is Compression.NONE and (not received.promised or received.promised.algorithm == "sha256")
         inner = Received(
             decompressed(chunks, wrapped),
             received.promised if raw else None,
@@ -142,6 +142,7 @@ class DockerArchiveSink:
 
     holds_artifacts = False
     holds_indexes = False
+    holds_sha512 = True
     wants_raw_layers = True
 
     def __init__(self, path: str, name: Name, writer: DockerArchiveWriter) -> None:
@@ -186,6 +187,8 @@ def _check(layers: list[_Stored], diff_ids: tuple[Digest, ...]) -> None:
     if len(layers) != len(diff_ids):
         raise FormatError(f"{len(layers)} layers, and a config with {len(diff_ids)} diff ids", where="config.rootfs")
     for number, (layer, diff_id) in enumerate(zip(layers, diff_ids, strict=True)):
+        if diff_id.algorithm != layer.diff_id.algorithm:
+            raise CannotHold(f"an archive for docker load knows layers by their sha256, which {diff_id.short!r} is not")
         if layer.diff_id != diff_id:
             error = DigestMismatch(diff_id, layer.diff_id, f"layer {number}, uncompressed,")
             error.add_note("hint: the image's diff ids are wrong; eci-convert verify --fix makes them right")

@@ -24,6 +24,7 @@ from eci_convert.transports.base import NO_PROVENANCE, Filesystem, Settings
 from eci_convert.transports.ingest import Ingest
 from eci_convert.transports.names import Name, split
 from eci_convert.transports.received import Received
+from eci_convert.transports.referring import Referrers
 
 _PAUSE = 0.02
 
@@ -87,6 +88,7 @@ class LayoutSink:
 
     holds_artifacts = True
     holds_indexes = True
+    holds_sha512 = True
     wants_raw_layers = False
 
     def __init__(self, directory: Path, name: Name, settings: Settings) -> None:
@@ -96,6 +98,7 @@ class LayoutSink:
         self._ingest = Ingest(directory)
         self._checked: dict[Digest, bool] = {}
         self._begun = False
+        self._referrers = Referrers()
 
     @property
     def destination(self) -> str:
@@ -116,7 +119,7 @@ class LayoutSink:
         if not self._begun:
             self._images()  # what cannot be added to is refused before the first byte
             self._begun = True
-        received = Received(chunks, digest, size)
+        received = Received(self._referrers.noting(media_type, chunks, digest), digest, size)
         self._ingest.take(received, size)
         stored = received.descriptor(media_type)
         self._checked[stored.digest] = True
@@ -128,9 +131,11 @@ class LayoutSink:
         if not self.has(manifest):
             raise NotFound(f"{self.destination}: manifest {manifest.digest} has not been put there")
         with _locked(self._directory, self._settings.timeout):
-            others = [entry for entry in self._images() if entry.digest != manifest.digest]
+            beside = [entry for entry, _ in self._referrers.beside(manifest.digest)]
+            own = {manifest.digest, *(entry.digest for entry in beside)}
+            others = [entry for entry in self._images() if entry.digest not in own]
             index = self._read(layouts.INDEX) if (self._directory / layouts.INDEX).exists() else None
-            changed = layouts.with_image(index, manifest, self._name.text)
+            changed = layouts.with_image(index, manifest, self._name.text, beside)
             self._ingest.settle()
             if not (self._directory / layouts.MARKER).exists():
                 _replace(self._directory / layouts.MARKER, layouts.MARKER_TEXT)

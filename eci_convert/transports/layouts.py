@@ -7,7 +7,7 @@ twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -54,6 +54,8 @@ def resolved(read: Read, name: Name, origin: str) -> Descriptor:
     """
     entries = images(read, origin)
     found = matching(entries, name)
+    if len(found) > 1 and not str(name):
+        found = _by_themselves(read, found) or found
     if not found and name.digest:
         found = tuple(_unlisted(read, name.digest))
     if not found:
@@ -95,19 +97,21 @@ def referrer(entry: Descriptor, content: bytes, subject: Digest) -> Descriptor |
     )
 
 
-def with_image(content: bytes | None, manifest: Descriptor, name: str) -> bytes:
+def with_image(content: bytes | None, manifest: Descriptor, name: str, beside: Iterable[Descriptor] = ()) -> bytes:
     """index.json (*content*, None where there is none) with *manifest* under *name*, and without what stood there.
 
-    What others wrote stays, fields that nobody here knows too. With an empty *name* the image is listed once, unnamed.
-    Raises FormatError if *content* is no index.
+    *beside* are what refers to it: they are listed without a name, once. What others wrote stays, fields that nobody
+    here knows too. With an empty *name* the image is listed once, unnamed. Raises FormatError if *content* is no index.
     """
     index: dict[str, Any] = {"schemaVersion": 2, "mediaType": mediatype.OCI_INDEX}
     if content is not None:
         parse(content, mediatype.OCI_INDEX, INDEX)
         index = {**fields.document(content, INDEX), "schemaVersion": 2}
     kept = [entry for entry in index.get("manifests") or [] if not _replaced(entry, manifest, name)]
-    entry = replace(manifest, annotations={REF_NAME: name} if name else {}, platform=None, data=None, urls=())
-    index["manifests"] = [*kept, entry.json()]
+    there = {entry["digest"] for entry in kept}
+    entries = [replace(manifest, annotations={REF_NAME: name} if name else {})]
+    entries[:0] = [replace(entry, annotations={}) for entry in beside if str(entry.digest) not in there]
+    index["manifests"] = [*kept, *(replace(entry, platform=None, data=None, urls=()).json() for entry in entries)]
     text = rendered(index)
     if len(text) > fields.MAX_DOCUMENT:
         raise LimitExceeded(f"it would be {len(text)} bytes (limit {fields.MAX_DOCUMENT})", where=INDEX)
@@ -149,6 +153,18 @@ def _joined(entries: Sequence[Descriptor]) -> Descriptor | None:
         return None
     text = rendered(Index(manifests=tuple(replace(entry, annotations={}) for entry in found)))
     return replace(Descriptor.of(text, mediatype.OCI_INDEX), data=text)
+
+
+def _by_themselves(read: Read, entries: Sequence[Descriptor]) -> tuple[Descriptor, ...]:
+    """Those of *entries* that refer to nothing."""
+    return tuple(entry for entry in entries if not _refers(entry, _promised(read, entry)))
+
+
+def _refers(entry: Descriptor, content: bytes) -> bool:
+    try:
+        return parse(content, entry.media_type).subject is not None
+    except EciError:  # what is no manifest refers to nothing
+        return False
 
 
 def _promised(read: Read, entry: Descriptor) -> bytes:

@@ -89,12 +89,14 @@ class MemorySink:
         *,
         holds_artifacts: bool = True,
         holds_indexes: bool = True,
+        holds_sha512: bool = True,
         wants_raw_layers: bool = False,
     ) -> None:
         self.store = store
         self.name = name
         self.holds_artifacts = holds_artifacts
         self.holds_indexes = holds_indexes
+        self.holds_sha512 = holds_sha512
         self.wants_raw_layers = wants_raw_layers
 
     @property

@@ -22,6 +22,7 @@ from eci_convert.transports.base import NO_PROVENANCE, Filesystem, Settings
 from eci_convert.transports.docker_save import CONTENTS
 from eci_convert.transports.names import Name, split
 from eci_convert.transports.received import Received
+from eci_convert.transports.referring import Referrers
 from eci_convert.transports.tar_output import TarOutput, tar_output
 
 _MAX_NESTING = 16
@@ -103,6 +104,7 @@ class OciArchiveSink:
 
     holds_artifacts = True
     holds_indexes = True
+    holds_sha512 = True
     wants_raw_layers = False
 
     def __init__(self, path: str, name: Name, settings: Settings) -> None:
@@ -111,6 +113,7 @@ class OciArchiveSink:
         self._output: TarOutput = tar_output(path, settings.environ)
         self._blobs: dict[Digest, int] = {}
         self._documents: dict[Digest, tuple[str, bytes]] = {}
+        self._referrers = Referrers()
 
     @property
     def destination(self) -> str:
@@ -124,7 +127,7 @@ class OciArchiveSink:
     def put(
         self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
     ) -> Descriptor:
-        received = Received(chunks, digest, size)
+        received = Received(self._referrers.noting(media_type, chunks, digest), digest, size)
         if media_type in mediatype.DOCUMENTS:
             content = b"".join(received)
             stored = received.descriptor(media_type)
@@ -147,7 +150,8 @@ class OciArchiveSink:
             if digest in self._documents:
                 self._add(layouts.blob_path(digest), self._documents[digest][1])
         self._add(layouts.MARKER, layouts.MARKER_TEXT)
-        self._add(layouts.INDEX, layouts.with_image(None, manifest, self._name.text))
+        beside = (entry for entry, _ in self._referrers.beside(manifest.digest))
+        self._add(layouts.INDEX, layouts.with_image(None, manifest, self._name.text, beside))
         self._output.finish([*map(layouts.blob_path, order), layouts.MARKER, layouts.INDEX])
 
     def _add(self, path: str, content: bytes) -> None:

@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from eci_convert import content
+from eci_convert.convert import copy
 from eci_convert.errors import EciError, IntegrityError, NotFound, TransportError
 from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index
+from eci_convert.oci.manifest import Descriptor, Index, rendered
 from eci_convert.oci.select import parse_platform
 from tests.contract.places import Place, Row
 from tests.images import ImageBuilder, a_container, a_machine, a_tar, an_image, an_index, copied
@@ -301,6 +302,26 @@ def test_artifacts_are_kept_or_it_is_said_beforehand(place: Place):
         assert content.image(source).descriptor.digest == written.resolve().digest
 
 
+def test_what_refers_to_an_image_is_found_again(place: Place, row: Row):
+    image = a_machine()
+    bill = a_machine(b"bill").subject(image.descriptor())
+    signature = a_machine(b"signature").subject(bill.descriptor())
+    sink = place.sink("machine")
+    if not (sink.holds_artifacts and row.keeps_documents):
+        pytest.skip("holds container images alone")
+
+    with sink:
+        copy(image.beside(bill, signature).build(), sink, referrers=True)
+
+    with place.source("machine") as source:
+        assert source.resolve().digest == image.descriptor().digest
+        for subject, referrer in ((image, bill), (bill, signature)):
+            [found] = source.referrers(subject.descriptor().digest)
+            assert (found.digest, found.size) == (referrer.descriptor().digest, referrer.descriptor().size)
+            assert content.document(source, found) == rendered(referrer.manifest())
+            assert found.media_type == referrer.media_type
+
+
 def test_compressed_layers_come_back_as_the_same_files(place: Place, row: Row):
     image = a_container("gzip")
 
@@ -330,4 +351,4 @@ def test_a_sink_says_what_it_is(place: Place):
     with place.sink("machine") as sink:
         assert "machine" in sink.destination
         assert sink.destination.isprintable()
-        assert {sink.holds_artifacts, sink.holds_indexes, sink.wants_raw_layers} <= {True, False}
+        assert {sink.holds_artifacts, sink.holds_indexes, sink.holds_sha512, sink.wants_raw_layers} <= {True, False}

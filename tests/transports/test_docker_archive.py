@@ -23,7 +23,7 @@ from eci_convert.errors import (
 )
 from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import rendered
+from eci_convert.oci.manifest import Descriptor, Manifest, rendered
 from eci_convert.transports import docker_archive, open_sink, open_source
 from eci_convert.transports.base import Settings
 from eci_convert.transports.docker_archive_sink import DockerArchiveWriter
@@ -398,3 +398,20 @@ def test_a_document_without_end_is_not_kept(tmp_path: Path):
 
     with open_sink(f"docker-archive:{tmp_path}/saved", Settings()) as sink, pytest.raises(LimitExceeded):
         sink.put(mediatype.OCI_CONFIG, endless())
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_a_layer_known_by_its_sha512_is_stored_and_held_to_its_diff_id(tmp_path: Path, compress):
+    layer = a_tar({"kernel": b"kernel"})
+    blob = compress(layer)
+    config = json.dumps({"rootfs": {"type": "layers", "diff_ids": [str(Digest.of(layer))]}}).encode()
+    promised = replace(Descriptor.of(blob, mediatype.OCI_LAYER), digest=Digest.of(blob, "sha512"))
+    manifest = rendered(Manifest(config=Descriptor.of(config, mediatype.OCI_CONFIG), layers=(promised,)))
+
+    with open_sink(f"docker-archive:{tmp_path}/image.tar", Settings()) as sink:
+        sink.put(mediatype.OCI_LAYER, (blob,), digest=promised.digest, size=len(blob))
+        sink.put(mediatype.OCI_CONFIG, (config,))
+        sink.publish(sink.put(mediatype.OCI_MANIFEST, (manifest,)))
+
+    with open_source(f"docker-archive:{tmp_path}/image.tar", Settings()) as source:
+        assert [found.digest for found in content.image(source).manifest.layers] == [Digest.of(layer)]

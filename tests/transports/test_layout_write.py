@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from eci_convert import content
+from eci_convert.convert import copy
 from eci_convert.errors import DigestMismatch, FormatError, LimitExceeded, LocalError, NotFound, UsageError
 from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
@@ -481,3 +482,17 @@ def test_everything_is_on_the_disk_before_it_has_a_name(tmp_path: Path, monkeypa
     last_blob, index = calls.index(("name", named[-3])), calls.index(("name", named[-1]))
     assert ("fsync", str(layout / "blobs/sha256")) in calls[last_blob:index]
     assert ("fsync", str(layout)) in calls[index:]
+
+
+@pytest.mark.parametrize("scheme", ["oci", "oci-archive"])
+def test_an_image_without_a_name_is_found_beside_what_refers_to_it(tmp_path: Path, scheme: str):
+    signature = OTHER.subject(ONE.descriptor())
+    reference = f"{scheme}:{tmp_path}/layout.tar"
+
+    for _ in range(2):
+        with open_sink(reference, Settings()) as sink:
+            copy(ONE.beside(signature).build(), sink, referrers=True)
+
+    with open_source(reference, Settings()) as source:
+        assert source.resolve().digest == ONE.descriptor().digest
+        assert [found.digest for found in source.referrers(ONE.descriptor().digest)] == [signature.descriptor().digest]

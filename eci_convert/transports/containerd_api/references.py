@@ -8,8 +8,11 @@ label here, which that command leaves alone.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from eci_convert.errors import NotFound
 from eci_convert.oci import mediatype
+from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, Manifest
 from eci_convert.transports.containerd_api.connection import Connection
 from eci_convert.transports.containerd_api.contents import content_info, document, label
@@ -17,6 +20,7 @@ from eci_convert.transports.containerd_api.leases import Lease
 
 _REFERENCE = "containerd.io/gc.ref.content."
 _KEPT = f"{_REFERENCE}eci-convert.l."
+_REFERRER = f"{_REFERENCE}eci-convert.r."
 _MAX_NESTING = 4
 
 
@@ -47,6 +51,22 @@ def references(found: Manifest | Index) -> dict[str, str]:
         | {f"{_REFERENCE}l.{place}": layer for place, layer in enumerate(layers)}
         | {f"{_KEPT}{place}": layer for place, layer in enumerate(layers)}
     )
+
+
+def tie_referrer(connection: Connection, referrer: Descriptor, subject: Digest) -> None:
+    """Labels the content *subject* with *referrer*, which is kept as long as that is; nothing if it is not there."""
+    if content_info(connection, subject):
+        label(connection, subject, {f"{_REFERRER}{referrer.digest.hex}": str(referrer.digest)})
+
+
+def referring(connection: Connection, subject: Digest) -> tuple[Descriptor, ...]:
+    """What `tie_referrer` tied to *subject*, as far as it is still there."""
+    info = content_info(connection, subject)
+    named = sorted(value for key, value in info.labels.items() if key.startswith(_REFERRER)) if info else []
+    digests = [Digest.parse(text, where=f"labels of {subject.short}") for text in named]
+    found = [(digest, content_info(connection, digest)) for digest in digests]
+    entries = (Descriptor(media_type="", digest=digest, size=info.size) for digest, info in found if info)
+    return tuple(replace(entry, media_type=document(connection, entry).media_type) for entry in entries)
 
 
 def _check_complete(connection: Connection, root: Descriptor, found: Manifest) -> None:

@@ -54,6 +54,10 @@ class RegistrySink:
         return True
 
     @property
+    def holds_sha512(self) -> bool:
+        return True
+
+    @property
     def wants_raw_layers(self) -> bool:
         return False
 

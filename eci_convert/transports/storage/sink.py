@@ -33,6 +33,7 @@ class StorageSink:
 
     holds_artifacts = False
     holds_indexes = False
+    holds_sha512 = False
     wants_raw_layers = True
 
     def __init__(self, place: Place, settings: Settings) -> None:

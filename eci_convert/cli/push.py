@@ -30,6 +30,7 @@ eci-convert push --remote /var/layouts edge/machine:1.2 --kernel vmlinuz
     option("--OS", "--os", "os", default="", metavar="OS", envvar="ECI_CONVERT_OS", help="What the machine runs."),
     option("--arch", default="", metavar="ARCH", help="What the machine runs on."),
     arguments.remote,
+    option("--blocksize", type=int, default=0, hidden=True, help="Accepted for scripts written for eci."),
     arguments.label,
     arguments.annotation,
     arguments.compression,
@@ -38,9 +39,9 @@ eci-convert push --remote /var/layouts edge/machine:1.2 --kernel vmlinuz
     examples=_EXAMPLES,
 )
 def push(
-    call: Call, *, image: str, format: str, author: str, os: str, arch: str, remote: str, compression: str,
-    labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...], digest_file: Path | None,
-    disks: tuple[str, ...], dry_run: bool, **words: Any,
+    call: Call, *, image: str, format: str, author: str, os: str, arch: str, remote: str, blocksize: int,
+    compression: str, labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...],
+    digest_file: Path | None, disks: tuple[str, ...], dry_run: bool, **words: Any,
 ) -> None:  # fmt: skip
     """Send the parts to the registry that IMAGE names, as an ECI image. All of them are optional, but one is needed."""
     from eci_convert import publish

@@ -143,16 +143,27 @@ class Client:
             answer = self._exchanged(request, carried)
             if answer.status in _FOLLOWED and answer.header("Location"):
                 request = self._redirected(request, answer)
-            elif answer.status == 401 and not asked_again and request.url.origin == self._base().origin:
-                asked_again = True
+            elif not asked_again and (challenges := self._challenges(request, answer, carried)) is not None:
+                asked_again = answer.status == 401
                 with answer:
                     _discard(answer)
-                self._login().learn(answer.header_lines("WWW-Authenticate"), scope, carried)
+                self._login().learn(challenges, scope, carried)
                 if not request.can_be_repeated:
                     raise Transient(f"{request.url.shown}: the login was renewed")
             else:
                 return answer
         raise TransportError(f"{request.url.shown}: redirected more than {_MAX_REDIRECTS} times")
+
+    def _challenges(self, request: Request, answer: Answer, carried: str) -> list[str] | None:
+        """What *answer*, to a request that *carried* a login or none, wants to be told first; None: it is final.
+
+        A registry may hide from strangers what there is, or leave it to its root to say how to log in.
+        """
+        if request.url.origin != self._base().origin:
+            return None
+        if answer.status == 401:
+            return answer.header_lines("WWW-Authenticate") or self._login().asked_at_root()
+        return (self._login().asked_at_root() or None) if answer.status in (403, 404) and not carried else None
 
     def _exchanged(self, request: Request, authorization: str) -> Answer:
         if authorization:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from eci_convert.errors import AccessDenied, TransportError
 from eci_convert.transports.auth_files import Credential
@@ -12,6 +13,7 @@ from eci_convert.transports.registry.challenge import Challenge
 from eci_convert.transports.registry.pool import Pool
 from eci_convert.transports.registry.tokens import Token
 from eci_convert.transports.registry.url import Url
+from eci_convert.transports.registry.wire import Request
 
 _MAX_SCOPES = 8
 
@@ -32,6 +34,7 @@ class Login:
         self._tokens: dict[str, Token] = {}
         self._asked: dict[str, Challenge] = {}
         self._secrets: set[str] = set()
+        self._root: list[str] | None = None
 
     def header(self, url: Url, scope: str) -> str:
         """The Authorization header for *url* under *scope*; "" for other servers, and where none is known.
@@ -66,6 +69,16 @@ class Login:
             else:
                 raise AccessDenied(f"{self._registry.authority}: access denied, and no way to log in is named")
 
+    def asked_at_root(self) -> list[str]:
+        """The challenges at the registry's root, where docker begins; none for a user without a credential."""
+        with self._lock:
+            if self._root is None:
+                self._root = []
+                if self.credential() is not None:
+                    with suppress(TransportError), self._pool.exchange(self._greeting()) as answer:
+                        self._root = answer.header_lines("WWW-Authenticate") if answer.status == 401 else []
+            return self._root
+
     def denied(self, where: Url, reason: str) -> AccessDenied:
         """The error of being turned away from *where* although we said all there is to say."""
         return tokens.denied(where, self._found[0] if self._found else None, reason)
@@ -83,6 +96,9 @@ class Login:
             self._found = (found,)
             self._secrets.update(found.secrets if found is not None else ())
         return self._found[0]
+
+    def _greeting(self) -> Request:
+        return Request(method="GET", url=self._registry.at("/v2/"))
 
     def _fetch(self, scope: str) -> Token:
         asked, who = self._asked[scope], self.credential()

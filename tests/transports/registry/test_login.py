@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eci_convert.errors import AccessDenied, TransportError
+from eci_convert.errors import AccessDenied, NotFound, TransportError
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.oci.reference import Reference
@@ -19,6 +19,7 @@ from eci_convert.transports.registry.tokens import may_be_told
 from eci_convert.transports.registry.url import Url
 from tests import registry_behaviour as faults
 from tests.faulty_registry import FaultyRegistry, a_registry
+from tests.registry_behaviour import Reply
 from tests.transports.registry.user import PASSWORD, TYPE, User, noise, once
 
 DATA = noise(3 * 256 * 1024)
@@ -77,7 +78,7 @@ def test_a_mount_is_asked_for_with_the_right_to_read_there(registry: FaultyRegis
     registry.hold(DATA)
     guarded(registry, bearer=True)
     user.logs_in(registry.host)
-    registry.misbehave("HEAD", "/blobs/", faults.status(404))
+    registry.misbehave("HEAD", "/blobs/", faults.status(404), times=2)  # to a stranger, and to us
     notes = {f"containerd.io/distribution.source.{registry.host}": "elsewhere"}
     with user.sink(registry) as sink:
         assert sink.has(Descriptor(media_type=TYPE, digest=Digest.of(DATA), size=len(DATA), annotations=notes))
@@ -115,6 +116,37 @@ def test_a_registry_token_is_used_as_it_is(registry: FaultyRegistry, user: User)
     path.write_text(f'{{"auths": {{"{registry.host}": {{"registrytoken": "given"}}}}}}')
     user.resolves(registry)
     assert not registry.seen("/token")
+
+
+@pytest.mark.parametrize("bearer", [False, True])
+@pytest.mark.parametrize("code", [401, 403, 404])
+def test_a_registry_that_hides_from_strangers_what_there_is(
+    registry: FaultyRegistry, user: User, code: int, bearer: bool
+) -> None:
+    """It asks at its root alone who we are, where docker begins."""
+    guarded(registry, bearer=bearer)
+    hidden = registry._denied
+    registry._denied = lambda headers, path: (  # type: ignore[method-assign]
+        Reply.of(code) if path != "/v2/" and hidden(headers, path) else hidden(headers, path)
+    )
+    with pytest.raises(TransportError):
+        user.pushes(registry, [DATA])
+    assert registry.seen("/v2/$") == []
+    user.logs_in(registry.host)
+    user.pushes(registry, [DATA])
+    with user.source(registry) as source, pytest.raises(NotFound):
+        source.fetch(Descriptor(media_type=TYPE, digest=Digest.of(b"missing"), size=7)).__enter__()
+    user.resolves(registry)
+    assert len(registry.seen("/v2/$")) == 3
+
+
+def test_what_an_open_registry_does_not_have_is_not_there(registry: FaultyRegistry, user: User) -> None:
+    user.logs_in(registry.host)
+    with pytest.raises(NotFound):
+        user.resolves(registry)
+    user.pushes(registry, [DATA])
+    assert len(registry.seen("/v2/$")) == 2
+    assert registry.secrets_seen() == []
 
 
 def test_a_token_that_would_be_two_headers_is_not_sent(registry: FaultyRegistry, user: User) -> None:

@@ -3,6 +3,7 @@
 __init__.py    main: one verb is run, and whatever becomes of it is an exit code
 exits.py       which error is which exit code
 arguments.py   options that several verbs share, and the values that are made of them
+words.py       what a word is read as, how a shell completes it, and its environment variable
 show.py        the only module that prints: results, JSON, errors
 standard.py    standard streams that are full, unread or closed
 meter.py       progress: a bar, lines, or JSON
@@ -39,7 +40,13 @@ VERBS = {
 }
 """Every verb and what `--help` says of it; the module `cli.VERB` holds its command of the same name."""
 
-_BEFORE_VERB = frozenset({"--remote", "--namespace", "--address", "--platform", "--progress", "--authfile"})
+_BEFORE_VERB = frozenset(
+    {"--remote", "--namespace", "--address", "--platform", "--progress", "--authfile", "--ca-file", "--cert-file",
+     "--key-file", "--username", "--compat", "--concurrency", "--retries", "--timeout"}
+)  # fmt: skip
+"""The options of every verb that have a value, so that the word behind it is no verb."""
+
+_ALONE = frozenset({"-h", "--help", "--version"})
 _FLAGS = frozenset({"--debug", "--verbose"})
 
 
@@ -52,7 +59,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         from eci_convert.cli import exits
 
         _catch_signals()
-        return exits.guarded(lambda: _run(words), debug="--debug" in words or bool(os.environ.get("ECI_CONVERT_DEBUG")))
+        return exits.guarded(lambda: _run(words), debug=_debugging(words))
+
+
+def _debugging(words: Sequence[str]) -> bool:
+    """Whether tracebacks are wanted, also where the words themselves are what is wrong."""
+    said = os.environ.get("ECI_CONVERT_DEBUG", "").strip().lower()
+    return said in ("1", "true", "t", "yes", "y", "on") or any("--debug" in _flag(word) for word in words)
 
 
 def _version() -> int:
@@ -106,18 +119,18 @@ def _reordered(words: list[str]) -> list[str]:
 
     `--debug=true`, as Go programs take it, becomes `--debug`.
     """
-    words = [word for word in map(_flag, words) if word]
+    words = [said for word in words for said in _flag(word)]
     at = 0
-    while at < len(words) and words[at].startswith("--") and words[at] not in ("--help", "--version"):
+    while at < len(words) and words[at].startswith("-") and words[at] not in _ALONE:
         at += 2 if words[at] in _BEFORE_VERB else 1
     return [*words[at : at + 1], *words[:at], *words[at + 1 :]] if at < len(words) else words
 
 
-def _flag(word: str) -> str:
+def _flag(word: str) -> tuple[str, ...]:
     name, equals, value = word.partition("=")
     if not equals or name not in _FLAGS:
-        return word
-    return name if value.lower() in ("1", "t", "true") else ""
+        return (word,)
+    return (name,) if value.lower() in ("1", "t", "true") else ()
 
 
 def _catch_signals() -> None:

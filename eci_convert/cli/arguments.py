@@ -1,13 +1,9 @@
-"""Options that several verbs share, and the values that are made of them.
-
-Every option `--some-thing` can be given as the environment variable `ECI_CONVERT_SOME_THING` too.
-"""
+"""Options that several verbs share, and the values that are made of them."""
 
 from __future__ import annotations
 
 import functools
 import os
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from eci_convert.cli import meter
+from eci_convert.cli.words import Option, Pair, Place, Size
 from eci_convert.errors import LocalError, UsageError
 from eci_convert.oci.manifest import Platform
 from eci_convert.oci.select import parse_platform
@@ -24,8 +21,6 @@ from eci_convert.progress import Reporter
 from eci_convert.transports.base import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTP]?)(?:iB|B)?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +46,8 @@ class Call:
 
 
 def option(*names: str, **attributes: Any) -> Callable[[F], F]:
-    """A click option whose environment variable is made of its first long name."""
-    long = next(name for name in names if name.startswith("--")).split("/")[0]
-    attributes.setdefault("envvar", "ECI_CONVERT_" + long.strip("-").replace("-", "_").upper())
-    return click.option(*names, **attributes)
+    """An option with an environment variable of its own."""
+    return click.option(*names, cls=Option, **attributes)
 
 
 def options(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
@@ -68,42 +61,34 @@ def options(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
     return decorate
 
 
-class Size(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
-    """A number of bytes: `1000`, `64K`, `1.5GiB`; the units are powers of 1024."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        found = _SIZE.fullmatch(str(value).strip())
-        if not found:
-            self.fail(f"{value!r} is not a size: write 500M or 2GiB", param, ctx)
-        return int(float(found[1]) * 1024 ** " KMGTP".index(found[2].upper() or " "))
-
-
-class Pair(click.ParamType):  # type: ignore[type-arg]
-    """`KEY=VALUE`. The value may hold more equals signs."""
-
-    name = "key=value"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        if isinstance(value, tuple):
-            return value
-        key, equals, rest = str(value).partition("=")
-        if not key or not equals:
-            self.fail(f"{value!r} is not {param.metavar if param and param.metavar else 'KEY=VALUE'}", param, ctx)
-        return key, rest
-
-
 _EVERYWHERE = options(
     option("--platform", "platforms", multiple=True, metavar="OS/ARCH[/VARIANT]", help="Which image of several."),
     option("--plain-http", is_flag=True, help="Speak plain HTTP to the registry."),
     option("--insecure", is_flag=True, help="Do not check the registry's certificate."),
-    option("--ca-file", default="", metavar="FILE", help="Certificates to trust beside the system's."),
-    option("--cert-file", default="", metavar="FILE", help="Our certificate, for registries that ask for one."),
-    option("--key-file", default="", metavar="FILE", help="The key of our certificate."),
-    option("--authfile", default="", metavar="FILE", help="Credentials as `docker login` stores them."),
+    option(
+        "--ca-file",
+        type=Place(str, may_be_empty=True),
+        default="",
+        metavar="FILE",
+        help="Certificates to trust beside the system's.",
+    ),
+    option(
+        "--cert-file",
+        type=Place(str, may_be_empty=True),
+        default="",
+        metavar="FILE",
+        help="Our certificate, for registries that ask for one.",
+    ),
+    option(
+        "--key-file", type=Place(str, may_be_empty=True), default="", metavar="FILE", help="The key of our certificate."
+    ),
+    option(
+        "--authfile",
+        type=Place(str, may_be_empty=True),
+        default="",
+        metavar="FILE",
+        help="Credentials as `docker login` stores them.",
+    ),
     option("--username", default="", metavar="NAME", help="Who to be; with --password-stdin."),
     option("--password-stdin", is_flag=True, help="Read the password from standard input."),
     option("--address", default="", metavar="SOCKET", help="containerd's socket."),
@@ -150,15 +135,25 @@ def verb(*decorators: Callable[[Any], Any], examples: str) -> Callable[[Callable
     return decorate
 
 
-parts = options(
-    option("--kernel", type=Path, metavar="PATH", help="The kernel."),
-    option("--initrd", type=Path, metavar="PATH", help="The initial ramdisk."),
-    option("--root", metavar="PATH[:TYPE]", help="The root disk; TYPE is raw vhd vmdk iso qcow qcow2 ova or vhdx."),
-    option("--disk", "disks", multiple=True, metavar="PATH[:TYPE]", help="One more disk; may be repeated, in order."),
-    option("--config", type=Path, metavar="PATH", help="A config of your own."),
-    option("--trust-type", is_flag=True, help="Believe TYPE even where the bytes contradict it."),
-)
-"""The files of a machine; `words_of_parts` names the keyword arguments."""
+def _parts(*, may_be_empty: bool) -> Callable[[F], F]:
+    file, disk = Place(may_be_empty=may_be_empty), Place(str, may_be_empty=may_be_empty)
+    types = "TYPE is raw vhd vmdk iso qcow qcow2 ova or vhdx."
+    return options(
+        option("--kernel", type=file, metavar="PATH", help="The kernel."),
+        option("--initrd", type=file, metavar="PATH", help="The initial ramdisk."),
+        option("--root", type=disk, metavar="PATH[:TYPE]", help=f"The root disk; {types}"),
+        option("--disk", "disks", type=disk, multiple=True, metavar="PATH[:TYPE]",
+               help="One more disk; may be repeated, in order."),
+        option("--config", type=file, metavar="PATH", help="A config of your own."),
+        option("--trust-type", is_flag=True, help="Believe TYPE even where the bytes contradict it."),
+    )  # fmt: skip
+
+
+parts: Callable[[Callable[..., None]], Callable[..., None]] = _parts(may_be_empty=False)
+"""The files of a machine; `machines.artifact` makes one of them."""
+
+parts_of_eci: Callable[[Callable[..., None]], Callable[..., None]] = _parts(may_be_empty=True)
+"""The same as `eci` takes them: an empty name is none."""
 
 compression = option(
     "--compression",
@@ -168,7 +163,9 @@ compression = option(
     show_default=True,
 )
 dry_run = option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
-digest_file = option("--digest-file", type=Path, metavar="FILE", help="Write the digest of what was published to FILE.")
+digest_file = option(
+    "--digest-file", type=Place(), metavar="FILE", help="Write the digest of what was published to FILE."
+)
 max_size = option("--max-size", type=Size(), metavar="N", help="Refuse a part larger than N (such as 10G).")
 label = option("--label", "labels", multiple=True, type=Pair(), metavar="KEY=VALUE", help="One more label.")
 annotation = option(

@@ -11,6 +11,7 @@ from eci_convert import publish
 from eci_convert.blueprint import Terms
 from eci_convert.cli import arguments, builders, machines, results
 from eci_convert.cli.arguments import Call, option
+from eci_convert.cli.words import Place
 from eci_convert.errors import UsageError
 from eci_convert.streams.compress import Codec
 from eci_convert.transports import open_sink, parse
@@ -29,8 +30,8 @@ eci-convert build --kernel vmlinuz --root disk.raw -t my-machine:1 --builder bui
     option("--builder", type=click.Choice(["direct", "docker", "buildx"]), default="direct", show_default=True,
            help="Make the layers here, or have the engine's builder do it, or BuildKit."),
     option("--base", default="", metavar="IMAGE", help="The image to build on (docker, buildx)."),
-    option("--file", type=Path, metavar="DOCKERFILE", help="A Dockerfile of your own (docker, buildx)."),
-    option("--context", type=Path, metavar="DIR", help="The context of that Dockerfile."),
+    option("--file", type=Place(), metavar="DOCKERFILE", help="A Dockerfile of your own (docker, buildx)."),
+    option("--context", type=Place(directory=True), metavar="DIR", help="The context of that Dockerfile."),
     option("--author", default="lf-edge/edge-containers", show_default=True, help="Who made the image."),
     option("--also", multiple=True, metavar="FORMAT", help="Make the image serve this dialect too: containerdisk."),
     arguments.label,

@@ -7,6 +7,7 @@ from typing import Any
 
 from eci_convert.cli import arguments, machines, show
 from eci_convert.cli.arguments import Call, option
+from eci_convert.cli.words import Place
 from eci_convert.dockerfile import SCRATCH, located, render, staged
 from eci_convert.errors import UsageError
 
@@ -19,11 +20,19 @@ eci-convert dockerfile --kernel vmlinuz --root disk.qcow2 | docker build -t my-m
 
 @arguments.verb(
     arguments.parts,
-    option("-o", "--output", type=Path, metavar="FILE", help="Write the Dockerfile there."),
+    option("-o", "--output", type=Place(), metavar="FILE", help="Write the Dockerfile there."),
     option(
-        "--context", type=Path, metavar="DIR", help="The directory given to docker build; the current one if unsaid."
+        "--context",
+        type=Place(directory=True),
+        metavar="DIR",
+        help="The directory given to docker build; the current one if unsaid.",
     ),
-    option("--stage", type=Path, metavar="DIR", help="Make a context there, of links or copies of the parts."),
+    option(
+        "--stage",
+        type=Place(directory=True),
+        metavar="DIR",
+        help="Make a context there, of links or copies of the parts.",
+    ),
     option("--base", default=SCRATCH, metavar="IMAGE", show_default=True, help="The image to build on."),
     option("--single-layer", is_flag=True, help="All parts in one layer."),
     arguments.label,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from eci_convert.cli import arguments, outputs
 from eci_convert.cli.arguments import Call, option
+from eci_convert.cli.words import Pair, Place
 from eci_convert.model import Role
 
 _EXAMPLES = """
@@ -21,12 +21,10 @@ eci-convert extract debian:12 --path /etc/os-release=os-release
 
 @arguments.verb(
     click.argument("reference"),
-    click.argument("directory", required=False, type=Path),
+    click.argument("directory", required=False, type=Place(directory=True)),
     outputs.options,
     option("--only", multiple=True, type=click.Choice([str(role) for role in Role]), help="Just parts of this role."),
-    option(
-        "--path", "paths", multiple=True, type=arguments.Pair(), metavar="IMAGEPATH=FILE", help="Any file of the image."
-    ),
+    option("--path", "paths", multiple=True, type=Pair(), metavar="IMAGEPATH=FILE", help="Any file of the image."),
     option("--dialect", default="", metavar="NAME", help="Read the image as this dialect."),
     option("--no-sparse", is_flag=True, help="Write zeros where there could be holes."),
     arguments.max_size,

@@ -5,25 +5,37 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from eci_convert import journal
 from eci_convert.cli import arguments, show
-from eci_convert.cli.arguments import Call, Pair, option
+from eci_convert.cli.arguments import Call, F, option
+from eci_convert.cli.words import Pair, Place
 from eci_convert.errors import LocalError, UsageError
 from eci_convert.extract import Extracted
 from eci_convert.model import Blob, Member, Part, Role, Rootfs, described
 from eci_convert.takeout import Inspection, Order, Output, inspect, plan, take
 from eci_convert.transports.base import Source
 
-options = arguments.options(
-    option("--kernel", metavar="FILE", help="Where the kernel goes."),
-    option("--initrd", metavar="FILE", help="Where the initial ramdisk goes."),
-    option("--root", metavar="FILE", help="Where the root disk goes."),
-    option("--disk", "disks", multiple=True, type=Pair(), metavar="N=FILE", help="Where disk N goes; repeatable."),
-    option("--config", metavar="FILE", help="Where the config goes."),
-)
+
+def _options(*, may_be_empty: bool) -> Callable[[F], F]:
+    file = Place(str, may_be_empty=may_be_empty)
+    return arguments.options(
+        option("--kernel", type=file, metavar="FILE", help="Where the kernel goes."),
+        option("--initrd", type=file, metavar="FILE", help="Where the initial ramdisk goes."),
+        option("--root", type=file, metavar="FILE", help="Where the root disk goes."),
+        option("--disk", "disks", multiple=True, type=Pair(), metavar="N=FILE", help="Where disk N goes; repeatable."),
+        option("--config", type=file, metavar="FILE", help="Where the config goes."),
+    )
+
+
+options: Callable[[Callable[..., None]], Callable[..., None]] = _options(may_be_empty=False)
+"""The outputs that parts can have; `order` makes one of them."""
+
+options_of_eci: Callable[[Callable[..., None]], Callable[..., None]] = _options(may_be_empty=True)
+"""The same as `eci` takes them: an empty name is none."""
 
 _OPEN_FILE = re.compile(r"/(?:dev|proc/self)/fd/(\d{1,4})", re.ASCII)
 _ROLES = {"kernel": Role.KERNEL, "initrd": Role.INITRD, "root": Role.ROOT_DISK, "config": Role.CONFIG}

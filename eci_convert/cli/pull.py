@@ -8,6 +8,7 @@ import click
 
 from eci_convert.cli import arguments, outputs, remotes
 from eci_convert.cli.arguments import Call, option
+from eci_convert.cli.words import Place
 from eci_convert.takeout import Order
 
 _EXAMPLES = """
@@ -18,7 +19,9 @@ eci-convert pull --remote /var/layouts edge/machine:1.2 --dir machine/ --json
 
 @arguments.verb(
     click.argument("image"),
-    option("--dir", "directory", type=Path, default=Path(), metavar="DIR", help="Where the files go."),
+    option(
+        "--dir", "directory", type=Place(directory=True, may_be_empty=True), metavar="DIR", help="Where the files go."
+    ),
     arguments.remote,
     option("--blocksize", type=int, default=0, hidden=True, help="Accepted for scripts written for eci."),
     arguments.max_size,
@@ -26,9 +29,9 @@ eci-convert pull --remote /var/layouts edge/machine:1.2 --dir machine/ --json
     examples=_EXAMPLES,
 )
 def pull(
-    call: Call, *, image: str, directory: Path, remote: str, blocksize: int, max_size: int | None, dry_run: bool
+    call: Call, *, image: str, directory: Path | None, remote: str, blocksize: int, max_size: int | None, dry_run: bool
 ) -> None:
     """Write every part of IMAGE, and its config, to a directory, under the names that the image gives them."""
     with remotes.place(remote, image, call.settings).source() as source:
-        wanted = Order(directory=directory, config_blob=True)
+        wanted = Order(directory=directory or Path(), config_blob=True)
         outputs.run(call, source, wanted, "", max_size, sparse=True, dry_run=dry_run)

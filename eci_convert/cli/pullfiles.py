@@ -18,7 +18,7 @@ eci-convert pullfiles registry.example/edge/machine:1.2 --root disk.qcow2 --disk
 
 @arguments.verb(
     click.argument("image"),
-    outputs.options,
+    outputs.options_of_eci,
     arguments.remote,
     option("--blocksize", type=int, default=0, hidden=True, help="Accepted for scripts written for eci."),
     arguments.max_size,

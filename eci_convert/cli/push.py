@@ -24,7 +24,7 @@ eci-convert push --remote /var/layouts edge/machine:1.2 --kernel vmlinuz
 
 @arguments.verb(
     click.argument("image"),
-    arguments.parts,
+    arguments.parts_of_eci,
     option("--format", default="artifacts", type=click.Choice(["artifacts", "legacy"]), show_default=True),
     option("--author", default="lf-edge/edge-containers", show_default=True, help="Who made the image."),
     option("--OS", "--os", "os", default="", metavar="OS", envvar="ECI_CONVERT_OS", help="What the machine runs."),
@@ -49,7 +49,7 @@ def push(
 
     codec = Codec.parse(compression)
     place = remotes.place(remote, image, call.settings)
-    artifact = machines.artifact(disks=tuple(each for text in disks for each in _disks(text)), **words)
+    artifact = machines.artifact(disks=tuple(each for text in disks if text for each in _disks(text)), **words)
     terms = Terms(
         platform=machines.platform(call.platform, os, arch),
         author=author,

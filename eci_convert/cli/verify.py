@@ -10,6 +10,7 @@ import click
 from eci_convert import content
 from eci_convert.cli import arguments, show
 from eci_convert.cli.arguments import Call, option
+from eci_convert.cli.words import Place
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Source, whole
 from eci_convert.verify import Report, check, fixed
@@ -23,7 +24,7 @@ eci-convert verify oci:made-by-eci --fix oci:layout:repaired
 
 @arguments.verb(
     click.argument("reference"),
-    click.argument("directory", required=False, type=Path),
+    click.argument("directory", required=False, type=Place(directory=True)),
     option("--fix", metavar="DST", help="Write the image again, to DST, with right diff ids."),
     option("--dialect", default="", metavar="NAME", help="Read the image as this dialect."),
     arguments.max_size,

@@ -48,3 +48,9 @@ def parts(tmp_path: Path) -> Parts:
         file.write(b"data" * 1024)
     made.disk.write_bytes(ISO)
     return made
+
+
+@pytest.fixture
+def layout(run: Run, parts: Parts, tmp_path: Path) -> Path:
+    run("push", "--remote", tmp_path / "layout", "edge/machine:1", *parts.words)
+    return tmp_path / "layout"

@@ -14,12 +14,6 @@ from tests.cli.conftest import Parts
 from tests.cli.running import Run, one_line
 
 
-@pytest.fixture
-def layout(run: Run, parts: Parts, tmp_path: Path) -> Path:
-    run("push", "--remote", tmp_path / "layout", "edge/machine:1", *parts.words)
-    return tmp_path / "layout"
-
-
 @pytest.mark.parametrize("form", ["artifacts", "legacy"])
 def test_what_is_pushed_is_pulled_byte_for_byte(form: str, run: Run, parts: Parts, tmp_path: Path) -> None:
     pushed = run("push", "--remote", tmp_path / "layout", "edge/machine:1", *parts.words, "--format", form)

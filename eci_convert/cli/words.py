@@ -1,0 +1,105 @@
+"""The words of a command line: what each is read as, how a shell completes it, and where else it can stand.
+
+Every option `--some-thing` can be given as the environment variable `ECI_CONVERT_SOME_THING` too. There, an option that
+may be repeated has its values one a line; or on one line with blanks between them, quoted as for a shell where a value
+has blanks of its own.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTP]?)(?:iB|B)?", re.ASCII | re.IGNORECASE)
+
+
+class Option(click.Option):
+    """A click option whose environment variable is made of its first long name."""
+
+    def __init__(self, names: Sequence[str], **attributes: Any) -> None:
+        long = next(name for name in names if name.startswith("--"))
+        attributes.setdefault("envvar", "ECI_CONVERT_" + long.strip("-").replace("-", "_").upper())
+        super().__init__(names, **attributes)
+
+    def value_from_envvar(self, ctx: click.Context) -> Any:
+        found = self.resolve_envvar_value(ctx)
+        return split(found) if self.multiple and found else found
+
+
+def split(text: str) -> list[str]:
+    """The values of an option that may be repeated, out of one text.
+
+    >>> split("a.raw 'my disk.raw'"), split("one line\\nanother")
+    (['a.raw', 'my disk.raw'], ['one line', 'another'])
+    """
+    if "\n" in text:
+        return [line for line in text.splitlines() if line]
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=False)
+    lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", ""
+    try:
+        return list(lexer)
+    except ValueError:  # a quote that stands alone is a letter like any other
+        return text.split()
+
+
+class Size(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
+    """A number of bytes: `1000`, `64K`, `1.5GiB`; the units are powers of 1024."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = _SIZE.fullmatch(str(value).strip())
+        if not found:
+            self.fail(f"{value!r} is not a size: write 500M or 2GiB", param, ctx)
+        return int(float(found[1]) * 1024 ** " KMGTP".index(found[2].upper() or " "))
+
+
+class Pair(click.ParamType):  # type: ignore[type-arg]
+    """`KEY=VALUE`. The value may hold more equals signs."""
+
+    name = "key=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        key, equals, rest = str(value).partition("=")
+        if not key or not equals:
+            self.fail(f"{value!r} is not {param.metavar if param and param.metavar else 'KEY=VALUE'}", param, ctx)
+        return key, rest
+
+
+class Place(click.ParamType):  # type: ignore[type-arg]
+    """A file, or a directory, by its path; *made* makes what the verb wants of the word.
+
+    The empty word is an error: it is what a shell makes of a variable that is not set. Where *may_be_empty* it is as
+    good as no word, as it is to `eci`.
+    """
+
+    def __init__(
+        self, made: Callable[[str], Any] = Path, *, directory: bool = False, may_be_empty: bool = False
+    ) -> None:
+        self.name = "dir" if directory else "file"
+        self._made = made
+        self._may_be_empty = may_be_empty
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value != "":
+            return self._made(value)
+        if not self._may_be_empty:
+            self.fail("the name is empty", param, ctx)
+        return None
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type=self.name)]

@@ -1,0 +1,91 @@
+"""Words that stand in odd places: before the verb, in the environment, empty, or half typed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Parts
+from tests.cli.running import Run, one_line
+
+
+@pytest.mark.parametrize("verb", ["dockerfile", "build"])
+def test_an_empty_name_is_an_error_and_never_swallows_the_next_word(verb: str, run: Run, parts: Parts) -> None:
+    one_line(run(verb, "--kernel", parts.kernel, "--initrd", "", "--root", parts.root, exits=2), "--initrd", "empty")
+    one_line(run(verb, "--kernel", parts.kernel, "--root", "", exits=2), "--root", "empty")
+
+
+def test_an_empty_output_is_an_error(run: Run, layout: Path, tmp_path: Path) -> None:
+    one_line(run("extract", f"oci:{layout}", "--kernel", tmp_path / "k", "--root", "", exits=2), "--root", "empty")
+    assert not (tmp_path / "k").exists()
+
+
+def test_an_empty_name_is_none_to_who_used_eci(run: Run, parts: Parts, tmp_path: Path) -> None:
+    remote = ["--remote", str(tmp_path / "l")]
+    run("push", *remote, "a:1", "--kernel", parts.kernel, "--initrd", "", "--root", "", "--disk", "", "--config", "")
+    assert [part["role"] for part in run("inspect", f"oci:{tmp_path}/l", "--json").json["parts"]] == ["kernel"]
+    run("pullfiles", *remote, "a:1", "--kernel", tmp_path / "k", "--initrd", "")
+    assert (tmp_path / "k").read_bytes() == parts.kernel.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["-q"], ["--retries", "3"], ["-v", "--timeout", "9"], ["--timeout=9", "--debug=false"], ["--debug=true"]],
+    ids=" ".join,
+)
+def test_options_of_every_verb_may_stand_before_it(words: list[str], run: Run, layout: Path) -> None:
+    assert "kernel" in run(*words, "inspect", f"oci:{layout}").out
+
+
+def test_options_that_may_be_repeated_have_a_variable_too(
+    run: Run, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["my disk.qcow2", "back\\slash", "it's"]
+    for name in names:
+        (parts.kernel.parent / name).write_bytes(parts.disk.read_bytes())
+    monkeypatch.chdir(parts.kernel.parent)
+    monkeypatch.setenv("ECI_CONVERT_DISK", "\n".join(names))
+    monkeypatch.setenv("ECI_CONVERT_LABEL", "a=1 'b=2 3'")
+    run("push", "--remote", tmp_path / "l", "a:1", "--format", "legacy")
+    found = run("inspect", f"oci:{tmp_path}/l", "--json").json
+    assert [part["name"] for part in found["parts"]] == [f"disk-{n}-{name}" for n, name in enumerate(names)]
+    assert {"a": "1", "b": "2 3"}.items() <= found["labels"].items()
+
+    monkeypatch.setenv("ECI_CONVERT_DISK", "it's back\\slash 'my disk.qcow2'")
+    one_line(run("dockerfile", exits=4), "no such file")  # a quote that is not closed quotes nothing
+    monkeypatch.setenv("ECI_CONVERT_DISK", "back\\slash 'my disk.qcow2'")
+    assert "/disk-1-my disk.qcow2" in run("dockerfile").out
+
+
+@pytest.mark.parametrize(("said", "told"), [("0", False), ("false", False), ("", False), ("1", True), ("yes", True)])
+def test_the_variable_of_debug_says_yes_or_no(said: str, told: bool, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ECI_CONVERT_DEBUG", said)
+    assert ("Traceback" in run("dockerfile", "--kernel", "/nowhere", exits=4).err) is told
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("eci-convert ex", ["plain,extract"]),
+        ("eci-convert extract --ker", ["plain,--kernel"]),
+        ("eci-convert extract x --kernel vml", ["file,vml"]),
+        ("eci-convert build --root d", ["file,d"]),
+        ("eci-convert dockerfile --stage c", ["dir,c"]),
+        ("eci-convert extract x o", ["dir,o"]),
+        ("eci-convert build --builder d", ["plain,direct", "plain,docker"]),
+    ],
+)
+def test_a_shell_completes_verbs_options_values_and_files(typed: str, offered: list[str]) -> None:
+    environ = {
+        "_ECI_CONVERT_COMPLETE": "bash_complete",
+        "COMP_WORDS": typed.replace(" ", "\n"),
+        "COMP_CWORD": str(typed.count(" ")),
+    }
+    said = subprocess.run(
+        [sys.executable, "-m", "eci_convert"], env={**environ, "PYTHONPATH": ":".join(sys.path)}, check=True,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert said.stdout.splitlines() == offered

@@ -14,7 +14,7 @@ from eci_convert.journal import Journal, Kept
 from eci_convert.model import Image
 from eci_convert.oci import fields, manifest, mediatype
 from eci_convert.oci.manifest import Descriptor, ImageConfig, Index, Manifest, Platform
-from eci_convert.oci.select import select
+from eci_convert.oci.select import check, select
 from eci_convert.progress import SILENT, Reporter
 from eci_convert.streams import tar
 from eci_convert.streams.compress import Compression, decompressed, sniffed
@@ -152,11 +152,18 @@ def image(source: Source, platform: Platform | None = None) -> Image:
 
 
 def selected(source: Source, descriptor: Descriptor, found: Manifest | Index, platform: Platform | None) -> Image:
-    """The image that *found*, which *descriptor* promises, holds for *platform*."""
+    """The image that *found*, which *descriptor* promises, holds for *platform*.
+
+    An image that no index describes says itself what it is for. Raises LayoutError where that is another platform.
+    """
+    described = False
     for _ in range(_MAX_NESTING):
         if isinstance(found, Manifest):
-            return _image(source, descriptor, found, platform)
-        descriptor = select(found, platform, source.origin)
+            image = _image(source, descriptor, found)
+            if platform and not described:
+                check(image.platform, platform, source.origin)
+            return image
+        descriptor, described = select(found, platform, source.origin), True
         found = child(source, descriptor)
     raise LimitExceeded(f"indexes are nested more than {_MAX_NESTING} deep", where=source.origin)
 
@@ -166,7 +173,7 @@ def child(source: Source, descriptor: Descriptor) -> Manifest | Index:
     return manifest.parse(document(source, descriptor, f"manifest {descriptor.digest.short}"), descriptor.media_type)
 
 
-def _image(source: Source, descriptor: Descriptor, found: Manifest, platform: Platform | None) -> Image:
+def _image(source: Source, descriptor: Descriptor, found: Manifest) -> Image:
     config = _config(source, found.config)
     return Image(
         descriptor=descriptor,

@@ -68,8 +68,13 @@ def copy(
     part, or where images are kept each blob. *dry_run* moves nothing: the counts are of what would move. *journal* is a
     directory in which what arrives over a network is kept until all is done.
 
-    Raises CannotHold before the first byte where the destination cannot hold the format, and what the two raise.
+    Raises UsageError for what contradicts itself, CannotHold before the first byte where the destination cannot hold
+    the format, and what the two raise.
     """
+    if all_platforms and platform:
+        raise UsageError(
+            f"an image for {platform} and all images of an index exclude each other: ask for one of the two"
+        )
     if referrers and format != KEEP:
         raise UsageError("--referrers needs --format keep: what refers to an image refers to its digest")
     with Journal(journal) if journal else nullcontext() as kept:
@@ -92,6 +97,8 @@ def _documents(source: Source, platform: Platform | None, *, everything: bool) -
     """The manifests and indexes to copy, those that are referred to first: the root comes last."""
     descriptor = source.resolve()
     document = _fetched(source, descriptor)
+    if platform and isinstance(document.value, Manifest):
+        content.selected(source, descriptor, document.value, platform)  # only to say now that it is for another one
     for _ in range(_MAX_NESTING):
         if everything or isinstance(document.value, Manifest):
             break

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eci_convert.blueprint import Terms
 from eci_convert.cli import arguments, machines, show
@@ -13,6 +13,10 @@ from eci_convert.cli.arguments import Call
 from eci_convert.dockerfile import SCRATCH
 from eci_convert.errors import UsageError
 from eci_convert.model import Artifact
+from eci_convert.transports import open_source
+
+if TYPE_CHECKING:
+    from eci_convert.dockerbuild import Order
 
 _ARCHIVE = "oci-archive:"
 
@@ -46,12 +50,15 @@ def run(call: Call, builder: str, wanted: Wanted, words: Mapping[str, Any], *, d
     """Builds, and prints the image's id; of an archive, its file."""
     order = _order(call, wanted, words)
     if dry_run:
-        return show.line(f"{order.reference} would be built by {builder}")
+        return _would_be(call, order, builder)
     heard = show.note if call.verbose else str
     if wanted.archive:
         from eci_convert.dockerbuild import buildx
 
         buildx.build(order, call.settings, heard, archive=wanted.archive)
+        if wanted.digest_file:
+            with open_source(f"oci-archive:{wanted.archive}", call.settings, "") as source:
+                arguments.write_digest(wanted.digest_file, source.resolve().digest)
         return _told(call, f"oci-archive:{wanted.archive}", str(wanted.archive))
     from eci_convert.dockerbuild import build
 
@@ -60,7 +67,16 @@ def run(call: Call, builder: str, wanted: Wanted, words: Mapping[str, Any], *, d
     return _told(call, f"docker-daemon:{order.reference}", identity)
 
 
-def _order(call: Call, wanted: Wanted, words: Mapping[str, Any]) -> Any:
+def _would_be(call: Call, order: Order, builder: str) -> None:
+    from eci_convert.dockerbuild import sent
+
+    count = sent(order)
+    if not call.json:
+        return show.line(f"{show.size(count)} would be sent to {builder}, to build {order.reference}")
+    return show.json(_result(f"docker-daemon:{order.reference}", None, written=count, reused=0) | {"dry_run": True})
+
+
+def _order(call: Call, wanted: Wanted, words: Mapping[str, Any]) -> Order:
     from eci_convert.dockerbuild import Order
 
     return Order(
@@ -88,14 +104,18 @@ def _artifact(wanted: Wanted, words: Mapping[str, Any]) -> Artifact | None:
 
 def _told(call: Call, reference: str, identity: str) -> None:
     if call.json:
-        return show.json(
-            {
-                "reference": reference,
-                "digest": identity if identity.startswith("sha256:") else None,
-                "dialect": "labels",
-                "bytes_written": None,
-                "bytes_reused": None,
-                "image_id": identity,
-            }
-        )
+        digest = identity if identity.startswith("sha256:") else None
+        return show.json(_result(reference, digest) | {"image_id": identity})
     return show.line(identity)
+
+
+def _result(
+    reference: str, digest: str | None, *, written: int | None = None, reused: int | None = None
+) -> dict[str, Any]:
+    return {
+        "reference": reference,
+        "digest": digest,
+        "dialect": "labels",
+        "bytes_written": written,
+        "bytes_reused": reused,
+    }

@@ -13,7 +13,7 @@ from eci_convert.blueprint import Terms
 from eci_convert.cli import arguments, machines, results
 from eci_convert.cli.arguments import Call, option
 from eci_convert.dialects import WRITERS
-from eci_convert.errors import LayoutError
+from eci_convert.errors import LayoutError, UsageError
 from eci_convert.takeout import inspect as inspected
 from eci_convert.transports.base import Source
 
@@ -67,6 +67,10 @@ def copy(
     from eci_convert.streams.compress import Codec
     from eci_convert.transports import open_sink, open_source
 
+    if format == convert.KEEP and (labels or annotations or also):
+        error = UsageError("--label, --annotation and --also change an image, and `keep` keeps every byte of it")
+        error.add_note("hint: say it again with --format legacy, or another dialect")
+        raise error
     terms = Terms(
         platform=machines.platform(call.platform, "", ""),
         created=arguments.created(),

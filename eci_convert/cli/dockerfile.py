@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from eci_convert import weight
 from eci_convert.cli import arguments, machines, show
 from eci_convert.cli.arguments import Call, option
 from eci_convert.cli.words import Place
-from eci_convert.dockerfile import SCRATCH, located, render, staged
+from eci_convert.dockerfile import SCRATCH, constant_names, located, render, staged
 from eci_convert.errors import UsageError
+from eci_convert.model import Artifact
 
 _EXAMPLES = """
 eci-convert dockerfile --kernel vmlinuz --initrd initrd.img --root disk.raw -o Dockerfile
@@ -51,7 +54,7 @@ def dockerfile(
     if context and stage:
         raise UsageError("--context and --stage exclude each other")
     artifact = machines.artifact(**words)
-    sources = staged(artifact, stage) if stage and not dry_run else located(artifact, context or Path())
+    sources = _sources(artifact, context, stage, dry_run=dry_run)
     text = render(artifact, sources, base=base, single_layer=single_layer, labels=dict(labels))
     target = output or (stage / "Dockerfile" if stage else None)
     if target and not dry_run:
@@ -59,7 +62,20 @@ def dockerfile(
 
         with replacing(target) as file:
             file.write(text.encode())
+    staging = weight.of_parts(artifact) if stage else 0
     if call.json:
-        show.json({"dockerfile": text, "path": str(target) if target else None})
+        would_be = {"bytes_written": len(text.encode()), "bytes_staged": staging, "dry_run": True} if dry_run else {}
+        show.json({"dockerfile": text, "path": str(target) if target else None, **would_be})
     elif not output or dry_run:
         show.document(text)
+    if dry_run and stage:
+        show.note(f"{show.size(staging)} would be linked or copied into {stage}")
+    if dry_run and target:
+        show.note(f"{show.size(len(text.encode()))} would be written to {target}")
+
+
+def _sources(artifact: Artifact, context: Path | None, stage: Path | None, *, dry_run: bool) -> Mapping[str, str]:
+    """Where the parts lie for the builder, or would, if it were not for *dry_run*."""
+    if not stage:
+        return located(artifact, context or Path())
+    return constant_names(artifact) if dry_run else staged(artifact, stage)

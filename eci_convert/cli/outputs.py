@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from eci_convert import journal
+from eci_convert import journal, weight
 from eci_convert.cli import arguments, show
 from eci_convert.cli.arguments import Call, F, option
 from eci_convert.cli.words import Pair, Place
@@ -77,7 +77,7 @@ def run(
     if quiet and call.json:
         raise UsageError("--json and a part both want standard output")
     if dry_run:
-        return _planned(call, inspect(source, call.platform, dialect), wanted)
+        return _planned(call, source, inspect(source, call.platform, dialect), wanted)
     taken = take(
         source,
         wanted,
@@ -149,12 +149,18 @@ def _absolute(path: str) -> str:
     return "/" + path.removeprefix("./").lstrip("/") if path else ""
 
 
-def _planned(call: Call, found: Inspection, wanted: Order) -> None:
-    rows = [(target.part, str(target.path) if target.path else "-") for target in plan(found, wanted)]
+def _planned(call: Call, source: Source, found: Inspection, wanted: Order) -> None:
+    targets = plan(found, wanted)
+    weighed = weight.of_targets(source, found.image, targets)
+    rows = [(each.part, str(each.path) if each.path else "-", weighed.sizes[each]) for each in targets]
     if call.json:
-        show.json(header(found) | {"parts": [part(one) | {"path": path, "source": where(one)} for one, path in rows]})
-    else:
-        show.table((described(one), "would be written to", path) for one, path in rows)
+        parts = [part(one) | {"path": path, "size": size, "source": where(one)} for one, path, size in rows]
+        return show.json(header(found) | {"parts": parts, "bytes_read": weighed.read, "dry_run": True})
+    show.table(
+        (described(one), "would be written to", path, "-" if size is None else show.size(size))
+        for one, path, size in rows
+    )
+    return show.line(f"{show.size(weighed.read)} would be read from {found.reference}")
 
 
 def _output(file: str) -> Output:

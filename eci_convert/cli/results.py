@@ -50,9 +50,14 @@ def published(
             | ({"dry_run": True} if dry_run else dict(more))
         )
     if dry_run:
-        moved = f"{show.size(packed.bytes_written)} would be written to {reference}"
-        sentence = f"{moved}, {show.size(packed.bytes_reused)} are there already"
+        sentence = would_be_written(reference, packed)
     return show.note(sentence) if _is_stdout(reference) else show.line(sentence)
+
+
+def would_be_written(reference: str, packed: Packed) -> str:
+    """What a dry run says."""
+    moved = f"{show.size(packed.bytes_written)} would be written to {reference}"
+    return f"{moved}, {show.size(packed.bytes_reused)} are there already"
 
 
 def identity(call: Call, reference: str, packed: Packed) -> str:

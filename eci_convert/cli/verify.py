@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from eci_convert import content
-from eci_convert.cli import arguments, show
+from eci_convert.cli import arguments, results, show
 from eci_convert.cli.arguments import Call, option
 from eci_convert.cli.words import Place
+from eci_convert.pack import Packed
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Source, whole
 from eci_convert.verify import Report, check, fixed
@@ -27,6 +28,7 @@ eci-convert verify oci:made-by-eci --fix oci:layout:repaired
     click.argument("directory", required=False, type=Place(directory=True)),
     option("--fix", metavar="DST", help="Write the image again, to DST, with right diff ids."),
     option("--dialect", default="", metavar="NAME", help="Read the image as this dialect."),
+    arguments.digest_file,
     arguments.max_size,
     arguments.dry_run,
     examples=_EXAMPLES,
@@ -38,6 +40,7 @@ def verify(
     directory: Path | None,
     fix: str | None,
     dialect: str,
+    digest_file: Path | None,
     max_size: int | None,
     dry_run: bool,
 ) -> None:
@@ -55,22 +58,26 @@ def verify(
             max_size=max_size,
             reporter=call.reporter,
         )
-        if fix and not dry_run:
-            _repair(call, source, report, fix)
+        packed = _repair(call, source, report, fix, dry_run=dry_run) if fix else None
+        if fix and packed and not dry_run:
+            arguments.write_digest(digest_file, packed.descriptor.digest)
             with open_source(fix, call.settings, "docker-daemon") as repaired:
                 report = check(repaired, platform=call.platform, dialect=dialect, reporter=call.reporter)
-    show.json(_json(report)) if call.json else _tell(report)
+    would_be = packed if dry_run else None
+    show.json(_json(report, would_be)) if call.json else _tell(report)
+    if fix and would_be and not call.json:
+        show.line(results.would_be_written(fix, would_be))
     report.conclude()
 
 
-def _repair(call: Call, source: Source, report: Report, destination: str) -> None:
+def _repair(call: Call, source: Source, report: Report, destination: str, *, dry_run: bool) -> Packed:
     source = whole(source)
     image = content.image(source, call.platform)
     with open_sink(destination, call.settings, "docker-daemon") as sink:
-        fixed(source, image, sink, report.diff_ids, call.reporter)
+        return fixed(source, image, sink, report.diff_ids, call.reporter, dry_run=dry_run)
 
 
-def _json(report: Report) -> dict[str, Any]:
+def _json(report: Report, would_be: Packed | None) -> dict[str, Any]:
     return {
         "reference": report.reference,
         "digest": str(report.digest),
@@ -80,7 +87,11 @@ def _json(report: Report) -> dict[str, Any]:
         "bytes": report.size,
         "findings": [{"subject": one.subject, "error": str(one.error)} for one in report.findings],
         "notes": list(report.notes),
-    }
+    } | (
+        {"dry_run": True, "bytes_written": would_be.bytes_written, "bytes_reused": would_be.bytes_reused}
+        if would_be
+        else {}
+    )
 
 
 def _tell(report: Report) -> None:

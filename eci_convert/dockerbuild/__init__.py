@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import cast
 
+from eci_convert import weight
 from eci_convert.dockerbuild.order import Order
 from eci_convert.errors import UsageError
 from eci_convert.transports.base import Settings
 
-__all__ = ["BUILDERS", "Order", "build"]
+__all__ = ["BUILDERS", "Order", "build", "sent"]
 
 BUILDERS = {"docker": "classic", "buildx": "buildx"}
 """The names that users know builders by, and the modules here."""
@@ -34,3 +36,12 @@ def build(order: Order, settings: Settings, *, builder: str, heard: Callable[[st
         raise UsageError(f"{builder!r} is no builder: there are {', '.join(BUILDERS)}")
     module = import_module(f"eci_convert.dockerbuild.{BUILDERS[builder]}")
     return cast("Callable[..., str]", module.build)(order, settings, heard)
+
+
+def sent(order: Order) -> int:
+    """The bytes of all files that a build of *order* may read. Raises as `build` does for files that cannot be read."""
+    from eci_convert.dockerbuild import context
+
+    if order.artifact is not None:
+        return weight.of_parts(order.artifact)
+    return context.size(order.folder, order.dockerfile({}), context.place(order.file or Path(), order.folder))

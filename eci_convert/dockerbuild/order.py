@@ -61,6 +61,8 @@ class Order:
             return render(self.artifact, sources, base=self.base)
         if self.file is None:
             raise TypeError("an order without parts and Dockerfile")
+        if not self.folder.is_dir():
+            raise LocalError(f"{str(self.folder)!r} is no folder")
         try:
             with self.file.open("rb") as file:
                 return file.read(_MAX_DOCKERFILE).decode(errors="surrogateescape")

@@ -73,6 +73,14 @@ def select(index: Index, wanted: Platform | None, where: str = "index") -> Descr
     raise error
 
 
+def check(offered: Platform | None, asked: Platform, where: str) -> None:
+    """Raises LayoutError where an image that says what it is for is for another platform than the one *asked* for."""
+    if offered and offered.os and offered.architecture and not suits(offered, asked):
+        error = LayoutError(f"{where} has no image for {asked}: it has {offered}")
+        error.add_note("hint: leave --platform out to take it as it is")
+        raise error
+
+
 def suits(offered: Platform, asked: Platform) -> bool:
     """Whether an image for *offered* is one for *asked*: os and architecture are equal, a variant asked for too."""
     return (

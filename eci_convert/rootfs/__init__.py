@@ -9,6 +9,7 @@ gone by already, such as the target of a link, costs one more pass over that lay
 """
 
 from eci_convert.rootfs.consumer import Consumer, Settled
+from eci_convert.rootfs.engine import from_engine
 from eci_convert.rootfs.layers import files, in_archive, is_filesystem
 
-__all__ = ["Consumer", "Settled", "files", "in_archive", "is_filesystem"]
+__all__ = ["Consumer", "Settled", "files", "from_engine", "in_archive", "is_filesystem"]

@@ -13,7 +13,7 @@ from eci_convert import content
 from eci_convert.errors import AmbiguousRole, CorruptStream, LimitExceeded, MissingPart, NotFound, TransportError
 from eci_convert.overlay import parts
 from eci_convert.overlay.work import MAX_LINKS
-from eci_convert.progress import Reporter
+from eci_convert.progress import SILENT, Reporter
 from eci_convert.rootfs.consumer import Consumer, Settled
 from eci_convert.streams import tar
 from eci_convert.streams.tar import Entry, EntryType
@@ -26,7 +26,7 @@ _TANGLED = "too many links"
 
 
 def from_engine(
-    filesystem: Filesystem, paths: Collection[str], consumer: Consumer, reporter: Reporter
+    filesystem: Filesystem, paths: Collection[str], consumer: Consumer, reporter: Reporter = SILENT
 ) -> Mapping[str, Settled]:
     """Gives *consumer* the files that *paths* are. Raises as `layers.files`."""
     return {

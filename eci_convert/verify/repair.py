@@ -21,9 +21,17 @@ from eci_convert.transports.base import Sink, Source
 
 
 def fixed(
-    source: Source, image: Image, sink: Sink, diff_ids: Mapping[Digest, Digest], reporter: Reporter = SILENT
+    source: Source,
+    image: Image,
+    sink: Sink,
+    diff_ids: Mapping[Digest, Digest],
+    reporter: Reporter = SILENT,
+    *,
+    dry_run: bool = False,
 ) -> Packed:
     """Writes *image*, which *source* has, to *sink* with the *diff_ids* that a Report has found, and publishes it.
+
+    *dry_run* says what would be written, and writes nothing.
 
     Raises FormatError for a config that is no container image's, CannotHold where the sink holds none but container
     images and this is no such, and what source and sink raise.
@@ -40,13 +48,18 @@ def fixed(
     blobs = {layer.digest: layer for layer in layers}.values()
     for layer in blobs:
         if not sink.has(layer):
+            written += layer.size
+            if dry_run:
+                continue
             with content.opened(source, layer, reporter) as chunks:
                 sink.put(layer.media_type, chunks, digest=layer.digest, size=layer.size)
-            written += layer.size
+    total = sum(blob.size for blob in blobs) + len(config) + len(text)
+    if dry_run:
+        would_be = Descriptor.of(text, manifest.media_type)
+        return Packed(descriptor=would_be, manifest=manifest, bytes_written=written, bytes_reused=total - written)
     sink.put(manifest.config.media_type, (config,), digest=manifest.config.digest, size=len(config))
     stored = sink.put(manifest.media_type, (text,))
     sink.publish(stored)
-    total = sum(blob.size for blob in blobs) + len(config) + len(text)
     return Packed(descriptor=stored, manifest=manifest, bytes_written=written, bytes_reused=total - written)
 
 

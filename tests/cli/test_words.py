@@ -89,3 +89,28 @@ def test_a_shell_completes_verbs_options_values_and_files(typed: str, offered: l
         capture_output=True, text=True,
     )  # fmt: skip
     assert said.stdout.splitlines() == offered
+
+
+def test_an_image_for_another_platform_than_the_one_asked_for_is_not_taken(
+    run: Run, parts: Parts, tmp_path: Path
+) -> None:
+    reference = f"oci:{tmp_path}/l"
+    run("push", "--remote", tmp_path / "l", "a:1", "--kernel", parts.kernel, "--arch", "arm64")
+    run("extract", reference, "--platform", "linux/aarch64", tmp_path / "out")
+    run("extract", reference, tmp_path / "out")
+    for words in (["inspect", reference], ["extract", reference, tmp_path / "no"], ["verify", reference],
+                  ["copy", reference, f"oci:{tmp_path}/no:1"]):  # fmt: skip
+        one_line(run(*words, "--platform", "linux/s390x", exits=8), "linux/s390x", "linux/arm64")
+    one_line(
+        run("copy", reference, f"oci:{tmp_path}/no:1", "--platform", "linux/arm64", "--all-platforms", exits=2),
+        "exclude each other",
+    )
+    assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [["--label", "a=b"], ["--annotation", "a=b"], ["--also", "containerdisk"]], ids=" ".join
+)
+def test_what_is_kept_is_not_changed(words: list[str], run: Run, layout: Path, tmp_path: Path) -> None:
+    one_line(run("copy", f"oci:{layout}", f"oci:{tmp_path}/no:1", *words, exits=2), "keep")
+    assert not (tmp_path / "no").exists()

@@ -83,6 +83,15 @@ class Reference:
             return str(self)
         return (rest if alone else self.repository) + self._suffix
 
+    @property
+    def stored(self) -> str:
+        """The name under which a store keeps the image: with its tag, and with its digest only where it has no tag.
+
+        >>> Reference.parse("localhost/machine:1@sha256:" + 64 * "0").stored
+        'localhost/machine:1'
+        """
+        return f"{self.name}:{self.tag}" if self.tag else str(self)
+
     def __str__(self) -> str:
         return self.name + self._suffix
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
+from eci_convert.errors import DigestMismatch
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.transports.base import NO_PROVENANCE, Filesystem, Settings
@@ -120,6 +121,7 @@ class ContainerdSink:
 
     def __init__(self, name: ImageName, settings: Settings) -> None:
         self._name = name.written()
+        self._digest = name.digest
         self._session = _Session(settings)
         self._referrers = Referrers()
 
@@ -142,6 +144,8 @@ class ContainerdSink:
         return ingest.ingested(self._session.connection, self._session.lease, media_type, received, digest)
 
     def publish(self, manifest: Descriptor) -> None:
+        if self._digest not in (None, manifest.digest):
+            raise DigestMismatch(self._digest, manifest.digest, "the manifest")
         connection, lease = self._session.connection, self._session.lease
         for entry, subject in self._referrers.beside(manifest.digest):
             references.tie(connection, lease, entry)

@@ -18,6 +18,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Settings, Sink, Source
+from eci_convert.transports.containerd_api import ingest
 from eci_convert.transports.containerd_api.names import ImageName
 from eci_convert.transports.refusals import UploadLost
 from tests.contract.places import Place, Row
@@ -197,6 +198,39 @@ def test_an_ingest_that_somebody_else_writes_is_not_waited_for(there: AContainer
         sink.put(BYTES, [b"kernel"], digest=Digest.of(b"kernel"))
 
     assert str(Digest.of(b"kernel")) in there.blobs
+
+
+def test_somebody_else_has_written_it_meanwhile(there: AContainerd, monkeypatch: pytest.MonkeyPatch):
+    digest = Digest.of(b"kernel")
+    there.held.add(f"eci-convert-{digest}")
+    pauses = []
+
+    def they_go_on(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            there.blobs[str(digest)] = b"kernel"
+
+    monkeypatch.setattr(ingest.time, "sleep", they_go_on)
+    with a_sink(there) as sink:
+        assert sink.put(BYTES, [b"kernel"], digest=digest) == Descriptor.of(b"kernel", BYTES)
+
+    assert len(pauses) == 3
+
+
+@pytest.mark.parametrize("tag", ["", ":2"])
+def test_a_digest_in_the_name_must_be_that_of_the_image(there: AContainerd, tag: str):
+    image = a_machine()
+    digest = image.descriptor().digest
+
+    with pytest.raises(DigestMismatch):
+        copied(image.build(), open_sink(f"containerd:x.io/machine{tag}@{Digest.of(b'')}", there.settings))
+    assert there.images == {}
+    copied(image.build(), open_sink(f"containerd:x.io/machine{tag}@{digest}", there.settings))
+
+    assert list(there.images) == [f"x.io/machine{tag or f'@{digest}'}"]
+    for name in (f"x.io/machine{tag}@{digest}", f"x.io/machine{tag}"):
+        with open_source(f"containerd:{name}", there.settings) as source:
+            assert source.resolve().digest == digest
 
 
 def test_content_that_is_there_is_not_even_read(there: AContainerd):

@@ -96,16 +96,29 @@ def _ref(digest: Digest | None, first: bytes) -> str:
 
 def _opened(connection: Connection, ref: str, digest: Digest | None, size: int) -> Writer | None:
     """The ingest *ref*, or None where containerd has *digest*. If it is in use elsewhere, one of another name."""
-    for pause in _PAUSES:
-        try:
-            return Writer(connection, ref, digest, size)
-        except TransportError as error:
-            if status(error) is grpc.StatusCode.ALREADY_EXISTS:
-                return None
-            if status(error) is not grpc.StatusCode.UNAVAILABLE or "locked" not in str(error):
-                raise
-        time.sleep(pause)
-    return Writer(connection, f"{ref}-{uuid.uuid4().hex[:12]}", digest, size)
+    with suppress(_Existing):
+        for pause in _PAUSES:
+            if writer := _free(connection, ref, digest, size):
+                return writer
+            time.sleep(pause)
+        return _free(connection, f"{ref}-{uuid.uuid4().hex[:12]}", digest, size)
+    return None
+
+
+class _Existing(Exception):
+    """containerd has the content already."""
+
+
+def _free(connection: Connection, ref: str, digest: Digest | None, size: int) -> Writer | None:
+    """The ingest *ref*; None if it is in use. Raises _Existing."""
+    try:
+        return Writer(connection, ref, digest, size)
+    except TransportError as error:
+        if status(error) is grpc.StatusCode.ALREADY_EXISTS:
+            raise _Existing from error
+        if status(error) is not grpc.StatusCode.UNAVAILABLE or "locked" not in str(error):
+            raise
+        return None
 
 
 def _existing(connection: Connection, media_type: str, digest: Digest | None) -> Descriptor:

@@ -47,7 +47,7 @@ class ImageName:
         """The name of the record to write. Raises UsageError for what is no name of an image."""
         if not self.name:
             raise UsageError(f"{self.text!r} is a digest: give the image a name")
-        return str(Reference.parse(self.name))
+        return Reference.parse(self.text).stored
 
     def by_eci(self, records: Sequence[str]) -> tuple[str, ...]:
         """Those of *records* that the original `eci` would have written for this name."""

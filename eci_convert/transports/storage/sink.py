@@ -37,7 +37,8 @@ class StorageSink:
     wants_raw_layers = True
 
     def __init__(self, place: Place, settings: Settings) -> None:
-        self._name = str(Reference.parse(place.name))
+        reference = Reference.parse(place.name)
+        self._name, self._digest = reference.stored, reference.digest
         self._reporter = settings.reporter
         self._store = store(place.root, place.driver, settings.timeout)
         self._lock = threading.Lock()
@@ -80,6 +81,8 @@ class StorageSink:
         return staged.blob
 
     def publish(self, manifest: Descriptor) -> None:
+        if self._digest not in (None, manifest.digest):
+            raise DigestMismatch(self._digest, manifest.digest, "the manifest")
         text = self._document(manifest.digest, "manifest")
         found = _held(parse(text, manifest.media_type))
         content = self._document(found.config.digest, "config")

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from eci_convert.errors import DigestMismatch
 from eci_convert.oci.digest import Digest
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Settings, Sink, Source
 from tests.contract.places import Place, Row, spoilt
 from tests.contract.test_sinks import *  # noqa: F403
 from tests.contract.test_sources import *  # noqa: F403
+from tests.images import a_container, copied
 
 
 class InStore:
@@ -73,3 +75,18 @@ def row(request: pytest.FixtureRequest) -> Row:
 def place(row: Row, tmp_path: Path) -> Iterator[Place]:
     with row.opened(tmp_path) as opened:
         yield opened
+
+
+@pytest.mark.parametrize("tag", ["", ":2"])
+def test_a_digest_in_the_name_must_be_that_of_the_image(tmp_path: Path, tag: str):
+    image, store = a_container(), f"containers-storage:[vfs@{tmp_path}/store]x.io/machine{tag}"
+    digest = image.descriptor().digest
+
+    with pytest.raises(DigestMismatch):
+        copied(image.build(), open_sink(f"{store}@{Digest.of(b'')}", Settings()))
+    copied(image.build(), open_sink(f"{store}@{digest}", Settings()))
+
+    [stored] = json.loads((tmp_path / "store/vfs-images/images.json").read_text())
+    assert stored["names"] == [f"x.io/machine{tag or f'@{digest}'}"]
+    with open_source(f"{store}@{digest}", Settings()) as source:
+        assert source.resolve()

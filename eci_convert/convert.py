@@ -68,21 +68,17 @@ def copy(
     part, or where images are kept each blob. *dry_run* moves nothing: the counts are of what would move. *journal* is a
     directory in which what arrives over a network is kept until all is done.
 
-    Raises UsageError for what contradicts itself, CannotHold before the first byte where the destination cannot hold
-    the format, and what the two raise.
+    Raises UsageError for contradictions, CannotHold before the first byte where the destination cannot hold the format,
+    and what the two raise.
     """
     if all_platforms and platform:
-        raise UsageError(
-            f"an image for {platform} and all images of an index exclude each other: ask for one of the two"
-        )
+        raise UsageError(f"the image for {platform} and all images of an index exclude each other")
     if referrers and format != KEEP:
         raise UsageError("--referrers needs --format keep: what refers to an image refers to its digest")
     with Journal(journal) if journal else nullcontext() as kept:
         if format != KEEP:
-            rewrite = _Rewrite(
-                source, sink, format, dialect, terms, codec, max_size, reporter, concurrency, dry_run, kept
-            )
-            return rewrite.run(_images(source, platform, everything=all_platforms))
+            said = _Rewrite(source, sink, format, dialect, terms, codec, max_size, reporter, concurrency, dry_run, kept)
+            return said.run(_images(source, platform, everything=all_platforms))
         if files := source.filesystem():
             source = files.saved()
         documents = list(_documents(source, platform, everything=all_platforms))

@@ -7,21 +7,21 @@ once; a place that has it already is not sent it.
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from eci_convert import content, dialects, pack
 from eci_convert.blueprint import Terms
+from eci_convert.documents import Document, collected, referring
 from eci_convert.errors import CannotHold, LimitExceeded, UsageError
 from eci_convert.journal import Journal
 from eci_convert.model import Image
 from eci_convert.oci import mediatype
 from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform
-from eci_convert.oci.select import candidates, select
+from eci_convert.oci.select import candidates
 from eci_convert.pack import Packed
 from eci_convert.progress import SILENT, Reporter
 from eci_convert.streams.compress import Codec
@@ -29,18 +29,6 @@ from eci_convert.transports.again import lasting
 from eci_convert.transports.base import Sink, Source
 
 KEEP = "keep"
-
-_MAX_NESTING = 4
-_MAX_DOCUMENTS = 2000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Document:
-    """A manifest or index on its way: its bytes are what the destination is to get."""
-
-    descriptor: Descriptor
-    text: bytes
-    value: Manifest | Index
 
 
 def copy(
@@ -81,66 +69,15 @@ def copy(
             return said.run(_images(source, platform, everything=all_platforms))
         if files := source.filesystem():
             source = files.saved()
-        documents = list(_documents(source, platform, everything=all_platforms))
+        documents = list(collected(source, platform, everything=all_platforms))
         if referrers:
-            documents[-1:-1] = _referring(source, documents)
+            documents[-1:-1] = referring(source, documents)
         _check_holds(sink, source, documents)
         _check_sizes(documents, max_size)
         return _Move(source, sink, reporter, concurrency, kept).all(documents, dry_run=dry_run)
 
 
-def _documents(source: Source, platform: Platform | None, *, everything: bool) -> Iterator[_Document]:
-    """The manifests and indexes to copy, those that are referred to first: the root comes last."""
-    descriptor = source.resolve()
-    document = _fetched(source, descriptor)
-    if platform and isinstance(document.value, Manifest):
-        content.selected(source, descriptor, document.value, platform)  # only to say now that it is for another one
-    for _ in range(_MAX_NESTING):
-        if everything or isinstance(document.value, Manifest):
-            break
-        document = _fetched(source, select(document.value, platform, source.origin))
-    yield from _tree(source, document, _MAX_NESTING, {document.descriptor.digest})
-
-
-def _tree(source: Source, document: _Document, levels: int, seen: set[object]) -> Iterator[_Document]:
-    if isinstance(document.value, Index):
-        if not levels:
-            raise LimitExceeded(f"indexes are nested more than {_MAX_NESTING} deep", where=source.origin)
-        for entry in document.value.manifests:
-            if entry.digest in seen:
-                continue
-            seen.add(entry.digest)
-            if len(seen) > _MAX_DOCUMENTS:
-                raise LimitExceeded(f"more than {_MAX_DOCUMENTS} manifests", where=source.origin)
-            yield from _tree(source, _fetched(source, entry), levels - 1, seen)
-    yield document
-
-
-def _referring(source: Source, documents: list[_Document]) -> list[_Document]:
-    """What refers to *documents*, to what that is made of, and to what refers to it; each after what it lists."""
-    seen: set[object] = {document.descriptor.digest for document in documents}
-    found: list[_Document] = []
-    waiting = deque(documents)
-    while waiting:
-        for descriptor in source.referrers(waiting.popleft().descriptor.digest):
-            if descriptor.digest not in seen:
-                seen.add(descriptor.digest)
-                tree = list(_tree(source, _fetched(source, descriptor), _MAX_NESTING, seen))
-                found += tree
-                waiting += tree
-            if len(seen) > _MAX_DOCUMENTS:
-                raise LimitExceeded(f"more than {_MAX_DOCUMENTS} manifests", where=source.origin)
-    return found
-
-
-def _fetched(source: Source, descriptor: Descriptor) -> _Document:
-    from eci_convert.oci import manifest
-
-    text = content.document(source, descriptor, f"manifest {descriptor.digest.short}")
-    return _Document(descriptor=descriptor, text=text, value=manifest.parse(text, descriptor.media_type))
-
-
-def _check_holds(sink: Sink, source: Source, documents: list[_Document]) -> None:
+def _check_holds(sink: Sink, source: Source, documents: list[Document]) -> None:
     """Raises CannotHold, with the format that would do, unless *sink* can hold every one of *documents*."""
     if not sink.holds_indexes and any(isinstance(document.value, Index) for document in documents):
         raise _cannot(sink, "an index of several images", "choose one image with --platform OS/ARCH")
@@ -155,7 +92,7 @@ def _check_holds(sink: Sink, source: Source, documents: list[_Document]) -> None
                 raise _cannot(sink, f"an image with {reason}: it holds container images alone", "use --format legacy")
 
 
-def _check_sizes(documents: list[_Document], max_size: int | None) -> None:
+def _check_sizes(documents: list[Document], max_size: int | None) -> None:
     for blob in (blob for document in documents for blob in _blobs(document.value)):
         if max_size is not None and blob.size > max_size:
             raise LimitExceeded(f"blob {blob.digest.short} is larger than the limit of {max_size} bytes")
@@ -189,7 +126,7 @@ class _Move:
         self._lock = threading.Lock()
         self._written = self._reused = 0
 
-    def all(self, documents: list[_Document], *, dry_run: bool) -> Packed:
+    def all(self, documents: list[Document], *, dry_run: bool) -> Packed:
         blobs = {blob.digest: blob for document in documents for blob in _blobs(document.value)}
         with ThreadPoolExecutor(self._concurrency) as pool:
             list(pool.map(lambda blob: self._blob(blob, dry_run=dry_run), blobs.values()))

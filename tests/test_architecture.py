@@ -21,7 +21,7 @@ LEVELS = (
     {"blueprint", "streams"},
     {"dialects", "transports"},
     {"content", "rootfs", "overlay", "extract", "outputs", "pack", "convert", "verify", "dockerfile", "dockerbuild",
-     "parts", "publish", "takeout", "journal", "weight"},
+     "parts", "publish", "takeout", "journal", "weight", "documents"},
     {"__init__"},
     {"cli", "__main__"},
 )  # fmt: skip

@@ -24,7 +24,7 @@ class Crc64:
     >>> crc.update(b"ker")
     >>> crc.update(b"nel")
     >>> crc.digest().hex()
-    '3ee2dd9dd72c6800'
+    '3ee2dd9dc2dac000'
     """
 
     __slots__ = ("_state",)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import IO
 
 _CHILD = """
 import sys
@@ -33,11 +34,20 @@ class Cost:
     peak: int
 
 
-def measured(words: tuple[str, ...], *, env: Mapping[str, str] | None = None, cpu_seconds: int = 60) -> Cost:
+def measured(
+    words: tuple[str, ...],
+    *,
+    env: Mapping[str, str] | None = None,
+    cpu_seconds: int = 60,
+    stdin: IO[bytes] | None = None,
+    stdout: IO[bytes] | None = None,
+) -> Cost:
     """Runs `eci-convert` with *words*; it is killed after *cpu_seconds* of work."""
     done = subprocess.run(
         [sys.executable, "-c", _CHILD, *words],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds)),
+        stdin=stdin,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         env={**os.environ, **(env or {})},
         check=False,

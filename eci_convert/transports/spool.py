@@ -56,8 +56,10 @@ class Spool:
 
 
 def _too_long(directory: str, room: int) -> LocalError:
-    error = LocalError(f"{directory}: what is unpacked there is longer than the {room} bytes that are free")
+    error = LocalError(
+        f"{directory}: what is kept there until it is used is longer than the {room} bytes that are free"
+    )
     error.add_note(
-        "hint: set TMPDIR to a larger place, or give a file that is not compressed, which is read where it is"
+        "hint: set TMPDIR to a larger place, or name a file, not a pipe: what is not compressed is read where it is"
     )
     return error

@@ -6,7 +6,7 @@ Names are those of the ECI layout (specs/eci.md §2.5); disk types are declared,
 from __future__ import annotations
 
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,9 +45,14 @@ def machine(
     root: Disk | None = None,
     disks: Sequence[Disk] = (),
     config: Content | None = None,
+    others: Mapping[str, Content] | None = None,
     command_line: str | None = None,
 ) -> Artifact:
-    """The machine that these parts make; one is needed, none in particular.
+    """The machine that these parts make; one is needed, none in particular. *others* are files by their names.
+
+    >>> disk = Disk(content=b"...", name="data", type=DiskType.RAW)
+    >>> [part.name for part in machine(kernel=b"...", disks=[disk], others={"notes": b"..."}).parts]
+    ['kernel', 'disk-0-data', 'notes']
 
     Raises UsageError where there is none, or a disk whose type nobody can tell; NotFound and LocalError for files
     that cannot be read; DiskTypeMismatch where a disk's bytes contradict its declared type.
@@ -62,6 +67,9 @@ def machine(
     parts.extend(_disk(disk, Role.EXTRA_DISK, index) for index, disk in enumerate(disks))
     if config is not None:
         parts.append(Part(role=Role.CONFIG, locator=_locator(config), name="config.json"))
+    parts.extend(
+        Part(role=Role.OTHER, locator=_locator(content), name=name) for name, content in (others or {}).items()
+    )
     if not parts:
         error = UsageError("no part is named: an image needs one at least")
         error.add_note("hint: name it with --kernel, --initrd, --root, --disk or --config")

@@ -20,8 +20,8 @@ from eci_convert.oci.select import candidates
 from eci_convert.progress import SILENT, Reporter
 from eci_convert.transports.base import IDENTITY, Source
 
-Output = Path | BinaryIO
-"""Where a part goes: a file by its path, or anything that bytes can be written to."""
+Output = Path | str | BinaryIO
+"""Where a part goes: a file by its path, or anything whose `write` takes bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class Order:
     config, as `eci pull` does.
     """
 
-    directory: Path | None = None
+    directory: Path | str | None = None
     roles: Mapping[Role, Output] = field(default_factory=dict)
     disks: Mapping[int, Output] = field(default_factory=dict)
     paths: Mapping[str, Output] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Order:
     @property
     def names_parts(self) -> bool:
         """Whether anything is wanted that only a dialect can find."""
-        return bool(self.directory or self.roles or self.disks)
+        return bool(self.directory is not None or self.roles or self.disks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,14 +206,16 @@ def _rest(found: Inspection, order: Order) -> list[Target]:
             raise MissingPart(f"{found.reference} has no {role}: it has {_has(found)}")
     chosen = {(target.part.role, target.part.index) for target in _chosen(found, order)}
     return [
-        _target(part, order.directory / part.name)
+        _target(part, Path(order.directory, part.name))
         for part in wanted
         if part.role is Role.OTHER or (part.role, part.index) not in chosen
     ]
 
 
 def _target(part: Part, output: Output) -> Target:
-    return Target(part=part, path=output) if isinstance(output, Path) else Target(part=part, file=output)
+    if isinstance(output, (str, Path)):
+        return Target(part=part, path=Path(output))
+    return Target(part=part, file=output)
 
 
 def _check_distinct(targets: Sequence[Target]) -> None:

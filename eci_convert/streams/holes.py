@@ -6,7 +6,9 @@ A hole is found on reading with SEEK_DATA and SEEK_HOLE (lseek(2)), and made on 
 from __future__ import annotations
 
 import errno
+import io
 import os
+import select
 import stat
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
@@ -53,21 +55,35 @@ def write_sparse(file: BinaryIO, chunks: Iterable[bytes], size: int | None = Non
 
 
 def write_dense(file: BinaryIO, chunks: Iterable[bytes], size: int | None = None) -> int:
-    """Write *chunks* to *file* where it stands, zeros and all; the number of bytes. Raises as `write_sparse`."""
+    """Write *chunks* to *file* where it stands, zeros and all; the number of bytes. Raises as `write_sparse`.
+
+    *file* need have nothing but a `write` that takes bytes, all of them where it does not say how many.
+    """
     written = 0
     for chunk in chunks:
         if size is not None and written + len(chunk) > size:
             raise SizeMismatch(size, written + len(chunk))
-        view = memoryview(chunk)
         with local_errors(_name(file)):
-            while view:
-                view = view[file.write(view) :]
+            _write_all(file, chunk)
         written += len(chunk)
-    with local_errors(_name(file)):
-        file.flush()
+    if flush := getattr(file, "flush", None):
+        with local_errors(_name(file)):
+            flush()
     if size not in (None, written):
         raise SizeMismatch(size or 0, written)
     return written
+
+
+def _write_all(file: BinaryIO, chunk: bytes) -> None:
+    """Python's own files are given views. Anybody else's may keep what it is given, and chunks may lie in memory that
+    is used again."""
+    view, ours = memoryview(chunk), isinstance(file, io.IOBase)
+    while view:
+        count: int | None = file.write(view if ours else bytes(view))
+        if count is None and isinstance(file, io.RawIOBase):  # it does not wait, so it has to be waited for
+            select.select([], [file], [])
+            count = 0
+        view = view[len(view) if count is None else count :]
 
 
 def extents(descriptor: int) -> Iterator[tuple[int, int]]:

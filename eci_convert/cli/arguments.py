@@ -18,6 +18,7 @@ from eci_convert.errors import LocalError, UsageError
 from eci_convert.oci.manifest import Platform
 from eci_convert.oci.select import parse_platform
 from eci_convert.progress import Reporter
+from eci_convert.streams.epoch import epoch
 from eci_convert.transports.base import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -185,11 +186,8 @@ remote = option(
 
 
 def created() -> int:
-    """Seconds since 1970 that every time written is: `SOURCE_DATE_EPOCH`, else 0. Raises UsageError."""
-    text = os.environ.get("SOURCE_DATE_EPOCH", "") or "0"
-    if not text.isascii() or not text.isdigit() or len(text) > 11:
-        raise UsageError(f"SOURCE_DATE_EPOCH is {text!r}: it must be a number of seconds since 1970")
-    return int(text)
+    """Seconds since 1970 that every time written is. Raises UsageError."""
+    return epoch(os.environ)
 
 
 def write_digest(path: Path | None, digest: object) -> None:

@@ -7,6 +7,7 @@
                                                                                tar_write
     holes      files with holes, read and written without their zeros          zeros
     files      files that appear when they are complete, or not at all         parts
+    epoch      the time that everything written has
     pipeline   stages that run at the same time                                belt
 
 A stage holds a few blocks of about 1 MiB and never a whole blob. An empty chunk means nothing. Nothing here knows

@@ -1,8 +1,8 @@
 """A tar archive that is being written, into a file or into a stream; a member's size and name may come out last.
 
 In a file a header is written when its content has gone by, and several threads write at once. In a stream, content of
-unknown size or name is spooled first. Times are 0 and owners are root. In a file the order is said at the end, so the
-same members make the same bytes, whichever thread came first.
+unknown size or name is spooled first. Times are `SOURCE_DATE_EPOCH`, else 0, and owners are root. In a file the order
+is said at the end, so the same members make the same bytes, whichever thread came first.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import BinaryIO, Protocol
 
 from eci_convert.errors import LocalError
 from eci_convert.oci.digest import Digest
+from eci_convert.streams.epoch import epoch
 from eci_convert.streams.files import StagedFiles
 from eci_convert.streams.holes import write_data
 from eci_convert.streams.parts import local_errors
@@ -55,7 +56,7 @@ def tar_output(path: str, environ: Mapping[str, str]) -> TarOutput:
     finished."""
     if path == "-":
         return StreamOutput(lambda data: _write(1, data), environ, "standard output")
-    return PipeOutput(path, environ) if _is_stream(path) else FileOutput(Path(path))
+    return PipeOutput(path, environ) if _is_stream(path) else FileOutput(Path(path), epoch(environ))
 
 
 @dataclass(slots=True)
@@ -76,10 +77,11 @@ class _Region:
 
 
 class FileOutput:
-    """An archive that takes the place of *path* when it is finished."""
+    """An archive that takes the place of *path* when it is finished. *mtime* is every member's."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, mtime: int = 0) -> None:
         self._path = path
+        self._mtime = mtime
         self._staged = StagedFiles()
         self._file: BinaryIO | None = None
         self._regions: list[_Region] = []
@@ -125,7 +127,7 @@ class FileOutput:
             if name not in (known.name for known in self._regions):
                 region.name = name
         with local_errors(self._path):
-            os.pwrite(descriptor, _header(name, received.size), region.start)
+            os.pwrite(descriptor, _header(name, received.size, self._mtime), region.start)
         return name
 
     def _rearrange(self, order: Sequence[str]) -> None:
@@ -159,6 +161,7 @@ class StreamOutput:
     def __init__(self, write: Callable[[bytes], object], environ: Mapping[str, str], what: str) -> None:
         self._write = write
         self._environ = environ
+        self._mtime = epoch(environ)
         self._what = what
         self._names: set[str] = set()
         self._lock = Lock()
@@ -199,7 +202,7 @@ class StreamOutput:
     def _member(self, name: str, size: int, chunks: Iterable[bytes]) -> None:
         self._broken = True  # until all of it is there
         with local_errors(self._what):
-            self._write(_header(name, size))
+            self._write(_header(name, size, self._mtime))
         for chunk in chunks:
             with local_errors(self._what):
                 self._write(chunk)
@@ -252,9 +255,10 @@ def _placed(chunks: Iterable[bytes], at: int) -> Iterable[tuple[int, bytes]]:
         at += len(chunk)
 
 
-def _header(name: str, size: int) -> bytes:
+def _header(name: str, size: int, mtime: int = 0) -> bytes:
     """One block, whatever the size: from 8 GiB on it is written in base 256, which every reader of these knows."""
-    block = bytearray(header(TarMember(name=name, size=size if size < _LARGEST_OCTAL else 0)))
+    octal = size if size < _LARGEST_OCTAL else 0
+    block = bytearray(header(TarMember(name=name, size=octal, mtime=min(mtime, _LARGEST_OCTAL - 1))))
     if size >= _LARGEST_OCTAL:
         block[124:136] = b"\x80" + size.to_bytes(11, "big")
         block[148:156] = b" " * 8

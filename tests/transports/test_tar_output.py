@@ -268,3 +268,18 @@ def test_standard_output_takes_an_archive():
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
 
     assert members(said.stdout) == {"name": b"blob"}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("said", "told"), [("", 0), ("1600000000", 1600000000), ("99999999999", 8**11 - 1)])
+def test_the_time_of_every_member_is_the_one_that_was_asked_for(said: str, told: int, stream: bool, tmp_path: Path):
+    environ = {"SOURCE_DATE_EPOCH": said}
+    pieces: list[bytes] = []
+    path = tmp_path / "archive"
+    output = StreamOutput(pieces.append, environ, "the stream") if stream else tar_output(str(path), environ)
+    output.add(given(b"content", "both"), lambda _: "name")
+    output.finish(["name"])
+    output.close()
+
+    with tarfile.open(fileobj=io.BytesIO(b"".join(pieces) if stream else path.read_bytes())) as archive:
+        assert [member.mtime for member in archive] == [told]

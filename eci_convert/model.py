@@ -114,7 +114,8 @@ _ORDER = {role: place for place, role in enumerate(Role)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
-    """A machine: its parts, in the order kernel, initrd, root, disks, config, others; and its kernel command line.
+    """A machine: its parts, in the order kernel, initrd, root, disks, config, others; its kernel command line, and the
+    *environment* of a unikernel, each as `KEY=VALUE`.
 
     Raises AmbiguousRole where two parts are the kernel, the initrd, the root disk, the config, or the same disk.
     """
@@ -122,6 +123,7 @@ class Artifact:
     parts: tuple[Part, ...]
     command_line: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    environment: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         seen: dict[tuple[Role, int | None], Part] = {}

@@ -65,7 +65,7 @@ def copy(
     """
     from eci_convert import convert
     from eci_convert.streams.compress import Codec
-    from eci_convert.transports import open_sink, open_source
+    from eci_convert.transports import image_name, open_sink, open_source
 
     if format == convert.KEEP and (labels or annotations or also):
         error = UsageError("--label, --annotation and --also change an image, and `keep` keeps every byte of it")
@@ -76,7 +76,7 @@ def copy(
         created=arguments.created(),
         labels=dict(labels),
         annotations=dict(annotations),
-        name=dst,
+        name=image_name(dst),
         also=also,
     )
     codec = Codec.parse(compression)

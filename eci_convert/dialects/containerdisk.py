@@ -35,6 +35,7 @@ def read(image: Image) -> Artifact | None:
     return Artifact(
         parts=(part,),
         command_line=vocabulary.command_line(image),
+        environment=vocabulary.environment(image),
         labels=vocabulary.foreign(image.config.labels),
     )
 

@@ -61,7 +61,10 @@ def _machine(image: Image) -> Artifact:
         claims.append(replace(_claim(config, "manifest.config"), role=Role.CONFIG))
     parts = tuple(_part(claim, number) for number, claim in enumerate(_numbered(_settled(claims))))
     return Artifact(
-        parts=parts, command_line=vocabulary.command_line(image), labels=vocabulary.foreign(image.config.labels)
+        parts=parts,
+        command_line=vocabulary.command_line(image),
+        environment=vocabulary.environment(image),
+        labels=vocabulary.foreign(image.config.labels),
     )
 
 

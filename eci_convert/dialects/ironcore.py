@@ -125,6 +125,8 @@ def write(artifact: Artifact, terms: Terms, generation: Generation = FLAT) -> Bl
     for word in generation.needed:
         if word not in placed:
             raise CannotHold(f"{generation.name} does not do without a {word}, and there is none")
+    if artifact.environment:
+        raise CannotHold(f"{generation.name} has no place for the environment {artifact.environment[0]!r}")
     document = {"commandLine": artifact.command_line} if artifact.command_line else {}
     return Blueprint(
         recipes=tuple(

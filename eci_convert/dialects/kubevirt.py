@@ -66,7 +66,9 @@ def read(image: Image) -> Artifact | None:
                 role=Role.CONFIG, locator=Blob(descriptor=image.manifest.config), name=naming.canonical(Role.CONFIG, "")
             )
         )
-    return Artifact(parts=tuple(parts), command_line=vocabulary.command_line(image))
+    return Artifact(
+        parts=tuple(parts), command_line=vocabulary.command_line(image), environment=vocabulary.environment(image)
+    )
 
 
 def _part(layer: Descriptor, index: int | None, where: str) -> Part:
@@ -153,7 +155,7 @@ def write(artifact: Artifact, terms: Terms) -> Blueprint:
     config = artifact.part(Role.CONFIG)
     architecture = container_platform(terms.platform).architecture
     definition = rendered(_definition(terms, architecture, list(zip(disks, volumes, strict=True))))
-    notes = {vocabulary.LABEL_COMMAND_LINE: artifact.command_line} if artifact.command_line else {}
+    notes = vocabulary.settings(artifact)
     return Blueprint(
         recipes=tuple(_recipe(part, volume) for part, volume in zip(disks, volumes, strict=True)),
         config=Recipe(part=config, media_type=_CONFIG) if config else lambda written: definition,

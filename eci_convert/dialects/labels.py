@@ -28,6 +28,7 @@ def read(image: Image) -> Artifact | None:
             return Artifact(
                 parts=parts,
                 command_line=vocabulary.command_line(image),
+                environment=vocabulary.environment(image),
                 labels=vocabulary.foreign(image.config.labels),
             )
     return None

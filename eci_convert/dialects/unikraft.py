@@ -42,11 +42,17 @@ def read(image: Image) -> Artifact | None:
     if not any(part.role is Role.KERNEL for part in parts):
         return None
     settings = fields.optional(image.config.fields, "config", dict, "config", {})
-    words = [
-        fields.typed(word, str, f"config.config.Cmd[{index}]")
-        for index, word in enumerate(fields.optional(settings, "Cmd", list, "config.config", []))
-    ]
-    return Artifact(parts=parts, command_line=" ".join(words) or None, labels=foreign(image.config.labels))
+    return Artifact(
+        parts=parts,
+        command_line=" ".join(_words(settings, "Cmd")) or None,
+        labels=foreign(image.config.labels),
+        environment=_words(settings, "Env"),
+    )
+
+
+def _words(settings: fields.Fields, key: str) -> tuple[str, ...]:
+    words = fields.optional(settings, key, list, "config.config", [])
+    return tuple(fields.typed(word, str, f"config.config.{key}[{index}]") for index, word in enumerate(words))
 
 
 def _annotated(image: Image) -> Iterable[Part]:
@@ -122,7 +128,7 @@ def _repository(name: str) -> str:
 
 def _config(artifact: Artifact, terms: Terms, platform: Platform, written: tuple[Written, ...]) -> bytes:
     """The config JSON (specs/unikraft.md §4). Arguments are parted at single spaces, at which KraftKit joins them."""
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = {"Env": list(artifact.environment)} if artifact.environment else {}
     if artifact.command_line:
         settings["Cmd"] = artifact.command_line.split(" ")
     if labels := combined({}, artifact.labels, terms.labels):

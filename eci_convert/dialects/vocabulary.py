@@ -1,4 +1,4 @@
-"""ECI's words: media types, annotations of layers, labels of configs (specs/eci.md §2). And two of our own.
+"""ECI's words: media types, annotations of layers, labels of configs (specs/eci.md §2). And three of our own.
 
 Other dialects than ECI's use the labels as well, for parts that they have no mark for.
 """
@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 
 from eci_convert.model import Artifact, DiskType, Image, Part, Role
+from eci_convert.oci import fields
+from eci_convert.oci.manifest import rendered
 
 ROLE = "org.lfedge.eci.role"
 MEDIA_TYPE = "org.lfedge.eci.mediaType"
@@ -30,6 +32,8 @@ LABEL_CONFIG = "io.eci-convert.config"
 """Ours: where a config of the user's lies in the image, which ECI's legacy format cannot say."""
 LABEL_COMMAND_LINE = "io.eci-convert.command-line"
 """Ours too: ECI has no place for a kernel's command line. Other tools pass over labels that they do not know."""
+LABEL_ENVIRONMENT = "io.eci-convert.environment"
+"""And this: the environment of a unikernel, as KraftKit has it in a config: `{"Env":["KEY=VALUE"]}`."""
 
 _WORDS = {"kernel": Role.KERNEL, "initrd": Role.INITRD, "root": Role.ROOT_DISK}
 _KEY = re.compile(rf"{re.escape(LABEL)}(?:(kernel|initrd|root)|disk-([0-9]{{1,9}}))", re.ASCII)
@@ -61,9 +65,15 @@ def labels(artifact: Artifact, paths: Mapping[str, str]) -> dict[str, str]:
         if part.name in paths:
             found[_key(part, others)] = "/" + paths[part.name]
             others += part.role is Role.OTHER
-    if artifact.command_line:
-        found[LABEL_COMMAND_LINE] = artifact.command_line
-    return dict(sorted(found.items()))
+    return dict(sorted((found | settings(artifact)).items()))
+
+
+def settings(artifact: Artifact) -> dict[str, str]:
+    """What the machine is told when it starts, in labels or annotations of ours; nothing where it is told nothing."""
+    found = {LABEL_COMMAND_LINE: artifact.command_line} if artifact.command_line else {}
+    if artifact.environment:
+        found[LABEL_ENVIRONMENT] = rendered({"Env": list(artifact.environment)}).decode()
+    return found
 
 
 def _key(part: Part, others: int) -> str:
@@ -83,6 +93,14 @@ def _key(part: Part, others: int) -> str:
 def command_line(image: Image) -> str | None:
     """The kernel's command line, where a label or an annotation of ours tells it."""
     return image.config.labels.get(LABEL_COMMAND_LINE, image.manifest.annotations.get(LABEL_COMMAND_LINE))
+
+
+def environment(image: Image) -> tuple[str, ...]:
+    """The unikernel's environment, where a label or an annotation of ours tells it. Raises FormatError."""
+    text = image.config.labels.get(LABEL_ENVIRONMENT, image.manifest.annotations.get(LABEL_ENVIRONMENT, "{}"))
+    where = f"labels[{LABEL_ENVIRONMENT!r}]"
+    found = fields.optional(fields.document(text.encode("utf-8", "surrogatepass"), where), "Env", list, where, [])
+    return tuple(fields.typed(word, str, f"{where}.Env[{index}]") for index, word in enumerate(found))
 
 
 def foreign(texts: Mapping[str, str]) -> dict[str, str]:

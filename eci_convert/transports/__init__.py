@@ -21,6 +21,7 @@ tar_output.py      a tar archive that is being written                       rec
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -96,6 +97,26 @@ def parse(text: str, default: str = "") -> tuple[Scheme, str]:
     if not default:
         raise UsageError(f"{text!r} names no place: begin it with one of {_spellings()}")
     return next(scheme for scheme in SCHEMES if scheme.name == default), _nonempty(text, text)
+
+
+def image_name(text: str) -> str:
+    """What the image is called in the reference *text*, wherever it is; "" where that does not say.
+
+    >>> image_name("docker://localhost:5000/edge:1"), image_name("oci:layout:edge"), image_name("oci:layout")
+    ('localhost:5000/edge:1', 'edge', '')
+    """
+    from eci_convert.transports.names import split
+
+    scheme, rest = parse(text)
+    match scheme.name:
+        case "oci":
+            return split(rest, os.path.isdir)[1].text
+        case "oci-archive" | "docker-archive":
+            return split(rest, lambda path: path == "-" or os.path.isfile(path))[1].text
+        case "containers-storage":
+            return rest.partition("]")[2] if rest.startswith("[") else rest
+        case _:
+            return rest
 
 
 def open_source(text: str, settings: Settings, default: str = "docker-daemon") -> Source:

@@ -179,3 +179,13 @@ def test_what_is_no_place_for_files_is_refused(place: str, layout: Path, run: Ru
     before = os.lstat(place).st_mode
     one_line(run("extract", f"oci:{layout}", "--kernel", place, exits=9), place)
     assert os.lstat(place).st_mode == before
+
+
+def test_a_dialect_that_writes_a_name_down_gets_that_of_the_image(run: Run, parts: Parts, tmp_path: Path) -> None:
+    run("push", f"oci:{tmp_path}/layout:k", "--kernel", parts.kernel)
+    run("copy", f"oci:{tmp_path}/layout:k", f"oci-archive:{tmp_path}/x.tar:acme.io/hello:1", "--format", "unikraft")
+
+    found = run("inspect", f"oci-archive:{tmp_path}/x.tar", "--json").json["annotations"]
+
+    assert found["io.containerd.image.name"] == "acme.io/hello:1"
+    assert found["org.unikraft.image.name"] == "acme.io/hello"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from eci_convert import dialects
+from eci_convert import content, dialects
 from eci_convert.blueprint import Terms
 from eci_convert.dialects import unikraft
-from eci_convert.errors import FormatError, UnknownDialect
+from eci_convert.errors import CannotHold, FormatError, UnknownDialect
 from eci_convert.model import Artifact, Blob, Member, Role, Rootfs
 from eci_convert.oci.manifest import Descriptor, Platform
 from eci_convert.streams.compress import Codec
@@ -100,6 +101,28 @@ def test_annotations_say_where_things_are() -> None:
         Blob(descriptor=layers[1]),
     ]
     assert found.command_line == "a b c"
+
+
+@pytest.mark.parametrize("form", ["artifacts", "legacy", "unikraft"])
+def test_the_environment_comes_along(form: str) -> None:
+    layers = [layer("image", "/boot/k")]
+    words = ["HOME=/", 'WORDS=a "b" <c>']
+    machine = dialects.read(an_image_of(layers, settings={"Env": words}))[1]
+    machine = replace(machine, parts=a_unikernel().parts)
+
+    source, _ = written(machine, form)
+    found = dialects.read(content.image(source))[1]
+
+    assert found.environment == tuple(words)
+    if form == "unikraft":
+        assert content.image(source).config.fields["config"] == {"Env": words}
+
+
+def test_an_environment_for_which_there_is_no_place_is_named() -> None:
+    with pytest.raises(CannotHold, match="ironcore has no place for the environment 'HOME=/'"):
+        written(replace(a_unikernel(), environment=("HOME=/",)), "ironcore")
+    with pytest.raises(FormatError, match=r"config\.Env"):
+        dialects.read(an_image_of([layer("image", "/boot/k")], settings={"Env": [1]}))
 
 
 def test_an_image_that_is_marked_but_whose_layers_say_nothing_has_things_where_kraftkit_puts_them() -> None:

@@ -5,6 +5,7 @@ import pytest
 from eci_convert.errors import UsageError
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
+from eci_convert.transports import image_name
 from eci_convert.transports.names import IMAGE_NAME, REF_NAME, Name, listed, matching, same, split
 
 D1, D2 = Digest.of(b"one"), Digest.of(b"two")
@@ -131,3 +132,20 @@ def test_names_from_images_are_listed_escaped_and_not_without_end():
 )
 def test_two_spellings_of_one_name_are_the_same(one: str, other: str, expected: bool):
     assert same(one, other) is expected
+
+
+@pytest.mark.parametrize(
+    ("reference", "name"),
+    [
+        ("docker://[::1]:5000/a/b:1", "[::1]:5000/a/b:1"),
+        ("containerd:a/b", "a/b"),
+        ("docker-daemon:a:1", "a:1"),
+        ("containers-storage:[vfs@/x]localhost/a:1", "localhost/a:1"),
+        ("containers-storage:a:1", "a:1"),
+        ("oci-archive:-:a:1", "a:1"),
+        ("docker-archive:none.tar:a:1", "a:1"),
+        ("docker-archive:none.tar", ""),
+    ],
+)
+def test_an_image_is_called_the_same_wherever_it_is(reference: str, name: str):
+    assert image_name(reference) == name

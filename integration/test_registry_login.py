@@ -92,6 +92,20 @@ def test_podman_and_its_kin_log_us_in(
     goes(eci_convert, registry_login, image_name, machine, env, tmp_path)
 
 
+def test_podman_logs_us_in_without_a_runtime_directory(
+    registry_login: Registry, programs: Programs, image_name: str, eci_convert: Run, machine: Machine,
+    nobody: dict[str, str], tmp_path: Path,
+) -> None:  # fmt: skip
+    """As root: the login is in `/run/containers/0/auth.json`."""
+    user, password = registry_login.user or "", registry_login.password or ""
+    login = [programs.podman, "login", "--tls-verify=false", "-u", user, "--password-stdin", registry_login.host]
+    run(*login, stdin=password, env=nobody)
+    try:
+        goes(eci_convert, registry_login, image_name, machine, nobody, tmp_path)
+    finally:
+        run(programs.podman, "logout", registry_login.host, env=nobody)
+
+
 def test_oras_logs_us_in(
     registry_login: Registry, programs: Programs, image_name: str, eci_convert: Run, machine: Machine,
     nobody: dict[str, str], tmp_path: Path,

@@ -15,7 +15,7 @@ import pytest
 
 from eci_convert.errors import UsageError
 from eci_convert.oci.reference import Reference
-from eci_convert.transports import auth_helpers
+from eci_convert.transports import auth, auth_helpers
 from eci_convert.transports.auth import Credential, credential_for
 from eci_convert.transports.base import Settings
 
@@ -107,6 +107,18 @@ def test_docker_config_replaces_the_file_in_the_home_directory(world: World) -> 
     assert world.name("r.io/a") == "home"
     world.environ["DOCKER_CONFIG"] = str(world.home / "elsewhere")
     assert world.name("r.io/a") == ""
+
+
+def test_podman_has_logins_elsewhere_where_there_is_no_runtime_directory(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`podman login` as root."""
+    monkeypatch.setattr(auth, "_RUNTIME", world.home / "run")
+    world.file(f"run/{os.getuid()}/auth.json", logins(r__io="podman-run"))
+    world.file(".config/containers/auth.json", logins(r__io="podman-config"))
+    assert world.name("r.io/a") == "podman-run"
+    world.environ["XDG_RUNTIME_DIR"] = str(world.home / "elsewhere")
+    assert world.name("r.io/a") == "podman-config"
 
 
 def test_an_authfile_stands_for_all_others(world: World) -> None:

@@ -21,6 +21,9 @@ __all__ = ["Credential", "credential_for"]
 
 _HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", HUB)
 
+_RUNTIME = Path("/run/containers")
+"""Below it podman has a user's logins where there is no XDG_RUNTIME_DIR: root has none (containers-auth.json(5))."""
+
 
 def credential_for(reference: Reference, settings: Settings) -> Credential | None:
     """The credential for the registry and repository that *reference* names, or None: nobody knows one.
@@ -79,8 +82,8 @@ def _usual_places(settings: Settings) -> Iterator[Path]:
         yield Path(environ["DOCKER_CONFIG"], "config.json")
     elif home:
         yield Path(home, ".docker/config.json")
-    if environ.get("XDG_RUNTIME_DIR"):
-        yield Path(environ["XDG_RUNTIME_DIR"], "containers/auth.json")
+    runtime = environ.get("XDG_RUNTIME_DIR")
+    yield Path(runtime, "containers/auth.json") if runtime else _RUNTIME / str(os.getuid()) / "auth.json"
     config = environ.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else "")
     if config:
         yield Path(config, "containers/auth.json")

@@ -47,7 +47,7 @@ class Session:
     def opened(cls, client: Client) -> Self:
         """A new session. Raises AccessDenied, TransportError."""
         url = client.url("blobs/uploads/")
-        with client.ask("POST", url, accept=(202,), scope=PUSH) as answer:
+        with client.ask("POST", url, accept=(200, 201, 202), scope=PUSH) as answer:
             session = cls(client, location(client, answer))
             smallest = answer.header("OCI-Chunk-Min-Length")
             session.smallest = int(smallest) if smallest.isascii() and smallest.isdigit() and len(smallest) < 12 else 0
@@ -76,6 +76,8 @@ class Session:
             confirmed = _confirmed(answer)
             expected = self.offset + length
             self._moved(answer)
+        if confirmed == expected + 1:  # it counts the bytes instead of naming the last one, as some do
+            confirmed = expected
         if confirmed is not None and confirmed > expected:
             raise SessionLost(f"{self.location.shown}: it has more bytes than it was sent")
         self.offset = expected if confirmed is None else confirmed

@@ -242,6 +242,16 @@ def test_a_registry_that_has_more_than_it_was_sent_is_begun_again(registry: Faul
     assert data.times == 2
 
 
+def test_a_registry_that_counts_bytes_instead_of_naming_the_last_is_understood(
+    registry: FaultyRegistry, user: User
+) -> None:
+    for end in range(CHUNK, len(DATA) + CHUNK, CHUNK):
+        registry.misbehave("PATCH", SESSIONS, faults.header("Range", f"0-{min(end, len(DATA))}"))
+    user.sends(registry, once(DATA))
+    assert registry.blobs[DIGEST] == DATA
+    assert sizes(registry) == [CHUNK] * 5 + [1000]
+
+
 def test_a_blob_whose_last_answer_is_lost_is_looked_for(registry: FaultyRegistry, user: User) -> None:
     """93: 500 at PUT, though it was done."""
     registry.misbehave("PUT", SESSIONS, faults.status(500))

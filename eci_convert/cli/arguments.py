@@ -194,10 +194,9 @@ def write_digest(path: Path | None, digest: object) -> None:
     """Writes the digest file that a user asked for. Raises LocalError."""
     if path is None:
         return
-    from eci_convert.streams.files import replacing
+    from eci_convert.streams.files import put
 
-    with replacing(path) as file:
-        file.write(f"{digest}\n".encode())
+    put(path, f"{digest}\n".encode())
 
 
 def _call(words: dict[str, Any]) -> Call:

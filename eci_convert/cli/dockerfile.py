@@ -13,6 +13,7 @@ from eci_convert.cli.words import Place
 from eci_convert.dockerfile import SCRATCH, constant_names, located, render, staged
 from eci_convert.errors import UsageError
 from eci_convert.model import Artifact
+from eci_convert.streams.files import open_file, put
 
 _EXAMPLES = """
 eci-convert dockerfile --kernel vmlinuz --initrd initrd.img --root disk.raw -o Dockerfile
@@ -56,12 +57,11 @@ def dockerfile(
     artifact = machines.artifact(**words)
     sources = _sources(artifact, context, stage, dry_run=dry_run)
     text = render(artifact, sources, base=base, single_layer=single_layer, labels=dict(labels))
+    if output and open_file(output) == 1:
+        output = None
     target = output or (stage / "Dockerfile" if stage else None)
     if target and not dry_run:
-        from eci_convert.streams.files import replacing
-
-        with replacing(target) as file:
-            file.write(text.encode())
+        put(target, text.encode())
     staging = weight.of_parts(artifact) if stage else 0
     if call.json:
         would_be = {"bytes_written": len(text.encode()), "bytes_staged": staging, "dry_run": True} if dry_run else {}

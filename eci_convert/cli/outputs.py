@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from eci_convert.cli.words import Pair, Place
 from eci_convert.errors import LocalError, UsageError
 from eci_convert.extract import Extracted
 from eci_convert.model import Blob, Member, Part, Role, Rootfs, described
+from eci_convert.streams.files import open_file
 from eci_convert.takeout import Inspection, Order, Output, inspect, plan, take
 from eci_convert.transports.base import Source
 
@@ -37,7 +37,6 @@ options: Callable[[Callable[..., None]], Callable[..., None]] = _options(may_be_
 options_of_eci: Callable[[Callable[..., None]], Callable[..., None]] = _options(may_be_empty=True)
 """The same as `eci` takes them: an empty name is none."""
 
-_OPEN_FILE = re.compile(r"/(?:dev|proc/self)/fd/(\d{1,4})", re.ASCII)
 _ROLES = {"kernel": Role.KERNEL, "initrd": Role.INITRD, "root": Role.ROOT_DISK, "config": Role.CONFIG}
 
 
@@ -167,11 +166,12 @@ def _output(file: str) -> Output:
     """Where a part goes: `-` and `/dev/stdout` are standard output, `/dev/fd/N` is a file that the shell has opened."""
     if not file:
         raise UsageError("a file name is empty")
-    if file in ("-", "/dev/stdout"):
+    number = open_file(file)
+    if number == 1:
         return sys.stdout.buffer
-    if found := _OPEN_FILE.fullmatch(file):
+    if number is not None:
         try:
-            return os.fdopen(int(found[1]), "wb", closefd=False)
+            return os.fdopen(number, "wb", closefd=False)
         except OSError as error:
             raise LocalError(f"{file!r} cannot be written: {error.strerror}") from error
     return Path(file)

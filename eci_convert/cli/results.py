@@ -9,6 +9,7 @@ from eci_convert.cli.arguments import Call
 from eci_convert.errors import UsageError
 from eci_convert.oci.manifest import Manifest
 from eci_convert.pack import Packed
+from eci_convert.streams.files import open_file
 from eci_convert.transports import open_source, parse
 from eci_convert.transports.base import IDENTITY
 
@@ -72,4 +73,4 @@ def identity(call: Call, reference: str, packed: Packed) -> str:
 
 def _is_stdout(reference: str) -> bool:
     scheme, colon, rest = reference.partition(":")
-    return scheme in ("oci-archive", "docker-archive") and bool(colon) and (rest == "-" or rest.startswith("-:"))
+    return scheme in ("oci-archive", "docker-archive") and bool(colon) and open_file(rest.partition(":")[0]) == 1

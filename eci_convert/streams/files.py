@@ -7,6 +7,7 @@ locked (flock), so that whoever comes next can tell a file that is being written
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +32,31 @@ def replacing(path: StrPath) -> Iterator[BinaryIO]:
     with StagedFiles() as staged:
         yield staged.stage(path)
         staged.commit()
+
+
+def put(path: StrPath, content: bytes) -> None:
+    """*content* into the open file that *path* stands for, else in place of *path*. Raises as `replacing` does."""
+    number = open_file(path)
+    if number is None:
+        with replacing(path) as file:
+            file.write(content)
+        return
+    with local_errors(path):
+        while content:
+            content = content[os.write(number, content) :]
+
+
+def open_file(path: StrPath) -> int | None:
+    """The open file of this process that *path* stands for, by its number; None where it is the name of a file.
+
+    >>> open_file("-"), open_file("/dev/fd/3"), open_file("kernel")
+    (1, 3, None)
+    """
+    text = os.fspath(path)
+    if text in _STANDARD:
+        return _STANDARD[text]
+    found = _OPEN_FILE.fullmatch(text)
+    return int(found[1]) if found else None
 
 
 class StagedFiles:
@@ -135,6 +161,8 @@ def _read(descriptor: int, name: str, block: int) -> Iterator[bytes]:
         yield data
 
 
+_STANDARD = {"-": 1, "/dev/stdout": 1}
+_OPEN_FILE = re.compile(r"/(?:dev|proc/self)/fd/(\d{1,4})", re.ASCII)
 _NO_FILES = ("/dev/fd/", "/dev/std", "/proc/")
 """Where names stand for open files: to replace `/dev/stdout` would take it from every program."""
 

@@ -18,7 +18,7 @@ from typing import BinaryIO, Protocol
 from eci_convert.errors import LocalError
 from eci_convert.oci.digest import Digest
 from eci_convert.streams.epoch import epoch
-from eci_convert.streams.files import StagedFiles
+from eci_convert.streams.files import StagedFiles, open_file
 from eci_convert.streams.holes import write_data
 from eci_convert.streams.parts import local_errors
 from eci_convert.streams.tar import TarMember, header
@@ -216,7 +216,10 @@ class StreamOutput:
 
 
 class PipeOutput(StreamOutput):
-    """An archive that goes into a pipe or a device at *path*, which is opened when there is something to write."""
+    """An archive that goes into a pipe or a device at *path*, which is opened when there is something to write.
+
+    Where *path* stands for an open file, what others write to that comes before and behind the archive.
+    """
 
     def __init__(self, path: str, environ: Mapping[str, str]) -> None:
         super().__init__(self._into, environ, path)
@@ -230,7 +233,9 @@ class PipeOutput(StreamOutput):
 
     def _into(self, data: bytes) -> None:
         if self._descriptor < 0:
-            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+            number = open_file(self._path)
+            flags = os.O_WRONLY | os.O_CLOEXEC
+            self._descriptor = os.open(self._path, flags) if number is None else os.dup(number)
         _write(self._descriptor, data)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,36 @@ def test_an_image_for_another_platform_than_the_one_asked_for_is_not_taken(
 def test_what_is_kept_is_not_changed(words: list[str], run: Run, layout: Path, tmp_path: Path) -> None:
     one_line(run("copy", f"oci:{layout}", f"oci:{tmp_path}/no:1", *words, exits=2), "keep")
     assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize(("name", "redirected"), [("-", ">"), ("/dev/stdout", ">"), ("/dev/fd/3", "3>")])
+@pytest.mark.parametrize(
+    ("words", "begins"),
+    [
+        ("dockerfile -o {name}", b"# Made by eci-convert"),
+        ("build --to oci:layout:a -q --digest-file {name}", b"sha256:"),
+        ("extract oci:there --kernel {name}", b"kernel"),
+    ],
+)
+def test_an_output_may_be_a_file_that_the_shell_has_opened(
+    words: str, begins: bytes, name: str, redirected: str, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "kernel").write_bytes(b"kernel")
+    run("push", "--remote", tmp_path / "there", "a:1", "--kernel", tmp_path / "kernel")
+    more = "" if words.startswith("extract") else "--kernel kernel"
+    command = f"{sys.executable} -m eci_convert {words.format(name=name)} {more} {redirected} out"
+    environ = {"PYTHONPATH": ":".join(sys.path), "HOME": str(tmp_path)}
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environ, check=True)
+    assert (tmp_path / "out").read_bytes().startswith(begins)
+    assert not (tmp_path / "-").exists()
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+@pytest.mark.parametrize("place", ["oci-archive", "docker-archive"])
+def test_nothing_is_printed_into_an_archive(place: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / "kernel").write_bytes(b"kernel")
+    command = f"{sys.executable} -m eci_convert build --kernel kernel --to {place}:{name}:a:1 > out"
+    environ = {"PYTHONPATH": ":".join(sys.path), "HOME": str(tmp_path)}
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environ, check=True)
+    with tarfile.open(tmp_path / "out") as archive:
+        assert archive.getnames()

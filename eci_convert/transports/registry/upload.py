@@ -123,8 +123,8 @@ class Upload:
         except OnePieceOnly:
             if outgoing.start:
                 raise
-            self._client.host.note(one_piece=True)
             self._send_in_one_piece(outgoing)
+            self._client.host.note(one_piece=True)  # not sooner: what refuses every piece has another reason
             return
         chunks.finish(self._is_there)
 

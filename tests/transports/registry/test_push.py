@@ -435,6 +435,17 @@ def test_a_registry_that_takes_one_piece_gets_one_piece_and_the_next_run_knows(
     assert registry.seen(SESSIONS, "PATCH")[0].header("Transfer-Encoding") == "chunked"
 
 
+def test_a_registry_that_takes_no_more_is_not_taken_for_one_that_takes_one_piece(
+    registry: FaultyRegistry, user: User
+) -> None:
+    """A quota, for example."""
+    registry.misbehave("PATCH", SESSIONS)
+    registry.misbehave("PATCH", SESSIONS, faults.refusal(400, "DENIED", "the quota is used up"), times=2)
+    with pytest.raises(TransportError, match="quota"):
+        user.sends(registry, again(DATA))
+    assert not hosts.Host(registry.host, user.settings()).one_piece
+
+
 def test_one_piece_of_a_known_size_says_so(registry: FaultyRegistry, user: User) -> None:
     registry.max_patches = 1
     user.sends(registry, once(DATA))

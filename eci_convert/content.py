@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from itertools import chain
 
 from eci_convert.errors import EciError, FormatError, IntegrityError, LimitExceeded, NotFound
@@ -179,8 +180,18 @@ def _image(source: Source, descriptor: Descriptor, found: Manifest) -> Image:
         descriptor=descriptor,
         manifest=found,
         config=config,
-        platform=config.platform or found.config.platform or descriptor.platform,
+        platform=_platform(config.platform, found.config.platform, descriptor.platform),
     )
+
+
+def _platform(*told: Platform | None) -> Platform | None:
+    """The first that is *told*, with the variant that another one may tell of it: few configs name theirs."""
+    known = [platform for platform in told if platform]
+    if not known or known[0].variant:
+        return known[0] if known else None
+    first = known[0]
+    alike = (one for one in known if (one.os, one.architecture) == (first.os, first.architecture))
+    return replace(first, variant=next((one.variant for one in alike if one.variant), ""))
 
 
 def _config(source: Source, blob: Descriptor) -> ImageConfig:

@@ -85,6 +85,24 @@ def test_all_images_of_an_index_are_said_again_under_one_index() -> None:
     assert {str(entry.platform) for entry in index.manifests} == {"linux/amd64", "linux/arm64"}
 
 
+def test_a_variant_that_the_index_alone_tells_is_kept() -> None:
+    images = [labelled().label("for", variant).platform("linux/arm") for variant in ("v6", "v7")]
+    entries = [
+        replace(image.descriptor(), platform=parse_platform(f"linux/arm/{variant}"))
+        for image, variant in zip(images, ("v6", "v7"), strict=True)
+    ]
+    text = rendered(Index(manifests=tuple(entries)))
+    blobs = {digest: blob for image in images for digest, blob in image.build().blobs.items()} | {Digest.of(text): text}
+    root = Descriptor.of(text, mediatype.OCI_INDEX)
+    sink = a_sink()
+
+    copy(MemorySource(Store(blobs, {"copy": root}), "copy"), sink, format="legacy", all_platforms=True)
+
+    for variant in ("v6", "v7"):
+        found = content.image(read_back(sink), parse_platform(f"linux/arm/{variant}"))
+        assert (str(found.platform), found.config.labels["for"]) == (f"linux/arm/{variant}", variant)
+
+
 def test_referrers_come_along_when_asked() -> None:
     image = a_machine()
     signature = a_machine(b"signature").subject(image.descriptor())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,3 +149,21 @@ def test_every_scheme_has_its_module_and_every_module_its_openers() -> None:
 def test_nothing_is_extracted_by_tarfile() -> None:
     for path in MODULES:
         assert "extractall" not in path.read_text(), path
+
+
+def test_a_dockerfile_needs_no_dialect_no_layer_and_no_place(tmp_path: Path) -> None:
+    (tmp_path / "kernel").write_bytes(b"kernel")
+    program = (
+        "import sys; from eci_convert.cli import main\n"
+        "main(['dockerfile', '--kernel', 'kernel'])\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env={"PYTHONPATH": str(PACKAGE.parent)}, check=True,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    found = set(said.stderr.split())
+    needless = {"pack", "overlay", "rootfs", "extract", "convert", "transports.registry", "dialects.eci"}
+    assert "eci_convert.dockerfile" in found
+    assert not found & {f"eci_convert.{name}" for name in needless}
+    assert not found & HEAVY

@@ -16,35 +16,44 @@ vocabulary.py naming.py imageconfig.py   ECI's words, names of parts, and config
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from types import MappingProxyType
+from typing import TYPE_CHECKING, cast
 
-from eci_convert.blueprint import Blueprint, Terms
-from eci_convert.dialects import (
-    artifacts,
-    containerdisk,
-    eci,
-    ironcore,
-    kubevirt,
-    labels,
-    legacy,
-    naming,
-    unikraft,
-)
+from eci_convert.dialects import naming
 from eci_convert.errors import UnknownDialect, UsageError
-from eci_convert.model import Artifact, Image
 
-Reader = Callable[[Image], Artifact | None]
-Writer = Callable[[Artifact, Terms], Blueprint]
+if TYPE_CHECKING:
+    from eci_convert.blueprint import Blueprint, Terms
+    from eci_convert.model import Artifact, Image
+
+    Reader = Callable[[Image], Artifact | None]
+    Writer = Callable[[Artifact, Terms], Blueprint]
+
+
+def _reader(module: str, name: str = "read") -> Reader:
+    """The reader *name* of *module* here, which is imported when an image is to be read: most words need none."""
+    return lambda image: cast("Reader", _found(module, name))(image)
+
+
+def _writer(module: str, name: str = "write") -> Writer:
+    """The same for a writer."""
+    return lambda artifact, terms: cast("Writer", _found(module, name))(artifact, terms)
+
+
+def _found(module: str, name: str) -> object:
+    return getattr(import_module(f"{__name__}.{module}"), name)
+
 
 READERS: Mapping[str, Reader] = MappingProxyType(
     {
-        "eci-artifacts": eci.read_artifacts,
-        "eci-legacy": eci.read_legacy,
-        "ironcore": ironcore.read,
-        "unikraft": unikraft.read,
-        "kubevirt": kubevirt.read,
-        "labels": labels.read,
-        "containerdisk": containerdisk.read,
+        "eci-artifacts": _reader("eci", "read_artifacts"),
+        "eci-legacy": _reader("eci", "read_legacy"),
+        "ironcore": _reader("ironcore"),
+        "unikraft": _reader("unikraft"),
+        "kubevirt": _reader("kubevirt"),
+        "labels": _reader("labels"),
+        "containerdisk": _reader("containerdisk"),
     }
 )
 """In the order in which they are asked. The last one, which nothing marks, is only guessed at if nobody names it."""
@@ -54,20 +63,20 @@ GUESSED = "containerdisk"
 
 WRITERS: Mapping[str, Writer] = MappingProxyType(
     {
-        "artifacts": artifacts.write,
-        "legacy": legacy.write,
-        "ironcore": ironcore.write,
-        "onmetal": ironcore.write_onmetal,
-        "unikraft": unikraft.write,
-        "containerdisk": containerdisk.write,
-        "kubevirt": kubevirt.write,
+        "artifacts": _writer("artifacts"),
+        "legacy": _writer("legacy"),
+        "ironcore": _writer("ironcore"),
+        "onmetal": _writer("ironcore", "write_onmetal"),
+        "unikraft": _writer("unikraft"),
+        "containerdisk": _writer("containerdisk"),
+        "kubevirt": _writer("kubevirt"),
     }
 )
 
 
 def read(image: Image) -> tuple[str, Artifact]:
     """The dialect of *image*, and what it holds. Raises UnknownDialect, and what the dialect's reader raises."""
-    for name, reader in {**READERS, "containerdisk": containerdisk.guess}.items():
+    for name, reader in {**READERS, "containerdisk": _reader("containerdisk", "guess")}.items():
         if artifact := reader(image):
             naming.check_distinct(artifact.parts)
             return name, artifact

@@ -15,7 +15,7 @@ from eci_convert.journal import Journal, Kept
 from eci_convert.model import Image
 from eci_convert.oci import fields, manifest, mediatype
 from eci_convert.oci.manifest import Descriptor, ImageConfig, Index, Manifest, Platform
-from eci_convert.oci.select import check, select
+from eci_convert.oci.select import candidates, check, select
 from eci_convert.progress import SILENT, Reporter
 from eci_convert.streams import tar
 from eci_convert.streams.compress import Compression, decompressed, sniffed
@@ -27,6 +27,7 @@ from eci_convert.streams.verify import verified
 from eci_convert.transports.base import Source
 
 _MAX_NESTING = 4
+_MAX_INNER = 64
 _SMALL = 1 << 20
 _HEAD = 256 << 10
 
@@ -164,8 +165,29 @@ def selected(source: Source, descriptor: Descriptor, found: Manifest | Index, pl
             if platform and not described:
                 check(image.platform, platform, source.origin)
             return image
-        descriptor, described = select(found, platform, source.origin), True
+        descriptor, described = select(flattened(source, found), platform, source.origin), True
         found = child(source, descriptor)
+    raise LimitExceeded(f"indexes are nested more than {_MAX_NESTING} deep", where=source.origin)
+
+
+def flattened(source: Source, found: Index) -> Index:
+    """*found* with what the indexes in it list in their places, unless such an index says what it is for.
+
+    Raises LimitExceeded where they are nested too deep or too many, and as `root` does.
+    """
+    read = 0
+    for _ in range(_MAX_NESTING):
+        inner = [entry for entry in candidates(found) if entry.media_type in mediatype.INDEXES and not entry.platform]
+        if not inner:
+            return found
+        read += len(inner)
+        if read > _MAX_INNER:
+            raise LimitExceeded(f"more than {_MAX_INNER} indexes in an index", where=source.origin)
+        entries: list[Descriptor] = []
+        for entry in found.manifests:
+            within = child(source, entry) if entry in inner else None
+            entries += within.manifests if isinstance(within, Index) else (entry,)
+        found = replace(found, manifests=tuple(entries))
     raise LimitExceeded(f"indexes are nested more than {_MAX_NESTING} deep", where=source.origin)
 
 

@@ -233,4 +233,5 @@ def _images(source: Source, platform: Platform | None, *, everything: bool) -> l
     descriptor, found = content.root(source)
     if not everything or isinstance(found, Manifest):
         return [content.selected(source, descriptor, found, platform)]
-    return [content.selected(source, entry, content.child(source, entry), platform) for entry in candidates(found)]
+    entries = candidates(content.flattened(source, found))
+    return [content.selected(source, entry, content.child(source, entry), platform) for entry in entries]

@@ -35,7 +35,7 @@ def collected(source: Source, platform: Platform | None, *, everything: bool) ->
     for _ in range(_MAX_NESTING):
         if everything or isinstance(document.value, Manifest):
             break
-        document = _fetched(source, select(document.value, platform, source.origin))
+        document = _fetched(source, select(content.flattened(source, document.value), platform, source.origin))
     yield from _tree(source, document, _MAX_NESTING, {document.descriptor.digest})
 
 

@@ -84,7 +84,7 @@ def inspect(source: Source, platform: Platform | None = None, dialect: str = "")
         reference=source.origin,
         digest=Digest.parse(descriptor.annotations.get(IDENTITY, str(descriptor.digest))),
         dialect=name,
-        platforms=_platforms(found, image),
+        platforms=_platforms(found if isinstance(found, Manifest) else content.flattened(source, found), image),
         image=image,
         artifact=artifact,
         unknown=unknown,

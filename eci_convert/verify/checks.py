@@ -61,7 +61,8 @@ def check(
     if isinstance(found, Manifest) or platform or directory:
         images = [content.selected(source, descriptor, found, platform)]
     else:
-        images = [content.selected(source, entry, content.child(source, entry), None) for entry in candidates(found)]
+        entries = candidates(content.flattened(source, found))
+        images = [content.selected(source, entry, content.child(source, entry), None) for entry in entries]
     looks = [_Look(source, image, dialect, reporter) for image in images]
     for look in looks:
         look.at_all(directory, max_size)

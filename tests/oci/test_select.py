@@ -5,12 +5,14 @@ from dataclasses import replace
 import pytest
 
 from eci_convert import content
+from eci_convert.convert import copy
 from eci_convert.errors import LayoutError, LimitExceeded, UsageError
 from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, Platform, rendered
 from eci_convert.oci.select import candidates, here, parse_platform, select, suits
-from eci_convert.transports.memory import MemorySource, Store
+from eci_convert.transports.memory import MemorySink, MemorySource, Store
+from eci_convert.verify import check
 from tests.images import an_image, an_index
 
 
@@ -156,6 +158,22 @@ def test_an_index_in_an_index_is_followed_but_not_for_ever():
         assert str(content.image(nested(levels)).platform) == "linux/s390x"
     with pytest.raises(LimitExceeded):
         content.image(nested(20))
+
+
+def test_an_image_is_chosen_among_those_of_an_index_in_an_index():
+    images = [an_image().platform(f"linux/{word}") for word in ("amd64", "arm64", "s390x")]
+    blobs = {digest: blob for image in images for digest, blob in image.contents().items()}
+    within = rendered(Index(manifests=tuple(image.descriptor() for image in images[1:])))
+    inner = Descriptor.of(within, mediatype.OCI_INDEX)
+    text = rendered(Index(manifests=(images[0].descriptor(), inner)))
+    root = Descriptor.of(text, mediatype.OCI_INDEX)
+    source = MemorySource(Store({**blobs, inner.digest: within, root.digest: text}, {"image": root}))
+
+    for image in images:
+        assert content.image(source, image.runs_on).descriptor.digest == image.descriptor().digest
+        sink = MemorySink(Store({}, {}))
+        assert copy(source, sink, platform=image.runs_on).descriptor.digest == image.descriptor().digest
+    assert check(source).images == 3
 
 
 def test_a_wide_index_is_not_read_through():

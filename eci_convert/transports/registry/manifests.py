@@ -8,6 +8,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.transports.refusals import ManifestRefused
 from eci_convert.transports.registry import faults
+from eci_convert.transports.registry.answer import Answer
 from eci_convert.transports.registry.client import PUSH, Client
 from eci_convert.transports.registry.patience import RETRIED
 
@@ -25,8 +26,8 @@ def get(client: Client, name: str) -> tuple[Descriptor, bytes]:
     """
     url = client.url(f"manifests/{name}")
     answer, content = client.read(url, accept=ACCEPT, limit=fields.MAX_DOCUMENT)
-    media_type = answer.header("Content-Type").partition(";")[0].strip().lower()
-    if media_type == "text/html":
+    media_type = _media_type(answer)
+    if is_page(answer):
         raise TransportError(f"{url.shown}: a web page where a manifest was expected")
     digest = _checked(content, name, answer.header("Docker-Content-Digest"))
     if media_type not in mediatype.DOCUMENTS | mediatype.DOCKER_SCHEMA1:
@@ -44,6 +45,8 @@ def put(client: Client, name: str, media_type: str, content: bytes) -> bool:
         "PUT", url, headers={"Content-Type": media_type}, content=content, scope=PUSH, accept=(200, 201, 202, *_JUDGED)
     )
     with answer:
+        if answer.status == 200 and is_page(answer):
+            raise TransportError(f"{url.shown}: a web page where a manifest was to be stored")
         if answer.status < 400:
             return bool(answer.header("OCI-Subject"))
         said = faults.fault(answer, client.redacted)
@@ -52,6 +55,15 @@ def put(client: Client, name: str, media_type: str, content: bytes) -> bool:
         if said.code in _BLOB_IS_LOST:
             raise TransportError(text)
         raise ManifestRefused(text, status=answer.status, code=said.code, reason=said.reason)
+
+
+def is_page(answer: Answer) -> bool:
+    """Whether *answer* is for people: of a proxy, or of the network that one logs in to, which says 200 to anything."""
+    return _media_type(answer) == "text/html"
+
+
+def _media_type(answer: Answer) -> str:
+    return answer.header("Content-Type").partition(";")[0].strip().lower()
 
 
 def _checked(content: bytes, name: str, said: str) -> Digest:

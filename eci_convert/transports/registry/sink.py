@@ -129,10 +129,10 @@ class RegistrySink:
         headers = {"Accept": manifests.ACCEPT} if document else {}
         with self._client.ask("HEAD", url, headers=headers, accept=(200, 404, *_NO_HEAD), scope=PUSH) as answer:
             if answer.status in (200, 404):
-                return answer.status == 200
+                return answer.status == 200 and not manifests.is_page(answer)
         headers = headers if document else {"Range": "bytes=0-0"}
         with self._client.ask("GET", url, headers=headers, accept=(*_THERE, 400, 404, 405, 501), scope=PUSH) as answer:
-            return answer.status in _THERE
+            return answer.status in _THERE and not manifests.is_page(answer)
 
     def _mounted(self, blob: Descriptor) -> bool:
         for repository in nearby.repositories(self._reference, blob.annotations):

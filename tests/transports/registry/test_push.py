@@ -145,6 +145,23 @@ def test_a_registry_that_knows_no_head_is_asked_for_the_thing(registry: FaultyRe
     assert registry.seen("/blobs/", "GET")[0].header("Range") == "bytes=0-0"
 
 
+def test_a_web_page_is_no_receipt(registry: FaultyRegistry, user: User) -> None:
+    """91: who says 200 to anything has stored nothing."""
+    page = faults.status(200, b"<html>", Content_Type="text/html; charset=utf-8")
+    registry.misbehave("HEAD", "", page, times=9)
+    blob = Descriptor(media_type=TYPE, digest=Digest.of(DATA), size=len(DATA))
+    with user.sink(registry) as sink:
+        assert not sink.has(blob)
+        sink.put(TYPE, [DATA], digest=blob.digest, size=blob.size)
+    assert registry.blobs[DIGEST] == DATA
+    registry.misbehave("PUT", "/manifests/", page)
+    with pytest.raises(TransportError, match="web page"):
+        user.pushes(registry, [b"kernel"])
+    registry.misbehave(".*", "", page, times=99)
+    with pytest.raises(TransportError):
+        user.pushes(registry, [b"initrd"])
+
+
 def test_a_store_that_signed_for_get_alone_has_the_blob(
     registry: FaultyRegistry, other: FaultyRegistry, user: User
 ) -> None:

@@ -168,13 +168,14 @@ def test_a_registry(
     run("pull", name, "--dir", work / "out")
     same(work / "out" / disk.name, disk)
     if kind == "dense":
-        run("pullfiles", name, "--root", work / "root")
+        words = ["pullfiles", name] if form == "artifacts" else ["extract", f"docker://{name}"]
+        run(*words, "--root", work / "root")
         same(work / "root", disk)
         run("copy", f"docker://{name}", f"oci:{work}/layout:kept")
 
 
 @pytest.mark.parametrize(
-    ("kind", "scheme"), [("sparse", "docker-archive"), ("dense", "docker-archive"), ("dense", "oci-archive")]
+    ("kind", "scheme"), [("smaller", "docker-archive"), ("dense", "docker-archive"), ("dense", "oci-archive")]
 )
 def test_an_archive(run: Run, disks: Disks, work: Path, kind: str, scheme: str) -> None:
     disk, name = disks(kind), f"{scheme}:{work}/machine.tar"
@@ -241,7 +242,7 @@ def test_a_store_of_podman(
 
 @pytest.mark.parametrize(("engine", "builder", "kind"), [
     ("docker20", "direct", "dense"),
-    ("docker20", "docker", "smaller"),
+    ("docker20", "docker", "dense"),
     ("docker28", "direct", "smaller"),
     ("docker28", "docker", "dense"),
 ])  # fmt: skip

@@ -92,6 +92,8 @@ class Content:
         return data
 
     def finish(self) -> None:
-        """Skip what was not taken, and the padding."""
-        self._source.skip(self._left + self._padding)
+        """Skip what was not taken, and the padding, which the last member of an archive may lack (umoci insert)."""
+        self._source.skip(self._left)
+        if self._padding:
+            self._source.up_to(self._padding)
         self._left, self._over = 0, True

@@ -133,7 +133,8 @@ def test_a_map_that_is_not_exact_is_refused(made, pairs, real_size):
 def test_a_sparse_member_that_is_cut_is_an_error(made):
     archive = made([(1000, 600), (5000, 700)], 9000, noise(1300))
 
-    for end in range(513, len(archive), 101):
+    content = archive.rindex(archive.rstrip(b"\0")[-1:]) + 1  # padding behind it may be missing
+    for end in range(513, content, 101):
         with pytest.raises(CorruptStream):
             read(archive[:end])
         if end > 1024:

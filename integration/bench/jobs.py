@@ -25,6 +25,16 @@ _HASH = 'python -c \'import hashlib,sys; print(hashlib.file_digest(open(sys.argv
 _PRINT = "python -c 'import json,sys; found = json.load(sys.stdin); print(WHAT)'"
 _CREATE = "c=$(docker create machine:1 x)"
 _DOCKERFILE = 'printf "FROM scratch\\nLABEL x=$RANDOM\\nCOPY kernel /\\nCOPY initrd /\\nCOPY disk.raw /\\n" > f'
+_COPIES = [
+    ("registry → layout", "docker://$R/machine:legacy", "oci:l:m", "oci:l:m"),
+    ("layout → registry", "oci:$W/layout:machine", "docker://$R/ours$$:1", "docker://$R/theirs$$:1"),
+    ("layout → oci-archive", "oci:$W/layout:machine", "oci-archive:a:m", "oci-archive:a:m"),
+    ("layout → docker-archive", "oci:$W/layout:machine", "docker-archive:a:m:1", "docker-archive:a:m:1"),
+    ("docker-archive → layout", "docker-archive:$W/machine.tar", "oci:l:m", "oci:l:m"),
+    ("layout → containers-storage", "oci:$W/layout:machine", "'containers-storage:[vfs@'$PWD/r]m:1",
+     "'containers-storage:[vfs@'$PWD/r+$PWD/rr]m:1"),
+]  # fmt: skip
+"""Pairs of places: a name, the image, and where we and skopeo put it."""
 _ANEW = "touch $P/kernel $P/initrd $P/disk.raw"
 """Other layers for docker, which remembers what it has pushed: a file's time is in them."""
 _INFLATE = """python -c '
@@ -195,14 +205,16 @@ def _registry(old: DockerEngine) -> Iterator[Job]:
                       before="ln -s $P/kernel $P/initrd $P/disk.raw ."),
         ],
     )  # fmt: skip
-    yield Job(
-        name="copy registry → layout",
-        goal="as fast as skopeo copy",
-        contenders=[
-            Contender(name="eci-convert copy", run="eci-convert copy docker://$R/machine:legacy oci:l:m -q"),
-            Contender(name="skopeo copy", run=skopeo),
-        ],
-    )
+    skopeo = "$SKOPEO copy -q --src-tls-verify=false --dest-tls-verify=false"
+    for name, there, ours, theirs in _COPIES:
+        yield Job(
+            name=f"copy {name}",
+            goal="as fast as skopeo copy",
+            contenders=[
+                Contender(name="eci-convert copy", run=f"eci-convert copy {there} {ours} -q"),
+                Contender(name="skopeo copy", run=f"{skopeo} {there} {theirs}"),
+            ],
+        )
 
 
 def _slow() -> Iterator[Job]:

@@ -22,6 +22,7 @@ from eci_convert.streams.epoch import epoch
 from eci_convert.transports.base import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
+_FILE = Place(str, may_be_empty=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,30 +67,12 @@ _EVERYWHERE = options(
     option("--platform", "platforms", multiple=True, metavar="OS/ARCH[/VARIANT]", help="Which image of several."),
     option("--plain-http", is_flag=True, help="Speak plain HTTP to the registry."),
     option("--insecure", is_flag=True, help="Do not check the registry's certificate."),
+    option("--ca-file", type=_FILE, default="", metavar="FILE", help="Certificates to trust beside the system's."),
     option(
-        "--ca-file",
-        type=Place(str, may_be_empty=True),
-        default="",
-        metavar="FILE",
-        help="Certificates to trust beside the system's.",
+        "--cert-file", type=_FILE, default="", metavar="FILE", help="Our certificate, for registries that ask for one."
     ),
-    option(
-        "--cert-file",
-        type=Place(str, may_be_empty=True),
-        default="",
-        metavar="FILE",
-        help="Our certificate, for registries that ask for one.",
-    ),
-    option(
-        "--key-file", type=Place(str, may_be_empty=True), default="", metavar="FILE", help="The key of our certificate."
-    ),
-    option(
-        "--authfile",
-        type=Place(str, may_be_empty=True),
-        default="",
-        metavar="FILE",
-        help="Credentials as `docker login` stores them.",
-    ),
+    option("--key-file", type=_FILE, default="", metavar="FILE", help="The key of our certificate."),
+    option("--authfile", type=_FILE, default="", metavar="FILE", help="Credentials as `docker login` stores them."),
     option("--username", default="", metavar="NAME", help="Who to be; with --password-stdin."),
     option("--password-stdin", is_flag=True, help="Read the password from standard input."),
     option("--address", default="", metavar="SOCKET", help="containerd's socket."),

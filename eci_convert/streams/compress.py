@@ -63,7 +63,7 @@ def decompressed(chunks: Iterable[bytes], compression: Compression | None) -> It
         case Compression.NONE:
             return iter(chunks)
         case Compression.GZIP:
-            from eci_convert.streams.inflate import gunzipped
+            from eci_convert.streams.gunzip import gunzipped
 
             return gunzipped(chunks)
         case Compression.ZSTD:

@@ -18,7 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from eci_convert.streams.crc import combined
+from eci_convert.streams.crc import combined, crc32
+from eci_convert.streams.pipeline import workers
 from eci_convert.streams.zeros import BLOCK, ZEROS
 
 try:
@@ -29,9 +30,7 @@ except ImportError:  # no build for this computer: zlib does the same in several
 FAST_LEVELS: Final = range(1, 4)
 """The gzip levels that are isal's where it is installed; the others are zlib's."""
 _HEADER = bytes.fromhex("1f8b08000000000000ff")  # no name, no time, no system: as Go writes it
-_crc32 = zlib.crc32 if isal_zlib is None else isal_zlib.crc32
 _LAST_BLOCK = b"\x03\x00"
-_MOST_THREADS = 8  # some MiB of memory for each, and no disk is faster
 _STORED = 0xFFFF
 _SAMPLE = 16 << 10
 
@@ -86,7 +85,7 @@ def _in_parallel(
     inputs: Iterable[bytes], encode: Callable[[bytes], _Encoded], threads: int | None
 ) -> Iterator[_Encoded]:
     """What *encode* makes of each of *inputs*, in order, a few of them at a time."""
-    count = threads or min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+    count = workers(threads)
     waiting: deque[Future[_Encoded]] = deque()
     zeros: Future[_Encoded] | None = None
     pool = ThreadPoolExecutor(count, thread_name_prefix="compress", initializer=_yield_to_others)
@@ -118,7 +117,7 @@ def _deflated(data: bytes, level: int) -> _Encoded:
         encoded = _flushed(data, level)
     if not encoded or len(encoded) > _worth(len(data)):
         encoded = _stored(data)
-    return _Encoded(encoded, _crc32(data), len(data))
+    return _Encoded(encoded, crc32(data), len(data))
 
 
 def _flushed(data: bytes, level: int) -> bytes:

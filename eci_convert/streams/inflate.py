@@ -1,8 +1,7 @@
-"""gzip, xz and bzip2 undone: whole members only, one after the other, in blocks of bounded size.
+"""xz and bzip2 undone, and what gzip has in common with them: whole members only, in blocks of bounded size.
 
 A decoder that is asked for everything turns 1 MiB of input into a gigabyte of output, so none is ever asked without a
-limit. Truncation, wrong checksums and anything but zeros behind the last member are errors (RFC 1952; gzip(1) allows
-the zeros).
+limit. Truncation, wrong checksums and anything but zeros behind the last member are errors (gzip(1) allows the zeros).
 """
 
 from __future__ import annotations
@@ -11,8 +10,7 @@ import bz2
 import lzma
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 from eci_convert.errors import CorruptStream
 from eci_convert.streams.window import Window
@@ -20,13 +18,14 @@ from eci_convert.streams.window import Window
 BLOCK: Final = 1 << 20
 """The longest block of output, in bytes."""
 _FEED = 4096  # input first given to a decoder: much of it is copied back where members are tiny
-_HEADER_LIMIT = 1 << 20
 _LZMA_MEMORY = 192 << 20
 
 try:
     from isal import igzip_lib
 except ImportError:  # no build for this computer: zlib does the same at half the speed
     igzip_lib = None  # type: ignore[assignment]
+
+_WINDOW = zlib.MAX_WBITS
 
 
 class Decoder(Protocol):
@@ -45,10 +44,10 @@ class Decoder(Protocol):
 
 
 class _Zlib:
-    """A gzip Decoder out of the standard library's zlib."""
+    """A deflate Decoder out of the standard library's zlib."""
 
-    def __init__(self) -> None:
-        self._stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    def __init__(self, history: bytes) -> None:
+        self._stream = zlib.decompressobj(-_WINDOW, zdict=history)
         self.needs_input = True
 
     @property
@@ -66,101 +65,69 @@ class _Zlib:
         return output
 
 
-def gunzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The content of the gzip members in *chunks*. Raises CorruptStream, and LimitExceeded for a header over 1 MiB."""
-    return _members(chunks, _GZIP)
+def inflater(history: bytes = b"") -> Decoder:
+    """A Decoder of a deflate stream (RFC 1951) that may refer to *history*, the last 32 KiB of what came before it."""
+    return (
+        _Zlib(history) if igzip_lib is None else igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_DEFLATE, _WINDOW, history)
+    )
+
+
+INFLATE_ERRORS: Final[tuple[type[Exception], ...]] = (zlib.error, *((igzip_lib.error,) if igzip_lib else ()))
+"""What an `inflater` raises for a malformed stream."""
 
 
 def unxzed(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The content of the xz streams in *chunks*. Raises CorruptStream, also where 192 MiB are not memory enough."""
-    return _members(chunks, _XZ)
+
+    def member(source: Window) -> Iterator[bytes]:
+        return undone(source, lzma.LZMADecompressor(lzma.FORMAT_XZ, _LZMA_MEMORY), "xz", (lzma.LZMAError,))
+
+    return members(Window(chunks), "xz", b"\xfd7zXZ\0", member)
 
 
 def bunzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The content of the bzip2 streams in *chunks*. Raises CorruptStream."""
-    return _members(chunks, _BZIP2)
+
+    def member(source: Window) -> Iterator[bytes]:
+        return undone(source, bz2.BZ2Decompressor(), "bzip2", (OSError, ValueError))
+
+    return members(Window(chunks), "bzip2", b"BZh", member)
 
 
-def _gzip_decoder() -> Decoder:
-    return _Zlib() if igzip_lib is None else igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_GZIP)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Format:
-    name: str
-    magic: bytes
-    start: Callable[[], Decoder]
-    errors: tuple[type[Exception], ...]
-
-
-_GZIP = _Format(
-    name="gzip",
-    magic=b"\x1f\x8b\x08",
-    start=_gzip_decoder,
-    errors=(zlib.error,) if igzip_lib is None else (zlib.error, cast("type[Exception]", igzip_lib.error)),
-)
-_XZ = _Format(
-    name="xz",
-    magic=b"\xfd7zXZ\0",
-    start=lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _LZMA_MEMORY),
-    errors=(lzma.LZMAError,),
-)
-_BZIP2 = _Format(name="bzip2", magic=b"BZh", start=bz2.BZ2Decompressor, errors=(OSError, ValueError))
-
-
-def _members(chunks: Iterable[bytes], form: _Format) -> Iterator[bytes]:
-    source = Window(chunks)
-    yield from _member(source, form)
-    while source.at_least(1):
-        if source.view()[0] == 0:
-            return _only_zeros(source, form)
-        yield from _member(source, form)
+def members(source: Window, name: str, magic: bytes, member: Callable[[Window], Iterator[bytes]]) -> Iterator[bytes]:
+    """What *member* makes of each of the members in *source*, which begin with *magic*; zeros may follow the last."""
+    begun = False
+    while not begun or source.at_least(1):
+        if begun and source.view()[0] == 0:
+            return _only_zeros(source, name)
+        source.at_least(len(magic))
+        if source.view()[: len(magic)] != magic:
+            raise CorruptStream(f"{name}: this is no {name} stream, or something follows one")
+        yield from member(source)
+        begun = True
     return None
 
 
-def _member(source: Window, form: _Format) -> Iterator[bytes]:
-    source.at_least(len(form.magic))
-    if source.view()[: len(form.magic)] != form.magic:
-        raise CorruptStream(f"{form.name}: this is no {form.name} stream, or something follows one")
-    feed = max(_FEED, _header(source)) if form is _GZIP else _FEED
-    decoder = form.start()
+def undone(source: Window, decoder: Decoder, name: str, errors: tuple[type[Exception], ...]) -> Iterator[bytes]:
+    """What *decoder* makes of *source* until it says that this is the end. Raises CorruptStream for its *errors*."""
+    feed = _FEED
     while not decoder.eof:
         piece: bytes | memoryview = b""
         if decoder.needs_input:
             piece = source.take(feed)
             if not piece:
-                raise CorruptStream(f"{form.name}: the stream ends too early")
+                raise CorruptStream(f"{name}: the stream ends too early")
             feed = min(4 * feed, BLOCK)
         try:
             output = decoder.decompress(piece, BLOCK)
-        except form.errors as error:
-            raise CorruptStream(f"{form.name}: {error}") from error
+        except errors as error:
+            raise CorruptStream(f"{name}: {error}") from error
         if output:
             yield output
     source.give_back(len(decoder.unused_data))
 
 
-def _only_zeros(source: Window, form: _Format) -> None:
+def _only_zeros(source: Window, name: str) -> None:
     while piece := source.take(BLOCK):
         if bytes(piece).strip(b"\0"):
-            raise CorruptStream(f"{form.name}: something follows the padding")
-
-
-def _header(source: Window) -> int:
-    """The length of the gzip header that comes next, now in view: isal misreads one that it gets in two pieces."""
-    source.at_least(10)
-    flags = source.view()[3:4]
-    if not flags or flags[0] & 0xE0:
-        raise CorruptStream("gzip: the header is cut short or has unknown flags")
-    end = 10
-    if flags[0] & 4:
-        source.at_least(end + 2)
-        end += 2 + int.from_bytes(source.view()[end : end + 2], "little")
-    for flag in (8, 16):  # the name and the comment
-        if flags[0] & flag:
-            end = source.past_nul(end, _HEADER_LIMIT)
-    if flags[0] & 2:
-        end += 2
-    if not source.at_least(end):
-        raise CorruptStream("gzip: the stream ends too early")
-    return end
+            raise CorruptStream(f"{name}: something follows the padding")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterable, Iterator
 from typing import Final
 
@@ -9,6 +10,12 @@ from eci_convert.streams.belt import Belt, Companion
 
 DEPTH: Final = 4 << 20
 """How many bytes a stage may be ahead of the next one."""
+_MOST_THREADS = 8  # some MiB of memory for each, and no disk is faster
+
+
+def workers(threads: int | None = None) -> int:
+    """How many *threads* a stage has that can use several: None is one for each core we may use, and at most 8."""
+    return threads or min(len(os.sched_getaffinity(0)), _MOST_THREADS)
 
 
 def ahead(chunks: Iterable[bytes], depth: int = DEPTH) -> Iterator[bytes]:

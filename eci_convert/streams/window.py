@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 
 from eci_convert.errors import CorruptStream, LimitExceeded
 
@@ -12,7 +13,8 @@ class Window:
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
-        self._view = memoryview(b"")
+        self._data = b""
+        self._view = memoryview(self._data)
         self._at = 0
 
     def view(self) -> memoryview:
@@ -26,8 +28,8 @@ class Window:
             if chunk is None:
                 return False
             rest = self.view()
-            self._view = memoryview(bytes(rest) + chunk if rest else chunk)
-            self._at = 0
+            self._data = bytes(rest) + chunk if rest else chunk
+            self._view, self._at = memoryview(self._data), 0
         return True
 
     def take(self, limit: int) -> memoryview:
@@ -40,6 +42,25 @@ class Window:
     def give_back(self, length: int) -> None:
         """Undo the taking of the last *length* bytes of the piece that was taken last."""
         self._at -= length
+
+    def put_back(self, pieces: Iterable[bytes | memoryview]) -> None:
+        """Let *pieces* come next, in their order, and then what would have come."""
+        self._chunks = chain([bytes(piece) for piece in (*pieces, self.view())], self._chunks)
+        self._data, self._view, self._at = b"", memoryview(b""), 0
+
+    def find(self, what: bytes, start: int, limit: int) -> int:
+        """The offset in view of the first *what* at or after *start* that ends within *limit* bytes; -1 if none does.
+
+        What is found is in view, and more may be.
+        """
+        while True:
+            end = min(len(self._view) - self._at, limit)
+            found = self._data.find(what, self._at + start, self._at + end)
+            if found >= 0:
+                return found - self._at
+            if end == limit or not self.at_least(end + 1):
+                return -1
+            start = max(start, end - len(what) + 1)
 
     def past_nul(self, start: int, limit: int) -> int:
         """The offset in view that is one past the first NUL at or after *start*.

@@ -8,6 +8,7 @@ with relay(registry.host) as link:
     link.open()                     # connections so far are cut, what was held is dropped, counting begins anew
     … start it again …
     assert link.up < 1_000_000
+    link.carries = 2_000_000        # from now on each connection is cut after so many bytes towards the server
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Relay:
         self.host = f"127.0.0.1:{server.getsockname()[1]}"
         self.up = self.down = 0
         self.held = threading.Event()
+        self.carries: int | None = None
         self._there = (name, int(port))
         self._server = server
         self._limits: tuple[int | None, int | None] = (None, None)
@@ -63,8 +65,10 @@ class Relay:
                 threading.Thread(target=self._pass, args=pair, daemon=True).start()
 
     def _pass(self, source: socket.socket, sink: socket.socket, upwards: bool) -> None:
+        left = self.carries if upwards else None
         with contextlib.suppress(OSError):
-            while data := source.recv(_PIECE):
+            while data := source.recv(_PIECE if left is None else min(_PIECE, left)):
+                left = None if left is None else left - len(data)
                 allowed = self._counted(len(data), upwards=upwards)
                 sink.sendall(data[:allowed])
                 if allowed < len(data):
@@ -73,6 +77,8 @@ class Relay:
         for end in (source, sink):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+            if left == 0:
+                end.close()  # as `open` does
 
     def _counted(self, count: int, *, upwards: bool) -> int:
         """How many of *count* bytes may pass."""

@@ -197,6 +197,21 @@ def test_a_push_over_a_link_that_is_cut_needs_no_second_run(
     assert here.is_in(here.folder / "out")
 
 
+@pytest.mark.parametrize("form", ["artifacts", "legacy"])
+@pytest.mark.parametrize("carries", [2 * MIB, 150_000])
+def test_a_push_goes_through_connections_each_of_which_breaks_early(
+    here: Here, registry: Registry, image_name: str, form: str, carries: int
+) -> None:
+    with relay(registry.host) as link:
+        link.carries = carries
+        push = here.started("push", f"{link.host}/{image_name}", *here.parts, "--format", form)
+        _, said = push.communicate(timeout=120)
+        assert push.returncode == 0, said.decode()
+        assert link.up < 4 * ALL
+    here.run("pull", f"{registry.host}/{image_name}", "--dir", "out")
+    assert here.is_in(here.folder / "out")
+
+
 @pytest.mark.parametrize(
     ("verb", "form", "part"),
     [

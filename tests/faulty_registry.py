@@ -69,6 +69,7 @@ class FaultyRegistry(Behaviour):
         super().__init__()
         self._faults: list[Fault] = []
         self.requests: list[Seen] = []
+        self.carries: int | None = None  # bytes of bodies that one connection brings before it breaks
         self.pace = 0.0  # bytes a second that one connection gives, 0: as fast as it goes
         self._lock = threading.Lock()
         self._server = _Server((address, 0), _handler(self))
@@ -183,10 +184,12 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     registry: FaultyRegistry
     timeout = 30
+    carried = 0
 
     def handle_any(self) -> None:
         fault = self.registry.fault_for(self.command, self.path)
-        body, whole = self._body(fault.hears if fault else None)
+        body, whole = self._body(self._heard(fault))
+        self.carried += len(body)
         if fault is not None and (fault.hears == -1 or hasattr(fault.change, "unheard")):
             self.registry.requests.append(Seen(method=self.command, path=self.path, headers=self.headers, whole=False))
             self._send(fault.change(Reply.of(200)))
@@ -202,6 +205,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(fault.change(reply) if fault else reply)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = handle_any  # noqa: N815
+
+    def _heard(self, fault: Fault | None) -> int | None:
+        """How many bytes of the body are read before the connection is broken; None: all."""
+        if (fault and fault.hears is not None) or self.registry.carries is None:
+            return fault.hears if fault else None
+        left = self.registry.carries - self.carried
+        return left if int(self.headers.get("Content-Length") or 0) > left else None
 
     def _body(self, hears: int | None) -> tuple[bytes, bool]:
         found = bytearray()

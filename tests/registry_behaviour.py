@@ -152,6 +152,7 @@ class Behaviour:
         self.has_referrers = True
         self.mounts = True
         self.keeps_partial = True
+        self.forgets_cut = False  # as distribution 2.8 does: an upload that was cut within a chunk is called off
         self.min_chunk = 0
         self.max_body = 1 << 40
         self.max_patches = 1 << 30
@@ -182,6 +183,8 @@ class Behaviour:
     def interrupted(self, method: str, path: str, content: bytes) -> None:
         """A request whose body was cut: what came of a chunk may be kept."""
         key = urlsplit(path).path.rpartition("/")[2]
+        if content and self.forgets_cut:
+            self.uploads.pop(key, None)
         if method == "PATCH" and self.keeps_partial and key in self.uploads:
             self.uploads[key] += content
 

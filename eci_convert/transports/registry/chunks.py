@@ -12,7 +12,7 @@ from eci_convert.transports.registry import hosts
 from eci_convert.transports.registry.client import Client
 from eci_convert.transports.registry.ledger import Entry, Unfinished
 from eci_convert.transports.registry.outgoing import Outgoing
-from eci_convert.transports.registry.patience import Patience, Transient
+from eci_convert.transports.registry.patience import Cut, Patience, Transient
 from eci_convert.transports.registry.sessions import Session, SessionLost, TooLarge
 from eci_convert.transports.registry.url import Url
 
@@ -29,6 +29,8 @@ class Chunks:
         self._entry = entry
         self._patience = patience
         self._quick = False
+        self._strides = client.host.strides
+        self._strides.begun()
         self._session = self._taken_up() or Session.opened(client)
 
     def send(self) -> None:
@@ -94,7 +96,7 @@ class Chunks:
 
     def _deliver(self, blocks: tuple[bytes, ...], target: int) -> None:
         """Tries to bring the session on by *blocks*; it may be anywhere up to *target* afterwards."""
-        session, begun = self._session, time.monotonic()
+        session, begun, length = self._session, time.monotonic(), sum(map(len, blocks))
         before = session.offset
         try:
             session.send(blocks)
@@ -102,15 +104,33 @@ class Chunks:
             if session.offset <= before:
                 raise Transient(f"{session.location.shown}: it keeps nothing of what it is sent")
             self._patience.progressed(session.offset - before)
+            self._strides.arrived(session.offset - before)
         except TooLarge as error:
-            self._shrink(sum(map(len, blocks)), error)
+            self._shrink(length, error)
         except Transient as error:
-            self._ask(error, target)
+            self._learn(error, before + length, target)
         except SessionLost as error:
-            if self._outgoing.start:
-                raise
-            self._patience.after(Transient(str(error)))
-            self._session = Session.opened(self._client)
+            if not self._outgoing.start:
+                self._patience.after(Transient(str(error)))
+            self._reopen(error)
+
+    def _learn(self, error: Transient, expected: int, target: int) -> None:
+        """After *error*: where the session is, or a new one; and if it is not at *expected*, to send less at once."""
+        before, lost = self._session.offset, None
+        try:
+            self._ask(error, target)
+        except SessionLost as said:
+            lost = said
+        if isinstance(error, Cut) and (lost or self._session.offset < expected):
+            self._strides.cut(expected - before, lost=lost is not None)
+        if lost:
+            self._reopen(lost)
+
+    def _reopen(self, error: SessionLost) -> None:
+        """Goes on in a new session where all that was sent is still held. Raises *error* where it is not."""
+        if self._outgoing.start:
+            raise error
+        self._session = Session.opened(self._client)
 
     def _ask(self, error: Transient, target: int) -> None:
         """After *error*: waits, and learns from the registry how much of what was sent arrived."""

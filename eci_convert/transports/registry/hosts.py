@@ -11,6 +11,7 @@ from pathlib import Path
 
 from eci_convert.transports.base import Settings
 from eci_convert.transports.registry import state
+from eci_convert.transports.registry.strides import Strides
 
 MIB = 1024 * 1024
 
@@ -42,6 +43,7 @@ class Host:
         self._path = folder / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json" if folder else None
         self._name = name
         self._lock = threading.Lock()
+        self.strides = Strides(SMALLEST, _ALONE)
         self._uploads = 0
         self._facts = dict(state.load(self._path)) if self._path and _recent(self._path) else {}
 
@@ -51,7 +53,7 @@ class Host:
         found = self._facts.get("largest")
         wanted = max(_CHUNK, min(_ALONE, _SHARED // max(1, self._uploads))) if quick else _CHUNK
         learned = found if isinstance(found, int) and SMALLEST <= found < wanted else wanted
-        return max(min(learned, _LARGEST.get(self._name, wanted)), min(smallest, _MOST_ASKED))
+        return max(min(self.strides.chunk(learned), _LARGEST.get(self._name, wanted)), min(smallest, _MOST_ASKED))
 
     @contextmanager
     def uploading(self) -> Iterator[None]:

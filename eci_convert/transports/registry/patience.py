@@ -32,6 +32,10 @@ class Transient(TransportError):
         self.status = status
 
 
+class Cut(Transient):
+    """A connection that broke before there was an answer."""
+
+
 class Patience:
     """The failures that one transfer may still have. Progress gives them back."""
 

@@ -32,7 +32,7 @@ class Pool:
 
     def exchange(self, request: Request) -> Answer:
         """The answer to *request*; closing it brings its connection back here. Raises Transient, TransportError."""
-        connection = self._taken(request.url)
+        connection = self._dialled(request.url) if request.alone else self._taken(request.url)
         kept = connection.used
         try:
             answer = connection.exchange(request)
@@ -45,7 +45,7 @@ class Pool:
         except BaseException:
             connection.close()
             raise
-        answer.on_release(partial(self._released, connection))
+        answer.on_release(partial(self._released, connection, request))
         return answer
 
     def close(self) -> None:
@@ -61,7 +61,7 @@ class Pool:
         except BaseException:
             connection.close()
             raise
-        answer.on_release(partial(self._released, connection))
+        answer.on_release(partial(self._released, connection, request))
         return answer
 
     def _taken(self, url: Url) -> Connection:
@@ -94,9 +94,9 @@ class Pool:
                 self._contexts[url.origin] = certs.context(url, self._settings, self._registry)
             return self._contexts[url.origin]
 
-    def _released(self, connection: Connection, reusable: bool) -> None:
+    def _released(self, connection: Connection, request: Request, reusable: bool) -> None:
         with self._lock:
-            if reusable and not self._closed and len(self._idle) < _KEPT:
+            if reusable and not request.alone and not self._closed and len(self._idle) < _KEPT:
                 self._idle.append(connection)
                 return
         connection.close()

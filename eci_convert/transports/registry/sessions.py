@@ -70,7 +70,9 @@ class Session:
         """
         length = sum(map(len, blocks))
         headers = _OCTETS | {"Content-Range": f"{self.offset}-{self.offset + length - 1}"}
-        request = Request(method="PATCH", url=self.location, headers=headers, body=blocks, length=length)
+        request = Request(
+            method="PATCH", url=self.location, headers=headers, body=blocks, length=length, alone=self._alone
+        )
         with self._client.once(request, accept=_not_retried(), scope=PUSH) as answer:
             self._judged(answer)
             confirmed = _confirmed(answer)
@@ -99,6 +101,7 @@ class Session:
             body=blocks,
             length=None if blocks is None else sum(map(len, blocks)),
             wait=size / _SETTLING,
+            alone=blocks is not None and self._alone,
         )
         with self._client.once(request, accept=_not_retried(), scope=PUSH) as answer:
             self._judged(answer)
@@ -109,6 +112,10 @@ class Session:
             self._client.once(Request(method="DELETE", url=self.location), accept=range(200, 500), scope=PUSH).close()
         except TransportError:
             return
+
+    @property
+    def _alone(self) -> bool:
+        return self._client.host.strides.careful
 
     def _judged(self, answer: Answer) -> None:
         if answer.status in (200, 201, 202, 204):

@@ -19,7 +19,7 @@ from eci_convert.transports.registry.chunks import Chunks
 from eci_convert.transports.registry.client import PUSH, Client
 from eci_convert.transports.registry.ledger import FINGERPRINTED, Arrived, Entry
 from eci_convert.transports.registry.outgoing import Outgoing, Promise
-from eci_convert.transports.registry.patience import Transient
+from eci_convert.transports.registry.patience import Cut, Transient
 from eci_convert.transports.registry.sessions import OnePieceOnly, Session, SessionLost, TooLarge, location
 
 _MAX_RESTARTS = 3
@@ -46,7 +46,7 @@ class Upload:
         Raises UploadLost where they had to be sent again and cannot be had again, IntegrityError where they are not
         what was promised, TransportError, and what *chunks* raise.
         """
-        restarts = 0
+        restarts, strides = 0, self._client.host.strides
         while True:
             try:
                 outgoing = Outgoing(chunks, self._promise)
@@ -55,7 +55,7 @@ class Upload:
                 return outgoing.digest, outgoing.end
             except SessionLost as error:
                 restarts += 1
-                if not can_be_had_again(chunks) or restarts > _MAX_RESTARTS:
+                if not can_be_had_again(chunks) or restarts > _MAX_RESTARTS + strides.shortened:
                     raise UploadLost(f"{error}; the blob has to be sent again") from error
 
     def _sent(self, outgoing: Outgoing) -> None:
@@ -115,6 +115,10 @@ class Upload:
                 self._patience.after(error if isinstance(error, Transient) else Transient(str(error)))
                 if self._is_there(outgoing.digest):
                     return True
+                if isinstance(error, Cut):
+                    self._client.host.strides.cut(outgoing.end, lost=False)
+                    if outgoing.end > self._client.host.chunk():
+                        return False
 
     def _send_in_chunks(self, outgoing: Outgoing, entry: Entry) -> None:
         chunks = Chunks(self._client, outgoing, entry, self._patience)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from eci_convert.errors import TransportError
 from eci_convert.transports.registry.answer import Answer, Wire, reason
-from eci_convert.transports.registry.patience import Transient
+from eci_convert.transports.registry.patience import Cut
 from eci_convert.transports.registry.url import Url
 from eci_convert.version import __version__
 
@@ -30,6 +30,7 @@ class Request:
     """What is asked. *body* None: no body; *length* None with a body: sent in chunks (RFC 9112 §7.1).
 
     A body that is a tuple can be sent again. *wait*: seconds beyond the usual that the answer may take to begin.
+    *alone*: over a connection that carries nothing else.
     """
 
     method: str
@@ -38,6 +39,7 @@ class Request:
     body: Iterable[bytes] | None = None
     length: int | None = None
     wait: float = 0.0
+    alone: bool = False
 
     @property
     def can_be_repeated(self) -> bool:
@@ -66,19 +68,19 @@ class Connection:
         self._proxy = proxy
 
     def exchange(self, request: Request) -> Answer:
-        """Sends *request* and returns the beginning of the answer. Raises Transient, after which this is of no use."""
+        """Sends *request* and returns the beginning of the answer. Raises Cut, after which this is of no use."""
         where = request.url.shown
         try:
             sent = self._sent(request)
         except OSError as error:
-            raise Transient(f"{where}: {reason(error)}") from error
+            raise Cut(f"{where}: {reason(error)}") from error
         try:
             wire = Wire(self._sock, self._timeout + request.wait)
             return self._answer(request, wire, spoiled=not sent)
         except TimeoutError as error:
-            raise Transient(f"{where}: no answer within {self._timeout + request.wait:g} s") from error
+            raise Cut(f"{where}: no answer within {self._timeout + request.wait:g} s") from error
         except (OSError, http.client.HTTPException) as error:
-            raise Transient(f"{where}: {reason(error)}") from error
+            raise Cut(f"{where}: {reason(error)}") from error
 
     def idle(self) -> bool:
         """Whether the server has neither hung up nor said anything unasked."""

@@ -307,6 +307,45 @@ def test_progress_gives_patience_back(registry: FaultyRegistry, user: User) -> N
     assert registry.blobs[DIGEST] == DATA
 
 
+@pytest.mark.parametrize("blobs", [[DATA], [noise(CHUNK - 1), noise(CHUNK // 2, 2)]], ids=["chunks", "small"])
+@pytest.mark.parametrize("forgets", [True, False])
+@pytest.mark.parametrize("carries", [66_000, 100_000, CHUNK - 1])
+def test_connections_that_all_break_before_a_chunk_is_through_carry_shorter_ones(
+    registry: FaultyRegistry, user: User, carries: int, forgets: bool, blobs: list[bytes]
+) -> None:
+    """Where each cut costs the whole upload too, as at distribution 2.8."""
+    registry.carries, registry.forgets_cut = carries, forgets
+    with user.sink(registry) as sink:
+        for blob in blobs:
+            sink.put(TYPE, once(blob))
+    assert [registry.blobs[str(Digest.of(blob))] for blob in blobs] == blobs
+    cut = [seen for seen in registry.seen(SESSIONS) if not seen.whole]
+    assert len(cut) <= (4 if forgets else 9)
+
+
+def test_chunks_grow_again_where_a_cut_was_a_single_one(registry: FaultyRegistry, user: User) -> None:
+    registry.misbehave("PATCH", SESSIONS, hears=1000)
+    user.sends(registry, once(DATA * 3))
+    lengths = sizes(registry)
+    assert max(lengths[:4]) <= CHUNK // 2
+    assert lengths.count(CHUNK) > 6
+
+
+@pytest.mark.parametrize("forgets", [True, False])
+def test_chunks_grow_within_an_upload_only_where_it_outlives_a_cut(
+    registry: FaultyRegistry, user: User, forgets: bool
+) -> None:
+    registry.carries, registry.forgets_cut = CHUNK * 3 // 4, forgets
+    data = DATA * 5
+    with user.sink(registry) as sink:
+        for one in (data, data + b"2"):
+            registry.requests.clear()
+            sink.put(TYPE, once(one))
+            assert registry.blobs[str(Digest.of(one))] == one
+            cut = [at for at, seen in enumerate(registry.seen(SESSIONS, "PATCH")) if not seen.whole]
+            assert cut == [0] if forgets else max(cut) > 0 and len(cut) <= 4
+
+
 def test_patience_ends_where_nothing_arrives(registry: FaultyRegistry, user: User) -> None:
     registry.misbehave("PATCH", SESSIONS, hears=0, times=99)
     with pytest.raises(TransportError):

@@ -169,7 +169,7 @@ class Behaviour:
     def reply(self, method: str, path: str, headers: Mapping[str, str], content: bytes) -> Reply:
         parts = urlsplit(path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        if parts.path == "/token":
+        if parts.path in ("/token", "/token/"):
             return self._token(method, headers, parse_qs(parts.query), content)
         if denied := self._denied(headers, parts.path):
             return denied

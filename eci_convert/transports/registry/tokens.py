@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -28,6 +28,8 @@ _USED = 0.8
 """The part of a token's life after which a new one is fetched before it is missed."""
 
 _MAX_TOKEN = 64 * 1024
+_MAX_HOPS = 5
+_FOLLOWED = frozenset({301, 302, 307, 308})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +62,10 @@ def fetched(
 ) -> Token:
     """A token for *scopes* from *realm*. Raises AccessDenied, Transient, TransportError.
 
-    Redirects are not followed: whoever is entitled to our password is asked for it directly.
+    Redirects are followed within one server only: whoever is entitled to our password is asked for it directly.
     """
     told = who if may_be_told(realm, registry) else None
-    with pool.exchange(_request(realm, service, scopes, told)) as answer:
+    with _answered(pool, _request(realm, service, scopes, told)) as answer:
         try:
             return _token(answer, told)
         except AccessDenied as error:
@@ -85,6 +87,20 @@ def _request(realm: Url, service: str, scopes: tuple[str, ...], who: Credential 
     for name, value in pairs:
         realm = realm.with_query(name, value)
     return Request(method="GET", url=realm, headers=accept | ({"Authorization": who.basic} if who is not None else {}))
+
+
+def _answered(pool: Pool, request: Request) -> Answer:
+    """The answer to *request*, which is asked again, as it is, where the same server says that it belongs."""
+    for _ in range(_MAX_HOPS):
+        answer = pool.exchange(request)
+        if answer.status not in _FOLLOWED or not answer.header("Location"):
+            return answer
+        with answer:
+            target = request.url.joined(answer.header("Location"))
+        if target.origin != request.url.origin:
+            raise TransportError(f"{request.url.shown}: redirected to {target.authority}, where no token is asked for")
+        request = replace(request, url=target)
+    raise TransportError(f"{request.url.shown}: redirected more than {_MAX_HOPS} times")
 
 
 def _token(answer: Answer, who: Credential | None) -> Token:

@@ -266,14 +266,13 @@ def test_a_token_is_not_used_past_its_life(
         faults.status(200, b'{"token": ""}'),
         faults.status(200, b'{"token": 7}'),
         faults.status(200, b'{"token": "a\\r\\nX-Injected: 1"}'),
-        faults.status(302, Location="/token2"),
         faults.status(404),
     ],
 )
 def test_a_token_server_that_makes_no_sense_is_an_error(
     registry: FaultyRegistry, user: User, answer: faults.Change
 ) -> None:
-    """83: huge, HTML, empty, and a redirect, which is not followed with a password."""
+    """83: huge, HTML, empty."""
     guarded(registry, bearer=True)
     user.logs_in(registry.host)
     registry.misbehave(".*", "/token", answer, times=99)
@@ -312,6 +311,43 @@ def test_a_realm_on_another_server_is_not_told_the_password(
     with pytest.raises(AccessDenied):
         user.resolves(registry)
     assert other.secrets_seen() == []
+
+
+@pytest.mark.parametrize("code", [301, 302, 307, 308])
+@pytest.mark.parametrize("identity", [False, True])
+def test_a_token_server_may_move_within_itself(registry: FaultyRegistry, user: User, code: int, identity: bool) -> None:
+    guarded(registry, bearer=True)
+    if identity:
+        registry.identity_tokens = {"idt"}
+        user.logs_in(registry.host, "<token>", "idt")
+    else:
+        user.logs_in(registry.host)
+    registry.misbehave(".*", "/token", faults.status(code, b"moved", Location="/token/?service=x"))
+    user.sends(registry, [b"kernel"])
+    assert [seen.path.partition("?")[0] for seen in registry.seen("/token")] == ["/token", "/token/"]
+    assert len({(seen.method, seen.body) for seen in registry.seen("/token")}) == 1
+
+
+def test_a_token_server_that_moves_in_circles_is_left(registry: FaultyRegistry, user: User) -> None:
+    guarded(registry, bearer=True)
+    user.logs_in(registry.host)
+    registry.misbehave(".*", "/token", faults.status(302, Location="/token/"), times=99)
+    with pytest.raises(TransportError, match="redirected more than"):
+        user.resolves(registry)
+    assert len(registry.seen("/token")) <= 10
+
+
+@pytest.mark.parametrize("identity", [False, True])
+def test_a_token_server_that_moves_elsewhere_is_not_followed(
+    registry: FaultyRegistry, other: FaultyRegistry, user: User, identity: bool
+) -> None:
+    """Nor to another port, which is another server."""
+    guarded(registry, bearer=True)
+    user.logs_in(registry.host, *(("<token>", "idt") if identity else ()))
+    registry.misbehave(".*", "/token", faults.status(307, Location=f"{other.url}/token"), times=9)
+    with pytest.raises(TransportError, match=f"redirected to {other.host}, where no token is asked for"):
+        user.resolves(registry)
+    assert other.requests == []
 
 
 def test_an_identity_token_is_a_secret_too(registry: FaultyRegistry, other: FaultyRegistry, user: User) -> None:

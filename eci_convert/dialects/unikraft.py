@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from eci_convert.blueprint import Blueprint, Entry, Recipe, Terms, Wrapper, Written
-from eci_convert.dialects import naming
+from eci_convert.dialects import naming, words
 from eci_convert.dialects.imageconfig import combined, moment
 from eci_convert.dialects.vocabulary import foreign
 from eci_convert.errors import CannotHold, UsageError
@@ -44,15 +44,15 @@ def read(image: Image) -> Artifact | None:
     settings = fields.optional(image.config.fields, "config", dict, "config", {})
     return Artifact(
         parts=parts,
-        command_line=" ".join(_words(settings, "Cmd")) or None,
+        command_line=words.joined(_words(settings, "Cmd")) or None,
         labels=foreign(image.config.labels),
         environment=_words(settings, "Env"),
     )
 
 
 def _words(settings: fields.Fields, key: str) -> tuple[str, ...]:
-    words = fields.optional(settings, key, list, "config.config", [])
-    return tuple(fields.typed(word, str, f"config.config.{key}[{index}]") for index, word in enumerate(words))
+    found = fields.optional(settings, key, list, "config.config", [])
+    return tuple(fields.typed(word, str, f"config.config.{key}[{index}]") for index, word in enumerate(found))
 
 
 def _annotated(image: Image) -> Iterable[Part]:
@@ -127,10 +127,10 @@ def _repository(name: str) -> str:
 
 
 def _config(artifact: Artifact, terms: Terms, platform: Platform, written: tuple[Written, ...]) -> bytes:
-    """The config JSON (specs/unikraft.md §4). Arguments are parted at single spaces, at which KraftKit joins them."""
+    """The config JSON (specs/unikraft.md §4)."""
     settings: dict[str, Any] = {"Env": list(artifact.environment)} if artifact.environment else {}
     if artifact.command_line:
-        settings["Cmd"] = artifact.command_line.split(" ")
+        settings["Cmd"] = words.parted(artifact.command_line)
     if labels := combined({}, artifact.labels, terms.labels):
         settings["Labels"] = dict(sorted(labels.items()))
     rootfs = {"type": "layers", "diff_ids": [str(layer.diff_id) for layer in written]}

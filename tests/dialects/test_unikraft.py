@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from eci_convert import content, dialects
 from eci_convert.blueprint import Terms
-from eci_convert.dialects import unikraft
+from eci_convert.dialects import unikraft, words
 from eci_convert.errors import CannotHold, FormatError, UnknownDialect
 from eci_convert.model import Artifact, Blob, Member, Role, Rootfs
 from eci_convert.oci.manifest import Descriptor, Platform
@@ -100,7 +102,50 @@ def test_annotations_say_where_things_are() -> None:
         Member(descriptor=layers[0], path="boot/k"),
         Blob(descriptor=layers[1]),
     ]
-    assert found.command_line == "a b c"
+    assert found.command_line == 'a "b c"'
+
+
+@pytest.mark.parametrize("form", ["artifacts", "legacy", "ironcore"])
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["-c", "hello world"], '-c "hello world"'),
+        (["quiet", "greeting=hello world", "--", "x=1"], 'quiet greeting="hello world" -- x=1'),
+        (["-v", "", "net"], "-v  net"),
+        (['vfs.fstab=[ "initrd0:/" ]'], 'vfs.fstab="[ "\'"\'"initrd0:/"\'"\'" ]"'),
+        (['5"', "disk"], '"5"\'"\'"" disk'),
+    ],
+)
+def test_arguments_stay_apart_in_other_formats_and_on_their_way_back(
+    form: str, arguments: list[str], text: str
+) -> None:
+    read = dialects.read(an_image_of([layer("image", "/boot/k")], settings={"Cmd": arguments}))[1]
+    elsewhere, _ = written(replace(read, parts=a_unikernel().parts), form)
+    found = dialects.read(content.image(elsewhere))[1]
+    assert found.command_line == text
+
+    back, _ = written(replace(found, parts=a_unikernel().parts), "unikraft")
+
+    assert content.image(back).config.fields["config"] == {"Cmd": arguments}
+
+
+@given(st.text("\" ='ab", max_size=20))
+def test_a_command_line_is_the_same_after_it_was_a_list(text: str) -> None:
+    assert words.joined(words.parted(text)) == text
+
+
+@given(st.lists(st.text("\" ='ab", max_size=8), max_size=4))
+def test_a_list_is_the_same_after_it_was_a_command_line(arguments: list[str]) -> None:
+    """But for quotes that are the very ones that a word gets: KraftKit, which adds none, wants them in the list."""
+    same = words.parted(words.joined(arguments))
+
+    assert words.joined(same) == words.joined(arguments)
+    for before, after in zip(arguments or [""], same, strict=True):
+        assert (
+            before == after
+            or before in (f'{name}="{value}"' for name, equals, value in [after.partition("=")])
+            or (before == f'"{after}"')
+        )
 
 
 @pytest.mark.parametrize("form", ["artifacts", "legacy", "unikraft"])

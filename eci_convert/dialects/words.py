@@ -1,0 +1,67 @@
+"""A command line as one text, and as a list of words.
+
+A kernel parts its text at spaces, and double quotes protect those of a value: `param="spaces in here"` (Linux,
+Documentation/admin-guide/kernel-parameters). Linux has no way to say a double quote itself; for Unikraft, which knows
+single quotes too (lib/ukargparse), it stands in those.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_QUOTE = '"'
+_QUOTED_QUOTE = '"\'"\'"'
+"""The end of what is quoted, a double quote in single ones, and the beginning of what goes on."""
+
+_OPENED = rf'"(?>(?:{_QUOTED_QUOTE}|[^"])*)'
+_CLOSED = re.compile(f'{_OPENED}"')
+_TOKEN = re.compile(rf'(?>(?:[^" ]|{_OPENED}(?:"|\Z))*)')
+
+
+def joined(words: Sequence[str]) -> str:
+    """The text of *words*. A word whose spaces are all within quotes of its own is left as it is.
+
+    >>> joined(["quiet", "greeting=hello world", 'init="/bin/a b"'])
+    'quiet greeting="hello world" init="/bin/a b"'
+    """
+    return " ".join(_spoken(word, last=at == len(words)) for at, word in enumerate(words, 1))
+
+
+def parted(text: str) -> list[str]:
+    """The words of *text*, of which `joined` makes that very text again.
+
+    >>> parted('quiet greeting="hello world"')
+    ['quiet', 'greeting=hello world']
+    """
+    tokens = _tokens(text)
+    return [_meant(token, last=at == len(tokens)) for at, token in enumerate(tokens, 1)]
+
+
+def _tokens(text: str) -> list[str]:
+    """*text*, parted at each space that is not within quotes; the last of which may be missing."""
+    found, at = [_token(text, 0)], 0
+    while (at := at + len(found[-1]) + 1) <= len(text):
+        found.append(_token(text, at))
+    return found
+
+
+def _token(text: str, at: int) -> str:
+    match = _TOKEN.match(text, at)
+    return match[0] if match else ""
+
+
+def _spoken(word: str, *, last: bool) -> str:
+    if _token(word, 0) == word and (last or _QUOTE not in _CLOSED.sub("", word)):
+        return word
+    name, equals, value = word.partition("=")
+    if not equals or " " in name or _QUOTE in name:
+        name, equals, value = "", "", word
+    return f"{name}{equals}{_QUOTE}{value.replace(_QUOTE, _QUOTED_QUOTE)}{_QUOTE}"
+
+
+def _meant(token: str, *, last: bool) -> str:
+    """The word that is spoken as *token*: without the quotes, where they are those that it gets."""
+    name, _, quoted = token.partition(_QUOTE)
+    word = name + quoted[:-1].replace(_QUOTED_QUOTE, _QUOTE)
+    return word if _spoken(word, last=last) == token else token

@@ -6,6 +6,7 @@ once; a place that has it already is not sent it.
 
 from __future__ import annotations
 
+import shlex
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from pathlib import Path
 from eci_convert import content, dialects, pack
 from eci_convert.blueprint import Terms
 from eci_convert.documents import Document, collected, referring
-from eci_convert.errors import CannotHold, LimitExceeded, UsageError
+from eci_convert.errors import AccessDenied, CannotHold, LimitExceeded, NotFound, TransportError, UsageError
 from eci_convert.journal import Journal
 from eci_convert.model import Image
 from eci_convert.oci import mediatype
@@ -130,24 +131,32 @@ class _Move:
         blobs = {blob.digest: blob for document in documents for blob in _blobs(document.value)}
         with ThreadPoolExecutor(self._concurrency) as pool:
             list(pool.map(lambda blob: self._blob(blob, dry_run=dry_run), blobs.values()))
-        for document in documents:
-            self._count(len(document.text), written=True)
-            if not dry_run:
-                self._sink.put(
-                    document.descriptor.media_type or document.value.media_type,
-                    iter((document.text,)),
-                    digest=document.descriptor.digest,
-                    size=len(document.text),
-                )
         last = documents[-1]
         if not dry_run:
-            self._sink.publish(replace(last.descriptor, media_type=last.descriptor.media_type or last.value.media_type))
+            self._publish(documents)
         return Packed(
             descriptor=last.descriptor,
             manifest=last.value,
-            bytes_written=self._written,
+            bytes_written=self._written + sum(len(document.text) for document in documents),
             bytes_reused=self._reused,
         )
+
+    def _publish(self, documents: list[Document]) -> None:
+        kinds = [document.descriptor.media_type or document.value.media_type for document in documents]
+        try:
+            for document, kind in zip(documents, kinds, strict=True):
+                digest, size = document.descriptor.digest, len(document.text)
+                self._sink.put(kind, iter((document.text,)), digest=digest, size=size)
+            self._sink.publish(replace(documents[-1].descriptor, media_type=kinds[-1]))
+        except (AccessDenied, NotFound):
+            raise
+        except TransportError as error:  # docker-registry 2.8 says 500 to it
+            if any(document.value.schema_version != 2 for document in documents):
+                repair = shlex.join(("verify", self._source.origin, "--fix", self._sink.destination))
+                error.add_note(
+                    f"hint: its schemaVersion is not 2; `eci-convert {repair}` writes it again as it should be"
+                )
+            raise
 
     def _blob(self, blob: Descriptor, *, dry_run: bool) -> None:
         lent = replace(blob, annotations={**blob.annotations, **self._source.provenance})

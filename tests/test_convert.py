@@ -10,7 +10,7 @@ import pytest
 
 from eci_convert import content
 from eci_convert.convert import copy
-from eci_convert.errors import CannotHold, DigestMismatch, LayoutError, UsageError
+from eci_convert.errors import CannotHold, DigestMismatch, LayoutError, TransportError, UsageError
 from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, Manifest, rendered
@@ -52,6 +52,27 @@ def test_keep_preserves_every_byte(image, tmp_path: Path) -> None:
     assert sink.store.blobs == source.blobs
     assert packed.bytes_written == sum(map(len, source.blobs.values()))
     assert packed.bytes_reused == 0
+
+
+@pytest.mark.parametrize(("version", "hints"), [(0, 1), (2, 0)])
+def test_a_place_that_refuses_a_wrong_schema_version_leads_to_the_repair(version: int, hints: int) -> None:
+    """docker-registry 2.8 says 500 to what the original `eci` writes."""
+
+    class Strict(MemorySink):
+        def publish(self, manifest: Descriptor) -> None:
+            raise TransportError("500")
+
+    image = a_machine()
+    text = rendered(image.manifest()).replace(b'"schemaVersion":2', f'"schemaVersion":{version}'.encode())
+    root = Descriptor.of(text, mediatype.OCI_MANIFEST)
+    source = MemorySource(Store({**image.contents(), root.digest: text}, {"image": root}))
+
+    with pytest.raises(TransportError) as caught:
+        copy(source, Strict(Store({}, {}), "a copy"))
+
+    notes = [note for note in getattr(caught.value, "__notes__", []) if "schemaVersion" in note]
+    assert len(notes) == hints
+    assert all("`eci-convert verify memory:image --fix 'memory:a copy'`" in note for note in notes)
 
 
 def test_a_blob_that_is_there_is_not_sent_again() -> None:

@@ -22,8 +22,9 @@ from eci_convert.errors import (
     TransportError,
 )
 from eci_convert.extract import Target, extract
+from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Manifest, parse
+from eci_convert.oci.manifest import Descriptor, Manifest, parse, rendered
 from eci_convert.transports import open_source
 from eci_convert.transports.base import Settings
 from eci_convert.transports.memory import MemorySink, MemorySource, Store
@@ -238,6 +239,23 @@ def test_files_in_a_directory_are_held_against_the_parts(tmp_path: Path, image: 
     assert (str(tmp_path / names[0]), NotFound) in findings(check(source, directory=tmp_path))
 
 
+@pytest.mark.parametrize("version", ['"schemaVersion":0,', ""])
+def test_a_schema_version_that_registries_refuse_is_wrong(version: str) -> None:
+    image = a_machine()
+    text = rendered(image.manifest()).replace(b'"schemaVersion":2,', version.encode())
+    index = rendered(an_index(image).index()).replace(b'"schemaVersion":2,', version.encode())
+    index = index.replace(str(image.descriptor().digest).encode(), str(Digest.of(text)).encode())
+    index = index.replace(f'"size":{image.descriptor().size}'.encode(), f'"size":{len(text)}'.encode())
+    store = Store({**image.contents(), Digest.of(text): text, Digest.of(index): index})
+    store.names["one"] = Descriptor.of(text, mediatype.OCI_MANIFEST)
+    store.names["all"] = Descriptor.of(index, mediatype.OCI_INDEX)
+
+    one, everything = check(MemorySource(store, "one")), check(MemorySource(store, "all"))
+
+    assert findings(one) == [(f"manifest {Digest.of(text).short}", FormatError)]
+    assert findings(everything) == [(f"index {Digest.of(index).short}", FormatError), *findings(one)]
+
+
 def test_the_gravest_is_what_it_ends_with() -> None:
     source = a_container().label(LABEL + "disk-1", "/no").tar_layer(b"no archive" * 100).build()
     digest = content.image(source).manifest.layers[0].digest
@@ -292,15 +310,16 @@ def test_a_repair_that_cannot_be_stored_or_makes_no_sense_is_refused() -> None:
         fixed(odd, content.image(odd), MemorySink(Store()), {})
 
 
-@pytest.mark.parametrize(("name", "good"), [("eci-artifacts", True), ("eci-legacy", False)])
-def test_images_of_the_original_eci(tmp_path: Path, name: str, good: bool) -> None:
+@pytest.mark.parametrize(("name", "wrong"), [("eci-artifacts", 1), ("eci-legacy", 6)])
+def test_images_of_the_original_eci(tmp_path: Path, name: str, wrong: int) -> None:
     with tarfile.open(FIXTURES / f"{name}.tar.gz") as archive:
         archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Debian 12's Python 3.11.2 has none
         archive.extractall(tmp_path)  # noqa: S202 - an archive of our own
     source, store = open_source(f"oci:{tmp_path}/{name}", Settings()), Store()
 
     report = check(source)
-    assert report.good is good, report.findings
+    assert len(report.findings) == wrong, report.findings
+    assert "manifest.schemaVersion: 0 is not 2" in str(report.findings[0].error)
     fixed(source, content.image(source), MemorySink(store), report.diff_ids)
 
     assert check(MemorySource(store)).good

@@ -122,9 +122,10 @@ class Manifest:
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
     artifact_type: str = ""
     subject: Descriptor | None = None
+    schema_version: int = 2
 
     def json(self) -> dict[str, Any]:
-        """The JSON object, in the order of Go's `specs-go`."""
+        """The JSON object, in the order of Go's `specs-go`, of schema version 2."""
         found: dict[str, Any] = {"schemaVersion": 2, "mediaType": self.media_type}
         if self.artifact_type:
             found["artifactType"] = self.artifact_type
@@ -146,9 +147,10 @@ class Index:
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
     artifact_type: str = ""
     subject: Descriptor | None = None
+    schema_version: int = 2
 
     def json(self) -> dict[str, Any]:
-        """The JSON object, in the order of Go's `specs-go`."""
+        """The JSON object, in the order of Go's `specs-go`, of schema version 2."""
         found: dict[str, Any] = {"schemaVersion": 2, "mediaType": self.media_type}
         if self.artifact_type:
             found["artifactType"] = self.artifact_type
@@ -197,16 +199,16 @@ class ImageConfig:
 def parse(content: bytes, media_type: str, where: str = "manifest") -> Manifest | Index:
     """The manifest or index in *content*, which was found under *media_type* (may be empty: then it says itself).
 
-    `schemaVersion` 0 or absent is read as 2: the original `eci` writes it so (specs/eci.md, D2). Raises FormatError
-    for schema 1, for a document that is both a manifest and an index, and for one whose own media type contradicts
-    *media_type* in kind.
+    A `schemaVersion` that is 0, as the original `eci` writes it (specs/eci.md, D2), or absent, is read as if it were 2,
+    and told as 0. Raises FormatError for schema 1, for a document that is both a manifest and an index, and for one
+    whose own media type contradicts *media_type* in kind.
     """
     data = fields.document(content, where)
     if data.get("schemaVersion") == 1 or media_type in mediatype.DOCKER_SCHEMA1:
         raise FormatError(
             "Docker image manifest schema 1 is not supported; push the image again with a newer tool", where=where
         )
-    version = fields.optional(data, "schemaVersion", int, where, 2)
+    version = fields.optional(data, "schemaVersion", int, where, 0)
     if version not in (0, 2):
         raise FormatError(f"{version} is not 2", where=f"{where}.schemaVersion")
     own = fields.optional(data, "mediaType", str, where, "")
@@ -242,6 +244,7 @@ def _manifest(data: Fields, media_type: str, where: str) -> Manifest:
         annotations=fields.strings(data, "annotations", where),
         artifact_type=fields.optional(data, "artifactType", str, where, ""),
         subject=Descriptor.parse(subject, f"{where}.subject") if subject else None,
+        schema_version=data.get("schemaVersion") or 0,
     )
 
 
@@ -253,6 +256,7 @@ def _index(data: Fields, media_type: str, where: str) -> Index:
         annotations=fields.strings(data, "annotations", where),
         artifact_type=fields.optional(data, "artifactType", str, where, ""),
         subject=Descriptor.parse(subject, f"{where}.subject") if subject else None,
+        schema_version=data.get("schemaVersion") or 0,
     )
 
 

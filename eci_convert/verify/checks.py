@@ -24,7 +24,7 @@ from eci_convert.errors import (
 from eci_convert.model import Artifact, Blob, Image, Member, Part, Rootfs
 from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Manifest, Platform
+from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform
 from eci_convert.oci.select import candidates
 from eci_convert.overlay import parts as components
 from eci_convert.progress import SILENT, Reporter
@@ -72,7 +72,10 @@ def check(
         images=len(looks),
         blobs=sum(len({layer.digest for layer in look.image.manifest.layers}) + 1 for look in looks),
         size=sum(look.layers.size for look in looks),
-        findings=tuple(finding for look in looks for finding in look.findings),
+        findings=(
+            *(_version(descriptor, found) if isinstance(found, Index) else ()),
+            *(finding for look in looks for finding in look.findings),
+        ),
         notes=tuple(dict.fromkeys(note for look in looks for note in look.notes)),
         diff_ids={digest: diff_id for look in looks for digest, diff_id in look.layers.diff_ids.items()},
     )
@@ -94,6 +97,7 @@ class _Look:
         self.layers = Layers(source, image, [*paths, *self._labels.values()], files, reporter)
 
     def at_all(self, directory: Path | None, max_size: int | None) -> None:
+        self.findings += _version(self.image.descriptor, self.image.manifest)
         self.layers.read()
         self.findings += self.layers.findings
         self.findings += _diff_ids(self.image, self.layers.diff_ids)
@@ -186,6 +190,14 @@ def _compare(path: Path, seen: Observation) -> None:
         hasher.update(chunk)
     if hasher.hexdigest() != seen.digest.hex:
         raise DigestMismatch(seen.digest, f"sha256:{hasher.hexdigest()}", repr(str(path)))
+
+
+def _version(descriptor: Descriptor, found: Manifest | Index) -> Iterator[Finding]:
+    """A schemaVersion that registries refuse (image-spec v1.1.1, manifest.md: it must be 2)."""
+    if found.schema_version != 2:
+        what = "index" if isinstance(found, Index) else "manifest"
+        error = FormatError(f"{found.schema_version} is not 2", where=f"{what}.schemaVersion")
+        yield Finding(subject=f"{what} {descriptor.digest.short}", error=error)
 
 
 def _labels(image: Image) -> Iterator[tuple[str, str]]:

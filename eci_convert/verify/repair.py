@@ -42,7 +42,7 @@ def fixed(
     if not sink.holds_artifacts and not all(mediatype.is_tar_layer(layer.media_type) for layer in layers):
         raise CannotHold(f"{sink.destination} holds container images alone, and this is none")
     config = rendered(_config(image, [diff_ids.get(layer.digest, layer.digest) for layer in layers]))
-    manifest = replace(image.manifest, config=_config_descriptor(image, config))
+    manifest = replace(image.manifest, config=_config_descriptor(image, config), schema_version=2)
     text = rendered(manifest)
     written = len(config) + len(text)
     blobs = {layer.digest: layer for layer in layers}.values()

@@ -14,14 +14,22 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from eci_convert import content, dialects, pack
+from eci_convert import content, dialects, diffids, pack
 from eci_convert.blueprint import Terms
 from eci_convert.documents import Document, collected, referring
-from eci_convert.errors import AccessDenied, CannotHold, LimitExceeded, NotFound, TransportError, UsageError
+from eci_convert.errors import (
+    AccessDenied,
+    CannotHold,
+    IntegrityError,
+    LimitExceeded,
+    NotFound,
+    TransportError,
+    UsageError,
+)
 from eci_convert.journal import Journal
 from eci_convert.model import Image
 from eci_convert.oci import mediatype
-from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform
+from eci_convert.oci.manifest import Descriptor, ImageConfig, Index, Manifest, Platform
 from eci_convert.oci.select import candidates
 from eci_convert.pack import Packed
 from eci_convert.progress import SILENT, Reporter
@@ -74,6 +82,7 @@ def copy(
         if referrers:
             documents[-1:-1] = referring(source, documents)
         _check_holds(sink, source, documents)
+        _check_diff_ids(sink, source, documents, reporter)
         _check_sizes(documents, max_size)
         return _Move(source, sink, reporter, concurrency, kept).all(documents, dry_run=dry_run)
 
@@ -91,6 +100,31 @@ def _check_holds(sink: Sink, source: Source, documents: list[Document]) -> None:
             reason = _no_container(source, document.value)
             if reason:
                 raise _cannot(sink, f"an image with {reason}: it holds container images alone", "use --format legacy")
+
+
+def _check_diff_ids(sink: Sink, source: Source, documents: list[Document], reporter: Reporter) -> None:
+    """Raises IntegrityError where an engine is to get an image that it would not unpack; elsewhere it is told.
+
+    The config of an image that nobody unpacks where it goes to is read for the mark of the original `eci` alone.
+    """
+    for document in documents:
+        found = document.value
+        if isinstance(found, Index) or found.config.media_type not in mediatype.CONFIGS:
+            continue
+        if sink.holds_artifacts and found.schema_version == 2:
+            continue
+        if diffids.are_wrong(found, ImageConfig.parse(content.document(source, found.config, "config"))):
+            wrong = "the diff ids of the image are wrong, so engines will not unpack it"
+            if sink.holds_artifacts:
+                reporter.warned(f"{wrong}: see verify --fix")
+                continue
+            error = IntegrityError(f"{sink.destination}: {wrong}")
+            error.add_note(f"hint: {_repair(source, sink)} writes it again with right ones")
+            raise error
+
+
+def _repair(source: Source, sink: Sink) -> str:
+    return f"`eci-convert {shlex.join(('verify', source.origin, '--fix', sink.destination))}`"
 
 
 def _check_sizes(documents: list[Document], max_size: int | None) -> None:
@@ -152,10 +186,8 @@ class _Move:
             raise
         except TransportError as error:  # docker-registry 2.8 says 500 to it
             if any(document.value.schema_version != 2 for document in documents):
-                repair = shlex.join(("verify", self._source.origin, "--fix", self._sink.destination))
-                error.add_note(
-                    f"hint: its schemaVersion is not 2; `eci-convert {repair}` writes it again as it should be"
-                )
+                repair = _repair(self._source, self._sink)
+                error.add_note(f"hint: its schemaVersion is not 2; {repair} writes it again as it should be")
             raise
 
     def _blob(self, blob: Descriptor, *, dry_run: bool) -> None:

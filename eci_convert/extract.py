@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
-from eci_convert import content, disktype, rootfs
+from eci_convert import content, diffids, disktype, rootfs
 from eci_convert.errors import UsageError
 from eci_convert.journal import Journal
 from eci_convert.model import Blob, DiskType, File, Image, Known, Member, Memory, Part, Rootfs
-from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.outputs import DISKS, Outputs, Target
@@ -73,7 +72,7 @@ def extract(
         outputs = Outputs(staged, max_size=max_size, sparse=sparse, digests=digests)
         places = _Passes(source, image, outputs, reporter, kept).over(targets)
         staged.commit()
-    if _wrong_diff_ids(image):
+    if diffids.seem_wrong(image.manifest, image.config):
         reporter.warned("the diff ids of the image are wrong, so engines will not unpack it: see verify --fix")
     return tuple(_extracted(target, outputs, places.get(target), reporter) for target in targets)
 
@@ -175,21 +174,4 @@ def _extracted(target: Target, outputs: Outputs, place: Settled | None, reporter
         blob=place.layer.digest if place and place.layer else None,
         image_path="/" + path if isinstance(part.locator, Rootfs) else path,
         disk_type=part.disk_type or found,
-    )
-
-
-def _wrong_diff_ids(image: Image) -> bool:
-    """Whether the diff ids of *image* can be seen to be wrong without reading a layer.
-
-    They are digests of uncompressed archives, so that of an uncompressed layer is its own, and that of a compressed one
-    is no blob's. The original `eci` writes wrong ones (specs/eci.md, D1). An uncompressed blob under a compressed
-    layer's media type is none of our business here: the digest decides.
-    """
-    layers, diff_ids = image.manifest.layers, image.config.diff_ids
-    if not diff_ids or not all(mediatype.is_tar_layer(layer.media_type) for layer in layers):
-        return False
-    wrapped = {layer.digest for layer in layers if layer.media_type.endswith(("gzip", "zstd"))}
-    return len(layers) != len(diff_ids) or any(
-        diff_id in wrapped or (layer.digest not in wrapped and layer.digest != diff_id)
-        for layer, diff_id in zip(layers, diff_ids, strict=True)
     )

@@ -23,7 +23,7 @@ LEVELS = (
     {"blueprint", "streams"},
     {"dialects", "transports"},
     {"content", "rootfs", "overlay", "extract", "outputs", "pack", "convert", "verify", "dockerfile", "dockerbuild",
-     "parts", "publish", "takeout", "journal", "weight", "documents"},
+     "parts", "publish", "takeout", "journal", "weight", "documents", "diffids"},
     {"__init__"},
     {"cli", "__main__"},
 )  # fmt: skip

@@ -10,11 +10,12 @@ import pytest
 
 from eci_convert import content
 from eci_convert.convert import copy
-from eci_convert.errors import CannotHold, DigestMismatch, LayoutError, TransportError, UsageError
+from eci_convert.errors import CannotHold, DigestMismatch, IntegrityError, LayoutError, TransportError, UsageError
 from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, Manifest, rendered
 from eci_convert.oci.select import parse_platform
+from eci_convert.progress import Silent
 from eci_convert.takeout import Order, take
 from eci_convert.transports.memory import MemorySink, MemorySource, Store
 from tests.images import LABEL, ImageBuilder, a_container, a_machine, a_tar, an_image, an_index, files_in
@@ -52,6 +53,58 @@ def test_keep_preserves_every_byte(image, tmp_path: Path) -> None:
     assert sink.store.blobs == source.blobs
     assert packed.bytes_written == sum(map(len, source.blobs.values()))
     assert packed.bytes_reused == 0
+
+
+class Notes(Silent):
+    """A reporter that remembers what it was warned of."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warned(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+def with_wrong_diff_ids(version: int = 2) -> MemorySource:
+    """As the original `eci` writes them: the digests of compressed blobs, and some of another one."""
+    first = an_image().tar_layer({"kernel": b"kernel"}, compression="gzip")
+    [(layer, _)] = first.layers
+    image = an_image().tar_layer({"kernel": b"kernel"}, compression="gzip", diff_id=layer.digest)
+    if version == 2:  # else the first alone would do
+        image = image.tar_layer({"initrd": b"initrd"}, compression="gzip", diff_id=layer.digest)
+    text = rendered(image.manifest()).replace(b'"schemaVersion":2', f'"schemaVersion":{version}'.encode())
+    root = Descriptor.of(text, mediatype.OCI_MANIFEST)
+    return MemorySource(Store({**image.contents(), root.digest: text}, {"image": root}))
+
+
+@pytest.mark.parametrize("version", [0, 2])
+def test_what_an_engine_would_not_unpack_is_refused_before_the_first_byte(version: int) -> None:
+    sink = a_sink(holds_artifacts=False)
+
+    with pytest.raises(IntegrityError, match="diff ids") as caught:
+        copy(with_wrong_diff_ids(version), sink)
+
+    assert "verify memory:image --fix memory:copy" in caught.value.__notes__[0]
+    assert not sink.store.blobs
+
+
+def test_wrong_diff_ids_of_the_original_eci_are_told_where_nobody_unpacks() -> None:
+    wrong, right = Notes(), Notes()
+
+    copy(with_wrong_diff_ids(0), a_sink(), reporter=wrong)
+    copy(a_container().build(), a_sink(), reporter=right)
+
+    assert wrong.warnings == ["the diff ids of the image are wrong, so engines will not unpack it: see verify --fix"]
+    assert right.warnings == []
+
+
+def test_a_layer_that_is_not_wrapped_as_its_media_type_says_is_no_reason_to_refuse() -> None:
+    image = an_image().tar_layer({"kernel": b"kernel"}, media_type=f"{mediatype.OCI_LAYER}+gzip")
+    sink = a_sink(holds_artifacts=False)
+
+    copy(image.build(), sink)
+
+    assert sink.store.names
 
 
 @pytest.mark.parametrize(("version", "hints"), [(0, 1), (2, 0)])

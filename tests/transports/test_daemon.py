@@ -672,6 +672,23 @@ def test_an_error_inside_the_answer_is_an_error(docker: ADocker):
         loaded(docker, a_container("none"))
 
 
+def test_an_image_that_the_engine_has_and_cannot_unpack_is_an_error(docker: ADocker):
+    """Docker 28 with containerd's store says so in passing, and that it is loaded."""
+
+    def told(handler: Handler) -> None:
+        handler.body()
+        handler.tell(
+            {"stream": "Loaded image: machine:1\n"},
+            {"stream": 'Error unpacking image machine:1: apply layer error for "": wrong diff id calculated\n'},
+        )
+
+    docker.instead["POST load"] = told
+
+    with pytest.raises(IntegrityError, match="wrong diff id calculated") as caught:
+        loaded(docker, a_container("none"))
+    assert "verify --fix" in caught.value.__notes__[0]
+
+
 @pytest.mark.parametrize(
     "event", [{"error": "it broke"}, {"errorDetail": {"message": "it broke"}}, {"errorDetail": {}}, {"errorDetail": 5}]
 )

@@ -31,6 +31,7 @@ _BY_WORDS: tuple[tuple[re.Pattern[str], type[EciError]], ...] = (
     ),
     (re.compile(r"no such image|manifest unknown|: not found$", re.IGNORECASE), NotFound),
 )
+_NOT_UNPACKED = re.compile(r"error unpacking image ", re.IGNORECASE)
 _LONGEST = 500
 
 
@@ -58,10 +59,15 @@ def checked(event: Mapping[str, Any], what: str) -> Mapping[str, Any]:
     said = (detail.get("message") if isinstance(detail, dict) else detail) or event.get("error")
     if not said and "errorDetail" not in event:
         return event
-    error = _by_words(str(said))(f"{what}: {sentence(str(said or 'it failed and does not say why'))}")
-    if isinstance(error, IntegrityError):
-        error.add_note("hint: `eci-convert verify --fix` writes such an image again, with right diff ids")
-    raise error
+    raise _told(str(said or "it failed and does not say why"), what)
+
+
+def unpacked(event: Mapping[str, Any], what: str) -> None:
+    """Raises the error that *event* of a load tells of in passing: an engine with containerd's store has the image by
+    then, and cannot use it."""
+    said = str(event.get("stream", ""))
+    if _NOT_UNPACKED.match(said):
+        raise _told(said, what)
 
 
 def sentence(said: str) -> str:
@@ -72,6 +78,13 @@ def sentence(said: str) -> str:
     """
     line = " ".join("".join(character if character.isprintable() else " " for character in said).split())
     return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"
+
+
+def _told(said: str, what: str) -> EciError:
+    error = _by_words(said)(f"{what}: {sentence(said)}")
+    if isinstance(error, IntegrityError):
+        error.add_note("hint: `eci-convert verify --fix` writes such an image again, with right diff ids")
+    return error
 
 
 def _by_words(said: str) -> type[EciError]:

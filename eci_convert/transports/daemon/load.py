@@ -9,6 +9,7 @@ from typing import Final
 from eci_convert.errors import EciError, TransportError
 from eci_convert.streams.belt import Belt
 from eci_convert.transports.daemon.engine import Engine
+from eci_convert.transports.daemon.faults import unpacked
 
 _DEPTH: Final = 8 << 20
 _GRACE: Final = 10.0
@@ -53,8 +54,8 @@ class Load:
     def _run(self) -> None:
         try:
             with self._engine.asked(patiently=True) as client:
-                for _ in client.load_image(self._sent()):  # type: ignore[no-untyped-call]
-                    pass
+                for event in client.load_image(self._sent()):  # type: ignore[no-untyped-call]
+                    unpacked(event, self._what)
             self._ended_well = self._all_written
         except EciError as error:
             self._failure = error

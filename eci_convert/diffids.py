@@ -1,0 +1,41 @@
+"""Diff ids that can be seen to be wrong without reading a layer.
+
+They are digests of uncompressed archives, so that of an uncompressed layer is its own, and that of a compressed one is
+no blob's. The original `eci` writes wrong ones (specs/eci.md, D1), beside a schemaVersion of 0 (D2).
+"""
+
+from __future__ import annotations
+
+from eci_convert.oci import mediatype
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import ImageConfig, Manifest
+
+
+def seem_wrong(manifest: Manifest, config: ImageConfig) -> bool:
+    """Whether they are wrong, if each layer is what its media type says."""
+    if not config.diff_ids or not _is_container(manifest):
+        return False
+    wrapped = _wrapped(manifest)
+    return len(manifest.layers) != len(config.diff_ids) or any(
+        diff_id in wrapped or (layer.digest not in wrapped and layer.digest != diff_id)
+        for layer, diff_id in zip(manifest.layers, config.diff_ids, strict=True)
+    )
+
+
+def are_wrong(manifest: Manifest, config: ImageConfig) -> bool:
+    """Whether they are wrong even if layers are not wrapped as their media types say, which engines put up with."""
+    if not _is_container(manifest):
+        return False
+    wrapped = _wrapped(manifest)
+    return len(manifest.layers) != len(config.diff_ids) or any(
+        diff_id in wrapped and (diff_id != layer.digest or manifest.schema_version != 2)
+        for layer, diff_id in zip(manifest.layers, config.diff_ids, strict=True)
+    )
+
+
+def _is_container(manifest: Manifest) -> bool:
+    return all(mediatype.is_tar_layer(layer.media_type) for layer in manifest.layers)
+
+
+def _wrapped(manifest: Manifest) -> set[Digest]:
+    return {layer.digest for layer in manifest.layers if layer.media_type.endswith(("gzip", "zstd"))}

@@ -179,7 +179,7 @@ def test_no_thread_outlives_the_stage(codec):
 
     stage.close()
 
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 def test_an_exception_of_the_source_comes_through():
@@ -190,4 +190,4 @@ def test_an_exception_of_the_source_comes_through():
     before = threading.active_count()
     with pytest.raises(OSError, match="the disk"):
         made(failing(), "gzip")
-    assert threading.active_count() == before
+    assert threading.active_count() <= before

@@ -116,7 +116,7 @@ def test_no_thread_outlives_a_layer_that_is_left():
     layer.close()
     del archive
 
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 @THREADED

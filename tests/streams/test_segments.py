@@ -260,7 +260,7 @@ def test_no_thread_outlives_the_stage_and_it_can_be_left_early():
     assert threading.active_count() > before
     stage.close()
 
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 def test_no_more_is_fetched_than_a_few_segments_ahead():

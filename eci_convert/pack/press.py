@@ -16,6 +16,7 @@ from eci_convert.pack import supply
 from eci_convert.pack.supply import Supply
 from eci_convert.progress import SILENT, Reporter
 from eci_convert.streams.compress import Codec, Compression, compressed
+from eci_convert.streams.holes import Mapped
 from eci_convert.streams.measure import Measured
 from eci_convert.streams.tar import TarMember, archive_size, archived, header
 from eci_convert.transports.again import lasting
@@ -70,21 +71,24 @@ class Press:
         size: int,
         chunks: Iterable[bytes],
         digest: Digest | None = None,
-        again: Iterable[bytes] | None = None,
+        supply: Supply | None = None,
     ) -> Written:
-        """The blob of a part whose *size* bytes pass by once; *digest* is the blob's, where it is known. *again* are
-        the same bytes, where they can be read twice at a time.
+        """The blob of a part whose *size* bytes pass by once; *digest* is the blob's, where it is known. *supply* is
+        where the same bytes can be read again.
 
         Raises LimitExceeded before the first of too many.
         """
         self.check_size(recipe, size)
         ends = _Ends(chunks, wanted=recipe.retyped is not None)
-        plain = archived([(_member(recipe, size), ends)]) if recipe.entry else ends
-        codec = self._codec_for(recipe)
+        plain: Iterable[bytes] = archived([(_member(recipe, size), ends)]) if recipe.entry else ends
+        codec, lead = self._codec_for(recipe), _lead(recipe, size)
         if codec.compression is Compression.NONE:
+            if supply:
+                plain = Mapped(plain, lambda: _behind(lead, supply.data()))
             stored = self.sink.put(self._type(recipe), plain, digest=digest, size=_plain_size(recipe, size))
             diff_id = stored.digest
         else:
+            again = supply.chunks(lead) if supply and size > _SMALL else None
             apart = archived([(_member(recipe, size), again)]) if again and recipe.entry else again
             measured = Measured(plain, threaded=True, again=apart)
             stored = self.sink.put(self._type(recipe), compressed(measured, codec))
@@ -170,9 +174,7 @@ class Press:
         return Written(recipe=recipe, descriptor=descriptor, diff_id=diff_id)
 
     def _fresh(self, recipe: Recipe, content: Supply, digest: Digest | None) -> Written:
-        lead = len(header(_member(recipe, content.size))) if recipe.entry else 0
-        again = content.chunks(lead) if content.size > _SMALL else None
-        return self.stream(recipe, content.size, self._reported(recipe, content, lead), digest, again)
+        return self.stream(recipe, content.size, self._reported(recipe, content), digest, content)
 
     def _codec_for(self, recipe: Recipe) -> Codec:
         if recipe.entry:
@@ -186,11 +188,11 @@ class Press:
             return f"{recipe.media_type}+{codec.compression}"
         return recipe.media_type or _BYTES
 
-    def _reported(self, recipe: Recipe, content: Supply, lead: int) -> Iterator[bytes]:
+    def _reported(self, recipe: Recipe, content: Supply) -> Iterator[bytes]:
         """The content, as it is; the reporter is told of it."""
         self.reporter.started(recipe.part.name, content.size)
         try:
-            for chunk in content.chunks(lead):
+            for chunk in content.chunks(_lead(recipe, content.size)):
                 self.reporter.advanced(recipe.part.name, len(chunk))
                 yield chunk
         finally:
@@ -237,6 +239,18 @@ def _member(recipe: Recipe, size: int) -> TarMember:
     if entry is None:
         raise TypeError(f"{recipe.part.name!r} becomes no tar entry")
     return TarMember(name=entry.path, size=size, mode=entry.mode, uid=entry.uid, gid=entry.gid, mtime=entry.mtime)
+
+
+def _lead(recipe: Recipe, size: int) -> int:
+    """How many bytes the archive that *recipe* becomes has before the part, which is *size* bytes."""
+    return len(header(_member(recipe, size))) if recipe.entry else 0
+
+
+def _behind(lead: int, data: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """*data* as it is behind *lead* bytes, which are data too."""
+    yield 0, lead
+    for offset, length in data:
+        yield lead + offset, length
 
 
 def _plain_size(recipe: Recipe, size: int) -> int:

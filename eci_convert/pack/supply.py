@@ -12,7 +12,7 @@ from typing import Protocol
 from eci_convert import disktype
 from eci_convert.errors import LocalError, NotFound
 from eci_convert.model import File, Memory
-from eci_convert.streams.holes import file_chunks
+from eci_convert.streams.holes import extents, file_chunks
 from eci_convert.streams.parts import local_errors
 
 
@@ -25,6 +25,9 @@ class Supply(Protocol):
     def chunks(self, lead: int = 0) -> Iterable[bytes]:
         """The content, cut where a stream is cut at every MiB that has *lead* bytes before it. Raises LocalError if
         it is not what it was when it was opened."""
+
+    def data(self) -> Iterable[tuple[int, int]]:
+        """Where there can be anything but zeros, as (offset, length) in ascending order."""
 
     def ends(self) -> tuple[bytes, bytes]:
         """The first and the last bytes, as many as tell the type of a disk."""
@@ -70,6 +73,9 @@ class _Bytes:
     def chunks(self, lead: int = 0) -> Iterable[bytes]:
         return (self._content,) if self._content else ()
 
+    def data(self) -> Iterable[tuple[int, int]]:
+        return ((0, len(self._content)),)
+
     def ends(self) -> tuple[bytes, bytes]:
         return self._content[: disktype.HEAD], self._content[-disktype.TAIL :]
 
@@ -90,6 +96,9 @@ class _OpenFile:
         yield from file_chunks(self._descriptor, lead=lead)
         if self._now() != self._state:
             raise LocalError(f"{str(self._path)!r} has changed while it was read")
+
+    def data(self) -> Iterator[tuple[int, int]]:
+        return extents(self._descriptor)
 
     def ends(self) -> tuple[bytes, bytes]:
         with local_errors(self._path):

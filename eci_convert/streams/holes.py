@@ -10,18 +10,30 @@ import io
 import os
 import select
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
 from eci_convert.errors import LocalError, SizeMismatch
 from eci_convert.streams.parts import local_errors
 from eci_convert.streams.zeros import BLOCK, ZEROS
 
-__all__ = ["BLOCK", "ZEROS", "extents", "file_chunks", "write_dense", "write_sparse"]
+__all__ = ["BLOCK", "ZEROS", "Mapped", "extents", "file_chunks", "write_dense", "write_sparse"]
 
 _BEHIND = 32 << 20
 _COARSE = bytes(64 << 10)
 _FINE = bytes(4 << 10)
+
+
+class Mapped:
+    """*chunks* as they are, and before they come, where in them there can be anything but zeros: what *data* makes,
+    (offset, length) in ascending order, is for whoever can save himself the holes."""
+
+    def __init__(self, chunks: Iterable[bytes], data: Callable[[], Iterable[tuple[int, int]]]) -> None:
+        self._chunks = chunks
+        self.data = data
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._chunks)
 
 
 def write_sparse(file: BinaryIO, chunks: Iterable[bytes], size: int | None = None) -> int:

@@ -6,7 +6,7 @@ in text; the trailer is two zero blocks and no more. (Python's tarfile differs i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,8 +48,11 @@ def archive_size(members: Iterable[TarMember]) -> int:
     return sum(len(header(member)) + member.size + -member.size % BLOCK for member in members) + len(TRAILER)
 
 
-def header(member: TarMember) -> bytes:
-    """The header blocks of *member*. Raises UsageError for what tar cannot say."""
+def header(member: TarMember, sparse: Mapping[str, str] | None = None) -> bytes:
+    """The header blocks of *member*. *sparse* is what GNU's PAX records say of one whose content is packed.
+
+    Raises UsageError for what tar cannot say.
+    """
     if "\0" in member.name + member.linkname or not member.name:
         raise UsageError(f"{member.name!r} cannot be the name of a tar member")
     if member.type is EntryType.FILE and member.name.endswith("/"):
@@ -58,6 +61,7 @@ def header(member: TarMember) -> bytes:
         raise UsageError(f"a tar member of type {member.type} and {member.size} bytes cannot be written")
     prefix, name = _split(member.name)
     records = _pax_records(member, needs_path=not name)
+    records += [(f"GNU.sparse.{key}", value) for key, value in (sparse or {}).items()]
     if not records:
         return _block(member, _encoded(name), _encoded(prefix))
     return _pax_header(member.name, format_records(records)) + _block(member, _ascii(member.name), b"")

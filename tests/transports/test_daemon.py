@@ -34,12 +34,14 @@ from eci_convert.errors import (
 from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
+from eci_convert.streams.holes import Mapped
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import IDENTITY, Settings
 from eci_convert.transports.daemon.client import Client
 from eci_convert.transports.daemon.endpoint import Endpoint
 from eci_convert.transports.daemon.unpacked import LABEL, _signature
 from tests.images import ImageBuilder, Link, a_container, a_tar, an_image, an_index, copied
+from tests.streams.pieces import cut, noise
 from tests.transports.a_docker import ADocker, AnImage, Handler, a_docker, over_tcp
 
 BIG = os.urandom(3 << 20)
@@ -621,6 +623,32 @@ def test_a_layer_is_sent_while_it_is_made(one_docker: ADocker):
 
     with open_sink("docker-daemon:machine", one_docker.settings()) as sink:
         sink.put(mediatype.OCI_LAYER, chunks(), size=2 * half)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["of-a-file", "spooled"])
+def test_holes_are_not_sent(docker: ADocker, known: bool):
+    """The engine makes them anew: a terabyte of nothing is a few blocks on the way."""
+    image, sent = an_image().tar_layer({"disk": noise(5000) + bytes(48 << 20) + noise(5000)}), []
+    [(layer, blob)] = image.layers
+
+    def counting(handler: Handler) -> None:
+        body = handler.body()
+        sent.append(len(body))
+        handler.body = lambda: body  # type: ignore[method-assign]
+        handler.post_load()
+
+    docker.instead["POST load"] = counting
+    pieces = cut(blob, 1 << 20)
+    chunks = Mapped(pieces, lambda: [(0, 6000), (48 << 20, len(blob) - (48 << 20))]) if known else pieces
+    with image.build() as source, open_sink("docker-daemon:machine:1", docker.settings()) as sink:
+        root, manifest = content.root(source)
+        sink.put(layer.media_type, chunks, size=layer.size if known else None)
+        for document in (manifest.config, root):
+            sink.put(document.media_type, (content.document(source, document),))
+        sink.publish(root)
+
+    assert sent[0] < 200_000
+    assert docker.images["machine:1"].layers == [blob]
 
 
 def test_nothing_is_loaded_under_a_name_that_is_not_published(docker: ADocker):

@@ -22,6 +22,7 @@ from eci_convert.oci.fields import MAX_DOCUMENT
 from eci_convert.oci.manifest import Descriptor, ImageConfig, Manifest, parse, rendered
 from eci_convert.oci.reference import Reference
 from eci_convert.streams.compress import Compression, decompressed
+from eci_convert.streams.holes import Mapped
 from eci_convert.transports.base import Settings
 from eci_convert.transports.daemon.engine import Engine, image_id
 from eci_convert.transports.daemon.load import Load
@@ -64,7 +65,7 @@ class DaemonSink:
     ) -> Descriptor:
         received = Received(chunks, digest, size)
         if mediatype.is_tar_layer(media_type):
-            name = self._send(received, "zstd" in media_type)
+            name = self._send(received, "zstd" in media_type, chunks.data() if isinstance(chunks, Mapped) else None)
             stored = received.descriptor(media_type)
             self._layers[stored.digest] = name
             return stored
@@ -87,15 +88,15 @@ class DaemonSink:
         self._load.finish()
         self._check_is_there({str(manifest.digest), str(found.config.digest)})
 
-    def _send(self, received: Received, zstd: bool) -> str:
-        """Sends a layer; the name of its file."""
+    def _send(self, received: Received, zstd: bool, data: Iterable[tuple[int, int]] | None) -> str:
+        """Sends a layer, which is zeros but for its *data*, if that is known; the name of its file."""
         name = f"{self._prefix}/{self._sent}.tar"
         self._sent += 1
         if zstd and not self._reads_zstd():
             plain = Received(decompressed(received, Compression.ZSTD), None, None)
             self._archive.add(name, plain)
         else:
-            self._archive.add(name, received)
+            self._archive.add(name, received, data)
         return name
 
     def _reads_zstd(self) -> bool:

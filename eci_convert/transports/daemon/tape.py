@@ -1,7 +1,8 @@
 """A tar archive that is written as it comes: nothing of it can be taken back, and members may fail.
 
 A member that breaks off is filled up before the next one begins, if one does: it is waste, which nothing refers to.
-Content of unknown length is spooled, since a header comes before its content and holds the length.
+Content of unknown length is spooled, since a header comes before its content and holds the length. Of content whose
+holes are known beforehand they are left out; the engine makes them anew.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
 
+from eci_convert.streams.holes import extents
+from eci_convert.streams.sparse_write import at_entries, packed_size, sparse_header, sparse_map
 from eci_convert.streams.tar import TarMember, header
 from eci_convert.streams.tar_header import BLOCK
 from eci_convert.streams.tar_write import TRAILER
@@ -27,18 +30,20 @@ class Tape:
         self._lock = Lock()
         self._owed = 0
 
-    def add(self, name: str, received: Received) -> None:
-        """Write the member *name*. May be called from several threads, which wait for each other. Raises what
-        *received* and the writing raise."""
+    def add(self, name: str, received: Received, data: Iterable[tuple[int, int]] | None = None) -> None:
+        """Write the member *name*; *data* is where it is not zero, (offset, length), if that is known.
+
+        May be called from several threads, which wait for each other. Raises what *received* and the writing raise.
+        """
         with self._lock:
             self._fill()
             if received.promised_size is not None:
-                self._member(name, received.promised_size, received)
+                self._member(name, received.promised_size, received, data)
                 return
             spool = Spool(self._environ)
             try:
                 start, size = spool.append(received)
-                self._member(name, size, between(spool.descriptor, start, start + size))
+                self._member(name, size, between(spool.descriptor, start, start + size), extents(spool.descriptor))
             finally:
                 spool.close()
 
@@ -48,9 +53,16 @@ class Tape:
             self._fill()
             self._write(TRAILER)
 
-    def _member(self, name: str, size: int, chunks: Iterable[bytes]) -> None:
-        self._write(header(TarMember(name=name, size=size)))
-        self._owed = size + -size % BLOCK
+    def _member(
+        self, name: str, size: int, chunks: Iterable[bytes], data: Iterable[tuple[int, int]] | None = None
+    ) -> None:
+        member, stored = TarMember(name=name, size=size), size
+        if entries := sparse_map(data, size) if data else ():
+            self._write(sparse_header(member, entries))
+            chunks, stored = at_entries(chunks, entries), packed_size(entries)
+        else:
+            self._write(header(member))
+        self._owed = stored + -stored % BLOCK
         for chunk in chunks:
             self._owed -= len(chunk)
             self._write(chunk)

@@ -176,6 +176,18 @@ def test_a_password_on_standard_input(
     assert "wr0ng" not in done.stderr + done.stdout
 
 
+def test_who_logs_in_mounts_what_an_earlier_run_sent(
+    registry_login: Registry, image_name: str, eci_convert: Run, machine: Machine, nobody: dict[str, str]
+) -> None:
+    flags = ["--kernel", machine.kernel, "--username", registry_login.user or "", "--password-stdin", "--debug"]
+    first, second = (f"{registry_login.host}/{place}/{image_name}" for place in ("first", "second"))
+    eci_convert("push", first, *flags, stdin=registry_login.password, env=nobody)
+    done = eci_convert("push", second, *flags, stdin=registry_login.password, env=nobody)
+    asked = [line.split()[2] for line in done.stderr.splitlines() if "client: " in line and "/blobs/uploads/" in line]
+    assert asked
+    assert set(asked) == {"POST"}
+
+
 def test_tls_with_a_named_authority(
     registry_tls: Registry, image_name: str, eci_convert: Run, machine: Machine, nobody: dict[str, str], tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ from integration.engines.docker import DockerEngine
 from integration.engines.programs import Programs
 from integration.engines.registry import Registry
 from integration.machine import GREETING, Machine, boot
+from integration.relay import relay
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -157,6 +158,37 @@ def test_a_copy_within_a_registry_mounts_and_sends_nothing(
     written = json.loads(copied.stdout)
     assert written["bytes_written"] < 10_000
     assert written["bytes_reused"] > 1_000_000
+
+
+def test_what_an_earlier_run_sent_to_another_repository_is_not_sent_again(
+    registry: Registry, image_name: str, eci_convert: Run, machine: Machine, tmp_path: Path
+) -> None:
+    env, layout = {"HOME": str(tmp_path)}, f"oci:{tmp_path}/layout:1"
+    eci_convert("build", *parts(machine), "--to", layout, env=env)
+    with relay(registry.host) as link:
+        first, second, third, fourth = (f"{link.host}/in-{place}/{image_name}" for place in "abcd")
+        eci_convert("copy", layout, f"docker://{first}", env=env)
+        sent = link.up
+        link.open()
+        again = eci_convert("copy", layout, f"docker://{second}", "--json", "--debug", env=env)
+        assert link.up < 10_000 < 1_000_000 < sent
+        eci_convert("extract", f"docker://{second}", tmp_path / "out", env=env)
+        eci_convert("push", third, *parts(machine), env=env)
+        elsewhere = eci_convert("push", fourth, *parts(machine), "--debug", env=env)
+    for done in (again, elsewhere):
+        asked = [line.split()[2] for line in done.stderr.splitlines() if "client: " in line and "/blobs/" in line]
+        assert set(asked) == {"HEAD", "POST"}
+    assert json.loads(again.stdout)["bytes_written"] < 10_000
+    same(tmp_path / "out", machine)
+
+
+def test_what_was_pulled_from_a_registry_is_not_sent_there_again(
+    pushed: Callable[[str], str], registry: Registry, image_name: str, eci_convert: Run, tmp_path: Path
+) -> None:
+    env, layout = {"HOME": str(tmp_path)}, f"oci:{tmp_path}/layout:1"
+    eci_convert("copy", f"docker://{pushed('legacy')}", layout, env=env)
+    copied = eci_convert("copy", layout, f"docker://{registry.host}/back/{image_name}", "--json", env=env)
+    assert json.loads(copied.stdout)["bytes_written"] < 10_000
 
 
 def test_a_second_push_sends_no_blob(

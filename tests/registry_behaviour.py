@@ -151,6 +151,8 @@ class Behaviour:
         self.has_ranges = True
         self.has_referrers = True
         self.mounts = True
+        self.apart = False  # a repository shows what was sent or mounted to itself alone
+        self.places: set[tuple[str, str]] = set()  # ... which is in here: repositories and digests
         self.keeps_partial = True
         self.forgets_cut = False  # as distribution 2.8 does: an upload that was cut within a chunk is called off
         self.min_chunk = 0
@@ -198,9 +200,12 @@ class Behaviour:
             return self._manifest(method, name, rest, headers, content)
         if kind == "referrers":
             return self._referrers(name, rest)
-        if rest not in self.blobs:
+        if not self._has(name, rest):
             return Reply.of(404)
         return self._blob(self.blobs[rest], headers.get("Range", ""))
+
+    def _has(self, name: str, digest: str) -> bool:
+        return digest in self.blobs and (not self.apart or (name, digest) in self.places)
 
     def _blob(self, content: bytes, wanted: str) -> Reply:
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", wanted)
@@ -240,7 +245,8 @@ class Behaviour:
         self, method: str, name: str, key: str, query: dict[str, str], headers: Mapping[str, str], content: bytes
     ) -> Reply:
         if method == "POST":
-            if self.mounts and query.get("mount") in self.blobs:
+            if self.mounts and self._has(query.get("from", name), query.get("mount", "")):
+                self.places.add((name, query["mount"]))
                 return Reply.of(201, Location=f"/v2/{name}/blobs/{query['mount']}")
             self._count += 1
             key = f"session-{self._count}"
@@ -275,6 +281,7 @@ class Behaviour:
         if query.get("digest") != digest:
             return Reply.of(400, b'{"errors":[{"code":"DIGEST_INVALID","message":"digest invalid"}]}')
         self.blobs[digest] = whole
+        self.places.add((name, digest))
         return Reply.of(201, Location=f"/v2/{name}/blobs/{digest}")
 
     def _session(self, code: int, name: str, key: str) -> Reply:

@@ -196,6 +196,7 @@ def _call(words: dict[str, Any]) -> Call:
         settings=Settings(
             username=username,
             password=_password() if from_stdin else "",
+            rehearsed=words.get("dry_run", False),
             environ=os.environ,
             reporter=meter.reporter(words.pop("progress"), quiet=quiet),
             **{name: words.pop(name) for name in _SETTINGS},

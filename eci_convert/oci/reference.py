@@ -100,6 +100,15 @@ class Reference:
         return (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
 
 
+def is_repository(name: str) -> bool:
+    """Whether *name* can be that of a repository.
+
+    >>> is_repository("team/machine"), is_repository("a repository:b:push")
+    (True, False)
+    """
+    return len(name) <= _MAX_REPOSITORY and _REPOSITORY.fullmatch(name) is not None
+
+
 def _untagged(name: str) -> tuple[str, str | None]:
     """What stands before the last colon, and behind it, unless that colon is a port's."""
     head, colon, tail = name.rpartition(":")

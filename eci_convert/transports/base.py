@@ -20,7 +20,7 @@ which the place itself knows the image (the Docker engine's image id)."""
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How a place is spoken to. Times are in seconds. None of it is a default for an unknown: "" and None mean
-    "as the environment and the files of the user say"."""
+    "as the environment and the files of the user say". *rehearsed*: nothing is to be changed there."""
 
     plain_http: bool = False
     insecure: bool = False
@@ -36,6 +36,7 @@ class Settings:
     compat: str = "auto"
     address: str = ""
     namespace: str = ""
+    rehearsed: bool = False
     environ: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     reporter: Reporter = SILENT
 

@@ -1,7 +1,7 @@
 """docker://: images in registries (distribution-spec v1.1.1), over HTTP of our own.
 
     source      an image, read           download  target  ranges  referrers
-    sink        an image, written        manifests  nearby
+    sink        an image, written        manifests  mounts  nearby  whereabouts
     upload      a blob on its way        outgoing  chunks  sessions  ledger  hosts  state
     client      one talk: credentials where they belong, redirects, repeated attempts
                 login  tokens  challenge  patience  faults

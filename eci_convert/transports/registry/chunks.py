@@ -21,17 +21,20 @@ _QUICK = 0.5
 
 
 class Chunks:
-    """The talk about one upload. *entry* is its line in the ledger."""
+    """The talk about one upload. *entry* is its line in the ledger, *begin* begins a session."""
 
-    def __init__(self, client: Client, outgoing: Outgoing, entry: Entry, patience: Patience) -> None:
+    def __init__(
+        self, client: Client, outgoing: Outgoing, entry: Entry, patience: Patience, begin: Callable[[], Session]
+    ) -> None:
         self._client = client
+        self._begin = begin
         self._outgoing = outgoing
         self._entry = entry
         self._patience = patience
         self._quick = False
         self._strides = client.host.strides
         self._strides.begun()
-        self._session = self._taken_up() or Session.opened(client)
+        self._session = self._taken_up() or begin()
 
     def send(self) -> None:
         """Sends everything. Raises SessionLost, OnePieceOnly, TransportError, and what the stream raises.
@@ -130,7 +133,7 @@ class Chunks:
         """Goes on in a new session where all that was sent is still held. Raises *error* where it is not."""
         if self._outgoing.start:
             raise error
-        self._session = Session.opened(self._client)
+        self._session = self._begin()
 
     def _ask(self, error: Transient, target: int) -> None:
         """After *error*: waits, and learns from the registry how much of what was sent arrived."""

@@ -20,6 +20,7 @@ from eci_convert.transports.registry.login import Login
 from eci_convert.transports.registry.patience import Patience, Transient
 from eci_convert.transports.registry.pool import Pool
 from eci_convert.transports.registry.url import Url
+from eci_convert.transports.registry.whereabouts import Whereabouts
 from eci_convert.transports.registry.wire import Request
 
 PULL, PUSH = "pull", "pull,push"
@@ -63,10 +64,17 @@ class Client:
             return plain
         return plain if proxies.is_loopback(secure.host) and not dial.speaks_tls(secure, self.settings) else secure
 
-    @cached_property
+    @property
     def host(self) -> Host:
         """What is known of the registry's host."""
-        return Host(self.reference.host, self.settings)
+        with self._lock:
+            return self._known_host
+
+    @property
+    def whereabouts(self) -> Whereabouts:
+        """In which repositories of the registry blobs were seen."""
+        with self._lock:
+            return self._known_whereabouts
 
     def url(self, path: str) -> Url:
         """The URL of *path* in the repository, such as `manifests/latest`."""
@@ -85,6 +93,7 @@ class Client:
         scope: str = PULL,
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
+        patience: Patience | None = None,
     ) -> Answer:
         """The answer to a small request, tried again where that may help. Its status is one of *accept*.
 
@@ -92,7 +101,7 @@ class Client:
         """
         body, length = (None, None) if content is None else ((content,), len(content))
         request = Request(method=method, url=url, headers=dict(headers or {}), body=body, length=length)
-        patience = self.patience()
+        patience = patience or self.patience()
         while True:
             try:
                 return self.once(request, accept=accept, scope=scope)
@@ -131,6 +140,9 @@ class Client:
         return self._login().redacted(text)
 
     def close(self) -> None:
+        """Ends the talk, and writes down where blobs were seen."""
+        if "_known_whereabouts" in self.__dict__:
+            self._known_whereabouts.save()
         if "_pool" in self.__dict__:
             self._pool.close()
 
@@ -190,6 +202,14 @@ class Client:
     def _base(self) -> Url:
         with self._lock:
             return self.base
+
+    @cached_property
+    def _known_host(self) -> Host:
+        return Host(self.reference.host, self.settings)
+
+    @cached_property
+    def _known_whereabouts(self) -> Whereabouts:
+        return Whereabouts(f"{self._base().scheme}://{self.reference.host}", self.settings)
 
     @cached_property
     def _pool(self) -> Pool:

@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,7 +58,7 @@ class Entry:
         folder = state.folder(settings.environ, "uploads")
         if folder is None:
             return cls(None)
-        _sweep(folder)
+        state.sweep(folder, _LONGEST_KEPT)  # which no registry remembers any more
         name = hashlib.sha256("\0".join(map(str, key)).encode()).hexdigest()[:32]
         entry = cls(folder / f"{name}.json")
         return entry if entry._locked() else cls(None)
@@ -132,12 +131,3 @@ class Entry:
                 os.close(lock)
         except OSError:
             return False
-
-
-def _sweep(folder: Path) -> None:
-    """Forgets uploads that no registry remembers any more."""
-    oldest = time.time() - _LONGEST_KEPT
-    with contextlib.suppress(OSError):
-        for path in folder.iterdir():
-            if path.stat().st_mtime < oldest:
-                path.unlink()

@@ -39,11 +39,12 @@ class Login:
     def header(self, url: Url, scope: str) -> str:
         """The Authorization header for *url* under *scope*; "" for other servers, and where none is known.
 
-        A token near the end of its life is renewed, which raises as `learn` does.
+        A token near the end of its life is renewed, and one for more than another token is for is fetched at once,
+        both of which raise as `learn` does.
         """
         if url.origin != self._registry.origin:
             return ""
-        token = self._tokens.get(scope)
+        token = self._tokens.get(scope) or self._widened(scope)
         if token is not None and not token.fresh:
             with self._lock:
                 token = self._tokens[scope]
@@ -111,6 +112,15 @@ class Login:
         self._secrets.add(token.text)
         self._tokens[scope] = token
         return token
+
+    def _widened(self, scope: str) -> Token | None:
+        """A token for *scope*, where there was one for the first part of it: the registry would only ask for it."""
+        with self._lock:
+            asked = next((asked for part, asked in self._asked.items() if scope.startswith(f"{part} ")), None)
+            if asked is None or scope in self._asked:
+                return self._tokens.get(scope)
+            self._asked[scope] = asked
+            return self._fetch(scope)
 
     def _realm(self, text: str) -> Url:
         try:

@@ -18,6 +18,10 @@ _JUDGED = tuple(status for status in range(400, 500) if status not in (401, 403,
 _BLOB_IS_LOST = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
 
 
+class BlobLost(TransportError):
+    """The registry lacks a blob that it has said to have."""
+
+
 def get(client: Client, name: str) -> tuple[Descriptor, bytes]:
     """The manifest under the tag or digest *name*.
 
@@ -38,7 +42,7 @@ def get(client: Client, name: str) -> tuple[Descriptor, bytes]:
 def put(client: Client, name: str, media_type: str, content: bytes) -> bool:
     """Stores a manifest under the tag or digest *name*; whether the registry noted what it refers to (`subject`).
 
-    Raises ManifestRefused, TransportError.
+    Raises BlobLost, ManifestRefused, TransportError.
     """
     url = client.url(f"manifests/{name}")
     answer = client.ask(
@@ -53,7 +57,7 @@ def put(client: Client, name: str, media_type: str, content: bytes) -> bool:
         detail = ": ".join(filter(None, (said.code, said.reason)))
         text = f"{url.shown}: the manifest is refused: {answer.status} {detail}".rstrip()
         if said.code in _BLOB_IS_LOST:
-            raise TransportError(text)
+            raise BlobLost(text)
         raise ManifestRefused(text, status=answer.status, code=said.code, reason=said.reason)
 
 

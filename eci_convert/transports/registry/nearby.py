@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from eci_convert.oci.reference import Reference
+from eci_convert.oci.reference import Reference, is_repository
 
 _HINT = "containerd.io/distribution.source."
 _MAX_TRIED = 4
@@ -18,4 +18,4 @@ def provenance(reference: Reference) -> dict[str, str]:
 def repositories(reference: Reference, annotations: Mapping[str, str]) -> tuple[str, ...]:
     """Other repositories of that registry that may hold a blob with *annotations*."""
     names = dict.fromkeys(name.strip() for name in annotations.get(_HINT + reference.host, "").split(","))
-    return tuple(name for name in names if name and name != reference.repository)[:_MAX_TRIED]
+    return tuple(name for name in names if is_repository(name) and name != reference.repository)[:_MAX_TRIED]

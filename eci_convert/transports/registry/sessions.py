@@ -48,10 +48,15 @@ class Session:
         """A new session. Raises AccessDenied, TransportError."""
         url = client.url("blobs/uploads/")
         with client.ask("POST", url, accept=(200, 201, 202), scope=PUSH) as answer:
-            session = cls(client, location(client, answer))
-            smallest = answer.header("OCI-Chunk-Min-Length")
-            session.smallest = int(smallest) if smallest.isascii() and smallest.isdigit() and len(smallest) < 12 else 0
-            return session
+            return cls.begun(client, answer)
+
+    @classmethod
+    def begun(cls, client: Client, answer: Answer) -> Self:
+        """The session that *answer* tells of. Raises TransportError."""
+        session = cls(client, location(client, answer))
+        smallest = answer.header("OCI-Chunk-Min-Length")
+        session.smallest = int(smallest) if smallest.isascii() and smallest.isdigit() and len(smallest) < 12 else 0
+        return session
 
     def ask(self) -> None:
         """Learns from the registry where the session is. Raises SessionLost, Transient, AccessDenied."""

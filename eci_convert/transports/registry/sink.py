@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -14,11 +15,12 @@ from eci_convert.oci.manifest import Descriptor
 from eci_convert.oci.reference import Reference
 from eci_convert.streams.verify import at_most
 from eci_convert.transports.base import Settings
-from eci_convert.transports.registry import manifests, nearby, referrers
+from eci_convert.transports.registry import manifests, referrers
 from eci_convert.transports.registry.client import PUSH, Client
 from eci_convert.transports.registry.ledger import Entry
+from eci_convert.transports.registry.mounts import Mounts
 from eci_convert.transports.registry.outgoing import Promise
-from eci_convert.transports.registry.upload import Upload, mounted
+from eci_convert.transports.registry.upload import Upload
 
 _NO_HEAD = (400, 403, 405, 501)
 _THERE = (200, 206, 416)
@@ -35,6 +37,7 @@ class RegistrySink:
     def __init__(self, reference: Reference, settings: Settings, client: Client | None = None) -> None:
         self._reference = reference
         self._client = client or Client(reference, settings)
+        self._mounts = Mounts(self._client, self._is_there)
         self._lock = threading.Lock()
         self._waiting: dict[Digest, tuple[str, bytes]] = {}
         self._present: set[Digest] = set()
@@ -65,8 +68,10 @@ class RegistrySink:
         """Whether the repository has *blob*, or another of this registry has it and lets it be mounted here."""
         if blob.media_type in mediatype.DOCUMENTS:
             return blob.digest in self._waiting or self._answers(f"manifests/{blob.digest}")
-        there = self._is_there(blob.digest) or self._mounted(blob)
+        there = self._is_there(blob.digest) or self._mounts.mount(blob)
         (self._present if there else self._absent).add(blob.digest)
+        if there:
+            self._client.whereabouts.seen(blob.digest, self._reference.repository, blob.size)
         return there
 
     def put(
@@ -79,13 +84,16 @@ class RegistrySink:
         """
         if media_type in mediatype.DOCUMENTS:
             return self._kept(media_type, chunks, digest)
-        if digest is not None and size is not None and self._is_known(digest):
-            return Descriptor(media_type=media_type, digest=digest, size=size)
+        if digest is not None and size is not None:
+            blob = Descriptor(media_type=media_type, digest=digest, size=size)
+            if self._is_known(blob):
+                return blob
         promise = Promise(media_type=media_type, digest=digest, size=size)
-        upload = Upload(self._client, promise, self._is_there)
+        upload = Upload(self._client, promise, self._is_there, partial(self._mounts.begin, digest))
         sent, count = upload.send(chunks)
         if upload.entry:
             self._entries.append(upload.entry)
+        self._client.whereabouts.seen(sent, self._reference.repository, count)
         return Descriptor(media_type=media_type, digest=sent, size=count)
 
     def publish(self, manifest: Descriptor) -> None:
@@ -104,6 +112,7 @@ class RegistrySink:
         self._send(self._reference.tag or str(manifest.digest), sent, content)
         for entry in self._entries:
             entry.erase()
+        self._mounts.settle()
 
     def __enter__(self) -> Self:
         return self
@@ -111,6 +120,8 @@ class RegistrySink:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is None:  # else a registry that cannot be reached would be waited for once more
+            self._mounts.close()
         for entry in self._entries:
             entry.close()
         self._client.close()
@@ -118,9 +129,9 @@ class RegistrySink:
     def _is_there(self, digest: Digest) -> bool:
         return self._answers(f"blobs/{digest}")
 
-    def _is_known(self, digest: Digest) -> bool:
+    def _is_known(self, blob: Descriptor) -> bool:
         """Whether a blob is there, asked unless `has` was asked before."""
-        return digest in self._present or (digest not in self._absent and self._is_there(digest))
+        return blob.digest in self._present or (blob.digest not in self._absent and self.has(blob))
 
     def _answers(self, path: str) -> bool:
         """Some registries know no HEAD, and a store that one leads to may have signed for GET alone: they are asked for
@@ -133,12 +144,6 @@ class RegistrySink:
         headers = headers if document else {"Range": "bytes=0-0"}
         with self._client.ask("GET", url, headers=headers, accept=(*_THERE, 400, 404, 405, 501), scope=PUSH) as answer:
             return answer.status in _THERE and not manifests.is_page(answer)
-
-    def _mounted(self, blob: Descriptor) -> bool:
-        for repository in nearby.repositories(self._reference, blob.annotations):
-            if mounted(self._client, blob.digest, repository):
-                return True
-        return False
 
     def _kept(self, media_type: str, chunks: Iterable[bytes], digest: Digest | None) -> Descriptor:
         content = b"".join(at_most(chunks, fields.MAX_DOCUMENT, "the manifest"))
@@ -159,5 +164,10 @@ class RegistrySink:
             self._send(str(digest), Descriptor(media_type=media_type, digest=digest, size=len(content)), content)
 
     def _send(self, name: str, manifest: Descriptor, content: bytes) -> None:
-        if not manifests.put(self._client, name, manifest.media_type, content) and b'"subject"' in content:
+        try:
+            noted = manifests.put(self._client, name, manifest.media_type, content)
+        except manifests.BlobLost:
+            self._mounts.doubt()
+            raise
+        if not noted and b'"subject"' in content:
             referrers.note(self._client, manifest, content)

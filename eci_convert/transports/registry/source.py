@@ -57,6 +57,7 @@ class RegistrySource:
             return
         with Download(self._client, blob, skip) as pieces:
             yield pieces
+        self._client.whereabouts.seen(blob.digest, self._reference.repository, blob.size)
 
     def filesystem(self) -> Filesystem | None:
         return None

@@ -5,13 +5,18 @@ All of it is a convenience: what cannot be read or written is as if it were not 
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 _MAX_FILE = 256 * 1024
+_LONGEST_WAIT = 0.5
+"""Seconds that another process is waited for."""
 
 
 def folder(environ: Mapping[str, str], name: str) -> Path | None:
@@ -45,7 +50,45 @@ def save(path: Path, value: Mapping[str, Any]) -> None:
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(value, file)
+            file.write(json.dumps(value))
         part.replace(path)
     except OSError:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """While no other process that asks for this changes what is in *folder*; one that never ends is not waited for."""
+    try:
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        yield
+        return
+    try:
+        _lock(lock, time.monotonic() + _LONGEST_WAIT)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _lock(descriptor: int, deadline: float) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.005)
+        except OSError:  # a filesystem without locks
+            return
+
+
+def sweep(folder: Path, seconds: float) -> None:
+    """Removes the files of *folder* that are older than *seconds*."""
+    oldest = time.time() - seconds
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if path.stat().st_mtime < oldest:
+                path.unlink()

@@ -10,34 +10,36 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 
-from eci_convert.errors import IntegrityError, TransportError
+from eci_convert.errors import IntegrityError
 from eci_convert.oci.digest import Digest
 from eci_convert.transports.again import can_be_had_again
 from eci_convert.transports.refusals import UploadLost
 from eci_convert.transports.registry import hosts
 from eci_convert.transports.registry.chunks import Chunks
-from eci_convert.transports.registry.client import PUSH, Client
+from eci_convert.transports.registry.client import Client
 from eci_convert.transports.registry.ledger import FINGERPRINTED, Arrived, Entry
 from eci_convert.transports.registry.outgoing import Outgoing, Promise
 from eci_convert.transports.registry.patience import Cut, Transient
-from eci_convert.transports.registry.sessions import OnePieceOnly, Session, SessionLost, TooLarge, location
+from eci_convert.transports.registry.sessions import OnePieceOnly, Session, SessionLost, TooLarge
 
 _MAX_RESTARTS = 3
 
 IsThere = Callable[[Digest], bool]
+Begin = Callable[[], Session]
 
 
 class Upload:
-    """One blob to send. *is_there* asks the registry whether it has a blob by now.
+    """One blob to send. *is_there* asks the registry whether it has a blob by now; *begin* begins a session.
 
     Afterwards *entry* is a line of the ledger that is of use until the image is whole, if there is one. Close it.
     """
 
-    def __init__(self, client: Client, promise: Promise, is_there: IsThere) -> None:
+    def __init__(self, client: Client, promise: Promise, is_there: IsThere, begin: Begin) -> None:
         self.entry: Entry | None = None
         self._client = client
         self._promise = promise
         self._is_there = is_there
+        self._begin = begin
         self._patience = client.patience(promise.size)
 
     def send(self, chunks: Iterable[bytes]) -> tuple[Digest, int]:
@@ -106,7 +108,7 @@ class Upload:
             return True
         while True:
             try:
-                Session.opened(self._client).finish(outgoing.digest, outgoing.end, outgoing.held)
+                self._begin().finish(outgoing.digest, outgoing.end, outgoing.held)
                 return True
             except TooLarge:
                 self._client.host.note(largest=max(outgoing.end // 2, hosts.SMALLEST))
@@ -121,7 +123,7 @@ class Upload:
                         return False
 
     def _send_in_chunks(self, outgoing: Outgoing, entry: Entry) -> None:
-        chunks = Chunks(self._client, outgoing, entry, self._patience)
+        chunks = Chunks(self._client, outgoing, entry, self._patience, self._begin)
         try:
             chunks.send()
         except OnePieceOnly:
@@ -134,7 +136,7 @@ class Upload:
 
     def _send_in_one_piece(self, outgoing: Outgoing) -> None:
         """Sends what is held and what is still to come in one request; after a fault there is no going on."""
-        session = Session.opened(self._client)
+        session = self._begin()
         try:
             session.stream(_streamed(outgoing), self._promise.size)
             outgoing.check()
@@ -143,23 +145,6 @@ class Upload:
             self._patience.after(error)
             if not (outgoing.ended and self._is_there(outgoing.digest)):
                 raise SessionLost(str(error)) from error
-
-
-def mounted(client: Client, digest: Digest, repository: str) -> bool:
-    """Whether the registry made *repository*'s blob ours too (distribution-spec v1.1.1, "Mounting a blob").
-
-    One that does not begins an upload instead, which is called off. One that fails at it may take the bytes all the
-    same, and one that turns us away does so again when we write.
-    """
-    url = client.url("blobs/uploads/").with_query("mount", str(digest)).with_query("from", repository)
-    scope = f"{PUSH} repository:{repository}:pull"
-    try:
-        with client.ask("POST", url, accept=(201, 202), scope=scope) as answer:
-            if answer.status == 202:
-                Session(client, location(client, answer)).cancel()
-            return answer.status == 201
-    except TransportError:
-        return False
 
 
 def _streamed(outgoing: Outgoing) -> Iterator[bytes]:

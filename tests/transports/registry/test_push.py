@@ -178,7 +178,7 @@ def test_a_mount_that_is_not_granted_leaves_no_session(registry: FaultyRegistry,
     notes = {f"containerd.io/distribution.source.{registry.host}": "a,b"}
     with user.sink(registry) as sink:
         assert not sink.has(Descriptor(media_type=TYPE, digest=Digest.of(DATA), size=len(DATA), annotations=notes))
-    assert methods(registry) == ["POST", "DELETE", "POST", "DELETE"]
+    assert methods(registry) == ["POST", "POST", "DELETE", "DELETE"]
     assert registry.uploads == {}
 
 

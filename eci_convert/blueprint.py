@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from eci_convert.model import DiskType, Part
 from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Platform
+from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,3 +103,18 @@ class Blueprint:
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
     container: bool = True
     index: Wrapper | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """What was written. *descriptor* is what the name stands for now; or, where nothing was published, the image's
+    entry in an index. Sizes in bytes: *bytes_reused* are of blobs that were there and were not sent.
+
+    *wrapper* is the index that images of this dialect are put into, if any.
+    """
+
+    descriptor: Descriptor
+    manifest: Manifest | Index
+    bytes_written: int
+    bytes_reused: int
+    wrapper: Wrapper | None = None

@@ -14,8 +14,8 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from eci_convert import content, dialects, diffids, pack
-from eci_convert.blueprint import Terms
+from eci_convert import content, dialects, diffids
+from eci_convert.blueprint import Packed, Terms
 from eci_convert.documents import Document, collected, referring
 from eci_convert.errors import (
     AccessDenied,
@@ -31,7 +31,6 @@ from eci_convert.model import Image
 from eci_convert.oci import mediatype
 from eci_convert.oci.manifest import Descriptor, ImageConfig, Index, Manifest, Platform
 from eci_convert.oci.select import candidates
-from eci_convert.pack import Packed
 from eci_convert.progress import SILENT, Reporter
 from eci_convert.streams.compress import Codec
 from eci_convert.transports.again import lasting
@@ -246,9 +245,15 @@ class _Rewrite:
         if len(images) > 1 and not self._sink.holds_indexes:
             raise _cannot(self._sink, "an index of several images", "choose one image with --platform OS/ARCH")
         packed = [self._one(image, publish=len(images) == 1) for image in images]
-        return packed[0] if len(packed) == 1 else pack.joined(packed, self._sink, dry_run=self._dry_run)
+        if len(packed) == 1:
+            return packed[0]
+        from eci_convert import pack
+
+        return pack.joined(packed, self._sink, dry_run=self._dry_run)
 
     def _one(self, image: Image, *, publish: bool) -> Packed:
+        from eci_convert import pack
+
         _, artifact = dialects.read_as(self._dialect, image) if self._dialect else dialects.read(image)
         blueprint = dialects.by_name(self._format)(artifact, self._terms_for(image))
         return pack.pack(

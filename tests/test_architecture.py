@@ -13,6 +13,7 @@ import pytest
 
 import eci_convert
 from eci_convert.transports import SCHEMES
+from tests.faulty_registry import a_registry
 
 PACKAGE = Path(eci_convert.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if not path.name.endswith("_pb2.py"))
@@ -151,19 +152,33 @@ def test_nothing_is_extracted_by_tarfile() -> None:
         assert "extractall" not in path.read_text(), path
 
 
-def test_a_dockerfile_needs_no_dialect_no_layer_and_no_place(tmp_path: Path) -> None:
-    (tmp_path / "kernel").write_bytes(b"kernel")
-    program = (
-        "import sys; from eci_convert.cli import main\n"
-        "main(['dockerfile', '--kernel', 'kernel'])\n"
-        "print(*sys.modules, file=sys.stderr)"
-    )
+def loaded(folder: Path, *words: str) -> set[str]:
+    """The modules that a command in *folder* has loaded when it ends."""
+    program = f"import sys; from eci_convert.cli import main; main({list(words)}); print(*sys.modules, file=sys.stderr)"
     said = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, env={"PYTHONPATH": str(PACKAGE.parent)}, check=True,
+        [sys.executable, "-c", program], cwd=folder, env={"PYTHONPATH": str(PACKAGE.parent)}, check=True,
         capture_output=True, text=True,
     )  # fmt: skip
-    found = set(said.stderr.split())
+    return set(said.stderr.split())
+
+
+def test_a_dockerfile_needs_no_dialect_no_layer_and_no_place(tmp_path: Path) -> None:
+    (tmp_path / "kernel").write_bytes(b"kernel")
+    found = loaded(tmp_path, "dockerfile", "--kernel", "kernel")
     needless = {"pack", "overlay", "rootfs", "extract", "convert", "transports.registry", "dialects.eci"}
     assert "eci_convert.dockerfile" in found
+    assert not found & {f"eci_convert.{name}" for name in needless}
+    assert not found & HEAVY
+
+
+def test_a_copy_that_keeps_everything_needs_nothing_that_reads_or_makes_layers(tmp_path: Path) -> None:
+    (tmp_path / "kernel").write_bytes(b"kernel")
+    with a_registry() as registry:
+        loaded(tmp_path, "push", f"{registry.host}/machine:1", "--kernel", "kernel")
+        found = loaded(
+            tmp_path, "copy", f"docker://{registry.host}/machine:1", f"docker://{registry.host}/other:1", "-q"
+        )
+    needless = {"pack", "overlay", "rootfs", "extract", "takeout", "transports.auth", "dialects.eci"}
+    assert {"eci_convert.convert", "eci_convert.transports.registry.sink"} <= found
     assert not found & {f"eci_convert.{name}" for name in needless}
     assert not found & HEAVY

@@ -14,7 +14,6 @@ from eci_convert.cli import arguments, machines, results
 from eci_convert.cli.arguments import Call, option
 from eci_convert.dialects import WRITERS
 from eci_convert.errors import LayoutError, UsageError
-from eci_convert.takeout import inspect as inspected
 from eci_convert.transports.base import Source
 
 _EXAMPLES = """
@@ -26,8 +25,10 @@ eci-convert copy oci:layout:edge docker://registry.example/kubevirt/edge:1.2 --f
 
 def _dialect(source: Source, call: Call, dialect: str) -> str:
     """The dialect of an image that is kept; "" where it has none, or no image for the platform of this computer."""
+    from eci_convert.takeout import inspect
+
     try:
-        return inspected(source, call.platform, dialect).dialect
+        return inspect(source, call.platform, dialect).dialect
     except LayoutError:
         return ""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from eci_convert.blueprint import Packed
 from eci_convert.cli import show
 from eci_convert.cli.arguments import Call
 from eci_convert.errors import UsageError
 from eci_convert.oci.manifest import Manifest
-from eci_convert.pack import Packed
 from eci_convert.streams.files import open_file
 from eci_convert.transports import open_source, parse
 from eci_convert.transports.base import IDENTITY

@@ -13,14 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
-from eci_convert.blueprint import Blueprint, Recipe, Wrapper, Written
+from eci_convert.blueprint import Blueprint, Packed, Recipe, Wrapper, Written
 from eci_convert.errors import CannotHold, UsageError
 from eci_convert.journal import Journal
 from eci_convert.model import Blob, Image, Member, Rootfs
-from eci_convert.oci.manifest import Descriptor, Index, Manifest
 from eci_convert.pack import documents
 from eci_convert.pack.press import NO_CODEC, Press
 from eci_convert.pack.rehearsal import Rehearsal
@@ -44,21 +43,6 @@ class Strict(Protocol):
 
     def learn(self, refusal: ManifestRefused) -> None:
         """It did now."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Packed:
-    """What was written. *descriptor* is what the name stands for now; or, where nothing was published, the image's
-    entry in an index. Sizes in bytes: *bytes_reused* are of blobs that were there and were not sent.
-
-    *wrapper* is the index that images of this dialect are put into, if any.
-    """
-
-    descriptor: Descriptor
-    manifest: Manifest | Index
-    bytes_written: int
-    bytes_reused: int
-    wrapper: Wrapper | None = None
 
 
 def pack(

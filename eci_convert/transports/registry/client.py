@@ -10,7 +10,6 @@ from functools import cached_property
 
 from eci_convert.errors import TransportError
 from eci_convert.oci.reference import HUB, Reference
-from eci_convert.transports import auth
 from eci_convert.transports.auth_files import Credential
 from eci_convert.transports.base import Settings
 from eci_convert.transports.registry import dial, faults, proxies
@@ -51,7 +50,7 @@ class Client:
         self.reference = reference
         self.settings = settings
         self._logs_in = logs_in
-        self._find = find or (lambda: auth.credential_for(reference, settings))
+        self._find = find or self._credential
         self._lock = threading.RLock()
 
     @cached_property
@@ -202,6 +201,11 @@ class Client:
     def _base(self) -> Url:
         with self._lock:
             return self.base
+
+    def _credential(self) -> Credential | None:
+        from eci_convert.transports import auth
+
+        return auth.credential_for(self.reference, self.settings)
 
     @cached_property
     def _known_host(self) -> Host:

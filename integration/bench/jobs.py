@@ -27,7 +27,8 @@ _CREATE = "c=$(docker create machine:1 x)"
 _DOCKERFILE = 'printf "FROM scratch\\nLABEL x=$RANDOM\\nCOPY kernel /\\nCOPY initrd /\\nCOPY disk.raw /\\n" > f'
 _COPIES = [
     ("registry → layout", "docker://$R/machine:legacy", "oci:l:m", "oci:l:m"),
-    ("layout → registry", "oci:$W/layout:machine", "docker://$R/ours$$:1", "docker://$R/theirs$$:1"),
+    ("layout → registry", "oci:new:m", "docker://$R/ours$$:1", "docker://$R/theirs$$:1"),
+    ("layout → registry, again", "oci:$W/layout:machine", "docker://$R/ours$$:1", "docker://$R/theirs$$:1"),
     ("layout → oci-archive", "oci:$W/layout:machine", "oci-archive:a:m", "oci-archive:a:m"),
     ("layout → docker-archive", "oci:$W/layout:machine", "docker-archive:a:m:1", "docker-archive:a:m:1"),
     ("docker-archive → layout", "docker-archive:$W/machine.tar", "oci:l:m", "oci:l:m"),
@@ -35,6 +36,8 @@ _COPIES = [
      "'containers-storage:[vfs@'$PWD/r+$PWD/rr]m:1"),
 ]  # fmt: skip
 """Pairs of places: a name, the image, and where we and skopeo put it."""
+_NEW = f"SOURCE_DATE_EPOCH=$RANDOM$RANDOM eci-convert build {_PARTS} --to oci:new:m -q"
+"""Layers that no registry has: both remember where they have put others, and mount those."""
 _ANEW = "touch $P/kernel $P/initrd $P/disk.raw"
 """Other layers for docker, which remembers what it has pushed: a file's time is in them."""
 _INFLATE = """python -c '
@@ -200,19 +203,20 @@ def _registry(old: DockerEngine) -> Iterator[Job]:
         name="parts → registry (artifacts)",
         goal="as fast as oras push",
         contenders=[
-            Contender(name="eci-convert push", run=f"eci-convert push $R/raw$$:1 {_PARTS} -q"),
+            Contender(name="eci-convert push", run=f"XDG_STATE_HOME=$PWD eci-convert push $R/raw$$:1 {_PARTS} -q"),
             Contender(name="oras push", run="$ORAS push --plain-http $R/oras$$:1 kernel initrd disk.raw",
                       before="ln -s $P/kernel $P/initrd $P/disk.raw ."),
         ],
     )  # fmt: skip
     skopeo = "$SKOPEO copy -q --src-tls-verify=false --dest-tls-verify=false"
     for name, there, ours, theirs in _COPIES:
+        before = _NEW if "new" in there else "true"
         yield Job(
             name=f"copy {name}",
             goal="as fast as skopeo copy",
             contenders=[
-                Contender(name="eci-convert copy", run=f"eci-convert copy {there} {ours} -q"),
-                Contender(name="skopeo copy", run=f"{skopeo} {there} {theirs}"),
+                Contender(name="eci-convert copy", run=f"eci-convert copy {there} {ours} -q", before=before),
+                Contender(name="skopeo copy", run=f"{skopeo} {there} {theirs}", before=before),
             ],
         )
 

@@ -16,6 +16,7 @@ An engine lives as long as the session and is shared by its tests, so name image
     Paths of skopeo, umoci, oras, crane, qemu-img and others: see `engines/programs.py`.
 `eci_convert`
     Runs the installed program: `eci_convert("inspect", ref, env=docker20.env).stdout`; `exits=4` where it must fail.
+    What it remembers of registries, it remembers for the one test.
 `machine`
     The parts of a machine that boots: `.kernel`, `.initrd`, `.root`, `.disk`. Do not change its files.
 `image_name`
@@ -109,11 +110,12 @@ def image_name() -> str:
 
 
 @pytest.fixture
-def eci_convert() -> Callable[..., subprocess.CompletedProcess[str]]:
-    return _eci_convert
+def eci_convert(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.CompletedProcess[str]]:
+    return partial(_eci_convert, tmp_path_factory.mktemp("state"))
 
 
 def _eci_convert(
+    state: Path,
     *arguments: str | os.PathLike[str],
     env: dict[str, str] | None = None,
     stdin: str | None = None,
@@ -121,7 +123,7 @@ def _eci_convert(
     cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).parent / "eci-convert"), *map(str, arguments)]
-    environment = {**os.environ, **(env or {})}
+    environment = {**os.environ, "XDG_STATE_HOME": str(state), **(env or {})}
     done = subprocess.run(
         command, input=stdin, capture_output=True, env=environment, cwd=cwd, text=True, timeout=600, check=False
     )

@@ -139,7 +139,7 @@ def test_pull_by_somebody_whose_home_is_full(
 
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "initrd").read_bytes() == (parts / "initrd").read_bytes()
-    assert not files_in(full / "home")
+    assert not [path for path in files_in(full / "home") if "/eci-convert/blobs/" not in path]
 
 
 def test_push_by_somebody_whose_home_is_full(full: Path, parts: Path, registry: Registry, image_name: str) -> None:

@@ -28,7 +28,7 @@ KERNEL = Random(1).randbytes(24 << 20)
 def registry() -> Iterator[FaultyRegistry]:
     with a_registry() as registry:
         image = an_image().layer(KERNEL_TYPE, KERNEL, role="kernel", title="kernel")
-        copied(image.build(), open_sink(f"docker://{registry.host}/machine:1", Settings(environ=dict(os.environ))))
+        copied(image.build(), open_sink(f"docker://{registry.host}/machine:1", Settings()))
         registry.requests.clear()
         yield registry
 

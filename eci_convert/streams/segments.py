@@ -32,6 +32,9 @@ _PROOF: Final = b"\x01\x10\0\xef\xff" + _SECRET
 _LONGEST = BLOCK
 """Compressed bytes: who flushes more rarely is not waited for."""
 _SMALL = 8 << 10
+_WORTH = 64 << 10
+"""Bytes that a segment must hold on average, or handing it to a thread takes longer than inflating it."""
+_CREDIT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class Segments:
         self._threads = workers(threads)
         self._pool: ThreadPoolExecutor | None = None
         self._promising = True
+        self._credit = _CREDIT
         self._small = b""
         self._made: Future[Segment | None] = Future()
 
@@ -76,15 +80,16 @@ class Segments:
             if not waiting:
                 break
             piece, future = waiting.popleft()
-            segment = future.result()
+            segment = future.result() if self._credit >= 0 else None
             if segment is None:
                 self._source.put_back([piece.bytes_, *(later.bytes_ for later, _ in waiting)])
                 waiting.clear()
-                segment = self._longer()
+                segment = self._longer() if self._credit >= 0 else None
                 cut = segment is not None
             if segment:
+                self._credit += len(segment.data) // _WORTH - 1
                 yield segment
-        self._promising = _last_block_next(self._source)
+        self._promising = self._credit >= 0 and _last_block_next(self._source)
 
     def close(self) -> None:
         """Ends the threads, soon."""

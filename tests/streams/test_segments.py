@@ -197,6 +197,13 @@ class TestOthers:
         assert b"".join(gunzipped(cut(gzip.compress(data), 90_000), 2)) == data
         assert not tried
 
+    def test_a_stream_that_is_flushed_at_every_line_is_soon_left_to_one_decoder(self, tried):
+        lines = [text(700, seed) for seed in range(1000)]
+        raw = deflated([(line, "full", 6) for line in lines])
+
+        assert b"".join(gunzipped([member(raw, b"".join(lines))], 2)) == b"".join(lines)
+        assert 64 <= sum(tried.values()) <= 72
+
     def test_thousands_of_members_with_flushes_are_linear_work(self):
         one = member(deflated([(b"x", "sync", 6), (b"x", "none", 6)]), b"xx")
 

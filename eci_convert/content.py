@@ -15,7 +15,7 @@ from eci_convert.journal import Journal, Kept
 from eci_convert.model import Image
 from eci_convert.oci import fields, manifest, mediatype
 from eci_convert.oci.manifest import Descriptor, ImageConfig, Index, Manifest, Platform
-from eci_convert.oci.select import candidates, check, select
+from eci_convert.oci.select import candidates, check, select, suits
 from eci_convert.progress import SILENT, Reporter
 from eci_convert.streams import tar
 from eci_convert.streams.compress import Compression, decompressed, sniffed
@@ -202,13 +202,18 @@ def _image(source: Source, descriptor: Descriptor, found: Manifest) -> Image:
         descriptor=descriptor,
         manifest=found,
         config=config,
-        platform=_platform(config.platform, found.config.platform, descriptor.platform),
+        platform=_platform(descriptor.platform, config.platform, found.config.platform),
     )
 
 
-def _platform(*told: Platform | None) -> Platform | None:
-    """The first that is *told*, with the variant that another one may tell of it: few configs name theirs."""
-    known = [platform for platform in told if platform]
+def _platform(listed: Platform | None, *told: Platform | None) -> Platform | None:
+    """The first that is *told*, with the variant that another one may tell of it: few configs name theirs.
+
+    An index that has it *listed* for another one is right, as it is when one is chosen: it may list an image twice.
+    """
+    known = [platform for platform in (*told, listed) if platform]
+    if listed and listed.os and listed.architecture and not any(suits(one, listed) for one in known[:-1]):
+        return listed
     if not known or known[0].variant:
         return known[0] if known else None
     first = known[0]

@@ -16,8 +16,9 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, Manifest, rendered
 from eci_convert.oci.select import parse_platform
 from eci_convert.progress import Silent
-from eci_convert.takeout import Order, take
+from eci_convert.takeout import Order, inspect, take
 from eci_convert.transports.memory import MemorySink, MemorySource, Store
+from eci_convert.verify import check
 from tests.images import LABEL, ImageBuilder, a_container, a_machine, a_tar, an_image, an_index, files_in
 
 DISK = bytes(446) + b"\x80\0\0\0\x83\0\0\0" + b"\1\0\0\0\7\0\0\0" + bytes(48) + b"\x55\xaa" + bytes(4096)
@@ -157,6 +158,37 @@ def test_all_images_of_an_index_are_said_again_under_one_index() -> None:
     _, index = content.root(read_back(sink))
     assert isinstance(index, Index)
     assert {str(entry.platform) for entry in index.manifests} == {"linux/amd64", "linux/arm64"}
+
+
+def listed_twice() -> MemorySource:
+    """One image, under two platforms."""
+    image = labelled()
+    entries = [replace(image.descriptor(), platform=parse_platform(f"linux/{one}")) for one in ("amd64", "arm64")]
+    text = rendered(Index(manifests=tuple(entries)))
+    root = Descriptor.of(text, mediatype.OCI_INDEX)
+    return MemorySource(Store({**image.contents(), root.digest: text}, {"image": root}))
+
+
+def test_an_image_that_is_listed_for_two_platforms_is_copied_once() -> None:
+    source, sink = listed_twice(), a_sink()
+    assert [str(each) for each in inspect(source).platforms] == ["linux/amd64", "linux/arm64"]
+
+    packed = copy(source, sink, all_platforms=True)
+
+    assert sink.store.blobs == source.blobs
+    assert packed.bytes_written == sum(map(len, source.blobs.values()))
+    for platform in ("linux/amd64", "linux/arm64"):
+        assert str(content.image(read_back(sink), parse_platform(platform)).platform) == platform
+    assert check(source).images == 1
+
+
+def test_an_image_that_is_listed_for_two_platforms_is_there_for_both_in_another_format() -> None:
+    sink = a_sink()
+
+    copy(listed_twice(), sink, all_platforms=True, format="artifacts")
+
+    assert [str(each) for each in inspect(read_back(sink)).platforms] == ["linux/amd64", "linux/arm64"]
+    copy(read_back(sink), a_sink(), platform=parse_platform("linux/arm64"))
 
 
 def test_a_variant_that_the_index_alone_tells_is_kept() -> None:

@@ -115,6 +115,7 @@ def test_disks_of_qemu_are_known(tmp_path: Path, programs: Programs, form: str) 
     [
         (["-f", "qcow2", "-b", "base", "-F", "raw"], "the backing file 'base'"),
         (["-f", "qcow", "-b", "base", "-F", "raw"], "the backing file 'base'"),
+        (["-f", "qed", "-b", "base", "-F", "raw"], "the backing file 'base'"),
         (["-f", "qcow2", "-o", "data_file=beside"], "the external data file 'beside'"),
         (["-f", "vmdk", "-o", "subformat=monolithicFlat"], "the extent 'disk-flat.vmdk'"),
     ],

@@ -153,6 +153,20 @@ def test_a_backing_file_is_a_foreign_reference() -> None:
     assert refers(qcow2(b"\xff\n\x1b[2J")) == repr(r"\xff" + "\n\x1b[2J").join(("the backing file ", ""))
 
 
+def qed(features: int, *, offset: int = 64, length: int = 11) -> bytes:
+    header = struct.pack("<4sIIIQQQQQII", b"QED\0", 1 << 16, 4, 1, features, 0, 0, 1 << 16, 1 << 20, offset, length)
+    return (header + b"/etc/shadow").ljust(1 << 16, b"\0")
+
+
+def test_a_backing_file_of_a_qed_is_one_too_whatever_the_disk_is_called() -> None:
+    record = qed(1)[:510] + b"\x55\xaa" + bytes(0x8001 - 512) + b"CD001" + bytes(4096)
+
+    assert refers(qed(1)) == refers(qed(5)) == refers(record) == "the backing file '/etc/shadow'"
+    assert refers(qed(1, offset=1 << 31)) == "the backing file that it does not name"
+    assert refers(qed(1) + VHD_FOOTER) == "the backing file '/etc/shadow'"
+    assert refers(qed(0)) is refers(qed(2)) is refers(qed(1 | 1 << 9)) is None
+
+
 def test_an_external_data_file_is_a_foreign_reference() -> None:
     name = struct.pack(">II", 0x44415441, 11) + b"/etc/shadow" + bytes(5)
     other = struct.pack(">II", 0x6803F857, 3) + b"abc" + bytes(5)

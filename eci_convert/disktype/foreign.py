@@ -1,7 +1,7 @@
 """What a disk wants read beside itself: a backing file, a data file, extents that lie elsewhere, a parent.
 
 Whoever opens a disk from a stranger with qemu opens the files that it names, which may be the host's own. Headers that
-qemu refuses refer to nothing (docs/interop/qcow2.txt; VMware Virtual Disk Format 5.0; Microsoft VHD 1.0).
+qemu refuses refer to nothing (docs/interop/qcow2.txt, qed_spec.txt; VMware Virtual Disk Format 5.0; Microsoft VHD 1.0).
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ _DATA_FILE = 1 << 2
 _UNKNOWN_FEATURES = ~0b11111
 _DATA_FILE_NAME = 0x44415441
 _DIFFERENCING = 4
+_QED_BACKED = 1 << 0
+_QED_UNKNOWN = ~0b111
 
 
 def foreign_reference(head: bytes, size: int, tail: bytes = b"", further: bytes = b"") -> str | None:
@@ -27,6 +29,8 @@ def foreign_reference(head: bytes, size: int, tail: bytes = b"", further: bytes 
     *head* should be as long as `HEAD`; *further* are the bytes at `further(head)`. A file that could be anything is
     looked at as what it would be if it were declared so.
     """
+    if found := _of_qed(head):
+        return found
     kind = detect(head, size, tail)
     if kind is DiskType.VHDX:
         return vhdx.reference(further)
@@ -57,6 +61,14 @@ def _of_qcow2(head: bytes, size: int, tail: bytes) -> str | None:
     return _of_qcow(head, size, tail)
 
 
+def _of_qed(head: bytes) -> str | None:
+    """No type of disk here is called so, but qemu opens one for what it is wherever nobody says what it is."""
+    features, offset, length = (_little(head, at, size) for at, size in ((16, 8), (56, 4), (60, 4)))
+    if not head.startswith(b"QED\0") or features & _QED_UNKNOWN or not features & _QED_BACKED:
+        return None
+    return f"the backing file {shown(head[offset : offset + min(length, _BACKING_LIMIT)])}"
+
+
 def _extension(head: bytes, wanted: int) -> bytes:
     """The content of the header extension of type *wanted*; empty if it is not there."""
     at = _big(head, 100, 4)
@@ -81,6 +93,10 @@ _LOOKS: Final[dict[DiskType, Callable[[bytes, int, bytes], str | None]]] = {
     DiskType.VMDK: lambda head, size, _: vmdk.reference(head, size),
     DiskType.VHD: _of_vhd,
 }
+
+
+def _little(data: bytes, at: int, length: int) -> int:
+    return int.from_bytes(data[at : at + length].ljust(length, b"\0"), "little")
 
 
 def _big(data: bytes, at: int, length: int) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from eci_convert import content, dialects
-from eci_convert.errors import LayoutError, MissingPart, UnknownDialect, UsageError
+from eci_convert.errors import EciError, LayoutError, MissingPart, UnknownDialect, UsageError
 from eci_convert.extract import Extracted, Target, extract
 from eci_convert.model import Artifact, Blob, Image, Part, Role, Rootfs, described
 from eci_convert.oci.digest import Digest
@@ -133,12 +133,13 @@ def plan(found: Inspection, order: Order) -> tuple[Target, ...]:
     """What is to be written where. Raises MissingPart, UnknownDialect, UsageError, LayoutError."""
     if order.names_parts and not found.dialect:
         raise dialects.unknown()
-    targets = [*_chosen(found, order), *_by_path(order)]
-    targets += _rest(found, order)
+    named = [*_chosen(found, order), *_by_path(order)]
+    targets = (*named, *_rest(found, order))
     if not targets:
         raise MissingPart(f"{found.reference} has nothing of what was asked for")
-    _check_distinct(targets)
-    return tuple(targets)
+    _check_distinct(named, UsageError)
+    _check_distinct(targets, LayoutError)
+    return targets
 
 
 def _read(image: Image, dialect: str) -> tuple[str, Artifact, str]:
@@ -218,14 +219,12 @@ def _target(part: Part, output: Output) -> Target:
     return Target(part=part, file=output)
 
 
-def _check_distinct(targets: Sequence[Target]) -> None:
-    seen: dict[Path, Part] = {}
+def _check_distinct(targets: Sequence[Target], kind: type[EciError]) -> None:
+    seen: set[Path] = set()
     for target in targets:
         if target.path is None:
             continue
         place = target.path.parent.resolve() / target.path.name
         if place in seen:
-            ours = seen[place].role is Role.OTHER and target.part.role is Role.OTHER
-            kind = UsageError if ours else LayoutError
             raise kind(f"two parts would be written to {str(target.path)!r}")
-        seen[place] = target.part
+        seen.add(place)

@@ -68,6 +68,8 @@ def test_what_is_not_there_is_named_with_what_is(order: Order) -> None:
 def test_two_parts_never_go_to_one_file(tmp_path: Path) -> None:
     found = inspect(a_machine().build())
     with pytest.raises(LayoutError):
+        plan(found, Order(directory=tmp_path, roles={Role.KERNEL: tmp_path / "y/../initrd"}))
+    with pytest.raises(UsageError):
         plan(found, Order(roles={Role.KERNEL: tmp_path / "x", Role.INITRD: tmp_path / "y/../x"}))
     with pytest.raises(UsageError):
         plan(found, Order(paths={"/a": tmp_path / "x", "/b": tmp_path / "x"}))

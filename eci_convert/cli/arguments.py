@@ -64,7 +64,13 @@ def options(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
 
 
 _EVERYWHERE = options(
-    option("--platform", "platforms", multiple=True, metavar="OS/ARCH[/VARIANT]", help="Which image of several."),
+    option(
+        "--platform",
+        "platforms",
+        multiple=True,
+        metavar="OS/ARCH[/VARIANT]",
+        help="Which image of several; what a new one is for.",
+    ),
     option("--plain-http", is_flag=True, help="Speak plain HTTP to the registry."),
     option("--insecure", is_flag=True, help="Do not check the registry's certificate."),
     option("--ca-file", type=_FILE, default="", metavar="FILE", help="Certificates to trust beside the system's."),
@@ -148,7 +154,10 @@ compression = option(
 )
 dry_run = option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
 digest_file = option(
-    "--digest-file", type=Place(), metavar="FILE", help="Write the digest of what was published to FILE."
+    "--digest-file",
+    type=Place(lambda text: _free(Path(text))),
+    metavar="FILE",
+    help="Write the digest of what was published to FILE.",
 )
 max_size = option("--max-size", type=Size(), metavar="N", help="Refuse a part larger than N (such as 10G).")
 label = option("--label", "labels", multiple=True, type=Pair(), metavar="KEY=VALUE", help="One more label.")
@@ -171,6 +180,14 @@ remote = option(
 def created() -> int:
     """Seconds since 1970 that every time written is. Raises UsageError."""
     return epoch(os.environ)
+
+
+def _free(path: Path) -> Path:
+    """*path*, if a file can be put there: said now, and not when the work is done. Raises LocalError."""
+    from eci_convert.streams.files import check_place
+
+    check_place(path)
+    return path
 
 
 def write_digest(path: Path | None, digest: object) -> None:

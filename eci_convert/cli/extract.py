@@ -36,6 +36,7 @@ def extract(call: Call, *, reference: str, dialect: str, no_sparse: bool, dry_ru
 
     The names there are kernel, initrd, disk-root-NAME, disk-N-NAME and config.json. A file that exists is replaced;
     nothing is unless everything could be read and was what the image promised. FILE `-` is standard output.
+    A REFERENCE without a transport is an image in the Docker engine.
     """
     from eci_convert.transports import open_source
 

@@ -31,7 +31,7 @@ eci-convert inspect oci:layout:edge --raw
 def inspect(call: Call, *, reference: str, raw: bool, dialect: str, max_size: int | None) -> None:
     """Say what is in the image REFERENCE: its dialect, its platforms, and each part's role, type and place.
 
-    No blob beyond manifests and configs is read.
+    No blob beyond manifests and configs is read. A REFERENCE without a transport is an image in the Docker engine.
     """
     from eci_convert import content
     from eci_convert.transports import open_source

@@ -12,7 +12,7 @@ from eci_convert.cli import arguments, results, show
 from eci_convert.cli.arguments import Call, option
 from eci_convert.cli.words import Place
 from eci_convert.pack import Packed
-from eci_convert.transports import open_sink, open_source
+from eci_convert.transports import open_sink, open_source, parse
 from eci_convert.transports.base import Source, whole
 from eci_convert.verify import Report, check, fixed
 
@@ -26,7 +26,7 @@ eci-convert verify oci:made-by-eci --fix oci:layout:repaired
 @arguments.verb(
     click.argument("reference"),
     click.argument("directory", required=False, type=Place(directory=True)),
-    option("--fix", metavar="DST", help="Write the image again, to DST, with right diff ids."),
+    option("--fix", metavar="DST", help="Write the image again, to DST, as it should be."),
     option("--dialect", default="", metavar="NAME", help="Read the image as this dialect."),
     arguments.digest_file,
     arguments.max_size,
@@ -47,7 +47,8 @@ def verify(
     """Check the image REFERENCE: every blob against its digest, every layer against its diff id, every label against
     a file that is there, every disk's type against its bytes. With DIRECTORY, the files there are to be its parts.
 
-    With --fix, an image of the original `eci`, whose diff ids are wrong, is written again so that engines take it.
+    With --fix, an image of the original `eci`, whose diff ids and schemaVersion are wrong, is written again so that
+    engines and registries take it. A REFERENCE without a transport is an image in the Docker engine.
     """
     with open_source(reference, call.settings, "docker-daemon") as source:
         report = check(
@@ -61,13 +62,20 @@ def verify(
         packed = _repair(call, source, report, fix, dry_run=dry_run) if fix else None
         if fix and packed and not dry_run:
             arguments.write_digest(digest_file, packed.descriptor.digest)
-            with open_source(fix, call.settings, "docker-daemon") as repaired:
+            with open_source(_name(fix, packed), call.settings, "docker-daemon") as repaired:
                 report = check(repaired, platform=call.platform, dialect=dialect, reporter=call.reporter)
     would_be = packed if dry_run else None
     show.json(_json(report, would_be)) if call.json else _tell(report)
     if fix and would_be and not call.json:
         show.line(results.would_be_written(fix, would_be))
     report.conclude()
+
+
+def _name(destination: str, packed: Packed) -> str:
+    """What stands for the repaired image: its digest, where a layout that may hold others got no name for it."""
+    scheme, rest = parse(destination, "docker-daemon")
+    unnamed = scheme.name == "oci" and ":" not in rest
+    return f"{destination}:@{packed.descriptor.digest}" if unnamed else destination
 
 
 def _repair(call: Call, source: Source, report: Report, destination: str, *, dry_run: bool) -> Packed:

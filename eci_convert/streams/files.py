@@ -46,6 +46,12 @@ def put(path: StrPath, content: bytes) -> None:
             content = content[os.write(number, content) :]
 
 
+def check_place(path: StrPath) -> None:
+    """Raises LocalError where `put` could put nothing at *path*, as far as that is known before."""
+    if open_file(path) is None and not os.access(_target(path).parent, os.W_OK | os.X_OK):
+        raise LocalError(f"{os.fspath(path)}: this user may not write there")
+
+
 def open_file(path: StrPath) -> int | None:
     """The open file of this process that *path* stands for, by its number; None where it is the name of a file.
 

@@ -127,6 +127,22 @@ def test_no_engine_is_exit_3_with_a_hint(run: Run, tmp_path: Path, monkeypatch: 
     assert "hint: " in said.err
 
 
+def test_a_digest_file_that_cannot_be_is_told_before_anything_is_written(
+    parts: Parts, run: Run, tmp_path: Path
+) -> None:
+    for place in (tmp_path / "nowhere/digest", tmp_path):
+        words = ["build", "--kernel", parts.kernel, "--to", f"oci:{tmp_path}/made", "--digest-file", place]
+        one_line(run(*words, exits=9), str(place))
+    assert not (tmp_path / "made").exists()
+
+
+def test_one_file_for_two_parts_is_the_mistake_of_who_named_it_twice(layout: Path, run: Run, tmp_path: Path) -> None:
+    image, one = f"oci:{layout}", tmp_path / "one"
+    one_line(run("extract", image, "--kernel", one, "--initrd", f"{tmp_path}/./one", exits=2), "two parts")
+    one_line(run("extract", image, tmp_path, "--kernel", tmp_path / "initrd", exits=8), "two parts")
+    assert not one.exists()
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_standard_output_is_exit_9_without_a_traceback(parts: Parts, run: Run, tmp_path: Path) -> None:
     run("push", "--remote", tmp_path / "l", "a:1", "--kernel", parts.kernel)

@@ -103,6 +103,14 @@ def test_a_dry_run_writes_nothing(verb: str, run: Run, parts: Parts, layout: Pat
     assert not (tmp_path / "new").exists()
 
 
+def test_a_repair_into_a_layout_of_several_images_is_checked_there(run: Run, layout: Path, parts: Parts) -> None:
+    run("push", "--remote", layout, "other:1", "--kernel", parts.kernel)
+
+    said = run("verify", f"oci:{layout}:edge/machine:1", "--fix", f"oci:{layout}")
+
+    assert said.out.startswith(f"oci:{layout}:@sha256:")
+
+
 def test_a_digest_file_holds_the_digest(run: Run, parts: Parts, tmp_path: Path) -> None:
     words = ["push", "--remote", tmp_path / "l", "a:1", "--kernel", parts.kernel, "--digest-file", tmp_path / "d"]
     found = run(*words, "--json").json

@@ -52,6 +52,8 @@ class Reference:
         if _IDENTIFIER.fullmatch(text):
             raise UsageError(f"{text!r} is an image's id and no reference to one in a registry")
         name, at, digits = text.partition("@")
+        if "/" in digits:
+            raise UsageError("a reference holds no user and no password: log in, or give --username with its password")
         name, tag = _untagged(name)
         host, repository = _split(name)
         if not _HOST.fullmatch(host):

@@ -94,6 +94,10 @@ def parse(text: str, default: str = "") -> tuple[Scheme, str]:
     word, colon, _ = text.partition("://")
     if colon:
         raise UsageError(f"{word + colon!r} in {text!r} is no place that eci-convert knows: {_spellings()}")
+    if text.startswith(("/", "./", "../")):
+        error = UsageError(f"{text!r} is a path, and no image's name")
+        error.add_note("hint: an image in files is oci:DIR[:NAME], oci-archive:FILE or docker-archive:FILE")
+        raise error
     if not default:
         raise UsageError(f"{text!r} names no place: begin it with one of {_spellings()}")
     return next(scheme for scheme in SCHEMES if scheme.name == default), _nonempty(text, text)

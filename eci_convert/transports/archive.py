@@ -68,6 +68,15 @@ class Archive:
         """
         return tuple(self._index())
 
+    def check(self) -> None:
+        """Raises FormatError where there is nothing in it, and as `names`."""
+        if self._index():
+            return
+        error = FormatError("there is nothing in it", where=self.path)
+        if self.path == STANDARD:
+            error.add_note("hint: what was to write into the pipe may have failed")
+        raise error
+
     def __contains__(self, name: str) -> bool:
         """Whether there is a file or a link of that name. Raises as `names`."""
         return name in self._index()

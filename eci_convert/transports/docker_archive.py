@@ -59,6 +59,7 @@ class DockerArchiveSource:
         return spelt("docker-archive", self._archive.path, self._name)
 
     def resolve(self) -> Descriptor:
+        self._archive.check()
         if CONTENTS in self._archive:
             saved = docker_save.chosen(docker_save.parse(self._archive.read(CONTENTS)), self._name, self.origin)
             return self._promised(saved) or self._made_up(saved)

@@ -61,6 +61,7 @@ class OciArchiveSource:
         return spelt("oci-archive", self._archive.path, self._name)
 
     def resolve(self) -> Descriptor:
+        self._archive.check()
         try:
             return layouts.resolved(self._read, self._name, self.origin)
         except NotFound as error:

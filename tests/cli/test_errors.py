@@ -68,6 +68,21 @@ def test_a_file_or_layout_that_is_not_there_is_exit_4_and_is_not_made(run: Run, 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["parts"]
 
 
+def test_a_path_that_is_taken_for_a_name_leads_to_the_places_of_files(run: Run, layout: Path) -> None:
+    said = run("inspect", layout, exits=2)
+    one_line(said, "is a path")
+    assert "oci:DIR" in said.err
+
+
+def test_an_empty_pipe_is_said_to_be_one(tmp_path: Path) -> None:
+    for place in ("docker-archive:-", "oci-archive:-"):
+        command = [sys.executable, "-m", "eci_convert", "extract", place, str(tmp_path / "out")]
+        done = subprocess.run(command, input="", capture_output=True, text=True)
+        assert done.returncode == 7, done.stderr
+        assert "there is nothing in it" in done.stderr
+        assert "hint: what was to write into the pipe may have failed" in done.stderr
+
+
 def test_a_disk_type_that_the_bytes_contradict_is_exit_8(run: Run, tmp_path: Path) -> None:
     disk = tmp_path / "disk.img"
     disk.write_bytes(QCOW2)

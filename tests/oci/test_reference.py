@@ -63,6 +63,12 @@ def test_what_docker_refuses_is_refused_as_misuse(text: str) -> None:
         Reference.parse(text)
 
 
+def test_a_password_is_refused_and_not_repeated() -> None:
+    with pytest.raises(UsageError, match="--username") as caught:
+        Reference.parse("me:s3cret@h.example/a")
+    assert "s3cret" not in str(caught.value)
+
+
 def test_upper_case_is_explained() -> None:
     with pytest.raises(UsageError, match="lower case"):
         Reference.parse("h.example/Machine")

@@ -266,6 +266,8 @@ def test_an_empty_archive_has_nothing_in_it(tmp_path: Path, content: bytes):
     assert archive.names() == ()
     with pytest.raises(NotFound):
         archive.read("index.json")
+    with pytest.raises(FormatError, match="there is nothing in it"):
+        archive.check()
 
 
 @pytest.mark.parametrize("content", [b"not a tar archive at all" * 100, os.urandom(5000), b"{}"])

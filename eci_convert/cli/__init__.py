@@ -6,6 +6,7 @@ arguments.py   options that several verbs share, and the values that are made of
 words.py       what a word is read as, how a shell completes it, and its environment variable
 show.py        the only module that prints: results, JSON, errors
 standard.py    standard streams that are full, unread or closed
+heap.py        the memory allocator, tuned for large blocks
 meter.py       progress: a bar, lines, or JSON
 VERB.py        one verb: declares arguments, calls one library function, hands the result to show
 """

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from eci_convert.cli import meter
+from eci_convert.cli import heap, meter
 from eci_convert.cli.words import Option, Pair, Place, Size
 from eci_convert.errors import LocalError, UsageError
 from eci_convert.oci.manifest import Platform
@@ -206,6 +206,7 @@ def _call(words: dict[str, Any]) -> Call:
         raise UsageError("--username and --password-stdin go together")
     if debug:
         _log_everything()
+    heap.keep_blocks()
     return Call(
         platforms=tuple(map(parse_platform, words.pop("platforms"))),
         json=words.pop("as_json"),

@@ -14,7 +14,9 @@ from eci_convert.errors import DigestMismatch, TransportError
 from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Manifest, rendered
+from eci_convert.oci.reference import Reference
 from eci_convert.transports.registry import hosts
+from eci_convert.transports.registry.client import Client
 from tests import registry_behaviour as faults
 from tests.faulty_registry import FaultyRegistry, a_registry
 from tests.transports.registry.user import TYPE, User, noise
@@ -189,6 +191,14 @@ def test_a_place_that_turns_us_away_is_forgotten(registry: FaultyRegistry, user:
     assert sends(user, registry, "d") == ["c", "b"]
 
 
+def test_a_place_that_cannot_answer_now_is_not_forgotten(registry: FaultyRegistry, user: User) -> None:
+    sends(user, registry, "a")
+    registry.misbehave("POST", "mount=", faults.unheard(faults.status(503)), times=4)
+    sends(user, registry, "b")
+    registry.places.discard(("b", str(BLOB.digest)))
+    assert sends(user, registry, "c") == ["b", "a"]
+
+
 def test_a_place_is_not_forgotten_by_who_may_not_write_at_all(registry: FaultyRegistry, user: User) -> None:
     sends(user, registry, "a")
     registry.misbehave("POST", SESSIONS, faults.unheard(faults.status(403)), times=2)
@@ -284,14 +294,12 @@ def test_no_other_host_is_told(registry: FaultyRegistry, other: FaultyRegistry, 
 
 
 def test_what_was_told_over_tls_is_not_told_in_the_clear(user: User) -> None:
-    with a_registry(cert="server") as secure:
-        sends(user, secure, "secret/project", insecure=True)
-        path = state(user)[0]
-    with a_registry() as plain:
-        plain.apart = True
-        text = path.read_text().replace(secure.host, plain.host)
-        path.write_text(text)
-        assert sends(user, plain, "b", plain_http=True) == []
+    reference = Reference.parse("registry.example/secret/project:1")
+    secure, plain = Client(reference, user.settings()), Client(reference, user.settings(plain_http=True))
+    secure.whereabouts.seen(BLOB.digest, reference.repository, BLOB.size)
+    secure.close()
+    assert plain.whereabouts.of(BLOB.digest) == ()
+    assert Client(reference, user.settings()).whereabouts.of(BLOB.digest) == ("secret/project",)
 
 
 def test_a_name_that_is_none_is_not_asked_with(registry: FaultyRegistry, user: User) -> None:

@@ -95,8 +95,15 @@ def test_after_a_month_it_is_forgotten(tmp_path: Path, monkeypatch: pytest.Monke
     assert opened(tmp_path).of(A) == ()
     remembers(tmp_path, (B, "two"), name="https://elsewhere.example")
     assert not set(other) & set(files(tmp_path))
-    monkeypatch.setattr(time, "time", lambda: now - 5 * 86400)
-    assert opened(tmp_path, "https://elsewhere.example").of(B) == ()  # a clock that went wrong
+
+
+def test_what_was_seen_in_the_future_was_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that went wrong, and would keep it for ever."""
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 20 * 86400)
+    remembers(tmp_path, (A, "one"))
+    monkeypatch.setattr(time, "time", lambda: now)
+    assert opened(tmp_path).of(A) == ()
 
 
 def test_the_oldest_make_room(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
     verify     what was promised, and not a byte more
     measure    how long and which digest, said once the bytes have gone by
-    compress   gzip, zstd, xz and bzip2 undone; gzip and zstd made             gunzip segments inflate zstd window
-                                                                               deflate crc
+    compress   gzip, zstd, xz and bzip2 undone; gzip and zstd made             gunzip segments inflate zstd abreast
+                                                                               window deflate crc
     tar        archives read strictly, and written as Go writes them           tar_read tar_header tar_input pax sparse
                                                                                tar_write sparse_write
     holes      files with holes, read and written without their zeros          zeros

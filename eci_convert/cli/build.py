@@ -71,7 +71,8 @@ def build(
     if len(call.platforms) > 1:
         raise UsageError("several platforms need --builder buildx")
     results.check_stdout(call, reference)
-    codec, artifact = Codec.parse(compression), machines.artifact(**words)
+    codec = Codec.parse(compression)
+    artifact = machines.artifact(machines.archive(reference), digest_file, **words)
     with open_sink(reference, call.settings, "docker-daemon") as sink:
         packed = publish.push(
             artifact, sink, format="legacy", terms=terms, codec=codec, reporter=call.reporter,

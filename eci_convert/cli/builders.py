@@ -96,7 +96,7 @@ def _artifact(wanted: Wanted, words: Mapping[str, Any]) -> Artifact | None:
     if not wanted.tag:
         raise UsageError("the image needs a name: give it one with -t NAME")
     if not wanted.file:
-        return machines.artifact(**words)
+        return machines.artifact(wanted.archive, wanted.digest_file, **words)
     if any(words[name] for name in ("kernel", "initrd", "root", "disks", "config")):
         raise UsageError("--file is a Dockerfile that copies the parts itself: name none beside it")
     return None

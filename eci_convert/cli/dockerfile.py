@@ -54,7 +54,7 @@ def dockerfile(
     """
     if context and stage:
         raise UsageError("--context and --stage exclude each other")
-    artifact = machines.artifact(**words)
+    artifact = machines.artifact(output, **words)
     sources = _sources(artifact, context, stage, dry_run=dry_run)
     text = render(artifact, sources, base=base, single_layer=single_layer, labels=dict(labels))
     if output and open_file(output) == 1:

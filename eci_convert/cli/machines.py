@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from eci_convert.model import Artifact
+from eci_convert.errors import UsageError
+from eci_convert.model import Artifact, File, described
 from eci_convert.oci.manifest import Platform
 from eci_convert.oci.select import here, parse_platform
 from eci_convert.parts import Disk, machine
+from eci_convert.streams.files import open_file
 
 
 def artifact(
-    *,
+    *outputs: Path | None,
     kernel: Path | None,
     initrd: Path | None,
     root: str | None,
@@ -19,14 +22,43 @@ def artifact(
     config: Path | None,
     trust_type: bool,
 ) -> Artifact:
-    """The machine that `arguments.parts` describe. Raises as `parts.machine` does."""
-    return machine(
+    """The machine that `arguments.parts` describe.
+
+    Raises UsageError where one of *outputs*, which are to be written, is a part, and what `parts.machine` raises.
+    """
+    found = machine(
         kernel=kernel,
         initrd=initrd,
         root=Disk.parse(root, trusted=trust_type) if root else None,
         disks=[Disk.parse(disk, trusted=trust_type) for disk in disks],
         config=config,
     )
+    for output in outputs:
+        _check_is_no_part(output, found)
+    return found
+
+
+def archive(reference: str) -> Path | None:
+    """The file that an archive at *reference* is; None where that is another place, or no file."""
+    from eci_convert.transports import parse
+    from eci_convert.transports.names import split
+
+    scheme, rest = parse(reference, "docker-daemon")
+    path = split(rest, os.path.isfile)[0] if scheme.name in ("oci-archive", "docker-archive") else "-"
+    return None if open_file(path) is not None else Path(path)
+
+
+def _check_is_no_part(output: Path | None, machine: Artifact) -> None:
+    if output is None or open_file(output) is not None:
+        return
+    place = output.parent.resolve() / output.name
+    for part in machine.parts:
+        if isinstance(part.locator, File):
+            path = Path(part.locator.path)
+            if place in (path.parent.resolve() / path.name, path.resolve()):
+                raise UsageError(
+                    f"{str(output)!r} is the {described(part)}, and would be replaced by what is made of it"
+                )
 
 
 def platform(asked: Platform | None, os: str, arch: str) -> Platform:

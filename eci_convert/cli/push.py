@@ -49,7 +49,9 @@ def push(
 
     codec = Codec.parse(compression)
     place = remotes.place(remote, image, call.settings)
-    artifact = machines.artifact(disks=tuple(each for text in disks if text for each in _disks(text)), **words)
+    artifact = machines.artifact(
+        digest_file, disks=tuple(each for text in disks if text for each in _disks(text)), **words
+    )
     terms = Terms(
         platform=machines.platform(call.platform, os, arch),
         author=author,

@@ -151,6 +151,35 @@ def test_a_digest_file_that_cannot_be_is_told_before_anything_is_written(
     assert not (tmp_path / "made").exists()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["dockerfile", "-o", "{part}"],
+        ["dockerfile", "--stage", "{folder}/stage", "-o", "{folder}/../{name}/vmlinuz"],
+        ["build", "--to", "oci-archive:{part}"],
+        ["build", "--to", "docker-archive:{link}/vmlinuz:a:1"],
+        ["build", "--to", "oci:{folder}/layout", "--digest-file", "{part}"],
+        ["push", "--remote", "{folder}/layout", "a:1", "--digest-file", "{part}"],
+        ["build", "-t", "a:1", "--builder", "buildx", "--to", "oci-archive:{part}"],
+        ["build", "-t", "a:1", "--builder", "docker", "--digest-file", "{part}"],
+    ],
+    ids=" ".join,
+)
+def test_a_part_is_not_replaced_by_what_is_made_of_it(words: list[str], parts: Parts, run: Run, tmp_path: Path) -> None:
+    folder = parts.kernel.parent
+    (tmp_path / "link").symlink_to(folder)
+    (tmp_path / "kernel").symlink_to(parts.kernel)
+    names = {"part": parts.kernel, "folder": folder, "name": folder.name, "link": tmp_path / "link"}
+    before = parts.kernel.read_bytes()
+
+    for kernel in (parts.kernel, tmp_path / "kernel"):
+        said = run(*(word.format(**names) for word in words), "--kernel", kernel, exits=2)
+        one_line(said, "is the kernel, and would be replaced")
+
+    assert parts.kernel.read_bytes() == before
+    assert not (folder / "layout").exists()
+
+
 def test_one_file_for_two_parts_is_the_mistake_of_who_named_it_twice(layout: Path, run: Run, tmp_path: Path) -> None:
     image, one = f"oci:{layout}", tmp_path / "one"
     one_line(run("extract", image, "--kernel", one, "--initrd", f"{tmp_path}/./one", exits=2), "two parts")

@@ -93,6 +93,8 @@ class Place(click.ParamType):  # type: ignore[type-arg]
         self._may_be_empty = may_be_empty
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "-" and self.name == "dir":
+            self.fail("'-' is no directory: ./- is the one of that name", param, ctx)
         if value != "":
             return self._made(value)
         if not self._may_be_empty:

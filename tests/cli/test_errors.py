@@ -53,6 +53,8 @@ def test_every_verb_has_help_with_examples(verb: str, run: Run) -> None:
         ["extract", "oci:/tmp/x", "--max-size", "many"],
         ["extract", "oci:/tmp/x", "--disk", "first=/tmp/x"],
         ["extract", "oci:/tmp/x", "--kernel", "-", "--initrd", "-"],
+        ["extract", "oci:/tmp/x", "-"],
+        ["pull", "r.io/x", "--dir", "-"],
         ["extract", "oci:/tmp/x", "--username", "me"],
         ["inspect", "oci:/tmp/x", "--no-such-option"],
     ],

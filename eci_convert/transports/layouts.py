@@ -37,12 +37,12 @@ def blob_path(digest: Digest) -> str:
 
 def images(read: Read, origin: str) -> tuple[Descriptor, ...]:
     """What index.json lists. Raises NotFound, and FormatError for a layout of another version."""
-    _check_version(read)
+    _check_version(read, origin)
     try:
         content = read(INDEX)
     except NotFound as error:
         raise NotFound(f"{origin}: no OCI image layout is there: {error}") from error
-    found = parse(content, mediatype.OCI_INDEX, INDEX)
+    found = parse(content, mediatype.OCI_INDEX, f"{origin}: {INDEX}")
     return found.manifests if isinstance(found, Index) else ()
 
 
@@ -123,14 +123,15 @@ def _replaced(entry: fields.Fields, manifest: Descriptor, name: str) -> bool:
     return bool(own == name and (name or entry["digest"] == str(manifest.digest)))
 
 
-def _check_version(read: Read) -> None:
+def _check_version(read: Read, origin: str) -> None:
+    where = f"{origin}: {MARKER}"
     try:
         content = read(MARKER)
     except NotFound:
         return
-    version = fields.required(fields.document(content, MARKER), "imageLayoutVersion", str, MARKER)
+    version = fields.required(fields.document(content, where), "imageLayoutVersion", str, where)
     if version != "1.0.0":
-        raise FormatError(f"{version!r} is not 1.0.0", where=f"{MARKER}.imageLayoutVersion")
+        raise FormatError(f"{version!r} is not 1.0.0", where=f"{where}.imageLayoutVersion")
 
 
 def _unlisted(read: Read, digest: Digest) -> Iterator[Descriptor]:

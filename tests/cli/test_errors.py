@@ -76,6 +76,17 @@ def test_a_path_that_is_taken_for_a_name_leads_to_the_places_of_files(run: Run, 
     assert "oci:DIR" in said.err
 
 
+@pytest.mark.parametrize(("name", "text"), [("index.json", "{"), ("oci-layout", '{"imageLayoutVersion":"9"}')])
+def test_which_of_two_layouts_is_malformed_is_said(
+    layout: Path, run: Run, tmp_path: Path, name: str, text: str
+) -> None:
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / name).write_text(text)
+    one_line(run("copy", f"oci:{layout}:edge/machine:1", f"oci:{bad}:x", exits=7), f"oci:{bad}:x: {name}")
+    one_line(run("copy", f"oci:{bad}", f"oci:{layout}:x", exits=7), f"oci:{bad}: {name}")
+
+
 def test_an_empty_pipe_is_said_to_be_one(tmp_path: Path) -> None:
     for place in ("docker-archive:-", "oci-archive:-"):
         command = [sys.executable, "-m", "eci_convert", "extract", place, str(tmp_path / "out")]

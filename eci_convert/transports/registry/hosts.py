@@ -21,9 +21,8 @@ SMALLEST = 64 * 1024
 _CHUNK = 6 * MIB
 """What is lost when a connection breaks; each upload holds two of it, or three. ECR wants 5 MB and more."""
 
-_ALONE = 16 * MIB
 _SHARED = 24 * MIB
-"""Quick chunks are larger, up to the one, where fewer uploads share the other: a registry has a break after each."""
+"""Quick chunks are larger, the more the fewer uploads share this: a registry has a break after each, to sync it."""
 
 _MOST_ASKED = 64 * MIB
 _LARGEST = {"ghcr.io": 4_000_000}
@@ -43,7 +42,7 @@ class Host:
         self._path = folder / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json" if folder else None
         self._name = name
         self._lock = threading.Lock()
-        self.strides = Strides(SMALLEST, _ALONE)
+        self.strides = Strides(SMALLEST, _SHARED)
         self._uploads = 0
         self._facts = dict(state.load(self._path)) if self._path and _recent(self._path) else {}
 
@@ -51,7 +50,7 @@ class Host:
         """The bytes of one chunk of an upload that takes none below *smallest*; *quick*: chunks take no time to arrive,
         so little is lost with a large one."""
         found = self._facts.get("largest")
-        wanted = max(_CHUNK, min(_ALONE, _SHARED // max(1, self._uploads))) if quick else _CHUNK
+        wanted = max(_CHUNK, _SHARED // max(1, self._uploads)) if quick else _CHUNK
         learned = found if isinstance(found, int) and SMALLEST <= found < wanted else wanted
         return max(min(self.strides.chunk(learned), _LARGEST.get(self._name, wanted)), min(smallest, _MOST_ASKED))
 

@@ -14,7 +14,7 @@ from tests import registry_behaviour as faults
 from tests.faulty_registry import FaultyRegistry
 from tests.transports.registry.user import User, noise
 
-CHUNK = 16 * 1024 * 1024
+CHUNK = 24 * 1024 * 1024
 DISK = noise(4 * CHUNK + 1000)
 
 

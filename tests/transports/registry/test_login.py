@@ -209,7 +209,7 @@ def test_a_token_that_expires_in_the_middle_of_an_upload_is_renewed(
     registry: FaultyRegistry, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """84, 93: late 401; the chunk that was refused is sent again."""
-    for name in ("_CHUNK", "_ALONE", "_SHARED"):
+    for name in ("_CHUNK", "_SHARED"):
         monkeypatch.setattr(hosts, name, 128 * 1024)
     guarded(registry, bearer=True)
     user.logs_in(registry.host)

@@ -138,7 +138,7 @@ def test_the_upload_that_is_begun_instead_is_the_one_that_is_used(registry: Faul
 
 
 def test_in_chunks_too(registry: FaultyRegistry, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_CHUNK", "_ALONE", "_SHARED"):
+    for name in ("_CHUNK", "_SHARED"):
         monkeypatch.setattr(hosts, name, 64 * 1024)
     sends(user, registry, "a")
     registry.mounts, registry.min_chunk = False, 70_000

@@ -27,7 +27,7 @@ SESSIONS = "/blobs/uploads/"
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_CHUNK", "_ALONE", "_SHARED"):
+    for name in ("_CHUNK", "_SHARED"):
         monkeypatch.setattr(hosts, name, CHUNK)
 
 
@@ -444,8 +444,7 @@ def test_a_chunk_that_is_cut_in_two_leaves_no_short_rest(
     registry: FaultyRegistry, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was gathered while chunks were quick goes in smaller ones once they are slow; ECR takes none below 5 MB."""
-    for name in ("_ALONE", "_SHARED"):
-        monkeypatch.setattr(hosts, name, 5 * CHUNK // 2)
+    monkeypatch.setattr(hosts, "_SHARED", 5 * CHUNK // 2)
     quick = iter([False, True] * 50)
     chunk = hosts.Host.chunk
     monkeypatch.setattr(hosts.Host, "chunk", lambda host, smallest=0, **_: chunk(host, smallest, quick=next(quick)))

@@ -72,6 +72,7 @@ def _once(contender: Contender) -> tuple[float, float]:
     env = {**os.environ, **contender.env}
     try:
         _shell(contender.before, folder, env)
+        os.sync()  # what others left to be written is not on this one's account
         taken = _shell(contender.run, folder, env)
         _shell(contender.after, folder, env)
         return taken

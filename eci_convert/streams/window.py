@@ -23,14 +23,18 @@ class Window:
 
     def at_least(self, length: int) -> bool:
         """Bring *length* bytes into view; False if there are fewer before the end."""
-        while len(self._view) - self._at < length:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return False
-            rest = self.view()
-            self._data = bytes(rest) + chunk if rest else chunk
-            self._view, self._at = memoryview(self._data), 0
-        return True
+        have = len(self._view) - self._at
+        if have >= length:
+            return True
+        pieces: list[bytes | memoryview] = [self.view()] if have else []
+        for chunk in self._chunks:
+            pieces.append(chunk)
+            have += len(chunk)
+            if have >= length:
+                break
+        self._data = b"".join(pieces)  # one chunk alone is not copied
+        self._view, self._at = memoryview(self._data), 0
+        return have >= length
 
     def take(self, limit: int) -> memoryview:
         """At least one and at most *limit* bytes; none at the end."""
@@ -58,7 +62,7 @@ class Window:
             found = self._data.find(what, self._at + start, self._at + end)
             if found >= 0:
                 return found - self._at
-            if end == limit or not self.at_least(end + 1):
+            if end == limit or (not self.at_least(min(2 * end + 1, limit)) and len(self._view) == end):
                 return -1
             start = max(start, end - len(what) + 1)
 

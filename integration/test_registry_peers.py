@@ -120,6 +120,19 @@ def test_what_docker_pushes_is_extracted(
     same(tmp_path, machine)
 
 
+def test_what_buildx_pushes_with_its_attestations_is_extracted(
+    docker28: DockerEngine, registry: Registry, image_name: str, eci_convert: Run, machine: Machine, tmp_path: Path
+) -> None:
+    """An index: the image, and behind it, for the platform unknown/unknown, how it was built."""
+    name, context = f"{registry.host}/{image_name}", tmp_path / "context"
+    eci_convert("dockerfile", *parts(machine), "--stage", context)
+    docker28.docker("buildx", "build", "--push", "--provenance=mode=max", "-t", name, str(context))
+    index = json.loads(eci_convert("inspect", f"docker://{name}", "--raw").stdout)
+    assert [entry["platform"]["os"] for entry in index["manifests"]] == ["linux", "unknown"]
+    eci_convert("extract", f"docker://{name}", tmp_path / "out")
+    same(tmp_path / "out", machine)
+
+
 def test_what_oras_pushes_is_extracted(
     registry: Registry, image_name: str, programs: Programs, eci_convert: Run, machine: Machine, tmp_path: Path
 ) -> None:

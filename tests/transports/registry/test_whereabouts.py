@@ -158,12 +158,18 @@ def test_several_at_once_lose_nothing(tmp_path: Path) -> None:
 
 
 def test_several_processes_at_once_lose_nothing(tmp_path: Path) -> None:
-    program = (
-        "import sys; from pathlib import Path; from eci_convert.oci.digest import Digest;"
-        "from tests.transports.registry.test_whereabouts import remembers;"
-        "[remembers(Path(sys.argv[1]), (Digest.of((sys.argv[2] + str(n)).encode()), 'one')) for n in range(30)]"
-    )
-    running = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path), letter]) for letter in "ab"]
+    program = """if True:
+        import sys
+        from eci_convert.oci.digest import Digest
+        from eci_convert.transports.base import Settings
+        from eci_convert.transports.registry.whereabouts import Whereabouts
+        name, home, letter = sys.argv[1:]
+        for number in range(30):
+            where = Whereabouts(name, Settings(environ={"HOME": home}))
+            where.seen(Digest.of(f"{letter}{number}".encode()), "one", 1 << 20)
+            where.save()
+    """
+    running = [subprocess.Popen([sys.executable, "-c", program, NAME, str(tmp_path), letter]) for letter in "ab"]
     assert [one.wait(60) for one in running] == [0, 0]
     where = opened(tmp_path)
     assert all(where.of(Digest.of(f"{letter}{number}".encode())) for letter in "ab" for number in range(30))

@@ -26,7 +26,7 @@ from eci_convert.streams.files import replacing
 from eci_convert.streams.parts import local_errors
 from eci_convert.transports.storage import locks, records
 from eci_convert.transports.storage.records import Record
-from eci_convert.transports.storage.staging import Staged
+from eci_convert.transports.storage.staging import Staged, sweep
 from eci_convert.transports.storage.store import Store
 
 _EPOCH: Final = "1970-01-01T00:00:00Z"
@@ -74,6 +74,7 @@ def commit(store: Store, image: NewImage) -> None:
     ):
         _add_layers(store, image.layers, layers_written)
         _add_image(store, image, images_written)
+        sweep(store.driver.home)  # also where nothing had to be staged, for all layers were there
 
 
 def _add_layers(store: Store, layers: tuple[NewLayer, ...], written: Callable[[], None]) -> None:

@@ -66,11 +66,8 @@ class Staging:
 
     @classmethod
     def begun(cls, home: Path) -> Staging:
-        """A new one; those that nobody holds any more are removed. Whoever calls this has the store's layers locked.
-
-        Raises LocalError.
-        """
-        _sweep(home)
+        """A new one. Whoever calls this has the store's layers locked. Raises LocalError."""
+        sweep(home)
         path = home / f"{PREFIX}{secrets.token_hex(8)}"
         try:
             with local_errors(path):
@@ -128,7 +125,9 @@ def _open_up(path: Path) -> None:
                 os.chmod(below, 0o700)
 
 
-def _sweep(home: Path) -> None:
+def sweep(home: Path) -> None:
+    """Removes the directories of ours in *home* that nobody holds any more, those of killed commands. Whoever calls
+    this has the store's layers locked. Raises LocalError."""
     with local_errors(home):
         left = [path for path in home.iterdir() if path.name.startswith(PREFIX) and path.is_dir()]
     for path in left:

@@ -368,6 +368,18 @@ def test_a_command_that_is_killed_at_any_moment_leaves_a_store_that_works(tmp_pa
     assert [path.name for path in home.iterdir() if path.name.startswith(".eci-convert")] == []
 
 
+@DRIVERS
+def test_what_was_killed_when_all_was_done_is_swept_away_by_who_has_nothing_to_do(tmp_path: Path, driver: str):
+    copied(an_image().tar_layer(FIRST).build(), a_sink(tmp_path, driver=driver))
+    left = tmp_path / driver / ".eci-convert-left"
+    (left / "0/diff").mkdir(parents=True)
+    (left / "lock").touch()
+
+    copied(an_image().tar_layer(FIRST).build(), a_sink(tmp_path, driver=driver))
+
+    assert not left.exists()
+
+
 def test_an_incomplete_layer_is_no_layer_and_is_made_anew(tmp_path: Path):
     copied(an_image().tar_layer(FIRST).build(), a_sink(tmp_path))
     path = tmp_path / "overlay-layers/layers.json"

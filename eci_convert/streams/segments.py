@@ -26,6 +26,8 @@ _SECRET: Final = os.urandom(16)
 _PROOF: Final = b"\x01\x10\0\xef\xff" + _SECRET
 _LONGEST = BLOCK
 """Compressed bytes: who flushes more rarely is not waited for."""
+_MOST_STORED = 64
+"""Stored blocks in a segment. A MiB needs 17, and a row of empty ones would have no end."""
 
 
 class Segments:
@@ -72,9 +74,11 @@ def _is_stored(piece: Piece) -> bool:
 
 
 def _stored(source: Window) -> int:
-    """How long the stored blocks are that come next, as far as they hold no more than 1 MiB: 0 if there is none."""
+    """How long the stored blocks are that come next, some of them, that hold no more than 1 MiB: 0 if there is none."""
     end = held = 0
-    while source.at_least(end + 5):
+    for _ in range(_MOST_STORED):
+        if not source.at_least(end + 5):
+            break
         head = source.view()[end : end + 5]
         length = head[1] | head[2] << 8
         if not _is_stored(head) or length ^ 0xFFFF != head[3] | head[4] << 8 or held + length > BLOCK:

@@ -25,13 +25,14 @@ def sparse_map(data: Iterable[tuple[int, int]], size: int) -> SparseMap:
     """*data*, (offset, length) in ascending order, without small gaps and in `MOST` entries at most; nothing where the
     holes of *size* bytes are not worth it. GNU tar has every entry begin with a block, so they are of whole blocks.
     """
-    entries = [_whole_blocks(offset, offset + length, size) for offset, length in data if length]
-    gap = _GAP
-    while True:
-        entries = _joined(entries, gap)
-        if len(entries) <= MOST:
-            break
-        gap *= 2
+    entries, gap = list[tuple[int, int]](), _GAP
+    for offset, length in data:
+        if length:
+            _append(entries, *_whole_blocks(offset, offset + length, size), gap)
+        while len(entries) > MOST:
+            gap, finer, entries = 2 * gap, entries, []
+            for entry in finer:
+                _append(entries, *entry, gap)
     return entries if size - sum(length for _, length in entries) >= _WORTH else []
 
 
@@ -70,15 +71,12 @@ def at_entries(chunks: Iterable[bytes], entries: SparseMap) -> Iterator[bytes]:
             at = upto
 
 
-def _joined(entries: SparseMap, gap: int) -> list[tuple[int, int]]:
-    """*entries* with those together between which there are fewer than *gap* bytes."""
-    found: list[tuple[int, int]] = []
-    for offset, length in entries:
-        if found and offset - sum(found[-1]) < gap:
-            found[-1] = (found[-1][0], offset + length - found[-1][0])
-        else:
-            found.append((offset, length))
-    return found
+def _append(entries: list[tuple[int, int]], offset: int, length: int, gap: int) -> None:
+    """One more of *entries*, or more of the last one if there are fewer than *gap* bytes between."""
+    if entries and offset - sum(entries[-1]) < gap:
+        entries[-1] = (entries[-1][0], offset + length - entries[-1][0])
+    else:
+        entries.append((offset, length))
 
 
 def _whole_blocks(start: int, stop: int, size: int) -> tuple[int, int]:

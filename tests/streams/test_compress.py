@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eci_convert.errors import CorruptStream, LimitExceeded, UsageError
-from eci_convert.streams import inflate
 from eci_convert.streams.compress import Codec, Compression, compressed, decompressed, sniffed
 from tests.streams.pieces import cut, cut_by, noise, repetitive, sizes
 
@@ -25,16 +24,6 @@ MADE = {
     Compression.BZIP2: bz2.compress(CONTENT),
 }
 FORMATS = pytest.mark.parametrize("compression", list(MADE))
-
-
-@pytest.fixture(params=["isal", "zlib"])
-def library(request, monkeypatch):
-    """Both libraries that undo gzip: the second one serves where there is no build of the first."""
-    if request.param == "zlib":
-        monkeypatch.setattr(inflate, "igzip_lib", None)
-    else:
-        pytest.importorskip("isal")
-    return request.param
 
 
 def undone(chunks, compression=None):

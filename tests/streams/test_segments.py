@@ -6,14 +6,13 @@ import shutil
 import subprocess
 import threading
 import zlib
-from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from eci_convert.errors import CorruptStream
-from eci_convert.streams import inflate, segments
+from eci_convert.streams import segments
 from eci_convert.streams.compress import Codec, compressed
 from eci_convert.streams.gunzip import gunzipped
 from eci_convert.streams.inflate import INFLATE_ERRORS, inflater, undone
@@ -90,25 +89,10 @@ def expected(raw):
     return made, bytes(source.view())
 
 
-@pytest.fixture(params=["isal", "zlib"])
-def library(request, monkeypatch):
-    if request.param == "zlib":
-        monkeypatch.setattr(inflate, "igzip_lib", None)
-    else:
-        pytest.importorskip("isal")
-
-
 @pytest.fixture
-def tried(monkeypatch):
+def tried(by_thread):
     """How often each thread tried to inflate a segment."""
-    counted, proved = Counter(), segments._proved
-
-    def counting(piece):
-        counted[threading.current_thread().name.partition("_")[0]] += 1
-        return proved(piece)
-
-    monkeypatch.setattr(segments, "_proved", counting)
-    return counted
+    return by_thread(segments, "_proved")
 
 
 @given(stretches, sizes)
@@ -203,6 +187,15 @@ class TestOthers:
 
         assert b"".join(gunzipped([member(raw, b"".join(lines))], 2)) == b"".join(lines)
         assert 64 <= sum(tried.values()) <= 72
+
+    def test_a_row_of_empty_stored_blocks_is_not_gathered(self, monkeypatch):
+        gathered, unstored = [], segments._unstored
+        monkeypatch.setattr(segments, "_unstored", lambda piece: gathered.append(len(piece)) or unstored(piece))
+        raw = b"\0\0\0\xff\xff" * 300_000 + deflated([(b"end", "none", 6)])
+
+        assert inflated(cut(raw, 100_000)) == (b"end", b"")
+        assert max(gathered) < 1000
+        assert len(gathered) < 100
 
     def test_thousands_of_members_with_flushes_are_linear_work(self):
         one = member(deflated([(b"x", "sync", 6), (b"x", "none", 6)]), b"xx")

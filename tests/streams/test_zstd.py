@@ -1,8 +1,5 @@
 """Frames are undone side by side where they say what they are, and to the same bytes wherever they come from."""
 
-import threading
-from collections import Counter
-
 import pytest
 import zstandard
 from hypothesis import given
@@ -59,16 +56,9 @@ def outcome(undo):
 
 
 @pytest.fixture
-def tried(monkeypatch):
+def tried(by_thread):
     """How often each thread tried to undo a frame."""
-    counted, content = Counter(), zstd._content
-
-    def counting(piece):
-        counted[threading.current_thread().name.partition("_")[0]] += 1
-        return content(piece)
-
-    monkeypatch.setattr(zstd, "_content", counting)
-    return counted
+    return by_thread(zstd, "_content")
 
 
 @given(frames, sizes)

@@ -6,10 +6,6 @@ once; a place that has it already is not sent it.
 
 from __future__ import annotations
 
-import shlex
-import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -18,22 +14,19 @@ from eci_convert import content, dialects, diffids
 from eci_convert.blueprint import Packed, Terms
 from eci_convert.documents import Document, collected, referring
 from eci_convert.errors import (
-    AccessDenied,
     CannotHold,
     IntegrityError,
     LimitExceeded,
-    NotFound,
-    TransportError,
     UsageError,
 )
 from eci_convert.journal import Journal
 from eci_convert.model import Image
+from eci_convert.move import Move, repair_command
 from eci_convert.oci import mediatype
-from eci_convert.oci.manifest import Descriptor, ImageConfig, Index, Manifest, Platform
+from eci_convert.oci.manifest import ImageConfig, Index, Manifest, Platform
 from eci_convert.oci.select import candidates
 from eci_convert.progress import SILENT, Reporter
-from eci_convert.streams.compress import Codec
-from eci_convert.transports.again import lasting
+from eci_convert.streams.compress import Codec, Compression
 from eci_convert.transports.base import Sink, Source
 
 KEEP = "keep"
@@ -58,11 +51,12 @@ def copy(
 ) -> Packed:
     """Copies the image that *source* names to the name of *sink*, and says what stands there now.
 
-    *format* "keep" preserves every byte and digest of the manifests, configs and blobs that are copied; any other is
-    the name of a row of `dialects.WRITERS`. Of an index, the image for *platform* is copied, or with *all_platforms*
-    every one. *referrers* takes along what refers to the image (signatures, SBOMs). *max_size* (bytes) bounds each
-    part, or where images are kept each blob. *dry_run* moves nothing: the counts are of what would move. *journal* is a
-    directory in which what arrives over a network is kept until all is done.
+    *format* "keep" preserves every byte and digest of the manifests, configs and blobs that are copied, but that with a
+    *codec* layers are compressed that are not (configs stay, and image ids); any other is the name of a row of
+    `dialects.WRITERS`, which compresses layers with *codec*, or gzip. Of an index, the image for *platform* is copied,
+    or with *all_platforms* every one. *referrers* takes along what refers to the image (signatures, SBOMs). *max_size*
+    (bytes) bounds each part, or where images are kept each blob. *dry_run* moves nothing: the counts are of what would
+    move. *journal* is a directory in which what arrives over a network is kept until all is done.
 
     Raises UsageError for contradictions, CannotHold before the first byte where the destination cannot hold the format,
     and what the two raise.
@@ -71,6 +65,9 @@ def copy(
         raise UsageError(f"the image for {platform} and all images of an index exclude each other")
     if referrers and format != KEEP:
         raise UsageError("--referrers needs --format keep: what refers to an image refers to its digest")
+    squeezed = codec if codec and codec.compression is not Compression.NONE else None
+    if referrers and squeezed:
+        raise UsageError("--referrers needs every digest kept: leave --compression away")
     with Journal(journal) if journal else nullcontext() as kept:
         if format != KEEP:
             said = _Rewrite(source, sink, format, dialect, terms, codec, max_size, reporter, concurrency, dry_run, kept)
@@ -83,7 +80,7 @@ def copy(
         _check_holds(sink, source, documents)
         _check_diff_ids(sink, source, documents, reporter)
         _check_sizes(documents, max_size)
-        return _Move(source, sink, reporter, concurrency, kept).all(documents, dry_run=dry_run)
+        return Move(source, sink, reporter, concurrency, kept, squeezed).all(documents, dry_run=dry_run)
 
 
 def _check_holds(sink: Sink, source: Source, documents: list[Document]) -> None:
@@ -91,7 +88,7 @@ def _check_holds(sink: Sink, source: Source, documents: list[Document]) -> None:
     if not sink.holds_indexes and any(isinstance(document.value, Index) for document in documents):
         raise _cannot(sink, "an index of several images", "choose one image with --platform OS/ARCH")
     if not sink.holds_sha512:
-        for blob in (blob for document in documents for blob in (document.descriptor, *_blobs(document.value))):
+        for blob in (blob for document in documents for blob in (document.descriptor, *document.blobs)):
             if blob.digest.algorithm != "sha256":
                 raise _cannot(sink, f"a blob under its {blob.digest.algorithm}", "--format legacy gives it a sha256")
     for document in documents:
@@ -118,16 +115,12 @@ def _check_diff_ids(sink: Sink, source: Source, documents: list[Document], repor
                 reporter.warned(f"{wrong}: see verify --fix")
                 continue
             error = IntegrityError(f"{sink.destination}: {wrong}")
-            error.add_note(f"hint: {_repair(source, sink)} writes it again with right ones")
+            error.add_note(f"hint: {repair_command(source, sink)} writes it again with right ones")
             raise error
 
 
-def _repair(source: Source, sink: Sink) -> str:
-    return f"`eci-convert {shlex.join(('verify', source.origin, '--fix', sink.destination))}`"
-
-
 def _check_sizes(documents: list[Document], max_size: int | None) -> None:
-    for blob in (blob for document in documents for blob in _blobs(document.value)):
+    for blob in (blob for document in documents for blob in document.blobs):
         if max_size is not None and blob.size > max_size:
             raise LimitExceeded(f"blob {blob.digest.short} is larger than the limit of {max_size} bytes")
 
@@ -144,78 +137,6 @@ def _cannot(sink: Sink, what: str, hint: str) -> CannotHold:
     error = CannotHold(f"{sink.destination} cannot hold {what}")
     error.add_note(f"hint: {hint}")
     return error
-
-
-class _Move:
-    """Blobs and documents go from a source to a sink as they are."""
-
-    def __init__(
-        self, source: Source, sink: Sink, reporter: Reporter, concurrency: int, journal: Journal | None
-    ) -> None:
-        self._journal = journal
-        self._source = source
-        self._sink = sink
-        self._reporter = reporter
-        self._concurrency = concurrency
-        self._lock = threading.Lock()
-        self._written = self._reused = 0
-
-    def all(self, documents: list[Document], *, dry_run: bool) -> Packed:
-        blobs = {blob.digest: blob for document in documents for blob in _blobs(document.value)}
-        with ThreadPoolExecutor(self._concurrency) as pool:
-            list(pool.map(lambda blob: self._blob(blob, dry_run=dry_run), blobs.values()))
-        last = documents[-1]
-        if not dry_run:
-            self._publish(documents)
-        return Packed(
-            descriptor=last.descriptor,
-            manifest=last.value,
-            bytes_written=self._written + sum(len(document.text) for document in documents),
-            bytes_reused=self._reused,
-        )
-
-    def _publish(self, documents: list[Document]) -> None:
-        kinds = [document.descriptor.media_type or document.value.media_type for document in documents]
-        try:
-            for document, kind in zip(documents, kinds, strict=True):
-                digest, size = document.descriptor.digest, len(document.text)
-                self._sink.put(kind, iter((document.text,)), digest=digest, size=size)
-            self._sink.publish(replace(documents[-1].descriptor, media_type=kinds[-1]))
-        except (AccessDenied, NotFound):
-            raise
-        except TransportError as error:  # docker-registry 2.8 says 500 to it
-            if any(document.value.schema_version != 2 for document in documents):
-                repair = _repair(self._source, self._sink)
-                error.add_note(f"hint: its schemaVersion is not 2; {repair} writes it again as it should be")
-            raise
-
-    def _blob(self, blob: Descriptor, *, dry_run: bool) -> None:
-        lent = replace(blob, annotations={**blob.annotations, **self._source.provenance})
-        if self._sink.has(lent):
-            self._count(blob.size, written=False)
-            return
-        self._count(blob.size, written=True)
-        if dry_run:
-            return
-        lasting(lambda: self._moved(blob))
-
-    def _moved(self, blob: Descriptor) -> None:
-        with content.opened(self._source, blob, self._reporter, self._journal) as chunks:
-            self._sink.put(blob.media_type, chunks, digest=blob.digest, size=blob.size)
-
-    def _count(self, size: int, *, written: bool) -> None:
-        with self._lock:
-            if written:
-                self._written += size
-            else:
-                self._reused += size
-
-
-def _blobs(document: Manifest | Index) -> Iterator[Descriptor]:
-    """The layers and the config, in that order: places that load one stream need the layers' bytes first."""
-    if isinstance(document, Manifest):
-        yield from document.layers
-        yield document.config
 
 
 class _Rewrite:

@@ -25,6 +25,11 @@ class Document:
     text: bytes
     value: Manifest | Index
 
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """The layers and the config, in that order: places that load one stream need the layers' bytes first."""
+        return (*self.value.layers, self.value.config) if isinstance(self.value, Manifest) else ()
+
 
 def collected(source: Source, platform: Platform | None, *, everything: bool) -> Iterator[Document]:
     """The manifests and indexes to copy, those that are referred to first: the root comes last."""

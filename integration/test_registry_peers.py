@@ -120,6 +120,31 @@ def test_what_docker_pushes_is_extracted(
     same(tmp_path, machine)
 
 
+def test_an_engines_image_is_compressed_on_its_way_and_stays_the_same_image(
+    docker_engine: DockerEngine, registry: Registry, image_name: str, programs: Programs, eci_convert: Run,
+    machine: Machine, tmp_path: Path,
+) -> None:  # fmt: skip
+    name = f"{registry.host}/{image_name}"
+    eci_convert("build", *parts(machine), "-t", name, env=docker_engine.env)
+    config = json.loads(eci_convert("inspect", name, "--json", env=docker_engine.env).stdout)["config"]
+
+    told = eci_convert(
+        "copy", f"docker-daemon:{name}", f"docker://{name}", "--compression", "gzip", "--json", env=docker_engine.env
+    )
+
+    layers = json.loads(run(programs.crane, "manifest", "--insecure", name))["layers"]
+    assert {layer["mediaType"].rpartition(".")[2] for layer in layers} <= {"tar+gzip", "gzip"}
+    assert sum(layer["size"] for layer in layers) < machine.root.stat().st_size / 2
+    docker_engine.docker("rmi", name)
+    docker_engine.docker("pull", "--quiet", name)
+    assert json.loads(eci_convert("inspect", name, "--json", env=docker_engine.env).stdout)["config"] == config
+    there = json.loads(eci_convert("inspect", f"docker://{name}", "--json").stdout)
+    assert there["digest"] == json.loads(told.stdout)["digest"]
+    eci_convert("verify", f"docker://{name}")
+    eci_convert("extract", name, tmp_path, env=docker_engine.env)
+    same(tmp_path, machine)
+
+
 def test_what_buildx_pushes_with_its_attestations_is_extracted(
     docker28: DockerEngine, registry: Registry, image_name: str, eci_convert: Run, machine: Machine, tmp_path: Path
 ) -> None:

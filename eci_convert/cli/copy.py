@@ -19,6 +19,7 @@ from eci_convert.transports.base import Source
 _EXAMPLES = """
 eci-convert copy docker://registry.example/edge/machine:1.2 oci:layout:edge
 eci-convert copy docker-daemon:my-machine:1.2 docker://registry.example/edge/machine:1.2 --format artifacts
+eci-convert copy docker-daemon:my-machine:1.2 docker://registry.example/edge/machine:1.2 --compression gzip
 eci-convert copy oci:layout:edge docker://registry.example/kubevirt/edge:1.2 --format containerdisk
 """
 
@@ -49,7 +50,11 @@ def _dialect(source: Source, call: Call, dialect: str) -> str:
     option("--referrers", is_flag=True, help="What refers to the image too: signatures, SBOMs."),
     arguments.label,
     arguments.annotation,
-    arguments.compression,
+    option(
+        "--compression",
+        metavar="gzip|zstd|none[:LEVEL]",
+        help="How layers are compressed: gzip where the image is said again; with keep, those that are not compressed.",
+    ),
     arguments.digest_file,
     arguments.max_size,
     arguments.dry_run,
@@ -57,12 +62,14 @@ def _dialect(source: Source, call: Call, dialect: str) -> str:
 )
 def copy(
     call: Call, *, src: str, dst: str, format: str, dialect: str, also: tuple[str, ...], all_platforms: bool,
-    referrers: bool, labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...], compression: str,
+    referrers: bool, labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...],
+    compression: str | None,
     digest_file: Path | None, max_size: int | None, dry_run: bool,
 ) -> None:  # fmt: skip
     """Move the image SRC to DST, both with their transport, such as docker://HOST/REPO:TAG or oci:DIR:NAME.
 
-    `keep` preserves every byte and digest; any other format says the image again in that dialect.
+    `keep` preserves every byte and digest (engines keep layers uncompressed: --compression makes those smaller on their
+    way, and the image id stays); any other format says the image again in that dialect.
     """
     from eci_convert import convert
     from eci_convert.streams.compress import Codec
@@ -80,7 +87,7 @@ def copy(
         name=image_name(dst),
         also=also,
     )
-    codec = Codec.parse(compression)
+    codec = Codec.parse(compression) if compression else None
     results.check_stdout(call, dst)
     with ExitStack() as stack:
         source = stack.enter_context(open_source(src, call.settings, ""))

@@ -39,6 +39,16 @@ def is_tar_layer(media_type: str) -> bool:
     return media_type in LAYERS
 
 
+def is_raw_layer(media_type: str) -> bool:
+    """Whether a blob of *media_type* is a tar layer that is not compressed."""
+    return media_type in _LAYER_BASES
+
+
+def compressed_type(media_type: str, compression: str) -> str:
+    """The media type of a raw layer of *media_type* once it is compressed: "gzip" or "zstd". Docker's have a dot."""
+    return f"{media_type}{'.' if 'docker' in media_type else '+'}{compression}"
+
+
 def layer_type(compression: str) -> str:
     """The OCI media type of a tar layer with *compression*: "none", "gzip" or "zstd"."""
     return OCI_LAYER if compression == "none" else f"{OCI_LAYER}+{compression}"

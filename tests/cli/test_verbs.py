@@ -91,6 +91,23 @@ def test_copy_keeps_every_digest_and_reexpresses_when_asked(
     assert (tmp_path / "out/disk-root-root.img").read_bytes() == parts.root.read_bytes()
 
 
+def test_copy_compresses_what_an_engine_left_raw_where_it_is_told_to(run: Run, parts: Parts, tmp_path: Path) -> None:
+    def media_types(layout: Path) -> set[str]:
+        digest = run("inspect", f"oci:{layout}", "--json").json["digest"].removeprefix("sha256:")
+        return {layer["mediaType"] for layer in json.loads((layout / "blobs/sha256" / digest).read_text())["layers"]}
+
+    run("build", "--kernel", parts.kernel, "--to", f"docker-archive:{tmp_path}/a:m:1")
+    run("copy", f"docker-archive:{tmp_path}/a", f"oci:{tmp_path}/kept:m")
+    run("copy", f"docker-archive:{tmp_path}/a", f"oci:{tmp_path}/gzip:m", "--compression", "gzip")
+    run("copy", f"docker-archive:{tmp_path}/a", f"oci:{tmp_path}/zstd:m", "--compression", "zstd:1")
+
+    assert media_types(tmp_path / "kept") == {"application/vnd.oci.image.layer.v1.tar"}
+    assert media_types(tmp_path / "gzip") == {"application/vnd.oci.image.layer.v1.tar+gzip"}
+    assert media_types(tmp_path / "zstd") == {"application/vnd.oci.image.layer.v1.tar+zstd"}
+    assert "--compression" in run("copy", f"oci:{tmp_path}/kept", f"oci:{tmp_path}/x:m", "--compression", "zstd",
+                                  "--referrers", exits=2).err  # fmt: skip
+
+
 @pytest.mark.parametrize("verb", ["push", "extract", "copy"])
 def test_a_dry_run_writes_nothing(verb: str, run: Run, parts: Parts, layout: Path, tmp_path: Path) -> None:
     lines: dict[str, list[str | Path]] = {

@@ -1,0 +1,146 @@
+"""An image moves as it is: every blob, every document, every digest.
+
+With a codec, layers that lie uncompressed are compressed on their way, as `docker push` and `skopeo copy` do it with
+those of an engine: configs stay, and with them image ids and diff ids; manifests and indexes name the new blobs.
+"""
+
+from __future__ import annotations
+
+import shlex
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from eci_convert import content
+from eci_convert.blueprint import Packed
+from eci_convert.documents import Document
+from eci_convert.errors import AccessDenied, NotFound, TransportError
+from eci_convert.journal import Journal
+from eci_convert.oci import mediatype
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor, Index, Manifest, rendered
+from eci_convert.progress import Reporter
+from eci_convert.streams.compress import Codec, Compression, compressed, peeked, sniffed
+from eci_convert.transports.again import lasting
+from eci_convert.transports.base import Sink, Source
+
+
+class Move:
+    """From *source* to *sink*; *codec* is for layers that are not compressed yet, None keeps those too."""
+
+    def __init__(
+        self,
+        source: Source,
+        sink: Sink,
+        reporter: Reporter,
+        concurrency: int,
+        journal: Journal | None,
+        codec: Codec | None = None,
+    ) -> None:
+        self._journal = journal
+        self._source = source
+        self._sink = sink
+        self._reporter = reporter
+        self._concurrency = concurrency
+        self._codec = None if sink.wants_raw_layers else codec
+        self._became: dict[Digest, Descriptor] = {}
+        self._lock = threading.Lock()
+        self._press = threading.Lock()
+        self._written = self._reused = 0
+
+    def all(self, documents: list[Document], *, dry_run: bool) -> Packed:
+        """Moves what *documents* list, then themselves: the last is what the name is to stand for. *dry_run* counts
+        what would be moved; what would be compressed is counted as it lies there."""
+        blobs = {blob.digest: blob for document in documents for blob in document.blobs}
+        with ThreadPoolExecutor(self._concurrency) as pool:
+            list(pool.map(lambda blob: self._blob(blob, dry_run=dry_run), blobs.values()))
+        moved = [self._renamed(document) for document in documents]
+        last = moved[-1]
+        if not dry_run:
+            self._publish(moved)
+        return Packed(
+            descriptor=last.descriptor,
+            manifest=last.value,
+            bytes_written=self._written + sum(len(document.text) for document in moved),
+            bytes_reused=self._reused,
+        )
+
+    def _publish(self, documents: list[Document]) -> None:
+        kinds = [document.descriptor.media_type or document.value.media_type for document in documents]
+        try:
+            for document, kind in zip(documents, kinds, strict=True):
+                digest, size = document.descriptor.digest, len(document.text)
+                self._sink.put(kind, iter((document.text,)), digest=digest, size=size)
+            self._sink.publish(replace(documents[-1].descriptor, media_type=kinds[-1]))
+        except (AccessDenied, NotFound):
+            raise
+        except TransportError as error:  # docker-registry 2.8 says 500 to it
+            if any(document.value.schema_version != 2 for document in documents):
+                repair = repair_command(self._source, self._sink)
+                error.add_note(f"hint: its schemaVersion is not 2; {repair} writes it again as it should be")
+            raise
+
+    def _blob(self, blob: Descriptor, *, dry_run: bool) -> None:
+        pressed = self._codec if self._codec and mediatype.is_raw_layer(blob.media_type) else None
+        lent = replace(blob, annotations={**blob.annotations, **self._source.provenance})
+        if not pressed and self._sink.has(lent):
+            return self._count(blob.size, written=False)
+        if dry_run:
+            return self._count(blob.size, written=True)
+        stored = lasting(lambda: self._pressed(blob, pressed) if pressed else self._moved(blob))
+        return self._count(stored.size, written=True)
+
+    def _moved(self, blob: Descriptor) -> Descriptor:
+        with content.opened(self._source, blob, self._reporter, self._journal) as chunks:
+            return self._sink.put(blob.media_type, chunks, digest=blob.digest, size=blob.size)
+
+    def _pressed(self, blob: Descriptor, codec: Codec) -> Descriptor:
+        """The layer *blob*, compressed: one at a time, for it takes all cores. What is compressed, whatever its type
+        says, is moved as it is."""
+        with self._press, content.opened(self._source, blob, self._reporter, self._journal) as chunks:
+            head, whole = peeked(chunks)
+            if sniffed(head) is not Compression.NONE:
+                return self._sink.put(blob.media_type, whole, digest=blob.digest, size=blob.size)
+            kind = mediatype.compressed_type(blob.media_type, codec.compression)
+            stored = self._sink.put(kind, compressed(whole, codec))
+        self._became[blob.digest] = replace(
+            blob, media_type=kind, digest=stored.digest, size=stored.size, data=None, urls=()
+        )
+        return stored
+
+    def _renamed(self, document: Document) -> Document:
+        """*document* with what became of the blobs and manifests that it lists."""
+        found = document.value
+        if isinstance(found, Manifest):
+            value: Manifest | Index = replace(found, layers=self._renaming(found.layers))
+        else:
+            value = replace(found, manifests=self._renaming(found.manifests))
+        if value == found:
+            return document
+        text = rendered(value)
+        descriptor = replace(document.descriptor, digest=Digest.of(text), size=len(text), data=None)
+        self._became[document.descriptor.digest] = descriptor
+        return Document(descriptor=descriptor, text=text, value=value)
+
+    def _renaming(self, listed: tuple[Descriptor, ...]) -> tuple[Descriptor, ...]:
+        return tuple(self._now(entry) for entry in listed)
+
+    def _now(self, entry: Descriptor) -> Descriptor:
+        became = self._became.get(entry.digest)
+        if became is None:
+            return entry
+        return replace(
+            entry, media_type=became.media_type, digest=became.digest, size=became.size, data=became.data, urls=()
+        )
+
+    def _count(self, size: int, *, written: bool) -> None:
+        with self._lock:
+            if written:
+                self._written += size
+            else:
+                self._reused += size
+
+
+def repair_command(source: Source, sink: Sink) -> str:
+    """What to type for an image of the original `eci`, whose diff ids and schema version are wrong."""
+    return f"`eci-convert {shlex.join(('verify', source.origin, '--fix', sink.destination))}`"

@@ -34,6 +34,14 @@ _HEAD = 256 << 10
 Through = Callable[[Iterable[bytes]], Iterable[bytes] | Input]
 
 
+def standing(source: Source | None) -> Image | None:
+    """The image that is there, or None where there is none or it cannot be read: then nothing of it is reused."""
+    try:
+        return image(source) if source else None
+    except EciError:
+        return None
+
+
 @contextmanager
 def opened(
     source: Source, blob: Descriptor, reporter: Reporter = SILENT, journal: Journal | None = None

@@ -43,6 +43,7 @@ def copy(
     dialect: str = "",
     terms: Terms | None = None,
     codec: Codec | None = None,
+    before: Source | None = None,
     reporter: Reporter = SILENT,
     max_size: int | None = None,
     concurrency: int = 1,
@@ -51,10 +52,12 @@ def copy(
 ) -> Packed:
     """Copies the image that *source* names to the name of *sink*, and says what stands there now.
 
-    *format* "keep" preserves every byte and digest of the manifests, configs and blobs that are copied, but that with a
-    *codec* layers are compressed that are not (configs stay, and image ids); any other is the name of a row of
-    `dialects.WRITERS`, which compresses layers with *codec*, or gzip. Of an index, the image for *platform* is copied,
-    or with *all_platforms* every one. *referrers* takes along what refers to the image (signatures, SBOMs). *max_size*
+    *format* "keep" preserves every byte and digest of the manifests, configs and blobs that are copied. With a *codec*
+    layers that are not compressed are; without one, those that no manifest lists, as engines keep them, on their way to
+    a registry, with gzip: configs stay, and image ids. *before* reads the image that the name of *sink* stands for now:
+    what is in it is not compressed again. Any other *format* is the name of a row of `dialects.WRITERS`, whose layers
+    are compressed with *codec*, or gzip. Of an index, the image for *platform* is copied, or with *all_platforms* every
+    one. *referrers* takes along what refers to the image (signatures, SBOMs). *max_size*
     (bytes) bounds each part, or where images are kept each blob. *dry_run* moves nothing: the counts are of what would
     move. *journal* is a directory in which what arrives over a network is kept until all is done.
 
@@ -65,8 +68,7 @@ def copy(
         raise UsageError(f"the image for {platform} and all images of an index exclude each other")
     if referrers and format != KEEP:
         raise UsageError("--referrers needs --format keep: what refers to an image refers to its digest")
-    squeezed = codec if codec and codec.compression is not Compression.NONE else None
-    if referrers and squeezed:
+    if referrers and codec and codec.compression is not Compression.NONE:
         raise UsageError("--referrers needs every digest kept: leave --compression away")
     with Journal(journal) if journal else nullcontext() as kept:
         if format != KEEP:
@@ -80,7 +82,16 @@ def copy(
         _check_holds(sink, source, documents)
         _check_diff_ids(sink, source, documents, reporter)
         _check_sizes(documents, max_size)
-        return Move(source, sink, reporter, concurrency, kept, squeezed).all(documents, dry_run=dry_run)
+        press = _codec(codec, source, sink, referrers=referrers)
+        there = content.standing(before) if press else None
+        return Move(source, sink, reporter, concurrency, kept, press, there).all(documents, dry_run=dry_run)
+
+
+def _codec(said: Codec | None, source: Source, sink: Sink, *, referrers: bool) -> Codec | None:
+    """What to compress raw layers with where images are kept; None keeps them."""
+    if said:
+        return said if said.compression is not Compression.NONE else None
+    return Codec.parse("gzip") if source.made_up and sink.wants_compressed_layers and not referrers else None
 
 
 def _check_holds(sink: Sink, source: Source, documents: list[Document]) -> None:

@@ -1,4 +1,4 @@
-"""Diff ids that can be seen to be wrong without reading a layer.
+"""Which layers diff ids name, and which of them can be seen to be wrong without reading a layer.
 
 They are digests of uncompressed archives, so that of an uncompressed layer is its own, and that of a compressed one is
 no blob's. The original `eci` writes wrong ones (specs/eci.md, D1), beside a schemaVersion of 0 (D2).
@@ -6,9 +6,21 @@ no blob's. The original `eci` writes wrong ones (specs/eci.md, D1), beside a sch
 
 from __future__ import annotations
 
+from eci_convert.model import Image
 from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import ImageConfig, Manifest
+from eci_convert.oci.manifest import Descriptor, ImageConfig, Manifest
+
+
+def layers(image: Image | None) -> dict[tuple[Digest, str], Descriptor]:
+    """The layers of *image*, by their diff ids and their media types, compression and all."""
+    if image is None or len(image.config.diff_ids) != len(image.manifest.layers):
+        return {}
+    return {
+        (diff_id, layer.media_type): layer
+        for diff_id, layer in zip(image.config.diff_ids, image.manifest.layers, strict=True)
+        if mediatype.is_tar_layer(layer.media_type)
+    }
 
 
 def seem_wrong(manifest: Manifest, config: ImageConfig) -> bool:

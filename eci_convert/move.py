@@ -1,7 +1,8 @@
 """An image moves as it is: every blob, every document, every digest.
 
 With a codec, layers that lie uncompressed are compressed on their way, as `docker push` and `skopeo copy` do it with
-those of an engine: configs stay, and with them image ids and diff ids; manifests and indexes name the new blobs.
+those of an engine: configs stay, and with them image ids and diff ids; manifests and indexes name the new blobs. What
+the destination's name stands for already is not made again.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from eci_convert import content
+from eci_convert import content, diffids
 from eci_convert.blueprint import Packed
 from eci_convert.documents import Document
 from eci_convert.errors import AccessDenied, NotFound, TransportError
 from eci_convert.journal import Journal
+from eci_convert.model import Image
 from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, Manifest, rendered
@@ -26,7 +28,8 @@ from eci_convert.transports.base import Sink, Source
 
 
 class Move:
-    """From *source* to *sink*; *codec* is for layers that are not compressed yet, None keeps those too."""
+    """From *source* to *sink*; *codec* is for layers that are not compressed yet, None keeps those too. *existing* is
+    the image that the name of *sink* stands for now."""
 
     def __init__(
         self,
@@ -36,6 +39,7 @@ class Move:
         concurrency: int,
         journal: Journal | None,
         codec: Codec | None = None,
+        existing: Image | None = None,
     ) -> None:
         self._journal = journal
         self._source = source
@@ -43,6 +47,7 @@ class Move:
         self._reporter = reporter
         self._concurrency = concurrency
         self._codec = None if sink.wants_raw_layers else codec
+        self._layers = diffids.layers(existing) if self._codec else {}
         self._became: dict[Digest, Descriptor] = {}
         self._lock = threading.Lock()
         self._press = threading.Lock()
@@ -81,31 +86,42 @@ class Move:
             raise
 
     def _blob(self, blob: Descriptor, *, dry_run: bool) -> None:
-        pressed = self._codec if self._codec and mediatype.is_raw_layer(blob.media_type) else None
-        lent = replace(blob, annotations={**blob.annotations, **self._source.provenance})
-        if not pressed and self._sink.has(lent):
-            return self._count(blob.size, written=False)
-        if dry_run:
-            return self._count(blob.size, written=True)
-        stored = lasting(lambda: self._pressed(blob, pressed) if pressed else self._moved(blob))
+        codec = self._codec if self._codec and mediatype.is_raw_layer(blob.media_type) else None
+        kind = mediatype.compressed_type(blob.media_type, codec.compression) if codec else blob.media_type
+        there = self._there(blob, kind) if codec else self._lent(blob)
+        if there or dry_run:
+            return self._count((there or blob).size, written=not there)
+        stored = lasting(lambda: self._pressed(blob, kind, codec) if codec else self._moved(blob))
         return self._count(stored.size, written=True)
+
+    def _lent(self, blob: Descriptor) -> Descriptor | None:
+        """*blob*, if the sink has it, or can have it without its being sent."""
+        return blob if self._sink.has(self._offered(blob)) else None
+
+    def _there(self, blob: Descriptor, kind: str) -> Descriptor | None:
+        """What an earlier copy made of the raw layer *blob*, if the sink still has it."""
+        known = self._layers.get((blob.digest, kind))
+        if known is None or not self._sink.has(known):
+            return None
+        self._became[blob.digest] = known
+        return known
+
+    def _offered(self, blob: Descriptor) -> Descriptor:
+        return replace(blob, annotations={**blob.annotations, **self._source.provenance})
 
     def _moved(self, blob: Descriptor) -> Descriptor:
         with content.opened(self._source, blob, self._reporter, self._journal) as chunks:
             return self._sink.put(blob.media_type, chunks, digest=blob.digest, size=blob.size)
 
-    def _pressed(self, blob: Descriptor, codec: Codec) -> Descriptor:
+    def _pressed(self, blob: Descriptor, kind: str, codec: Codec) -> Descriptor:
         """The layer *blob*, compressed: one at a time, for it takes all cores. What is compressed, whatever its type
         says, is moved as it is."""
         with self._press, content.opened(self._source, blob, self._reporter, self._journal) as chunks:
             head, whole = peeked(chunks)
             if sniffed(head) is not Compression.NONE:
                 return self._sink.put(blob.media_type, whole, digest=blob.digest, size=blob.size)
-            kind = mediatype.compressed_type(blob.media_type, codec.compression)
             stored = self._sink.put(kind, compressed(whole, codec))
-        self._became[blob.digest] = replace(
-            blob, media_type=kind, digest=stored.digest, size=stored.size, data=None, urls=()
-        )
+        self._became[blob.digest] = replace(stored, media_type=kind)
         return stored
 
     def _renamed(self, document: Document) -> Document:
@@ -129,9 +145,7 @@ class Move:
         became = self._became.get(entry.digest)
         if became is None:
             return entry
-        return replace(
-            entry, media_type=became.media_type, digest=became.digest, size=became.size, data=became.data, urls=()
-        )
+        return replace(entry, media_type=became.media_type, digest=became.digest, size=became.size, data=None, urls=())
 
     def _count(self, size: int, *, written: bool) -> None:
         with self._lock:

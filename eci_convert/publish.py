@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from eci_convert import content, dialects, pack
 from eci_convert.blueprint import Terms
-from eci_convert.errors import EciError
-from eci_convert.model import Artifact, Image
+from eci_convert.model import Artifact
 from eci_convert.pack import Packed
 from eci_convert.progress import SILENT, Reporter
 from eci_convert.streams.compress import Codec
@@ -41,20 +40,10 @@ def push(
         blueprint,
         sink,
         codec=codec,
-        existing=_standing(before),
+        existing=content.standing(before),
         probe=probe,
         reporter=reporter,
         concurrency=concurrency,
         dry_run=dry_run,
         strict=strict,
     )
-
-
-def _standing(before: Source | None) -> Image | None:
-    """The image that is there, or None where there is none or it cannot be read: then nothing of it is reused."""
-    if before is None:
-        return None
-    try:
-        return content.image(before)
-    except EciError:
-        return None

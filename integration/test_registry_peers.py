@@ -128,9 +128,13 @@ def test_an_engines_image_is_compressed_on_its_way_and_stays_the_same_image(
     eci_convert("build", *parts(machine), "-t", name, env=docker_engine.env)
     config = json.loads(eci_convert("inspect", name, "--json", env=docker_engine.env).stdout)["config"]
 
-    told = eci_convert(
-        "copy", f"docker-daemon:{name}", f"docker://{name}", "--compression", "gzip", "--json", env=docker_engine.env
-    )
+    words = ["copy", f"docker-daemon:{name}", f"docker://{name}", "--json"]
+    if docker_engine.name == "docker28":  # its manifests are real, and kept
+        words += ["--compression", "gzip"]
+    told = eci_convert(*words, env=docker_engine.env)
+    again = json.loads(eci_convert(*words, env=docker_engine.env).stdout)
+    assert again["digest"] == json.loads(told.stdout)["digest"]
+    assert again["bytes_written"] < 10_000
 
     layers = json.loads(run(programs.crane, "manifest", "--insecure", name))["layers"]
     assert {layer["mediaType"].rpartition(".")[2] for layer in layers} <= {"tar+gzip", "gzip"}

@@ -30,6 +30,7 @@ class Distant(MemorySource):
     """A source behind a network, which fails after *lasts* bytes of a blob, and counts what it sends."""
 
     resumable = True
+    made_up = False
 
     def __init__(self, source: MemorySource, lasts: int | None = None) -> None:
         super().__init__(source.store, source.name)

@@ -91,6 +91,50 @@ def test_a_place_that_unpacks_layers_gets_them_as_they_are() -> None:
     assert copied.blobs == source.blobs
 
 
+def test_layers_that_no_manifest_lists_are_compressed_on_their_way_to_a_registry() -> None:
+    """As an engine keeps them; `--compression none` keeps them."""
+    source, registry = raw().build(), MemorySink(Store({}, {}), "copy", wants_compressed_layers=True)
+    source.made_up = True
+
+    copy(source, registry)
+    [layer] = content.image(MemorySource(registry.store, "copy")).manifest.layers
+    assert layer.media_type == mediatype.layer_type("gzip")
+
+    for sink, codec in (
+        (MemorySink(Store({}, {}), "copy", wants_compressed_layers=True), Codec.parse("none")),
+        (MemorySink(Store({}, {}), "copy"), None),
+    ):
+        copy(source, sink, codec=codec)
+        assert sink.store.blobs == source.blobs
+
+
+def test_layers_that_a_manifest_lists_raw_are_kept_on_their_way_to_a_registry() -> None:
+    source, sink = raw().build(), MemorySink(Store({}, {}), "copy", wants_compressed_layers=True)
+    copy(source, sink)
+    assert sink.store.blobs == source.blobs
+
+
+def test_what_an_earlier_copy_made_of_a_layer_is_not_made_again() -> None:
+    source, sink = raw().build(), MemorySink(Store({}, {}), "copy")
+    first = copy(source, sink, codec=GZIP)
+    [layer] = content.image(MemorySource(sink.store, "copy")).manifest.layers
+    del source.blobs[content.image(source).manifest.layers[0].digest]  # it need not even be read
+
+    again = copy(source, sink, codec=GZIP, before=MemorySource(sink.store, "copy"))
+
+    assert again.descriptor == first.descriptor
+    assert again.bytes_reused >= layer.size
+    assert again.bytes_written == again.descriptor.size
+
+
+def test_what_an_earlier_copy_made_with_another_codec_is_made_anew() -> None:
+    source, sink = raw().build(), MemorySink(Store({}, {}), "copy")
+    copy(source, sink, codec=GZIP)
+    copy(source, sink, codec=ZSTD, before=MemorySource(sink.store, "copy"))
+    [layer] = content.image(MemorySource(sink.store, "copy")).manifest.layers
+    assert layer.media_type == mediatype.layer_type("zstd")
+
+
 def test_an_index_names_what_its_images_became() -> None:
     one, other = raw().platform("linux/amd64"), raw(b"arm" * 2000).platform("linux/arm64")
     source, sink = (

@@ -19,7 +19,7 @@ from eci_convert.transports.base import Source
 _EXAMPLES = """
 eci-convert copy docker://registry.example/edge/machine:1.2 oci:layout:edge
 eci-convert copy docker-daemon:my-machine:1.2 docker://registry.example/edge/machine:1.2 --format artifacts
-eci-convert copy docker-daemon:my-machine:1.2 docker://registry.example/edge/machine:1.2 --compression gzip
+eci-convert copy docker-daemon:my-machine:1.2 docker://registry.example/edge/machine:1.2 --compression zstd
 eci-convert copy oci:layout:edge docker://registry.example/kubevirt/edge:1.2 --format containerdisk
 """
 
@@ -53,7 +53,7 @@ def _dialect(source: Source, call: Call, dialect: str) -> str:
     option(
         "--compression",
         metavar="gzip|zstd|none[:LEVEL]",
-        help="How layers are compressed: gzip where the image is said again; with keep, those that are not compressed.",
+        help="How layers are compressed, with keep those that are not; none keeps them.  [default: gzip where needed]",
     ),
     arguments.digest_file,
     arguments.max_size,
@@ -68,8 +68,8 @@ def copy(
 ) -> None:  # fmt: skip
     """Move the image SRC to DST, both with their transport, such as docker://HOST/REPO:TAG or oci:DIR:NAME.
 
-    `keep` preserves every byte and digest (engines keep layers uncompressed: --compression makes those smaller on their
-    way, and the image id stays); any other format says the image again in that dialect.
+    `keep` preserves every byte and digest. (Engines without containerd's store have no digests: what comes from them is
+    compressed on its way to a registry, and keeps its image id.) Any other format says the image again in that dialect.
     """
     from eci_convert import convert
     from eci_convert.streams.compress import Codec
@@ -92,12 +92,13 @@ def copy(
     with ExitStack() as stack:
         source = stack.enter_context(open_source(src, call.settings, ""))
         sink = stack.enter_context(open_sink(dst, call.settings, ""))
+        before = stack.enter_context(open_source(dst, call.settings, "")) if sink.wants_compressed_layers else None
         written = format if format != convert.KEEP else _dialect(source, call, dialect) if call.json else ""
         packed = convert.copy(
             source, sink, format=format, dialect=dialect, platform=call.platform, all_platforms=all_platforms,
-            referrers=referrers, terms=terms, codec=codec, reporter=call.reporter,
-            max_size=max_size,
-            concurrency=call.settings.concurrency, dry_run=dry_run, journal=journal.directory(os.environ),
+            referrers=referrers, terms=terms, codec=codec, before=before, reporter=call.reporter,
+            max_size=max_size, concurrency=call.settings.concurrency, dry_run=dry_run,
+            journal=journal.directory(os.environ),
         )  # fmt: skip
     if not dry_run:
         arguments.write_digest(digest_file, packed.descriptor.digest)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 
-from eci_convert import disktype
+from eci_convert import diffids, disktype
 from eci_convert.blueprint import Recipe, Written
 from eci_convert.errors import CannotHold, LimitExceeded, MissingPart
 from eci_convert.model import File, Image, Known, Memory, described
-from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.pack import supply
@@ -46,7 +45,7 @@ class Press:
         self.reporter = reporter
         self.bytes_written = self.bytes_reused = 0
         self._codec = codec
-        self._layers = _by_diff_id(existing)
+        self._layers = diffids.layers(existing)
         self._sizes = {layer.size for layer in existing.manifest.layers} if existing else set()
         self._probe = probe
         self._lock = threading.Lock()
@@ -262,14 +261,3 @@ def _digested(chunks: Iterable[bytes]) -> Measured:
     for _ in measured:
         pass
     return measured
-
-
-def _by_diff_id(image: Image | None) -> dict[tuple[Digest, str], Descriptor]:
-    """The layers of *image*, by the digest of their archives and their media types, compression and all."""
-    if image is None or len(image.config.diff_ids) != len(image.manifest.layers):
-        return {}
-    return {
-        (diff_id, layer.media_type): layer
-        for diff_id, layer in zip(image.config.diff_ids, image.manifest.layers, strict=True)
-        if mediatype.is_tar_layer(layer.media_type)
-    }

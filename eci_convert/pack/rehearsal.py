@@ -39,6 +39,10 @@ class Rehearsal:
     def wants_raw_layers(self) -> bool:
         return self._sink.wants_raw_layers
 
+    @property
+    def wants_compressed_layers(self) -> bool:
+        return self._sink.wants_compressed_layers
+
     def has(self, blob: Descriptor) -> bool:
         return self._sink.has(blob)
 

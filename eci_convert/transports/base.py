@@ -73,6 +73,12 @@ class Source(Protocol):
     def resumable(self) -> bool:
         """Whether reading is slow enough that bytes already received are worth keeping when the process dies."""
 
+    @property
+    def made_up(self) -> bool:
+        """Whether the manifest that `resolve` names is of our making, with raw layers, because the place keeps none:
+        nobody else knows it by its digest. Docker engines without containerd's store, their archives, podman's store
+        for what came compressed. Known once `resolve` was called."""
+
     def resolve(self) -> Descriptor:
         """What the name stands for: a manifest or an index. Raises NotFound, AccessDenied, TransportError."""
 
@@ -121,6 +127,10 @@ class Sink(Protocol):
     @property
     def wants_raw_layers(self) -> bool:
         """Whether tar layers are stored uncompressed here, so that compressing them is lost work."""
+
+    @property
+    def wants_compressed_layers(self) -> bool:
+        """Whether sending a raw layer here costs more than compressing it: registries."""
 
     def has(self, blob: Descriptor) -> bool:
         """Whether *blob* is there, or could be had from nearby without sending it. "I cannot tell" is False."""

@@ -74,6 +74,7 @@ class ContainerdSource:
 
     provenance = NO_PROVENANCE
     resumable = False
+    made_up = False
 
     def __init__(self, name: ImageName, settings: Settings) -> None:
         self._name = name
@@ -118,6 +119,7 @@ class ContainerdSink:
     holds_indexes = True
     holds_sha512 = False
     wants_raw_layers = False
+    wants_compressed_layers = False
 
     def __init__(self, name: ImageName, settings: Settings) -> None:
         self._name = name.written()

@@ -53,6 +53,7 @@ class DockerArchiveSource:
         self._layers: dict[Digest, _Layer] = {}
         self._parsed: dict[Digest, Manifest | Index | None] = {}
         self._budget = _MAX_READ
+        self.made_up = False
 
     @property
     def origin(self) -> str:
@@ -92,6 +93,7 @@ class DockerArchiveSource:
 
     def _made_up(self, saved: Saved) -> Descriptor:
         """A manifest of what the config promises."""
+        self.made_up = True
         config = self._archive.read(saved.config)
         layers = [_Layer(path=path, compression=self._compression(path)) for path in saved.layers]
         manifest = saved.manifest(config, [self._size(layer) for layer in layers])

@@ -144,6 +144,7 @@ class DockerArchiveSink:
     holds_indexes = False
     holds_sha512 = True
     wants_raw_layers = True
+    wants_compressed_layers = False
 
     def __init__(self, path: str, name: Name, writer: DockerArchiveWriter) -> None:
         self._path = path

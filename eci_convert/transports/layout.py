@@ -46,6 +46,7 @@ class LayoutSource:
 
     provenance = NO_PROVENANCE
     resumable = False
+    made_up = False
 
     def __init__(self, directory: Path, name: Name) -> None:
         self._directory = directory
@@ -90,6 +91,7 @@ class LayoutSink:
     holds_indexes = True
     holds_sha512 = True
     wants_raw_layers = False
+    wants_compressed_layers = False
 
     def __init__(self, directory: Path, name: Name, settings: Settings) -> None:
         self._directory = directory

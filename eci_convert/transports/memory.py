@@ -34,6 +34,7 @@ class MemorySource:
 
     provenance = NO_PROVENANCE
     resumable = False
+    made_up = False
 
     def __init__(self, store: Store, name: str = "image", *, filesystem: Filesystem | None = None) -> None:
         self.store = store
@@ -91,6 +92,7 @@ class MemorySink:
         holds_indexes: bool = True,
         holds_sha512: bool = True,
         wants_raw_layers: bool = False,
+        wants_compressed_layers: bool = False,
     ) -> None:
         self.store = store
         self.name = name
@@ -98,6 +100,7 @@ class MemorySink:
         self.holds_indexes = holds_indexes
         self.holds_sha512 = holds_sha512
         self.wants_raw_layers = wants_raw_layers
+        self.wants_compressed_layers = wants_compressed_layers
 
     @property
     def destination(self) -> str:

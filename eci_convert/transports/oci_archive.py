@@ -50,6 +50,7 @@ class OciArchiveSource:
 
     provenance = NO_PROVENANCE
     resumable = False
+    made_up = False
 
     def __init__(self, archive: Archive, name: Name) -> None:
         self._archive = archive
@@ -107,6 +108,7 @@ class OciArchiveSink:
     holds_indexes = True
     holds_sha512 = True
     wants_raw_layers = False
+    wants_compressed_layers = False
 
     def __init__(self, path: str, name: Name, settings: Settings) -> None:
         self._path = path

@@ -31,15 +31,27 @@ _COPIES = [
     ("layout → registry, again", "oci:$W/layout:machine", "docker://$R/ours$$:1", "docker://$R/theirs$$:1"),
     ("layout → oci-archive", "oci:$W/layout:machine", "oci-archive:a:m", "oci-archive:a:m"),
     ("layout → docker-archive", "oci:$W/layout:machine", "docker-archive:a:m:1", "docker-archive:a:m:1"),
+    ("registry → registry", "docker://$R/machine:legacy", "docker://$R/ours$$:1", "docker://$R/theirs$$:1"),
+    ("oci-archive → layout", "oci-archive:$W/oci.tar:m", "oci:l:m", "oci:l:m"),
     ("docker-archive → layout", "docker-archive:$W/machine.tar", "oci:l:m", "oci:l:m"),
+    ("docker-archive → registry", "docker-archive:$W/machine.tar", "docker://$R/ours$$:1", "docker://$R/theirs$$:1"),
+    ("containers-storage → layout", ("'containers-storage:[vfs@'$W/r]m:1", "'containers-storage:[vfs@'$W/r+$W/rr]m:1"),
+     "oci:l:m", "oci:l:m"),
+    ("layout → docker20", "oci:$W/layout:machine", "docker-daemon:ours:1", "docker-daemon:theirs:1"),
+    ("docker20 → layout", "docker-daemon:machine:1", "oci:l:m", "oci:l:m"),
     ("layout → containers-storage", "oci:$W/layout:machine", "'containers-storage:[vfs@'$PWD/r]m:1",
      "'containers-storage:[vfs@'$PWD/r+$PWD/rr]m:1"),
 ]  # fmt: skip
-"""Pairs of places: a name, the image, and where we and skopeo put it."""
+"""Pairs of places: a name, the image (ours and skopeo's, where they differ), and where we and skopeo put it."""
 _NEW = f"SOURCE_DATE_EPOCH=$RANDOM$RANDOM eci-convert build {_PARTS} --to oci:new:m -q"
 """Layers that no registry has: both remember where they have put others, and mount those."""
 _ANEW = "touch $P/kernel $P/initrd $P/disk.raw"
 """Other layers for docker, which remembers what it has pushed: a file's time is in them."""
+_LOADED = "eci-convert copy oci:$W/layout:machine docker-daemon:machine:1 -q"
+_FORGET = "rm -f /var/lib/containers/cache/blob-info-cache-v1*"
+"""What skopeo remembers of registries; ours is in a folder of its own where it is to know nothing."""
+_COLD = "sync; echo 3 > /proc/sys/vm/drop_caches; cat $P/* > /dev/null"
+"""Gigabytes are written: each begins with the same room in memory, and the parts in it."""
 _INFLATE = """python -c '
 import sys
 from isal import igzip_lib as igzip
@@ -57,7 +69,15 @@ def prepared() -> Iterator[list[Job]]:
     with docker20() as old, docker28() as new, registry() as plain, slow_link(plain.host, _LINK) as slow:
         os.environ.update(_environment(plain.host, slow))
         _prepare(old, new)
-        yield [*_out_of_docker(old, new), *_files(), *_into_docker(old, new), *_registry(old), *_slow(), _start()]
+        yield [
+            *_out_of_docker(old, new),
+            *_files(),
+            *_into_docker(old, new),
+            *_registry(old),
+            *_copies(old),
+            *_slow(),
+            _start(),
+        ]
 
 
 def _environment(host: str, slow: str) -> dict[str, str]:
@@ -76,6 +96,8 @@ def _prepare(old: DockerEngine, new: DockerEngine) -> None:
     _run(f"eci-convert push $R/machine:legacy {_PARTS} --format legacy -q")
     _run(f"eci-convert push $R/machine:artifacts {_PARTS} -q")
     _run(f"eci-convert build {_PARTS} --to oci:$W/layout:machine -q")
+    _run("eci-convert copy oci:$W/layout:machine oci-archive:$W/oci.tar:m -q")
+    _run("eci-convert copy oci:$W/layout:machine containers-storage:[vfs@$W/r]m:1 -q")
 
 
 def _run(line: str, engine: DockerEngine | None = None) -> None:
@@ -151,7 +173,7 @@ def _into_docker(old: DockerEngine, new: DockerEngine) -> Iterator[Job]:
     for engine, kits in ((old, {"classic": "0", "BuildKit": "1"}), (new, {"BuildKit": "1"})):
         builds = [
             Contender(name=f"docker build ({kit})", run="docker build -q -t built:1 $P -f f",
-                      after="docker rmi built:1", before=f"{_DOCKERFILE}; docker builder prune -af || true",
+                      after="docker rmi built:1", before=f"{_DOCKERFILE}; docker builder prune -af || true; {_COLD}",
                       env=_with(engine, DOCKER_BUILDKIT=on))
             for kit, on in kits.items()
         ]  # fmt: skip
@@ -160,7 +182,8 @@ def _into_docker(old: DockerEngine, new: DockerEngine) -> Iterator[Job]:
             goal="twice as fast as docker build",
             contenders=[
                 Contender(name="eci-convert build", run=f"eci-convert build {_PARTS} -t ours:1 -q",
-                          before="docker rmi -f machine:1", after="docker rmi ours:1", env=_with(engine)),
+                          before=f"docker rmi -f machine:1; {_COLD}", after="docker rmi ours:1",
+                          env=_with(engine)),
                 *builds,
             ],
         )  # fmt: skip
@@ -208,17 +231,30 @@ def _registry(old: DockerEngine) -> Iterator[Job]:
                       before="ln -s $P/kernel $P/initrd $P/disk.raw ."),
         ],
     )  # fmt: skip
+
+
+def _copies(old: DockerEngine) -> Iterator[Job]:
+    """Those into a registry are the first there: the same again has a row of its own, where each may remember."""
     skopeo = "$SKOPEO copy -q --src-tls-verify=false --dest-tls-verify=false"
     for name, there, ours, theirs in _COPIES:
-        before = _NEW if "new" in there else "true"
+        our, their = there if isinstance(there, tuple) else (there, there)
+        before, state = (_NEW if "new" in our else "true"), ""
+        if name in ("registry → registry", "docker-archive → registry"):
+            before, state = _FORGET, "XDG_STATE_HOME=$PWD "
+        host = ""
+        if "docker-daemon" in our:
+            before, host = f"docker image inspect machine:1 || {_LOADED}", " --src-daemon-host $DOCKER_HOST"
+        if "docker-daemon" in ours:
+            before, host = f"docker rmi machine:1 ours:1 theirs:1 || true; {_COLD}", " --dest-daemon-host $DOCKER_HOST"
         yield Job(
             name=f"copy {name}",
             goal="as fast as skopeo copy",
             contenders=[
-                Contender(name="eci-convert copy", run=f"eci-convert copy {there} {ours} -q", before=before),
-                Contender(name="skopeo copy", run=f"{skopeo} {there} {theirs}", before=before),
+                Contender(name="eci-convert copy", run=f"{state}eci-convert copy {our} {ours} -q", before=before,
+                          env=_with(old)),
+                Contender(name="skopeo copy", run=f"{skopeo}{host} {their} {theirs}", before=before, env=_with(old)),
             ],
-        )
+        )  # fmt: skip
 
 
 def _slow() -> Iterator[Job]:

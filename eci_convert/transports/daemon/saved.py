@@ -34,6 +34,10 @@ class Saved:
         self._archive: Source | None = None
         self.origin = origin
 
+    @property
+    def made_up(self) -> bool:
+        return self._opened().made_up
+
     def resolve(self) -> Descriptor:
         return self._opened().resolve()
 

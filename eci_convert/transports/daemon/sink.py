@@ -40,6 +40,7 @@ class DaemonSink:
     holds_indexes = False
     holds_sha512 = False
     wants_raw_layers = True
+    wants_compressed_layers = False
 
     def __init__(self, name: str, settings: Settings) -> None:
         self._reference = Reference.parse(name)

@@ -37,6 +37,7 @@ class DaemonSource:
 
     provenance = NO_PROVENANCE
     resumable = False
+    made_up = True
 
     def __init__(self, name: str, settings: Settings) -> None:
         if not _ID.fullmatch(name):

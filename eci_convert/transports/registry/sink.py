@@ -64,6 +64,10 @@ class RegistrySink:
     def wants_raw_layers(self) -> bool:
         return False
 
+    @property
+    def wants_compressed_layers(self) -> bool:
+        return True
+
     def has(self, blob: Descriptor) -> bool:
         """Whether the repository has *blob*, or another of this registry has it and lets it be mounted here."""
         if blob.media_type in mediatype.DOCUMENTS:

@@ -37,6 +37,10 @@ class RegistrySource:
     def resumable(self) -> bool:
         return True
 
+    @property
+    def made_up(self) -> bool:
+        return False
+
     def resolve(self) -> Descriptor:
         """Its bytes say what the manifest is: digest and size of headers are checked, never believed.
 

@@ -35,6 +35,7 @@ class StorageSink:
     holds_indexes = False
     holds_sha512 = False
     wants_raw_layers = True
+    wants_compressed_layers = False
 
     def __init__(self, place: Place, settings: Settings) -> None:
         reference = Reference.parse(place.name)

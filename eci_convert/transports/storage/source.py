@@ -39,6 +39,7 @@ class StorageSource:
         self._documents: dict[Digest, bytes] = {}
         self._layers: dict[Digest, tuple[Store, str]] = {}
         self._root: Descriptor | None = None
+        self.made_up = False
 
     @property
     def origin(self) -> str:
@@ -88,6 +89,7 @@ class StorageSource:
             layers.append(_raw(described, diff_id, layer))
         self._documents[stored.config.digest] = content
         if tuple(layers) != stored.layers:
+            self.made_up = True
             text = rendered(_anew(stored, tuple(layers)))
             stored_type = mediatype.OCI_MANIFEST
         self._documents[Digest.of(text)] = text

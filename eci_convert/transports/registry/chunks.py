@@ -1,9 +1,13 @@
-"""An upload in chunks: what the registry confirmed is let go of, what it did not is sent again."""
+"""An upload in chunks: what the registry confirmed is let go of, what it did not is sent again.
+
+Where chunks arrive in no time, most of an upload is what each costs the registry, which syncs it and begins anew with
+the next. What is left then goes in long requests, of which nothing is kept: after a fault it has to be had again.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from eci_convert.errors import IntegrityError, TransportError
@@ -13,11 +17,17 @@ from eci_convert.transports.registry.client import Client
 from eci_convert.transports.registry.ledger import Entry, Unfinished
 from eci_convert.transports.registry.outgoing import Outgoing
 from eci_convert.transports.registry.patience import Cut, Patience, Transient
-from eci_convert.transports.registry.sessions import Session, SessionLost, TooLarge
+from eci_convert.transports.registry.sessions import LetGo, Session, SessionLost, TooLarge
 from eci_convert.transports.registry.url import Url
 
 _QUICK = 0.5
 """Seconds. A chunk that took longer is followed by a small one: where it is cut, what is lost is at least all of it."""
+
+
+_SWIFT = 128 << 20
+"""Bytes a second at which a chunk arrives where a long request is worth it, and soon made good."""
+_LONG = 256 << 20
+"""Bytes of a long request, which are lost with it: two seconds of such a way. None is less than a quarter of it."""
 
 
 class Chunks:
@@ -31,7 +41,8 @@ class Chunks:
         self._outgoing = outgoing
         self._entry = entry
         self._patience = patience
-        self._quick = False
+        self._quick = self._swift = False
+        self._fault: TransportError | None = None
         self._strides = client.host.strides
         self._strides.begun()
         self._session = self._taken_up() or begin()
@@ -45,6 +56,12 @@ class Chunks:
         outgoing.gather(self._limit - (outgoing.end - self._session.offset))
         with ThreadPoolExecutor(1, thread_name_prefix="upload") as sender:
             while self._session.offset < outgoing.end:
+                if target := self._far():
+                    self._entry.write(*confirmed)
+                    self._flow(target)
+                    confirmed = (str(self._session.location), target, outgoing.digest.hex)
+                    outgoing.gather(self._limit)
+                    continue
                 target, digest = outgoing.end, outgoing.digest
                 under_way = sender.submit(self._deliver, self._next(target), target)
                 try:
@@ -58,6 +75,44 @@ class Chunks:
                 if self._session.pieces > 1:  # the first is kept until it is known that the host takes a second
                     outgoing.forget(target)
         self._entry.write(*confirmed)
+
+    def _far(self) -> int:
+        """The offset up to which the next request may go though nothing is kept of it; 0: it had better be kept."""
+        size, offset, host = self._outgoing.size, self._session.offset, self._client.host
+        if not (size and self._swift and self._session.pieces > 1 and host.takes_all):
+            return 0
+        return min(size, offset + _LONG) if size - offset >= _LONG // 4 else 0
+
+    def _flow(self, target: int) -> None:
+        """One request, up to offset *target*. Raises LetGo where it does not arrive, and what the stream raises."""
+        session, begun, length = self._session, time.monotonic(), target - self._session.offset
+        try:
+            session.send(self._flowing(target), length)
+        except TransportError as error:
+            if error is self._fault:
+                raise
+            self._client.host.takes_all = False
+            raise LetGo(f"{error}; it has to be sent again in smaller pieces") from error
+        if session.offset != target:
+            self._client.host.takes_all = False
+            raise LetGo(f"{session.location.shown}: it has kept less than it was sent")
+        self._swift = (time.monotonic() - begun) * _SWIFT < length
+        self._patience.progressed(length)
+
+    def _flowing(self, target: int) -> Iterator[bytes]:
+        outgoing = self._outgoing
+        yield from outgoing.between(self._session.offset, outgoing.end)
+        while outgoing.end < target:
+            outgoing.forget(outgoing.end)
+            try:
+                outgoing.gather(min(hosts.MIB, target - outgoing.end))
+                if outgoing.ended and outgoing.end < target:
+                    outgoing.check()
+            except TransportError as error:
+                self._fault = error
+                raise
+            yield from outgoing.held
+        outgoing.forget(target)
 
     def finish(self, is_there: Callable[[Digest], bool]) -> None:
         """Makes a blob of what was sent. Where the answer is lost, the blob may be there all the same."""
@@ -102,8 +157,9 @@ class Chunks:
         session, begun, length = self._session, time.monotonic(), sum(map(len, blocks))
         before = session.offset
         try:
-            session.send(blocks)
-            self._quick = time.monotonic() - begun < _QUICK
+            session.send(blocks, length)
+            taken = time.monotonic() - begun
+            self._quick, self._swift = taken < _QUICK, taken * _SWIFT < length
             if session.offset <= before:
                 raise Transient(f"{session.location.shown}: it keeps nothing of what it is sent")
             self._patience.progressed(session.offset - before)

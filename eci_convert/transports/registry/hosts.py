@@ -44,6 +44,7 @@ class Host:
         self._lock = threading.Lock()
         self.strides = Strides(SMALLEST, _SHARED)
         self._uploads = 0
+        self._steady = True
         self._facts = dict(state.load(self._path)) if self._path and _recent(self._path) else {}
 
     def chunk(self, smallest: int = 0, *, quick: bool = False) -> int:
@@ -53,6 +54,16 @@ class Host:
         wanted = max(_CHUNK, _SHARED // max(1, self._uploads)) if quick else _CHUNK
         learned = found if isinstance(found, int) and SMALLEST <= found < wanted else wanted
         return max(min(self.strides.chunk(learned), _LARGEST.get(self._name, wanted)), min(smallest, _MOST_ASKED))
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether requests of any length arrive, as far as is known. To be told of one that did not."""
+        limited = self._name in _LARGEST or "largest" in self._facts
+        return self._steady and not limited and not self.strides.careful
+
+    @takes_all.setter
+    def takes_all(self, steady: bool) -> None:
+        self._steady = steady
 
     @contextmanager
     def uploading(self) -> Iterator[None]:

@@ -60,6 +60,11 @@ class Outgoing:
         return tuple(found)
 
     @property
+    def size(self) -> int | None:
+        """How many bytes there will be, if that is promised."""
+        return self._promise.size
+
+    @property
     def held(self) -> tuple[bytes, ...]:
         return tuple(self._blocks)
 

@@ -25,6 +25,10 @@ class SessionLost(TransportError):
     """The session is gone, or is not where it can be gone on with."""
 
 
+class LetGo(SessionLost):
+    """The bytes that the session lacks were not kept: whoever can have them again goes on."""
+
+
 class TooLarge(TransportError):
     """The registry, or a proxy before it, takes no request of this size."""
 
@@ -68,12 +72,11 @@ class Session:
             self.offset = confirmed
             self._moved(answer)
 
-    def send(self, blocks: tuple[bytes, ...]) -> None:
-        """Sends the next bytes; afterwards *offset* says how many of them arrived.
+    def send(self, blocks: Iterable[bytes], length: int) -> None:
+        """Sends the next bytes, *length* of them; afterwards *offset* says how many arrived.
 
         Raises SessionLost, TooLarge, OnePieceOnly; and Transient, after which one must `ask`.
         """
-        length = sum(map(len, blocks))
         headers = _OCTETS | {"Content-Range": f"{self.offset}-{self.offset + length - 1}"}
         request = Request(
             method="PATCH", url=self.location, headers=headers, body=blocks, length=length, alone=self._alone

@@ -20,7 +20,7 @@ from eci_convert.transports.registry.client import Client
 from eci_convert.transports.registry.ledger import FINGERPRINTED, Arrived, Entry
 from eci_convert.transports.registry.outgoing import Outgoing, Promise
 from eci_convert.transports.registry.patience import Cut, Transient
-from eci_convert.transports.registry.sessions import OnePieceOnly, Session, SessionLost, TooLarge
+from eci_convert.transports.registry.sessions import LetGo, OnePieceOnly, Session, SessionLost, TooLarge
 
 _MAX_RESTARTS = 3
 
@@ -73,6 +73,8 @@ class Upload:
                     self._send_in_one_piece(outgoing)
                 else:
                     self._send_in_chunks(outgoing, entry)
+            except LetGo:
+                raise
             except (SessionLost, IntegrityError):
                 entry.erase()
                 raise

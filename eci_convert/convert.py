@@ -13,12 +13,7 @@ from pathlib import Path
 from eci_convert import content, dialects, diffids
 from eci_convert.blueprint import Packed, Terms
 from eci_convert.documents import Document, collected, referring
-from eci_convert.errors import (
-    CannotHold,
-    IntegrityError,
-    LimitExceeded,
-    UsageError,
-)
+from eci_convert.errors import CannotHold, IntegrityError, LimitExceeded, UsageError
 from eci_convert.journal import Journal
 from eci_convert.model import Image
 from eci_convert.move import Move, repair_command
@@ -57,9 +52,9 @@ def copy(
     a registry, with gzip: configs stay, and image ids. *before* reads the image that the name of *sink* stands for now:
     what is in it is not compressed again. Any other *format* is the name of a row of `dialects.WRITERS`, whose layers
     are compressed with *codec*, or gzip. Of an index, the image for *platform* is copied, or with *all_platforms* every
-    one. *referrers* takes along what refers to the image (signatures, SBOMs). *max_size*
-    (bytes) bounds each part, or where images are kept each blob. *dry_run* moves nothing: the counts are of what would
-    move. *journal* is a directory in which what arrives over a network is kept until all is done.
+    one. *referrers* takes along what refers to the image (signatures, SBOMs). *max_size* (bytes) bounds each part, or
+    where images are kept each blob. *dry_run* moves nothing: the counts are of what would move. *journal* is a
+    directory in which what arrives over a network is kept until all is done.
 
     Raises UsageError for contradictions, CannotHold before the first byte where the destination cannot hold the format,
     and what the two raise.

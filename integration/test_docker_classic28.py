@@ -11,6 +11,7 @@ import pytest
 
 from integration.engines.docker import DockerEngine, _docker
 from integration.engines.programs import UNSTABLE_PATH, Programs
+from integration.engines.registry import Registry
 from integration.machine import Machine
 from tests.images import files_in
 
@@ -50,3 +51,20 @@ def test_an_image_is_verified_and_copied_as_it_is(
     eci_convert("copy", f"oci:{tmp_path}/layout", f"docker-daemon:{image_name}-again", env=engine.env)
 
     assert engine.docker("image", "inspect", "-f", "{{.Id}}", f"{image_name}-again") == identity.split()[-1]
+
+
+def test_its_layers_which_no_manifest_lists_are_compressed_on_their_way_to_a_registry(
+    engine: DockerEngine,
+    registry: Registry,
+    programs: Programs,
+    machine: Machine,
+    image_name: str,
+    eci_convert: Convert,
+) -> None:
+    name = f"{registry.host}/{image_name}"
+    eci_convert("build", "--root", f"{machine.root}:raw", "-t", name, env=engine.env)
+    eci_convert("copy", f"docker-daemon:{name}", f"docker://{name}", env=engine.env)
+    command = [programs.crane, "manifest", "--insecure", name]
+    [layer] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["layers"]
+    assert layer["mediaType"].endswith("gzip")
+    eci_convert("verify", f"docker://{name}")

@@ -63,8 +63,7 @@ def _dialect(source: Source, call: Call, dialect: str) -> str:
 def copy(
     call: Call, *, src: str, dst: str, format: str, dialect: str, also: tuple[str, ...], all_platforms: bool,
     referrers: bool, labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...],
-    compression: str | None,
-    digest_file: Path | None, max_size: int | None, dry_run: bool,
+    compression: str | None, digest_file: Path | None, max_size: int | None, dry_run: bool,
 ) -> None:  # fmt: skip
     """Move the image SRC to DST, both with their transport, such as docker://HOST/REPO:TAG or oci:DIR:NAME.
 

@@ -36,7 +36,8 @@ class Saved:
 
     @property
     def made_up(self) -> bool:
-        return self._opened().made_up
+        """Also where the engine saves a layout: the classic store makes its manifests while it saves."""
+        return not self._engine.keeps_images_in_containerd
 
     def resolve(self) -> Descriptor:
         return self._opened().resolve()

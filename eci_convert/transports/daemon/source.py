@@ -37,7 +37,6 @@ class DaemonSource:
 
     provenance = NO_PROVENANCE
     resumable = False
-    made_up = True
 
     def __init__(self, name: str, settings: Settings) -> None:
         if not _ID.fullmatch(name):
@@ -52,6 +51,10 @@ class DaemonSource:
     @property
     def origin(self) -> str:
         return f"docker-daemon:{self._name}"
+
+    @property
+    def made_up(self) -> bool:
+        return self._saved.made_up
 
     def resolve(self) -> Descriptor:
         if self._root is None:

@@ -136,7 +136,7 @@ class TestOurs:
         made = compressed([data], Codec.parse("gzip"))
 
         assert b"".join(gunzipped(made, 2)) == data
-        assert tried == {"MainThread": 1, "undo": 5}
+        assert tried == {"MainThread": 1, "undo": 4}, "the last block ends the stream and is no segment"
 
     @pytest.mark.skipif(not shutil.which("pigz"), reason="no pigz")
     def test_so_is_what_pigz_makes_with_independent_blocks(self, tried):
@@ -151,8 +151,8 @@ class TestOurs:
 
         blocks = list(gunzipped(made, 2))
 
-        assert sum(tried.values()) == 3
-        assert sum(block is ZEROS for block in blocks) == 100
+        assert sum(tried.values()) == 4, "two texts, zeros, and the zeros before the end of the stream"
+        assert sum(block is ZEROS for block in blocks) == 99
 
     def test_stored_blocks_need_no_decoder_and_hide_no_marks(self, tried):
         data = b"".join(MARK + b"\3\0" + noise(1000, seed) for seed in range(3000))
@@ -163,7 +163,9 @@ class TestOurs:
         assert not tried
 
     def test_one_segment_alone_begins_no_thread(self, tried):
-        assert b"".join(gunzipped(compressed([b"kernel" * 99], Codec.parse("gzip")), 2)) == b"kernel" * 99
+        raw = deflated([(b"kernel" * 99, "full", 6)])
+
+        assert b"".join(gunzipped([member(raw, b"kernel" * 99)], 2)) == b"kernel" * 99
         assert tried == {"MainThread": 1}
 
 

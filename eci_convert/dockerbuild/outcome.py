@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from eci_convert.dockerbuild.order import Order
@@ -18,8 +19,12 @@ def identity(order: Order, engine: Engine, expected: Platform | None) -> str:
     from eci_convert.transports.daemon.engine import image_id
 
     found = engine.inspected(order.reference)
-    suitable = expected is None or suits(platform_of(found), expected)
-    return image_id(found, engine.host) if suitable else ""
+    return image_id(found, engine.host) if expected is None or _is_for(platform_of(found), expected) else ""
+
+
+def _is_for(built: Platform, expected: Platform) -> bool:
+    """Whether *built* suits; some engines do not tell the variant of an image (podman, Docker before 20.10)."""
+    return suits(built if built.variant else replace(built, variant=expected.variant), expected)
 
 
 def another(order: Order, engine: Engine, expected: Platform | None) -> EciError:

@@ -42,6 +42,21 @@ def chosen(*platforms: str | None, wanted: str | None = None) -> str | None:
         ("linux/aarch64", "linux/arm64"),
         ("linux/arm/v7", "linux/arm/v7"),
         ("qemu/x86_64", "qemu/amd64"),
+        ("Linux/X86_64", "linux/amd64"),
+        ("linux/amd64/v1", "linux/amd64"),
+        ("linux/amd64/v3", "linux/amd64/v3"),
+        ("linux/i386", "linux/386"),
+        ("linux/arm", "linux/arm"),
+        ("linux/arm/7", "linux/arm/v7"),
+        ("linux/armhf", "linux/arm"),
+        ("linux/armel", "linux/arm/v6"),
+        ("linux/armv7l", "linux/arm"),
+        ("linux/armv6l", "linux/arm/v6"),
+        ("linux/arm64/v8", "linux/arm64/v8"),
+        ("linux/arm64/8", "linux/arm64/v8"),
+        ("linux/aarch64/v9", "linux/arm64/v9"),
+        ("macos/arm64", "darwin/arm64"),
+        ("linux/ppc64le/power9", "linux/ppc64le/power9"),
     ],
 )
 def test_a_platform_is_read_as_users_spell_it(text: str, expected: str):
@@ -70,6 +85,22 @@ def test_what_is_no_platform_is_refused(text: str):
         (["windows/amd64", "linux/amd64"], "linux/amd64", "linux/amd64"),
         (["qemu/x86_64", "fc/x86_64"], "fc/x86_64", "fc/x86_64"),
         (["unknown/unknown", "linux/s390x"], None, "linux/s390x"),
+        (["linux/arm/v5", "linux/arm/v7"], "linux/arm", "linux/arm/v7"),
+        (["linux/arm/v5", "linux/arm/v6"], "linux/arm", "linux/arm/v6"),
+        (["linux/arm/v8", "linux/arm/v6"], "linux/arm", "linux/arm/v6"),
+        (["linux/arm/v5", "linux/arm/v7", "linux/arm/v8"], "linux/arm/v8", "linux/arm/v8"),
+        (["linux/arm/v5", "linux/arm/v6"], "linux/arm/v7", "linux/arm/v6"),
+        (["linux/arm/v6", "linux/armhf"], "linux/arm", "linux/armhf"),
+        (["linux/armhf", "linux/armel"], "linux/arm/v6", "linux/armel"),
+        (["linux/arm", "linux/arm/v6"], "linux/arm/v6", "linux/arm/v6"),
+        (["linux/arm64/v9", "linux/arm64/v8"], "linux/arm64", "linux/arm64/v8"),
+        (["linux/arm64/v8", "linux/arm64/v9"], "linux/arm64/v9", "linux/arm64/v9"),
+        (["linux/arm64/v8.1", "linux/arm64/v8.5", "linux/arm64/v9.1"], "linux/arm64/v9", "linux/arm64/v8.5"),
+        (["linux/arm64"], "linux/arm64/v9", "linux/arm64"),
+        (["linux/amd64", "linux/amd64/v2", "linux/amd64/v4"], "linux/amd64/v3", "linux/amd64/v2"),
+        (["linux/amd64/v3", "linux/amd64/v1"], "linux/amd64", "linux/amd64/v1"),
+        (["linux/x86_64", "linux/amd64/v3"], "linux/amd64", "linux/x86_64"),
+        (["linux/ppc64le/power8", "linux/ppc64le/power9"], "linux/ppc64le/power9", "linux/ppc64le/power9"),
     ],
 )
 def test_the_entry_that_suits_is_chosen(platforms: list[str | None], wanted: str | None, expected: str | None):
@@ -83,7 +114,14 @@ def test_the_entry_that_suits_is_chosen(platforms: list[str | None], wanted: str
         ([], "linux/amd64"),
         (["unknown/unknown"], None),
         (["linux/amd64"], "linux/arm64"),
-        (["linux/arm/v6"], "linux/arm/v7"),
+        (["linux/arm/v7"], "linux/arm/v6"),
+        (["linux/arm"], "linux/arm/v6"),
+        (["linux/arm/v8"], "linux/arm"),
+        (["linux/arm64/v9"], "linux/arm64"),
+        (["linux/arm64/v9"], "linux/arm64/v8"),
+        (["linux/amd64/v2"], "linux/amd64"),
+        (["linux/386"], "linux/amd64"),
+        (["linux/arm/v7"], "linux/arm64"),
         (["windows/s390x", "windows/ppc64le"], None),
         ([None], "linux/amd64"),
         ([None, None], None),
@@ -103,6 +141,58 @@ def test_of_several_that_suit_the_first_is_chosen():
     index = Index(manifests=(entry("linux/amd64", 1), entry("linux/amd64", 2)))
 
     assert select(index, parse_platform("linux/amd64")) == index.manifests[0]
+
+
+def marked(number: int, artifact_type: str = "", **annotations: str) -> Descriptor:
+    return replace(entry("linux/x86_64", number, **annotations), artifact_type=artifact_type)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        (marked(1, disktype="applehv"), marked(2, disktype="qemu")),
+        (marked(1), marked(2, "application/vnd.diskimage.qcow2")),
+        (marked(1, "application/vnd.diskimage.raw"), marked(2, "application/vnd.diskimage.qcow2")),
+        tuple(marked(number, disktype=str(number)) for number in range(40)),
+    ],
+)
+def test_of_several_that_differ_none_is_chosen_and_all_are_named(entries: tuple[Descriptor, ...]):
+    with pytest.raises(LayoutError, match=f"{len(entries)} different images for linux/amd64") as caught:
+        select(Index(manifests=entries), parse_platform("linux/amd64"))
+
+    for one in entries[:8]:
+        assert str(one.digest) in str(caught.value)
+        assert all(value in str(caught.value) for value in (one.artifact_type, *one.annotations.values()))
+    assert len(str(caught.value)) < 4000
+    assert "sha256" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        (marked(1, disktype="qemu"), marked(2, disktype="qemu")),
+        (
+            marked(1, **{"org.opencontainers.image.ref.name": "a"}),
+            marked(2, **{"org.opencontainers.image.version": "1"}),
+        ),
+        (marked(1, disktype="qemu"), marked(1, disktype="applehv")),
+    ],
+)
+def test_names_and_versions_make_no_difference_nor_does_one_image_that_is_listed_twice(entries):
+    assert select(Index(manifests=entries), parse_platform("linux/amd64")) == entries[0]
+
+
+def test_what_differs_by_its_variant_is_chosen_by_it():
+    entries = (replace(entry("linux/arm/v6", a="1"), artifact_type="x"), entry("linux/arm/v7", b="2"))
+
+    assert select(Index(manifests=entries), parse_platform("linux/arm")) == entries[1]
+
+
+def test_of_several_for_nobody_in_particular_what_differs_is_not_chosen():
+    own = str(here())
+
+    with pytest.raises(LayoutError, match="different images"):
+        select(Index(manifests=(entry(own, 1, disktype="qemu"), entry(own, 2, disktype="hyperv"))), None)
 
 
 def test_of_several_for_nobody_in_particular_the_one_for_this_computer_is_chosen():
@@ -132,7 +222,8 @@ def test_attestations_and_strange_things_are_no_images():
         ("linux/x86_64", "linux/amd64", True),
         ("linux/amd64", "windows/amd64", False),
         ("linux/arm/v7", "linux/arm", True),
-        ("linux/arm/v6", "linux/arm/v7", False),
+        ("linux/arm/v6", "linux/arm/v7", True),
+        ("linux/arm/v7", "linux/arm/v6", False),
     ],
 )
 def test_what_suits(offered: str, asked: str, expected: bool):

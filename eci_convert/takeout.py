@@ -18,6 +18,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform
 from eci_convert.oci.select import candidates
 from eci_convert.progress import SILENT, Reporter
+from eci_convert.streams.files import named_file
 from eci_convert.transports.base import IDENTITY, Source
 
 Output = Path | str | BinaryIO
@@ -215,16 +216,29 @@ def _rest(found: Inspection, order: Order) -> list[Target]:
 
 def _target(part: Part, output: Output) -> Target:
     if isinstance(output, (str, Path)):
-        return Target(part=part, path=Path(output))
+        return Target(part=part, path=named_file(output) if isinstance(output, str) else output)
     return Target(part=part, file=output)
 
 
 def _check_distinct(targets: Sequence[Target], kind: type[EciError]) -> None:
     seen: set[Path] = set()
+    open_files: set[object] = set()
     for target in targets:
         if target.path is None:
+            if (file := _identity(target.file)) in open_files:
+                raise kind(f"two parts would be written to one open file: {target.part.name!r} is the second")
+            open_files.add(file)
             continue
         place = target.path.parent.resolve() / target.path.name
         if place in seen:
             raise kind(f"two parts would be written to {str(target.path)!r}")
         seen.add(place)
+
+
+def _identity(file: object) -> object:
+    """What two values that are the same open file have in common: its number, where the system knows it."""
+    try:
+        number: object = file.fileno()  # type: ignore[attr-defined]
+    except (AttributeError, OSError):
+        return ("object", id(file))
+    return ("number", number)

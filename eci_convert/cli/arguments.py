@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from eci_convert.cli import heap, meter
-from eci_convert.cli.words import Option, Pair, Place, Size
+from eci_convert.cli.words import Option, Pair, Place, Size, Verb
 from eci_convert.errors import LocalError, UsageError
 from eci_convert.oci.manifest import Platform
 from eci_convert.oci.select import parse_platform
@@ -120,7 +120,7 @@ def verb(*decorators: Callable[[Any], Any], examples: str) -> Callable[[Callable
             function(_call(words), **words)
 
         epilog = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples.strip().splitlines())
-        return click.command(epilog=epilog)(options(*decorators)(_EVERYWHERE(run)))
+        return click.command(cls=Verb, epilog=epilog)(options(*decorators)(_EVERYWHERE(run)))
 
     return decorate
 
@@ -129,12 +129,12 @@ def _parts(*, may_be_empty: bool) -> Callable[[F], F]:
     file, disk = Place(may_be_empty=may_be_empty), Place(str, may_be_empty=may_be_empty)
     types = "TYPE is raw vhd vmdk iso qcow qcow2 ova or vhdx."
     return options(
-        option("--kernel", type=file, metavar="PATH", help="The kernel."),
-        option("--initrd", type=file, metavar="PATH", help="The initial ramdisk."),
-        option("--root", type=disk, metavar="PATH[:TYPE]", help=f"The root disk; {types}"),
+        option("--kernel", type=file, once=True, metavar="PATH", help="The kernel."),
+        option("--initrd", type=file, once=True, metavar="PATH", help="The initial ramdisk."),
+        option("--root", type=disk, once=True, metavar="PATH[:TYPE]", help=f"The root disk; {types}"),
         option("--disk", "disks", type=disk, multiple=True, metavar="PATH[:TYPE]",
                help="One more disk; may be repeated, in order."),
-        option("--config", type=file, metavar="PATH", help="A config of your own."),
+        option("--config", type=file, once=True, metavar="PATH", help="A config of your own."),
         option("--trust-type", is_flag=True, help="Believe TYPE even where the bytes contradict it."),
     )  # fmt: skip
 
@@ -155,7 +155,8 @@ compression = option(
 dry_run = option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
 digest_file = option(
     "--digest-file",
-    type=Place(lambda text: _free(Path(text))),
+    type=Place(lambda text: _free(text)),
+    once=True,
     metavar="FILE",
     help="Write the digest of what was published to FILE.",
 )
@@ -182,10 +183,12 @@ def created() -> int:
     return epoch(os.environ)
 
 
-def _free(path: Path) -> Path:
-    """*path*, if a file can be put there: said now, and not when the work is done. Raises LocalError."""
-    from eci_convert.streams.files import check_place
+def _free(text: str) -> Path:
+    """The file named *text*, if it can be put there: said now, and not when the work is done. Raises UsageError,
+    LocalError."""
+    from eci_convert.streams.files import check_place, named_file
 
+    path = named_file(text)
     check_place(path)
     return path
 

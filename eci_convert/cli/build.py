@@ -25,13 +25,14 @@ eci-convert build --kernel vmlinuz --root disk.raw -t my-machine:1 --builder bui
 
 @arguments.verb(
     arguments.parts,
-    option("-t", "--tag", default="", metavar="NAME", help="The image's name in the Docker engine."),
-    option("--to", "destination", default="", metavar="REF", help="Write it elsewhere: oci:, docker://, containerd: …"),
+    option("-t", "--tag", default="", once=True, metavar="NAME", help="The image's name in the Docker engine."),
+    option("--to", "destination", default="", once=True, metavar="REF",
+           help="Write it elsewhere: oci:, docker://, containerd: …"),
     option("--builder", type=click.Choice(["direct", "docker", "buildx"]), default="direct", show_default=True,
            help="Make the layers here, or have the engine's builder do it, or BuildKit."),
-    option("--base", default="", metavar="IMAGE", help="The image to build on (docker, buildx)."),
-    option("--file", type=Place(), metavar="DOCKERFILE", help="A Dockerfile of your own (docker, buildx)."),
-    option("--context", type=Place(directory=True), metavar="DIR", help="The context of that Dockerfile."),
+    option("--base", default="", once=True, metavar="IMAGE", help="The image to build on (docker, buildx)."),
+    option("--file", type=Place(), once=True, metavar="DOCKERFILE", help="A Dockerfile of your own (docker, buildx)."),
+    option("--context", type=Place(directory=True), once=True, metavar="DIR", help="The context of that Dockerfile."),
     option("--author", default="lf-edge/edge-containers", show_default=True, help="Who made the image."),
     option("--also", multiple=True, metavar="FORMAT", help="Make the image serve this dialect too: containerdisk."),
     arguments.label,
@@ -72,6 +73,7 @@ def build(
         raise UsageError("several platforms need --builder buildx")
     results.check_stdout(call, reference)
     codec = Codec.parse(compression)
+    machines.check_apart(reference, digest_file)
     artifact = machines.artifact(machines.archive(reference), digest_file, **words)
     with open_sink(reference, call.settings, "docker-daemon") as sink:
         packed = publish.push(

@@ -88,6 +88,7 @@ def copy(
     )
     codec = Codec.parse(compression) if compression else None
     results.check_stdout(call, dst)
+    machines.check_apart(dst, digest_file)
     with ExitStack() as stack:
         source = stack.enter_context(open_source(src, call.settings, ""))
         sink = stack.enter_context(open_sink(dst, call.settings, ""))

@@ -13,7 +13,7 @@ from eci_convert.cli.words import Place
 from eci_convert.dockerfile import SCRATCH, constant_names, located, render, staged
 from eci_convert.errors import UsageError
 from eci_convert.model import Artifact
-from eci_convert.streams.files import open_file, put
+from eci_convert.streams.files import named_file, open_file, put
 
 _EXAMPLES = """
 eci-convert dockerfile --kernel vmlinuz --initrd initrd.img --root disk.raw -o Dockerfile
@@ -24,16 +24,18 @@ eci-convert dockerfile --kernel vmlinuz --root disk.qcow2 | docker build -t my-m
 
 @arguments.verb(
     arguments.parts,
-    option("-o", "--output", type=Place(), metavar="FILE", help="Write the Dockerfile there."),
+    option("-o", "--output", type=Place(named_file), once=True, metavar="FILE", help="Write the Dockerfile there."),
     option(
         "--context",
         type=Place(directory=True),
+        once=True,
         metavar="DIR",
         help="The directory given to docker build; the current one if unsaid.",
     ),
     option(
         "--stage",
         type=Place(directory=True),
+        once=True,
         metavar="DIR",
         help="Make a context there, of links or copies of the parts.",
     ),

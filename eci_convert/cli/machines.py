@@ -48,14 +48,25 @@ def archive(reference: str) -> Path | None:
     return None if open_file(path) is not None else Path(path)
 
 
+def check_apart(reference: str, digest_file: Path | None) -> None:
+    """Raises UsageError where an archive at *reference* and *digest_file* are one file."""
+    written = archive(reference) if digest_file else None
+    if written and digest_file and _place(written) == _place(digest_file):
+        raise UsageError(f"{str(digest_file)!r} is the archive, and cannot hold the digest too")
+
+
+def _place(path: Path) -> Path:
+    return path.parent.resolve() / path.name
+
+
 def _check_is_no_part(output: Path | None, machine: Artifact) -> None:
     if output is None or open_file(output) is not None:
         return
-    place = output.parent.resolve() / output.name
+    place = _place(output)
     for part in machine.parts:
         if isinstance(part.locator, File):
             path = Path(part.locator.path)
-            if place in (path.parent.resolve() / path.name, path.resolve()):
+            if place in (_place(path), path.resolve()):
                 raise UsageError(
                     f"{str(output)!r} is the {described(part)}, and would be replaced by what is made of it"
                 )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from io import BufferedWriter, FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from eci_convert import journal, weight
 from eci_convert.cli import arguments, show
@@ -15,7 +16,7 @@ from eci_convert.cli.words import Pair, Place
 from eci_convert.errors import LocalError, UsageError
 from eci_convert.extract import Extracted
 from eci_convert.model import Blob, Member, Part, Role, Rootfs, described
-from eci_convert.streams.files import open_file
+from eci_convert.streams.files import named_file, open_file
 from eci_convert.takeout import Inspection, Order, Output, inspect, plan, take
 from eci_convert.transports.base import Source
 
@@ -23,11 +24,11 @@ from eci_convert.transports.base import Source
 def _options(*, may_be_empty: bool) -> Callable[[F], F]:
     file = Place(str, may_be_empty=may_be_empty)
     return arguments.options(
-        option("--kernel", type=file, metavar="FILE", help="Where the kernel goes."),
-        option("--initrd", type=file, metavar="FILE", help="Where the initial ramdisk goes."),
-        option("--root", type=file, metavar="FILE", help="Where the root disk goes."),
+        option("--kernel", type=file, once=True, metavar="FILE", help="Where the kernel goes."),
+        option("--initrd", type=file, once=True, metavar="FILE", help="Where the initial ramdisk goes."),
+        option("--root", type=file, once=True, metavar="FILE", help="Where the root disk goes."),
         option("--disk", "disks", multiple=True, type=Pair(), metavar="N=FILE", help="Where disk N goes; repeatable."),
-        option("--config", type=file, metavar="FILE", help="Where the config goes."),
+        option("--config", type=file, once=True, metavar="FILE", help="Where the config goes."),
     )
 
 
@@ -56,8 +57,8 @@ def order(
     wanted = Order(
         directory=directory,
         roles={_ROLES[role]: _output(file) for role, file in roles.items() if file},
-        disks={_number(index): _output(file) for index, file in disks},
-        paths={path: _output(file) for path, file in paths},
+        disks=_distinct("--disk", [(_number(index), _output(file)) for index, file in disks]),
+        paths=_distinct("--path", [(path, _output(file)) for path, file in paths]),
         only=tuple(map(Role, only)),
         config_blob=config_blob,
     )
@@ -91,7 +92,7 @@ def run(
     if call.json:
         show.json(header(taken.inspection) | {"parts": [_file(file) for file in taken.files]})
     elif not quiet:
-        show.table((described(file.part), str(file.path), show.size(file.size)) for file in taken.files)
+        show.table((described(file.part), _destination(file, wanted), show.size(file.size)) for file in taken.files)
     return None
 
 
@@ -148,10 +149,28 @@ def _absolute(path: str) -> str:
     return "/" + path.removeprefix("./").lstrip("/") if path else ""
 
 
+def _destination(file: Extracted, wanted: Order) -> str:
+    """The name of the output that *file* went to, as the user gave it where it is an open file."""
+    output: object = file.path
+    match file.part:
+        case _ if file.path:
+            return str(file.path)
+        case Part(role=Role.OTHER, locator=Rootfs(path=path)):
+            output = wanted.paths.get(path)
+        case Part(role=Role.EXTRA_DISK, index=int(index)):
+            output = wanted.disks.get(index)
+        case Part(role=role):
+            output = wanted.roles.get(role)
+    return str(getattr(output, "name", "-"))
+
+
 def _planned(call: Call, source: Source, found: Inspection, wanted: Order) -> None:
     targets = plan(found, wanted)
     weighed = weight.of_targets(source, found.image, targets)
-    rows = [(each.part, str(each.path) if each.path else "-", weighed.sizes[each]) for each in targets]
+    rows = [
+        (each.part, str(each.path) if each.path else str(getattr(each.file, "name", "-")), weighed.sizes[each])
+        for each in targets
+    ]
     if call.json:
         parts = [part(one) | {"path": path, "size": size, "source": where(one)} for one, path, size in rows]
         return show.json(header(found) | {"parts": parts, "bytes_read": weighed.read, "dry_run": True})
@@ -164,22 +183,35 @@ def _planned(call: Call, source: Source, found: Inspection, wanted: Order) -> No
 
 def _output(file: str) -> Output:
     """Where a part goes: `-` and `/dev/stdout` are standard output, `/dev/fd/N` is a file that the shell has opened."""
-    if not file:
-        raise UsageError("a file name is empty")
     number = open_file(file)
     if number == 1:
         return sys.stdout.buffer
     if number is not None:
         try:
-            return os.fdopen(number, "wb", closefd=False)
+            stream = FileIO(number, "wb", closefd=False)
+            stream.name = file
+            return BufferedWriter(stream)
         except OSError as error:
             raise LocalError(f"{file!r} cannot be written: {error.strerror}") from error
-    return Path(file)
+    return named_file(file)
 
 
 def _to_stdout(wanted: Order) -> list[Output]:
     places = [*wanted.roles.values(), *wanted.disks.values(), *wanted.paths.values()]
     return [place for place in places if place is sys.stdout.buffer]
+
+
+K = TypeVar("K")
+
+
+def _distinct(option: str, outputs: list[tuple[K, Output]]) -> dict[K, Output]:
+    """*outputs* by what they are outputs of. Raises UsageError where the same thing is wanted twice."""
+    by_key = dict(outputs)
+    if len(by_key) < len(outputs):
+        keys = [key for key, _ in outputs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise UsageError(f"{option} {twice}=… is given twice, and one of the files would not be written")
+    return by_key
 
 
 def _number(text: str) -> int:

@@ -20,7 +20,12 @@ eci-convert pull --remote /var/layouts edge/machine:1.2 --dir machine/ --json
 @arguments.verb(
     click.argument("image"),
     option(
-        "--dir", "directory", type=Place(directory=True, may_be_empty=True), metavar="DIR", help="Where the files go."
+        "--dir",
+        "directory",
+        type=Place(directory=True, may_be_empty=True),
+        once=True,
+        metavar="DIR",
+        help="Where the files go.",
     ),
     arguments.remote,
     option("--blocksize", type=int, default=0, hidden=True, help="Accepted for scripts written for eci."),

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from eci_convert import content
-from eci_convert.cli import arguments, results, show
+from eci_convert.cli import arguments, machines, results, show
 from eci_convert.cli.arguments import Call, option
 from eci_convert.cli.words import Place
 from eci_convert.pack import Packed
@@ -26,7 +26,7 @@ eci-convert verify oci:made-by-eci --fix oci:layout:repaired
 @arguments.verb(
     click.argument("reference"),
     click.argument("directory", required=False, type=Place(directory=True)),
-    option("--fix", metavar="DST", help="Write the image again, to DST, as it should be."),
+    option("--fix", once=True, metavar="DST", help="Write the image again, to DST, as it should be."),
     option("--dialect", default="", metavar="NAME", help="Read the image as this dialect."),
     arguments.digest_file,
     arguments.max_size,
@@ -50,6 +50,8 @@ def verify(
     With --fix, an image of the original `eci`, whose diff ids and schemaVersion are wrong, is written again so that
     engines and registries take it. A REFERENCE without a transport is an image in the Docker engine.
     """
+    if fix:
+        machines.check_apart(fix, digest_file)
     with open_source(reference, call.settings, "docker-daemon") as source:
         report = check(
             source,

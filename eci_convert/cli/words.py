@@ -22,9 +22,13 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTP]?)(?:iB|B)?", re.ASCII | re.IGNOR
 
 
 class Option(click.Option):
-    """A click option whose environment variable is made of its first long name."""
+    """A click option whose environment variable is made of its first long name.
 
-    def __init__(self, names: Sequence[str], **attributes: Any) -> None:
+    One that names a file, or another place for an output, is given *once*: the last of several would win silently.
+    """
+
+    def __init__(self, names: Sequence[str], *, once: bool = False, **attributes: Any) -> None:
+        self.once = once
         long = next(name for name in names if name.startswith("--"))
         attributes.setdefault("envvar", "ECI_CONVERT_" + long.strip("-").replace("-", "_").upper())
         super().__init__(names, **attributes)
@@ -32,6 +36,18 @@ class Option(click.Option):
     def value_from_envvar(self, ctx: click.Context) -> Any:
         found = self.resolve_envvar_value(ctx)
         return split(found) if self.multiple and found else found
+
+
+class Verb(click.Command):
+    """A command some of whose options may be given once."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not ctx.resilient_parsing:
+            _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+            for option in given:
+                if isinstance(option, Option) and option.once and given.count(option) > 1:
+                    raise click.UsageError(f"{option.opts[0]} is given twice", ctx)
+        return super().parse_args(ctx, args)
 
 
 def split(text: str) -> list[str]:

@@ -52,6 +52,17 @@ def check_place(path: StrPath) -> None:
         raise LocalError(f"{os.fspath(path)}: this user may not write there")
 
 
+def named_file(text: str) -> Path:
+    """The file that a user names *text*. Raises UsageError for the name of a directory, as `pathlib` drops its slash.
+
+    >>> named_file("out/kernel").name
+    'kernel'
+    """
+    if os.path.basename(text) in ("", ".", ".."):
+        raise UsageError(f"{text!r} names a directory, and a file is wanted" if text else "a file name is empty")
+    return Path(text)
+
+
 def open_file(path: StrPath) -> int | None:
     """The open file of this process that *path* stands for, by its number; None where it is the name of a file.
 

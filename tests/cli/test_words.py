@@ -148,3 +148,117 @@ def test_nothing_is_printed_into_an_archive(place: str, name: str, tmp_path: Pat
     subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environ, check=True)
     with tarfile.open(tmp_path / "out") as archive:
         assert archive.getnames()
+
+
+@pytest.mark.parametrize(
+    ("verb", "option"),
+    [
+        *(
+            (verb, option)
+            for verb in ("extract", "pullfiles")
+            for option in ("--kernel", "--initrd", "--root", "--config")
+        ),
+        ("extract", "--disk"),
+        ("pullfiles", "--disk"),
+        ("extract", "--path"),
+        ("pull", "--dir"),
+    ],
+)
+def test_an_output_that_is_given_twice_is_an_error_and_nothing_is_written(
+    verb: str, option: str, run: Run, layout: Path, tmp_path: Path
+) -> None:
+    place = [f"oci:{layout}"] if verb == "extract" else ["--remote", layout, "edge/machine:1"]
+    key = {"--disk": "0=", "--path": "/kernel="}.get(option, "")
+    words = [option, f"{key}{tmp_path}/one", option, f"{key}{tmp_path}/two"]
+
+    one_line(run(verb, *place, *words, exits=2), option, "twice")
+
+    assert not {"one", "two"} & {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("verb", ["push", "build", "dockerfile"])
+@pytest.mark.parametrize("option", ["--kernel", "--initrd", "--root", "--config"])
+def test_a_part_that_is_given_twice_is_an_error(verb: str, option: str, run: Run, parts: Parts, tmp_path: Path) -> None:
+    place = {"push": ["oci:x"], "build": ["--to", f"oci:{tmp_path}/l:x"], "dockerfile": []}[verb]
+
+    one_line(run(verb, *place, option, parts.kernel, option, parts.initrd, exits=2), option, "twice")
+
+
+def test_names_and_places_of_an_image_are_given_once(run: Run, parts: Parts, layout: Path, tmp_path: Path) -> None:
+    for words in (
+        ["build", "--kernel", parts.kernel, "-t", "a", "--tag", "b"],
+        ["build", "--kernel", parts.kernel, "--to", f"oci:{tmp_path}/a:x", "--to", f"oci:{tmp_path}/b:x"],
+        ["dockerfile", "--kernel", parts.kernel, "-o", tmp_path / "a", "--output", tmp_path / "b"],
+        ["verify", f"oci:{layout}", "--fix", f"oci:{tmp_path}/a:x", "--fix", f"oci:{tmp_path}/b:x"],
+        [
+            "copy",
+            f"oci:{layout}",
+            f"oci:{tmp_path}/a:x",
+            "--digest-file",
+            tmp_path / "a",
+            "--digest-file",
+            tmp_path / "b",
+        ],
+    ):
+        one_line(run(*words, exits=2), "twice")
+    assert not {"a", "b"} & {path.name for path in tmp_path.iterdir()}
+
+
+def test_disks_and_paths_may_be_several(run: Run, layout: Path, parts: Parts, tmp_path: Path) -> None:
+    run("push", f"oci:{tmp_path}/l:x", "--disk", parts.disk, "--disk", parts.disk)
+
+    run("extract", f"oci:{tmp_path}/l:x", "--disk", f"0={tmp_path}/0", "--disk", f"1={tmp_path}/1")
+
+    assert (tmp_path / "0").read_bytes() == (tmp_path / "1").read_bytes() == parts.disk.read_bytes()
+
+
+def test_two_parts_for_one_file_are_an_error(run: Run, layout: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(".")
+    for one, other in (("x", "x"), ("x", "./x"), ("x", "link/x")):
+        words = ["--kernel", tmp_path / one, "--initrd", f"{tmp_path}/{other}"]
+        one_line(run("extract", f"oci:{layout}", *words, exits=2), "two parts")
+    assert not (tmp_path / "x").exists()
+
+
+def test_two_parts_for_one_open_file_are_an_error(run: Run, layout: Path, tmp_path: Path) -> None:
+    with (tmp_path / "x").open("wb") as file:
+        words = ["--kernel", f"/dev/fd/{file.fileno()}", "--initrd", f"/proc/self/fd/{file.fileno()}"]
+        one_line(run("extract", f"oci:{layout}", *words, exits=2), "one open file")
+    assert not (tmp_path / "x").read_bytes()
+
+
+def test_an_archive_and_its_digest_are_two_files(run: Run, parts: Parts, layout: Path, tmp_path: Path) -> None:
+    place, file = f"oci-archive:{tmp_path}/x.tar:a", f"{tmp_path}/./x.tar"
+    for words in (
+        ["build", "--kernel", parts.kernel, "--to", place],
+        ["copy", f"oci:{layout}", place],
+        ["verify", f"oci:{layout}", "--fix", place],
+    ):
+        one_line(run(*words, "--digest-file", file, exits=2), "the archive")
+    assert not (tmp_path / "x.tar").exists()
+
+
+@pytest.mark.parametrize("name", ["nowhere/", "nowhere/.", "nowhere/..", "parts/", ".", ".."])
+@pytest.mark.parametrize("words", [["--kernel", ""], ["--disk", "0="], ["--path", "/kernel="], ["--config", ""]])
+def test_a_directory_is_no_file_to_write(name: str, words: list[str], run: Run, layout: Path, tmp_path: Path) -> None:
+    option, key = words
+
+    one_line(run("extract", f"oci:{layout}", option, f"{key}{tmp_path}/{name}", exits=2), name, "directory")
+
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_nor_is_it_for_a_digest_or_a_dockerfile(run: Run, parts: Parts, tmp_path: Path) -> None:
+    words = ["push", f"oci:{tmp_path}/l:x", "--kernel", parts.kernel, "--digest-file", f"{tmp_path}/nowhere/"]
+    one_line(run(*words, exits=2), "nowhere/")
+    one_line(run("dockerfile", "--kernel", parts.kernel, "-o", f"{tmp_path}/nowhere/", exits=2), "nowhere/")
+
+    assert not {"nowhere", "l"} & {path.name for path in tmp_path.iterdir()}
+
+
+def test_an_open_file_is_called_what_the_user_called_it(run: Run, layout: Path, tmp_path: Path) -> None:
+    with (tmp_path / "x").open("wb") as file:
+        name = f"/dev/fd/{file.fileno()}"
+        for option, output in (("--kernel", name), ("--disk", f"0={name}")):
+            assert name in run("extract", f"oci:{layout}", option, output).out
+            assert name in run("extract", f"oci:{layout}", option, output, "--dry-run").out

@@ -1,7 +1,8 @@
 """The members of a tar archive, read strictly from a stream: ustar, PAX, GNU, sparse members expanded.
 
-An archive is hostile until the digest of its blob has been found right, so there is one reading of it or none: PAX
-beats ustar, a header that is damaged is an error and not the end, extension headers are bounded in length and number.
+An archive is hostile until the digest of its blob has been found right, so there is one reading of it or none, which is
+that of Go's archive/tar, with which engines unpack: PAX beats ustar, and a name in GNU's way beats both. A header that
+is damaged is an error and not the end, extension headers are bounded in length and number.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ def _long_text(data: bytes) -> str:
 
 def _member(header: RawHeader, extensions: _Extensions, source: Input) -> tuple[Entry, Content]:
     pax = {key: value for key, value in extensions.records if value}
-    name = _agreed("name", pax.get("path"), extensions.name, header.name)
+    name = extensions.name or pax.get("path") or header.name  # in this order, as Go's archive/tar takes them
     size = decimal(pax["size"], "size") if "size" in pax else header.size
     kind = _kind(header.typeflag, name)
     stored = size if kind in _WITH_CONTENT else 0
@@ -166,7 +167,7 @@ def _member(header: RawHeader, extensions: _Extensions, source: Input) -> tuple[
         name=pax.get("GNU.sparse.name", name) if sparse is not None else name,
         type=kind,
         size=real_size,
-        linkname=_agreed("link name", pax.get("linkpath"), extensions.linkname, header.linkname),
+        linkname=extensions.linkname or pax.get("linkpath") or header.linkname,
         mode=header.mode,
         uid=integer(pax["uid"], "uid") if "uid" in pax else header.uid,
         gid=integer(pax["gid"], "gid") if "gid" in pax else header.gid,
@@ -175,13 +176,6 @@ def _member(header: RawHeader, extensions: _Extensions, source: Input) -> tuple[
         chunks=content if sparse is None else expanded(content, sparse, real_size),
     )
     return entry, content
-
-
-def _agreed(what: str, pax: str | None, gnu: str | None, ustar: str) -> str:
-    """Archivers disagree on whether PAX or GNU wins: a member that says two things is no honest one's work."""
-    if pax is not None and gnu is not None and pax != gnu:
-        raise CorruptStream(f"a member has the {what} {pax!r} and the {what} {gnu!r}")
-    return pax or gnu or ustar
 
 
 def _kind(typeflag: bytes, name: str) -> EntryType:

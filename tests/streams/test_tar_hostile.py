@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eci_convert.errors import CorruptStream, FormatError, LimitExceeded
-from eci_convert.streams.tar import EXTENSION_LIMIT, entries
+from eci_convert.streams.tar import EXTENSION_LIMIT, EntryType, entries
 from tests.streams.archives import END, block, extension, file, number, one, padded, pax, read, record
 from tests.streams.pieces import endless
 
@@ -158,11 +158,33 @@ class TestExtensionHeaders:
     def test_nul_in_a_long_name(self):
         refused(extension(b"L", b"kernel\0.txt\0") + block(), match="NUL")
 
-    def test_two_that_disagree_on_the_name(self):
-        """Archivers disagree on which one wins: to one of them, the other one's file is smuggled."""
-        refused(extension(b"L", b"a\0") + pax(("path", "b")) + block(), match="a member has the name")
-        refused(extension(b"K", b"a\0") + pax(("linkpath", "b")) + block(flag=b"2"), match="link name")
-        assert one(extension(b"L", b"a\0") + pax(("path", "a")) + block()).name == "a"
+    def test_of_two_that_disagree_on_the_name_the_one_that_go_takes_wins(self):
+        """archive/tar lets GNU's name win over a PAX path, and that over the header's, in whatever order they come."""
+        long, path = extension(b"L", b"gnu\0"), pax(("path", "pax"))
+        assert [one(made + block()).name for made in (long + path, path + long, path, long)] == [
+            "gnu",
+            "gnu",
+            "pax",
+            "gnu",
+        ]
+        long, path = extension(b"K", b"gnu\0"), pax(("linkpath", "pax"))
+        assert one(long + path + block(flag=b"2")).linkname == one(path + long + block(flag=b"2")).linkname == "gnu"
+        assert one(extension(b"L", b"\0") + pax(("path", "pax")) + block()).name == "pax"
+        assert one(extension(b"L", b"gnu\0") + pax(("path", "")) + block()).name == "gnu"
+
+    def test_the_name_that_wins_says_whether_an_old_member_is_a_directory(self):
+        for name, other, kind in ((b"d/\0", "f", EntryType.DIR), (b"f\0", "d/", EntryType.FILE)):
+            assert one(extension(b"L", name) + pax(("path", other)) + block(flag=b"\0")).type is kind
+
+    def test_the_name_of_a_sparse_member_is_its_own(self):
+        sparse = (
+            ("GNU.sparse.major", "0"),
+            ("GNU.sparse.minor", "1"),
+            ("GNU.sparse.size", "4"),
+            ("GNU.sparse.map", ""),
+        )
+        records = pax(("path", "pax"), ("GNU.sparse.name", "sparse"), *sparse)
+        assert one(extension(b"L", b"gnu\0") + records + block()).name == "sparse"
 
     def test_memory_does_not_grow_with_global_headers(self):
         member = pax(*((f"key{n}", "v" * 1000) for n in range(100)), flag=b"g") + block()

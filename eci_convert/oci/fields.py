@@ -47,11 +47,15 @@ def optional(data: Fields, key: str, kind: type[T], where: str, default: T) -> T
 
 
 def strings(data: Fields, key: str, where: str) -> dict[str, str]:
-    """The map of text to text at *key*, empty where it is absent or null."""
-    found: dict[str, str] = {}
-    for name, value in optional(data, key, dict, where, {}).items():
-        found[name] = typed(value, str, f"{where}.{key}[{name!r}]")
-    return found
+    """The map of text to text at *key*, empty where it is absent or null, as is a text in it: so Go reads them.
+
+    >>> strings({"Labels": {"a": "b", "maintainer": None}}, "Labels", "config")
+    {'a': 'b', 'maintainer': ''}
+    """
+    return {
+        name: "" if value is None else typed(value, str, f"{where}.{key}[{name!r}]")
+        for name, value in optional(data, key, dict, where, {}).items()
+    }
 
 
 def typed(value: object, kind: type[T], where: str) -> T:

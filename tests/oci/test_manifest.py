@@ -247,7 +247,7 @@ def test_a_config_may_say_nothing(data: dict[str, Any]):
         ({"config": []}, "config.config: "),
         ({"config": {"Labels": []}}, "config.config.Labels: "),
         ({"config": {"Labels": {"a": 1}}}, "config.config.Labels['a']: "),
-        ({"config": {"Labels": {"a": None}}}, "config.config.Labels['a']: "),
+        ({"config": {"Labels": {"a": ["b"]}}}, "config.config.Labels['a']: "),
         ({"rootfs": 1}, "config.rootfs: "),
         ({"rootfs": {"diff_ids": "x"}}, "config.rootfs.diff_ids: "),
         ({"rootfs": {"diff_ids": ["x"]}}, "config.rootfs.diff_ids[0]: "),
@@ -287,3 +287,16 @@ def test_documents_over_4_mib_are_not_read():
     store = Store({Digest.of(big): big}, {"image": Descriptor.of(big, mediatype.OCI_MANIFEST)})
     with pytest.raises(LimitExceeded):
         content.root(MemorySource(store))
+
+
+def test_null_in_labels_and_annotations_is_empty():
+    """Go reads it so, and Docker stores `"Labels": {"maintainer": null}` as it comes."""
+    layer = {"mediaType": "x", "digest": f"sha256:{'0' * 64}", "size": 0, "annotations": {"a": None, "b": "c"}}
+    for document in ({"config": layer, "layers": [layer]}, {"manifests": [layer]}):
+        found = parse(json.dumps({"schemaVersion": 2, "annotations": {"d": None}, **document}).encode(), "")
+        entries = found.layers if isinstance(found, Manifest) else found.manifests
+        assert found.annotations == {"d": ""}
+        assert entries[0].annotations == {"a": "", "b": "c"}
+    config = ImageConfig.parse(b'{"config":{"Labels":{"maintainer":null,"a":"b"}}}')
+    assert config.labels == {"maintainer": "", "a": "b"}
+    assert ImageConfig.parse(b'{"config":{"Labels":null}}').labels == {}

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import replace
 from itertools import chain
 
-from eci_convert.errors import EciError, FormatError, IntegrityError, LimitExceeded, NotFound
+from eci_convert.errors import EciError, FormatError, IntegrityError, LayoutError, LimitExceeded, NotFound
 from eci_convert.journal import Journal, Kept
 from eci_convert.model import Image
 from eci_convert.oci import fields, manifest, mediatype
@@ -89,11 +89,20 @@ def archive(
 ) -> Iterator[Iterator[Entry]]:
     """The members of the tar archive that *layer* is, wrapped or not, to be used inside the `with`.
 
-    Leaving it without an error reads what is left, and gives the verdict on the whole blob. Raises as `opened`, and
-    CorruptStream and LimitExceeded for what is malformed.
+    Leaving it without an error reads what is left, and gives the verdict on the whole blob. Raises as `opened` and
+    `check_readable`, and CorruptStream and LimitExceeded for what is malformed.
     """
+    check_readable(layer)
     with opened(source, layer, reporter, journal) as chunks, members(chunks, through) as entries:
         yield entries
+
+
+def check_readable(blob: Descriptor) -> None:
+    """Raises LayoutError where *blob* is encrypted: nobody here has the key."""
+    if mediatype.is_encrypted(blob.media_type):
+        error = LayoutError(f"{blob.digest.short} is encrypted, and cannot be read here: it is {blob.media_type!r}")
+        error.add_note("hint: skopeo copy --decryption-key makes an image that can")
+        raise error
 
 
 @contextmanager

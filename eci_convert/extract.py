@@ -118,6 +118,7 @@ class _Passes:
         return {**places, **(self._filesystem(files) if files else {})}
 
     def _blob(self, blob: Descriptor, compression: str, targets: list[Target]) -> Mapping[Target, Settled]:
+        content.check_readable(blob)
         with content.opened(self._source, blob, self._reporter, self._journal) as chunks:
             if compression:
                 with content.threaded(decompressed(chunks, Compression(compression))) as plain:

@@ -126,14 +126,14 @@ def take(
     except MissingPart as error:
         if found.dialect != dialects.GUESSED or dialect or not order.names_parts:
             raise
-        raise dialects.unknown() from error
+        raise dialects.unknown(found.image) from error
     return Taken(inspection=found, files=files)
 
 
 def plan(found: Inspection, order: Order) -> tuple[Target, ...]:
     """What is to be written where. Raises MissingPart, UnknownDialect, UsageError, LayoutError."""
     if order.names_parts and not found.dialect:
-        raise dialects.unknown()
+        raise dialects.unknown(found.image)
     named = [*_chosen(found, order), *_by_path(order)]
     targets = (*named, *_rest(found, order))
     if not targets:

@@ -80,11 +80,13 @@ def read(image: Image) -> tuple[str, Artifact]:
         if artifact := reader(image):
             naming.check_distinct(artifact.parts)
             return name, artifact
-    raise unknown()
+    raise unknown(image)
 
 
-def unknown() -> UnknownDialect:
-    """What is said of an image that no dialect recognises, and of one that was guessed at in vain."""
+def unknown(image: Image) -> UnknownDialect:
+    """What is said of an *image* that no dialect recognises, and of one that was guessed at in vain."""
+    if any(layer.media_type.endswith("+encrypted") for layer in image.manifest.layers):
+        return UnknownDialect("the image is encrypted, and what is in it cannot be told here")
     error = UnknownDialect("the image has no part of a machine: neither ECI's media types, annotations nor labels")
     error.add_note("hint: take any file out of it by its path with --path IMAGEPATH=FILE")
     return error

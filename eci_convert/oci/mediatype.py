@@ -39,6 +39,11 @@ def is_tar_layer(media_type: str) -> bool:
     return media_type in LAYERS
 
 
+def is_encrypted(media_type: str) -> bool:
+    """Whether a blob of *media_type* is encrypted (containers/ocicrypt, docs/spec.md: whatever it is, and a suffix)."""
+    return media_type.endswith("+encrypted")
+
+
 def is_raw_layer(media_type: str) -> bool:
     """Whether a blob of *media_type* is a tar layer that is not compressed."""
     return media_type in _LAYER_BASES

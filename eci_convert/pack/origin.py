@@ -49,6 +49,7 @@ class Passage:
         return found | self._files(paths)
 
     def _blob(self, recipe: Recipe, blob: Blob) -> Written:
+        content.check_readable(blob.descriptor)
         if not recipe.entry and recipe.compression == blob.compression:
             return self._verbatim(recipe, blob.descriptor)
         size = blob.size if blob.size is not None else self._size(blob)

@@ -56,6 +56,7 @@ def in_archive(
 
     Where *or_bytes*, a layer that is no archive is itself the file, for all paths. Raises as `files`.
     """
+    content.check_readable(layer)
     search = Search(paths, consumer)
     layers = _Layers(source, [layer], reporter, journal)
     if not or_bytes:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from eci_convert import content, rootfs
-from eci_convert.errors import EciError, FormatError, IntegrityError, NotFound
+from eci_convert.errors import EciError, FormatError, IntegrityError, LayoutError, NotFound
 from eci_convert.model import Blob, DiskType, Image, Member
+from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.outputs import Seen
@@ -96,11 +97,12 @@ class Layers:
         for layer in self._layers:
             self.size += layer.size
             try:
-                if layer in stack:
+                if layer in stack and not mediatype.is_encrypted(layer.media_type):
                     self._archive(layer, last=layer is stack[-1])
                 else:
                     self._blob(layer)
-            except FAULTS as error:
+                    content.check_readable(layer)
+            except (*FAULTS, LayoutError) as error:
                 self.broken.add(layer.digest)
                 self.findings.append(Finding(subject=f"layer {layer.digest.short}", error=error))
                 self._search = None if layer in stack else self._search

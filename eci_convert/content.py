@@ -79,6 +79,16 @@ def opened(
         reporter.finished(task)
 
 
+def begins_as(source: Source, blob: Descriptor) -> Compression | None:
+    """How *blob* seems to be compressed by its first bytes, None where it cannot be read. Nothing is verified: this
+    is for warnings alone."""
+    try:
+        with source.fetch(blob) as chunks:
+            return sniffed(next(iter(chunks), b""))
+    except EciError:
+        return None
+
+
 @contextmanager
 def archive(
     source: Source,

@@ -23,19 +23,21 @@ def layers(image: Image | None) -> dict[tuple[Digest, str], Descriptor]:
     }
 
 
-def seem_wrong(manifest: Manifest, config: ImageConfig) -> bool:
-    """Whether they are wrong, if each layer is what its media type says."""
-    if not config.diff_ids or not _is_container(manifest):
-        return False
+def doubtful(manifest: Manifest, config: ImageConfig) -> tuple[Descriptor, ...]:
+    """Layers whose diff ids are wrong if they are not compressed, as their media types say."""
+    if not _is_container(manifest) or len(manifest.layers) != len(config.diff_ids):
+        return ()
     wrapped = _wrapped(manifest)
-    return len(manifest.layers) != len(config.diff_ids) or any(
-        diff_id in wrapped or (layer.digest not in wrapped and layer.digest != diff_id)
+    return tuple(
+        layer
         for layer, diff_id in zip(manifest.layers, config.diff_ids, strict=True)
+        if layer.digest not in wrapped and layer.digest != diff_id
     )
 
 
 def are_wrong(manifest: Manifest, config: ImageConfig) -> bool:
-    """Whether they are wrong even if layers are not wrapped as their media types say, which engines put up with."""
+    """Whether they are wrong, also if layers are not wrapped as their media types say, which engines put up with: so a
+    layer that is said to be an archive may well have another diff id than its digest."""
     if not _is_container(manifest):
         return False
     wrapped = _wrapped(manifest)

@@ -29,6 +29,10 @@ from eci_convert.transports.base import Source
 __all__ = ["Extracted", "Target", "extract"]
 
 
+_DOUBTFUL = 4
+"""Layers that are looked at for no more than a warning."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extracted:
     """A part that was written. *path* is None where it went into an open file; *size* is in bytes.
@@ -72,9 +76,19 @@ def extract(
         outputs = Outputs(staged, max_size=max_size, sparse=sparse, digests=digests)
         places = _Passes(source, image, outputs, reporter, kept).over(targets)
         staged.commit()
-    if diffids.seem_wrong(image.manifest, image.config):
+    if _has_wrong_diff_ids(source, image):
         reporter.warned("the diff ids of the image are wrong, so engines will not unpack it: see verify --fix")
     return tuple(_extracted(target, outputs, places.get(target), reporter) for target in targets)
+
+
+def _has_wrong_diff_ids(source: Source, image: Image) -> bool:
+    """Whether they can be seen to be wrong without reading a layer."""
+    if not image.config.diff_ids:
+        return False
+    return diffids.are_wrong(image.manifest, image.config) or any(
+        content.begins_as(source, layer) is Compression.NONE
+        for layer in diffids.doubtful(image.manifest, image.config)[:_DOUBTFUL]
+    )
 
 
 class _Passes:

@@ -18,6 +18,7 @@ from eci_convert import content
 from eci_convert.errors import EciError, FormatError, IntegrityError, LimitExceeded, LocalError, MissingPart, UsageError
 from eci_convert.extract import Extracted, Target, extract
 from eci_convert.model import Blob, DiskType, File, Locator, Member, Memory, Part, Role, Rootfs
+from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.transports import open_source
@@ -313,6 +314,17 @@ def test_a_disk_that_is_not_what_is_said_of_it_is_a_warning(tmp_path: Path) -> N
 
     assert file.disk_type is DiskType.RAW
     assert notes.warnings == ["'disk-root-d' is declared as raw and its bytes are qcow2"]
+
+
+def test_a_layer_that_is_compressed_whatever_its_type_says_has_right_diff_ids(tmp_path):
+    archive = a_tar({"k": b"kernel"})
+    image = an_image().layer(mediatype.OCI_LAYER, wrapped(archive, "gzip"), diff_id=Digest.of(archive))
+    notes = Notes()
+
+    one(image.build(), Rootfs(path="k"), tmp_path / "k", reporter=notes)
+
+    assert (tmp_path / "k").read_bytes() == b"kernel"
+    assert not notes.warnings
 
 
 def test_wrong_diff_ids_that_can_be_seen_are_a_warning(tmp_path: Path) -> None:

@@ -49,6 +49,15 @@ def is_raw_layer(media_type: str) -> bool:
     return media_type in _LAYER_BASES
 
 
+def raw_type(media_type: str) -> str:
+    """The media type of a layer of *media_type*, compressed or not, once it is not compressed.
+
+    >>> raw_type("application/vnd.docker.image.rootfs.diff.tar.gzip")
+    'application/vnd.docker.image.rootfs.diff.tar'
+    """
+    return next((base for base in _LAYER_BASES if media_type.removeprefix(base) in _SUFFIXES), media_type)
+
+
 def compressed_type(media_type: str, compression: str) -> str:
     """The media type of a raw layer of *media_type* once it is compressed: "gzip" or "zstd". Docker's have a dot."""
     return f"{media_type}{'.' if 'docker' in media_type else '+'}{compression}"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import zstandard
 
 from eci_convert import content
 from eci_convert.convert import copy
@@ -15,8 +19,9 @@ from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, rendered
 from eci_convert.oci.select import parse_platform
+from eci_convert.verify import check
 from tests.contract.places import Place, Row
-from tests.images import ImageBuilder, a_container, a_machine, a_tar, an_image, an_index, copied
+from tests.images import LABEL, ImageBuilder, a_container, a_machine, a_tar, an_image, an_index, copied
 
 TAR = a_tar({"kernel": b"kernel" * 1000})
 OTHER_TAR = a_tar({"kernel": b"another"})
@@ -352,3 +357,22 @@ def test_a_sink_says_what_it_is(place: Place):
         assert "machine" in sink.destination
         assert sink.destination.isprintable()
         assert {sink.holds_artifacts, sink.holds_indexes, sink.holds_sha512, sink.wants_raw_layers} <= {True, False}
+
+
+@pytest.mark.parametrize("media_type", [mediatype.OCI_LAYER, mediatype.DOCKER_LAYER, mediatype.layer_type("gzip")])
+@pytest.mark.parametrize(
+    "wrap",
+    [gzip.compress, lzma.compress, bz2.compress, zstandard.compress, bytes],
+    ids=["gzip", "xz", "bzip2", "zstd", "none"],
+)
+def test_a_layer_is_what_its_bytes_are_whatever_its_media_type_says(place: Place, wrap, media_type: str):
+    image = an_image().layer(media_type, wrap(TAR), diff_id=Digest.of(TAR)).label(LABEL + "kernel", "/kernel")
+
+    copy(image.build(), place.sink("machine"))
+
+    with place.source("machine") as source:
+        found = content.image(source)
+        assert found.config.diff_ids == (Digest.of(TAR),)
+        with content.archive(source, found.manifest.layers[0]) as members:
+            assert [b"".join(member.chunks) for member in members] == [b"kernel" * 1000]
+        assert check(source).good

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
 import json
+import lzma
 import os
 import socket
 import ssl
@@ -18,6 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import zstandard
 from docker import APIClient
 
 from eci_convert import content, rootfs
@@ -596,6 +600,38 @@ def test_zstd_is_undone_for_engines_that_cannot_read_it(one_docker: ADocker, api
     else:
         assert goes
         assert [Digest.of(layer) for layer in one_docker.images["machine:1"].layers] == list(image.diff_ids)
+
+
+@pytest.mark.parametrize("media_type", [mediatype.OCI_LAYER, mediatype.DOCKER_LAYER])
+@pytest.mark.parametrize("wrap", [gzip.compress, lzma.compress, bz2.compress, zstandard.compress])
+def test_a_layer_that_is_said_to_be_an_archive_and_is_compressed_is_sent_as_one(
+    docker: ADocker, wrap: Callable[[bytes], bytes], media_type: str
+):
+    archive = a_tar({"kernel": b"kernel"})
+    image = an_image().layer(media_type, wrap(archive), diff_id=Digest.of(archive))
+
+    loaded(docker, image)
+
+    assert docker.images["machine:1"].layers == [archive]
+    assert Digest.of(docker.images["machine:1"].config) == image.manifest().config.digest
+
+
+@pytest.mark.parametrize("wrap", [lzma.compress, bz2.compress])
+def test_what_no_media_type_could_say_is_sent_as_an_archive_too(docker: ADocker, wrap: Callable[[bytes], bytes]):
+    archive = a_tar({"kernel": b"kernel"})
+
+    loaded(docker, an_image().layer(mediatype.layer_type("gzip"), wrap(archive), diff_id=Digest.of(archive)))
+
+    assert docker.images["machine:1"].layers == [archive]
+
+
+def test_the_diff_id_of_a_compressed_layer_is_checked_where_it_is_known(docker: ADocker):
+    image = an_image().layer(mediatype.OCI_LAYER, gzip.compress(a_tar({"k": b"k"})), diff_id=Digest.of(b"another"))
+
+    with pytest.raises(IntegrityError, match="layer 0"):
+        loaded(docker, image)
+
+    assert docker.images == {}
 
 
 def test_a_layer_is_sent_while_it_is_made(one_docker: ADocker):

@@ -5,6 +5,9 @@ layout's index.json: an engine that keeps its images in containerd reads that, a
 and all, under its own digest. Neither minds what the layers' files are called, so a layer is sent before anybody knows
 its digest; its length must be known, or it is spooled. But no two loads may call them alike: containerd goes on where
 it was with a file of a name that it has seen in a load that broke off.
+
+A layer that is compressed although its media type says it is not, or with xz or bzip2, for which there are no media
+types, is sent as the archive that it is: containerd would take its bytes for one. The manifest then says so.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -21,7 +25,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.fields import MAX_DOCUMENT
 from eci_convert.oci.manifest import Descriptor, ImageConfig, Manifest, parse, rendered
 from eci_convert.oci.reference import Reference
-from eci_convert.streams.compress import Compression, decompressed
+from eci_convert.streams.compress import Compression, decompressed, peeked, sniffed
 from eci_convert.streams.holes import Mapped
 from eci_convert.transports.base import Settings
 from eci_convert.transports.daemon.engine import Engine, image_id
@@ -50,6 +54,7 @@ class DaemonSink:
         self._load = Load(self._engine, self.destination)
         self._archive = Tape(self._load.write, settings.environ)
         self._layers: dict[Digest, str] = {}
+        self._archives: dict[Digest, Descriptor] = {}
         self._documents: dict[Digest, bytes] = {}
         self._prefix = secrets.token_hex(8)
         self._sent = 0
@@ -64,12 +69,9 @@ class DaemonSink:
     def put(
         self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
     ) -> Descriptor:
-        received = Received(chunks, digest, size)
         if mediatype.is_tar_layer(media_type):
-            name = self._send(received, "zstd" in media_type, chunks.data() if isinstance(chunks, Mapped) else None)
-            stored = received.descriptor(media_type)
-            self._layers[stored.digest] = name
-            return stored
+            return self._layer_sent(media_type, chunks, digest, size)
+        received = Received(chunks, digest, size)
         document = self._buffered(received)
         stored = received.descriptor(media_type)
         self._documents[stored.digest] = document
@@ -82,23 +84,52 @@ class DaemonSink:
             raise CannotHold(f"{self.destination} cannot hold an index of several images")
         config = self._document(found.config.digest)
         self._check_diff_ids(found, config)
-        root = Descriptor(media_type=found.media_type, digest=manifest.digest, size=len(document))
-        for name, text in self._index(found, root).items():
+        sent = replace(found, layers=tuple(self._as_sent(layer) for layer in found.layers))
+        document = document if sent == found else rendered(sent)
+        root = Descriptor.of(document, found.media_type) if sent != found else replace(manifest, size=len(document))
+        for name, text in self._index(found, root, document).items():
             self._archive.add(name, Received((text,), None, len(text)))
         self._archive.finish()
         self._load.finish()
-        self._check_is_there({str(manifest.digest), str(found.config.digest)})
+        self._check_is_there({str(root.digest), str(found.config.digest)})
 
-    def _send(self, received: Received, zstd: bool, data: Iterable[tuple[int, int]] | None) -> str:
-        """Sends a layer, which is zeros but for its *data*, if that is known; the name of its file."""
+    def _layer_sent(
+        self, media_type: str, chunks: Iterable[bytes], digest: Digest | None, size: int | None
+    ) -> Descriptor:
+        """Sends a layer: as it is, or as the archive in it where the engine could not read it."""
+        data = chunks.data() if isinstance(chunks, Mapped) else None
+        head, chunks = peeked(chunks)
+        received, compression = Received(chunks, digest, size), sniffed(head)
         name = f"{self._prefix}/{self._sent}.tar"
         self._sent += 1
-        if zstd and not self._reads_zstd():
-            plain = Received(decompressed(received, Compression.ZSTD), None, None)
-            self._archive.add(name, plain)
-        else:
-            self._archive.add(name, received, data)
-        return name
+        plain: Received | None = None
+        if self._must_be_plain(media_type, compression):
+            plain = Received(decompressed(received, compression), None, None)
+        self._archive.add(name, plain or received, None if plain else data)
+        stored = received.descriptor(media_type)
+        self._layers[stored.digest] = name
+        if plain or compression is Compression.NONE:
+            self._archives[stored.digest] = (plain or received).descriptor(mediatype.raw_type(media_type))
+        return stored
+
+    def _must_be_plain(self, media_type: str, compression: Compression) -> bool:
+        match compression:
+            case Compression.NONE:
+                return False
+            case Compression.XZ | Compression.BZIP2:
+                return True
+            case _ if mediatype.is_raw_layer(media_type):
+                return True
+            case _:
+                return compression is Compression.ZSTD and not self._reads_zstd()
+
+    def _as_sent(self, layer: Descriptor) -> Descriptor:
+        archive = self._archives.get(layer.digest)
+        if archive is None or archive.digest == layer.digest:
+            return layer
+        return replace(
+            layer, media_type=archive.media_type, digest=archive.digest, size=archive.size, data=None, urls=()
+        )
 
     def _reads_zstd(self) -> bool:
         with self._engine.asked() as client:
@@ -106,7 +137,7 @@ class DaemonSink:
                 return True
         return self._engine.keeps_images_in_containerd
 
-    def _index(self, manifest: Manifest, root: Descriptor) -> dict[str, bytes]:
+    def _index(self, manifest: Manifest, root: Descriptor, document: bytes) -> dict[str, bytes]:
         """The small files of the archive: config and manifest, and what says which they are, twice."""
         config = f"{manifest.config.digest.hex}.json"
         layers = [self._layer(layer) for layer in manifest.layers]
@@ -118,7 +149,7 @@ class DaemonSink:
         }
         return {
             config: self._document(manifest.config.digest),
-            f"{root.digest.hex}.manifest": self._document(root.digest),
+            f"{root.digest.hex}.manifest": document,
             "manifest.json": _json([{"Config": config, "RepoTags": [self._reference.familiar], "Layers": layers}]),
             "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
             "index.json": rendered({"schemaVersion": 2, "mediaType": mediatype.OCI_INDEX, "manifests": [entry]}),
@@ -150,9 +181,9 @@ class DaemonSink:
                 f"{self.destination}: the config names {len(diff_ids)} layers and the manifest {len(manifest.layers)}"
             )
         for number, (layer, diff_id) in enumerate(zip(manifest.layers, diff_ids, strict=True)):
-            comparable = layer.media_type.endswith(".tar") and layer.digest.algorithm == diff_id.algorithm
-            if comparable and layer.digest != diff_id:
-                raise DigestMismatch(diff_id, layer.digest, f"layer {number}")
+            archive = self._archives.get(layer.digest)
+            if archive and archive.digest.algorithm == diff_id.algorithm and archive.digest != diff_id:
+                raise DigestMismatch(diff_id, archive.digest, f"layer {number}")
 
     def _check_is_there(self, expected: set[str]) -> None:
         """An engine says "loaded" in English, and a stream that was cut says nothing: so it is asked."""

@@ -9,11 +9,14 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from itertools import chain
+from operator import is_
+from typing import Final
 
 from eci_convert.errors import EciError, FormatError, IntegrityError, LayoutError, LimitExceeded, NotFound
 from eci_convert.journal import Journal, Kept
 from eci_convert.model import Image
 from eci_convert.oci import fields, manifest, mediatype
+from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, ImageConfig, Index, Manifest, Platform
 from eci_convert.oci.select import candidates, check, select, suits
 from eci_convert.progress import SILENT, Reporter
@@ -22,10 +25,12 @@ from eci_convert.streams.compress import Compression, decompressed, sniffed
 from eci_convert.streams.pipeline import ahead
 from eci_convert.streams.tar import Entry
 from eci_convert.streams.tar_header import BLOCK, parse_header
-from eci_convert.streams.tar_input import Input
+from eci_convert.streams.tar_input import ExtensionBudget, Input
 from eci_convert.streams.verify import verified
 from eci_convert.transports.base import Source
 
+MAX_DOCUMENTS: Final = 32 << 20
+"""Bytes that all manifests, indexes and configs of what one name stands for may have together."""
 _MAX_NESTING = 4
 _MAX_INNER = 64
 _SMALL = 1 << 20
@@ -96,6 +101,7 @@ def archive(
     reporter: Reporter = SILENT,
     journal: Journal | None = None,
     through: Through = iter,
+    budget: ExtensionBudget | None = None,
 ) -> Iterator[Iterator[Entry]]:
     """The members of the tar archive that *layer* is, wrapped or not, to be used inside the `with`.
 
@@ -103,7 +109,7 @@ def archive(
     `check_readable`, and CorruptStream and LimitExceeded for what is malformed.
     """
     check_readable(layer)
-    with opened(source, layer, reporter, journal) as chunks, members(chunks, through) as entries:
+    with opened(source, layer, reporter, journal) as chunks, members(chunks, through, budget) as entries:
         yield entries
 
 
@@ -116,16 +122,19 @@ def check_readable(blob: Descriptor) -> None:
 
 
 @contextmanager
-def members(chunks: Iterator[bytes], through: Through = iter) -> Iterator[Iterator[Entry]]:
+def members(
+    chunks: Iterator[bytes], through: Through = iter, budget: ExtensionBudget | None = None
+) -> Iterator[Iterator[Entry]]:
     """The members of the tar archive that is, wrapped or not, in *chunks*. Inflating has a thread of its own.
 
     The archive passes *through* what is given by whoever wants to see all of it, or to see how it is read.
+    *budget* is that of several archives for extension headers.
     """
     head, chunks = peeked(chunks)
     compression = sniffed(head)
     unwrapped = decompressed(chunks, compression)
     with nullcontext(unwrapped) if compression is Compression.NONE else threaded(unwrapped) as unwrapped:
-        entries = tar.entries(through(unwrapped))
+        entries = tar.entries(through(unwrapped), budget=budget)
         yield entries
         for _ in entries:
             pass
@@ -168,6 +177,39 @@ def document(source: Source, blob: Descriptor, what: str = "document") -> bytes:
         return b"".join(chunks)
 
 
+class Documents:
+    """The manifests, indexes and configs that *source* has of what one name stands for: each is read once, whatever
+    lists it how often, and all together are no more than *budget* bytes, or LimitExceeded is raised."""
+
+    def __init__(self, source: Source, budget: int = MAX_DOCUMENTS) -> None:
+        self.source = source
+        self._budget = budget
+        self._manifests: dict[tuple[Digest, str], Manifest | Index] = {}
+        self._configs: dict[tuple[Digest, str], ImageConfig] = {}
+
+    def manifest(self, descriptor: Descriptor) -> Manifest | Index:
+        """The manifest or index that an entry of an index promises. Raises as `root` does."""
+        key = (descriptor.digest, descriptor.media_type)
+        if key not in self._manifests:
+            self.account(descriptor.size)
+            self._manifests[key] = child(self.source, descriptor)
+        return self._manifests[key]
+
+    def config(self, blob: Descriptor) -> ImageConfig:
+        """The config that a manifest promises; an empty one where it is that of no container."""
+        key = (blob.digest, blob.media_type)
+        if key not in self._configs:
+            self.account(min(blob.size, fields.MAX_DOCUMENT))
+            self._configs[key] = _config(self.source, blob)
+        return self._configs[key]
+
+    def account(self, size: int) -> None:
+        """*size* bytes more are read. Raises LimitExceeded."""
+        self._budget -= size
+        if self._budget < 0:
+            raise LimitExceeded("its manifests and configs are too many and too long", where=self.source.origin)
+
+
 def root(source: Source) -> tuple[Descriptor, Manifest | Index]:
     """What the source's name stands for. Raises FormatError, IntegrityError and what the source raises."""
     descriptor = source.resolve()
@@ -177,45 +219,50 @@ def root(source: Source) -> tuple[Descriptor, Manifest | Index]:
 def image(source: Source, platform: Platform | None = None) -> Image:
     """The image that the source's name stands for; of several, the one for *platform* (see `oci.select`)."""
     descriptor, found = root(source)
-    return selected(source, descriptor, found, platform)
+    return selected(Documents(source), descriptor, found, platform)
 
 
-def selected(source: Source, descriptor: Descriptor, found: Manifest | Index, platform: Platform | None) -> Image:
+def selected(documents: Documents, descriptor: Descriptor, found: Manifest | Index, platform: Platform | None) -> Image:
     """The image that *found*, which *descriptor* promises, holds for *platform*.
 
     An image that no index describes says itself what it is for. Raises LayoutError where that is another platform.
     """
-    described = False
+    described, source = False, documents.source
     for _ in range(_MAX_NESTING):
         if isinstance(found, Manifest):
-            image = _image(source, descriptor, found)
+            image = _image(documents, descriptor, found)
             if platform and not described:
                 check(image.platform, platform, source.origin)
             return image
-        descriptor, described = select(flattened(source, found), platform, source.origin), True
-        found = child(source, descriptor)
+        descriptor, described = select(flattened(documents, found), platform, source.origin), True
+        found = documents.manifest(descriptor)
     raise LimitExceeded(f"indexes are nested more than {_MAX_NESTING} deep", where=source.origin)
 
 
-def flattened(source: Source, found: Index) -> Index:
-    """*found* with what the indexes in it list in their places, unless such an index says what it is for.
+def flattened(documents: Documents, found: Index) -> Index:
+    """*found* with what the indexes in it list in their places, unless such an index says what it is for. What an index
+    lists that is listed more than once comes once.
 
     Raises LimitExceeded where they are nested too deep or too many, and as `root` does.
     """
-    read = 0
+    where = documents.source.origin
+    seen: set[Digest] = set()
     for _ in range(_MAX_NESTING):
-        inner = [entry for entry in candidates(found) if entry.media_type in mediatype.INDEXES and not entry.platform]
-        if not inner:
-            return found
-        read += len(inner)
-        if read > _MAX_INNER:
-            raise LimitExceeded(f"more than {_MAX_INNER} indexes in an index", where=source.origin)
+        inner = {id(entry) for entry in candidates(found) if entry.media_type in mediatype.INDEXES}
         entries: list[Descriptor] = []
         for entry in found.manifests:
-            within = child(source, entry) if entry in inner else None
-            entries += within.manifests if isinstance(within, Index) else (entry,)
+            if id(entry) not in inner or entry.platform:
+                entries.append(entry)
+            elif entry.digest not in seen:
+                seen.add(entry.digest)
+                if len(seen) > _MAX_INNER:
+                    raise LimitExceeded(f"more than {_MAX_INNER} indexes in an index", where=where)
+                within = documents.manifest(entry)
+                entries += within.manifests if isinstance(within, Index) else (entry,)
+        if len(entries) == len(found.manifests) and all(map(is_, entries, found.manifests)):
+            return found
         found = replace(found, manifests=tuple(entries))
-    raise LimitExceeded(f"indexes are nested more than {_MAX_NESTING} deep", where=source.origin)
+    raise LimitExceeded(f"indexes are nested more than {_MAX_NESTING} deep", where=where)
 
 
 def child(source: Source, descriptor: Descriptor) -> Manifest | Index:
@@ -223,8 +270,8 @@ def child(source: Source, descriptor: Descriptor) -> Manifest | Index:
     return manifest.parse(document(source, descriptor, f"manifest {descriptor.digest.short}"), descriptor.media_type)
 
 
-def _image(source: Source, descriptor: Descriptor, found: Manifest) -> Image:
-    config = _config(source, found.config)
+def _image(documents: Documents, descriptor: Descriptor, found: Manifest) -> Image:
+    config = documents.config(found.config)
     return Image(
         descriptor=descriptor,
         manifest=found,

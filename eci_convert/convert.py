@@ -18,7 +18,7 @@ from eci_convert.journal import Journal
 from eci_convert.model import Image
 from eci_convert.move import Move, repair_command
 from eci_convert.oci import mediatype
-from eci_convert.oci.manifest import ImageConfig, Index, Manifest, Platform
+from eci_convert.oci.manifest import Index, Manifest, Platform
 from eci_convert.oci.select import candidates
 from eci_convert.progress import SILENT, Reporter
 from eci_convert.streams.compress import Codec, Compression
@@ -109,13 +109,14 @@ def _check_diff_ids(sink: Sink, source: Source, documents: list[Document], repor
 
     The config of an image that nobody unpacks where it goes to is read for the mark of the original `eci` alone.
     """
+    parsed = content.Documents(source)
     for document in documents:
         found = document.value
         if isinstance(found, Index) or found.config.media_type not in mediatype.CONFIGS:
             continue
         if sink.holds_artifacts and found.schema_version == 2:
             continue
-        if diffids.are_wrong(found, ImageConfig.parse(content.document(source, found.config, "config"))):
+        if diffids.are_wrong(found, parsed.config(found.config)):
             wrong = "the diff ids of the image are wrong, so engines will not unpack it"
             if sink.holds_artifacts:
                 reporter.warned(f"{wrong}: see verify --fix")
@@ -204,7 +205,8 @@ class _Rewrite:
 
 def _images(source: Source, platform: Platform | None, *, everything: bool) -> list[Image]:
     descriptor, found = content.root(source)
+    documents = content.Documents(source)
     if not everything or isinstance(found, Manifest):
-        return [content.selected(source, descriptor, found, platform)]
-    entries = candidates(content.flattened(source, found))
-    return [content.selected(source, entry, content.child(source, entry), platform) for entry in entries]
+        return [content.selected(documents, descriptor, found, platform)]
+    entries = candidates(content.flattened(documents, found))
+    return [content.selected(documents, entry, documents.manifest(entry), platform) for entry in entries]

@@ -33,28 +33,29 @@ class Document:
 
 def collected(source: Source, platform: Platform | None, *, everything: bool) -> Iterator[Document]:
     """The manifests and indexes to copy, those that are referred to first: the root comes last."""
-    descriptor = source.resolve()
-    document = _fetched(source, descriptor)
+    descriptor, budget = source.resolve(), content.Documents(source)
+    document = _fetched(budget, descriptor)
     if platform and isinstance(document.value, Manifest):
-        content.selected(source, descriptor, document.value, platform)  # only to say now that it is for another one
+        content.selected(budget, descriptor, document.value, platform)  # only to say now that it is for another one
     for _ in range(_MAX_NESTING):
         if everything or isinstance(document.value, Manifest):
             break
-        document = _fetched(source, select(content.flattened(source, document.value), platform, source.origin))
-    yield from _tree(source, document, _MAX_NESTING, {document.descriptor.digest})
+        document = _fetched(budget, select(content.flattened(budget, document.value), platform, source.origin))
+    yield from _tree(budget, document, _MAX_NESTING, {document.descriptor.digest})
 
 
-def _tree(source: Source, document: Document, levels: int, seen: set[object]) -> Iterator[Document]:
+def _tree(budget: content.Documents, document: Document, levels: int, seen: set[object]) -> Iterator[Document]:
+    where = budget.source.origin
     if isinstance(document.value, Index):
         if not levels:
-            raise LimitExceeded(f"indexes are nested more than {_MAX_NESTING} deep", where=source.origin)
+            raise LimitExceeded(f"indexes are nested more than {_MAX_NESTING} deep", where=where)
         for entry in document.value.manifests:
             if entry.digest in seen:
                 continue
             seen.add(entry.digest)
             if len(seen) > _MAX_DOCUMENTS:
-                raise LimitExceeded(f"more than {_MAX_DOCUMENTS} manifests", where=source.origin)
-            yield from _tree(source, _fetched(source, entry), levels - 1, seen)
+                raise LimitExceeded(f"more than {_MAX_DOCUMENTS} manifests", where=where)
+            yield from _tree(budget, _fetched(budget, entry), levels - 1, seen)
     yield document
 
 
@@ -62,12 +63,12 @@ def referring(source: Source, documents: list[Document]) -> list[Document]:
     """What refers to *documents*, to what that is made of, and to what refers to it; each after what it lists."""
     seen: set[object] = {document.descriptor.digest for document in documents}
     found: list[Document] = []
-    waiting = deque(documents)
+    waiting, budget = deque(documents), content.Documents(source)
     while waiting:
         for descriptor in source.referrers(waiting.popleft().descriptor.digest):
             if descriptor.digest not in seen:
                 seen.add(descriptor.digest)
-                tree = list(_tree(source, _fetched(source, descriptor), _MAX_NESTING, seen))
+                tree = list(_tree(budget, _fetched(budget, descriptor), _MAX_NESTING, seen))
                 found += tree
                 waiting += tree
             if len(seen) > _MAX_DOCUMENTS:
@@ -75,6 +76,7 @@ def referring(source: Source, documents: list[Document]) -> list[Document]:
     return found
 
 
-def _fetched(source: Source, descriptor: Descriptor) -> Document:
-    text = content.document(source, descriptor, f"manifest {descriptor.digest.short}")
+def _fetched(budget: content.Documents, descriptor: Descriptor) -> Document:
+    budget.account(descriptor.size)
+    text = content.document(budget.source, descriptor, f"manifest {descriptor.digest.short}")
     return Document(descriptor=descriptor, text=text, value=manifest.parse(text, descriptor.media_type))

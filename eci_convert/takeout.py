@@ -79,13 +79,14 @@ def inspect(source: Source, platform: Platform | None = None, dialect: str = "")
     *dialect* reads it as that dialect and no other. Raises what `content.root` raises.
     """
     descriptor, found = content.root(source)
-    image = content.selected(source, descriptor, found, platform)
+    documents = content.Documents(source)
+    image = content.selected(documents, descriptor, found, platform)
     name, artifact, unknown = _read(image, dialect)
     return Inspection(
         reference=source.origin,
         digest=Digest.parse(descriptor.annotations.get(IDENTITY, str(descriptor.digest))),
         dialect=name,
-        platforms=_platforms(found if isinstance(found, Manifest) else content.flattened(source, found), image),
+        platforms=_platforms(found if isinstance(found, Manifest) else content.flattened(documents, found), image),
         image=image,
         artifact=artifact,
         unknown=unknown,

@@ -103,13 +103,16 @@ def pax_1_map(source: Input, stored: int) -> tuple[SparseMap, int]:
     """The map of format 1.0, which leads the *stored* bytes of content, and how many bytes of them it takes."""
     blocks, taken = bytearray(), 0
     needed: int | None = None
-    while needed is None or blocks.count(b"\n") < needed:
+    lines = 0
+    while needed is None or lines < needed:
         taken += BLOCK
         if taken > MAP_LIMIT:
             raise LimitExceeded(f"sparse map: longer than {MAP_LIMIT} bytes")
         if taken > stored:
             raise CorruptStream("sparse map: it does not end before the member does")
-        blocks += source.exactly(BLOCK)
+        block = source.exactly(BLOCK)
+        blocks += block
+        lines += block.count(b"\n")
         if needed is None and b"\n" in blocks:
             needed = 1 + 2 * decimal(text_of(blocks.partition(b"\n")[0]), "sparse map count")
     numbers = [decimal(text_of(line), "sparse map") for line in bytes(blocks).split(b"\n")[1:needed]]

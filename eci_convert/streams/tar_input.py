@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
-from eci_convert.errors import CorruptStream
+from eci_convert.errors import CorruptStream, LimitExceeded
+
+MAX_EXTENSIONS: Final = 64 << 20
+"""Bytes in extension headers and sparse maps that are read of one image: a few seconds' work, and the long names of
+250,000 files."""
+_HEADER_COST: Final = 64  # what the block before an extension counts for, in bytes
+_RECORD_COST: Final = 32  # and each record, or entry of a sparse map
+
+
+class ExtensionBudget:
+    """What is left of MAX_EXTENSIONS, for as many archives as share it."""
+
+    def __init__(self) -> None:
+        self._left = MAX_EXTENSIONS
+
+    def spend(self, length: int, records: int = 0) -> None:
+        """An extension of *length* bytes is to be read, or so many *records* were in one. Raises LimitExceeded."""
+        self._left -= length + (records * _RECORD_COST or _HEADER_COST)
+        if self._left < 0:
+            raise LimitExceeded(f"the archive has more than {MAX_EXTENSIONS} bytes of extension headers")
 
 
 class Input:
-    """Chunks with a position in them. Content is copied at most where it begins and ends within a chunk."""
+    """Chunks with a position in them. Content is copied at most where it begins and ends within a chunk.
 
-    def __init__(self, chunks: Iterable[bytes]) -> None:
+    Structure beyond the header blocks themselves counts towards *budget*; without one, the input has its own.
+    """
+
+    def __init__(self, chunks: Iterable[bytes], budget: ExtensionBudget | None = None) -> None:
+        self.budget = budget or ExtensionBudget()
         self._chunks = iter(chunks)
         self._chunk = b""
         self._at = 0
@@ -26,7 +50,9 @@ class Input:
         return data
 
     def exactly(self, length: int) -> bytes:
-        """The next *length* bytes. Raises CorruptStream if the stream ends before."""
+        """The next *length* bytes, of an extension header or a map. Raises CorruptStream if the stream ends before, and
+        LimitExceeded where the budget does."""
+        self.budget.spend(length)
         data = self.up_to(length)
         if len(data) < length:
             raise CorruptStream("the archive ends in the middle of a member")

@@ -17,7 +17,7 @@ from eci_convert.errors import CorruptStream, LimitExceeded
 from eci_convert.streams.pax import Records, decimal, integer, parse_records, whole_seconds
 from eci_convert.streams.sparse import SparseMap, checked, expanded, old_gnu_map, pax_0_map, pax_1_map
 from eci_convert.streams.tar_header import BLOCK, ZERO_BLOCK, RawHeader, parse_header, text
-from eci_convert.streams.tar_input import Content, Input
+from eci_convert.streams.tar_input import Content, ExtensionBudget, Input
 
 EXTENSION_LIMIT: Final = 1 << 20
 """The longest extension header that is read, in bytes, as in Go's archive/tar."""
@@ -71,16 +71,21 @@ class Entry:
     chunks: Iterator[bytes] = field(repr=False, compare=False)
 
 
-def entries(chunks: Iterable[bytes] | Input, *, limit: int = 2_000_000) -> Iterator[Entry]:
+def entries(
+    chunks: Iterable[bytes] | Input, *, limit: int = 2_000_000, budget: ExtensionBudget | None = None
+) -> Iterator[Entry]:
     """The members of the archive *chunks*, in their order; content that was not taken is skipped.
 
     An Input of the caller's own is read through its methods: it sees which bytes are structure and which content.
+    *budget* is for extension headers, and may be that of several archives.
 
     The archive ends at two zero blocks or where the stream ends; what follows the zero blocks is drained and not
     interpreted. Raises CorruptStream for an archive that is malformed or ends within a member, and LimitExceeded for
-    extension headers over 1 MiB, more than 16 of them on one member, or more than *limit* members.
+    extension headers over 1 MiB, more than 16 of them on one member, more than the budget, or more than *limit*
+    members.
     """
-    source = chunks if isinstance(chunks, Input) else Input(chunks)
+    source = chunks if isinstance(chunks, Input) else Input(chunks, budget)
+    source.budget = budget or source.budget
     count = 0
     while member := _next_member(source):
         count += 1
@@ -140,8 +145,9 @@ def _extend(extensions: _Extensions, header: RawHeader, source: Input) -> None:
     match header.typeflag:
         case b"x":
             extensions.records = parse_records(data)  # a second one replaces the first, as in GNU tar and in Go
-        case b"g":
-            parse_records(data)  # container engines take nothing from it; it must be well-formed all the same
+            source.budget.spend(0, len(extensions.records))
+        case b"g":  # container engines take nothing from it; it must be well-formed all the same
+            source.budget.spend(0, len(parse_records(data)))
         case b"L":
             extensions.name = _long_text(data)
         case _:
@@ -191,6 +197,7 @@ def _sparse(
     pax = dict(records)
     if header.typeflag == b"S":
         entries_, real_size = old_gnu_map(header.block, source)
+        source.budget.spend(0, len(entries_))
         return checked(entries_, real_size, stored), real_size, 0
     if kind not in _WITH_CONTENT or not any(key.startswith("GNU.sparse.") for key in pax):
         return None, stored, 0
@@ -203,4 +210,5 @@ def _sparse(
         entries_, mapped = pax_1_map(source, stored)
     else:
         entries_, mapped = pax_0_map(records), 0
+    source.budget.spend(0, len(entries_))
     return checked(entries_, real_size, stored - mapped), real_size, mapped

@@ -85,6 +85,11 @@ class Archive:
         """The size in bytes of the file *name*. Raises as `read`."""
         return self._member(name).size
 
+    def place(self, name: str) -> tuple[int, int, int]:
+        """What two names of one file have in common. Raises as `read`."""
+        member = self._member(name)
+        return member.descriptor, member.start, member.size
+
     def chunks(self, name: str, skip: int = 0) -> Iterator[bytes]:
         """The bytes of the file *name* from offset *skip*. Raises as `read`."""
         member = self._member(name)

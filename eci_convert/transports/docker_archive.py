@@ -95,8 +95,14 @@ class DockerArchiveSource:
         """A manifest of what the config promises."""
         self.made_up = True
         config = self._archive.read(saved.config)
-        layers = [_Layer(path=path, compression=self._compression(path)) for path in saved.layers]
-        manifest = saved.manifest(config, [self._size(layer) for layer in layers])
+        layers, sizes = [], dict[tuple[int, int, int], tuple[Compression, int]]()
+        for path in saved.layers:  # each file is looked at once, whatever names it how often
+            place = self._archive.place(path)
+            if place not in sizes:
+                layer = _Layer(path=path, compression=self._compression(path))
+                sizes[place] = (layer.compression, self._size(layer))
+            layers.append(_Layer(path=path, compression=sizes[place][0]))
+        manifest = saved.manifest(config, [sizes[self._archive.place(path)][1] for path in saved.layers])
         self._layers = {blob.digest: layer for blob, layer in zip(manifest.layers, layers, strict=True)}
         content = rendered(manifest)
         self._documents = {saved.check_config(config): config, Digest.of(content): content}

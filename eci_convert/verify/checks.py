@@ -31,7 +31,7 @@ from eci_convert.progress import SILENT, Reporter
 from eci_convert.rootfs import is_filesystem
 from eci_convert.streams.files import read_chunks
 from eci_convert.transports.base import Source, whole
-from eci_convert.verify.layers import FAULTS, Layers, Observation
+from eci_convert.verify.layers import FAULTS, Layers, Observation, Repeats
 from eci_convert.verify.report import Finding, Report
 
 """The dialect that nothing marks."""
@@ -58,34 +58,47 @@ def check(
     """
     source = whole(source)
     descriptor, found = content.root(source)
-    if isinstance(found, Manifest) or platform or directory:
-        images = [content.selected(source, descriptor, found, platform)]
-    else:
-        listed = candidates(content.flattened(source, found))
-        entries = {entry.digest: entry for entry in listed}.values()  # one may be listed for two platforms
-        images = [content.selected(source, entry, content.child(source, entry), None) for entry in entries]
-    looks = [_Look(source, image, dialect, reporter) for image in images]
-    for look in looks:
+    images = blobs = size = 0
+    findings = list(_version(descriptor, found)) if isinstance(found, Index) else []
+    notes: dict[str, None] = {}
+    seen = Repeats(source.origin)
+    for image in _images(source, descriptor, found, None if platform or directory else found, platform):
+        look = _Look(source, image, dialect, reporter, seen)
         look.at_all(directory, max_size)
+        images, blobs = images + 1, blobs + len({layer.digest for layer in image.manifest.layers}) + 1
+        size += look.layers.size
+        findings += look.findings
+        notes |= dict.fromkeys(look.notes)
     return Report(
         reference=source.origin,
         digest=descriptor.digest,
-        images=len(looks),
-        blobs=sum(len({layer.digest for layer in look.image.manifest.layers}) + 1 for look in looks),
-        size=sum(look.layers.size for look in looks),
-        findings=(
-            *(_version(descriptor, found) if isinstance(found, Index) else ()),
-            *(finding for look in looks for finding in look.findings),
-        ),
-        notes=tuple(dict.fromkeys(note for look in looks for note in look.notes)),
-        diff_ids={digest: diff_id for look in looks for digest, diff_id in look.layers.diff_ids.items()},
+        images=images,
+        blobs=blobs,
+        size=size,
+        findings=tuple(findings),
+        notes=tuple(notes),
+        diff_ids=seen.diff_ids,
     )
+
+
+def _images(
+    source: Source, descriptor: Descriptor, found: Manifest | Index, every: Manifest | Index | None,
+    platform: Platform | None,
+) -> Iterator[Image]:  # fmt: skip
+    """The images to look at, one after the other: all that *every* lists, if it is an index, else the chosen one."""
+    documents = content.Documents(source)
+    if not isinstance(every, Index):
+        yield content.selected(documents, descriptor, found, platform)
+        return
+    entries = {entry.digest: entry for entry in candidates(content.flattened(documents, every))}
+    for entry in entries.values():  # one may be listed for two platforms
+        yield content.selected(documents, entry, documents.manifest(entry), None)
 
 
 class _Look:
     """One image, looked at."""
 
-    def __init__(self, source: Source, image: Image, dialect: str, reporter: Reporter) -> None:
+    def __init__(self, source: Source, image: Image, dialect: str, reporter: Reporter, seen: Repeats) -> None:
         self.image = image
         self.findings: list[Finding] = []
         self.notes: list[str] = []
@@ -95,7 +108,7 @@ class _Look:
         locators = [part.locator for part in self._artifact.parts]
         paths = [place.path for place in locators if isinstance(place, Rootfs)]
         files = [place for place in locators if isinstance(place, Blob | Member)]
-        self.layers = Layers(source, image, [*paths, *self._labels.values()], files, reporter)
+        self.layers = Layers(source, image, [*paths, *self._labels.values()], files, reporter, seen)
 
     def at_all(self, directory: Path | None, max_size: int | None) -> None:
         self.findings += _version(self.image.descriptor, self.image.manifest)

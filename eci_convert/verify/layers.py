@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from eci_convert import content, rootfs
-from eci_convert.errors import EciError, FormatError, IntegrityError, LayoutError, NotFound
+from eci_convert.errors import EciError, FormatError, IntegrityError, LayoutError, LimitExceeded, NotFound
 from eci_convert.model import Blob, DiskType, Image, Member
 from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
@@ -17,10 +18,12 @@ from eci_convert.progress import Reporter
 from eci_convert.rootfs.search import Search
 from eci_convert.streams.compress import Compression, decompressed
 from eci_convert.streams.measure import Measured
-from eci_convert.streams.tar_input import Input
+from eci_convert.streams.tar_input import ExtensionBudget, Input
 from eci_convert.transports.base import Source
 from eci_convert.verify.report import Finding
 
+_MAX_REPEATED = 4 << 30
+_MAX_RATIO = 64  # or so many times what the layers are as they are stored, in bytes
 FAULTS = (IntegrityError, FormatError, NotFound)
 """What may be wrong with a blob while the place that has it is in order."""
 
@@ -62,8 +65,46 @@ def observed(chunks: Iterable[bytes]) -> Observation:
     )
 
 
+class Repeats:
+    """What the images of an index share. Each blob is read once for what it is, and again only where the files of
+    another image are looked for in it: how much of that is done is bounded.
+
+    *diff_ids* are the right ones, by the digests of the blobs; *errors* what is wrong with others, by digest and media
+    type; *blobs* what parts are, by digest and compression; *verified* blobs have their digests. *budget* is for the
+    extension headers of all archives.
+    """
+
+    def __init__(self, where: str) -> None:
+        self.diff_ids: dict[Digest, Digest] = {}
+        self.errors: dict[tuple[Digest, str], EciError] = {}
+        self.blobs: dict[tuple[Digest, str], Observation] = {}
+        self.verified: set[Digest] = set()
+        self.budget = ExtensionBudget()
+        self._where = where
+        self._sizes: dict[Digest, int] = {}
+        self._stored = self._again = 0
+
+    def begin(self, layer: Descriptor) -> None:
+        """*layer* is to be read. Raises LimitExceeded where too much has been read more than once."""
+        if layer.digest not in self._sizes:
+            self._sizes[layer.digest] = layer.size
+            self._stored += layer.size
+            return
+        self._again += max(self._sizes[layer.digest], layer.size)
+        if self._again > max(_MAX_REPEATED, _MAX_RATIO * self._stored):
+            error = LimitExceeded("the same layers are in too many images", where=self._where)
+            error.add_note("hint: verify one of them with --platform OS/ARCH")
+            raise error
+
+    def end(self, layer: Descriptor, size: int) -> None:
+        """*layer* was read, and *size* bytes were in it."""
+        self._sizes[layer.digest] = max(self._sizes.get(layer.digest, 0), size)
+        self.verified.add(layer.digest)
+
+
 class Layers:
-    """All blobs of *image*, read once. *paths* are looked for in its filesystem; *parts* are files by themselves.
+    """All blobs of *image*, read once, as far as *seen* does not know them. *paths* are looked for in its filesystem;
+    *parts* are files by themselves.
 
     *findings*: what is wrong with them; *diff_ids*: the right ones, by the digests of the blobs. *files* are what was
     seen at the paths, *failed* says why others were not there; neither has a path of which nobody can know, because of
@@ -71,8 +112,9 @@ class Layers:
     """
 
     def __init__(
-        self, source: Source, image: Image, paths: Iterable[str], parts: Iterable[Blob | Member], reporter: Reporter
-    ) -> None:
+        self, source: Source, image: Image, paths: Iterable[str], parts: Iterable[Blob | Member], reporter: Reporter,
+        seen: Repeats,
+    ) -> None:  # fmt: skip
         self.findings: list[Finding] = []
         self.diff_ids: dict[Digest, Digest] = {}
         self.blobs: dict[tuple[Digest, str], Observation] = {}
@@ -82,9 +124,13 @@ class Layers:
         self._source = source
         self._reporter = reporter
         self._watcher = Watcher()
+        paths = list(paths)
         self._search: Search | None = Search(paths, self._watcher)
+        self._looks_for_files = bool(paths)
+        self._seen = seen
         self._places: Mapping[str, tuple[Digest, str]] = {}
         self._parts = tuple(parts)
+        self._members: dict[tuple[Digest, str, bool], Observation] = {}
         self._layers = list({layer.digest: layer for layer in reversed(image.manifest.layers)}.values())
 
     @property
@@ -96,17 +142,24 @@ class Layers:
         stack = [layer for layer in self._layers if rootfs.is_filesystem(layer)]
         for layer in self._layers:
             self.size += layer.size
+            key = (layer.digest, layer.media_type)
             try:
+                if key in self._seen.errors:
+                    raise self._seen.errors[key]
+                if self._is_known(layer, layer in stack):
+                    continue
+                self._seen.begin(layer)
                 if layer in stack and not mediatype.is_encrypted(layer.media_type):
                     self._archive(layer, last=layer is stack[-1])
                 else:
                     self._blob(layer)
                     content.check_readable(layer)
             except (*FAULTS, LayoutError) as error:
+                self._seen.errors[key] = error
                 self.broken.add(layer.digest)
                 self.findings.append(Finding(subject=f"layer {layer.digest.short}", error=error))
                 self._search = None if layer in stack else self._search
-        if self._search:
+        if self._search and self._looks_for_files:
             self._finish(self._search, stack)
 
     def member(self, part: Member) -> Observation:
@@ -115,9 +168,30 @@ class Layers:
         for path, place in self._places.items():
             if place == (part.descriptor.digest, "/".join(components(part.path))):
                 return self.files[path]
-        watcher = Watcher()
-        rootfs.in_archive(self._source, part.descriptor, [part.path], watcher, or_bytes=part.or_bytes)
-        return watcher.seen[part.path]
+        key = (part.descriptor.digest, part.path, part.or_bytes)
+        if key not in self._members:
+            self._seen.begin(part.descriptor)
+            watcher = Watcher()
+            rootfs.in_archive(self._source, part.descriptor, [part.path], watcher, or_bytes=part.or_bytes)
+            self._members[key] = watcher.seen[part.path]
+        return self._members[key]
+
+    def _is_known(self, layer: Descriptor, in_stack: bool) -> bool:
+        """Whether all that there is to be known of *layer* is known already, which is then taken over."""
+        if in_stack and self._looks_for_files:
+            return False
+        wanted = {(part.descriptor.digest, part.compression) for part in self._blob_parts(layer)}
+        is_archive = in_stack and not mediatype.is_encrypted(layer.media_type)
+        known: Collection[Digest] = self._seen.diff_ids if is_archive else self._seen.verified
+        if layer.digest not in known or not wanted <= self._seen.blobs.keys():
+            return False
+        if is_archive:
+            self.diff_ids[layer.digest] = self._seen.diff_ids[layer.digest]
+        self.blobs |= {key: self._seen.blobs[key] for key in wanted}
+        return True
+
+    def _blob_parts(self, layer: Descriptor) -> list[Blob]:
+        return [part for part in self._parts if isinstance(part, Blob) and part.descriptor.digest == layer.digest]
 
     def _archive(self, layer: Descriptor, *, last: bool) -> None:
         measured: list[Measured] = []
@@ -130,32 +204,35 @@ class Layers:
             head, chunks = content.peeked(chunks)
             if self._may_be_bytes(layer) and not content.is_archive(head):
                 return
-            with content.members(chunks, measuring) as entries:
+            with content.members(chunks, measuring, self._seen.budget) as entries:
                 if self._search:
                     self._search.read(entries, last=last)
-        self.diff_ids[layer.digest] = measured[0].digest
+        self.diff_ids[layer.digest] = self._seen.diff_ids[layer.digest] = measured[0].digest
+        self._seen.end(layer, measured[0].size)
 
     def _may_be_bytes(self, layer: Descriptor) -> bool:
         members = (part for part in self._parts if isinstance(part, Member))
         return any(part.or_bytes and part.descriptor.digest == layer.digest for part in members)
 
     def _blob(self, layer: Descriptor) -> None:
-        parts = [part for part in self._parts if isinstance(part, Blob) and part.descriptor.digest == layer.digest]
+        parts = self._blob_parts(layer)
         compression = next((part.compression for part in parts if part.compression), "")
+        key, size = (layer.digest, compression), layer.size
         with content.opened(self._source, layer, self._reporter) as chunks:
-            if not parts:
-                return
-            if not compression:
-                self.blobs[layer.digest, ""] = observed(chunks)
-                return
-            with content.threaded(decompressed(chunks, Compression(compression))) as plain:
-                self.blobs[layer.digest, compression] = observed(plain)
+            if parts:
+                plain = decompressed(chunks, Compression(compression)) if compression else None
+                with content.threaded(plain) if plain else nullcontext(chunks) as part:
+                    self.blobs[key] = self._seen.blobs[key] = observed(part)
+                size = self.blobs[key].size
+        self._seen.end(layer, size)
 
     def _finish(self, search: Search, stack: Sequence[Descriptor]) -> None:
         if not stack:
             search.read((), last=True)
         for number, missed in search.missed().items():
-            with content.archive(self._source, stack[number], self._reporter) as entries:
+            self._seen.begin(stack[number])
+            archive = content.archive(self._source, stack[number], self._reporter, budget=self._seen.budget)
+            with archive as entries:
                 search.read_again(entries, missed, number)
         self.failed = search.failed()
         self._places = {path: (stack[found.layer].digest, found.path) for path, found in search.found().items()}

@@ -14,6 +14,7 @@ from eci_convert.streams.compress import Compression, decompressed, sniffed
 from eci_convert.streams.measure import Measured
 from eci_convert.streams.parts import local_errors
 from eci_convert.streams.pipeline import ahead
+from eci_convert.streams.tar_input import ExtensionBudget
 from eci_convert.transports.received import Received
 from eci_convert.transports.storage.staging import DIFF, SPLIT, Staged, Staging, remove
 from eci_convert.transports.storage.store import Driver
@@ -32,15 +33,24 @@ _CODES: Final = {
 """How layers.json says it (B3)."""
 
 
-def staged(staging: Staging, driver: Driver, media_type: str, received: Received, reporter: Reporter) -> Staged:
-    """The layer that *received* is a blob of, unpacked. Raises what that does, FormatError and LocalError.
+def staged(
+    staging: Staging,
+    driver: Driver,
+    media_type: str,
+    received: Received,
+    reporter: Reporter,
+    budget: ExtensionBudget | None = None,
+) -> Staged:
+    """The layer that *received* is a blob of, unpacked; *budget* is that of the image for extension headers.
+
+    Raises what *received* does, FormatError and LocalError.
 
     Bytes that are malformed are read to their end: that they are not the promised ones is the truer reason.
     """
     room = staging.room()
     promised = _Promised(received)
     try:
-        return _unpacked(room, driver, media_type, received, iter(promised), reporter)
+        return _unpacked(room, driver, media_type, received, iter(promised), reporter, budget)
     except BaseException as error:
         remove(room)
         if isinstance(error, FormatError):
@@ -51,7 +61,13 @@ def staged(staging: Staging, driver: Driver, media_type: str, received: Received
 
 
 def _unpacked(
-    room: Path, driver: Driver, media_type: str, received: Received, chunks: Iterator[bytes], reporter: Reporter
+    room: Path,
+    driver: Driver,
+    media_type: str,
+    received: Received,
+    chunks: Iterator[bytes],
+    reporter: Reporter,
+    budget: ExtensionBudget | None,
 ) -> Staged:
     head, chunks = _peeked(chunks)
     compression = sniffed(head)
@@ -60,7 +76,7 @@ def _unpacked(
     whiteouts = driver.whiteouts()
     with _new(room / SPLIT) as file, Tree(room / DIFF) as tree, _ended(stage), _ended(iter(archive)) as passing:
         unpacking = Unpacking(tree, SplitWriter(file), whiteouts, reporter)
-        unpacking.run(passing)
+        unpacking.run(passing, budget)
     return Staged(
         directory=room,
         blob=received.descriptor(media_type),

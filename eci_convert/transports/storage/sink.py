@@ -16,6 +16,7 @@ from eci_convert.oci import fields, mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, ImageConfig, Index, Manifest, parse
 from eci_convert.oci.reference import Reference
+from eci_convert.streams.tar_input import ExtensionBudget
 from eci_convert.streams.verify import at_most
 from eci_convert.transports.base import Settings
 from eci_convert.transports.received import Received
@@ -43,6 +44,7 @@ class StorageSink:
         self._reporter = settings.reporter
         self._store = store(place.root, place.driver, settings.timeout)
         self._lock = threading.Lock()
+        self._budget = ExtensionBudget()
         self._staging: Staging | None = None
         self._documents: dict[Digest, bytes] = {}
         self._staged: dict[Digest, Staged] = {}
@@ -76,7 +78,7 @@ class StorageSink:
             return stored
         if not mediatype.is_tar_layer(media_type):
             raise _no_container(media_type)
-        staged = intake.staged(self._begun(), self._store.driver, media_type, received, self._reporter)
+        staged = intake.staged(self._begun(), self._store.driver, media_type, received, self._reporter, self._budget)
         with self._lock:
             self._staged[staged.blob.digest] = staged
         return staged.blob
@@ -163,7 +165,9 @@ class StorageSink:
             layer = self._there[blob.digest]
             archive = rebuilt(self._store.split_file(layer.id), self._store.driver.content(layer.id))
             promised = Received(archive, layer.diff_id, layer.diff_size)
-        again = intake.staged(self._begun(), self._store.driver, mediatype.OCI_LAYER, promised, self._reporter)
+        again = intake.staged(
+            self._begun(), self._store.driver, mediatype.OCI_LAYER, promised, self._reporter, self._budget
+        )
         return replace(again, blob=blob)
 
     def __enter__(self) -> Self:

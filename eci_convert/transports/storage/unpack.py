@@ -19,7 +19,7 @@ from eci_convert.progress import Reporter
 from eci_convert.streams.holes import write_sparse
 from eci_convert.streams.tar import Entry, EntryType, entries
 from eci_convert.streams.tar_header import number
-from eci_convert.streams.tar_input import Content
+from eci_convert.streams.tar_input import Content, ExtensionBudget
 from eci_convert.streams.writeback import written_back
 from eci_convert.transports.storage.attributes import Attributes
 from eci_convert.transports.storage.crc64 import Crc64
@@ -47,10 +47,13 @@ class Unpacking:
         self.uids: set[int] = set()
         self.gids: set[int] = set()
 
-    def run(self, chunks: Iterator[bytes]) -> None:
-        """Unpacks the archive *chunks*. Raises FormatError, LimitExceeded, LocalError and what *chunks* raises."""
+    def run(self, chunks: Iterator[bytes], budget: ExtensionBudget | None = None) -> None:
+        """Unpacks the archive *chunks*, whose extension headers count towards *budget*.
+
+        Raises FormatError, LimitExceeded, LocalError and what *chunks* raises.
+        """
         source = SplitInput(chunks, self._split)
-        for entry in entries(source):
+        for entry in entries(source, budget=budget):
             try:
                 self._member(entry, parts_of(entry.name), source)
             except OSError as error:

@@ -1,9 +1,10 @@
 """KubeVirt's containerdisks: a container image with one file in /disk, which is the machine's disk.
 
 Nothing marks them. They are what an image is taken for that no other dialect knows and that runs no program; whether
-there is a file in /disk shows when it is looked for. KubeVirt runs qemu as user and group 107, who must be able to
-read the file (user guide, "containerDisk"). Kernel and initrd for KubeVirt's kernelBoot may lie in the same image:
-KubeVirt is told their paths elsewhere, and we by ECI's labels.
+there is a file in /disk shows when it is looked for. The containerdisks project, which publishes KubeVirt's own, gives
+them an entrypoint that is none, so that a container can be created of them. KubeVirt runs qemu as user and group 107,
+who must be able to read the file (user guide, "containerDisk"). Kernel and initrd for KubeVirt's kernelBoot may lie in
+the same image: KubeVirt is told their paths elsewhere, and we by ECI's labels.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from eci_convert.oci import mediatype
 DIRECTORY = "disk/"
 USER = 107
 _BOOT = {Role.KERNEL: "boot/vmlinuz", Role.INITRD: "boot/initrd"}
+_NO_PROGRAM = ["no-entrypoint"]
 _TYPES = (DiskType.RAW, DiskType.ISO, DiskType.QCOW2, None)
 """What KubeVirt's qemu takes; it looks at the bytes to tell them apart."""
 
@@ -41,9 +43,15 @@ def read(image: Image) -> Artifact | None:
 
 
 def guess(image: Image) -> Artifact | None:
-    """The disk of *image* if it may be a containerdisk: it runs nothing, or its history tells of /disk; else None."""
-    settings = image.config.fields.get("config")
-    runs = isinstance(settings, dict) and any(settings.get(key) for key in ("Cmd", "Entrypoint"))
+    """The disk of *image* if it may be a containerdisk: it runs nothing, or its history tells of /disk, and its layers
+    are no files; else None."""
+    if vocabulary.is_file_artifact(image):
+        return None
+    found = image.config.fields.get("config")
+    settings = found if isinstance(found, dict) else {}
+    if settings.get("Entrypoint") == _NO_PROGRAM:
+        return read(image)
+    runs = any(settings.get(key) for key in ("Cmd", "Entrypoint"))
     return None if runs and not _tells_of_disk(image.config.fields.get("history")) else read(image)
 
 

@@ -90,6 +90,14 @@ def _key(part: Part, others: int) -> str:
             return f"{LABEL}{part.role}"
 
 
+def is_file_artifact(image: Image) -> bool:
+    """Whether the layers of *image* are files by their titles, as ORAS and ironic store them, whatever their types say:
+    there is nothing of a container's about it but a config's media type."""
+    layers = image.manifest.layers
+    titled = bool(layers) and all(layer.annotations.get(TITLE) for layer in layers)
+    return titled and (not image.config.diff_ids or bool(image.manifest.artifact_type))
+
+
 def command_line(image: Image) -> str | None:
     """The kernel's command line, where a label or an annotation of ours tells it."""
     return image.config.labels.get(LABEL_COMMAND_LINE, image.manifest.annotations.get(LABEL_COMMAND_LINE))

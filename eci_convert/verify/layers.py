@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 from eci_convert import content, rootfs
+from eci_convert.dialects import vocabulary
 from eci_convert.errors import EciError, FormatError, IntegrityError, LayoutError, LimitExceeded, NotFound
 from eci_convert.model import Blob, DiskType, Image, Member
 from eci_convert.oci import mediatype
@@ -130,6 +131,7 @@ class Layers:
         self._seen = seen
         self._places: Mapping[str, tuple[Digest, str]] = {}
         self._parts = tuple(parts)
+        self._only_files = not self._parts and vocabulary.is_file_artifact(image)
         self._members: dict[tuple[Digest, str, bool], Observation] = {}
         self._layers = list({layer.digest: layer for layer in reversed(image.manifest.layers)}.values())
 
@@ -139,7 +141,7 @@ class Layers:
 
     def read(self) -> None:
         """Reads them all, the top one first."""
-        stack = [layer for layer in self._layers if rootfs.is_filesystem(layer)]
+        stack = [] if self._only_files else [layer for layer in self._layers if rootfs.is_filesystem(layer)]
         for layer in self._layers:
             self.size += layer.size
             key = (layer.digest, layer.media_type)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from eci_convert import dialects
 from eci_convert.errors import CannotHold, UnknownDialect
-from eci_convert.model import Artifact, DiskType, Role, Rootfs
+from eci_convert.model import Artifact, DiskType, Image, Role, Rootfs
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.streams.tar import entries
+from eci_convert.verify import check
 from tests.dialects.machines import an_image_of, image, part, written
+from tests.images import an_image
 
 TAR = "application/vnd.oci.image.layer.v1.tar"
 LAYER = Descriptor.of(b"x", f"{TAR}+gzip")
@@ -71,3 +75,48 @@ def test_an_image_that_runs_a_program_is_none_unless_its_history_tells_of_the_di
 def test_what_is_no_container_image_is_none(layers: list[Descriptor]) -> None:
     with pytest.raises(UnknownDialect):
         dialects.read(an_image_of(layers))
+
+
+@pytest.mark.parametrize("extra", [{}, {"Cmd": ["x"]}, {"Env": ["PATH=/bin"], "Labels": {"shasum": "0"}}])
+def test_one_of_kubevirts_own_is_known_by_the_entrypoint_that_is_none(extra: dict[str, object]) -> None:
+    settings = {"Entrypoint": ["no-entrypoint"], **extra}
+
+    found = an_image_of([LAYER], settings=settings, fields={"history": [{}]})
+
+    assert dialects.read(found)[0] == "containerdisk"
+
+
+@pytest.mark.parametrize("entrypoint", [["no-entrypoint", "x"], ["/no-entrypoint"], "no-entrypoint", ["sh"]])
+def test_another_entrypoint_is_a_program(entrypoint: object) -> None:
+    with pytest.raises(UnknownDialect):
+        dialects.read(an_image_of([LAYER], settings={"Entrypoint": entrypoint}, fields={"history": [{}]}))
+
+
+TITLED = Descriptor.of(b"x", TAR, {"org.opencontainers.image.title": "deploy.kernel"})
+
+
+def test_an_artifact_of_titled_files_is_no_containerdisk() -> None:
+    """ironic: a config of a container image's type with nothing in it, and a layer that says it is an archive."""
+    for found in (
+        an_image_of([TITLED], fields={"rootfs": None}),
+        an_image_of([TITLED], fields={"rootfs": {"type": "layers", "diff_ids": []}}),
+        an_image_of([TITLED], artifact_type="application/vnd.unknown.artifact.v1"),
+        with_diff_ids(an_image_of([TITLED], artifact_type="application/vnd.unknown.artifact.v1")),
+    ):
+        with pytest.raises(UnknownDialect):
+            dialects.read(found)
+    assert dialects.read(with_diff_ids(an_image_of([TITLED])))[0] == "containerdisk"
+    assert dialects.read(an_image_of([TITLED, LAYER]))[0] == "containerdisk"
+
+
+def with_diff_ids(found: Image) -> Image:
+    return replace(found, config=replace(found.config, diff_ids=tuple(layer.digest for layer in found.manifest.layers)))
+
+
+def test_an_artifact_of_titled_files_is_not_unpacked_to_be_verified() -> None:
+    builder = an_image().layer(TAR, b"no archive", title="deploy.kernel").config_field("rootfs", None)
+
+    report = check(builder.build())
+
+    assert report.good, report.findings
+    assert "no dialect" in report.notes[0]

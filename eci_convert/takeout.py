@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from eci_convert import content, dialects
+from eci_convert.dialects import naming
 from eci_convert.errors import EciError, LayoutError, MissingPart, UnknownDialect, UsageError
 from eci_convert.extract import Extracted, Target, extract
 from eci_convert.model import Artifact, Blob, Image, Part, Role, Rootfs, described
@@ -191,6 +192,9 @@ def _config(blob: Descriptor) -> Part:
 
 
 def _by_path(order: Order) -> list[Target]:
+    for path in order.paths:
+        if naming.is_too_long(path):
+            raise UsageError(f"a path of {len(path)} characters is longer than any in an image: {path[:80]!r}…")
     return [
         _target(Part(role=Role.OTHER, locator=Rootfs(path=path), name=path.rpartition("/")[2]), output)
         for path, output in order.paths.items()

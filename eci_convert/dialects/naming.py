@@ -6,11 +6,14 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
-from eci_convert.errors import AmbiguousRole, CannotHold, FormatError, UsageError
+from eci_convert.errors import AmbiguousRole, CannotHold, FormatError, LimitExceeded, UsageError
 from eci_convert.model import Part, Role, described
 
 LONGEST = 255
 """Bytes that a file's name may have on Linux."""
+
+LONGEST_PATH = 4095
+"""Bytes that a path may have on Linux (PATH_MAX, without the NUL)."""
 
 _EXTRA = re.compile(r"disk-([0-9]{1,9})-(?=.)", re.ASCII | re.DOTALL)
 _ROOT = "disk-root-"
@@ -76,8 +79,9 @@ def relative(path: str, where: str) -> str:
     """*path*, which an image says to be a file's below some directory, without empty and `.` components.
 
     Raises FormatError for what leads elsewhere or nowhere: absolute paths, `..`, control characters, components of
-    more than 255 bytes (design/threats.md, row 73).
+    more than 255 bytes; LimitExceeded for a longer path than Linux has.
     """
+    _check_length(path, where)
     if path.startswith("/"):
         raise FormatError(f"{path[:80]!r} is an absolute path", where=where)
     parts = [part for part in path.split("/") if part not in ("", ".")]
@@ -91,13 +95,28 @@ def inside(path: str, where: str) -> str:
     """*path*, which a label says to be a file's inside the image, with one slash in front: `p` and `./p` are `/p`.
 
     `..` stays: it is resolved inside the image's root when the file is looked up. Raises FormatError for an empty
-    path, for one that ends in a slash, `.` or `..`, and for control characters.
+    path, for one that ends in a slash, `.` or `..`, and for control characters; LimitExceeded for a longer one than
+    Linux has.
     """
+    _check_length(path, where)
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if not parts or parts[-1] == ".." or path.endswith(("/", "/.")):
         raise FormatError(f"{path[:80]!r} is no path to a file", where=where)
     _check_text(path, parts, where)
     return "/" + "/".join(parts)
+
+
+def _check_length(path: str, where: str) -> None:
+    """Also `a/./a` is too long as it stands: nobody has to look at 32,000 components to know it."""
+    if is_too_long(path):
+        raise LimitExceeded(
+            f"a path of {len(path)} characters (limit {LONGEST_PATH} bytes): {path[:80]!r}…", where=where
+        )
+
+
+def is_too_long(path: str) -> bool:
+    """Whether *path* has more bytes than a path may have on Linux."""
+    return len(path) > LONGEST_PATH or len(path.encode("utf-8", "surrogateescape")) > LONGEST_PATH
 
 
 def _check_text(path: str, parts: list[str], where: str) -> None:

@@ -6,6 +6,7 @@ that is looked for would be settled by it; whether it was the right one is known
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ class _Wanted:
     names: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     directories: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     first: bool = False
-    on_the_way: set[str] = field(default_factory=set)
+    _sorted: list[str] | None = None
 
     def add(self, path: str, name: str) -> None:
         """*path* is settled by what has *name*, or is in it if that ends in a slash."""
@@ -39,8 +40,16 @@ class _Wanted:
             self.directories[name[:-1]].append(path)
         else:
             self.names[name].append(path)
-        words = name.rstrip("/").split("/")
-        self.on_the_way.update("/".join(words[:count]) for count in range(1, len(words) + 1))
+
+    def is_on_the_way(self, path: str) -> bool:
+        """Whether what is wanted is at *path*, or below it."""
+        if self._sorted is None:
+            self._sorted = sorted({*self.names, *self.directories})
+        for first in (path, path + "/"):
+            at = bisect_left(self._sorted, first)
+            if at < len(self._sorted) and (self._sorted[at] == path or self._sorted[at].startswith(path + "/")):
+                return True
+        return False
 
 
 class Search:
@@ -72,7 +81,7 @@ class Search:
                 continue
             if entry.type is EntryType.FILE:
                 self._take(self._taking(wanted, path, number), entry, (number, count, path))
-            elif entry.type in _LINKS and path in wanted.on_the_way and rethinks < _MAX_RETHINKS:
+            elif entry.type in _LINKS and wanted.is_on_the_way(path) and rethinks < _MAX_RETHINKS:
                 rethinks += 1
                 wanted = self._wanted()
         self._stack.complete = last

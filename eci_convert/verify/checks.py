@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from eci_convert import content, dialects, disktype
-from eci_convert.dialects import vocabulary
+from eci_convert.dialects import naming, vocabulary
 from eci_convert.errors import (
     DigestMismatch,
     EciError,
@@ -104,7 +104,7 @@ class _Look:
         self.notes: list[str] = []
         self._guessed = False
         self._artifact = self._read(dialect)
-        self._labels = dict(_labels(image))
+        self._labels = {key: path for key, path in _labels(image) if not self._refuse_label(key, path)}
         locators = [part.locator for part in self._artifact.parts]
         paths = [place.path for place in locators if isinstance(place, Rootfs)]
         files = [place for place in locators if isinstance(place, Blob | Member)]
@@ -140,6 +140,12 @@ class _Look:
         except (FormatError, LayoutError) as error:
             self._add("the machine", error)
         return Artifact(parts=())
+
+    def _refuse_label(self, key: str, path: str) -> bool:
+        """Whether *path* is too long to be looked for, which is wrong."""
+        if naming.is_too_long(path):
+            self._add(f"label {key}", LimitExceeded(f"a path of {len(path)} characters: {path[:80]!r}…"))
+        return naming.is_too_long(path)
 
     def _without(self, part: Part, error: EciError) -> None:
         """*part* is not to be had: that is wrong, but where it was only guessed that there might be one."""

@@ -63,7 +63,7 @@ class DaemonSource:
                 self._root = replace(self._saved.resolve(), annotations={IDENTITY: image_id(found, self.origin)})
                 return self._root
             identity = image_id(found, self.origin)
-            self._unpacked = Unpacked(self._engine, identity, _platform(found), self._saved)
+            self._unpacked = Unpacked(self._engine, identity, _platform(found), self._saved, _volumes(found))
             if not found.get("Os"):
                 found = {**found, **self._unpacked.told()}
             self._root = replace(self._described(found), annotations={IDENTITY: identity})
@@ -149,6 +149,16 @@ def _images(found: Json) -> int:
 
 
 def _platform(found: Json) -> str:
-    """What the image runs on, as the engine wants to hear it again: it refuses a container for another platform."""
-    words = [found.get(key) for key in ("Os", "Architecture", "Variant")]
-    return "/".join(word for word in words if isinstance(word, str) and word)
+    """What the image runs on, as the engine wants to hear it again: it refuses a container for another platform.
+
+    "" where the image does not say its architecture: then the engine finds it for no platform at all.
+    """
+    os, architecture, variant = (str(found.get(key) or "") for key in ("Os", "Architecture", "Variant"))
+    return "/".join(word for word in (os, architecture, variant) if word) if os and architecture else ""
+
+
+def _volumes(found: Json) -> tuple[str, ...]:
+    """Where the image's volumes are."""
+    settings = found.get("Config")
+    volumes = settings.get("Volumes") if isinstance(settings, dict) else None
+    return tuple(map(str, volumes)) if isinstance(volumes, dict) else ()

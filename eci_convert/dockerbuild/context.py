@@ -61,7 +61,9 @@ def _folder(folder: Path, dockerfile: str, name: str, warned: Callable[[str], ob
 
     ignored = _ignored(folder)
     patterns = [line.strip() for line in ignored.splitlines() if line.strip() and not line.startswith("#")]
-    for path in sorted(exclude_paths(str(folder), patterns, name)):
+    with local_errors(folder):
+        paths = sorted(exclude_paths(str(folder), patterns, name))
+    for path in paths:
         if path not in (name, IGNORE):
             yield from _member(folder, path, warned)
     if name == ADDED:

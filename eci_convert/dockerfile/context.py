@@ -123,9 +123,7 @@ def _ignoring(names: Iterable[str]) -> str:
     return _MARK + "*\n" + "".join(f"!{name}\n" for name in names)
 
 
-def _linked(
-    part: Part, target: Path, stack: ExitStack, inodes: set[tuple[int, int]], *, lasting: bool
-) -> Path | None:
+def _linked(part: Part, target: Path, stack: ExitStack, inodes: set[tuple[int, int]], *, lasting: bool) -> Path | None:
     """A second name for *part*'s file beside *target*, or *target* where it is that file; None where it must be copied.
 
     All names are made before the first one is given: a part may lie where another is to go. *inodes* are those that

@@ -18,6 +18,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform
 from eci_convert.oci.select import candidates
 from eci_convert.progress import SILENT, Reporter
+from eci_convert.streams.parts import resolve
 from eci_convert.transports.base import IDENTITY, Source
 
 Output = Path | str | BinaryIO
@@ -224,7 +225,7 @@ def _check_distinct(targets: Sequence[Target], kind: type[EciError]) -> None:
     for target in targets:
         if target.path is None:
             continue
-        place = target.path.parent.resolve() / target.path.name
+        place = resolve(target.path.parent) / target.path.name
         if place in seen:
             raise kind(f"two parts would be written to {str(target.path)!r}")
         seen.add(place)

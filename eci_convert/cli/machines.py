@@ -11,6 +11,7 @@ from eci_convert.oci.manifest import Platform
 from eci_convert.oci.select import here, parse_platform
 from eci_convert.parts import Disk, machine
 from eci_convert.streams.files import open_file
+from eci_convert.streams.parts import resolve
 
 
 def artifact(
@@ -51,11 +52,11 @@ def archive(reference: str) -> Path | None:
 def _check_is_no_part(output: Path | None, machine: Artifact) -> None:
     if output is None or open_file(output) is not None:
         return
-    place = output.parent.resolve() / output.name
+    place = resolve(output.parent) / output.name
     for part in machine.parts:
         if isinstance(part.locator, File):
             path = Path(part.locator.path)
-            if place in (path.parent.resolve() / path.name, path.resolve()):
+            if place in (resolve(path.parent) / path.name, resolve(path)):
                 raise UsageError(
                     f"{str(output)!r} is the {described(part)}, and would be replaced by what is made of it"
                 )

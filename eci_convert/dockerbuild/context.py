@@ -12,7 +12,7 @@ from eci_convert.dockerfile import IGNORE, constant_names
 from eci_convert.errors import LimitExceeded, LocalError, UsageError
 from eci_convert.model import Artifact, File, Memory
 from eci_convert.pack import supply
-from eci_convert.streams.parts import local_errors
+from eci_convert.streams.parts import local_errors, resolve
 from eci_convert.streams.tar import EntryType, TarMember, archived
 
 DOCKERFILE: Final = "Dockerfile"
@@ -41,8 +41,7 @@ def size(folder: Path, dockerfile: str, name: str) -> int:
 
 def place(file: Path, folder: Path) -> str:
     """The name of the Dockerfile *file* in the archive of *folder*. Raises LocalError."""
-    with local_errors(folder):
-        top, real = folder.resolve(strict=True), file.resolve()
+    top, real = resolve(folder, strict=True), resolve(file)
     return real.relative_to(top).as_posix() if real.is_relative_to(top) else ADDED
 
 

@@ -16,7 +16,7 @@ from eci_convert.errors import LocalError, NotFound, UsageError
 from eci_convert.model import Artifact, File, Memory, Part, Role
 from eci_convert.streams.files import StagedFiles, directories
 from eci_convert.streams.holes import file_chunks, write_sparse
-from eci_convert.streams.parts import local_errors
+from eci_convert.streams.parts import is_directory, local_errors, resolve
 
 IGNORE: Final = ".dockerignore"
 _MARK: Final = "# Made by eci-convert: nothing but the parts is sent to the engine.\n"
@@ -32,9 +32,8 @@ def located(artifact: Artifact, context: Path) -> dict[str, str]:
 
     Raises UsageError for a part that is not below it, and LocalError where *context* is no folder.
     """
-    with local_errors(context):
-        top = context.resolve(strict=True)
-    if not top.is_dir():
+    top = resolve(context, strict=True)
+    if not is_directory(top):
         raise LocalError(f"{str(context)!r} is no folder")
     return {part.name: _below(part, top, context) for part in artifact.parts}
 
@@ -51,11 +50,11 @@ def constant_names(artifact: Artifact) -> dict[str, str]:
 def staged(artifact: Artifact, directory: Path, *, lasting: bool = False) -> dict[str, str]:
     """Makes *directory* a context that holds the parts, and says where they are in it, as `located` does.
 
-    They are hard links or reflinks where that is safe, and copies, with their holes, where it is not: no two of them are
-    one inode, for the classic builder's cache does not see the content of the second (moby/moby#42718), and in a
-    *lasting* context none is the inode of a file that may still be written to. What was staged there before is replaced;
-    whatever else is there is left alone, and not sent to the engine. Raises LocalError, and UsageError for a folder that
-    has a .dockerignore of its own.
+    They are hard links or reflinks where that is safe, and copies, with their holes, where it is not: no two of them
+    are one inode, for the classic builder's cache does not see the content of the second (moby/moby#42718), and in a
+    *lasting* context none is the inode of a file that may still be written to. What was staged there before is
+    replaced; whatever else is there is left alone, and not sent to the engine. Raises LocalError, and UsageError for a
+    folder that has a .dockerignore of its own.
     """
     names = constant_names(artifact)
     inodes: set[tuple[int, int]] = set()
@@ -133,10 +132,10 @@ def _linked(part: Part, target: Path, stack: ExitStack, inodes: set[tuple[int, i
         return None
     link = target.with_name(f".{target.name}.{os.getpid()}.link")
     try:
-        source = part.locator.path.resolve(strict=True)
+        source = Path(os.path.realpath(part.locator.path, strict=True))
         status = source.stat()
         inode = status.st_dev, status.st_ino
-        in_place = source == target.parent.resolve(strict=True) / target.name
+        in_place = source == resolve(target.parent, strict=True) / target.name
         if inode in inodes or (lasting and not in_place and status.st_mode & _WRITABLE):
             return None
         inodes.add(inode)

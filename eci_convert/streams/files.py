@@ -133,10 +133,11 @@ def directories(paths: Iterable[Path]) -> Iterator[None]:
     try:
         for path in paths:
             for directory in (*reversed(path.parent.parents), path.parent):
-                if not directory.exists():
-                    with local_errors(directory):
-                        directory.mkdir()
-                    made.append(directory)
+                with local_errors(directory):
+                    if directory.exists():
+                        continue
+                    directory.mkdir()
+                made.append(directory)
         yield
     except BaseException:
         for directory in reversed(made):

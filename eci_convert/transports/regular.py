@@ -54,6 +54,8 @@ def _root(directory: Path) -> int:
         raise NotFound(f"{directory}: there is no such directory") from error
     except NotADirectoryError as error:
         raise LocalError(f"{directory} is no directory") from error
+    except OSError as error:
+        raise LocalError(f"{directory}: {error.strerror}") from error
 
 
 def read_small(directory: Path, *names: str) -> bytes:

@@ -69,7 +69,7 @@ def _use(made: ssl.SSLContext, folder: Path, *, itself: bool) -> None:
             _trust(made, file)
         elif file.suffix == ".cert" and itself:
             key = file.with_suffix(".key")
-            if not key.exists():
+            if not os.path.exists(key):
                 raise LocalError(f"{str(file)!r} is there without {key.name!r}")
             _identify(made, str(file), str(key))
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from eci_convert.errors import FormatError, LocalError, UsageError
+from eci_convert.streams.parts import is_directory
 from eci_convert.transports.base import Settings
 
 _STORE: Final = re.compile(r"\[(?:(?P<driver>[^@\]]*)@)?(?P<root>[^+:\]]*)(?P<rest>[^\]]*)\](?P<name>.*)", re.DOTALL)
@@ -58,7 +59,7 @@ def _driver(asked: str, root: Path) -> str:
     name = "overlay" if asked == "overlay2" else asked
     if name and name not in DRIVERS:
         raise UsageError(f"{asked!r} is a storage driver that is not supported ({' and '.join(DRIVERS)} are)")
-    there = [driver for driver in DRIVERS if (root / f"{driver}-images").is_dir()]
+    there = [driver for driver in DRIVERS if is_directory(root / f"{driver}-images")]
     return name or (there[0] if there else DRIVERS[0])
 
 

@@ -79,7 +79,7 @@ def of_part(part: Part) -> int | None:
             except FileNotFoundError as error:
                 raise NotFound(f"no such file: {str(path)!r}") from error
             except OSError as error:
-                raise LocalError(f"{str(path)!r} cannot be read: {error.strerror}") from error
+                raise LocalError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
         case _:
             return None
 

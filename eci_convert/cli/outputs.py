@@ -173,7 +173,7 @@ def _output(file: str) -> Output:
         try:
             return os.fdopen(number, "wb", closefd=False)
         except OSError as error:
-            raise LocalError(f"{file!r} cannot be written: {error.strerror}") from error
+            raise LocalError(f"{file!r} cannot be written: {error.strerror or error}") from error
     return Path(file)
 
 

@@ -96,7 +96,7 @@ def _ignored(folder: Path) -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
-        raise LocalError(f"{str(folder / IGNORE)!r} cannot be read: {error.strerror}") from error
+        raise LocalError(f"{str(folder / IGNORE)!r} cannot be read: {error.strerror or error}") from error
     if len(text) > _MAX_IGNORE:
         raise LimitExceeded(f"more than {_MAX_IGNORE} bytes", where=str(folder / IGNORE))
     return text.decode(errors="surrogateescape")

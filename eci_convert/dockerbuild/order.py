@@ -70,4 +70,4 @@ class Order:
         except FileNotFoundError as error:
             raise NotFound(f"no such file: {str(self.file)!r}") from error
         except OSError as error:
-            raise LocalError(f"{str(self.file)!r} cannot be read: {error.strerror}") from error
+            raise LocalError(f"{str(self.file)!r} cannot be read: {error.strerror or error}") from error

@@ -147,7 +147,9 @@ def _linked(part: Part, target: Path, stack: ExitStack, inodes: set[tuple[int, i
     except OSError as error:
         if error.errno in _NO_LINK:
             return None
-        raise LocalError(f"{str(part.locator.path)!r} cannot be put into the context: {error.strerror}") from error
+        raise LocalError(
+            f"{str(part.locator.path)!r} cannot be put into the context: {error.strerror or error}"
+        ) from error
     stack.callback(link.unlink, missing_ok=True)
     return link
 

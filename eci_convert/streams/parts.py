@@ -40,6 +40,17 @@ def local_errors(name: object) -> Iterator[None]:
         raise LocalError(f"{str(name)!r}: no name of a file holds a NUL byte") from error
 
 
+def path_of(descriptor: int) -> str:
+    """The path of the file that *descriptor* is open on, for messages; what it is where it has none."""
+    try:
+        path = os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        return "an open file"
+    if path.endswith(" (deleted)"):
+        return f"a temporary file in {os.path.dirname(path)}"
+    return path if path.startswith("/") else f"a {path.partition(':')[0]}"
+
+
 def resolve(path: str | os.PathLike[str], *, strict: bool = False) -> Path:
     """*path* without links on the way; what is not there stays as it is unless *strict*. Raises LocalError."""
     with local_errors(os.fspath(path)):

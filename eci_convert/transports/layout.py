@@ -198,7 +198,7 @@ def _locked(directory: Path, patience: float) -> Iterator[None]:
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise LocalError(f"{directory}: {error.strerror}") from error
+        raise LocalError(f"{directory}: {error.strerror or error}") from error
     try:
         _lock(descriptor, directory, time.monotonic() + patience)
         yield

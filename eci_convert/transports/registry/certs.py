@@ -63,7 +63,7 @@ def _use(made: ssl.SSLContext, folder: Path, *, itself: bool) -> None:
     try:
         files = sorted(folder.iterdir())
     except OSError as error:
-        raise LocalError(f"{str(folder)!r} cannot be read: {error.strerror}") from error
+        raise LocalError(f"{str(folder)!r} cannot be read: {error.strerror or error}") from error
     for file in files:
         if file.suffix == ".crt":
             _trust(made, file)

@@ -72,7 +72,7 @@ def _configured(environ: Mapping[str, str]) -> Mapping[str, Any]:
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise LocalError(f"{path}: {error.strerror}") from error
+            raise LocalError(f"{path}: {error.strerror or error}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise FormatError(f"not a storage.conf: {error}", where=str(path)) from error
         return found if isinstance(found, dict) else {}

@@ -86,7 +86,10 @@ class ADocker:
 
     def found(self, name: str) -> AnImage | None:
         by_id = {self.identity(image): image for image in self.images.values()}
-        return self.images.get(name) or self.images.get(f"{name}:latest") or by_id.get(name)
+        digits = name.removeprefix("sha256:")
+        begun = [image for identity, image in by_id.items() if identity.removeprefix("sha256:").startswith(digits)]
+        known = self.images.get(name) or self.images.get(f"{name}:latest") or by_id.get(name)
+        return known or (begun[0] if len(begun) == 1 and digits else None)
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -11,7 +11,6 @@ An image for several platforms is saved whole instead: an engine makes container
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,8 +26,8 @@ from eci_convert.transports.base import IDENTITY, NO_PROVENANCE, Filesystem, Set
 from eci_convert.transports.daemon.engine import Engine, Json, image_id
 from eci_convert.transports.daemon.saved import Saved
 from eci_convert.transports.daemon.unpacked import Unpacked
+from eci_convert.transports.ids import is_id
 
-_ID: Final = re.compile(r"sha256:[0-9a-f]{1,64}|[0-9a-f]{64}", re.ASCII)
 _PLATFORM: Final = {"Architecture": "architecture", "Os": "os", "Variant": "variant", "OsVersion": "os.version"}
 
 
@@ -39,7 +38,7 @@ class DaemonSource:
     resumable = False
 
     def __init__(self, name: str, settings: Settings) -> None:
-        if not _ID.fullmatch(name):
+        if not is_id(name):
             Reference.parse(name)
         self._name = name
         self._engine = Engine(settings)

@@ -198,6 +198,14 @@ def test_what_is_below_a_file_is_not_in_the_image(docker: ADocker):
     assert "GET get" not in docker.log
 
 
+@pytest.mark.parametrize("said", ["lstat /x: permission denied", "file name too long", "rename: invalid argument"])
+def test_where_the_engine_does_not_give_a_file_the_saved_image_does(docker: ADocker, said: str):
+    loaded(docker, an_image().tar_layer({"kernel": b"kernel"}))
+    docker.instead["GET archive"] = lambda handler: handler.refuse(500, said)
+
+    assert files_of(docker, "/kernel") == {"/kernel": b"kernel"}
+
+
 def test_links_that_go_round_are_the_image_s_fault(docker: ADocker):
     loaded(docker, an_image().tar_layer({"a": Link("b"), "b": Link("a")}))
 

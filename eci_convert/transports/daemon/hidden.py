@@ -26,6 +26,7 @@ _ADDED: Final = (
 )
 _REPLACED: Final = frozenset({"etc", "dev", "proc", "sys"})
 """What the engine makes a directory of, whatever it is in the image."""
+_ABOUT_PATHS: Final = ("too many links", "too many levels of symbolic links", "not a directory")
 _PATTERNS: Final = frozenset("*?[]\\{}")
 """Characters that podman takes for a pattern (containers/buildah, copier.Get)."""
 
@@ -61,6 +62,11 @@ def is_encodable(path: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def is_about_path(words: str) -> bool:
+    """Whether an engine's error says what is at a path in the image: a loop of links, or a file for a directory."""
+    return any(each in words for each in _ABOUT_PATHS)
 
 
 def _components(path: str) -> tuple[str, ...]:

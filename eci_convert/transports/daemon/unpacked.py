@@ -67,6 +67,10 @@ class Unpacked:
                 if hidden.may_be_replaced(path):
                     raise NotShown(f"{self._engine.host}: a container may hide {path!r}") from error
                 raise
+            except Refused as error:
+                if hidden.is_about_path(str(error)):
+                    raise
+                raise NotShown(str(error)) from error  # the saved image tells, or the engine fails again
             yield pieces
 
     @property

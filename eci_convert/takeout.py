@@ -20,6 +20,7 @@ from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform
 from eci_convert.oci.select import candidates
 from eci_convert.progress import SILENT, Reporter
 from eci_convert.streams.files import named_file
+from eci_convert.streams.parts import resolve
 from eci_convert.transports.base import IDENTITY, Source
 
 Output = Path | str | BinaryIO
@@ -234,7 +235,7 @@ def _check_distinct(targets: Sequence[Target], kind: type[EciError]) -> None:
                 raise kind(f"two parts would be written to one open file: {target.part.name!r} is the second")
             open_files.add(file)
             continue
-        place = target.path.parent.resolve() / target.path.name
+        place = resolve(target.path.parent) / target.path.name
         if place in seen:
             raise kind(f"two parts would be written to {str(target.path)!r}")
         seen.add(place)

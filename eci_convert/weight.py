@@ -34,7 +34,7 @@ def of_targets(source: Source, image: Image, targets: Sequence[Target]) -> Weigh
     read = 0
     for target in targets:
         locator = target.part.locator
-        sizes[target] = _size(target.part)
+        sizes[target] = of_part(target.part)
         match locator:
             case Rootfs(path=path) if files:
                 sizes[target] = found = _in_engine(files, path)
@@ -50,10 +50,22 @@ def of_targets(source: Source, image: Image, targets: Sequence[Target]) -> Weigh
 
 def of_parts(artifact: Artifact) -> int:
     """The bytes of all parts, which are on this computer. Raises NotFound, LocalError."""
-    return sum(_size(part) or 0 for part in artifact.parts)
+    return sum(of_part(part) or 0 for part in artifact.parts)
 
 
-def _size(part: Part) -> int | None:
+def of_file(source: Source, image: Image, path: str) -> int:
+    """The bytes of the file that *path* is in the filesystem of *image*. Raises as `rootfs.files`."""
+    from eci_convert import rootfs
+
+    if files := source.filesystem():
+        return _in_engine(files, path)
+    scales = _Scales(patient=True)
+    rootfs.files(source, image, [path], scales)
+    return scales.size
+
+
+def of_part(part: Part) -> int | None:
+    """The bytes of *part*, None where only reading would tell. Raises NotFound, LocalError for files here."""
     match part.locator:
         case Blob(descriptor=blob, compression=compression, size=size):
             return size if compression else blob.size
@@ -67,7 +79,7 @@ def _size(part: Part) -> int | None:
             except FileNotFoundError as error:
                 raise NotFound(f"no such file: {str(path)!r}") from error
             except OSError as error:
-                raise LocalError(f"{str(path)!r} cannot be read: {error.strerror}") from error
+                raise LocalError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
         case _:
             return None
 
@@ -81,12 +93,20 @@ class _Weighed(Exception):
 
 
 class _Scales:
-    """A consumer that takes no byte."""
+    """A consumer that wants to know how much it would be given. It ends the reading there, unless it is *patient*."""
 
-    retractable = False
+    retractable = True
+
+    def __init__(self, *, patient: bool = False) -> None:
+        self.size = 0
+        self._patient = patient
 
     def take(self, paths: tuple[str, ...], size: int, chunks: Iterator[bytes]) -> None:
-        raise _Weighed(size)
+        if not self._patient:
+            raise _Weighed(size)
+        self.size = size
+        for _ in chunks:
+            pass
 
 
 def _in_engine(files: Filesystem, path: str) -> int:

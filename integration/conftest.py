@@ -12,6 +12,10 @@ An engine lives as long as the session and is shared by its tests, so name image
     A `Registry`: `.host`, `.url`, `.user`, `.password`, `.ca_file`, `.blob(digest)`.
 `podman_vfs`, `podman_overlay`, `podman_store` (each in turn)
     A `Store`: `.prefix` for skopeo and eci-convert, `.podman("load", …)`, `.buildah("bud", …)`.
+`podman_service`
+    podman as a `DockerEngine`, through its Docker-compatible socket.
+`any_engine`
+    Each of the two Docker engines and podman's service in turn.
 `programs`
     Paths of skopeo, umoci, oras, crane, qemu-img and others: see `engines/programs.py`.
 `eci_convert`
@@ -42,7 +46,7 @@ from integration import machine as machines
 from integration.engines import programs as installed
 from integration.engines.containerd import Containerd, containerd2, containerd16
 from integration.engines.docker import DockerEngine, docker20, docker28
-from integration.engines.podman import Store, store
+from integration.engines.podman import Store, service, store
 from integration.engines.registry import registry
 
 
@@ -72,10 +76,17 @@ _registry_login = _session("registry_login", partial(registry, login=True))
 _registry_tls = _session("registry_tls", partial(registry, tls=True))
 _podman_vfs = _session("podman_vfs", partial(store, "vfs"))
 _podman_overlay = _session("podman_overlay", partial(store, "overlay"))
+_podman_service = _session("podman_service", service)
 
 
 @pytest.fixture(params=["docker20", "docker28"])
 def docker_engine(request: pytest.FixtureRequest) -> DockerEngine:
+    engine: DockerEngine = request.getfixturevalue(request.param)
+    return engine
+
+
+@pytest.fixture(params=["docker20", "docker28", "podman_service"])
+def any_engine(request: pytest.FixtureRequest) -> DockerEngine:
     engine: DockerEngine = request.getfixturevalue(request.param)
     return engine
 

@@ -321,6 +321,57 @@ def test_parts_are_linked_and_not_copied(tmp_path: Path):
     assert (tmp_path / "context/disk-root-root.img").samefile(tmp_path / "parts/root.img")
 
 
+def inodes_in(folder: Path) -> list[int]:
+    return [path.stat().st_ino for path in folder.iterdir()]
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+@pytest.mark.parametrize("second", ["same", "hard link", "symbolic link", "in its place"])
+def test_no_two_names_of_a_stage_are_one_inode(tmp_path: Path, second: str, lasting: bool):
+    """moby/moby#42718: the classic builder's cache would keep the old content of the second."""
+    one, other, folder = tmp_path / "one.raw", tmp_path / "other.raw", tmp_path / "context"
+    one.write_bytes(b"template")
+    folder.mkdir()
+    match second:
+        case "same":
+            other = one
+        case "hard link":
+            os.link(one, other)
+        case "symbolic link":
+            other.symlink_to(one)
+        case _:
+            other = folder / "disk-0-one.raw"
+            os.link(one, other)
+    disks = [Disk(content=other, type=DiskType.RAW, name="one.raw"), Disk(content=one, type=DiskType.RAW, name="a.raw")]
+
+    staged(machine(root=Disk(content=one, type=DiskType.RAW), disks=disks), folder, lasting=lasting)
+
+    assert len(set(inodes_in(folder))) == 4
+    assert set(files_in(folder).values()) >= {b"template"}
+
+
+def test_what_is_written_to_later_is_not_in_a_lasting_stage(tmp_path: Path):
+    artifact = a_machine(tmp_path / "parts")
+    (tmp_path / "parts/vmlinuz").chmod(0o444)
+
+    for _ in range(2):
+        staged(artifact, tmp_path / "context", lasting=True)
+    with (tmp_path / "parts/root.img").open("r+b") as file:
+        file.write(b"DISK")
+
+    assert (tmp_path / "context/disk-root-root.img").read_bytes() == b"disk"
+    assert (tmp_path / "context/kernel").samefile(tmp_path / "parts/vmlinuz")
+
+
+def test_a_stage_of_hard_links_is_mended_when_it_is_staged_again(tmp_path: Path):
+    artifact = a_machine(tmp_path / "parts")
+    staged(artifact, tmp_path / "context")
+
+    staged(artifact, tmp_path / "context", lasting=True)
+
+    assert not (tmp_path / "context/disk-root-root.img").samefile(tmp_path / "parts/root.img")
+
+
 def test_where_no_link_can_be_a_copy_keeps_the_holes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     disk = tmp_path / "root.img"
     with disk.open("wb") as file:

@@ -56,6 +56,7 @@ def run(call: Call, builder: str, wanted: Wanted, words: Mapping[str, Any], *, d
         from eci_convert.dockerbuild import buildx
 
         buildx.build(order, call.settings, heard, archive=wanted.archive)
+        _check(call, order, f"oci-archive:{wanted.archive}")
         if wanted.digest_file:
             with open_source(f"oci-archive:{wanted.archive}", call.settings, "") as source:
                 arguments.write_digest(wanted.digest_file, source.resolve().digest)
@@ -63,8 +64,15 @@ def run(call: Call, builder: str, wanted: Wanted, words: Mapping[str, Any], *, d
     from eci_convert.dockerbuild import build
 
     identity = build(order, call.settings, builder=builder, heard=heard)
+    _check(call, order, f"docker-daemon:{identity}")
     arguments.write_digest(wanted.digest_file, identity)
     return _told(call, f"docker-daemon:{order.reference}", identity)
+
+
+def _check(call: Call, order: Order, reference: str) -> None:
+    from eci_convert.dockerbuild.check import check_built
+
+    check_built(order, reference, call.settings)
 
 
 def _would_be(call: Call, order: Order, builder: str) -> None:

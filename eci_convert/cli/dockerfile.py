@@ -80,4 +80,4 @@ def _sources(artifact: Artifact, context: Path | None, stage: Path | None, *, dr
     """Where the parts lie for the builder, or would, if it were not for *dry_run*."""
     if not stage:
         return located(artifact, context or Path())
-    return constant_names(artifact) if dry_run else staged(artifact, stage)
+    return constant_names(artifact) if dry_run else staged(artifact, stage, lasting=True)

@@ -47,11 +47,19 @@ def guarded(run: Callable[[], None], *, debug: bool) -> int:
         return _failed(INTERRUPTED, "interrupted", ["hint: run it again"], debug)
     except click.ClickException as error:
         return _failed(2, error.format_message(), [f"hint: {_help_of(error)}"], debug)
+    except OSError as error:
+        if error.filename is None:
+            return _bug(error, debug)
+        return _failed(code(errors.LocalError()), f"{error.filename}: {error.strerror or error}", [], debug)
     except Exception as error:  # noqa: BLE001
         # The last line of defence, where a traceback becomes a sentence.
-        hint = "hint: this is a bug in eci-convert: please report it, with what --debug shows"
-        return _failed(BUG, f"{type(error).__name__}: {error}", [hint], debug)
+        return _bug(error, debug)
     return 0
+
+
+def _bug(error: Exception, debug: bool) -> int:
+    hint = "hint: this is a bug in eci-convert: please report it, with what --debug shows"
+    return _failed(BUG, f"{type(error).__name__}: {error}", [hint], debug)
 
 
 def _failed(number: int, message: str, notes: list[str], debug: bool) -> int:

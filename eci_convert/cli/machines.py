@@ -11,6 +11,7 @@ from eci_convert.oci.manifest import Platform
 from eci_convert.oci.select import here, parse_platform
 from eci_convert.parts import Disk, machine
 from eci_convert.streams.files import open_file
+from eci_convert.streams.parts import resolve
 
 
 def artifact(
@@ -56,7 +57,7 @@ def check_apart(reference: str, digest_file: Path | None) -> None:
 
 
 def _place(path: Path) -> Path:
-    return path.parent.resolve() / path.name
+    return resolve(path.parent) / path.name
 
 
 def _check_is_no_part(output: Path | None, machine: Artifact) -> None:
@@ -66,7 +67,7 @@ def _check_is_no_part(output: Path | None, machine: Artifact) -> None:
     for part in machine.parts:
         if isinstance(part.locator, File):
             path = Path(part.locator.path)
-            if place in (_place(path), path.resolve()):
+            if place in (_place(path), resolve(path)):
                 raise UsageError(
                     f"{str(output)!r} is the {described(part)}, and would be replaced by what is made of it"
                 )

@@ -192,7 +192,7 @@ def _output(file: str) -> Output:
             stream.name = file
             return BufferedWriter(stream)
         except OSError as error:
-            raise LocalError(f"{file!r} cannot be written: {error.strerror}") from error
+            raise LocalError(f"{file!r} cannot be written: {error.strerror or error}") from error
     return named_file(file)
 
 

@@ -3,6 +3,7 @@
 order.py     what is to be built
 classic.py   by the engine's build API, through the Docker SDK        context.py   its context, streamed
 buildx.py    by BuildKit, through python-on-whales
+check.py     a look at what has been built
 
 Nearly always `pack` does better: it makes the layers here, reproducibly, and loads them. A builder is for images on a
 base, for Dockerfiles of the user's, and for several platforms.

@@ -89,7 +89,8 @@ def _beside(artifact: Artifact, settings: Settings) -> Path:
     usual = Path(settings.environ.get("TMPDIR") or tempfile.gettempdir())
     files = [part.locator.path for part in artifact.parts if isinstance(part.locator, File)]
     with suppress(OSError):
-        largest = max(files, key=lambda path: path.stat().st_size, default=usual).resolve()
+        largest = max(map(Path, files), key=lambda path: path.stat().st_size, default=usual)
+        largest = Path(os.path.realpath(largest))
         if largest.stat().st_dev != usual.stat().st_dev and os.access(largest.parent, os.W_OK):
             return largest.parent
     return usual

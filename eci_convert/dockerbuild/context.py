@@ -12,7 +12,7 @@ from eci_convert.dockerfile import IGNORE, constant_names
 from eci_convert.errors import LimitExceeded, LocalError, UsageError
 from eci_convert.model import Artifact, File, Memory
 from eci_convert.pack import supply
-from eci_convert.streams.parts import local_errors
+from eci_convert.streams.parts import local_errors, resolve
 from eci_convert.streams.tar import EntryType, TarMember, archived
 
 DOCKERFILE: Final = "Dockerfile"
@@ -41,8 +41,7 @@ def size(folder: Path, dockerfile: str, name: str) -> int:
 
 def place(file: Path, folder: Path) -> str:
     """The name of the Dockerfile *file* in the archive of *folder*. Raises LocalError."""
-    with local_errors(folder):
-        top, real = folder.resolve(strict=True), file.resolve()
+    top, real = resolve(folder, strict=True), resolve(file)
     return real.relative_to(top).as_posix() if real.is_relative_to(top) else ADDED
 
 
@@ -61,7 +60,9 @@ def _folder(folder: Path, dockerfile: str, name: str, warned: Callable[[str], ob
 
     ignored = _ignored(folder)
     patterns = [line.strip() for line in ignored.splitlines() if line.strip() and not line.startswith("#")]
-    for path in sorted(exclude_paths(str(folder), patterns, name)):
+    with local_errors(folder):
+        paths = sorted(exclude_paths(str(folder), patterns, name))
+    for path in paths:
         if path not in (name, IGNORE):
             yield from _member(folder, path, warned)
     if name == ADDED:
@@ -95,7 +96,7 @@ def _ignored(folder: Path) -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
-        raise LocalError(f"{str(folder / IGNORE)!r} cannot be read: {error.strerror}") from error
+        raise LocalError(f"{str(folder / IGNORE)!r} cannot be read: {error.strerror or error}") from error
     if len(text) > _MAX_IGNORE:
         raise LimitExceeded(f"more than {_MAX_IGNORE} bytes", where=str(folder / IGNORE))
     return text.decode(errors="surrogateescape")

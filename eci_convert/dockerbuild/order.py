@@ -11,6 +11,7 @@ from eci_convert.errors import LocalError, NotFound, UsageError
 from eci_convert.model import Artifact
 from eci_convert.oci.manifest import Platform
 from eci_convert.oci.reference import Reference
+from eci_convert.streams.parts import is_directory
 
 _MAX_DOCKERFILE = 4 << 20
 
@@ -61,7 +62,7 @@ class Order:
             return render(self.artifact, sources, base=self.base)
         if self.file is None:
             raise TypeError("an order without parts and Dockerfile")
-        if not self.folder.is_dir():
+        if not is_directory(self.folder):
             raise LocalError(f"{str(self.folder)!r} is no folder")
         try:
             with self.file.open("rb") as file:
@@ -69,4 +70,4 @@ class Order:
         except FileNotFoundError as error:
             raise NotFound(f"no such file: {str(self.file)!r}") from error
         except OSError as error:
-            raise LocalError(f"{str(self.file)!r} cannot be read: {error.strerror}") from error
+            raise LocalError(f"{str(self.file)!r} cannot be read: {error.strerror or error}") from error

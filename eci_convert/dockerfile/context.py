@@ -16,13 +16,14 @@ from eci_convert.errors import LocalError, NotFound, UsageError
 from eci_convert.model import Artifact, File, Memory, Part, Role
 from eci_convert.streams.files import StagedFiles, directories
 from eci_convert.streams.holes import file_chunks, write_sparse
-from eci_convert.streams.parts import local_errors
+from eci_convert.streams.parts import is_directory, local_errors, resolve
 
 IGNORE: Final = ".dockerignore"
 _MARK: Final = "# Made by eci-convert: nothing but the parts is sent to the engine.\n"
 _SAFE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", re.ASCII)
 _DOCKERFILES: Final = ("dockerfile", "containerfile")
 _FICLONE: Final = 0x40049409
+_WRITABLE: Final = 0o222
 _NO_LINK: Final = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES}
 
 
@@ -31,9 +32,8 @@ def located(artifact: Artifact, context: Path) -> dict[str, str]:
 
     Raises UsageError for a part that is not below it, and LocalError where *context* is no folder.
     """
-    with local_errors(context):
-        top = context.resolve(strict=True)
-    if not top.is_dir():
+    top = resolve(context, strict=True)
+    if not is_directory(top):
         raise LocalError(f"{str(context)!r} is no folder")
     return {part.name: _below(part, top, context) for part in artifact.parts}
 
@@ -47,20 +47,23 @@ def constant_names(artifact: Artifact) -> dict[str, str]:
     return found
 
 
-def staged(artifact: Artifact, directory: Path) -> dict[str, str]:
+def staged(artifact: Artifact, directory: Path, *, lasting: bool = False) -> dict[str, str]:
     """Makes *directory* a context that holds the parts, and says where they are in it, as `located` does.
 
-    They are hard links or reflinks where that can be, and copies, with their holes, where it cannot. What was staged
-    there before is replaced; whatever else is there is left alone, and not sent to the engine. Raises LocalError, and
-    UsageError for a folder that has a .dockerignore of its own.
+    They are hard links or reflinks where that is safe, and copies, with their holes, where it is not: no two of them
+    are one inode, for the classic builder's cache does not see the content of the second (moby/moby#42718), and in a
+    *lasting* context none is the inode of a file that may still be written to. What was staged there before is
+    replaced; whatever else is there is left alone, and not sent to the engine. Raises LocalError, and UsageError for a
+    folder that has a .dockerignore of its own.
     """
     names = constant_names(artifact)
+    inodes: set[tuple[int, int]] = set()
     with directories([directory / IGNORE]), ExitStack() as stack, StagedFiles() as copies:
         _check_ours(directory / IGNORE)
         links: dict[Path, Path] = {}
         for part in artifact.parts:
             target = directory / names[part.name]
-            link = _linked(part, target, stack)
+            link = _linked(part, target, stack, inodes, lasting=lasting)
             if link is None:
                 _copy(part, target, copies)
             elif link != target:
@@ -119,17 +122,24 @@ def _ignoring(names: Iterable[str]) -> str:
     return _MARK + "*\n" + "".join(f"!{name}\n" for name in names)
 
 
-def _linked(part: Part, target: Path, stack: ExitStack) -> Path | None:
+def _linked(part: Part, target: Path, stack: ExitStack, inodes: set[tuple[int, int]], *, lasting: bool) -> Path | None:
     """A second name for *part*'s file beside *target*, or *target* where it is that file; None where it must be copied.
 
-    All names are made before the first one is given: a part may lie where another is to go.
+    All names are made before the first one is given: a part may lie where another is to go. *inodes* are those that
+    have a name in the context already.
     """
     if not isinstance(part.locator, File):
         return None
     link = target.with_name(f".{target.name}.{os.getpid()}.link")
     try:
-        source = part.locator.path.resolve(strict=True)
-        if target.exists() and not target.is_symlink() and target.samefile(source):
+        source = Path(os.path.realpath(part.locator.path, strict=True))
+        status = source.stat()
+        inode = status.st_dev, status.st_ino
+        in_place = source == resolve(target.parent, strict=True) / target.name
+        if inode in inodes or (lasting and not in_place and status.st_mode & _WRITABLE):
+            return None
+        inodes.add(inode)
+        if in_place:
             return target
         with suppress(FileNotFoundError):
             link.unlink()
@@ -137,7 +147,9 @@ def _linked(part: Part, target: Path, stack: ExitStack) -> Path | None:
     except OSError as error:
         if error.errno in _NO_LINK:
             return None
-        raise LocalError(f"{str(part.locator.path)!r} cannot be put into the context: {error.strerror}") from error
+        raise LocalError(
+            f"{str(part.locator.path)!r} cannot be put into the context: {error.strerror or error}"
+        ) from error
     stack.callback(link.unlink, missing_ok=True)
     return link
 

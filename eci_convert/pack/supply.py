@@ -53,7 +53,7 @@ def _descriptor(path: Path) -> int:
     except FileNotFoundError as error:
         raise NotFound(f"no such file: {str(path)!r}") from error
     except OSError as error:
-        raise LocalError(f"{str(path)!r} cannot be read: {error.strerror}") from error
+        raise LocalError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise LocalError(f"{str(path)!r} is not a regular file")

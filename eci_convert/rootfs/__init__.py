@@ -2,6 +2,7 @@
 
     search    which entry of which layer a path is, and taking it when it goes by
     layers    the layers of an image, read from the top one down until all is found
+    walk      how they are read
     engine    the same for places that have the files unpacked (the Docker engine): no layer travels
 
 A layer that was begun is read to its end and verified; lower ones are not read once all is found. What is found to have

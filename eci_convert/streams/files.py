@@ -17,7 +17,7 @@ from typing import BinaryIO, Self
 
 from eci_convert.errors import LocalError, UsageError
 from eci_convert.streams import parts
-from eci_convert.streams.parts import local_errors
+from eci_convert.streams.parts import local_errors, path_of
 
 StrPath = str | os.PathLike[str]
 
@@ -144,10 +144,11 @@ def directories(paths: Iterable[Path]) -> Iterator[None]:
     try:
         for path in paths:
             for directory in (*reversed(path.parent.parents), path.parent):
-                if not directory.exists():
-                    with local_errors(directory):
-                        directory.mkdir()
-                    made.append(directory)
+                with local_errors(directory):
+                    if directory.exists():
+                        continue
+                    directory.mkdir()
+                made.append(directory)
         yield
     except BaseException:
         for directory in reversed(made):
@@ -159,7 +160,7 @@ def directories(paths: Iterable[Path]) -> Iterator[None]:
 def read_chunks(source: StrPath | int, block: int = 1 << 20) -> Iterator[bytes]:
     """What is in *source*, a path or a descriptor (which is left open), from where it stands. Raises LocalError."""
     if isinstance(source, int):
-        yield from _read(source, f"file descriptor {source}", block)
+        yield from _read(source, path_of(source), block)
         return
     with local_errors(source):
         descriptor = os.open(source, os.O_RDONLY)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
 from eci_convert.errors import LocalError, SizeMismatch
-from eci_convert.streams.parts import local_errors
+from eci_convert.streams.parts import local_errors, path_of
 from eci_convert.streams.zeros import BLOCK, ZEROS
 
 __all__ = ["BLOCK", "ZEROS", "Mapped", "extents", "file_chunks", "write_dense", "write_sparse"]
@@ -110,7 +110,7 @@ def extents(descriptor: int) -> Iterator[tuple[int, int]]:
             if error.errno == errno.ENXIO:  # a hole up to the end
                 return
             if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
-                raise LocalError(f"holes cannot be looked for: {error.strerror}") from error
+                raise LocalError(f"holes cannot be looked for: {error.strerror or error}") from error
             start, end = end, size
         if start < size:
             yield start, end - start
@@ -140,7 +140,7 @@ def file_chunks(descriptor: int, *, lead: int = 0) -> Iterator[bytes]:
 def _read(descriptor: int, at: int, length: int) -> bytes:
     data = b""
     while len(data) < length:
-        with local_errors(f"file descriptor {descriptor}"):
+        with local_errors(path_of(descriptor)):
             piece = os.pread(descriptor, length - len(data), at + len(data))
         if not piece:
             raise _shorter(at + length)

@@ -26,11 +26,41 @@ _LONGEST = 255 - len("..0123456789abcdef.part")
 
 @contextmanager
 def local_errors(name: object) -> Iterator[None]:
-    """What the system refuses in the block, as a LocalError about *name*. Only calls of ours belong in it."""
+    """What the system refuses in the block, as a LocalError about *name*. Only calls of ours belong in it.
+
+    Python itself refuses a name that holds a NUL byte, and says so with a ValueError.
+    """
     try:
         yield
     except OSError as error:
         raise LocalError(f"{name}: {error.strerror or error}") from error
+    except ValueError as error:
+        if "null byte" not in str(error):
+            raise
+        raise LocalError(f"{str(name)!r}: no name of a file holds a NUL byte") from error
+
+
+def path_of(descriptor: int) -> str:
+    """The path of the file that *descriptor* is open on, for messages; what it is where it has none."""
+    try:
+        path = os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        return "an open file"
+    if path.endswith(" (deleted)"):
+        return f"a temporary file in {os.path.dirname(path)}"
+    return path if path.startswith("/") else f"a {path.partition(':')[0]}"
+
+
+def resolve(path: str | os.PathLike[str], *, strict: bool = False) -> Path:
+    """*path* without links on the way; what is not there stays as it is unless *strict*. Raises LocalError."""
+    with local_errors(os.fspath(path)):
+        return Path(os.path.realpath(path, strict=strict))
+
+
+def is_directory(path: str | os.PathLike[str]) -> bool:
+    """Whether a directory is at *path*; False where nothing is. Raises LocalError where that cannot be told."""
+    with local_errors(os.fspath(path)):
+        return Path(path).is_dir()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

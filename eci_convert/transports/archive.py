@@ -18,7 +18,7 @@ from eci_convert.errors import CorruptStream, FormatError, LimitExceeded, LocalE
 from eci_convert.oci.fields import MAX_DOCUMENT
 from eci_convert.streams.compress import Compression, decompressed, sniffed
 from eci_convert.streams.files import read_chunks
-from eci_convert.streams.parts import local_errors
+from eci_convert.streams.parts import local_errors, path_of
 from eci_convert.streams.pipeline import ahead
 from eci_convert.streams.tar import Entry, EntryType, entries
 from eci_convert.streams.tar_header import BLOCK
@@ -50,11 +50,13 @@ class _Member:
 class Archive:
     """The archive at *path*, `-` being standard input. It is opened when something is asked of it.
 
-    Of members with one name the last counts, as for tar. *environ* says where a spool may be.
+    Of members with one name the last counts, as for tar. *environ* says where a spool may be. *descriptor* is a file
+    that is open already, and *path* then what messages call it.
     """
 
-    def __init__(self, path: str, environ: Mapping[str, str]) -> None:
+    def __init__(self, path: str, environ: Mapping[str, str], *, descriptor: int = -1) -> None:
         self.path = path
+        self._location = f"/proc/self/fd/{descriptor}" if descriptor >= 0 else path
         self._environ = environ
         self._lock = Lock()
         self._members: dict[str, _Member] | None = None
@@ -145,12 +147,12 @@ class Archive:
         if self._descriptor < 0:
             try:
                 self._descriptor = (
-                    os.dup(0) if self.path == STANDARD else os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+                    os.dup(0) if self._location == STANDARD else os.open(self._location, os.O_RDONLY | os.O_CLOEXEC)
                 )
             except FileNotFoundError as error:
                 raise NotFound(f"{self.path}: there is no such file") from error
             except OSError as error:
-                raise LocalError(f"{self.path}: {error.strerror}") from error
+                raise LocalError(f"{self.path}: {error.strerror or error}") from error
             if stat.S_ISDIR(os.fstat(self._descriptor).st_mode):
                 raise UsageError(f"{self.path!r} is a directory and no archive")
         return self._descriptor
@@ -200,7 +202,7 @@ class _Blocks:
             if self.position < self._resume:
                 block = _stand_in(min(self._resume, self._size) - self.position)
             else:
-                with local_errors(f"file descriptor {self.descriptor}"):
+                with local_errors(path_of(self.descriptor)):
                     block = os.pread(self.descriptor, BLOCK, self.position)
             self.position += len(block)
             yield block

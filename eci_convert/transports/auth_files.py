@@ -77,7 +77,7 @@ class AuthFile:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            warned(f"credentials in {str(path)!r} cannot be read: {error.strerror}")
+            warned(f"credentials in {str(path)!r} cannot be read: {error.strerror or error}")
             return None
         return cls.parse(content, str(path), warned)
 

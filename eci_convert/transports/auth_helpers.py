@@ -44,7 +44,7 @@ def ask(name: str, server: str, settings: Settings) -> Credential | None:
         warned(f"the credential helper {program!r} did not answer within {_limit(settings):g} s: going on without it")
         return None
     except OSError as error:
-        warned(f"the credential helper {program!r} cannot be run: {error.strerror}: going on without it")
+        warned(f"the credential helper {program!r} cannot be run: {error.strerror or error}: going on without it")
         return None
     if status != 0:
         if not any(words in output.lower() for words in _NOTHING_THERE):

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import MappingProxyType, TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Protocol, Self, runtime_checkable
 
+from eci_convert.errors import TransportError
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.progress import SILENT, Reporter
@@ -41,16 +42,34 @@ class Settings:
     reporter: Reporter = SILENT
 
 
+class NotShown(TransportError):
+    """An engine's container may show something else than the image has; `Filesystem.saved` has the image's file."""
+
+
 class Filesystem(Protocol):
     """The files of an image as a place keeps them unpacked (the Docker engine): no layer travels."""
 
     def fetch(self, path: str) -> AbstractContextManager[Iterable[bytes]]:
         """A tar archive whose first entry is *path*, which is absolute; a link comes as a link, a directory with all
-        below it. Links among the parents of *path* are followed inside the image. Raises NotFound."""
+        below it. Links among the parents of *path* are followed inside the image. A *path* that ends in "/" is a
+        directory whose content counts. Raises NotFound, and NotShown where only the whole image can tell."""
 
     def saved(self) -> Source:
         """The same image with its real documents and with every blob, which such a place gives only all at once. It
         lasts as long as the source that this belongs to."""
+
+
+@runtime_checkable
+class PartialView(Protocol):
+    """A Filesystem that is not a faithful view of the image."""
+
+    @property
+    def hides_files(self) -> bool:
+        """Whether a file that is not shown may still be in the image: it has volumes, or the engine mounts some."""
+
+    @property
+    def follows_links(self) -> bool:
+        """Whether a link at the end of a path is followed as well (podman), so that it cannot be seen."""
 
 
 NO_PROVENANCE: Final[Mapping[str, str]] = MappingProxyType({})

@@ -46,7 +46,7 @@ class DockerArchiveSource:
     provenance = NO_PROVENANCE
     resumable = False
 
-    def __init__(self, archive: Archive, name: Name) -> None:
+    def __init__(self, archive: Archive, name: Name, origin: str = "") -> None:
         self._archive = archive
         self._name = name
         self._documents: dict[Digest, bytes] = {}
@@ -54,10 +54,7 @@ class DockerArchiveSource:
         self._parsed: dict[Digest, Manifest | Index | None] = {}
         self._budget = _MAX_READ
         self.made_up = False
-
-    @property
-    def origin(self) -> str:
-        return spelt("docker-archive", self._archive.path, self._name)
+        self.origin = origin or spelt("docker-archive", archive.path, name)
 
     def resolve(self) -> Descriptor:
         self._archive.check()

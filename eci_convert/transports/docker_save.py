@@ -15,6 +15,7 @@ from eci_convert.errors import DigestMismatch, FormatError, LayoutError, LimitEx
 from eci_convert.oci import fields, mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import MAX_LAYERS, Descriptor, ImageConfig, Manifest
+from eci_convert.transports.ids import digits, is_id
 from eci_convert.transports.names import Name, listed, same
 
 CONTENTS = "manifest.json"
@@ -94,7 +95,7 @@ def rendered(images: Sequence[Saved]) -> bytes:
 
 
 def chosen(images: Sequence[Saved], name: Name, origin: str) -> Saved:
-    """The one of *images* that *name* stands for: a tag, an image id behind `@`, or its place.
+    """The one of *images* that *name* stands for: a tag, an image id behind `@`, the first digits of one, or its place.
 
     Raises NotFound, and LayoutError where several could be meant.
     """
@@ -118,7 +119,10 @@ def _matching(images: Sequence[Saved], name: Name) -> Sequence[Saved]:
         return [image for image in images if image.id == name.digest]
     if not name.text:
         return images
-    return [image for image in images if any(same(name.text, tag) for tag in image.tags)]
+    named = [image for image in images if any(same(name.text, tag) for tag in image.tags)]
+    if (named and not is_id(name.text)) or not (beginning := digits(name.text)):
+        return named
+    return [image for image in images if image.id and image.id.hex.startswith(beginning)]
 
 
 def _path(value: object, where: str) -> str:

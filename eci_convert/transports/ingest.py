@@ -117,7 +117,7 @@ class Ingest:
                 except OSError as error:
                     if error.errno in (errno.ELOOP, errno.ENOTDIR):
                         raise FormatError(f"{name} is no directory, or a link to one", where=str(self._root)) from error
-                    raise LocalError(f"{self._root / name}: {error.strerror}") from error
+                    raise LocalError(f"{self._root / name}: {error.strerror or error}") from error
             yield descriptors[-1]
         finally:
             for descriptor in descriptors:
@@ -125,11 +125,12 @@ class Ingest:
 
 
 def _write(path: Path, received: Received, size: int | None) -> None:
-    with local_errors(path):
+    root = path.parent.parent  # which the user knows; a file's name, and not its number, is in its errors
+    with local_errors(root):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    with open(descriptor, "r+b", buffering=0) as file:
+    with open(root, "r+b", buffering=0, opener=lambda *_: descriptor) as file:
         write_sparse(file, written_back(received, descriptor), size)
-        with local_errors(path):
+        with local_errors(root):
             os.fsync(descriptor)
 
 

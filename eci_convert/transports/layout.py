@@ -19,6 +19,7 @@ from eci_convert.errors import DigestMismatch, FormatError, LocalError, NotFound
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.streams.files import replacing
+from eci_convert.streams.parts import local_errors
 from eci_convert.transports import layouts, regular
 from eci_convert.transports.base import NO_PROVENANCE, Filesystem, Settings
 from eci_convert.transports.ingest import Ingest
@@ -136,10 +137,10 @@ class LayoutSink:
             beside = [entry for entry, _ in self._referrers.beside(manifest.digest)]
             own = {manifest.digest, *(entry.digest for entry in beside)}
             others = [entry for entry in self._images() if entry.digest not in own]
-            index = self._read(layouts.INDEX) if (self._directory / layouts.INDEX).exists() else None
+            index = self._read(layouts.INDEX) if self._has(layouts.INDEX) else None
             changed = layouts.with_image(index, manifest, self._name.text, beside)
             self._ingest.settle()
-            if not (self._directory / layouts.MARKER).exists():
+            if not self._has(layouts.MARKER):
                 _replace(self._directory / layouts.MARKER, layouts.MARKER_TEXT)
             _replace(self._directory / layouts.INDEX, changed)
         if others and not self._name.text:
@@ -155,6 +156,10 @@ class LayoutSink:
 
     def _read(self, path: str) -> bytes:
         return regular.read_small(self._directory, *path.split("/"))
+
+    def _has(self, path: str) -> bool:
+        with local_errors(self._directory):
+            return (self._directory / path).exists()
 
     def _sound(self, blob: Descriptor) -> bool:
         try:
@@ -193,7 +198,7 @@ def _locked(directory: Path, patience: float) -> Iterator[None]:
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise LocalError(f"{directory}: {error.strerror}") from error
+        raise LocalError(f"{directory}: {error.strerror or error}") from error
     try:
         _lock(descriptor, directory, time.monotonic() + patience)
         yield

@@ -16,6 +16,7 @@ from eci_convert.oci import fields, mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, Manifest, parse, rendered
 from eci_convert.oci.select import candidates
+from eci_convert.transports.ids import digits, is_id
 from eci_convert.transports.names import REF_NAME, Name, distinct, matching, nothing_found, several_found
 
 INDEX = "index.json"
@@ -56,8 +57,8 @@ def resolved(read: Read, name: Name, origin: str) -> Descriptor:
     found = matching(entries, name)
     if len(found) > 1 and not str(name):
         found = _by_themselves(read, found) or found
-    if not found and name.digest:
-        found = tuple(_unlisted(read, name.digest))
+    if not found and (digest := name.digest or _whole_id(name.text)):
+        found = tuple(_unlisted(read, digest))
     if not found:
         raise nothing_found(origin, entries, name)
     one = found[0] if len(found) == 1 else _joined(found)
@@ -142,6 +143,11 @@ def _unlisted(read: Read, digest: Digest) -> Iterator[Descriptor]:
         return
     digest.check(content, f"manifest {digest.short}")
     yield Descriptor(media_type=parse(content, "").media_type, digest=digest, size=len(content))
+
+
+def _whole_id(text: str) -> Digest | None:
+    """The digest that *text* is, if it is all of one."""
+    return Digest.parse(f"sha256:{digits(text)}") if is_id(text) and len(digits(text)) == 64 else None
 
 
 def _joined(entries: Sequence[Descriptor]) -> Descriptor | None:

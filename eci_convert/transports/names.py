@@ -17,6 +17,7 @@ from eci_convert.errors import FormatError, LayoutError, NotFound, UsageError
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.oci.reference import Reference
+from eci_convert.transports.ids import check_is_name, digits, is_id
 
 REF_NAME = "org.opencontainers.image.ref.name"
 IMAGE_NAME = "io.containerd.image.name"
@@ -54,6 +55,7 @@ class Name:
         """The name itself, if an image can be stored under it. Raises UsageError."""
         if self.position is not None:
             raise UsageError(f"'@{self.position}' is an image's place, which cannot be written")
+        check_is_name(self.text)
         if self.text and not _WRITABLE.fullmatch(self.text):
             raise UsageError(f"{self.text!r} is no name for an image (image-spec v1.1.1, annotations.md, ref.name)")
         return self
@@ -87,7 +89,7 @@ def matching(entries: Sequence[Descriptor], name: Name) -> tuple[Descriptor, ...
     """Those of *entries*, which an index.json lists, that *name* may stand for, each digest once.
 
     The first kind of match that there is counts: the annotations as they stand, `NAME@DIGEST` as the original eci wrote
-    it (specs/eci.md, D5), and last the names as Docker spells them out.
+    it (specs/eci.md, D5), the names as Docker spells them out, and last the first digits of digests.
     """
     if name.position is not None:
         return tuple(entries[name.position : name.position + 1])
@@ -95,12 +97,16 @@ def matching(entries: Sequence[Descriptor], name: Name) -> tuple[Descriptor, ...
         return distinct(entry for entry in entries if entry.digest == name.digest)
     if not name.text:
         return distinct(entries)
+    beginning = digits(name.text)
     kinds: tuple[Callable[[Descriptor], bool], ...] = (
         lambda entry: entry.annotations.get(REF_NAME) == name.text,
         lambda entry: entry.annotations.get(IMAGE_NAME) == name.text,
         lambda entry: entry.annotations.get(REF_NAME) == f"{name.text}@{entry.digest}",
         lambda entry: bool(_full(name.text)) and _full(name.text) in _spelt_out(entry),
+        lambda entry: bool(beginning) and entry.digest.hex.startswith(beginning),
     )
+    if is_id(name.text):
+        kinds = kinds[-1:]
     for kind in kinds:
         if found := distinct(entry for entry in entries if kind(entry)):
             return found

@@ -52,14 +52,11 @@ class OciArchiveSource:
     resumable = False
     made_up = False
 
-    def __init__(self, archive: Archive, name: Name) -> None:
+    def __init__(self, archive: Archive, name: Name, origin: str = "") -> None:
         self._archive = archive
         self._name = name
         self._top: str | None = None
-
-    @property
-    def origin(self) -> str:
-        return spelt("oci-archive", self._archive.path, self._name)
+        self.origin = origin or spelt("oci-archive", archive.path, name)
 
     def resolve(self) -> Descriptor:
         self._archive.check()

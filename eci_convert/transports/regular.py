@@ -15,7 +15,7 @@ from pathlib import Path
 
 from eci_convert.errors import FormatError, LimitExceeded, LocalError, NotFound
 from eci_convert.oci.fields import MAX_DOCUMENT
-from eci_convert.streams.parts import local_errors
+from eci_convert.streams.parts import local_errors, path_of
 from eci_convert.streams.zeros import BLOCK, ZEROS
 
 _NO_SUCH = {errno.ENOENT}
@@ -54,6 +54,8 @@ def _root(directory: Path) -> int:
         raise NotFound(f"{directory}: there is no such directory") from error
     except NotADirectoryError as error:
         raise LocalError(f"{directory} is no directory") from error
+    except OSError as error:
+        raise LocalError(f"{directory}: {error.strerror or error}") from error
 
 
 def read_small(directory: Path, *names: str) -> bytes:
@@ -77,7 +79,7 @@ def between(descriptor: int, start: int, end: int) -> Iterator[bytes]:
         if hole <= start < data:
             block = ZEROS[: min(data - start, BLOCK)]
         else:
-            with local_errors(f"file descriptor {descriptor}"):
+            with local_errors(path_of(descriptor)):
                 block = os.pread(descriptor, min(BLOCK, hole - start), start)
         if not block:
             raise LocalError(f"a file has become shorter than {end} bytes while it was read")
@@ -108,4 +110,4 @@ def _told(directory: Path, name: str) -> Iterator[None]:
             raise NotFound(f"{directory}: there is no {name}") from error
         if error.errno in _NOT_PLAIN:
             raise FormatError(f"{name} is a link, or there is one on the way to it", where=str(directory)) from error
-        raise LocalError(f"{directory / name}: {error.strerror}") from error
+        raise LocalError(f"{directory / name}: {error.strerror or error}") from error

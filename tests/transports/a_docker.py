@@ -6,9 +6,12 @@ reads `index.json` and knows it by its manifest. It misbehaves as `instead` says
 
 from __future__ import annotations
 
+import copy
+import fnmatch
 import gzip
 import io
 import json
+import posixpath
 import socketserver
 import ssl
 import tarfile
@@ -62,6 +65,14 @@ class ADocker:
     instead: dict[str, Callable[[Handler], None]] = field(default_factory=dict)
     released: threading.Event = field(default_factory=threading.Event)
     chunk: int = 32 << 10
+    components: tuple[str, ...] = ("Engine",)
+    added: dict[str, bytes] = field(default_factory=dict)
+    """Files that a container shows in the place of the image's, as Docker's init layer has them."""
+    hidden: tuple[str, ...] = ()
+    """Directories and files that a container hides: podman's volumes, which are filled when it is started."""
+    mounts: tuple[dict[str, str], ...] = ()
+    takes_patterns: bool = False
+    follows_links: bool = False
 
     @property
     def environ(self) -> dict[str, str]:
@@ -75,7 +86,10 @@ class ADocker:
 
     def found(self, name: str) -> AnImage | None:
         by_id = {self.identity(image): image for image in self.images.values()}
-        return self.images.get(name) or self.images.get(f"{name}:latest") or by_id.get(name)
+        digits = name.removeprefix("sha256:")
+        begun = [image for identity, image in by_id.items() if identity.removeprefix("sha256:").startswith(digits)]
+        known = self.images.get(name) or self.images.get(f"{name}:latest") or by_id.get(name)
+        return known or (begun[0] if len(begun) == 1 and digits else None)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -95,7 +109,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def handle_any(self) -> None:
         self.url = urlsplit(self.path)
-        self.query = {key: values[0] for key, values in parse_qs(self.url.query).items()}
+        query = parse_qs(self.url.query, errors="surrogateescape")
+        self.query = {key: values[0] for key, values in query.items()}
         words = [unquote(word) for word in self.url.path.split("/") if word]
         if words and words[0].startswith("v1."):
             words = words[1:]
@@ -177,6 +192,7 @@ class Handler(BaseHTTPRequestHandler):
                 "Version": "28",
                 "Os": "linux",
                 "Arch": "amd64",
+                "Components": [{"Name": name} for name in self.engine.components],
             }
         )
 
@@ -225,8 +241,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def post_create(self) -> None:
         wanted = json.loads(self.body())
-        if self.engine.found(wanted["Image"]) is None:
+        image = self.engine.found(wanted["Image"])
+        if image is None:
             return self.refuse(404, f"No such image: {wanted['Image']}")
+        platform = self.query.get("platform", "")
+        if platform and not json.loads(image.config).get("architecture"):
+            return self.refuse(404, f"image was found but does not match the specified platform: wanted {platform}")
         self.engine.containers[self.query["name"]] = wanted
         return self.say({"Id": self.query["name"], "Warnings": []}, 201)
 
@@ -239,6 +259,7 @@ class Handler(BaseHTTPRequestHandler):
         platform = {key: config[key] for key in ("os", "architecture") if key in config}
         labels = {**config.get("config", {}).get("Labels", {}), **wanted["Labels"]}
         about = {"ImageManifestDescriptor": {"platform": platform}} if self.engine.in_containerd else {}
+        about |= {"Mounts": list(self.engine.mounts)} if self.engine.mounts else {}
         return self.say({"Id": self.words[1], "Config": {"Labels": labels}, "Platform": config.get("os"), **about})
 
     def get_json(self) -> None:
@@ -265,11 +286,45 @@ class Handler(BaseHTTPRequestHandler):
             return self.refuse(404, f"No such container: {self.words[1]}")
         image = self.engine.found(container["Image"])
         path = self.query["path"].strip("/")
-        files = image.files() if image else {}
+        files = self.shown(image) if image else {}
+        if (real := _real(files, path)) is None:
+            return self.refuse(500, f"evalSymlinksInScope: too many links in /{path}")
+        path = real
+        if self.engine.takes_patterns:
+            path = next((name for name in sorted(files) if fnmatch.fnmatchcase(name, path)), path)
+        if self.engine.follows_links and path in files and files[path][0].issym():
+            return self.followed(files, path)
+        if any(name in files and files[name][0].isreg() for name in _parents(path)):
+            return self.refuse(500, f"lstat /var/lib/docker/merged/{path}: not a directory")
         chosen = {name: found for name, found in files.items() if name == path or name.startswith(f"{path}/")}
         if not chosen:
             return self.refuse(404, f"Could not find the file {self.query['path']} in container {self.words[1]}")
         return self.send(_archive(chosen, path.rpartition("/")[0]))
+
+    def followed(self, files: dict[str, tuple[tarfile.TarInfo, bytes]], path: str) -> None:
+        """What a link at *path* leads to, under the link's name, as podman sends it."""
+        target = _real(files, posixpath.join(posixpath.dirname(path), files[path][0].linkname).strip("/"))
+        if target not in files:
+            return self.refuse(404, "no such file or directory")
+        member, content = files[target]
+        member = copy.copy(member)
+        member.name = path
+        return self.send(_archive({path: (member, content)}, path.rpartition("/")[0]))
+
+    def shown(self, image: AnImage) -> dict[str, tuple[tarfile.TarInfo, bytes]]:
+        """The files of a container of *image*."""
+        hidden = tuple(f"{each.strip('/')}/" for each in self.engine.hidden)
+        files = {name: found for name, found in image.files().items() if not f"{name}/".startswith(hidden)}
+        for name, content in self.engine.added.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            files[name] = (member, content)
+        implied = {parent for each in files for parent in _parents(each)} - files.keys()
+        for name in implied:
+            directory = tarfile.TarInfo(name)
+            directory.type = tarfile.DIRTYPE
+            files[name] = (directory, b"")
+        return dict(sorted(files.items()))
 
     def post_build(self) -> None:
         try:
@@ -349,6 +404,22 @@ def over_tcp(engine: ADocker, context: ssl.SSLContext | None = None) -> Iterator
 def unwrapped(layer: bytes) -> bytes:
     """The archive that *layer* is, of gzip or not; an old engine knows nothing else."""
     return gzip.decompress(layer) if layer.startswith(b"\x1f\x8b") else layer
+
+
+def _parents(path: str) -> list[str]:
+    words = path.split("/")
+    return ["/".join(words[:count]) for count in range(1, len(words))]
+
+
+def _real(files: dict[str, tuple[tarfile.TarInfo, bytes]], path: str) -> str | None:
+    """*path* with the links among its parents followed; None if they go round."""
+    for _ in range(100):
+        link = next((name for name in _parents(path) if name in files and files[name][0].issym()), None)
+        if link is None:
+            return path
+        target = posixpath.join("/", posixpath.dirname(link), files[link][0].linkname)
+        path = posixpath.normpath(target + path[len(link) :]).strip("/")
+    return None
 
 
 def _diff_ids(image: AnImage) -> list[Digest]:

@@ -55,6 +55,7 @@ class Client(APIClient):
         self._auth_configs = AuthConfig({})
         self._custom_adapter: requests.adapters.BaseAdapter | None = None
         self._version = version or ".".join(map(str, _OLDEST))
+        self.components: frozenset[str] = frozenset()
         try:
             self._reach(endpoint, str(parse_host(endpoint.host, False, endpoint.tls)))
         except (DockerException, ValueError) as error:
@@ -70,6 +71,7 @@ class Client(APIClient):
             raise TransportError(f"{self.host}: the Docker engine is too old: its API is {said['ApiVersion']}")
         version = max(min(theirs, NEWEST), _version(said.get("MinAPIVersion")) or _OLDEST)
         self._version = ".".join(map(str, version))
+        self.components = frozenset(_names(said.get("Components")))
         return self._version
 
     def at_least(self, major: int, minor: int) -> bool:
@@ -171,6 +173,13 @@ def _version(text: object) -> tuple[int, int] | None:
     if len(words) != 2 or not all(word.isascii() and word.isdigit() and len(word) < 5 for word in words):
         return None
     return int(words[0]), int(words[1])
+
+
+def _names(components: object) -> Iterator[str]:
+    """The names of the programs that an engine says it is made of."""
+    for component in components if isinstance(components, list) else ():
+        if isinstance(component, dict) and isinstance(component.get("Name"), str):
+            yield component["Name"]
 
 
 def _is_here(url: str) -> bool:

@@ -104,7 +104,7 @@ def _read(path: Path) -> Mapping[str, Any]:
         with path.open("rb") as file:
             return _object(json.loads(file.read(_MAX_META)))
     except OSError as error:
-        raise LocalError(f"{str(path)!r} cannot be read: {error.strerror}") from error
+        raise LocalError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise LocalError(f"{str(path)!r} is no JSON document") from error
 

@@ -35,6 +35,7 @@ class Engine:
         self.settings = settings
         self._endpoint = endpoint.find(settings.environ)
         self._clients: dict[float, Client] = {}
+        self._components: frozenset[str] = frozenset()
         self._lock = Lock()
 
     @property
@@ -86,6 +87,16 @@ class Engine:
             status = client.info().get("DriverStatus")
         return ["driver-type", "io.containerd.snapshotter.v1"] in (status or [])
 
+    @property
+    def is_docker(self) -> bool:
+        """Whether the engine says that it is Docker's own. Known once it was asked for something."""
+        return "Engine" in self._components
+
+    @property
+    def is_podman(self) -> bool:
+        """Whether the engine says that it is podman. Known once it was asked for something."""
+        return "Podman Engine" in self._components
+
     def close(self) -> None:
         """Let go of all connections."""
         with self._lock:
@@ -99,6 +110,7 @@ class Engine:
                 client = Client(self._endpoint, timeout, known)
                 if known is None:
                     client.negotiate()
+                    self._components = client.components
                 self._clients[timeout] = client
             return self._clients[timeout]
 

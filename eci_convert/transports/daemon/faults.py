@@ -21,6 +21,11 @@ _FOREIGN = (requests_errors.RequestException, urllib3_errors.HTTPError, HTTPExce
 _TIMEOUTS = (TimeoutError, requests_errors.Timeout, urllib3_errors.TimeoutError)
 _NEVER_BEGAN = (FileNotFoundError, ConnectionRefusedError, urllib3_errors.NewConnectionError)
 
+
+class Refused(TransportError):
+    """The engine was reached, and answered with an error."""
+
+
 _BY_STATUS: Mapping[int, type[EciError]] = {401: AccessDenied, 403: AccessDenied, 404: NotFound}
 _BY_WORDS: tuple[tuple[re.Pattern[str], type[EciError]], ...] = (
     (re.compile(r"invalid reference format", re.IGNORECASE), UsageError),
@@ -50,6 +55,8 @@ def translated(host: str, timeout: float) -> Iterator[None]:
 def refused(status: int, said: str, what: str) -> EciError:
     """The error that an answer with *status* and the message *said* is."""
     kind = _BY_STATUS.get(status) or _by_words(said)
+    if kind is TransportError:
+        kind = Refused
     return kind(f"{what}: {sentence(said) or f'HTTP status {status}'}")
 
 

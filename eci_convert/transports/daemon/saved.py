@@ -5,7 +5,7 @@ What comes depends on the engine: since 25 an OCI layout, before that an archive
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from threading import Lock
 from types import TracebackType
@@ -17,6 +17,7 @@ from eci_convert.oci.manifest import Descriptor
 from eci_convert.transports.archive import Archive
 from eci_convert.transports.base import NO_PROVENANCE, Filesystem, Source
 from eci_convert.transports.daemon.engine import Engine
+from eci_convert.transports.names import Name
 from eci_convert.transports.spool import Spool
 
 
@@ -91,14 +92,15 @@ class Saved:
                 self._spool.append(pieces)
         finally:
             reporter.finished(task)
-        path = f"/proc/self/fd/{self._spool.descriptor}"
-        if _is_layout(path, self._engine.settings.environ):
-            from eci_convert.transports.oci_archive import open_source as open_layout
+        archive = Archive(self.origin, self._engine.settings.environ, descriptor=self._spool.descriptor)
+        with suppress(NotFound):
+            if archive.size("oci-layout"):
+                from eci_convert.transports.oci_archive import OciArchiveSource
 
-            return open_layout(path, self._engine.settings)
-        from eci_convert.transports.docker_archive import open_source as open_archive
+                return OciArchiveSource(archive, Name(), self.origin)
+        from eci_convert.transports.docker_archive import DockerArchiveSource
 
-        return open_archive(path, self._engine.settings)
+        return DockerArchiveSource(archive, Name(), self.origin)
 
     def __enter__(self) -> Self:
         return self
@@ -107,13 +109,3 @@ class Saved:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Nothing: it is the source's that it belongs to, and goes with that."""
-
-
-def _is_layout(path: str, environ: Mapping[str, str]) -> bool:
-    archive = Archive(path, environ)
-    try:
-        with suppress(NotFound):
-            return archive.size("oci-layout") > 0
-        return False
-    finally:
-        archive.close()

@@ -31,6 +31,7 @@ from eci_convert.transports.base import Settings
 from eci_convert.transports.daemon.engine import Engine, image_id
 from eci_convert.transports.daemon.load import Load
 from eci_convert.transports.daemon.tape import Tape
+from eci_convert.transports.ids import check_is_name
 from eci_convert.transports.received import Received
 
 _READS_ZSTD: Final = (1, 42)
@@ -47,6 +48,7 @@ class DaemonSink:
     wants_compressed_layers = False
 
     def __init__(self, name: str, settings: Settings) -> None:
+        check_is_name(name)
         self._reference = Reference.parse(name)
         if self._reference.digest or not self._reference.tag:
             raise UsageError(f"{name!r}: an image is loaded under a name and a tag, not under a digest")

@@ -11,7 +11,6 @@ An image for several platforms is saved whole instead: an engine makes container
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,8 +26,8 @@ from eci_convert.transports.base import IDENTITY, NO_PROVENANCE, Filesystem, Set
 from eci_convert.transports.daemon.engine import Engine, Json, image_id
 from eci_convert.transports.daemon.saved import Saved
 from eci_convert.transports.daemon.unpacked import Unpacked
+from eci_convert.transports.ids import is_id
 
-_ID: Final = re.compile(r"sha256:[0-9a-f]{1,64}|[0-9a-f]{64}", re.ASCII)
 _PLATFORM: Final = {"Architecture": "architecture", "Os": "os", "Variant": "variant", "OsVersion": "os.version"}
 
 
@@ -39,7 +38,7 @@ class DaemonSource:
     resumable = False
 
     def __init__(self, name: str, settings: Settings) -> None:
-        if not _ID.fullmatch(name):
+        if not is_id(name):
             Reference.parse(name)
         self._name = name
         self._engine = Engine(settings)
@@ -63,7 +62,7 @@ class DaemonSource:
                 self._root = replace(self._saved.resolve(), annotations={IDENTITY: image_id(found, self.origin)})
                 return self._root
             identity = image_id(found, self.origin)
-            self._unpacked = Unpacked(self._engine, identity, _platform(found), self._saved)
+            self._unpacked = Unpacked(self._engine, identity, _platform(found), self._saved, _volumes(found))
             if not found.get("Os"):
                 found = {**found, **self._unpacked.told()}
             self._root = replace(self._described(found), annotations={IDENTITY: identity})
@@ -149,6 +148,16 @@ def _images(found: Json) -> int:
 
 
 def _platform(found: Json) -> str:
-    """What the image runs on, as the engine wants to hear it again: it refuses a container for another platform."""
-    words = [found.get(key) for key in ("Os", "Architecture", "Variant")]
-    return "/".join(word for word in words if isinstance(word, str) and word)
+    """What the image runs on, as the engine wants to hear it again: it refuses a container for another platform.
+
+    "" where the image does not say its architecture: then the engine finds it for no platform at all.
+    """
+    os, architecture, variant = (str(found.get(key) or "") for key in ("Os", "Architecture", "Variant"))
+    return "/".join(word for word in (os, architecture, variant) if word) if os and architecture else ""
+
+
+def _volumes(found: Json) -> tuple[str, ...]:
+    """Where the image's volumes are."""
+    settings = found.get("Config")
+    volumes = settings.get("Volumes") if isinstance(settings, dict) else None
+    return tuple(map(str, volumes)) if isinstance(volumes, dict) else ()

@@ -1,6 +1,7 @@
 """The files of an image as an engine keeps them unpacked, one at a time: nothing else of the image is read.
 
 The engine gives files out of containers only, so one is created, with a command that does not exist, and never started.
+A container is not the image: what it may hide or add is not asked for (`NotShown`), and comes from the saved image.
 It goes when the source is left. What a killed process leaves behind is told by a label that names the process, and goes
 when eci-convert next makes a container on that engine.
 """
@@ -10,15 +11,17 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from eci_convert.errors import EciError, NotFound, TransportError
-from eci_convert.transports.base import Source
+from eci_convert.errors import AccessDenied, EciError, NotFound, TransportError
+from eci_convert.transports.base import NotShown, Source
+from eci_convert.transports.daemon import hidden
 from eci_convert.transports.daemon.engine import Engine, Json
+from eci_convert.transports.daemon.faults import Refused
 from eci_convert.transports.daemon.saved import Saved
 
 LABEL: Final = "io.eci-convert.process"
@@ -28,28 +31,56 @@ _ABANDONED: Final = 24 * 60 * 60
 
 
 class Unpacked:
-    """The files of the image with the id *image*, for *platform* ("" where the engine is to choose)."""
+    """The files of the image with the id *image*, for *platform* ("" where the engine is to choose).
 
-    def __init__(self, engine: Engine, image: str, platform: str, whole: Saved) -> None:
+    *volumes* are those of the image.
+    """
+
+    def __init__(self, engine: Engine, image: str, platform: str, whole: Saved, volumes: Collection[str] = ()) -> None:
         self._engine = engine
         self._image = image
         self._platform = platform
         self._whole = whole
+        self._mounts = frozenset(volumes)
+        self._binds = False
+        self._refusal: EciError | None = None
         self._lock = Lock()
         self._container = ""
         self._created = False
 
     @contextmanager
     def fetch(self, path: str) -> Iterator[Iterable[bytes]]:
+        if not hidden.is_encodable(path):
+            raise NotShown(f"{self._engine.host}: {path!r} is not UTF-8")
         container = self._ready()
+        if self._binds or hidden.is_hidden(path, self._mounts) or (path.endswith("/") and self._mounts):
+            raise NotShown(f"{self._engine.host}: a container may hide {path!r}")
+        if hidden.is_pattern(path) and not self._engine.is_docker:
+            raise NotShown(f"{self._engine.host}: the engine may take {path!r} for a pattern")
         with ExitStack() as stack:
             try:
-                stream = self._engine.stream(f"/containers/{container}/archive", {"path": path})
+                parameters = {"path": path.rstrip("/") or "/"}
+                stream = self._engine.stream(f"/containers/{container}/archive", parameters)
                 pieces = stack.enter_context(stream)
             except NotFound as error:
                 self._check_is_there(error)
+                if hidden.may_be_replaced(path):
+                    raise NotShown(f"{self._engine.host}: a container may hide {path!r}") from error
                 raise
+            except Refused as error:
+                if hidden.is_about_path(str(error)):
+                    raise
+                raise NotShown(str(error)) from error  # the saved image tells, or the engine fails again
             yield pieces
+
+    @property
+    def hides_files(self) -> bool:
+        return bool(self._mounts)
+
+    @property
+    def follows_links(self) -> bool:
+        self._ready()
+        return self._engine.is_podman
 
     def saved(self) -> Source:
         return self._whole
@@ -59,8 +90,7 @@ class Unpacked:
         the engine makes no container of it."""
         try:
             container = self._ready()
-            with self._engine.asked() as client:
-                found = client.inspect_container(container)
+            found = self._about(container)
         except EciError:
             return {}
         labels = {key: text for key, text in (found["Config"].get("Labels") or {}).items() if key != LABEL}
@@ -76,14 +106,49 @@ class Unpacked:
 
     def _ready(self) -> str:
         with self._lock:
+            if self._refusal:
+                raise NotShown(str(self._refusal)) from self._refusal
             if not self._created:
-                _sweep(self._engine)
                 self._container = f"eci-convert-{secrets.token_hex(8)}"  # known before it exists: it can be removed
-                self._create()
+                self._create_anyhow()
                 self._created = True
+                self._note_mounts()
+                _sweep(self._engine)
             return self._container
 
-    def _create(self) -> None:
+    def _create_anyhow(self) -> None:
+        """Create the container. Raises NotShown where the engine makes none of this image.
+
+        An engine finds no image for a platform where the image does not say its architecture (404, as for an image
+        that is not there): such an image is known by its id well enough.
+        """
+        try:
+            try:
+                self._create(self._platform)
+            except NotFound:
+                if not self._platform:
+                    raise
+                self._create("")
+        except (NotFound, AccessDenied, Refused) as error:
+            self._container, self._refusal = "", error
+            raise NotShown(str(error)) from error
+
+    def _note_mounts(self) -> None:
+        """What is mounted over the image: its volumes, and what the engine's configuration adds."""
+        with suppress(EciError):
+            mounts = self._about(self._container).get("Mounts") or []
+            found = [mount for mount in mounts if isinstance(mount, dict)]
+            self._mounts |= {str(mount.get("Destination") or "") for mount in found} - {""}
+            self._binds = any(mount.get("Type") == "bind" for mount in found)
+
+    def _about(self, container: str) -> Json:
+        with self._engine.asked() as client:
+            found: Json = client.inspect_container(container)
+        if not isinstance(found, dict):
+            raise TransportError(f"{self._engine.host}: invalid answer about the container {container!r}")
+        return found
+
+    def _create(self, platform: str) -> None:
         with self._engine.asked(patiently=True) as client:
             client.create_container(
                 self._image,
@@ -91,15 +156,14 @@ class Unpacked:
                 name=self._container,
                 labels={LABEL: _signature()},
                 host_config=client.create_host_config(network_mode="none"),
-                platform=self._platform or None if client.at_least(1, 41) else None,
+                platform=platform or None if client.at_least(1, 41) else None,
                 use_config_proxy=False,
             )
 
     def _check_is_there(self, error: NotFound) -> None:
         """The engine says 404 for a path and for a container: somebody may have removed ours."""
         try:
-            with self._engine.asked() as client:
-                client.inspect_container(self._container)
+            self._about(self._container)
         except NotFound:
             raise TransportError(f"{self._engine.host}: somebody removed the container {self._container!r}") from error
 

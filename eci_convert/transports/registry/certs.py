@@ -63,13 +63,13 @@ def _use(made: ssl.SSLContext, folder: Path, *, itself: bool) -> None:
     try:
         files = sorted(folder.iterdir())
     except OSError as error:
-        raise LocalError(f"{str(folder)!r} cannot be read: {error.strerror}") from error
+        raise LocalError(f"{str(folder)!r} cannot be read: {error.strerror or error}") from error
     for file in files:
         if file.suffix == ".crt":
             _trust(made, file)
         elif file.suffix == ".cert" and itself:
             key = file.with_suffix(".key")
-            if not key.exists():
+            if not os.path.exists(key):
                 raise LocalError(f"{str(file)!r} is there without {key.name!r}")
             _identify(made, str(file), str(key))
 

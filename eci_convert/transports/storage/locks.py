@@ -46,7 +46,7 @@ def shared(path: Path, patience: float) -> Iterator[None]:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.EACCES, errno.EROFS):
-            raise LocalError(f"{path}: {error.strerror}") from error
+            raise LocalError(f"{path}: {error.strerror or error}") from error
         yield
         return
     try:
@@ -81,7 +81,7 @@ def _try(descriptor: int, kind: int, path: Path) -> bool:
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES):
             return False
-        raise LocalError(f"{path}: {error.strerror}") from error
+        raise LocalError(f"{path}: {error.strerror or error}") from error
     return True
 
 

@@ -7,19 +7,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
-from eci_convert.errors import FormatError, NotFound, UsageError
+from eci_convert.errors import FormatError, LayoutError, NotFound, UsageError
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.reference import Reference
+from eci_convert.transports.ids import digits, is_id
+from eci_convert.transports.names import listed
 from eci_convert.transports.storage.place import Place
 from eci_convert.transports.storage.records import StoredImage
 from eci_convert.transports.storage.store import Store
 
-_ID: Final = re.compile(r"(?:sha256:)?([0-9a-f]{64})", re.ASCII)
+_AT_ID: Final = re.compile(r"[0-9a-f]{3,64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What a reference asks for: *spelt*, names that may be meant, the likeliest first; an *id*; a *digest*."""
+    """What a reference asks for: *spelt*, names that may be meant, the likeliest first; the first digits of an *id*,
+    which come after them; a *digest*."""
 
     spelt: tuple[str, ...]
     id: str
@@ -29,11 +32,11 @@ class Wanted:
     def parse(cls, text: str) -> Self:
         """`NAME[:TAG][@DIGEST]`, `NAME@ID`, `@ID`, `ID` or `sha256:ID`."""
         name, _, suffix = text.rpartition("@")
-        if match := _ID.fullmatch(text):
-            return cls(spelt=(), id=match[1], digest="")
+        if is_id(text):
+            return cls(spelt=(), id=digits(text), digest="")
         if "@" not in text:
-            return cls(spelt=_spelt(text), id="", digest="")
-        if match := re.fullmatch(r"[0-9a-f]{64}", suffix):
+            return cls(spelt=_spelt(text), id=digits(text), digest="")
+        if _AT_ID.fullmatch(suffix):
             return cls(spelt=(), id=suffix, digest="")
         try:
             Digest.parse(suffix)
@@ -56,9 +59,7 @@ def found_image(stores: Sequence[Store], place: Place) -> tuple[Store, StoredIma
 
 def _suiting(known: list[tuple[Store, tuple[StoredImage, ...]]], wanted: Wanted) -> Iterator[tuple[Store, StoredImage]]:
     everything = [(store, image) for store, images in known for image in images]
-    if wanted.id:
-        yield from (found for found in everything if found[1].id == wanted.id)
-    elif wanted.digest:
+    if wanted.digest:
         repositories = {_repository(name) for name in wanted.spelt}
         for store, image in everything:
             if _has_digest(image, wanted.digest) and repositories & set(map(_repository, image.names)):
@@ -66,6 +67,19 @@ def _suiting(known: list[tuple[Store, tuple[StoredImage, ...]]], wanted: Wanted)
     else:
         for name in wanted.spelt:
             yield from (found for found in everything if name in found[1].names)
+        if wanted.id:
+            yield from _by_id(everything, wanted.id)
+
+
+def _by_id(everything: list[tuple[Store, StoredImage]], beginning: str) -> Iterator[tuple[Store, StoredImage]]:
+    """The one whose id begins with *beginning*. Raises LayoutError if there are several."""
+    begun = [(store, image) for store, image in everything if image.id.startswith(beginning)]
+    ids = sorted({image.id for _, image in begun})
+    if len(ids) > 1:
+        error = LayoutError(f"the ids of {len(ids)} images begin with {beginning!r}: {listed(ids)}")
+        error.add_note("hint: give more digits")
+        raise error
+    yield from begun
 
 
 def _has_digest(image: StoredImage, digest: str) -> bool:

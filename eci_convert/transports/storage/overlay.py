@@ -69,5 +69,5 @@ class Overlay:
             lower = below / "lower"
             found = f"{names}:{lower.read_text()}" if lower.exists() else names
         except FileNotFoundError as error:
-            raise TransportError(f"{below}: the layer is damaged: {error.strerror}") from error
+            raise TransportError(f"{below}: the layer is damaged: {error.strerror or error}") from error
         return found

@@ -1,7 +1,9 @@
 """Which store a reference means: `containers-storage:[[DRIVER@]ROOT[+RUNROOT][:OPTIONS]]NAME`.
 
 Where the reference does not say, storage.conf does, and else the user's or the system's own place, as podman has it
-(containers-storage.conf(5)). The run root and the options are for programs that mount; they are read and not used.
+(containers-storage.conf(5); types/options.go of containers/storage). XDG_CONFIG_HOME is where storage.conf is for root
+too, and STORAGE_DRIVER and STORAGE_OPTS change what it says. The run root and the other options are for programs that
+mount; they are read and not used.
 """
 
 from __future__ import annotations
@@ -9,12 +11,13 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from eci_convert.errors import FormatError, LocalError, UsageError
+from eci_convert.errors import FormatError, LocalError, NotFound, UsageError
+from eci_convert.streams.parts import is_directory
 from eci_convert.transports.base import Settings
 
 _STORE: Final = re.compile(r"\[(?:(?P<driver>[^@\]]*)@)?(?P<root>[^+:\]]*)(?P<rest>[^\]]*)\](?P<name>.*)", re.DOTALL)
@@ -51,14 +54,15 @@ class Place:
         driver = _driver(
             asked or settings.environ.get("STORAGE_DRIVER", "") or str(configured.get("driver") or ""), root
         )
-        return cls(text=text, root=root, driver=driver, name=name, more=_more(configured))
+        more = _more(configured, driver, settings.environ) if not (match and match["root"]) else ()
+        return cls(text=text, root=root, driver=driver, name=name, more=more)
 
 
 def _driver(asked: str, root: Path) -> str:
     name = "overlay" if asked == "overlay2" else asked
     if name and name not in DRIVERS:
         raise UsageError(f"{asked!r} is a storage driver that is not supported ({' and '.join(DRIVERS)} are)")
-    there = [driver for driver in DRIVERS if (root / f"{driver}-images").is_dir()]
+    there = [driver for driver in DRIVERS if is_directory(root / f"{driver}-images")]
     return name or (there[0] if there else DRIVERS[0])
 
 
@@ -68,10 +72,12 @@ def _configured(environ: Mapping[str, str]) -> Mapping[str, Any]:
         try:
             with open(path, "rb") as file:
                 found = tomllib.load(file).get("storage", {})
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if environ.get("CONTAINERS_STORAGE_CONF"):
+                raise NotFound(f"CONTAINERS_STORAGE_CONF: no such file: {str(path)!r}") from error
             continue
         except OSError as error:
-            raise LocalError(f"{path}: {error.strerror}") from error
+            raise LocalError(f"{path}: {error.strerror or error}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise FormatError(f"not a storage.conf: {error}", where=str(path)) from error
         return found if isinstance(found, dict) else {}
@@ -81,9 +87,11 @@ def _configured(environ: Mapping[str, str]) -> Mapping[str, Any]:
 def _config_files(environ: Mapping[str, str]) -> list[Path]:
     if path := environ.get("CONTAINERS_STORAGE_CONF"):
         return [Path(path)]
-    own = Path(environ.get("XDG_CONFIG_HOME") or f"{_home(environ)}/.config", "containers/storage.conf")
     system = [Path("/etc/containers/storage.conf"), Path("/usr/share/containers/storage.conf")]
-    return system if os.geteuid() == 0 else [own, *system]
+    folder = environ.get("XDG_CONFIG_HOME")  # which counts for root too; ~/.config does not
+    if not folder and os.geteuid() != 0:
+        folder = f"{_home(environ)}/.config"
+    return [Path(folder, "containers/storage.conf"), *system] if folder else system
 
 
 def _default_root(configured: Mapping[str, Any], environ: Mapping[str, str]) -> Path:
@@ -98,10 +106,24 @@ def _default_root(configured: Mapping[str, Any], environ: Mapping[str, str]) -> 
     return Path(environ.get("XDG_DATA_HOME") or f"{_home(environ)}/.local/share", "containers/storage")
 
 
-def _more(configured: Mapping[str, Any]) -> tuple[Path, ...]:
+def _more(configured: Mapping[str, Any], driver: str, environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """The additional stores: those of STORAGE_OPTS, which takes the place of all options, else storage.conf's."""
+    if "STORAGE_OPTS" in environ:
+        return tuple(_stores_in(environ["STORAGE_OPTS"], driver))
     options = configured.get("options")
     paths = options.get("additionalimagestores") if isinstance(options, dict) else None
     return tuple(Path(path) for path in paths if isinstance(path, str)) if isinstance(paths, list) else ()
+
+
+def _stores_in(text: str, driver: str) -> Iterator[Path]:
+    """The stores that `overlay.imagestore=PATH,…` names. Raises UsageError for what is no option."""
+    for option in filter(None, (each.strip() for each in text.split(","))):
+        key, equals, value = option.partition("=")
+        if not equals:
+            raise UsageError(f"STORAGE_OPTS: {option!r} is not of the form KEY=VALUE")
+        word = key.strip().lower().removeprefix(f"{driver}.").removeprefix("storage.").removeprefix(".")
+        if word in ("imagestore", "additionalimagestore") and value:
+            yield Path(value.strip())
 
 
 def _home(environ: Mapping[str, str]) -> str:

@@ -19,6 +19,7 @@ from eci_convert.oci.reference import Reference
 from eci_convert.streams.tar_input import ExtensionBudget
 from eci_convert.streams.verify import at_most
 from eci_convert.transports.base import Settings
+from eci_convert.transports.ids import check_is_name
 from eci_convert.transports.received import Received
 from eci_convert.transports.storage import intake
 from eci_convert.transports.storage.commit import NewImage, NewLayer, commit, layer_id
@@ -39,6 +40,7 @@ class StorageSink:
     wants_compressed_layers = False
 
     def __init__(self, place: Place, settings: Settings) -> None:
+        check_is_name(place.name)
         reference = Reference.parse(place.name)
         self._name, self._digest = reference.stored, reference.digest
         self._reporter = settings.reporter

@@ -64,7 +64,7 @@ class Unpacking:
             for parts in sorted(self._directories, key=len, reverse=True):
                 self._directories[parts].apply(self._tree.directory(parts))
         except OSError as error:
-            raise LocalError(f"{'/'.join(parts)!r} cannot be unpacked: {error.strerror}") from error
+            raise LocalError(f"{'/'.join(parts)!r} cannot be unpacked: {error.strerror or error}") from error
 
     def _member(self, entry: Entry, parts: Parts, source: SplitInput) -> None:
         base = parts[-1] if parts else ""

@@ -20,6 +20,7 @@ from typing import Final, Self
 from eci_convert.errors import TransportError
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
+from eci_convert.streams import interrupts
 
 SMALLEST: Final = 1 << 20
 """Blobs of fewer bytes are not kept."""
@@ -73,7 +74,7 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        keeps = kind is not None and issubclass(kind, TransportError | KeyboardInterrupt)
+        keeps = kind is not None and (issubclass(kind, TransportError | KeyboardInterrupt) or interrupts.requested())
         while self._kept:
             self._kept.popitem()[1].close(remove=not keeps)
 

@@ -4,6 +4,7 @@ __init__.py    main: one verb is run, and whatever becomes of it is an exit code
 exits.py       which error is which exit code
 arguments.py   options that several verbs share, and the values that are made of them
 words.py       what a word is read as, how a shell completes it, and its environment variable
+signals.py     SIGINT, SIGTERM and SIGHUP: the program ends when it is told to
 show.py        the only module that prints: results, JSON, errors
 standard.py    standard streams that are full, unread or closed
 heap.py        the memory allocator, tuned for large blocks
@@ -14,12 +15,10 @@ VERB.py        one verb: declares arguments, calls one library function, hands t
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from types import FrameType
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, cast
 
 from eci_convert.cli import standard
 from eci_convert.errors import LocalError
@@ -57,10 +56,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     with standard.streams():
         if words == ["--version"]:
             return _version()
+        from eci_convert.cli import signals
+
+        if argv is None:  # the process is ours
+            signals.install()
         from eci_convert.cli import exits
 
-        _catch_signals()
-        return exits.guarded(lambda: _run(words), debug=_debugging(words))
+        code = exits.guarded(lambda: _run(words), debug=_debugging(words))
+        if signals.installed() and code == signals.INTERRUPTED:
+            signals.leave()
+        return code
 
 
 def _debugging(words: Sequence[str]) -> bool:
@@ -132,13 +137,3 @@ def _flag(word: str) -> tuple[str, ...]:
     if not equals or name not in _FLAGS:
         return (word,)
     return (name,) if value.lower() in ("1", "t", "true") else ()
-
-
-def _catch_signals() -> None:
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _interrupt)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt

@@ -8,10 +8,11 @@ from collections.abc import Callable
 import click
 
 from eci_convert import errors
-from eci_convert.cli import show
+from eci_convert.cli import show, signals
+from eci_convert.streams import interrupts
 
 BUG = 1
-INTERRUPTED = 130
+INTERRUPTED = signals.INTERRUPTED
 
 CODES: tuple[tuple[type[errors.EciError], int], ...] = (
     (errors.UsageError, 2),
@@ -40,18 +41,26 @@ def guarded(run: Callable[[], None], *, debug: bool) -> int:
         run()
         show.flush()
     except errors.EciError as error:
+        if interrupts.requested():  # a connection that was cut off for that reason, among others
+            return _interrupted(debug)
         return _failed(code(error), str(error), getattr(error, "__notes__", []), debug)
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except (KeyboardInterrupt, click.Abort):
-        return _failed(INTERRUPTED, "interrupted", ["hint: run it again"], debug)
+        return _interrupted(debug)
     except click.ClickException as error:
         return _failed(2, error.format_message(), [f"hint: {_help_of(error)}"], debug)
     except Exception as error:  # noqa: BLE001
         # The last line of defence, where a traceback becomes a sentence.
+        if interrupts.requested():
+            return _interrupted(debug)
         hint = "hint: this is a bug in eci-convert: please report it, with what --debug shows"
         return _failed(BUG, f"{type(error).__name__}: {error}", [hint], debug)
     return 0
+
+
+def _interrupted(debug: bool) -> int:
+    return _failed(INTERRUPTED, signals.MESSAGE, [signals.HINT], debug)
 
 
 def _failed(number: int, message: str, notes: list[str], debug: bool) -> int:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from eci_convert.errors import LocalError
+from eci_convert.streams import leftovers
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -53,6 +54,7 @@ class Part:
             self.file.close()
         with suppress(OSError):
             self.path.unlink()
+        leftovers.forget(self.path)
 
 
 def created(target: Path) -> Part:
@@ -61,11 +63,13 @@ def created(target: Path) -> Part:
         _sweep(target)
         while True:
             path = _beside(target, "part")
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            with leftovers.creating(path):
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             if _locked(descriptor, path):
                 file = io.BufferedRandom(_Raw(descriptor, str(target)), 1 << 16)
                 return Part(file=file, path=path, target=target)
             os.close(descriptor)
+            leftovers.forget(path)
 
 
 def saved(target: Path) -> Path | None:

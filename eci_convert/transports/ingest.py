@@ -19,6 +19,7 @@ from threading import Lock
 
 from eci_convert.errors import FormatError, LocalError
 from eci_convert.oci.digest import Digest
+from eci_convert.streams import leftovers
 from eci_convert.streams.holes import write_sparse
 from eci_convert.streams.parts import local_errors
 from eci_convert.streams.writeback import written_back
@@ -80,6 +81,7 @@ class Ingest:
         for path in reversed(self._made):
             with suppress(OSError):
                 path.rmdir()
+            leftovers.forget(path)
 
     def _entered(self) -> Path:
         with self._lock, local_errors(self._root):
@@ -101,7 +103,8 @@ class Ingest:
         if path.parent != path:
             self._make(path.parent)
         with suppress(FileExistsError):
-            path.mkdir()
+            with leftovers.creating(path):
+                path.mkdir()
             self._made.append(path)
 
     @contextmanager
@@ -143,7 +146,8 @@ def _room(root: Path) -> tuple[Path, int]:
     """A new directory below *root* that is locked, and a descriptor of it, which is the lock. Raises OSError."""
     while True:
         path = root / f".eci-convert.{secrets.token_hex(8)}.part"
-        path.mkdir(0o700)
+        with leftovers.creating(path, tree=True):
+            path.mkdir(0o700)
         try:
             descriptor = os.open(path, _DIRECTORY)
         except FileNotFoundError:  # somebody swept it away between the two lines
@@ -178,3 +182,4 @@ def _remove(path: Path, descriptor: int) -> None:
         for name in os.listdir(descriptor):
             os.unlink(name, dir_fd=descriptor)
         path.rmdir()
+    leftovers.forget(path)

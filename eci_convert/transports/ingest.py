@@ -8,7 +8,6 @@ there before, and two writers do not see each other.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import secrets
@@ -19,7 +18,7 @@ from threading import Lock
 
 from eci_convert.errors import FormatError, LocalError
 from eci_convert.oci.digest import Digest
-from eci_convert.streams import leftovers
+from eci_convert.streams import leftovers, locks
 from eci_convert.streams.holes import write_sparse
 from eci_convert.streams.parts import local_errors
 from eci_convert.streams.writeback import written_back
@@ -93,7 +92,7 @@ class Ingest:
         for _ in range(_ATTEMPTS):
             with suppress(FileNotFoundError):  # another writer, which failed, may just have unmade the directory
                 self._make(self._root)
-                _sweep(self._root)
+                locks.sweep_unheld(self._root, _OURS, _remove)
                 return _room(self._root)
         raise FileNotFoundError(errno.ENOENT, "it is not there, and cannot be made")
 
@@ -152,34 +151,14 @@ def _room(root: Path) -> tuple[Path, int]:
             descriptor = os.open(path, _DIRECTORY)
         except FileNotFoundError:  # somebody swept it away between the two lines
             continue
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # or is about to
-            os.close(descriptor)
-            continue
-        except OSError:  # a filesystem without locks: nobody sweeps there
-            return path, descriptor
-        if os.path.exists(path):
+        if locks.hold_new(descriptor) and os.path.exists(path):
             return path, descriptor
         os.close(descriptor)
 
 
-def _sweep(root: Path) -> None:
-    for name in os.listdir(root):
-        if not _OURS.fullmatch(name):
-            continue
-        with suppress(OSError):
-            descriptor = os.open(root / name, _DIRECTORY)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _remove(root / name, descriptor)
-            finally:
-                os.close(descriptor)
-
-
-def _remove(path: Path, descriptor: int) -> None:
+def _remove(path: str | Path, descriptor: int) -> None:
     with suppress(OSError):
         for name in os.listdir(descriptor):
             os.unlink(name, dir_fd=descriptor)
-        path.rmdir()
+        os.rmdir(path)
     leftovers.forget(path)

@@ -223,7 +223,10 @@ class Chunks:
         if not isinstance(unfinished, Unfinished):
             return None
         try:
-            session = Session(self._client, Url.parse(unfinished.location))
+            location = Url.parse(unfinished.location)
+            if location.origin != self._client.url("").origin:  # who can write there would be sent the blob
+                raise TransportError(f"{location.shown}: not a place of this registry")
+            session = Session(self._client, location)
             self._asked(session)
         except TransportError:
             self._entry.erase()

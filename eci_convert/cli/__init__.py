@@ -60,8 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         if argv is None:  # the process is ours
             signals.install()
-        from eci_convert.cli import exits
+        from eci_convert.cli import exits, show
 
+        if argv is None:
+            show.adopt()
         code = exits.guarded(lambda: _run(words), debug=_debugging(words))
         if signals.installed() and code == signals.INTERRUPTED:
             signals.leave()

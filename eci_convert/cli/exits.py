@@ -64,10 +64,9 @@ def _interrupted(debug: bool) -> int:
 
 
 def _failed(number: int, message: str, notes: list[str], debug: bool) -> int:
-    if debug:
-        import traceback
-
-        traceback.print_exc(file=sys.stderr)
+    error = sys.exception()
+    if debug and error is not None:
+        show.failure(error)
     facts = [note for note in notes if not note.startswith("hint: ")]
     hints = [note for note in notes if note.startswith("hint: ")]
     show.error(message + (f" ({'; '.join(facts)})" if facts else ""), hints)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,9 +23,9 @@ class Warned(list[str]):
 
 
 @pytest.fixture(autouse=True)
-def warned(monkeypatch: pytest.MonkeyPatch) -> Iterator[Warned]:
+def warned(monkeypatch: pytest.MonkeyPatch) -> Warned:
     monkeypatch.setattr(own_files, "_warned", False)
-    yield Warned()
+    return Warned()
 
 
 @pytest.fixture

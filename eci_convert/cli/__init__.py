@@ -108,6 +108,14 @@ def group() -> click.Group:
                 return None
             return cast("click.Command", getattr(import_module(f"eci_convert.cli.{cmd_name}"), cmd_name))
 
+        def invoke(self, ctx: click.Context) -> object:
+            try:
+                return super().invoke(ctx)
+            except KeyboardInterrupt as error:
+                if sys.stderr.isatty():  # click then ends the line that begins with ^C
+                    raise
+                raise click.Abort from error
+
         def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
             with formatter.section("Verbs"):
                 formatter.write_dl(list(VERBS.items()))

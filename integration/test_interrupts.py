@@ -1,7 +1,8 @@
 """Signals at random points, under load: whatever was happening, the process ends soon, and nothing is half done.
 
-`ECI_CONVERT_INTERRUPTS` says how often (300, or as many as four minutes have room for; 10000 takes hours). Four commands run at a time, each in a
-directory of its own, which it must leave as it was, or complete; afterwards the next command must find it usable.
+`ECI_CONVERT_INTERRUPTS` says how often: 300, or as many as four minutes have room for; 10000 take hours. Four commands
+run at a time, each in a directory of its own, which it must leave as it was, or complete; afterwards the next command
+must find it usable.
 """
 
 from __future__ import annotations

@@ -49,12 +49,12 @@ class Ingest:
 
         Raises what *received* raises, and LocalError.
         """
-        room, token = self._entered(), secrets.token_hex(8)
+        (room, descriptor), token = self._entered(), secrets.token_hex(8)
         try:
-            _write(room / token, received, size)
+            _write(room / token, descriptor, received, size)
         except BaseException:
             with suppress(OSError):
-                os.unlink(room / token)
+                os.unlink(token, dir_fd=descriptor)
             raise
         blob = received.descriptor("")
         self._waiting[blob.digest] = (token, blob.size)
@@ -82,11 +82,11 @@ class Ingest:
                 path.rmdir()
             leftovers.forget(path)
 
-    def _entered(self) -> Path:
+    def _entered(self) -> tuple[Path, int]:
         with self._lock, local_errors(self._root):
             if self._room is None:
                 self._room, self._room_descriptor = self._made_room()
-            return self._room
+            return self._room, self._room_descriptor
 
     def _made_room(self) -> tuple[Path, int]:
         for _ in range(_ATTEMPTS):
@@ -126,9 +126,12 @@ class Ingest:
                 os.close(descriptor)
 
 
-def _write(path: Path, received: Received, size: int | None) -> None:
+def _write(path: Path, directory: int, received: Received, size: int | None) -> None:
+    """Write a new file in the open *directory*, which *path* is for messages: another user may have put a link there
+    since it was opened."""
     with local_errors(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        descriptor = os.open(path.name, flags, 0o666, dir_fd=directory)
     with open(descriptor, "r+b", buffering=0) as file:
         write_sparse(file, written_back(received, descriptor), size)
         with local_errors(path):

@@ -129,11 +129,19 @@ def _open_up(path: Path) -> None:
                 os.chmod(below, 0o700)
 
 
+def _is_own_directory(path: Path) -> bool:
+    """Whether *path* is a directory of this user and no link to one."""
+    with suppress(FileNotFoundError):
+        state = path.lstat()
+        return stat.S_ISDIR(state.st_mode) and state.st_uid == os.geteuid()
+    return False
+
+
 def sweep(home: Path) -> None:
     """Removes the directories of ours in *home* that nobody holds any more, those of killed commands. Whoever calls
     this has the store's layers locked. Raises LocalError."""
     with local_errors(home):
-        left = [path for path in home.iterdir() if path.name.startswith(PREFIX) and path.is_dir()]
+        left = [path for path in home.iterdir() if path.name.startswith(PREFIX) and _is_own_directory(path)]
     for path in left:
         with suppress(LocalError):  # gone meanwhile, or somebody else's
             lock = locks.held(path / _LOCK, make=False) if (path / _LOCK).exists() else -1

@@ -100,7 +100,7 @@ class World:
         """One command, a signal or two at a random point of it, and a look at what is left."""
         work, number = self.random.choice(list(COMMANDS)), self.random.choice(SIGNALS)
         words = [word.format(registry=self.registry.host, name=self.home.name) for word in COMMANDS[work]]
-        delay, twice = self.random.uniform(0.0, 1.2), self.random.random() < 0.2
+        delay, twice = self.random.uniform(0.0, 1.5), self.random.random() < 0.2
         process = self.begin(*words)
         time.sleep(delay)
         told = time.monotonic()

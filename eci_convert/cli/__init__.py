@@ -97,6 +97,7 @@ def group() -> click.Group:
     """The command with all its verbs, each of which is imported when it is asked for."""
     import click
 
+    from eci_convert.streams import interrupts
     from eci_convert.version import __version__
 
     class Verbs(click.Group):
@@ -110,6 +111,7 @@ def group() -> click.Group:
 
         def invoke(self, ctx: click.Context) -> object:
             try:
+                interrupts.check()
                 return super().invoke(ctx)
             except KeyboardInterrupt as error:
                 if sys.stderr.isatty():  # click then ends the line that begins with ^C

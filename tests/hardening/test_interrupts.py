@@ -9,10 +9,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
 
 import pytest
 
@@ -20,6 +22,7 @@ from eci_convert.transports import open_sink
 from eci_convert.transports.base import Settings
 from tests.faulty_registry import FaultyRegistry, a_registry
 from tests.images import KERNEL_TYPE, an_image, copied, files_in
+from tests.transports.a_docker import a_docker, over_tcp
 
 KERNEL = Random(1).randbytes(24 << 20)
 OTHER = KERNEL[::-1]
@@ -78,7 +81,9 @@ def link(registry: FaultyRegistry) -> Iterator[SlowLink]:
     slow.close()
 
 
-def begun(home: Path, *words: str, **how: object) -> subprocess.Popen[bytes]:
+def begun(
+    home: Path, *words: str, env_more: Mapping[str, str] = MappingProxyType({}), **how: object
+) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
         **{
             "args": [sys.executable, "-m", "eci_convert", *words],
@@ -86,7 +91,7 @@ def begun(home: Path, *words: str, **how: object) -> subprocess.Popen[bytes]:
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
-            "env": {**os.environ, "HOME": str(home / "home"), "XDG_CACHE_HOME": "", "XDG_STATE_HOME": ""},
+            "env": {**os.environ, "HOME": str(home / "home"), "XDG_CACHE_HOME": "", "XDG_STATE_HOME": "", **env_more},
             **how,
         },
     )
@@ -308,3 +313,37 @@ main(["inspect", "oci:nowhere"])
 assert before == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
 """
     assert subprocess.run([sys.executable, "-c", program], check=False, capture_output=True).returncode == 0
+
+
+ENGINE_WORK = {
+    "build": ["build", "-t", "new:1", "--kernel", "kernel"],
+    "build by the engine": ["build", "-t", "new:1", "--kernel", "kernel", "--builder", "docker"],
+    "push": ["push", "docker-daemon:new:1", "--kernel", "kernel", "--format", "legacy"],
+    "extract": ["extract", "docker-daemon:machine:1", "--path", "kernel=old"],
+    "copy": ["copy", "docker-daemon:machine:1", "oci:layout:1"],
+}
+
+
+@pytest.mark.parametrize("work", ENGINE_WORK)
+@pytest.mark.parametrize("number", SIGNALS)
+def test_an_engine_behind_a_slow_link_is_let_go_of(tmp_path: Path, work: str, number: signal.Signals) -> None:
+    (tmp_path / "kernel").write_bytes(OTHER)
+    (tmp_path / "old").write_bytes(b"old")
+    with TemporaryDirectory() as short, a_docker(Path(short)) as engine, over_tcp(engine) as host:
+        copied(
+            an_image().tar_layer({"kernel": KERNEL}).build(), open_sink("docker-daemon:machine:1", engine.settings())
+        )
+        images = set(engine.images)
+        slow = SlowLink(host)
+        process = begun(tmp_path, *ENGINE_WORK[work], env_more={"DOCKER_HOST": f"tcp://{slow.host}"})
+        while slow.carried < 1 << 20 and process.poll() is None:
+            time.sleep(0.01)
+
+        process.send_signal(number)
+        _, said = process.communicate(timeout=SOON)
+        slow.close()
+
+        assert process.returncode == 130, said
+        assert b"Traceback" not in said
+        assert outputs(tmp_path) == {"kernel": OTHER, "old": b"old"}
+        assert set(engine.images) == images

@@ -347,3 +347,4 @@ def test_an_engine_behind_a_slow_link_is_let_go_of(tmp_path: Path, work: str, nu
         assert b"Traceback" not in said
         assert outputs(tmp_path) == {"kernel": OTHER, "old": b"old"}
         assert set(engine.images) == images
+        assert not engine.containers

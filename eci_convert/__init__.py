@@ -34,12 +34,14 @@ Every name below is imported when it is first used, so `import eci_convert` cost
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from eci_convert.version import __version__
 
+TYPE_CHECKING = False
+"""`typing.TYPE_CHECKING`, without the import: until this module is there, the program cannot handle a signal."""
+
 if TYPE_CHECKING:
+    from typing import Any
+
     from eci_convert.blueprint import Terms as Terms
     from eci_convert.content import image as image
     from eci_convert.convert import copy as copy
@@ -109,6 +111,8 @@ __all__ = ["__version__", *sorted(_HOME)]
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'eci_convert' has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(f"eci_convert.{_HOME[name]}"), name)
 
 

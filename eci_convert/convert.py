@@ -65,7 +65,7 @@ def copy(
         raise UsageError("--referrers needs --format keep: what refers to an image refers to its digest")
     if referrers and codec and codec.compression is not Compression.NONE:
         raise UsageError("--referrers needs every digest kept: leave --compression away")
-    with Journal(journal) if journal else nullcontext() as kept:
+    with Journal(journal, reporter.warned) if journal else nullcontext() as kept:
         if format != KEEP:
             said = _Rewrite(source, sink, format, dialect, terms, codec, max_size, reporter, concurrency, dry_run, kept)
             return said.run(_images(source, platform, everything=all_platforms))

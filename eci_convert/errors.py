@@ -25,6 +25,11 @@ a note that begins with "hint: " is advice.
 
 from __future__ import annotations
 
+from typing import Final
+
+MAX_LINE: Final = 2000
+"""Characters of a line that people are shown: more than anybody reads, less than floods a log."""
+
 
 class EciError(Exception):
     """What went wrong, in one line."""
@@ -114,3 +119,34 @@ class CannotHold(LayoutError):
 
 class LocalError(EciError):
     """This computer: no space, no permission, a file in the way."""
+
+
+def printable(text: object) -> str:
+    """*text* with everything that is not a printable character escaped: controls (C0, C1, DEL), line ends, characters
+    that turn the direction of writing round, and bytes that were not UTF-8.
+
+    >>> printable("a\\x1b[31mb\\n")
+    'a\\\\x1b[31mb\\\\n'
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for character in str(text)
+    )
+
+
+def one_line(text: object, limit: int = MAX_LINE) -> str:
+    """*text* as one printable line of at most *limit* characters; of a longer one, the middle is left out.
+
+    >>> one_line("annotations." + "k" * 1000 + ": expected str", 60)
+    'annotations.kkkkkkkkkkkkkkkkkkkk…(974)…kkkkkk: expected str'
+    """
+    whole = str(text)
+    tail = limit // 3
+    if len(whole) <= limit and len(shown := printable(whole)) <= limit:
+        return shown
+    # One character is escaped by at most ten, so no more of the text than this is looked at.
+    first = printable(whole[:limit])
+    last = printable(whole[-limit:])
+    head = limit - tail - len(str(len(whole))) - 4
+    left_out = max(1, len(whole) - head - tail)
+    return f"{first[:head]}…({left_out})…{last[-tail:]}"

@@ -71,7 +71,7 @@ def extract(
     raises; then no path has changed. What went into an open file until then has gone.
     """
     paths = [target.path for target in targets if target.path]
-    keeping = Journal(journal) if journal else nullcontext(None)
+    keeping = Journal(journal, reporter.warned) if journal else nullcontext(None)
     with directories(paths), keeping as kept, StagedFiles() as staged:
         outputs = Outputs(staged, max_size=max_size, sparse=sparse, digests=digests)
         places = _Passes(source, image, outputs, reporter, kept).over(targets)

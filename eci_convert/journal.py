@@ -7,11 +7,9 @@ On a fast link the kept part stays short: there, asking again is as fast as writ
 
 from __future__ import annotations
 
-import fcntl
 import os
-import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +18,8 @@ from typing import Final, Self
 from eci_convert.errors import TransportError
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
+from eci_convert.streams import interrupts
+from eci_convert.streams.own_files import OwnDirectory
 
 SMALLEST: Final = 1 << 20
 """Blobs of fewer bytes are not kept."""
@@ -28,6 +28,7 @@ _SLOW = 64 << 20  # bytes a second, below which all is kept
 _ROOM = 8  # times the blob that must be free: the parts that come out of it need room as well
 _FORGOTTEN = 7 * 24 * 3600
 _BLOCK = 1 << 20
+_NAMES = "sha(?:256|512)-[0-9a-z]{1,128}"
 
 
 def directory(environ: Mapping[str, str]) -> Path | None:
@@ -39,10 +40,12 @@ def directory(environ: Mapping[str, str]) -> Path | None:
 
 class Journal:
     """Partial downloads in a directory, for one run: removed when the block ends well, kept for a next run where the
-    network failed or the user broke off. What the system refuses is no error: then nothing is kept."""
+    network failed or the user broke off. What the system refuses is not an error: then nothing is kept. *warn* is told
+    that the directory is not used because another user could steer what is in it."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, warn: Callable[[str], None] = lambda _: None) -> None:
+        ours = 2 if directory.parent.name == "eci-convert" else 1
+        self._directory = OwnDirectory(base=directory.parents[ours - 1], names=directory.parts[-ours:], warn=warn)
         self._kept: dict[Digest, Kept] = {}
 
     def kept(self, blob: Descriptor) -> Kept | None:
@@ -50,11 +53,10 @@ class Journal:
         if blob.size < SMALLEST or blob.data is not None:
             return None
         if blob.digest not in self._kept:
+            if not self._kept:
+                self._directory.sweep(_NAMES, _FORGOTTEN)
             try:
-                self._prepare()
-                self._kept[blob.digest] = Kept(
-                    self._directory / f"{blob.digest.algorithm}-{blob.digest.hex}", blob.size
-                )
+                self._kept[blob.digest] = Kept(self._directory, f"{blob.digest.algorithm}-{blob.digest.hex}", blob.size)
             except OSError:
                 return None
         return self._kept[blob.digest]
@@ -73,29 +75,22 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        keeps = kind is not None and issubclass(kind, TransportError | KeyboardInterrupt)
+        keeps = kind is not None and (issubclass(kind, TransportError | KeyboardInterrupt) or interrupts.requested())
         while self._kept:
             self._kept.popitem()[1].close(remove=not keeps)
 
-    def _prepare(self) -> None:
-        """Makes the directory, and removes from it what was forgotten there."""
-        if self._kept:
-            return
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for path in self._directory.iterdir():
-            with suppress(OSError):
-                if path.lstat().st_mtime < time.time() - _FORGOTTEN:
-                    path.unlink()
-
 
 class Kept:
-    """The first bytes of a blob of *size* bytes, in the file at *path*. Raises OSError if that cannot be had."""
+    """The first bytes of a blob of *size* bytes, in the file *name*. Raises OSError if that cannot be had."""
 
-    def __init__(self, path: Path, size: int) -> None:
-        self._path = path
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    def __init__(self, directory: OwnDirectory, name: str, size: int) -> None:
+        self._directory = directory
+        self._name = name
+        descriptor = directory.hold(name)
+        if descriptor is None:
+            raise PermissionError(f"{directory.path / name} is not a file of ours, or in use")
+        self._file = descriptor
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._check(size)
         except OSError:
             os.close(self._file)
@@ -119,9 +114,8 @@ class Kept:
 
     def close(self, *, remove: bool) -> None:
         """Lets go of the file."""
-        with suppress(OSError):
-            if remove:
-                self._path.unlink()
+        if remove:
+            self._directory.remove(self._name)
         with suppress(OSError):
             os.close(self._file)
 
@@ -134,13 +128,10 @@ class Kept:
         return written == len(chunk)
 
     def _check(self, size: int) -> None:
-        """Raises OSError if the file is nobody's business of ours, or there is not room enough."""
-        found = os.fstat(self._file)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_nlink != 1:
-            raise PermissionError(f"{self._path} is not a file of ours")
-        if found.st_size > size:
+        """Raises OSError if there is not room enough."""
+        if os.fstat(self._file).st_size > size:
             os.ftruncate(self._file, 0)
         room = os.fstatvfs(self._file)
         if room.f_bavail * room.f_frsize < _ROOM * size:
-            self._path.unlink()
+            self._directory.remove(self._name)
             raise OSError("there is not room enough")

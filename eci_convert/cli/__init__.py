@@ -4,6 +4,7 @@ __init__.py    main: one verb is run, and whatever becomes of it is an exit code
 exits.py       which error is which exit code
 arguments.py   options that several verbs share, and the values that are made of them
 words.py       what a word is read as, how a shell completes it, and its environment variable
+signals.py     SIGINT, SIGTERM and SIGHUP: the program ends when it is told to
 show.py        the only module that prints: results, JSON, errors
 standard.py    standard streams that are full, unread or closed
 heap.py        the memory allocator, tuned for large blocks
@@ -14,12 +15,10 @@ VERB.py        one verb: declares arguments, calls one library function, hands t
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from types import FrameType
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, cast
 
 from eci_convert.cli import standard
 from eci_convert.errors import LocalError
@@ -57,10 +56,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     with standard.streams():
         if words == ["--version"]:
             return _version()
-        from eci_convert.cli import exits
+        from eci_convert.cli import signals
 
-        _catch_signals()
-        return exits.guarded(lambda: _run(words), debug=_debugging(words))
+        if argv is None:  # the process is ours
+            signals.install()
+        from eci_convert.cli import exits, show
+
+        if argv is None:
+            show.adopt()
+        code = exits.guarded(lambda: _run(words), debug=_debugging(words))
+        if signals.installed() and code == signals.INTERRUPTED:
+            signals.leave()
+        return code
 
 
 def _debugging(words: Sequence[str]) -> bool:
@@ -90,6 +97,7 @@ def group() -> click.Group:
     """The command with all its verbs, each of which is imported when it is asked for."""
     import click
 
+    from eci_convert.streams import interrupts
     from eci_convert.version import __version__
 
     class Verbs(click.Group):
@@ -100,6 +108,15 @@ def group() -> click.Group:
             if cmd_name not in VERBS:
                 return None
             return cast("click.Command", getattr(import_module(f"eci_convert.cli.{cmd_name}"), cmd_name))
+
+        def invoke(self, ctx: click.Context) -> object:
+            try:
+                interrupts.check()
+                return super().invoke(ctx)
+            except KeyboardInterrupt as error:
+                if sys.stderr.isatty():  # click then ends the line that begins with ^C
+                    raise
+                raise click.Abort from error
 
         def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
             with formatter.section("Verbs"):
@@ -132,13 +149,3 @@ def _flag(word: str) -> tuple[str, ...]:
     if not equals or name not in _FLAGS:
         return (word,)
     return (name,) if value.lower() in ("1", "t", "true") else ()
-
-
-def _catch_signals() -> None:
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _interrupt)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt

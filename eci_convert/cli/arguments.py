@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from eci_convert.cli import heap, meter
+from eci_convert.cli import heap, meter, show
 from eci_convert.cli.words import Option, Pair, Place, Size, Verb
 from eci_convert.errors import LocalError, UsageError
 from eci_convert.oci.manifest import Platform
@@ -244,6 +244,8 @@ def _password() -> str:
 def _log_everything() -> None:
     import logging
 
-    logging.basicConfig(stream=sys.stderr, level=logging.DEBUG, format="%(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(show.LogLines("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.DEBUG)
     for noisy in ("urllib3", "docker", "requests"):
         logging.getLogger(noisy).setLevel(logging.INFO)

@@ -8,10 +8,11 @@ from collections.abc import Callable
 import click
 
 from eci_convert import errors
-from eci_convert.cli import show
+from eci_convert.cli import show, signals
+from eci_convert.streams import interrupts
 
 BUG = 1
-INTERRUPTED = 130
+INTERRUPTED = signals.INTERRUPTED
 
 CODES: tuple[tuple[type[errors.EciError], int], ...] = (
     (errors.UsageError, 2),
@@ -40,11 +41,13 @@ def guarded(run: Callable[[], None], *, debug: bool) -> int:
         run()
         show.flush()
     except errors.EciError as error:
+        if interrupts.requested():  # a connection that was cut off for that reason, among others
+            return _interrupted(debug)
         return _failed(code(error), str(error), getattr(error, "__notes__", []), debug)
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except (KeyboardInterrupt, click.Abort):
-        return _failed(INTERRUPTED, "interrupted", ["hint: run it again"], debug)
+        return _interrupted(debug)
     except click.ClickException as error:
         return _failed(2, error.format_message(), [f"hint: {_help_of(error)}"], debug)
     except OSError as error:
@@ -53,8 +56,14 @@ def guarded(run: Callable[[], None], *, debug: bool) -> int:
         return _failed(code(errors.LocalError()), f"{error.filename}: {error.strerror or error}", [], debug)
     except Exception as error:  # noqa: BLE001
         # The last line of defence, where a traceback becomes a sentence.
+        if interrupts.requested():
+            return _interrupted(debug)
         return _bug(error, debug)
     return 0
+
+
+def _interrupted(debug: bool) -> int:
+    return _failed(INTERRUPTED, signals.MESSAGE, [signals.HINT], debug)
 
 
 def _bug(error: Exception, debug: bool) -> int:
@@ -63,10 +72,9 @@ def _bug(error: Exception, debug: bool) -> int:
 
 
 def _failed(number: int, message: str, notes: list[str], debug: bool) -> int:
-    if debug:
-        import traceback
-
-        traceback.print_exc(file=sys.stderr)
+    error = sys.exception()
+    if debug and error is not None:
+        show.failure(error)
     facts = [note for note in notes if not note.startswith("hint: ")]
     hints = [note for note in notes if note.startswith("hint: ")]
     show.error(message + (f" ({'; '.join(facts)})" if facts else ""), hints)

@@ -12,7 +12,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from eci_convert.cli import show
+from eci_convert.cli import show, signals
+from eci_convert.errors import one_line
 from eci_convert.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ _QUIET = 1.0
 _LINES_EVERY = 5.0
 _JSON_EVERY = 0.5
 _DRAW_EVERY = 0.1
+_MAX_NAME = 100
 
 STYLES = ("auto", "plain", "json", "none")
 
@@ -119,7 +121,8 @@ class JsonLines(Warnings):
         self._write(event="warning", message=message)
 
     def _write(self, **event: object) -> None:
-        show.event(json.dumps(event))
+        bounded = {key: one_line(value) if isinstance(value, str) else value for key, value in event.items()}
+        show.event(json.dumps(bounded))
 
 
 class Bar(Warnings):
@@ -135,9 +138,10 @@ class Bar(Warnings):
     def tell(self, task: str, known: _Task, now: float) -> None:
         if self._progress is None:
             self._progress = _bars()
+            signals.drawing(True)
             self._progress.start()
         if task not in self._ids:
-            self._ids[task] = self._progress.add_task(show.printable(task), total=known.total)
+            self._ids[task] = self._progress.add_task(one_line(task, _MAX_NAME), total=known.total)
         self._progress.update(self._ids[task], completed=known.done)
 
     def tell_end(self, task: str, known: _Task) -> None:
@@ -146,6 +150,7 @@ class Bar(Warnings):
         self._progress.update(self._ids.pop(task), completed=known.done)
         if not self._tasks:
             self._progress.stop()
+            signals.drawing(False)
             self._progress = None
             self._ids.clear()
 
@@ -155,7 +160,7 @@ class Bar(Warnings):
         else:
             from rich.text import Text
 
-            self._progress.console.print(Text(f"eci-convert: warning: {show.printable(message)}"))
+            self._progress.console.print(Text(f"eci-convert: warning: {one_line(message)}"))
 
 
 def _bars() -> Progress:

@@ -1,17 +1,25 @@
 """The only module that prints: results on standard output, talk on standard error.
 
 Text from images and from the network is data: control characters in it are shown as escapes, never sent to a
-terminal (design/threats.md, first principle 6).
+terminal (design/threats.md, first principle 6); and a line of talk is no longer than people read.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json as _json
+import logging
 import os
 import sys
+import threading
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Final
+
+from eci_convert.errors import one_line, printable
+
+_MAX_HINTS: Final = 10
+_MAX_TRACEBACK: Final = 400  # lines
 
 
 def line(text: str) -> None:
@@ -25,13 +33,18 @@ def document(text: str) -> None:
 
 
 def raw(content: bytes) -> None:
-    """A result as it is, byte for byte."""
-    sys.stdout.buffer.write(content)
+    """A result as it is, byte for byte; to a terminal, as printable text."""
+    if sys.stdout.isatty():
+        lines = content.decode(errors="backslashreplace").split("\n")
+        document("\n".join(_escaped(line.expandtabs()) for line in lines))
+    else:
+        sys.stdout.buffer.write(content)
 
 
 def json(value: object) -> None:
     """A result for programs: one JSON document."""
-    _out(_json.dumps(value, ensure_ascii=not _utf8(), indent=2) + "\n")
+    text = _json.dumps(value, ensure_ascii=not _utf8(), indent=2)
+    _out("\n".join(map(_escaped, text.split("\n"))) + "\n")
 
 
 def table(rows: Iterable[Sequence[str]]) -> None:
@@ -52,14 +65,31 @@ def mapping(title: str, found: Mapping[str, str]) -> None:
 
 def error(message: str, hints: Sequence[str] = ()) -> None:
     """What went wrong, in one line; then what to do about it."""
-    _say(_coloured("eci-convert: error: ", "31") + printable(message))
-    for hint in hints:
-        _say(_coloured("hint: ", "36") + printable(hint.removeprefix("hint: ")))
+    _say(_coloured("eci-convert: error: ", "31") + one_line(message))
+    for hint in hints[:_MAX_HINTS]:
+        _say(_coloured("hint: ", "36") + one_line(hint.removeprefix("hint: ")))
+
+
+def failure(error: BaseException) -> None:
+    """The traceback of *error*, for `--debug`; the words in it may be an image's."""
+    lines = [line for entry in traceback.format_exception(error) for line in entry.splitlines()]
+    if len(lines) > _MAX_TRACEBACK:
+        half = _MAX_TRACEBACK // 2
+        lines = [*lines[:half], f"  … {len(lines) - 2 * half} lines …", *lines[-half:]]
+    for text in lines:
+        _say(one_line(text))
+
+
+class LogLines(logging.Formatter):
+    """Records of a log as printable lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(one_line, super().format(record).split("\n")[:_MAX_TRACEBACK]))
 
 
 def note(message: str) -> None:
     """Something worth knowing while the work goes on."""
-    _say(f"eci-convert: {printable(message)}")
+    _say(f"eci-convert: {one_line(message)}")
 
 
 def event(text: str) -> None:
@@ -69,7 +99,7 @@ def event(text: str) -> None:
 
 def warning(message: str) -> None:
     """Something odd, though the work goes on."""
-    _say(_coloured("eci-convert: warning: ", "33") + printable(message))
+    _say(_coloured("eci-convert: warning: ", "33") + one_line(message))
 
 
 def size(count: int) -> str:
@@ -86,21 +116,33 @@ def size(count: int) -> str:
     return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
 
 
-def printable(text: Any) -> str:
-    """*text* with everything that is no printable character escaped.
-
-    >>> printable("a\\x1b[31mb\\n")
-    'a\\\\x1b[31mb\\\\n'
-    """
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for character in str(text)
-    )
-
-
 def flush() -> None:
     """Everything said is out. Raises LocalError where standard output cannot take it."""
     sys.stdout.flush()
+
+
+def adopt() -> None:
+    """Have what libraries log, and what ends a thread, said here too."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(LogLines())
+    threading.excepthook = _thread_failed
+
+
+def _thread_failed(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is not None and not isinstance(args.exc_value, SystemExit | KeyboardInterrupt):
+        failure(args.exc_value)
+
+
+def _escaped(text: str) -> str:
+    """One line of JSON, whose strings spell what is not printable: the value is the same."""
+    return text if text.isprintable() else "".join(map(_json_escape, text))
+
+
+def _json_escape(character: str) -> str:
+    if character.isprintable():
+        return character
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def _out(text: str) -> None:

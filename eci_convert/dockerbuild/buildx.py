@@ -6,6 +6,7 @@ buildx wants a folder: the parts are linked into one beside the largest of them,
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from eci_convert.dockerbuild.outcome import another, identity
 from eci_convert.dockerfile import staged
 from eci_convert.errors import AccessDenied, EciError, TransportError, UsageError
 from eci_convert.model import Artifact, File
+from eci_convert.streams import leftovers
 from eci_convert.streams.parts import local_errors
 from eci_convert.transports.base import Settings
 
@@ -73,8 +75,9 @@ def _folder(order: Order, settings: Settings) -> Iterator[tuple[Path, Path]]:
         order.dockerfile({})  # only to say now that it cannot be read
         yield order.folder, order.file or Path()
         return
-    with local_errors("a folder for the build"):
-        folder = Path(tempfile.mkdtemp(prefix=".eci-convert-", dir=_beside(order.artifact, settings)))
+    folder = Path(_beside(order.artifact, settings), f".eci-convert-{secrets.token_hex(8)}")
+    with local_errors("a folder for the build"), leftovers.creating(folder, tree=True):
+        folder.mkdir(mode=0o700)
     try:
         text = order.dockerfile(staged(order.artifact, folder / "context"))
         with local_errors(folder):
@@ -82,6 +85,7 @@ def _folder(order: Order, settings: Settings) -> Iterator[tuple[Path, Path]]:
         yield folder / "context", folder / _DOCKERFILE
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        leftovers.forget(folder)
 
 
 def _beside(artifact: Artifact, settings: Settings) -> Path:

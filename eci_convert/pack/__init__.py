@@ -24,6 +24,7 @@ from eci_convert.pack import documents
 from eci_convert.pack.press import NO_CODEC, Press
 from eci_convert.pack.rehearsal import Rehearsal
 from eci_convert.progress import SILENT, Reporter
+from eci_convert.streams import interrupts
 from eci_convert.streams.compress import Codec
 from eci_convert.transports.base import Sink, Source
 from eci_convert.transports.refusals import ManifestRefused
@@ -170,7 +171,7 @@ def _local(recipes: dict[int, Recipe], press: Press, concurrency: int) -> dict[i
         futures = {number: pool.submit(press.local, recipe) for number, recipe in sent.items()}
         try:
             found = {number: press.local(recipe) for number, recipe in recipes.items() if number not in sent}
-            return found | {number: future.result() for number, future in futures.items()}
+            return found | {number: interrupts.result(future) for number, future in futures.items()}
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

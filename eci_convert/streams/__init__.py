@@ -8,6 +8,8 @@
                                                                                tar_write sparse_write
     holes      files with holes, read and written without their zeros          zeros
     files      files that appear when they are complete, or not at all         parts
+    own_files  state and caches in the user's directories, which others cannot steer                    locks
+    interrupts a request to stop, which loops and waits read; leftovers: what must not outlive the process
     epoch      the time that everything written has
     pipeline   stages that run at the same time                                belt
 

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+from eci_convert.streams import interrupts
 from eci_convert.streams.pipeline import workers
 from eci_convert.streams.window import Window
 from eci_convert.streams.zeros import ZEROS
@@ -72,7 +73,7 @@ class Abreast:
             if not waiting:
                 break
             piece, future = waiting.popleft()
-            found = future.result() if self.pays else None
+            found = interrupts.result(future) if self.pays else None
             if found is None:
                 self._source.put_back([piece, *(later for later, _ in waiting)])
                 waiting.clear()

@@ -7,9 +7,11 @@ from collections import deque
 from collections.abc import Callable
 from threading import Condition, Thread
 
+from eci_convert.streams import interrupts
 from eci_convert.streams.zeros import ZEROS
 
 _PATIENCE = 2.0  # seconds
+_HASTE = 0.3  # seconds, where the whole program is to stop
 
 
 class Companion(Thread):
@@ -32,7 +34,7 @@ class Companion(Thread):
 
     def result(self) -> None:
         """Wait for the end of the work, and raise what it raised."""
-        self.join()
+        interrupts.join(self)
         if self._error is not None:
             raise self._error
 
@@ -43,7 +45,7 @@ class Companion(Thread):
         interrupted user must not wait for it.
         """
         if not sys.is_finalizing():
-            self.join(_PATIENCE)
+            self.join(_HASTE if interrupts.requested() else _PATIENCE)
 
 
 class Belt:
@@ -60,7 +62,9 @@ class Belt:
         """Wait for room and append *chunk*; False if nobody wants it any more."""
         with self._changed:
             held = _memory(chunk)
-            self._changed.wait_for(lambda: self._ended or not self._bytes or self._bytes + held <= self._depth)
+            interrupts.wait_for(
+                self._changed, lambda: self._ended or not self._bytes or self._bytes + held <= self._depth
+            )
             if not self._ended:
                 self._chunks.append(chunk)
                 self._bytes += held
@@ -70,7 +74,7 @@ class Belt:
     def take(self) -> bytes:
         """Wait for a chunk and remove it; an empty one at the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._chunks or self._ended)
+            interrupts.wait_for(self._changed, lambda: self._chunks or self._ended)
             chunk = self._chunks.popleft() if self._chunks else b""
             self._bytes -= _memory(chunk)
             self._changed.notify()

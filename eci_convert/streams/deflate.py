@@ -22,6 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from eci_convert.streams import interrupts
 from eci_convert.streams.crc import combined, crc32
 from eci_convert.streams.pipeline import workers
 from eci_convert.streams.zeros import BLOCK, ZEROS
@@ -106,9 +107,9 @@ def _in_parallel(
             else:
                 waiting.append(pool.submit(encode, data, final))
             if len(waiting) > 2 * count + 2:
-                yield waiting.popleft().result()
+                yield interrupts.result(waiting.popleft())
         while waiting:
-            yield waiting.popleft().result()
+            yield interrupts.result(waiting.popleft())
     finally:
         pool.shutdown(cancel_futures=True)
 

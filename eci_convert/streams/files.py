@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from eci_convert.errors import LocalError, UsageError
-from eci_convert.streams import parts
+from eci_convert.streams import leftovers, parts
 from eci_convert.streams.parts import local_errors, path_of
 
 StrPath = str | os.PathLike[str]
@@ -106,6 +106,12 @@ class StagedFiles:
         """Give all files their names. Raises LocalError, and then every name is what it was before."""
         for part in self._staged:
             part.complete()
+        with leftovers.committing():
+            self._rename()
+        for directory in {part.target.parent for part in self._staged}:
+            parts.flush_directory(directory)
+
+    def _rename(self) -> None:
         done: list[tuple[parts.Part, Path | None]] = []
         try:
             for part in self._staged:
@@ -121,8 +127,6 @@ class StagedFiles:
             if saved:
                 with suppress(OSError):
                     saved.unlink()
-        for directory in {part.target.parent for part in self._staged}:
-            parts.flush_directory(directory)
 
     def __enter__(self) -> Self:
         return self
@@ -147,7 +151,8 @@ def directories(paths: Iterable[Path]) -> Iterator[None]:
                 with local_errors(directory):
                     if directory.exists():
                         continue
-                    directory.mkdir()
+                    with leftovers.creating(directory):
+                        directory.mkdir()
                 made.append(directory)
         yield
     except BaseException:
@@ -155,6 +160,9 @@ def directories(paths: Iterable[Path]) -> Iterator[None]:
             with suppress(OSError):
                 directory.rmdir()
         raise
+    finally:
+        for directory in made:
+            leftovers.forget(directory)
 
 
 def read_chunks(source: StrPath | int, block: int = 1 << 20) -> Iterator[bytes]:

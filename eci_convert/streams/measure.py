@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from eci_convert.oci.digest import Digest, Hasher
+from eci_convert.streams import interrupts
 from eci_convert.streams.belt import Belt, Companion
 from eci_convert.streams.zeros import ZEROS
 
@@ -99,7 +99,7 @@ class Measured:
             hasher.update(chunk)
             data += 0 if chunk is ZEROS else len(chunk)
             while data - self._data > _AHEAD and not self._left:
-                time.sleep(_PAUSE)
+                interrupts.sleep(_PAUSE)
             if self._left:
                 return
 

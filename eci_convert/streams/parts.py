@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import io
 import os
 import re
 import secrets
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from eci_convert.errors import LocalError
+from eci_convert.streams import leftovers, locks
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -83,19 +82,23 @@ class Part:
             self.file.close()
         with suppress(OSError):
             self.path.unlink()
+        leftovers.forget(self.path)
 
 
 def created(target: Path) -> Part:
     """A new part for *target*; parts for it that nobody is writing any more are removed. Raises LocalError."""
     with local_errors(target):
-        _sweep(target)
+        ours = re.compile(re.escape(f".{_stem(target)}.") + r"[0-9a-f]{16}\.part")
+        locks.sweep_unheld(target.parent, ours)
         while True:
             path = _beside(target, "part")
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-            if _locked(descriptor, path):
+            with leftovers.creating(path):
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            if locks.hold_new(descriptor):
                 file = io.BufferedRandom(_Raw(descriptor, str(target)), 1 << 16)
                 return Part(file=file, path=path, target=target)
             os.close(descriptor)
+            leftovers.forget(path)
 
 
 def saved(target: Path) -> Path | None:
@@ -152,32 +155,3 @@ def _stem(target: Path) -> str:
 
 def _beside(target: Path, suffix: str) -> Path:
     return target.with_name(f".{_stem(target)}.{secrets.token_hex(8)}.{suffix}")
-
-
-def _locked(descriptor: int, path: Path) -> bool:
-    """Whether the new file is ours: a sweep may have taken it for one that was left, before it was locked."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a filesystem without locks: nobody sweeps there either
-        return True
-    return os.fstat(descriptor).st_nlink > 0
-
-
-def _sweep(target: Path) -> None:
-    ours = re.compile(re.escape(f".{_stem(target)}.") + r"[0-9a-f]{16}\.part")
-    for name in os.listdir(target.parent):
-        if ours.fullmatch(name):
-            with suppress(OSError):
-                _remove_abandoned(target.with_name(name))
-
-
-def _remove_abandoned(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
-    finally:
-        os.close(descriptor)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Generator, Iterable, Iterator
 from typing import Final
 
+from eci_convert.streams import interrupts
 from eci_convert.streams.belt import Belt, Companion
 
 DEPTH: Final = 4 << 20
@@ -39,6 +40,7 @@ def _fill(belt: Belt, chunks: Iterable[bytes]) -> None:
     source = iter(chunks)
     try:
         for chunk in source:
+            interrupts.check()
             if chunk and not belt.put(chunk):
                 return
     finally:

@@ -6,16 +6,18 @@ from collections.abc import Iterable, Iterator
 
 from eci_convert.errors import DigestMismatch, LimitExceeded, SizeMismatch
 from eci_convert.oci.digest import Digest
+from eci_convert.streams import interrupts
 
 
 def verified(chunks: Iterable[bytes], digest: Digest, size: int) -> Iterator[bytes]:
     """*chunks* as they are, never more than *size* bytes of them.
 
     The verdict comes when the last chunk has gone by: whoever stops earlier has no verdict. Raises SizeMismatch as soon
-    as there are more than *size* bytes, and at the end SizeMismatch or DigestMismatch.
+    as there are more than *size* bytes, and at the end SizeMismatch or DigestMismatch; and KeyboardInterrupt.
     """
     hasher, seen = digest.hasher(), 0
     for chunk in chunks:
+        interrupts.check()
         seen += len(chunk)
         if seen > size:
             raise SizeMismatch(size, seen)

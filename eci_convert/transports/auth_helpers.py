@@ -16,6 +16,7 @@ from pathlib import Path
 from shutil import which
 from typing import IO, cast
 
+from eci_convert.streams import interrupts
 from eci_convert.transports.auth_files import Credential, is_text
 from eci_convert.transports.base import Settings
 
@@ -23,6 +24,7 @@ TIME_LIMIT = 30.0
 """Seconds that a helper may take: some ask the user to unlock a key ring."""
 
 _MAX_OUTPUT = 1024 * 1024
+_POLL = 0.2  # seconds between two looks at whether the program is to stop
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 _NOTHING_THERE = ("credentials not found", "no credentials", "specified item could not be found")
 
@@ -91,7 +93,10 @@ def _talked(running: subprocess.Popen[bytes], question: bytes, deadline: float) 
     poll.register(stdout)
     while True:
         left = max(0.0, deadline - time.monotonic())
-        if not poll.poll(left * 1000):
+        if not poll.poll(min(left, _POLL) * 1000):
+            interrupts.check()
+            if left > _POLL:
+                continue
             raise subprocess.TimeoutExpired(running.args, left)
         piece = os.read(stdout.fileno(), 64 * 1024)
         if not piece:

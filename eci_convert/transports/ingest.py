@@ -8,7 +8,6 @@ there before, and two writers do not see each other.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import secrets
@@ -19,6 +18,7 @@ from threading import Lock
 
 from eci_convert.errors import FormatError, LocalError
 from eci_convert.oci.digest import Digest
+from eci_convert.streams import leftovers, locks
 from eci_convert.streams.holes import write_sparse
 from eci_convert.streams.parts import local_errors
 from eci_convert.streams.writeback import written_back
@@ -49,12 +49,12 @@ class Ingest:
 
         Raises what *received* raises, and LocalError.
         """
-        room, token = self._entered(), secrets.token_hex(8)
+        (room, descriptor), token = self._entered(), secrets.token_hex(8)
         try:
-            _write(room / token, received, size)
+            _write(room / token, descriptor, received, size)
         except BaseException:
             with suppress(OSError):
-                os.unlink(room / token)
+                os.unlink(token, dir_fd=descriptor)
             raise
         blob = received.descriptor("")
         self._waiting[blob.digest] = (token, blob.size)
@@ -80,18 +80,19 @@ class Ingest:
         for path in reversed(self._made):
             with suppress(OSError):
                 path.rmdir()
+            leftovers.forget(path)
 
-    def _entered(self) -> Path:
+    def _entered(self) -> tuple[Path, int]:
         with self._lock, local_errors(self._root):
             if self._room is None:
                 self._room, self._room_descriptor = self._made_room()
-            return self._room
+            return self._room, self._room_descriptor
 
     def _made_room(self) -> tuple[Path, int]:
         for _ in range(_ATTEMPTS):
             with suppress(FileNotFoundError):  # another writer, which failed, may just have unmade the directory
                 self._make(self._root)
-                _sweep(self._root)
+                locks.sweep_unheld(self._root, _OURS, _remove)
                 return _room(self._root)
         raise FileNotFoundError(errno.ENOENT, "it is not there, and cannot be made")
 
@@ -101,7 +102,8 @@ class Ingest:
         if path.parent != path:
             self._make(path.parent)
         with suppress(FileExistsError):
-            path.mkdir()
+            with leftovers.creating(path):
+                path.mkdir()
             self._made.append(path)
 
     @contextmanager
@@ -124,10 +126,12 @@ class Ingest:
                 os.close(descriptor)
 
 
-def _write(path: Path, received: Received, size: int | None) -> None:
+def _write(path: Path, directory: int, received: Received, size: int | None) -> None:
+    """Write a new file in the open *directory*: another user may have put a link at *path* since it was opened."""
     root = path.parent.parent  # which the user knows; a file's name, and not its number, is in its errors
     with local_errors(root):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        descriptor = os.open(path.name, flags, 0o666, dir_fd=directory)
     with open(root, "r+b", buffering=0, opener=lambda *_: descriptor) as file:
         write_sparse(file, written_back(received, descriptor), size)
         with local_errors(root):
@@ -144,38 +148,20 @@ def _room(root: Path) -> tuple[Path, int]:
     """A new directory below *root* that is locked, and a descriptor of it, which is the lock. Raises OSError."""
     while True:
         path = root / f".eci-convert.{secrets.token_hex(8)}.part"
-        path.mkdir(0o700)
+        with leftovers.creating(path, tree=True):
+            path.mkdir(0o700)
         try:
             descriptor = os.open(path, _DIRECTORY)
         except FileNotFoundError:  # somebody swept it away between the two lines
             continue
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # or is about to
-            os.close(descriptor)
-            continue
-        except OSError:  # a filesystem without locks: nobody sweeps there
-            return path, descriptor
-        if os.path.exists(path):
+        if locks.hold_new(descriptor) and os.path.exists(path):
             return path, descriptor
         os.close(descriptor)
 
 
-def _sweep(root: Path) -> None:
-    for name in os.listdir(root):
-        if not _OURS.fullmatch(name):
-            continue
-        with suppress(OSError):
-            descriptor = os.open(root / name, _DIRECTORY)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _remove(root / name, descriptor)
-            finally:
-                os.close(descriptor)
-
-
-def _remove(path: Path, descriptor: int) -> None:
+def _remove(path: str | Path, descriptor: int) -> None:
     with suppress(OSError):
         for name in os.listdir(descriptor):
             os.unlink(name, dir_fd=descriptor)
-        path.rmdir()
+        os.rmdir(path)
+    leftovers.forget(path)

@@ -6,19 +6,18 @@ them are complete, then index.json is read, changed and replaced under a lock on
 
 from __future__ import annotations
 
-import fcntl
 import os
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from eci_convert.errors import DigestMismatch, FormatError, LocalError, NotFound, SizeMismatch
+from eci_convert.errors import DigestMismatch, FormatError, NotFound, SizeMismatch
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.streams.files import replacing
+from eci_convert.streams.locks import exclusive
 from eci_convert.streams.parts import local_errors
 from eci_convert.transports import layouts, regular
 from eci_convert.transports.base import NO_PROVENANCE, Filesystem, Settings
@@ -26,8 +25,6 @@ from eci_convert.transports.ingest import Ingest
 from eci_convert.transports.names import Name, split
 from eci_convert.transports.received import Received
 from eci_convert.transports.referring import Referrers
-
-_PAUSE = 0.02
 
 
 def open_source(rest: str, settings: Settings) -> LayoutSource:
@@ -133,7 +130,7 @@ class LayoutSink:
             raise DigestMismatch(self._name.digest, manifest.digest, "the manifest")
         if not self.has(manifest):
             raise NotFound(f"{self.destination}: manifest {manifest.digest} has not been put there")
-        with _locked(self._directory, self._settings.timeout):
+        with exclusive(self._directory, self._settings.timeout):
             beside = [entry for entry, _ in self._referrers.beside(manifest.digest)]
             own = {manifest.digest, *(entry.digest for entry in beside)}
             others = [entry for entry in self._images() if entry.digest not in own]
@@ -190,31 +187,3 @@ def _spelt(directory: Path, name: Name) -> str:
 def _replace(path: Path, content: bytes) -> None:
     with replacing(path) as file:
         file.write(content)
-
-
-@contextmanager
-def _locked(directory: Path, patience: float) -> Iterator[None]:
-    """Nobody else who asks is in the block. Raises LocalError after *patience* seconds."""
-    try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise LocalError(f"{directory}: {error.strerror or error}") from error
-    try:
-        _lock(descriptor, directory, time.monotonic() + patience)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, directory: Path, until: float) -> None:
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > until:
-                raise LocalError(f"{directory} is locked by another process") from None
-            time.sleep(_PAUSE)
-        except OSError:  # a filesystem without locks
-            return
-        else:
-            return

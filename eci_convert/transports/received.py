@@ -10,6 +10,7 @@ from typing import Final
 from eci_convert.errors import DigestMismatch, SizeMismatch
 from eci_convert.oci.digest import Digest, Hasher
 from eci_convert.oci.manifest import Descriptor
+from eci_convert.streams import interrupts
 
 _WORTH_A_THREAD: Final = 1 << 18
 
@@ -34,6 +35,7 @@ class Received:
         hashing = _Hashing(hasher)
         try:
             for chunk in self._chunks:
+                interrupts.check()
                 self.size += len(chunk)
                 if self.promised_size is not None and self.size > self.promised_size:
                     raise SizeMismatch(self.promised_size, self.size)

@@ -292,7 +292,7 @@ class TestAbandonedFiles:
                 swept[0].unlink()
             flock(descriptor, flags)
 
-        monkeypatch.setattr(parts.fcntl, "flock", sweeping)
+        monkeypatch.setattr(fcntl, "flock", sweeping)
         with replacing(tmp_path / "kernel") as file:
             file.write(b"new")
 
@@ -305,7 +305,7 @@ class TestAbandonedFiles:
         def unable(*_):
             raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
-        monkeypatch.setattr(parts.fcntl, "flock", unable)
+        monkeypatch.setattr(fcntl, "flock", unable)
         with replacing(tmp_path / "kernel") as file:
             file.write(b"new")
 

@@ -9,7 +9,6 @@ sending them, and compares the two hashes. An ingest belongs to no lease, so it 
 from __future__ import annotations
 
 import hashlib
-import time
 import uuid
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
@@ -20,6 +19,7 @@ import grpc
 from eci_convert.errors import CannotHold, IntegrityError, TransportError
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
+from eci_convert.streams import interrupts
 from eci_convert.transports.containerd_api import containerd_pb2 as api
 from eci_convert.transports.containerd_api.connection import Connection, status
 from eci_convert.transports.containerd_api.leases import Lease
@@ -100,7 +100,7 @@ def _opened(connection: Connection, ref: str, digest: Digest | None, size: int) 
         for pause in _PAUSES:
             if writer := _free(connection, ref, digest, size):
                 return writer
-            time.sleep(pause)
+            interrupts.sleep(pause)
         return _free(connection, f"{ref}-{uuid.uuid4().hex[:12]}", digest, size)
     return None
 

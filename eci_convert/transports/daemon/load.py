@@ -7,6 +7,7 @@ from threading import Thread
 from typing import Final
 
 from eci_convert.errors import EciError, TransportError
+from eci_convert.streams import interrupts
 from eci_convert.streams.belt import Belt
 from eci_convert.transports.daemon.engine import Engine
 from eci_convert.transports.daemon.faults import unpacked
@@ -14,6 +15,8 @@ from eci_convert.transports.daemon.faults import unpacked
 _DEPTH: Final = 8 << 20
 _GRACE: Final = 10.0
 """Seconds that a load which is given up has to end. It is cut off by then; only an engine that hangs takes longer."""
+_HASTE: Final = 0.5
+"""The same, where the whole program is to stop."""
 
 
 class Load:
@@ -41,7 +44,7 @@ class Load:
         self._all_written = True
         self._belt.end()
         if self._thread is not None:
-            self._thread.join()
+            interrupts.join(self._thread)
         if not self._ended_well:
             raise self._failed()
 
@@ -49,7 +52,7 @@ class Load:
         """Cut the archive off where it is: the engine then keeps nothing of it that has a name."""
         self._belt.stop()
         if self._thread is not None:
-            self._thread.join(_GRACE)
+            self._thread.join(_HASTE if interrupts.requested() else _GRACE)
 
     def _run(self) -> None:
         try:
@@ -70,7 +73,7 @@ class Load:
 
     def _failed(self) -> EciError:
         if self._thread is not None:
-            self._thread.join()
+            interrupts.join(self._thread)
         return self._failure or TransportError(f"{self._what}: the Docker engine ended before the image did")
 
 

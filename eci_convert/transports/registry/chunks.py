@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from eci_convert.errors import IntegrityError, TransportError
 from eci_convert.oci.digest import Digest
+from eci_convert.streams import interrupts
 from eci_convert.transports.registry import hosts
 from eci_convert.transports.registry.client import Client
 from eci_convert.transports.registry.ledger import Entry, Unfinished
@@ -68,7 +69,7 @@ class Chunks:
                     self._entry.write(*confirmed)
                     outgoing.gather(self._limit)
                 finally:
-                    under_way.result()
+                    interrupts.result(under_way)
                 while self._session.offset < target:
                     self._deliver(self._next(target), target)
                 confirmed = (str(self._session.location), target, digest.hex)
@@ -222,7 +223,10 @@ class Chunks:
         if not isinstance(unfinished, Unfinished):
             return None
         try:
-            session = Session(self._client, Url.parse(unfinished.location))
+            location = Url.parse(unfinished.location)
+            if location.origin != self._client.url("").origin:  # who can write there would be sent the blob
+                raise TransportError(f"{location.shown}: not a place of this registry")
+            session = Session(self._client, location)
             self._asked(session)
         except TransportError:
             self._entry.erase()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from eci_convert.transports.base import Settings
 from eci_convert.transports.registry import state
@@ -38,14 +36,14 @@ class Host:
     """One registry host. What is noted holds for this process at once, and for later ones where there is a place."""
 
     def __init__(self, name: str, settings: Settings) -> None:
-        folder = state.folder(settings.environ, "hosts")
-        self._path = folder / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json" if folder else None
+        self._directory = state.directory(settings, "hosts")
+        self._file = f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
         self._name = name
         self._lock = threading.Lock()
         self.strides = Strides(SMALLEST, _SHARED)
         self._uploads = 0
         self._steady = True
-        self._facts = dict(state.load(self._path)) if self._path and _recent(self._path) else {}
+        self._facts = self._remembered()
 
     def chunk(self, smallest: int = 0, *, quick: bool = False) -> int:
         """The bytes of one chunk of an upload that takes none below *smallest*; *quick*: chunks take no time to arrive,
@@ -89,13 +87,11 @@ class Host:
     def note(self, **facts: object) -> None:
         """From now on *facts* are known of the host."""
         self._facts |= facts
-        if self._path is not None:
-            state.save(self._path, {**self._facts, "host": self._name})
+        if self._directory is not None:
+            state.save(self._directory, self._file, {**self._facts, "host": self._name})
 
-
-def _recent(path: Path) -> bool:
-    """Hosts change: what was found out a month ago is found out again."""
-    try:
-        return path.stat().st_mtime > time.time() - _REMEMBERED
-    except OSError:
-        return False
+    def _remembered(self) -> dict[str, object]:
+        """Hosts change: what was found out a month ago is found out again."""
+        if self._directory is None or self._directory.age(self._file) > _REMEMBERED:
+            return {}
+        return dict(state.load(self._directory, self._file))

@@ -7,15 +7,14 @@ its first bytes; that the rest is the same too is checked at *checkpoints*, dige
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from eci_convert.errors import FormatError
 from eci_convert.oci.digest import Digest
+from eci_convert.streams.own_files import OwnDirectory
 from eci_convert.transports.base import Settings
 from eci_convert.transports.registry import state
 
@@ -24,6 +23,7 @@ FINGERPRINTED = 1024 * 1024
 
 _LONGEST_KEPT = 7 * 24 * 3600
 _MAX_CHECKPOINTS = 16
+_NAMES = rf"{state.NAMES}|[0-9a-f]{{32}}\.lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +46,9 @@ class Arrived:
 class Entry:
     """The line in the ledger of one upload; closed, it is free for another process."""
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
+    def __init__(self, directory: OwnDirectory | None = None, name: str = "") -> None:
+        self._directory = directory
+        self._name = name
         self._lock: int | None = None
         self._checkpoints: dict[int, str] = {}
 
@@ -55,17 +56,18 @@ class Entry:
     def of(cls, settings: Settings, *key: object) -> Entry:
         """The line for the upload that *key* tells from all others. Empty, and never written, while another process
         has it, or where there is no place for it."""
-        folder = state.folder(settings.environ, "uploads")
-        if folder is None:
-            return cls(None)
-        state.sweep(folder, _LONGEST_KEPT)  # which no registry remembers any more
-        name = hashlib.sha256("\0".join(map(str, key)).encode()).hexdigest()[:32]
-        entry = cls(folder / f"{name}.json")
-        return entry if entry._locked() else cls(None)
+        directory = state.directory(settings, "uploads")
+        if directory is None:
+            return cls()
+        directory.sweep(_NAMES, _LONGEST_KEPT)  # which no registry remembers any more
+        entry = cls(directory, hashlib.sha256("\0".join(map(str, key)).encode()).hexdigest()[:32])
+        # Two processes, or two blobs of one, that begin alike must not share a session.
+        entry._lock = directory.hold(entry._lock_file)
+        return cls() if entry._lock is None else entry
 
     def read(self) -> Unfinished | Arrived | None:
         """What is written here, or None."""
-        found = state.load(self._path) if self._path else {}
+        found = state.load(self._directory, self._file) if self._directory else {}
         location, size, points = found.get("location"), found.get("size"), found.get("checkpoints")
         if not isinstance(points, dict):
             return None
@@ -85,49 +87,33 @@ class Entry:
         if len(self._checkpoints) > _MAX_CHECKPOINTS:
             for at in sorted(self._checkpoints)[1:-1:2]:
                 del self._checkpoints[at]
-        if self._path is not None:
-            state.save(self._path, {"location": location, "checkpoints": self._checkpoints})
+        if self._directory is not None:
+            state.save(self._directory, self._file, {"location": location, "checkpoints": self._checkpoints})
 
     def arrived(self, digest: Digest, size: int) -> None:
         """All of it is there now, *size* bytes; for a run that ends before the image has its name."""
-        if self._path is not None:
-            state.save(self._path, {"digest": str(digest), "size": size, "checkpoints": self._checkpoints})
+        if self._directory is not None:
+            value = {"digest": str(digest), "size": size, "checkpoints": self._checkpoints}
+            state.save(self._directory, self._file, value)
 
     def erase(self) -> None:
         """There is nothing to go on with."""
         self._checkpoints = {}
-        if self._path is not None:
-            with contextlib.suppress(OSError):
-                self._path.unlink(missing_ok=True)
+        if self._directory is not None:
+            self._directory.remove(self._file)
 
     def close(self) -> None:
         """The line is free, and the lock is gone."""
-        if self._lock is None:
+        if self._lock is None or self._directory is None:
             return
-        with contextlib.suppress(OSError):
-            self._lock_file.unlink()
+        self._directory.remove(self._lock_file)
         os.close(self._lock)
         self._lock = None
 
     @property
-    def _lock_file(self) -> Path:
-        assert self._path is not None  # noqa: S101 - for the type checker: `of` gave it
-        return self._path.with_suffix(".lock")
+    def _file(self) -> str:
+        return f"{self._name}.json"
 
-    def _locked(self) -> bool:
-        """Two processes, or two blobs of one, that begin alike must not share a session."""
-        try:
-            while True:
-                lock = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    there = os.fstat(lock).st_nlink > 0  # else whoever had it has just removed it
-                except OSError:
-                    os.close(lock)
-                    raise
-                if there:
-                    self._lock = lock
-                    return True
-                os.close(lock)
-        except OSError:
-            return False
+    @property
+    def _lock_file(self) -> str:
+        return f"{self._name}.lock"

@@ -6,6 +6,7 @@ import ssl
 import threading
 from functools import partial
 
+from eci_convert.streams import interrupts
 from eci_convert.transports.base import Settings
 from eci_convert.transports.registry import certs
 from eci_convert.transports.registry.answer import Answer
@@ -32,6 +33,7 @@ class Pool:
 
     def exchange(self, request: Request) -> Answer:
         """The answer to *request*; closing it brings its connection back here. Raises Transient, TransportError."""
+        interrupts.check()
         connection = self._dialled(request.url) if request.alone else self._taken(request.url)
         kept = connection.used
         try:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from eci_convert.errors import TransportError
+from eci_convert.streams import interrupts
 from eci_convert.transports.registry.answer import Answer
 from eci_convert.transports.registry.client import Client
 from eci_convert.transports.registry.patience import Transient
@@ -83,7 +84,7 @@ class Ranges:
             if not waiting:
                 return
             begun = time.monotonic()
-            found = waiting.popleft().result()
+            found = interrupts.result(waiting.popleft())
             pace.waited(time.monotonic() - begun)
             for start in range(0, len(found), _PIECE):
                 yield bytes(found[start : start + _PIECE])

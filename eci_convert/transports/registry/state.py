@@ -6,89 +6,51 @@ All of it is a convenience: what cannot be read or written is as if it were not 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from eci_convert.streams.own_files import OwnDirectory
+from eci_convert.transports.base import Settings
+
+NAMES = r"[0-9a-f]{32}\.json"
+"""The names of our files, as a regular expression: the digest of what each is about."""
 
 _MAX_FILE = 256 * 1024
 _LONGEST_WAIT = 0.5
 """Seconds that another process is waited for."""
 
 
-def folder(environ: Mapping[str, str], name: str) -> Path | None:
-    """Our folder *name*, made for this user alone; None where there is no home."""
-    root = environ.get("XDG_STATE_HOME", "")
+def directory(settings: Settings, name: str) -> OwnDirectory | None:
+    """Our directory *name*, for this user alone; None where there is no home."""
+    root, home = settings.environ.get("XDG_STATE_HOME", ""), settings.environ.get("HOME", "")
     if not os.path.isabs(root):
-        home = environ.get("HOME", "")
         if not os.path.isabs(home):
             return None
         root = f"{home}/.local/state"
-    path = Path(root, "eci-convert", name)
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return path
+    return OwnDirectory(base=Path(root), names=("eci-convert", name), warn=settings.reporter.warned)
 
 
-def load(path: Path) -> Mapping[str, Any]:
-    """The JSON object in *path*, empty where there is none."""
+def load(directory: OwnDirectory, name: str) -> Mapping[str, Any]:
+    """The JSON object in the file *name*, empty where there is none."""
     try:
-        with path.open("rb") as file:
-            found = json.loads(file.read(_MAX_FILE))
-    except (OSError, ValueError, RecursionError):
+        value = json.loads(directory.read(name, _MAX_FILE) or b"{}")
+    except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
-def save(path: Path, value: Mapping[str, Any]) -> None:
-    """Replaces *path* by *value* at once, for this user alone to read."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(json.dumps(value))
-        part.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+def save(directory: OwnDirectory, name: str, value: Mapping[str, Any]) -> None:
+    """Replaces the file *name* by *value* at once, for this user alone to read."""
+    directory.write(name, json.dumps(value).encode())
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """While no other process that asks for this changes what is in *folder*; one that never ends is not waited for."""
-    try:
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
+def locked(directory: OwnDirectory | Path) -> Iterator[None]:
+    """While no other process that asks for this changes what is in *directory*; one that never ends is not waited
+    for."""
+    own = OwnDirectory(base=directory, names=()) if isinstance(directory, Path) else directory
+    with own.locked(_LONGEST_WAIT):
         yield
-        return
-    try:
-        _lock(lock, time.monotonic() + _LONGEST_WAIT)
-        yield
-    finally:
-        os.close(lock)
-
-
-def _lock(descriptor: int, deadline: float) -> None:
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return
-            time.sleep(0.005)
-        except OSError:  # a filesystem without locks
-            return
-
-
-def sweep(folder: Path, seconds: float) -> None:
-    """Removes the files of *folder* that are older than *seconds*."""
-    oldest = time.time() - seconds
-    with contextlib.suppress(OSError):
-        for path in folder.iterdir():
-            if path.stat().st_mtime < oldest:
-                path.unlink()

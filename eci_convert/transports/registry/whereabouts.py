@@ -38,8 +38,8 @@ class Whereabouts:
     def __init__(self, name: str, settings: Settings) -> None:
         self._name = name
         self._rehearsed = settings.rehearsed
-        self._folder = state.folder(settings.environ, "blobs")
-        self._path = self._folder / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json" if self._folder else None
+        self._directory = state.directory(settings, "blobs")
+        self._file = f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
         self._lock = threading.Lock()
         self._known: dict[str, Places] | None = None
         self._news: dict[tuple[str, str], bool] = {}
@@ -68,16 +68,16 @@ class Whereabouts:
         """Writes down what is new, together with what other processes wrote meanwhile."""
         with self._lock:
             news, self._news = self._news, {}
-            if self._folder is None or self._path is None or self._rehearsed or not (news and self._worth_it):
+            if self._directory is None or self._rehearsed or not (news and self._worth_it):
                 return
-            with state.locked(self._folder):
+            with state.locked(self._directory):
                 known = self._read()
                 if _told(known, news):
-                    state.save(self._path, {"registry": self._name, "blobs": _bounded(known)})
-                    state.sweep(self._folder, _KEPT * _DAY)
+                    state.save(self._directory, self._file, {"registry": self._name, "blobs": _bounded(known)})
+                    self._directory.sweep(state.NAMES, _KEPT * _DAY)
 
     def _read(self) -> dict[str, Places]:
-        found = state.load(self._path).get("blobs") if self._path else None
+        found = state.load(self._directory, self._file).get("blobs") if self._directory else None
         read = {digest: _places(value) for digest, value in found.items()} if isinstance(found, dict) else {}
         return {digest: places for digest, places in read.items() if places}
 

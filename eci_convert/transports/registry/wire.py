@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from eci_convert.errors import TransportError
+from eci_convert.streams import interrupts
 from eci_convert.transports.registry.answer import Answer, Wire, reason
 from eci_convert.transports.registry.patience import Cut
 from eci_convert.transports.registry.url import Url
@@ -66,6 +67,7 @@ class Connection:
         self._timeout = timeout
         self._absolute = absolute
         self._proxy = proxy
+        interrupts.abort_on_request(self)
 
     def exchange(self, request: Request) -> Answer:
         """Sends *request* and returns the beginning of the answer. Raises Cut, after which this is of no use."""
@@ -101,6 +103,7 @@ class Connection:
         self._sock.settimeout(self._timeout)
         self._sock.sendall(self._head(request))
         for piece in _pieces(request):
+            interrupts.check()
             try:
                 self._sock.sendall(piece)
             except (BrokenPipeError, ConnectionResetError):

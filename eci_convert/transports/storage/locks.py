@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from eci_convert.errors import LocalError, TransportError
+from eci_convert.streams import interrupts
 from eci_convert.streams.parts import local_errors
 
 _PAUSE: Final = 0.02
@@ -71,7 +72,7 @@ def _lock(descriptor: int, kind: int, path: Path, patience: float) -> None:
     while not _try(descriptor, kind, path):
         if time.monotonic() > deadline:
             raise TransportError(f"{path} has been locked by another program for {patience:g} seconds")
-        time.sleep(_PAUSE)
+        interrupts.sleep(_PAUSE)
 
 
 def _try(descriptor: int, kind: int, path: Path) -> bool:

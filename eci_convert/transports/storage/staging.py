@@ -21,6 +21,7 @@ from typing import Final
 from eci_convert.errors import LocalError
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
+from eci_convert.streams import leftovers
 from eci_convert.streams.parts import local_errors
 from eci_convert.transports.storage import locks
 from eci_convert.transports.storage.whiteouts import Lists
@@ -71,7 +72,8 @@ class Staging:
         path = home / f"{PREFIX}{secrets.token_hex(8)}"
         try:
             with local_errors(path):
-                path.mkdir(mode=0o700)
+                with leftovers.creating(path, tree=True):
+                    path.mkdir(mode=0o700)
                 # podman looks for this file in every directory there when it repairs its links
                 (path / _LINK).write_text(link_name(path.name))
             lock = locks.held(path / _LOCK, make=True)
@@ -79,6 +81,7 @@ class Staging:
                 raise LocalError(f"{path}: somebody else has locked what was made just now")
         except LocalError:
             remove(path)
+            leftovers.forget(path)
             raise
         return cls(path, lock)
 
@@ -99,6 +102,7 @@ class Staging:
             (self.path / _LOCK).unlink()
             with suppress(OSError):
                 self.path.rmdir()
+        leftovers.forget(self.path)
         os.close(self._lock)
 
 
@@ -125,11 +129,19 @@ def _open_up(path: Path) -> None:
                 os.chmod(below, 0o700)
 
 
+def _is_own_directory(path: Path) -> bool:
+    """Whether *path* is a directory of this user and no link to one."""
+    with suppress(FileNotFoundError):
+        state = path.lstat()
+        return stat.S_ISDIR(state.st_mode) and state.st_uid == os.geteuid()
+    return False
+
+
 def sweep(home: Path) -> None:
     """Removes the directories of ours in *home* that nobody holds any more, those of killed commands. Whoever calls
     this has the store's layers locked. Raises LocalError."""
     with local_errors(home):
-        left = [path for path in home.iterdir() if path.name.startswith(PREFIX) and path.is_dir()]
+        left = [path for path in home.iterdir() if path.name.startswith(PREFIX) and _is_own_directory(path)]
     for path in left:
         with suppress(LocalError):  # gone meanwhile, or somebody else's
             lock = locks.held(path / _LOCK, make=False) if (path / _LOCK).exists() else -1

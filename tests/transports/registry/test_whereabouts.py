@@ -196,16 +196,17 @@ def test_a_place_that_cannot_be_written_is_left_alone(tmp_path: Path, monkeypatc
     remembers(tmp_path, (A, "one"))
     open_ = os.open
 
-    def read_only(path: object, flags: int, mode: int = 0o777) -> int:
+    def read_only(path: object, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
         if flags & os.O_CREAT:
             raise OSError(errno.EROFS, "read-only")
-        return open_(path, flags, mode)  # type: ignore[arg-type]
+        return open_(path, flags, mode, dir_fd=dir_fd)  # type: ignore[arg-type]
 
     def unremovable(*_: object, **__: object) -> None:
         raise OSError(errno.EROFS, "read-only")
 
     monkeypatch.setattr(os, "open", read_only)
-    monkeypatch.setattr(Path, "unlink", unremovable)
+    monkeypatch.setattr(os, "unlink", unremovable)
+    monkeypatch.setattr(os, "mkdir", unremovable)
     remembers(tmp_path, (A, "two"))
     assert opened(tmp_path).of(A) == ("one",)
 

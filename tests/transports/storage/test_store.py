@@ -37,6 +37,7 @@ from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Settings, Sink, Source
+from eci_convert.transports.storage import staging
 from eci_convert.transports.storage.place import Place
 from tests.images import a_container, a_machine, a_tar, an_image, copied
 from tests.transports.storage.layers import an_archive, member, seen
@@ -658,3 +659,26 @@ def test_a_place_that_may_not_be_written_to_is_this_computers_fault(tmp_path: Pa
 
     with pytest.raises(LocalError):
         copied(a_container().build(), a_sink(tmp_path / "file/store"))
+
+
+@pytest.mark.parametrize("kind", ["link", "another user's"])
+def test_what_only_looks_like_a_directory_of_ours_is_not_swept(tmp_path: Path, kind: str):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "important").write_bytes(b"x")
+    elsewhere.chmod(0o500)
+    home = tmp_path / "home"
+    home.mkdir()
+    if kind == "link":
+        (home / ".eci-convert-0123456789abcdef").symlink_to(elsewhere)
+    elif os.geteuid():
+        pytest.skip("only root can give a directory to another user")
+    else:
+        elsewhere.rename(home / ".eci-convert-0123456789abcdef")
+        elsewhere = home / ".eci-convert-0123456789abcdef"
+        os.chown(elsewhere, 4711, 4711)
+
+    staging.sweep(home)
+
+    assert (elsewhere / "important").exists()
+    assert elsewhere.stat().st_mode & 0o777 == 0o500

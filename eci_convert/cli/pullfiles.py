@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from eci_convert.cli import arguments, outputs, remotes
+from eci_convert.cli import arguments, eci_output, outputs, remotes
 from eci_convert.cli.arguments import Call, option
 from eci_convert.errors import UsageError
 
@@ -32,4 +32,6 @@ def pullfiles(
     if not any(words.values()):
         raise UsageError("no part is named: say which with --kernel, --initrd, --root, --disk or --config")
     with remotes.place(remote, image, call.settings).source() as source:
-        outputs.run(call, source, outputs.order(directory=None, **words), "", max_size, sparse=True, dry_run=dry_run)
+        wanted = outputs.order(directory=None, **words)
+        lines = eci_output.pulled_files(image, wanted.roles, verbose=call.verbose)
+        outputs.run(call, source, wanted, "", max_size, sparse=True, dry_run=dry_run, lines=lines)

@@ -12,7 +12,7 @@ import click
 
 from eci_convert import disktype
 from eci_convert.blueprint import Terms
-from eci_convert.cli import arguments, machines, remotes, results
+from eci_convert.cli import arguments, eci_output, machines, remotes, results, show
 from eci_convert.cli.arguments import Call, option
 
 _EXAMPLES = """
@@ -68,6 +68,8 @@ def push(
         )  # fmt: skip
     if not dry_run:
         arguments.write_digest(digest_file, packed.descriptor.digest)
+        if call.verbose and not call.json:
+            show.document("\n".join(eci_output.pushed(packed)))
     there = f"to {remote} " if remote else ""
     sentence = f"Pushed image {image} {there}with digest {packed.descriptor.digest}"
     results.published(call, place.reference, format, packed, sentence=sentence, dry_run=dry_run)

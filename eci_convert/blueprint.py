@@ -75,11 +75,13 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wrapper:
-    """The index that an image is put into. *entry* are the annotations of the image's entry in it."""
+    """The index that an image is put into. *entry* are the annotations of the image's entry in it. *names_variants*:
+    each image in it has a name of its own, the index's with `-ARCHITECTURE` behind it."""
 
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
     artifact_type: str = ""
     entry: Mapping[str, str] = field(default_factory=dict, hash=False)
+    names_variants: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

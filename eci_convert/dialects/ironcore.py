@@ -139,7 +139,7 @@ def write(artifact: Artifact, terms: Terms, generation: Generation = FLAT) -> Bl
         manifest_type=None,
         container=False,
         platform=Platform(os="linux", architecture=container_platform(terms.platform).architecture),
-        index=Wrapper(annotations=terms.annotations) if generation.index else None,
+        index=Wrapper(annotations=terms.annotations, names_variants=True) if generation.index else None,
     )
 
 

@@ -15,7 +15,7 @@ from eci_convert.errors import DigestMismatch, FormatError, LayoutError, LimitEx
 from eci_convert.oci import fields, mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import MAX_LAYERS, Descriptor, ImageConfig, Manifest
-from eci_convert.transports.names import Name, listed, same
+from eci_convert.transports.names import Name, is_id_prefix, listed, same
 
 CONTENTS = "manifest.json"
 
@@ -98,10 +98,13 @@ def chosen(images: Sequence[Saved], name: Name, origin: str) -> Saved:
 
     Raises NotFound, and LayoutError where several could be meant.
     """
-    found = {image.config: image for image in _matching(images, name)}
+    matching = _matching(images, name) or [image for image in images if image.id and is_id_prefix(name.text, image.id)]
+    found = {image.config: image for image in matching}
     if len(found) == 1:
         return next(iter(found.values()))
-    there = listed(image.tags[0] if image.tags else f"@{place}" for place, image in enumerate(images)) or "nothing"
+    once = {image.config: (place, image) for place, image in reversed(list(enumerate(images)))}
+    names = (image.tags[0] if image.tags else f"@{place}" for place, image in reversed(once.values()))
+    there = listed(names) or "nothing"
     if found:
         several = LayoutError(f"{origin}: {len(found)} images, and no name that tells one: {there}")
         several.add_note("hint: put the name behind a colon")

@@ -17,7 +17,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, ImageConfig, Index, Manifest, parse
 from eci_convert.oci.reference import Reference
 from eci_convert.streams.verify import at_most
-from eci_convert.transports.base import Settings
+from eci_convert.transports.base import NO_VARIANTS, Settings, Variants
 from eci_convert.transports.received import Received
 from eci_convert.transports.storage import intake
 from eci_convert.transports.storage.commit import NewImage, NewLayer, commit, layer_id
@@ -81,7 +81,7 @@ class StorageSink:
             self._staged[staged.blob.digest] = staged
         return staged.blob
 
-    def publish(self, manifest: Descriptor) -> None:
+    def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
         if self._digest not in (None, manifest.digest):
             raise DigestMismatch(self._digest, manifest.digest, "the manifest")
         text = self._document(manifest.digest, "manifest")

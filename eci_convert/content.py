@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import replace
 from itertools import chain
 
+from eci_convert import sizes
 from eci_convert.errors import EciError, FormatError, IntegrityError, LimitExceeded, NotFound
 from eci_convert.journal import Journal, Kept
 from eci_convert.model import Image
@@ -151,7 +152,7 @@ def document(source: Source, blob: Descriptor, what: str = "document") -> bytes:
 
 def root(source: Source) -> tuple[Descriptor, Manifest | Index]:
     """What the source's name stands for. Raises FormatError, IntegrityError and what the source raises."""
-    descriptor = source.resolve()
+    descriptor = right_sized(source, source.resolve())
     return descriptor, manifest.parse(document(source, descriptor, "manifest"), descriptor.media_type)
 
 
@@ -173,7 +174,7 @@ def selected(source: Source, descriptor: Descriptor, found: Manifest | Index, pl
             if platform and not described:
                 check(image.platform, platform, source.origin)
             return image
-        descriptor, described = select(flattened(source, found), platform, source.origin), True
+        descriptor, described = right_sized(source, select(flattened(source, found), platform, source.origin)), True
         found = child(source, descriptor)
     raise LimitExceeded(f"indexes are nested more than {_MAX_NESTING} deep", where=source.origin)
 
@@ -199,8 +200,14 @@ def flattened(source: Source, found: Index) -> Index:
     raise LimitExceeded(f"indexes are nested more than {_MAX_NESTING} deep", where=source.origin)
 
 
+def right_sized(source: Source, entry: Descriptor) -> Descriptor:
+    """*entry* of an index, whose document comes inside it where the index lies about its size. Raises as `root`."""
+    return sizes.right_sized(entry, lambda promised: document(source, promised, f"manifest {entry.digest.short}"))
+
+
 def child(source: Source, descriptor: Descriptor) -> Manifest | Index:
     """The manifest or index that an entry of an index promises. Raises as `root` does."""
+    descriptor = right_sized(source, descriptor)
     return manifest.parse(document(source, descriptor, f"manifest {descriptor.digest.short}"), descriptor.media_type)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from eci_convert import content, dialects, diffids
 from eci_convert.blueprint import Packed, Terms
-from eci_convert.documents import Document, collected, referring
+from eci_convert.documents import Document, chosen, collected, referring
 from eci_convert.errors import CannotHold, IntegrityError, LimitExceeded, UsageError
 from eci_convert.journal import Journal
 from eci_convert.model import Image
@@ -52,9 +52,10 @@ def copy(
     a registry, with gzip: configs stay, and image ids. *before* reads the image that the name of *sink* stands for now:
     what is in it is not compressed again. Any other *format* is the name of a row of `dialects.WRITERS`, whose layers
     are compressed with *codec*, or gzip. Of an index, the image for *platform* is copied, or with *all_platforms* every
-    one. *referrers* takes along what refers to the image (signatures, SBOMs). *max_size* (bytes) bounds each part, or
-    where images are kept each blob. *dry_run* moves nothing: the counts are of what would move. *journal* is a
-    directory in which what arrives over a network is kept until all is done.
+    one; without both, an index that is one thing (of one entry, KraftKit's, a bundle) is kept whole. *referrers* takes
+    along what refers to the image (signatures, SBOMs). *max_size* (bytes) bounds each part, or where images are kept
+    each blob. *dry_run* moves nothing: the counts are of what would move. *journal* is a directory in which what
+    arrives over a network is kept until all is done.
 
     Raises UsageError for contradictions, CannotHold before the first byte where the destination cannot hold the format,
     and what the two raise.
@@ -68,10 +69,18 @@ def copy(
     with Journal(journal) if journal else nullcontext() as kept:
         if format != KEEP:
             said = _Rewrite(source, sink, format, dialect, terms, codec, max_size, reporter, concurrency, dry_run, kept)
-            return said.run(_images(source, platform, everything=all_platforms))
+            return said.run(_images(source, platform, reporter, everything=all_platforms))
         if files := source.filesystem():
             source = files.saved()
-        documents = list(collected(source, platform, everything=all_platforms))
+        documents = list(
+            collected(
+                source,
+                platform,
+                everything=all_platforms,
+                holds_indexes=sink.holds_indexes,
+                reporter=reporter,
+            )
+        )
         if referrers:
             documents[-1:-1] = referring(source, documents)
         _check_holds(sink, source, documents)
@@ -202,9 +211,12 @@ class _Rewrite:
         return replace(self._terms, platform=platform) if self._terms else Terms(platform=platform)
 
 
-def _images(source: Source, platform: Platform | None, *, everything: bool) -> list[Image]:
+def _images(source: Source, platform: Platform | None, reporter: Reporter, *, everything: bool) -> list[Image]:
     descriptor, found = content.root(source)
+    if not everything and isinstance(found, Index):
+        chosen(content.flattened(source, found), platform, source.origin, reporter)
     if not everything or isinstance(found, Manifest):
         return [content.selected(source, descriptor, found, platform)]
     entries = candidates(content.flattened(source, found))
-    return [content.selected(source, entry, content.child(source, entry), platform) for entry in entries]
+    sized = [content.right_sized(source, entry) for entry in entries]
+    return [content.selected(source, entry, content.child(source, entry), platform) for entry in sized]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from eci_convert import content
+from eci_convert.dialects import cnab, unikraft
 from eci_convert.errors import LimitExceeded
 from eci_convert.oci import manifest
 from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform
-from eci_convert.oci.select import select
+from eci_convert.oci.select import candidates, select
+from eci_convert.progress import SILENT, Reporter
 from eci_convert.transports.base import Source
 
 _MAX_NESTING = 4
@@ -31,17 +33,57 @@ class Document:
         return (*self.value.layers, self.value.config) if isinstance(self.value, Manifest) else ()
 
 
-def collected(source: Source, platform: Platform | None, *, everything: bool) -> Iterator[Document]:
-    """The manifests and indexes to copy, those that are referred to first: the root comes last."""
+def collected(
+    source: Source,
+    platform: Platform | None,
+    *,
+    everything: bool,
+    holds_indexes: bool = True,
+    reporter: Reporter = SILENT,
+) -> Iterator[Document]:
+    """The manifests and indexes to copy, those that are referred to first: the root comes last.
+
+    An index that is one thing is copied whole, unless an image in it is asked for or the destination *holds_indexes*
+    not. Of any other the image for *platform* is taken, unless *everything* is asked for; *reporter* is told where
+    nobody said which.
+    """
     descriptor = source.resolve()
     document = _fetched(source, descriptor)
     if platform and isinstance(document.value, Manifest):
         content.selected(source, descriptor, document.value, platform)  # only to say now that it is for another one
+    everything = everything or (holds_indexes and not platform and is_one_thing(document.value))
     for _ in range(_MAX_NESTING):
         if everything or isinstance(document.value, Manifest):
             break
-        document = _fetched(source, select(content.flattened(source, document.value), platform, source.origin))
+        listed = content.flattened(source, document.value)
+        document = _fetched(source, chosen(listed, platform, source.origin, reporter))
     yield from _tree(source, document, _MAX_NESTING, {document.descriptor.digest})
+
+
+def is_one_thing(document: Manifest | Index) -> bool:
+    """Whether *document* is an index of which no part makes sense alone: one of a single entry, a package of
+    KraftKit's, a CNAB bundle."""
+    if isinstance(document, Manifest):
+        return False
+    return len(document.manifests) == 1 or unikraft.is_package(document) or cnab.is_bundle(document)
+
+
+def chosen(index: Index, platform: Platform | None, origin: str, reporter: Reporter) -> Descriptor:
+    """The entry of *index* for *platform*, as `select` has it; *reporter* is told if it is one of several and nobody
+    said which."""
+    entry = select(index, platform, origin)
+    count = len(candidates(index))
+    if platform is None and count > 1:
+        reporter.warned(
+            f"{origin} is an index of {count} images: the one for {entry.platform} is taken "
+            "(--platform takes another one, --all-platforms every one)"
+        )
+    return entry
+
+
+def tree(source: Source, entry: Descriptor) -> Iterator[Document]:
+    """The manifest or index that *entry* promises, after all that it lists."""
+    yield from _tree(source, _fetched(source, entry), _MAX_NESTING, {entry.digest})
 
 
 def _tree(source: Source, document: Document, levels: int, seen: set[object]) -> Iterator[Document]:
@@ -75,6 +117,9 @@ def referring(source: Source, documents: list[Document]) -> list[Document]:
     return found
 
 
-def _fetched(source: Source, descriptor: Descriptor) -> Document:
+def _fetched(source: Source, entry: Descriptor) -> Document:
+    descriptor = content.right_sized(source, entry)
     text = content.document(source, descriptor, f"manifest {descriptor.digest.short}")
-    return Document(descriptor=descriptor, text=text, value=manifest.parse(text, descriptor.media_type))
+    return Document(
+        descriptor=replace(descriptor, data=entry.data), text=text, value=manifest.parse(text, descriptor.media_type)
+    )

@@ -19,7 +19,7 @@ from eci_convert.dialects.vocabulary import foreign
 from eci_convert.errors import CannotHold, UsageError
 from eci_convert.model import Artifact, Blob, Image, Locator, Member, Part, Role, Rootfs
 from eci_convert.oci import fields, mediatype
-from eci_convert.oci.manifest import Descriptor, Platform, rendered
+from eci_convert.oci.manifest import Descriptor, Index, Platform, rendered
 
 MARK = "sh.kraftkit.version"
 _PATHS = {Role.KERNEL: "unikraft/bin/kernel", Role.INITRD: "unikraft/bin/initrd"}
@@ -31,6 +31,7 @@ _CREATED = "org.opencontainers.image.created"
 _VERSION = "eci-convert"
 """Any value marks an image as KraftKit's; a number would change digests from one version of ours to the next."""
 
+_HASH_LENGTH = 32
 _ARCHIVES = ("application/vnd.unikraft.image.v1", "application/vnd.unikraft.image.v1+gzip")
 _SYSTEMS = {"linux": "qemu", "kvm": "qemu", "firecracker": "fc"}
 _ARCHITECTURES = {"amd64": "x86_64", "aarch64": "arm64"}
@@ -161,6 +162,19 @@ def sorted_features(features: Iterable[str]) -> list[str]:
     numbers = [text for text in known if text.isascii() and text.isdigit()]
     rest = [text for text in known if text not in numbers]
     return sorted(numbers, key=int, reverse=True) + sorted(rest, key=lambda text: text.encode())
+
+
+def is_package(index: Index) -> bool:
+    """Whether *index* is a package of KraftKit's, which finds nothing but whole ones."""
+    return MARK in index.annotations or bool(
+        index.manifests and all(MARK in entry.annotations for entry in index.manifests)
+    )
+
+
+def has_false_size(entry: Descriptor) -> bool:
+    """Whether KraftKit gave this entry of an index the length of a hash for a size: it does so with all entries that
+    it did not just make (specs/unikraft.md §13, K2)."""
+    return entry.size == _HASH_LENGTH and MARK in entry.annotations and entry.data is None
 
 
 def platform_checksum(reference: str, platform: Platform | None) -> str:

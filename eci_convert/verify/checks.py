@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from eci_convert import content, dialects, disktype
@@ -62,7 +62,8 @@ def check(
         images = [content.selected(source, descriptor, found, platform)]
     else:
         listed = candidates(content.flattened(source, found))
-        entries = {entry.digest: entry for entry in listed}.values()  # one may be listed for two platforms
+        once = {entry.digest: entry for entry in listed}.values()  # one may be listed for two platforms
+        entries = [content.right_sized(source, entry) for entry in once]
         images = [content.selected(source, entry, content.child(source, entry), None) for entry in entries]
     looks = [_Look(source, image, dialect, reporter) for image in images]
     for look in looks:
@@ -75,6 +76,7 @@ def check(
         size=sum(look.layers.size for look in looks),
         findings=(
             *(_version(descriptor, found) if isinstance(found, Index) else ()),
+            *_sizes(found, images),
             *(finding for look in looks for finding in look.findings),
         ),
         notes=tuple(dict.fromkeys(note for look in looks for note in look.notes)),
@@ -199,6 +201,16 @@ def _version(descriptor: Descriptor, found: Manifest | Index) -> Iterator[Findin
         what = "index" if isinstance(found, Index) else "manifest"
         error = FormatError(f"{found.schema_version} is not 2", where=f"{what}.schemaVersion")
         yield Finding(subject=f"{what} {descriptor.digest.short}", error=error)
+
+
+def _sizes(found: Manifest | Index, images: Iterable[Image]) -> Iterator[Finding]:
+    """Sizes that an index lies about, as KraftKit's do: whoever believes them cannot read the image."""
+    listed = {entry.digest: entry.size for entry in found.manifests} if isinstance(found, Index) else {}
+    for descriptor in (image.descriptor for image in images):
+        size = listed.get(descriptor.digest, descriptor.size)
+        if size != descriptor.size:
+            what = f"manifest {descriptor.digest.short}"
+            yield Finding(subject=what, error=SizeMismatch(size, descriptor.size, what))
 
 
 def _labels(image: Image) -> Iterator[tuple[str, str]]:

@@ -69,7 +69,7 @@ def copy(
     with Journal(journal) if journal else nullcontext() as kept:
         if format != KEEP:
             said = _Rewrite(source, sink, format, dialect, terms, codec, max_size, reporter, concurrency, dry_run, kept)
-            return said.run(_images(source, platform, reporter, everything=all_platforms))
+            return said.run(*_images(source, platform, reporter, everything=all_platforms))
         if files := source.filesystem():
             source = files.saved()
         documents = list(
@@ -176,8 +176,10 @@ class _Rewrite:
         self._format, self._dialect = format, dialect
         self._terms, self._codec, self._max_size = terms, codec, max_size
         self._reporter, self._concurrency, self._dry_run = reporter, concurrency, dry_run
+        self._index: Index | None = None
 
-    def run(self, images: list[Image]) -> Packed:
+    def run(self, index: Index | None, images: list[Image]) -> Packed:
+        self._index = index
         if len(images) > 1 and not self._sink.holds_indexes:
             raise _cannot(self._sink, "an index of several images", "choose one image with --platform OS/ARCH")
         packed = [self._one(image, publish=len(images) == 1) for image in images]
@@ -190,8 +192,11 @@ class _Rewrite:
     def _one(self, image: Image, *, publish: bool) -> Packed:
         from eci_convert import pack
 
-        _, artifact = dialects.read_as(self._dialect, image) if self._dialect else dialects.read(image)
-        blueprint = dialects.by_name(self._format)(artifact, self._terms_for(image))
+        name, artifact = dialects.read_as(self._dialect, image) if self._dialect else dialects.read(image)
+        terms = self._terms_for(image)
+        if name == dialects.READ_AS.get(self._format, self._format):
+            terms = replace(terms, original=image, original_index=self._index)
+        blueprint = dialects.by_name(self._format)(artifact, terms)
         return pack.pack(
             blueprint,
             self._sink,
@@ -211,12 +216,16 @@ class _Rewrite:
         return replace(self._terms, platform=platform) if self._terms else Terms(platform=platform)
 
 
-def _images(source: Source, platform: Platform | None, reporter: Reporter, *, everything: bool) -> list[Image]:
+def _images(
+    source: Source, platform: Platform | None, reporter: Reporter, *, everything: bool
+) -> tuple[Index | None, list[Image]]:
+    """The images to write again, and the index that they are in."""
     descriptor, found = content.root(source)
     if not everything and isinstance(found, Index):
         chosen(content.flattened(source, found), platform, source.origin, reporter)
+    index = found if isinstance(found, Index) else None
     if not everything or isinstance(found, Manifest):
-        return [content.selected(source, descriptor, found, platform)]
+        return index, [content.selected(source, descriptor, found, platform)]
     entries = candidates(content.flattened(source, found))
     sized = [content.right_sized(source, entry) for entry in entries]
-    return [content.selected(source, entry, content.child(source, entry), platform) for entry in sized]
+    return index, [content.selected(source, entry, content.child(source, entry), platform) for entry in sized]

@@ -8,11 +8,14 @@ import json
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from eci_convert import content
+from eci_convert.blueprint import Terms
 from eci_convert.convert import copy
 from eci_convert.errors import DigestMismatch, SizeMismatch
 from eci_convert.oci import mediatype
@@ -25,9 +28,9 @@ from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Settings, Source
 from eci_convert.transports.memory import MemorySink, MemorySource, Store
 from eci_convert.verify import check, fixed_index
-from tests.cli.running import Run
+from tests.cli.running import Run, one_line
 from tests.faulty_registry import a_registry
-from tests.images import Listening
+from tests.images import IndexBuilder, Listening, an_image, an_index
 from tests.transports.a_containerd import a_containerd
 
 GOLDEN = Path(__file__).parent / "golden" / "kraftkit"
@@ -230,3 +233,111 @@ def test_a_target_is_named_by_its_digest_in_containerd(tmp_path: Path) -> None:
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str]) -> Run:
     return Run(capfd)
+
+
+def a_package(**annotations: str) -> IndexBuilder:
+    """A package of one target, its kernel not executable, with the debugging symbols that KraftKit adds."""
+    image = (
+        an_image()
+        .platform("fc/arm64")
+        .tar_layer(
+            {"unikraft/bin/kernel": b"kernel"}, annotations={"org.unikraft.kernel.image": "/unikraft/bin/kernel"}
+        )
+        .tar_layer({"unikraft/bin/kernel.dbg": b"symbols"}, compression="gzip")
+        .tar_layer({"my/initrd": b"initrd"}, annotations={"org.unikraft.kernel.initrd": "/my/initrd"})
+        .annotation("sh.kraftkit.version", "0.9")
+        .annotation("org.unikraft.kernel.version", "0.16.3")
+        .annotation("x", "y")
+    )
+    return replace(an_index(image), annotations={"sh.kraftkit.version": "0.9", **annotations})
+
+
+def said_again(source: Source, **how: Any) -> MemorySource:
+    sink = MemorySink(Store(), "package")
+    terms = Terms(platform=parse_platform("linux/amd64"), **how)
+    copy(source, sink, format="unikraft", all_platforms=True, terms=terms)
+    return MemorySource(sink.store, "package")
+
+
+def test_what_a_package_has_beside_its_parts_is_kept_in_a_new_one() -> None:
+    before = a_package(who="me").build()
+    after = said_again(before, name="r.example/uk/new:2", annotations={"more": "1"})
+
+    old, new = content.image(before), content.image(after)
+    assert [layer.digest for layer in new.manifest.layers] == list(old.config.diff_ids)
+    assert [layer.annotations for layer in new.manifest.layers] == [layer.annotations for layer in old.manifest.layers]
+    assert {layer.media_type for layer in new.manifest.layers} == {mediatype.OCI_LAYER}
+    assert new.config.diff_ids == old.config.diff_ids
+    notes = new.manifest.annotations
+    assert (notes["org.unikraft.kernel.version"], notes["x"], notes["more"]) == ("0.16.3", "y", "1")
+    assert notes["sh.kraftkit.version"] == "0.9"
+    assert notes["org.unikraft.image.name"] == "r.example/uk/new"
+    assert content.root(after)[1].annotations["who"] == "me"
+    assert check(after).good
+
+
+def test_the_golden_package_said_again_has_the_same_layers_and_platforms() -> None:
+    before, after = MemorySource(stored(), "package"), said_again(MemorySource(stored(), "package"))
+
+    for platform in TARGETS:
+        old, new = (content.image(source, parse_platform(platform)) for source in (before, after))
+        assert new.manifest.layers == old.manifest.layers
+        assert (new.platform, new.manifest.config.platform) == (old.platform, old.manifest.config.platform)
+
+
+@pytest.mark.parametrize(
+    ("system", "features"),
+    [
+        ("xen", ("CONFIG_ARCH_X86_64=y", "CONFIG_PLAT_XEN=y")),
+        ("firecracker", ("CONFIG_ARCH_X86_64=y", "CONFIG_KVM_VMM_FIRECRACKER=y", "CONFIG_PLAT_KVM=y")),
+        ("kraftcloud", ("CONFIG_ARCH_X86_64=y",)),
+    ],
+)
+def test_what_a_unikernel_runs_on_can_be_said(system: str, features: tuple[str, ...]) -> None:
+    sink = MemorySink(Store(), "package")
+    terms = Terms(platform=parse_platform("linux/amd64"), system=system)
+
+    copy(
+        MemorySource(stored(), "package"), sink, format="unikraft", platform=parse_platform("qemu/x86_64"), terms=terms
+    )
+
+    platform = content.image(MemorySource(sink.store, "package")).platform
+    assert platform
+    assert platform.os == {"firecracker": "fc"}.get(system, system)
+    assert platform.os_features == features
+
+
+def test_it_can_be_said_on_the_command_line_and_of_unikernels_alone(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "kernel").write_bytes(b"kernel")
+    layout, kernel = f"oci:{tmp_path}/layout", ("--kernel", tmp_path / "kernel")
+    run("build", "--to", f"{layout}:legacy", *kernel, "--platform", "linux/arm64")
+
+    run("copy", f"{layout}:legacy", f"{layout}:copied", "--format", "unikraft", "--plat", "xen")
+    run(
+        "build", "--to", f"{layout}:built", *kernel, "--format", "unikraft", "--plat", "fc", "--platform", "linux/amd64"
+    )
+    run(
+        "push",
+        "--remote",
+        tmp_path / "layout",
+        "pushed",
+        *kernel,
+        "--format",
+        "unikraft",
+        "--plat",
+        "kvm",
+        "--arch",
+        "arm64",
+    )
+
+    told = {
+        name: run("inspect", f"{layout}:{name}", "--json").json["platform"] for name in ("copied", "built", "pushed")
+    }
+    assert told == {"copied": "xen/arm64", "built": "fc/x86_64", "pushed": "qemu/arm64"}
+    for words in (
+        ("copy", f"{layout}:legacy", f"{layout}:no", "--format", "legacy"),
+        ("copy", f"{layout}:legacy", f"{layout}:no"),
+        ("build", "--to", f"{layout}:no", *kernel),
+        ("push", "--remote", tmp_path / "layout", "no", *kernel),
+    ):
+        one_line(run(*words, "--plat", "xen", exits=2), "--plat", "unikraft")

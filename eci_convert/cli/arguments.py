@@ -177,6 +177,14 @@ remote = option(
 )
 
 
+plat = option(
+    "--plat",
+    default="",
+    metavar="qemu|fc|xen|…",
+    help="What a unikernel runs on, in KraftKit's words (--format unikraft).",
+)
+
+
 def created() -> int:
     """Seconds since 1970 that every time written is. Raises UsageError."""
     return epoch(os.environ)

@@ -12,6 +12,7 @@ from eci_convert.blueprint import Terms
 from eci_convert.cli import arguments, builders, machines, results
 from eci_convert.cli.arguments import Call, option
 from eci_convert.cli.words import Place
+from eci_convert.dialects import WRITERS
 from eci_convert.errors import UsageError
 from eci_convert.streams.compress import Codec
 from eci_convert.transports import open_sink, parse
@@ -27,6 +28,9 @@ eci-convert build --kernel vmlinuz --root disk.raw -t my-machine:1 --builder bui
     arguments.parts,
     option("-t", "--tag", default="", metavar="NAME", help="The image's name in the Docker engine."),
     option("--to", "destination", default="", metavar="REF", help="Write it elsewhere: oci:, docker://, containerd: …"),
+    option("--format", default="legacy", type=click.Choice(list(WRITERS)), show_default=True,
+           help="The dialect to write; engines hold legacy, containerdisk and kubevirt."),
+    arguments.plat,
     option("--builder", type=click.Choice(["direct", "docker", "buildx"]), default="direct", show_default=True,
            help="Make the layers here, or have the engine's builder do it, or BuildKit."),
     option("--base", default="", metavar="IMAGE", help="The image to build on (docker, buildx)."),
@@ -42,11 +46,11 @@ eci-convert build --kernel vmlinuz --root disk.raw -t my-machine:1 --builder bui
     examples=_EXAMPLES,
 )  # fmt: skip
 def build(
-    call: Call, *, tag: str, destination: str, builder: str, base: str, file: Path | None, context: Path | None,
-    author: str, also: tuple[str, ...], labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...],
-    compression: str, digest_file: Path | None, dry_run: bool, **words: Any,
+    call: Call, *, tag: str, destination: str, format: str, plat: str, builder: str, base: str, file: Path | None,
+    context: Path | None, author: str, also: tuple[str, ...], labels: tuple[tuple[str, str], ...],
+    annotations: tuple[tuple[str, str], ...], compression: str, digest_file: Path | None, dry_run: bool, **words: Any,
 ) -> None:  # fmt: skip
-    """Make an ECI image of the parts (legacy format, which engines can hold) and print its id.
+    """Make an image of the parts (the legacy format unless another one is named) and print its id.
 
     The same parts make the same image, on any day and any machine. With --to it is written there, without an engine.
     """
@@ -59,7 +63,10 @@ def build(
         annotations=dict(annotations),
         name=tag or destination,
         also=also,
+        system=machines.system(plat, format),
     )
+    if builder != "direct" and format != "legacy":
+        raise UsageError(f"--format {format} needs --builder direct: a Dockerfile makes a container image")
     if builder != "direct":
         wanted = builders.Wanted(
             tag=tag, base=base, file=file, context=context, archive=builders.archive(destination, builder),
@@ -75,14 +82,14 @@ def build(
     artifact = machines.artifact(machines.archive(reference), digest_file, **words)
     with open_sink(reference, call.settings, "docker-daemon") as sink:
         packed = publish.push(
-            artifact, sink, format="legacy", terms=terms, codec=codec, reporter=call.reporter,
+            artifact, sink, format=format, terms=terms, codec=codec, reporter=call.reporter,
             concurrency=call.settings.concurrency, dry_run=dry_run,
         )  # fmt: skip
     if not dry_run:
         arguments.write_digest(digest_file, packed.descriptor.digest)
     identity = results.identity(call, reference, packed) if not dry_run else ""
     return results.published(
-        call, reference, "legacy", packed, sentence=identity, dry_run=dry_run, more={"image_id": identity}
+        call, reference, format, packed, sentence=identity, dry_run=dry_run, more={"image_id": identity}
     )
 
 

@@ -14,6 +14,7 @@ from eci_convert import disktype
 from eci_convert.blueprint import Terms
 from eci_convert.cli import arguments, eci_output, machines, remotes, results, show
 from eci_convert.cli.arguments import Call, option
+from eci_convert.dialects import WRITERS
 
 _EXAMPLES = """
 eci-convert push registry.example/edge/machine:1.2 --kernel vmlinuz --initrd initrd.img --root disk.qcow2
@@ -25,10 +26,11 @@ eci-convert push --remote /var/layouts edge/machine:1.2 --kernel vmlinuz
 @arguments.verb(
     click.argument("image"),
     arguments.parts_of_eci,
-    option("--format", default="artifacts", type=click.Choice(["artifacts", "legacy"]), show_default=True),
+    option("--format", default="artifacts", type=click.Choice(list(WRITERS)), show_default=True),
     option("--author", default="lf-edge/edge-containers", show_default=True, help="Who made the image."),
     option("--OS", "--os", "os", default="", metavar="OS", envvar="ECI_CONVERT_OS", help="What the machine runs."),
     option("--arch", default="", metavar="ARCH", help="What the machine runs on."),
+    arguments.plat,
     arguments.remote,
     option("--blocksize", type=int, default=0, hidden=True, help="Accepted for scripts written for eci."),
     arguments.label,
@@ -39,11 +41,11 @@ eci-convert push --remote /var/layouts edge/machine:1.2 --kernel vmlinuz
     examples=_EXAMPLES,
 )
 def push(
-    call: Call, *, image: str, format: str, author: str, os: str, arch: str, remote: str, blocksize: int,
+    call: Call, *, image: str, format: str, author: str, os: str, arch: str, plat: str, remote: str, blocksize: int,
     compression: str, labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...],
     digest_file: Path | None, disks: tuple[str, ...], dry_run: bool, **words: Any,
 ) -> None:  # fmt: skip
-    """Send the parts to the registry that IMAGE names, as an ECI image. All of them are optional, but one is needed."""
+    """Send the parts to the registry that IMAGE names, as an image of any format. One part at least is needed."""
     from eci_convert import publish
     from eci_convert.streams.compress import Codec
 
@@ -59,6 +61,7 @@ def push(
         labels=dict(labels),
         annotations=dict(annotations),
         name=image,
+        system=machines.system(plat, format),
     )
     with ExitStack() as stack:
         before, sink = stack.enter_context(place.source()), stack.enter_context(place.sink())

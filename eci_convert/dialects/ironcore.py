@@ -128,9 +128,11 @@ def write(artifact: Artifact, terms: Terms, generation: Generation = FLAT) -> Bl
     if artifact.environment:
         raise CannotHold(f"{generation.name} has no place for the environment {artifact.environment[0]!r}")
     document = {"commandLine": artifact.command_line} if artifact.command_line else {}
+    original = terms.original
+    index_notes = terms.original_index.annotations if terms.original_index else {}
     return Blueprint(
         recipes=tuple(
-            Recipe(part=placed[word], media_type=media_type)
+            Recipe(part=placed[word], media_type=media_type, annotations=_notes(placed[word], original))
             for word, media_type in generation.layers.items()
             if word in placed
         ),
@@ -139,8 +141,20 @@ def write(artifact: Artifact, terms: Terms, generation: Generation = FLAT) -> Bl
         manifest_type=None,
         container=False,
         platform=Platform(os="linux", architecture=container_platform(terms.platform).architecture),
-        index=Wrapper(annotations=terms.annotations, names_variants=True) if generation.index else None,
+        annotations=original.manifest.annotations if original else {},
+        index=Wrapper(
+            annotations={**index_notes, **terms.annotations},
+            entry=original.descriptor.annotations if original else {},
+            names_variants=True,
+        )
+        if generation.index
+        else None,
     )
+
+
+def _notes(part: Part, original: Image | None) -> Mapping[str, str]:
+    """The annotations that *part* has in the image that is written again."""
+    return part.locator.descriptor.annotations if original and isinstance(part.locator, Blob) else {}
 
 
 def write_onmetal(artifact: Artifact, terms: Terms) -> Blueprint:

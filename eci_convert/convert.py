@@ -83,15 +83,20 @@ def copy(
         )
         if referrers:
             documents[-1:-1] = referring(source, documents)
-        _check_holds(sink, source, documents)
-        _check_diff_ids(sink, source, documents, reporter)
-        _check_sizes(documents, max_size)
-        press = _codec(codec, source, sink, referrers=referrers)
+        check(sink, source, documents, reporter, max_size)
+        press = layer_codec(codec, source, sink, referrers=referrers)
         there = content.standing(before) if press else None
         return Move(source, sink, reporter, concurrency, kept, press, there).all(documents, dry_run=dry_run)
 
 
-def _codec(said: Codec | None, source: Source, sink: Sink, *, referrers: bool) -> Codec | None:
+def check(sink: Sink, source: Source, documents: list[Document], reporter: Reporter, max_size: int | None) -> None:
+    """Raises CannotHold, IntegrityError or LimitExceeded where *documents* cannot be moved to *sink* as they are."""
+    _check_holds(sink, source, documents)
+    _check_diff_ids(sink, source, documents, reporter)
+    _check_sizes(documents, max_size)
+
+
+def layer_codec(said: Codec | None, source: Source, sink: Sink, *, referrers: bool = False) -> Codec | None:
     """What to compress raw layers with where images are kept; None keeps them."""
     if said:
         return said if said.compression is not Compression.NONE else None

@@ -161,6 +161,7 @@ digest_file = option(
 )
 max_size = option("--max-size", type=Size(), metavar="N", help="Refuse a part larger than N (such as 10G).")
 label = option("--label", "labels", multiple=True, type=Pair(), metavar="KEY=VALUE", help="One more label.")
+PAIR = Pair()
 annotation = option(
     "--annotation",
     "annotations",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,13 @@ import click
 
 from eci_convert import publish
 from eci_convert.blueprint import Terms
-from eci_convert.cli import arguments, builders, machines, results
+from eci_convert.cli import arguments, builders, index, machines, results
 from eci_convert.cli.arguments import Call, option
 from eci_convert.cli.words import Place
-from eci_convert.dialects import WRITERS
+from eci_convert.dialects import INDEXED, WRITERS
 from eci_convert.errors import UsageError
 from eci_convert.streams.compress import Codec
-from eci_convert.transports import open_sink, parse
+from eci_convert.transports import open_sink, open_source, parse
 
 _EXAMPLES = """
 eci-convert build --kernel vmlinuz --initrd initrd.img --root disk.raw -t my-machine:1
@@ -40,6 +41,7 @@ eci-convert build --kernel vmlinuz --root disk.raw -t my-machine:1 --builder bui
     option("--also", multiple=True, metavar="FORMAT", help="Make the image serve this dialect too: containerdisk."),
     arguments.label,
     arguments.annotation,
+    index.append,
     arguments.compression,
     arguments.digest_file,
     arguments.dry_run,
@@ -48,12 +50,15 @@ eci-convert build --kernel vmlinuz --root disk.raw -t my-machine:1 --builder bui
 def build(
     call: Call, *, tag: str, destination: str, format: str, plat: str, builder: str, base: str, file: Path | None,
     context: Path | None, author: str, also: tuple[str, ...], labels: tuple[tuple[str, str], ...],
-    annotations: tuple[tuple[str, str], ...], compression: str, digest_file: Path | None, dry_run: bool, **words: Any,
+    annotations: tuple[tuple[str, str], ...], append: str | None, compression: str, digest_file: Path | None,
+    dry_run: bool, **words: Any,
 ) -> None:  # fmt: skip
     """Make an image of the parts (the legacy format unless another one is named) and print its id.
 
     The same parts make the same image, on any day and any machine. With --to it is written there, without an engine.
     """
+    from eci_convert.operations.store import index as store_index
+
     reference = _reference(tag, destination)
     terms = Terms(
         platform=machines.platform(call.platforms[0] if call.platforms else None, "", ""),
@@ -65,6 +70,8 @@ def build(
         also=also,
         system=machines.system(plat, format),
     )
+    if builder != "direct" and append:
+        raise UsageError("--append needs --builder direct")
     if builder != "direct" and format != "legacy":
         raise UsageError(f"--format {format} needs --builder direct: a Dockerfile makes a container image")
     if builder != "direct":
@@ -80,11 +87,17 @@ def build(
     results.check_stdout(call, reference)
     codec = Codec.parse(compression)
     artifact = machines.artifact(machines.archive(reference), digest_file, **words)
-    with open_sink(reference, call.settings, "docker-daemon") as sink:
+    with ExitStack() as stack:
+        sink = stack.enter_context(open_sink(reference, call.settings, "docker-daemon"))
+        before = stack.enter_context(open_source(reference, call.settings, "docker-daemon"))
+        notes = dict(annotations) if format in INDEXED else {}
+        appending = index.appending(call, append, sink, before, notes, dry_run=dry_run)
         packed = publish.push(
             artifact, sink, format=format, terms=terms, codec=codec, reporter=call.reporter,
-            concurrency=call.settings.concurrency, dry_run=dry_run,
+            concurrency=call.settings.concurrency, dry_run=dry_run, publish=not appending,
         )  # fmt: skip
+        if appending:
+            packed = store_index.append(packed, sink, before, *appending)
     if not dry_run:
         arguments.write_digest(digest_file, packed.descriptor.digest)
     identity = results.identity(call, reference, packed) if not dry_run else ""

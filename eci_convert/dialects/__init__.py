@@ -80,6 +80,10 @@ READ_AS: Mapping[str, str] = MappingProxyType(
 """What an image of a format is read as, where the two have different names."""
 
 
+INDEXED = frozenset({"ironcore", "unikraft", "kubevirt"})
+"""Formats whose images are always in an index, which gets the annotations too."""
+
+
 def read(image: Image) -> tuple[str, Artifact]:
     """The dialect of *image*, and what it holds. Raises UnknownDialect, and what the dialect's reader raises."""
     for name, reader in {**READERS, "containerdisk": _reader("containerdisk", "guess")}.items():

@@ -15,7 +15,7 @@ from eci_convert.dialects.imageconfig import container_platform
 from eci_convert.errors import AmbiguousRole, CannotHold, UsageError
 from eci_convert.model import Artifact, Blob, DiskType, Image, Part, Role
 from eci_convert.oci import fields
-from eci_convert.oci.manifest import Descriptor, Platform, rendered
+from eci_convert.oci.manifest import Descriptor, Manifest, Platform, rendered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +150,11 @@ def write(artifact: Artifact, terms: Terms, generation: Generation = FLAT) -> Bl
         if generation.index
         else None,
     )
+
+
+def is_one(manifest: Manifest) -> bool:
+    """Whether *manifest* is that of an image whose index gives it a name of its own."""
+    return manifest.config.media_type in (ALPHA.config, FLAT.config)
 
 
 def _notes(part: Part, original: Image | None) -> Mapping[str, str]:

@@ -20,7 +20,7 @@ from eci_convert.errors import CannotHold, UsageError
 from eci_convert.model import Artifact, Blob, Image, Locator, Member, Part, Role, Rootfs
 from eci_convert.oci import fields, mediatype
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, Platform, rendered
+from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform, rendered
 
 MARK = "sh.kraftkit.version"
 _PATHS = {Role.KERNEL: "unikraft/bin/kernel", Role.INITRD: "unikraft/bin/initrd"}
@@ -204,6 +204,15 @@ def sorted_features(features: Iterable[str]) -> list[str]:
     numbers = [text for text in known if text.isascii() and text.isdigit()]
     rest = [text for text in known if text not in numbers]
     return sorted(numbers, key=int, reverse=True) + sorted(rest, key=lambda text: text.encode())
+
+
+def package_annotations(manifest: Manifest, name: str) -> dict[str, str]:
+    """The annotations of the index that a target of a package is in, under *name* if that is said; none for what is
+    no target."""
+    if MARK not in manifest.annotations:
+        return {}
+    notes = {key: text for key, text in manifest.annotations.items() if key in (MARK, _REPOSITORY, _REFERENCE)}
+    return notes | ({_REPOSITORY: _repository(name), _REFERENCE: name} if name else {})
 
 
 def is_package(index: Index) -> bool:

@@ -128,6 +128,7 @@ index = click.Group(
     name="index",
     commands=[create, add, remove],
     help="Images of several platforms under one name.",
+    epilog="\b\nExamples:\n" + "\n".join(f"  {line}" for line in (_CREATE + _ADD + _REMOVE).split("\n") if line),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

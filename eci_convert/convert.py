@@ -12,6 +12,7 @@ from pathlib import Path
 
 from eci_convert import content, dialects, diffids
 from eci_convert.blueprint import Packed, Terms
+from eci_convert.dialects import unikraft
 from eci_convert.documents import Document, chosen, collected, referring
 from eci_convert.errors import CannotHold, IntegrityError, LimitExceeded, UsageError
 from eci_convert.journal import Journal
@@ -69,7 +70,8 @@ def copy(
     with Journal(journal) if journal else nullcontext() as kept:
         if format != KEEP:
             said = _Rewrite(source, sink, format, dialect, terms, codec, max_size, reporter, concurrency, dry_run, kept)
-            return said.run(*_images(source, platform, reporter, everything=all_platforms))
+            whole_package = format == "unikraft" and sink.holds_indexes
+            return said.run(*_images(source, platform, reporter, everything=all_platforms, whole_package=whole_package))
         if files := source.filesystem():
             source = files.saved()
         documents = list(
@@ -222,10 +224,12 @@ class _Rewrite:
 
 
 def _images(
-    source: Source, platform: Platform | None, reporter: Reporter, *, everything: bool
+    source: Source, platform: Platform | None, reporter: Reporter, *, everything: bool, whole_package: bool
 ) -> tuple[Index | None, list[Image]]:
-    """The images to write again, and the index that they are in."""
+    """The images to write again, and the index that they are in: all of a *whole_package* of KraftKit's."""
     descriptor, found = content.root(source)
+    if whole_package and not platform and isinstance(found, Index) and unikraft.is_package(found):
+        everything = True
     if not everything and isinstance(found, Index):
         chosen(content.flattened(source, found), platform, source.origin, reporter)
     index = found if isinstance(found, Index) else None

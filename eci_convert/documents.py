@@ -56,7 +56,9 @@ def collected(
         if everything or isinstance(document.value, Manifest):
             break
         listed = content.flattened(source, document.value)
-        document = _fetched(source, chosen(listed, platform, source.origin, reporter))
+        if holds_indexes and not platform and len(candidates(listed)) == 1:
+            reporter.warned(f"{source.origin}: {_left_out(listed)} (--all-platforms takes everything)")
+        document = _fetched(source, chosen(listed, platform, source.origin, reporter, holds_indexes=holds_indexes))
     yield from _tree(source, document, _MAX_NESTING, {document.descriptor.digest})
 
 
@@ -68,17 +70,28 @@ def is_one_thing(document: Manifest | Index) -> bool:
     return len(document.manifests) == 1 or unikraft.is_package(document) or cnab.is_bundle(document)
 
 
-def chosen(index: Index, platform: Platform | None, origin: str, reporter: Reporter) -> Descriptor:
+def chosen(
+    index: Index, platform: Platform | None, origin: str, reporter: Reporter, *, holds_indexes: bool = True
+) -> Descriptor:
     """The entry of *index* for *platform*, as `select` has it; *reporter* is told if it is one of several and nobody
     said which."""
     entry = select(index, platform, origin)
     count = len(candidates(index))
     if platform is None and count > 1:
+        others = ", --all-platforms every one" if holds_indexes else ""
         reporter.warned(
             f"{origin} is an index of {count} images: the one for {entry.platform} is taken "
-            "(--platform takes another one, --all-platforms every one)"
+            f"(--platform takes another one{others})"
         )
     return entry
+
+
+def _left_out(index: Index) -> str:
+    """What is not copied of an index of one image: what BuildKit attests of it."""
+    count = len(index.manifests) - 1
+    return (
+        f"the image is taken without the {count} {'entries' if count > 1 else 'entry'} beside it, such as attestations"
+    )
 
 
 def tree(source: Source, entry: Descriptor) -> Iterator[Document]:

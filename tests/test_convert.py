@@ -358,3 +358,31 @@ def test_taking_one_image_of_several_is_said_unless_somebody_chose_it(format: st
     copy(source, a_sink(), format=format, reporter=heard)
     assert len(heard.warnings) == 1
     assert "an index of 2 images: the one for linux/amd64 is taken" in heard.warnings[0]
+
+
+def test_what_is_attested_of_the_only_image_is_left_out_and_that_is_said() -> None:
+    """umoci, and whoever else wants one manifest, gets one; --all-platforms keeps the index with its digest."""
+    attestation = an_image().platform("unknown/unknown").layer("application/vnd.in-toto+json", b"{}")
+    notes = {"vnd.docker.reference.type": "attestation-manifest"}
+    source = an_index(a_machine().platform("linux/amd64"), attestation).annotated(1, notes).build()
+    heard, sink = Listening(), a_sink()
+
+    copy(source, sink, reporter=heard)
+
+    assert content.root(read_back(sink))[0].digest == a_machine().platform("linux/amd64").descriptor().digest
+    assert len(heard.warnings) == 1
+    assert "without the 1 entry beside it, such as attestations" in heard.warnings[0]
+    copy(source, a_sink(holds_indexes=False), reporter=heard)
+    copy(source, a_sink(), all_platforms=True, reporter=heard)
+    assert len(heard.warnings) == 1
+
+
+def test_a_place_without_indexes_is_not_offered_every_image(monkeypatch) -> None:
+    monkeypatch.setattr("eci_convert.oci.select.here", lambda: parse_platform("linux/amd64"))
+    heard = Listening()
+    source = an_index(a_container().platform("linux/amd64"), a_container("zstd").platform("linux/arm64")).build()
+
+    copy(source, a_sink(holds_indexes=False), reporter=heard)
+
+    assert len(heard.warnings) == 1
+    assert "--all-platforms" not in heard.warnings[0]

@@ -215,6 +215,16 @@ def test_a_package_is_kept_whole_byte_for_byte() -> None:
     assert {entry.digest for entry in packed.manifest.manifests} <= sink.store.blobs.keys()  # type: ignore[union-attr]
 
 
+def test_a_package_is_said_again_whole_too() -> None:
+    sink = MemorySink(Store(), "package")
+
+    copy(MemorySource(stored(), "package"), sink, format="unikraft")
+
+    _, index = content.root(MemorySource(sink.store, "package"))
+    assert isinstance(index, Index)
+    assert [str(entry.platform) for entry in index.manifests] == list(TARGETS)
+
+
 def test_one_target_is_taken_where_it_is_asked_for() -> None:
     sink = MemorySink(Store(), "package")
 

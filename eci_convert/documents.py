@@ -56,7 +56,7 @@ def collected(
         if everything or isinstance(document.value, Manifest):
             break
         listed = content.flattened(source, document.value)
-        if holds_indexes and not platform and len(candidates(listed)) == 1:
+        if holds_indexes and not platform and len(candidates(listed)) == 1 < len(listed.manifests):
             reporter.warned(f"{source.origin}: {_left_out(listed)} (--all-platforms takes everything)")
         document = _fetched(source, chosen(listed, platform, source.origin, reporter, holds_indexes=holds_indexes))
     yield from _tree(source, document, _MAX_NESTING, {document.descriptor.digest})

@@ -386,3 +386,19 @@ def test_a_place_without_indexes_is_not_offered_every_image(monkeypatch) -> None
 
     assert len(heard.warnings) == 1
     assert "--all-platforms" not in heard.warnings[0]
+
+
+def test_nothing_is_said_of_an_index_of_one_within_an_index() -> None:
+    inner = an_index(a_machine().platform("linux/amd64"))
+    text = rendered(inner.index())
+    entry = replace(Descriptor.of(text, mediatype.OCI_INDEX), platform=parse_platform("linux/amd64"))
+    arm = a_machine(b"arm").platform("linux/arm64")
+    outer = rendered(Index(manifests=(entry, arm.descriptor())))
+    root = Descriptor.of(outer, mediatype.OCI_INDEX)
+    blobs = {**inner.build().blobs, **arm.contents(), entry.digest: text, root.digest: outer}
+    heard, sink = Listening(), a_sink()
+
+    copy(MemorySource(Store(blobs, {"image": root})), sink, platform=parse_platform("linux/amd64"), reporter=heard)
+
+    assert content.image(read_back(sink)).platform == parse_platform("linux/amd64")
+    assert heard.warnings == []

@@ -185,8 +185,8 @@ def _choose(name: str) -> Strategy:
         error = UsageError(f"{name} is there already, and nobody is at a terminal to say what becomes of it")
         error.add_note("hint: say merge, overwrite or abort")
         raise error
-    choices = click.Choice(_STRATEGIES[:-1])
-    return Strategy(click.prompt(f"{show.printable(name)} is there already", type=choices, err=True))
+    answer = show.ask(f"{name} is there already: what becomes of it?", _STRATEGIES[:-1])
+    return Strategy(answer) if answer else Strategy.ABORT
 
 
 def _digest(text: str) -> Digest:

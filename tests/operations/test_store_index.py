@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -538,6 +539,35 @@ def test_the_command_says_what_it_did_and_what_it_cannot(run: Run, kernel: Path,
     one_line(run("index", "create", "docker-daemon:i", f"{layout}:amd64", exits=8), "cannot hold an index")
     run("index", "remove", f"{layout}:i", "--platform", "linux/amd64", "--dry-run")
     assert run("inspect", f"{layout}:i", "--platform", "linux/amd64", "--json").json["digest"] == digest
+
+
+@pytest.mark.parametrize(
+    ("typed", "exits", "left"),
+    [
+        ("overwrite\n", 0, ["linux/arm64"]),
+        ("what?\n\nm\n", 0, ["linux/amd64", "linux/arm64"]),
+        ("abort\n", 2, ["linux/amd64"]),
+        ("", 2, ["linux/amd64"]),
+    ],
+)
+def test_somebody_at_a_terminal_is_asked(
+    typed: str, exits: int, left: list[str], run: Run, kernel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    place = f"oci:{tmp_path}/layout:m:1"
+    run("build", "--to", place, "--kernel", kernel, "--platform", "linux/amd64", "--append")
+    monkeypatch.setattr("sys.stdin", Terminal(typed))
+
+    words = ("build", "--to", place, "--kernel", kernel, "--platform", "linux/arm64", "--append=prompt", "--json")
+    said = run(*words, exits=exits)
+
+    assert "what becomes of it? [merge|overwrite|abort]: " in said.err
+    assert not said.out or said.json["digest"]
+    first = left[0]
+    assert run("inspect", place, "--platform", first, "--json").json["platforms"] == left
 
 
 def test_options_may_stand_before_the_command(run: Run, kernel: Path, tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ import click
 from eci_convert.blueprint import Packed
 from eci_convert.cli import arguments, results, show
 from eci_convert.cli.arguments import Call, option
-from eci_convert.errors import FormatError, UsageError
-from eci_convert.oci.digest import Digest
+from eci_convert.errors import UsageError
 from eci_convert.transports import image_name, open_sink, open_source
+from eci_convert.transports.names import may_be_id
 
 if TYPE_CHECKING:
     from eci_convert.operations.store.strategy import Settings, Strategy
@@ -104,7 +104,7 @@ def add(
 
 @arguments.verb(
     click.argument("dst"),
-    option("--digest", default="", metavar="DIGEST", help="The image to remove."),
+    option("--digest", default="", metavar="DIGEST", help="The image to remove, or the beginning of its id."),
     _TO_INDEX,
     arguments.digest_file,
     arguments.dry_run,
@@ -118,9 +118,10 @@ def remove(
     from eci_convert.operations.store import index as operation
 
     settings = _settings(call, dst, dict(annotations), None, dry_run=dry_run)
-    wanted = _digest(digest) if digest else None
+    if digest and not may_be_id(digest):
+        raise UsageError(f"--digest {digest!r} is not a digest, nor three digits or more of one")
     with _opened(call, dst, ()) as (_, sink, before):
-        packed = operation.remove(before, sink, platform=call.platform, digest=wanted, settings=settings)
+        packed = operation.remove(before, sink, platform=call.platform, digest=digest, settings=settings)
     _told(call, dst, packed, digest_file, f"Removed from {dst}", dry_run=dry_run)
 
 
@@ -187,13 +188,6 @@ def _choose(name: str) -> Strategy:
         raise error
     answer = show.ask(f"{name} is there already: what becomes of it?", _STRATEGIES[:-1])
     return Strategy(answer) if answer else Strategy.ABORT
-
-
-def _digest(text: str) -> Digest:
-    try:
-        return Digest.parse(text)
-    except FormatError as error:
-        raise UsageError(f"--digest {text!r} is not a digest") from error
 
 
 def _told(call: Call, dst: str, packed: Packed, digest_file: Path | None, sentence: str, *, dry_run: bool) -> None:

@@ -129,6 +129,15 @@ def is_id_prefix(text: str, digest: Digest) -> bool:
     return bool(match and digest.algorithm == "sha256" and digest.hex.startswith(match[1]))
 
 
+def may_be_id(text: str) -> bool:
+    """Whether *text* is a digest, or can be the beginning of an id.
+
+    >>> may_be_id("e3b0c44298fc"), may_be_id("sha512:" + 128 * "0"), may_be_id("e3")
+    (True, True, False)
+    """
+    return bool(_ALONE.fullmatch(text) or _ID_PREFIX.fullmatch(text))
+
+
 def with_id_prefix(entries: Sequence[Descriptor], text: str) -> tuple[Descriptor, ...]:
     """Those of *entries* whose id begins with *text*, each digest once; none where *text* cannot begin an id."""
     return distinct(entry for entry in entries if is_id_prefix(text, entry.digest))

@@ -171,7 +171,7 @@ def test_a_removed_image_is_gone_and_the_others_are_whole(place: Open) -> None:
     )
     assert kernels(place) == {"linux/arm64": b"arm64"}
 
-    digest = ARM64.descriptor().digest
+    digest = str(ARM64.descriptor().digest)
     done(place, "m:1", lambda before, sink: remove(before, sink, digest=digest, settings=PLAIN))
     with place("m:1")[0] as source:
         root, found = content.root(source)
@@ -381,6 +381,22 @@ def test_what_cannot_be_removed_is_said(platform: str, error: type[Exception]) -
     assert index() == before
 
 
+def test_an_image_is_removed_by_the_beginning_of_its_id() -> None:
+    store, index = in_one(AMD64, ARM64)
+    source, sink = MemorySource(store, "m:1"), MemorySink(store, "m:1")
+    amd64, arm64 = (image.descriptor().digest for image in (AMD64, ARM64))
+
+    with pytest.raises(UsageError, match="is 2 images"):
+        entries.without(
+            [replace(AMD64.descriptor(), digest=Digest("sha256", "abc" + 61 * end)) for end in "01"], None, "abc"
+        )
+    with pytest.raises(NotFound):
+        remove(source, sink, digest=("0" if amd64.hex[0] != "0" != arm64.hex[0] else "f") * 12, settings=PLAIN)
+    remove(source, sink, digest=amd64.hex[:12], settings=PLAIN)
+
+    assert [entry.digest for entry in index().manifests] == [arm64]
+
+
 def test_a_name_that_somebody_else_changes_meanwhile_loses_nothing() -> None:
     store, index = in_one(AMD64)
     meanwhile = [a_machine("linux/riscv64"), a_machine("linux/s390x")]
@@ -451,6 +467,19 @@ def test_a_package_made_of_targets_is_one_for_kraftkit() -> None:
         "io.containerd.image.name": "127.0.0.1:5000/uk/new:2",
         "org.opencontainers.image.ref.name": "127.0.0.1:5000/uk/new",
     }
+
+
+def test_ironcores_images_keep_names_of_their_own_in_a_new_index() -> None:
+    """Their platforms are told by the index that they were in alone: nothing in such an image says one."""
+    store, target = Store(), Store()
+    copy(an_index(AMD64, ARM64).build(), MemorySink(store, "m:1"), format="ironcore", all_platforms=True)
+
+    with pytest.raises(LayoutError, match="which platform"):
+        create([MemorySource(store, "m:1-arm64")], MemorySink(target, "new"), None, PLAIN)
+    create([MemorySource(store, "m:1")], MemorySink(target, "new"), None, PLAIN)
+
+    assert set(target.names) == {"new", "new-amd64", "new-arm64"}
+    assert target.names["new-arm64"].digest == store.names["m:1-arm64"].digest
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, Platform
 from eci_convert.oci.select import suits
+from eci_convert.transports.names import is_id_prefix
 
 _SUBJECT = "vnd.docker.reference.digest"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -49,16 +50,17 @@ def merged(kept: Sequence[Descriptor], new: Sequence[Descriptor]) -> tuple[Descr
     return (*stay, *attested, *new)
 
 
-def without(entries: Sequence[Descriptor], platform: Platform | None, digest: Digest | None) -> tuple[Descriptor, ...]:
-    """*entries* without the one for *platform*, or with *digest*, and without what is attested of it.
+def without(entries: Sequence[Descriptor], platform: Platform | None, digest: str) -> tuple[Descriptor, ...]:
+    """*entries* without the one for *platform*, or whose id begins with *digest*, and without what is attested of it.
 
-    Raises NotFound where there is none, and UsageError where several are for the platform.
+    Raises NotFound where there is none, and UsageError where it may be one of several.
     """
     images = [entry for entry in entries if not is_attestation(entry)]
     found = [
         entry
         for entry in images
-        if entry.digest == digest or (platform and entry.platform and suits(entry.platform, platform))
+        if (digest and (digest == str(entry.digest) or is_id_prefix(digest, entry.digest)))
+        or (platform and entry.platform and suits(entry.platform, platform))
     ]
     exact = [entry for entry in found if entry.platform and platform and entry.platform.variant == platform.variant]
     found = exact or found
@@ -67,7 +69,9 @@ def without(entries: Sequence[Descriptor], platform: Platform | None, digest: Di
         error.add_note(f"hint: it has {', '.join(_told(entry) for entry in images) or 'none'}")
         raise error
     if len({entry.digest for entry in found}) > 1:
-        several = UsageError(f"{platform} is {len(found)} images of the index: {', '.join(map(_told, found))}")
+        several = UsageError(
+            f"{platform or digest} is {len(found)} images of the index: {', '.join(map(_told, found))}"
+        )
         several.add_note("hint: say which with --digest")
         raise several
     return _without(entries, {found[0].digest})

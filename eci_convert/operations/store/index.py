@@ -96,13 +96,15 @@ def settled(strategy: Strategy, sink: Sink, before: Source, settings: Settings) 
 
 
 def remove(
-    before: Source, sink: Sink, *, platform: Platform | None = None, digest: Digest | None = None, settings: Settings
+    before: Source, sink: Sink, *, platform: Platform | None = None, digest: str = "", settings: Settings
 ) -> Packed:
-    """Takes the image for *platform*, or with *digest*, out of the index that *before* and *sink* stand for.
+    """Takes the image for *platform*, or whose id is or begins with *digest*, out of the index that *before* and *sink*
+    stand for.
 
-    Raises NotFound where it is not in there, LayoutError where the name stands for no index.
+    Raises UsageError where several could be meant, NotFound where it is not in there, LayoutError where the name stands
+    for no index.
     """
-    if (platform is None) == (digest is None):
+    if (platform is None) == (not digest):
         raise UsageError("say which image to remove: --platform OS/ARCH or --digest DIGEST, one of the two")
     _check_holds(sink)
     for _ in range(_ATTEMPTS):

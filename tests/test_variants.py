@@ -4,6 +4,7 @@ and as it needs to push the index, and to give a boot loader its files (specs/ir
 from __future__ import annotations
 
 import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -132,3 +133,26 @@ def test_it_is_so_from_the_command_line(run: Run, tmp_path: Path) -> None:
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str]) -> Run:
     return Run(capfd)
+
+
+@pytest.mark.parametrize("name", ["multi", "machine"])
+def test_the_originals_images_said_again_are_listed_as_it_lists_them(name: str, tmp_path: Path) -> None:
+    """But once each: it has every document a second time, without a name."""
+    with tarfile.open(Path(__file__).parent / "golden" / "ironcore" / "store-built.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    [store] = [path.parent for path in tmp_path.rglob("index.json")]
+    reference = f"127.0.0.1:5711/acme/{name}:1"
+
+    with (
+        open_source(f"oci:{store}:{reference}", Settings()) as source,
+        open_sink(f"oci:{tmp_path}/ours:{reference}", Settings()) as sink,
+    ):
+        copy(source, sink, format="ironcore", all_platforms=True)
+
+    assert named(tmp_path / "ours") == {key: one for key, one in named(store).items() if f"/{name}:" in key}
+
+
+def named(store: Path) -> dict[str, str]:
+    """The names in index.json, and the digests that they stand for."""
+    entries = json.loads((store / "index.json").read_text())["manifests"]
+    return {entry["annotations"][REF_NAME]: entry["digest"] for entry in entries if "annotations" in entry}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from eci_convert.model import DiskType, Part
+from eci_convert.model import DiskType, Image, Part
 from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform
@@ -60,7 +60,9 @@ class Terms:
 
     *created* is in seconds since 1970 and is every time that is written. *name* is the reference that the image will
     have, for dialects that write it down. *also* names dialects that the same image is to serve as well. *strict*:
-    as the original tool of the dialect writes it, and nothing beside.
+    as the original tool of the dialect writes it, and nothing beside. *system* is what a unikernel runs on (qemu, fc,
+    xen), where *platform* does not say. *original* is the image of the same dialect that is written again, and
+    *original_index* the index that it was in: what the dialect has beside the parts is kept from them.
     """
 
     platform: Platform
@@ -71,15 +73,20 @@ class Terms:
     name: str = ""
     also: tuple[str, ...] = ()
     strict: bool = False
+    system: str = ""
+    original: Image | None = None
+    original_index: Index | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wrapper:
-    """The index that an image is put into. *entry* are the annotations of the image's entry in it."""
+    """The index that an image is put into. *entry* are the annotations of the image's entry in it. *names_variants*:
+    each image in it has a name of its own, the index's with `-ARCHITECTURE` behind it."""
 
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
     artifact_type: str = ""
     entry: Mapping[str, str] = field(default_factory=dict, hash=False)
+    names_variants: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from itertools import chain
 from operator import is_
 from typing import Final
 
+from eci_convert import sizes
 from eci_convert.errors import EciError, FormatError, IntegrityError, LayoutError, LimitExceeded, NotFound
 from eci_convert.journal import Journal, Kept
 from eci_convert.model import Image
@@ -212,7 +213,7 @@ class Documents:
 
 def root(source: Source) -> tuple[Descriptor, Manifest | Index]:
     """What the source's name stands for. Raises FormatError, IntegrityError and what the source raises."""
-    descriptor = source.resolve()
+    descriptor = right_sized(source, source.resolve())
     return descriptor, manifest.parse(document(source, descriptor, "manifest"), descriptor.media_type)
 
 
@@ -234,8 +235,8 @@ def selected(documents: Documents, descriptor: Descriptor, found: Manifest | Ind
             if platform and not described:
                 check(image.platform, platform, source.origin)
             return image
-        descriptor, described = select(flattened(documents, found), platform, source.origin), True
-        found = documents.manifest(descriptor)
+        descriptor = right_sized(documents.source, select(flattened(documents, found), platform, source.origin))
+        described, found = True, documents.manifest(descriptor)
     raise LimitExceeded(f"indexes are nested more than {_MAX_NESTING} deep", where=source.origin)
 
 
@@ -265,8 +266,14 @@ def flattened(documents: Documents, found: Index) -> Index:
     raise LimitExceeded(f"indexes are nested more than {_MAX_NESTING} deep", where=where)
 
 
+def right_sized(source: Source, entry: Descriptor) -> Descriptor:
+    """*entry* of an index, whose document comes inside it where the index lies about its size. Raises as `root`."""
+    return sizes.right_sized(entry, lambda promised: document(source, promised, f"manifest {entry.digest.short}"))
+
+
 def child(source: Source, descriptor: Descriptor) -> Manifest | Index:
     """The manifest or index that an entry of an index promises. Raises as `root` does."""
+    descriptor = right_sized(source, descriptor)
     return manifest.parse(document(source, descriptor, f"manifest {descriptor.digest.short}"), descriptor.media_type)
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from eci_convert import content, dialects, diffids
 from eci_convert.blueprint import Packed, Terms
-from eci_convert.documents import Document, collected, referring
+from eci_convert.dialects import unikraft
+from eci_convert.documents import Document, chosen, collected, referring
 from eci_convert.errors import CannotHold, IntegrityError, LimitExceeded, UsageError
 from eci_convert.journal import Journal
 from eci_convert.model import Image
@@ -52,9 +53,10 @@ def copy(
     a registry, with gzip: configs stay, and image ids. *before* reads the image that the name of *sink* stands for now:
     what is in it is not compressed again. Any other *format* is the name of a row of `dialects.WRITERS`, whose layers
     are compressed with *codec*, or gzip. Of an index, the image for *platform* is copied, or with *all_platforms* every
-    one. *referrers* takes along what refers to the image (signatures, SBOMs). *max_size* (bytes) bounds each part, or
-    where images are kept each blob. *dry_run* moves nothing: the counts are of what would move. *journal* is a
-    directory in which what arrives over a network is kept until all is done.
+    one; without both, an index that is one thing (of one entry, KraftKit's, a bundle) is kept whole. *referrers* takes
+    along what refers to the image (signatures, SBOMs). *max_size* (bytes) bounds each part, or where images are kept
+    each blob. *dry_run* moves nothing: the counts are of what would move. *journal* is a directory in which what
+    arrives over a network is kept until all is done.
 
     Raises UsageError for contradictions, CannotHold before the first byte where the destination cannot hold the format,
     and what the two raise.
@@ -68,21 +70,35 @@ def copy(
     with Journal(journal, reporter.warned) if journal else nullcontext() as kept:
         if format != KEEP:
             said = _Rewrite(source, sink, format, dialect, terms, codec, max_size, reporter, concurrency, dry_run, kept)
-            return said.run(_images(source, platform, everything=all_platforms))
+            whole_package = format == "unikraft" and sink.holds_indexes
+            return said.run(*_images(source, platform, reporter, everything=all_platforms, whole_package=whole_package))
         if files := source.filesystem():
             source = files.saved()
-        documents = list(collected(source, platform, everything=all_platforms))
+        documents = list(
+            collected(
+                source,
+                platform,
+                everything=all_platforms,
+                holds_indexes=sink.holds_indexes,
+                reporter=reporter,
+            )
+        )
         if referrers:
             documents[-1:-1] = referring(source, documents)
-        _check_holds(sink, source, documents)
-        _check_diff_ids(sink, source, documents, reporter)
-        _check_sizes(documents, max_size)
-        press = _codec(codec, source, sink, referrers=referrers)
+        check(sink, source, documents, reporter, max_size)
+        press = layer_codec(codec, source, sink, referrers=referrers)
         there = content.standing(before) if press else None
         return Move(source, sink, reporter, concurrency, kept, press, there).all(documents, dry_run=dry_run)
 
 
-def _codec(said: Codec | None, source: Source, sink: Sink, *, referrers: bool) -> Codec | None:
+def check(sink: Sink, source: Source, documents: list[Document], reporter: Reporter, max_size: int | None) -> None:
+    """Raises CannotHold, IntegrityError or LimitExceeded where *documents* cannot be moved to *sink* as they are."""
+    _check_holds(sink, source, documents)
+    _check_diff_ids(sink, source, documents, reporter)
+    _check_sizes(documents, max_size)
+
+
+def layer_codec(said: Codec | None, source: Source, sink: Sink, *, referrers: bool = False) -> Codec | None:
     """What to compress raw layers with where images are kept; None keeps them."""
     if said:
         return said if said.compression is not Compression.NONE else None
@@ -168,8 +184,10 @@ class _Rewrite:
         self._format, self._dialect = format, dialect
         self._terms, self._codec, self._max_size = terms, codec, max_size
         self._reporter, self._concurrency, self._dry_run = reporter, concurrency, dry_run
+        self._index: Index | None = None
 
-    def run(self, images: list[Image]) -> Packed:
+    def run(self, index: Index | None, images: list[Image]) -> Packed:
+        self._index = index
         if len(images) > 1 and not self._sink.holds_indexes:
             raise _cannot(self._sink, "an index of several images", "choose one image with --platform OS/ARCH")
         packed = [self._one(image, publish=len(images) == 1) for image in images]
@@ -182,8 +200,11 @@ class _Rewrite:
     def _one(self, image: Image, *, publish: bool) -> Packed:
         from eci_convert import pack
 
-        _, artifact = dialects.read_as(self._dialect, image) if self._dialect else dialects.read(image)
-        blueprint = dialects.by_name(self._format)(artifact, self._terms_for(image))
+        name, artifact = dialects.read_as(self._dialect, image) if self._dialect else dialects.read(image)
+        terms = self._terms_for(image)
+        if name == dialects.READ_AS.get(self._format, self._format):
+            terms = replace(terms, original=image, original_index=self._index)
+        blueprint = dialects.by_name(self._format)(artifact, terms)
         return pack.pack(
             blueprint,
             self._sink,
@@ -203,10 +224,19 @@ class _Rewrite:
         return replace(self._terms, platform=platform) if self._terms else Terms(platform=platform)
 
 
-def _images(source: Source, platform: Platform | None, *, everything: bool) -> list[Image]:
+def _images(
+    source: Source, platform: Platform | None, reporter: Reporter, *, everything: bool, whole_package: bool
+) -> tuple[Index | None, list[Image]]:
+    """The images to write again, and the index that they are in: all of a *whole_package* of KraftKit's."""
     descriptor, found = content.root(source)
     documents = content.Documents(source)
+    if whole_package and not platform and isinstance(found, Index) and unikraft.is_package(found):
+        everything = True
+    if not everything and isinstance(found, Index):
+        chosen(content.flattened(documents, found), platform, source.origin, reporter)
+    index = found if isinstance(found, Index) else None
     if not everything or isinstance(found, Manifest):
-        return [content.selected(documents, descriptor, found, platform)]
+        return index, [content.selected(documents, descriptor, found, platform)]
     entries = candidates(content.flattened(documents, found))
-    return [content.selected(documents, entry, documents.manifest(entry), platform) for entry in entries]
+    sized = [content.right_sized(source, entry) for entry in entries]
+    return index, [content.selected(documents, entry, documents.manifest(entry), platform) for entry in sized]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from eci_convert import content
+from eci_convert.dialects import cnab, unikraft
 from eci_convert.errors import LimitExceeded
 from eci_convert.oci import manifest
 from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform
-from eci_convert.oci.select import select
+from eci_convert.oci.select import candidates, select
+from eci_convert.progress import SILENT, Reporter
 from eci_convert.transports.base import Source
 
 _MAX_NESTING = 4
@@ -31,17 +33,71 @@ class Document:
         return (*self.value.layers, self.value.config) if isinstance(self.value, Manifest) else ()
 
 
-def collected(source: Source, platform: Platform | None, *, everything: bool) -> Iterator[Document]:
-    """The manifests and indexes to copy, those that are referred to first: the root comes last."""
+def collected(
+    source: Source,
+    platform: Platform | None,
+    *,
+    everything: bool,
+    holds_indexes: bool = True,
+    reporter: Reporter = SILENT,
+) -> Iterator[Document]:
+    """The manifests and indexes to copy, those that are referred to first: the root comes last.
+
+    An index that is one thing is copied whole, unless an image in it is asked for or the destination *holds_indexes*
+    not. Of any other the image for *platform* is taken, unless *everything* is asked for; *reporter* is told where
+    nobody said which.
+    """
     descriptor, budget = source.resolve(), content.Documents(source)
     document = _fetched(budget, descriptor)
     if platform and isinstance(document.value, Manifest):
         content.selected(budget, descriptor, document.value, platform)  # only to say now that it is for another one
+    everything = everything or (holds_indexes and not platform and is_one_thing(document.value))
     for _ in range(_MAX_NESTING):
         if everything or isinstance(document.value, Manifest):
             break
-        document = _fetched(budget, select(content.flattened(budget, document.value), platform, source.origin))
+        listed = content.flattened(budget, document.value)
+        if holds_indexes and not platform and len(candidates(listed)) == 1 < len(listed.manifests):
+            reporter.warned(f"{source.origin}: {_left_out(listed)} (--all-platforms takes everything)")
+        document = _fetched(budget, chosen(listed, platform, source.origin, reporter, holds_indexes=holds_indexes))
     yield from _tree(budget, document, _MAX_NESTING, {document.descriptor.digest})
+
+
+def is_one_thing(document: Manifest | Index) -> bool:
+    """Whether *document* is an index of which no part makes sense alone: one of a single entry, a package of
+    KraftKit's, a CNAB bundle."""
+    if isinstance(document, Manifest):
+        return False
+    return len(document.manifests) == 1 or unikraft.is_package(document) or cnab.is_bundle(document)
+
+
+def chosen(
+    index: Index, platform: Platform | None, origin: str, reporter: Reporter, *, holds_indexes: bool = True
+) -> Descriptor:
+    """The entry of *index* for *platform*, as `select` has it; *reporter* is told if it is one of several and nobody
+    said which."""
+    entry = select(index, platform, origin)
+    count = len(candidates(index))
+    if platform is None and count > 1:
+        others = ", --all-platforms every one" if holds_indexes else ""
+        reporter.warned(
+            f"{origin} is an index of {count} images: the one for {entry.platform} is taken "
+            f"(--platform takes another one{others})"
+        )
+    return entry
+
+
+def _left_out(index: Index) -> str:
+    """What is not copied of an index of one image: what BuildKit attests of it."""
+    count = len(index.manifests) - 1
+    return (
+        f"the image is taken without the {count} {'entries' if count > 1 else 'entry'} beside it, such as attestations"
+    )
+
+
+def tree(source: Source, entry: Descriptor) -> Iterator[Document]:
+    """The manifest or index that *entry* promises, after all that it lists."""
+    budget = content.Documents(source)
+    yield from _tree(budget, _fetched(budget, entry), _MAX_NESTING, {entry.digest})
 
 
 def _tree(budget: content.Documents, document: Document, levels: int, seen: set[object]) -> Iterator[Document]:
@@ -76,7 +132,10 @@ def referring(source: Source, documents: list[Document]) -> list[Document]:
     return found
 
 
-def _fetched(budget: content.Documents, descriptor: Descriptor) -> Document:
+def _fetched(budget: content.Documents, entry: Descriptor) -> Document:
+    descriptor = content.right_sized(budget.source, entry)
     budget.account(descriptor.size)
     text = content.document(budget.source, descriptor, f"manifest {descriptor.digest.short}")
-    return Document(descriptor=descriptor, text=text, value=manifest.parse(text, descriptor.media_type))
+    return Document(
+        descriptor=replace(descriptor, data=entry.data), text=text, value=manifest.parse(text, descriptor.media_type)
+    )

@@ -49,6 +49,7 @@ class Move:
         self._codec = None if sink.wants_raw_layers else codec
         self._layers = diffids.layers(existing) if self._codec else {}
         self._became: dict[Digest, Descriptor] = {}
+        self._sizes: dict[Digest, int] = {}
         self._lock = threading.Lock()
         self._press = threading.Lock()
         self._written = self._reused = 0
@@ -56,13 +57,18 @@ class Move:
     def all(self, documents: list[Document], *, dry_run: bool) -> Packed:
         """Moves what *documents* list, then themselves: the last is what the name is to stand for. *dry_run* counts
         what would be moved; what would be compressed is counted as it lies there."""
+        return self.put(documents, dry_run=dry_run, publish=True)
+
+    def put(self, documents: list[Document], *, dry_run: bool, publish: bool = False) -> Packed:
+        """The same, without a name for the last unless *publish*."""
         blobs = {blob.digest: blob for document in documents for blob in document.blobs}
         with ThreadPoolExecutor(self._concurrency) as pool:
             list(pool.map(lambda blob: self._blob(blob, dry_run=dry_run), blobs.values()))
+        self._sizes = {document.descriptor.digest: len(document.text) for document in documents}
         moved = [self._renamed(document) for document in documents]
         last = moved[-1]
         if not dry_run:
-            self._publish(moved)
+            self._put(moved, publish=publish)
         return Packed(
             descriptor=last.descriptor,
             manifest=last.value,
@@ -70,13 +76,14 @@ class Move:
             bytes_reused=self._reused,
         )
 
-    def _publish(self, documents: list[Document]) -> None:
+    def _put(self, documents: list[Document], *, publish: bool) -> None:
         kinds = [document.descriptor.media_type or document.value.media_type for document in documents]
         try:
             for document, kind in zip(documents, kinds, strict=True):
                 digest, size = document.descriptor.digest, len(document.text)
                 self._sink.put(kind, iter((document.text,)), digest=digest, size=size)
-            self._sink.publish(replace(documents[-1].descriptor, media_type=kinds[-1]))
+            if publish:
+                self._sink.publish(replace(documents[-1].descriptor, media_type=kinds[-1]))
         except (AccessDenied, NotFound):
             raise
         except TransportError as error:  # docker-registry 2.8 says 500 to it
@@ -133,6 +140,8 @@ class Move:
             value = replace(found, manifests=self._renaming(found.manifests))
         if value == found:
             return document
+        if isinstance(value, Index):
+            value = replace(value, manifests=tuple(map(self._right_sized, value.manifests)))
         text = rendered(value)
         descriptor = replace(document.descriptor, digest=Digest.of(text), size=len(text), data=None)
         self._became[document.descriptor.digest] = descriptor
@@ -146,6 +155,10 @@ class Move:
         if became is None:
             return entry
         return replace(entry, media_type=became.media_type, digest=became.digest, size=became.size, data=None, urls=())
+
+    def _right_sized(self, entry: Descriptor) -> Descriptor:
+        """*entry* with the size that its document has, whatever the index said: KraftKit's may lie."""
+        return replace(entry, size=self._sizes.get(entry.digest, entry.size))
 
     def _count(self, size: int, *, written: bool) -> None:
         with self._lock:

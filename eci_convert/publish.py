@@ -24,13 +24,14 @@ def push(
     concurrency: int = 1,
     dry_run: bool = False,
     strict: pack.Strict | None = None,
+    publish: bool = True,
 ) -> Packed:
     """Writes *artifact* as an image of *format*, a row of `dialects.WRITERS`, to the name of *sink*.
 
     *before* reads the image that the name stands for now: a layer that is in it is neither packed nor sent again.
     With *probe*, files that are sent as they are are hashed first, so that the sink can be asked for them: worth while
     where sending is slow. *dry_run* writes nothing and counts what would be written. *strict* knows
-    a registry that refuses manifests with an artifactType: it is sent one without.
+    a registry that refuses manifests with an artifactType: it is sent one without. Not *publish*: it gets no name yet.
 
     Raises CannotHold before the first byte, LocalError for files that change while they are read, and what the sink
     raises.
@@ -46,4 +47,5 @@ def push(
         concurrency=concurrency,
         dry_run=dry_run,
         strict=strict,
+        publish=publish,
     )

@@ -51,7 +51,8 @@ class Order:
     With *directory* all parts go there under their own names, but for those that have an output of their own. *disks*
     are by the index that the image gives them. *paths* are files of the image's filesystem by their absolute path.
     *only* narrows the parts that go to the directory. *config_blob*: an image without a config part gives its own
-    config, as `eci pull` does.
+    config, as `eci pull` does. *optional* are roles that an image may lack as long as it has something else that is
+    wanted: a warning tells it.
     """
 
     directory: Path | str | None = None
@@ -60,6 +61,7 @@ class Order:
     paths: Mapping[str, Output] = field(default_factory=dict)
     only: tuple[Role, ...] = ()
     config_blob: bool = False
+    optional: frozenset[Role] = frozenset()
 
     @property
     def names_parts(self) -> bool:
@@ -115,6 +117,9 @@ def take(
     """
     found = inspect(source, platform, dialect)
     targets = plan(found, order)
+    for role in sorted(order.optional & order.roles.keys()):
+        if found.artifact.part(role) is None:
+            reporter.warned(f"{found.reference} has no {role}: {str(order.roles[role])!r} is not written")
     try:
         files = extract(
             source,
@@ -163,7 +168,12 @@ def _platforms(found: Manifest | Index, image: Image) -> tuple[Platform, ...]:
 
 
 def _chosen(found: Inspection, order: Order) -> list[Target]:
-    parts = [(_part(found, role), output) for role, output in order.roles.items()]
+    roles = {
+        role: output
+        for role, output in order.roles.items()
+        if role not in order.optional or found.artifact.part(role) or role is Role.CONFIG
+    }
+    parts = [(_part(found, role), output) for role, output in roles.items()]
     parts += [(_disk(found, index), output) for index, output in order.disks.items()]
     return [_target(part, output) for part, output in parts]
 

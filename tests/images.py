@@ -23,6 +23,7 @@ from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform, rendered
 from eci_convert.oci.select import parse_platform
+from eci_convert.progress import Silent
 from eci_convert.streams.tar import EntryType, TarMember, archived
 from eci_convert.transports.base import Sink, Source
 from eci_convert.transports.memory import MemorySource, Store
@@ -34,6 +35,16 @@ ROLE = "org.lfedge.eci.role"
 MEDIA_TYPE = "org.lfedge.eci.mediaType"
 TITLE = "org.opencontainers.image.title"
 LABEL = "org.lfedge.eci.artifact."
+
+
+class Listening(Silent):
+    """A reporter that keeps what it is warned of."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warned(self, message: str) -> None:
+        self.warnings.append(message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from eci_convert.progress import Silent
 from eci_convert.takeout import Order, inspect, take
 from eci_convert.transports.memory import MemorySink, MemorySource, Store
 from eci_convert.verify import check
-from tests.images import LABEL, ImageBuilder, a_container, a_machine, a_tar, an_image, an_index, files_in
+from tests.images import LABEL, ImageBuilder, Listening, a_container, a_machine, a_tar, an_image, an_index, files_in
 
 DISK = bytes(446) + b"\x80\0\0\0\x83\0\0\0" + b"\1\0\0\0\7\0\0\0" + bytes(48) + b"\x55\xaa" + bytes(4096)
 """A raw disk that says so: a boot record with one partition."""
@@ -310,3 +310,95 @@ def test_a_dry_run_counts_and_moves_nothing() -> None:
     packed = copy(source, sink, dry_run=True)
     assert packed.bytes_written == sum(map(len, source.blobs.values()))
     assert sink.store == Store({}, {})
+
+
+def test_an_index_of_one_image_is_kept_whole() -> None:
+    source, sink = an_index(a_machine().platform("linux/arm64")).build(), a_sink()
+
+    packed = copy(source, sink)
+
+    assert packed.descriptor.digest == source.resolve().digest
+    assert sink.store.blobs == source.blobs
+
+
+def test_the_one_image_of_an_index_is_taken_where_it_is_asked_for_or_no_index_can_be() -> None:
+    image = a_machine().platform("linux/arm64")
+    source = an_index(image).build()
+
+    asked, small = a_sink(), a_sink(holds_indexes=False)
+    copy(source, asked, platform=parse_platform("linux/arm64"))
+    copy(source, small)
+
+    assert content.root(read_back(asked))[0].digest == image.descriptor().digest
+    assert content.root(read_back(small))[0].digest == image.descriptor().digest
+
+
+def test_a_cnab_bundle_is_kept_whole() -> None:
+    """Its entries have no platforms, and none of them is the bundle."""
+    bundle = an_index(a_machine(), a_machine(b"invocation")).annotated(0, {"io.cnab.manifest.type": "config"})
+    source = replace(bundle, annotations={"io.cnab.runtime_version": "v1.0.0"}).build()
+    sink = a_sink()
+
+    packed = copy(source, sink)
+
+    assert packed.descriptor.digest == source.resolve().digest
+    assert sink.store.blobs == source.blobs
+
+
+@pytest.mark.parametrize("format", ["keep", "legacy"])
+def test_taking_one_image_of_several_is_said_unless_somebody_chose_it(format: str, monkeypatch) -> None:
+    monkeypatch.setattr("eci_convert.oci.select.here", lambda: parse_platform("linux/amd64"))
+    source = an_index(labelled().platform("linux/amd64"), labelled().platform("linux/arm64")).build()
+    heard = Listening()
+
+    copy(source, a_sink(), format=format, platform=parse_platform("linux/arm64"), reporter=heard)
+    copy(source, a_sink(), format=format, all_platforms=True, reporter=heard)
+    assert heard.warnings == []
+
+    copy(source, a_sink(), format=format, reporter=heard)
+    assert len(heard.warnings) == 1
+    assert "an index of 2 images: the one for linux/amd64 is taken" in heard.warnings[0]
+
+
+def test_what_is_attested_of_the_only_image_is_left_out_and_that_is_said() -> None:
+    """umoci, and whoever else wants one manifest, gets one; --all-platforms keeps the index with its digest."""
+    attestation = an_image().platform("unknown/unknown").layer("application/vnd.in-toto+json", b"{}")
+    notes = {"vnd.docker.reference.type": "attestation-manifest"}
+    source = an_index(a_machine().platform("linux/amd64"), attestation).annotated(1, notes).build()
+    heard, sink = Listening(), a_sink()
+
+    copy(source, sink, reporter=heard)
+
+    assert content.root(read_back(sink))[0].digest == a_machine().platform("linux/amd64").descriptor().digest
+    assert len(heard.warnings) == 1
+    assert "without the 1 entry beside it, such as attestations" in heard.warnings[0]
+    copy(source, a_sink(holds_indexes=False), reporter=heard)
+    copy(source, a_sink(), all_platforms=True, reporter=heard)
+    assert len(heard.warnings) == 1
+
+
+def test_a_place_without_indexes_is_not_offered_every_image(monkeypatch) -> None:
+    monkeypatch.setattr("eci_convert.oci.select.here", lambda: parse_platform("linux/amd64"))
+    heard = Listening()
+    source = an_index(a_container().platform("linux/amd64"), a_container("zstd").platform("linux/arm64")).build()
+
+    copy(source, a_sink(holds_indexes=False), reporter=heard)
+
+    assert len(heard.warnings) == 1
+    assert "--all-platforms" not in heard.warnings[0]
+
+
+def test_nothing_is_said_of_an_index_of_one_within_an_index() -> None:
+    inner = an_index(a_machine().platform("linux/amd64"))
+    text = rendered(inner.index())
+    entry = replace(Descriptor.of(text, mediatype.OCI_INDEX), platform=parse_platform("linux/amd64"))
+    arm = a_machine(b"arm").platform("linux/arm64")
+    outer = rendered(Index(manifests=(entry, arm.descriptor())))
+    root = Descriptor.of(outer, mediatype.OCI_INDEX)
+    blobs = {**inner.build().blobs, **arm.contents(), entry.digest: text, root.digest: outer}
+    heard, sink = Listening(), a_sink()
+
+    copy(MemorySource(Store(blobs, {"image": root})), sink, platform=parse_platform("linux/amd64"), reporter=heard)
+
+    assert content.image(read_back(sink)).platform == parse_platform("linux/amd64")
+    assert heard.warnings == []

@@ -35,6 +35,7 @@ VERBS = {
     "pull": "Write all of an ECI image to a directory (as `eci pull` does).",
     "pullfiles": "Write parts of an ECI image to chosen files (as `eci pullfiles` does).",
     "copy": "Move an image between any two places, re-expressed if asked.",
+    "index": "Put images of several platforms under one name, or take one of them away.",
     "verify": "Check that an image, or a directory, is what it claims to be.",
     "completion": "Print the completion script for a shell.",
 }
@@ -45,6 +46,9 @@ _BEFORE_VERB = frozenset(
      "--key-file", "--username", "--compat", "--concurrency", "--retries", "--timeout"}
 )  # fmt: skip
 """The options of every verb that have a value, so that the word behind it is no verb."""
+
+_GROUPS = frozenset({"index"})
+"""Verbs with a second word."""
 
 _ALONE = frozenset({"-h", "--help", "--version"})
 _FLAGS = frozenset({"--debug", "--verbose"})
@@ -135,16 +139,19 @@ def group() -> click.Group:
 def _reordered(words: list[str]) -> list[str]:
     """*words* with the options that stand before the verb, as `eci` allows, put behind it.
 
-    `--debug=true`, as Go programs take it, becomes `--debug`.
+    `--debug=true`, as Go programs take it, becomes `--debug`; `--append`, whose value may be left out, gets it.
     """
     words = [said for word in words for said in _flag(word)]
     at = 0
     while at < len(words) and words[at].startswith("-") and words[at] not in _ALONE:
         at += 2 if words[at] in _BEFORE_VERB else 1
-    return [*words[at : at + 1], *words[:at], *words[at + 1 :]] if at < len(words) else words
+    verb = at + 2 if at < len(words) and words[at] in _GROUPS else at + 1
+    return [*words[at:verb], *words[:at], *words[verb:]] if at < len(words) else words
 
 
 def _flag(word: str) -> tuple[str, ...]:
+    if word == "--append":
+        return ("--append=merge",)
     name, equals, value = word.partition("=")
     if not equals or name not in _FLAGS:
         return (word,)

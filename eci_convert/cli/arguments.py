@@ -162,6 +162,7 @@ digest_file = option(
 )
 max_size = option("--max-size", type=Size(), metavar="N", help="Refuse a part larger than N (such as 10G).")
 label = option("--label", "labels", multiple=True, type=Pair(), metavar="KEY=VALUE", help="One more label.")
+PAIR = Pair()
 annotation = option(
     "--annotation",
     "annotations",
@@ -175,6 +176,14 @@ remote = option(
     default="",
     metavar="PLACE",
     help="Empty: a registry; /DIR or file:///DIR: OCI layouts; containerd:/SOCKET: containerd.",
+)
+
+
+plat = option(
+    "--plat",
+    default="",
+    metavar="qemu|fc|xen|…",
+    help="What a unikernel runs on, in KraftKit's words (--format unikraft).",
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ import click
 
 from eci_convert import publish
 from eci_convert.blueprint import Terms
-from eci_convert.cli import arguments, builders, machines, results
+from eci_convert.cli import arguments, builders, index, machines, results
 from eci_convert.cli.arguments import Call, option
 from eci_convert.cli.words import Place
+from eci_convert.dialects import INDEXED, WRITERS
 from eci_convert.errors import UsageError
 from eci_convert.streams.compress import Codec
-from eci_convert.transports import open_sink, parse
+from eci_convert.transports import open_sink, open_source, parse
 
 _EXAMPLES = """
 eci-convert build --kernel vmlinuz --initrd initrd.img --root disk.raw -t my-machine:1
@@ -28,6 +30,9 @@ eci-convert build --kernel vmlinuz --root disk.raw -t my-machine:1 --builder bui
     option("-t", "--tag", default="", once=True, metavar="NAME", help="The image's name in the Docker engine."),
     option("--to", "destination", default="", once=True, metavar="REF",
            help="Write it elsewhere: oci:, docker://, containerd: …"),
+    option("--format", default="legacy", once=True, type=click.Choice(list(WRITERS)), show_default=True,
+           help="The dialect to write; engines hold legacy, containerdisk and kubevirt."),
+    arguments.plat,
     option("--builder", type=click.Choice(["direct", "docker", "buildx"]), default="direct", show_default=True,
            help="Make the layers here, or have the engine's builder do it, or BuildKit."),
     option("--base", default="", once=True, metavar="IMAGE", help="The image to build on (docker, buildx)."),
@@ -37,20 +42,24 @@ eci-convert build --kernel vmlinuz --root disk.raw -t my-machine:1 --builder bui
     option("--also", multiple=True, metavar="FORMAT", help="Make the image serve this dialect too: containerdisk."),
     arguments.label,
     arguments.annotation,
+    index.append,
     arguments.compression,
     arguments.digest_file,
     arguments.dry_run,
     examples=_EXAMPLES,
 )  # fmt: skip
 def build(
-    call: Call, *, tag: str, destination: str, builder: str, base: str, file: Path | None, context: Path | None,
-    author: str, also: tuple[str, ...], labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...],
-    compression: str, digest_file: Path | None, dry_run: bool, **words: Any,
+    call: Call, *, tag: str, destination: str, format: str, plat: str, builder: str, base: str, file: Path | None,
+    context: Path | None, author: str, also: tuple[str, ...], labels: tuple[tuple[str, str], ...],
+    annotations: tuple[tuple[str, str], ...], append: str | None, compression: str, digest_file: Path | None,
+    dry_run: bool, **words: Any,
 ) -> None:  # fmt: skip
-    """Make an ECI image of the parts (legacy format, which engines can hold) and print its id.
+    """Make an image of the parts (the legacy format unless another one is named) and print its id.
 
     The same parts make the same image, on any day and any machine. With --to it is written there, without an engine.
     """
+    from eci_convert.operations.store import index as store_index
+
     reference = _reference(tag, destination)
     terms = Terms(
         platform=machines.platform(call.platforms[0] if call.platforms else None, "", ""),
@@ -60,7 +69,12 @@ def build(
         annotations=dict(annotations),
         name=tag or destination,
         also=also,
+        system=machines.system(plat, format),
     )
+    if builder != "direct" and append:
+        raise UsageError("--append needs --builder direct")
+    if builder != "direct" and format != "legacy":
+        raise UsageError(f"--format {format} needs --builder direct: a Dockerfile makes a container image")
     if builder != "direct":
         wanted = builders.Wanted(
             tag=tag, base=base, file=file, context=context, archive=builders.archive(destination, builder),
@@ -75,16 +89,22 @@ def build(
     codec = Codec.parse(compression)
     machines.check_apart(reference, digest_file)
     artifact = machines.artifact(machines.archive(reference), digest_file, **words)
-    with open_sink(reference, call.settings, "docker-daemon") as sink:
+    with ExitStack() as stack:
+        sink = stack.enter_context(open_sink(reference, call.settings, "docker-daemon"))
+        before = stack.enter_context(open_source(reference, call.settings, "docker-daemon"))
+        notes = dict(annotations) if format in INDEXED else {}
+        appending = index.appending(call, append, sink, before, notes, dry_run=dry_run)
         packed = publish.push(
-            artifact, sink, format="legacy", terms=terms, codec=codec, reporter=call.reporter,
-            concurrency=call.settings.concurrency, dry_run=dry_run,
+            artifact, sink, format=format, terms=terms, codec=codec, reporter=call.reporter,
+            concurrency=call.settings.concurrency, dry_run=dry_run, publish=not appending,
         )  # fmt: skip
+        if appending:
+            packed = store_index.append(packed, sink, before, *appending)
     if not dry_run:
         arguments.write_digest(digest_file, packed.descriptor.digest)
     identity = results.identity(call, reference, packed) if not dry_run else ""
     return results.published(
-        call, reference, "legacy", packed, sentence=identity, dry_run=dry_run, more={"image_id": identity}
+        call, reference, format, packed, sentence=identity, dry_run=dry_run, more={"image_id": identity}
     )
 
 

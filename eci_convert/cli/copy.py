@@ -46,6 +46,7 @@ def _dialect(source: Source, call: Call, dialect: str) -> str:
     ),
     option("--dialect", default="", metavar="NAME", help="Read the image as this dialect."),
     option("--also", multiple=True, metavar="FORMAT", help="Make the image serve this dialect too."),
+    arguments.plat,
     option("--all-platforms", is_flag=True, help="Every image of an index."),
     option("--referrers", is_flag=True, help="What refers to the image too: signatures, SBOMs."),
     arguments.label,
@@ -61,7 +62,7 @@ def _dialect(source: Source, call: Call, dialect: str) -> str:
     examples=_EXAMPLES,
 )
 def copy(
-    call: Call, *, src: str, dst: str, format: str, dialect: str, also: tuple[str, ...], all_platforms: bool,
+    call: Call, *, src: str, dst: str, format: str, dialect: str, also: tuple[str, ...], plat: str, all_platforms: bool,
     referrers: bool, labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...],
     compression: str | None, digest_file: Path | None, max_size: int | None, dry_run: bool,
 ) -> None:  # fmt: skip
@@ -85,6 +86,7 @@ def copy(
         annotations=dict(annotations),
         name=image_name(dst),
         also=also,
+        system=machines.system(plat, format),
     )
     codec = Codec.parse(compression) if compression else None
     results.check_stdout(call, dst)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from eci_convert.errors import UsageError
@@ -12,6 +13,8 @@ from eci_convert.oci.select import here, parse_platform
 from eci_convert.parts import Disk, machine
 from eci_convert.streams.files import open_file
 from eci_convert.streams.parts import resolve
+
+_PLAT = re.compile(r"[A-Za-z0-9_.+-]{1,64}", re.ASCII)
 
 
 def artifact(
@@ -71,6 +74,15 @@ def _check_is_no_part(output: Path | None, machine: Artifact) -> None:
                 raise UsageError(
                     f"{str(output)!r} is the {described(part)}, and would be replaced by what is made of it"
                 )
+
+
+def system(plat: str, format: str) -> str:
+    """What `--plat` says that a unikernel runs on. Raises UsageError for any other format."""
+    if plat and format != "unikraft":
+        raise UsageError("--plat is what a unikernel runs on: it needs --format unikraft")
+    if plat and not _PLAT.fullmatch(plat):
+        raise UsageError(f"--plat {plat!r} is not the name of a platform, such as qemu, fc or xen")
+    return plat
 
 
 def platform(asked: Platform | None, os: str, arch: str) -> Platform:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from eci_convert import journal, weight
 from eci_convert.cli import arguments, show
 from eci_convert.cli.arguments import Call, F, option
+from eci_convert.cli.eci_output import Lines
 from eci_convert.cli.words import Pair, Place
 from eci_convert.errors import LocalError, UsageError
 from eci_convert.extract import Extracted
@@ -70,9 +71,10 @@ def order(
 
 
 def run(
-    call: Call, source: Source, wanted: Order, dialect: str, max_size: int | None, sparse: bool, dry_run: bool
-) -> None:
-    """Takes what is wanted out of the image that *source* names, and says so."""
+    call: Call, source: Source, wanted: Order, dialect: str, max_size: int | None, sparse: bool, dry_run: bool,
+    *, lines: Lines | None = None,
+) -> None:  # fmt: skip
+    """Takes what is wanted out of the image that *source* names, and says so: in a table, or in *lines*."""
     quiet = bool(_to_stdout(wanted))
     if quiet and call.json:
         raise UsageError("--json and a part both want standard output")
@@ -91,6 +93,8 @@ def run(
     )
     if call.json:
         show.json(header(taken.inspection) | {"parts": [_file(file) for file in taken.files]})
+    elif lines and not quiet:
+        show.document("\n".join(lines(taken)))
     elif not quiet:
         show.table((described(file.part), _destination(file, wanted), show.size(file.size)) for file in taken.files)
     return None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from eci_convert.cli import arguments, outputs, remotes
+from eci_convert.cli import arguments, eci_output, outputs, remotes
 from eci_convert.cli.arguments import Call, option
 from eci_convert.cli.words import Place
 from eci_convert.takeout import Order
@@ -22,7 +22,7 @@ eci-convert pull --remote /var/layouts edge/machine:1.2 --dir machine/ --json
     option(
         "--dir",
         "directory",
-        type=Place(directory=True, may_be_empty=True),
+        type=Place(str, directory=True, may_be_empty=True),
         once=True,
         metavar="DIR",
         help="Where the files go.",
@@ -34,9 +34,10 @@ eci-convert pull --remote /var/layouts edge/machine:1.2 --dir machine/ --json
     examples=_EXAMPLES,
 )
 def pull(
-    call: Call, *, image: str, directory: Path | None, remote: str, blocksize: int, max_size: int | None, dry_run: bool
+    call: Call, *, image: str, directory: str | None, remote: str, blocksize: int, max_size: int | None, dry_run: bool
 ) -> None:
     """Write every part of IMAGE, and its config, to a directory, under the names that the image gives them."""
     with remotes.place(remote, image, call.settings).source() as source:
-        wanted = Order(directory=directory or Path(), config_blob=True)
-        outputs.run(call, source, wanted, "", max_size, sparse=True, dry_run=dry_run)
+        wanted = Order(directory=Path(directory or ""), config_blob=True)
+        lines = eci_output.pulled(image, directory or "", verbose=call.verbose)
+        outputs.run(call, source, wanted, "", max_size, sparse=True, dry_run=dry_run, lines=lines)

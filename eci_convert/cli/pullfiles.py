@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
 
-from eci_convert.cli import arguments, outputs, remotes
+from eci_convert.cli import arguments, eci_output, outputs, remotes
 from eci_convert.cli.arguments import Call, option
 from eci_convert.errors import UsageError
+from eci_convert.model import Role
 
 _EXAMPLES = """
 eci-convert pullfiles registry.example/edge/machine:1.2 --kernel vmlinuz --initrd initrd.img
 eci-convert pullfiles registry.example/edge/machine:1.2 --root disk.qcow2 --disk 0=data.raw
 """
+
+_OPTIONAL = frozenset({Role.ROOT_DISK})
+"""Scripts that were written for `eci` name a root disk whether the image has one or not."""
 
 
 @arguments.verb(
@@ -32,4 +37,6 @@ def pullfiles(
     if not any(words.values()):
         raise UsageError("no part is named: say which with --kernel, --initrd, --root, --disk or --config")
     with remotes.place(remote, image, call.settings).source() as source:
-        outputs.run(call, source, outputs.order(directory=None, **words), "", max_size, sparse=True, dry_run=dry_run)
+        wanted = replace(outputs.order(directory=None, **words), optional=_OPTIONAL)
+        lines = eci_output.pulled_files(image, wanted.roles, verbose=call.verbose)
+        outputs.run(call, source, wanted, "", max_size, sparse=True, dry_run=dry_run, lines=lines)

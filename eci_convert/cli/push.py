@@ -12,8 +12,9 @@ import click
 
 from eci_convert import disktype
 from eci_convert.blueprint import Terms
-from eci_convert.cli import arguments, machines, remotes, results
+from eci_convert.cli import arguments, eci_output, index, machines, remotes, results, show
 from eci_convert.cli.arguments import Call, option
+from eci_convert.dialects import INDEXED, WRITERS
 
 _EXAMPLES = """
 eci-convert push registry.example/edge/machine:1.2 --kernel vmlinuz --initrd initrd.img --root disk.qcow2
@@ -25,26 +26,29 @@ eci-convert push --remote /var/layouts edge/machine:1.2 --kernel vmlinuz
 @arguments.verb(
     click.argument("image"),
     arguments.parts_of_eci,
-    option("--format", default="artifacts", type=click.Choice(["artifacts", "legacy"]), show_default=True),
+    option("--format", default="artifacts", type=click.Choice(list(WRITERS)), show_default=True),
     option("--author", default="lf-edge/edge-containers", show_default=True, help="Who made the image."),
     option("--OS", "--os", "os", default="", metavar="OS", envvar="ECI_CONVERT_OS", help="What the machine runs."),
     option("--arch", default="", metavar="ARCH", help="What the machine runs on."),
+    arguments.plat,
     arguments.remote,
     option("--blocksize", type=int, default=0, hidden=True, help="Accepted for scripts written for eci."),
     arguments.label,
     arguments.annotation,
+    index.append,
     arguments.compression,
     arguments.digest_file,
     arguments.dry_run,
     examples=_EXAMPLES,
 )
 def push(
-    call: Call, *, image: str, format: str, author: str, os: str, arch: str, remote: str, blocksize: int,
+    call: Call, *, image: str, format: str, author: str, os: str, arch: str, plat: str, remote: str, blocksize: int,
     compression: str, labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...],
-    digest_file: Path | None, disks: tuple[str, ...], dry_run: bool, **words: Any,
+    append: str | None, digest_file: Path | None, disks: tuple[str, ...], dry_run: bool, **words: Any,
 ) -> None:  # fmt: skip
-    """Send the parts to the registry that IMAGE names, as an ECI image. All of them are optional, but one is needed."""
+    """Send the parts to the registry that IMAGE names, as an image of any format. One part at least is needed."""
     from eci_convert import publish
+    from eci_convert.operations.store import index as store_index
     from eci_convert.streams.compress import Codec
 
     codec = Codec.parse(compression)
@@ -59,15 +63,23 @@ def push(
         labels=dict(labels),
         annotations=dict(annotations),
         name=image,
+        system=machines.system(plat, format),
     )
     with ExitStack() as stack:
         before, sink = stack.enter_context(place.source()), stack.enter_context(place.sink())
+        notes = dict(annotations) if format in INDEXED else {}
+        appending = index.appending(call, append, sink, before, notes, dry_run=dry_run)
         packed = publish.push(
             artifact, sink, format=format, terms=terms, codec=codec, before=before, probe=not remote,
             reporter=call.reporter, concurrency=call.settings.concurrency, dry_run=dry_run, strict=place.strictness(),
+            publish=not appending,
         )  # fmt: skip
+        if appending:
+            packed = store_index.append(packed, sink, before, *appending)
     if not dry_run:
         arguments.write_digest(digest_file, packed.descriptor.digest)
+        if call.verbose and not call.json:
+            show.document("\n".join(eci_output.pushed(packed)))
     there = f"to {remote} " if remote else ""
     sentence = f"Pushed image {image} {there}with digest {packed.descriptor.digest}"
     results.published(call, place.reference, format, packed, sentence=sentence, dry_run=dry_run)

@@ -32,7 +32,12 @@ class Place:
         return Strictness(Reference.parse(rest).host, self.settings)
 
     def sink(self) -> Sink:
-        """The name, to be written."""
+        """The name, to be written. In a directory it comes first: that is the one that the original `eci` pulls."""
+        scheme, rest = parse(self.reference, "docker")
+        if scheme.name == "oci":
+            from eci_convert.transports import layout
+
+            return layout.open_sink(rest, self.settings, first=True)
         return open_sink(self.reference, self.settings, "docker")
 
 

@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from eci_convert.blueprint import Packed
 from eci_convert.cli import show
 from eci_convert.cli.arguments import Call
+from eci_convert.dialects import READ_AS
 from eci_convert.errors import UsageError
 from eci_convert.oci.manifest import Manifest
 from eci_convert.streams.files import open_file
 from eci_convert.transports import open_source, parse
 from eci_convert.transports.base import IDENTITY
-
-DIALECTS = {"artifacts": "eci-artifacts", "legacy": "eci-legacy"}
-"""What an image of a format is read as, where the two have different names."""
 
 _NOTHING: Mapping[str, str] = {}
 
@@ -44,7 +42,7 @@ def published(
             {
                 "reference": reference,
                 "digest": str(packed.descriptor.digest),
-                "dialect": DIALECTS.get(format, format) or None,
+                "dialect": READ_AS.get(format, format) or None,
                 "bytes_written": packed.bytes_written,
                 "bytes_reused": packed.bytes_reused,
             }

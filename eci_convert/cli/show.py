@@ -92,6 +92,23 @@ def note(message: str) -> None:
     _say(f"eci-convert: {one_line(message)}")
 
 
+def ask(question: str, choices: Sequence[str]) -> str:
+    """Which of *choices* whoever sits at the terminal says, asked until it is one; "" at the end of input.
+
+    A choice may be cut short as long as it is one alone. The question is no result: it goes to standard error.
+    """
+    while True:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"{printable(question)} [{'|'.join(choices)}]: ")
+            sys.stderr.flush()
+        line = sys.stdin.readline()
+        if not line:
+            return ""
+        suiting = [choice for choice in choices if choice.startswith(line.strip().lower())]
+        if len(suiting) == 1:
+            return suiting[0]
+
+
 def event(text: str) -> None:
     """One line of progress for programs."""
     _say(text)

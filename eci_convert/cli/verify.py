@@ -11,10 +11,11 @@ from eci_convert import content
 from eci_convert.cli import arguments, machines, results, show
 from eci_convert.cli.arguments import Call, option
 from eci_convert.cli.words import Place
+from eci_convert.oci.manifest import Index
 from eci_convert.pack import Packed
 from eci_convert.transports import open_sink, open_source, parse
 from eci_convert.transports.base import Source, whole
-from eci_convert.verify import Report, check, fixed
+from eci_convert.verify import Report, check, fixed, fixed_index
 
 _EXAMPLES = """
 eci-convert verify my-machine:1.2
@@ -48,7 +49,8 @@ def verify(
     a file that is there, every disk's type against its bytes. With DIRECTORY, the files there are to be its parts.
 
     With --fix, an image of the original `eci`, whose diff ids and schemaVersion are wrong, is written again so that
-    engines and registries take it. A REFERENCE without a transport is an image in the Docker engine.
+    engines and registries take it; a package of KraftKit's, whose index tells wrong sizes, with right ones. A REFERENCE
+    without a transport is an image in the Docker engine.
     """
     if fix:
         machines.check_apart(fix, digest_file)
@@ -82,8 +84,10 @@ def _name(destination: str, packed: Packed) -> str:
 
 def _repair(call: Call, source: Source, report: Report, destination: str, *, dry_run: bool) -> Packed:
     source = whole(source)
-    image = content.image(source, call.platform)
     with open_sink(destination, call.settings, "docker-daemon") as sink:
+        if not call.platform and sink.holds_indexes and isinstance(content.root(source)[1], Index):
+            return fixed_index(source, sink, report.diff_ids, call.reporter, dry_run=dry_run)
+        image = content.image(source, call.platform)
         return fixed(source, image, sink, report.diff_ids, call.reporter, dry_run=dry_run)
 
 

@@ -74,6 +74,16 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
 )
 
 
+READ_AS: Mapping[str, str] = MappingProxyType(
+    {"artifacts": "eci-artifacts", "legacy": "eci-legacy", "onmetal": "ironcore"}
+)
+"""What an image of a format is read as, where the two have different names."""
+
+
+INDEXED = frozenset({"ironcore", "unikraft", "kubevirt"})
+"""Formats whose images are always in an index, which gets the annotations too."""
+
+
 def read(image: Image) -> tuple[str, Artifact]:
     """The dialect of *image*, and what it holds. Raises UnknownDialect, and what the dialect's reader raises."""
     for name, reader in {**READERS, "containerdisk": _reader("containerdisk", "guess")}.items():

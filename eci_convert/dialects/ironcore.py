@@ -15,7 +15,7 @@ from eci_convert.dialects.imageconfig import container_platform
 from eci_convert.errors import AmbiguousRole, CannotHold, UsageError
 from eci_convert.model import Artifact, Blob, DiskType, Image, Part, Role
 from eci_convert.oci import fields
-from eci_convert.oci.manifest import Descriptor, Platform, rendered
+from eci_convert.oci.manifest import Descriptor, Manifest, Platform, rendered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +128,11 @@ def write(artifact: Artifact, terms: Terms, generation: Generation = FLAT) -> Bl
     if artifact.environment:
         raise CannotHold(f"{generation.name} has no place for the environment {artifact.environment[0]!r}")
     document = {"commandLine": artifact.command_line} if artifact.command_line else {}
+    original = terms.original
+    index_notes = terms.original_index.annotations if terms.original_index else {}
     return Blueprint(
         recipes=tuple(
-            Recipe(part=placed[word], media_type=media_type)
+            Recipe(part=placed[word], media_type=media_type, annotations=_notes(placed[word], original))
             for word, media_type in generation.layers.items()
             if word in placed
         ),
@@ -139,8 +141,25 @@ def write(artifact: Artifact, terms: Terms, generation: Generation = FLAT) -> Bl
         manifest_type=None,
         container=False,
         platform=Platform(os="linux", architecture=container_platform(terms.platform).architecture),
-        index=Wrapper(annotations=terms.annotations) if generation.index else None,
+        annotations=original.manifest.annotations if original else {},
+        index=Wrapper(
+            annotations={**index_notes, **terms.annotations},
+            entry=original.descriptor.annotations if original else {},
+            names_variants=True,
+        )
+        if generation.index
+        else None,
     )
+
+
+def is_one(manifest: Manifest) -> bool:
+    """Whether *manifest* is that of an image whose index gives it a name of its own."""
+    return manifest.config.media_type in (ALPHA.config, FLAT.config)
+
+
+def _notes(part: Part, original: Image | None) -> Mapping[str, str]:
+    """The annotations that *part* has in the image that is written again."""
+    return part.locator.descriptor.annotations if original and isinstance(part.locator, Blob) else {}
 
 
 def write_onmetal(artifact: Artifact, terms: Terms) -> Blueprint:

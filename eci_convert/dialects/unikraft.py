@@ -7,7 +7,7 @@ architecture are named in KraftKit's words (qemu, x86_64), and stand in the conf
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -19,7 +19,8 @@ from eci_convert.dialects.vocabulary import foreign
 from eci_convert.errors import CannotHold, UsageError
 from eci_convert.model import Artifact, Blob, Image, Locator, Member, Part, Role, Rootfs
 from eci_convert.oci import fields, mediatype
-from eci_convert.oci.manifest import Descriptor, Platform, rendered
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform, rendered
 
 MARK = "sh.kraftkit.version"
 _PATHS = {Role.KERNEL: "unikraft/bin/kernel", Role.INITRD: "unikraft/bin/initrd"}
@@ -31,8 +32,15 @@ _CREATED = "org.opencontainers.image.created"
 _VERSION = "eci-convert"
 """Any value marks an image as KraftKit's; a number would change digests from one version of ours to the next."""
 
+_HASH_LENGTH = 32
 _ARCHIVES = ("application/vnd.unikraft.image.v1", "application/vnd.unikraft.image.v1+gzip")
 _SYSTEMS = {"linux": "qemu", "kvm": "qemu", "firecracker": "fc"}
+_SYSTEM_OPTIONS = ("CONFIG_PLAT_", "CONFIG_KVM_VMM_")
+_OPTIONS = {
+    "qemu": ("CONFIG_PLAT_KVM=y", "CONFIG_KVM_VMM_QEMU=y"),
+    "fc": ("CONFIG_PLAT_KVM=y", "CONFIG_KVM_VMM_FIRECRACKER=y"),
+    "xen": ("CONFIG_PLAT_XEN=y",),
+}
 _ARCHITECTURES = {"amd64": "x86_64", "aarch64": "arm64"}
 
 
@@ -86,11 +94,13 @@ def write(artifact: Artifact, terms: Terms) -> Blueprint:
             raise naming.no_place("unikraft", part)
     if not artifact.part(Role.KERNEL):
         raise CannotHold("unikraft does not do without a kernel, and there is none")
-    platform = unikraft_platform(terms.platform)
+    platform = unikraft_platform(terms.platform, terms.system)
     notes = _annotations(terms)
     top = {key: text for key, text in notes.items() if key in (MARK, _REPOSITORY, _REFERENCE)}
+    if terms.original_index:
+        top = {**terms.original_index.annotations, **top}
     return Blueprint(
-        recipes=tuple(_recipe(part) for part in artifact.parts),
+        recipes=tuple(_kept(artifact, terms.original) or map(_recipe, artifact.parts)),
         config=lambda written: _config(artifact, terms, platform, written),
         config_platform=replace(platform, os_features=tuple(key for key, _ in groupby(platform.os_features))),
         annotations=notes,
@@ -111,8 +121,34 @@ def _recipe(part: Part) -> Recipe:
     )
 
 
+def _kept(artifact: Artifact, original: Image | None) -> list[Recipe]:
+    """The layers of the package that is written again, whole: modes stay, and layers that are no part of a machine,
+    such as the kernel with its debugging symbols. None where a layer does not say which part it is."""
+    if not original or any(isinstance(part.locator, Rootfs) for part in artifact.parts):
+        return []
+    parts = {part.locator.descriptor.digest: part for part in artifact.parts if isinstance(part.locator, Blob | Member)}
+    return [_kept_layer(number, layer, parts) for number, layer in enumerate(original.manifest.layers)]
+
+
+def _kept_layer(number: int, layer: Descriptor, parts: Mapping[Digest, Part]) -> Recipe:
+    part = parts.get(layer.digest)
+    is_archive = mediatype.is_tar_layer(layer.media_type) or layer.media_type in _ARCHIVES
+    if part and not is_archive:
+        return _recipe(part)
+    name = part.name if part else f"layer-{number}"
+    compression = next((one for one in ("gzip", "zstd") if is_archive and layer.media_type.endswith(one)), "")
+    return Recipe(
+        part=Part(role=Role.OTHER, locator=Blob(descriptor=layer, compression=compression), name=name),
+        media_type=mediatype.OCI_LAYER if is_archive else layer.media_type,
+        annotations=layer.annotations,
+    )
+
+
 def _annotations(terms: Terms) -> dict[str, str]:
-    notes = {MARK: _VERSION, _CREATED: moment(terms.created)}
+    notes = {MARK: _VERSION}
+    if terms.original:
+        notes |= terms.original.manifest.annotations
+    notes[_CREATED] = moment(terms.created)
     if terms.name:
         repository = _repository(terms.name)
         notes |= {_NAME: repository, _REPOSITORY: repository, _REFERENCE: terms.name}
@@ -137,14 +173,21 @@ def _config(artifact: Artifact, terms: Terms, platform: Platform, written: tuple
     return rendered({**platform.json(), "config": settings, "rootfs": rootfs})
 
 
-def unikraft_platform(platform: Platform) -> Platform:
-    """*platform* in KraftKit's words; a machine that is none of its own is qemu's.
+def unikraft_platform(platform: Platform, system: str = "") -> Platform:
+    """*platform* in KraftKit's words; a machine that is none of its own is qemu's. *system* is what it runs on
+    instead; options of its kernel that tell another one then tell that.
 
     >>> str(unikraft_platform(Platform(os="linux", architecture="amd64")))
     'qemu/x86_64'
+    >>> str(unikraft_platform(Platform(os="linux", architecture="arm64"), "firecracker"))
+    'fc/arm64'
     """
+    if system and platform.os_features:
+        others = (text for text in platform.os_features if not text.startswith(_SYSTEM_OPTIONS))
+        own = _OPTIONS.get(_SYSTEMS.get(system, system), ())
+        platform = replace(platform, os_features=(*others, *own))
     return Platform(
-        os=_SYSTEMS.get(platform.os, platform.os),
+        os=_SYSTEMS.get(system or platform.os, system or platform.os),
         architecture=_ARCHITECTURES.get(platform.architecture, platform.architecture),
         os_version=platform.os_version,
         os_features=tuple(sorted_features(platform.os_features)),
@@ -161,6 +204,28 @@ def sorted_features(features: Iterable[str]) -> list[str]:
     numbers = [text for text in known if text.isascii() and text.isdigit()]
     rest = [text for text in known if text not in numbers]
     return sorted(numbers, key=int, reverse=True) + sorted(rest, key=lambda text: text.encode())
+
+
+def package_annotations(manifest: Manifest, name: str) -> dict[str, str]:
+    """The annotations of the index that a target of a package is in, under *name* if that is said; none for what is
+    no target."""
+    if MARK not in manifest.annotations:
+        return {}
+    notes = {key: text for key, text in manifest.annotations.items() if key in (MARK, _REPOSITORY, _REFERENCE)}
+    return notes | ({_REPOSITORY: _repository(name), _REFERENCE: name} if name else {})
+
+
+def is_package(index: Index) -> bool:
+    """Whether *index* is a package of KraftKit's, which finds nothing but whole ones."""
+    return MARK in index.annotations or bool(
+        index.manifests and all(MARK in entry.annotations for entry in index.manifests)
+    )
+
+
+def has_false_size(entry: Descriptor) -> bool:
+    """Whether KraftKit gave this entry of an index the length of a hash for a size: it does so with all entries that
+    it did not just make (specs/unikraft.md §13, K2)."""
+    return entry.size == _HASH_LENGTH and MARK in entry.annotations and entry.data is None
 
 
 def platform_checksum(reference: str, platform: Platform | None) -> str:

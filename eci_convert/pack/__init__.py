@@ -20,6 +20,7 @@ from eci_convert.blueprint import Blueprint, Packed, Recipe, Wrapper, Written
 from eci_convert.errors import CannotHold, UsageError
 from eci_convert.journal import Journal
 from eci_convert.model import Blob, Image, Member, Rootfs
+from eci_convert.oci.manifest import Descriptor
 from eci_convert.pack import documents
 from eci_convert.pack.press import NO_CODEC, Press
 from eci_convert.pack.rehearsal import Rehearsal
@@ -101,7 +102,7 @@ def _finished(blueprint: Blueprint, written: dict[int, Written], press: Press, *
     manifest, entry = documents.put(blueprint, written, press)
     top = documents.put_index(blueprint.index, (entry,), press) if publish and blueprint.index else None
     if publish:
-        press.sink.publish(top or documents.plain(entry))
+        _publish(press.sink, top or documents.plain(entry), blueprint.index, (entry,))
     return Packed(
         descriptor=(top or documents.plain(entry)) if publish else entry,
         manifest=manifest,
@@ -118,7 +119,7 @@ def joined(packed: Sequence[Packed], sink: Sink, *, dry_run: bool = False) -> Pa
     wrapper = packed[0].wrapper or Wrapper()
     entries = tuple(one.descriptor for one in packed)
     top = documents.put_index(wrapper, entries, press)
-    there.publish(top)
+    _publish(there, top, wrapper, entries)
     return Packed(
         descriptor=top,
         manifest=documents.index_of(wrapper, entries),
@@ -126,6 +127,19 @@ def joined(packed: Sequence[Packed], sink: Sink, *, dry_run: bool = False) -> Pa
         bytes_reused=sum(one.bytes_reused for one in packed) + press.bytes_reused,
         wrapper=wrapper,
     )
+
+
+def _publish(sink: Sink, top: Descriptor, wrapper: Wrapper | None, entries: tuple[Descriptor, ...]) -> None:
+    """Makes the name of *sink* stand for *top*, which is the index of *entries* where there is a *wrapper*."""
+    variants = {
+        f"-{entry.platform.architecture}": documents.plain(entry)
+        for entry in entries
+        if wrapper and wrapper.names_variants and entry.platform
+    }
+    if variants:
+        sink.publish(top, variants)
+    else:
+        sink.publish(top)
 
 
 def _check_holds(blueprint: Blueprint, sink: Sink) -> None:

@@ -10,7 +10,7 @@ from eci_convert.errors import DigestMismatch, SizeMismatch
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.streams.measure import Measured
-from eci_convert.transports.base import Sink
+from eci_convert.transports.base import NO_VARIANTS, Sink, Variants
 
 
 class Rehearsal:
@@ -58,7 +58,7 @@ class Rehearsal:
             raise DigestMismatch(digest, measured.digest)
         return Descriptor(media_type=media_type, digest=digest or measured.digest, size=measured.size)
 
-    def publish(self, manifest: Descriptor) -> None:
+    def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
         """Nothing: no name stands for anything new."""
 
     def __enter__(self) -> Self:

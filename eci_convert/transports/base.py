@@ -72,6 +72,11 @@ class PartialView(Protocol):
         """Whether a link at the end of a path is followed as well (podman), so that it cannot be seen."""
 
 
+Variants = Mapping[str, Descriptor]
+"""Images of one index that get names of their own, by what is put behind the index's name (`-amd64`)."""
+
+NO_VARIANTS: Final[Variants] = MappingProxyType({})
+
 NO_PROVENANCE: Final[Mapping[str, str]] = MappingProxyType({})
 """What a source tells whose blobs no sink can take from where they are."""
 
@@ -163,8 +168,12 @@ class Sink(Protocol):
         refused with IntegrityError. May be called from several threads. Raises TransportError, LocalError.
         """
 
-    def publish(self, manifest: Descriptor) -> None:
-        """Makes the name stand for *manifest*, which was `put`. Until then nothing was to be seen."""
+    def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
+        """Makes the name stand for *manifest*, which was `put`. Until then nothing was to be seen.
+
+        Each of *variants*, which *manifest* lists, gets a name of its own: this one with the key behind it. A place
+        that holds no indexes is given none.
+        """
 
     def __enter__(self) -> Self: ...
 

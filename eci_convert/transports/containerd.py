@@ -16,7 +16,7 @@ from typing import Self
 from eci_convert.errors import DigestMismatch
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
-from eci_convert.transports.base import NO_PROVENANCE, Filesystem, Settings
+from eci_convert.transports.base import NO_PROVENANCE, NO_VARIANTS, Filesystem, Settings, Variants
 from eci_convert.transports.containerd_api import contents, ingest, records, references
 from eci_convert.transports.containerd_api.connection import Connection, connected
 from eci_convert.transports.containerd_api.leases import Lease
@@ -145,7 +145,7 @@ class ContainerdSink:
         received = Received(self._referrers.noting(media_type, chunks, digest), digest, size)
         return ingest.ingested(self._session.connection, self._session.lease, media_type, received, digest)
 
-    def publish(self, manifest: Descriptor) -> None:
+    def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
         if self._digest not in (None, manifest.digest):
             raise DigestMismatch(self._digest, manifest.digest, "the manifest")
         connection, lease = self._session.connection, self._session.lease
@@ -153,7 +153,9 @@ class ContainerdSink:
             references.tie(connection, lease, entry)
             references.tie_referrer(connection, entry, subject)
         references.tie(connection, lease, manifest)
-        records.call(self._session.connection, self._name, manifest)
+        for suffix, variant in variants.items():
+            records.call(connection, self._name + suffix, variant)
+        records.call(connection, self._name, manifest)
 
     def __enter__(self) -> Self:
         return self

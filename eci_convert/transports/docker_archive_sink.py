@@ -22,7 +22,7 @@ from eci_convert.oci.manifest import Descriptor, ImageConfig, Manifest, parse
 from eci_convert.oci.reference import Reference
 from eci_convert.streams.compress import Compression, decompressed, peeked, sniffed
 from eci_convert.transports import docker_save
-from eci_convert.transports.base import Settings
+from eci_convert.transports.base import NO_VARIANTS, Settings, Variants
 from eci_convert.transports.docker_save import Saved
 from eci_convert.transports.names import Name, split
 from eci_convert.transports.oci_archive import is_archive, spelt
@@ -163,7 +163,7 @@ class DockerArchiveSink:
     ) -> Descriptor:
         return self._writer.put(media_type, chunks, digest, size)
 
-    def publish(self, manifest: Descriptor) -> None:
+    def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
         self._writer.publish(manifest)
 
     def __enter__(self) -> Self:

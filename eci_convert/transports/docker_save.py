@@ -102,7 +102,9 @@ def chosen(images: Sequence[Saved], name: Name, origin: str) -> Saved:
     found = {image.config: image for image in _matching(images, name)}
     if len(found) == 1:
         return next(iter(found.values()))
-    there = listed(image.tags[0] if image.tags else f"@{place}" for place, image in enumerate(images)) or "nothing"
+    once = {image.config: (place, image) for place, image in reversed(list(enumerate(images)))}
+    names = (image.tags[0] if image.tags else f"@{place}" for place, image in reversed(once.values()))
+    there = listed(names) or "nothing"
     if found:
         several = LayoutError(f"{origin}: {len(found)} images, and no name that tells one: {there}")
         several.add_note("hint: put the name behind a colon")

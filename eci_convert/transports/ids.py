@@ -10,8 +10,10 @@ import re
 from typing import Final
 
 from eci_convert.errors import UsageError
+from eci_convert.oci.digest import Digest
 
 _SAID: Final = re.compile(r"sha256:([0-9a-f]{1,64})|([0-9a-f]{64})", re.ASCII)
+_WHOLE: Final = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}", re.ASCII)
 _POSSIBLE: Final = re.compile(r"(?:sha256:)?([0-9a-f]{3,64})|sha256:([0-9a-f]{1,2})", re.ASCII)
 
 
@@ -33,6 +35,25 @@ def digits(text: str) -> str:
     """
     match = _POSSIBLE.fullmatch(text)
     return (match[1] or match[2]) if match else ""
+
+
+def may_be_digest(text: str) -> bool:
+    """Whether *text* is spelt as a whole digest.
+
+    >>> may_be_digest("sha256:" + 64 * "0"), may_be_digest("sha512:" + 128 * "0"), may_be_digest("sha256:0")
+    (True, True, False)
+    """
+    return bool(_WHOLE.fullmatch(text))
+
+
+def is_id_prefix(text: str, digest: Digest) -> bool:
+    """Whether *text* is the beginning of the id that *digest* is, with or without `sha256:`.
+
+    >>> is_id_prefix("e3b0c44298fc", Digest.of(b"")), is_id_prefix("sha256:e3b0", Digest.of(b""))
+    (True, True)
+    """
+    beginning = digits(text)
+    return bool(beginning) and digest.algorithm == "sha256" and digest.hex.startswith(beginning)
 
 
 def check_is_name(text: str) -> None:

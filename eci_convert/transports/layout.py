@@ -20,7 +20,7 @@ from eci_convert.streams.files import replacing
 from eci_convert.streams.locks import exclusive
 from eci_convert.streams.parts import local_errors
 from eci_convert.transports import layouts, regular
-from eci_convert.transports.base import NO_PROVENANCE, Filesystem, Settings
+from eci_convert.transports.base import NO_PROVENANCE, NO_VARIANTS, Filesystem, Settings, Variants
 from eci_convert.transports.ingest import Ingest
 from eci_convert.transports.names import Name, split
 from eci_convert.transports.received import Received
@@ -33,10 +33,10 @@ def open_source(rest: str, settings: Settings) -> LayoutSource:
     return LayoutSource(Path(path), name)
 
 
-def open_sink(rest: str, settings: Settings) -> LayoutSink:
-    """A place for an image under *rest*, `DIR[:NAME]`. Raises UsageError."""
+def open_sink(rest: str, settings: Settings, *, first: bool = False) -> LayoutSink:
+    """A place for an image under *rest*, `DIR[:NAME]`; *first*: it is listed before all others. Raises UsageError."""
     path, name = split(rest, os.path.isdir)
-    return LayoutSink(Path(path), name.writable(), settings)
+    return LayoutSink(Path(path), name.writable(), settings, first=first)
 
 
 class LayoutSource:
@@ -91,9 +91,10 @@ class LayoutSink:
     wants_raw_layers = False
     wants_compressed_layers = False
 
-    def __init__(self, directory: Path, name: Name, settings: Settings) -> None:
+    def __init__(self, directory: Path, name: Name, settings: Settings, *, first: bool = False) -> None:
         self._directory = directory
         self._name = name
+        self._first = first
         self._settings = settings
         self._ingest = Ingest(directory)
         self._checked: dict[Digest, bool] = {}
@@ -125,17 +126,17 @@ class LayoutSink:
         self._checked[stored.digest] = True
         return stored
 
-    def publish(self, manifest: Descriptor) -> None:
+    def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
         if self._name.digest not in (None, manifest.digest):
             raise DigestMismatch(self._name.digest, manifest.digest, "the manifest")
         if not self.has(manifest):
             raise NotFound(f"{self.destination}: manifest {manifest.digest} has not been put there")
         with exclusive(self._directory, self._settings.timeout):
             beside = [entry for entry, _ in self._referrers.beside(manifest.digest)]
-            own = {manifest.digest, *(entry.digest for entry in beside)}
+            own = {manifest.digest, *(entry.digest for entry in (*beside, *variants.values()))}
             others = [entry for entry in self._images() if entry.digest not in own]
             index = self._read(layouts.INDEX) if self._has(layouts.INDEX) else None
-            changed = layouts.with_image(index, manifest, self._name.text, beside)
+            changed = layouts.with_image(index, manifest, self._name.text, beside, variants, first=self._first)
             self._ingest.settle()
             if not self._has(layouts.MARKER):
                 _replace(self._directory / layouts.MARKER, layouts.MARKER_TEXT)

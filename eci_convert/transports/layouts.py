@@ -7,8 +7,9 @@ twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from eci_convert.errors import EciError, FormatError, LimitExceeded, NotFound
@@ -16,7 +17,7 @@ from eci_convert.oci import fields, mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, Manifest, parse, rendered
 from eci_convert.oci.select import candidates
-from eci_convert.transports.ids import digits, is_id
+from eci_convert.transports.ids import digits, is_id, is_id_prefix
 from eci_convert.transports.names import REF_NAME, Name, distinct, matching, nothing_found, several_found
 
 INDEX = "index.json"
@@ -59,11 +60,13 @@ def resolved(read: Read, name: Name, origin: str) -> Descriptor:
         found = _by_themselves(read, found) or found
     if not found and (digest := name.digest or _whole_id(name.text)):
         found = tuple(_unlisted(read, digest))
+    if len(found) > 1 and all(is_id_prefix(name.text, entry.digest) for entry in found):
+        raise several_found(origin, found, name, entries)
     if not found:
         raise nothing_found(origin, entries, name)
     one = found[0] if len(found) == 1 else _joined(found)
     if one is None:
-        raise several_found(origin, found, name)
+        raise several_found(origin, found, name, entries)
     return one
 
 
@@ -98,30 +101,51 @@ def referrer(entry: Descriptor, content: bytes, subject: Digest) -> Descriptor |
     )
 
 
-def with_image(content: bytes | None, manifest: Descriptor, name: str, beside: Iterable[Descriptor] = ()) -> bytes:
+def with_image(
+    content: bytes | None,
+    manifest: Descriptor,
+    name: str,
+    beside: Iterable[Descriptor] = (),
+    variants: Mapping[str, Descriptor] = MappingProxyType({}),
+    *,
+    first: bool = False,
+) -> bytes:
     """index.json (*content*, None where there is none) with *manifest* under *name*, and without what stood there.
 
-    *beside* are what refers to it: they are listed without a name, once. What others wrote stays, fields that nobody
-    here knows too. With an empty *name* the image is listed once, unnamed. Raises FormatError if *content* is no index.
+    *variants* are listed under *name* with each key behind it; without a name, once. *first* puts *manifest* before
+    all others: the original `eci` takes the first entry, whatever its name (specs/eci.md, D3). *beside* are what refers
+    to it: they are listed without a name, once. What others wrote stays, fields that nobody here knows too. With an
+    empty *name* the image is listed once, unnamed. Raises FormatError if *content* is no index.
     """
     index: dict[str, Any] = {"schemaVersion": 2, "mediaType": mediatype.OCI_INDEX}
     if content is not None:
         parse(content, mediatype.OCI_INDEX, INDEX)
         index = {**fields.document(content, INDEX), "schemaVersion": 2}
-    kept = [entry for entry in index.get("manifests") or [] if not _replaced(entry, manifest, name)]
+    called = {name: manifest} | {name + suffix if name else suffix: entry for suffix, entry in variants.items()}
+    kept: list[Any] = index.get("manifests") or []
+    for title, entry in called.items():
+        kept = [each for each in kept if not _replaced(each, entry, title if name else "")]
     there = {entry["digest"] for entry in kept}
-    entries = [replace(manifest, annotations={REF_NAME: name} if name else {})]
-    entries[:0] = [replace(entry, annotations={}) for entry in beside if str(entry.digest) not in there]
-    index["manifests"] = [*kept, *(replace(entry, platform=None, data=None, urls=()).json() for entry in entries)]
+    entries = [_listed(entry, {}) for entry in beside if str(entry.digest) not in there]
+    entries += [_listed(entry, {REF_NAME: title} if name else {}) for title, entry in called.items() if title != name]
+    own = _listed(manifest, {REF_NAME: name} if name else {})
+    index["manifests"] = [own, *kept, *entries] if first else [*kept, *entries, own]
     text = rendered(index)
     if len(text) > fields.MAX_DOCUMENT:
         raise LimitExceeded(f"it would be {len(text)} bytes (limit {fields.MAX_DOCUMENT})", where=INDEX)
     return text
 
 
+def _listed(entry: Descriptor, annotations: Mapping[str, str]) -> dict[str, Any]:
+    return replace(entry, annotations=annotations, platform=None, data=None, urls=()).json()
+
+
 def _replaced(entry: fields.Fields, manifest: Descriptor, name: str) -> bool:
+    """Whether *entry* goes where *manifest* comes under *name*: `NAME@DIGEST` is how the original `eci` spells it."""
     own = (entry.get("annotations") or {}).get(REF_NAME, "")
-    return bool(own == name and (name or entry["digest"] == str(manifest.digest)))
+    if name:
+        return own in (name, f"{name}@{entry['digest']}")
+    return bool(own == name and entry["digest"] == str(manifest.digest))
 
 
 def _check_version(read: Read, origin: str) -> None:
@@ -163,15 +187,22 @@ def _joined(entries: Sequence[Descriptor]) -> Descriptor | None:
 
 
 def _by_themselves(read: Read, entries: Sequence[Descriptor]) -> tuple[Descriptor, ...]:
-    """Those of *entries* that refer to nothing."""
-    return tuple(entry for entry in entries if not _refers(entry, _promised(read, entry)))
+    """Those of *entries* that refer to nothing, and that no index among *entries* lists."""
+    documents = {entry.digest: _parsed(entry, _promised(read, entry)) for entry in entries}
+    indexes = [document for document in documents.values() if isinstance(document, Index)]
+    inner = {child.digest for index in indexes for child in index.manifests}
+    return tuple(
+        entry
+        for entry in entries
+        if entry.digest not in inner and not ((document := documents[entry.digest]) and document.subject)
+    )
 
 
-def _refers(entry: Descriptor, content: bytes) -> bool:
+def _parsed(entry: Descriptor, content: bytes) -> Manifest | Index | None:
     try:
-        return parse(content, entry.media_type).subject is not None
+        return parse(content, entry.media_type)
     except EciError:  # what is no manifest refers to nothing
-        return False
+        return None
 
 
 def _promised(read: Read, entry: Descriptor) -> bytes:

@@ -11,7 +11,7 @@ from typing import Self
 from eci_convert.errors import NotFound
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
-from eci_convert.transports.base import NO_PROVENANCE, Filesystem
+from eci_convert.transports.base import NO_PROVENANCE, NO_VARIANTS, Filesystem, Variants
 from eci_convert.transports.layouts import referrer
 from eci_convert.transports.received import Received
 
@@ -118,9 +118,10 @@ class MemorySink:
         self.store.blobs[stored.digest] = content
         return stored
 
-    def publish(self, manifest: Descriptor) -> None:
+    def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
         if manifest.digest not in self.store.blobs:
             raise NotFound(f"{self.destination}: no blob {manifest.digest}")
+        self.store.names |= {self.name + suffix: variant for suffix, variant in variants.items()}
         self.store.names[self.name] = manifest
 
     def __enter__(self) -> Self:

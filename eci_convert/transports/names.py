@@ -3,7 +3,7 @@
 The path may hold colons: the longest one that is there is taken, and where none is there, what stands before the
 first colon, as skopeo reads it. NAME is the value of one of the annotations that tools write, as it stands there or
 as Docker spells it out; `@0`, `@1` … counts the images from 0, as skopeo does. A digest decides, whatever stands
-before it.
+before it; `PATH:sha256:HEX` is one too, and what no image is called may be the beginning of an id.
 """
 
 from __future__ import annotations
@@ -17,15 +17,18 @@ from eci_convert.errors import FormatError, LayoutError, NotFound, UsageError
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.oci.reference import Reference
-from eci_convert.transports.ids import check_is_name, digits, is_id
+from eci_convert.transports.ids import check_is_name, digits, is_id, may_be_digest
 
 REF_NAME = "org.opencontainers.image.ref.name"
 IMAGE_NAME = "io.containerd.image.name"
 
 _DIGEST = re.compile(r"(.*)@((?:sha256|sha512):[0-9a-zA-Z]*)", re.ASCII | re.DOTALL)
+"""Three digits at least, as containers/image has it."""
+
 _POSITION = re.compile(r"@([0-9]{1,4})", re.ASCII)
 _WRITABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+/-]{0,511}", re.ASCII)
 _SHOWN = 20
+_SHOWN_NAMES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,8 @@ class Name:
         """The name that *text* spells, or its digest, or its place. Raises UsageError for a digest that is none."""
         if counted := _POSITION.fullmatch(text):
             return cls(position=int(counted[1]))
+        if may_be_digest(text):
+            return cls(digest=_digest(text))
         split = _DIGEST.fullmatch(text)
         if not split:
             return cls(text=text)
@@ -122,21 +127,36 @@ def nothing_found(origin: str, entries: Sequence[Descriptor], name: Name) -> Not
     """The error for a name that stands for nothing; it tells what there is."""
     error = NotFound(f"{origin}: no image {str(name)!r}" if str(name) else f"{origin}: no image in it")
     if entries:
-        error.add_note(f"hint: it has {listed(map(described, entries))}")
+        error.add_note(f"hint: it has {_images(entries)}")
     return error
 
 
-def several_found(origin: str, entries: Sequence[Descriptor], name: Name) -> LayoutError:
-    """The error for a name that stands for several images; it lists them."""
-    what = f"{str(name)!r} stands for {len(entries)} images" if str(name) else f"{len(entries)} images, and no name"
-    error = LayoutError(f"{origin}: {what}: {listed(map(described, entries))}")
+def several_found(
+    origin: str, found: Sequence[Descriptor], name: Name, entries: Sequence[Descriptor] = ()
+) -> LayoutError:
+    """The error for a name that stands for several images; it lists them, by the names that *entries* have for them."""
+    digests = {entry.digest for entry in found}
+    what = f"{str(name)!r} stands for {len(digests)} images" if str(name) else f"{len(digests)} images, and no name"
+    named = [entry for entry in entries or found if entry.digest in digests]
+    error = LayoutError(f"{origin}: {what}: {_images(named)}")
     error.add_note("hint: put the name, or @DIGEST, behind a colon")
     return error
 
 
-def described(entry: Descriptor) -> str:
-    """What a user would write to mean *entry*."""
-    return entry.annotations.get(IMAGE_NAME) or entry.annotations.get(REF_NAME) or f"@{entry.digest}"
+def _images(entries: Sequence[Descriptor]) -> str:
+    """Each image that *entries* list, once: by its names, or by its digest where it has none."""
+    names: dict[Digest, list[str]] = {}
+    for entry in entries:
+        called = names.setdefault(entry.digest, [])
+        name = entry.annotations.get(IMAGE_NAME) or entry.annotations.get(REF_NAME)
+        if name and name not in called:
+            called.append(name)
+    texts = [
+        " = ".join(map(repr, called[:_SHOWN_NAMES] or [f"@{digest}"]))
+        for digest, called in list(names.items())[:_SHOWN]
+    ]
+    rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(texts) + rest
 
 
 def listed(names: Iterable[str]) -> str:

@@ -18,7 +18,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, parse
 from eci_convert.transports import layouts
 from eci_convert.transports.archive import STANDARD, Archive
-from eci_convert.transports.base import NO_PROVENANCE, Filesystem, Settings
+from eci_convert.transports.base import NO_PROVENANCE, NO_VARIANTS, Filesystem, Settings, Variants
 from eci_convert.transports.docker_save import CONTENTS
 from eci_convert.transports.names import Name, split
 from eci_convert.transports.received import Received
@@ -138,7 +138,7 @@ class OciArchiveSink:
             self._blobs[stored.digest] = stored.size
         return stored
 
-    def publish(self, manifest: Descriptor) -> None:
+    def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
         if self._name.digest not in (None, manifest.digest):
             raise DigestMismatch(self._name.digest, manifest.digest, "the manifest")
         if not self.has(manifest):
@@ -151,7 +151,7 @@ class OciArchiveSink:
                 self._add(layouts.blob_path(digest), self._documents[digest][1])
         self._add(layouts.MARKER, layouts.MARKER_TEXT)
         beside = (entry for entry, _ in self._referrers.beside(manifest.digest))
-        self._add(layouts.INDEX, layouts.with_image(None, manifest, self._name.text, beside))
+        self._add(layouts.INDEX, layouts.with_image(None, manifest, self._name.text, beside, variants))
         self._output.finish([*map(layouts.blob_path, order), layouts.MARKER, layouts.INDEX])
 
     def _add(self, path: str, content: bytes) -> None:

@@ -63,6 +63,7 @@ def check(
     notes: dict[str, None] = {}
     seen = Repeats(source.origin)
     for image in _images(source, descriptor, found, None if platform or directory else found, platform):
+        findings += _sizes(found, image)
         look = _Look(source, image, dialect, reporter, seen)
         look.at_all(directory, max_size)
         images, blobs = images + 1, blobs + len({layer.digest for layer in image.manifest.layers}) + 1
@@ -91,7 +92,8 @@ def _images(
         yield content.selected(documents, descriptor, found, platform)
         return
     entries = {entry.digest: entry for entry in candidates(content.flattened(documents, every))}
-    for entry in entries.values():  # one may be listed for two platforms
+    for listed in entries.values():  # one may be listed for two platforms
+        entry = content.right_sized(source, listed)
         yield content.selected(documents, entry, documents.manifest(entry), None)
 
 
@@ -218,6 +220,16 @@ def _version(descriptor: Descriptor, found: Manifest | Index) -> Iterator[Findin
         what = "index" if isinstance(found, Index) else "manifest"
         error = FormatError(f"{found.schema_version} is not 2", where=f"{what}.schemaVersion")
         yield Finding(subject=f"{what} {descriptor.digest.short}", error=error)
+
+
+def _sizes(found: Manifest | Index, image: Image) -> Iterator[Finding]:
+    """A size that an index lies about, as KraftKit's do: whoever believes it cannot read the image."""
+    listed = {entry.digest: entry.size for entry in found.manifests} if isinstance(found, Index) else {}
+    descriptor = image.descriptor
+    size = listed.get(descriptor.digest, descriptor.size)
+    if size != descriptor.size:
+        what = f"manifest {descriptor.digest.short}"
+        yield Finding(subject=what, error=SizeMismatch(size, descriptor.size, what))
 
 
 def _labels(image: Image) -> Iterator[tuple[str, str]]:

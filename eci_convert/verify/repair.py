@@ -1,6 +1,7 @@
-"""An image written again with right diff ids and schema version, blobs as they are.
+"""An image written again with right diff ids and schema version, an index with right sizes; blobs as they are.
 
-The original `eci` writes wrong ones into legacy images (specs/eci.md, D1 and D2), which engines then refuse to unpack.
+The original `eci` writes wrong diff ids into legacy images (specs/eci.md, D1 and D2), which engines then refuse to
+unpack; KraftKit writes wrong sizes into the index of several images (specs/unikraft.md, K2).
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 from eci_convert import content
+from eci_convert.documents import tree
 from eci_convert.errors import CannotHold, FormatError
 from eci_convert.model import Image
+from eci_convert.move import Move
 from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, rendered
+from eci_convert.oci.manifest import Descriptor, Index, Manifest, rendered
 from eci_convert.pack import Packed
 from eci_convert.progress import SILENT, Reporter
 from eci_convert.transports.base import Sink, Source
@@ -36,6 +39,77 @@ def fixed(
     Raises FormatError for a config that is no container image's, CannotHold where the sink holds none but container
     images and this is no such, and what source and sink raise.
     """
+    packed = _rewritten(source, image, sink, diff_ids, reporter, dry_run=dry_run)
+    if not dry_run:
+        sink.publish(packed.descriptor)
+    return packed
+
+
+def fixed_index(
+    source: Source,
+    sink: Sink,
+    diff_ids: Mapping[Digest, Digest],
+    reporter: Reporter = SILENT,
+    *,
+    dry_run: bool = False,
+) -> Packed:
+    """Writes the index that *source* names to *sink*, with the sizes that its entries have, and each image in it that
+    needs it as `fixed` does; what is right stays as it is, byte for byte.
+
+    Raises FormatError where it is no index, and what source and sink raise.
+    """
+    _, found = content.root(source)
+    if not isinstance(found, Index):
+        raise FormatError("is no index", where=source.origin)
+    written = [_entry(source, entry, sink, diff_ids, reporter, dry_run=dry_run) for entry in found.manifests]
+    entries = (
+        replace(entry, digest=packed.descriptor.digest, size=packed.descriptor.size, data=None)
+        for entry, packed in zip(found.manifests, written, strict=True)
+    )
+    index = replace(found, manifests=tuple(entries), schema_version=2)
+    text = rendered(index)
+    top = Descriptor.of(text, index.media_type)
+    if not dry_run:
+        sink.put(index.media_type, (text,), digest=top.digest, size=top.size)
+        sink.publish(top)
+    return Packed(
+        descriptor=top,
+        manifest=index,
+        bytes_written=sum(packed.bytes_written for packed in written) + len(text),
+        bytes_reused=sum(packed.bytes_reused for packed in written),
+    )
+
+
+def _entry(
+    source: Source,
+    entry: Descriptor,
+    sink: Sink,
+    diff_ids: Mapping[Digest, Digest],
+    reporter: Reporter,
+    *,
+    dry_run: bool,
+) -> Packed:
+    """What became of one entry of an index: an image with right diff ids and schema version, or what it was."""
+    documents = list(tree(source, entry))
+    root = documents[-1]
+    if isinstance(root.value, Manifest) and root.value.config.media_type in mediatype.CONFIGS:
+        image = content.selected(content.Documents(source), root.descriptor, root.value, None)
+        known = image.config.diff_ids and {layer.digest for layer in root.value.layers} <= diff_ids.keys()
+        right = tuple(diff_ids.get(layer.digest, layer.digest) for layer in root.value.layers)
+        if root.value.schema_version != 2 or (known and right != image.config.diff_ids):
+            return _rewritten(source, image, sink, diff_ids, reporter, dry_run=dry_run)
+    return Move(source, sink, reporter, 1, None).put(documents, dry_run=dry_run)
+
+
+def _rewritten(
+    source: Source,
+    image: Image,
+    sink: Sink,
+    diff_ids: Mapping[Digest, Digest],
+    reporter: Reporter,
+    *,
+    dry_run: bool,
+) -> Packed:
     layers = image.manifest.layers
     if image.manifest.config.media_type not in mediatype.CONFIGS:
         raise FormatError(f"{image.manifest.config.media_type!r} has no diff ids to repair", where="config.mediaType")
@@ -59,7 +133,6 @@ def fixed(
         return Packed(descriptor=would_be, manifest=manifest, bytes_written=written, bytes_reused=total - written)
     sink.put(manifest.config.media_type, (config,), digest=manifest.config.digest, size=len(config))
     stored = sink.put(manifest.media_type, (text,))
-    sink.publish(stored)
     return Packed(descriptor=stored, manifest=manifest, bytes_written=written, bytes_reused=total - written)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from eci_convert.transports.names import REF_NAME
 from tests.cli.conftest import Parts
 from tests.cli.running import Run, one_line
 
@@ -214,3 +215,38 @@ def test_a_dialect_that_writes_a_name_down_gets_that_of_the_image(run: Run, part
 
     assert found["io.containerd.image.name"] == "acme.io/hello:1"
     assert found["org.unikraft.image.name"] == "acme.io/hello"
+
+
+def test_a_push_to_a_directory_is_what_the_original_pulls_next(run: Run, parts: Parts, tmp_path: Path) -> None:
+    """It takes the first entry of index.json, and calls its own `NAME@DIGEST` (specs/eci.md, D3 and D5)."""
+    layout, name = tmp_path / "layout", "registry.example/edge/machine:1"
+    first = run("push", "--remote", layout, name, "--kernel", parts.kernel, "--json").json["digest"]
+    index = json.loads((layout / "index.json").read_text())
+    index["manifests"][0]["annotations"][REF_NAME] = f"{name}@{first}"
+    (layout / "index.json").write_text(json.dumps(index))
+    run("push", "--remote", layout, "registry.example/other:1", "--initrd", parts.initrd)
+
+    last = run("push", "--remote", f"file://{layout}", name, *parts.words, "--json").json["digest"]
+
+    entries = json.loads((layout / "index.json").read_text())["manifests"]
+    assert [(entry["annotations"][REF_NAME], entry["digest"] == last) for entry in entries] == [
+        (name, True), ("registry.example/other:1", False)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("spelling", ["{digest}", "@{digest}", "{hex:.12}", "sha256:{hex:.12}", "{hex}"])
+def test_an_image_of_a_layout_is_named_by_its_id(spelling: str, run: Run, parts: Parts, layout: Path) -> None:
+    digest = run("inspect", f"oci:{layout}", "--json").json["digest"]
+    run("push", "--remote", layout, "other:1", "--initrd", parts.initrd)
+    named = spelling.format(digest=digest, hex=digest.partition(":")[2])
+
+    assert run("inspect", f"oci:{layout}:{named}", "--json").json["digest"] == digest
+
+
+def test_the_beginning_of_an_id_has_to_be_that_of_one_image(run: Run, layout: Path) -> None:
+    index = json.loads((layout / "index.json").read_text())
+    [entry] = index["manifests"]
+    twin = {**entry, "digest": entry["digest"][:-8] + "00000000", "annotations": {REF_NAME: "twin"}}
+    (layout / "index.json").write_text(json.dumps(index | {"manifests": [entry, twin]}))
+
+    one_line(run("inspect", f"oci:{layout}:{entry['digest'][7:19]}", exits=8), "2 images", "'edge/machine:1', 'twin'")

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from eci_convert import content, dialects
 from eci_convert.blueprint import Terms
+from eci_convert.convert import copy
 from eci_convert.dialects import ironcore
 from eci_convert.errors import AmbiguousRole, CannotHold, FormatError
 from eci_convert.model import Artifact, DiskType, Known, Role
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Platform
+from eci_convert.oci.manifest import Descriptor, Index, Platform
 from eci_convert.pack import pack
+from eci_convert.transports.memory import MemorySink, MemorySource, Store
 from tests.dialects.machines import AMD64, PLAIN, TERMS, an_image_of, image, part, written
+from tests.images import an_image, an_index
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "ironcore.json").read_text())
 ONE, TWO, THREE = "application/vnd.onmetal.image.", "application/vnd.ironcore.image.", "application/vnd.ironcore.image."
@@ -155,3 +159,34 @@ def test_the_config_escapes_as_go_does() -> None:
     assert dialects.read(content.image(source))[1].command_line == "a<b>&c"
     assert ironcore.ONMETAL.config == image(source).manifest.config.media_type
     assert Terms(platform=AMD64) == TERMS.__class__(platform=AMD64)
+
+
+def test_an_index_said_again_keeps_its_annotations_and_those_in_it() -> None:
+    wanted = {"ours": "2", "theirs": "1"}
+    before, _ = written(a_machine(), "ironcore", Terms(platform=AMD64, annotations={"theirs": "1"}))
+    sink = MemorySink(Store())
+
+    copy(before, sink, format="ironcore", terms=Terms(platform=AMD64, annotations={"ours": "2"}))
+
+    again = MemorySource(sink.store)
+    assert content.root(again)[1].annotations == wanted
+    assert [layer.digest for layer in image(again).manifest.layers] == [
+        layer.digest for layer in image(before).manifest.layers
+    ]
+
+
+def test_annotations_of_manifest_and_entry_and_layers_are_kept() -> None:
+    """OCI-SPEC.md of ironcore has a manifest tell its variant, though the builder does not write it."""
+    layer = an_image().layer("application/vnd.ironcore.image.kernel", b"kernel", annotations={"a": "layer"})
+    index = an_index(layer.annotation("variant", "metal")).annotated(0, {"c": "entry"})
+    sink = MemorySink(Store())
+
+    copy(replace(index, annotations={"b": "index"}).build(), sink, format="ironcore")
+
+    _, found = content.root(MemorySource(sink.store))
+    assert isinstance(found, Index)
+    assert found.annotations == {"b": "index"}
+    assert found.manifests[0].annotations == {"c": "entry"}
+    manifest = image(MemorySource(sink.store)).manifest
+    assert manifest.annotations == {"variant": "metal"}
+    assert manifest.layers[0].annotations == {"a": "layer"}

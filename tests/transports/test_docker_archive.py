@@ -89,7 +89,8 @@ def test_one_of_several_images_is_chosen_by_a_name(tmp_path: Path, vintage: str)
     make = VINTAGES[vintage]
     path = archived(tmp_path, together(make(ONE, "machine:1", "same:1"), make(OTHER, "machine:2")))
 
-    for name in (":machine:1", ":same:1", ":@0", f"@{Digest.of(ONE.config_blob()[0])}"):
+    own = Digest.of(ONE.config_blob()[0])
+    for name in (":machine:1", ":same:1", ":@0", f"@{own}", f":{own}", f":{own.hex[:12]}", f":sha256:{own.hex[:12]}"):
         assert layers_of(opened(path, name))[0] == ONE.layers[0][1]
     for name in (":machine:2", ":@1"):
         assert layers_of(opened(path, name))[0] == OTHER.layers[0][1]

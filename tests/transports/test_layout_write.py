@@ -20,6 +20,7 @@ from eci_convert.oci.manifest import Descriptor
 from eci_convert.progress import Silent
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Settings
+from eci_convert.transports.layout import open_sink as open_layout
 from eci_convert.transports.names import REF_NAME
 from tests.images import ImageBuilder, a_container, a_machine, copied, files_in
 from tests.programs import python
@@ -93,6 +94,29 @@ def test_the_same_name_is_replaced_and_no_other(tmp_path: Path):
     write(OTHER, tmp_path / "layout", ":1")
 
     assert listed(tmp_path / "layout") == {"1": str(manifest_digest(OTHER)), "2": str(manifest_digest(ONE))}
+
+
+def test_what_the_original_eci_calls_by_name_and_digest_is_replaced(tmp_path: Path):
+    notes = {REF_NAME: f"r.example/edge:1@{manifest_digest(ONE)}"}
+    others = {REF_NAME: f"r.example/edge:2@{manifest_digest(ONE)}"}
+    strange = {REF_NAME: f"r.example/edge:1@{manifest_digest(OTHER)}"}
+    layout = laid_out(tmp_path / "layout", (ONE, notes), (ONE, others), (ONE, strange))
+
+    write(OTHER, layout, ":r.example/edge:1")
+
+    assert listed(layout) == {
+        others[REF_NAME]: str(manifest_digest(ONE)),
+        strange[REF_NAME]: str(manifest_digest(ONE)),
+        "r.example/edge:1": str(manifest_digest(OTHER)),
+    }
+
+
+def test_a_sink_that_puts_its_image_first_keeps_the_order_of_the_others(tmp_path: Path):
+    write(ONE, tmp_path / "layout", ":1")
+    write(ONE, tmp_path / "layout", ":2")
+    copied(OTHER.build(), open_layout(f"{tmp_path}/layout:3", Settings(), first=True))
+
+    assert list(listed(tmp_path / "layout")) == ["3", "1", "2"]
 
 
 def test_an_image_without_a_name_is_listed_once_and_others_stay(tmp_path: Path):

@@ -6,7 +6,19 @@ from eci_convert.errors import UsageError
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.transports import image_name
-from eci_convert.transports.names import IMAGE_NAME, REF_NAME, Name, listed, matching, same, split
+from eci_convert.transports.ids import is_id_prefix
+from eci_convert.transports.names import (
+    IMAGE_NAME,
+    REF_NAME,
+    Name,
+    distinct,
+    listed,
+    matching,
+    nothing_found,
+    same,
+    several_found,
+    split,
+)
 
 D1, D2 = Digest.of(b"one"), Digest.of(b"two")
 
@@ -36,6 +48,10 @@ def entry(digest: Digest, **annotations: str) -> Descriptor:
         (f"dir:@{D1}", {"dir"}, "dir", Name(digest=D1)),
         (f"dir:1@{D1}", set(), "dir", Name(text="1", digest=D1)),
         (f"dir:repo:1@{D1}", {"dir"}, "dir", Name(text="repo:1", digest=D1)),
+        (f"dir:{D1}", {"dir"}, "dir", Name(digest=D1)),
+        (f"dir:{D1}", set(), "dir", Name(digest=D1)),
+        (f"dir:sha512:{'a' * 128}", {"dir"}, "dir", Name(digest=Digest.parse(f"sha512:{'a' * 128}"))),
+        (f"dir:sha256:{D1.hex[:12]}", {"dir"}, "dir", Name(text=f"sha256:{D1.hex[:12]}")),
         ("dir:@0", {"dir"}, "dir", Name(position=0)),
         ("-", {"-"}, "-", Name()),
         ("-:repo:1", {"-"}, "-", Name(text="repo:1")),
@@ -90,6 +106,43 @@ def test_one_image_under_two_names_is_one_image():
     entries = (entry(D1), entry(D1, ref="machine"))
 
     assert len(matching(entries, Name())) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        (D1.hex[:3], True),
+        (D1.hex[:12], True),
+        (D1.hex, True),
+        (f"sha256:{D1.hex[:12]}", True),
+        (D1.hex[:2], False),
+        ("", False),
+        (D1.hex[:12].upper(), False),
+        (D1.hex[1:13], False),
+        (f"sha512:{D1.hex[:12]}", False),
+    ],
+)
+def test_the_beginning_of_an_id_is_three_digits_at_least(text: str, is_one: bool):
+    assert is_id_prefix(text, D1) is is_one
+
+
+def test_messages_name_each_image_once():
+    entries = (entry(D1), entry(D1, ref="edge:1"), entry(D1, ref="edge:1"), entry(D1, ref="edge:latest"), entry(D2))
+
+    [hint] = nothing_found("oci:dir", entries, Name(text="nope")).__notes__
+    several = str(several_found("oci:dir", distinct(entries), Name(), entries))
+
+    assert hint == f"hint: it has 'edge:1' = 'edge:latest', '@{D2}'"
+    assert several == f"oci:dir: 2 images, and no name: 'edge:1' = 'edge:latest', '@{D2}'"
+
+
+def test_messages_about_many_images_have_an_end():
+    entries = [entry(Digest.of(b"%d" % number), ref="\x1b" * 400) for number in range(1000)]
+
+    [hint] = nothing_found("oci:dir", entries, Name(text="nope")).__notes__
+
+    assert hint.isprintable()
+    assert "980 more" in hint
 
 
 def test_a_place_counts_from_nothing():

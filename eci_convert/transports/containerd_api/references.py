@@ -34,8 +34,9 @@ def tie(connection: Connection, lease: Lease, root: Descriptor, levels: int = _M
     found = document(connection, root)
     if isinstance(found, Index):
         for child in found.manifests:
-            if levels and child.media_type in mediatype.DOCUMENTS | {""} and content_info(connection, child.digest):
-                tie(connection, lease, child, levels - 1)
+            info = content_info(connection, child.digest)
+            if levels and child.media_type in mediatype.DOCUMENTS | {""} and info:
+                tie(connection, lease, replace(child, size=info.size), levels - 1)  # KraftKit's indexes tell another
     else:
         _check_complete(connection, root, found)
     label(connection, root.digest, references(found))

@@ -27,7 +27,7 @@ from eci_convert.oci.manifest import Descriptor, ImageConfig, Manifest, parse, r
 from eci_convert.oci.reference import Reference
 from eci_convert.streams.compress import Compression, decompressed, peeked, sniffed
 from eci_convert.streams.holes import Mapped
-from eci_convert.transports.base import Settings
+from eci_convert.transports.base import NO_VARIANTS, Settings, Variants
 from eci_convert.transports.daemon.engine import Engine, image_id
 from eci_convert.transports.daemon.load import Load
 from eci_convert.transports.daemon.tape import Tape
@@ -79,7 +79,7 @@ class DaemonSink:
         self._documents[stored.digest] = document
         return stored
 
-    def publish(self, manifest: Descriptor) -> None:
+    def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
         document = self._document(manifest.digest)
         found = parse(document, manifest.media_type)
         if not isinstance(found, Manifest):

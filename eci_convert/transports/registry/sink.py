@@ -14,7 +14,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.oci.reference import Reference
 from eci_convert.streams.verify import at_most
-from eci_convert.transports.base import Settings
+from eci_convert.transports.base import NO_VARIANTS, Settings, Variants
 from eci_convert.transports.registry import manifests, referrers
 from eci_convert.transports.registry.client import PUSH, Client
 from eci_convert.transports.registry.ledger import Entry
@@ -100,8 +100,8 @@ class RegistrySink:
         self._client.whereabouts.seen(sent, self._reference.repository, count)
         return Descriptor(media_type=media_type, digest=sent, size=count)
 
-    def publish(self, manifest: Descriptor) -> None:
-        """Sends *manifest* under the reference's tag, or digest where it has no tag.
+    def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
+        """Sends *manifest* under the reference's tag, or digest where it has no tag; *variants* before it.
 
         Raises ManifestRefused, DigestMismatch where the reference has another digest, and TransportError.
         """
@@ -112,6 +112,7 @@ class RegistrySink:
         if not media_type:
             raise TransportError(f"{self.destination}: {manifest.digest} was not put here")
         self._flush()
+        self._tag(variants)
         sent = Descriptor(media_type=media_type, digest=manifest.digest, size=len(content))
         self._send(self._reference.tag or str(manifest.digest), sent, content)
         for entry in self._entries:
@@ -166,6 +167,12 @@ class RegistrySink:
             waiting, self._waiting = self._waiting, {}
         for digest, (media_type, content) in waiting.items():
             self._send(str(digest), Descriptor(media_type=media_type, digest=digest, size=len(content)), content)
+
+    def _tag(self, variants: Variants) -> None:
+        """Gives manifests that are there names of their own beside the reference's tag, where it has one."""
+        for suffix, variant in variants.items() if self._reference.tag else ():
+            found, content = manifests.get(self._client, str(variant.digest))
+            self._send(self._reference.tag + suffix, found, content)
 
     def _send(self, name: str, manifest: Descriptor, content: bytes) -> None:
         try:

@@ -18,7 +18,7 @@ from eci_convert.oci.manifest import Descriptor, ImageConfig, Index, Manifest, p
 from eci_convert.oci.reference import Reference
 from eci_convert.streams.tar_input import ExtensionBudget
 from eci_convert.streams.verify import at_most
-from eci_convert.transports.base import Settings
+from eci_convert.transports.base import NO_VARIANTS, Settings, Variants
 from eci_convert.transports.ids import check_is_name
 from eci_convert.transports.received import Received
 from eci_convert.transports.storage import intake
@@ -85,7 +85,7 @@ class StorageSink:
             self._staged[staged.blob.digest] = staged
         return staged.blob
 
-    def publish(self, manifest: Descriptor) -> None:
+    def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
         if self._digest not in (None, manifest.digest):
             raise DigestMismatch(self._digest, manifest.digest, "the manifest")
         text = self._document(manifest.digest, "manifest")

@@ -1,0 +1,87 @@
+"""What the original `eci` prints when it has pulled an image, line by line (specs/originals.md, golden/eci)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+
+from eci_convert.blueprint import Packed
+from eci_convert.errors import printable
+from eci_convert.model import DiskType, Part, Role
+from eci_convert.oci.manifest import Manifest
+from eci_convert.takeout import Taken
+
+Lines = Callable[[Taken], Iterable[str]]
+"""The lines for what was taken out of an image. Names in them are escaped; tabs at their beginning are not."""
+
+_DISPLAY = {kind: kind.value.capitalize() for kind in DiskType} | {DiskType.ISO: "ISO"}
+_TITLE = "org.opencontainers.image.title"
+
+
+def pulled(image: str, directory: str, *, verbose: bool) -> Lines:
+    """The lines of `eci pull`; *directory* is the one that was asked for, "" for the current one."""
+    shown = directory or os.getcwd()
+
+    def lines(taken: Taken) -> Iterator[str]:
+        if verbose:
+            yield from (_downloaded(str(file.blob), file.part.name) for file in taken.files if file.blob)
+        yield f"{_header(image, taken)} to directory {printable(shown)}"
+        yield "file locations and types:"
+        paths = {(file.part.role, file.part.index): os.path.join(shown, file.part.name) for file in taken.files}
+        types = {(file.part.role, file.part.index): file.disk_type for file in taken.files}
+        for role, label in _SINGLE.items():
+            yield _located(label, paths.get((role, None), ""), types.get((role, None)))
+        for part in _extra_disks(taken):
+            key = (part.role, part.index)
+            yield _located(f"additional disk {part.index}", paths.get(key, ""), types.get(key))
+
+    return lines
+
+
+def pulled_files(image: str, roles: Iterable[Role], *, verbose: bool) -> Lines:
+    """The lines of `eci pullfiles`: of *roles*, for which a file was named, and of every extra disk, the names are
+    those that the image has for them."""
+    asked = frozenset(roles)
+
+    def lines(taken: Taken) -> Iterator[str]:
+        if verbose:
+            yield from (_downloaded(str(file.blob), file.part.name) for file in taken.files if file.blob)
+        yield _header(image, taken)
+        yield "file locations and types:"
+        types = {(file.part.role, file.part.index): file.disk_type for file in taken.files}
+        for role, label in _SINGLE.items():
+            part = taken.inspection.artifact.part(role)
+            if role in asked:
+                yield _located(label, part.name if part else "", types.get((role, None)))
+        for part in _extra_disks(taken):
+            disk_type = part.disk_type or types.get((part.role, part.index))
+            yield _located(f"additional disk {part.index}", part.name, disk_type)
+
+    return lines
+
+
+def pushed(packed: Packed) -> Iterator[str]:
+    """The lines of `eci push --verbose`, which says "Downloaded" of what it sends."""
+    if isinstance(packed.manifest, Manifest):
+        for blob in (*packed.manifest.layers, packed.manifest.config):
+            yield _downloaded(str(blob.digest), blob.annotations.get(_TITLE, ""))
+
+
+_SINGLE = {Role.KERNEL: "kernel", Role.INITRD: "initrd", Role.ROOT_DISK: "root"}
+
+
+def _header(image: str, taken: Taken) -> str:
+    return f"Pulled image {printable(image)} with digest {taken.inspection.digest}"
+
+
+def _extra_disks(taken: Taken) -> list[Part]:
+    return [part for part in taken.inspection.artifact.parts if part.role is Role.EXTRA_DISK]
+
+
+def _located(label: str, name: str, disk_type: DiskType | None) -> str:
+    line = f"\t{label}: {printable(name)}"
+    return f"{line} {_DISPLAY[disk_type]}" if disk_type else line
+
+
+def _downloaded(digest: str, title: str) -> str:
+    return f"Downloaded {digest.partition(':')[2][:12]} {printable(title)}"

@@ -1,0 +1,259 @@
+"""Several images under one name: an index is made of images, gets more of them, loses some.
+
+Platforms are read from the images. What stays in an index stays byte for byte, with the size that it has: KraftKit
+writes 32 for all that it did not just make (specs/unikraft.md §13, K2). Blobs are never deleted here, so nothing that
+another image shares is lost (K6). Where a name changes while the images of it are sent, it is read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from eci_convert import content, convert, documents
+from eci_convert.blueprint import Packed
+from eci_convert.dialects import ironcore, unikraft
+from eci_convert.errors import CannotHold, LayoutError, NotFound, TransportError, UsageError
+from eci_convert.move import Move
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform, rendered
+from eci_convert.operations.store import entries
+from eci_convert.operations.store.images import entry_of, images
+from eci_convert.operations.store.strategy import Settings, Strategy
+from eci_convert.transports.base import Sink, Source, whole
+
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _New:
+    """What comes into an index: its *entries*, with the annotations that the index is to have for them. *variants*
+    are those that get names of their own."""
+
+    entries: tuple[Descriptor, ...]
+    annotations: Mapping[str, str]
+    variants: Mapping[str, Descriptor]
+    bytes_written: int
+    bytes_reused: int
+
+
+def create(sources: Sequence[Source], sink: Sink, platform: Platform | None, settings: Settings) -> Packed:
+    """Makes the name of *sink* stand for an index of the images that *sources* name.
+
+    Of a source that is an index all images come, or the one for *platform*; which is also what an image is for that
+    does not say so itself. Raises CannotHold for a place without indexes, UsageError for two images of one platform,
+    LayoutError for an image of none, and what sources and sink raise.
+    """
+    return _written(_sent(sources, sink, platform, settings), sink, None, Strategy.OVERWRITE, settings)
+
+
+def add(
+    sources: Sequence[Source],
+    sink: Sink,
+    before: Source,
+    platform: Platform | None,
+    strategy: Strategy,
+    settings: Settings,
+) -> Packed:
+    """Puts the images that *sources* name into the index that *before*, the same name as that of *sink*, stands for;
+    into a new one where it stands for nothing. An image that stands there alone becomes part of the index.
+
+    Raises UsageError where *strategy* is to abort and something is there, and as `create`.
+    """
+    strategy = settled(strategy, sink, before, settings)
+    return _written(_sent(sources, sink, platform, settings), sink, before, strategy, settings)
+
+
+def append(packed: Packed, sink: Sink, before: Source, strategy: Strategy, settings: Settings) -> Packed:
+    """Puts an image that was just written to *sink*, and not published, into the index that its name stands for.
+
+    *strategy* is a settled one (see `settled`). Raises as `add`.
+    """
+    wrapper = packed.wrapper
+    entry = packed.descriptor
+    variants = {f"-{entry.platform.architecture}": _bare(entry)} if wrapper and entry.platform else {}
+    new = _New(
+        entries=(entry,),
+        annotations=wrapper.annotations if wrapper else {},
+        variants=variants if wrapper and wrapper.names_variants else {},
+        bytes_written=packed.bytes_written,
+        bytes_reused=packed.bytes_reused,
+    )
+    return _written(new, sink, before, strategy, settings)
+
+
+def settled(strategy: Strategy, sink: Sink, before: Source, settings: Settings) -> Strategy:
+    """*strategy* once it is clear that it can be done, before anything is sent. Raises CannotHold, UsageError."""
+    _check_holds(sink)
+    if strategy is Strategy.MERGE or _standing(before) is None:
+        return Strategy.MERGE
+    chosen = settings.choose() if strategy is Strategy.PROMPT else strategy
+    if chosen is Strategy.ABORT:
+        error = UsageError(f"{before.origin} is there already, and the strategy is to abort")
+        error.add_note("hint: --strategy merge keeps its images of other platforms, overwrite none")
+        raise error
+    return chosen
+
+
+def remove(
+    before: Source, sink: Sink, *, platform: Platform | None = None, digest: str = "", settings: Settings
+) -> Packed:
+    """Takes the image for *platform*, or whose id is or begins with *digest*, out of the index that *before* and *sink*
+    stand for.
+
+    Raises UsageError where several could be meant, NotFound where it is not in there, LayoutError where the name stands
+    for no index.
+    """
+    if (platform is None) == (not digest):
+        raise UsageError("say which image to remove: --platform OS/ARCH or --digest DIGEST, one of the two")
+    _check_holds(sink)
+    for _ in range(_ATTEMPTS):
+        root, found = content.root(before)
+        if not isinstance(found, Index):
+            raise LayoutError(f"{before.origin} is one image and no index")
+        left = entries.without(found.manifests, platform, digest)
+        nothing = _New(entries=(), annotations={}, variants={}, bytes_written=0, bytes_reused=0)
+        packed = _index(replace(found, manifests=left), nothing, before, sink, settings)
+        if _published(packed, sink, before, root.digest, nothing, settings):
+            return packed
+    raise _changing(before)
+
+
+def _sent(sources: Sequence[Source], sink: Sink, platform: Platform | None, settings: Settings) -> _New:
+    """Sends the images to *sink*, which has no name for them yet. What cannot be is refused before the first byte."""
+    _check_holds(sink)
+    if not sources:
+        raise UsageError("an index needs an image")
+    found = [(source, index, each) for source in map(whole, sources) for index, each in [images(source, platform)]]
+    entries.check_distinct([(source.origin, entry) for source, _, each in found for entry in each])
+    plans = [(source, entry, list(documents.tree(source, entry))) for source, _, each in found for entry in each]
+    for source, _, listed in plans:
+        convert.check(sink, source, listed, settings.reporter, settings.max_size)
+    sent: list[Descriptor] = []
+    notes: dict[str, str] = {}
+    variants: dict[str, Descriptor] = {}
+    written = reused = 0
+    for source, entry, listed in plans:
+        codec = convert.layer_codec(None, source, sink)
+        move = Move(source, sink, settings.reporter, settings.concurrency, None, codec)
+        packed = move.put(listed, dry_run=settings.dry_run)
+        stored = replace(entry, digest=packed.descriptor.digest, size=packed.descriptor.size, data=None)
+        sent.append(stored)
+        written, reused = written + packed.bytes_written, reused + packed.bytes_reused
+        if isinstance(packed.manifest, Manifest):
+            notes = {**unikraft.package_annotations(packed.manifest, settings.name), **notes}
+            if ironcore.is_one(packed.manifest) and entry.platform:
+                variants[f"-{entry.platform.architecture}"] = _bare(stored)
+    for _, index, _ in found:
+        notes = {**(index.annotations if index else {}), **notes}
+    return _New(
+        entries=tuple(entry for place, entry in enumerate(sent) if entry not in sent[:place]),
+        annotations=notes,
+        variants=variants,
+        bytes_written=written,
+        bytes_reused=reused,
+    )
+
+
+def _written(new: _New, sink: Sink, before: Source | None, strategy: Strategy, settings: Settings) -> Packed:
+    """The index with what is *new* in it, under its name."""
+    for _ in range(_ATTEMPTS):
+        standing = _standing(before) if before else None
+        old = Index(manifests=())
+        if standing and before and strategy is Strategy.MERGE:
+            old = _as_index(before, *standing)
+        merged = replace(old, manifests=entries.merged(old.manifests, new.entries))
+        packed = _index(merged, new, before, sink, settings)
+        if _published(packed, sink, before, standing[0].digest if standing else None, new, settings):
+            return packed
+    raise _changing(before)
+
+
+def _as_index(before: Source, root: Descriptor, found: Manifest | Index) -> Index:
+    if isinstance(found, Index):
+        return found
+    entry = entry_of(before, root, found, None)
+    return Index(manifests=(entry,), annotations=unikraft.package_annotations(found, ""))
+
+
+def _index(index: Index, new: _New, before: Source | None, sink: Sink, settings: Settings) -> Packed:
+    """Stores *index*, and what it lists beside what is *new*, where the place does not keep that by itself."""
+    fresh = {entry.digest for entry in new.entries}
+    written, reused = new.bytes_written, new.bytes_reused
+    listed = []
+    for entry in index.manifests:
+        if before is None or entry.digest in fresh:
+            listed.append(entry)
+            continue
+        right, packed = _kept(before, entry, sink, settings)
+        listed.append(right)
+        if packed:
+            written, reused = written + packed.bytes_written, reused + packed.bytes_reused
+    index = replace(
+        index,
+        manifests=tuple(listed),
+        media_type=entries.index_type(listed),
+        annotations={**new.annotations, **index.annotations, **settings.annotations},
+        schema_version=2,
+    )
+    text = rendered(index)
+    top = Descriptor.of(text, index.media_type)
+    return Packed(descriptor=top, manifest=index, bytes_written=written + len(text), bytes_reused=reused)
+
+
+def _kept(before: Source, entry: Descriptor, sink: Sink, settings: Settings) -> tuple[Descriptor, Packed | None]:
+    """*entry* with the size that it has, and what was moved for it: nothing where the place keeps it by itself.
+
+    An index may list images that are not there: containerd has those that somebody wanted. It goes on doing so.
+    """
+    try:
+        right = entries.plain(content.right_sized(before, entry))
+        if sink.has(right):
+            return right, None
+        move = Move(before, sink, settings.reporter, settings.concurrency, None)
+        return right, move.put(list(documents.tree(before, entry)), dry_run=settings.dry_run)
+    except NotFound:
+        return entry, None
+
+
+def _published(
+    packed: Packed, sink: Sink, before: Source | None, root: Digest | None, new: _New, settings: Settings
+) -> bool:
+    """Whether the name stands for the index now; not if it changed since it stood for *root*."""
+    if settings.dry_run:
+        return True
+    text = rendered(packed.manifest)
+    sink.put(packed.descriptor.media_type, (text,), digest=packed.descriptor.digest, size=len(text))
+    if before:
+        standing = _standing(before)
+        if (standing[0].digest if standing else None) != root:
+            return False
+    if new.variants:
+        sink.publish(packed.descriptor, new.variants)
+    else:
+        sink.publish(packed.descriptor)
+    return True
+
+
+def _standing(before: Source) -> tuple[Descriptor, Manifest | Index] | None:
+    """What the name stands for now, or None if for nothing."""
+    try:
+        return content.root(before)
+    except NotFound:
+        return None
+
+
+def _check_holds(sink: Sink) -> None:
+    if not sink.holds_indexes:
+        error = CannotHold(f"{sink.destination} cannot hold an index of several images")
+        error.add_note("hint: a registry, an OCI layout, an archive of one, and containerd can")
+        raise error
+
+
+def _bare(entry: Descriptor) -> Descriptor:
+    return replace(entry, platform=None, annotations={}, data=None)
+
+
+def _changing(before: Source | None) -> TransportError:
+    name = before.origin if before else "the name"
+    return TransportError(f"{name} changed {_ATTEMPTS} times while it was written: others write it too")

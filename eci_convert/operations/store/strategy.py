@@ -1,0 +1,41 @@
+"""What becomes of an index that is there already, in KraftKit's words, and how one is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from eci_convert.errors import UsageError
+from eci_convert.progress import SILENT, Reporter
+
+
+class Strategy(StrEnum):
+    """What becomes of an index that a name stands for already, in KraftKit's words."""
+
+    MERGE = "merge"
+    OVERWRITE = "overwrite"
+    ABORT = "abort"
+    PROMPT = "prompt"
+
+
+Choose = Callable[[], Strategy]
+"""Asks somebody for a strategy that is no PROMPT. Raises UsageError where nobody can be asked."""
+
+
+def _nobody() -> Strategy:
+    raise UsageError("nobody can be asked for a strategy: say merge, overwrite or abort")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How an index is written. *name* is the reference, for dialects that write it down; *annotations* are more of the
+    index; *choose* is who answers where the strategy is to prompt. *dry_run* changes nothing."""
+
+    name: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
+    max_size: int | None = None
+    concurrency: int = 1
+    dry_run: bool = False
+    reporter: Reporter = SILENT
+    choose: Choose = _nobody

@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from eci_convert.errors import TransportError
 from eci_convert.transports.base import Settings
@@ -20,6 +21,8 @@ _MAX_PROXY_ANSWER = 64 * 1024
 _UNSENT = 512 * 1024
 
 Trust = Callable[[Url], ssl.SSLContext]
+_Resolved = tuple[Any, ...]
+"""What getaddrinfo(3) says of one address: family, type, protocol, name, socket address."""
 
 
 class Refused(TransportError):
@@ -33,10 +36,15 @@ def dial(url: Url, registry: Url, own_peer: str | None, settings: Settings, trus
     """
     proxy = proxies.proxy_for(url, settings.environ)
     timeout = min(settings.timeout, _LONGEST_CONNECTING)
-    sock = _connected(proxy.host if proxy else url.host, proxy.port if proxy else url.port, timeout)
+    if proxy:
+        neighbours.check(url, registry, None, own_peer)
+        sock = _connected(proxy.host, proxy.port, timeout)
+    else:
+        sock = _connected(
+            url.host, url.port, timeout, lambda address: neighbours.check(url, registry, address, own_peer)
+        )
     try:
         peer = None if proxy else sock.getpeername()[0]
-        neighbours.check(url, registry, peer, own_peer)
         if proxy and url.scheme == "https":
             _tunnel(sock, url, proxy, timeout)
         if url.scheme == "https":
@@ -63,10 +71,15 @@ def speaks_tls(url: Url, settings: Settings) -> bool:
         return False
 
 
-def _connected(host: str, port: int, timeout: float) -> socket.socket:
+def _connected(host: str, port: int, timeout: float, check: Callable[[str], None] | None = None) -> socket.socket:
+    """A socket that is connected to *host*. *check* raises for an address that is not to be connected to.
+
+    An address is checked before a packet goes there, and it is the checked address that is connected to: what the name
+    would resolve to a moment later does not matter.
+    """
     where = f"{host}:{port}"
     try:
-        sock = socket.create_connection((host, port), timeout)
+        sock = _first_connected(_allowed(host, port, check), timeout)
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
             raise Transient(f"{host!r} cannot be looked up for now") from error
@@ -83,6 +96,42 @@ def _connected(host: str, port: int, timeout: float) -> socket.socket:
         # The kernel keeps little that it has not sent, so that standing still is noticed when it happens.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
     return sock
+
+
+def _allowed(host: str, port: int, check: Callable[[str], None] | None) -> Sequence[_Resolved]:
+    """What *host* resolves to without the addresses that *check* refuses. Raises as *check* does where none is left."""
+    resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    if check is None:
+        return resolved
+    allowed, refused = list[_Resolved](), list[TransportError]()
+    for one in resolved:
+        try:
+            check(str(one[4][0]))
+        except TransportError as error:
+            refused.append(error)
+        else:
+            allowed.append(one)
+    if refused and not allowed:
+        raise refused[0]
+    return allowed
+
+
+def _first_connected(resolved: Sequence[_Resolved], timeout: float) -> socket.socket:
+    """A socket connected to the first of *resolved* that answers. Raises the OSError of the last one."""
+    failed = OSError("no address")
+    for family, kind, protocol, _, address in resolved:
+        sock: socket.socket | None = None
+        try:
+            sock = socket.socket(family, kind, protocol)
+            sock.settimeout(timeout)
+            sock.connect(address)
+        except OSError as error:
+            failed = error
+            if sock is not None:
+                sock.close()
+        else:
+            return sock
+    raise failed
 
 
 def _tunnel(sock: socket.socket, url: Url, proxy: Proxy, timeout: float) -> None:

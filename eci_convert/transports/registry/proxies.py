@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from eci_convert.errors import UsageError
+from eci_convert.transports.registry.addresses import address_of, is_loopback
 from eci_convert.transports.registry.url import Url
 
 
@@ -31,21 +32,6 @@ def proxy_for(url: Url, environ: Mapping[str, str]) -> Proxy | None:
         return None
     text = _variable(environ, f"{url.scheme}_proxy") or _variable(environ, "all_proxy")
     return _parse(text) if text else None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether *host* is this computer: `localhost`, `127.0.0.0/8` or `::1`. Names are not looked up."""
-    address = address_of(host)
-    return host == "localhost" or host.endswith(".localhost") if address is None else address.is_loopback
-
-
-def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address that *host* spells, an IPv4 address in IPv6 clothes taken out of them; None if it is a name."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _variable(environ: Mapping[str, str], name: str) -> str:

@@ -121,7 +121,7 @@ def test_a_rehearsal_mounts_nothing_and_writes_nothing_down(registry: FaultyRegi
     with user.sink(registry, "b:1", rehearsed=True) as sink:
         assert sink.has(BLOB)
         assert not sink.has(Descriptor(media_type=TYPE, digest=Digest.of(b"other"), size=5))
-    assert {seen.method for seen in registry.requests} == {"HEAD"}
+    assert {seen.method for seen in registry.requests if seen.path != "/v2/"} == {"HEAD"}
     assert [path.read_bytes() for path in state(user)] == before
 
 

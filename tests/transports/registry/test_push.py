@@ -462,7 +462,7 @@ def test_chunks_shrink_until_they_are_taken_and_the_next_run_knows(registry: Fau
     assert len(refused) == 2
     registry.requests.clear()
     user.sends(registry, once(DATA + b"2"))
-    assert all(len(seen.body) <= 100_000 for seen in registry.requests)
+    assert all(len(seen.body) <= 100_000 for seen in registry.requests if seen.path != "/v2/")
 
 
 def test_a_small_blob_that_is_too_large_for_one_request_goes_in_chunks(registry: FaultyRegistry, user: User) -> None:
@@ -829,4 +829,4 @@ def test_a_list_of_referrers_does_not_lead_to_another_server(
 
 def test_names_in_requests_are_the_reference_s(registry: FaultyRegistry, user: User) -> None:
     user.pushes(registry, [b"kernel"], name="deep/er/machine:v1.0_x")
-    assert all(re.match(r"/v2/deep/er/machine/", seen.path) for seen in registry.requests)
+    assert all(re.match(r"/v2/deep/er/machine/", seen.path) for seen in registry.requests if seen.path != "/v2/")

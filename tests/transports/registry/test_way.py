@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from eci_convert.errors import LocalError, TransportError, UsageError
 from eci_convert.transports import open_source
-from eci_convert.transports.registry import certs, neighbours
-from eci_convert.transports.registry.proxies import is_loopback, proxy_for
+from eci_convert.transports.registry import certs, dial, neighbours
+from eci_convert.transports.registry.addresses import is_loopback
+from eci_convert.transports.registry.proxies import proxy_for
 from eci_convert.transports.registry.url import Url
 from tests import registry_behaviour as faults
 from tests.faulty_registry import CERTS, FaultyRegistry, a_registry
@@ -266,7 +269,23 @@ def test_a_registry_behind_tls_that_does_not_know_it_is_understood(user: User) -
     ("target", "registry", "peer", "own", "allowed"),
     [
         ("https://cdn.example/x", "https://r.io", "93.184.216.34", "93.184.216.1", True),
-        ("https://cdn.example/x", "https://r.io", "10.1.2.3", "93.184.216.1", True),  # the user's resolver says so
+        ("https://cdn.example/x", "https://r.io", "10.1.2.3", "93.184.216.1", False),  # the resolved address decides
+        ("https://cdn.example/x", "https://r.io", "100.100.100.200", "93.184.216.1", False),
+        ("https://cdn.example/x", "https://r.io", "64:ff9b::a01:203", "93.184.216.1", False),
+        ("https://cdn.corp/x", "https://r.corp", "10.1.2.3", "10.0.0.1", True),
+        ("https://167772161/x", "https://r.io", "10.0.0.1", "93.184.216.1", False),
+        ("https://167772161/x", "https://r.io", None, None, False),  # a proxy would resolve it
+        ("https://0xa000001/x", "https://r.io", None, None, False),
+        ("https://10.1/x", "https://r.io", None, None, False),
+        ("https://012.0.0.1/x", "https://r.io", None, None, False),
+        ("https://10.0.0.1./x", "https://r.io", None, None, False),
+        ("https://[::ffff:10.0.0.1]/x", "https://r.io", None, None, False),
+        ("https://[::10.0.0.1]/x", "https://r.io", None, None, False),
+        ("https://[2002:a00:1::]/x", "https://r.io", None, None, False),
+        ("https://0/x", "https://r.io", None, None, False),
+        ("https://2130706433/x", "https://r.io", None, None, False),
+        ("https://localhost./x", "https://r.io", None, None, False),
+        ("https://1572395042/x", "https://r.io", None, "93.184.216.1", True),
         ("https://10.1.2.3/x", "https://r.io", "10.1.2.3", "93.184.216.1", False),
         ("https://10.1.2.3/x", "https://r.corp", "10.1.2.3", "10.0.0.1", True),
         ("https://10.1.2.3/x", "https://r.io", None, None, False),
@@ -317,6 +336,58 @@ def test_a_registry_out_there_does_not_make_us_knock_on_our_own_doors(user: User
         with pytest.raises(TransportError, match="refused"):
             outside()
         assert ours.requests == []
+
+
+class Inside:
+    """A registry out there that sends us to a name: what the name resolves to is set by the test."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, registry: FaultyRegistry, ours: FaultyRegistry) -> None:
+        self.host = f"registry.invalid:{registry.port}"
+        self.connected: list[str] = []
+        self.resolves = {"registry.invalid": "8.8.4.4", "inner.invalid": "10.0.0.1"}
+        lookup, connect = socket.getaddrinfo, socket.socket.connect
+
+        def getaddrinfo(host: str, port: int, **flags: Any) -> Any:
+            return lookup(self.resolves.get(host, host), port, **flags)
+
+        def connects(sock: socket.socket, address: tuple[Any, ...]) -> None:
+            self.connected.append(address[0])
+            connect(sock, ("127.0.0.1", address[1]))
+
+        def addressed(sock: socket.socket) -> Any:
+            return ("8.8.4.4", registry.port)
+
+        monkeypatch.setattr(dial.socket, "getaddrinfo", getaddrinfo)
+        monkeypatch.setattr(socket.socket, "connect", connects)
+        monkeypatch.setattr(socket.socket, "getpeername", addressed)
+
+
+@pytest.mark.parametrize("header", ["redirect", "upload", "realm"])
+@pytest.mark.parametrize("name", ["inner.invalid", "167772161", "0xa000001", "10.1", "012.0.0.1", "[::ffff:10.0.0.1]"])
+def test_a_private_address_is_refused_before_a_packet_goes_there(
+    user: User, monkeypatch: pytest.MonkeyPatch, name: str, header: str
+) -> None:
+    with a_registry() as registry, a_registry() as ours:
+        out_there = Inside(monkeypatch, registry, ours)
+        there, digest = f"http://{name}:{ours.port}", registry.hold(DATA)
+        registry.misbehave("GET", "/blobs/", faults.status(302, Location=f"{there}/v2/x/blobs/{digest}"))
+        registry.misbehave("POST", "/uploads/", faults.header("Location", f"{there}/v2/x/blobs/uploads/session-9"))
+        registry.misbehave("GET", "/manifests/", faults.status(401, WWW_Authenticate=f'Bearer realm="{there}/token"'))
+        asks: Callable[[], object] = {
+            "redirect": lambda: user.pulls(out_there, digest, len(DATA), plain_http=True),  # type: ignore[arg-type]
+            "upload": lambda: user.sends(out_there, [b"new"], plain_http=True),  # type: ignore[arg-type]
+            "realm": lambda: user.resolves(out_there, plain_http=True),  # type: ignore[arg-type]
+        }[header]
+        with pytest.raises(TransportError, match="refused"):
+            asks()
+        assert set(out_there.connected) == {"8.8.4.4"}
+        assert ours.requests == []
+
+
+@pytest.mark.parametrize("text", ["http://%31%30.0.0.1/", "http://a%2eb/", "http://a,b/", "http://[::1]%65/"])
+def test_a_host_that_a_proxy_could_read_otherwise_is_no_host(text: str) -> None:
+    with pytest.raises(TransportError):
+        Url.parse(text)
 
 
 class Outside:
@@ -422,7 +493,8 @@ def test_which_proxy_is_asked(url: str, environ: dict[str, str], proxy: str) -> 
     ("host", "loopback"),
     [("localhost", True), ("a.localhost", True), ("127.0.0.1", True), ("127.9.9.9", True), ("::1", True),
      ("::ffff:127.0.0.1", True), ("localhost.evil.example", False), ("127.0.0.1.evil.example", False),
-     ("128.0.0.1", False), ("evil-localhost", False), ("10.0.0.1", False)],
+     ("128.0.0.1", False), ("evil-localhost", False), ("10.0.0.1", False), ("2130706433", True), ("0x7f.1", True),
+     ("localhost.", True), ("017700000001", True), ("5000", False), ("1e3.example", False)],
 )  # fmt: skip
 def test_what_this_computer_is_called(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback

@@ -18,6 +18,7 @@ from eci_convert.oci.manifest import Descriptor
 from eci_convert.oci.reference import Reference
 from eci_convert.transports.registry import challenge, hosts, tokens
 from eci_convert.transports.registry.client import Client
+from eci_convert.transports.registry.nearby import MountHint
 from eci_convert.transports.registry.tokens import may_be_told
 from eci_convert.transports.registry.url import Url
 from tests import registry_behaviour as faults
@@ -82,7 +83,7 @@ def test_a_mount_is_asked_for_with_the_right_to_read_there(registry: FaultyRegis
     guarded(registry, bearer=True)
     user.logs_in(registry.host)
     registry.misbehave("HEAD", "/blobs/", faults.status(404), times=2)  # to a stranger, and to us
-    notes = {f"containerd.io/distribution.source.{registry.host}": "elsewhere"}
+    notes = {f"containerd.io/distribution.source.{registry.host}": MountHint("elsewhere")}
     with user.sink(registry) as sink:
         assert sink.has(Descriptor(media_type=TYPE, digest=Digest.of(DATA), size=len(DATA), annotations=notes))
     asked = registry.seen("/token")[-1].path

@@ -3,20 +3,25 @@ makes of that, the image arrives."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from eci_convert.errors import DigestMismatch, TransportError
+from eci_convert import content, convert
+from eci_convert.errors import DigestMismatch, NotFound, TransportError
 from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Manifest, rendered
 from eci_convert.oci.reference import Reference
 from eci_convert.transports.registry import hosts
 from eci_convert.transports.registry.client import Client
+from eci_convert.transports.registry.nearby import MountHint
+from eci_convert.verify import fixed
 from tests import registry_behaviour as faults
 from tests.faulty_registry import FaultyRegistry, a_registry
 from tests.transports.registry.user import TYPE, User, noise
@@ -304,8 +309,48 @@ def test_what_was_told_over_tls_is_not_told_in_the_clear(user: User) -> None:
 
 def test_a_name_that_is_none_is_not_asked_with(registry: FaultyRegistry, user: User) -> None:
     """An image may say anything of its layers; in a scope, a space would begin another one."""
-    notes = {f"containerd.io/distribution.source.{registry.host}": "x:pull repository:y,../z,UP,ok"}
+    notes = {f"containerd.io/distribution.source.{registry.host}": MountHint("x:pull repository:y,../z,UP,ok")}
     offered = Descriptor(media_type=TYPE, digest=BLOB.digest, size=BLOB.size, annotations=notes)
     with user.sink(registry, "b:1") as sink:
         assert not sink.has(offered)
     assert froms(registry) == ["ok"]
+
+
+@pytest.mark.parametrize("format", ["keep", "fix"])
+def test_an_image_does_not_say_where_its_blobs_are_taken_from(
+    registry: FaultyRegistry, user: User, format: str
+) -> None:
+    """Else a private blob, which the source never had, is mounted with the user's rights."""
+    registry.places.add(("secret/private", registry.hold(DATA)))
+    notes = {f"containerd.io/distribution.source.{registry.host}": "secret/private"}
+    with a_registry() as stranger:
+        labels = {"org.lfedge.eci.artifact.kernel": "/kernel"}
+        config = rendered_config(labels)
+        layers = (replace(BLOB, media_type=f"{mediatype.OCI_LAYER}+gzip", annotations=notes),)
+        text = rendered(Manifest(config=Descriptor.of(config, mediatype.OCI_CONFIG), layers=layers))
+        stranger.hold(config)
+        stranger.manifests["machine", "1"] = (mediatype.OCI_MANIFEST, text)
+        with user.source(stranger) as source, user.sink(registry, "public/mirror:1") as sink:
+            image = content.image(source, None)
+            copied: dict[str, Callable[[], object]] = {
+                "keep": lambda: convert.copy(source, sink),
+                "fix": lambda: fixed(source, image, sink, {}, user),
+            }
+            with pytest.raises(NotFound):
+                copied[format]()
+    assert froms(registry) == []
+
+
+def test_only_a_hint_of_a_source_of_ours_is_believed(registry: FaultyRegistry, user: User) -> None:
+    registry.places.add(("a", registry.hold(DATA)))
+    key = f"containerd.io/distribution.source.{registry.host}"
+    with user.sink(registry, "b:1") as sink:
+        assert not sink.has(replace(BLOB, annotations={key: "a"}))
+        assert froms(registry) == []
+        assert sink.has(replace(BLOB, annotations={key: MountHint("a")}))
+    assert froms(registry) == ["a"]
+
+
+def rendered_config(labels: dict[str, str]) -> bytes:
+    rootfs = {"type": "layers", "diff_ids": [str(BLOB.digest)]}
+    return json.dumps({"architecture": "amd64", "os": "linux", "config": {"Labels": labels}, "rootfs": rootfs}).encode()

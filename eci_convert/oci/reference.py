@@ -17,6 +17,8 @@ from eci_convert.oci.digest import Digest
 
 HUB = "docker.io"
 _OLD_HUB = "index.docker.io"
+HUB_API = "registry-1.docker.io"
+"""The server that answers for HUB; helm and oras name Hub by it."""
 _DEFAULT_TAG = "latest"
 _MAX_REPOSITORY = 255
 
@@ -26,6 +28,16 @@ _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _IDENTIFIER = re.compile(r"[a-f0-9]{64}", re.ASCII)
+
+
+def registry_name(host: str) -> str:
+    """One name for each registry, to compare hosts by: Docker Hub has several.
+
+    >>> registry_name("registry-1.docker.io"), registry_name("R.io:5000")
+    ('docker.io', 'r.io:5000')
+    """
+    lower = host.lower()
+    return HUB if lower in (HUB, _OLD_HUB, HUB_API) else lower
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

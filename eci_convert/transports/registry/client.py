@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from eci_convert.errors import TransportError
-from eci_convert.oci.reference import HUB, Reference
+from eci_convert.oci.reference import HUB, HUB_API, Reference
 from eci_convert.transports.auth_files import Credential
 from eci_convert.transports.base import Settings
 from eci_convert.transports.registry import addresses, challenge, dial, faults
@@ -25,7 +25,6 @@ from eci_convert.transports.registry.wire import Request
 
 PULL, PUSH = "pull", "pull,push"
 
-_HUB_API = "registry-1.docker.io"
 _MAX_REDIRECTS = 10
 _MAX_DISCARDED = 64 * 1024
 _FOLLOWED = frozenset({301, 302, 303, 307, 308})
@@ -57,7 +56,7 @@ class Client:
     @cached_property
     def base(self) -> Url:
         """The root of the registry: HTTPS, but for `--plain-http` and for this computer where HTTPS is not answered."""
-        host = _HUB_API if self.reference.host == HUB else self.reference.host
+        host = HUB_API if self.reference.host == HUB else self.reference.host
         secure = Url.of_host("https", host)
         plain = Url.of_host("http", host)
         if self.settings.plain_http:

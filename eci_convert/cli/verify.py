@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from eci_convert import content
-from eci_convert.cli import arguments, results, show
+from eci_convert.cli import arguments, results, show, sides
 from eci_convert.cli.arguments import Call, option
 from eci_convert.cli.words import Place
 from eci_convert.pack import Packed
@@ -50,6 +50,8 @@ def verify(
     With --fix, an image of the original `eci`, whose diff ids and schemaVersion are wrong, is written again so that
     engines and registries take it. A REFERENCE without a transport is an image in the Docker engine.
     """
+    if fix and call.one_login:
+        sides.check_login(reference, fix, "docker-daemon")
     with open_source(reference, call.settings, "docker-daemon") as source:
         report = check(
             source,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType, TracebackType
 from typing import Final, Protocol, Self
 
+from eci_convert.errors import UsageError
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.progress import SILENT, Reporter
@@ -51,6 +52,35 @@ class Filesystem(Protocol):
     def saved(self) -> Source:
         """The same image with its real documents and with every blob, which such a place gives only all at once. It
         lasts as long as the source that this belongs to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplicitLogin:
+    """A login out of `Settings.username`, and the registry that would be told it."""
+
+    registry: str
+    settings: Settings
+
+
+def check_logins(source: object, sink: object) -> None:
+    """Raises UsageError where one Settings would tell its password to two registries, of *source* and of *sink*.
+
+    Two Settings, though equal, say that this is meant.
+    """
+    one, other = (getattr(place, "explicit_login", None) for place in (source, sink))
+    if not isinstance(one, ExplicitLogin) or not isinstance(other, ExplicitLogin):
+        return
+    if one.settings is other.settings and one.registry != other.registry:
+        raise two_registries(one.registry, other.registry)
+
+
+def two_registries(one: str, other: str) -> UsageError:
+    """The error for one login of which nobody knows for which of two registries it is."""
+    error = UsageError(f"one --username is for one registry, and {one} and {other} are two")
+    error.add_note(
+        "hint: copy has --src-username and --dest-username, Settings are for one side each; or log in to both"
+    )
+    return error
 
 
 NO_PROVENANCE: Final[Mapping[str, str]] = MappingProxyType({})

@@ -17,7 +17,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, rendered
 from eci_convert.pack import Packed
 from eci_convert.progress import SILENT, Reporter
-from eci_convert.transports.base import Sink, Source
+from eci_convert.transports.base import Sink, Source, check_logins
 
 
 def fixed(
@@ -37,6 +37,7 @@ def fixed(
     images and this is no such, and what source and sink raise.
     """
     layers = image.manifest.layers
+    check_logins(source, sink)
     if image.manifest.config.media_type not in mediatype.CONFIGS:
         raise FormatError(f"{image.manifest.config.media_type!r} has no diff ids to repair", where="config.mediaType")
     if not sink.holds_artifacts and not all(mediatype.is_tar_layer(layer.media_type) for layer in layers):

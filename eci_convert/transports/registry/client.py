@@ -9,9 +9,9 @@ from dataclasses import replace
 from functools import cached_property
 
 from eci_convert.errors import TransportError
-from eci_convert.oci.reference import HUB, HUB_API, Reference
+from eci_convert.oci.reference import HUB, HUB_API, Reference, registry_name
 from eci_convert.transports.auth_files import Credential
-from eci_convert.transports.base import Settings
+from eci_convert.transports.base import ExplicitLogin, Settings
 from eci_convert.transports.registry import addresses, challenge, dial, faults
 from eci_convert.transports.registry.answer import Answer
 from eci_convert.transports.registry.challenge import Challenge
@@ -52,6 +52,13 @@ class Client:
         self._logs_in = logs_in
         self._find = find or self._credential
         self._lock = threading.RLock()
+
+    @property
+    def explicit_login(self) -> ExplicitLogin | None:
+        """The login out of the settings that would be used here, if one was given."""
+        if not self.settings.username:
+            return None
+        return ExplicitLogin(registry=registry_name(self.reference.host), settings=self.settings)
 
     @cached_property
     def base(self) -> Url:

@@ -14,7 +14,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.oci.reference import Reference
 from eci_convert.streams.verify import at_most
-from eci_convert.transports.base import Settings
+from eci_convert.transports.base import ExplicitLogin, Settings
 from eci_convert.transports.registry import manifests, referrers
 from eci_convert.transports.registry.client import PUSH, Client
 from eci_convert.transports.registry.ledger import Entry
@@ -47,6 +47,11 @@ class RegistrySink:
     @property
     def destination(self) -> str:
         return f"docker://{self._reference}"
+
+    @property
+    def explicit_login(self) -> ExplicitLogin | None:
+        """The login out of the settings that would be used here, for `base.check_logins`."""
+        return self._client.explicit_login
 
     @property
     def holds_artifacts(self) -> bool:

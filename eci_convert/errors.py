@@ -25,9 +25,17 @@ a note that begins with "hint: " is advice.
 
 from __future__ import annotations
 
+from eci_convert.redaction import redacted
+
 
 class EciError(Exception):
-    """What went wrong, in one line."""
+    """What went wrong, in one line, without the passwords of URLs that are repeated in it."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redacted(message))
+
+    def add_note(self, note: str) -> None:
+        super().add_note(redacted(note))
 
 
 class UsageError(EciError):

@@ -233,6 +233,16 @@ _SETTINGS = (
 def _log_everything() -> None:
     import logging
 
-    logging.basicConfig(stream=sys.stderr, level=logging.DEBUG, format="%(levelname)s %(name)s: %(message)s")
+    from eci_convert.redaction import redacted, secrets_in
+
+    known = secrets_in(os.environ, sys.argv[1:])
+
+    class Redacting(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return redacted(super().format(record), known)
+
+    stream = logging.StreamHandler(sys.stderr)
+    stream.setFormatter(Redacting("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[stream], level=logging.DEBUG)
     for noisy in ("urllib3", "docker", "requests"):
         logging.getLogger(noisy).setLevel(logging.INFO)

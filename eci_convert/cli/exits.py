@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ import click
 
 from eci_convert import errors
 from eci_convert.cli import show
+from eci_convert.redaction import redacted, secrets_in
 
 BUG = 1
 INTERRUPTED = 130
@@ -55,10 +57,12 @@ def guarded(run: Callable[[], None], *, debug: bool) -> int:
 
 
 def _failed(number: int, message: str, notes: list[str], debug: bool) -> int:
+    known = secrets_in(os.environ, sys.argv[1:])
     if debug:
         import traceback
 
-        traceback.print_exc(file=sys.stderr)
+        sys.stderr.write(redacted(traceback.format_exc(), known))
+    message, notes = redacted(message, known), [redacted(note, known) for note in notes]
     facts = [note for note in notes if not note.startswith("hint: ")]
     hints = [note for note in notes if note.startswith("hint: ")]
     show.error(message + (f" ({'; '.join(facts)})" if facts else ""), hints)

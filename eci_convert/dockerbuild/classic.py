@@ -14,7 +14,7 @@ from eci_convert.errors import TransportError, UsageError
 from eci_convert.oci.manifest import Platform
 from eci_convert.oci.reference import HUB, Reference
 from eci_convert.transports.auth import credential_for
-from eci_convert.transports.base import Settings
+from eci_convert.transports.base import Settings, two_registries
 
 if TYPE_CHECKING:
     from eci_convert.transports.daemon.engine import Engine
@@ -95,6 +95,8 @@ def credentials(dockerfile: str, settings: Settings) -> dict[str, dict[str, str]
             continue
         key = _HUB_KEY if reference.host == HUB else reference.host
         if key not in found and (known := credential_for(reference, settings)):
+            if settings.username and found:
+                raise two_registries(next(iter(found)), key)
             texts = {
                 "username": known.username,
                 "password": known.password,

@@ -76,7 +76,7 @@ class Reference:
             raise UsageError(f"the repository's name in {text[:80]!r}… is longer than {_MAX_REPOSITORY} characters")
         if tag is not None and not _TAG.fullmatch(tag):
             raise UsageError(f"{tag!r} in {text!r} is not a tag")
-        digest = _digest(digits, text) if at else None
+        digest = _digest(digits) if at else None
         return cls(host=host, repository=repository, tag=tag or ("" if digest else _DEFAULT_TAG), digest=digest)
 
     @property
@@ -144,11 +144,12 @@ def _names_host(component: str) -> bool:
     return "." in component or ":" in component or component == "localhost" or component != component.lower()
 
 
-def _digest(digits: str, text: str) -> Digest:
+def _digest(digits: str) -> Digest:
+    """What stands before the `@` is not repeated: where no digest follows, it may be a password."""
     try:
         return Digest.parse(digits)
     except FormatError as error:
-        raise UsageError(f"{text!r}: {error}") from error
+        raise UsageError(f"a reference ends in '@' and no digest: {error}") from error
 
 
 def _bad_repository(repository: str, text: str) -> UsageError:

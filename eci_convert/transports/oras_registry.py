@@ -91,8 +91,7 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         return found
 
     def login(self, username: str, password: str, *args: Any, hostname: str | None = None, **more: Any) -> Any:
-        """As in oras, but what is said is for *hostname* alone; without one for the host of this registry, or the first
-        that asks."""
+        """As in oras, but the password is for one host: see `_is_told`."""
         self._login_host, self._first_told = hostname, None
         self._clients.clear()
         return super().login(username, password, *args, hostname=hostname, **more)
@@ -115,8 +114,7 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         return auth.credential_for(reference, replace(self._settings, username="", password=""))
 
     def _is_told(self, host: str) -> bool:
-        """Whether *host* is the one that a password given to us is for: that of the login, else *hostname*, else the
-        first that asks."""
+        """Whether *host* has the password we were given: that of the login, else *hostname*, else the first to ask."""
         ours = self._login_host or self.hostname or self._first_told
         if ours is None:
             ours = self._first_told = host

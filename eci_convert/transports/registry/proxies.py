@@ -69,8 +69,8 @@ def _parse(text: str) -> Proxy:
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")
         port = parts.port
-    except ValueError as error:
-        raise UsageError("the environment names a proxy by something that is not a URL") from error
+    except ValueError:  # which repeats a part of the password
+        raise UsageError("the environment names a proxy by something that is not a URL") from None
     if parts.scheme != "http" or not parts.hostname:
         raise UsageError(f"the environment names a {parts.scheme!r} proxy: only http:// proxies are spoken to")
     authorization = ""

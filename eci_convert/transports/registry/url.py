@@ -32,13 +32,15 @@ class Url:
     def parse(cls, text: str) -> Self:
         """The URL that *text* spells. Raises TransportError, whose message does not repeat the query."""
         shown = text.partition("?")[0][:200]
+        if "@" in text:  # a password may hold anything
+            shown = f"{shown.partition('//')[0]}//***"
         if len(text) > _MAX_LENGTH or _STRANGE.search(text):
             raise TransportError(f"{shown!r}… is not a URL")
         try:
             parts = urlsplit(text)
             port = parts.port
-        except ValueError as error:
-            raise TransportError(f"{shown!r} is not a URL") from error
+        except ValueError:  # which repeats a part of it
+            raise TransportError(f"{shown!r} is not a URL") from None
         if parts.scheme not in _PORTS or not parts.hostname:
             raise TransportError(f"{shown!r} is not an http or https URL")
         if parts.username is not None or parts.password is not None:

@@ -61,7 +61,7 @@ def _failed(number: int, message: str, notes: list[str], debug: bool) -> int:
     if debug:
         import traceback
 
-        sys.stderr.write(redacted(traceback.format_exc(), known))
+        show.event(redacted(traceback.format_exc(), known).rstrip())
     message, notes = redacted(message, known), [redacted(note, known) for note in notes]
     facts = [note for note in notes if not note.startswith("hint: ")]
     hints = [note for note in notes if note.startswith("hint: ")]

@@ -18,6 +18,7 @@ from typing import Any
 
 from eci_convert.errors import LocalError, UsageError
 from eci_convert.redaction import redacted_host
+from eci_convert.transports.home import home
 
 USUAL = "unix:///var/run/docker.sock"
 _DEFAULT = "default"
@@ -62,7 +63,7 @@ def config_folder(environ: Mapping[str, str]) -> Path:
     """Where Docker's client keeps its files."""
     if environ.get("DOCKER_CONFIG"):
         return Path(environ["DOCKER_CONFIG"])
-    return Path(environ.get("HOME") or "/", ".docker")
+    return Path(home(environ) or "/", ".docker")
 
 
 def _from_environment(environ: Mapping[str, str]) -> Endpoint:

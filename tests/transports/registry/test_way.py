@@ -63,6 +63,31 @@ def test_a_certificate_that_proves_nothing_is_refused(user: User, cert: str, fla
     assert any("--insecure" in note for note in caught.value.__notes__)
 
 
+@pytest.mark.parametrize("place", ["ca_file", "certs.d"])
+@pytest.mark.parametrize(
+    ("cert", "trusted", "believed"),
+    [("server", "server", True), ("server", "elsewhere", False), ("expired", "expired", False),
+     ("elsewhere", "elsewhere", False)],
+)  # fmt: skip
+def test_a_server_s_own_certificate_may_be_believed_whatever_signed_it(
+    user: User, cert: str, trusted: str, believed: bool, place: str
+) -> None:
+    """As Go and curl do; not past its time, nor under another name."""
+    with a_registry(cert=cert) as registry:
+        pem, flags = CERTS / f"{trusted}.pem", {"retries": 0}
+        if place == "certs.d":
+            folder = user.home / f".config/containers/certs.d/{registry.host}"
+            folder.mkdir(parents=True)
+            shutil.copy(pem, folder / "own.crt")
+        else:
+            flags |= {"ca_file": str(pem)}
+        if believed:
+            user.pushes(registry, [DATA], **flags)
+            return
+        with pytest.raises(TransportError, match="certificate"):
+            user.resolves(registry, **flags)
+
+
 @pytest.mark.parametrize("cert", ["server", "expired", "elsewhere"])
 def test_insecure_believes_anybody(user: User, cert: str) -> None:
     with a_registry(cert=cert) as registry:

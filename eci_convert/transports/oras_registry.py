@@ -44,8 +44,8 @@ from eci_convert.transports.oras_names import Name
 from eci_convert.transports.registry import manifests
 from eci_convert.transports.registry.client import PULL, PUSH, Client
 from eci_convert.transports.registry.download import Download
+from eci_convert.transports.registry.links import next_page
 from eci_convert.transports.registry.patience import RETRIED, Transient
-from eci_convert.transports.registry.referrers import next_page
 from eci_convert.transports.registry.sink import RegistrySink
 from eci_convert.transports.registry.url import Url
 from eci_convert.transports.registry.wire import Request

@@ -52,8 +52,8 @@ def note(client: Client, descriptor: Descriptor, content: bytes) -> None:
     listed = _tagged(client, subject)
     if listed is None:
         client.settings.reporter.warned(
-            f"{client.reference.host} has no referrers API, and its tag {fallback_tag(subject)} is no list of referrers "
-            f"and is left alone: {descriptor.digest.short} is not listed among those of {subject.short}"
+            f"{client.reference.host} has no referrers API, and its tag {fallback_tag(subject)} is no list of them: "
+            f"it is left alone, and {descriptor.digest.short} is not listed among those of {subject.short}"
         )
         return
     known = listed.manifests

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar, cast
 
 _PIECE = 64 * 1024
 
+T = TypeVar("T")
+
 
 class NestedTls:
-    """What a connection needs of a socket, over *outer*. `ssl` wraps file descriptors alone, so the records of the inner
-    layer go through memory. Creating one shakes hands, and raises what `SSLContext.wrap_socket` raises."""
+    """What a connection needs of a socket, over *outer*. `ssl` wraps file descriptors alone, so the records of the
+    inner layer go through memory. Creating one shakes hands, and raises what `SSLContext.wrap_socket` raises."""
 
     def __init__(self, outer: ssl.SSLSocket, context: ssl.SSLContext, hostname: str) -> None:
         self._outer = outer
@@ -22,7 +25,7 @@ class NestedTls:
     def sendall(self, data: Any) -> None:
         view = memoryview(data)
         while view:
-            view = view[self._run(lambda rest=view: self._inner.write(rest[:_PIECE])) :]
+            view = view[self._run(partial(self._inner.write, view[:_PIECE])) :]
 
     def recv(self, count: int) -> bytes:
         buffer = bytearray(count)
@@ -34,7 +37,8 @@ class NestedTls:
         if not view:
             return 0
         try:
-            return self._run(lambda: self._inner.read(len(view), view))
+            # With a buffer it returns a count; typeshed knows the other form alone.
+            return cast("int", self._run(lambda: self._inner.read(len(view), view)))
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return 0
 
@@ -50,7 +54,7 @@ class NestedTls:
     def close(self) -> None:
         self._outer.close()
 
-    def _run(self, step: Callable[[], Any]) -> Any:
+    def _run(self, step: Callable[[], T]) -> T:
         """What *step* of the inner layer returns once the outer one has brought what it wants."""
         while True:
             try:

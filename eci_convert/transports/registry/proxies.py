@@ -1,5 +1,5 @@
-"""Which proxy a URL is asked through: HTTP_PROXY, HTTPS_PROXY and NO_PROXY, as curl and Go read them; and ALL_PROXY, which
-Go does not read, where it names an HTTP proxy."""
+"""Which proxy a URL is asked through: HTTP_PROXY, HTTPS_PROXY and NO_PROXY, as curl and Go read them; and ALL_PROXY,
+which Go does not read, where it names an HTTP proxy."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from eci_convert.errors import UsageError
 from eci_convert.transports.registry.addresses import address_of, is_loopback
 from eci_convert.transports.registry.url import Url
 
-
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _OF_ALL_PROXY = ("http", "https")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
-    """A proxy. *scheme* is how it is spoken to: HTTP, HTTP over TLS or SOCKS 5, which resolves names in both spellings."""
+    """A proxy. *scheme* is how it is spoken to: HTTP, HTTP over TLS, or SOCKS 5, which resolves names however spelt."""
 
     scheme: str
     host: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import shutil
 import socket
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from eci_convert.transports.registry.proxies import proxy_for
 from eci_convert.transports.registry.url import Url
 from tests import registry_behaviour as faults
 from tests.faulty_registry import CERTS, FaultyRegistry, a_registry
-from tests.proxy import a_tunnel
+from tests.proxy import a_socks_proxy, a_tunnel, tls_before
 from tests.transports.registry.user import PASSWORD, User, noise
 
 DATA = noise(1000)
@@ -472,7 +473,116 @@ def test_a_proxy_that_never_ends_its_answer_is_not_waited_for(user: User) -> Non
         assert len(proxy.requests) == 1
 
 
-@pytest.mark.parametrize("text", ["socks5://me:s3cret@h:1", "ftp://h", "http://", "http://h:port", "://"])
+# Proxies of other kinds
+
+
+def test_a_proxy_is_spoken_to_over_tls(user: User) -> None:
+    """For what is asked in the clear, and with TLS inside TLS."""
+    user.logs_in("registry.invalid")
+    with a_registry() as registry, tls_before(registry.port) as proxy:
+        user.environ["HTTP_PROXY"] = proxy.url.replace("//", "//who:knows@")
+        user.pushes(Outside(), [DATA], plain_http=True, ca_file=CA)  # type: ignore[arg-type]
+        assert all(seen.path.startswith("http://registry.invalid/v2/") for seen in registry.requests)
+        assert {seen.header("Proxy-Authorization") for seen in registry.requests} == {"Basic d2hvOmtub3dz"}
+    with a_registry(cert="elsewhere") as registry, a_tunnel(registry) as tunnel, tls_before(tunnel.port) as proxy:
+        registry.users = {"me": PASSWORD}
+        user.logs_in("elsewhere.invalid")
+        user.environ["HTTPS_PROXY"] = proxy.url.replace("//", "//who:knows@")
+        large = noise(3_000_000)
+        user.pushes(Elsewhere(), [large], ca_file=CA)  # type: ignore[arg-type]
+        digest = f"sha256:{hashlib.sha256(large).hexdigest()}"
+        assert user.pulls(Elsewhere(), digest, len(large), ca_file=CA) == large  # type: ignore[arg-type]
+        assert tunnel.heads[0].startswith("CONNECT elsewhere.invalid:443 HTTP/1.1\r\n")
+        assert "Proxy-Authorization: Basic d2hvOmtub3dz" in tunnel.heads[0]
+        assert not any(seen.header("Proxy-Authorization") for seen in registry.requests)
+
+
+@pytest.mark.parametrize("cert", ["expired", "elsewhere"])
+def test_a_proxy_that_proves_nothing_is_named_and_told_nothing(user: User, cert: str) -> None:
+    with a_registry() as registry, tls_before(registry.port, cert) as proxy:
+        user.environ["HTTPS_PROXY"] = proxy.url.replace("//", "//who:s3cret@")
+        for flags in ({}, {"insecure": True}):
+            with pytest.raises(TransportError, match=r"the proxy https://127.*certificate") as caught:
+                resolves(user, "registry.invalid", retries=0, ca_file=CA, **flags)
+            assert "s3cret" not in str(caught.value)
+        assert registry.requests == []
+
+
+def test_a_proxy_that_speaks_no_tls_is_named(user: User) -> None:
+    with a_registry() as registry:
+        user.environ["HTTPS_PROXY"] = registry.url.replace("http:", "https:")
+        with pytest.raises(TransportError, match=r"the proxy https://127.* does not speak TLS"):
+            resolves(user, "registry.invalid", retries=0)
+
+
+def test_the_server_behind_a_proxy_over_tls_is_checked_too(user: User) -> None:
+    with a_registry(cert="expired") as registry, a_tunnel(registry) as tunnel, tls_before(tunnel.port) as proxy:
+        user.environ["HTTPS_PROXY"] = proxy.url
+        with pytest.raises(TransportError, match=r"elsewhere.invalid: .*certificate"):
+            resolves(user, "elsewhere.invalid", retries=0, ca_file=CA)
+        assert registry.requests == []
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
+def test_a_socks_proxy_resolves_names_itself(user: User, scheme: str) -> None:
+    with a_registry() as registry, a_socks_proxy(registry, (b"who", b"knows/it")) as proxy:
+        user.environ["http_proxy"] = f"{scheme}://who:knows%2Fit@{proxy.address}"
+        user.pushes(Outside(), [DATA], plain_http=True)  # type: ignore[arg-type]
+        assert proxy.asked[0] == (3, b"registry.invalid", 80)
+        assert all(seen.path.startswith("/v2/") for seen in registry.requests)
+        resolves(user, "[2001:db8::1]:5000", plain_http=True)
+        assert proxy.asked[-1] == (4, b"\x20\x01\x0d\xb8" + bytes(11) + b"\1", 5000)
+    with a_registry(cert="elsewhere") as registry, a_socks_proxy(registry) as proxy:
+        user.environ["https_proxy"] = f"{scheme}://{proxy.address}"
+        user.pushes(Elsewhere(), [DATA], ca_file=CA)  # type: ignore[arg-type]
+        assert proxy.asked[0] == (3, b"elsewhere.invalid", 443)
+
+
+@pytest.mark.parametrize(
+    ("login", "failure", "said"),
+    [((b"a", b"b"), 0, "wants a name"), ((b"", b""), 5, "connection refused"), ((b"", b""), 99, "failure 99")],
+)
+def test_a_socks_proxy_that_refuses_is_named(user: User, login: tuple[bytes, bytes], failure: int, said: str) -> None:
+    with a_registry() as registry, a_socks_proxy(registry, login, failure) as proxy:
+        user.environ["http_proxy"] = f"socks5://{proxy.address}"
+        with pytest.raises(TransportError, match=f"the proxy socks5://127.*{said}"):
+            resolves(user, "registry.invalid", plain_http=True, retries=0)
+        user.environ["http_proxy"] = f"socks5://me:s3cret@{proxy.address}"
+        with pytest.raises(TransportError, match="the proxy socks5://127") as caught:
+            resolves(user, "registry.invalid", plain_http=True, retries=0)
+        assert "s3cret" not in str(caught.value)
+        assert registry.requests == []
+
+
+def test_what_speaks_no_socks_is_named(user: User) -> None:
+    with a_registry() as registry:
+        user.environ["http_proxy"] = f"socks5://{registry.host}"
+        with pytest.raises(TransportError, match="the proxy socks5://127"):
+            resolves(user, "registry.invalid", plain_http=True, retries=0, timeout=1.0)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
+def test_a_private_address_is_not_asked_for_through_a_proxy(user: User, scheme: str) -> None:
+    """A proxy reads 167772161 as the system does."""
+    with a_registry() as registry, a_socks_proxy(registry) as socks, tls_before(registry.port) as tls:
+        user.environ["http_proxy"] = {
+            "http": registry.url, "https": tls.url, "socks5": f"socks5://{socks.address}",
+        }[scheme]  # fmt: skip
+        digest = registry.hold(DATA)
+        for name in ("10.0.0.1", "167772161", "0xa000001", "10.1", "012.0.0.1", "[::ffff:10.0.0.1]"):
+            registry.misbehave("GET", "/blobs/", faults.status(302, Location=f"http://{name}/v2/x/blobs/{digest}"))
+            with pytest.raises(TransportError, match="refused"):
+                user.pulls(Outside(), digest, len(DATA), plain_http=True, ca_file=CA)  # type: ignore[arg-type]
+        assert all("registry.invalid" in seen.path + seen.header("Host") for seen in registry.requests)
+
+
+class Elsewhere:
+    """A registry that only a proxy can reach, over TLS."""
+
+    host = "elsewhere.invalid"
+
+
+@pytest.mark.parametrize("text", ["socks4://me:s3cret@h:1", "ftp://h", "http://", "http://h:port", "://"])
 def test_a_proxy_that_nobody_can_speak_to_is_misuse(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         proxy_for(Url.parse("https://r.io"), {"https_proxy": text})
@@ -506,6 +616,14 @@ def test_a_proxy_that_nobody_can_speak_to_is_misuse(text: str) -> None:
         ("http://127.3.2.1:5000", {"ALL_PROXY": "http://p:1"}, ""),
         ("http://[::1]:5000", {"ALL_PROXY": "http://p:1"}, ""),
         ("https://r.io", {"ALL_PROXY": "", "https_proxy": " "}, ""),
+        ("https://r.io", {"ALL_PROXY": "socks5h://p:1"}, ""),  # Go reads no ALL_PROXY
+        ("https://r.io", {"all_proxy": "socks5://p:1"}, ""),
+        ("https://r.io", {"all_proxy": "ftp://p"}, ""),
+        ("https://r.io", {"all_proxy": "https://p"}, "p:443"),
+        ("https://r.io", {"all_proxy": "p:1"}, "p:1"),
+        ("https://r.io", {"all_proxy": "socks5h://p:1", "https_proxy": "http://q:2"}, "q:2"),
+        ("https://r.io", {"https_proxy": "socks5h://p"}, "p:1080"),
+        ("https://2130706433", {"https_proxy": "http://p:1"}, ""),
     ],
 )
 def test_which_proxy_is_asked(url: str, environ: dict[str, str], proxy: str) -> None:

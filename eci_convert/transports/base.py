@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType, TracebackType
 from typing import Final, Protocol, Self
 
@@ -182,3 +182,17 @@ class Sink(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def lent(source: Source, sink: Sink, blob: Descriptor) -> bool:
+    """Whether *sink* has *blob* of *source*, or takes it from nearby without its being sent.
+
+    Where earlier runs saw it in another repository of the sink's registry, the source is asked for it first: an image
+    may name a blob that its own place never had, and have it taken from where the user alone may read. Raises what the
+    source raises for a blob that is not there.
+    """
+    recalls: Callable[[Descriptor], bool] = getattr(sink, "recalls", lambda _: False)
+    if not source.made_up and recalls(blob):
+        with source.fetch(blob, max(0, blob.size - 1) if source.resumable else 0):
+            pass
+    return sink.has(replace(blob, annotations={**blob.annotations, **source.provenance}))

@@ -17,7 +17,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, rendered
 from eci_convert.pack import Packed
 from eci_convert.progress import SILENT, Reporter
-from eci_convert.transports.base import Sink, Source, check_logins
+from eci_convert.transports.base import Sink, Source, check_logins, lent
 
 
 def fixed(
@@ -48,7 +48,7 @@ def fixed(
     written = len(config) + len(text)
     blobs = {layer.digest: layer for layer in layers}.values()
     for layer in blobs:
-        if not sink.has(layer):
+        if not lent(source, sink, layer):
             written += layer.size
             if dry_run:
                 continue

@@ -83,6 +83,11 @@ class RegistrySink:
             self._client.whereabouts.seen(blob.digest, self._reference.repository, blob.size)
         return there
 
+    def recalls(self, blob: Descriptor) -> bool:
+        """Whether earlier runs saw *blob* in another repository of the registry, from which `has` would mount it."""
+        seen = self._client.whereabouts.of(blob.digest)
+        return blob.digest not in self._present and any(name != self._reference.repository for name in seen)
+
     def put(
         self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
     ) -> Descriptor:

@@ -18,6 +18,7 @@ from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Manifest, rendered
 from eci_convert.oci.reference import Reference
+from eci_convert.transports import open_source
 from eci_convert.transports.registry import hosts
 from eci_convert.transports.registry.client import Client
 from eci_convert.transports.registry.nearby import MountHint
@@ -339,6 +340,41 @@ def test_an_image_does_not_say_where_its_blobs_are_taken_from(
             with pytest.raises(NotFound):
                 copied[format]()
     assert froms(registry) == []
+
+
+@pytest.mark.parametrize("place", ["registry", "layout"])
+def test_what_the_source_lacks_is_not_taken_from_where_the_user_saw_it(
+    registry: FaultyRegistry, user: User, place: str, tmp_path: Path
+) -> None:
+    """An image that names a blob of a private repository, which this user has pulled before."""
+    sends(user, registry, "secret/private")
+    registry.requests.clear()
+    config = rendered_config({})
+    layers = (replace(BLOB, media_type=f"{mediatype.OCI_LAYER}+gzip"),)
+    text = rendered(Manifest(config=Descriptor.of(config, mediatype.OCI_CONFIG), layers=layers))
+    with a_registry() as stranger:
+        stranger.hold(config)
+        stranger.manifests["machine", "1"] = (mediatype.OCI_MANIFEST, text)
+        folder = tmp_path / "layout"
+        (folder / "blobs/sha256").mkdir(parents=True)
+        for content_ in (config, text):
+            (folder / "blobs/sha256" / Digest.of(content_).hex).write_bytes(content_)
+        (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+        listed = {"schemaVersion": 2, "manifests": [Descriptor.of(text, mediatype.OCI_MANIFEST).json()]}
+        (folder / "index.json").write_text(json.dumps(listed))
+        name = f"docker://{stranger.host}/machine:1" if place == "registry" else f"oci:{folder}"
+        source = open_source(name, user.settings())
+        with source, user.sink(registry, "public/mirror:1") as sink, pytest.raises(NotFound):
+            convert.copy(source, sink)
+        assert froms(registry) == []
+
+        stranger.hold(DATA)
+        (folder / "blobs/sha256" / BLOB.digest.hex).write_bytes(DATA)
+        source = open_source(name, user.settings())
+        with source, user.sink(registry, "public/mirror:1") as sink:
+            convert.copy(source, sink)
+    assert "secret%2Fprivate" in froms(registry)
+    assert not is_sent(registry)
 
 
 def test_only_a_hint_of_a_source_of_ours_is_believed(registry: FaultyRegistry, user: User) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from eci_convert.cli import show
 from eci_convert.progress import SILENT, Reporter
+from eci_convert.redaction import redacted
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -74,7 +75,7 @@ class Warnings:
                 self.tell_end(task, known)
 
     def warned(self, message: str) -> None:
-        show.warning(message)
+        show.warning(redacted(message))
 
     def tell(self, task: str, known: _Task, now: float) -> None:
         """*task* has gone on; called with the lock held."""
@@ -116,7 +117,7 @@ class JsonLines(Warnings):
             self._write(event="finished", task=task, done=known.done, total=known.total)
 
     def warned(self, message: str) -> None:
-        self._write(event="warning", message=message)
+        self._write(event="warning", message=redacted(message))
 
     def _write(self, **event: object) -> None:
         show.event(json.dumps(event))
@@ -151,11 +152,11 @@ class Bar(Warnings):
 
     def warned(self, message: str) -> None:
         if self._progress is None:
-            show.warning(message)
+            show.warning(redacted(message))
         else:
             from rich.text import Text
 
-            self._progress.console.print(Text(f"eci-convert: warning: {show.printable(message)}"))
+            self._progress.console.print(Text(f"eci-convert: warning: {show.printable(redacted(message))}"))
 
 
 def _bars() -> Progress:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eci_convert.cli import arguments
+from eci_convert.cli import arguments, meter
 from eci_convert.errors import EciError, FormatError, TransportError, UsageError
 from eci_convert.oci.reference import Reference
 from eci_convert.redaction import redacted, redacted_host, secrets_in
@@ -150,6 +150,14 @@ def test_no_log_line_tells_a_password_back(capsys: pytest.CaptureFixture[str], m
     assert "Traceback" in said
     assert "hunter2" not in said
     assert "other-secret" not in said
+
+
+@pytest.mark.parametrize("style", ["plain", "json", "none", "auto"])
+def test_a_warning_repeats_no_password(capsys: pytest.CaptureFixture[str], style: str) -> None:
+    meter.reporter(style, quiet=False).warned("see https://u:hunter2@h/x")
+    said = capsys.readouterr()
+    assert "***@h/x" in said.err
+    assert SECRET not in said.out + said.err
 
 
 def test_a_password_is_known_in_the_pieces_that_a_parser_makes_of_it() -> None:

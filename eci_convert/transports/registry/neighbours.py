@@ -13,14 +13,16 @@ from eci_convert.transports.registry.url import Url
 def check(url: Url, registry: Url, peer: str | None, own_peer: str | None) -> None:
     """Raises TransportError unless *url*, whose host resolves to *peer*, may be connected to for *registry*.
 
-    The registry itself may be anywhere. Another server may not be on this computer, on a link-local address (where
-    clouds keep secrets) or on a private address, unless the registry is there too: what the name resolves to decides,
-    however it is spelt. *peer* None: a proxy resolves the name; *own_peer* is where the registry itself was met, None
-    where nobody knows.
+    The registry itself may be anywhere, but its name may not be bound anew from out there to this network. Another
+    server may not be on this computer, on a link-local address (where clouds keep secrets) or on a private address,
+    unless the registry is there too: what the name resolves to decides, however it is spelt. *peer* None: a proxy
+    resolves the name; *own_peer* is where the registry itself was met, None where nobody knows.
     """
-    if (url.host, url.port) == (registry.host, registry.port):
-        return
     named, reached = address_of(url.host), address_of(peer) if peer else None
+    if (url.host, url.port) == (registry.host, registry.port):
+        if own_peer and is_private(reached) and not is_private(address_of(own_peer)):
+            raise TransportError(f"{url.authority} resolves to a private address now, and did not before: refused")
+        return
     at_home = is_loopback(registry.host)
     own = address_of(registry.host) or (address_of(own_peer) if own_peer else None)
     for address in (named, reached):

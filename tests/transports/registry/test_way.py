@@ -328,6 +328,11 @@ def test_a_registry_behind_tls_that_does_not_know_it_is_understood(user: User) -
         ("http://127.0.0.1:9000/x", "http://localhost:5000", "127.0.0.1", "127.0.0.1", True),
         ("http://10.0.0.9/x", "http://localhost:5000", "10.0.0.9", "127.0.0.1", True),
         ("http://r.io/x", "http://r.io", "127.0.0.1", None, True),  # the registry itself may be anywhere
+        ("http://r.io/x", "http://r.io", "10.0.0.1", "10.0.0.2", True),
+        ("http://r.io/x", "http://r.io", "93.184.216.34", "10.0.0.2", True),
+        ("http://r.io/x", "http://r.io", "10.0.0.1", "93.184.216.34", False),  # but its name is not bound anew
+        ("http://r.io/x", "http://r.io", "127.0.0.1", "93.184.216.34", False),
+        ("http://r.io/x", "http://r.io", "93.184.216.35", "93.184.216.34", True),
         ("http://localhost/x", "http://r.io", None, None, False),
     ],
 )

@@ -24,7 +24,7 @@ Where a thing lives; imports point downwards only (tests/test_architecture.py):
         transports/              where images live; I/O
      2  blueprint streams/       what a dialect wants written; bytes in motion
      1  model oci/ disktype      the values
-     0  errors
+     0  errors redaction
 
 Every name below is imported when it is first used, so `import eci_convert` costs next to nothing.
 

@@ -23,7 +23,7 @@ from eci_convert.oci.manifest import Index, Manifest, Platform
 from eci_convert.oci.select import candidates
 from eci_convert.progress import SILENT, Reporter
 from eci_convert.streams.compress import Codec, Compression
-from eci_convert.transports.base import Sink, Source
+from eci_convert.transports.base import Sink, Source, check_logins
 
 KEEP = "keep"
 
@@ -61,6 +61,7 @@ def copy(
     Raises UsageError for contradictions, CannotHold before the first byte where the destination cannot hold the format,
     and what the two raise.
     """
+    check_logins(source, sink)
     if all_platforms and platform:
         raise UsageError(f"the image for {platform} and all images of an index exclude each other")
     if referrers and format != KEEP:

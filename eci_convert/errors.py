@@ -27,12 +27,20 @@ from __future__ import annotations
 
 from typing import Final
 
+from eci_convert.redaction import redacted
+
 MAX_LINE: Final = 2000
 """Characters of a line that people are shown: more than anybody reads, less than floods a log."""
 
 
 class EciError(Exception):
-    """What went wrong, in one line."""
+    """What went wrong, in one line, without the passwords of URLs that are repeated in it."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redacted(message))
+
+    def add_note(self, note: str) -> None:
+        super().add_note(redacted(note))
 
 
 class UsageError(EciError):

@@ -19,6 +19,7 @@ from eci_convert.errors import TransportError
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.streams import interrupts
+from eci_convert.streams.home import home as home_directory
 from eci_convert.streams.own_files import OwnDirectory
 
 SMALLEST: Final = 1 << 20
@@ -33,7 +34,7 @@ _NAMES = "sha(?:256|512)-[0-9a-z]{1,128}"
 
 def directory(environ: Mapping[str, str]) -> Path | None:
     """Where partial downloads are kept, as *environ* says (XDG base directories); None if it says nothing."""
-    cache, home = environ.get("XDG_CACHE_HOME", ""), environ.get("HOME", "")
+    cache, home = environ.get("XDG_CACHE_HOME", ""), home_directory(environ)
     base = Path(cache) if Path(cache).is_absolute() else Path(home, ".cache")
     return base / "eci-convert" / "partial" if base.is_absolute() else None
 

@@ -24,7 +24,7 @@ from eci_convert.oci.manifest import Descriptor, Index, Manifest, rendered
 from eci_convert.progress import Reporter
 from eci_convert.streams.compress import Codec, Compression, compressed, peeked, sniffed
 from eci_convert.transports.again import lasting
-from eci_convert.transports.base import Sink, Source
+from eci_convert.transports.base import Sink, Source, lent
 
 
 class Move:
@@ -103,7 +103,7 @@ class Move:
 
     def _lent(self, blob: Descriptor) -> Descriptor | None:
         """*blob*, if the sink has it, or can have it without its being sent."""
-        return blob if self._sink.has(self._offered(blob)) else None
+        return blob if lent(self._source, self._sink, blob) else None
 
     def _there(self, blob: Descriptor, kind: str) -> Descriptor | None:
         """What an earlier copy made of the raw layer *blob*, if the sink still has it."""
@@ -112,9 +112,6 @@ class Move:
             return None
         self._became[blob.digest] = known
         return known
-
-    def _offered(self, blob: Descriptor) -> Descriptor:
-        return replace(blob, annotations={**blob.annotations, **self._source.provenance})
 
     def _moved(self, blob: Descriptor) -> Descriptor:
         with content.opened(self._source, blob, self._reporter, self._journal) as chunks:

@@ -19,7 +19,7 @@ PACKAGE = Path(eci_convert.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if not path.name.endswith("_pb2.py"))
 
 LEVELS = (
-    {"errors", "version"},
+    {"errors", "redaction", "version"},
     {"oci", "model", "disktype", "progress"},
     {"blueprint", "streams"},
     {"dialects", "transports"},

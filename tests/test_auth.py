@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import os
+import pwd
 import stat
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +20,9 @@ from eci_convert.oci.reference import Reference
 from eci_convert.transports import auth, auth_helpers
 from eci_convert.transports.auth import Credential, credential_for
 from eci_convert.transports.base import Settings
+from eci_convert.transports.daemon import endpoint
+from eci_convert.transports.registry import certs
+from eci_convert.transports.registry.url import Url
 
 HUB = "https://index.docker.io/v1/"
 
@@ -148,12 +153,154 @@ def test_a_credential_is_for_the_exact_host_and_port(world: World, text: str, na
     assert world.name(text) == name
 
 
-@pytest.mark.parametrize("key", [HUB, "index.docker.io", "docker.io", "https://index.docker.io/v1"])
-def test_docker_hub_has_other_names(world: World, key: str) -> None:
-    """96."""
+HUB_KEYS = [
+    HUB, "index.docker.io", "docker.io", "https://index.docker.io/v1", "registry-1.docker.io",
+    "https://registry-1.docker.io/v2/", "docker.io/library",
+]  # fmt: skip
+HUB_REFERENCES = ["ubuntu", "index.docker.io/library/ubuntu", "registry-1.docker.io/library/ubuntu"]
+
+
+@pytest.mark.parametrize("key", HUB_KEYS)
+@pytest.mark.parametrize("text", HUB_REFERENCES)
+def test_docker_hub_has_other_names(world: World, key: str, text: str) -> None:
+    """96: helm and oras say registry-1.docker.io, and helm 3.18 files the login under it."""
     world.file(".docker/config.json", {"auths": {key: basic("me:pw")}})
-    assert world.name("ubuntu") == "me"
-    assert world.name("docker.io.evil.example/ubuntu") == ""
+    assert world.name(text) == "me"
+    for other in ("docker.io.evil.example/ubuntu", "registry-1.docker.io.evil.example/a", "registry-2.docker.io/a"):
+        assert world.name(other) == ""
+
+
+@pytest.mark.parametrize("text", HUB_REFERENCES)
+@pytest.mark.parametrize("key", [HUB, "registry-1.docker.io", "docker.io"])
+def test_a_helper_knows_docker_hub_by_any_of_its_names(world: World, text: str, key: str) -> None:
+    world.helper(
+        "one",
+        f"""read server; test "$server" = {key} || {{ echo credentials not found; exit 1; }}
+        printf '{{"ServerURL":"%s","Username":"me","Secret":"pw"}}' "$server" """,
+    )
+    world.file(".docker/config.json", {"credsStore": "one"})
+    assert world.name(text) == "me"
+    assert world.reporter.warnings == []
+
+
+def test_a_broken_helper_is_asked_and_warned_of_once(world: World) -> None:
+    world.file(".docker/config.json", {"credsStore": "gone"})
+    assert world.name("ubuntu") == ""
+    assert len(world.reporter.warnings) == 1
+
+
+def test_the_name_as_it_is_spelt_goes_before_the_others(world: World) -> None:
+    world.file(".docker/config.json", {"auths": {HUB: basic("hub:pw"), "registry-1.docker.io": basic("api:pw")}})
+    assert world.name("ubuntu") == "hub"
+    assert world.name("registry-1.docker.io/library/ubuntu") == "api"
+
+
+LONG = b"user:" + b"p" * 120
+
+
+@pytest.mark.parametrize(
+    "text",
+    [base64.encodebytes(LONG).decode(), base64.encodebytes(LONG).decode().replace("\n", "\r\n"),
+     base64.b64encode(LONG).decode() + "\n", "\n" + base64.b64encode(LONG).decode()],
+)  # fmt: skip
+def test_base64_may_come_in_lines(world: World, text: str) -> None:
+    world.file(".docker/config.json", {"auths": {"r.io": {"auth": text}}})
+    found = world.asked("r.io/a")
+    assert found is not None
+    assert found.basic == f"Basic {base64.b64encode(LONG).decode()}"
+
+
+@pytest.mark.parametrize("text", ["dXNl cjpwdw==", "dXNlcjpwdw", "dXNlcjpwdw==\t", "dXNlcjpwdw=="[:-1]])
+def test_what_go_does_not_take_for_base64_is_none(world: World, text: str) -> None:
+    world.file(".docker/config.json", {"auths": {"r.io": {"auth": text}}})
+    assert world.asked("r.io/a") is None
+    assert "base64" in world.reporter.warnings[0]
+
+
+def test_a_password_that_is_no_text_goes_as_the_bytes_that_it_is(world: World) -> None:
+    pair = b"j\xfcrgen:p\xe4\xff\x80:x"
+    world.file(".docker/config.json", {"auths": {"r.io": {"auth": base64.b64encode(pair).decode()}}})
+    found = world.asked("r.io/a")
+    assert found is not None
+    assert base64.b64decode(found.basic.removeprefix("Basic ")) == pair
+
+
+def test_bytes_that_are_no_text_elsewhere_in_a_file_do_not_matter(world: World) -> None:
+    path = world.file(".docker/config.json", {})
+    entry = json.dumps(basic("me:pw")).encode()
+    path.write_bytes(b'{"HttpHeaders": {"X": "\xff\xfe"}, "auths": {"\xe4.io": {}, "r.io": ' + entry + b"}}")
+    assert world.name("r.io/a") == "me"
+    assert world.reporter.warnings == []
+
+
+@pytest.mark.parametrize("behind", ["\n", "  trailing", "}", '{"auths": {}}', "\0\0"])
+def test_what_comes_behind_a_file_s_json_is_not_looked_at(world: World, behind: str) -> None:
+    world.file(".docker/config.json", "\n " + json.dumps(logins(r__io="me")) + behind)
+    assert world.name("r.io/a") == "me"
+
+
+@pytest.mark.parametrize("behind", ["Done.", "\n{}", " WARNING: update me"])
+def test_what_comes_behind_a_helper_s_json_is_not_looked_at(world: World, behind: str) -> None:
+    world.helper("one", f"""printf '%s' '{{"username":"me","SECRET":"pw"}}{behind}'""")
+    world.file(".docker/config.json", {"credsStore": "one"})
+    assert world.name("r.io/a") == "me"
+
+
+def test_keys_are_read_in_any_case_and_hosts_are_not(world: World) -> None:
+    pair = base64.b64encode(b"me:pw").decode()
+    world.file(
+        ".docker/config.json", {"Auths": {"r.io": {"AUTH": pair}, "s.io": {"UserName": "you", "Password": "pw"}}}
+    )
+    assert (world.name("r.io/a"), world.name("s.io/a")) == ("me", "you")
+    assert world.name("R.io/a") == ""
+    world.file(".docker/config.json", {"auths": {"r.io": basic("one:pw")}, "AUTHS": {"s.io": basic("two:pw")}})
+    assert (world.name("r.io/a"), world.name("s.io/a")) == ("one", "two")
+    world.file(".docker/config.json", {"auths": {"r.io": {"auth": pair, "Auth": None, "IdentityToken": "idt"}}})
+    found = world.asked("r.io/a")
+    assert found is not None
+    assert found.identity_token == "idt"
+    world.helper("one", SAYS)
+    for key in ("credsstore", "CREDSSTORE"):
+        world.file(".docker/config.json", {key: "one"})
+        assert world.name("r.io/a") == "by-helper"
+    world.file(".docker/config.json", {"credhelpers": {"r.io": "one"}})
+    assert world.name("r.io/a") == "by-helper"
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_without_home_the_password_database_knows_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, value: str | None
+) -> None:
+    """systemd units and cron set none; docker and skopeo find the login."""
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: SimpleNamespace(pw_dir=str(world.home)))
+    monkeypatch.setattr(auth, "_RUNTIME", world.home / "run")
+    world.environ.pop("HOME")
+    if value is not None:
+        world.environ["HOME"] = value
+    path = world.file(".docker/config.json", logins(r__io="docker"))
+    assert world.name("r.io/a") == "docker"
+    path.unlink()
+    world.file(".config/containers/auth.json", logins(r__io="podman"))
+    assert world.name("r.io/a") == "podman"
+    folder = world.home / ".config/containers/certs.d/r.io"
+    folder.mkdir(parents=True)
+    assert list(certs.folders(Url.parse("https://r.io"), Settings(environ=world.environ))) == [folder]
+    assert endpoint.config_folder(world.environ) == world.home / ".docker"
+
+
+def test_a_user_without_a_name_has_no_home(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(_: int) -> None:
+        raise KeyError
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    world.environ.pop("HOME")
+    assert world.name("r.io/a") == ""
+
+
+def test_settings_without_an_environment_read_nobody_s_files(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: SimpleNamespace(pw_dir=str(world.home)))
+    world.file(".docker/config.json", logins(r__io="docker"))
+    assert credential_for(Reference.parse("r.io/a"), Settings()) is None
 
 
 def test_podman_files_credentials_under_namespaces_the_longest_first(world: World) -> None:

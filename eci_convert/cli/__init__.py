@@ -3,6 +3,7 @@
 __init__.py    main: one verb is run, and whatever becomes of it is an exit code
 exits.py       which error is which exit code
 arguments.py   options that several verbs share, and the values that are made of them
+sides.py       connection options and logins of the two places of one command
 words.py       what a word is read as, how a shell completes it, and its environment variable
 signals.py     SIGINT, SIGTERM and SIGHUP: the program ends when it is told to
 show.py        the only module that prints: results, JSON, errors

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 import click
 
-from eci_convert.cli import heap, meter, show
+from eci_convert.cli import heap, meter, show, sides
 from eci_convert.cli.words import Option, Pair, Place, Size, Verb
-from eci_convert.errors import LocalError, UsageError
+from eci_convert.errors import UsageError
 from eci_convert.oci.manifest import Platform
 from eci_convert.oci.select import parse_platform
 from eci_convert.progress import Reporter
@@ -27,9 +27,12 @@ _FILE = Place(str, may_be_empty=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """What the options that every verb has come to."""
+    """What the options that every verb has come to. *destination* differs from *settings* where a verb has options for
+    each side; *one_login*: a name and a password were given that are for both."""
 
     settings: Settings
+    destination: Settings
+    one_login: bool
     platforms: tuple[Platform, ...]
     json: bool
     verbose: bool
@@ -212,25 +215,24 @@ def write_digest(path: Path | None, digest: object) -> None:
 
 
 def _call(words: dict[str, Any]) -> Call:
-    username, from_stdin = words.pop("username"), words.pop("password_stdin")
     quiet, debug = words.pop("quiet"), words.pop("debug")
-    if bool(username) != from_stdin:
-        raise UsageError("--username and --password-stdin go together")
     if debug:
         _log_everything()
     heap.keep_blocks()
+    common = Settings(
+        rehearsed=words.get("dry_run", False),
+        environ=os.environ,
+        reporter=meter.reporter(words.pop("progress"), quiet=quiet),
+        **{name: words.pop(name) for name in _SETTINGS},
+    )
+    source, destination, one_login = sides.settings(common, words)
     return Call(
         platforms=tuple(map(parse_platform, words.pop("platforms"))),
         json=words.pop("as_json"),
         verbose=words.pop("verbose"),
-        settings=Settings(
-            username=username,
-            password=_password() if from_stdin else "",
-            rehearsed=words.get("dry_run", False),
-            environ=os.environ,
-            reporter=meter.reporter(words.pop("progress"), quiet=quiet),
-            **{name: words.pop(name) for name in _SETTINGS},
-        ),
+        settings=source,
+        destination=destination,
+        one_login=one_login,
     )
 
 
@@ -240,21 +242,19 @@ _SETTINGS = (
 )  # fmt: skip
 
 
-def _password() -> str:
-    try:
-        text = sys.stdin.read(65536)
-    except (OSError, UnicodeDecodeError) as error:
-        raise LocalError(f"standard input cannot be read: {error}") from error
-    if not text.strip("\r\n"):
-        raise UsageError("--password-stdin was given, but standard input is empty")
-    return text.rstrip("\r\n")
-
-
 def _log_everything() -> None:
     import logging
 
+    from eci_convert.redaction import redacted, secrets_in
+
+    known = secrets_in(os.environ, sys.argv[1:])
+
+    class Redacting(show.LogLines):
+        def format(self, record: logging.LogRecord) -> str:
+            return redacted(super().format(record), known)
+
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(show.LogLines("%(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(Redacting("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.DEBUG)
     for noisy in ("urllib3", "docker", "requests"):
         logging.getLogger(noisy).setLevel(logging.INFO)

@@ -10,7 +10,7 @@ import click
 
 from eci_convert import journal
 from eci_convert.blueprint import Terms
-from eci_convert.cli import arguments, machines, results
+from eci_convert.cli import arguments, machines, results, sides
 from eci_convert.cli.arguments import Call, option
 from eci_convert.dialects import WRITERS
 from eci_convert.errors import LayoutError, UsageError
@@ -21,6 +21,7 @@ eci-convert copy docker://registry.example/edge/machine:1.2 oci:layout:edge
 eci-convert copy docker-daemon:my-machine:1.2 docker://registry.example/edge/machine:1.2 --format artifacts
 eci-convert copy docker-daemon:my-machine:1.2 docker://registry.example/edge/machine:1.2 --compression zstd
 eci-convert copy oci:layout:edge docker://registry.example/kubevirt/edge:1.2 --format containerdisk
+eci-convert copy docker://a.example/m:1 docker://b.example/m:1 --dest-username me --dest-password-stdin
 """
 
 
@@ -59,6 +60,7 @@ def _dialect(source: Source, call: Call, dialect: str) -> str:
     arguments.digest_file,
     arguments.max_size,
     arguments.dry_run,
+    sides.options,
     examples=_EXAMPLES,
 )
 def copy(
@@ -89,12 +91,14 @@ def copy(
         system=machines.system(plat, format),
     )
     codec = Codec.parse(compression) if compression else None
+    if call.one_login:
+        sides.check_login(src, dst)
     results.check_stdout(call, dst)
     machines.check_apart(dst, digest_file)
     with ExitStack() as stack:
         source = stack.enter_context(open_source(src, call.settings, ""))
-        sink = stack.enter_context(open_sink(dst, call.settings, ""))
-        before = stack.enter_context(open_source(dst, call.settings, "")) if sink.wants_compressed_layers else None
+        sink = stack.enter_context(open_sink(dst, call.destination, ""))
+        before = stack.enter_context(open_source(dst, call.destination, "")) if sink.wants_compressed_layers else None
         written = format if format != convert.KEEP else _dialect(source, call, dialect) if call.json else ""
         packed = convert.copy(
             source, sink, format=format, dialect=dialect, platform=call.platform, all_platforms=all_platforms,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ import click
 
 from eci_convert import errors
 from eci_convert.cli import show, signals
+from eci_convert.redaction import redacted, secrets_in
 from eci_convert.streams import interrupts
 
 BUG = 1
@@ -72,9 +74,11 @@ def _bug(error: Exception, debug: bool) -> int:
 
 
 def _failed(number: int, message: str, notes: list[str], debug: bool) -> int:
+    known = secrets_in(os.environ, sys.argv[1:])
     error = sys.exception()
     if debug and error is not None:
-        show.failure(error)
+        show.failure(error, known)
+    message, notes = redacted(message, known), [redacted(note, known) for note in notes]
     facts = [note for note in notes if not note.startswith("hint: ")]
     hints = [note for note in notes if note.startswith("hint: ")]
     show.error(message + (f" ({'; '.join(facts)})" if facts else ""), hints)

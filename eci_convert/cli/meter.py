@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from eci_convert.cli import show, signals
 from eci_convert.errors import one_line
 from eci_convert.progress import SILENT, Reporter
+from eci_convert.redaction import redacted
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -76,7 +77,7 @@ class Warnings:
                 self.tell_end(task, known)
 
     def warned(self, message: str) -> None:
-        show.warning(message)
+        show.warning(redacted(message))
 
     def tell(self, task: str, known: _Task, now: float) -> None:
         """*task* has gone on; called with the lock held."""
@@ -118,7 +119,7 @@ class JsonLines(Warnings):
             self._write(event="finished", task=task, done=known.done, total=known.total)
 
     def warned(self, message: str) -> None:
-        self._write(event="warning", message=message)
+        self._write(event="warning", message=redacted(message))
 
     def _write(self, **event: object) -> None:
         bounded = {key: one_line(value) if isinstance(value, str) else value for key, value in event.items()}
@@ -156,11 +157,11 @@ class Bar(Warnings):
 
     def warned(self, message: str) -> None:
         if self._progress is None:
-            show.warning(message)
+            show.warning(redacted(message))
         else:
             from rich.text import Text
 
-            self._progress.console.print(Text(f"eci-convert: warning: {one_line(message)}"))
+            self._progress.console.print(Text(f"eci-convert: warning: {one_line(redacted(message))}"))
 
 
 def _bars() -> Progress:

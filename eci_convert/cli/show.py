@@ -13,10 +13,11 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from eci_convert.errors import one_line, printable
+from eci_convert.redaction import redacted
 
 _MAX_HINTS: Final = 10
 _MAX_TRACEBACK: Final = 400  # lines
@@ -70,14 +71,14 @@ def error(message: str, hints: Sequence[str] = ()) -> None:
         _say(_coloured("hint: ", "36") + one_line(hint.removeprefix("hint: ")))
 
 
-def failure(error: BaseException) -> None:
-    """The traceback of *error*, for `--debug`; the words in it may be an image's."""
+def failure(error: BaseException, secrets: Collection[str] = ()) -> None:
+    """The traceback of *error*, for `--debug`, without *secrets*; the words in it may be an image's."""
     lines = [line for entry in traceback.format_exception(error) for line in entry.splitlines()]
     if len(lines) > _MAX_TRACEBACK:
         half = _MAX_TRACEBACK // 2
         lines = [*lines[:half], f"  … {len(lines) - 2 * half} lines …", *lines[-half:]]
     for text in lines:
-        _say(one_line(text))
+        _say(one_line(redacted(text, secrets)))
 
 
 class LogLines(logging.Formatter):

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from eci_convert import content
-from eci_convert.cli import arguments, machines, results, show
+from eci_convert.cli import arguments, machines, results, show, sides
 from eci_convert.cli.arguments import Call, option
 from eci_convert.cli.words import Place
 from eci_convert.oci.manifest import Index
@@ -54,6 +54,8 @@ def verify(
     """
     if fix:
         machines.check_apart(fix, digest_file)
+    if fix and call.one_login:
+        sides.check_login(reference, fix, "docker-daemon")
     with open_source(reference, call.settings, "docker-daemon") as source:
         report = check(
             source,

@@ -12,9 +12,9 @@ from eci_convert.dockerbuild.outcome import another, identity, platform_of
 from eci_convert.dockerfile import SCRATCH, constant_names
 from eci_convert.errors import TransportError, UsageError
 from eci_convert.oci.manifest import Platform
-from eci_convert.oci.reference import HUB, Reference
+from eci_convert.oci.reference import HUB, Reference, registry_name
 from eci_convert.transports.auth import credential_for
-from eci_convert.transports.base import Settings
+from eci_convert.transports.base import Settings, two_registries
 
 if TYPE_CHECKING:
     from eci_convert.transports.daemon.engine import Engine
@@ -93,8 +93,10 @@ def credentials(dockerfile: str, settings: Settings) -> dict[str, dict[str, str]
             reference = Reference.parse(name)
         except UsageError:  # a variable, say: the builder will know
             continue
-        key = _HUB_KEY if reference.host == HUB else reference.host
+        key = _HUB_KEY if registry_name(reference.host) == HUB else reference.host
         if key not in found and (known := credential_for(reference, settings)):
+            if settings.username and found:
+                raise two_registries(next(iter(found)), key)
             texts = {
                 "username": known.username,
                 "password": known.password,

@@ -17,6 +17,8 @@ from eci_convert.oci.digest import Digest
 
 HUB = "docker.io"
 _OLD_HUB = "index.docker.io"
+HUB_API = "registry-1.docker.io"
+"""The server that answers for HUB; helm and oras name Hub by it."""
 _DEFAULT_TAG = "latest"
 _MAX_REPOSITORY = 255
 
@@ -26,6 +28,16 @@ _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _IDENTIFIER = re.compile(r"[a-f0-9]{64}", re.ASCII)
+
+
+def registry_name(host: str) -> str:
+    """One name for each registry, to compare hosts by: Docker Hub has several.
+
+    >>> registry_name("registry-1.docker.io"), registry_name("R.io:5000")
+    ('docker.io', 'r.io:5000')
+    """
+    lower = host.lower()
+    return HUB if lower in (HUB, _OLD_HUB, HUB_API) else lower
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +76,7 @@ class Reference:
             raise UsageError(f"the repository's name in {text[:80]!r}… is longer than {_MAX_REPOSITORY} characters")
         if tag is not None and not _TAG.fullmatch(tag):
             raise UsageError(f"{tag!r} in {text!r} is not a tag")
-        digest = _digest(digits, text) if at else None
+        digest = _digest(digits) if at else None
         return cls(host=host, repository=repository, tag=tag or ("" if digest else _DEFAULT_TAG), digest=digest)
 
     @property
@@ -132,11 +144,12 @@ def _names_host(component: str) -> bool:
     return "." in component or ":" in component or component == "localhost" or component != component.lower()
 
 
-def _digest(digits: str, text: str) -> Digest:
+def _digest(digits: str) -> Digest:
+    """What stands before the `@` is not repeated: where no digest follows, it may be a password."""
     try:
         return Digest.parse(digits)
     except FormatError as error:
-        raise UsageError(f"{text!r}: {error}") from error
+        raise UsageError(f"a reference ends in '@' and no digest: {error}") from error
 
 
 def _bad_repository(repository: str, text: str) -> UsageError:

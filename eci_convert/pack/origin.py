@@ -19,7 +19,7 @@ from eci_convert.oci.manifest import Descriptor
 from eci_convert.pack.press import Press
 from eci_convert.streams.compress import Compression, decompressed
 from eci_convert.transports.again import lasting
-from eci_convert.transports.base import Source
+from eci_convert.transports.base import Source, lent
 
 
 class Passage:
@@ -62,8 +62,7 @@ class Passage:
 
     def _verbatim(self, recipe: Recipe, blob: Descriptor) -> Written:
         self._press.check_size(recipe, blob.size)
-        offered = replace(blob, annotations={**blob.annotations, **self._source.provenance})
-        there = self._press.sink.has(offered)
+        there = lent(self._source, self._press.sink, blob)
         if there and not recipe.retyped:
             return self._press.reused(recipe, blob)
 

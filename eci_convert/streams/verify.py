@@ -9,8 +9,8 @@ from eci_convert.oci.digest import Digest
 from eci_convert.streams import interrupts
 
 
-def verified(chunks: Iterable[bytes], digest: Digest, size: int) -> Iterator[bytes]:
-    """*chunks* as they are, never more than *size* bytes of them.
+def verified(chunks: Iterable[bytes], digest: Digest, size: int | None) -> Iterator[bytes]:
+    """*chunks* as they are, never more than *size* bytes of them. *size* None: nobody knows it, the digest decides.
 
     The verdict comes when the last chunk has gone by: whoever stops earlier has no verdict. Raises SizeMismatch as soon
     as there are more than *size* bytes, and at the end SizeMismatch or DigestMismatch; and KeyboardInterrupt.
@@ -19,11 +19,11 @@ def verified(chunks: Iterable[bytes], digest: Digest, size: int) -> Iterator[byt
     for chunk in chunks:
         interrupts.check()
         seen += len(chunk)
-        if seen > size:
+        if size is not None and seen > size:
             raise SizeMismatch(size, seen)
         hasher.update(chunk)
         yield chunk
-    if seen != size:
+    if size is not None and seen != size:
         raise SizeMismatch(size, seen)
     if hasher.hexdigest() != digest.hex:
         raise DigestMismatch(digest, f"{digest.algorithm}:{hasher.hexdigest()}")

@@ -12,14 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from eci_convert.errors import UsageError
-from eci_convert.oci.reference import HUB, Reference
+from eci_convert.oci.reference import HUB, HUB_API, Reference, registry_name
+from eci_convert.streams.home import home
 from eci_convert.transports import auth_helpers
 from eci_convert.transports.auth_files import AuthFile, Credential, Keys
 from eci_convert.transports.base import Settings
 
 __all__ = ["Credential", "credential_for"]
 
-_HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", HUB)
+_HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", HUB, HUB_API)
+"""`docker login` writes the first, helm and oras one of the others."""
 
 _RUNTIME = Path("/run/containers")
 """Below it podman has a user's logins where there is no XDG_RUNTIME_DIR: root has none (containers-auth.json(5))."""
@@ -42,20 +44,26 @@ def credential_for(reference: Reference, settings: Settings) -> Credential | Non
 
 
 def _keys(reference: Reference) -> Keys:
-    """Hub's credentials are not in namespaces: docker stores them under one name, podman below `docker.io`."""
+    """Under which keys the registry's credential may be. Hub has several names, each of which means all of them."""
+    is_hub = registry_name(reference.host) == HUB
+    others = _HUB_KEYS if is_hub else ()
+    hosts = tuple(dict.fromkeys(others if reference.host == HUB else (reference.host, *others)))
     components = reference.repository.split("/")
-    spaces = tuple(f"{reference.host}/{'/'.join(components[:count])}" for count in range(len(components), 0, -1))
-    hosts = _HUB_KEYS if reference.host == HUB else (reference.host,)
+    spaces = tuple(
+        f"{host}/{'/'.join(components[:count])}"
+        for count in range(len(components), 0, -1)
+        for host in dict.fromkeys((reference.host, HUB) if is_hub else (reference.host,))
+    )
     return Keys(namespaces=spaces, hosts=hosts)
 
 
 def _from_helpers(file: AuthFile, keys: Keys, settings: Settings) -> Credential | None:
     for host in keys.hosts:
         if host in file.helper_by_host:
-            found = auth_helpers.ask(file.helper_by_host[host], host, settings)
+            found = auth_helpers.ask(file.helper_by_host[host], (host,), settings)
             if found is not None:
                 return found
-    return auth_helpers.ask(file.store, keys.hosts[0], settings) if file.store else None
+    return auth_helpers.ask(file.store, keys.hosts, settings) if file.store else None
 
 
 def _files(settings: Settings) -> Iterator[AuthFile]:
@@ -77,14 +85,14 @@ def _files(settings: Settings) -> Iterator[AuthFile]:
 
 def _usual_places(settings: Settings) -> Iterator[Path]:
     environ = settings.environ
-    home = environ.get("HOME", "")
+    folder = home(environ)
     if environ.get("DOCKER_CONFIG"):
         yield Path(environ["DOCKER_CONFIG"], "config.json")
-    elif home:
-        yield Path(home, ".docker/config.json")
+    elif folder:
+        yield Path(folder, ".docker/config.json")
     runtime = environ.get("XDG_RUNTIME_DIR")
     yield Path(runtime, "containers/auth.json") if runtime else _RUNTIME / str(os.getuid()) / "auth.json"
-    config = environ.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else "")
+    config = environ.get("XDG_CONFIG_HOME") or (f"{folder}/.config" if folder else "")
     if config:
         yield Path(config, "containers/auth.json")
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, TypeGuard
 
+from eci_convert.transports.go_json import decoded, member, members
+
 _MAX_FILE = 4 * 1024 * 1024
 _API_PATHS = ("", "v1", "v2")
+_MEMBERS = ("username", "password", "auth", "identitytoken", "registrytoken")
 _TOKEN_USER = "<token>"  # noqa: S105 - the name of a user who is a token
 
 Warned = Callable[[str], None]
@@ -41,7 +42,8 @@ class Credential:
     @property
     def basic(self) -> str:
         """The value of a Basic Authorization header (RFC 7617, in UTF-8; bytes that are none go as they came)."""
-        return f"Basic {base64.b64encode(os.fsencode(f'{self.username}:{self.password}')).decode()}"
+        pair = f"{self.username}:{self.password}".encode(errors="surrogateescape")
+        return f"Basic {base64.b64encode(pair).decode()}"
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -87,17 +89,17 @@ class AuthFile:
         try:
             if len(content) > _MAX_FILE:
                 raise ValueError("too long")
-            data = json.loads(content)
+            data = decoded(content)
         except (ValueError, RecursionError):
             data = None
         if not isinstance(data, dict):
             warned(f"credentials in {origin!r} are no JSON object and are passed over")
             return None
-        helpers = _object(data.get("credHelpers"))
+        helpers, store = members(member(data, "credHelpers")), member(data, "credsStore")
         return cls(
             origin=origin,
-            auths=_object(data.get("auths")),
-            store=store if isinstance(store := data.get("credsStore"), str) else "",
+            auths=members(member(data, "auths")),
+            store=store if isinstance(store, str) else "",
             helper_by_host={host: name for host, name in helpers.items() if isinstance(name, str) and name},
             warned=warned,
         )
@@ -121,12 +123,13 @@ class AuthFile:
         return None
 
     def _parsed(self, key: str) -> Credential | None:
-        entry = _object(self.auths.get(key))
-        text = {name: value for name, value in entry.items() if is_text(value)}
+        entry = members(self.auths.get(key))
+        text = {name: value for name in _MEMBERS if is_text(value := member(entry, name))}
         username, password = text.get("username", ""), text.get("password", "")
         if "auth" in text:
             try:
-                pair = base64.b64decode(text["auth"], validate=True).decode()
+                packed = text["auth"].replace("\r", "").replace("\n", "")  # as Go's decoder passes over them
+                pair = base64.b64decode(packed, validate=True).decode(errors="surrogateescape")
             except (binascii.Error, ValueError):
                 self.warned(f"the credential for {key!r} in {self.origin!r} is not base64 and is passed over")
                 pair = ""
@@ -159,7 +162,3 @@ def hostname(key: str) -> str:
     if mark and scheme not in ("http", "https"):
         return ""
     return host if mark or path.strip("/") in _API_PATHS else ""
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}

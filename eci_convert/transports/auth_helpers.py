@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import re
 import select
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shutil import which
 from typing import IO, cast
@@ -19,6 +18,7 @@ from typing import IO, cast
 from eci_convert.streams import interrupts
 from eci_convert.transports.auth_files import Credential, is_text
 from eci_convert.transports.base import Settings
+from eci_convert.transports.go_json import decoded, member, members
 
 TIME_LIMIT = 30.0
 """Seconds that a helper may take: some ask the user to unlock a key ring."""
@@ -29,8 +29,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 _NOTHING_THERE = ("credentials not found", "no credentials", "specified item could not be found")
 
 
-def ask(name: str, server: str, settings: Settings) -> Credential | None:
-    """What the helper *name* knows of *server*. None where it knows nothing, or where it is broken, with a warning."""
+def ask(name: str, servers: Sequence[str], settings: Settings) -> Credential | None:
+    """What the helper *name* knows of the first of *servers* that it knows: a registry under its several names. None
+    where it knows nothing, or where it is broken, with a warning."""
     warned = settings.reporter.warned
     program = f"docker-credential-{name}"
     if not _NAME.fullmatch(name):
@@ -40,22 +41,25 @@ def ask(name: str, server: str, settings: Settings) -> Credential | None:
     if path is None:
         warned(f"the credential helper {program!r} is not on PATH: going on without it")
         return None
-    try:
-        status, output = _run(path, server, settings)
-    except subprocess.TimeoutExpired:
-        warned(f"the credential helper {program!r} did not answer within {_limit(settings):g} s: going on without it")
-        return None
-    except OSError as error:
-        warned(f"the credential helper {program!r} cannot be run: {error.strerror or error}: going on without it")
-        return None
-    if status != 0:
-        if not any(words in output.lower() for words in _NOTHING_THERE):
+    for server in servers:
+        try:
+            status, output = _run(path, server, settings)
+        except subprocess.TimeoutExpired:
+            limit = _limit(settings)
+            warned(f"the credential helper {program!r} did not answer within {limit:g} s: going on without it")
+            return None
+        except OSError as error:
+            warned(f"the credential helper {program!r} cannot be run: {error.strerror or error}: going on without it")
+            return None
+        if status == 0:
+            credential = _parsed(output, program)
+            if credential is None:
+                warned(f"the credential helper {program!r} said nothing sensible of {server!r}: going on without it")
+            return credential
+        if not any(words in output.decode(errors="replace").lower() for words in _NOTHING_THERE):
             warned(f"the credential helper {program!r} failed for {server!r} (exit {status}): going on without it")
-        return None
-    credential = _parsed(output, program)
-    if credential is None:
-        warned(f"the credential helper {program!r} said nothing sensible of {server!r}: going on without it")
-    return credential
+            return None
+    return None
 
 
 def _found(program: str, environ: Mapping[str, str]) -> str | None:
@@ -64,7 +68,7 @@ def _found(program: str, environ: Mapping[str, str]) -> str | None:
     return which(program, path=os.pathsep.join(entries)) if entries else None
 
 
-def _run(path: str, server: str, settings: Settings) -> tuple[int, str]:
+def _run(path: str, server: str, settings: Settings) -> tuple[int, bytes]:
     """The exit status and what was printed. Its stderr is not shown to anybody: nobody knows what it says."""
     with subprocess.Popen(
         [path, "get"],
@@ -81,7 +85,7 @@ def _run(path: str, server: str, settings: Settings) -> tuple[int, str]:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(running.pid, signal.SIGKILL)
             raise
-    return running.returncode, output.decode(errors="replace")
+    return running.returncode, output
 
 
 def _talked(running: subprocess.Popen[bytes], question: bytes, deadline: float) -> bytes:
@@ -111,14 +115,12 @@ def _limit(settings: Settings) -> float:
     return min(TIME_LIMIT, settings.timeout)
 
 
-def _parsed(output: str, program: str) -> Credential | None:
+def _parsed(output: bytes, program: str) -> Credential | None:
     try:
-        answer = json.loads(output)
+        answer = members(decoded(output))
     except (ValueError, RecursionError):
         return None
-    if not isinstance(answer, dict):
-        return None
-    username, secret = answer.get("Username"), answer.get("Secret")
+    username, secret = member(answer, "Username"), member(answer, "Secret")
     if not is_text(secret) or not (username == "" or is_text(username)):
         return None
     return Credential.of(username, secret, program)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType, TracebackType
 from typing import Final, Protocol, Self, runtime_checkable
 
-from eci_convert.errors import TransportError
+from eci_convert.errors import TransportError, UsageError
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.progress import SILENT, Reporter
@@ -76,6 +76,36 @@ Variants = Mapping[str, Descriptor]
 """Images of one index that get names of their own, by what is put behind the index's name (`-amd64`)."""
 
 NO_VARIANTS: Final[Variants] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplicitLogin:
+    """A login out of `Settings.username`, and the registry that would be told it."""
+
+    registry: str
+    settings: Settings
+
+
+def check_logins(source: object, sink: object) -> None:
+    """Raises UsageError where one Settings would tell its password to two registries, of *source* and of *sink*.
+
+    Two Settings, though equal, say that this is meant.
+    """
+    one, other = (getattr(place, "explicit_login", None) for place in (source, sink))
+    if not isinstance(one, ExplicitLogin) or not isinstance(other, ExplicitLogin):
+        return
+    if one.settings is other.settings and one.registry != other.registry:
+        raise two_registries(one.registry, other.registry)
+
+
+def two_registries(one: str, other: str) -> UsageError:
+    """The error for one login of which nobody knows for which of two registries it is."""
+    error = UsageError(f"one --username is for one registry, and {one} and {other} are two")
+    error.add_note(
+        "hint: copy has --src-username and --dest-username, Settings are for one side each; or log in to both"
+    )
+    return error
+
 
 NO_PROVENANCE: Final[Mapping[str, str]] = MappingProxyType({})
 """What a source tells whose blobs no sink can take from where they are."""
@@ -180,3 +210,17 @@ class Sink(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def lent(source: Source, sink: Sink, blob: Descriptor) -> bool:
+    """Whether *sink* has *blob* of *source*, or takes it from nearby without its being sent.
+
+    Where earlier runs saw it in another repository of the sink's registry, the source is asked for it first: an image
+    may name a blob that its own place never had, and have it taken from where the user alone may read. Raises what the
+    source raises for a blob that is not there.
+    """
+    recalls: Callable[[Descriptor], bool] = getattr(sink, "recalls", lambda _: False)
+    if not source.made_up and recalls(blob):
+        with source.fetch(blob, max(0, blob.size - 1) if source.resumable else 0):
+            pass
+    return sink.has(replace(blob, annotations={**blob.annotations, **source.provenance}))

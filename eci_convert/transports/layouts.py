@@ -76,10 +76,18 @@ def referring(read: Read, origin: str, subject: Digest) -> tuple[Descriptor, ...
     entries = images(read, origin)
     tag = f"{subject.algorithm}-{subject.hex}"
     tagged = [entry for entry in entries if entry.annotations.get(REF_NAME) == tag]
-    indexes = [parse(content, "") for entry in tagged if (content := _promised(read, entry))]
-    listed = [child for index in indexes if isinstance(index, Index) for child in index.manifests]
+    listed = [child for entry in tagged for child in _children(_promised(read, entry))]
     found = (referrer(entry, _promised(read, entry), subject) for entry in distinct((*entries, *listed)))
     return tuple(entry for entry in found if entry)
+
+
+def _children(content: bytes) -> tuple[Descriptor, ...]:
+    """What the index *content* lists; nothing where it is none: then the tag means something else."""
+    try:
+        index = parse(content, "")
+    except EciError:
+        return ()
+    return index.manifests if isinstance(index, Index) else ()
 
 
 def referrer(entry: Descriptor, content: bytes, subject: Digest) -> Descriptor | None:

@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager
 import requests
 from requests.structures import CaseInsensitiveDict
 
+from eci_convert.oci.digest import Digest
+from eci_convert.streams.verify import verified
 from eci_convert.transports.registry.answer import PIECE, Answer
 
 _MAX_CONTENT = 1 << 30
@@ -58,6 +60,27 @@ def streaming(
         return response
     _unread(response)
     response.raw = _Raw(chunks, lambda: download.__exit__(None, None, None))
+    return response
+
+
+def length(response: requests.Response, digest: Digest) -> int | None:
+    """The length of the blob *digest* that the headers of *response* tell; None where they tell none that can be."""
+    text = response.headers.get("Content-Length", "")
+    size = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+    return None if size == 0 and digest != Digest.of(b"", digest.algorithm) else size
+
+
+def checked(response: requests.Response, digest: Digest, *, stream: bool) -> requests.Response:
+    """*response*, to a GET of the blob *digest* and unread, with its body verified unless it tells of an error; not
+    *stream*: read."""
+    raw = response.raw
+    chunks = raw.stream()
+    response.raw = _Raw(verified(chunks, digest, length(response, digest)) if response.ok else chunks, raw.close)
+    if not stream:
+        try:
+            _filled(response, response.raw.read())
+        finally:
+            raw.close()
     return response
 
 

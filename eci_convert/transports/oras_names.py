@@ -5,7 +5,7 @@ from __future__ import annotations
 import oras.container
 import oras.defaults
 
-from eci_convert.oci.reference import HUB, Reference
+from eci_convert.oci.reference import HUB, HUB_API, Reference
 
 
 class Name(oras.container.Container):  # type: ignore[misc] # oras has no types
@@ -16,7 +16,7 @@ class Name(oras.container.Container):  # type: ignore[misc] # oras has no types
     def parse(self, name: str) -> None:
         """Raises UsageError."""
         found = self.reference = Reference.parse(name)
-        self.registry = "registry-1.docker.io" if found.host == HUB else found.host
+        self.registry = HUB_API if found.host == HUB else found.host
         self.namespace, _, self.repository = found.repository.rpartition("/")
         self.tag = found.tag or oras.defaults.default_tag
         self.digest = str(found.digest) if found.digest else None

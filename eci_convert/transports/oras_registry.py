@@ -32,20 +32,20 @@ from eci_convert.errors import LimitExceeded, TransportError
 from eci_convert.oci import fields, mediatype, select
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, parse
-from eci_convert.oci.reference import HUB, Reference
+from eci_convert.oci.reference import HUB, Reference, registry_name
 from eci_convert.streams.files import read_chunks, replacing
 from eci_convert.streams.verify import verified
 from eci_convert.transports import auth, oras_files
 from eci_convert.transports.again import Again
 from eci_convert.transports.auth_files import Credential
 from eci_convert.transports.base import Settings
-from eci_convert.transports.oras_answers import answered, invented, streaming
+from eci_convert.transports.oras_answers import answered, checked, invented, length, streaming
 from eci_convert.transports.oras_names import Name
 from eci_convert.transports.registry import manifests
 from eci_convert.transports.registry.client import PULL, PUSH, Client
 from eci_convert.transports.registry.download import Download
+from eci_convert.transports.registry.links import next_page
 from eci_convert.transports.registry.patience import RETRIED, Transient
-from eci_convert.transports.registry.referrers import next_page
 from eci_convert.transports.registry.sink import RegistrySink
 from eci_convert.transports.registry.url import Url
 from eci_convert.transports.registry.wire import Request
@@ -76,6 +76,7 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         )
         self._clients: dict[tuple[str, str], Client] = {}
         self._login_host: str | None = None
+        self._first_told: str | None = None
         self.auth.load_configs = self._load_configs
 
     # Names and credentials
@@ -90,8 +91,8 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         return found
 
     def login(self, username: str, password: str, *args: Any, hostname: str | None = None, **more: Any) -> Any:
-        """As in oras, but what is said is for *hostname* alone, if one is named."""
-        self._login_host = hostname
+        """As in oras, but the password is for one host: see `_is_told`."""
+        self._login_host, self._first_told = hostname, None
         self._clients.clear()
         return super().login(username, password, *args, hostname=hostname, **more)
 
@@ -103,13 +104,21 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
 
     def _credential(self, reference: Reference) -> Credential | None:
         """What the auth back end was told, else what the user's files say."""
-        if self._login_host in (None, reference.host):
+        if self._is_told(reference.host):
             if token := getattr(self.auth, "token", None):
                 return Credential(registry_token=token, origin="set_token_auth")
             if basic := getattr(self.auth, "_basic_auth", None):
-                username, _, password = base64.b64decode(basic).decode().partition(":")
+                username, _, password = base64.b64decode(basic).decode(errors="surrogateescape").partition(":")
                 return Credential(username=username, password=password, origin="set_basic_auth")
-        return auth.credential_for(reference, self._settings)
+            return auth.credential_for(reference, self._settings)
+        return auth.credential_for(reference, replace(self._settings, username="", password=""))
+
+    def _is_told(self, host: str) -> bool:
+        """Whether *host* has the password we were given: that of the login, else *hostname*, else the first to ask."""
+        ours = self._login_host or self.hostname or self._first_told
+        if ours is None:
+            ours = self._first_told = host
+        return registry_name(ours.rpartition("://")[2].rstrip("/")) == registry_name(host)
 
     @property
     def _speaks_for_itself(self) -> bool:
@@ -160,7 +169,9 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
     def _authenticated(self, client: Client, request: Request, scope: str, *, stream: bool) -> requests.Response:
         """The response; a 401 goes to an auth back end that is neither oras's token nor basic one (ECR's)."""
         response = answered(client.once(request, accept=_EVERY_STATUS, scope=scope), stream=stream)
-        elsewhere = Url.parse(response.url).origin != client.base.origin
+        ours = self._login_host or self.hostname
+        stranger = ours is not None and not self._is_told(client.reference.host)
+        elsewhere = stranger or Url.parse(response.url).origin != client.base.origin
         if response.status_code != 401 or self._speaks_for_itself or elsewhere:
             return response
         headers, changed = self.auth.authenticate_request(response, dict(request.headers))
@@ -188,13 +199,15 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         self, container: str | Name, digest: str, stream: bool = False, head: bool = False
     ) -> requests.Response:
         """The response with a blob. Its bytes are verified as they are read: whoever reads them to the end knows."""
-        name = self.get_container(container)
+        name, expected = self.get_container(container), Digest.parse(digest)
         url = f"{self.prefix}://{name.get_blob_url(digest)}"
         found = self.do_request(url, "HEAD", headers=self.headers)
-        size = found.headers.get("Content-Length", "")
-        if head or found.status_code != 200 or not size.isdigit():
-            return found if head else self.do_request(url, "GET", headers=self.headers, stream=stream)
-        wanted = Descriptor(media_type="", digest=Digest.parse(digest), size=int(size))
+        if head:
+            return found
+        size = length(found, expected)
+        if found.status_code != 200 or size is None:
+            return checked(self.do_request(url, "GET", headers=self.headers, stream=True), expected, stream=stream)
+        wanted = Descriptor(media_type="", digest=expected, size=size)
         download = Download(self._client(name.reference), wanted, 0)
         return streaming(found, download, lambda chunks: verified(chunks, wanted.digest, wanted.size), stream=stream)
 

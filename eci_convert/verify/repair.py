@@ -20,7 +20,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, Manifest, rendered
 from eci_convert.pack import Packed
 from eci_convert.progress import SILENT, Reporter
-from eci_convert.transports.base import Sink, Source
+from eci_convert.transports.base import Sink, Source, check_logins, lent
 
 
 def fixed(
@@ -111,6 +111,7 @@ def _rewritten(
     dry_run: bool,
 ) -> Packed:
     layers = image.manifest.layers
+    check_logins(source, sink)
     if image.manifest.config.media_type not in mediatype.CONFIGS:
         raise FormatError(f"{image.manifest.config.media_type!r} has no diff ids to repair", where="config.mediaType")
     if not sink.holds_artifacts and not all(mediatype.is_tar_layer(layer.media_type) for layer in layers):
@@ -121,7 +122,7 @@ def _rewritten(
     written = len(config) + len(text)
     blobs = {layer.digest: layer for layer in layers}.values()
     for layer in blobs:
-        if not sink.has(layer):
+        if not lent(source, sink, layer):
             written += layer.size
             if dry_run:
                 continue

@@ -32,11 +32,15 @@ class Run:
         self._capfd = capfd
 
     def __call__(self, *words: str | Path, exits: int = 0) -> Said:
-        self._capfd.readouterr()
-        code = main([str(word) for word in words])
-        out, err = self._capfd.readouterr()
+        code, out, err = self.anyhow(*words)
         assert code == exits, f"exit {code}, not {exits}: {err}"
         return Said(code, out, err)
+
+    def anyhow(self, *words: str | Path) -> tuple[int, str, str]:
+        """The exit code, whatever it is, and what was said."""
+        self._capfd.readouterr()
+        code = main([str(word) for word in words])
+        return code, *self._capfd.readouterr()
 
 
 def one_line(said: Said, *words: str) -> None:

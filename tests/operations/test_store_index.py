@@ -117,7 +117,7 @@ def kernels(place: Open, name: str = "m:1") -> dict[str, bytes]:
     with place(name)[0] as source:
         found = {}
         for entry in root(place, name).manifests:
-            image = content.selected(source, entry, content.child(source, entry), None)
+            image = content.selected(content.Documents(source), entry, content.child(source, entry), None)
             found[str(entry.platform)] = content.document(source, image.manifest.layers[0])
         return found
 
@@ -560,7 +560,8 @@ def test_the_command_says_what_it_did_and_what_it_cannot(run: Run, kernel: Path,
 
     one_line(run("index", "remove", f"{layout}:i", "--platform", "linux/s390x", exits=4), "linux/s390x")
     one_line(run("index", "remove", f"{layout}:i", exits=2), "--platform")
-    one_line(run("index", "remove", f"{layout}:i", "--digest", "sha256:12", exits=2), "digest")
+    one_line(run("index", "remove", f"{layout}:i", "--digest", "sha256:12", exits=4), "sha256:12")
+    one_line(run("index", "remove", f"{layout}:i", "--digest", "nothing", exits=2), "digest")
     one_line(run("index", "remove", f"{layout}:amd64", "--platform", "linux/amd64", exits=8), "no index")
     one_line(run("index", "remove", f"{layout}:nope", "--platform", "linux/amd64", exits=4), "nope")
     one_line(run("index", "add", f"{layout}:i", f"{layout}:nope", exits=4), "nope")

@@ -8,13 +8,22 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import oras.container
 import oras.provider
 import pytest
 
-from eci_convert.errors import AccessDenied, DigestMismatch, FormatError, NotFound, TransportError, UsageError
+from eci_convert.errors import (
+    AccessDenied,
+    DigestMismatch,
+    FormatError,
+    NotFound,
+    SizeMismatch,
+    TransportError,
+    UsageError,
+)
 from eci_convert.oci.digest import Digest
 from eci_convert.transports.base import Settings
 from eci_convert.transports.oras_names import Name
@@ -261,6 +270,50 @@ def test_a_packed_directory_makes_no_links_and_no_devices(
     assert list((tmp_path / "out").iterdir()) == []
 
 
+HEADS: dict[str, faults.Change] = {
+    "405": faults.status(405),
+    "404": faults.status(404),
+    "501": faults.status(501),
+    "403": faults.status(403),
+    "no length": lambda reply: replace(reply, length=None),
+    "length 0": lambda reply: replace(reply, length=0),
+}
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("size", [6, 5, 7])
+def test_a_blob_is_verified_whatever_its_head_is_answered(
+    registry: Registry, server: FaultyRegistry, tmp_path: Path, head: str, size: int
+) -> None:
+    """Also of an image that is pinned by its digest, and whichever method brings the bytes."""
+    good = b"kernel"
+    target = holding(server, layer(server, good, "kernel"))
+    digest = str(Digest.of(good))
+    server.misbehave("HEAD", "/blobs/", HEADS[head], times=99)
+    assert registry.pull(target, outdir=str(tmp_path / "good"))
+    assert (tmp_path / "good/kernel").read_bytes() == good
+    assert registry.get_blob(target, digest).content == good
+
+    server.blobs[digest] = b"x" * size
+    with pytest.raises((DigestMismatch, SizeMismatch)):
+        registry.pull(target, outdir=str(tmp_path / "out"))
+    with pytest.raises((DigestMismatch, SizeMismatch)):
+        registry.download_blob(target, digest, str(tmp_path / "out/blob"))
+    with pytest.raises((DigestMismatch, SizeMismatch)):
+        registry.get_blob(target, digest)
+    with registry.get_blob(target, digest, stream=True) as response, pytest.raises((DigestMismatch, SizeMismatch)):
+        list(response.iter_content(4))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_blob_that_is_not_there_is_still_missed(registry: Registry, server: FaultyRegistry, tmp_path: Path) -> None:
+    target = holding(server)
+    assert registry.get_blob(target, str(Digest.of(b"missing"))).status_code == 404
+    with pytest.raises(ValueError, match="Not Found"):
+        registry.download_blob(target, str(Digest.of(b"missing")), str(tmp_path / "blob"))
+    assert not (tmp_path / "blob").exists()
+
+
 def test_a_streamed_blob_is_verified_as_it_is_read(registry: Registry, server: FaultyRegistry) -> None:
     digest = server.hold(b"k" * 100_000)
     with registry.get_blob(f"{server.host}/a:1", digest, stream=True) as response:
@@ -337,6 +390,48 @@ def test_what_an_auth_back_end_was_told_is_used(server: FaultyRegistry, backend:
     registry = Registry(insecure=True, auth_backend=backend, settings=Settings(timeout=5.0))
     registry.auth.set_basic_auth("me", "pw")
     pushed(registry, server, kernel=b"kernel")
+
+
+def test_a_password_is_for_the_host_of_the_registry(server: FaultyRegistry) -> None:
+    """Registry(hostname=A) told B, which a name or a manifest may lead to."""
+    server.users = {"me": "pw"}
+    for flags in ({}, {"username": "me", "password": "pw"}):
+        registry = Registry("elsewhere.example", insecure=True, settings=Settings(timeout=5.0, **flags))
+        if not flags:
+            registry.auth.set_basic_auth("me", "pw")
+        with pytest.raises(AccessDenied):
+            registry.get_manifest(f"{server.host}/a:1")
+        assert server.secrets_seen() == []
+    registry = Registry(server.host, insecure=True, settings=Settings(timeout=5.0))
+    registry.auth.set_basic_auth("me", "pw")
+    with pytest.raises(NotFound):
+        registry.get_manifest("a:1")
+    assert server.secrets_seen()
+
+
+def test_a_password_for_no_host_in_particular_is_for_the_first_that_asks(server: FaultyRegistry) -> None:
+    registry = Registry(insecure=True, settings=Settings(timeout=5.0))
+    registry.auth.set_basic_auth("me", "pw")
+    with a_registry() as other:
+        server.users = other.users = {"me": "pw"}
+        pushed(registry, server, kernel=b"kernel")
+        with pytest.raises(AccessDenied):
+            registry.get_manifest(f"{other.host}/a:1")
+        assert other.secrets_seen() == []
+
+
+def test_a_back_end_of_one_s_own_is_not_asked_for_another_host(
+    server: FaultyRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Mine(oras.auth.EcrAuth):  # type: ignore[misc]
+        def authenticate_request(self, original, headers, refresh=False):  # type: ignore[no-untyped-def]
+            return {**headers, "Authorization": "Basic " + base64.b64encode(b"me:pw").decode()}, True
+
+    monkeypatch.setitem(oras.auth.auth_backends, "mine", Mine)
+    server.users = {"me": "pw"}
+    registry = Registry("elsewhere.example", insecure=True, auth_backend="mine", settings=Settings(timeout=5.0))
+    assert registry.do_request(f"{server.url}/v2/").status_code == 401
+    assert server.secrets_seen() == []
 
 
 def test_a_login_for_one_host_is_not_told_another(

@@ -45,7 +45,7 @@ class Client(APIClient):
 
     def __init__(self, endpoint: Endpoint, timeout: float, version: str | None = None) -> None:
         requests.Session.__init__(self)
-        self.host = endpoint.host
+        self.host = endpoint.shown
         self.timeout = timeout  # type: ignore[assignment]  # whole seconds in the stubs alone
         self.trust_env = False
         self.credentials: Mapping[str, Mapping[str, str]] = {}
@@ -58,8 +58,8 @@ class Client(APIClient):
         self.components: frozenset[str] = frozenset()
         try:
             self._reach(endpoint, str(parse_host(endpoint.host, False, endpoint.tls)))
-        except (DockerException, ValueError) as error:
-            raise UsageError(f"{endpoint.host!r} is no address of a Docker engine ({endpoint.origin})") from error
+        except (DockerException, ValueError):  # which repeat a part of it
+            raise UsageError(f"{endpoint.shown!r} is no address of a Docker engine ({endpoint.origin})") from None
 
     def negotiate(self) -> str:
         """The version of the API to use: the engine's, or the newest that we know. Raises TransportError."""

@@ -12,11 +12,13 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from eci_convert.errors import LocalError, UsageError
+from eci_convert.redaction import redacted_host
+from eci_convert.streams.home import home
 
 USUAL = "unix:///var/run/docker.sock"
 _DEFAULT = "default"
@@ -31,13 +33,18 @@ class Endpoint:
     prove who it is.
     """
 
-    host: str
+    host: str = field(repr=False)
     origin: str
     tls: bool = False
     verify: bool = True
     ca: str = ""
     cert: str = ""
     key: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The address for people: what stands before an `@` in it is a user's name and password."""
+        return redacted_host(self.host)
 
 
 def find(environ: Mapping[str, str]) -> Endpoint:
@@ -56,7 +63,7 @@ def config_folder(environ: Mapping[str, str]) -> Path:
     """Where Docker's client keeps its files."""
     if environ.get("DOCKER_CONFIG"):
         return Path(environ["DOCKER_CONFIG"])
-    return Path(environ.get("HOME") or "/", ".docker")
+    return Path(home(environ) or "/", ".docker")
 
 
 def _from_environment(environ: Mapping[str, str]) -> Endpoint:

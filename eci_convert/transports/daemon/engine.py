@@ -40,8 +40,8 @@ class Engine:
 
     @property
     def host(self) -> str:
-        """Its address, as DOCKER_HOST spells it."""
-        return self._endpoint.host
+        """Its address for people, as DOCKER_HOST spells it, without a password."""
+        return self._endpoint.shown
 
     @contextmanager
     def asked(self, *, patiently: bool = False) -> Iterator[Client]:

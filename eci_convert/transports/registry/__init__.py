@@ -1,11 +1,12 @@
 """docker://: images in registries (distribution-spec v1.1.1), over HTTP of our own.
 
-    source      an image, read           download  target  ranges  referrers
+    source      an image, read           download  target  ranges  referrers  links
     sink        an image, written        manifests  mounts  nearby  whereabouts
     upload      a blob on its way        outgoing  chunks  sessions  ledger  hosts  state
     client      one talk: credentials where they belong, redirects, repeated attempts
                 login  tokens  challenge  patience  faults
-    pool        connections kept         dial  wire  answer  url  proxies  certs  neighbours
+    pool        connections kept         dial  wire  answer  url  proxies  certs  neighbours  addresses
+                socks  nested_tls
 
 Written on http.client's parser and not on requests or urllib3: their 60 to 80 ms of import are twice what a whole
 `inspect` takes, and what they do unasked (netrc, cookies, redirects with a body, Content-Encoding, timeouts that every

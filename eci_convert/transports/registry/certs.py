@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from eci_convert.errors import LocalError, UsageError
+from eci_convert.streams.home import home
 from eci_convert.transports.base import Settings
 from eci_convert.transports.registry.url import Url
 
@@ -21,11 +22,15 @@ def context(url: Url, settings: Settings, registry: Url) -> ssl.SSLContext:
     own, a store behind a redirect, a proxy that opens TLS), as it does for docker; client certificates and `--insecure`
     are for the registry itself.
 
+    What is put there is believed as Go and curl believe it: an intermediate authority, or the server's own certificate,
+    whatever signed it, and without the extensions that Python 3.13 insists on.
+
     Raises UsageError, LocalError.
     """
     made = ssl.create_default_context()
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     made.set_alpn_protocols(["http/1.1"])
+    made.verify_flags = (made.verify_flags | ssl.VERIFY_X509_PARTIAL_CHAIN) & ~ssl.VERIFY_X509_STRICT
     if settings.ca_file:
         _trust(made, Path(settings.ca_file))
     itself = (url.host, url.port) == (registry.host, registry.port)
@@ -46,8 +51,8 @@ def context(url: Url, settings: Settings, registry: Url) -> ssl.SSLContext:
 def folders(registry: Url, settings: Settings) -> Iterator[Path]:
     """The `certs.d` folders of a registry that exist, the user's own first."""
     environ = settings.environ
-    home = environ.get("HOME", "")
-    config = environ.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else "")
+    own = home(environ)
+    config = environ.get("XDG_CONFIG_HOME") or (f"{own}/.config" if own else "")
     mine = (Path(config, "containers/certs.d"), Path(config, "docker/certs.d")) if config else ()
     host = f"[{registry.host}]" if ":" in registry.host else registry.host
     names = {registry.authority: None, f"{host}:{registry.port}": None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 _MAX_LENGTH = 16384
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - the token of a grammar
@@ -25,6 +25,11 @@ class Challenge:
 
     scheme: str
     parameters: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def without_scope(self) -> Challenge:
+        """The challenge for another resource: a registry's root names a placeholder as its scope, or none."""
+        return replace(self, parameters={name: value for name, value in self.parameters.items() if name != "scope"})
 
 
 def parse(headers: Sequence[str]) -> tuple[Challenge, ...]:

@@ -9,11 +9,12 @@ from dataclasses import replace
 from functools import cached_property
 
 from eci_convert.errors import TransportError
-from eci_convert.oci.reference import HUB, Reference
+from eci_convert.oci.reference import HUB, HUB_API, Reference, registry_name
 from eci_convert.transports.auth_files import Credential
-from eci_convert.transports.base import Settings
-from eci_convert.transports.registry import dial, faults, proxies
+from eci_convert.transports.base import ExplicitLogin, Settings
+from eci_convert.transports.registry import addresses, challenge, dial, faults
 from eci_convert.transports.registry.answer import Answer
+from eci_convert.transports.registry.challenge import Challenge
 from eci_convert.transports.registry.hosts import Host
 from eci_convert.transports.registry.login import Login
 from eci_convert.transports.registry.patience import Patience, Transient
@@ -24,7 +25,6 @@ from eci_convert.transports.registry.wire import Request
 
 PULL, PUSH = "pull", "pull,push"
 
-_HUB_API = "registry-1.docker.io"
 _MAX_REDIRECTS = 10
 _MAX_DISCARDED = 64 * 1024
 _FOLLOWED = frozenset({301, 302, 303, 307, 308})
@@ -53,15 +53,22 @@ class Client:
         self._find = find or self._credential
         self._lock = threading.RLock()
 
+    @property
+    def explicit_login(self) -> ExplicitLogin | None:
+        """The login out of the settings that would be used here, if one was given."""
+        if not self.settings.username:
+            return None
+        return ExplicitLogin(registry=registry_name(self.reference.host), settings=self.settings)
+
     @cached_property
     def base(self) -> Url:
         """The root of the registry: HTTPS, but for `--plain-http` and for this computer where HTTPS is not answered."""
-        host = _HUB_API if self.reference.host == HUB else self.reference.host
+        host = HUB_API if self.reference.host == HUB else self.reference.host
         secure = Url.of_host("https", host)
         plain = Url.of_host("http", host)
         if self.settings.plain_http:
             return plain
-        return plain if proxies.is_loopback(secure.host) and not dial.speaks_tls(secure, self.settings) else secure
+        return plain if addresses.is_loopback(secure.host) and not dial.speaks_tls(secure, self.settings) else secure
 
     @property
     def host(self) -> Host:
@@ -165,7 +172,7 @@ class Client:
                 return answer
         raise TransportError(f"{request.url.shown}: redirected more than {_MAX_REDIRECTS} times")
 
-    def _challenges(self, request: Request, answer: Answer, carried: str) -> list[str] | None:
+    def _challenges(self, request: Request, answer: Answer, carried: str) -> tuple[Challenge, ...] | None:
         """What *answer*, to a request that *carried* a login or none, wants to be told first; None: it is final.
 
         A registry may hide from strangers what there is, or leave it to its root to say how to log in.
@@ -173,7 +180,7 @@ class Client:
         if request.url.origin != self._base().origin:
             return None
         if answer.status == 401:
-            return answer.header_lines("WWW-Authenticate") or self._login().asked_at_root()
+            return challenge.parse(answer.header_lines("WWW-Authenticate")) or self._login().asked_at_root()
         return (self._login().asked_at_root() or None) if answer.status in (403, 404) and not carried else None
 
     def _exchanged(self, request: Request, authorization: str) -> Answer:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 from eci_convert.errors import TransportError
 from eci_convert.transports.base import Settings
-from eci_convert.transports.registry import neighbours, proxies
+from eci_convert.transports.registry import neighbours, proxies, socks
+from eci_convert.transports.registry.nested_tls import NestedTls
 from eci_convert.transports.registry.patience import Transient
 from eci_convert.transports.registry.proxies import Proxy
 from eci_convert.transports.registry.url import Url
@@ -18,8 +20,12 @@ from eci_convert.transports.registry.wire import Connection
 _LONGEST_CONNECTING = 30.0
 _MAX_PROXY_ANSWER = 64 * 1024
 _UNSENT = 512 * 1024
+_NO_TLS = "hint: --plain-http speaks to a registry without it"
+_NO_TLS_PROXY = "hint: most proxies are http:// also for what is asked over https"
 
 Trust = Callable[[Url], ssl.SSLContext]
+_Resolved = tuple[Any, ...]
+"""What getaddrinfo(3) says of one address: family, type, protocol, name, socket address."""
 
 
 class Refused(TransportError):
@@ -33,18 +39,23 @@ def dial(url: Url, registry: Url, own_peer: str | None, settings: Settings, trus
     """
     proxy = proxies.proxy_for(url, settings.environ)
     timeout = min(settings.timeout, _LONGEST_CONNECTING)
-    sock = _connected(proxy.host if proxy else url.host, proxy.port if proxy else url.port, timeout)
+    if proxy:
+        neighbours.check(url, registry, None, own_peer)
+        sock = _connected(proxy.host, proxy.port, timeout)
+    else:
+        sock = _connected(
+            url.host, url.port, timeout, lambda address: neighbours.check(url, registry, address, own_peer)
+        )
     try:
         peer = None if proxy else sock.getpeername()[0]
-        neighbours.check(url, registry, peer, own_peer)
-        if proxy and url.scheme == "https":
-            _tunnel(sock, url, proxy, timeout)
+        if proxy:
+            sock = _through(sock, url, proxy, timeout, trust)
         if url.scheme == "https":
-            sock = _secured(sock, url, trust(url))
+            sock = _secured(sock, url.host, trust(url), url.authority, _NO_TLS)
     except BaseException:
         sock.close()
         raise
-    absolute = proxy is not None and url.scheme == "http"
+    absolute = proxy is not None and url.scheme == "http" and not proxy.is_socks
     authorization = proxy.authorization if proxy else ""
     return Connection(sock, url, peer=peer, timeout=settings.timeout, absolute=absolute, proxy=authorization)
 
@@ -63,10 +74,15 @@ def speaks_tls(url: Url, settings: Settings) -> bool:
         return False
 
 
-def _connected(host: str, port: int, timeout: float) -> socket.socket:
+def _connected(host: str, port: int, timeout: float, check: Callable[[str], None] | None = None) -> socket.socket:
+    """A socket that is connected to *host*. *check* raises for an address that is not to be connected to.
+
+    An address is checked before a packet goes there, and it is the checked address that is connected to: what the name
+    would resolve to a moment later does not matter.
+    """
     where = f"{host}:{port}"
     try:
-        sock = socket.create_connection((host, port), timeout)
+        sock = _first_connected(_allowed(host, port, check), timeout)
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
             raise Transient(f"{host!r} cannot be looked up for now") from error
@@ -85,6 +101,58 @@ def _connected(host: str, port: int, timeout: float) -> socket.socket:
     return sock
 
 
+def _allowed(host: str, port: int, check: Callable[[str], None] | None) -> Sequence[_Resolved]:
+    """What *host* resolves to without the addresses that *check* refuses. Raises as *check* does where none is left."""
+    resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    if check is None:
+        return resolved
+    allowed, refused = list[_Resolved](), list[TransportError]()
+    for one in resolved:
+        try:
+            check(str(one[4][0]))
+        except TransportError as error:
+            refused.append(error)
+        else:
+            allowed.append(one)
+    if refused and not allowed:
+        raise refused[0]
+    return allowed
+
+
+def _first_connected(resolved: Sequence[_Resolved], timeout: float) -> socket.socket:
+    """A socket connected to the first of *resolved* that answers. Raises the OSError of the last one."""
+    failed = OSError("no address")
+    for family, kind, protocol, _, address in resolved:
+        sock: socket.socket | None = None
+        try:
+            sock = socket.socket(family, kind, protocol)
+            sock.settimeout(timeout)
+            sock.connect(address)
+        except OSError as error:
+            failed = error
+            if sock is not None:
+                sock.close()
+        else:
+            return sock
+    raise failed
+
+
+def _through(sock: socket.socket, url: Url, proxy: Proxy, timeout: float, trust: Trust) -> socket.socket:
+    """The way to *url*, or for plain HTTP to who asks it for us, behind *sock*, which is connected to *proxy*."""
+    if proxy.is_socks:
+        try:
+            socks.connect(sock, url.host, url.port, proxy, timeout)
+        except OSError as error:
+            raise Transient(f"{proxy.shown} does not answer") from error
+        return sock
+    if proxy.scheme == "https":
+        itself = Url(scheme="https", host=proxy.host, port=proxy.port)
+        sock = _secured(sock, proxy.host, trust(itself), proxy.shown, _NO_TLS_PROXY)
+    if url.scheme == "https":
+        _tunnel(sock, url, proxy, timeout)
+    return sock
+
+
 def _tunnel(sock: socket.socket, url: Url, proxy: Proxy, timeout: float) -> None:
     """Asks the proxy for a way through (RFC 9110 §9.3.6). What it is told is where to, and who we are to *it*."""
     host = f"[{url.host}]" if ":" in url.host else url.host
@@ -95,11 +163,11 @@ def _tunnel(sock: socket.socket, url: Url, proxy: Proxy, timeout: float) -> None
         sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("ascii"))
         status = _status(sock, time.monotonic() + timeout)
     except OSError as error:
-        raise Transient(f"the proxy {proxy.host}:{proxy.port} does not answer") from error
+        raise Transient(f"{proxy.shown} does not answer") from error
     if not 200 <= status < 300:
         hint = ": it wants a name and a password" if status == 407 else ""
         kind = Transient if status in (502, 503, 504) else TransportError
-        raise kind(f"the proxy {proxy.host}:{proxy.port} lets nobody through to {url.authority}: {status}{hint}")
+        raise kind(f"{proxy.shown} lets nobody through to {url.authority}: {status}{hint}")
 
 
 def _status(sock: socket.socket, deadline: float) -> int:
@@ -117,18 +185,21 @@ def _status(sock: socket.socket, deadline: float) -> int:
     return int(words[1])
 
 
-def _secured(sock: socket.socket, url: Url, context: ssl.SSLContext) -> socket.socket:
+def _secured(sock: socket.socket, host: str, context: ssl.SSLContext, who: str, no_tls: str) -> socket.socket:
+    """*sock* with TLS over it, to *host*, called *who*; *no_tls* is the hint for one that speaks none."""
     try:
-        return context.wrap_socket(sock, server_hostname=url.host)
+        if isinstance(sock, ssl.SSLSocket):
+            return cast("socket.socket", NestedTls(sock, context, host))
+        return context.wrap_socket(sock, server_hostname=host)
     except ssl.SSLCertVerificationError as error:
-        failed = TransportError(f"{url.authority}: its certificate is not believed: {error.verify_message}")
+        failed = TransportError(f"{who}: its certificate is not believed: {error.verify_message}")
         failed.add_note("hint: --ca-file names an authority to believe; --insecure believes anybody")
         raise failed from error
     except ssl.SSLError as error:
         if error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"):
-            failed = TransportError(f"{url.authority} does not speak TLS")
-            failed.add_note("hint: --plain-http speaks to a registry without it")
+            failed = TransportError(f"{who} does not speak TLS")
+            failed.add_note(no_tls)
             raise failed from error
-        raise Transient(f"{url.authority}: no TLS: {(error.reason or 'it broke off').lower()}") from error
+        raise Transient(f"{who}: no TLS: {(error.reason or 'it broke off').lower()}") from error
     except OSError as error:
-        raise Transient(f"{url.authority}: it hung up on the TLS greeting") from error
+        raise Transient(f"{who}: it hung up on the TLS greeting") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from eci_convert.errors import AccessDenied, TransportError
@@ -16,6 +16,7 @@ from eci_convert.transports.registry.url import Url
 from eci_convert.transports.registry.wire import Request
 
 _MAX_SCOPES = 8
+_MERGED = "repository:"
 
 
 class Login:
@@ -34,7 +35,7 @@ class Login:
         self._tokens: dict[str, Token] = {}
         self._asked: dict[str, Challenge] = {}
         self._secrets: set[str] = set()
-        self._root: list[str] | None = None
+        self._root: tuple[Challenge, ...] | None = None
 
     def header(self, url: Url, scope: str) -> str:
         """The Authorization header for *url* under *scope*; "" for other servers, and where none is known.
@@ -52,7 +53,7 @@ class Login:
                     token = self._fetch(scope)
         return f"Bearer {token.text}" if token is not None else self._basic
 
-    def learn(self, challenges: list[str], scope: str, refused: str) -> None:
+    def learn(self, challenges: Sequence[Challenge], scope: str, refused: str) -> None:
         """Finds the header that satisfies the *challenges* of a 401 to a request that carried *refused*.
 
         Raises AccessDenied where there is none or where that very header was refused, and what the token server raises.
@@ -61,7 +62,7 @@ class Login:
             token = self._tokens.get(scope)
             if (f"Bearer {token.text}" if token is not None else self._basic) not in ("", refused):
                 return  # another thread was here first
-            asked = {found.scheme: found for found in reversed(challenge.parse(challenges))}
+            asked = {one.scheme: one for one in reversed(challenges)}
             if "bearer" in asked and asked["bearer"].parameters.get("realm"):
                 self._asked[scope] = asked["bearer"]
                 self._fetch(scope)
@@ -70,14 +71,14 @@ class Login:
             else:
                 raise AccessDenied(f"{self._registry.authority}: access denied, and no way to log in is named")
 
-    def asked_at_root(self) -> list[str]:
-        """The challenges at the registry's root, where docker begins; none for a user without a credential."""
+    def asked_at_root(self) -> tuple[Challenge, ...]:
+        """The challenges at the registry's root, where docker begins. Their scope is not for any repository."""
         with self._lock:
             if self._root is None:
-                self._root = []
-                if self.credential() is not None:
-                    with suppress(TransportError), self._pool.exchange(self._greeting()) as answer:
-                        self._root = answer.header_lines("WWW-Authenticate") if answer.status == 401 else []
+                self._root = ()
+                with suppress(TransportError), self._pool.exchange(self._greeting()) as answer:
+                    lines = answer.header_lines("WWW-Authenticate") if answer.status == 401 else []
+                    self._root = tuple(one.without_scope for one in challenge.parse(lines))
             return self._root
 
     def denied(self, where: Url, reason: str) -> AccessDenied:
@@ -136,13 +137,19 @@ class Login:
 
 
 def merged(scopes: Iterable[str]) -> tuple[str, ...]:
-    """*scopes* with the actions of each resource in one of them, so that one token does for all that is to come.
+    """*scopes* with the actions of each repository in one of them, so that one token does for all that is to come.
 
-    >>> merged(["repository:a:pull", "repository:a:pull,push", "repository:b:pull"])
-    ('repository:a:pull,push', 'repository:b:pull')
+    Any other scope is the registry's own affair and comes out as it went in (RFC 6750 §3: "not intended to be
+    displayed", an opaque word).
+
+    >>> merged(["repository:a:pull", "repository:a:pull,push", "repository:b:pull", "*"])
+    ('repository:a:pull,push', 'repository:b:pull', '*')
     """
     found: dict[str, dict[str, None]] = {}
     for scope in scopes:
         resource, _, actions = scope.rpartition(":")
-        found.setdefault(resource, {}).update(dict.fromkeys(actions.split(",")))
-    return tuple(f"{resource}:{','.join(actions)}" for resource, actions in found.items())
+        if resource.startswith(_MERGED):
+            found.setdefault(f"{resource}:", {}).update(dict.fromkeys(actions.split(",")))
+        else:
+            found.setdefault(scope, {})
+    return tuple(resource + ",".join(actions) for resource, actions in found.items())

@@ -5,26 +5,24 @@ A registry that names an address may be making us knock, from inside, on doors t
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
-
 from eci_convert.errors import TransportError
-from eci_convert.transports.registry.proxies import address_of, is_loopback
+from eci_convert.transports.registry.addresses import Address, address_of, is_loopback
 from eci_convert.transports.registry.url import Url
-
-_Address = IPv4Address | IPv6Address
 
 
 def check(url: Url, registry: Url, peer: str | None, own_peer: str | None) -> None:
-    """Raises TransportError unless *url*, whose host turned out to be at *peer*, may be spoken to for *registry*.
+    """Raises TransportError unless *url*, whose host resolves to *peer*, may be connected to for *registry*.
 
-    The registry itself may be anywhere. Another server may not be on this computer or on a link-local address (where
-    clouds keep secrets), unless the registry is there too, nor be named by a private address by a public registry.
-    A name that the user's own resolver takes to a private address is the user's business. *peer* None: a proxy knows;
-    *own_peer* is where the registry itself was met, None where nobody knows.
+    The registry itself may be anywhere, but its name may not be bound anew from out there to this network. Another
+    server may not be on this computer, on a link-local address (where clouds keep secrets) or on a private address,
+    unless the registry is there too: what the name resolves to decides, however it is spelt. *peer* None: a proxy
+    resolves the name; *own_peer* is where the registry itself was met, None where nobody knows.
     """
-    if (url.host, url.port) == (registry.host, registry.port):
-        return
     named, reached = address_of(url.host), address_of(peer) if peer else None
+    if (url.host, url.port) == (registry.host, registry.port):
+        if own_peer and is_private(reached) and not is_private(address_of(own_peer)):
+            raise TransportError(f"{url.authority} resolves to a private address now, and did not before: refused")
+        return
     at_home = is_loopback(registry.host)
     own = address_of(registry.host) or (address_of(own_peer) if own_peer else None)
     for address in (named, reached):
@@ -36,13 +34,13 @@ def check(url: Url, registry: Url, peer: str | None, own_peer: str | None) -> No
             raise _refused(url, registry, "a link-local address")
         if address.is_multicast:
             raise _refused(url, registry, "a multicast address")
+        if is_private(address) and not (at_home or is_private(own)):
+            raise _refused(url, registry, "a private address")
     if named is None and is_loopback(url.host) and not at_home:
         raise _refused(url, registry, "this computer")
-    if is_private(named) and not (at_home or is_private(own)):
-        raise _refused(url, registry, "a private address")
 
 
-def is_private(address: _Address | None) -> bool:
+def is_private(address: Address | None) -> bool:
     """Whether *address* means something on this network alone."""
     return address is not None and not address.is_global
 

@@ -1,51 +1,63 @@
-"""Which proxy a URL is asked through: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, as curl and Go read them."""
+"""Which proxy a URL is asked through: HTTP_PROXY, HTTPS_PROXY and NO_PROXY, as curl and Go read them; and ALL_PROXY,
+which Go does not read, where it names an HTTP proxy."""
 
 from __future__ import annotations
 
 import base64
 import ipaddress
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from eci_convert.errors import UsageError
+from eci_convert.transports.registry.addresses import address_of, is_loopback
 from eci_convert.transports.registry.url import Url
+
+_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+_OF_ALL_PROXY = ("http", "https")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
-    """An HTTP proxy. *authorization* is the value of its Proxy-Authorization header, or ""."""
+    """A proxy. *scheme* is how it is spoken to: HTTP, HTTP over TLS, or SOCKS 5, which resolves names however spelt."""
 
+    scheme: str
     host: str
     port: int
-    authorization: str = field(default="", repr=False)
+    username: str = ""
+    password: str = field(default="", repr=False)
+
+    @property
+    def authorization(self) -> str:
+        """The value of the Proxy-Authorization header, or ""."""
+        if not self.username and not self.password:
+            return ""
+        pair = f"{self.username}:{self.password}".encode(errors="surrogateescape")
+        return f"Basic {base64.b64encode(pair).decode()}"
+
+    @property
+    def is_socks(self) -> bool:
+        return self.scheme.startswith("socks")
+
+    @property
+    def shown(self) -> str:
+        """The proxy for people, without its password."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"the proxy {'' if self.scheme == 'http' else f'{self.scheme}://'}{host}:{self.port}"
 
 
 def proxy_for(url: Url, environ: Mapping[str, str]) -> Proxy | None:
     """The proxy between here and *url*, or None. A loopback address is never asked for through one.
 
-    Raises UsageError for a proxy that is not spoken to over HTTP.
+    Raises UsageError for a proxy that cannot be spoken to.
     """
     if is_loopback(url.host) or _excepted(url, _variable(environ, "no_proxy")):
         return None
-    text = _variable(environ, f"{url.scheme}_proxy") or _variable(environ, "all_proxy")
-    return _parse(text) if text else None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether *host* is this computer: `localhost`, `127.0.0.0/8` or `::1`. Names are not looked up."""
-    address = address_of(host)
-    return host == "localhost" or host.endswith(".localhost") if address is None else address.is_loopback
-
-
-def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address that *host* spells, an IPv4 address in IPv6 clothes taken out of them; None if it is a name."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
+    if text := _variable(environ, f"{url.scheme}_proxy"):
+        return _parse(text)
+    text = _variable(environ, "all_proxy")
+    scheme, mark, _ = text.partition("://")
+    return _parse(text) if text and (not mark or scheme.lower() in _OF_ALL_PROXY) else None
 
 
 def _variable(environ: Mapping[str, str], name: str) -> str:
@@ -83,12 +95,14 @@ def _parse(text: str) -> Proxy:
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")
         port = parts.port
-    except ValueError as error:
-        raise UsageError("the environment names a proxy by something that is not a URL") from error
-    if parts.scheme != "http" or not parts.hostname:
-        raise UsageError(f"the environment names a {parts.scheme!r} proxy: only http:// proxies are spoken to")
-    authorization = ""
-    if parts.username is not None:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        authorization = f"Basic {base64.b64encode(os.fsencode(pair)).decode()}"
-    return Proxy(host=parts.hostname, port=port or 80, authorization=authorization)
+    except ValueError:  # which repeats a part of the password
+        raise UsageError("the environment names a proxy by something that is not a URL") from None
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise UsageError(f"the environment names a {parts.scheme!r} proxy: {', '.join(_PORTS)} are spoken to")
+    return Proxy(
+        scheme=parts.scheme,
+        host=parts.hostname,
+        port=port or _PORTS[parts.scheme],
+        username=unquote(parts.username or "", errors="surrogateescape"),
+        password=unquote(parts.password or "", errors="surrogateescape"),
+    )

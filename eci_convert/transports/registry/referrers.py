@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from eci_convert.errors import FormatError, LimitExceeded, NotFound, TransportError
 from eci_convert.oci import fields, manifest, mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, Manifest, rendered
+from eci_convert.transports.layouts import referrer
 from eci_convert.transports.registry import manifests
+from eci_convert.transports.registry.answer import Answer
 from eci_convert.transports.registry.client import Client
+from eci_convert.transports.registry.links import next_page
+from eci_convert.transports.registry.patience import Transient
 from eci_convert.transports.registry.url import Url
+from eci_convert.transports.registry.wire import Request
 
 _MAX_PAGES = 50
-_NEXT = re.compile(r"<([^<>]*)>\s*;[^,]*\brel\s*=\s*\"?next\b", re.ASCII | re.IGNORECASE)
+_MAX_TAGGED = 1000
+_NO_API = (400, 404, 405, 406, 410, 415, 422, 501)
+"""What registries answer that do not know of the API: the specification says 404, and not all do."""
 
 
 def of(client: Client, subject: Digest) -> tuple[Descriptor, ...]:
@@ -22,7 +28,8 @@ def of(client: Client, subject: Digest) -> tuple[Descriptor, ...]:
     try:
         return tuple(_listed(client, subject))
     except NotFound:
-        return _tagged(client, subject).manifests
+        index = _tagged(client, subject)
+    return tuple(_believable(client, subject, index.manifests if index is not None else ()))
 
 
 def note(client: Client, descriptor: Descriptor, content: bytes) -> None:
@@ -41,10 +48,18 @@ def note(client: Client, descriptor: Descriptor, content: bytes) -> None:
         annotations=document.annotations,
         artifact_type=kind,
     )
-    known = _tagged(client, document.subject.digest).manifests
+    subject = document.subject.digest
+    listed = _tagged(client, subject)
+    if listed is None:
+        client.settings.reporter.warned(
+            f"{client.reference.host} has no referrers API, and its tag {fallback_tag(subject)} is no list of them: "
+            f"it is left alone, and {descriptor.digest.short} is not listed among those of {subject.short}"
+        )
+        return
+    known = listed.manifests
     if entry.digest not in {one.digest for one in known}:
         text = rendered(Index(manifests=(*known, entry)))
-        manifests.put(client, fallback_tag(document.subject.digest), mediatype.OCI_INDEX, text)
+        manifests.put(client, fallback_tag(subject), mediatype.OCI_INDEX, text)
 
 
 def fallback_tag(subject: Digest) -> str:
@@ -52,39 +67,67 @@ def fallback_tag(subject: Digest) -> str:
     return f"{subject.algorithm}-{subject.hex}"[:128]
 
 
-def next_page(url: Url, link: str) -> Url | None:
-    """Where a Link header says that the list goes on: on the same server, or TransportError."""
-    found = _NEXT.search(link[:16384])
-    if found is None:
-        return None
-    following = url.joined(found[1])
-    if following.origin != url.origin:
-        raise TransportError(f"{url.authority} says that its list goes on at {following.authority}: refused")
-    return following
-
-
 def _listed(client: Client, subject: Digest) -> Iterator[Descriptor]:
+    """What the API lists. Raises NotFound where there is no API."""
     url: Url | None = client.url(f"referrers/{subject}")
-    for _ in range(_MAX_PAGES):
+    for number in range(_MAX_PAGES):
         if url is None:
             return
-        answer, content = client.read(url, accept=mediatype.OCI_INDEX, limit=fields.MAX_DOCUMENT)
-        if answer.header("Content-Type").partition(";")[0].strip() != mediatype.OCI_INDEX:
+        status, answer, content = _page(client, url)
+        if status in _NO_API and number:
+            raise TransportError(f"{url.shown}: {status} in the middle of a list")
+        if status in _NO_API or answer.header("Content-Type").partition(";")[0].strip().lower() != mediatype.OCI_INDEX:
             raise NotFound(f"{url.shown}: no list of referrers")
-        yield from _index(content).manifests
-        url = next_page(url, answer.header("Link"))
+        document = manifest.parse(content, mediatype.OCI_INDEX, where="referrers")
+        if not isinstance(document, Index):
+            raise FormatError("is no index", where="referrers")
+        yield from document.manifests
+        url = next_page(url, ", ".join(answer.header_lines("Link")))
     raise LimitExceeded(f"the list of referrers has more than {_MAX_PAGES} pages", where=str(client.reference))
 
 
-def _tagged(client: Client, subject: Digest) -> Index:
+def _page(client: Client, url: Url) -> tuple[int, Answer, bytes]:
+    """The status of a page of a list, its answer, closed, and its content."""
+    request = Request(method="GET", url=url, headers={"Accept": mediatype.OCI_INDEX})
+    patience = client.patience()
+    while True:
+        try:
+            with client.once(request, accept=(200, *_NO_API)) as answer:
+                return answer.status, answer, answer.read(fields.MAX_DOCUMENT) if answer.status == 200 else b""
+        except Transient as error:
+            patience.after(error)
+
+
+def _tagged(client: Client, subject: Digest) -> Index | None:
+    """The list under the tag of *subject*, empty where there is none; None where something else stands there.
+
+    GitLab takes the tag for the digest and hands out the subject itself. What is no valid index is no list ("Referrers
+    Tag Schema").
+    """
     try:
-        return _index(manifests.get(client, fallback_tag(subject))[1])
+        descriptor, content = manifests.get(client, fallback_tag(subject))
     except NotFound:
         return Index(manifests=())
+    except FormatError:
+        return None
+    if Digest.of(content, subject.algorithm) == subject or descriptor.media_type not in mediatype.INDEXES:
+        return None
+    try:
+        document = manifest.parse(content, descriptor.media_type, where="referrers")
+    except FormatError:
+        return None
+    return document if isinstance(document, Index) else None
 
 
-def _index(content: bytes) -> Index:
-    document = manifest.parse(content, mediatype.OCI_INDEX, where="referrers")
-    if not isinstance(document, Index):
-        raise FormatError("is no index", where="referrers")
-    return document
+def _believable(client: Client, subject: Digest, entries: Sequence[Descriptor]) -> Iterator[Descriptor]:
+    """Those of *entries*, listed under a tag that anybody may have pushed, whose manifest does refer to *subject*."""
+    if len(entries) > _MAX_TAGGED:
+        raise LimitExceeded(f"the list of referrers has more than {_MAX_TAGGED} entries", where=str(client.reference))
+    for entry in entries:
+        try:
+            _, content = manifests.get(client, str(entry.digest))
+        except NotFound:
+            client.settings.reporter.warned(f"{entry.digest.short}, which is to refer to an image, is not there")
+            continue
+        if (checked := referrer(entry, content, subject)) is not None:
+            yield checked

@@ -14,7 +14,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.oci.reference import Reference
 from eci_convert.streams.verify import at_most
-from eci_convert.transports.base import NO_VARIANTS, Settings, Variants
+from eci_convert.transports.base import NO_VARIANTS, ExplicitLogin, Settings, Variants
 from eci_convert.transports.registry import manifests, referrers
 from eci_convert.transports.registry.client import PUSH, Client
 from eci_convert.transports.registry.ledger import Entry
@@ -49,6 +49,11 @@ class RegistrySink:
         return f"docker://{self._reference}"
 
     @property
+    def explicit_login(self) -> ExplicitLogin | None:
+        """The login out of the settings that would be used here, for `base.check_logins`."""
+        return self._client.explicit_login
+
+    @property
     def holds_artifacts(self) -> bool:
         return True
 
@@ -77,6 +82,11 @@ class RegistrySink:
         if there:
             self._client.whereabouts.seen(blob.digest, self._reference.repository, blob.size)
         return there
+
+    def recalls(self, blob: Descriptor) -> bool:
+        """Whether earlier runs saw *blob* in another repository of the registry, from which `has` would mount it."""
+        seen = self._client.whereabouts.of(blob.digest)
+        return blob.digest not in self._present and any(name != self._reference.repository for name in seen)
 
     def put(
         self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None

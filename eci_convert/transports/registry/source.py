@@ -11,7 +11,7 @@ from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.oci.reference import Reference
-from eci_convert.transports.base import Filesystem, Settings
+from eci_convert.transports.base import ExplicitLogin, Filesystem, Settings
 from eci_convert.transports.registry import manifests, nearby, referrers
 from eci_convert.transports.registry.client import Client
 from eci_convert.transports.registry.download import Download
@@ -28,6 +28,11 @@ class RegistrySource:
     @property
     def origin(self) -> str:
         return f"docker://{self._reference}"
+
+    @property
+    def explicit_login(self) -> ExplicitLogin | None:
+        """The login out of the settings that would be used here, for `base.check_logins`."""
+        return self._client.explicit_login
 
     @property
     def provenance(self) -> Mapping[str, str]:

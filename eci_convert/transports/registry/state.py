@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from eci_convert.streams.home import home as home_directory
 from eci_convert.streams.own_files import OwnDirectory
 from eci_convert.transports.base import Settings
 
@@ -25,7 +26,7 @@ _LONGEST_WAIT = 0.5
 
 def directory(settings: Settings, name: str) -> OwnDirectory | None:
     """Our directory *name*, for this user alone; None where there is no home."""
-    root, home = settings.environ.get("XDG_STATE_HOME", ""), settings.environ.get("HOME", "")
+    root, home = settings.environ.get("XDG_STATE_HOME", ""), home_directory(settings.environ)
     if not os.path.isabs(root):
         if not os.path.isabs(home):
             return None

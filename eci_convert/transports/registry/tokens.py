@@ -13,11 +13,11 @@ from urllib.parse import urlencode
 from eci_convert.errors import AccessDenied, TransportError
 from eci_convert.transports.auth_files import Credential
 from eci_convert.transports.registry import faults
+from eci_convert.transports.registry.addresses import address_of, is_loopback
 from eci_convert.transports.registry.answer import Answer
 from eci_convert.transports.registry.neighbours import is_private
 from eci_convert.transports.registry.patience import RETRIED, Transient
 from eci_convert.transports.registry.pool import Pool
-from eci_convert.transports.registry.proxies import address_of, is_loopback
 from eci_convert.transports.registry.url import Url
 from eci_convert.transports.registry.wire import Request
 
@@ -48,13 +48,22 @@ def may_be_told(realm: Url, registry: Url) -> bool:
     """Whether *registry*'s credentials may go to *realm*.
 
     To the registry's own server always; to another port of its host over HTTPS; to another host over HTTPS unless it
-    is this computer or named by an address of this network.
+    is this computer or named by an address of this network. Between two servers on the loopback of this computer
+    nothing leaves it, so HTTP does.
     """
     if (realm.host, realm.port) == (registry.host, registry.port):
         return realm.scheme == "https" or registry.scheme == "http"
+    if _never_leaves(realm.host) and _never_leaves(registry.host):
+        return True
     if realm.scheme != "https":
         return False
     return realm.host == registry.host or not (is_loopback(realm.host) or is_private(address_of(realm.host)))
+
+
+def _never_leaves(host: str) -> bool:
+    """Whether *host* is the loopback interface whatever a resolver says: names below `.localhost` may be elsewhere."""
+    address = address_of(host)
+    return host == "localhost" if address is None else address.is_loopback
 
 
 def fetched(
@@ -78,7 +87,7 @@ def _request(realm: Url, service: str, scopes: tuple[str, ...], who: Credential 
     accept = {"Accept": "application/json"}
     if who is not None and who.identity_token:
         form = {"grant_type": "refresh_token", "service": service, "client_id": _CLIENT, "scope": " ".join(scopes)}
-        body = urlencode(form | {"refresh_token": who.identity_token}).encode()
+        body = urlencode(form | {"refresh_token": who.identity_token}, errors="surrogateescape").encode()
         headers = accept | {"Content-Type": "application/x-www-form-urlencoded"}
         return Request(method="POST", url=realm, headers=headers, body=(body,), length=len(body))
     pairs = ([("service", service)] if service else []) + [("scope", scope) for scope in scopes]

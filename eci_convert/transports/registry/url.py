@@ -11,6 +11,8 @@ from eci_convert.errors import TransportError
 
 _PORTS = {"http": 80, "https": 443}
 _STRANGE = re.compile(r"[\x00-\x20\x7f\\]|[^\x00-\x7f]")
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9._~-]+)?", re.ASCII)
+_BRACKETED = re.compile(r"\[[^\[\]]*\](?::[0-9]*)?", re.ASCII)
 _MAX_LENGTH = 16384
 
 
@@ -30,17 +32,21 @@ class Url:
     def parse(cls, text: str) -> Self:
         """The URL that *text* spells. Raises TransportError, whose message does not repeat the query."""
         shown = text.partition("?")[0][:200]
+        if "@" in text:  # a password may hold anything
+            shown = f"{shown.partition('//')[0]}//***"
         if len(text) > _MAX_LENGTH or _STRANGE.search(text):
             raise TransportError(f"{shown!r}… is not a URL")
         try:
             parts = urlsplit(text)
             port = parts.port
-        except ValueError as error:
-            raise TransportError(f"{shown!r} is not a URL") from error
+        except ValueError:  # which repeats a part of it
+            raise TransportError(f"{shown!r} is not a URL") from None
         if parts.scheme not in _PORTS or not parts.hostname:
             raise TransportError(f"{shown!r} is not an http or https URL")
         if parts.username is not None or parts.password is not None:
             raise TransportError(f"a URL of {parts.hostname!r} carries a user's name, which is refused")
+        if not _HOST.fullmatch(parts.hostname) or ("[" in parts.netloc and not _BRACKETED.fullmatch(parts.netloc)):
+            raise TransportError(f"{parts.hostname[:200]!r} in a URL is not the name of a host")
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return cls(
             scheme=parts.scheme,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from eci_convert.errors import FormatError, LocalError, NotFound, UsageError
+from eci_convert.streams.home import home
 from eci_convert.streams.parts import is_directory
 from eci_convert.transports.base import Settings
 
@@ -127,4 +128,4 @@ def _stores_in(text: str, driver: str) -> Iterator[Path]:
 
 
 def _home(environ: Mapping[str, str]) -> str:
-    return environ.get("HOME") or os.path.expanduser("~")
+    return home(environ) or os.path.expanduser("~")

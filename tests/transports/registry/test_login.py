@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import socket
 import time
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import given
@@ -15,6 +18,7 @@ from eci_convert.oci.manifest import Descriptor
 from eci_convert.oci.reference import Reference
 from eci_convert.transports.registry import challenge, hosts, tokens
 from eci_convert.transports.registry.client import Client
+from eci_convert.transports.registry.nearby import MountHint
 from eci_convert.transports.registry.tokens import may_be_told
 from eci_convert.transports.registry.url import Url
 from tests import registry_behaviour as faults
@@ -79,7 +83,7 @@ def test_a_mount_is_asked_for_with_the_right_to_read_there(registry: FaultyRegis
     guarded(registry, bearer=True)
     user.logs_in(registry.host)
     registry.misbehave("HEAD", "/blobs/", faults.status(404), times=2)  # to a stranger, and to us
-    notes = {f"containerd.io/distribution.source.{registry.host}": "elsewhere"}
+    notes = {f"containerd.io/distribution.source.{registry.host}": MountHint("elsewhere")}
     with user.sink(registry) as sink:
         assert sink.has(Descriptor(media_type=TYPE, digest=Digest.of(DATA), size=len(DATA), annotations=notes))
     asked = registry.seen("/token")[-1].path
@@ -131,13 +135,58 @@ def test_a_registry_that_hides_from_strangers_what_there_is(
     )
     with pytest.raises(TransportError):
         user.pushes(registry, [DATA])
-    assert registry.seen("/v2/$") == []
+    assert len(registry.seen("/v2/$")) == 1
+    registry.requests.clear()
     user.logs_in(registry.host)
     user.pushes(registry, [DATA])
     with user.source(registry) as source, pytest.raises(NotFound):
         source.fetch(Descriptor(media_type=TYPE, digest=Digest.of(b"missing"), size=7)).__enter__()
     user.resolves(registry)
     assert len(registry.seen("/v2/$")) == 3
+
+
+@pytest.mark.parametrize("code", [401, 404])
+def test_a_login_at_the_root_lends_its_realm_and_not_its_scope(registry: FaultyRegistry, user: User, code: int) -> None:
+    """GitHub's root asks for `repository:user/image:pull`, which nobody has."""
+    guarded(registry, bearer=True)
+    hidden = registry._denied
+    placeholder = f'Bearer realm="{registry.url}/token",service="faulty",scope="repository:user/image:pull"'
+
+    def denied(headers: Any, path: str) -> Reply | None:
+        if hidden(headers, path) is None:
+            return None
+        return Reply.of(401, WWW_Authenticate=placeholder) if path == "/v2/" else Reply.of(code)
+
+    registry._denied = denied  # type: ignore[method-assign]
+    user.logs_in(registry.host)
+    user.pushes(registry, [DATA])
+    asked = [seen.path for seen in registry.seen("/token")]
+    assert asked
+    assert all("user%2Fimage" not in path and "scope=repository%3Amachine%3Apull" in path for path in asked)
+
+
+def test_a_stranger_is_let_in_by_a_token_that_the_root_speaks_of(registry: FaultyRegistry, user: User) -> None:
+    """401 without a word of how: an anonymous token does, where docker finds out how to get one."""
+    user.pushes(registry, [DATA])
+    registry.bearer = True
+    hidden = registry._denied
+    registry._denied = lambda headers, path: (  # type: ignore[method-assign]
+        Reply.of(401) if path != "/v2/" and hidden(headers, path) else hidden(headers, path)
+    )
+    user.resolves(registry)
+    assert len(registry.seen("/token")) == 1
+
+
+@pytest.mark.parametrize("scope", ["*", "registry:catalog:*", "opaque", "a:b:c", "https://r.io/.default", "aws:x,y"])
+def test_a_scope_is_sent_back_as_it_came(registry: FaultyRegistry, user: User, scope: str) -> None:
+    """RFC 6750 §3; Gitea says `*`."""
+    user.pushes(registry, [b"kernel"])
+    registry.bearer = True
+    challenge_ = f'Bearer realm="{registry.url}/token",service="faulty",scope="{scope}"'
+    registry.misbehave("GET", "/manifests/", faults.status(401, WWW_Authenticate=challenge_))
+    user.resolves(registry)
+    scopes = parse_qs(urlsplit(registry.seen("/token")[0].path).query)["scope"]
+    assert scopes == [scope, "repository:machine:pull"]
 
 
 def test_what_an_open_registry_does_not_have_is_not_there(registry: FaultyRegistry, user: User) -> None:
@@ -202,7 +251,7 @@ def test_403_is_final(registry: FaultyRegistry, user: User) -> None:
     registry.misbehave("GET", "/manifests/", faults.refusal(403, "DENIED", "not yours"))
     with pytest.raises(AccessDenied, match="not yours"):
         user.resolves(registry)
-    assert len(registry.requests) == 1
+    assert [seen.path for seen in registry.requests] == ["/v2/machine/manifests/1", "/v2/"]
 
 
 def test_a_token_that_expires_in_the_middle_of_an_upload_is_renewed(
@@ -301,15 +350,25 @@ def test_a_slow_token_server_is_not_waited_for(registry: FaultyRegistry, user: U
 # To whom
 
 
+def _at_home(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The resolver takes *name* to this computer."""
+    lookup = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, *more, **flags: lookup(host.replace(name, "127.0.0.1"), *more, **flags)
+    )
+
+
 def test_a_realm_on_another_server_is_not_told_the_password(
-    registry: FaultyRegistry, other: FaultyRegistry, user: User
+    registry: FaultyRegistry, other: FaultyRegistry, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """78: skopeo tells it. Another port is another server."""
+    _at_home(monkeypatch, "elsewhere.localhost")
     guarded(registry, bearer=True)
     user.logs_in(registry.host)
-    registry.realm = f"{other.url}/token"
+    registry.realm = f"http://elsewhere.localhost:{other.port}/token"
     with pytest.raises(AccessDenied):
         user.resolves(registry)
+    assert other.requests
     assert other.secrets_seen() == []
 
 
@@ -350,13 +409,31 @@ def test_a_token_server_that_moves_elsewhere_is_not_followed(
     assert other.requests == []
 
 
-def test_an_identity_token_is_a_secret_too(registry: FaultyRegistry, other: FaultyRegistry, user: User) -> None:
+def test_a_realm_on_this_computer_is_told_the_password_of_a_registry_on_this_computer(
+    registry: FaultyRegistry, other: FaultyRegistry, user: User
+) -> None:
+    """As docker tells it: neither leaves the loopback interface."""
+    user.pushes(registry, [b"kernel"])
+    guarded(registry, bearer=True)
+    guarded(other)
+    other.tokens = registry.tokens
+    user.logs_in(registry.host)
+    registry.realm = f"{other.url}/token"
+    user.resolves(registry)
+    assert set(other.secrets_seen()) == {ME}
+
+
+def test_an_identity_token_is_a_secret_too(
+    registry: FaultyRegistry, other: FaultyRegistry, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """78."""
+    _at_home(monkeypatch, "elsewhere.localhost")
     guarded(registry, bearer=True)
     user.logs_in(registry.host, "<token>", "idt")
-    registry.realm = f"{other.url}/token"
+    registry.realm = f"http://elsewhere.localhost:{other.port}/token"
     with pytest.raises(AccessDenied):
         user.resolves(registry)
+    assert other.requests
     assert all(b"idt" not in seen.body and "idt" not in seen.path for seen in other.requests)
 
 
@@ -378,7 +455,13 @@ def test_an_identity_token_is_a_secret_too(registry: FaultyRegistry, other: Faul
         ("https://[::ffff:10.0.0.1]/token", "https://r.io/", False),
         ("https://[fd00::1]/token", "https://r.io/", False),
         ("https://localhost/token", "https://r.io/", False),
-        ("https://127.0.0.2/token", "http://127.0.0.1:5000/", False),
+        ("https://127.0.0.2/token", "http://127.0.0.1:5000/", True),
+        ("http://localhost:5001/token", "http://127.0.0.1:5000/", True),
+        ("http://[::1]:5001/token", "https://localhost:5000/", True),
+        ("http://elsewhere.localhost:5001/token", "http://127.0.0.1:5000/", False),
+        ("http://127.0.0.1:5001/token", "https://r.io/", False),
+        ("https://167772161/token", "https://r.io/", False),
+        ("https://0x7f000001/token", "https://r.io/", False),
     ],
 )
 def test_who_is_told_a_password(realm: str, registry_url: str, told: bool) -> None:
@@ -539,7 +622,8 @@ def test_a_challenge_that_nobody_can_meet_is_an_error(registry: FaultyRegistry, 
     registry.misbehave("GET", "/manifests/", faults.status(401, WWW_Authenticate=value), times=9)
     with pytest.raises(TransportError):
         user.resolves(registry)
-    assert len(registry.requests) == 1
+    assert len(registry.seen("/manifests/")) == 1
+    assert len(registry.seen("/v2/$")) == (not value)
 
 
 def test_docker_hub_is_asked_at_its_api(user: User) -> None:

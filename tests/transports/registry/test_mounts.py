@@ -3,20 +3,26 @@ makes of that, the image arrives."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from eci_convert.errors import DigestMismatch, TransportError
+from eci_convert import content, convert
+from eci_convert.errors import DigestMismatch, NotFound, TransportError
 from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Manifest, rendered
 from eci_convert.oci.reference import Reference
+from eci_convert.transports import open_source
 from eci_convert.transports.registry import hosts
 from eci_convert.transports.registry.client import Client
+from eci_convert.transports.registry.nearby import MountHint
+from eci_convert.verify import fixed
 from tests import registry_behaviour as faults
 from tests.faulty_registry import FaultyRegistry, a_registry
 from tests.transports.registry.user import TYPE, User, noise
@@ -121,7 +127,7 @@ def test_a_rehearsal_mounts_nothing_and_writes_nothing_down(registry: FaultyRegi
     with user.sink(registry, "b:1", rehearsed=True) as sink:
         assert sink.has(BLOB)
         assert not sink.has(Descriptor(media_type=TYPE, digest=Digest.of(b"other"), size=5))
-    assert {seen.method for seen in registry.requests} == {"HEAD"}
+    assert {seen.method for seen in registry.requests if seen.path != "/v2/"} == {"HEAD"}
     assert [path.read_bytes() for path in state(user)] == before
 
 
@@ -304,8 +310,83 @@ def test_what_was_told_over_tls_is_not_told_in_the_clear(user: User) -> None:
 
 def test_a_name_that_is_none_is_not_asked_with(registry: FaultyRegistry, user: User) -> None:
     """An image may say anything of its layers; in a scope, a space would begin another one."""
-    notes = {f"containerd.io/distribution.source.{registry.host}": "x:pull repository:y,../z,UP,ok"}
+    notes = {f"containerd.io/distribution.source.{registry.host}": MountHint("x:pull repository:y,../z,UP,ok")}
     offered = Descriptor(media_type=TYPE, digest=BLOB.digest, size=BLOB.size, annotations=notes)
     with user.sink(registry, "b:1") as sink:
         assert not sink.has(offered)
     assert froms(registry) == ["ok"]
+
+
+@pytest.mark.parametrize("format", ["keep", "fix"])
+def test_an_image_does_not_say_where_its_blobs_are_taken_from(
+    registry: FaultyRegistry, user: User, format: str
+) -> None:
+    """Else a private blob, which the source never had, is mounted with the user's rights."""
+    registry.places.add(("secret/private", registry.hold(DATA)))
+    notes = {f"containerd.io/distribution.source.{registry.host}": "secret/private"}
+    with a_registry() as stranger:
+        labels = {"org.lfedge.eci.artifact.kernel": "/kernel"}
+        config = rendered_config(labels)
+        layers = (replace(BLOB, media_type=f"{mediatype.OCI_LAYER}+gzip", annotations=notes),)
+        text = rendered(Manifest(config=Descriptor.of(config, mediatype.OCI_CONFIG), layers=layers))
+        stranger.hold(config)
+        stranger.manifests["machine", "1"] = (mediatype.OCI_MANIFEST, text)
+        with user.source(stranger) as source, user.sink(registry, "public/mirror:1") as sink:
+            image = content.image(source, None)
+            copied: dict[str, Callable[[], object]] = {
+                "keep": lambda: convert.copy(source, sink),
+                "fix": lambda: fixed(source, image, sink, {}, user),
+            }
+            with pytest.raises(NotFound):
+                copied[format]()
+    assert froms(registry) == []
+
+
+@pytest.mark.parametrize("place", ["registry", "layout"])
+def test_what_the_source_lacks_is_not_taken_from_where_the_user_saw_it(
+    registry: FaultyRegistry, user: User, place: str, tmp_path: Path
+) -> None:
+    """An image that names a blob of a private repository, which this user has pulled before."""
+    sends(user, registry, "secret/private")
+    registry.requests.clear()
+    config = rendered_config({})
+    layers = (replace(BLOB, media_type=f"{mediatype.OCI_LAYER}+gzip"),)
+    text = rendered(Manifest(config=Descriptor.of(config, mediatype.OCI_CONFIG), layers=layers))
+    with a_registry() as stranger:
+        stranger.hold(config)
+        stranger.manifests["machine", "1"] = (mediatype.OCI_MANIFEST, text)
+        folder = tmp_path / "layout"
+        (folder / "blobs/sha256").mkdir(parents=True)
+        for content_ in (config, text):
+            (folder / "blobs/sha256" / Digest.of(content_).hex).write_bytes(content_)
+        (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+        listed = {"schemaVersion": 2, "manifests": [Descriptor.of(text, mediatype.OCI_MANIFEST).json()]}
+        (folder / "index.json").write_text(json.dumps(listed))
+        name = f"docker://{stranger.host}/machine:1" if place == "registry" else f"oci:{folder}"
+        source = open_source(name, user.settings())
+        with source, user.sink(registry, "public/mirror:1") as sink, pytest.raises(NotFound):
+            convert.copy(source, sink)
+        assert froms(registry) == []
+
+        stranger.hold(DATA)
+        (folder / "blobs/sha256" / BLOB.digest.hex).write_bytes(DATA)
+        source = open_source(name, user.settings())
+        with source, user.sink(registry, "public/mirror:1") as sink:
+            convert.copy(source, sink)
+    assert "secret%2Fprivate" in froms(registry)
+    assert not is_sent(registry)
+
+
+def test_only_a_hint_of_a_source_of_ours_is_believed(registry: FaultyRegistry, user: User) -> None:
+    registry.places.add(("a", registry.hold(DATA)))
+    key = f"containerd.io/distribution.source.{registry.host}"
+    with user.sink(registry, "b:1") as sink:
+        assert not sink.has(replace(BLOB, annotations={key: "a"}))
+        assert froms(registry) == []
+        assert sink.has(replace(BLOB, annotations={key: MountHint("a")}))
+    assert froms(registry) == ["a"]
+
+
+def rendered_config(labels: dict[str, str]) -> bytes:
+    rootfs = {"type": "layers", "diff_ids": [str(BLOB.digest)]}
+    return json.dumps({"architecture": "amd64", "os": "linux", "config": {"Labels": labels}, "rootfs": rootfs}).encode()

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from eci_convert.errors import LocalError, TransportError, UsageError
 from eci_convert.transports import open_source
-from eci_convert.transports.registry import certs, neighbours
-from eci_convert.transports.registry.proxies import is_loopback, proxy_for
+from eci_convert.transports.registry import certs, dial, neighbours
+from eci_convert.transports.registry.addresses import is_loopback
+from eci_convert.transports.registry.proxies import proxy_for
 from eci_convert.transports.registry.url import Url
 from tests import registry_behaviour as faults
 from tests.faulty_registry import CERTS, FaultyRegistry, a_registry
-from tests.proxy import a_tunnel
+from tests.proxy import a_socks_proxy, a_tunnel, tls_before
 from tests.transports.registry.user import PASSWORD, User, noise
 
 DATA = noise(1000)
@@ -58,6 +62,31 @@ def test_a_certificate_that_proves_nothing_is_refused(user: User, cert: str, fla
             user.resolves(registry, **flags)
         assert registry.requests == []
     assert any("--insecure" in note for note in caught.value.__notes__)
+
+
+@pytest.mark.parametrize("place", ["ca_file", "certs.d"])
+@pytest.mark.parametrize(
+    ("cert", "trusted", "believed"),
+    [("server", "server", True), ("server", "elsewhere", False), ("expired", "expired", False),
+     ("elsewhere", "elsewhere", False)],
+)  # fmt: skip
+def test_a_server_s_own_certificate_may_be_believed_whatever_signed_it(
+    user: User, cert: str, trusted: str, believed: bool, place: str
+) -> None:
+    """As Go and curl do; not past its time, nor under another name."""
+    with a_registry(cert=cert) as registry:
+        pem, flags = CERTS / f"{trusted}.pem", {"retries": 0}
+        if place == "certs.d":
+            folder = user.home / f".config/containers/certs.d/{registry.host}"
+            folder.mkdir(parents=True)
+            shutil.copy(pem, folder / "own.crt")
+        else:
+            flags |= {"ca_file": str(pem)}
+        if believed:
+            user.pushes(registry, [DATA], **flags)
+            return
+        with pytest.raises(TransportError, match="certificate"):
+            user.resolves(registry, **flags)
 
 
 @pytest.mark.parametrize("cert", ["server", "expired", "elsewhere"])
@@ -266,7 +295,23 @@ def test_a_registry_behind_tls_that_does_not_know_it_is_understood(user: User) -
     ("target", "registry", "peer", "own", "allowed"),
     [
         ("https://cdn.example/x", "https://r.io", "93.184.216.34", "93.184.216.1", True),
-        ("https://cdn.example/x", "https://r.io", "10.1.2.3", "93.184.216.1", True),  # the user's resolver says so
+        ("https://cdn.example/x", "https://r.io", "10.1.2.3", "93.184.216.1", False),  # the resolved address decides
+        ("https://cdn.example/x", "https://r.io", "100.100.100.200", "93.184.216.1", False),
+        ("https://cdn.example/x", "https://r.io", "64:ff9b::a01:203", "93.184.216.1", False),
+        ("https://cdn.corp/x", "https://r.corp", "10.1.2.3", "10.0.0.1", True),
+        ("https://167772161/x", "https://r.io", "10.0.0.1", "93.184.216.1", False),
+        ("https://167772161/x", "https://r.io", None, None, False),  # a proxy would resolve it
+        ("https://0xa000001/x", "https://r.io", None, None, False),
+        ("https://10.1/x", "https://r.io", None, None, False),
+        ("https://012.0.0.1/x", "https://r.io", None, None, False),
+        ("https://10.0.0.1./x", "https://r.io", None, None, False),
+        ("https://[::ffff:10.0.0.1]/x", "https://r.io", None, None, False),
+        ("https://[::10.0.0.1]/x", "https://r.io", None, None, False),
+        ("https://[2002:a00:1::]/x", "https://r.io", None, None, False),
+        ("https://0/x", "https://r.io", None, None, False),
+        ("https://2130706433/x", "https://r.io", None, None, False),
+        ("https://localhost./x", "https://r.io", None, None, False),
+        ("https://1572395042/x", "https://r.io", None, "93.184.216.1", True),
         ("https://10.1.2.3/x", "https://r.io", "10.1.2.3", "93.184.216.1", False),
         ("https://10.1.2.3/x", "https://r.corp", "10.1.2.3", "10.0.0.1", True),
         ("https://10.1.2.3/x", "https://r.io", None, None, False),
@@ -283,6 +328,11 @@ def test_a_registry_behind_tls_that_does_not_know_it_is_understood(user: User) -
         ("http://127.0.0.1:9000/x", "http://localhost:5000", "127.0.0.1", "127.0.0.1", True),
         ("http://10.0.0.9/x", "http://localhost:5000", "10.0.0.9", "127.0.0.1", True),
         ("http://r.io/x", "http://r.io", "127.0.0.1", None, True),  # the registry itself may be anywhere
+        ("http://r.io/x", "http://r.io", "10.0.0.1", "10.0.0.2", True),
+        ("http://r.io/x", "http://r.io", "93.184.216.34", "10.0.0.2", True),
+        ("http://r.io/x", "http://r.io", "10.0.0.1", "93.184.216.34", False),  # but its name is not bound anew
+        ("http://r.io/x", "http://r.io", "127.0.0.1", "93.184.216.34", False),
+        ("http://r.io/x", "http://r.io", "93.184.216.35", "93.184.216.34", True),
         ("http://localhost/x", "http://r.io", None, None, False),
     ],
 )
@@ -317,6 +367,58 @@ def test_a_registry_out_there_does_not_make_us_knock_on_our_own_doors(user: User
         with pytest.raises(TransportError, match="refused"):
             outside()
         assert ours.requests == []
+
+
+class Inside:
+    """A registry out there that sends us to a name: what the name resolves to is set by the test."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, registry: FaultyRegistry, ours: FaultyRegistry) -> None:
+        self.host = f"registry.invalid:{registry.port}"
+        self.connected: list[str] = []
+        self.resolves = {"registry.invalid": "8.8.4.4", "inner.invalid": "10.0.0.1"}
+        lookup, connect = socket.getaddrinfo, socket.socket.connect
+
+        def getaddrinfo(host: str, port: int, **flags: Any) -> Any:
+            return lookup(self.resolves.get(host, host), port, **flags)
+
+        def connects(sock: socket.socket, address: tuple[Any, ...]) -> None:
+            self.connected.append(address[0])
+            connect(sock, ("127.0.0.1", address[1]))
+
+        def addressed(sock: socket.socket) -> Any:
+            return ("8.8.4.4", registry.port)
+
+        monkeypatch.setattr(dial.socket, "getaddrinfo", getaddrinfo)
+        monkeypatch.setattr(socket.socket, "connect", connects)
+        monkeypatch.setattr(socket.socket, "getpeername", addressed)
+
+
+@pytest.mark.parametrize("header", ["redirect", "upload", "realm"])
+@pytest.mark.parametrize("name", ["inner.invalid", "167772161", "0xa000001", "10.1", "012.0.0.1", "[::ffff:10.0.0.1]"])
+def test_a_private_address_is_refused_before_a_packet_goes_there(
+    user: User, monkeypatch: pytest.MonkeyPatch, name: str, header: str
+) -> None:
+    with a_registry() as registry, a_registry() as ours:
+        out_there = Inside(monkeypatch, registry, ours)
+        there, digest = f"http://{name}:{ours.port}", registry.hold(DATA)
+        registry.misbehave("GET", "/blobs/", faults.status(302, Location=f"{there}/v2/x/blobs/{digest}"))
+        registry.misbehave("POST", "/uploads/", faults.header("Location", f"{there}/v2/x/blobs/uploads/session-9"))
+        registry.misbehave("GET", "/manifests/", faults.status(401, WWW_Authenticate=f'Bearer realm="{there}/token"'))
+        asks: Callable[[], object] = {
+            "redirect": lambda: user.pulls(out_there, digest, len(DATA), plain_http=True),  # type: ignore[arg-type]
+            "upload": lambda: user.sends(out_there, [b"new"], plain_http=True),  # type: ignore[arg-type]
+            "realm": lambda: user.resolves(out_there, plain_http=True),  # type: ignore[arg-type]
+        }[header]
+        with pytest.raises(TransportError, match="refused"):
+            asks()
+        assert set(out_there.connected) == {"8.8.4.4"}
+        assert ours.requests == []
+
+
+@pytest.mark.parametrize("text", ["http://%31%30.0.0.1/", "http://a%2eb/", "http://a,b/", "http://[::1]%65/"])
+def test_a_host_that_a_proxy_could_read_otherwise_is_no_host(text: str) -> None:
+    with pytest.raises(TransportError):
+        Url.parse(text)
 
 
 class Outside:
@@ -376,7 +478,116 @@ def test_a_proxy_that_never_ends_its_answer_is_not_waited_for(user: User) -> Non
         assert len(proxy.requests) == 1
 
 
-@pytest.mark.parametrize("text", ["socks5://me:s3cret@h:1", "ftp://h", "http://", "http://h:port", "://"])
+# Proxies of other kinds
+
+
+def test_a_proxy_is_spoken_to_over_tls(user: User) -> None:
+    """For what is asked in the clear, and with TLS inside TLS."""
+    user.logs_in("registry.invalid")
+    with a_registry() as registry, tls_before(registry.port) as proxy:
+        user.environ["HTTP_PROXY"] = proxy.url.replace("//", "//who:knows@")
+        user.pushes(Outside(), [DATA], plain_http=True, ca_file=CA)  # type: ignore[arg-type]
+        assert all(seen.path.startswith("http://registry.invalid/v2/") for seen in registry.requests)
+        assert {seen.header("Proxy-Authorization") for seen in registry.requests} == {"Basic d2hvOmtub3dz"}
+    with a_registry(cert="elsewhere") as registry, a_tunnel(registry) as tunnel, tls_before(tunnel.port) as proxy:
+        registry.users = {"me": PASSWORD}
+        user.logs_in("elsewhere.invalid")
+        user.environ["HTTPS_PROXY"] = proxy.url.replace("//", "//who:knows@")
+        large = noise(3_000_000)
+        user.pushes(Elsewhere(), [large], ca_file=CA)  # type: ignore[arg-type]
+        digest = f"sha256:{hashlib.sha256(large).hexdigest()}"
+        assert user.pulls(Elsewhere(), digest, len(large), ca_file=CA) == large  # type: ignore[arg-type]
+        assert tunnel.heads[0].startswith("CONNECT elsewhere.invalid:443 HTTP/1.1\r\n")
+        assert "Proxy-Authorization: Basic d2hvOmtub3dz" in tunnel.heads[0]
+        assert not any(seen.header("Proxy-Authorization") for seen in registry.requests)
+
+
+@pytest.mark.parametrize("cert", ["expired", "elsewhere"])
+def test_a_proxy_that_proves_nothing_is_named_and_told_nothing(user: User, cert: str) -> None:
+    with a_registry() as registry, tls_before(registry.port, cert) as proxy:
+        user.environ["HTTPS_PROXY"] = proxy.url.replace("//", "//who:s3cret@")
+        for flags in ({}, {"insecure": True}):
+            with pytest.raises(TransportError, match=r"the proxy https://127.*certificate") as caught:
+                resolves(user, "registry.invalid", retries=0, ca_file=CA, **flags)
+            assert "s3cret" not in str(caught.value)
+        assert registry.requests == []
+
+
+def test_a_proxy_that_speaks_no_tls_is_named(user: User) -> None:
+    with a_registry() as registry:
+        user.environ["HTTPS_PROXY"] = registry.url.replace("http:", "https:")
+        with pytest.raises(TransportError, match=r"the proxy https://127.* does not speak TLS"):
+            resolves(user, "registry.invalid", retries=0)
+
+
+def test_the_server_behind_a_proxy_over_tls_is_checked_too(user: User) -> None:
+    with a_registry(cert="expired") as registry, a_tunnel(registry) as tunnel, tls_before(tunnel.port) as proxy:
+        user.environ["HTTPS_PROXY"] = proxy.url
+        with pytest.raises(TransportError, match=r"elsewhere.invalid: .*certificate"):
+            resolves(user, "elsewhere.invalid", retries=0, ca_file=CA)
+        assert registry.requests == []
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
+def test_a_socks_proxy_resolves_names_itself(user: User, scheme: str) -> None:
+    with a_registry() as registry, a_socks_proxy(registry, (b"who", b"knows/it")) as proxy:
+        user.environ["http_proxy"] = f"{scheme}://who:knows%2Fit@{proxy.address}"
+        user.pushes(Outside(), [DATA], plain_http=True)  # type: ignore[arg-type]
+        assert proxy.asked[0] == (3, b"registry.invalid", 80)
+        assert all(seen.path.startswith("/v2/") for seen in registry.requests)
+        resolves(user, "[2001:db8::1]:5000", plain_http=True)
+        assert proxy.asked[-1] == (4, b"\x20\x01\x0d\xb8" + bytes(11) + b"\1", 5000)
+    with a_registry(cert="elsewhere") as registry, a_socks_proxy(registry) as proxy:
+        user.environ["https_proxy"] = f"{scheme}://{proxy.address}"
+        user.pushes(Elsewhere(), [DATA], ca_file=CA)  # type: ignore[arg-type]
+        assert proxy.asked[0] == (3, b"elsewhere.invalid", 443)
+
+
+@pytest.mark.parametrize(
+    ("login", "failure", "said"),
+    [((b"a", b"b"), 0, "wants a name"), ((b"", b""), 5, "connection refused"), ((b"", b""), 99, "failure 99")],
+)
+def test_a_socks_proxy_that_refuses_is_named(user: User, login: tuple[bytes, bytes], failure: int, said: str) -> None:
+    with a_registry() as registry, a_socks_proxy(registry, login, failure) as proxy:
+        user.environ["http_proxy"] = f"socks5://{proxy.address}"
+        with pytest.raises(TransportError, match=f"the proxy socks5://127.*{said}"):
+            resolves(user, "registry.invalid", plain_http=True, retries=0)
+        user.environ["http_proxy"] = f"socks5://me:s3cret@{proxy.address}"
+        with pytest.raises(TransportError, match="the proxy socks5://127") as caught:
+            resolves(user, "registry.invalid", plain_http=True, retries=0)
+        assert "s3cret" not in str(caught.value)
+        assert registry.requests == []
+
+
+def test_what_speaks_no_socks_is_named(user: User) -> None:
+    with a_registry() as registry:
+        user.environ["http_proxy"] = f"socks5://{registry.host}"
+        with pytest.raises(TransportError, match="the proxy socks5://127"):
+            resolves(user, "registry.invalid", plain_http=True, retries=0, timeout=1.0)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
+def test_a_private_address_is_not_asked_for_through_a_proxy(user: User, scheme: str) -> None:
+    """A proxy reads 167772161 as the system does."""
+    with a_registry() as registry, a_socks_proxy(registry) as socks, tls_before(registry.port) as tls:
+        user.environ["http_proxy"] = {
+            "http": registry.url, "https": tls.url, "socks5": f"socks5://{socks.address}",
+        }[scheme]  # fmt: skip
+        digest = registry.hold(DATA)
+        for name in ("10.0.0.1", "167772161", "0xa000001", "10.1", "012.0.0.1", "[::ffff:10.0.0.1]"):
+            registry.misbehave("GET", "/blobs/", faults.status(302, Location=f"http://{name}/v2/x/blobs/{digest}"))
+            with pytest.raises(TransportError, match="refused"):
+                user.pulls(Outside(), digest, len(DATA), plain_http=True, ca_file=CA)  # type: ignore[arg-type]
+        assert all("registry.invalid" in seen.path + seen.header("Host") for seen in registry.requests)
+
+
+class Elsewhere:
+    """A registry that only a proxy can reach, over TLS."""
+
+    host = "elsewhere.invalid"
+
+
+@pytest.mark.parametrize("text", ["socks4://me:s3cret@h:1", "ftp://h", "http://", "http://h:port", "://"])
 def test_a_proxy_that_nobody_can_speak_to_is_misuse(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         proxy_for(Url.parse("https://r.io"), {"https_proxy": text})
@@ -410,6 +621,14 @@ def test_a_proxy_that_nobody_can_speak_to_is_misuse(text: str) -> None:
         ("http://127.3.2.1:5000", {"ALL_PROXY": "http://p:1"}, ""),
         ("http://[::1]:5000", {"ALL_PROXY": "http://p:1"}, ""),
         ("https://r.io", {"ALL_PROXY": "", "https_proxy": " "}, ""),
+        ("https://r.io", {"ALL_PROXY": "socks5h://p:1"}, ""),  # Go reads no ALL_PROXY
+        ("https://r.io", {"all_proxy": "socks5://p:1"}, ""),
+        ("https://r.io", {"all_proxy": "ftp://p"}, ""),
+        ("https://r.io", {"all_proxy": "https://p"}, "p:443"),
+        ("https://r.io", {"all_proxy": "p:1"}, "p:1"),
+        ("https://r.io", {"all_proxy": "socks5h://p:1", "https_proxy": "http://q:2"}, "q:2"),
+        ("https://r.io", {"https_proxy": "socks5h://p"}, "p:1080"),
+        ("https://2130706433", {"https_proxy": "http://p:1"}, ""),
     ],
 )
 def test_which_proxy_is_asked(url: str, environ: dict[str, str], proxy: str) -> None:
@@ -422,7 +641,8 @@ def test_which_proxy_is_asked(url: str, environ: dict[str, str], proxy: str) -> 
     ("host", "loopback"),
     [("localhost", True), ("a.localhost", True), ("127.0.0.1", True), ("127.9.9.9", True), ("::1", True),
      ("::ffff:127.0.0.1", True), ("localhost.evil.example", False), ("127.0.0.1.evil.example", False),
-     ("128.0.0.1", False), ("evil-localhost", False), ("10.0.0.1", False)],
+     ("128.0.0.1", False), ("evil-localhost", False), ("10.0.0.1", False), ("2130706433", True), ("0x7f.1", True),
+     ("localhost.", True), ("017700000001", True), ("5000", False), ("1e3.example", False)],
 )  # fmt: skip
 def test_what_this_computer_is_called(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback

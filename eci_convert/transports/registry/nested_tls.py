@@ -1,0 +1,81 @@
+"""TLS inside TLS: a server that is reached through a proxy that itself is spoken to over TLS."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar, cast
+
+_PIECE = 64 * 1024
+
+T = TypeVar("T")
+
+
+class NestedTls:
+    """What a connection needs of a socket, over *outer*. `ssl` wraps file descriptors alone, so the records of the
+    inner layer go through memory. Creating one shakes hands, and raises what `SSLContext.wrap_socket` raises."""
+
+    def __init__(self, outer: ssl.SSLSocket, context: ssl.SSLContext, hostname: str) -> None:
+        self._outer = outer
+        self._received, self._to_send = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._inner = context.wrap_bio(self._received, self._to_send, server_hostname=hostname)
+        self._run(self._inner.do_handshake)
+
+    def sendall(self, data: Any) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[self._run(partial(self._inner.write, view[:_PIECE])) :]
+
+    def recv(self, count: int) -> bytes:
+        buffer = bytearray(count)
+        return bytes(buffer[: self.recv_into(buffer)])
+
+    def recv_into(self, buffer: Any) -> int:
+        """As `SSLSocket.recv_into`: 0 at the end, also where the end was not announced."""
+        view = memoryview(buffer)
+        if not view:
+            return 0
+        try:
+            # With a buffer it returns a count; typeshed knows the other form alone.
+            return cast("int", self._run(lambda: self._inner.read(len(view), view)))
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return 0
+
+    def settimeout(self, seconds: float | None) -> None:
+        self._outer.settimeout(seconds)
+
+    def fileno(self) -> int:
+        return self._outer.fileno()
+
+    def shutdown(self, how: int) -> None:
+        self._outer.shutdown(how)
+
+    def close(self) -> None:
+        self._outer.close()
+
+    def _run(self, step: Callable[[], T]) -> T:
+        """What *step* of the inner layer returns once the outer one has brought what it wants."""
+        while True:
+            try:
+                result = step()
+            except ssl.SSLWantReadError:
+                self._flush()
+                self._fill()
+            except ssl.SSLError:
+                self._flush()  # an alert tells the server why
+                raise
+            else:
+                self._flush()
+                return result
+
+    def _flush(self) -> None:
+        if records := self._to_send.read():
+            self._outer.sendall(records)
+
+    def _fill(self) -> None:
+        records = self._outer.recv(_PIECE)
+        if records:
+            self._received.write(records)
+        else:
+            self._received.write_eof()

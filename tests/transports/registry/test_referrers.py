@@ -1,0 +1,238 @@
+"""What refers to an image is found where registries keep it, and what stands there is what it should be."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eci_convert.errors import LimitExceeded, TransportError
+from eci_convert.oci import mediatype
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor, Index, Manifest, rendered
+from eci_convert.transports import open_source
+from eci_convert.transports.registry import referrers
+from eci_convert.transports.registry.links import next_page
+from eci_convert.transports.registry.referrers import fallback_tag
+from eci_convert.transports.registry.url import Url
+from tests import registry_behaviour as faults
+from tests.faulty_registry import FaultyRegistry
+from tests.transports.registry.user import User
+
+CONFIG = Descriptor.of(b"{}", mediatype.OCI_CONFIG)
+
+
+def put(registry: FaultyRegistry, text: bytes, media_type: str = mediatype.OCI_MANIFEST, tag: str = "") -> Descriptor:
+    found = Descriptor.of(text, media_type)
+    for name in (str(found.digest), tag):
+        if name:
+            registry.manifests["machine", name] = (media_type, text)
+    return found
+
+
+def pointing(registry: FaultyRegistry, subject: Descriptor, name: str) -> Descriptor:
+    pointer = Descriptor(media_type=subject.media_type, digest=subject.digest, size=subject.size)
+    return put(registry, rendered(Manifest(config=CONFIG, layers=(), subject=pointer, annotations={"name": name})))
+
+
+def an_image(registry: FaultyRegistry, name: str = "1") -> Descriptor:
+    return put(registry, rendered(Manifest(config=CONFIG, layers=(), annotations={"image": name})), tag=name)
+
+
+def found(registry: FaultyRegistry, user: User, subject: Descriptor) -> set[Digest]:
+    with user.source(registry) as source:
+        return {one.digest for one in source.referrers(subject.digest)}
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 406, 410, 415, 422, 501])
+def test_a_registry_without_the_api_may_say_so_in_other_words(
+    registry: FaultyRegistry, user: User, status: int
+) -> None:
+    subject = an_image(registry)
+    one = pointing(registry, subject, "one")
+    put(registry, rendered(Index(manifests=(one,))), mediatype.OCI_INDEX, fallback_tag(subject.digest))
+    registry.misbehave("GET", "/referrers/", faults.status(status, b"no"), times=9)
+    assert found(registry, user, subject) == {one.digest}
+
+
+@pytest.mark.parametrize("status", [401, 403, 500])
+def test_a_registry_that_fails_or_forbids_is_not_one_without_the_api(
+    registry: FaultyRegistry, user: User, status: int
+) -> None:
+    subject = an_image(registry)
+    registry.misbehave("GET", "/referrers/", faults.status(status), times=99)
+    with user.source(registry, retries=0) as source, pytest.raises(TransportError):
+        source.referrers(subject.digest)
+
+
+def test_a_list_that_breaks_off_is_not_all_there_is(registry: FaultyRegistry, user: User) -> None:
+    subject = an_image(registry)
+    pointing(registry, subject, "one")
+    registry.misbehave("GET", "/referrers/", faults.header("Link", '</v2/machine/referrers/more>; rel="next"'))
+    registry.misbehave("GET", "/referrers/more", faults.status(404), times=9)
+    with user.source(registry) as source, pytest.raises(TransportError, match="middle"):
+        source.referrers(subject.digest)
+
+
+def strange_things(registry: FaultyRegistry, subject: Descriptor) -> dict[str, tuple[str, bytes]]:
+    other = an_image(registry, "2")
+    return {
+        "the image itself": registry.manifests["machine", str(subject.digest)],
+        "another image": registry.manifests["machine", "2"],
+        "an index of images": (mediatype.OCI_INDEX, rendered(Index(manifests=(other,)))),
+        "an index of the image": (mediatype.OCI_INDEX, rendered(Index(manifests=(subject,)))),
+        "no manifest": ("application/json", b"{}"),
+        "no JSON": (mediatype.OCI_INDEX, b"hello"),
+        "an index that is none": (mediatype.OCI_INDEX, b'{"schemaVersion": 2, "manifests": 7}'),
+    }
+
+
+STRANGE = [
+    "the image itself", "another image", "an index of images", "an index of the image", "no manifest", "no JSON",
+    "an index that is none",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("what", STRANGE)
+def test_what_stands_under_the_tag_and_is_no_list_of_referrers_lists_none(
+    registry: FaultyRegistry, user: User, what: str
+) -> None:
+    """GitLab reads the tag `sha256-HEX` as the digest `sha256:HEX`."""
+    registry.has_referrers = False
+    subject = an_image(registry)
+    registry.manifests["machine", fallback_tag(subject.digest)] = strange_things(registry, subject)[what]
+    assert found(registry, user, subject) == set()
+
+
+def test_an_index_of_which_gitlab_hands_out_itself_has_no_referrers(registry: FaultyRegistry, user: User) -> None:
+    registry.has_referrers = False
+    child = an_image(registry)
+    subject = put(registry, rendered(Index(manifests=(child,))), mediatype.OCI_INDEX, "1")
+    registry.manifests["machine", fallback_tag(subject.digest)] = registry.manifests["machine", "1"]
+    assert found(registry, user, subject) == set()
+
+
+def test_what_the_tag_lists_and_does_not_refer_to_the_image_is_passed_over(
+    registry: FaultyRegistry, user: User
+) -> None:
+    registry.has_referrers = False
+    subject, other = an_image(registry), an_image(registry, "2")
+    good, stray = pointing(registry, subject, "good"), pointing(registry, other, "stray")
+    gone = Descriptor.of(b"gone", mediatype.OCI_MANIFEST)
+    text = rendered(Index(manifests=(good, stray, gone, other)))
+    put(registry, text, mediatype.OCI_INDEX, fallback_tag(subject.digest))
+    assert found(registry, user, subject) == {good.digest}
+    assert any(gone.digest.short in warning for warning in user.warnings)
+
+
+def test_a_list_under_the_tag_has_an_end(registry: FaultyRegistry, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(referrers, "_MAX_TAGGED", 2)
+    registry.has_referrers = False
+    subject = an_image(registry)
+    entries = tuple(pointing(registry, subject, name) for name in "abc")
+    put(registry, rendered(Index(manifests=entries)), mediatype.OCI_INDEX, fallback_tag(subject.digest))
+    with user.source(registry) as source, pytest.raises(LimitExceeded):
+        source.referrers(subject.digest)
+
+
+@pytest.mark.parametrize("what", [one for one in STRANGE if not one.startswith("an index of")])
+def test_what_stands_under_the_tag_and_is_no_list_is_not_written_over(
+    registry: FaultyRegistry, user: User, what: str
+) -> None:
+    """Distribution-spec v1.1.1, "Pushing Manifests with Subject": skip it, and say so."""
+    registry.has_referrers = False
+    subject = an_image(registry)
+    key = ("machine", fallback_tag(subject.digest))
+    before = registry.manifests[key] = strange_things(registry, subject)[what]
+    pointer = Descriptor(media_type=subject.media_type, digest=subject.digest, size=subject.size)
+    with user.sink(registry, "machine:sig") as sink:
+        config = sink.put(mediatype.OCI_CONFIG, [b"{}"])
+        text = rendered(Manifest(config=config, layers=(), subject=pointer))
+        sink.publish(sink.put(mediatype.OCI_MANIFEST, [text]))
+    assert registry.manifests[key] == before
+    assert any(key[1] in warning for warning in user.warnings)
+
+
+def test_in_a_layout_too_the_tag_may_mean_something_else(tmp_path: Path) -> None:
+    subject = Descriptor.of(b"subject", mediatype.OCI_MANIFEST)
+    pointer = Descriptor(media_type=subject.media_type, digest=subject.digest, size=subject.size)
+    texts = [b"no JSON", b"{}", rendered(Manifest(config=CONFIG, layers=(), subject=pointer))]
+    names = ({"org.opencontainers.image.ref.name": fallback_tag(subject.digest)}, {})
+    entries = [
+        {**Descriptor.of(text, mediatype.OCI_MANIFEST).json(), "annotations": name} for text in texts for name in names
+    ]
+    folder = tmp_path / "blobs/sha256"
+    folder.mkdir(parents=True)
+    for text in texts:
+        (folder / Digest.of(text).hex).write_bytes(text)
+    (tmp_path / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    (tmp_path / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": entries}))
+    with open_source(f"oci:{tmp_path}:@{Digest.of(texts[2])}", User(tmp_path).settings()) as source:
+        assert {one.digest for one in source.referrers(subject.digest)} == {Digest.of(texts[2])}
+
+
+URL = Url.parse("https://r.io/v2/a/referrers/x")
+
+
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [
+        ('</v2/a?n=1>; rel="next"', "/v2/a?n=1"),
+        ("</v2/a?n=1>; rel=next", "/v2/a?n=1"),
+        ("</v2/a?n=1>;rel=NEXT", "/v2/a?n=1"),
+        ('</v2/a?n=1>; rel="last next"', "/v2/a?n=1"),
+        ('</v2/a?n=1>; rel="prev", </v2/a?n=2>; rel="next"', "/v2/a?n=2"),
+        ('</v2/a?n=2>; rel="next", </v2/a?n=1>; rel="prev"', "/v2/a?n=2"),
+        ('</v2/a?n=1,2,3>; rel="next"', "/v2/a?n=1,2,3"),
+        ('</v2/a?n=1,2;x>; title="a, b; rel=last"; rel="next"', "/v2/a?n=1,2;x"),
+        ('</v2/a?last=x>; title="say \\"rel=next\\""; rel="prev"', None),
+        ('</v2/a?n=1>; title="</v2/b>; rel=next"', None),
+        ('</v2/a?n=1>; rel="nextpage"', None),
+        ('</v2/a?n=1>; rel="prev"; rel="next"', None),
+        ('</v2/a?rel="next">; rel="first"', None),
+        ('</v2/a?n=1>; foo; rel="next"; type="text/html"', "/v2/a?n=1"),
+        ("</v2/a?n=1>", None),
+        ('<https://r.io/v2/b>; rel="next"', "/v2/b"),
+        ("", None),
+    ],
+)
+def test_links_are_read_as_the_standard_writes_them(link: str, target: str | None) -> None:
+    """RFC 8288 §3."""
+    following = next_page(URL, link)
+    assert (following.target if following else None) == target
+
+
+def test_a_list_goes_on_though_its_links_come_in_several_headers(registry: FaultyRegistry, user: User) -> None:
+    subject = an_image(registry)
+    one = pointing(registry, subject, "one")
+    listed = json.dumps({"schemaVersion": 2, "mediaType": mediatype.OCI_INDEX, "manifests": [one.json()]}).encode()
+    page = faults.status(200, listed, Content_Type=mediatype.OCI_INDEX)
+    more = f"</v2/machine/referrers/{subject.digest}?n=1,2>"
+
+    def first(reply: faults.Reply) -> faults.Reply:
+        found = faults.status(200, b'{"schemaVersion": 2, "manifests": []}', Content_Type=mediatype.OCI_INDEX)(reply)
+        pairs = (
+            *found.headers,
+            ("Link", '</v2/x>; rel="first", </v2/y>; rel="prev"'),
+            ("Link", f'{more}; rel="last next"'),
+        )
+        return faults.replace(found, headers=pairs)
+
+    registry.misbehave("GET", "/referrers/[^?]*$", first)
+    registry.misbehave("GET", "n=1,2", page)
+    assert found(registry, user, subject) == {one.digest}
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=80))
+def test_any_link_is_read_somehow(text: str) -> None:
+    with suppress(TransportError):
+        next_page(URL, text)
+
+
+def test_a_link_without_end_takes_no_time() -> None:
+    for text in ("<" * 500_000, "<a>;" * 500_000, '<a>;b="' + "\\a" * 500_000, "<a>" + ";" * 500_000, ",<a>" * 500_000):
+        next_page(URL, text)

@@ -18,8 +18,9 @@ LONGEST_ASKED = 60.0
 
 _RENEWING = 64 * 1024
 
-RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Statuses that may be another the next time (RFC 9110; 425: RFC 8470; 429: RFC 6585)."""
+RETRIED = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 520, 521, 522, 523, 524, 530})
+"""Statuses that may be another the next time (RFC 9110; 425: RFC 8470; 429: RFC 6585; 499: nginx; 520 to 530:
+Cloudflare, of an origin server that does not answer)."""
 
 
 class Transient(TransportError):

@@ -58,6 +58,7 @@ def next_page(url: Url, link: str) -> Url | None:
     if found is None:
         return None
     following = url.joined(found[1])
+    following = following.secured(url, url) or following
     if following.origin != url.origin:
         raise TransportError(f"{url.authority} says that its list goes on at {following.authority}: refused")
     return following

@@ -160,11 +160,12 @@ def location(client: Client, answer: Answer) -> Url:
     if not text:
         raise TransportError(f"{answer.url.shown}: the registry does not say where to upload to")
     url = answer.url.joined(text)
-    if client.base.scheme == "https" and url.scheme == "http":
-        if url.host != client.base.host:
-            raise TransportError(f"{answer.url.shown}: uploads are to go to {url.authority} without TLS: refused")
-        return client.base.at(url.target)
-    return url
+    secured = url.secured(client.base, client.base)
+    if secured is None and url.host == client.base.host:
+        secured = client.base.at(url.target)
+    if secured is None:
+        raise TransportError(f"{answer.url.shown}: uploads are to go to {url.authority} without TLS: refused")
+    return secured
 
 
 def _confirmed(answer: Answer) -> int | None:

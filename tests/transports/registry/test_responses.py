@@ -87,7 +87,7 @@ def test_interim_responses_without_end_are_given_up(registry: FaultyRegistry, us
 def test_what_a_proxy_says_of_a_server_that_is_away_is_tried_again(
     registry: FaultyRegistry, user: User, code: int, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("eci_convert.transports.registry.hosts._CHUNK", 65536)
+    monkeypatch.setattr("eci_convert.transports.registry.upload_plan.CHUNK", 65536)
     registry.misbehave(
         method, "/(blobs|manifests)/", faults.unheard(faults.status(code, b"<html>", Content_Type="text/html"))
     )
@@ -337,7 +337,7 @@ def test_a_token_server_s_reason_is_shown(registry: FaultyRegistry, user: User, 
 def test_a_quota_is_not_told_as_log_in(
     registry: FaultyRegistry, user: User, content: bytes, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("eci_convert.transports.registry.hosts._CHUNK", 65536)
+    monkeypatch.setattr("eci_convert.transports.registry.upload_plan.CHUNK", 65536)
     registry.misbehave(method, "", faults.status(403, content), times=9)
     with pytest.raises(TransportError) as caught:
         user.resolves(registry) if method == "GET" else user.pushes(registry, [DATA])

@@ -115,7 +115,7 @@ def test_what_is_tried_after_a_chunk_that_was_too_large(length: int, minimum: in
 @pytest.mark.parametrize(
     ("counted", "refused", "one_more", "offsets"),
     [
-        (20, (), False, [20, 10]),  # all of the chunk from 10 to 20 arrived
+        (20, (), False, [20, 19, 10]),  # all of the chunk from 10 to 20 arrived
         (21, (), False, [20, 10]),  # ... and one too many is counted
         (10, (), False, [10, 20]),  # none of it
         (15, (), False, [15, 14, 20, 10]),  # some of it

@@ -14,7 +14,7 @@ from typing import Any
 from eci_convert.errors import EciError, FormatError, LimitExceeded, NotFound
 from eci_convert.oci import fields, mediatype
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, Manifest, parse, rendered
+from eci_convert.oci.manifest import MAX_LAYERS, Descriptor, Index, Manifest, parse, rendered
 from eci_convert.oci.select import candidates
 from eci_convert.transports.names import REF_NAME, Name, distinct, matching, nothing_found, several_found
 
@@ -112,6 +112,8 @@ def with_image(content: bytes | None, manifest: Descriptor, name: str, beside: I
     entries = [replace(manifest, annotations={REF_NAME: name} if name else {})]
     entries[:0] = [replace(entry, annotations={}) for entry in beside if str(entry.digest) not in there]
     index["manifests"] = [*kept, *(replace(entry, platform=None, data=None, urls=()).json() for entry in entries)]
+    if len(index["manifests"]) > MAX_LAYERS:
+        raise LimitExceeded(f"it would have {len(index['manifests'])} entries (limit {MAX_LAYERS})", where=INDEX)
     text = rendered(index)
     if len(text) > fields.MAX_DOCUMENT:
         raise LimitExceeded(f"it would be {len(text)} bytes (limit {fields.MAX_DOCUMENT})", where=INDEX)

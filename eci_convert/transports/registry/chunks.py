@@ -77,7 +77,7 @@ class Chunks:
                 if self._reopened:
                     self._entry.erase()
                     self._reopened = False
-                arrived = self._session.offset == request.last
+                arrived = self._confirmed == request.last  # where it only seems so, all of it is kept for now
                 if arrived and self._session.pieces > 1:
                     self._forget(request)
                 confirmed = (str(self._session.location), request.last if aligned and arrived else 0, digest.hex)

@@ -195,7 +195,8 @@ class Chunks:
         if isinstance(error, Cut) and (lost or session.offset < request.last):
             self._strides.cut(request.length, lost=lost is not None)
         if lost:
-            self._reopen(lost, counted=False)
+            lost.counted = True
+            self._reopen(lost)
 
     def _go_on(self, session: Session, error: Transient) -> None:
         """Moves *session* to where it most likely is. Raises SessionLost where it has been everywhere."""
@@ -216,12 +217,11 @@ class Chunks:
         if session.offset == counted:
             self._patience.reached(counted)
 
-    def _reopen(self, error: SessionLost, *, counted: bool = True) -> None:
-        """Goes on in a new session where all that was sent is still held. Raises *error* where it is not. Unless it is
-        *counted* already, it is one more failure."""
+    def _reopen(self, error: SessionLost) -> None:
+        """Goes on in a new session where all that was sent is still held. Raises *error* where it is not."""
         if self._outgoing.start:
             raise error
-        if counted:
+        if not error.counted:
             self._patience.after(Transient(str(error)))
         self._refused, self._reopened = frozenset(), True
         self._session = self._begin()

@@ -24,7 +24,9 @@ _SETTLING = 20 * 1024 * 1024
 
 
 class SessionLost(TransportError):
-    """The session is gone, or is not where it can be gone on with."""
+    """The session is gone, or is not where it can be gone on with. *counted*: as a failure that was waited after."""
+
+    counted = False
 
 
 class LetGo(SessionLost):

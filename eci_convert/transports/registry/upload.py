@@ -58,6 +58,8 @@ class Upload:
                     self._sent(outgoing)
                 return outgoing.digest, outgoing.end
             except SessionLost as error:
+                if not error.counted:
+                    self._patience.after(Transient(str(error)))
                 restarts += 1
                 if not can_be_had_again(chunks) or restarts > _MAX_RESTARTS + strides.shortened - shortened:
                     raise UploadLost(f"{error}; the blob has to be sent again") from error
@@ -155,7 +157,9 @@ class Upload:
         except Transient as error:
             self._patience.after(error)
             if not (outgoing.ended and self._is_there(outgoing.digest)):
-                raise SessionLost(str(error)) from error
+                lost = SessionLost(str(error))
+                lost.counted = True
+                raise lost from error
 
 
 def _streamed(outgoing: Outgoing) -> Iterator[bytes]:

@@ -133,6 +133,18 @@ def test_replicas_that_share_no_uploads_are_given_up(registry: FaultyRegistry, u
     assert len(registry.seen(SESSIONS, "POST")) <= 16
 
 
+@pytest.mark.parametrize("fault", [("PATCH", 404), ("PUT", 404), ("PUT", 400), ("PUT", 416), ("PATCH", 503)])
+def test_without_retries_nothing_is_sent_twice(registry: FaultyRegistry, user: User, fault: tuple[str, int]) -> None:
+    method, code = fault
+    if method == "PATCH":
+        registry.misbehave("PATCH", SESSIONS, times=3)
+    refusal = faults.refusal(code, "DIGEST_INVALID" if code == 400 else "", "no")
+    registry.misbehave(method, SESSIONS, faults.unheard(refusal), times=99)
+    with pytest.raises(TransportError, match=str(code)):
+        user.sends(registry, again(DATA), retries=0)
+    assert sent(registry) <= len(DATA)
+
+
 @pytest.mark.parametrize("method", ["PATCH", "PUT"])
 def test_what_is_sent_of_one_blob_has_a_bound(
     registry: FaultyRegistry, user: User, method: str, monkeypatch: pytest.MonkeyPatch

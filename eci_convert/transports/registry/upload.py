@@ -154,6 +154,11 @@ class Upload:
             session.stream(_streamed(outgoing), self._promise.size)
             outgoing.check()
             session.finish(outgoing.digest, outgoing.end)
+        except (OnePieceOnly, TooLarge) as error:
+            if self._client.host.fact("one_piece") is True:  # it was found out once, and is so no longer
+                self._client.host.note(one_piece=False)
+                raise SessionLost(str(error)) from error
+            raise
         except Transient as error:
             self._patience.after(error)
             if not (outgoing.ended and self._is_there(outgoing.digest)):

@@ -247,6 +247,21 @@ def test_where_content_range_is_refused_the_blob_goes_in_one_stream(
     assert len(registry.seen(SESSIONS, "PATCH")) == 1
 
 
+@pytest.mark.parametrize("code", [400, 413])
+def test_what_was_found_out_of_a_registry_and_holds_no_longer_is_forgotten(
+    registry: FaultyRegistry, user: User, code: int
+) -> None:
+    registry.takes_ranges = False
+    user.sends(registry, once(DATA))
+    registry.takes_ranges = True
+    registry.misbehave("PATCH", SESSIONS, faults.unheard(faults.status(code)))
+    registry.requests.clear()
+    user.sends(registry, again(b"2" + DATA))
+    assert registry.blobs[str(Digest.of(b"2" + DATA))] == b"2" + DATA
+    assert len(registry.seen(SESSIONS, "PATCH")) > 2
+    assert not hosts.Host(registry.host, user.settings()).one_piece
+
+
 def test_a_quota_at_the_first_chunk_is_no_reason_to_send_all_of_it(registry: FaultyRegistry, user: User) -> None:
     refusal = faults.refusal(400, "DENIED", "quota exceeded")
     registry.misbehave("PATCH", SESSIONS, refusal, times=9)

@@ -17,7 +17,8 @@ from eci_convert.transports.base import Settings
 from eci_convert.transports.registry.patience import Transient
 from eci_convert.transports.registry.url import Url
 from tests import registry_behaviour as faults
-from tests.faulty_registry import FaultyRegistry, a_registry
+from tests.faulty_registry import CERTS, FaultyRegistry, a_registry
+from tests.proxy import a_tunnel
 from tests.registry_behaviour import Change, Reply
 from tests.transports.registry.user import PASSWORD, User, noise
 
@@ -402,3 +403,28 @@ def test_the_time_that_a_reader_takes_is_not_the_server_s(registry: FaultyRegist
                 content += chunk
                 time.sleep(0.4)
     assert content == DATA
+
+
+# Proxies
+
+
+def test_an_interim_response_of_a_proxy_is_passed_over(user: User) -> None:
+    opened = HINTS + b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 Connection established\r\n\r\n"
+    with a_registry(cert="elsewhere") as registry, a_tunnel(registry, opened) as proxy:
+        user.environ["HTTPS_PROXY"] = proxy.url
+        registry.manifests["machine", "1"] = (mediatype.OCI_INDEX, b'{"manifests": []}')
+        settings = user.settings(ca_file=CERTS / "ca.pem")
+        with open_source("docker://elsewhere.invalid:444/machine:1", settings) as source:
+            assert source.resolve().media_type == mediatype.OCI_INDEX
+
+
+@pytest.mark.parametrize("code", [502, 503, 504, 520, 522, 530])
+def test_a_proxy_that_does_not_get_through_is_asked_again(user: User, code: int) -> None:
+    with a_registry() as registry, a_tunnel(registry, b"HTTP/1.1 %d no\r\n\r\n" % code) as proxy:
+        user.environ["HTTPS_PROXY"] = proxy.url
+        with (
+            open_source("docker://registry.invalid/machine:1", user.settings(retries=2)) as source,
+            pytest.raises(TransportError, match=str(code)),
+        ):
+            source.resolve()
+        assert len(proxy.heads) == 3

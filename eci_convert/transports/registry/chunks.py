@@ -189,6 +189,8 @@ class Chunks:
             self._sent = max(self._sent, request.last)
         try:
             self._ask(session)
+            if session.counted in (request.last, request.last + 1):
+                self._sent = max(self._sent, request.last)
             self._go_on(session, error)
         except SessionLost as reason:
             lost = reason

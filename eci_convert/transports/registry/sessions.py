@@ -16,7 +16,11 @@ from eci_convert.transports.registry.url import Url
 from eci_convert.transports.registry.wire import Request
 
 _RANGE = re.compile(r"(?:bytes[= ])?(\d{1,19})-(\d{1,19})", re.ASCII)
-_LARGE = re.compile(r"too (?:large|big|long)|entity ?too ?large|exceed|maximum|limit", re.IGNORECASE)
+_LARGE = re.compile(
+    r"too ?(?:large|big|long)|exceed\w*\b.*\b(?:maximum|limit|permissible|allowed)|"
+    r"maximum (?:permissible|allowed|size)|\b(?:size|length|body) limit",
+    re.IGNORECASE,
+)
 _BODY = re.compile(r"\b(?:body|request|payload|chunk|content|entity|upload)\b(?!.*header)", re.IGNORECASE)
 _OCTETS = {"Content-Type": "application/octet-stream"}
 _SETTLING = 20 * 1024 * 1024
@@ -145,7 +149,8 @@ class Session:
             return
         said = faults.fault(answer, self._client.redacted)
         text = f"{answer.method} {answer.url.shown}: {answer.status} {said.code} {said.reason}".rstrip()
-        if answer.status == 413 or _is_too_large(answer.status, said):
+        elsewhere = answer.status == 416 and _confirmed(answer) not in (None, self.offset)
+        if answer.status == 413 or (not elsewhere and _is_too_large(answer.status, said)):
             raise TooLarge(text)
         if answer.method == "PATCH" and not self.pieces and not self.offset and _may_take_a_stream(answer.status, said):
             raise OnePieceOnly(text)

@@ -196,6 +196,22 @@ def test_a_request_that_is_too_large_is_made_smaller_whatever_it_is_called(
     assert not hosts.Host(registry.host, user.settings()).one_piece
 
 
+@pytest.mark.parametrize("message", ["the range exceeds the current size", "out of the limits: too large an offset"])
+def test_a_registry_that_is_elsewhere_is_not_taken_for_one_that_wants_less(
+    registry: FaultyRegistry, user: User, message: str
+) -> None:
+    def elsewhere(reply: Reply) -> Reply:
+        document = faults.refusal(416, "RANGE_INVALID", message)(reply)
+        key = registry.requests[-1].path.rpartition("/")[2]
+        return document.with_header("Range", f"0-{len(registry.uploads[key]) - 1}")
+
+    registry.misbehave("PATCH", SESSIONS)
+    registry.misbehave("PATCH", SESSIONS, elsewhere)  # it has stored the chunk all the same
+    user.sends(registry, once(DATA))
+    assert registry.blobs[DIGEST] == DATA
+    assert sent(registry) == len(DATA)
+
+
 @pytest.mark.parametrize(("minimum", "limit"), [(10, 12), (10, 10), (5, 5), (10, 19), (10, 7)])
 @pytest.mark.parametrize("size", [9, 60, 61, 75])
 def test_a_minimum_and_a_maximum_are_both_kept(

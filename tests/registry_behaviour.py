@@ -158,6 +158,9 @@ class Behaviour:
         self.min_chunk = 0
         self.max_body = 1 << 40
         self.max_patches = 1 << 30
+        self.counts: Callable[[list[int]], int] = sum  # what it tells of chunks of these lengths; -1: nothing
+        self.chunks: dict[str, list[int]] = {}
+        self.takes_ranges = True  # False: no PATCH with Content-Range, as some do
         self.url = ""
         self.requests: list[Any] = []
         self._count = 0
@@ -189,6 +192,7 @@ class Behaviour:
             self.uploads.pop(key, None)
         if method == "PATCH" and self.keeps_partial and key in self.uploads:
             self.uploads[key] += content
+            self.chunks[key].append(len(content))
 
     def _routed(
         self, method: str, found: re.Match[str], query: dict[str, str], headers: Mapping[str, str], content: bytes
@@ -251,6 +255,7 @@ class Behaviour:
             self._count += 1
             key = f"session-{self._count}"
             self.uploads[key] = bytearray()
+            self.chunks[key] = []
             return self._session(202, name, key)
         if key not in self.uploads:
             return Reply.of(404, b'{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN","message":"no such session"}]}')
@@ -272,7 +277,10 @@ class Behaviour:
             return self._session(416, name, key)
         if held and self.max_patches == 1:
             return Reply.of(400)
+        if "Content-Range" in headers and not self.takes_ranges:
+            return Reply.of(416)
         held += content
+        self.chunks[key].append(len(content))
         return self._session(202, name, key)
 
     def _finish(self, name: str, key: str, query: dict[str, str], content: bytes) -> Reply:
@@ -286,8 +294,10 @@ class Behaviour:
 
     def _session(self, code: int, name: str, key: str) -> Reply:
         more = {"OCI_Chunk_Min_Length": str(self.min_chunk)} if self.min_chunk else {}
-        last = max(0, len(self.uploads[key]) - 1)
-        return Reply.of(code, Location=f"/v2/{name}/blobs/uploads/{key}", Range=f"0-{last}", **more)
+        count = self.counts(self.chunks[key])
+        if count >= 0:
+            more["Range"] = f"0-{max(0, count - 1)}"
+        return Reply.of(code, Location=f"/v2/{name}/blobs/uploads/{key}", **more)
 
     def _denied(self, headers: Mapping[str, str], path: str) -> Reply | None:
         scheme, _, value = headers.get("Authorization", "").partition(" ")

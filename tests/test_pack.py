@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from eci_convert import content, dialects, pack
 from eci_convert.blueprint import Blueprint, Terms
-from eci_convert.errors import CannotHold, DigestMismatch, FormatError, LocalError, MissingPart, NotFound, UsageError
+from eci_convert.errors import (
+    CannotHold,
+    DigestMismatch,
+    FormatError,
+    LimitExceeded,
+    LocalError,
+    MissingPart,
+    NotFound,
+    UsageError,
+)
 from eci_convert.model import Artifact, DiskType, File, Known, Locator, Part, Role, Rootfs
+from eci_convert.oci import fields
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Platform
+from eci_convert.oci.manifest import MAX_LAYERS, Descriptor, Platform
 from eci_convert.streams.compress import Codec
+from eci_convert.transports import layouts
 from eci_convert.transports.memory import MemorySink, MemorySource, Store
 from tests.dialects.machines import AMD64, PLAIN, TERMS, a_whole_machine, contents, image, part, written
 from tests.images import LABEL, Link, a_container, a_machine, an_image
@@ -413,3 +426,90 @@ def test_progress_is_told_of_every_file(tmp_path: Path) -> None:
 
         assert set(reporter.ended) == set(reporter.events) == {"kernel", "disk-root-r"}
         assert all(done <= total for total, done in reporter.events.values())
+
+
+# One file as several parts, and limits
+
+
+def several(path: Path, *others: Path) -> Artifact:
+    roles = (Role.KERNEL, Role.INITRD, Role.ROOT_DISK, Role.EXTRA_DISK)
+    paths = [path, *others, path, path, path][: len(roles)]
+    parts = []
+    for index, (role, where) in enumerate(zip(roles, paths, strict=True)):
+        disk_type = DiskType.RAW if index > 1 else None
+        number = 0 if role is Role.EXTRA_DISK else None
+        parts.append(part(role, f"part{index}", File(path=where), disk_type, number))
+    return Artifact(parts=tuple(parts))
+
+
+@pytest.mark.parametrize("format", ["artifacts", "ironcore"])
+@pytest.mark.parametrize("probe", [True, False])
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_one_file_as_several_parts_is_read_and_sent_once(
+    tmp_path: Path, format: str, probe: bool, concurrency: int
+) -> None:
+    (tmp_path / "same").write_bytes(b"same" * 100_000)
+    (tmp_path / "link").symlink_to("same")
+    os.link(tmp_path / "same", tmp_path / "hard")
+    names = ["link", "hard"]
+    machine = several(tmp_path / "same", *(tmp_path / name for name in names))
+    if format == "ironcore":
+        machine = Artifact(parts=machine.parts[:3])
+    sink = Counting(Store())
+
+    packed = pack.pack(blueprint(machine, format), sink, codec=PLAIN, probe=probe, concurrency=concurrency)
+
+    blobs = [kind for kind in sink.given if "json" not in kind]
+    assert len(blobs) == 1
+    digest = Digest.of(b"same" * 100_000)
+    layers = [layer for layer in packed.manifest.layers if layer.digest == digest]
+    assert len(layers) == len(machine.parts)
+    assert len({layer.media_type for layer in layers}) > 1
+    assert packed.bytes_reused >= 400_000 * (len(machine.parts) - 1)
+
+
+def test_files_with_the_same_bytes_are_sent_once_where_they_are_hashed_first(tmp_path: Path) -> None:
+    parts = [a_file(tmp_path / "a", b"same" * 1000), a_file(tmp_path / "b", b"same" * 1000, Role.INITRD)]
+    sink = Counting(Store())
+    pack.pack(blueprint(Artifact(parts=tuple(parts)), "artifacts"), sink, codec=PLAIN, probe=True, concurrency=4)
+    assert len([kind for kind in sink.given if "json" not in kind]) == 1
+
+
+def test_a_file_that_fails_fails_for_all_its_parts(tmp_path: Path) -> None:
+    (tmp_path / "same").write_bytes(b"same" * 1000)
+
+    class Failing(MemorySink):
+        def put(
+            self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
+        ) -> Descriptor:
+            raise LocalError("no room")
+
+    with pytest.raises(LocalError, match="no room"):
+        pack.pack(
+            blueprint(several(tmp_path / "same"), "artifacts"), Failing(Store()), codec=PLAIN, probe=True, concurrency=4
+        )
+
+
+@pytest.mark.parametrize("format", ["artifacts", "legacy"])
+def test_an_image_of_more_layers_than_can_be_read_is_refused_before_the_first_byte(format: str) -> None:
+    parts = tuple(part(Role.EXTRA_DISK, f"disk{n}", b"disk", DiskType.RAW, n) for n in range(MAX_LAYERS + 1))
+    sink = Counting(Store())
+    with pytest.raises(CannotHold, match=str(MAX_LAYERS)):
+        pack.pack(blueprint(Artifact(parts=parts), format), sink, codec=PLAIN)
+    assert sink.given == []
+
+
+def test_a_document_that_is_too_long_to_be_read_is_not_named() -> None:
+    terms = replace(TERMS, annotations={"x": "y" * fields.MAX_DOCUMENT})
+    sink = MemorySink(Store())
+    with pytest.raises(LimitExceeded):
+        pack.pack(blueprint(one(part(Role.KERNEL, "kernel", b"kernel")), "artifacts", terms), sink, codec=PLAIN)
+    assert sink.store.names == {}
+
+
+def test_a_layout_of_more_images_than_can_be_read_is_not_written() -> None:
+    text: bytes | None = None
+    entries = [{"mediaType": "a/b", "digest": str(Digest.of(str(n).encode())), "size": 1} for n in range(MAX_LAYERS)]
+    text = json.dumps({"schemaVersion": 2, "manifests": entries}).encode()
+    with pytest.raises(LimitExceeded, match=str(MAX_LAYERS + 1)):
+        layouts.with_image(text, Descriptor(media_type="a/b", digest=Digest.of(b"new"), size=3), "new")

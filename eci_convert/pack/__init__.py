@@ -1,6 +1,7 @@
 """The parts of a machine become an image: blobs in streams, then config, manifest and index, then the name.
 
 supply.py      the bytes of parts that are on this computer
+once.py        what was made of the same bytes before
 press.py       a recipe and its bytes become a blob
 origin.py      the bytes of parts that are in another image, as they pass by
 documents.py   config, manifest and index
@@ -20,7 +21,7 @@ from eci_convert.blueprint import Blueprint, Packed, Recipe, Wrapper, Written
 from eci_convert.errors import CannotHold, UsageError
 from eci_convert.journal import Journal
 from eci_convert.model import Blob, Image, Member, Rootfs
-from eci_convert.oci.manifest import Descriptor
+from eci_convert.oci.manifest import MAX_LAYERS, Descriptor
 from eci_convert.pack import documents
 from eci_convert.pack.press import NO_CODEC, Press
 from eci_convert.pack.rehearsal import Rehearsal
@@ -114,6 +115,10 @@ def _finished(blueprint: Blueprint, written: dict[int, Written], press: Press, *
 
 def joined(packed: Sequence[Packed], sink: Sink, *, dry_run: bool = False) -> Packed:
     """The images in *packed*, which were not published, under one name: an index of them. Raises what *sink* raises."""
+    if len(packed) > MAX_LAYERS:
+        raise CannotHold(
+            f"{sink.destination}: an index of {len(packed)} images cannot be read again (limit {MAX_LAYERS})"
+        )
     there = Rehearsal(sink) if dry_run else sink
     press = Press(there)
     wrapper = packed[0].wrapper or Wrapper()
@@ -143,6 +148,9 @@ def _publish(sink: Sink, top: Descriptor, wrapper: Wrapper | None, entries: tupl
 
 
 def _check_holds(blueprint: Blueprint, sink: Sink) -> None:
+    layers = len(blueprint.recipes)
+    if layers > MAX_LAYERS:
+        raise CannotHold(f"{sink.destination}: an image of {layers} layers cannot be read again (limit {MAX_LAYERS})")
     problem = ""
     if not blueprint.container and not sink.holds_artifacts:
         problem = "holds container images alone, and this format makes none"

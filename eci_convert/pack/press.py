@@ -9,9 +9,11 @@ from eci_convert import diffids, disktype
 from eci_convert.blueprint import Recipe, Written
 from eci_convert.errors import CannotHold, LimitExceeded, MissingPart
 from eci_convert.model import File, Image, Known, Memory, described
+from eci_convert.oci import fields
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.pack import supply
+from eci_convert.pack.once import Once
 from eci_convert.pack.supply import Supply
 from eci_convert.progress import SILENT, Reporter
 from eci_convert.streams.compress import Codec, Compression, compressed
@@ -49,6 +51,7 @@ class Press:
         self._sizes = {layer.size for layer in existing.manifest.layers} if existing else set()
         self._probe = probe
         self._lock = threading.Lock()
+        self._once = Once()
 
     def local(self, recipe: Recipe) -> Written:
         """The blob of a part that is on this computer, or that is known to be in the sink."""
@@ -58,11 +61,32 @@ class Press:
             case File() | Memory() as locator:
                 with supply.opened(locator) as content:
                     settled = _retyped(recipe, *content.ends(), content.size)
-                    digest = self._digest(settled, content)
-                    found = self._found(settled, content, digest)
-                    return found or lasting(lambda: self._fresh(settled, content, digest))
+                    key = (content.identity, settled.entry, self._codec_for(settled))
+                    return self._once.make(
+                        key, lambda: self._made(settled, content), lambda made: self._again(settled, content, made)
+                    )
             case other:
                 raise TypeError(f"{other} is not on this computer")
+
+    def _made(self, recipe: Recipe, content: Supply) -> Written:
+        """The blob of *content*, found in the sink or sent; other files with the same bytes are not sent either."""
+        digest = self._digest(recipe, content)
+        found = self._found(recipe, content, digest)
+        if found:
+            return found
+        if digest is None:
+            return lasting(lambda: self._fresh(recipe, content, None))
+        return self._once.make(
+            digest,
+            lambda: lasting(lambda: self._fresh(recipe, content, digest)),
+            lambda made: self._again(recipe, content, made),
+        )
+
+    def _again(self, recipe: Recipe, content: Supply, made: Written) -> Written:
+        """The blob that was *made* of the same bytes, as that of another part."""
+        self.check_size(recipe, content.size)
+        self.count(made.descriptor.size, sent=False)
+        return self._written(recipe, made.descriptor, made.diff_id, content.size)
 
     def stream(
         self,
@@ -117,6 +141,10 @@ class Press:
 
     def document(self, content: bytes, media_type: str, *, again: bool = True) -> Descriptor:
         """A small document. What the sink has is told it *again*, for names and what keeps things hang on manifests."""
+        if len(content) > fields.MAX_DOCUMENT:
+            raise LimitExceeded(
+                f"{self.sink.destination}: a document of {len(content)} bytes (limit {fields.MAX_DOCUMENT})"
+            )
         promised = Descriptor.of(content, media_type)
         sent = again or not self.sink.has(promised)
         if sent:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +21,10 @@ class Supply(Protocol):
 
     @property
     def size(self) -> int: ...
+
+    @property
+    def identity(self) -> Hashable:
+        """What two supplies of the same bytes have in common, as far as can be told without reading them."""
 
     def chunks(self, lead: int = 0) -> Iterable[bytes]:
         """The content, cut where a stream is cut at every MiB that has *lead* bytes before it. Raises LocalError if
@@ -70,6 +74,10 @@ class _Bytes:
     def size(self) -> int:
         return len(self._content)
 
+    @property
+    def identity(self) -> Hashable:
+        return self._content
+
     def chunks(self, lead: int = 0) -> Iterable[bytes]:
         return (self._content,) if self._content else ()
 
@@ -91,6 +99,11 @@ class _OpenFile:
     @property
     def size(self) -> int:
         return self._state[0]
+
+    @property
+    def identity(self) -> Hashable:
+        status = os.fstat(self._descriptor)
+        return status.st_dev, status.st_ino, self._state
 
     def chunks(self, lead: int = 0) -> Iterator[bytes]:
         yield from file_chunks(self._descriptor, lead=lead)

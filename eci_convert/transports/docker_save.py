@@ -90,7 +90,9 @@ def parse(content: bytes) -> tuple[Saved, ...]:
 
 
 def rendered(images: Sequence[Saved]) -> bytes:
-    """The text of manifest.json."""
+    """The text of manifest.json. Raises LimitExceeded where nobody here could read it again."""
+    if len(images) > MAX_LAYERS:
+        raise LimitExceeded(f"it would have {len(images)} entries (limit {MAX_LAYERS})", where=CONTENTS)
     return json.dumps([image.json() for image in images], separators=(",", ":")).encode()
 
 

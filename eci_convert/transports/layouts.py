@@ -15,7 +15,7 @@ from typing import Any
 from eci_convert.errors import EciError, FormatError, LimitExceeded, NotFound
 from eci_convert.oci import fields, mediatype
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, Manifest, parse, rendered
+from eci_convert.oci.manifest import MAX_LAYERS, Descriptor, Index, Manifest, parse, rendered
 from eci_convert.oci.select import candidates
 from eci_convert.transports.ids import digits, is_id, is_id_prefix
 from eci_convert.transports.names import REF_NAME, Name, distinct, matching, nothing_found, several_found
@@ -138,6 +138,8 @@ def with_image(
     entries += [_listed(entry, {REF_NAME: title} if name else {}) for title, entry in called.items() if title != name]
     own = _listed(manifest, {REF_NAME: name} if name else {})
     index["manifests"] = [own, *kept, *entries] if first else [*kept, *entries, own]
+    if len(index["manifests"]) > MAX_LAYERS:
+        raise LimitExceeded(f"it would have {len(index['manifests'])} entries (limit {MAX_LAYERS})", where=INDEX)
     text = rendered(index)
     if len(text) > fields.MAX_DOCUMENT:
         raise LimitExceeded(f"it would be {len(text)} bytes (limit {fields.MAX_DOCUMENT})", where=INDEX)

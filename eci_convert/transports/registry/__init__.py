@@ -2,9 +2,9 @@
 
     source      an image, read           download  target  ranges  referrers  links
     sink        an image, written        manifests  mounts  nearby  whereabouts
-    upload      a blob on its way        outgoing  chunks  sessions  ledger  hosts  state
+    upload      a blob on its way        upload_plan  outgoing  chunks  sessions  ledger  hosts  state
     client      one talk: credentials where they belong, redirects, repeated attempts
-                login  tokens  challenge  patience  faults
+                login  tokens  challenge  patience  faults  warnings
     pool        connections kept         dial  wire  answer  url  proxies  certs  neighbours  addresses
                 socks  nested_tls
 

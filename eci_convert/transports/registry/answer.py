@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http
 import http.client
 import io
 import socket
@@ -17,6 +18,15 @@ PIECE = 1024 * 1024
 """Bytes of a body that are handed on at once, if the network is fast enough to have them."""
 
 _RENEWING = 4 * 1024
+"""Bytes of content that renew the time limit."""
+
+_MAX_HEAD = 1024 * 1024
+"""Bytes of all the header sections of an answer, with those of interim responses."""
+
+_MAX_FRAMING = 512 * 1024
+_FRAMING_RATIO = 32
+"""What comes beside the content (sizes of chunks, their extensions, trailers) may be so many bytes, and so many times
+as many bytes as the content: chunks of one byte are legal, kilobytes of extensions for each are an attack."""
 
 
 class Line(Protocol):
@@ -25,15 +35,30 @@ class Line(Protocol):
     def abort(self) -> None: ...
 
 
+class Response(http.client.HTTPResponse):
+    """http.client's parser, which passes over interim responses of any kind and not of status 100 alone (RFC 9110
+    §15.2). 101 is final: nobody asked for another protocol."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            version, status, phrase = super()._read_status()  # type: ignore[misc]
+            if not 100 <= status < 200 or status == http.HTTPStatus.SWITCHING_PROTOCOLS:
+                return version, status, phrase
+            http.client.parse_headers(self.fp)
+
+
 class Answer:
     """The answer to a request: its status and headers, and a body that is still to come. Close it."""
 
-    def __init__(self, response: http.client.HTTPResponse, method: str, url: Url, line: Line, *, spoiled: bool) -> None:
+    def __init__(
+        self, response: http.client.HTTPResponse, method: str, url: Url, line: Line, wire: Wire, *, spoiled: bool
+    ) -> None:
         self.status = response.status
         self.method = method
         self.url = url
         self._response = response
         self._line = line
+        self._wire = wire
         self._spoiled = spoiled or response.will_close
         self._release: Callable[[bool], None] | None = None
 
@@ -64,7 +89,9 @@ class Answer:
         while True:
             fault: Exception | None = None
             try:
+                self._wire.begin_read()
                 piece = response.read1(PIECE - count)
+                self._wire.end_read(len(piece))
             except (OSError, http.client.HTTPException, ValueError) as error:
                 piece, fault = b"", error
             gathered.append(piece)
@@ -83,7 +110,15 @@ class Answer:
         """Puts the next bytes of the body into *view*, up to 256 KiB; how many, 0 at the end. Raises Transient, and
         what came just before the fault is lost then."""
         try:
-            return self._response.readinto(view[: PIECE // 4])
+            self._wire.begin_read()
+            if self._response.chunked:  # readinto() would wait for all of a view to be filled, however slowly
+                piece = self._response.read1(min(len(view), PIECE // 4))
+                count = len(piece)
+                view[:count] = piece
+            else:
+                count = self._response.readinto(view[: PIECE // 4])
+            self._wire.end_read(count)
+            return count
         except (OSError, http.client.HTTPException, ValueError) as error:
             self._spoiled = True
             raise Transient(f"{self.url.shown}: {reason(error)}") from error
@@ -99,6 +134,19 @@ class Answer:
         if self.length is not None and self.method != "HEAD" and len(found) < self.length:
             raise Transient(f"{self.url.shown}: the answer ended after {len(found)} of {self.length} bytes")
         return bytes(found)
+
+    def beginning(self, limit: int) -> bytes:
+        """The first *limit* bytes of the body, or as many as come. Nothing is raised."""
+        content = bytearray()
+        try:
+            for piece in self.pieces():
+                content += piece
+                if len(content) > limit:
+                    self._spoiled = True
+                    break
+        except Transient:
+            pass
+        return bytes(content[:limit])
 
     def on_release(self, release: Callable[[bool], None]) -> None:
         """*release*(whether the connection can be used again) is called once, when the answer is closed."""
@@ -123,16 +171,21 @@ class Answer:
 
 
 class Wire(io.RawIOBase):
-    """What a socket receives, until a deadline *timeout* seconds away; it moves along with what comes once it is
-    `renew`ed, as long as that is not just a trickle."""
+    """What a socket receives. Until the answer begins there is one deadline, *timeout* seconds away.
+
+    From `renew` on the limit is *timeout* seconds between 4 KiB of content and the next: what frames the content is no
+    progress, nor does the time count that the reader of the content takes.
+    """
 
     def __init__(self, sock: socket.socket, timeout: float) -> None:
         super().__init__()
         self._sock = sock
-        self._timeout = timeout
+        self._timeout = self._left = timeout
         self._deadline = time.monotonic() + timeout
-        self._renewing = False
+        self._framed = True
         self._received = 0
+        self._allowed = _MAX_HEAD
+        self._content = 0
 
     def spoken(self) -> _Spoken:
         """All that http.client's parser wants of a socket."""
@@ -141,22 +194,41 @@ class Wire(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def renew(self, timeout: float) -> None:
-        """From now on the time limit is *timeout* seconds of standing still."""
-        self._timeout = timeout
-        self._deadline = time.monotonic() + timeout
-        self._renewing = True
+    def renew(self, timeout: float, *, framed: bool) -> None:
+        """The header section is read, and content has to come. Not *framed*: all that comes from now on is content."""
+        self._timeout = self._left = timeout
+        self._framed = framed
+        self._received, self._allowed = 0, _MAX_FRAMING
+
+    def begin_read(self) -> None:
+        """A read of content begins."""
+        self._deadline = time.monotonic() + self._left
+
+    def end_read(self, count: int) -> None:
+        """A read of content has given *count* bytes."""
+        if self._framed:
+            self._allowed += (1 + _FRAMING_RATIO) * count
+            self._progress(count)
+        self._left = self._deadline - time.monotonic()
 
     def readinto(self, buffer: Any) -> int:
         now = time.monotonic()
-        if self._renewing and self._received >= _RENEWING:
-            self._received, self._deadline = 0, now + self._timeout
         if self._deadline <= now:
             raise TimeoutError("too slow")
+        if self._received > self._allowed:
+            raise http.client.HTTPException("more framing than content")
         self._sock.settimeout(self._deadline - now)
         count = self._sock.recv_into(buffer)
-        self._received += count
+        if self._framed:
+            self._received += count
+        else:
+            self._progress(count)
         return count
+
+    def _progress(self, count: int) -> None:
+        self._content += count
+        if self._content >= _RENEWING:
+            self._content, self._deadline = 0, time.monotonic() + self._timeout
 
 
 class _Spoken:

@@ -1,7 +1,7 @@
 """An upload in chunks: what the registry confirmed is let go of, what it did not is sent again.
 
-Where chunks arrive in no time, most of an upload is what each costs the registry, which syncs it and begins anew with
-the next. What is left then goes in long requests, of which nothing is kept: after a fault it has to be had again.
+What the next request is, `upload_plan` says; where a session is after a fault, the registry is asked, and not believed
+blindly: a success counts more than any count, and a count that leads nowhere is followed once.
 """
 
 from __future__ import annotations
@@ -13,40 +13,41 @@ from concurrent.futures import ThreadPoolExecutor
 from eci_convert.errors import IntegrityError, TransportError
 from eci_convert.oci.digest import Digest
 from eci_convert.streams import interrupts
-from eci_convert.transports.registry import hosts
 from eci_convert.transports.registry.client import Client
 from eci_convert.transports.registry.ledger import Entry, Unfinished
 from eci_convert.transports.registry.outgoing import Outgoing
-from eci_convert.transports.registry.patience import Cut, Patience, Transient
-from eci_convert.transports.registry.sessions import LetGo, Session, SessionLost, TooLarge
+from eci_convert.transports.registry.patience import Cut, Patience, TrafficLimit, Transient
+from eci_convert.transports.registry.sessions import LetGo, OutOfPlace, Session, SessionLost, TooLarge
+from eci_convert.transports.registry.upload_plan import MIB, NextRequest, Pace, UploadPlan, positions
 from eci_convert.transports.registry.url import Url
-
-_QUICK = 0.5
-"""Seconds. A chunk that took longer is followed by a small one: where it is cut, what is lost is at least all of it."""
-
-
-_SWIFT = 128 << 20
-"""Bytes a second at which a chunk arrives where a long request is worth it, and soon made good."""
-_LONG = 256 << 20
-"""Bytes of a long request, which are lost with it: two seconds of such a way. None is less than a quarter of it."""
 
 
 class Chunks:
     """The talk about one upload. *entry* is its line in the ledger, *begin* begins a session."""
 
     def __init__(
-        self, client: Client, outgoing: Outgoing, entry: Entry, patience: Patience, begin: Callable[[], Session]
+        self,
+        client: Client,
+        outgoing: Outgoing,
+        entry: Entry,
+        patience: Patience,
+        traffic: TrafficLimit,
+        begin: Callable[[], Session],
     ) -> None:
         self._client = client
         self._begin = begin
         self._outgoing = outgoing
         self._entry = entry
         self._patience = patience
-        self._quick = self._swift = False
+        self._traffic = traffic
+        self._pace = Pace()
         self._fault: TransportError | None = None
         self._strides = client.host.strides
         self._strides.begun()
+        self._refused = frozenset[int]()
+        self._reopened = False
         self._session = self._taken_up() or begin()
+        self._confirmed = self._sent = self._session.offset
 
     def send(self) -> None:
         """Sends everything. Raises SessionLost, OnePieceOnly, TransportError, and what the stream raises.
@@ -54,51 +55,63 @@ class Chunks:
         While one chunk is on its way, the one before it is written down, and the next is gathered and hashed.
         """
         outgoing, confirmed = self._outgoing, (str(self._session.location), 0, "")
-        outgoing.gather(self._limit - (outgoing.end - self._session.offset))
         with ThreadPoolExecutor(1, thread_name_prefix="upload") as sender:
-            while self._session.offset < outgoing.end:
-                if target := self._far():
+            while True:
+                outgoing.gather(self._plan.missing)
+                plan = self._plan
+                request = plan.next_request()
+                if request is None:
+                    break
+                if not request.held:
                     self._entry.write(*confirmed)
-                    self._flow(target)
-                    confirmed = (str(self._session.location), target, outgoing.digest.hex)
-                    outgoing.gather(self._limit)
+                    self._flow(request)
+                    confirmed = (str(self._session.location), request.last, outgoing.digest.hex)
                     continue
-                target, digest = outgoing.end, outgoing.digest
-                under_way = sender.submit(self._deliver, self._next(target), target)
+                blocks = outgoing.between(request.first, request.last)
+                aligned, digest = request.last == outgoing.end, outgoing.digest
+                under_way = sender.submit(self._deliver, request, blocks)
                 try:
                     self._entry.write(*confirmed)
-                    outgoing.gather(self._limit)
+                    outgoing.gather(plan.ahead)
                 finally:
                     interrupts.result(under_way)
-                while self._session.offset < target:
-                    self._deliver(self._next(target), target)
-                confirmed = (str(self._session.location), target, digest.hex)
-                if self._session.pieces > 1:  # the first is kept until it is known that the host takes a second
-                    outgoing.forget(target)
+                if self._reopened:
+                    self._entry.erase()
+                    self._reopened = False
+                arrived = self._confirmed == request.last  # where it only seems so, all of it is kept for now
+                if arrived and self._session.pieces > 1:
+                    self._forget(request)
+                confirmed = (str(self._session.location), request.last if aligned and arrived else 0, digest.hex)
         self._entry.write(*confirmed)
 
-    def _far(self) -> int:
-        """The offset up to which the next request may go though nothing is kept of it; 0: it had better be kept."""
-        size, offset, host = self._outgoing.size, self._session.offset, self._client.host
-        if not (size and self._swift and self._session.pieces > 1 and host.takes_all):
-            return 0
-        return min(size, offset + _LONG) if size - offset >= _LONG // 4 else 0
+    @property
+    def _plan(self) -> UploadPlan:
+        session, outgoing = self._session, self._outgoing
+        return UploadPlan(
+            offset=session.offset,
+            end=outgoing.end,
+            ended=outgoing.ended,
+            size=outgoing.size,
+            taken=session.pieces,
+            pace=self._pace,
+            limits=self._client.host.limits(session.smallest),
+        )
 
-    def _flow(self, target: int) -> None:
-        """One request, up to offset *target*. Raises LetGo where it does not arrive, and what the stream raises."""
-        session, begun, length = self._session, time.monotonic(), target - self._session.offset
+    def _spend(self, length: int) -> None:
+        self._traffic.spend(length, self._outgoing.size or self._outgoing.end)
+
+    def _flow(self, request: NextRequest) -> None:
+        """Sends a long request. Raises LetGo where it does not arrive, and what the stream raises."""
+        session, begun = self._session, time.monotonic()
+        self._spend(request.length)
         try:
-            session.send(self._flowing(target), length)
+            session.send(self._flowing(request.last), request.length)
         except TransportError as error:
             if error is self._fault:
                 raise
-            self._client.host.takes_all = False
+            self._client.host.long_requests = False
             raise LetGo(f"{error}; it has to be sent again in smaller pieces") from error
-        if session.offset != target:
-            self._client.host.takes_all = False
-            raise LetGo(f"{session.location.shown}: it has kept less than it was sent")
-        self._swift = (time.monotonic() - begun) * _SWIFT < length
-        self._patience.progressed(length)
+        self._arrived(request, time.monotonic() - begun)
 
     def _flowing(self, target: int) -> Iterator[bytes]:
         outgoing = self._outgoing
@@ -106,7 +119,7 @@ class Chunks:
         while outgoing.end < target:
             outgoing.forget(outgoing.end)
             try:
-                outgoing.gather(min(hosts.MIB, target - outgoing.end))
+                outgoing.gather(min(MIB, target - outgoing.end))
                 if outgoing.ended and outgoing.end < target:
                     outgoing.check()
             except TransportError as error:
@@ -127,82 +140,98 @@ class Chunks:
             try:
                 session.finish(outgoing.digest, outgoing.end)
                 return
-            except (Transient, SessionLost) as error:
-                try:
-                    if isinstance(error, SessionLost):
-                        raise
-                    self._ask(error, outgoing.end)
-                except SessionLost:
-                    if is_there(outgoing.digest):
-                        return
-                    raise
-                if session.offset != outgoing.end:
-                    if is_there(outgoing.digest):
-                        return
-                    raise SessionLost(f"{session.location.shown}: it has lost what it had") from error
+            except (SessionLost, OutOfPlace) as error:
+                if is_there(outgoing.digest):
+                    return
+                raise SessionLost(str(error)) from error
+            except Transient as error:
+                self._patience.after(error)
+                if is_there(outgoing.digest):
+                    return
+                self._ask(session)
 
-    @property
-    def _limit(self) -> int:
-        return self._client.host.chunk(self._session.smallest, quick=self._quick)
-
-    def _next(self, target: int) -> tuple[bytes, ...]:
-        """The chunk that the session lacks, which is before offset *target*. It leaves none that is too short."""
-        first = self._session.offset
-        if first < self._outgoing.start:
-            raise SessionLost(f"{self._session.location.shown}: it has less than it had")
-        last = first + self._limit
-        return self._outgoing.between(first, target if target - last < self._session.smallest else last)
-
-    def _deliver(self, blocks: tuple[bytes, ...], target: int) -> None:
-        """Tries to bring the session on by *blocks*; it may be anywhere up to *target* afterwards."""
-        session, begun, length = self._session, time.monotonic(), sum(map(len, blocks))
-        before = session.offset
+    def _deliver(self, request: NextRequest, blocks: tuple[bytes, ...]) -> None:
+        """Tries to bring the session on by *blocks*, of *request*; it may be anywhere up to their end afterwards."""
+        session, begun = self._session, time.monotonic()
+        self._spend(request.length)
         try:
-            session.send(blocks, length)
-            taken = time.monotonic() - begun
-            self._quick, self._swift = taken < _QUICK, taken * _SWIFT < length
-            if session.offset <= before:
-                raise Transient(f"{session.location.shown}: it keeps nothing of what it is sent")
-            self._patience.progressed(session.offset - before)
-            self._strides.arrived(session.offset - before)
-        except TooLarge as error:
-            self._shrink(length, error)
+            session.send(blocks, request.length)
+        except TooLarge:
+            if not self._client.host.too_large(request.length, session.smallest):
+                raise
         except Transient as error:
-            self._learn(error, before + length, target)
+            self._recover(error, request)
         except SessionLost as error:
-            if not self._outgoing.start:
-                self._patience.after(Transient(str(error)))
             self._reopen(error)
+        else:
+            self._arrived(request, time.monotonic() - begun)
+            self._strides.arrived(request.length)
 
-    def _learn(self, error: Transient, expected: int, target: int) -> None:
-        """After *error*: where the session is, or a new one; and if it is not at *expected*, to send less at once."""
-        before, lost = self._session.offset, None
+    def _arrived(self, request: NextRequest, seconds: float) -> None:
+        self._pace = Pace.of(request.length, seconds)
+        self._refused = frozenset()
+        self._confirmed = self._sent = request.last
+        self._patience.reached(request.last)
+
+    def _forget(self, request: NextRequest) -> None:
+        """Lets go of what was confirmed, but for what the registry, which may be right, counts as missing of the last
+        chunk. The first is held until it is known that the host takes a second."""
+        counted = self._session.counted
+        self._outgoing.forget(request.last if counted is None else min(request.last, max(request.first, counted)))
+
+    def _recover(self, error: Transient, request: NextRequest) -> None:
+        """After *error*: waits, and goes to where the session is, or on in a new one. Where connections break, the next
+        chunks are shorter."""
+        session, lost = self._session, None
+        self._patience.after(error)
+        if isinstance(error, OutOfPlace):
+            self._refused |= {request.first}
+        else:
+            self._sent = max(self._sent, request.last)
         try:
-            self._ask(error, target)
-        except SessionLost as said:
-            lost = said
-        if isinstance(error, Cut) and (lost or self._session.offset < expected):
-            self._strides.cut(expected - before, lost=lost is not None)
+            self._ask(session)
+            if session.counted in (request.last, request.last + 1):
+                self._sent = max(self._sent, request.last)
+            self._go_on(session, error)
+        except SessionLost as reason:
+            lost = reason
+        if isinstance(error, Cut) and (lost or session.offset < request.last):
+            self._strides.cut(request.length, lost=lost is not None)
         if lost:
+            lost.counted = True
             self._reopen(lost)
+
+    def _go_on(self, session: Session, error: Transient) -> None:
+        """Moves *session* to where it most likely is. Raises SessionLost where it has been everywhere."""
+        counted = session.counted
+        if counted is not None and counted > self._sent + 1:
+            raise SessionLost(f"{session.location.shown}: it has more bytes than it was sent")
+        offsets = positions(
+            counted=counted,
+            floor=self._confirmed,
+            expected=self._sent,
+            held=self._outgoing.start,
+            refused=self._refused,
+            one_more=session.counts_one_more,
+        )
+        if not offsets:
+            raise SessionLost(f"{error}; the registry does not say where the upload is to go on")
+        session.offset = offsets[0]
+        if session.offset == counted:
+            self._patience.reached(counted)
 
     def _reopen(self, error: SessionLost) -> None:
         """Goes on in a new session where all that was sent is still held. Raises *error* where it is not."""
         if self._outgoing.start:
             raise error
+        if not error.counted:
+            self._patience.after(Transient(str(error)))
+        self._refused, self._reopened = frozenset(), True
         self._session = self._begin()
+        self._confirmed = self._sent = 0
 
-    def _ask(self, error: Transient, target: int) -> None:
-        """After *error*: waits, and learns from the registry how much of what was sent arrived."""
-        session = self._session
-        before = session.offset
-        self._patience.after(error)
-        self._asked(session)
-        if session.offset > target:
-            raise SessionLost(f"{session.location.shown}: it has more bytes than it was sent")
-        self._patience.progressed(max(0, session.offset - before))
-
-    def _asked(self, session: Session) -> None:
+    def _ask(self, session: Session) -> None:
+        """Learns what the registry counts. Raises SessionLost."""
         while True:
             try:
                 session.ask()
@@ -210,30 +239,27 @@ class Chunks:
             except Transient as error:
                 self._patience.after(error)
 
-    def _shrink(self, length: int, error: TooLarge) -> None:
-        """The next chunks are half as long as one that was too large."""
-        least = max(self._session.smallest, hosts.SMALLEST)
-        if length <= least:
-            raise error
-        self._client.host.note(largest=max(length // 2, least))
-
     def _taken_up(self) -> Session | None:
         """The session that an earlier run left, with the stream read to where it is; None where there is none."""
         unfinished = self._entry.read()
         if not isinstance(unfinished, Unfinished):
             return None
+        floor = max(unfinished.checkpoints, default=0)
         try:
             location = Url.parse(unfinished.location)
             if location.origin != self._client.url("").origin:  # who can write there would be sent the blob
                 raise TransportError(f"{location.shown}: not a place of this registry")
             session = Session(self._client, location)
-            self._asked(session)
+            self._ask(session)
         except TransportError:
             self._entry.erase()
             return None
         session.pieces = 2
-        if not self._outgoing.passed(session.offset, unfinished.checkpoints) or session.offset > self._outgoing.end:
+        counted = floor if session.counted is None else session.counted
+        session.offset = floor if counted <= floor + 1 else counted  # nobody stops after one byte
+        outgoing = self._outgoing
+        if not outgoing.passed(session.offset, unfinished.checkpoints) or session.offset > outgoing.end:
             session.cancel()
             raise SessionLost(f"{session.location.shown}: what was begun is not what is sent now")
-        self._patience.progressed(session.offset)
+        self._patience.reached(session.offset)
         return session

@@ -20,6 +20,7 @@ from eci_convert.transports.registry.login import Login
 from eci_convert.transports.registry.patience import Patience, Transient
 from eci_convert.transports.registry.pool import Pool
 from eci_convert.transports.registry.url import Url
+from eci_convert.transports.registry.warnings import RegistryWarnings
 from eci_convert.transports.registry.whereabouts import Whereabouts
 from eci_convert.transports.registry.wire import Request
 
@@ -137,9 +138,10 @@ class Client:
         if answer.status in accept:
             return answer
         with answer:
-            if answer.status in (401, 403) and answer.url.origin == self._base().origin:
-                raise self._login().denied(answer.url, faults.fault(answer, self.redacted).reason)
-            raise faults.error(answer, self.redacted)
+            said = faults.fault(answer, self.redacted)
+            if answer.status in (401, 403) and answer.url.origin == self._base().origin and not faults.is_quota(said):
+                raise self._login().denied(answer.url, said.reason)
+            raise faults.error_of(answer, said)
 
     def redacted(self, text: str) -> str:
         """*text* without any secret."""
@@ -187,6 +189,8 @@ class Client:
         if authorization:
             request = replace(request, headers={**request.headers, "Authorization": authorization})
         answer = self._pool.exchange(request)
+        if request.url.origin == self._base().origin:
+            self._warnings.report(answer)
         if _log.isEnabledFor(logging.DEBUG):
             _log.debug("%s %s: %s", request.method, self.redacted(request.url.shown), answer.status)
         return answer
@@ -197,8 +201,10 @@ class Client:
         with answer:
             _discard(answer)
         target = request.url.joined(answer.header("Location"))
-        if request.url.scheme == "https" and target.scheme == "http":
+        secured = target.secured(request.url, self._base())
+        if secured is None:
             raise TransportError(f"{request.url.shown}: redirected from https to {target.shown}: refused")
+        target = secured
         if answer.status == 303 and request.method != "HEAD":
             return replace(request, method="GET", url=target, body=None, length=None)
         if not request.can_be_repeated:
@@ -221,6 +227,10 @@ class Client:
     @cached_property
     def _known_whereabouts(self) -> Whereabouts:
         return Whereabouts(f"{self._base().scheme}://{self.reference.host}", self.settings)
+
+    @cached_property
+    def _warnings(self) -> RegistryWarnings:
+        return RegistryWarnings(self.reference.host, self.settings.reporter, self.redacted)
 
     @cached_property
     def _pool(self) -> Pool:

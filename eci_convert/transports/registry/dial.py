@@ -12,7 +12,7 @@ from eci_convert.errors import TransportError
 from eci_convert.transports.base import Settings
 from eci_convert.transports.registry import neighbours, proxies, socks
 from eci_convert.transports.registry.nested_tls import NestedTls
-from eci_convert.transports.registry.patience import Transient
+from eci_convert.transports.registry.patience import RETRIED, Transient
 from eci_convert.transports.registry.proxies import Proxy
 from eci_convert.transports.registry.url import Url
 from eci_convert.transports.registry.wire import Connection
@@ -161,12 +161,14 @@ def _tunnel(sock: socket.socket, url: Url, proxy: Proxy, timeout: float) -> None
         lines.append(f"Proxy-Authorization: {proxy.authorization}")
     try:
         sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("ascii"))
-        status = _status(sock, time.monotonic() + timeout)
+        deadline = time.monotonic() + timeout
+        while 100 <= (status := _status(sock, deadline)) < 200:
+            pass  # interim responses (RFC 9110 §15.2)
     except OSError as error:
         raise Transient(f"{proxy.shown} does not answer") from error
     if not 200 <= status < 300:
         hint = ": it wants a name and a password" if status == 407 else ""
-        kind = Transient if status in (502, 503, 504) else TransportError
+        kind = Transient if status in RETRIED else TransportError
         raise kind(f"{proxy.shown} lets nobody through to {url.authority}: {status}{hint}")
 
 

@@ -8,21 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from eci_convert.transports.base import Settings
-from eci_convert.transports.registry import state
+from eci_convert.transports.registry import state, upload_plan
 from eci_convert.transports.registry.strides import Strides
+from eci_convert.transports.registry.upload_plan import Limits
 
-MIB = 1024 * 1024
-
-SMALLEST = 64 * 1024
-"""Chunks are never shorter, whatever a host says."""
-
-_CHUNK = 6 * MIB
-"""What is lost when a connection breaks; each upload holds two of it, or three. ECR wants 5 MB and more."""
-
-_SHARED = 24 * MIB
-"""Quick chunks are larger, the more the fewer uploads share this: a registry has a break after each, to sync it."""
-
-_MOST_ASKED = 64 * MIB
 _LARGEST = {"ghcr.io": 4_000_000}
 """Bytes that a request may have where a host is known to take less (github.com/orgs/community/discussions/26299)."""
 
@@ -40,28 +29,36 @@ class Host:
         self._file = f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
         self._name = name
         self._lock = threading.Lock()
-        self.strides = Strides(SMALLEST, _SHARED)
+        self.strides = Strides(upload_plan.SMALLEST, upload_plan.SHARED)
+        self._largest = _LARGEST.get(name)
         self._uploads = 0
-        self._steady = True
+        self.long_requests = True
         self._facts = self._remembered()
 
-    def chunk(self, smallest: int = 0, *, quick: bool = False) -> int:
-        """The bytes of one chunk of an upload that takes none below *smallest*; *quick*: chunks take no time to arrive,
-        so little is lost with a large one."""
-        found = self._facts.get("largest")
-        wanted = max(_CHUNK, _SHARED // max(1, self._uploads)) if quick else _CHUNK
-        learned = found if isinstance(found, int) and SMALLEST <= found < wanted else wanted
-        return max(min(self.strides.chunk(learned), _LARGEST.get(self._name, wanted)), min(smallest, _MOST_ASKED))
+    def limits(self, minimum: int = 0) -> Limits:
+        """What an upload may do that takes no chunk below *minimum*."""
+        learnt = self._facts.get("largest")
+        known = [self._largest] if self._largest else []
+        if isinstance(learnt, int) and learnt >= upload_plan.SMALLEST:
+            known.append(learnt)
+        return Limits(
+            uploads=self._uploads,
+            minimum=minimum,
+            largest=min(known, default=None),
+            lossy=self.strides.limit,
+            long_requests=self.long_requests,
+        )
 
-    @property
-    def takes_all(self) -> bool:
-        """Whether requests of any length arrive, as far as is known. To be told of one that did not."""
-        limited = self._name in _LARGEST or "largest" in self._facts
-        return self._steady and not limited and not self.strides.careful
-
-    @takes_all.setter
-    def takes_all(self, steady: bool) -> None:
-        self._steady = steady
+    def too_large(self, length: int, minimum: int = 0) -> bool:
+        """Notes that a request of *length* bytes is too large; False where none is shorter."""
+        shorter = upload_plan.shorter(length, self.limits(minimum))
+        if shorter is None:
+            return False
+        with self._lock:
+            learnt = self._facts.get("largest")
+            if not isinstance(learnt, int) or shorter < learnt:
+                self.note(largest=shorter)
+        return True
 
     @contextmanager
     def uploading(self) -> Iterator[None]:

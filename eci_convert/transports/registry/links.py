@@ -23,6 +23,7 @@ def next_page(url: Url, link: str) -> Url | None:
     if target is None:
         return None
     following = url.joined(target)
+    following = following.secured(url, url) or following
     if following.origin != url.origin:
         raise TransportError(f"{url.authority} says that its list goes on at {following.authority}: refused")
     return following

@@ -18,8 +18,13 @@ LONGEST_ASKED = 60.0
 
 _RENEWING = 64 * 1024
 
-RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Statuses that may be another the next time (RFC 9110; 425: RFC 8470; 429: RFC 6585)."""
+_MOST_TIMES = 4
+_MOST_BESIDE = 32 * 1024 * 1024
+"""A blob may be sent so many times, and so many bytes more."""
+
+RETRIED = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 520, 521, 522, 523, 524, 530})
+"""Statuses that may be another the next time (RFC 9110; 425: RFC 8470; 429: RFC 6585; 499: nginx; 520 to 530:
+Cloudflare, of an origin server that does not answer)."""
 
 
 class Transient(TransportError):
@@ -36,13 +41,31 @@ class Cut(Transient):
     """A connection that broke before there was an answer."""
 
 
+class TrafficLimit:
+    """The bytes that may be sent for one blob, whatever is lost of them."""
+
+    def __init__(self) -> None:
+        self._sent = 0
+
+    def spend(self, length: int, size: int) -> None:
+        """*length* bytes are about to be sent of a blob of *size* bytes, or of so many as are known of it so far.
+
+        Raises TransportError where that is out of proportion.
+        """
+        self._sent += length
+        if self._sent > _MOST_TIMES * size + _MOST_BESIDE:
+            error = TransportError(f"{self._sent - length} bytes were sent of a blob of {size} bytes: given up")
+            error.add_note("hint: the registry does not keep what it is sent, or connections to it break too often")
+            raise error
+
+
 class Patience:
     """The failures that one transfer may still have. Progress gives them back."""
 
     def __init__(self, retries: int, size: int | None = None) -> None:
         self._retries = retries
         self._failures = 0
-        self._progress = 0
+        self._progress = self._furthest = 0
         self._worth = _RENEWING if size is None else max(1, min(_RENEWING, size // 64))
 
     def progressed(self, count: int) -> None:
@@ -50,6 +73,12 @@ class Patience:
         self._progress += count
         if self._progress >= self._worth:
             self._failures = 0
+
+    def reached(self, offset: int) -> None:
+        """The bytes up to *offset* are safe. What was there before, and was lost, is no progress a second time."""
+        if offset > self._furthest:
+            self.progressed(offset - self._furthest)
+            self._furthest = offset
 
     def after(self, error: Transient) -> None:
         """Waits until it is worth trying again; or raises *error* because it has been tried enough."""

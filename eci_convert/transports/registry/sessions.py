@@ -16,13 +16,21 @@ from eci_convert.transports.registry.url import Url
 from eci_convert.transports.registry.wire import Request
 
 _RANGE = re.compile(r"(?:bytes[= ])?(\d{1,19})-(\d{1,19})", re.ASCII)
+_LARGE = re.compile(
+    r"too ?(?:large|big|long)|exceed\w*\b.*\b(?:maximum|limit|permissible|allowed)|"
+    r"maximum (?:permissible|allowed|size)|\b(?:size|length|body) limit",
+    re.IGNORECASE,
+)
+_BODY = re.compile(r"\b(?:body|request|payload|chunk|content|entity|upload)\b(?!.*header)", re.IGNORECASE)
 _OCTETS = {"Content-Type": "application/octet-stream"}
 _SETTLING = 20 * 1024 * 1024
 """Bytes a second at which a registry is trusted to put a finished blob where it belongs."""
 
 
 class SessionLost(TransportError):
-    """The session is gone, or is not where it can be gone on with."""
+    """The session is gone, or is not where it can be gone on with. *counted*: as a failure that was waited after."""
+
+    counted = False
 
 
 class LetGo(SessionLost):
@@ -34,16 +42,26 @@ class TooLarge(TransportError):
 
 
 class OnePieceOnly(TransportError):
-    """The registry takes a blob in one piece, and this was another."""
+    """The registry takes a blob in one request without `Content-Range`, and this was another."""
+
+
+class OutOfPlace(Transient):
+    """The registry says that it is not where the chunk begins (416)."""
 
 
 class Session:
-    """One upload. *offset* is how many bytes the registry has, as far as it has said."""
+    """One upload. *offset* is how many bytes the registry has: what it confirmed by a success, or as far as it said.
+
+    *counted* is its own count in its last answer, None where it does not tell. It is not always to be believed: it may
+    be stale (Amazon ECR), that of the last chunk alone, or one byte too many (*counts_one_more*).
+    """
 
     def __init__(self, client: Client, at: Url, offset: int = 0) -> None:
         self.location = at
         self.offset = offset
         self.smallest = 0
+        self.counted: int | None = None
+        self.counts_one_more = False
         self._client = client
         self.pieces = 0
 
@@ -63,19 +81,22 @@ class Session:
         return session
 
     def ask(self) -> None:
-        """Learns from the registry where the session is. Raises SessionLost, Transient, AccessDenied."""
+        """Learns from the registry what it counts, without going there. Raises SessionLost, Transient, AccessDenied."""
         request = Request(method="GET", url=self.location)
-        with self._client.once(request, accept=(200, 202, 204, 400, 404, 405, 410, 416), scope=PUSH) as answer:
-            confirmed = _confirmed(answer)
-            if answer.status >= 400 or confirmed is None:
+        with self._client.once(request, accept=(200, 202, 204, 400, 404, 405, 410, 416, 501), scope=PUSH) as answer:
+            self.counted = _confirmed(answer)
+            if answer.status in (405, 501):
+                self.counted = None
+                return
+            if answer.status >= 400:
                 raise SessionLost(f"{self.location.shown}: the upload session is gone ({answer.status})")
-            self.offset = confirmed
             self._moved(answer)
 
     def send(self, blocks: Iterable[bytes], length: int) -> None:
-        """Sends the next bytes, *length* of them; afterwards *offset* says how many arrived.
+        """Sends the next bytes, *length* of them, all of which have arrived afterwards: a success is believed, whatever
+        the registry counts.
 
-        Raises SessionLost, TooLarge, OnePieceOnly; and Transient, after which one must `ask`.
+        Raises OutOfPlace, SessionLost, TooLarge, OnePieceOnly; and Transient, after which one must `ask`.
         """
         headers = _OCTETS | {"Content-Range": f"{self.offset}-{self.offset + length - 1}"}
         request = Request(
@@ -83,14 +104,12 @@ class Session:
         )
         with self._client.once(request, accept=_not_retried(), scope=PUSH) as answer:
             self._judged(answer)
-            confirmed = _confirmed(answer)
-            expected = self.offset + length
+            self.counted = _confirmed(answer)
             self._moved(answer)
-        if confirmed == expected + 1:  # it counts the bytes instead of naming the last one, as some do
-            confirmed = expected
-        if confirmed is not None and confirmed > expected:
-            raise SessionLost(f"{self.location.shown}: it has more bytes than it was sent")
-        self.offset = expected if confirmed is None else confirmed
+        self.offset += length
+        self.counts_one_more = self.counted == self.offset + 1
+        if self.counts_one_more:
+            self.counted = self.offset
         self.pieces += 1
 
     def stream(self, blocks: Iterable[bytes], length: int | None) -> None:
@@ -130,10 +149,13 @@ class Session:
             return
         said = faults.fault(answer, self._client.redacted)
         text = f"{answer.method} {answer.url.shown}: {answer.status} {said.code} {said.reason}".rstrip()
-        if answer.status == 413:
+        elsewhere = answer.status == 416 and _confirmed(answer) not in (None, self.offset)
+        if answer.status == 413 or (not elsewhere and _is_too_large(answer.status, said)):
             raise TooLarge(text)
+        if answer.method == "PATCH" and not self.pieces and not self.offset and _may_take_a_stream(answer.status, said):
+            raise OnePieceOnly(text)
         if answer.status == 416:
-            raise Transient(text, 0.0)
+            raise OutOfPlace(text, 0.0)
         if answer.status in (404, 410) or said.code in ("BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID"):
             raise SessionLost(text)
         if answer.method == "PATCH" and self.pieces:
@@ -145,9 +167,22 @@ class Session:
             self.location = location(self._client, answer)
 
 
+def _is_too_large(status: int, said: faults.Fault) -> bool:
+    """Whether a refusal is of the request's size: GitHub's registries say so with 416."""
+    text = f"{said.code} {said.reason}".replace("_", " ")
+    if status == 416:
+        return _LARGE.search(text) is not None
+    return status in (400, 422) and re.search("too ?large", text, re.I) is not None and _BODY.search(text) is not None
+
+
+def _may_take_a_stream(status: int, said: faults.Fault) -> bool:
+    """Whether a refusal of the first chunk may be one of `Content-Range`, without which docker sends."""
+    return status in (400, 405, 406, 411, 415, 416, 422, 501) and not faults.is_quota(said)
+
+
 def _not_retried() -> tuple[int, ...]:
     """Every status of which we make something ourselves."""
-    return (*range(200, 300), *(status for status in range(400, 500) if status not in (401, 403, *RETRIED)))
+    return (*range(200, 300), *(status for status in range(400, 500) if status not in (401, 403, *RETRIED)), 501)
 
 
 def location(client: Client, answer: Answer) -> Url:
@@ -160,11 +195,12 @@ def location(client: Client, answer: Answer) -> Url:
     if not text:
         raise TransportError(f"{answer.url.shown}: the registry does not say where to upload to")
     url = answer.url.joined(text)
-    if client.base.scheme == "https" and url.scheme == "http":
-        if url.host != client.base.host:
-            raise TransportError(f"{answer.url.shown}: uploads are to go to {url.authority} without TLS: refused")
-        return client.base.at(url.target)
-    return url
+    secured = url.secured(client.base, client.base)
+    if secured is None and url.host == client.base.host:
+        secured = client.base.at(url.target)
+    if secured is None:
+        raise TransportError(f"{answer.url.shown}: uploads are to go to {url.authority} without TLS: refused")
+    return secured
 
 
 def _confirmed(answer: Answer) -> int | None:

@@ -105,6 +105,7 @@ class RegistrySink:
         promise = Promise(media_type=media_type, digest=digest, size=size)
         upload = Upload(self._client, promise, self._is_there, partial(self._mounts.begin, digest))
         sent, count = upload.send(chunks)
+        self._present.add(sent)
         if upload.entry:
             self._entries.append(upload.entry)
         self._client.whereabouts.seen(sent, self._reference.repository, count)

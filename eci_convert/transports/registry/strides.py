@@ -29,10 +29,10 @@ class Strides:
         """Whether each chunk had better go over a connection of its own: some ways carry so many bytes and no more."""
         return self._limit is not None
 
-    def chunk(self, wanted: int) -> int:
-        """The bytes of a chunk of which *wanted* would be sent in good weather."""
-        limit = self._limit
-        return wanted if limit is None else min(wanted, limit)
+    @property
+    def limit(self) -> int | None:
+        """The bytes that a chunk may have; None where no connection broke."""
+        return self._limit
 
     def begun(self) -> None:
         """An upload begins, which is when a longer chunk that is cut costs nothing but itself."""

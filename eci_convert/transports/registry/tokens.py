@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
@@ -106,6 +106,7 @@ def _answered(pool: Pool, request: Request) -> Answer:
             return answer
         with answer:
             target = request.url.joined(answer.header("Location"))
+        target = target.secured(request.url, request.url) or target
         if target.origin != request.url.origin:
             raise TransportError(f"{request.url.shown}: redirected to {target.authority}, where no token is asked for")
         request = replace(request, url=target)
@@ -113,17 +114,30 @@ def _answered(pool: Pool, request: Request) -> Answer:
 
 
 def _token(answer: Answer, who: Credential | None) -> Token:
-    if answer.status in RETRIED:
-        raise Transient(f"{answer.url.shown}: {answer.status}", faults.retry_after(answer), answer.status)
-    if answer.status in (400, 401, 403):
-        raise denied(answer.url, who)
     if answer.status != 200:
-        raise TransportError(f"{answer.url.shown}: {answer.status} where a token was expected")
+        raise _refusal(answer, who)
     try:
         data = json.loads(answer.read(_MAX_ANSWER))
     except (ValueError, RecursionError) as error:
         raise TransportError(f"{answer.url.shown}: no token, and nothing else in JSON") from error
     return _parsed(data if isinstance(data, dict) else {}, answer.url)
+
+
+def _refusal(answer: Answer, who: Credential | None) -> TransportError:
+    """The error that an *answer* without a token stands for."""
+    said = faults.fault(answer, lambda text: _without(who.secrets if who is not None else (), text))
+    detail = f": {said.reason}" if said.reason else ""
+    if answer.status in RETRIED:
+        return Transient(f"{answer.url.shown}: {answer.status}{detail}", faults.retry_after(answer), answer.status)
+    if answer.status in (400, 401, 403) and not faults.is_quota(said):
+        return denied(answer.url, who, said.reason)
+    return TransportError(f"{answer.url.shown}: {answer.status} where a token was expected{detail}")
+
+
+def _without(secrets: Iterable[str], text: str) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "***") if secret else text
+    return text
 
 
 def _parsed(data: Mapping[str, Any], realm: Url) -> Token:

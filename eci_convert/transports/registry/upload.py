@@ -14,13 +14,13 @@ from eci_convert.errors import IntegrityError
 from eci_convert.oci.digest import Digest
 from eci_convert.transports.again import can_be_had_again
 from eci_convert.transports.refusals import UploadLost
-from eci_convert.transports.registry import hosts
 from eci_convert.transports.registry.chunks import Chunks
 from eci_convert.transports.registry.client import Client
 from eci_convert.transports.registry.ledger import FINGERPRINTED, Arrived, Entry
 from eci_convert.transports.registry.outgoing import Outgoing, Promise
-from eci_convert.transports.registry.patience import Cut, Transient
+from eci_convert.transports.registry.patience import Cut, TrafficLimit, Transient
 from eci_convert.transports.registry.sessions import LetGo, OnePieceOnly, Session, SessionLost, TooLarge
+from eci_convert.transports.registry.upload_plan import chunk_length
 
 _MAX_RESTARTS = 3
 
@@ -41,6 +41,7 @@ class Upload:
         self._is_there = is_there
         self._begin = begin
         self._patience = client.patience(promise.size)
+        self._traffic = TrafficLimit()
 
     def send(self, chunks: Iterable[bytes]) -> tuple[Digest, int]:
         """Sends *chunks*; the digest and the size in bytes of what is in the registry now.
@@ -49,6 +50,7 @@ class Upload:
         what was promised, TransportError, and what *chunks* raise.
         """
         restarts, strides = 0, self._client.host.strides
+        shortened = strides.shortened
         while True:
             try:
                 outgoing = Outgoing(chunks, self._promise)
@@ -56,12 +58,14 @@ class Upload:
                     self._sent(outgoing)
                 return outgoing.digest, outgoing.end
             except SessionLost as error:
+                if not error.counted:
+                    self._patience.after(Transient(str(error)))
                 restarts += 1
-                if not can_be_had_again(chunks) or restarts > _MAX_RESTARTS + strides.shortened:
+                if not can_be_had_again(chunks) or restarts > _MAX_RESTARTS + strides.shortened - shortened:
                     raise UploadLost(f"{error}; the blob has to be sent again") from error
 
     def _sent(self, outgoing: Outgoing) -> None:
-        outgoing.gather(self._client.host.chunk())
+        outgoing.gather(self._chunk)
         if outgoing.ended and self._sent_at_once(outgoing):
             return
         with ExitStack() as stack:
@@ -84,6 +88,10 @@ class Upload:
             entry.arrived(outgoing.digest, outgoing.end)
             self.entry = entry
             stack.pop_all()
+
+    @property
+    def _chunk(self) -> int:
+        return chunk_length(self._client.host.limits())
 
     def _arrived_before(self, outgoing: Outgoing, entry: Entry) -> bool:
         """Whether a run that was killed later sent all of this. That it is the same is seen by reading it.
@@ -109,11 +117,13 @@ class Upload:
         if self._promise.digest is None and self._is_there(outgoing.digest):
             return True
         while True:
+            self._traffic.spend(outgoing.end, outgoing.end)
             try:
                 self._begin().finish(outgoing.digest, outgoing.end, outgoing.held)
                 return True
             except TooLarge:
-                self._client.host.note(largest=max(outgoing.end // 2, hosts.SMALLEST))
+                if not self._client.host.too_large(outgoing.end):
+                    raise
                 return False
             except (Transient, SessionLost) as error:
                 self._patience.after(error if isinstance(error, Transient) else Transient(str(error)))
@@ -121,11 +131,11 @@ class Upload:
                     return True
                 if isinstance(error, Cut):
                     self._client.host.strides.cut(outgoing.end, lost=False)
-                    if outgoing.end > self._client.host.chunk():
+                    if outgoing.end > self._chunk:
                         return False
 
     def _send_in_chunks(self, outgoing: Outgoing, entry: Entry) -> None:
-        chunks = Chunks(self._client, outgoing, entry, self._patience, self._begin)
+        chunks = Chunks(self._client, outgoing, entry, self._patience, self._traffic, self._begin)
         try:
             chunks.send()
         except OnePieceOnly:
@@ -138,15 +148,23 @@ class Upload:
 
     def _send_in_one_piece(self, outgoing: Outgoing) -> None:
         """Sends what is held and what is still to come in one request; after a fault there is no going on."""
+        self._traffic.spend(self._promise.size or outgoing.end, self._promise.size or outgoing.end)
         session = self._begin()
         try:
             session.stream(_streamed(outgoing), self._promise.size)
             outgoing.check()
             session.finish(outgoing.digest, outgoing.end)
+        except (OnePieceOnly, TooLarge) as error:
+            if self._client.host.fact("one_piece") is True:  # it was found out once, and is so no longer
+                self._client.host.note(one_piece=False)
+                raise SessionLost(str(error)) from error
+            raise
         except Transient as error:
             self._patience.after(error)
             if not (outgoing.ended and self._is_there(outgoing.digest)):
-                raise SessionLost(str(error)) from error
+                lost = SessionLost(str(error))
+                lost.counted = True
+                raise lost from error
 
 
 def _streamed(outgoing: Outgoing) -> Iterator[bytes]:

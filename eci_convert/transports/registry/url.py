@@ -13,6 +13,8 @@ _PORTS = {"http": 80, "https": 443}
 _STRANGE = re.compile(r"[\x00-\x20\x7f\\]|[^\x00-\x7f]")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9._~-]+)?", re.ASCII)
 _BRACKETED = re.compile(r"\[[^\[\]]*\](?::[0-9]*)?", re.ASCII)
+_ENCODED = re.compile(r" |[^\x00-\x7f]")
+_AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?://[^/?#]*)?")
 _MAX_LENGTH = 16384
 
 
@@ -65,14 +67,29 @@ class Url:
         return replace(self, target=target)
 
     def joined(self, location: str) -> Url:
-        """What *location*, a header's relative or absolute URL, means when this URL was asked for.
+        """What *location*, a header's relative or absolute URL, means when this URL was asked for. Spaces and letters
+        beyond ASCII are encoded, but for those of a host.
 
         Raises TransportError.
         """
+        location = _encoded(location.strip(" \t"))
         try:
             return Url.parse(location if _STRANGE.search(location) else urljoin(str(self), location))
         except ValueError as error:
             raise TransportError(f"{self.authority} leads to what is not a URL") from error
+
+    def secured(self, asked: Url, registry: Url) -> Url | None:
+        """This URL, to which *asked* leads; None where that would be from TLS to plain text.
+
+        A server behind a TLS proxy may not know that it is: a plain URL of itself, or of a *registry* over TLS, with
+        its own port or none, means that very server.
+        """
+        if asked.scheme != "https" or self.scheme != "http":
+            return self
+        for server in (asked, registry):
+            if server.scheme == "https" and server.host == self.host and self.port in (server.port, _PORTS["http"]):
+                return server.at(self.target)
+        return None
 
     def with_query(self, name: str, value: str) -> Self:
         """The URL with one more parameter; what is there is left exactly as the server spelt it."""
@@ -99,3 +116,18 @@ class Url:
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority}{self.target}"
+
+
+def _encoded(location: str) -> str:
+    """*location* with spaces and letters beyond ASCII in its path and query as browsers and Go encode them. Header
+    fields are read as Latin-1, so that each letter is a byte."""
+    match = _AUTHORITY.match(location)
+    start = match.end() if match else 0
+    if _STRANGE.search(location, 0, start):
+        return location
+    return location[:start] + _ENCODED.sub(_percent, location[start:])
+
+
+def _percent(match: re.Match[str]) -> str:
+    letter = match[0]
+    return quote(letter.encode("latin-1" if ord(letter) < 256 else "utf-8"), safe="")

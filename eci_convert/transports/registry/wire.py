@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from eci_convert.errors import TransportError
 from eci_convert.streams import interrupts
-from eci_convert.transports.registry.answer import Answer, Wire, reason
+from eci_convert.transports.registry.answer import Answer, Response, Wire, reason
 from eci_convert.transports.registry.patience import Cut
 from eci_convert.transports.registry.url import Url
 from eci_convert.version import __version__
@@ -135,11 +135,11 @@ class Connection:
         return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
 
     def _answer(self, request: Request, wire: Wire, *, spoiled: bool) -> Answer:
-        response = http.client.HTTPResponse(wire.spoken(), method=request.method)  # type: ignore[arg-type]
+        response = Response(wire.spoken(), method=request.method)  # type: ignore[arg-type]
         response.begin()
-        wire.renew(self._timeout)
+        wire.renew(self._timeout, framed=response.chunked)
         self.used = True
-        return Answer(response, request.method, request.url, self, spoiled=spoiled)
+        return Answer(response, request.method, request.url, self, wire, spoiled=spoiled)
 
 
 def _pieces(request: Request) -> Iterator[bytes | memoryview]:

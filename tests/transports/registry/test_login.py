@@ -16,7 +16,7 @@ from eci_convert.errors import AccessDenied, NotFound, TransportError
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.oci.reference import Reference
-from eci_convert.transports.registry import challenge, hosts, tokens
+from eci_convert.transports.registry import challenge, tokens, upload_plan
 from eci_convert.transports.registry.client import Client
 from eci_convert.transports.registry.nearby import MountHint
 from eci_convert.transports.registry.tokens import may_be_told
@@ -258,8 +258,8 @@ def test_a_token_that_expires_in_the_middle_of_an_upload_is_renewed(
     registry: FaultyRegistry, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """84, 93: late 401; the chunk that was refused is sent again."""
-    for name in ("_CHUNK", "_SHARED"):
-        monkeypatch.setattr(hosts, name, 128 * 1024)
+    for name in ("CHUNK", "SHARED"):
+        monkeypatch.setattr(upload_plan, name, 128 * 1024)
     guarded(registry, bearer=True)
     user.logs_in(registry.host)
 

@@ -10,7 +10,7 @@ from eci_convert.errors import DigestMismatch, SizeMismatch, TransportError
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.transports.refusals import UploadLost
-from eci_convert.transports.registry import chunks, hosts
+from eci_convert.transports.registry import hosts, upload_plan
 from tests import registry_behaviour as faults
 from tests.faulty_registry import FaultyRegistry
 from tests.transports.registry.user import TYPE, Counted, User, noise, once
@@ -24,10 +24,10 @@ SESSIONS = "/blobs/uploads/"
 
 @pytest.fixture(autouse=True)
 def _quick_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_CHUNK", "_SHARED"):
-        monkeypatch.setattr(hosts, name, CHUNK)
-    monkeypatch.setattr(chunks, "_LONG", LONG)
-    monkeypatch.setattr(chunks, "_SWIFT", 0)
+    for name in ("CHUNK", "SHARED"):
+        monkeypatch.setattr(upload_plan, name, CHUNK)
+    monkeypatch.setattr(upload_plan, "LONG", LONG)
+    monkeypatch.setattr(upload_plan, "FAST", 0)
 
 
 def sizes(registry: FaultyRegistry) -> list[int]:
@@ -67,7 +67,7 @@ def test_a_stream_of_unknown_size_goes_in_chunks(registry: FaultyRegistry, user:
 
 
 def test_a_slow_way_is_sent_chunks(registry: FaultyRegistry, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunks, "_SWIFT", 1 << 60)
+    monkeypatch.setattr(upload_plan, "FAST", 1 << 60)
     sends(user, registry, once(DATA))
     assert max(sizes(registry)) == CHUNK
 

@@ -19,7 +19,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Manifest, rendered
 from eci_convert.oci.reference import Reference
 from eci_convert.transports import open_source
-from eci_convert.transports.registry import hosts
+from eci_convert.transports.registry import upload_plan
 from eci_convert.transports.registry.client import Client
 from eci_convert.transports.registry.nearby import MountHint
 from eci_convert.verify import fixed
@@ -144,8 +144,8 @@ def test_the_upload_that_is_begun_instead_is_the_one_that_is_used(registry: Faul
 
 
 def test_in_chunks_too(registry: FaultyRegistry, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_CHUNK", "_SHARED"):
-        monkeypatch.setattr(hosts, name, 64 * 1024)
+    for name in ("CHUNK", "SHARED"):
+        monkeypatch.setattr(upload_plan, name, 64 * 1024)
     sends(user, registry, "a")
     registry.mounts, registry.min_chunk = False, 70_000
     sends(user, registry, "b")

@@ -14,7 +14,7 @@ from eci_convert.oci import mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, Manifest, rendered
 from eci_convert.transports.refusals import ManifestRefused, UploadLost
-from eci_convert.transports.registry import hosts
+from eci_convert.transports.registry import hosts, upload_plan
 from eci_convert.transports.registry.nearby import MountHint
 from tests import registry_behaviour as faults
 from tests.faulty_registry import FaultyRegistry
@@ -28,8 +28,8 @@ SESSIONS = "/blobs/uploads/"
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_CHUNK", "_SHARED"):
-        monkeypatch.setattr(hosts, name, CHUNK)
+    for name in ("CHUNK", "SHARED"):
+        monkeypatch.setattr(upload_plan, name, CHUNK)
 
 
 def sizes(registry: FaultyRegistry) -> list[int]:
@@ -242,10 +242,27 @@ def test_a_chunk_whose_answer_is_lost_is_asked_after(
     assert sizes(registry) == [CHUNK] * 5 + [1000]
 
 
-def test_a_registry_that_is_elsewhere_than_we_think_says_where(registry: FaultyRegistry, user: User) -> None:
-    """93: 416."""
+@pytest.mark.parametrize("last", [CHUNK - 1, 2 * CHUNK - 500, 2 * CHUNK, 9 * CHUNK])
+def test_a_success_is_believed_whatever_the_registry_counts(registry: FaultyRegistry, user: User, last: int) -> None:
     registry.misbehave("PATCH", SESSIONS)
-    registry.misbehave("PATCH", SESSIONS, faults.header("Range", f"0-{2 * CHUNK - 500}"))
+    registry.misbehave("PATCH", SESSIONS, faults.header("Range", f"0-{last}"))
+    user.sends(registry, once(DATA))
+    assert registry.blobs[DIGEST] == DATA
+    assert sizes(registry) == [CHUNK] * 5 + [1000]
+    assert not registry.seen(SESSIONS, "GET")
+
+
+def test_a_registry_that_kept_less_than_it_said_is_sent_the_rest(registry: FaultyRegistry, user: User) -> None:
+    """93: 416."""
+
+    def shortened(reply: faults.Reply) -> faults.Reply:
+        for key, held in registry.uploads.items():
+            del held[-500:]
+            registry.chunks[key][-1] -= 500
+        return reply.with_header("Range", f"0-{2 * CHUNK - 501}")
+
+    registry.misbehave("PATCH", SESSIONS)
+    registry.misbehave("PATCH", SESSIONS, shortened)
     user.sends(registry, once(DATA))
     assert registry.blobs[DIGEST] == DATA
     assert len(registry.seen(SESSIONS, "GET")) == 1
@@ -253,7 +270,8 @@ def test_a_registry_that_is_elsewhere_than_we_think_says_where(registry: FaultyR
 
 def test_a_registry_that_has_more_than_it_was_sent_is_begun_again(registry: FaultyRegistry, user: User) -> None:
     registry.misbehave("PATCH", SESSIONS, times=2)
-    registry.misbehave("PATCH", SESSIONS, faults.header("Range", f"0-{9 * CHUNK}"))
+    registry.misbehave("PATCH", SESSIONS, faults.status(500))
+    registry.misbehave("GET", SESSIONS, faults.header("Range", f"0-{9 * CHUNK}"))
     data = Counted(DATA)
     user.sends(registry, data.chunks)
     assert registry.blobs[DIGEST] == DATA
@@ -445,10 +463,9 @@ def test_a_chunk_that_is_cut_in_two_leaves_no_short_rest(
     registry: FaultyRegistry, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was gathered while chunks were quick goes in smaller ones once they are slow; ECR takes none below 5 MB."""
-    monkeypatch.setattr(hosts, "_SHARED", 5 * CHUNK // 2)
+    monkeypatch.setattr(upload_plan, "SHARED", 5 * CHUNK // 2)
     quick = iter([False, True] * 50)
-    chunk = hosts.Host.chunk
-    monkeypatch.setattr(hosts.Host, "chunk", lambda host, smallest=0, **_: chunk(host, smallest, quick=next(quick)))
+    monkeypatch.setattr(upload_plan.Pace, "of", lambda *_: upload_plan.Pace(quick=next(quick)))
     registry.min_chunk = 9 * CHUNK // 10
     user.sends(registry, once(noise(20 * CHUNK)))
     assert min(sizes(registry)[:-1]) >= registry.min_chunk
@@ -526,14 +543,15 @@ def test_one_piece_that_is_cut_is_sent_again_where_it_can_be_had(registry: Fault
 
 def test_what_ghcr_and_google_allow_is_known_beforehand(tmp_path: Path) -> None:
     settings = User(tmp_path).settings()
-    assert hosts.Host("ghcr.io", settings).chunk() <= 4_000_000
+    assert upload_plan.chunk_length(hosts.Host("ghcr.io", settings).limits()) <= 4_000_000
     assert hosts.Host("europe-docker.pkg.dev", settings).one_piece
     assert not hosts.Host("evil-gcr.io", settings).one_piece
 
 
 def test_aws_gets_chunks_of_5_mb_and_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    assert hosts.Host("1.dkr.ecr.eu-west-1.amazonaws.com", User(tmp_path).settings()).chunk() >= 5 * 1024 * 1024
+    limits = hosts.Host("1.dkr.ecr.eu-west-1.amazonaws.com", User(tmp_path).settings()).limits()
+    assert upload_plan.chunk_length(limits) >= 5 * 1024 * 1024
 
 
 # The death of the process

@@ -1,0 +1,28 @@
+"""Blobs that are made once however many parts they are: who wants one that is being made waits for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+
+from eci_convert.blueprint import Written
+
+
+class Once:
+    """What was made, by a key that tells what it was made of. Used from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._gates: dict[Hashable, threading.Lock] = {}
+        self._made: dict[Hashable, Written] = {}
+
+    def make(self, key: Hashable, make: Callable[[], Written], reuse: Callable[[Written], Written]) -> Written:
+        """What *make* comes to, or *reuse* of what it came to before. Where it failed, the next who waits tries."""
+        with self._lock:
+            gate = self._gates.setdefault(key, threading.Lock())
+        with gate:
+            made = self._made.get(key)
+            if made is None:
+                made = self._made[key] = make()
+                return made
+        return reuse(made)

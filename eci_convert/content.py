@@ -5,8 +5,9 @@ Documents are buffered, verified, then parsed; blobs are verified on the way thr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from itertools import chain
 from operator import is_
@@ -19,13 +20,13 @@ from eci_convert.model import Image
 from eci_convert.oci import fields, manifest, mediatype
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, ImageConfig, Index, Manifest, Platform
-from eci_convert.oci.select import candidates, check, select, suits
-from eci_convert.progress import SILENT, Reporter
+from eci_convert.oci.select import candidates, check, select, told_platform
+from eci_convert.progress import SILENT, Reporter, counted
 from eci_convert.streams import tar
 from eci_convert.streams.compress import Compression, decompressed, sniffed
-from eci_convert.streams.pipeline import ahead
+from eci_convert.streams.compress import is_archive as is_archive
+from eci_convert.streams.pipeline import threaded as threaded
 from eci_convert.streams.tar import Entry
-from eci_convert.streams.tar_header import BLOCK, parse_header
 from eci_convert.streams.tar_input import ExtensionBudget, Input
 from eci_convert.streams.verify import verified
 from eci_convert.transports.base import Source
@@ -65,18 +66,18 @@ def opened(
         with _fetched(source, blob, journal) as received:
             verdict: list[IntegrityError] = []
             checked = _blamed(
-                verified(_counted(received, task, reporter), blob.digest, blob.size), source, blob, verdict
+                verified(counted(received, task, reporter), blob.digest, blob.size), source, blob, verdict
             )
             with threaded(checked) if blob.size > _SMALL else nullcontext(checked) as running:
                 chunks = chain(running)  # which nobody can close: a stage that ends early cannot take the verdict along
                 try:
                     yield chunks
                 except FormatError:
-                    _drain(chunks)
+                    deque(chunks, maxlen=0)
                     if verdict:  # it was given to another thread, which read to the end
                         raise verdict[0] from None
                     raise
-                _drain(chunks)
+                deque(chunks, maxlen=0)
     except IntegrityError as error:
         if journal and journal.discard(blob):
             error.add_note("hint: what an earlier run had received may be to blame, and is gone now: run it again")
@@ -141,33 +142,12 @@ def members(
             pass
 
 
-@contextmanager
-def threaded(chunks: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
-    """*chunks*, made in a thread of its own, which has ended when the `with` has, or never will."""
-    stage = ahead(chunks)
-    try:
-        yield stage
-    finally:
-        if isinstance(stage, Generator):
-            with suppress(ValueError):  # it is running: the thread that wants its chunks was left behind in a stall
-                stage.close()
-
-
 def peeked(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     """The first bytes of *chunks*, 256 KiB if there are so many, and all of them still to be read."""
     head = b""
     while len(head) < _HEAD and (chunk := next(chunks, b"")):
         head += chunk
     return head, chain((head,), chunks) if head else chunks
-
-
-def is_archive(head: bytes) -> bool:
-    """Whether a blob that begins with *head* is a tar archive with something in it, wrapped or not."""
-    try:
-        parse_header(next(decompressed((head,), None), b"")[:BLOCK].ljust(BLOCK, b"\0"))
-    except FormatError:
-        return False
-    return True
 
 
 def document(source: Source, blob: Descriptor, what: str = "document") -> bytes:
@@ -279,27 +259,8 @@ def child(source: Source, descriptor: Descriptor) -> Manifest | Index:
 
 def _image(documents: Documents, descriptor: Descriptor, found: Manifest) -> Image:
     config = documents.config(found.config)
-    return Image(
-        descriptor=descriptor,
-        manifest=found,
-        config=config,
-        platform=_platform(descriptor.platform, config.platform, found.config.platform),
-    )
-
-
-def _platform(listed: Platform | None, *told: Platform | None) -> Platform | None:
-    """The first that is *told*, with the variant that another one may tell of it: few configs name theirs.
-
-    An index that has it *listed* for another one is right, as it is when one is chosen: it may list an image twice.
-    """
-    known = [platform for platform in (*told, listed) if platform]
-    if listed and listed.os and listed.architecture and not any(suits(one, listed) for one in known[:-1]):
-        return listed
-    if not known or known[0].variant:
-        return known[0] if known else None
-    first = known[0]
-    alike = (one for one in known if (one.os, one.architecture) == (first.os, first.architecture))
-    return replace(first, variant=next((one.variant for one in alike if one.variant), ""))
+    platform = told_platform(descriptor.platform, config.platform, found.config.platform)
+    return Image(descriptor=descriptor, manifest=found, config=config, platform=platform)
 
 
 def _config(source: Source, blob: Descriptor) -> ImageConfig:
@@ -308,12 +269,8 @@ def _config(source: Source, blob: Descriptor) -> ImageConfig:
     if blob.size > fields.MAX_DOCUMENT:
         return ImageConfig()
     try:
-        content = document(source, blob, "config")
-    except NotFound:
-        return ImageConfig()
-    try:
-        return ImageConfig(fields=fields.document(content, "config"))
-    except FormatError:
+        return ImageConfig(fields=fields.document(document(source, blob, "config"), "config"))
+    except (NotFound, FormatError):
         return ImageConfig()
 
 
@@ -331,17 +288,6 @@ def _resumed(source: Source, blob: Descriptor, kept: Kept) -> Iterator[bytes]:
     if kept.size < blob.size:
         with source.fetch(blob, kept.size) as rest:
             yield from kept.recorded(rest)
-
-
-def _drain(chunks: Iterable[bytes]) -> None:
-    for _ in chunks:
-        pass
-
-
-def _counted(chunks: Iterable[bytes], task: str, reporter: Reporter) -> Iterator[bytes]:
-    for chunk in chunks:
-        reporter.advanced(task, len(chunk))
-        yield chunk
 
 
 def _blamed(

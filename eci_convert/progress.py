@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 
@@ -34,3 +35,10 @@ class Silent:
 
 
 SILENT: Reporter = Silent()
+
+
+def counted(chunks: Iterable[bytes], task: str, reporter: Reporter) -> Iterator[bytes]:
+    """*chunks* as they are; *reporter* is told how many bytes of *task* have gone by."""
+    for chunk in chunks:
+        reporter.advanced(task, len(chunk))
+        yield chunk

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -325,3 +326,12 @@ def test_images_of_the_original_eci(tmp_path: Path, name: str, wrong: int) -> No
     assert check(MemorySource(store)).good
     manifest = parse(store.blobs[store.names["image"].digest], "")
     assert isinstance(manifest, Manifest)
+
+
+def test_no_thread_outlives_a_layer_that_is_malformed():
+    before = set(threading.enumerate())
+
+    report = check(an_image().layer(mediatype.OCI_LAYER, b"no tar " * 500_000).build())
+
+    assert not report.good
+    assert not set(threading.enumerate()) - before

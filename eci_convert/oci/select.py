@@ -179,3 +179,18 @@ def _described(entry: Descriptor) -> str:
     marks = {"artifactType": artifact_type} if artifact_type else {}
     texts = [f"{key}={value}"[:120] for key, value in list((marks | annotations).items())[:4]]
     return " ".join([str(entry.digest), str(entry.platform), *texts])
+
+
+def told_platform(listed: Platform | None, *told: Platform | None) -> Platform | None:
+    """The first that is *told*, with the variant that another one may tell of it: few configs name theirs.
+
+    An index that has it *listed* for another one is right, as it is when one is chosen: it may list an image twice.
+    """
+    known = [platform for platform in (*told, listed) if platform]
+    if listed and listed.os and listed.architecture and not any(suits(one, listed) for one in known[:-1]):
+        return listed
+    if not known or known[0].variant:
+        return known[0] if known else None
+    first = known[0]
+    alike = (one for one in known if (one.os, one.architecture) == (first.os, first.architecture))
+    return replace(first, variant=next((one.variant for one in alike if one.variant), ""))

@@ -9,7 +9,8 @@ from enum import StrEnum
 from itertools import chain
 from typing import Self, assert_never
 
-from eci_convert.errors import UsageError
+from eci_convert.errors import FormatError, UsageError
+from eci_convert.streams.tar_header import BLOCK, parse_header
 
 
 class Compression(StrEnum):
@@ -129,3 +130,12 @@ def peeked(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
         if len(head) >= 6:
             break
     return head, chain((head,), rest) if head else iter(())
+
+
+def is_archive(head: bytes) -> bool:
+    """Whether a blob that begins with *head* is a tar archive with something in it, wrapped or not."""
+    try:
+        parse_header(next(decompressed((head,), None), b"")[:BLOCK].ljust(BLOCK, b"\0"))
+    except FormatError:
+        return False
+    return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from eci_convert.streams import interrupts
@@ -47,3 +48,15 @@ def _fill(belt: Belt, chunks: Iterable[bytes]) -> None:
         if isinstance(source, Generator):
             source.close()
         belt.end()
+
+
+@contextmanager
+def threaded(chunks: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
+    """*chunks*, made in a thread of its own, which has ended when the `with` has, or never will."""
+    stage = ahead(chunks)
+    try:
+        yield stage
+    finally:
+        if isinstance(stage, Generator):
+            with suppress(ValueError):  # it is running: the thread that wants its chunks was left behind in a stall
+                stage.close()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass
 
 from eci_convert import content, rootfs
@@ -197,12 +197,14 @@ class Layers:
 
     def _archive(self, layer: Descriptor, *, last: bool) -> None:
         measured: list[Measured] = []
+        passing = ExitStack()
 
         def measuring(archive: Iterable[bytes]) -> Iterable[bytes] | Input:
             measured.append(Measured(archive, threaded=True))
-            return self._search.input(measured[0]) if self._search else measured[0]
+            chunks = passing.enter_context(closing(_generated(measured[0])))  # its thread ends here, whatever happens
+            return self._search.input(chunks) if self._search else chunks
 
-        with content.opened(self._source, layer, self._reporter) as chunks:
+        with passing, content.opened(self._source, layer, self._reporter) as chunks:
             head, chunks = content.peeked(chunks)
             if self._may_be_bytes(layer) and not content.is_archive(head):
                 return
@@ -238,3 +240,7 @@ class Layers:
                 search.read_again(entries, missed, number)
         self.failed = search.failed()
         self._places = {path: (stack[found.layer].digest, found.path) for path, found in search.found().items()}
+
+
+def _generated(chunks: Iterable[bytes]) -> Generator[bytes, None, None]:
+    yield from chunks

@@ -14,17 +14,21 @@ from eci_convert.oci.digest import Digest
 from eci_convert.transports import ids, open_sink, open_source
 from eci_convert.transports.base import Settings
 from tests.images import ImageBuilder, an_image, copied
+from tests.transports.a_containerd import a_containerd
 from tests.transports.a_docker import a_docker
 
 Spell = Callable[[str], str]
 
 
-@pytest.fixture(params=["oci", "oci-archive", "docker-archive", "containers-storage", "docker-daemon"])
+@pytest.fixture(params=["oci", "oci-archive", "docker-archive", "containers-storage", "docker-daemon", "containerd"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Spell, Settings]]:
     match request.param:
         case "docker-daemon":
             with tempfile.TemporaryDirectory() as folder, a_docker(Path(folder)) as docker:
                 yield (lambda name: f"docker-daemon:{name}"), docker.settings()
+        case "containerd":
+            with a_containerd(tmp_path) as containerd:
+                yield (lambda name: f"containerd:{name}"), containerd.settings
         case "containers-storage":
             yield (lambda name: f"containers-storage:[vfs@{tmp_path}/s]{name}"), Settings()
         case scheme:
@@ -37,7 +41,7 @@ def an_image_of(text: bytes) -> ImageBuilder:
 
 def id_of(image: ImageBuilder, reference: str) -> str:
     """What the store calls it: layouts know manifests, the others configs."""
-    if reference.startswith("oci"):
+    if reference.startswith(("oci", "containerd:")):
         return image.descriptor().digest.hex
     return Digest.of(image.config_blob()[0]).hex
 

@@ -14,6 +14,7 @@ from typing import Self
 from eci_convert.errors import FormatError, UsageError
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.reference import Reference
+from eci_convert.transports.ids import check_is_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,7 @@ class ImageName:
         """The name of the record to write. Raises UsageError for what is no name of an image."""
         if not self.name:
             raise UsageError(f"{self.text!r} is a digest: give the image a name")
+        check_is_name(self.text)
         return Reference.parse(self.text).stored
 
     def by_eci(self, records: Sequence[str]) -> tuple[str, ...]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from eci_convert.errors import NotFound, UsageError
+from eci_convert.errors import LayoutError, NotFound, UsageError
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index
 from eci_convert.transports.containerd_api import containerd_pb2 as api
 from eci_convert.transports.containerd_api.connection import Connection
 from eci_convert.transports.containerd_api.contents import document
 from eci_convert.transports.containerd_api.names import ImageName
+from eci_convert.transports.ids import digits
+from eci_convert.transports.names import listed
 
 _IMAGES = "/containerd.services.images.v1.Images/"
 
@@ -21,6 +23,7 @@ def resolved(connection: Connection, name: ImageName) -> Descriptor:
             return target
     everything = _all_records(connection)
     found = _by_digest(connection, name, everything) if name.digest else _by_eci(name, everything)
+    found = found or _by_first_digits(name, everything)
     if found:
         return found
     error = NotFound(f"containerd has no image {name.text!r} in its namespace {connection.namespace!r}")
@@ -67,6 +70,21 @@ def _by_eci(name: ImageName, everything: dict[str, Descriptor]) -> Descriptor | 
     if len({everything[record].digest for record in spelt}) > 1:
         raise UsageError(f"{name.text!r} may be any of {', '.join(sorted(spelt))}: name one of them")
     return everything[spelt[0]] if spelt else None
+
+
+def _by_first_digits(name: ImageName, everything: dict[str, Descriptor]) -> Descriptor | None:
+    """The one image whose digest begins as *name* says. Raises LayoutError if there are several."""
+    beginning = digits(name.text)
+    targets = {target.digest: target for target in everything.values() if target.digest.hex.startswith(beginning)}
+    if not beginning or not targets:
+        return None
+    if len(targets) > 1:
+        error = LayoutError(
+            f"the digests of {len(targets)} images begin with {beginning!r}: {listed(map(str, targets))}"
+        )
+        error.add_note("hint: give more digits")
+        raise error
+    return next(iter(targets.values()))
 
 
 def _by_digest(connection: Connection, name: ImageName, everything: dict[str, Descriptor]) -> Descriptor | None:

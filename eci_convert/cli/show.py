@@ -20,6 +20,7 @@ from eci_convert.errors import one_line, printable
 from eci_convert.redaction import redacted
 
 _MAX_HINTS: Final = 10
+_WIDEST: Final = 200  # columns that one long name may make all rows wide
 _MAX_TRACEBACK: Final = 400  # lines
 
 
@@ -51,7 +52,7 @@ def json(value: object) -> None:
 def table(rows: Iterable[Sequence[str]]) -> None:
     """Rows of words in columns, for people. Raises LocalError where standard output cannot be written."""
     cells = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    widths = [min(_WIDEST, max(map(len, column))) for column in zip(*cells, strict=True)]
     for row in cells:
         _out("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
 

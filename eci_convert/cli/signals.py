@@ -23,6 +23,8 @@ INTERRUPTED: Final = 130
 MESSAGE: Final = "interrupted"
 HINT: Final = "hint: run it again"
 
+_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 _GRACE = 1.4
 """Seconds that threads have to end by themselves."""
 _REMOVING = 0.4
@@ -47,7 +49,7 @@ def install() -> None:
         os.set_blocking(end, end == _wakeup[0])
     threading.Thread(target=_watch, args=(_wakeup[0],), name="signals", daemon=True).start()
     signal.set_wakeup_fd(_wakeup[1], warn_on_full_buffer=False)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in _HANDLED:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _note)
 
@@ -73,15 +75,15 @@ def _note(number: int, frame: FrameType | None) -> None:
 
 
 def _watch(descriptor: int) -> None:
-    os.read(descriptor, 1)
+    while os.read(descriptor, 1)[0] not in _HANDLED:
+        pass
     now = time.monotonic()
     same, deadline = now + _SAME, now + _GRACE
     interrupts.request()
     while (left := deadline - time.monotonic()) > 0:
         if not select.select([descriptor], [], [], left)[0]:
             break
-        os.read(descriptor, 1)
-        if time.monotonic() > same:
+        if os.read(descriptor, 1)[0] in _HANDLED and time.monotonic() > same:
             break
     _end(said=False)
 

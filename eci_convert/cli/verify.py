@@ -11,6 +11,7 @@ from eci_convert import content
 from eci_convert.cli import arguments, machines, results, show, sides
 from eci_convert.cli.arguments import Call, option
 from eci_convert.cli.words import Place
+from eci_convert.errors import one_line
 from eci_convert.oci.manifest import Index
 from eci_convert.pack import Packed
 from eci_convert.transports import open_sink, open_source, parse
@@ -113,9 +114,9 @@ def _json(report: Report, would_be: Packed | None) -> dict[str, Any]:
 def _tell(report: Report) -> None:
     for finding in report.findings:
         told = str(finding.error)
-        show.line(f"wrong: {told if told.startswith(finding.subject) else f'{finding.subject}: {told}'}")
+        show.line(one_line(f"wrong: {told if told.startswith(finding.subject) else f'{finding.subject}: {told}'}"))
     for note in report.notes:
-        show.line(f"note:  {note}")
+        show.line(one_line(f"note:  {note}"))
     if report.good:
         what = f"{report.blobs} blobs, {show.size(report.size)}"
         show.line(f"{report.reference} is what it claims to be: {what}, {report.digest}")

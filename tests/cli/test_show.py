@@ -166,3 +166,10 @@ def test_a_manifest_as_it_is_is_printable_on_a_terminal_and_the_same_elsewhere(t
     assert is_text(shown.replace("\r", ""))
     assert "\\u009b2J" in shown
     assert subprocess.run(words, capture_output=True, check=True).stdout == (tmp_path / "raw").read_bytes()
+
+
+def test_one_long_name_does_not_make_every_row_long(capsys: pytest.CaptureFixture[str]) -> None:
+    show.table([("kernel", "x" * 1_000_000, "raw"), *[("disk", "y", "raw")] * 100])
+    lines = capsys.readouterr().out.splitlines()
+    assert "x" * 1_000_000 in lines[0]
+    assert max(map(len, lines[1:])) < 300

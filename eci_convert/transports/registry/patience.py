@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from eci_convert.errors import TransportError
-from eci_convert.streams import interrupts
+from eci_convert.streams.interrupts import check, sleep
 
 FIRST_WAIT = 0.5
 """Seconds before the first attempt but one; each further wait is up to twice as long."""
@@ -82,7 +82,7 @@ class Patience:
 
     def after(self, error: Transient) -> None:
         """Waits until it is worth trying again; or raises *error* because it has been tried enough."""
-        interrupts.check()
+        check()
         self._failures += 1
         self._progress = 0
         if error.wait is not None and error.wait > LONGEST_ASKED:
@@ -92,7 +92,7 @@ class Patience:
             if self._retries:
                 error.add_note(f"hint: it was tried {self._failures} times; --retries says how often")
             raise error
-        interrupts.sleep(self._wait(error.wait))
+        sleep(self._wait(error.wait))
 
     def _wait(self, asked: float | None) -> float:
         """Random, so that clients that failed together do not come back together."""

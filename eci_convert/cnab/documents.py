@@ -13,7 +13,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
-from eci_convert.dialects.canonical import canonical
+from eci_convert.cnab.canonical_json import canonical
 from eci_convert.errors import FormatError, UsageError
 from eci_convert.oci import fields, mediatype
 from eci_convert.oci.digest import Digest

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eci_convert.dialects import cnab
-from eci_convert.dialects.canonical import canonical
-from eci_convert.dialects.cnab import Variant
+from eci_convert.cnab import documents as cnab
+from eci_convert.cnab.canonical_json import canonical
+from eci_convert.cnab.documents import Variant
 from eci_convert.errors import FormatError, UsageError
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, parse

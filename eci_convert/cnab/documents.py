@@ -13,6 +13,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
+from eci_convert.cnab.bundle import Bundle, as_stored
 from eci_convert.cnab.canonical_json import canonical
 from eci_convert.errors import FormatError, UsageError
 from eci_convert.oci import fields, mediatype
@@ -23,7 +24,7 @@ CONFIG_TYPE = "application/vnd.cnab.config.v1+json"
 KIND = "io.cnab.manifest.type"
 COMPONENT = "io.cnab.component.name"
 
-Bundle = Mapping[str, Any]
+_MAINTAINER = ("name", "email", "url")
 
 
 class Variant(StrEnum):
@@ -34,50 +35,12 @@ class Variant(StrEnum):
     DOCKER = "docker"
 
 
-_EMPTY: tuple[object, ...] = (None, "", 0, False, [], {})
-_DEFAULTS: Mapping[str, Any] = {
-    "schemaVersion": "", "name": "", "version": "", "description": "", "invocationImages": None,
-}  # fmt: skip
-_OPTIONAL = (
-    "keywords", "maintainers", "images", "actions", "parameters", "credentials", "outputs", "definitions", "license",
-    "requiredExtensions", "custom",
-)  # fmt: skip
-_IMAGE = ({"imageType": "", "image": ""}, ("contentDigest", "size", "labels", "mediaType"))
-_SHAPES: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
-    "invocationImages": _IMAGE,
-    "images": ({**_IMAGE[0], "description": ""}, _IMAGE[1]),
-    "maintainers": ({"name": ""}, ("email", "url")),
-    "actions": ({}, ("modifies", "stateless", "description")),
-    "parameters": ({"definition": "", "destination": None}, ("applyTo", "description", "required")),
-    "credentials": ({}, ("path", "env", "description", "required", "applyTo")),
-    "outputs": ({"definition": "", "path": ""}, ("applyTo", "description")),
-}
-"""What each entry of a collection always has, with defaults, and what it has where there is something to say."""
-
-
 def config_blob(bundle: Bundle, *, strict: bool = False) -> bytes:
-    """*bundle* as the config blob: canonical JSON. *strict*: with the keys that the original knows, and no other."""
-    return canonical(_shaped(bundle) if strict else bundle)
+    """*bundle* as the config blob: canonical JSON. *strict*: with the keys that the original knows, and no other.
 
-
-def _shaped(bundle: Bundle) -> dict[str, Any]:
-    found = _only(bundle, _DEFAULTS, _OPTIONAL)
-    for key, (defaults, optional) in _SHAPES.items():
-        entries = found.get(key)
-        if isinstance(entries, dict):
-            found[key] = {name: _only(entry, defaults, optional) for name, entry in entries.items()}
-        elif isinstance(entries, list):
-            found[key] = [_only(entry, defaults, optional) for entry in entries]
-    for parameter in (found.get("parameters") or {}).values():
-        if parameter["destination"] is not None:
-            parameter["destination"] = _only(parameter["destination"], {}, ("path", "env"))
-    return found
-
-
-def _only(data: Any, defaults: Mapping[str, Any], optional: tuple[str, ...]) -> dict[str, Any]:
-    entry = fields.typed(data, dict, "bundle")
-    always = {key: default if entry.get(key) is None else entry[key] for key, default in defaults.items()}
-    return always | {key: entry[key] for key in optional if key in entry and entry[key] not in _EMPTY}
+    Raises FormatError for what is no bundle.
+    """
+    return canonical(as_stored(bundle, strict=strict))
 
 
 def config_manifest(blob: bytes, variant: Variant = Variant.CNAB, *, strict: bool = False) -> tuple[bytes, str]:
@@ -150,11 +113,13 @@ def _annotations(bundle: Bundle) -> dict[str, str]:
         "org.opencontainers.image.version": text("version"),
         "org.opencontainers.image.description": text("description"),
     }
-    shaped = _shaped(bundle)
     if bundle.get("keywords") is not None:
         found["io.cnab.keywords"] = _inner(bundle["keywords"])
-    if bundle.get("maintainers") is not None:
-        found["org.opencontainers.image.authors"] = _inner(shaped.get("maintainers", []))
+    if (maintainers := bundle.get("maintainers")) is not None:
+        known = as_stored({"maintainers": maintainers}, strict=True).get("maintainers", [])
+        found["org.opencontainers.image.authors"] = _inner(
+            [{key: one[key] for key in _MAINTAINER if key in one} for one in known]
+        )
     return found
 
 

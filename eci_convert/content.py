@@ -14,6 +14,7 @@ from eci_convert.errors import EciError, FormatError, IntegrityError, LimitExcee
 from eci_convert.journal import Journal, Kept
 from eci_convert.model import Image
 from eci_convert.oci import fields, manifest, mediatype
+from eci_convert.oci.bundles import check_no_bundle
 from eci_convert.oci.manifest import Descriptor, ImageConfig, Index, Manifest, Platform
 from eci_convert.oci.select import candidates, check, select, suits
 from eci_convert.progress import SILENT, Reporter
@@ -178,11 +179,14 @@ def selected(source: Source, descriptor: Descriptor, found: Manifest | Index, pl
     raise LimitExceeded(f"indexes are nested more than {_MAX_NESTING} deep", where=source.origin)
 
 
-def flattened(source: Source, found: Index) -> Index:
+def flattened(source: Source, found: Index, *, bundle: bool = False) -> Index:
     """*found* with what the indexes in it list in their places, unless such an index says what it is for.
 
-    Raises LimitExceeded where they are nested too deep or too many, and as `root` does.
+    Raises LimitExceeded where they are nested too deep or too many, IsBundle where *found* is a CNAB bundle, unless
+    *bundle*, and as `root` does.
     """
+    if not bundle:
+        check_no_bundle(found, source.origin)
     read = 0
     for _ in range(_MAX_NESTING):
         inner = [entry for entry in candidates(found) if entry.media_type in mediatype.INDEXES and not entry.platform]

@@ -18,6 +18,7 @@ from eci_convert.journal import Journal
 from eci_convert.model import Image
 from eci_convert.move import Move, repair_command
 from eci_convert.oci import mediatype
+from eci_convert.oci.bundles import is_bundle
 from eci_convert.oci.manifest import ImageConfig, Index, Manifest, Platform
 from eci_convert.oci.select import candidates
 from eci_convert.progress import SILENT, Reporter
@@ -72,6 +73,7 @@ def copy(
         if files := source.filesystem():
             source = files.saved()
         documents = list(collected(source, platform, everything=all_platforms))
+        _report_bundle(source, documents[-1], reporter)
         if referrers:
             documents[-1:-1] = referring(source, documents)
         _check_holds(sink, source, documents)
@@ -80,6 +82,11 @@ def copy(
         press = _codec(codec, source, sink, referrers=referrers)
         there = content.standing(before) if press else None
         return Move(source, sink, reporter, concurrency, kept, press, there).all(documents, dry_run=dry_run)
+
+
+def _report_bundle(source: Source, root: Document, reporter: Reporter) -> None:
+    if isinstance(root.value, Index) and is_bundle(root.value):
+        reporter.warned(f"{source.origin} is a CNAB bundle: all of its images are copied")
 
 
 def _codec(said: Codec | None, source: Source, sink: Sink, *, referrers: bool) -> Codec | None:
@@ -91,6 +98,9 @@ def _codec(said: Codec | None, source: Source, sink: Sink, *, referrers: bool) -
 
 def _check_holds(sink: Sink, source: Source, documents: list[Document]) -> None:
     """Raises CannotHold, with the format that would do, unless *sink* can hold every one of *documents*."""
+    root = documents[-1].value
+    if not sink.holds_indexes and isinstance(root, Index) and is_bundle(root):
+        raise _cannot(sink, "a CNAB bundle", "copy its images one by one, each by its digest")
     if not sink.holds_indexes and any(isinstance(document.value, Index) for document in documents):
         raise _cannot(sink, "an index of several images", "choose one image with --platform OS/ARCH")
     if not sink.holds_sha512:

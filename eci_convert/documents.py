@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from eci_convert import content
 from eci_convert.errors import LimitExceeded
 from eci_convert.oci import manifest
+from eci_convert.oci.bundles import is_bundle
 from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform
 from eci_convert.oci.select import select
 from eci_convert.transports.base import Source
@@ -32,16 +33,29 @@ class Document:
 
 
 def collected(source: Source, platform: Platform | None, *, everything: bool) -> Iterator[Document]:
-    """The manifests and indexes to copy, those that are referred to first: the root comes last."""
+    """The manifests and indexes to copy, those that are referred to first: the root comes last.
+
+    A CNAB bundle is one thing: all of it is copied. Raises IsBundle where one *platform* of it is asked for.
+    """
     descriptor = source.resolve()
     document = _fetched(source, descriptor)
     if platform and isinstance(document.value, Manifest):
         content.selected(source, descriptor, document.value, platform)  # only to say now that it is for another one
     for _ in range(_MAX_NESTING):
-        if everything or isinstance(document.value, Manifest):
+        if everything or isinstance(document.value, Manifest) or (is_bundle(document.value) and not platform):
             break
         document = _fetched(source, select(content.flattened(source, document.value), platform, source.origin))
     yield from _tree(source, document, _MAX_NESTING, {document.descriptor.digest})
+
+
+def fetch_document(source: Source, descriptor: Descriptor) -> Document:
+    """The manifest or index that *descriptor* promises. Raises as `collected`."""
+    return _fetched(source, descriptor)
+
+
+def documents_of(source: Source, document: Document) -> list[Document]:
+    """Everything that *document* lists, and last itself. Raises as `collected`."""
+    return list(_tree(source, document, _MAX_NESTING, {document.descriptor.digest}))
 
 
 def _tree(source: Source, document: Document, levels: int, seen: set[object]) -> Iterator[Document]:

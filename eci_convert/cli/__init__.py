@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, cast
@@ -37,9 +37,13 @@ VERBS = {
     "pullfiles": "Write parts of an ECI image to chosen files (as `eci pullfiles` does).",
     "copy": "Move an image between any two places, re-expressed if asked.",
     "verify": "Check that an image, or a directory, is what it claims to be.",
+    "cnab": "Fix up, push and pull CNAB bundles (as cnab-to-oci does).",
     "completion": "Print the completion script for a shell.",
 }
 """Every verb and what `--help` says of it; the module `cli.VERB` holds its command of the same name."""
+
+ORIGINALS = {"cnab-to-oci": "cnab-to-oci's own command line, word for word."}
+"""Other tools whose command lines are had as a verb, or when this program is called by their names."""
 
 _BEFORE_VERB = frozenset(
     {"--remote", "--namespace", "--address", "--platform", "--progress", "--authfile", "--ca-file", "--cert-file",
@@ -47,20 +51,37 @@ _BEFORE_VERB = frozenset(
 )  # fmt: skip
 """The options of every verb that have a value, so that the word behind it is no verb."""
 
+_GROUPS = frozenset({"cnab"})
+"""Verbs whose next word is a verb too."""
+
 _ALONE = frozenset({"-h", "--help", "--version"})
 _FLAGS = frozenset({"--debug", "--verbose"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line *argv* (without the program's name) and returns its exit code (design/cli.md)."""
+    """Runs the command line *argv* (without the program's name) and returns its exit code (design/cli.md).
+
+    A link or an alias by the name of one of ORIGINALS is that tool.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
+    original = os.path.basename(sys.argv[0]) if argv is None else ""
+    if original not in ORIGINALS and words[:1] and words[0] in ORIGINALS:
+        original = words.pop(0)
     with standard.streams():
+        if original in ORIGINALS:
+            _catch_signals()
+            return _run_original(original, words)
         if words == ["--version"]:
             return _version()
         from eci_convert.cli import exits
 
         _catch_signals()
         return exits.guarded(lambda: _run(words), debug=_debugging(words))
+
+
+def _run_original(name: str, words: Sequence[str]) -> int:
+    module = import_module(f"eci_convert.cli.{name.replace('-', '_')}")
+    return cast("Callable[[Sequence[str]], int]", module.main)(words)
 
 
 def _debugging(words: Sequence[str]) -> bool:
@@ -103,7 +124,7 @@ def group() -> click.Group:
 
         def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
             with formatter.section("Verbs"):
-                formatter.write_dl(list(VERBS.items()))
+                formatter.write_dl([*VERBS.items(), *ORIGINALS.items()])
 
     verbs = Verbs(
         help="Turn the parts of a virtual machine (kernel, initrd, disks) into container images, and take them out of "
@@ -124,7 +145,8 @@ def _reordered(words: list[str]) -> list[str]:
     at = 0
     while at < len(words) and words[at].startswith("-") and words[at] not in _ALONE:
         at += 2 if words[at] in _BEFORE_VERB else 1
-    return [*words[at : at + 1], *words[:at], *words[at + 1 :]] if at < len(words) else words
+    end = at + (2 if words[at : at + 1] and words[at] in _GROUPS else 1)
+    return [*words[at:end], *words[:at], *words[end:]] if at < len(words) else words
 
 
 def _flag(word: str) -> tuple[str, ...]:

@@ -108,7 +108,9 @@ _EVERYWHERE = options(
 )
 
 
-def verb(*decorators: Callable[[Any], Any], examples: str) -> Callable[[Callable[..., None]], click.Command]:
+def verb(
+    *decorators: Callable[[Any], Any], examples: str, cls: type[click.Command] = click.Command
+) -> Callable[[Callable[..., None]], click.Command]:
     """A command of the verb that the function is named after, with the options that every verb has.
 
     The function is called with a `Call` first. *examples* are lines of shell that `--help` shows.
@@ -120,7 +122,7 @@ def verb(*decorators: Callable[[Any], Any], examples: str) -> Callable[[Callable
             function(_call(words), **words)
 
         epilog = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples.strip().splitlines())
-        return click.command(epilog=epilog)(options(*decorators)(_EVERYWHERE(run)))
+        return click.command(cls=cls, epilog=epilog)(options(*decorators)(_EVERYWHERE(run)))
 
     return decorate
 

@@ -17,12 +17,11 @@ from eci_convert.cnab.bundle import Bundle, as_stored
 from eci_convert.cnab.canonical_json import canonical
 from eci_convert.errors import FormatError, UsageError
 from eci_convert.oci import fields, mediatype
+from eci_convert.oci.bundles import COMPONENT, KIND
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import MAX_SIZE, Descriptor, Index, rendered
 
 CONFIG_TYPE = "application/vnd.cnab.config.v1+json"
-KIND = "io.cnab.manifest.type"
-COMPONENT = "io.cnab.component.name"
 
 _MAINTAINER = ("name", "email", "url")
 
@@ -56,10 +55,10 @@ def config_manifest(blob: bytes, variant: Variant = Variant.CNAB, *, strict: boo
 
 
 def index(
-    bundle: Bundle, config: Descriptor, digests: Mapping[str, Digest], *, docker: bool = False
+    bundle: Bundle, config: Descriptor, digests: Mapping[str, Digest] | None = None, *, docker: bool = False
 ) -> tuple[bytes, str]:
     """The index of *bundle*, and its media type. *config* is the config's manifest; *digests* are what the images of
-    the bundle are in the repository, by the names that the bundle has for them.
+    the bundle are in the repository, by the names that the bundle has for them; None: what the bundle itself says.
 
     Raises UsageError for a bundle that cannot be stored: not one invocation image, an image without digest, size or
     a media type of a manifest.
@@ -83,10 +82,12 @@ def index(
     return rendered(document), mediatype.OCI_INDEX
 
 
-def _entry(data: Any, digests: Mapping[str, Digest], annotations: Mapping[str, str]) -> Descriptor:
+def _entry(data: Any, digests: Mapping[str, Digest] | None, annotations: Mapping[str, str]) -> Descriptor:
     image = fields.typed(data, dict, "bundle.images")
     name = fields.optional(image, "image", str, "bundle.images", "")
     size = fields.optional(image, "size", int, "bundle.images", 0)
+    if digests is None:
+        digests = {name: Digest.parse(fields.optional(image, "contentDigest", str, "bundle.images", ""))}
     if name not in digests:
         raise UsageError(f"image {name!r} of the bundle is not in the relocation map")
     if not 0 < size <= MAX_SIZE:
@@ -134,35 +135,3 @@ def config_of(found: Index) -> Descriptor:
         if entry.annotations.get(KIND) == "config":
             return entry
     raise FormatError("bundle config not found", where="index.manifests")
-
-
-def relocation(bundle: Bundle, found: Index, repository: str) -> dict[str, str]:
-    """Where each image of *bundle* is now, by its name in the bundle: *repository*, and the digest that *found* has.
-
-    Raises FormatError for an index that is not this bundle's.
-    """
-    names: dict[str, str] = {}
-    for number, entry in enumerate(found.manifests):
-        where = f"index.manifests[{number}]"
-        if entry.media_type not in mediatype.DOCUMENTS:
-            raise FormatError(f"{entry.media_type!r} is no manifest", where=where)
-        image = _named(bundle, entry, where)
-        if image is not None:
-            names[fields.required(image, "image", str, "bundle.images")] = f"{repository}@{entry.digest}"
-    return names
-
-
-def _named(bundle: Bundle, entry: Descriptor, where: str) -> Bundle | None:
-    """The image of *bundle* that *entry* is, or None if it is the config."""
-    match fields.required(entry.annotations, KIND, str, f"{where}.annotations"):
-        case "config":
-            return None
-        case "invocation":
-            images = fields.required(bundle, "invocationImages", list, "bundle")
-            return fields.typed(images[0] if images else None, dict, "bundle.invocationImages[0]")
-        case "component":
-            name = fields.required(entry.annotations, COMPONENT, str, f"{where}.annotations")
-            components = fields.optional(bundle, "images", dict, "bundle", {})
-            return fields.required(components, name, dict, "bundle.images")
-        case kind:
-            raise FormatError(f"{kind!r} is nothing that a bundle holds", where=where)

@@ -7,6 +7,7 @@ import re
 
 from eci_convert.errors import LayoutError, UsageError
 from eci_convert.oci import mediatype
+from eci_convert.oci.bundles import check_no_bundle
 from eci_convert.oci.manifest import Descriptor, Index, Platform
 
 _ARCHITECTURES = {
@@ -57,6 +58,7 @@ def select(index: Index, wanted: Platform | None, where: str = "index") -> Descr
     Of several that suit, the first wins, but one whose variant is the wanted one goes before one that names none.
     Raises LayoutError that lists what there is.
     """
+    check_no_bundle(index, where)
     images = candidates(index)
     if wanted is None and len(images) == 1:
         return images[0]

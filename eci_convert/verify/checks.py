@@ -61,7 +61,7 @@ def check(
     if isinstance(found, Manifest) or platform or directory:
         images = [content.selected(source, descriptor, found, platform)]
     else:
-        listed = candidates(content.flattened(source, found))
+        listed = candidates(content.flattened(source, found, bundle=True))
         entries = {entry.digest: entry for entry in listed}.values()  # one may be listed for two platforms
         images = [content.selected(source, entry, content.child(source, entry), None) for entry in entries]
     looks = [_Look(source, image, dialect, reporter) for image in images]

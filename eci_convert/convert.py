@@ -73,12 +73,12 @@ def copy(
         if files := source.filesystem():
             source = files.saved()
         documents = list(collected(source, platform, everything=all_platforms))
-        _report_bundle(source, documents[-1], reporter)
         if referrers:
             documents[-1:-1] = referring(source, documents)
         _check_holds(sink, source, documents)
         _check_diff_ids(sink, source, documents, reporter)
         _check_sizes(documents, max_size)
+        _report_bundle(source, documents[-1], reporter)
         press = _codec(codec, source, sink, referrers=referrers)
         there = content.standing(before) if press else None
         return Move(source, sink, reporter, concurrency, kept, press, there).all(documents, dry_run=dry_run)

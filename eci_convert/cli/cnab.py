@@ -200,6 +200,8 @@ cnab = click.Group(
     "cnab",
     commands=[fixup, push, pull],
     help="Keep CNAB bundles in registries: a bundle.json and every image that it needs, in one repository.",
+    epilog="\b\nExamples:\n"
+    + "\n".join(f"  {line}" for line in (_FIXUP_EXAMPLES + _PUSH_EXAMPLES + _PULL_EXAMPLES).split("\n") if line),
 )
 
 

@@ -106,7 +106,7 @@ class _Fixup:
         self._events.started(place or name)
         try:
             check_image(image, service)
-            with self._finder.find(image, service, place) as found:
+            with self._finder.find(image, service, self._source_place(name, place)) as found:
                 self._fix(image, found, platforms)
         except _Differs as difference:
             raise difference.error from None
@@ -114,6 +114,12 @@ class _Fixup:
             self._events.failed(place or name, error)
             raise
         self._events.completed(place or name)
+
+    def _source_place(self, name: str, place: str) -> str:
+        """Where to look for the image *name*, which the map has at *place*: where an earlier image of that name came to
+        be, unless a part of it alone may have come there."""
+        filters = self._options.invocation_platforms or self._options.component_platforms
+        return self._options.relocation_map.get(name, "") if filters else place
 
     def _fix(self, image: dict[str, Any], found: FoundImage, platforms: tuple[Platform, ...]) -> None:
         if not self._options.auto_update:

@@ -18,6 +18,7 @@ Where a thing lives; imports point downwards only (tests/test_architecture.py):
         dockerfile dockerbuild   parts → Dockerfile; a Dockerfile built by an engine
         documents diffids        what stands for an image and refers to it; what diff ids name, and which are wrong
         move cnab                an image as it is, blob by blob; bundles of images
+        operations               what else is done to stores of several images
         content journal weight   descriptor → believable bytes; how many there would be
      3  dialects/                how a machine is put into an image; pure
         transports/              where images live; I/O

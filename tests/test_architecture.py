@@ -24,7 +24,7 @@ LEVELS = (
     {"blueprint", "streams"},
     {"dialects", "transports"},
     {"content", "rootfs", "overlay", "extract", "outputs", "pack", "convert", "verify", "dockerfile", "dockerbuild",
-     "parts", "publish", "takeout", "journal", "weight", "documents", "diffids", "move", "cnab"},
+     "parts", "publish", "takeout", "journal", "weight", "documents", "diffids", "move", "cnab", "operations"},
     {"__init__"},
     {"cli", "__main__"},
 )  # fmt: skip

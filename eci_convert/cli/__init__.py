@@ -38,6 +38,7 @@ VERBS = {
     "copy": "Move an image between any two places, re-expressed if asked.",
     "verify": "Check that an image, or a directory, is what it claims to be.",
     "cnab": "Fix up, push and pull CNAB bundles (as cnab-to-oci does).",
+    "preload": "Put images into a containers-storage tree, for podman or CRI-O in a machine.",
     "completion": "Print the completion script for a shell.",
 }
 """Every verb and what `--help` says of it; the module `cli.VERB` holds its command of the same name."""

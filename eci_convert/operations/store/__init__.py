@@ -1,0 +1,1 @@
+"""What is done to stores of several images."""

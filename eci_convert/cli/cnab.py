@@ -121,12 +121,12 @@ PLATFORMS = arguments.options(
 
 
 @arguments.verb(
-    FILE, TARGET, BUNDLE["fixup"], MAP, _FROM_MAP, INSECURE, AUTO_UPDATE, _STRICT,
+    FILE, TARGET, BUNDLE["fixup"], MAP, _FROM_MAP, INSECURE, AUTO_UPDATE, _STRICT, arguments.dry_run,
     examples=_FIXUP_EXAMPLES, cls=GoFlags,
 )  # fmt: skip
 def fixup(
     call: Call, *, file: str, target: str, bundle: str, relocation_map: str, from_relocation_map: str | None,
-    insecure_registries: tuple[str, ...], auto_update_bundle: bool, strict: bool,
+    insecure_registries: tuple[str, ...], auto_update_bundle: bool, strict: bool, dry_run: bool,
 ) -> None:  # fmt: skip
     """Copy the images of the bundle FILE into the repository of its target, and write the bundle with their digests,
     and a map that says where each is now. FILE `-` is standard input.
@@ -139,22 +139,26 @@ def fixup(
         read_bundle(file, strict=strict),
         reference,
         registries,
-        FixupOptions(auto_update=auto_update_bundle, relocation_map=_read_map(from_relocation_map)),
+        FixupOptions(auto_update=auto_update_bundle, relocation_map=_read_map(from_relocation_map), dry_run=dry_run),
         _Notes(),
     )
+    if dry_run:
+        return _report_dry_run(call, reference, fixed)
     write_outputs(bundle, relocation_map, fixed, strict=strict)
     if call.json:
         show.json({"reference": f"docker://{reference}", "bundle": bundle, "relocation_map": relocation_map})
+    return None
 
 
 @arguments.verb(
     FILE, TARGET, _FROM_MAP, INSECURE, FALLBACKS, PLATFORMS, AUTO_UPDATE, PUSH_IMAGES, _STRICT, arguments.digest_file,
+    arguments.dry_run,
     examples=_PUSH_EXAMPLES, cls=GoFlags,
 )  # fmt: skip
 def push(
     call: Call, *, file: str, target: str, from_relocation_map: str | None, insecure_registries: tuple[str, ...],
     allow_fallbacks: bool, invocation_platforms: tuple[str, ...], component_platforms: tuple[str, ...],
-    auto_update_bundle: bool, push_images: bool, strict: bool, digest_file: Path | None,
+    auto_update_bundle: bool, push_images: bool, strict: bool, digest_file: Path | None, dry_run: bool,
 ) -> None:  # fmt: skip
     """Fix up the bundle FILE and push it to its target: an index that names its description and all its images.
 
@@ -167,10 +171,15 @@ def push(
         invocation_platforms=parse_platforms(split_list(invocation_platforms)),
         component_platforms=parse_platforms(split_list(component_platforms)),
         relocation_map=_read_map(from_relocation_map),
+        dry_run=dry_run,
     )
     reference, registries = places(call, target, insecure_registries)
     fixed = fix_up(read_bundle(file, strict=strict), reference, registries, options, _Notes())
-    pushed = push_bundle(fixed.bundle, reference, registries, allow_fallbacks=allow_fallbacks, strict=strict)
+    pushed = push_bundle(
+        fixed.bundle, reference, registries, allow_fallbacks=allow_fallbacks, strict=strict, dry_run=dry_run
+    )
+    if dry_run:
+        return _report_dry_run(call, reference, fixed, str(pushed.digest))
     arguments.write_digest(digest_file, pushed.digest)
     if call.json:
         return show.json({"reference": f"docker://{reference}", "digest": str(pushed.digest)})
@@ -240,6 +249,18 @@ def write_outputs(bundle: str, relocation_map: str, fixed: FixedBundle, *, stric
             show.raw(content + b"\n")
         else:
             put(path, content)
+
+
+def _report_dry_run(call: Call, target: Reference, fixed: FixedBundle, digest: str = "") -> None:
+    """Says where each image would be, and as what the bundle would be pushed."""
+    if call.json:
+        pushed = {"digest": digest} if digest else {}
+        return show.json({"reference": f"docker://{target}", **pushed, "images": fixed.relocation_map, "dry_run": True})
+    for image, place in fixed.relocation_map.items():
+        show.line(f"{image} would be {place}")
+    if digest:
+        show.line(f"the bundle would be docker://{target} with digest {digest}")
+    return None
 
 
 def _read_map(path: str | None) -> dict[str, str]:

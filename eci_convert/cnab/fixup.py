@@ -43,13 +43,15 @@ class NoEvents:
 class FixupOptions:
     """*auto_update*: the bundle gets the digests, sizes and media types that were found, instead of being held against
     them. *use_engine*: images that no registry has are pushed from the local engine. *relocation_map*: where images
-    are, if they are not where the bundle has them. Platforms: what is kept of an image of several; none keeps all."""
+    are, if they are not where the bundle has them. Platforms: what is kept of an image of several; none keeps all.
+    *dry_run*: images are looked for and checked, and none is copied."""
 
     auto_update: bool = False
     use_engine: bool = False
     invocation_platforms: tuple[Platform, ...] = ()
     component_platforms: tuple[Platform, ...] = ()
     relocation_map: Mapping[str, str] = field(default_factory=dict, hash=False)
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +98,7 @@ class _Fixup:
             target=target,
             use_engine=options.use_engine,
             trust_digests=not options.auto_update,
+            dry_run=options.dry_run,
         )
         self.relocation_map = dict(options.relocation_map)
 
@@ -128,7 +131,8 @@ class _Fixup:
         root = index.descriptor if index else found.root
         if self._options.auto_update or index:
             image |= {"contentDigest": str(root.digest), "size": root.size, "mediaType": root.media_type}
-        if index or not (found.is_copied or self._is_in_target(found)):
+        copies = not self._options.dry_run and (index or not (found.is_copied or self._is_in_target(found)))
+        if copies:
             settings = self._registries.settings
             with self._registries.sink(replace(self._target, tag="", digest=root.digest)) as sink:
                 copy_image(found, index, sink, settings.reporter, settings.concurrency)

@@ -54,6 +54,7 @@ class ImageFinder:
     target: Reference
     use_engine: bool
     trust_digests: bool
+    dry_run: bool = False
 
     @contextmanager
     def find(self, image: Bundle, service: str, relocated: str) -> Iterator[FoundImage]:
@@ -114,7 +115,9 @@ class ImageFinder:
         source = stack.enter_context(self.registries.engine(name))
         settings = self.registries.settings
         with self.registries.sink(replace(self.target, tag="", digest=None)) as sink:
-            packed = convert.copy(source, sink, reporter=settings.reporter, concurrency=settings.concurrency)
+            packed = convert.copy(
+                source, sink, reporter=settings.reporter, concurrency=settings.concurrency, dry_run=self.dry_run
+            )
         root = replace(packed.descriptor, media_type=packed.descriptor.media_type or packed.manifest.media_type)
         reference = replace(self.target, tag="", digest=root.digest)
         copied = stack.enter_context(self.registries.source(reference))

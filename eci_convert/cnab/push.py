@@ -22,17 +22,22 @@ def push(
     *,
     allow_fallbacks: bool = True,
     strict: bool = False,
+    dry_run: bool = False,
 ) -> Descriptor:
     """Makes *target* stand for *bundle*, whose images `fixup` put into its repository; says what was pushed.
 
     A registry that refuses CNAB's config type is sent OCI's, then Docker's manifest; one that refuses an OCI index, a
     Docker list. Not *allow_fallbacks*: the first refusal is final. *strict* writes the original's bytes. What is there
-    already is not sent again. Raises UsageError for a bundle that cannot be stored, and what the registry raises.
+    already is not sent again. *dry_run* sends nothing, and says what would be pushed if nothing is refused.
+
+    Raises UsageError for a bundle that cannot be stored, and what the registry raises.
     """
     blob = documents.config_blob(bundle, strict=strict)
     variants = tuple(Variant) if allow_fallbacks else (Variant.CNAB,)
     manifests = [_with_descriptor(*documents.config_manifest(blob, variant, strict=strict)) for variant in variants]
-    documents.index(bundle, manifests[0][0])  # raises for a bundle that cannot be stored, before anything is sent
+    first, _ = _with_descriptor(*documents.index(bundle, manifests[0][0]))  # raises before anything is sent
+    if dry_run:
+        return first
     config = _push_config(blob, manifests, target, registries)
     indexes = [_with_descriptor(*documents.index(bundle, config))]
     if allow_fallbacks:

@@ -11,7 +11,8 @@ from eci_convert.transports.base import Settings, Sink, Source
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registries:
-    """Every registry, and the local engine. A user name of *settings* is for the registry *own* alone.
+    """Every registry, and the local engine. What *settings* say of one (user, certificates, plain HTTP) is meant for
+    the registry *own* alone; "": for each.
 
     *insecure* are registries whose certificates are not checked; those that do not speak TLS get plain HTTP.
     """
@@ -45,7 +46,9 @@ class Registries:
     def _settings_for(self, host: str) -> Settings:
         settings = self.settings
         if self.own and host != self.own:
-            settings = replace(settings, username="", password="")
+            settings = replace(
+                settings, username="", password="", plain_http=False, insecure=False, cert_file="", key_file=""
+            )
         if host in self.insecure:
             settings = replace(
                 settings, insecure=True, plain_http=settings.plain_http or not _speaks_tls(host, settings)

@@ -119,15 +119,17 @@ def test_a_second_push_sends_nothing(run: Run, environment: Path, port: str) -> 
     with a_registry() as registry:
         hold_source_images(registry)
         registry.checks_references = registry.apart = True
-        bundle = write_bundle(registry.host, "src/hello-invoc-docker:0.1.0", list="src/multi-docker:1")
+        path = write_bundle(registry.host, "src/hello-invoc-docker:0.1.0", list="src/multi-docker:1")
         registry.refuses = REFUSALS.get(port, registry.refuses)
-        first = run("cnab", "push", bundle, "-t", f"{registry.host}/apps/shop:1", "--auto-update-bundle")
+        first = run("cnab", "push", path, "-t", f"{registry.host}/apps/shop:1", "--auto-update-bundle")
         registry.requests.clear()
 
-        second = run("cnab", "push", bundle, "-t", f"{registry.host}/apps/shop:1", "--auto-update-bundle")
+        second = run("cnab", "push", path, "-t", f"{registry.host}/apps/shop:1", "--auto-update-bundle")
 
         assert sent(registry) == []
         assert first.out == second.out
+        bundle, _ = pulled(run, f"{registry.host}/apps/shop:1")
+        assert bundle["images"]["list"]["image"] == f"{registry.host}/src/multi-docker:1"
 
 
 def test_blobs_are_mounted_from_the_real_name_of_their_repository(run: Run, registry: FaultyRegistry) -> None:
@@ -304,6 +306,34 @@ def test_a_login_is_for_the_targets_registry_alone(
         assert ("a", "1") in target.manifests
         assert "jane:secret" in target.secrets_seen()
     assert registry.secrets_seen() == []
+
+
+def test_plain_http_is_for_the_targets_registry_alone(run: Run, environment: Path) -> None:
+    with a_registry(cert="server") as source, a_registry() as target:
+        hold_source_images(source)
+        write_bundle(source.host)
+        words = ("cnab", "push", "bundle.json", "-t", f"{target.host}/a:1", "--auto-update-bundle", "--plain-http")
+
+        refused = run(*words, "--push-images=false", "--retries", "0", exits=3)
+        run(*words, "--insecure-registries", source.host)
+
+        assert "certificate" in refused.err
+        assert ("a", "1") in target.manifests
+
+
+def test_a_dry_run_checks_everything_and_sends_nothing(run: Run, registry: FaultyRegistry) -> None:
+    write_bundle(registry.host, multi="src/multi:1")
+    target = ("-t", f"{registry.host}/a:1")
+
+    fixed = run("cnab", "fixup", "bundle.json", *target, "--auto-update-bundle", "--dry-run")
+    rehearsed = run("cnab", "push", "bundle.json", *target, "--auto-update-bundle", "--dry-run", "--json")
+    run("cnab", "push", "bundle.json", *target, "--dry-run", exits=2)
+    assert sent(registry) == []
+    assert f"{registry.host}/src/multi:1 would be {registry.host}/a@{MULTI}" in fixed.out
+    assert not Path("fixed-bundle.json").exists()
+
+    pushed = run("cnab", "push", "bundle.json", *target, "--auto-update-bundle", "--json")
+    assert pushed.json["digest"] == rehearsed.json["digest"]
 
 
 def test_options_may_stand_before_the_command(run: Run, registry: FaultyRegistry) -> None:

@@ -145,19 +145,32 @@ def test_the_images_are_read_from_it_as_they_were(run: Run, driver: str, tmp_pat
 
 def test_shared_layers_are_there_once_and_no_state_of_a_run(run: Run) -> None:
     run("preload", "oci:layout:edge/app:1", "oci:layout:edge/other:2", "--root", "tree")
+    before = {path: path.read_bytes() for path in Path("tree").rglob("*") if path.is_file() and path.suffix != ".lock"}
     run("preload", "oci:layout:edge/app:1", "--root", "tree")
+    assert {path: path.read_bytes() for path in before} == before
 
     layers = json.loads(Path("tree/overlay-layers/layers.json").read_text())
     images = json.loads(Path("tree/overlay-images/images.json").read_text())
     assert len(layers) == 2
     assert [image["names"] for image in images] == [["docker.io/edge/app:1"], ["docker.io/edge/other:2"]]
     assert sorted(path.name for path in Path("tree/overlay").iterdir()) == sorted(["l", *(one["id"] for one in layers)])
-    assert {path.name: path.stat().st_size for path in Path("tree").rglob("*.lock")} == {
-        "layers.lock": 0, "images.lock": 0
-    }  # fmt: skip
     assert sorted(os.listdir("tree")) == ["overlay", "overlay-images", "overlay-layers"]
     beside = {path.name for one in layers for path in Path("tree/overlay", one["id"]).iterdir()}
     assert beside == {"diff", "link", "lower", "merged", "work", "empty"}
+
+
+def test_the_locks_of_a_new_store_tell_of_no_process_and_an_old_one_keeps_its_layers_times(run: Run) -> None:
+    run("preload", "oci:layout:edge/other:2", "--root", "tree")
+    assert {path.name: path.stat().st_size for path in Path("tree").rglob("*.lock")} == {
+        "layers.lock": 0, "images.lock": 0
+    }  # fmt: skip
+    records = Path("tree/overlay-layers/layers.json")
+    records.write_text(records.read_text().replace("1970-01-01", "2001-02-03"))
+
+    run("preload", "oci:layout:edge/app:1", "--root", "tree")
+
+    assert [layer["created"][:10] for layer in json.loads(records.read_text())] == ["2001-02-03", "1970-01-01"]
+    assert {path.stat().st_size for path in Path("tree").rglob("*.lock")} == {64}
 
 
 def test_owners_devices_and_deletions_are_those_of_the_image(run: Run) -> None:

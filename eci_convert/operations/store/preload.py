@@ -23,7 +23,7 @@ from eci_convert.streams.epoch import epoch
 from eci_convert.streams.parts import local_errors
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Settings
-from eci_convert.transports.storage import records
+from eci_convert.transports.storage import locks, records
 from eci_convert.transports.storage.staging import SPLIT, remove
 from eci_convert.transports.storage.store import Store
 from eci_convert.transports.storage.store import store as open_store
@@ -64,8 +64,10 @@ def preload(
 
     Raises CannotHold for what is no container image, UsageError, and what the sources raise.
     """
+    store = open_store(root, driver, settings.timeout)
+    others = frozenset(store.layers()) if store.exists() else None
     result = tuple(_add(reference, name, root, settings, driver, platform) for reference, name in images)
-    tidy(open_store(root, driver, settings.timeout), epoch(settings.environ))
+    _tidy(store, others, epoch(settings.environ))
     return result
 
 
@@ -82,25 +84,33 @@ def temporary_store(settings: Settings) -> Iterator[Path]:
         remove(path)
 
 
-def tidy(store: Store, created: int) -> None:
-    """Takes out of *store* what a run left, and makes what a store that is only read must have.
+def _tidy(store: Store, others: frozenset[str] | None, created: int) -> None:
+    """Takes out of *store* what this run left, and makes what a store that is only read must have.
 
-    Times of layers become *created* (seconds since 1970), so that the same images make the same bytes.
+    Layers, but for those that it had before (*others*; None: there was no store), get the time *created* (seconds since
+    1970), so that the same images make the same bytes; a new store's locks tell of no process.
     """
-    layers = records.loaded(store.layers_file)
     moment = datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    records.save(store.layers_file, [{**layer, "created": moment} for layer in layers])
-    if not store.images_file.exists():
-        records.save(store.images_file, [])
-    for lock in (store.layers_file.with_name("layers.lock"), store.images_file.with_name("images.lock")):
-        with local_errors(lock):
-            lock.touch(mode=0o644)
-            os.truncate(lock, 0)
-    if store.driver.name == "overlay":
-        with local_errors(store.driver.home):
-            (store.driver.home / "l").mkdir(mode=0o755, exist_ok=True)
-            for layer in layers:
+    layers_lock = store.layers_file.with_name("layers.lock")
+    images_lock = store.images_file.with_name("images.lock")
+    with (
+        locks.exclusive(layers_lock, store.patience) as layers_written,
+        locks.exclusive(images_lock, store.patience),
+        local_errors(store.root),
+    ):
+        layers = records.loaded(store.layers_file)
+        ours = [layer for layer in layers if layer.get("id") not in (others or ())]
+        for layer in ours:
+            layer["created"] = moment
+            if store.driver.name == "overlay":
                 (store.driver.home / str(layer.get("id")) / SPLIT).unlink(missing_ok=True)  # the store has another
+        if ours or not layers:
+            records.save(store.layers_file, layers)
+            layers_written()
+        if store.driver.name == "overlay":
+            (store.driver.home / "l").mkdir(mode=0o755, exist_ok=True)
+        for lock in (layers_lock, images_lock) if others is None else ():
+            os.truncate(lock, 0)
 
 
 def _add(

@@ -24,6 +24,7 @@ from eci_convert.cnab.relocation import parse_relocation_map
 from eci_convert.errors import EciError, UsageError
 from eci_convert.oci.fields import MAX_DOCUMENT
 from eci_convert.oci.reference import Reference
+from eci_convert.progress import Reporter
 from eci_convert.streams.files import open_file, put, read_chunks
 from eci_convert.transports import parse as parse_transport
 
@@ -140,7 +141,7 @@ def fixup(
         reference,
         registries,
         FixupOptions(auto_update=auto_update_bundle, relocation_map=_read_map(from_relocation_map), dry_run=dry_run),
-        _Notes(),
+        _Progress(call.reporter),
     )
     if dry_run:
         return _report_dry_run(call, reference, fixed)
@@ -174,7 +175,7 @@ def push(
         dry_run=dry_run,
     )
     reference, registries = places(call, target, insecure_registries)
-    fixed = fix_up(read_bundle(file, strict=strict), reference, registries, options, _Notes())
+    fixed = fix_up(read_bundle(file, strict=strict), reference, registries, options, _Progress(call.reporter))
     pushed = push_bundle(
         fixed.bundle, reference, registries, allow_fallbacks=allow_fallbacks, strict=strict, dry_run=dry_run
     )
@@ -214,15 +215,20 @@ cnab = click.Group(
 )
 
 
-class _Notes:
-    """What is going on, for people."""
+class _Progress:
+    """Images as work that goes on."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
 
     def started(self, image: str) -> None:
-        show.note(f"copying image {image or '(by digest)'}")
+        self._reporter.started(f"image {image}", None)
 
-    def completed(self, image: str) -> None: ...
+    def completed(self, image: str) -> None:
+        self._reporter.finished(f"image {image}")
 
-    def failed(self, image: str, error: EciError) -> None: ...
+    def failed(self, image: str, error: EciError) -> None:
+        self._reporter.finished(f"image {image}")
 
 
 def places(call: Call, text: str, insecure: tuple[str, ...]) -> tuple[Reference, Registries]:

@@ -28,7 +28,7 @@ from eci_convert.operations.store.store_tar import store_archive
 from eci_convert.streams.epoch import epoch
 from eci_convert.streams.files import open_file, replacing
 from eci_convert.streams.parts import local_errors
-from eci_convert.transports import image_name, parse
+from eci_convert.transports import image_name
 from eci_convert.transports.storage.store import store as open_store
 
 _EXAMPLES = """
@@ -62,7 +62,7 @@ def preload(
     to_stdout = output is not None and open_file(output) == 1
     if to_stdout and call.json:
         raise UsageError("--json and the archive both want standard output")
-    images = [(reference, stored_name(reference, _name(reference))) for reference in references]
+    images = [(reference, stored_name(reference, image_name(reference))) for reference in references]
     words: dict[str, Any] = {"driver": driver, "platform": call.platform}
     if root is not None:
         done = preload_images(images, root / _relative(prefix or ""), call.settings, **words)
@@ -73,13 +73,6 @@ def preload(
         where = DEFAULT_PREFIX if prefix is None else prefix
         _write(str(output), store_archive(store, _relative(where), epoch(call.settings.environ)))
     return _report(call, done, str(output), to_stdout=to_stdout)
-
-
-def _name(reference: str) -> str:
-    scheme, _ = parse(reference)
-    if scheme.name == "docker-archive":
-        raise UsageError(f"{reference!r}: copy a docker-archive into a layout first, under a name of its own")
-    return image_name(reference)
 
 
 def _relative(prefix: str) -> str:

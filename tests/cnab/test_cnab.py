@@ -143,6 +143,23 @@ def test_blobs_are_mounted_from_the_real_name_of_their_repository(run: Run, regi
     assert len(posts) == len(mounts) + 1  # the bundle's config is nowhere else
 
 
+def test_layers_that_are_elsewhere_are_named_and_not_copied(run: Run, registry: FaultyRegistry) -> None:
+    media_type, content = registry.manifests["src/hello-invoc", "0.1.0"]
+    manifest = json.loads(content)
+    manifest["layers"].append(
+        {"mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "size": 9,
+         "digest": f"sha256:{'0' * 64}", "urls": ["https://elsewhere.invalid/layer"]}
+    )  # fmt: skip
+    registry.manifests["src/hello-invoc", "0.1.0"] = (media_type, json.dumps(manifest).encode())
+    write_bundle(registry.host)
+
+    run("cnab", "push", "bundle.json", "-t", f"{registry.host}/a:1", "--auto-update-bundle")
+
+    digest = index_at(registry, "a", "1")["manifests"][1]["digest"]
+    assert index_at(registry, "a", digest) == manifest
+    assert not registry.seen("0{64}")
+
+
 def test_images_are_found_where_a_relocation_map_has_them_else_where_they_were(
     run: Run, registry: FaultyRegistry
 ) -> None:

@@ -41,6 +41,8 @@ UPPER = an_archive(
     member("var/.wh..wh..opq"),
     member("var/new", content=b"new"),
     member("boot/.wh.again"),
+    member("implied/.wh.parent"),
+    member("implied/parent/", "dir", mode=0o700),
     member("boot/again", content=b"another"),
     member("disk", content=bytes(1 << 20) + b"data" * 1000 + bytes(1 << 20)),
 )
@@ -185,7 +187,9 @@ def test_owners_devices_and_deletions_are_those_of_the_image(run: Run) -> None:
     assert (by_end["etc/gone"].ischr(), by_end["etc/gone"].devmajor, by_end["etc/gone"].devminor) == (True, 0, 0)
     assert by_end["var"].pax_headers["SCHILY.xattr.trusted.overlay.opaque"] == "y"
     assert (by_end["boot/again"].isreg(), by_end["boot/again"].size) == (True, 7)
-    assert by_end["implied/parent"].mode == 0o755
+    assert by_end["implied/parent"].mode == 0o700
+    assert by_end["implied/parent"].pax_headers["SCHILY.xattr.trusted.overlay.opaque"] == "y"
+    assert by_end["implied"].mode == 0o755
     assert not [name for name in by_end if ".wh." in name]
 
 
@@ -198,7 +202,8 @@ def test_vfs_keeps_what_the_layers_make_together(run: Run, tmp_path: Path) -> No
     assert tree["boot/again"] == b"another"
     assert tree["boot/kernel"] == b"kernel" * 3000
     assert tree["var/new"] == b"new"
-    assert not {"etc/gone", "var/old"} & set(tree)
+    assert not {"etc/gone", "var/old", "implied/parent/file"} & set(tree)
+    assert tree["implied/parent"] is None
 
 
 def test_an_archive_goes_to_standard_output_and_words_to_standard_error(

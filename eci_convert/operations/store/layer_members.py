@@ -40,13 +40,25 @@ class Deletions:
     @classmethod
     def of(cls, split: Path) -> Deletions:
         """Those of the layer whose tar-split data *split* has. Raises FormatError."""
-        with open(split, "rb") as file:
-            names = [parts_of(step.name) for step in steps(file, str(split)) if step.name]
-        own = {parts[:length] for parts in names for length in range(1, len(parts) + 1) if not _is_mark(parts)}
-        directories = {parts[:-1] for parts in own}
-        opaque = {parts[:-1] for parts in names if parts and parts[-1] == _OPAQUE}
-        hidden = {(*parts[:-1], parts[-1].removeprefix(_MARK)) for parts in names if _is_whiteout(parts)}
-        return cls(hidden=frozenset(hidden - own), opaque=frozenset(opaque | (hidden & directories)))
+        marks = {parts_of(name) for name in _names(split) if _is_mark(parts_of(name))}
+        opaque = {parts[:-1] for parts in marks if parts[-1] == _OPAQUE}
+        hidden = {(*parts[:-1], parts[-1].removeprefix(_MARK)) for parts in marks if _is_whiteout(parts)}
+        if not hidden:
+            return cls(hidden=frozenset(), opaque=frozenset(opaque))
+        replaced: set[Parts] = set()
+        for name in _names(split):
+            parts = parts_of(name)
+            for length in range(1, len(parts) + 1 if not _is_mark(parts) else 0):
+                if parts[:length] in hidden:
+                    replaced.add(parts[:length])
+                    if length < len(parts) or name.endswith("/"):
+                        opaque.add(parts[:length])
+        return cls(hidden=frozenset(hidden - replaced), opaque=frozenset(opaque))
+
+
+def _names(split: Path) -> Iterator[str]:
+    with open(split, "rb") as file:
+        yield from (step.name for step in steps(file, str(split)) if step.name)
 
 
 def layer_members(split: Path, content: Path, mtime: int) -> Iterator[Member]:
@@ -79,7 +91,8 @@ def layer_members(split: Path, content: Path, mtime: int) -> Iterator[Member]:
                 member = replace(member, records=(*member.records, *_opaque(parts, deletions)))
             elif entry.type is EntryType.HARDLINK:
                 member = _like_target(member, files)
-            files[parts] = member
+            if entry.type is EntryType.FILE:
+                files[parts] = member
             yield member, entry.chunks
 
 

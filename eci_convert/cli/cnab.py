@@ -177,7 +177,12 @@ def push(
     reference, registries = places(call, target, insecure_registries)
     fixed = fix_up(read_bundle(file, strict=strict), reference, registries, options, _Progress(call.reporter))
     pushed = push_bundle(
-        fixed.bundle, reference, registries, allow_fallbacks=allow_fallbacks, strict=strict, dry_run=dry_run
+        fixed.bundle,
+        reference,
+        registries,
+        allow_fallbacks=allow_fallbacks and call.settings.compat != "strict",
+        strict=strict,
+        dry_run=dry_run,
     )
     if dry_run:
         return _report_dry_run(call, reference, fixed, str(pushed.digest))

@@ -132,6 +132,20 @@ def test_a_second_push_sends_nothing(run: Run, environment: Path, port: str) -> 
         assert bundle["images"]["list"]["image"] == f"{registry.host}/src/multi-docker:1"
 
 
+@pytest.mark.parametrize("words", [("--allow-fallbacks=false",), ("--no-allow-fallbacks",), ("--compat", "strict")])
+@pytest.mark.parametrize("port", ["5721", "5722"])
+def test_without_fallbacks_the_first_refusal_is_final(
+    run: Run, registry: FaultyRegistry, words: tuple[str, ...], port: str
+) -> None:
+    write_bundle(registry.host)
+    registry.refuses = REFUSALS[port]
+
+    said = run("cnab", "push", "bundle.json", "-t", f"{registry.host}/a:1", "--auto-update-bundle", *words, exits=3)
+
+    assert "manifest invalid" in said.err
+    assert ("a", "1") not in registry.manifests
+
+
 def test_blobs_are_mounted_from_the_real_name_of_their_repository(run: Run, registry: FaultyRegistry) -> None:
     bundle = write_bundle(registry.host, multi="src/multi:1")
 

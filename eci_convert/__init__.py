@@ -16,9 +16,9 @@ Where a thing lives; imports point downwards only (tests/test_architecture.py):
         extract rootfs overlay   image → files, one pass per blob, all or nothing
         pack convert verify      parts → image; image → image; is it what it claims to be?
         dockerfile dockerbuild   parts → Dockerfile; a Dockerfile built by an engine
-        operations               names in a place: several images under one
+        operations               names in a place: several images under one; what else is done to stores
         documents diffids sizes  what stands for an image and refers to it; diff ids and sizes that are wrong
-        move                     an image as it is, blob by blob
+        move cnab                an image as it is, blob by blob; bundles of images
         content journal weight   descriptor → believable bytes; how many there would be
      3  dialects/                how a machine is put into an image; pure
         transports/              where images live; I/O

@@ -18,6 +18,7 @@ from eci_convert.errors import EciError, FormatError, IntegrityError, LayoutErro
 from eci_convert.journal import Journal, Kept
 from eci_convert.model import Image
 from eci_convert.oci import fields, manifest, mediatype
+from eci_convert.oci.bundles import check_no_bundle
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, ImageConfig, Index, Manifest, Platform
 from eci_convert.oci.select import candidates, check, select, told_platform
@@ -220,13 +221,16 @@ def selected(documents: Documents, descriptor: Descriptor, found: Manifest | Ind
     raise LimitExceeded(f"indexes are nested more than {_MAX_NESTING} deep", where=source.origin)
 
 
-def flattened(documents: Documents, found: Index) -> Index:
+def flattened(documents: Documents, found: Index, *, bundle: bool = False) -> Index:
     """*found* with what the indexes in it list in their places, unless such an index says what it is for. What an index
     lists that is listed more than once comes once.
 
-    Raises LimitExceeded where they are nested too deep or too many, and as `root` does.
+    Raises LimitExceeded where they are nested too deep or too many, IsBundle where *found* is a CNAB bundle, unless
+    *bundle*, and as `root` does.
     """
     where = documents.source.origin
+    if not bundle:
+        check_no_bundle(found, where)
     seen: set[Digest] = set()
     for _ in range(_MAX_NESTING):
         inner = {id(entry) for entry in candidates(found) if entry.media_type in mediatype.INDEXES}

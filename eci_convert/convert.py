@@ -19,6 +19,7 @@ from eci_convert.journal import Journal
 from eci_convert.model import Image
 from eci_convert.move import Move, repair_command
 from eci_convert.oci import mediatype
+from eci_convert.oci.bundles import is_bundle
 from eci_convert.oci.manifest import Index, Manifest, Platform
 from eci_convert.oci.select import candidates
 from eci_convert.progress import SILENT, Reporter
@@ -87,6 +88,7 @@ def copy(
         if referrers:
             documents[-1:-1] = referring(source, documents)
         check(sink, source, documents, reporter, max_size)
+        _report_bundle(source, documents[-1], reporter)
         press = layer_codec(codec, source, sink, referrers=referrers)
         there = content.standing(before) if press else None
         return Move(source, sink, reporter, concurrency, kept, press, there).all(documents, dry_run=dry_run)
@@ -99,6 +101,11 @@ def check(sink: Sink, source: Source, documents: list[Document], reporter: Repor
     _check_sizes(documents, max_size)
 
 
+def _report_bundle(source: Source, root: Document, reporter: Reporter) -> None:
+    if isinstance(root.value, Index) and is_bundle(root.value):
+        reporter.warned(f"{source.origin} is a CNAB bundle: all of its images are copied")
+
+
 def layer_codec(said: Codec | None, source: Source, sink: Sink, *, referrers: bool = False) -> Codec | None:
     """What to compress raw layers with where images are kept; None keeps them."""
     if said:
@@ -108,6 +115,9 @@ def layer_codec(said: Codec | None, source: Source, sink: Sink, *, referrers: bo
 
 def _check_holds(sink: Sink, source: Source, documents: list[Document]) -> None:
     """Raises CannotHold, with the format that would do, unless *sink* can hold every one of *documents*."""
+    root = documents[-1].value
+    if not sink.holds_indexes and isinstance(root, Index) and is_bundle(root):
+        raise _cannot(sink, "a CNAB bundle", "copy its images one by one, each by its digest")
     if not sink.holds_indexes and any(isinstance(document.value, Index) for document in documents):
         raise _cannot(sink, "an index of several images", "choose one image with --platform OS/ARCH")
     if not sink.holds_sha512:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from eci_convert import content
-from eci_convert.dialects import cnab, unikraft
+from eci_convert.dialects import unikraft
 from eci_convert.errors import LimitExceeded
 from eci_convert.oci import manifest
+from eci_convert.oci.bundles import is_bundle
 from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform
 from eci_convert.oci.select import candidates, select
 from eci_convert.progress import SILENT, Reporter
@@ -45,7 +46,7 @@ def collected(
 
     An index that is one thing is copied whole, unless an image in it is asked for or the destination *holds_indexes*
     not. Of any other the image for *platform* is taken, unless *everything* is asked for; *reporter* is told where
-    nobody said which.
+    nobody said which. Raises IsBundle where one *platform* of a CNAB bundle is asked for.
     """
     descriptor, budget = source.resolve(), content.Documents(source)
     document = _fetched(budget, descriptor)
@@ -53,7 +54,7 @@ def collected(
         content.selected(budget, descriptor, document.value, platform)  # only to say now that it is for another one
     everything = everything or (holds_indexes and not platform and is_one_thing(document.value))
     for _ in range(_MAX_NESTING):
-        if everything or isinstance(document.value, Manifest):
+        if everything or isinstance(document.value, Manifest) or (is_bundle(document.value) and not platform):
             break
         listed = content.flattened(budget, document.value)
         if holds_indexes and not platform and len(candidates(listed)) == 1 < len(listed.manifests):
@@ -67,7 +68,7 @@ def is_one_thing(document: Manifest | Index) -> bool:
     KraftKit's, a CNAB bundle."""
     if isinstance(document, Manifest):
         return False
-    return len(document.manifests) == 1 or unikraft.is_package(document) or cnab.is_bundle(document)
+    return len(document.manifests) == 1 or unikraft.is_package(document) or is_bundle(document)
 
 
 def chosen(
@@ -98,6 +99,16 @@ def tree(source: Source, entry: Descriptor) -> Iterator[Document]:
     """The manifest or index that *entry* promises, after all that it lists."""
     budget = content.Documents(source)
     yield from _tree(budget, _fetched(budget, entry), _MAX_NESTING, {entry.digest})
+
+
+def fetch_document(source: Source, descriptor: Descriptor) -> Document:
+    """The manifest or index that *descriptor* promises. Raises as `collected`."""
+    return _fetched(content.Documents(source), descriptor)
+
+
+def documents_of(source: Source, document: Document) -> list[Document]:
+    """Everything that *document* lists, and last itself. Raises as `collected`."""
+    return list(_tree(content.Documents(source), document, _MAX_NESTING, {document.descriptor.digest}))
 
 
 def _tree(budget: content.Documents, document: Document, levels: int, seen: set[object]) -> Iterator[Document]:

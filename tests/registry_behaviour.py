@@ -161,6 +161,8 @@ class Behaviour:
         self.counts: Callable[[list[int]], int] = sum  # what it tells of chunks of these lengths; -1: nothing
         self.chunks: dict[str, list[int]] = {}
         self.takes_ranges = True  # False: no PATCH with Content-Range, as some do
+        self.refuses: Callable[[str, bytes], bool] = lambda media_type, content: False  # which manifests
+        self.checks_references = False  # what a manifest lists must be in its repository
         self.url = ""
         self.requests: list[Any] = []
         self._count = 0
@@ -223,6 +225,12 @@ class Behaviour:
     def _manifest(self, method: str, name: str, rest: str, headers: Mapping[str, str], content: bytes) -> Reply:
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         if method == "PUT":
+            media_type = headers.get("Content-Type", "")
+            if self.refuses(media_type, content):
+                return Reply.of(400, b'{"errors":[{"code":"MANIFEST_INVALID","message":"manifest invalid"}]}')
+            if self.checks_references and not self._has_references(name, content):
+                body = b'{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}'
+                return Reply.of(400, body)
             for key in {rest, digest}:
                 self.manifests[name, key] = (headers.get("Content-Type", ""), content)
             subject = json.loads(content).get("subject") if self.has_referrers else None
@@ -233,6 +241,13 @@ class Behaviour:
         media_type, found = self.manifests[name, rest]
         digest = f"sha256:{hashlib.sha256(found).hexdigest()}"
         return Reply.of(200, found, Content_Type=media_type, Docker_Content_Digest=digest)
+
+    def _has_references(self, name: str, content: bytes) -> bool:
+        data = json.loads(content)
+        blobs = [*filter(None, [data.get("config")]), *(data.get("layers") or [])]
+        return all((name, entry["digest"]) in self.manifests for entry in data.get("manifests") or []) and all(
+            self._has(name, blob["digest"]) for blob in blobs if not blob.get("urls")
+        )
 
     def _referrers(self, name: str, subject: str) -> Reply:
         if not self.has_referrers:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
@@ -38,9 +38,14 @@ VERBS = {
     "copy": "Move an image between any two places, re-expressed if asked.",
     "index": "Put images of several platforms under one name, or take one of them away.",
     "verify": "Check that an image, or a directory, is what it claims to be.",
+    "cnab": "Fix up, push and pull CNAB bundles (as cnab-to-oci does).",
+    "preload": "Put images into a containers-storage tree, for podman or CRI-O in a machine.",
     "completion": "Print the completion script for a shell.",
 }
 """Every verb and what `--help` says of it; the module `cli.VERB` holds its command of the same name."""
+
+ORIGINALS = {"cnab-to-oci": "cnab-to-oci's own command line, word for word."}
+"""Other tools whose command lines are had as a verb, or when this program is called by their names."""
 
 _BEFORE_VERB = frozenset(
     {"--remote", "--namespace", "--address", "--platform", "--progress", "--authfile", "--ca-file", "--cert-file",
@@ -48,7 +53,7 @@ _BEFORE_VERB = frozenset(
 )  # fmt: skip
 """The options of every verb that have a value, so that the word behind it is no verb."""
 
-_GROUPS = frozenset({"index"})
+_GROUPS = frozenset({"index", "cnab"})
 """Verbs with a second word."""
 
 _ALONE = frozenset({"-h", "--help", "--version"})
@@ -56,10 +61,16 @@ _FLAGS = frozenset({"--debug", "--verbose"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line *argv* (without the program's name) and returns its exit code (design/cli.md)."""
+    """Runs the command line *argv* (without the program's name) and returns its exit code (design/cli.md).
+
+    A link or an alias by the name of one of ORIGINALS is that tool.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
+    original = os.path.basename(sys.argv[0]) if argv is None else ""
+    if original not in ORIGINALS and words[:1] and words[0] in ORIGINALS:
+        original = words.pop(0)
     with standard.streams():
-        if words == ["--version"]:
+        if words == ["--version"] and original not in ORIGINALS:
             return _version()
         from eci_convert.cli import signals
 
@@ -69,10 +80,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         if argv is None:
             show.adopt()
-        code = exits.guarded(lambda: _run(words), debug=_debugging(words))
+        if original in ORIGINALS:
+            code = _run_original(original, words)
+        else:
+            code = exits.guarded(lambda: _run(words), debug=_debugging(words))
         if signals.installed() and code == signals.INTERRUPTED:
             signals.leave()
         return code
+
+
+def _run_original(name: str, words: Sequence[str]) -> int:
+    module = import_module(f"eci_convert.cli.{name.replace('-', '_')}")
+    return cast("Callable[[Sequence[str]], int]", module.main)(words)
 
 
 def _debugging(words: Sequence[str]) -> bool:
@@ -125,7 +144,7 @@ def group() -> click.Group:
 
         def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
             with formatter.section("Verbs"):
-                formatter.write_dl(list(VERBS.items()))
+                formatter.write_dl([*VERBS.items(), *ORIGINALS.items()])
 
     verbs = Verbs(
         help="Turn the parts of a virtual machine (kernel, initrd, disks) into container images, and take them out of "
@@ -146,8 +165,8 @@ def _reordered(words: list[str]) -> list[str]:
     at = 0
     while at < len(words) and words[at].startswith("-") and words[at] not in _ALONE:
         at += 2 if words[at] in _BEFORE_VERB else 1
-    verb = at + 2 if at < len(words) and words[at] in _GROUPS else at + 1
-    return [*words[at:verb], *words[:at], *words[verb:]] if at < len(words) else words
+    end = at + (2 if words[at : at + 1] and words[at] in _GROUPS else 1)
+    return [*words[at:end], *words[:at], *words[end:]] if at < len(words) else words
 
 
 def _flag(word: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from eci_convert.cli import heap, meter, show, sides
-from eci_convert.cli.words import Option, Pair, Place, Size, Verb
+from eci_convert.cli.words import Option, Pair, Place, Size
 from eci_convert.errors import UsageError
 from eci_convert.oci.manifest import Platform
 from eci_convert.oci.select import parse_platform
@@ -111,7 +111,9 @@ _EVERYWHERE = options(
 )
 
 
-def verb(*decorators: Callable[[Any], Any], examples: str) -> Callable[[Callable[..., None]], click.Command]:
+def verb(
+    *decorators: Callable[[Any], Any], examples: str, cls: type[click.Command] = click.Command
+) -> Callable[[Callable[..., None]], click.Command]:
     """A command of the verb that the function is named after, with the options that every verb has.
 
     The function is called with a `Call` first. *examples* are lines of shell that `--help` shows.
@@ -123,7 +125,7 @@ def verb(*decorators: Callable[[Any], Any], examples: str) -> Callable[[Callable
             function(_call(words), **words)
 
         epilog = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples.strip().splitlines())
-        return click.command(cls=Verb, epilog=epilog)(options(*decorators)(_EVERYWHERE(run)))
+        return click.command(cls=cls, epilog=epilog)(options(*decorators)(_EVERYWHERE(run)))
 
     return decorate
 

@@ -14,6 +14,7 @@ from eci_convert.cli import arguments, machines, results, sides
 from eci_convert.cli.arguments import Call, option
 from eci_convert.dialects import WRITERS
 from eci_convert.errors import LayoutError, UsageError
+from eci_convert.oci.bundles import IsBundle
 from eci_convert.transports.base import Source
 
 _EXAMPLES = """
@@ -31,6 +32,8 @@ def _dialect(source: Source, call: Call, dialect: str) -> str:
 
     try:
         return inspect(source, call.platform, dialect).dialect
+    except IsBundle:
+        return "cnab"
     except LayoutError:
         return ""
 

@@ -11,8 +11,11 @@ from eci_convert.cli.arguments import Call, option
 from eci_convert.dialects import GUESSED
 from eci_convert.errors import LimitExceeded
 from eci_convert.model import Blob, Known, Part, described
+from eci_convert.oci.bundles import COMPONENT, HINT, KIND, IsBundle
+from eci_convert.oci.manifest import Index
 from eci_convert.takeout import Inspection
 from eci_convert.takeout import inspect as inspected
+from eci_convert.transports.base import Source
 
 _EXAMPLES = """
 eci-convert inspect my-machine:1.2
@@ -39,11 +42,57 @@ def inspect(call: Call, *, reference: str, raw: bool, dialect: str, max_size: in
     with open_source(reference, call.settings, "docker-daemon") as source:
         if raw:
             return show.raw(content.document(source, source.resolve(), "manifest"))
-        found = inspected(source, call.platform, dialect)
+        try:
+            found = inspected(source, call.platform, dialect)
+        except IsBundle as bundle:
+            if call.platform or dialect:
+                raise
+            return _show_bundle(call, source, bundle.index)
     for part in found.artifact.parts:
         if max_size is not None and (_size(part) or 0) > max_size:
             raise LimitExceeded(f"{part.name!r} is larger than the limit of {max_size} bytes")
     return show.json(_json(found)) if call.json else _tell(found)
+
+
+def _show_bundle(call: Call, source: Source, index: Index) -> None:
+    """A CNAB bundle is no machine, and none of its images is what the reference stands for."""
+    digest = source.resolve().digest
+    images = [entry for entry in index.manifests if entry.annotations.get(KIND) != "config"]
+    if call.json:
+        return show.json(
+            {
+                "reference": source.origin,
+                "digest": str(digest),
+                "dialect": "cnab",
+                "platform": None,
+                "platforms": [],
+                "parts": [],
+                "annotations": dict(index.annotations),
+                "images": [
+                    {
+                        "kind": entry.annotations.get(KIND),
+                        "name": entry.annotations.get(COMPONENT),
+                        "media_type": entry.media_type,
+                        "digest": str(entry.digest),
+                        "size": entry.size,
+                    }
+                    for entry in images
+                ],
+            }
+        )
+    show.line(f"reference: {source.origin}")
+    show.line(f"digest:    {digest}")
+    show.line("dialect:   cnab (a bundle: several images that belong together)")
+    show.line("images:")
+    rows = [(entry.annotations.get(KIND, "-"), entry.annotations.get(COMPONENT, "-"), entry) for entry in images]
+    show.table(
+        [
+            ("  KIND", "NAME", "TYPE", "DIGEST"),
+            *((f"  {kind}", name, entry.media_type, str(entry.digest)) for kind, name, entry in rows),
+        ]
+    )
+    show.mapping("annotations", index.annotations)
+    return show.note(HINT.removeprefix("hint: "))
 
 
 def _json(found: Inspection) -> dict[str, Any]:

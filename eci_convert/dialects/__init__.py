@@ -9,7 +9,6 @@ ironcore.py                     onmetal-image, ironcore-image, Garden Linux
 unikraft.py                     KraftKit
 kubevirt.py containerdisk.py    KubeVirt
 labels.py                       any container image with ECI's labels
-cnab.py                         bundles of images, which are no machines: in neither table    canonical.py
 vocabulary.py naming.py imageconfig.py   ECI's words, names of parts, and configs of containers, for all of them
 """
 

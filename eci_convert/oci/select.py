@@ -15,6 +15,7 @@ from typing import Final
 
 from eci_convert.errors import LayoutError, UsageError
 from eci_convert.oci import mediatype
+from eci_convert.oci.bundles import check_no_bundle
 from eci_convert.oci.manifest import Descriptor, Index, Platform
 
 _ARCHITECTURES: Final = {
@@ -98,6 +99,7 @@ def select(index: Index, wanted: Platform | None, where: str = "index") -> Descr
     then the first. Raises LayoutError that lists what there is, also where the winner has rivals that are something
     else by their annotations or artifact types.
     """
+    check_no_bundle(index, where)
     images = candidates(index)
     if wanted is None and len(images) == 1:
         return images[0]

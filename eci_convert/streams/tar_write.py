@@ -16,12 +16,21 @@ from eci_convert.streams.tar_header import BLOCK
 from eci_convert.streams.tar_read import EntryType
 
 TRAILER: Final = bytes(2 * BLOCK)
-_FLAGS = {EntryType.FILE: b"0", EntryType.HARDLINK: b"1", EntryType.SYMLINK: b"2", EntryType.DIR: b"5"}
+_FLAGS = {
+    EntryType.FILE: b"0",
+    EntryType.HARDLINK: b"1",
+    EntryType.SYMLINK: b"2",
+    EntryType.CHAR: b"3",
+    EntryType.BLOCK: b"4",
+    EntryType.DIR: b"5",
+    EntryType.FIFO: b"6",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TarMember:
-    """A member to be written. *size* is of its content; *mode* is permission bits; *mtime* is in whole seconds."""
+    """A member to be written. *size* is of its content; *mode* is permission bits; *mtime* is in whole seconds.
+    *device* is the major and the minor number of one, *records* are further PAX records."""
 
     name: str
     size: int = 0
@@ -31,6 +40,8 @@ class TarMember:
     mtime: int = 0
     type: EntryType = EntryType.FILE
     linkname: str = ""
+    device: tuple[int, int] = (0, 0)
+    records: tuple[tuple[str, str], ...] = ()
 
 
 def archived(members: Iterable[tuple[TarMember, Iterable[bytes]]]) -> Iterator[bytes]:
@@ -60,7 +71,8 @@ def header(member: TarMember, sparse: Mapping[str, str] | None = None) -> bytes:
     if member.type not in _FLAGS or member.size < 0 or (member.size and member.type is not EntryType.FILE):
         raise UsageError(f"a tar member of type {member.type} and {member.size} bytes cannot be written")
     prefix, name = _split(member.name)
-    records = _pax_records(member, needs_path=not name)
+    records = _pax_records(member, needs_path=not name or bool(member.records and len(member.name) > 100))
+    records += member.records
     records += [(f"GNU.sparse.{key}", value) for key, value in (sparse or {}).items()]
     if not records:
         return _block(member, _encoded(name), _encoded(prefix))
@@ -131,7 +143,9 @@ def _block(member: TarMember, name: bytes, prefix: bytes) -> bytes:
     flag, numbers = _FLAGS[member.type], (member.mode, member.uid, member.gid, member.size, member.mtime)
     block = _v7(name, *numbers, flag)
     _put(block, 157, _ascii(member.linkname), 100)
-    block[329:345] = b"0000000\0" * 2
+    if not all(_fits(number, 8) for number in member.device):
+        raise UsageError(f"{member.name!r}: the device {member.device} cannot be written")
+    block[329:345] = b"%07o\0%07o\0" % member.device
     block[345 : 345 + len(prefix)] = prefix
     return _sealed(block)
 

@@ -91,7 +91,7 @@ def _images(
     if not isinstance(every, Index):
         yield content.selected(documents, descriptor, found, platform)
         return
-    entries = {entry.digest: entry for entry in candidates(content.flattened(documents, every))}
+    entries = {entry.digest: entry for entry in candidates(content.flattened(documents, every, bundle=True))}
     for listed in entries.values():  # one may be listed for two platforms
         entry = content.right_sized(source, listed)
         yield content.selected(documents, entry, documents.manifest(entry), None)

@@ -49,6 +49,14 @@ GO = [  # the header blocks of Go 1.26's archive/tar for the same fields; the fi
     (TarMember(name="kernel", type=EntryType.SYMLINK, linkname="x" * 101), "2c2bd7d89273db6a"),
     (TarMember(name="kernel", type=EntryType.HARDLINK, linkname="ä"), "ede91d4087cf128a"),
     (TarMember(name="kernel", type=EntryType.HARDLINK, linkname="y" * 98 + "//z"), "9e384d585121e8ac"),
+    (TarMember(name="null", type=EntryType.CHAR, mode=0o666, device=(1, 3)), "486a61edf2079561"),
+    (TarMember(name="sda", type=EntryType.BLOCK, mode=0o660, gid=6, device=(8, 0)), "ca6a2d1d926804b6"),
+    (TarMember(name="pipe", type=EntryType.FIFO), "41ba18d08e4e6883"),
+    (
+        TarMember(name="var/", type=EntryType.DIR, mode=0o755, records=(("SCHILY.xattr.trusted.overlay.opaque", "y"),)),
+        "3cdca71c08123389",
+    ),
+    (TarMember(name="p" * 120 + "/n", records=(("SCHILY.xattr.user.colour", "red"),)), "ec365e1c9ccef0bc"),
 ]
 
 
@@ -156,7 +164,8 @@ def test_not_a_byte_beyond_the_promise_is_passed_on():
         {"name": "a/"},
         {"name": "a", "size": -1},
         {"name": "a", "size": 1, "type": EntryType.DIR},
-        {"name": "a", "type": EntryType.FIFO},
+        {"name": "a", "type": EntryType.OTHER},
+        {"name": "a", "type": EntryType.CHAR, "device": (8**7, 0)},
         {"name": "a", "mode": -1},
         {"name": "a", "mode": 8**7},
     ],

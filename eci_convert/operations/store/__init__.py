@@ -1,7 +1,11 @@
-"""What is done with the names in a place.
+"""What is done with the names in a place, and to stores of several images.
 
-index.py       an index is made, gets images and loses them
-images.py      the images that a name stands for
-strategy.py    what becomes of an index that is there already
-entries.py     what an index lists, and which of it is for the same platform
+index.py           an index is made, gets images and loses them
+images.py          the images that a name stands for
+strategy.py        what becomes of an index that is there already
+entries.py         what an index lists, and which of it is for the same platform
+preload.py         images into a containers-storage tree
+store_tar.py       that tree as a tar archive
+layer_members.py   the members of a layer, as the tree holds them
+merged_layers.py   the layers of several images, each once
 """

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from eci_convert import content
-from eci_convert.dialects import cnab, unikraft
+from eci_convert.dialects import unikraft
 from eci_convert.errors import LayoutError
 from eci_convert.model import Image
+from eci_convert.oci.bundles import is_bundle
 from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform
 from eci_convert.oci.select import candidates, select
 from eci_convert.operations.store import entries
@@ -19,7 +20,7 @@ def images(source: Source, platform: Platform | None) -> tuple[Index | None, tup
     root, found = content.root(source)
     if isinstance(found, Manifest):
         return None, (entry_of(source, root, found, platform),)
-    if cnab.is_bundle(found):
+    if is_bundle(found):
         raise LayoutError(f"{source.origin} is a CNAB bundle, and no image for a platform")
     flat = content.flattened(content.Documents(source), found)
     chosen = (select(flat, platform, source.origin),) if platform else candidates(flat)

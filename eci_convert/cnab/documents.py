@@ -13,17 +13,17 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
-from eci_convert.dialects.canonical import canonical
+from eci_convert.cnab.bundle import Bundle, as_stored
+from eci_convert.cnab.canonical_json import canonical
 from eci_convert.errors import FormatError, UsageError
 from eci_convert.oci import fields, mediatype
+from eci_convert.oci.bundles import COMPONENT, KIND
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import MAX_SIZE, Descriptor, Index, rendered
 
 CONFIG_TYPE = "application/vnd.cnab.config.v1+json"
-KIND = "io.cnab.manifest.type"
-COMPONENT = "io.cnab.component.name"
 
-Bundle = Mapping[str, Any]
+_MAINTAINER = ("name", "email", "url")
 
 
 class Variant(StrEnum):
@@ -34,50 +34,12 @@ class Variant(StrEnum):
     DOCKER = "docker"
 
 
-_EMPTY: tuple[object, ...] = (None, "", 0, False, [], {})
-_DEFAULTS: Mapping[str, Any] = {
-    "schemaVersion": "", "name": "", "version": "", "description": "", "invocationImages": None,
-}  # fmt: skip
-_OPTIONAL = (
-    "keywords", "maintainers", "images", "actions", "parameters", "credentials", "outputs", "definitions", "license",
-    "requiredExtensions", "custom",
-)  # fmt: skip
-_IMAGE = ({"imageType": "", "image": ""}, ("contentDigest", "size", "labels", "mediaType"))
-_SHAPES: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
-    "invocationImages": _IMAGE,
-    "images": ({**_IMAGE[0], "description": ""}, _IMAGE[1]),
-    "maintainers": ({"name": ""}, ("email", "url")),
-    "actions": ({}, ("modifies", "stateless", "description")),
-    "parameters": ({"definition": "", "destination": None}, ("applyTo", "description", "required")),
-    "credentials": ({}, ("path", "env", "description", "required", "applyTo")),
-    "outputs": ({"definition": "", "path": ""}, ("applyTo", "description")),
-}
-"""What each entry of a collection always has, with defaults, and what it has where there is something to say."""
-
-
 def config_blob(bundle: Bundle, *, strict: bool = False) -> bytes:
-    """*bundle* as the config blob: canonical JSON. *strict*: with the keys that the original knows, and no other."""
-    return canonical(_shaped(bundle) if strict else bundle)
+    """*bundle* as the config blob: canonical JSON. *strict*: with the keys that the original knows, and no other.
 
-
-def _shaped(bundle: Bundle) -> dict[str, Any]:
-    found = _only(bundle, _DEFAULTS, _OPTIONAL)
-    for key, (defaults, optional) in _SHAPES.items():
-        entries = found.get(key)
-        if isinstance(entries, dict):
-            found[key] = {name: _only(entry, defaults, optional) for name, entry in entries.items()}
-        elif isinstance(entries, list):
-            found[key] = [_only(entry, defaults, optional) for entry in entries]
-    for parameter in (found.get("parameters") or {}).values():
-        if parameter["destination"] is not None:
-            parameter["destination"] = _only(parameter["destination"], {}, ("path", "env"))
-    return found
-
-
-def _only(data: Any, defaults: Mapping[str, Any], optional: tuple[str, ...]) -> dict[str, Any]:
-    entry = fields.typed(data, dict, "bundle")
-    always = {key: default if entry.get(key) is None else entry[key] for key, default in defaults.items()}
-    return always | {key: entry[key] for key in optional if key in entry and entry[key] not in _EMPTY}
+    Raises FormatError for what is no bundle.
+    """
+    return canonical(as_stored(bundle, strict=strict))
 
 
 def config_manifest(blob: bytes, variant: Variant = Variant.CNAB, *, strict: bool = False) -> tuple[bytes, str]:
@@ -93,10 +55,10 @@ def config_manifest(blob: bytes, variant: Variant = Variant.CNAB, *, strict: boo
 
 
 def index(
-    bundle: Bundle, config: Descriptor, digests: Mapping[str, Digest], *, docker: bool = False
+    bundle: Bundle, config: Descriptor, digests: Mapping[str, Digest] | None = None, *, docker: bool = False
 ) -> tuple[bytes, str]:
     """The index of *bundle*, and its media type. *config* is the config's manifest; *digests* are what the images of
-    the bundle are in the repository, by the names that the bundle has for them.
+    the bundle are in the repository, by the names that the bundle has for them; None: what the bundle itself says.
 
     Raises UsageError for a bundle that cannot be stored: not one invocation image, an image without digest, size or
     a media type of a manifest.
@@ -120,10 +82,12 @@ def index(
     return rendered(document), mediatype.OCI_INDEX
 
 
-def _entry(data: Any, digests: Mapping[str, Digest], annotations: Mapping[str, str]) -> Descriptor:
+def _entry(data: Any, digests: Mapping[str, Digest] | None, annotations: Mapping[str, str]) -> Descriptor:
     image = fields.typed(data, dict, "bundle.images")
     name = fields.optional(image, "image", str, "bundle.images", "")
     size = fields.optional(image, "size", int, "bundle.images", 0)
+    if digests is None:
+        digests = {name: Digest.parse(fields.optional(image, "contentDigest", str, "bundle.images", ""))}
     if name not in digests:
         raise UsageError(f"image {name!r} of the bundle is not in the relocation map")
     if not 0 < size <= MAX_SIZE:
@@ -150,11 +114,13 @@ def _annotations(bundle: Bundle) -> dict[str, str]:
         "org.opencontainers.image.version": text("version"),
         "org.opencontainers.image.description": text("description"),
     }
-    shaped = _shaped(bundle)
     if bundle.get("keywords") is not None:
         found["io.cnab.keywords"] = _inner(bundle["keywords"])
-    if bundle.get("maintainers") is not None:
-        found["org.opencontainers.image.authors"] = _inner(shaped.get("maintainers", []))
+    if (maintainers := bundle.get("maintainers")) is not None:
+        known = as_stored({"maintainers": maintainers}, strict=True).get("maintainers", [])
+        found["org.opencontainers.image.authors"] = _inner(
+            [{key: one[key] for key in _MAINTAINER if key in one} for one in known]
+        )
     return found
 
 
@@ -176,35 +142,3 @@ def config_of(found: Index) -> Descriptor:
         if entry.annotations.get(KIND) == "config":
             return entry
     raise FormatError("bundle config not found", where="index.manifests")
-
-
-def relocation(bundle: Bundle, found: Index, repository: str) -> dict[str, str]:
-    """Where each image of *bundle* is now, by its name in the bundle: *repository*, and the digest that *found* has.
-
-    Raises FormatError for an index that is not this bundle's.
-    """
-    names: dict[str, str] = {}
-    for number, entry in enumerate(found.manifests):
-        where = f"index.manifests[{number}]"
-        if entry.media_type not in mediatype.DOCUMENTS:
-            raise FormatError(f"{entry.media_type!r} is no manifest", where=where)
-        image = _named(bundle, entry, where)
-        if image is not None:
-            names[fields.required(image, "image", str, "bundle.images")] = f"{repository}@{entry.digest}"
-    return names
-
-
-def _named(bundle: Bundle, entry: Descriptor, where: str) -> Bundle | None:
-    """The image of *bundle* that *entry* is, or None if it is the config."""
-    match fields.required(entry.annotations, KIND, str, f"{where}.annotations"):
-        case "config":
-            return None
-        case "invocation":
-            images = fields.required(bundle, "invocationImages", list, "bundle")
-            return fields.typed(images[0] if images else None, dict, "bundle.invocationImages[0]")
-        case "component":
-            name = fields.required(entry.annotations, COMPONENT, str, f"{where}.annotations")
-            components = fields.optional(bundle, "images", dict, "bundle", {})
-            return fields.required(components, name, dict, "bundle.images")
-        case kind:
-            raise FormatError(f"{kind!r} is nothing that a bundle holds", where=where)

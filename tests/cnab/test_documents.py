@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eci_convert.dialects import cnab
-from eci_convert.dialects.canonical import canonical
-from eci_convert.dialects.cnab import Variant
+from eci_convert.cnab import documents as cnab
+from eci_convert.cnab import relocation
+from eci_convert.cnab.canonical_json import canonical
+from eci_convert.cnab.documents import Variant
 from eci_convert.errors import FormatError, UsageError
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, parse
@@ -75,7 +76,7 @@ def test_strict_keeps_what_the_original_knows_and_drops_the_rest() -> None:
 
 def test_a_bundle_is_found_again() -> None:
     assert cnab.config_of(the_index()).digest == the_config().digest
-    assert cnab.relocation(BUNDLE, the_index(), "host/repo") == {
+    assert relocation.relocation_map(BUNDLE, the_index(), "host/repo") == {
         name: f"host/repo@{digest}" for name, digest in DIGESTS.items()
     }
 
@@ -123,7 +124,7 @@ def test_an_index_that_is_not_the_bundles_is_refused(annotations: dict[str, str]
     odd = Index(manifests=(Descriptor.of(b"x", media_type, annotations),))
 
     with pytest.raises(FormatError):
-        cnab.relocation(BUNDLE, odd, "host/repo")
+        relocation.relocation_map(BUNDLE, odd, "host/repo")
 
 
 def test_an_index_without_a_config_is_no_bundle() -> None:

@@ -1,0 +1,192 @@
+"""One image of a bundle: found wherever it is, and copied into the bundle's repository under its digest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+
+from eci_convert import convert
+from eci_convert.cnab.bundle import Bundle
+from eci_convert.cnab.platform_filter import filter_index
+from eci_convert.cnab.registries import Registries
+from eci_convert.documents import Document, documents_of, fetch_document
+from eci_convert.errors import AccessDenied, EciError, NotFound, TransportError, UsageError
+from eci_convert.move import Move
+from eci_convert.oci import mediatype
+from eci_convert.oci.manifest import Descriptor, Manifest, Platform
+from eci_convert.oci.reference import Reference
+from eci_convert.progress import Reporter
+from eci_convert.transports.base import Sink, Source
+
+_IMAGE_TYPES = frozenset({"docker", "oci", ""})
+
+
+class ImageNotFound(NotFound):
+    """No place has the image; each note is one attempt."""
+
+
+class ImageDenied(AccessDenied):
+    """The same where a place would not say."""
+
+
+class ImageUnreachable(TransportError):
+    """The same where a place did not answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundImage:
+    """An image in a registry that can be copied, or *is_copied* already. *root* is its manifest or index."""
+
+    root: Descriptor
+    source: Source
+    reference: Reference | None
+    is_copied: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFinder:
+    """Looks for images in registries, and with *use_engine* in the local engine, from which it pushes them to the
+    repository of *target*. *trust_digests*: an image that the repository has under the digest that the bundle promises
+    is the one, and the engine need not be asked."""
+
+    registries: Registries
+    target: Reference
+    use_engine: bool
+    trust_digests: bool
+    dry_run: bool = False
+
+    @contextmanager
+    def find(self, image: Bundle, service: str, relocated: str) -> Iterator[FoundImage]:
+        """Where *image*, which is *service* of the bundle, is. *relocated* is where a relocation map has it, "" where
+        it has not. Raises ImageNotFound, ImageDenied, ImageUnreachable."""
+        name = str(image.get("image") or "")
+        digest = str(image.get("contentDigest") or "")
+        errors: list[tuple[str, EciError]] = []
+        with ExitStack() as stack:
+            for what, attempt in self._attempts(name, digest, relocated):
+                try:
+                    found = attempt(stack)
+                except EciError as error:
+                    errors += [(what, error)] if what else []
+                else:
+                    break
+            else:
+                raise _unresolved(relocated or name, service, errors)
+            yield found
+
+    def _attempts(self, name: str, digest: str, relocated: str) -> Iterator[tuple[str, _Attempt]]:
+        """What to try, in order, and what is said of it where it fails; "": nothing."""
+        repository = replace(self.target, tag="", digest=None)
+
+        def promised(stack: ExitStack) -> FoundImage:
+            return self._in_registry(stack, f"{repository}@{digest}")
+
+        has_promise = self.use_engine and self.trust_digests and digest
+        if not name and self.use_engine:
+            if has_promise:
+                yield "", promised
+            what = f"failed to push digested image @{digest} to target {repository.familiar}"
+            yield what, lambda stack: self._in_engine(stack, digest)
+        if relocated:
+            yield f"failed to resolve image {relocated}", lambda stack: self._in_registry(stack, relocated)
+        if name:
+            yield f"failed to resolve image {name}", lambda stack: self._in_registry(stack, name)
+            if has_promise:
+                yield "", promised
+            if self.use_engine:
+                yield f"failed to push local image {name}", lambda stack: self._in_engine(stack, name)
+            return
+        for what in ("resolve image in relocation map", "resolve image", *(["push local image"] * self.use_engine)):
+            yield f"failed to {what}", _refuse_empty_name
+
+    def _in_registry(self, stack: ExitStack, name: str) -> FoundImage:
+        reference = Reference.parse(name)
+        source = stack.enter_context(self.registries.source(reference))
+        try:
+            return FoundImage(root=source.resolve(), source=source, reference=reference)
+        except NotFound as error:
+            raise NotFound(f"{reference.familiar}: not found") from error
+
+    def _in_engine(self, stack: ExitStack, name: str) -> FoundImage:
+        """The image of the engine, which is in the repository now: a copy by digest moves no tag."""
+        if not name:
+            raise UsageError("an image without a name and without a contentDigest")
+        source = stack.enter_context(self.registries.engine(name))
+        settings = self.registries.settings
+        with self.registries.sink(replace(self.target, tag="", digest=None)) as sink:
+            packed = convert.copy(
+                source, sink, reporter=settings.reporter, concurrency=settings.concurrency, dry_run=self.dry_run
+            )
+        root = replace(packed.descriptor, media_type=packed.descriptor.media_type or packed.manifest.media_type)
+        reference = replace(self.target, tag="", digest=root.digest)
+        copied = stack.enter_context(self.registries.source(reference))
+        return FoundImage(root=root, source=copied, reference=reference, is_copied=True)
+
+
+_Attempt = Callable[[ExitStack], FoundImage]
+
+
+def _refuse_empty_name(stack: ExitStack) -> FoundImage:
+    raise UsageError('invalid source ref : "" is not a valid reference: invalid reference format')
+
+
+def check_image(image: Bundle, service: str) -> None:
+    """Raises UsageError for an image of a type that no registry holds."""
+    kind, media_type = image.get("imageType") or "", image.get("mediaType") or ""
+    if kind not in _IMAGE_TYPES:
+        reason = f'image type "{kind}" is not supported'
+    elif media_type and media_type not in mediatype.DOCUMENTS:
+        reason = f'image media type "{media_type}" is not supported'
+    else:
+        return
+    raise UsageError(f'invalid image "{image.get("image") or ""}" for service "{service}": {reason}')
+
+
+def filtered(found: FoundImage, platforms: Sequence[Platform]) -> Document | None:
+    """The index of *found* for *platforms* alone; None where it stays as it is. Raises MissingPart."""
+    if not platforms or found.root.media_type not in mediatype.INDEXES:
+        return None
+    document = fetch_document(found.source, found.root)
+    where = found.reference.familiar if found.reference else found.source.origin
+    result = filter_index(document, platforms, where)
+    return None if result is document else result
+
+
+def copy_image(found: FoundImage, index: Document | None, sink: Sink, reporter: Reporter, concurrency: int) -> None:
+    """Copies *found*, or *index* instead of it, to the name of *sink*, which is a repository: manifests that it has are
+    not sent again, and of those that it has not, blobs that it has."""
+    root = index.descriptor if index else found.root
+    if sink.has(root):
+        return
+    root_document = index or fetch_document(found.source, root)
+    documents = [
+        _without_foreign_layers(document)
+        for document in documents_of(found.source, root_document)[:-1]
+        if not sink.has(replace(document.descriptor, media_type=document.value.media_type))
+    ]
+    documents.append(_without_foreign_layers(root_document))
+    Move(found.source, sink, reporter, concurrency, None).all(documents, dry_run=False)
+
+
+def _without_foreign_layers(document: Document) -> Document:
+    """*document*, of which the blobs that are elsewhere, by their URLs, are not copied; its bytes list them still."""
+    if not isinstance(document.value, Manifest):
+        return document
+    layers = tuple(layer for layer in document.value.layers if not layer.urls)
+    return replace(document, value=replace(document.value, layers=layers))
+
+
+def _unresolved(name: str, service: str, errors: list[tuple[str, EciError]]) -> TransportError:
+    causes = [error for _, error in errors]
+    text = f'failed to fixup the image {name} for service "{service}"'
+    error: TransportError
+    if any(isinstance(cause, AccessDenied) for cause in causes):
+        error = ImageDenied(text)
+    elif any(isinstance(cause, NotFound | UsageError) for cause in causes):
+        error = ImageNotFound(text)
+    else:
+        error = ImageUnreachable(text)
+    for what, cause in errors:
+        error.add_note(f"{what}: {cause}")
+    return error

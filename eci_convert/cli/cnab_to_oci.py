@@ -188,7 +188,7 @@ class _Lines:
 
 
 def _print_lines(text: str) -> None:
-    show.event("\n".join("\t".join(map(show.printable, line.split("\t"))) for line in text.split("\n")))
+    show.event("\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n")))
 
 
 def _message(error: EciError) -> str:

@@ -9,6 +9,7 @@ sending them, and compares the two hashes. An ingest belongs to no lease, so it 
 from __future__ import annotations
 
 import hashlib
+import time
 import uuid
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
@@ -100,7 +101,8 @@ def _opened(connection: Connection, ref: str, digest: Digest | None, size: int) 
         for pause in _PAUSES:
             if writer := _free(connection, ref, digest, size):
                 return writer
-            interrupts.sleep(pause)
+            interrupts.check()
+            time.sleep(pause)
         return _free(connection, f"{ref}-{uuid.uuid4().hex[:12]}", digest, size)
     return None
 

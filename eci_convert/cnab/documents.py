@@ -129,13 +129,6 @@ def _inner(value: Any) -> str:
     return rendered({"": value}).decode()[len('{"":') : -1]
 
 
-def is_bundle(found: Index) -> bool:
-    """Whether *found* is the index of a bundle."""
-    return "io.cnab.runtime_version" in found.annotations or any(
-        entry.annotations.get(KIND) == "config" for entry in found.manifests
-    )
-
-
 def config_of(found: Index) -> Descriptor:
     """The entry of *found* that is the config's manifest. Raises FormatError where it is no bundle."""
     for entry in found.manifests:

@@ -21,7 +21,7 @@ from eci_convert.cnab.platform_filter import parse_platforms
 from eci_convert.cnab.pull import pull
 from eci_convert.cnab.push import push
 from eci_convert.cnab.registries import Registries
-from eci_convert.errors import EciError, LocalError, NotFound, UsageError
+from eci_convert.errors import EciError, LocalError, NotFound, UsageError, printable
 from eci_convert.oci.reference import Reference
 from eci_convert.transports.base import Settings
 

@@ -8,7 +8,7 @@
               file or blob ─▶ archived ─▶ measured ─▶ compressed ─▶ Sink.put ─▶ Written
               config(written) ─▶ Sink.put ─▶ manifest ─▶ Sink.put ─▶ publish
 
-Where a thing lives; imports point downwards only (tests/test_architecture.py):
+Where a thing lives; imports point downwards only (tests/architecture/test_imports.py):
 
      6  cli/                     words in, words and exit codes out
      5  eci_convert              this module: the public names, and nothing else
@@ -28,14 +28,14 @@ Where a thing lives; imports point downwards only (tests/test_architecture.py):
 
 Every name below is imported when it is first used, so `import eci_convert` costs next to nothing.
 
->>> from eci_convert import Role, machine
+>>> from eci_convert import Role; from eci_convert import machine
 >>> [part.name for part in machine(kernel=b"kernel", initrd=b"initrd").parts if part.role is Role.KERNEL]
 ['kernel']
 """
 
 from __future__ import annotations
 
-from eci_convert.version import __version__
+from eci_convert._version import __version__
 
 TYPE_CHECKING = False
 """`typing.TYPE_CHECKING`, without the import: until this module is there, the program cannot handle a signal."""
@@ -43,9 +43,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from eci_convert.blueprint import Terms as Terms
-    from eci_convert.content import image as image
-    from eci_convert.convert import copy as copy
+    from eci_convert.compression.codec import Codec as Codec
+    from eci_convert.dialects.blueprint import Packed as Packed
+    from eci_convert.dialects.blueprint import Terms as Terms
     from eci_convert.errors import AccessDenied as AccessDenied
     from eci_convert.errors import EciError as EciError
     from eci_convert.errors import FormatError as FormatError
@@ -62,24 +62,25 @@ if TYPE_CHECKING:
     from eci_convert.model import Role as Role
     from eci_convert.oci.digest import Digest as Digest
     from eci_convert.oci.manifest import Platform as Platform
-    from eci_convert.pack import Packed as Packed
-    from eci_convert.parts import Disk as Disk
-    from eci_convert.parts import machine as machine
+    from eci_convert.operations.copy import copy as copy
+    from eci_convert.operations.extract_request import Inspection as Inspection
+    from eci_convert.operations.extract_request import Order as Order
+    from eci_convert.operations.extract_request import Taken as Taken
+    from eci_convert.operations.extract_request import inspect as inspect
+    from eci_convert.operations.extract_request import take as take
+    from eci_convert.operations.push import push as push
+    from eci_convert.operations.verify import check as check
+    from eci_convert.oras_compat.registry import Registry as Registry
     from eci_convert.progress import Reporter as Reporter
-    from eci_convert.publish import push as push
-    from eci_convert.streams.compress import Codec as Codec
-    from eci_convert.takeout import Inspection as Inspection
-    from eci_convert.takeout import Order as Order
-    from eci_convert.takeout import Taken as Taken
-    from eci_convert.takeout import inspect as inspect
-    from eci_convert.takeout import take as take
+    from eci_convert.reading.blobs import image as image
+    from eci_convert.reading.local_parts import Disk as Disk
+    from eci_convert.reading.local_parts import machine as machine
     from eci_convert.transports import open_sink as open_sink
     from eci_convert.transports import open_source as open_source
     from eci_convert.transports.base import Settings as Settings
     from eci_convert.transports.base import Sink as Sink
     from eci_convert.transports.base import Source as Source
-    from eci_convert.transports.oras_registry import Registry as Registry
-    from eci_convert.verify import check as check
+
 
 _HOMES = {
     "blueprint": ("Terms",),
@@ -106,7 +107,8 @@ _HOMES = {
 
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = ["__version__", *sorted(_HOME)]
+
+__all__ = ["__version__"]
 
 
 def __getattr__(name: str) -> Any:

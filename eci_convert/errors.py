@@ -158,3 +158,21 @@ def one_line(text: object, limit: int = MAX_LINE) -> str:
     head = limit - tail - len(str(len(whole))) - 4
     left_out = max(1, len(whole) - head - tail)
     return f"{first[:head]}…({left_out})…{last[-tail:]}"
+
+
+class ManifestRefused(TransportError):
+    """A registry was reached, lets this user write, and will not have this manifest.
+
+    *status* is the HTTP status, *code* the registry's word for it (`MANIFEST_INVALID`; "" where it said none),
+    *reason* its sentence. A packer may try a manifest that strict registries know.
+    """
+
+    def __init__(self, message: str, *, status: int, code: str = "", reason: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.reason = reason
+
+
+class UploadLost(TransportError):
+    """An upload cannot go on where it was, and its bytes have gone by: send the blob again from its first byte."""

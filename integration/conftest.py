@@ -17,7 +17,7 @@ An engine lives as long as the session and is shared by its tests, so name image
 `any_engine`
     Each of the two Docker engines and podman's service in turn.
 `programs`
-    Paths of skopeo, umoci, oras, crane, qemu-img and others: see `engines/programs.py`.
+    Paths of skopeo, umoci, oras, crane, qemu-img and others: see `integration/engines/programs.py`.
 `eci_convert`
     Runs the installed program: `eci_convert("inspect", ref, env=docker20.env).stdout`; `exits=4` where it must fail.
     What it remembers of registries, it remembers for the one test.
@@ -42,12 +42,12 @@ from pathlib import Path
 
 import pytest
 
-from integration import machine as machines
 from integration.engines import programs as installed
 from integration.engines.containerd import Containerd, containerd2, containerd16
 from integration.engines.docker import DockerEngine, docker20, docker28
 from integration.engines.podman import Store, service, store
 from integration.engines.registry import registry
+from integration.support import boot_vm as machines
 
 
 def _session(name: str, start: Callable[[], AbstractContextManager[object]]) -> object:

@@ -16,9 +16,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from integration import machine
 from integration.engines import programs
 from integration.engines.docker import docker28
+from integration.support import boot_vm
 
 _NAME = "eci-convert-demo:v1"
 
@@ -26,7 +26,7 @@ _NAME = "eci-convert-demo:v1"
 def main(folder: Path) -> int:
     shutil.rmtree(folder, ignore_errors=True)
     _say(f"A small machine, made in {folder}/parts")
-    parts = machine.make(folder / "parts")
+    parts = boot_vm.make(folder / "parts")
     for path in (parts.kernel, parts.initrd, parts.root, parts.disk):
         print(f"  {_sizes(path)}  {path}")
     kernel_and_initrd = ("--kernel", parts.kernel, "--initrd", parts.initrd)
@@ -51,15 +51,15 @@ def main(folder: Path) -> int:
 
     if parts.boots and Path(programs.Programs().qemu).exists():
         _say("What came out boots (qemu)")
-        said = machine.boot(folder / "from-layout/kernel", folder / "from-layout/initrd")
-        same &= machine.GREETING in said
+        said = boot_vm.boot(folder / "from-layout/kernel", folder / "from-layout/initrd")
+        same &= boot_vm.GREETING in said
         print(*(f"  {line}" for line in said.splitlines()[-4:]), sep="\n")
 
     _say("Every byte is the same." if same else "NOT the same: see above.")
     return 0 if same else 1
 
 
-def compare(parts: machine.Machine, out: Path) -> bool:
+def compare(parts: boot_vm.Machine, out: Path) -> bool:
     pairs = {
         out / "kernel": parts.kernel,
         out / "initrd": parts.initrd,

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert import content
+from eci_convert.reading import blobs
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Settings
 from integration.engines.docker import DockerEngine
 from integration.engines.podman import Store
 from integration.engines.programs import Programs
-from tests.images import ImageBuilder, a_container, an_image, copied
-from tests.transports.streaming import Streamed
+from tests.support.images import ImageBuilder, a_container, an_image, copied
+from tests.support.load_archives import Streamed
 
 
 def run(*command: str | Path, stdin: bytes | None = None) -> bytes:
@@ -29,9 +29,9 @@ def run(*command: str | Path, stdin: bytes | None = None) -> bytes:
 def diff_ids_of(reference: str) -> list[str]:
     """The diff ids of the image, each layer having been read and found right."""
     with open_source(reference, Settings()) as source:
-        image = content.image(source)
+        image = blobs.image(source)
         for layer in image.manifest.layers:
-            content.document(source, layer)
+            blobs.document(source, layer)
         return [str(diff_id) for diff_id in image.config.diff_ids]
 
 

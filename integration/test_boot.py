@@ -10,7 +10,7 @@ import pytest
 
 from integration.engines.docker import DockerEngine
 from integration.engines.registry import Registry
-from integration.machine import GREETING, Machine, boot
+from integration.support.boot_vm import GREETING, Machine, boot
 
 Run = Callable[..., object]
 

@@ -15,7 +15,7 @@ import pytest
 from integration.engines.docker import DockerEngine
 from integration.engines.programs import Programs
 from integration.engines.registry import Registry
-from tests.cnab import golden
+from tests.support import cnab_golden
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -25,7 +25,7 @@ NOBODY = {"DOCKER_HOST": "tcp://127.0.0.1:1"}
 @pytest.fixture
 def sources(registry: Registry, eci_convert: Run, tmp_path: Path) -> str:
     """The address of a registry that has the images of the recorded bundles."""
-    with tarfile.open(golden.FOLDER / "source-images.tar.gz") as archive:
+    with tarfile.open(cnab_golden.FOLDER / "source-images.tar.gz") as archive:
         archive.extractall(tmp_path, filter="data")
     layout = tmp_path / "source-images"
     for entry in json.loads((layout / "index.json").read_text())["manifests"]:
@@ -58,15 +58,15 @@ def document(host: str, repository: str, name: str) -> dict[str, Any]:
 def test_a_bundle_goes_fixup_push_pull_and_comes_back_equal(
     sources: str, eci_convert: Run, tmp_path: Path, name: str
 ) -> None:
-    case = golden.case(name)
-    hosts = {golden.HOST: sources}
-    (tmp_path / "bundle.json").write_bytes(golden.moved(case.bundle, hosts))
+    case = cnab_golden.case(name)
+    hosts = {cnab_golden.HOST: sources}
+    (tmp_path / "bundle.json").write_bytes(cnab_golden.moved(case.bundle, hosts))
     for call in case.commands:
-        words = [golden.moved(word.encode(), hosts).decode() for word in call["argv"]]
+        words = [cnab_golden.moved(word.encode(), hosts).decode() for word in call["argv"]]
         eci_convert(*words, cwd=tmp_path, env=NOBODY)
 
     repository = f"cnab/{name}"
-    expected = golden.moved_documents(case, hosts)
+    expected = cnab_golden.moved_documents(case, hosts)
     index = fetch(sources, repository, "1")
     manifest = fetch(sources, repository, json.loads(index)["manifests"][0]["digest"])
     config = fetch(sources, repository, json.loads(manifest)["config"]["digest"], "blobs")
@@ -74,7 +74,7 @@ def test_a_bundle_goes_fixup_push_pull_and_comes_back_equal(
         expected[key] for key in ("index.json", "config-manifest.json", "config.json")
     )
     for written in ("fixed-bundle.json", "fixup-relocation-map.json", "pulled.json", "pulled-relocation-map.json"):
-        assert (tmp_path / written).read_bytes() == golden.moved(case.text(written), hosts), written
+        assert (tmp_path / written).read_bytes() == cnab_golden.moved(case.text(written), hosts), written
     assert (tmp_path / "pulled.json").read_bytes() == (tmp_path / "fixed-bundle.json").read_bytes() == config
 
 
@@ -84,12 +84,12 @@ def test_a_bundle_goes_fixup_push_pull_and_comes_back_equal(
 def test_filtered_platforms_need_no_whole_index_on_a_strict_registry(
     sources: str, eci_convert: Run, tmp_path: Path, name: str
 ) -> None:
-    case = golden.case(name)
-    hosts = {golden.HOST: sources}
-    (tmp_path / "bundle.json").write_bytes(golden.moved(case.bundle, hosts))
+    case = cnab_golden.case(name)
+    hosts = {cnab_golden.HOST: sources}
+    (tmp_path / "bundle.json").write_bytes(cnab_golden.moved(case.bundle, hosts))
     push = case.command("push")
     assert push is not None
-    words = [golden.moved(word.encode(), hosts).decode() for word in push["argv"]]
+    words = [cnab_golden.moved(word.encode(), hosts).decode() for word in push["argv"]]
 
     eci_convert(*words, cwd=tmp_path, env=NOBODY)
 

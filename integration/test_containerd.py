@@ -19,19 +19,19 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert import content
-from eci_convert.errors import CannotHold, DigestMismatch, NotFound, TransportError, UsageError
+from eci_convert.compression.codec import decompressed
+from eci_convert.errors import CannotHold, DigestMismatch, NotFound, TransportError, UploadLost, UsageError
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index
-from eci_convert.streams.compress import decompressed
+from eci_convert.reading import blobs as reading_blobs
+from eci_convert.reading.blobs import child, document
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Settings, Source
-from eci_convert.transports.refusals import UploadLost
 from integration.engines import daemon
 from integration.engines.containerd import _CONFIG, Containerd
 from integration.engines.docker import DockerEngine
 from integration.engines.programs import DEBIAN_PATH, UNSTABLE_PATH
-from tests.images import ImageBuilder, IndexBuilder, a_container, a_machine, an_image, an_index, copied
+from tests.support.images import ImageBuilder, IndexBuilder, a_container, a_machine, an_image, an_index, copied
 
 IMAGES = {
     "artifacts": a_machine(),
@@ -59,12 +59,12 @@ def everything(source: Source) -> dict[Digest, bytes]:
     waiting = [source.resolve()]
     while waiting:
         descriptor = waiting.pop()
-        found[descriptor.digest] = content.document(source, descriptor)
-        parsed = content.child(source, descriptor)
+        found[descriptor.digest] = document(source, descriptor)
+        parsed = child(source, descriptor)
         if isinstance(parsed, Index):
             waiting.extend(parsed.manifests)
         else:
-            found |= {blob.digest: content.document(source, blob) for blob in (parsed.config, *parsed.layers)}
+            found |= {blob.digest: document(source, blob) for blob in (parsed.config, *parsed.layers)}
     return found
 
 
@@ -314,7 +314,7 @@ def test_a_blob_that_was_spoilt_in_the_store_is_noticed(containerd_engine: Conta
     stored.write_bytes(image_name.encode()[::-1])
 
     with reading(containerd_engine, image_name) as source, pytest.raises(DigestMismatch):
-        content.document(source, kernel)
+        document(source, kernel)
 
 
 def test_reading_begins_where_it_is_told_to(containerd_engine: Containerd, image_name: str) -> None:
@@ -331,7 +331,7 @@ def test_reading_begins_where_it_is_told_to(containerd_engine: Containerd, image
 KILLED = """
 import os, sys, time
 from eci_convert.oci.digest import Digest
-from eci_convert.streams.compress import decompressed
+from eci_convert.compression.codec import decompressed
 from eci_convert.transports import open_sink
 from eci_convert.transports.base import Settings
 
@@ -483,10 +483,10 @@ def test_ctr_imports_the_archives_that_we_write(
     containerd_engine.ctr("images", "import", "--no-unpack", str(tmp_path / "image.tar"))
 
     with reading(containerd_engine, name) as source:
-        found = content.image(source)
+        found = reading_blobs.image(source)
         assert found.manifest.config.digest == image.manifest().config.digest
         for layer, diff_id in zip(found.manifest.layers, image.diff_ids, strict=True):  # ctr compresses Docker's
-            archive = b"".join(decompressed([content.document(source, layer)], None))
+            archive = b"".join(decompressed([document(source, layer)], None))
             assert Digest.of(archive) == diff_id
 
 
@@ -518,8 +518,8 @@ def test_what_docker_built_is_read_out_of_its_containerd(
     docker28.docker("build", "--tag", image_name, str(tmp_path))
 
     with open_source(f"containerd:{image_name}", docker_containerd) as source:
-        image = content.image(source)
-        layers = [content.document(source, layer) for layer in image.manifest.layers]
+        image = reading_blobs.image(source)
+        layers = [document(source, layer) for layer in image.manifest.layers]
 
     assert image.config.labels == {"colour": "red"}
     assert len(layers) == 1

@@ -18,8 +18,6 @@ from integration.engines.containerd import Containerd
 from integration.engines.docker import DockerEngine
 from integration.engines.programs import Programs
 from tests.contract.places import Place, Row, spoilt
-from tests.contract.test_sinks import *  # noqa: F403
-from tests.contract.test_sources import *  # noqa: F403
 
 _NUMBERS = itertools.count()
 

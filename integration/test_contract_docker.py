@@ -13,9 +13,7 @@ from eci_convert.transports.base import Settings
 from integration.engines.docker import DockerEngine
 from tests.contract import test_sinks
 from tests.contract.places import Place, Row
-from tests.contract.test_sinks import *  # noqa: F403
-from tests.contract.test_sources import *  # noqa: F403
-from tests.transports.test_daemon_contract import InDocker
+from tests.transports.docker_daemon.test_contract import InDocker
 
 _NUMBERS = itertools.count()
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from integration import demo, machine
+from integration import demo
 from integration.engines.docker import DockerEngine
 from integration.engines.programs import Programs
-from integration.machine import GREETING
+from integration.support import boot_vm
+from integration.support.boot_vm import GREETING
 
 ROOT = Path(__file__).parents[1]
 
@@ -56,7 +57,7 @@ def test_the_demo_needs_no_engine(tmp_path: Path) -> None:
 def test_a_bare_computer_can_make_a_machine_the_same_each_time(tmp_path: Path) -> None:
     nothing = Programs(kernel="/nowhere", busybox="/nowhere", mke2fs="/nowhere")
 
-    first, again = (machine.make(tmp_path / name, programs=nothing) for name in ("first", "again"))
+    first, again = (boot_vm.make(tmp_path / name, programs=nothing) for name in ("first", "again"))
 
     assert not first.boots
     names = os.listdir(tmp_path / "first")
@@ -66,7 +67,7 @@ def test_a_bare_computer_can_make_a_machine_the_same_each_time(tmp_path: Path) -
 
 
 def test_the_demo_says_what_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    parts = machine.make(tmp_path / "parts")
+    parts = boot_vm.make(tmp_path / "parts")
     out = tmp_path / "out"
     out.mkdir()
     for given, name in zip((parts.kernel, parts.initrd, parts.root, parts.disk), _NAMES, strict=True):

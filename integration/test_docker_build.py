@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 
-from eci_convert.dockerbuild import Order, build, buildx
-from eci_convert.parts import Disk
-from eci_convert.parts import machine as machine_of
+from eci_convert.docker_build import buildx
+from eci_convert.docker_build.builders import build
+from eci_convert.docker_build.request import Order
+from eci_convert.reading.local_parts import Disk
+from eci_convert.reading.local_parts import machine as machine_of
 from eci_convert.transports.base import Settings
 from integration.engines.docker import DockerEngine
-from integration.machine import GREETING, Machine, boot, write_disk
-from tests.images import files_in
+from integration.support.boot_vm import GREETING, Machine, boot, write_disk
+from tests.support.images import files_in
 
 Convert = Callable[..., subprocess.CompletedProcess[str]]
 _MIB = 1 << 20
@@ -212,11 +214,11 @@ def test_buildx_writes_an_archive_that_is_the_same_each_time(docker28: DockerEng
 
 
 def inspect_archive(path: Path) -> dict[str, Any]:
-    from eci_convert import content
+    from eci_convert.reading import blobs
     from eci_convert.transports import open_source
 
     with open_source(f"oci-archive:{path}", Settings()) as source:
-        image = content.image(source)
+        image = blobs.image(source)
     return {"digest": image.descriptor.digest, "annotations": image.manifest.annotations}
 
 

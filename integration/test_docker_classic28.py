@@ -12,8 +12,8 @@ import pytest
 from integration.engines.docker import DockerEngine, _docker
 from integration.engines.programs import UNSTABLE_PATH, Programs
 from integration.engines.registry import Registry
-from integration.machine import Machine
-from tests.images import files_in
+from integration.support.boot_vm import Machine
+from tests.support.images import files_in
 
 Convert = Callable[..., subprocess.CompletedProcess[str]]
 

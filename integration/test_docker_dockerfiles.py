@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from eci_convert.dockerfile import located, render, staged
+from eci_convert.docker_build.dockerfile import located, render, staged
 from eci_convert.model import Artifact, DiskType
-from eci_convert.parts import Disk, machine
+from eci_convert.reading.local_parts import Disk, machine
 from integration.engines.docker import DockerEngine
-from integration.machine import Machine
-from tests.images import files_in
-from tests.odd_names import LABELS, NAMES
+from integration.support.boot_vm import Machine
+from tests.support.hostile_names import LABELS, NAMES
+from tests.support.images import files_in
 
 EXAMPLES = Path(__file__).parents[1] / "dockerfiles"
 Convert = Callable[..., subprocess.CompletedProcess[str]]

@@ -15,22 +15,21 @@ from typing import Any
 
 import pytest
 
-from eci_convert import content
-from eci_convert.blueprint import Terms
+from eci_convert.compression.codec import Codec
+from eci_convert.dialects.blueprint import Packed, Terms
 from eci_convert.errors import IntegrityError, NotFound
 from eci_convert.model import Artifact
-from eci_convert.oci import mediatype
+from eci_convert.oci import media_types
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.select import parse_platform
-from eci_convert.pack import Packed
-from eci_convert.parts import Disk, machine
-from eci_convert.publish import push
-from eci_convert.streams.compress import Codec
+from eci_convert.oci.platform import parse_platform
+from eci_convert.operations.push import push
+from eci_convert.reading import blobs
+from eci_convert.reading.local_parts import Disk, machine
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Settings
 from integration.engines.docker import DockerEngine
-from integration.machine import Machine, write_disk
-from tests.images import a_container, an_image, copied, files_in
+from integration.support.boot_vm import Machine, write_disk
+from tests.support.images import a_container, an_image, copied, files_in
 
 _MIB = 1 << 20
 
@@ -116,7 +115,7 @@ def test_containerds_store_keeps_manifest_and_annotations(docker28: DockerEngine
     with open_source(f"docker-daemon:{image_name}", settings(docker28)) as source:
         files = source.filesystem()
         assert files is not None
-        whole = content.image(files.saved())
+        whole = blobs.image(files.saved())
 
     assert whole.manifest == packed.manifest
     assert whole.manifest.annotations == {"colour": "red"}
@@ -142,7 +141,7 @@ def test_a_load_that_breaks_off_leaves_the_name_as_it_was(docker_engine: DockerE
         raise NotFound("the registry is gone")
 
     with pytest.raises(NotFound), open_sink(f"docker-daemon:{image_name}", settings(docker_engine)) as sink:
-        sink.put(mediatype.OCI_LAYER, broken(), size=40 * _MIB)
+        sink.put(media_types.OCI_LAYER, broken(), size=40 * _MIB)
 
     assert inspected(docker_engine, image_name)["Id"] == before
 

@@ -21,7 +21,7 @@ from integration.engines.containerd import Containerd
 from integration.engines.docker import DockerEngine
 from integration.engines.programs import Programs
 from integration.engines.registry import Registry
-from integration.machine import Machine
+from integration.support.boot_vm import Machine
 
 FIXTURES = Path(__file__).parents[1] / "tests/fixtures"
 PARTS = ("kernel", "initrd", "root.raw", "d1.qcow2", "d2.iso", "cfg.json")

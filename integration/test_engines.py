@@ -24,7 +24,7 @@ from integration.engines.docker import DockerEngine
 from integration.engines.podman import Store, store
 from integration.engines.programs import REQUIRED, Programs, missing
 from integration.engines.registry import Registry
-from integration.machine import GREETING, Machine, boot, made_up_kernel
+from integration.support.boot_vm import GREETING, Machine, boot, made_up_kernel
 
 ROOT = Path(__file__).parents[1]
 ALL: dict[str, Callable[[], AbstractContextManager[object]]] = {

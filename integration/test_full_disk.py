@@ -14,8 +14,8 @@ import pytest
 
 from integration.engines import daemon
 from integration.engines.registry import Registry
-from integration.machine import write_disk
-from tests.images import files_in
+from integration.support.boot_vm import write_disk
+from tests.support.images import files_in
 
 MIB = 1 << 20
 ROOM = 6 * MIB

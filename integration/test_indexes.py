@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert import content
-from eci_convert.convert import copy
 from eci_convert.oci.digest import Digest
+from eci_convert.operations.copy import copy
+from eci_convert.reading import blobs
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Settings
 from eci_convert.transports.memory import MemorySource
 from integration.engines.containerd import Containerd
 from integration.engines.programs import Programs
 from integration.engines.registry import Registry
-from tests.test_kraftkit import MULTI, stored
+from tests.dialects.container_images.test_kraftkit_packages import MULTI, stored
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -105,7 +105,7 @@ def test_a_package_of_kraftkits_goes_through_a_registry_as_it_is_and_is_mended_t
         copy(MemorySource(stored(), "package"), sink)
 
     with open_source(name, Settings()) as source:
-        assert content.root(source)[0].digest == Digest.parse(MULTI["index digest"])
+        assert blobs.root(source)[0].digest == Digest.parse(MULTI["index digest"])
     for platform in ("qemu/x86_64", "fc/x86_64", "xen/arm64"):
         said = json.loads(eci_convert("inspect", name, "--platform", platform, "--json").stdout)
         assert said["platform"] == platform

@@ -23,8 +23,8 @@ import pytest
 
 from eci_convert.transports import open_sink
 from eci_convert.transports.base import Settings
-from tests.faulty_registry import FaultyRegistry, a_registry
-from tests.images import KERNEL_TYPE, an_image, copied, files_in
+from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from tests.support.images import KERNEL_TYPE, an_image, copied, files_in
 
 ASKED = os.environ.get("ECI_CONVERT_INTERRUPTS", "")
 COUNT = int(ASKED or 300)

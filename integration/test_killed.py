@@ -2,7 +2,7 @@
 command finishes what is left, which is seen by the bytes that it moves.
 
 Uploads are counted at a registry that keeps to the specification and gives what arrived of a chunk a chance
-(tests/faulty_registry.py); the real one, docker-registry 2.8, calls off every upload that was cut within a chunk, so
+(tests/support/fake_registry/server.py); the real one, docker-registry 2.8, calls off every upload that was cut within a chunk, so
 there it is whole blobs that are not sent again.
 """
 
@@ -26,10 +26,10 @@ from integration.bench.link import slow_link
 from integration.engines.docker import DockerEngine
 from integration.engines.programs import Programs
 from integration.engines.registry import Registry
-from integration.machine import write_disk
-from integration.relay import Relay, relay
-from tests.faulty_registry import FaultyRegistry, a_registry
-from tests.images import files_in
+from integration.support.boot_vm import write_disk
+from integration.support.tcp_proxy import Relay, relay
+from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from tests.support.images import files_in
 
 MIB = 1 << 20
 KERNEL, INITRD, DATA = 300_000, 8 * MIB, 24 * MIB

@@ -12,7 +12,7 @@ from integration.engines.containerd import Containerd
 from integration.engines.docker import DockerEngine
 from integration.engines.podman import Store
 from integration.engines.registry import Registry
-from tests.tables import PARTS, Cell, cells
+from tests.support.generate_readme_tables import PARTS, Cell, cells
 
 Run = Callable[..., object]
 
@@ -45,7 +45,7 @@ def reference(
 def parts(cell: Cell, tmp_path: Path) -> Path:
     """A layout that holds the parts which the cell's format can express."""
     from eci_convert import Artifact, Codec, Platform, Settings, Terms, open_sink
-    from eci_convert.publish import push
+    from eci_convert.operations.push import push
 
     terms = Terms(platform=Platform(os="linux", architecture="amd64"))
     with open_sink(f"oci:{tmp_path}/parts:name", Settings()) as sink:

@@ -27,8 +27,8 @@ from integration.engines.containerd import Containerd
 from integration.engines.docker import DockerEngine
 from integration.engines.podman import Store
 from integration.engines.registry import Registry
-from integration.machine import write_disk
-from tests.cost import measured
+from integration.support.boot_vm import write_disk
+from tests.support.resource_usage import measured
 
 MIB = 1 << 20
 MOST = 150 * MIB

@@ -9,16 +9,18 @@ from random import Random
 
 import pytest
 
-from eci_convert import content, disktype, rootfs
-from eci_convert.disktype import HEAD, TAIL
+from eci_convert.disks import detect, references
+from eci_convert.disks.detect import HEAD, TAIL
 from eci_convert.errors import LayoutError
 from eci_convert.model import DiskType
+from eci_convert.reading import blobs
+from eci_convert.reading import files as reading_files
 from eci_convert.transports import open_sink
 from eci_convert.transports.base import Settings
 from integration.engines.programs import Programs
-from tests.images import Files, Hard, Link, an_image, copied
-from tests.naive import DIR, HARDLINK, SYMLINK, Said
-from tests.test_rootfs import PATHS, Basket, told_apart, whiteout
+from tests.rootfs.test_search import PATHS, Basket, told_apart, whiteout
+from tests.support.images import Files, Hard, Link, an_image, copied
+from tests.support.reference_unpacker import DIR, HARDLINK, SYMLINK, Said
 
 STACKS = 60
 
@@ -79,11 +81,11 @@ def test_files_are_found_where_umoci_unpacks_them(tmp_path: Path, programs: Prog
             continue  # what a link leads to outside of a container is not what it leads to inside
         basket = Basket()
         if here.is_file():
-            rootfs.files(source, content.image(source), [path], basket)
+            reading_files.files(source, blobs.image(source), [path], basket)
             assert basket.files[path] == here.read_bytes(), layers
         else:
             with pytest.raises(LayoutError):
-                rootfs.files(source, content.image(source), [path], basket)
+                reading_files.files(source, blobs.image(source), [path], basket)
 
 
 DISKS = {
@@ -99,7 +101,7 @@ DISKS = {
 def look(path: Path) -> tuple[DiskType | None, str | None]:
     data = path.read_bytes()
     head, tail = data[:HEAD], data[-TAIL:]
-    return disktype.detect(head, len(data), tail), disktype.foreign_reference(head, len(data), tail)
+    return detect.detect(head, len(data), tail), references.foreign_reference(head, len(data), tail)
 
 
 @pytest.mark.parametrize("form", DISKS)

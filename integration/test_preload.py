@@ -16,8 +16,8 @@ from eci_convert.transports.base import Settings
 from integration.engines import daemon
 from integration.engines.podman import Store
 from integration.engines.programs import Programs
-from tests.images import an_image, copied
-from tests.transports.storage.layers import an_archive, member
+from tests.support.images import an_image, copied
+from tests.support.storage_layers import an_archive, member
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -13,7 +13,7 @@ import pytest
 from integration.engines.docker import DockerEngine
 from integration.engines.programs import Programs
 from integration.engines.registry import Registry
-from integration.machine import Machine
+from integration.support.boot_vm import Machine
 
 TEXT = (Path(__file__).parents[1] / "README.md").read_text()
 MAIN, _, BUILD, REGISTRY = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)[:4]

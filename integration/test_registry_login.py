@@ -14,7 +14,7 @@ import pytest
 from integration.engines.docker import DockerEngine
 from integration.engines.programs import Programs
 from integration.engines.registry import Registry
-from integration.machine import Machine
+from integration.support.boot_vm import Machine
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

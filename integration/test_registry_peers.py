@@ -12,8 +12,8 @@ import pytest
 from integration.engines.docker import DockerEngine
 from integration.engines.programs import Programs
 from integration.engines.registry import Registry
-from integration.machine import GREETING, Machine, boot
-from integration.relay import relay
+from integration.support.boot_vm import GREETING, Machine, boot
+from integration.support.tcp_proxy import relay
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

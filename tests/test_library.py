@@ -19,9 +19,9 @@ import pytest
 
 import eci_convert as eci
 from eci_convert.transports.memory import MemorySink, Store
-from tests.faulty_registry import FaultyRegistry, a_registry
-from tests.images import files_in
-from tests.registry_behaviour import cut
+from tests.support.fake_registry.behaviour import cut
+from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from tests.support.images import files_in
 
 TERMS = eci.Terms(platform=eci.Platform(os="linux", architecture="amd64"))
 GZIP = eci.Codec.parse("gzip")

@@ -10,9 +10,9 @@ import click
 import pytest
 
 from eci_convert.cli import VERBS
-from tests import tables
+from tests.support import generate_readme_tables
 
-TEXT = tables.README.read_text()
+TEXT = generate_readme_tables.README.read_text()
 COMMANDS = [
     line
     for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
@@ -22,7 +22,7 @@ COMMANDS = [
 
 
 def test_the_tables_are_those_of_the_code() -> None:
-    assert tables.rewritten(TEXT) == TEXT, "run python -m tests.tables"
+    assert generate_readme_tables.rewritten(TEXT) == TEXT, "run python -m tests.tables"
 
 
 @pytest.mark.parametrize("line", COMMANDS)

@@ -1,15 +1,15 @@
 """Words in, words and exit codes out.
 
 __init__.py    main: one verb is run, and whatever becomes of it is an exit code
-exits.py       which error is which exit code
-arguments.py   options that several verbs share, and the values that are made of them
-sides.py       connection options and logins of the two places of one command
+cli/exit_codes.py       which error is which exit code
+cli/options.py   options that several verbs share, and the values that are made of them
+cli/side_options.py       connection options and logins of the two places of one command
 words.py       what a word is read as, how a shell completes it, and its environment variable
-signals.py     SIGINT, SIGTERM and SIGHUP: the program ends when it is told to
-show.py        the only module that prints: results, JSON, errors
-standard.py    standard streams that are full, unread or closed
-heap.py        the memory allocator, tuned for large blocks
-meter.py       progress: a bar, lines, or JSON
+cli/signals.py     SIGINT, SIGTERM and SIGHUP: the program ends when it is told to
+cli/output.py        the only module that prints: results, JSON, errors
+cli/stdio.py    standard streams that are full, unread or closed
+cli/malloc.py        the memory allocator, tuned for large blocks
+cli/progress.py       progress: a bar, lines, or JSON
 VERB.py        one verb: declares arguments, calls one library function, hands the result to show
 """
 
@@ -17,14 +17,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from eci_convert.cli import standard
+from eci_convert.cli import stdio
 from eci_convert.errors import LocalError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import click
 
 VERBS = {
@@ -69,21 +71,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     original = os.path.basename(sys.argv[0]) if argv is None else ""
     if original not in ORIGINALS and words[:1] and words[0] in ORIGINALS:
         original = words.pop(0)
-    with standard.streams():
+    with stdio.streams():
         if words == ["--version"] and original not in ORIGINALS:
             return _version()
         from eci_convert.cli import signals
 
         if argv is None:  # the process is ours
             signals.install()
-        from eci_convert.cli import exits, show
+        from eci_convert.cli import exit_codes, output
 
         if argv is None:
-            show.adopt()
+            output.adopt()
         if original in ORIGINALS:
             code = _run_original(original, words)
         else:
-            code = exits.guarded(lambda: _run(words), debug=_debugging(words))
+            code = exit_codes.guarded(lambda: _run(words), debug=_debugging(words))
         if signals.installed() and code == signals.INTERRUPTED:
             signals.leave()
         return code
@@ -102,7 +104,7 @@ def _debugging(words: Sequence[str]) -> bool:
 
 def _version() -> int:
     """What is asked so often that it does without all else."""
-    from eci_convert.version import __version__
+    from eci_convert._version import __version__
 
     try:
         sys.stdout.write(f"eci-convert {__version__}\n")
@@ -121,8 +123,8 @@ def group() -> click.Group:
     """The command with all its verbs, each of which is imported when it is asked for."""
     import click
 
+    from eci_convert._version import __version__
     from eci_convert.streams import interrupts
-    from eci_convert.version import __version__
 
     class Verbs(click.Group):
         def list_commands(self, ctx: click.Context) -> list[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 
-from eci_convert.blueprint import Packed
+from eci_convert.dialects.blueprint import Packed
 from eci_convert.errors import printable
 from eci_convert.model import DiskType, Part, Role
 from eci_convert.oci.manifest import Manifest
-from eci_convert.takeout import Taken
+from eci_convert.operations.extract_request import Taken
 
 Lines = Callable[[Taken], Iterable[str]]
 """The lines for what was taken out of an image. Names in them are escaped; tabs at their beginning are not."""

@@ -17,7 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
-from eci_convert.streams import interrupts, leftovers
+from eci_convert.files import leftovers
+from eci_convert.streams import interrupts
 
 INTERRUPTED: Final = 130
 MESSAGE: Final = "interrupted"

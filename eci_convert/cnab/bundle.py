@@ -1,4 +1,4 @@
-"""A bundle.json as cnab-go knows it (CNAB 1.x, `bundle.Bundle`): its fields, their types, and which may be absent.
+"""A bundle.json as cnab-go knows it (CNAB 1.x, `Bundle`): its fields, their types, and which may be absent.
 
 The types are those of the original, its gaps included: its definitions know no `maxItems`, `maxProperties`, `anyOf`
 and no boolean schemas.

@@ -16,9 +16,9 @@ from typing import Any
 from eci_convert.cnab.bundle import Bundle, as_stored
 from eci_convert.cnab.canonical_json import canonical
 from eci_convert.errors import FormatError, UsageError
-from eci_convert.oci import fields, mediatype
-from eci_convert.oci.bundles import COMPONENT, KIND
+from eci_convert.oci import json_fields, media_types
 from eci_convert.oci.digest import Digest
+from eci_convert.oci.index import COMPONENT, KIND
 from eci_convert.oci.manifest import MAX_SIZE, Descriptor, Index, rendered
 
 CONFIG_TYPE = "application/vnd.cnab.config.v1+json"
@@ -45,13 +45,13 @@ def config_blob(bundle: Bundle, *, strict: bool = False) -> bytes:
 def config_manifest(blob: bytes, variant: Variant = Variant.CNAB, *, strict: bool = False) -> tuple[bytes, str]:
     """The manifest around the config *blob*, and its media type."""
     if variant is Variant.DOCKER:
-        found = Descriptor.of(blob, mediatype.DOCKER_CONFIG)
+        found = Descriptor.of(blob, media_types.DOCKER_CONFIG)
         entry = {"mediaType": found.media_type, "size": found.size, "digest": str(found.digest)}
-        document = {"schemaVersion": 2, "mediaType": mediatype.DOCKER_MANIFEST, "config": entry, "layers": [entry]}
-        return json.dumps(document, indent=3).encode(), mediatype.DOCKER_MANIFEST
-    config = Descriptor.of(blob, CONFIG_TYPE if variant is Variant.CNAB else mediatype.OCI_CONFIG)
+        document = {"schemaVersion": 2, "mediaType": media_types.DOCKER_MANIFEST, "config": entry, "layers": [entry]}
+        return json.dumps(document, indent=3).encode(), media_types.DOCKER_MANIFEST
+    config = Descriptor.of(blob, CONFIG_TYPE if variant is Variant.CNAB else media_types.OCI_CONFIG)
     document = {"schemaVersion": 2, "config": config.json(), "layers": None if strict else []}
-    return rendered(document), mediatype.OCI_MANIFEST
+    return rendered(document), media_types.OCI_MANIFEST
 
 
 def index(
@@ -63,11 +63,11 @@ def index(
     Raises UsageError for a bundle that cannot be stored: not one invocation image, an image without digest, size or
     a media type of a manifest.
     """
-    invocation = fields.optional(bundle, "invocationImages", list, "bundle", [])
+    invocation = json_fields.optional(bundle, "invocationImages", list, "bundle", [])
     if len(invocation) != 1:
         raise UsageError(f"the bundle has {len(invocation)} invocation images: only one is supported")
     entries = [replace(config, annotations={KIND: "config"}), _entry(invocation[0], digests, {KIND: "invocation"})]
-    images = fields.optional(bundle, "images", dict, "bundle", {})
+    images = json_fields.optional(bundle, "images", dict, "bundle", {})
     entries += [
         _entry(images[name], digests, {COMPONENT: name, KIND: "component"})
         for name in sorted(images, key=lambda name: str(name).encode())
@@ -78,16 +78,16 @@ def index(
         "annotations": dict(sorted(_annotations(bundle).items())),
     }
     if docker:
-        return rendered({**document, "mediaType": mediatype.DOCKER_LIST}), mediatype.DOCKER_LIST
-    return rendered(document), mediatype.OCI_INDEX
+        return rendered({**document, "mediaType": media_types.DOCKER_LIST}), media_types.DOCKER_LIST
+    return rendered(document), media_types.OCI_INDEX
 
 
 def _entry(data: Any, digests: Mapping[str, Digest] | None, annotations: Mapping[str, str]) -> Descriptor:
-    image = fields.typed(data, dict, "bundle.images")
-    name = fields.optional(image, "image", str, "bundle.images", "")
-    size = fields.optional(image, "size", int, "bundle.images", 0)
+    image = json_fields.typed(data, dict, "bundle.images")
+    name = json_fields.optional(image, "image", str, "bundle.images", "")
+    size = json_fields.optional(image, "size", int, "bundle.images", 0)
     if digests is None:
-        digests = {name: Digest.parse(fields.optional(image, "contentDigest", str, "bundle.images", ""))}
+        digests = {name: Digest.parse(json_fields.optional(image, "contentDigest", str, "bundle.images", ""))}
     if name not in digests:
         raise UsageError(f"image {name!r} of the bundle is not in the relocation map")
     if not 0 < size <= MAX_SIZE:
@@ -96,16 +96,16 @@ def _entry(data: Any, digests: Mapping[str, Digest] | None, annotations: Mapping
 
 
 def _type(image: Bundle, name: str) -> str:
-    kinds = {"docker": mediatype.DOCKER_MANIFEST, "oci": mediatype.OCI_MANIFEST}
+    kinds = {"docker": media_types.DOCKER_MANIFEST, "oci": media_types.OCI_MANIFEST}
     found = image.get("mediaType") or kinds.get(image.get("imageType", ""), "")
-    if found not in mediatype.DOCUMENTS:
+    if found not in media_types.DOCUMENTS:
         raise UsageError(f"image {name!r} of the bundle has no media type of a manifest: {found!r}")
     return str(found)
 
 
 def _annotations(bundle: Bundle) -> dict[str, str]:
     def text(key: str) -> str:
-        return fields.optional(bundle, key, str, "bundle", "")
+        return json_fields.optional(bundle, key, str, "bundle", "")
 
     found = {
         "io.cnab.runtime_version": text("schemaVersion"),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from eci_convert.errors import FormatError, LimitExceeded
-from eci_convert.oci.fields import MAX_DOCUMENT
+from eci_convert.oci.json_fields import MAX_DOCUMENT
 
 _MAX_INTEGER_DIGITS = 20
 

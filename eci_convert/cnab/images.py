@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
-from eci_convert import convert
 from eci_convert.cnab.bundle import Bundle
 from eci_convert.cnab.platform_filter import filter_index
 from eci_convert.cnab.registries import Registries
-from eci_convert.documents import Document, documents_of, fetch_document
 from eci_convert.errors import AccessDenied, EciError, NotFound, TransportError, UsageError
-from eci_convert.move import Move
-from eci_convert.oci import mediatype
+from eci_convert.oci import media_types
 from eci_convert.oci.manifest import Descriptor, Manifest, Platform
 from eci_convert.oci.reference import Reference
+from eci_convert.operations import copy
+from eci_convert.operations.copy import Move
 from eci_convert.progress import Reporter
+from eci_convert.reading.manifests import Document, documents_of, fetch_document
 from eci_convert.transports.base import Sink, Source
 
 _IMAGE_TYPES = frozenset({"docker", "oci", ""})
@@ -115,7 +115,7 @@ class ImageFinder:
         source = stack.enter_context(self.registries.engine(name))
         settings = self.registries.settings
         with self.registries.sink(replace(self.target, tag="", digest=None)) as sink:
-            packed = convert.copy(
+            packed = copy.copy(
                 source, sink, reporter=settings.reporter, concurrency=settings.concurrency, dry_run=self.dry_run
             )
         root = replace(packed.descriptor, media_type=packed.descriptor.media_type or packed.manifest.media_type)
@@ -136,7 +136,7 @@ def check_image(image: Bundle, service: str) -> None:
     kind, media_type = image.get("imageType") or "", image.get("mediaType") or ""
     if kind not in _IMAGE_TYPES:
         reason = f'image type "{kind}" is not supported'
-    elif media_type and media_type not in mediatype.DOCUMENTS:
+    elif media_type and media_type not in media_types.DOCUMENTS:
         reason = f'image media type "{media_type}" is not supported'
     else:
         return
@@ -145,7 +145,7 @@ def check_image(image: Bundle, service: str) -> None:
 
 def filtered(found: FoundImage, platforms: Sequence[Platform]) -> Document | None:
     """The index of *found* for *platforms* alone; None where it stays as it is. Raises MissingPart."""
-    if not platforms or found.root.media_type not in mediatype.INDEXES:
+    if not platforms or found.root.media_type not in media_types.INDEXES:
         return None
     document = fetch_document(found.source, found.root)
     where = found.reference.familiar if found.reference else found.source.origin

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from eci_convert.documents import Document
 from eci_convert.errors import MissingPart, UsageError
-from eci_convert.oci import fields, manifest
+from eci_convert.oci import json_fields, manifest
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, Platform, rendered
-from eci_convert.oci.select import here, parse_platform
+from eci_convert.oci.platform import here, parse_platform
+from eci_convert.reading.manifests import Document
 
 _DEFAULT_VARIANTS = {"arm": "v7", "arm64": "v8", "amd64": "v1"}
 _SYSTEMS = frozenset(
@@ -33,8 +33,8 @@ def filter_index(document: Document, platforms: Sequence[Platform], where: str) 
     The bytes are those of the original: keys are sorted at every level, and unknown ones kept. Raises MissingPart where
     no entry suits.
     """
-    data = _sorted(fields.document(document.text, where))
-    entries = fields.optional(data, "manifests", list, where, [])
+    data = _sorted(json_fields.document(document.text, where))
+    entries = json_fields.optional(data, "manifests", list, where, [])
     listed = document.value.manifests if isinstance(document.value, Index) else ()
     kept = [entry for entry, value in zip(entries, listed, strict=True) if _suits(value, platforms)]
     if not kept:

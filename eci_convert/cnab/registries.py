@@ -57,7 +57,7 @@ class Registries:
 
 
 def _speaks_tls(host: str, settings: Settings) -> bool:
-    from eci_convert.transports.registry import dial
-    from eci_convert.transports.registry.url import Url
+    from eci_convert.transports.registry.http import dial
+    from eci_convert.transports.registry.http.url import Url
 
     return dial.speaks_tls(Url.of_host("https", host), settings)

@@ -8,9 +8,9 @@ from dataclasses import replace
 from eci_convert.cnab.bundle import Bundle
 from eci_convert.cnab.go_json import decode
 from eci_convert.errors import FormatError
-from eci_convert.oci import fields, mediatype
-from eci_convert.oci.bundles import COMPONENT, KIND
+from eci_convert.oci import json_fields, media_types
 from eci_convert.oci.digest import Digest
+from eci_convert.oci.index import COMPONENT, KIND
 from eci_convert.oci.manifest import Descriptor, Index
 from eci_convert.oci.reference import Reference
 
@@ -19,8 +19,8 @@ RelocationMap = Mapping[str, str]
 
 def parse_relocation_map(content: bytes, where: str = "relocation map") -> dict[str, str]:
     """The map in *content*, a JSON object of texts. Raises FormatError."""
-    members = fields.typed(decode(content, where), dict, where)
-    return {name: fields.typed(place, str, f"{where}[{name!r}]") for name, place in members.items()}
+    members = json_fields.typed(decode(content, where), dict, where)
+    return {name: json_fields.typed(place, str, f"{where}[{name!r}]") for name, place in members.items()}
 
 
 def relocated(target: Reference, digest: Digest) -> str:
@@ -36,7 +36,7 @@ def relocation_map(bundle: Bundle, index: Index, repository: str) -> dict[str, s
     places: dict[str, str] = {}
     for number, entry in enumerate(index.manifests):
         where = f"index.manifests[{number}]"
-        if entry.media_type not in mediatype.DOCUMENTS:
+        if entry.media_type not in media_types.DOCUMENTS:
             raise FormatError(f"{entry.media_type!r} is not the media type of a manifest", where=where)
         image = _image_of(bundle, entry, where)
         if image is not None:
@@ -46,22 +46,22 @@ def relocation_map(bundle: Bundle, index: Index, repository: str) -> dict[str, s
 
 def image_key(image: Bundle) -> str:
     """What *image*, an image of a bundle, is called in a map: its name, or where it has none, its digest."""
-    return fields.optional(image, "image", str, "bundle.images", "") or fields.optional(
+    return json_fields.optional(image, "image", str, "bundle.images", "") or json_fields.optional(
         image, "contentDigest", str, "bundle.images", ""
     )
 
 
 def _image_of(bundle: Bundle, entry: Descriptor, where: str) -> Bundle | None:
     """The image of *bundle* that *entry* is, or None if it is the config."""
-    match fields.required(entry.annotations, KIND, str, f"{where}.annotations"):
+    match json_fields.required(entry.annotations, KIND, str, f"{where}.annotations"):
         case "config":
             return None
         case "invocation":
-            images = fields.required(bundle, "invocationImages", list, "bundle")
-            return fields.typed(images[0] if images else None, dict, "bundle.invocationImages[0]")
+            images = json_fields.required(bundle, "invocationImages", list, "bundle")
+            return json_fields.typed(images[0] if images else None, dict, "bundle.invocationImages[0]")
         case "component":
-            name = fields.required(entry.annotations, COMPONENT, str, f"{where}.annotations")
-            components = fields.optional(bundle, "images", dict, "bundle", {})
-            return fields.required(components, name, dict, "bundle.images")
+            name = json_fields.required(entry.annotations, COMPONENT, str, f"{where}.annotations")
+            components = json_fields.optional(bundle, "images", dict, "bundle", {})
+            return json_fields.required(components, name, dict, "bundle.images")
         case kind:
             raise FormatError(f"{kind!r} is not a kind of manifest in a bundle", where=where)

@@ -4,12 +4,12 @@ tables.
 A reader answers one question, which blob and which path in it has which role, from an image's small documents alone.
 A writer says what is to be written. Neither does I/O, and none knows another.
 
-eci.py artifacts.py legacy.py   lf-edge/edge-containers
-ironcore.py                     onmetal-image, ironcore-image, Garden Linux
-unikraft.py                     KraftKit
-kubevirt.py containerdisk.py    KubeVirt
-labels.py                       any container image with ECI's labels
-vocabulary.py naming.py imageconfig.py   ECI's words, names of parts, and configs of containers, for all of them
+dialects/eci/layer_roles.py dialects/eci/artifacts.py dialects/eci/legacy.py   lf-edge/edge-containers
+dialects/oci_artifacts/ironcore.py                     onmetal-image, ironcore-image, Garden Linux
+dialects/container_images/unikraft.py                     KraftKit
+dialects/oci_artifacts/kubevirt.py dialects/container_images/containerdisk.py    KubeVirt
+dialects/eci/labels.py                       any container image with ECI's labels
+dialects/part_labels.py dialects/part_names.py dialects/image_config.py   ECI's words, names of parts, and configs of containers, for all of them
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
-from eci_convert.dialects import naming
+from eci_convert.dialects import part_names
 from eci_convert.errors import UnknownDialect, UsageError
 
 if TYPE_CHECKING:
-    from eci_convert.blueprint import Blueprint, Terms
+    from eci_convert.dialects.blueprint import Blueprint, Terms
     from eci_convert.model import Artifact, Image
 
+if TYPE_CHECKING:
     Reader = Callable[[Image], Artifact | None]
     Writer = Callable[[Artifact, Terms], Blueprint]
 
@@ -87,7 +88,7 @@ def read(image: Image) -> tuple[str, Artifact]:
     """The dialect of *image*, and what it holds. Raises UnknownDialect, and what the dialect's reader raises."""
     for name, reader in {**READERS, "containerdisk": _reader("containerdisk", "guess")}.items():
         if artifact := reader(image):
-            naming.check_distinct(artifact.parts)
+            part_names.check_distinct(artifact.parts)
             return name, artifact
     raise unknown(image)
 
@@ -109,7 +110,7 @@ def read_as(name: str, image: Image) -> tuple[str, Artifact]:
     artifact = READERS[name](image)
     if not artifact:
         raise UnknownDialect(f"the image is not of the dialect {name!r}")
-    naming.check_distinct(artifact.parts)
+    part_names.check_distinct(artifact.parts)
     return name, artifact
 
 

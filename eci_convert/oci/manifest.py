@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from eci_convert.errors import FormatError, LimitExceeded
-from eci_convert.oci import fields, mediatype
+from eci_convert.oci import json_fields, media_types
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.fields import Fields
+from eci_convert.oci.json_fields import Fields
 
 MAX_LAYERS = 2000
 """Layers, or manifests in an index, that one document may list. Docker stops at 127 layers."""
@@ -39,14 +39,14 @@ class Platform:
     @classmethod
     def parse(cls, data: Fields, where: str) -> Self:
         """The platform that the JSON object *data* tells. Raises FormatError."""
-        features = fields.optional(data, "os.features", list, where, [])
+        features = json_fields.optional(data, "os.features", list, where, [])
         return cls(
-            os=fields.optional(data, "os", str, where, ""),
-            architecture=fields.optional(data, "architecture", str, where, ""),
-            variant=fields.optional(data, "variant", str, where, ""),
-            os_version=fields.optional(data, "os.version", str, where, ""),
+            os=json_fields.optional(data, "os", str, where, ""),
+            architecture=json_fields.optional(data, "architecture", str, where, ""),
+            variant=json_fields.optional(data, "variant", str, where, ""),
+            os_version=json_fields.optional(data, "os.version", str, where, ""),
             os_features=tuple(
-                fields.typed(text, str, f"{where}.os.features[{index}]") for index, text in enumerate(features)
+                json_fields.typed(text, str, f"{where}.os.features[{index}]") for index, text in enumerate(features)
             ),
         )
 
@@ -75,19 +75,19 @@ class Descriptor:
     @classmethod
     def parse(cls, data: Fields, where: str) -> Self:
         """The descriptor in the JSON object *data*. Raises FormatError, located below *where*."""
-        size = fields.required(data, "size", int, where)
+        size = json_fields.required(data, "size", int, where)
         if not 0 <= size <= MAX_SIZE:
             raise FormatError(f"{size} is not a size", where=f"{where}.size")
-        platform = fields.optional(data, "platform", dict, where, {})
-        urls = fields.optional(data, "urls", list, where, [])
+        platform = json_fields.optional(data, "platform", dict, where, {})
+        urls = json_fields.optional(data, "urls", list, where, [])
         return cls(
-            media_type=fields.optional(data, "mediaType", str, where, ""),
-            digest=Digest.parse(fields.required(data, "digest", str, where), where=f"{where}.digest"),
+            media_type=json_fields.optional(data, "mediaType", str, where, ""),
+            digest=Digest.parse(json_fields.required(data, "digest", str, where), where=f"{where}.digest"),
             size=size,
-            annotations=fields.strings(data, "annotations", where),
+            annotations=json_fields.strings(data, "annotations", where),
             platform=Platform.parse(platform, f"{where}.platform") if platform else None,
-            artifact_type=fields.optional(data, "artifactType", str, where, ""),
-            urls=tuple(fields.typed(url, str, f"{where}.urls[{index}]") for index, url in enumerate(urls)),
+            artifact_type=json_fields.optional(data, "artifactType", str, where, ""),
+            urls=tuple(json_fields.typed(url, str, f"{where}.urls[{index}]") for index, url in enumerate(urls)),
             data=_embedded(data, where),
         )
 
@@ -118,7 +118,7 @@ class Manifest:
 
     config: Descriptor
     layers: tuple[Descriptor, ...]
-    media_type: str = mediatype.OCI_MANIFEST
+    media_type: str = media_types.OCI_MANIFEST
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
     artifact_type: str = ""
     subject: Descriptor | None = None
@@ -143,7 +143,7 @@ class Index:
     """Several images under one name (image-spec v1.1.1, image-index.md; Docker manifest list)."""
 
     manifests: tuple[Descriptor, ...]
-    media_type: str = mediatype.OCI_INDEX
+    media_type: str = media_types.OCI_INDEX
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
     artifact_type: str = ""
     subject: Descriptor | None = None
@@ -179,20 +179,20 @@ class ImageConfig:
     @classmethod
     def parse(cls, content: bytes, where: str = "config") -> Self:
         """The config of a container image. Raises FormatError."""
-        data = fields.document(content, where)
-        settings = fields.optional(data, "config", dict, where, {})
-        rootfs = fields.optional(data, "rootfs", dict, where, {})
-        diff_ids = fields.optional(rootfs, "diff_ids", list, f"{where}.rootfs", [])
+        data = json_fields.document(content, where)
+        settings = json_fields.optional(data, "config", dict, where, {})
+        rootfs = json_fields.optional(data, "rootfs", dict, where, {})
+        diff_ids = json_fields.optional(rootfs, "diff_ids", list, f"{where}.rootfs", [])
         has_platform = bool(data.get("os") or data.get("architecture"))
         return cls(
             fields=data,
             platform=Platform.parse(data, where) if has_platform else None,
-            labels=fields.strings(settings, "Labels", f"{where}.config"),
+            labels=json_fields.strings(settings, "Labels", f"{where}.config"),
             diff_ids=tuple(
-                Digest.parse(fields.typed(text, str, at), where=at)
+                Digest.parse(json_fields.typed(text, str, at), where=at)
                 for text, at in ((text, f"{where}.rootfs.diff_ids[{index}]") for index, text in enumerate(diff_ids))
             ),
-            created=fields.optional(data, "created", str, where, ""),
+            created=json_fields.optional(data, "created", str, where, ""),
         )
 
 
@@ -203,27 +203,31 @@ def parse(content: bytes, media_type: str, where: str = "manifest") -> Manifest 
     and told as 0. Raises FormatError for schema 1, for a document that is both a manifest and an index, and for one
     whose own media type contradicts *media_type* in kind.
     """
-    data = fields.document(content, where)
-    if data.get("schemaVersion") == 1 or media_type in mediatype.DOCKER_SCHEMA1:
+    data = json_fields.document(content, where)
+    if data.get("schemaVersion") == 1 or media_type in media_types.DOCKER_SCHEMA1:
         raise FormatError(
             "Docker image manifest schema 1 is not supported; push the image again with a newer tool", where=where
         )
-    version = fields.optional(data, "schemaVersion", int, where, 0)
+    version = json_fields.optional(data, "schemaVersion", int, where, 0)
     if version not in (0, 2):
         raise FormatError(f"{version} is not 2", where=f"{where}.schemaVersion")
-    own = fields.optional(data, "mediaType", str, where, "")
-    claimed = own or (media_type if media_type in mediatype.DOCUMENTS else "")
-    if own and media_type in mediatype.DOCUMENTS and (own in mediatype.INDEXES) != (media_type in mediatype.INDEXES):
+    own = json_fields.optional(data, "mediaType", str, where, "")
+    claimed = own or (media_type if media_type in media_types.DOCUMENTS else "")
+    if (
+        own
+        and media_type in media_types.DOCUMENTS
+        and (own in media_types.INDEXES) != (media_type in media_types.INDEXES)
+    ):
         raise FormatError(f"says {own!r} where {media_type!r} was promised", where=f"{where}.mediaType")
     if "manifests" in data and ("layers" in data or "config" in data):
         raise FormatError("is both a manifest and an index", where=where)
     if "manifests" in data:
-        if claimed in mediatype.MANIFESTS:
+        if claimed in media_types.MANIFESTS:
             raise FormatError(f"is an index but says {claimed!r}", where=where)
-        return _index(data, claimed or mediatype.OCI_INDEX, where)
-    if claimed in mediatype.INDEXES:
+        return _index(data, claimed or media_types.OCI_INDEX, where)
+    if claimed in media_types.INDEXES:
         raise FormatError("missing", where=f"{where}.manifests")
-    return _manifest(data, claimed or mediatype.OCI_MANIFEST, where)
+    return _manifest(data, claimed or media_types.OCI_MANIFEST, where)
 
 
 def rendered(document: Manifest | Index | Mapping[str, Any]) -> bytes:
@@ -236,42 +240,42 @@ def rendered(document: Manifest | Index | Mapping[str, Any]) -> bytes:
 
 
 def _manifest(data: Fields, media_type: str, where: str) -> Manifest:
-    subject = fields.optional(data, "subject", dict, where, {})
+    subject = json_fields.optional(data, "subject", dict, where, {})
     return Manifest(
         media_type=media_type,
-        config=Descriptor.parse(fields.required(data, "config", dict, where), f"{where}.config"),
+        config=Descriptor.parse(json_fields.required(data, "config", dict, where), f"{where}.config"),
         layers=_descriptors(data, "layers", where),
-        annotations=fields.strings(data, "annotations", where),
-        artifact_type=fields.optional(data, "artifactType", str, where, ""),
+        annotations=json_fields.strings(data, "annotations", where),
+        artifact_type=json_fields.optional(data, "artifactType", str, where, ""),
         subject=Descriptor.parse(subject, f"{where}.subject") if subject else None,
         schema_version=data.get("schemaVersion") or 0,
     )
 
 
 def _index(data: Fields, media_type: str, where: str) -> Index:
-    subject = fields.optional(data, "subject", dict, where, {})
+    subject = json_fields.optional(data, "subject", dict, where, {})
     return Index(
         media_type=media_type,
         manifests=_descriptors(data, "manifests", where),
-        annotations=fields.strings(data, "annotations", where),
-        artifact_type=fields.optional(data, "artifactType", str, where, ""),
+        annotations=json_fields.strings(data, "annotations", where),
+        artifact_type=json_fields.optional(data, "artifactType", str, where, ""),
         subject=Descriptor.parse(subject, f"{where}.subject") if subject else None,
         schema_version=data.get("schemaVersion") or 0,
     )
 
 
 def _descriptors(data: Fields, key: str, where: str) -> tuple[Descriptor, ...]:
-    found: Sequence[Any] = fields.optional(data, key, list, where, [])
+    found: Sequence[Any] = json_fields.optional(data, key, list, where, [])
     if len(found) > MAX_LAYERS:
         raise LimitExceeded(f"{len(found)} entries (limit {MAX_LAYERS})", where=f"{where}.{key}")
     return tuple(
-        Descriptor.parse(fields.typed(entry, dict, f"{where}.{key}[{index}]"), f"{where}.{key}[{index}]")
+        Descriptor.parse(json_fields.typed(entry, dict, f"{where}.{key}[{index}]"), f"{where}.{key}[{index}]")
         for index, entry in enumerate(found)
     )
 
 
 def _embedded(data: Fields, where: str) -> bytes | None:
-    text = fields.optional(data, "data", str, where, "")
+    text = json_fields.optional(data, "data", str, where, "")
     if "data" not in data or data["data"] is None:
         return None
     try:

@@ -1,4 +1,13 @@
-"""What is done with whole images, in and between the places where they live.
-
-store/    several images under one name; stores of several images
+"""What a user does with images: one module an operation. Each is also a name of `eci_convert`.
+inspect.py          what an image holds
+extract.py          parts of an image into files
+extract_request.py  which parts go where
+output_files.py     the files that extract writes
+check_build.py      the parts in an image that a Docker engine built
+estimate.py         how many bytes an operation will read or write
+push.py             parts into an image
+copy.py             an image from one transport to another, every byte kept
+convert.py          an image in one format, written in another
+verify/             whether an image is what it claims to be; repair
+store/              the names in a store
 """

@@ -1,13 +1,12 @@
-"""The parts of a machine become an image: blobs in streams, then config, manifest and index, then the name.
-
-supply.py      the bytes of parts that are on this computer
-once.py        what was made of the same bytes before
-press.py       a recipe and its bytes become a blob
-origin.py      the bytes of parts that are in another image, as they pass by
-documents.py   config, manifest and index
-rehearsal.py   a sink that stores nothing
-
-The same parts make the same archives, so the same diff ids and image id; which codec wrote a layer decides its digest.
+"""An artifact becomes an image in a sink.
+image.py            pack: layers, config, manifest; join_into_index
+blob_writer.py      one blob: hashed, compressed, sent, or found to be there
+from_image.py       parts that lie in another image
+manifests.py        configs, manifests and indexes of a blueprint
+preflight.py        whether a sink can hold an image
+dry_run.py          a sink that stores nothing
+once.py             what several parts share, made once
+result.py           PushResult: what was written
 """
 
 from __future__ import annotations
@@ -17,22 +16,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Protocol
 
-from eci_convert.blueprint import Blueprint, Packed, Recipe, Wrapper, Written
-from eci_convert.errors import CannotHold, UsageError
-from eci_convert.journal import Journal
+from eci_convert.compression.codec import Codec
+from eci_convert.dialects.blueprint import Blueprint, Packed, Recipe, Wrapper, Written
+from eci_convert.errors import CannotHold, ManifestRefused, UsageError
 from eci_convert.model import Blob, Image, Member, Rootfs
 from eci_convert.oci.manifest import MAX_LAYERS, Descriptor
-from eci_convert.pack import documents
-from eci_convert.pack.press import NO_CODEC, Press
-from eci_convert.pack.rehearsal import Rehearsal
+from eci_convert.pack import manifests
+from eci_convert.pack.blob_writer import NO_CODEC, Press
+from eci_convert.pack.dry_run import Rehearsal
 from eci_convert.progress import SILENT, Reporter
+from eci_convert.reading.resume import Journal
 from eci_convert.streams import interrupts
-from eci_convert.streams.compress import Codec
 from eci_convert.transports.base import Sink, Source
-from eci_convert.transports.refusals import ManifestRefused
-
-__all__ = ["Packed", "joined", "pack"]
-
 
 _HINT = "hint: a registry that takes container images alone takes --format legacy"
 
@@ -100,12 +95,12 @@ def pack(
 
 def _finished(blueprint: Blueprint, written: dict[int, Written], press: Press, *, publish: bool) -> Packed:
     """The documents of the image, and with *publish* its name."""
-    manifest, entry = documents.put(blueprint, written, press)
-    top = documents.put_index(blueprint.index, (entry,), press) if publish and blueprint.index else None
+    manifest, entry = manifests.put(blueprint, written, press)
+    top = manifests.put_index(blueprint.index, (entry,), press) if publish and blueprint.index else None
     if publish:
-        _publish(press.sink, top or documents.plain(entry), blueprint.index, (entry,))
+        _publish(press.sink, top or manifests.plain(entry), blueprint.index, (entry,))
     return Packed(
-        descriptor=(top or documents.plain(entry)) if publish else entry,
+        descriptor=(top or manifests.plain(entry)) if publish else entry,
         manifest=manifest,
         bytes_written=press.bytes_written,
         bytes_reused=press.bytes_reused,
@@ -123,11 +118,11 @@ def joined(packed: Sequence[Packed], sink: Sink, *, dry_run: bool = False) -> Pa
     press = Press(there)
     wrapper = packed[0].wrapper or Wrapper()
     entries = tuple(one.descriptor for one in packed)
-    top = documents.put_index(wrapper, entries, press)
+    top = manifests.put_index(wrapper, entries, press)
     _publish(there, top, wrapper, entries)
     return Packed(
         descriptor=top,
-        manifest=documents.index_of(wrapper, entries),
+        manifest=manifests.index_of(wrapper, entries),
         bytes_written=sum(one.bytes_written for one in packed) + press.bytes_written,
         bytes_reused=sum(one.bytes_reused for one in packed) + press.bytes_reused,
         wrapper=wrapper,
@@ -137,7 +132,7 @@ def joined(packed: Sequence[Packed], sink: Sink, *, dry_run: bool = False) -> Pa
 def _publish(sink: Sink, top: Descriptor, wrapper: Wrapper | None, entries: tuple[Descriptor, ...]) -> None:
     """Makes the name of *sink* stand for *top*, which is the index of *entries* where there is a *wrapper*."""
     variants = {
-        f"-{entry.platform.architecture}": documents.plain(entry)
+        f"-{entry.platform.architecture}": manifests.plain(entry)
         for entry in entries
         if wrapper and wrapper.names_variants and entry.platform
     }
@@ -171,7 +166,7 @@ def _blobs(
     journal: Journal | None,
 ) -> dict[int, Written]:
     """What became of each recipe of *blueprint*, by its number; the last is the config's, where that is a recipe."""
-    recipes = documents.recipes(blueprint)
+    recipes = manifests.recipes(blueprint)
     afar = {
         number: recipe for number, recipe in recipes.items() if isinstance(recipe.part.locator, (Blob, Member, Rootfs))
     }
@@ -180,7 +175,7 @@ def _blobs(
     if afar:
         if origin is None or image is None:
             raise UsageError("parts of an image need the image that they are in")
-        from eci_convert.pack.origin import Passage
+        from eci_convert.pack.from_image import Passage
 
         found |= Passage(origin, image, press, journal).all(afar)
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable
 
-from eci_convert.blueprint import Written
+from eci_convert.dialects.blueprint import Written
 
 
 class Once:

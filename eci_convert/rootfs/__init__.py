@@ -1,16 +1,31 @@
-"""Files in the filesystem that a stack of layers makes, taken as the layers pass.
-
-    search    which entry of which layer a path is, and taking it when it goes by
-    layers    the layers of an image, read from the top one down until all is found
-    walk      how they are read
-    engine    the same for places that have the files unpacked (the Docker engine): no layer travels
-
-A layer that was begun is read to its end and verified; lower ones are not read once all is found. What is found to have
-gone by already, such as the target of a link, costs one more pass over that layer.
+"""What a stack of layers adds up to: the root filesystem, without unpacking it.
+nodes.py            the nodes of a layer's tree
+layer_tree.py       one layer as a tree
+layer_stack.py      a path looked up in a stack of layers
+symlink_writes.py   entries written through a symbolic link of a lower layer
+limits.py           limits on the work that a hostile image can cause
+search.py           files found while the layers stream by
+consumer.py         who receives the files found
 """
 
-from eci_convert.rootfs.consumer import Consumer, Settled
-from eci_convert.rootfs.engine import from_engine
-from eci_convert.rootfs.layers import files, in_archive, is_filesystem
+from eci_convert.rootfs.layer_stack import Absent, Answer, Found, Stack, Unknown, View
+from eci_convert.rootfs.layer_tree import Layer
+from eci_convert.rootfs.limits import Work
+from eci_convert.rootfs.nodes import Dir, File, Odd, parts
+from eci_convert.rootfs.symlink_writes import grafted
 
-__all__ = ["Consumer", "Settled", "files", "from_engine", "in_archive", "is_filesystem"]
+__all__ = [
+    "Absent",
+    "Answer",
+    "Dir",
+    "File",
+    "Found",
+    "Layer",
+    "Odd",
+    "Stack",
+    "Unknown",
+    "View",
+    "Work",
+    "grafted",
+    "parts",
+]

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from eci_convert.errors import AmbiguousRole, EciError, FormatError, MissingPart
-from eci_convert.overlay import Absent, Answer, Dir, File, Found, Layer, Odd, Stack, Unknown, View, Work, grafted, parts
+from eci_convert.rootfs import Absent, Answer, Dir, File, Found, Layer, Odd, Stack, Unknown, View, Work, grafted, parts
 from eci_convert.rootfs.consumer import Consumer
-from eci_convert.streams.tar import Entry, EntryType
+from eci_convert.tar import Entry, EntryType
 
 ONLY_FILE = ""
 """Stands for the only regular file that there is."""

@@ -1,34 +1,36 @@
 """Where images live. One row of SCHEMES is one place; everything else here reads the table.
 
-base.py            Source, Sink, Filesystem, Settings: what every place answers
-layout.py          oci:                   an OCI image layout in a directory
-oci_archive.py     oci-archive:           the same in a tar archive
-docker_archive.py  docker-archive:        what docker save writes
-registry.py        docker://              (auth.py: who we are there)
-daemon.py          docker-daemon:         the Docker engine
+transports/base.py            Source, Sink, Filesystem, Settings: what every place answers
+transports/layout/directory.py          oci:                   an OCI image layout in a directory
+transports/layout/archive.py     oci-archive:           the same in a tar archive
+transports/docker_archive/source.py  docker-archive:        what docker save writes
+integration/engines/registry.py        docker://              (transports/credentials/lookup.py: who we are there)
+integration/engines/daemon.py          docker-daemon:         the Docker engine
 containerd.py      containerd:
 storage.py         containers-storage:    podman, buildah, CRI-O
-memory.py          nothing but this process: for tests and for images made in passing
+transports/memory.py          nothing but this process: for tests and for images made in passing
 
 What several of them are made of:
 
 names.py           PATH[:NAME][@DIGEST], and which image that is
-layouts.py         what an OCI image layout is, whatever holds its files     docker_save.py  what manifest.json is
-regular.py         files read without following links                        ingest.py       blobs on their way in
-archive.py         the files in a tar archive, by name                       spool.py        what cannot be read twice
-tar_output.py      a tar archive that is being written                       received.py     what a sink is given
+transports/layout/index.py         what an OCI image layout is, whatever holds its files     transports/docker_archive/manifest_json.py  what manifest.json is
+files/safe_open.py         files read without following links                        ingest.py       blobs on their way in
+transports/tar_store/reader.py         the files in a tar archive, by name                       files/spool.py        what cannot be read twice
+transports/tar_store/writer.py      a tar archive that is being written                       transports/verified_input.py     what a sink is given
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from eci_convert.errors import UsageError
 from eci_convert.transports.base import Settings, Sink, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Access = Literal["read", "write"]
 
@@ -109,7 +111,7 @@ def image_name(text: str) -> str:
     >>> image_name("docker://localhost:5000/edge:1"), image_name("oci:layout:edge"), image_name("oci:layout")
     ('localhost:5000/edge:1', 'edge', '')
     """
-    from eci_convert.transports.names import split
+    from eci_convert.transports.layout.selector import split
 
     scheme, rest = parse(text)
     match scheme.name:

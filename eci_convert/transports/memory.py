@@ -12,8 +12,8 @@ from eci_convert.errors import NotFound
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.transports.base import NO_PROVENANCE, NO_VARIANTS, Filesystem, Variants
-from eci_convert.transports.layouts import referrer
-from eci_convert.transports.received import Received
+from eci_convert.transports.layout.index import referrer
+from eci_convert.transports.verified_input import Received
 
 _CHUNK = 1 << 20
 

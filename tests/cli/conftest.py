@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import Run
+from tests.support.command_line import Run
 
 ISO = b"\0" * 0x8001 + b"CD001" + b"\0" * 5000
 QCOW2 = b"QFI\xfb\0\0\0\3" + b"\0" * 2000

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Parts
-from tests.cli.running import Run
+from tests.support.command_line import Run
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Parts
-from tests.cli.running import Run, one_line
+from tests.support.command_line import Run, one_line
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "eci"
 CALLS: list[dict[str, Any]] = [

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from eci_convert import errors
-from eci_convert.cli import VERBS, exits
+from eci_convert.cli import VERBS, exit_codes
 from tests.cli.conftest import QCOW2, Parts
-from tests.cli.running import Run, one_line
+from tests.support.command_line import Run, one_line
 
 
 def test_every_error_has_its_exit_code() -> None:
@@ -22,13 +22,13 @@ def test_every_error_has_its_exit_code() -> None:
         errors.IntegrityError: 6, errors.FormatError: 7, errors.LimitExceeded: 7, errors.LayoutError: 8,
         errors.CannotHold: 8, errors.LocalError: 9,
     }  # fmt: skip
-    assert {kind: exits.code(kind("x")) for kind in expected} == expected
+    assert {kind: exit_codes.code(kind("x")) for kind in expected} == expected
 
 
 def test_the_readme_tells_the_exit_codes_that_the_program_has() -> None:
     text = (Path(__file__).parents[2] / "README.md").read_text()
     told = {int(number) for number in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
-    assert told == {0, exits.BUG, exits.INTERRUPTED, *(number for _, number in exits.CODES)}
+    assert told == {0, exit_codes.BUG, exit_codes.INTERRUPTED, *(number for _, number in exit_codes.CODES)}
 
 
 @pytest.mark.parametrize("verb", list(VERBS))

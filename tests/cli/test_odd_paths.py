@@ -17,10 +17,10 @@ import pytest
 import eci_convert
 from eci_convert.cli import main
 from eci_convert.errors import LocalError, NotFound
-from eci_convert.streams.files import directories, replacing
-from eci_convert.streams.parts import is_directory, resolve
+from eci_convert.files.atomic import directories, replacing
+from eci_convert.files.temp_files import is_directory, resolve
 from tests.cli.conftest import Parts
-from tests.cli.running import Run
+from tests.support.command_line import Run
 
 COMMANDS = (
     "extract oci:{layout} {odd}/out",

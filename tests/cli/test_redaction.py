@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eci_convert.cli import arguments, meter
+from eci_convert.cli import options, progress
 from eci_convert.errors import EciError, FormatError, TransportError, UsageError
 from eci_convert.oci.reference import Reference
 from eci_convert.redaction import redacted, redacted_host, secrets_in
 from eci_convert.transports.base import Settings
-from eci_convert.transports.daemon import endpoint
-from eci_convert.transports.registry.proxies import proxy_for
-from eci_convert.transports.registry.url import Url
-from tests.cli.running import Run
+from eci_convert.transports.docker_daemon import endpoint
+from eci_convert.transports.registry.http.proxies import proxy_for
+from eci_convert.transports.registry.http.url import Url
+from tests.support.command_line import Run
 
 PASSWORDS = ["hunter2", "hunter2/x", "hun@ter2", "hunter2?x", "hunter2#x", "hunter2:9", "%68unter2", "hunter2]"]
 SECRET = "unter2"
@@ -71,7 +71,7 @@ def test_a_proxy_s_password_is_in_no_exception_of_a_chain(password: str) -> None
 
 @pytest.mark.parametrize("password", PASSWORDS)
 def test_the_engine_s_address_is_told_without_its_password(password: str) -> None:
-    from eci_convert.transports.daemon.client import Client
+    from eci_convert.transports.docker_daemon.client import Client
 
     for scheme in ("tcp://", "http://", "https://", "", "ssh://"):
         found = endpoint.find({"DOCKER_HOST": f"{scheme}robot:{password}@127.0.0.1:9"})
@@ -138,7 +138,7 @@ def test_no_log_line_tells_a_password_back(capsys: pytest.CaptureFixture[str], m
     root.handlers.clear()
     monkeypatch.setenv("HTTPS_PROXY", "http://robot:hunter2/x@h")
     try:
-        arguments._log_everything()
+        options._log_everything()
         try:
             raise ValueError("no port: 'hunter2'")
         except ValueError:
@@ -154,7 +154,7 @@ def test_no_log_line_tells_a_password_back(capsys: pytest.CaptureFixture[str], m
 
 @pytest.mark.parametrize("style", ["plain", "json", "none", "auto"])
 def test_a_warning_repeats_no_password(capsys: pytest.CaptureFixture[str], style: str) -> None:
-    meter.reporter(style, quiet=False).warned("see https://u:hunter2@h/x")
+    progress.reporter(style, quiet=False).warned("see https://u:hunter2@h/x")
     said = capsys.readouterr()
     assert "***@h/x" in said.err
     assert SECRET not in said.out + said.err

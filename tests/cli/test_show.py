@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert.cli import exits, meter, show
+from eci_convert.cli import exit_codes, output, progress
 from eci_convert.errors import MAX_LINE, FormatError, one_line
-from tests.cli.running import Run
+from tests.support.command_line import Run
 
 EVIL = "\x1b]0;owned\x07\x9b2J\x7f\u202e\U000e0041\ud800 grün"
 
@@ -28,7 +28,7 @@ def failing(error: Exception, *, debug: bool) -> int:
     def run() -> None:
         raise error
 
-    return exits.guarded(run, debug=debug)
+    return exit_codes.guarded(run, debug=debug)
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_json_spells_what_is_not_printable_and_means_the_same(
 ) -> None:
     value = {EVIL: [EVIL, "plain", 1], "grün": None}
 
-    show.json(value)
+    output.json(value)
 
     text = capsys.readouterr().out
     assert is_text(text)
@@ -107,7 +107,9 @@ def test_json_spells_what_is_not_printable_and_means_the_same(
     assert json.loads(text) == value
 
 
-@pytest.mark.parametrize("say", [show.line, show.note, show.warning, meter.Warnings().warned, meter.Bar().warned])
+@pytest.mark.parametrize(
+    "say", [output.line, output.note, output.warning, progress.Warnings().warned, progress.Bar().warned]
+)
 def test_whoever_says_it_it_is_printable(say, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
     say(EVIL)
     captured = capsys.readouterr()
@@ -116,7 +118,7 @@ def test_whoever_says_it_it_is_printable(say, capsys: pytest.CaptureFixture[str]
 
 
 def test_progress_for_programs_is_bounded(capsys: pytest.CaptureFixture[str]) -> None:
-    events = meter.JsonLines()
+    events = progress.JsonLines()
     events.started(EVIL + "t" * 3_000_000, 5)
     events.warned("w" * 3_000_000)
     events.finished(EVIL + "t" * 3_000_000)
@@ -129,7 +131,7 @@ def test_progress_for_programs_is_bounded(capsys: pytest.CaptureFixture[str]) ->
 
 def test_what_is_logged_is_printable() -> None:
     record = logging.LogRecord("urllib3", logging.WARNING, "", 1, "retrying %s", (EVIL + "x" * 1_000_000,), None)
-    text = show.LogLines("%(levelname)s %(name)s: %(message)s").format(record)
+    text = output.LogLines("%(levelname)s %(name)s: %(message)s").format(record)
     assert text.startswith("WARNING urllib3: retrying ")
     assert is_text(text)
     assert len(text) <= MAX_LINE
@@ -138,7 +140,7 @@ def test_what_is_logged_is_printable() -> None:
 def test_what_ends_a_thread_is_printable(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     monkeypatch.setattr(logging.lastResort, "formatter", None)
-    show.adopt()
+    output.adopt()
 
     def fail() -> None:
         raise ValueError(EVIL)
@@ -153,7 +155,9 @@ def test_what_ends_a_thread_is_printable(capsys: pytest.CaptureFixture[str], mon
 
 
 def test_a_manifest_as_it_is_is_printable_on_a_terminal_and_the_same_elsewhere(tmp_path: Path) -> None:
-    program = "import sys; from eci_convert.cli import show; show.raw(open(sys.argv[1], 'rb').read()); show.flush()"
+    program = (
+        "import sys; from eci_convert.cli import output; output.raw(open(sys.argv[1], 'rb').read()); output.flush()"
+    )
     (tmp_path / "raw").write_bytes(b'{\n\t"a": "' + "\x9b2J\x7f\u202e".encode() + b'\xff"\n}')
     words = [sys.executable, "-c", program, str(tmp_path / "raw")]
     ours, theirs = pty.openpty()
@@ -169,7 +173,7 @@ def test_a_manifest_as_it_is_is_printable_on_a_terminal_and_the_same_elsewhere(t
 
 
 def test_one_long_name_does_not_make_every_row_long(capsys: pytest.CaptureFixture[str]) -> None:
-    show.table([("kernel", "x" * 1_000_000, "raw"), *[("disk", "y", "raw")] * 100])
+    output.table([("kernel", "x" * 1_000_000, "raw"), *[("disk", "y", "raw")] * 100])
     lines = capsys.readouterr().out.splitlines()
     assert "x" * 1_000_000 in lines[0]
     assert max(map(len, lines[1:])) < 300

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 import eci_convert
-from eci_convert.cli import sides
+from eci_convert.cli import side_options
 from eci_convert.errors import UsageError
 from eci_convert.transports.base import Settings
-from tests.cli.running import Run, one_line
-from tests.faulty_registry import CERTS, FaultyRegistry, a_registry
+from tests.support.command_line import Run, one_line
+from tests.support.fake_registry.server import CERTS, FaultyRegistry, a_registry
 
 CA = str(CERTS / "ca.pem")
 ME, YOU = "me:my-pw", "you:your-pw"
@@ -170,12 +170,12 @@ def test_a_file_of_credentials_is_for_one_side(
 
 
 def test_every_connection_option_has_one_for_each_side() -> None:
-    from eci_convert.cli.copy import copy
+    from eci_convert.cli.commands.copy import copy
 
     words = {name for option in copy.params for name in option.opts}
     for name in ("plain-http", "insecure", "ca-file", "cert-file", "key-file", "authfile", "username",
                  "password-stdin", "address", "namespace"):  # fmt: skip
-        assert {f"--{name}", *(f"--{side}-{name}" for side in sides.SIDES)} <= words
+        assert {f"--{name}", *(f"--{side}-{name}" for side in side_options.SIDES)} <= words
 
 
 def test_the_library_does_not_tell_one_password_to_two_registries(

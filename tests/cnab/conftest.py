@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from eci_convert.cli import main
-from tests.cli.running import Run
-from tests.cnab import golden
-from tests.faulty_registry import FaultyRegistry, a_registry
+from tests.support import cnab_golden
+from tests.support.command_line import Run
+from tests.support.fake_registry.server import FaultyRegistry, a_registry
 
 DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -46,7 +46,7 @@ def registry(environment: Path) -> Iterator[FaultyRegistry]:
     """A strict registry with the source images."""
     with a_registry() as running:
         running.apart = running.checks_references = True
-        golden.hold_source_images(running)
+        cnab_golden.hold_source_images(running)
         yield running
 
 
@@ -59,7 +59,7 @@ def run(capfd: pytest.CaptureFixture[str], environment: Path) -> Run:
 class Recorded:
     """A recorded case, played again where the registries are at other addresses."""
 
-    case: golden.Case
+    case: cnab_golden.Case
     hosts: dict[str, str]
     target: FaultyRegistry
     folder: Path
@@ -80,12 +80,12 @@ class Recorded:
         return json.loads(self.moved(json.dumps(call).encode()))  # type: ignore[no-any-return]
 
     def moved(self, text: bytes) -> bytes:
-        return golden.moved(text, self.hosts)
+        return cnab_golden.moved(text, self.hosts)
 
     def document(self, name: str) -> bytes:
         """A document of the recorded case as it has to be here."""
         if name in ("config.json", "config-manifest.json", "index.json"):
-            return golden.moved_documents(self.case, self.hosts)[name]
+            return cnab_golden.moved_documents(self.case, self.hosts)[name]
         return self.moved(self.case.text(name))
 
 
@@ -94,10 +94,10 @@ def recorded(
     request: pytest.FixtureRequest, environment: Path, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[Recorded]:
     """The case that the test is parametrized with: its sources in one registry, its target there or in another."""
-    case = golden.case(request.param)
+    case = cnab_golden.case(request.param)
     calls = json.dumps(case.commands)
     with a_registry() as source, a_registry() as other:
-        golden.hold_source_images(source)
+        cnab_golden.hold_source_images(source)
         hosts = {"127.0.0.1:5711": source.host, "127.0.0.1:5725": source.host}
         target = source
         for port, refuses in REFUSALS.items():

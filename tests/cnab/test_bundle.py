@@ -10,7 +10,7 @@ import pytest
 from eci_convert.cnab import bundle as bundles
 from eci_convert.cnab.documents import config_blob
 from eci_convert.errors import FormatError
-from tests.cnab.golden import case, cases
+from tests.support.cnab_golden import case, cases
 
 STORED = [name for name in cases() if "config.json" in case(name).documents and case(name).command("push")]
 RESOLVED = ("contentDigest", "size", "mediaType")

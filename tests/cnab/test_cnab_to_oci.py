@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.cnab.conftest import Recorded
-from tests.cnab.golden import case, cases
+from tests.support.cnab_golden import case, cases
 
 PUSHED = [name for name in cases() if "index.json" in case(name).documents]
 FIXED = [name for name in cases() if "fixed-bundle.json" in case(name).documents]

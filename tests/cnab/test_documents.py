@@ -17,6 +17,7 @@ from eci_convert.cnab import relocation
 from eci_convert.cnab.canonical_json import canonical
 from eci_convert.cnab.documents import Variant
 from eci_convert.errors import FormatError, UsageError
+from eci_convert.oci import index
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, parse
 
@@ -114,10 +115,10 @@ def test_an_image_without_a_media_type_has_that_of_its_kind() -> None:
     ("annotations", "media_type"),
     [
         ({}, "application/vnd.oci.image.manifest.v1+json"),
-        ({cnab.KIND: "other"}, "application/vnd.oci.image.manifest.v1+json"),
-        ({cnab.KIND: "component"}, "application/vnd.oci.image.manifest.v1+json"),
-        ({cnab.KIND: "component", cnab.COMPONENT: "nobody"}, "application/vnd.oci.image.manifest.v1+json"),
-        ({cnab.KIND: "config"}, "text/plain"),
+        ({index.KIND: "other"}, "application/vnd.oci.image.manifest.v1+json"),
+        ({index.KIND: "component"}, "application/vnd.oci.image.manifest.v1+json"),
+        ({index.KIND: "component", index.COMPONENT: "nobody"}, "application/vnd.oci.image.manifest.v1+json"),
+        ({index.KIND: "config"}, "text/plain"),
     ],
 )
 def test_an_index_that_is_not_the_bundles_is_refused(annotations: dict[str, str], media_type: str) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from eci_convert.transports import open_sink
-from tests.cli.running import Run
 from tests.cnab.test_cnab import index_at, sent, write_bundle
-from tests.faulty_registry import FaultyRegistry
-from tests.images import an_image, copied
-from tests.transports.a_docker import ADocker, a_docker
+from tests.support.command_line import Run
+from tests.support.fake_docker import ADocker, a_docker
+from tests.support.fake_registry.server import FaultyRegistry
+from tests.support.images import an_image, copied
 
 
 @pytest.fixture(params=[False, True], ids=["classic", "containerd"])

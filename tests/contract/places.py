@@ -18,7 +18,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Settings, Sink, Source
 from eci_convert.transports.memory import MemorySink, MemorySource, Store
-from tests.images import files_in
+from tests.support.images import files_in
 
 
 class Place(Protocol):

@@ -12,16 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import zstandard
 
-from eci_convert import content
-from eci_convert.convert import copy
 from eci_convert.errors import EciError, IntegrityError, NotFound, TransportError
-from eci_convert.oci import mediatype
+from eci_convert.oci import media_types
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, rendered
-from eci_convert.oci.select import parse_platform
-from eci_convert.verify import check
+from eci_convert.oci.platform import parse_platform
+from eci_convert.operations.copy import copy
+from eci_convert.operations.verify import check
+from eci_convert.reading import blobs as reading_blobs
+from eci_convert.reading.blobs import archive, document, image, root
 from tests.contract.places import Place, Row
-from tests.images import LABEL, ImageBuilder, a_container, a_machine, a_tar, an_image, an_index, copied
+from tests.support.images import LABEL, ImageBuilder, a_container, a_machine, a_tar, an_image, an_index, copied
 
 TAR = a_tar({"kernel": b"kernel" * 1000})
 OTHER_TAR = a_tar({"kernel": b"another"})
@@ -35,8 +36,8 @@ def in_pieces(content: bytes, length: int = 1000) -> Iterator[bytes]:
 
 def read_back(place: Place, name: str) -> tuple[Digest, ...]:
     with place.source(name) as source:
-        image = content.image(source)
-        blobs = [content.document(source, layer) for layer in image.manifest.layers]
+        image = reading_blobs.image(source)
+        blobs = [document(source, layer) for layer in image.manifest.layers]
         assert [Digest.of(blob) for blob in blobs] == list(image.config.diff_ids)
         return image.config.diff_ids
 
@@ -56,9 +57,9 @@ def diff_ids(image: ImageBuilder) -> tuple[Digest, ...]:
 
 def test_put_says_what_was_stored(place: Place):
     with place.sink("machine") as sink:
-        stored = sink.put(mediatype.OCI_LAYER, in_pieces(TAR))
+        stored = sink.put(media_types.OCI_LAYER, in_pieces(TAR))
 
-    assert stored == Descriptor.of(TAR, mediatype.OCI_LAYER)
+    assert stored == Descriptor.of(TAR, media_types.OCI_LAYER)
 
 
 def test_an_image_is_there_once_it_is_published(place: Place):
@@ -75,7 +76,7 @@ def test_nothing_is_there_before_it_is_published(place: Place):
 
     with place.sink("machine") as sink:
         for digest, blob in source.blobs.items():
-            kind = mediatype.OCI_LAYER if digest in image.diff_ids else mediatype.OCI_CONFIG
+            kind = media_types.OCI_LAYER if digest in image.diff_ids else media_types.OCI_CONFIG
             sink.put(kind, iter([blob]), digest=digest, size=len(blob))
 
     assert absent(place, "machine")
@@ -95,7 +96,7 @@ def test_an_unfinished_image_leaves_the_name_as_it_was(place: Place):
     copied(image.build(), place.sink("machine"))
 
     with place.sink("machine") as sink:
-        sink.put(mediatype.OCI_LAYER, in_pieces(OTHER_TAR))
+        sink.put(media_types.OCI_LAYER, in_pieces(OTHER_TAR))
 
     assert read_back(place, "machine") == diff_ids(image)
 
@@ -129,9 +130,9 @@ def test_promises_that_are_kept_are_accepted(place: Place, known: str):
     given = promised if known == "both" else {known: promised[known]}
 
     with place.sink("machine") as sink:
-        stored = sink.put(mediatype.OCI_LAYER, in_pieces(TAR), **given)
+        stored = sink.put(media_types.OCI_LAYER, in_pieces(TAR), **given)
 
-    assert stored == Descriptor.of(TAR, mediatype.OCI_LAYER)
+    assert stored == Descriptor.of(TAR, media_types.OCI_LAYER)
 
 
 @pytest.mark.parametrize(
@@ -150,8 +151,8 @@ def test_promises_that_are_not_kept_are_refused(place: Place, promise):
 
     with place.sink("machine") as sink:
         with pytest.raises(IntegrityError):
-            sink.put(mediatype.OCI_LAYER, in_pieces(TAR), **promise)
-        assert not sink.has(Descriptor.of(TAR, mediatype.OCI_LAYER))
+            sink.put(media_types.OCI_LAYER, in_pieces(TAR), **promise)
+        assert not sink.has(Descriptor.of(TAR, media_types.OCI_LAYER))
         if "digest" in promise:
             assert not sink.has(Descriptor(media_type="", digest=promise["digest"], size=len(TAR)))
 
@@ -169,7 +170,7 @@ def test_a_stream_without_end_is_cut_at_the_promised_size(place: Place):
             yield bytes(1 << 16)
 
     with place.sink("machine") as sink, pytest.raises(IntegrityError):
-        sink.put(mediatype.OCI_LAYER, endless(), digest=Digest.of(b""), size=1 << 20)
+        sink.put(media_types.OCI_LAYER, endless(), digest=Digest.of(b""), size=1 << 20)
 
     assert taken < 200
 
@@ -184,7 +185,7 @@ def test_what_breaks_in_the_stream_comes_out_as_it_is(place: Place):
 
     before = place.files()
     with place.sink("machine") as sink, pytest.raises(BrokenHere):
-        sink.put(mediatype.OCI_LAYER, broken(), digest=Digest.of(TAR), size=len(TAR))
+        sink.put(media_types.OCI_LAYER, broken(), digest=Digest.of(TAR), size=len(TAR))
 
     assert absent(place, "machine")
     assert place.files() == before
@@ -196,7 +197,7 @@ def test_a_blob_that_failed_can_be_sent_again(place: Place):
 
     with place.sink("machine") as sink:
         with pytest.raises(IntegrityError):
-            sink.put(mediatype.OCI_LAYER, iter([TAR[:-1], b"x"]), digest=Digest.of(TAR), size=len(TAR))
+            sink.put(media_types.OCI_LAYER, iter([TAR[:-1], b"x"]), digest=Digest.of(TAR), size=len(TAR))
         copied(source, sink)
 
     assert read_back(place, "machine") == diff_ids(image)
@@ -207,7 +208,7 @@ def test_a_blob_may_be_put_twice(place: Place):
 
     with place.sink("machine") as sink:
         for _ in range(2):
-            sink.put(mediatype.OCI_LAYER, in_pieces(TAR), digest=Digest.of(TAR), size=len(TAR))
+            sink.put(media_types.OCI_LAYER, in_pieces(TAR), digest=Digest.of(TAR), size=len(TAR))
         copied(image.build(), sink)
 
     assert read_back(place, "machine") == diff_ids(image)
@@ -237,14 +238,14 @@ def test_has_knows_what_is_there(place: Place, row: Row):
 
     with place.sink("machine") as sink:
         assert sink.has(layer) is row.tells
-        assert not sink.has(Descriptor.of(b"nothing", mediatype.OCI_LAYER))
+        assert not sink.has(Descriptor.of(b"nothing", media_types.OCI_LAYER))
 
 
 def test_asking_writes_nothing(place: Place):
     before = place.files()
 
     with place.sink("machine") as sink:
-        sink.has(Descriptor.of(TAR, mediatype.OCI_LAYER))
+        sink.has(Descriptor.of(TAR, media_types.OCI_LAYER))
 
     assert place.files() == before
 
@@ -259,7 +260,7 @@ def test_several_threads_may_put(place: Place):
     def put(tar: bytes) -> Descriptor:
         if tars.index(tar) < 4:
             barrier.wait(30)
-        return sink.put(mediatype.OCI_LAYER, in_pieces(tar, 10_000), digest=Digest.of(tar), size=len(tar))
+        return sink.put(media_types.OCI_LAYER, in_pieces(tar, 10_000), digest=Digest.of(tar), size=len(tar))
 
     with place.sink("machine") as sink:
         with ThreadPoolExecutor(4) as pool:
@@ -288,11 +289,11 @@ def test_an_index_keeps_all_its_images(place: Place):
     copied(written, sink)
 
     with place.source("machine") as source:
-        descriptor, found = content.root(source)
+        descriptor, found = root(source)
         assert descriptor.digest == written.resolve().digest
         assert isinstance(found, Index)
         for image in images:
-            assert content.image(source, parse_platform(str(image.runs_on))).config.diff_ids == diff_ids(image)
+            assert reading_blobs.image(source, parse_platform(str(image.runs_on))).config.diff_ids == diff_ids(image)
 
 
 def test_artifacts_are_kept_or_it_is_said_beforehand(place: Place):
@@ -304,7 +305,7 @@ def test_artifacts_are_kept_or_it_is_said_beforehand(place: Place):
     copied(written, sink)
 
     with place.source("machine") as source:
-        assert content.image(source).descriptor.digest == written.resolve().digest
+        assert image(source).descriptor.digest == written.resolve().digest
 
 
 def test_what_refers_to_an_image_is_found_again(place: Place, row: Row):
@@ -323,7 +324,7 @@ def test_what_refers_to_an_image_is_found_again(place: Place, row: Row):
         for subject, referrer in ((image, bill), (bill, signature)):
             [found] = source.referrers(subject.descriptor().digest)
             assert (found.digest, found.size) == (referrer.descriptor().digest, referrer.descriptor().size)
-            assert content.document(source, found) == rendered(referrer.manifest())
+            assert document(source, found) == rendered(referrer.manifest())
             assert found.media_type == referrer.media_type
 
 
@@ -333,7 +334,7 @@ def test_compressed_layers_come_back_as_the_same_files(place: Place, row: Row):
     copied(image.build(), place.sink("machine"))
 
     with place.source("machine") as source:
-        found = content.image(source)
+        found = reading_blobs.image(source)
         assert found.config.diff_ids == diff_ids(image)
         if row.keeps_documents:
             assert found.manifest.layers == image.manifest().layers
@@ -345,11 +346,11 @@ def test_a_promised_sha512_is_kept(place: Place, row: Row):
     promise = Digest.of(TAR, "sha512")
 
     with place.sink("machine") as sink:
-        stored = sink.put(mediatype.OCI_LAYER, in_pieces(TAR), digest=promise, size=len(TAR))
+        stored = sink.put(media_types.OCI_LAYER, in_pieces(TAR), digest=promise, size=len(TAR))
 
         assert stored.digest == promise
         with pytest.raises(IntegrityError):
-            sink.put(mediatype.OCI_LAYER, in_pieces(OTHER_TAR), digest=promise)
+            sink.put(media_types.OCI_LAYER, in_pieces(OTHER_TAR), digest=promise)
 
 
 def test_a_sink_says_what_it_is(place: Place):
@@ -359,7 +360,9 @@ def test_a_sink_says_what_it_is(place: Place):
         assert {sink.holds_artifacts, sink.holds_indexes, sink.holds_sha512, sink.wants_raw_layers} <= {True, False}
 
 
-@pytest.mark.parametrize("media_type", [mediatype.OCI_LAYER, mediatype.DOCKER_LAYER, mediatype.layer_type("gzip")])
+@pytest.mark.parametrize(
+    "media_type", [media_types.OCI_LAYER, media_types.DOCKER_LAYER, media_types.layer_type("gzip")]
+)
 @pytest.mark.parametrize(
     "wrap",
     [gzip.compress, lzma.compress, bz2.compress, zstandard.compress, bytes],
@@ -371,8 +374,8 @@ def test_a_layer_is_what_its_bytes_are_whatever_its_media_type_says(place: Place
     copy(image.build(), place.sink("machine"))
 
     with place.source("machine") as source:
-        found = content.image(source)
+        found = reading_blobs.image(source)
         assert found.config.diff_ids == (Digest.of(TAR),)
-        with content.archive(source, found.manifest.layers[0]) as members:
+        with archive(source, found.manifest.layers[0]) as members:
             assert [b"".join(member.chunks) for member in members] == [b"kernel" * 1000]
         assert check(source).good

@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from eci_convert import content
 from eci_convert.errors import IntegrityError, NotFound
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Manifest
+from eci_convert.reading import blobs as reading_blobs
+from eci_convert.reading.blobs import document, image, root
 from tests.contract.places import Place, Row
-from tests.images import ImageBuilder, a_container, a_machine, an_image, copied
+from tests.support.images import ImageBuilder, a_container, a_machine, an_image, copied
 
 BIG = os.urandom(3 << 20)
 
@@ -29,7 +30,7 @@ def fetched(source, blob: Descriptor, skip: int = 0) -> bytes:
 
 
 def layers_of(source) -> tuple[Descriptor, ...]:
-    return content.image(source).manifest.layers
+    return image(source).manifest.layers
 
 
 def test_an_image_is_read_as_it_was_written(place: Place, row: Row):
@@ -37,11 +38,11 @@ def test_an_image_is_read_as_it_was_written(place: Place, row: Row):
     copied(written, place.sink("machine"))
 
     with place.source("machine") as source:
-        image = content.image(source)
-        blobs = [content.document(source, layer) for layer in image.manifest.layers]
+        image = reading_blobs.image(source)
+        blobs = [document(source, layer) for layer in image.manifest.layers]
 
-    assert image.config.diff_ids == content.image(written).config.diff_ids
-    assert image.config.labels == content.image(written).config.labels
+    assert image.config.diff_ids == reading_blobs.image(written).config.diff_ids
+    assert image.config.labels == reading_blobs.image(written).config.labels
     assert [Digest.of(blob) for blob in blobs] == list(image.config.diff_ids)
     if row.keeps_documents:
         assert image.descriptor.digest == written.resolve().digest
@@ -51,7 +52,7 @@ def test_every_blob_is_as_long_as_its_descriptor_says(place: Place):
     copied(a_big_one().build(), place.sink("machine"))
 
     with place.source("machine") as source:
-        image = content.image(source)
+        image = reading_blobs.image(source)
         for blob in (image.descriptor, image.manifest.config, *image.manifest.layers):
             assert len(fetched(source, blob)) == blob.size
             assert Digest.of(fetched(source, blob)) == blob.digest
@@ -119,7 +120,7 @@ def test_a_spoilt_blob_is_refused_by_content(place: Place):
     place.spoil(layer.digest)
 
     with place.source("machine") as source, pytest.raises(IntegrityError):
-        content.document(source, layers_of(source)[0])
+        document(source, layers_of(source)[0])
 
 
 def test_a_name_that_is_not_there_is_not_found(place: Place):
@@ -144,7 +145,7 @@ def test_a_wrong_size_is_no_reason_to_send_more(place: Place):
         layer = layers_of(source)[0]
         for size in (layer.size - 1, layer.size + 1):
             with pytest.raises(IntegrityError):
-                content.document(source, replace(layer, size=size))
+                document(source, replace(layer, size=size))
 
 
 def test_reading_changes_nothing(place: Place):
@@ -152,9 +153,9 @@ def test_reading_changes_nothing(place: Place):
     before = place.files()
 
     with place.source("machine") as source:
-        image = content.image(source)
+        image = reading_blobs.image(source)
         for layer in image.manifest.layers:
-            content.document(source, layer)
+            document(source, layer)
         source.referrers(image.descriptor.digest)
         source.filesystem()
     with place.source("nothing") as source, pytest.raises(NotFound):
@@ -171,10 +172,10 @@ def test_artifacts_come_back_too(place: Place):
     copied(written, sink)
 
     with place.source("machine") as source:
-        image = content.image(source)
+        image = reading_blobs.image(source)
 
         assert image.descriptor.digest == written.resolve().digest
-        assert [content.document(source, layer) for layer in image.manifest.layers] == [
+        assert [document(source, layer) for layer in image.manifest.layers] == [
             b"kernel",
             b"initrd",
             b"root" * 300,
@@ -202,7 +203,7 @@ def test_what_a_name_stands_for_is_a_manifest(place: Place):
     copied(a_container("none").build(), place.sink("machine"))
 
     with place.source("machine") as source:
-        descriptor, found = content.root(source)
+        descriptor, found = root(source)
 
     assert isinstance(found, Manifest)
     assert descriptor.media_type == found.media_type

@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eci_convert import dialects, pack
+from eci_convert.compression.codec import Codec
 from eci_convert.dialects import READERS, WRITERS
 from eci_convert.errors import CannotHold, EciError, UnknownDialect, UsageError
 from eci_convert.model import Artifact, DiskType, Memory, Part, Role, described
-from eci_convert.streams.compress import Codec
 from eci_convert.transports.memory import MemorySink, MemorySource, Store
-from tests.dialects.machines import PLAIN, TERMS, a_whole_machine, contents, image, machines, part, written
+from tests.support.machines import PLAIN, TERMS, a_whole_machine, contents, image, machines, part, written
 
 NAMED = {"artifacts": "eci-artifacts", "legacy": "eci-legacy", "onmetal": "ironcore"}
 """What the writers' images are read as, where it is not the writer's own name."""
@@ -193,7 +193,7 @@ def test_a_dialect_that_is_named_is_read_as_that() -> None:
         "application/vnd.kubevirt.disk.raw+zstd", "application/vnd.ironcore.image.iso", ""]))  # fmt: skip
 def test_hostile_documents_end_in_an_answer_or_in_one_clean_error(texts: dict[str, str], media_type: str) -> None:
     from eci_convert.oci.manifest import Descriptor
-    from tests.dialects.machines import an_image_of
+    from tests.support.machines import an_image_of
 
     hostile = an_image_of([Descriptor.of(b"x", media_type, texts)], labels=texts, annotations=texts, entry=texts)
 

@@ -13,9 +13,9 @@ import pytest
 
 from eci_convert.transports import open_sink
 from eci_convert.transports.base import Settings
-from tests.cli.running import Run, one_line
-from tests.images import Hard, ImageBuilder, Link, a_tar, an_image, copied, files_in
-from tests.streams.archives import END, block, extension, file, pax
+from tests.support.command_line import Run, one_line
+from tests.support.images import Hard, ImageBuilder, Link, a_tar, an_image, copied, files_in
+from tests.support.tar_archives import END, block, extension, file, pax
 
 KERNEL = file(b"kernel", b"good")
 GOOD, MALFORMED, MISSING = 0, 7, 8

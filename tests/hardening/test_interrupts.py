@@ -20,9 +20,9 @@ import pytest
 
 from eci_convert.transports import open_sink
 from eci_convert.transports.base import Settings
-from tests.faulty_registry import FaultyRegistry, a_registry
-from tests.images import KERNEL_TYPE, an_image, copied, files_in
-from tests.transports.a_docker import a_docker, over_tcp
+from tests.support.fake_docker import a_docker, over_tcp
+from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from tests.support.images import KERNEL_TYPE, an_image, copied, files_in
 
 KERNEL = Random(1).randbytes(24 << 20)
 OTHER = KERNEL[::-1]
@@ -204,11 +204,11 @@ def test_what_is_half_written_goes_though_its_owner_is_stuck(tmp_path: Path) -> 
     program = """
 import sys, time
 from pathlib import Path
-from eci_convert.cli import exits
-from eci_convert.streams.files import directories, StagedFiles
-from eci_convert.transports.ingest import Ingest
-from eci_convert.transports.received import Received
-from eci_convert.transports.storage.staging import Staging
+from eci_convert.cli import exit_codes
+from eci_convert.files.atomic import directories, StagedFiles
+from eci_convert.transports.layout.blob_staging import Ingest
+from eci_convert.transports.verified_input import Received
+from eci_convert.transports.containers_storage.drivers.staging import Staging
 
 def stuck(*_, **__):
     with directories([Path("new/deep/file")]), StagedFiles() as staged:
@@ -222,7 +222,7 @@ def stuck(*_, **__):
         sys.stdout.flush()
         time.sleep(1000)
 
-exits.guarded = stuck
+exit_codes.guarded = stuck
 from eci_convert.__main__ import main
 sys.argv = ["eci-convert", "help"]
 main()
@@ -272,16 +272,16 @@ sys.exit(main())
 """
 
 
-@pytest.mark.parametrize(
-    "name", ["eci_convert.cli", "eci_convert.cli.standard", "eci_convert.cli.signals", "threading"]
-)
+@pytest.mark.parametrize("name", ["eci_convert.cli", "eci_convert.cli.stdio", "eci_convert.cli.signals", "threading"])
 def test_an_interrupt_while_modules_are_imported_is_silent(tmp_path: Path, name: str) -> None:
     process = begun(tmp_path, args=[sys.executable, "-c", IMPORTING.format(name=name, number=int(signal.SIGINT))])
     _, said = process.communicate(timeout=SOON)
     assert (process.returncode, said) == (130, b"")
 
 
-@pytest.mark.parametrize("name", ["click", "eci_convert.cli.exits", "eci_convert.cli.inspect", "eci_convert.content"])
+@pytest.mark.parametrize(
+    "name", ["click", "eci_convert.cli.exit_codes", "eci_convert.cli.commands.inspect", "eci_convert.reading.blobs"]
+)
 @pytest.mark.parametrize("number", SIGNALS)
 def test_an_interrupt_while_a_command_is_imported_is_one_like_any_other(
     tmp_path: Path, name: str, number: signal.Signals
@@ -294,7 +294,7 @@ def test_an_interrupt_while_a_command_is_imported_is_one_like_any_other(
 
 def test_a_signal_that_the_parent_has_had_ignored_stays_ignored(tmp_path: Path) -> None:
     """nohup, and jobs in the background of a script."""
-    program = IMPORTING.format(name="eci_convert.content", number=int(signal.SIGHUP))
+    program = IMPORTING.format(name="eci_convert.reading.blobs", number=int(signal.SIGHUP))
     process = begun(
         tmp_path,
         args=[sys.executable, "-c", program],

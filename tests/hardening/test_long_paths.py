@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert.dialects import naming
+from eci_convert.dialects import part_names
 from eci_convert.errors import EciError, LimitExceeded, MissingPart, UsageError
 from eci_convert.model import Role
+from eci_convert.operations.extract_request import Order, inspect, take
+from eci_convert.operations.verify import check
 from eci_convert.rootfs.search import _Wanted
-from eci_convert.takeout import Order, inspect, take
-from eci_convert.verify import check
-from tests.images import LABEL, Link, a_machine, an_image
+from tests.support.images import LABEL, Link, a_machine, an_image
 
 LONG = "/" + "a/" * 32_767 + "b"
 DEEP = "/" + "a/" * 2040 + "k"
@@ -90,8 +90,8 @@ def test_what_is_on_the_way_to_something():
 
 
 def test_a_path_of_just_the_limit_is_one():
-    path = "/" + "a" * 200 + "/b" * ((naming.LONGEST_PATH - 201) // 2)
+    path = "/" + "a" * 200 + "/b" * ((part_names.LONGEST_PATH - 201) // 2)
 
-    assert not naming.is_too_long(path)
-    assert naming.inside(path, "x") == path
-    assert naming.is_too_long(path + "/bb")
+    assert not part_names.is_too_long(path)
+    assert part_names.inside(path, "x") == path
+    assert part_names.is_too_long(path + "/bb")

@@ -14,7 +14,7 @@ import pytest
 
 from eci_convert.transports import open_sink
 from eci_convert.transports.base import Settings
-from tests.images import an_image, copied, files_in
+from tests.support.images import an_image, copied, files_in
 
 FIRST, SECOND = Random(1).randbytes(100_000), Random(2).randbytes(4 << 20)
 OLD = {"first": b"old", "mine": b"mine"}

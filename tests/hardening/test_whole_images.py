@@ -14,23 +14,27 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert import content
-from eci_convert.convert import copy
+from eci_convert.compression import codec
 from eci_convert.errors import LimitExceeded
-from eci_convert.oci import mediatype
+from eci_convert.oci import media_types
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, rendered
+from eci_convert.operations.copy import copy
+from eci_convert.operations.extract_request import inspect
+from eci_convert.operations.verify import check
+from eci_convert.operations.verify.layer_check import Repeats
 from eci_convert.progress import SILENT
-from eci_convert.streams import tar_input
-from eci_convert.streams.tar import entries
-from eci_convert.takeout import inspect
-from eci_convert.transports import docker_archive, open_sink, open_source
+from eci_convert.reading import blobs as reading_blobs
+from eci_convert.reading.blobs import Documents, image
+from eci_convert.tar import entries
+from eci_convert.tar import input as tar_input
+from eci_convert.tar.input import ExtensionBudget
+from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Settings
+from eci_convert.transports.docker_archive import source
 from eci_convert.transports.memory import MemorySink, MemorySource, Store
-from eci_convert.verify import check
-from eci_convert.verify.layers import Repeats
-from tests.images import LABEL, ImageBuilder, a_tar, an_image, an_index, copied
-from tests.streams.archives import END, block, extension, file, pax
+from tests.support.images import LABEL, ImageBuilder, a_tar, an_image, an_index, copied
+from tests.support.tar_archives import END, block, extension, file, pax
 
 MANY = 60
 
@@ -51,9 +55,9 @@ class Counting(MemorySource):
 
 def nested(inner: bytes, times: int, *leaves: ImageBuilder) -> Counting:
     """An index that lists *inner*, an index of *leaves*, so many *times*."""
-    listed = Descriptor.of(inner, mediatype.OCI_INDEX)
+    listed = Descriptor.of(inner, media_types.OCI_INDEX)
     text = rendered(Index(manifests=(listed,) * times))
-    root = Descriptor.of(text, mediatype.OCI_INDEX)
+    root = Descriptor.of(text, media_types.OCI_INDEX)
     blobs = {digest: blob for leaf in leaves for digest, blob in leaf.contents().items()}
     return Counting(Store({**blobs, listed.digest: inner, root.digest: text}, {"image": root}))
 
@@ -69,12 +73,12 @@ def test_an_inner_index_is_read_once_however_often_it_is_listed():
 
 
 def test_inner_indexes_that_differ_share_a_budget(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(content.Documents.__init__, "__defaults__", (20_000,))
+    monkeypatch.setattr(Documents.__init__, "__defaults__", (20_000,))
     image = an_image().platform("linux/amd64")
     leaf = image.descriptor()
     inner = [rendered(Index(manifests=(leaf,), annotations={"n": str(n), "x": "y" * 5000})) for n in range(5)]
-    text = rendered(Index(manifests=tuple(Descriptor.of(one, mediatype.OCI_INDEX) for one in inner)))
-    root = Descriptor.of(text, mediatype.OCI_INDEX)
+    text = rendered(Index(manifests=tuple(Descriptor.of(one, media_types.OCI_INDEX) for one in inner)))
+    root = Descriptor.of(text, media_types.OCI_INDEX)
     blobs = {Digest.of(one): one for one in inner}
     store = Store({**blobs, **image.contents(), root.digest: text}, {"image": root})
 
@@ -103,7 +107,7 @@ def test_verify_reads_a_config_once_for_all_images():
 
     assert report.good
     assert report.images == MANY
-    assert source.fetched[content.image(source.__class__(source.store), None).manifest.config.digest] == 1
+    assert source.fetched[image(source.__class__(source.store), None).manifest.config.digest] == 1
 
 
 def test_verify_reads_a_layer_without_names_that_are_looked_for_once(monkeypatch: pytest.MonkeyPatch):
@@ -119,7 +123,7 @@ def test_verify_reads_a_layer_without_names_that_are_looked_for_once(monkeypatch
 
 def test_a_layer_that_is_damaged_is_read_once_and_told_for_each_image():
     images = [
-        an_image().layer(mediatype.OCI_LAYER, b"no tar " * 200).label(LABEL + "kernel", "/k").annotation("n", str(n))
+        an_image().layer(media_types.OCI_LAYER, b"no tar " * 200).label(LABEL + "kernel", "/k").annotation("n", str(n))
         for n in range(9)
     ]
     source = Counting(an_index(*images).build().store)
@@ -131,15 +135,15 @@ def test_a_layer_that_is_damaged_is_read_once_and_told_for_each_image():
 
 
 def test_what_is_read_again_for_other_images_is_bounded(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("eci_convert.verify.layers._MAX_REPEATED", 50_000)
-    monkeypatch.setattr("eci_convert.verify.layers._MAX_RATIO", 1)
+    monkeypatch.setattr("eci_convert.operations.verify.layer_check._MAX_REPEATED", 50_000)
+    monkeypatch.setattr("eci_convert.operations.verify.layer_check._MAX_RATIO", 1)
     source = shared(MANY, labels=True)
 
     report = check(source)
 
     assert any(isinstance(finding.error, LimitExceeded) for finding in report.findings)
     assert max(source.fetched.values()) < MANY
-    seen, layer = Repeats("x"), Descriptor.of(b"layer", mediatype.OCI_LAYER)
+    seen, layer = Repeats("x"), Descriptor.of(b"layer", media_types.OCI_LAYER)
     seen.begin(layer)
     seen.end(layer, 30_000)
     seen.begin(layer)
@@ -171,13 +175,11 @@ def test_a_layer_of_a_saved_image_is_measured_once_however_often_it_is_named(
             link.type, link.linkname = tarfile.LNKTYPE, "l"
             out.addfile(link)
     measured = []
-    original = docker_archive.decompressed
-    monkeypatch.setattr(
-        docker_archive, "decompressed", lambda chunks, how: measured.append(how) or original(chunks, how)
-    )
+    original = codec.decompressed
+    monkeypatch.setattr(source, "decompressed", lambda chunks, how: measured.append(how) or original(chunks, how))
 
     with open_source(f"docker-archive:{tmp_path}/x.tar", Settings()) as source:
-        image = content.image(source)
+        image = reading_blobs.image(source)
 
     assert len(measured) == 1
     assert [layer.size for layer in image.manifest.layers] == [len(archive)] * MANY
@@ -211,7 +213,7 @@ def test_every_reader_of_an_archive_counts_extension_headers(flood: str, monkeyp
 
 def test_archives_can_share_the_budget(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tar_input, "MAX_EXTENSIONS", 100_000)
-    budget, archive = tar_input.ExtensionBudget(), FLOODS["PAX"] + END
+    budget, archive = ExtensionBudget(), FLOODS["PAX"] + END
 
     list(entries([archive], budget=budget))
     with pytest.raises(LimitExceeded):

@@ -6,28 +6,19 @@ from typing import Any
 
 import pytest
 
-from eci_convert import content
 from eci_convert.errors import DigestMismatch, FormatError, IntegrityError, LimitExceeded
-from eci_convert.oci import mediatype
+from eci_convert.oci import media_types
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import (
-    MAX_LAYERS,
-    Descriptor,
-    ImageConfig,
-    Index,
-    Manifest,
-    Platform,
-    parse,
-    rendered,
-)
+from eci_convert.oci.manifest import MAX_LAYERS, Descriptor, ImageConfig, Index, Manifest, Platform, parse, rendered
+from eci_convert.reading import blobs
 from eci_convert.transports.memory import MemorySource, Store
-from tests.images import a_container, an_image
+from tests.support.images import a_container, an_image
 
 DIGEST = str(Digest.of(b"blob"))
-BLOB = {"mediaType": mediatype.OCI_LAYER, "digest": DIGEST, "size": 4}
-CONFIG = {"mediaType": mediatype.OCI_CONFIG, "digest": DIGEST, "size": 4}
-MANIFEST = {"schemaVersion": 2, "mediaType": mediatype.OCI_MANIFEST, "config": CONFIG, "layers": [BLOB]}
-INDEX = {"schemaVersion": 2, "mediaType": mediatype.OCI_INDEX, "manifests": [BLOB]}
+BLOB = {"mediaType": media_types.OCI_LAYER, "digest": DIGEST, "size": 4}
+CONFIG = {"mediaType": media_types.OCI_CONFIG, "digest": DIGEST, "size": 4}
+MANIFEST = {"schemaVersion": 2, "mediaType": media_types.OCI_MANIFEST, "config": CONFIG, "layers": [BLOB]}
+INDEX = {"schemaVersion": 2, "mediaType": media_types.OCI_INDEX, "manifests": [BLOB]}
 
 
 def parsed(data: dict[str, Any], media_type: str = "") -> Manifest | Index:
@@ -43,11 +34,11 @@ def test_a_manifest_is_what_it_says():
     found = parsed({**MANIFEST, "annotations": {"a": "b"}, "artifactType": "x/y", "subject": BLOB, "unknown": [1]})
 
     assert found == Manifest(
-        config=Descriptor(media_type=mediatype.OCI_CONFIG, digest=Digest.parse(DIGEST), size=4),
-        layers=(Descriptor(media_type=mediatype.OCI_LAYER, digest=Digest.parse(DIGEST), size=4),),
+        config=Descriptor(media_type=media_types.OCI_CONFIG, digest=Digest.parse(DIGEST), size=4),
+        layers=(Descriptor(media_type=media_types.OCI_LAYER, digest=Digest.parse(DIGEST), size=4),),
         annotations={"a": "b"},
         artifact_type="x/y",
-        subject=Descriptor(media_type=mediatype.OCI_LAYER, digest=Digest.parse(DIGEST), size=4),
+        subject=Descriptor(media_type=media_types.OCI_LAYER, digest=Digest.parse(DIGEST), size=4),
     )
 
 
@@ -72,7 +63,7 @@ def test_what_is_rendered_is_read_again():
 
 def test_a_document_is_rendered_as_go_does():
     manifest = Manifest(
-        config=Descriptor.of(b"", mediatype.OCI_CONFIG), layers=(), annotations={"b": "<&>\u2028", "a": "ä"}
+        config=Descriptor.of(b"", media_types.OCI_CONFIG), layers=(), annotations={"b": "<&>\u2028", "a": "ä"}
     )
 
     text = rendered(manifest).decode()
@@ -94,7 +85,7 @@ def test_other_schema_versions_are_refused(version: object):
         parsed({**MANIFEST, "schemaVersion": version})
 
 
-@pytest.mark.parametrize("media_type", sorted(mediatype.DOCKER_SCHEMA1))
+@pytest.mark.parametrize("media_type", sorted(media_types.DOCKER_SCHEMA1))
 def test_schema_1_is_refused(media_type: str):
     with pytest.raises(FormatError, match="schema 1"):
         parsed({"schemaVersion": 1, "name": "x", "fsLayers": []})
@@ -108,10 +99,10 @@ def test_schema_1_is_refused(media_type: str):
         {**MANIFEST, "manifests": []},
         {**INDEX, "layers": []},
         {**INDEX, "config": CONFIG},
-        {**MANIFEST, "mediaType": mediatype.OCI_INDEX},
-        {**INDEX, "mediaType": mediatype.OCI_MANIFEST},
-        {**INDEX, "mediaType": mediatype.DOCKER_MANIFEST},
-        {"schemaVersion": 2, "mediaType": mediatype.OCI_INDEX},
+        {**MANIFEST, "mediaType": media_types.OCI_INDEX},
+        {**INDEX, "mediaType": media_types.OCI_MANIFEST},
+        {**INDEX, "mediaType": media_types.DOCKER_MANIFEST},
+        {"schemaVersion": 2, "mediaType": media_types.OCI_INDEX},
     ],
 )
 def test_a_document_that_is_two_things_is_refused(data: dict[str, Any]):
@@ -122,11 +113,11 @@ def test_a_document_that_is_two_things_is_refused(data: dict[str, Any]):
 @pytest.mark.parametrize(
     ("data", "promised"),
     [
-        (MANIFEST, mediatype.OCI_INDEX),
-        (MANIFEST, mediatype.DOCKER_LIST),
-        (INDEX, mediatype.OCI_MANIFEST),
-        ({key: value for key, value in INDEX.items() if key != "mediaType"}, mediatype.OCI_MANIFEST),
-        ({key: value for key, value in MANIFEST.items() if key != "mediaType"}, mediatype.OCI_INDEX),
+        (MANIFEST, media_types.OCI_INDEX),
+        (MANIFEST, media_types.DOCKER_LIST),
+        (INDEX, media_types.OCI_MANIFEST),
+        ({key: value for key, value in INDEX.items() if key != "mediaType"}, media_types.OCI_MANIFEST),
+        ({key: value for key, value in MANIFEST.items() if key != "mediaType"}, media_types.OCI_INDEX),
     ],
 )
 def test_a_document_of_another_kind_than_was_promised_is_refused(data: dict[str, Any], promised: str):
@@ -137,9 +128,9 @@ def test_a_document_of_another_kind_than_was_promised_is_refused(data: dict[str,
 def test_a_document_that_does_not_say_is_what_was_promised():
     data = {key: value for key, value in MANIFEST.items() if key != "mediaType"}
 
-    assert parsed(data, mediatype.DOCKER_MANIFEST).media_type == mediatype.DOCKER_MANIFEST
-    assert parsed(data).media_type == mediatype.OCI_MANIFEST
-    assert parsed(data, "application/json").media_type == mediatype.OCI_MANIFEST
+    assert parsed(data, media_types.DOCKER_MANIFEST).media_type == media_types.DOCKER_MANIFEST
+    assert parsed(data).media_type == media_types.OCI_MANIFEST
+    assert parsed(data, "application/json").media_type == media_types.OCI_MANIFEST
 
 
 @pytest.mark.parametrize(
@@ -205,9 +196,9 @@ def test_embedded_content_is_verified_like_any_other():
         manifest["layers"][0]["data"] = base64.b64encode(data).decode()
         text = json.dumps(manifest).encode()
         store.blobs[Digest.of(text)] = text
-        store.names["image"] = Descriptor.of(text, mediatype.OCI_MANIFEST)
+        store.names["image"] = Descriptor.of(text, media_types.OCI_MANIFEST)
         source = MemorySource(store)
-        return content.document(source, content.image(source).manifest.layers[0])
+        return blobs.document(source, blobs.image(source).manifest.layers[0])
 
     del store.blobs[Digest.of(blob)]
     assert reading(blob) == blob
@@ -267,13 +258,13 @@ def test_a_fault_in_a_config_is_located(data: dict[str, Any], where: str):
 def test_many_labels_and_many_layers_are_read():
     image = an_image().config_field("config", {"Labels": {f"label-{number}": "x" for number in range(150_000)}})
 
-    assert len(content.image(image.build()).config.labels) == 150_000
+    assert len(blobs.image(image.build()).config.labels) == 150_000
 
 
-@pytest.mark.parametrize("media_type", ["application/json", "text/plain", mediatype.OCI_EMPTY, ""])
+@pytest.mark.parametrize("media_type", ["application/json", "text/plain", media_types.OCI_EMPTY, ""])
 def test_a_config_that_is_none_is_empty(media_type: str):
     for blob in (b"{}", b"\0\1\2", b"not json", b'{"a": 1}'):
-        found = content.image(an_image().config(blob, media_type).build()).config
+        found = blobs.image(an_image().config(blob, media_type).build()).config
 
         assert found.labels == {}
         assert found.fields == ({"a": 1} if blob == b'{"a": 1}' else {})
@@ -282,11 +273,11 @@ def test_a_config_that_is_none_is_empty(media_type: str):
 def test_documents_over_4_mib_are_not_read():
     big = b"{" + b" " * (4 << 20) + b"}"
     with pytest.raises(LimitExceeded):
-        content.image(an_image().config(big).build())
+        blobs.image(an_image().config(big).build())
 
-    store = Store({Digest.of(big): big}, {"image": Descriptor.of(big, mediatype.OCI_MANIFEST)})
+    store = Store({Digest.of(big): big}, {"image": Descriptor.of(big, media_types.OCI_MANIFEST)})
     with pytest.raises(LimitExceeded):
-        content.root(MemorySource(store))
+        blobs.root(MemorySource(store))
 
 
 def test_null_in_labels_and_annotations_is_empty():

@@ -9,18 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from eci_convert.compression.write import blocks
 from eci_convert.errors import LocalError
-from eci_convert.journal import Journal
+from eci_convert.files.locks import exclusive
 from eci_convert.oci.digest import Digest
+from eci_convert.reading.resume import Journal
 from eci_convert.streams import interrupts
-from eci_convert.streams.belt import Belt, Companion
-from eci_convert.streams.deflate import blocks
-from eci_convert.streams.locks import exclusive
-from eci_convert.streams.pipeline import ahead
-from eci_convert.streams.verify import verified
-from eci_convert.transports.received import Received
-from eci_convert.transports.registry.patience import Patience, Transient
-from tests.images import KERNEL_TYPE, an_image, only_part
+from eci_convert.streams.hashing import verified
+from eci_convert.streams.threads import Belt, Companion, ahead
+from eci_convert.transports.registry.http.retry import Patience, Transient
+from eci_convert.transports.verified_input import Received
+from tests.support.images import KERNEL_TYPE, an_image, only_part
 
 BLOCK = bytes(1 << 20)
 

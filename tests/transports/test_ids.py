@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert import content
 from eci_convert.errors import LayoutError, NotFound, UsageError
 from eci_convert.oci.digest import Digest
+from eci_convert.reading import blobs
 from eci_convert.transports import ids, open_sink, open_source
 from eci_convert.transports.base import Settings
-from tests.images import ImageBuilder, an_image, copied
-from tests.transports.a_containerd import a_containerd
-from tests.transports.a_docker import a_docker
+from tests.support.fake_containerd import a_containerd
+from tests.support.fake_docker import a_docker
+from tests.support.images import ImageBuilder, an_image, copied
 
 Spell = Callable[[str], str]
 
@@ -48,7 +48,7 @@ def id_of(image: ImageBuilder, reference: str) -> str:
 
 def diff_ids(reference: str, settings: Settings) -> tuple[Digest, ...]:
     with open_source(reference, settings) as source:
-        return content.image(source).config.diff_ids
+        return blobs.image(source).config.diff_ids
 
 
 def put(image: ImageBuilder, reference: str, settings: Settings) -> None:

@@ -2,21 +2,21 @@ from __future__ import annotations
 
 import pytest
 
-from eci_convert import content
 from eci_convert.errors import DigestMismatch, NotFound, SizeMismatch
-from eci_convert.oci import mediatype
+from eci_convert.oci import media_types
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index
-from eci_convert.oci.select import parse_platform
+from eci_convert.oci.platform import parse_platform
+from eci_convert.reading import blobs
 from eci_convert.transports.memory import MemorySink, MemorySource, Store
-from eci_convert.transports.received import Received
-from tests.images import a_container, a_machine, a_tar, an_image, an_index, copied
+from eci_convert.transports.verified_input import Received
+from tests.support.images import a_container, a_machine, a_tar, an_image, an_index, copied
 
 
 def test_an_image_can_be_read_back():
     source = a_machine().build()
 
-    image = content.image(source)
+    image = blobs.image(source)
 
     assert [layer.size for layer in image.manifest.layers] == [6, 6, 1200]
     assert image.platform == parse_platform("linux/amd64")
@@ -25,7 +25,7 @@ def test_an_image_can_be_read_back():
 def test_an_index_gives_the_image_of_the_platform():
     source = an_index(an_image().platform("linux/amd64"), an_image().platform("linux/arm64")).build()
 
-    image = content.image(source, parse_platform("linux/arm64"))
+    image = blobs.image(source, parse_platform("linux/arm64"))
 
     assert image.platform == parse_platform("linux/arm64")
 
@@ -37,7 +37,7 @@ def test_a_copy_has_every_digest():
     copied(source, MemorySink(store, "copy"))
 
     assert store.blobs == source.blobs
-    assert isinstance(content.root(MemorySource(store, "copy"))[1], Index)
+    assert isinstance(blobs.root(MemorySource(store, "copy"))[1], Index)
 
 
 def test_referrers_are_found_by_their_subject():
@@ -45,7 +45,7 @@ def test_referrers_are_found_by_their_subject():
     signature = (
         an_image()
         .layer("text/plain", b"signed")
-        .typed(mediatype.OCI_MANIFEST, "application/x-signature")
+        .typed(media_types.OCI_MANIFEST, "application/x-signature")
         .subject(image.descriptor())
     )
     source = image.beside(signature).build()
@@ -57,7 +57,7 @@ def test_referrers_are_found_by_their_subject():
 
 
 def test_a_builder_writes_right_diff_ids():
-    image = content.image(an_image().tar_layer({"a": b"a"}, compression="gzip").build())
+    image = blobs.image(an_image().tar_layer({"a": b"a"}, compression="gzip").build())
 
     assert image.config.diff_ids == (Digest.of(a_tar({"a": b"a"})),)
 

@@ -1,5 +1,4 @@
-"""What is done with the names in a place, and to stores of several images.
-
+"""What is done with the names in a store: indexes, and stores of several images.
 index.py           an index is made, gets images and loses them
 images.py          the images that a name stands for
 strategy.py        what becomes of an index that is there already

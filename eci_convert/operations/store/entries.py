@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from eci_convert.errors import NotFound, UsageError
-from eci_convert.oci import mediatype
+from eci_convert.oci import media_types
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, Platform
-from eci_convert.oci.select import suits
+from eci_convert.oci.platform import suits
 from eci_convert.transports.ids import is_id_prefix
 
 _SUBJECT = "vnd.docker.reference.digest"
@@ -91,7 +91,7 @@ def check_distinct(named: Sequence[tuple[str, Descriptor]]) -> None:
 def index_type(entries: Iterable[Descriptor]) -> str:
     """The media type of an index of *entries*: Docker's where they all are Docker's."""
     kinds = {entry.media_type for entry in entries}
-    return mediatype.DOCKER_LIST if kinds == {mediatype.DOCKER_MANIFEST} else mediatype.OCI_INDEX
+    return media_types.DOCKER_LIST if kinds == {media_types.DOCKER_MANIFEST} else media_types.OCI_INDEX
 
 
 def _without(entries: Iterable[Descriptor], gone: set[Digest]) -> tuple[Descriptor, ...]:

@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from eci_convert import content, convert, documents
-from eci_convert.blueprint import Packed
-from eci_convert.dialects import ironcore, unikraft
+from eci_convert.dialects.blueprint import Packed
+from eci_convert.dialects.container_images import unikraft
+from eci_convert.dialects.oci_artifacts import ironcore
 from eci_convert.errors import CannotHold, LayoutError, NotFound, TransportError, UsageError
-from eci_convert.move import Move
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform, rendered
+from eci_convert.operations import copy
+from eci_convert.operations.copy import Move
 from eci_convert.operations.store import entries
 from eci_convert.operations.store.images import entry_of, images
 from eci_convert.operations.store.strategy import Settings, Strategy
+from eci_convert.reading import blobs, manifests
 from eci_convert.transports.base import Sink, Source, whole
 
 _ATTEMPTS = 5
@@ -108,7 +110,7 @@ def remove(
         raise UsageError("say which image to remove: --platform OS/ARCH or --digest DIGEST, one of the two")
     _check_holds(sink)
     for _ in range(_ATTEMPTS):
-        root, found = content.root(before)
+        root, found = blobs.root(before)
         if not isinstance(found, Index):
             raise LayoutError(f"{before.origin} is one image and no index")
         left = entries.without(found.manifests, platform, digest)
@@ -126,15 +128,15 @@ def _sent(sources: Sequence[Source], sink: Sink, platform: Platform | None, sett
         raise UsageError("an index needs an image")
     found = [(source, index, each) for source in map(whole, sources) for index, each in [images(source, platform)]]
     entries.check_distinct([(source.origin, entry) for source, _, each in found for entry in each])
-    plans = [(source, entry, list(documents.tree(source, entry))) for source, _, each in found for entry in each]
+    plans = [(source, entry, list(manifests.tree(source, entry))) for source, _, each in found for entry in each]
     for source, _, listed in plans:
-        convert.check(sink, source, listed, settings.reporter, settings.max_size)
+        copy.check(sink, source, listed, settings.reporter, settings.max_size)
     sent: list[Descriptor] = []
     notes: dict[str, str] = {}
     variants: dict[str, Descriptor] = {}
     written = reused = 0
     for source, entry, listed in plans:
-        codec = convert.layer_codec(None, source, sink)
+        codec = copy.layer_codec(None, source, sink)
         move = Move(source, sink, settings.reporter, settings.concurrency, None, codec)
         packed = move.put(listed, dry_run=settings.dry_run)
         stored = replace(entry, digest=packed.descriptor.digest, size=packed.descriptor.size, data=None)
@@ -207,11 +209,11 @@ def _kept(before: Source, entry: Descriptor, sink: Sink, settings: Settings) -> 
     An index may list images that are not there: containerd has those that somebody wanted. It goes on doing so.
     """
     try:
-        right = entries.plain(content.right_sized(before, entry))
+        right = entries.plain(blobs.right_sized(before, entry))
         if sink.has(right):
             return right, None
         move = Move(before, sink, settings.reporter, settings.concurrency, None)
-        return right, move.put(list(documents.tree(before, entry)), dry_run=settings.dry_run)
+        return right, move.put(list(manifests.tree(before, entry)), dry_run=settings.dry_run)
     except NotFound:
         return entry, None
 
@@ -238,7 +240,7 @@ def _published(
 def _standing(before: Source) -> tuple[Descriptor, Manifest | Index] | None:
     """What the name stands for now, or None if for nothing."""
     try:
-        return content.root(before)
+        return blobs.root(before)
     except NotFound:
         return None
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from eci_convert.streams.tar import Entry, EntryType, TarMember, entries
-from eci_convert.streams.tar_header import BLOCK, number
-from eci_convert.streams.tar_input import Input
-from eci_convert.transports.storage.attributes import Attributes
-from eci_convert.transports.storage.rebuilt import rebuilt
-from eci_convert.transports.storage.tar_split import steps
-from eci_convert.transports.storage.walk import parts_of
+from eci_convert.files.safe_tree import parts_of
+from eci_convert.tar import Entry, EntryType, TarMember, entries
+from eci_convert.tar.header import BLOCK, number
+from eci_convert.tar.input import Input
+from eci_convert.transports.containers_storage.layers.attributes import Attributes
+from eci_convert.transports.containers_storage.layers.layer_archive import rebuilt
+from eci_convert.transports.containers_storage.layers.tar_split import steps
 
 Member = tuple[TarMember, Iterable[bytes]]
 Parts = tuple[str, ...]

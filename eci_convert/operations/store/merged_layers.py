@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 
+from eci_convert.files.safe_tree import Tree
+from eci_convert.files.sparse import file_chunks
 from eci_convert.operations.store.layer_members import Deletions, Member, Parts, layer_entries
-from eci_convert.streams.holes import file_chunks
-from eci_convert.streams.tar import EntryType, TarMember
-from eci_convert.transports.storage import records
-from eci_convert.transports.storage.store import Store
-from eci_convert.transports.storage.walk import Tree
+from eci_convert.tar import EntryType, TarMember
+from eci_convert.transports.containers_storage import index_files
+from eci_convert.transports.containers_storage.store import Store
 
 _Merged = dict[Parts, TarMember]
 
@@ -22,7 +22,7 @@ class MergedLayers:
     def __init__(self, store: Store, mtime: int) -> None:
         self._store = store
         self._mtime = mtime
-        self._parents = {layer.id: layer.parent for layer in records.layers(store.layers_file).values()}
+        self._parents = {layer.id: layer.parent for layer in index_files.layers(store.layers_file).values()}
         self._trees: dict[str, _Merged] = {}
 
     def members(self, layer: str) -> Iterator[Member]:

@@ -14,19 +14,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from eci_convert import convert
 from eci_convert.errors import LocalError, UsageError
+from eci_convert.files.temp_files import local_errors
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Manifest, Platform
 from eci_convert.oci.reference import Reference
-from eci_convert.streams.epoch import epoch
-from eci_convert.streams.parts import local_errors
+from eci_convert.operations import copy
+from eci_convert.options import epoch
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Settings
-from eci_convert.transports.storage import locks, records
-from eci_convert.transports.storage.staging import SPLIT, remove
-from eci_convert.transports.storage.store import Store
-from eci_convert.transports.storage.store import store as open_store
+from eci_convert.transports.containers_storage import index_files, locks
+from eci_convert.transports.containers_storage.drivers.staging import SPLIT, remove
+from eci_convert.transports.containers_storage.store import Store
+from eci_convert.transports.containers_storage.store import store as open_store
 
 DRIVERS = ("overlay", "vfs")
 DEFAULT_PREFIX = "var/lib/containers/storage"
@@ -98,14 +98,14 @@ def _tidy(store: Store, others: frozenset[str] | None, created: int) -> None:
         locks.exclusive(images_lock, store.patience),
         local_errors(store.root),
     ):
-        layers = records.loaded(store.layers_file)
+        layers = index_files.loaded(store.layers_file)
         ours = [layer for layer in layers if layer.get("id") not in (others or ())]
         for layer in ours:
             layer["created"] = moment
             if store.driver.name == "overlay":
                 (store.driver.home / str(layer.get("id")) / SPLIT).unlink(missing_ok=True)  # the store has another
         if ours or not layers:
-            records.save(store.layers_file, layers)
+            index_files.save(store.layers_file, layers)
             layers_written()
         if store.driver.name == "overlay":
             (store.driver.home / "l").mkdir(mode=0o755, exist_ok=True)
@@ -120,7 +120,7 @@ def _add(
         open_source(reference, settings, "") as source,
         open_sink(f"containers-storage:[{driver}@{_plain(root)}]{name}", settings) as sink,
     ):
-        packed = convert.copy(
+        packed = copy.copy(
             source, sink, platform=platform, reporter=settings.reporter, concurrency=settings.concurrency
         )
     manifest = packed.manifest

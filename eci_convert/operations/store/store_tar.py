@@ -10,12 +10,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from eci_convert.files.temp_files import local_errors
 from eci_convert.operations.store.layer_members import Member, below, layer_members
 from eci_convert.operations.store.merged_layers import MergedLayers
-from eci_convert.streams.parts import local_errors
-from eci_convert.streams.tar import EntryType, TarMember, archived
-from eci_convert.transports.storage import records
-from eci_convert.transports.storage.store import Store
+from eci_convert.tar import EntryType, TarMember, archived
+from eci_convert.transports.containers_storage import index_files
+from eci_convert.transports.containers_storage.store import Store
 
 _PIECE = 1 << 20
 _BESIDE_DIFF = frozenset({"link", "lower", "merged", "work", "empty"})
@@ -70,7 +70,7 @@ def _vfs(store: Store, top: PurePosixPath, mtime: int) -> Iterator[Member]:
 
 def _layer_ids(store: Store) -> list[str]:
     """The layers, parents before children."""
-    return [layer.id for layer in records.layers(store.layers_file).values() if layer.complete]
+    return [layer.id for layer in index_files.layers(store.layers_file).values() if layer.complete]
 
 
 def _files(folder: Path, here: PurePosixPath, mtime: int) -> Iterator[Member]:

@@ -10,19 +10,20 @@ from functools import cached_property
 
 from eci_convert.errors import TransportError
 from eci_convert.oci.reference import HUB, HUB_API, Reference, registry_name
-from eci_convert.transports.auth_files import Credential
 from eci_convert.transports.base import ExplicitLogin, Settings
-from eci_convert.transports.registry import addresses, challenge, dial, faults
-from eci_convert.transports.registry.answer import Answer
-from eci_convert.transports.registry.challenge import Challenge
-from eci_convert.transports.registry.hosts import Host
-from eci_convert.transports.registry.login import Login
-from eci_convert.transports.registry.patience import Patience, Transient
-from eci_convert.transports.registry.pool import Pool
-from eci_convert.transports.registry.url import Url
-from eci_convert.transports.registry.warnings import RegistryWarnings
-from eci_convert.transports.registry.whereabouts import Whereabouts
-from eci_convert.transports.registry.wire import Request
+from eci_convert.transports.credentials.config_files import Credential
+from eci_convert.transports.registry.auth import challenge
+from eci_convert.transports.registry.auth.authenticator import Login
+from eci_convert.transports.registry.auth.challenge import Challenge
+from eci_convert.transports.registry.http import addresses, dial, errors
+from eci_convert.transports.registry.http.connection import Request
+from eci_convert.transports.registry.http.pool import Pool
+from eci_convert.transports.registry.http.response import Answer
+from eci_convert.transports.registry.http.retry import Patience, Transient
+from eci_convert.transports.registry.http.url import Url
+from eci_convert.transports.registry.http.warnings import RegistryWarnings
+from eci_convert.transports.registry.state.blob_locations import Whereabouts
+from eci_convert.transports.registry.state.host_facts import Host
 
 PULL, PUSH = "pull", "pull,push"
 
@@ -138,10 +139,10 @@ class Client:
         if answer.status in accept:
             return answer
         with answer:
-            said = faults.fault(answer, self.redacted)
-            if answer.status in (401, 403) and answer.url.origin == self._base().origin and not faults.is_quota(said):
+            said = errors.fault(answer, self.redacted)
+            if answer.status in (401, 403) and answer.url.origin == self._base().origin and not errors.is_quota(said):
                 raise self._login().denied(answer.url, said.reason)
-            raise faults.error_of(answer, said)
+            raise errors.error_of(answer, said)
 
     def redacted(self, text: str) -> str:
         """*text* without any secret."""
@@ -216,9 +217,9 @@ class Client:
             return self.base
 
     def _credential(self) -> Credential | None:
-        from eci_convert.transports import auth
+        from eci_convert.transports.credentials import lookup
 
-        return auth.credential_for(self.reference, self.settings)
+        return lookup.credential_for(self.reference, self.settings)
 
     @cached_property
     def _known_host(self) -> Host:

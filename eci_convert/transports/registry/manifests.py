@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from eci_convert.errors import DigestMismatch, FormatError, TransportError
-from eci_convert.oci import fields, manifest, mediatype
+from eci_convert.errors import DigestMismatch, FormatError, ManifestRefused, TransportError
+from eci_convert.oci import json_fields, manifest, media_types
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
-from eci_convert.transports.refusals import ManifestRefused
-from eci_convert.transports.registry import faults
-from eci_convert.transports.registry.answer import Answer
 from eci_convert.transports.registry.client import PUSH, Client
-from eci_convert.transports.registry.patience import RETRIED
+from eci_convert.transports.registry.http import errors
+from eci_convert.transports.registry.http.response import Answer
+from eci_convert.transports.registry.http.retry import RETRIED
 
-ACCEPT = ", ".join(sorted(mediatype.DOCUMENTS))
+ACCEPT = ", ".join(sorted(media_types.DOCUMENTS))
 
 _JUDGED = tuple(status for status in range(400, 500) if status not in (401, 403, *RETRIED))
 _BLOB_IS_LOST = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
@@ -29,12 +28,12 @@ def get(client: Client, name: str) -> tuple[Descriptor, bytes]:
     of the digest that was asked for, or of the server's own claim; NotFound, TransportError, FormatError.
     """
     url = client.url(f"manifests/{name}")
-    answer, content = client.read(url, accept=ACCEPT, limit=fields.MAX_DOCUMENT)
+    answer, content = client.read(url, accept=ACCEPT, limit=json_fields.MAX_DOCUMENT)
     media_type = _media_type(answer)
     if is_page(answer):
         raise TransportError(f"{url.shown}: a web page where a manifest was expected")
     digest = _checked(content, name, answer.header("Docker-Content-Digest"))
-    if media_type not in mediatype.DOCUMENTS | mediatype.DOCKER_SCHEMA1:
+    if media_type not in media_types.DOCUMENTS | media_types.DOCKER_SCHEMA1:
         media_type = manifest.parse(content, "", where=str(client.reference)).media_type
     return Descriptor(media_type=media_type, digest=digest, size=len(content)), content
 
@@ -53,7 +52,7 @@ def put(client: Client, name: str, media_type: str, content: bytes) -> bool:
             raise TransportError(f"{url.shown}: a web page where a manifest was to be stored")
         if answer.status < 400:
             return bool(answer.header("OCI-Subject"))
-        said = faults.fault(answer, client.redacted)
+        said = errors.fault(answer, client.redacted)
         detail = ": ".join(filter(None, (said.code, said.reason)))
         text = f"{url.shown}: the manifest is refused: {answer.status} {detail}".rstrip()
         if said.code in _BLOB_IS_LOST:

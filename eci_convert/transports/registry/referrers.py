@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from eci_convert.errors import FormatError, LimitExceeded, NotFound, TransportError
-from eci_convert.oci import fields, manifest, mediatype
+from eci_convert.oci import json_fields, manifest, media_types
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, Manifest, rendered
-from eci_convert.transports.layouts import referrer
+from eci_convert.transports.layout.index import referrer
 from eci_convert.transports.registry import manifests
-from eci_convert.transports.registry.answer import Answer
 from eci_convert.transports.registry.client import Client
-from eci_convert.transports.registry.links import next_page
-from eci_convert.transports.registry.patience import Transient
-from eci_convert.transports.registry.url import Url
-from eci_convert.transports.registry.wire import Request
+from eci_convert.transports.registry.http.connection import Request
+from eci_convert.transports.registry.http.links import next_page
+from eci_convert.transports.registry.http.response import Answer
+from eci_convert.transports.registry.http.retry import Transient
+from eci_convert.transports.registry.http.url import Url
 
 _MAX_PAGES = 50
 _MAX_TAGGED = 1000
@@ -59,7 +59,7 @@ def note(client: Client, descriptor: Descriptor, content: bytes) -> None:
     known = listed.manifests
     if entry.digest not in {one.digest for one in known}:
         text = rendered(Index(manifests=(*known, entry)))
-        manifests.put(client, fallback_tag(subject), mediatype.OCI_INDEX, text)
+        manifests.put(client, fallback_tag(subject), media_types.OCI_INDEX, text)
 
 
 def fallback_tag(subject: Digest) -> str:
@@ -76,9 +76,12 @@ def _listed(client: Client, subject: Digest) -> Iterator[Descriptor]:
         status, answer, content = _page(client, url)
         if status in _NO_API and number:
             raise TransportError(f"{url.shown}: {status} in the middle of a list")
-        if status in _NO_API or answer.header("Content-Type").partition(";")[0].strip().lower() != mediatype.OCI_INDEX:
+        if (
+            status in _NO_API
+            or answer.header("Content-Type").partition(";")[0].strip().lower() != media_types.OCI_INDEX
+        ):
             raise NotFound(f"{url.shown}: no list of referrers")
-        document = manifest.parse(content, mediatype.OCI_INDEX, where="referrers")
+        document = manifest.parse(content, media_types.OCI_INDEX, where="referrers")
         if not isinstance(document, Index):
             raise FormatError("is no index", where="referrers")
         yield from document.manifests
@@ -88,12 +91,12 @@ def _listed(client: Client, subject: Digest) -> Iterator[Descriptor]:
 
 def _page(client: Client, url: Url) -> tuple[int, Answer, bytes]:
     """The status of a page of a list, its answer, closed, and its content."""
-    request = Request(method="GET", url=url, headers={"Accept": mediatype.OCI_INDEX})
+    request = Request(method="GET", url=url, headers={"Accept": media_types.OCI_INDEX})
     patience = client.patience()
     while True:
         try:
             with client.once(request, accept=(200, *_NO_API)) as answer:
-                return answer.status, answer, answer.read(fields.MAX_DOCUMENT) if answer.status == 200 else b""
+                return answer.status, answer, answer.read(json_fields.MAX_DOCUMENT) if answer.status == 200 else b""
         except Transient as error:
             patience.after(error)
 
@@ -110,7 +113,7 @@ def _tagged(client: Client, subject: Digest) -> Index | None:
         return Index(manifests=())
     except FormatError:
         return None
-    if Digest.of(content, subject.algorithm) == subject or descriptor.media_type not in mediatype.INDEXES:
+    if Digest.of(content, subject.algorithm) == subject or descriptor.media_type not in media_types.INDEXES:
         return None
     try:
         document = manifest.parse(content, descriptor.media_type, where="referrers")

@@ -9,18 +9,18 @@ from types import TracebackType
 from typing import Self
 
 from eci_convert.errors import DigestMismatch, TransportError
-from eci_convert.oci import fields, mediatype
+from eci_convert.oci import json_fields, media_types
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.oci.reference import Reference
-from eci_convert.streams.verify import at_most
+from eci_convert.streams.hashing import at_most
 from eci_convert.transports.base import NO_VARIANTS, ExplicitLogin, Settings, Variants
 from eci_convert.transports.registry import manifests, referrers
 from eci_convert.transports.registry.client import PUSH, Client
-from eci_convert.transports.registry.ledger import Entry
-from eci_convert.transports.registry.mounts import Mounts
-from eci_convert.transports.registry.outgoing import Promise
-from eci_convert.transports.registry.upload import Upload
+from eci_convert.transports.registry.push.buffer import Promise
+from eci_convert.transports.registry.push.mounts import Mounts
+from eci_convert.transports.registry.push.upload import Upload
+from eci_convert.transports.registry.push.upload_log import Entry
 
 _NO_HEAD = (400, 403, 405, 501)
 _THERE = (200, 206, 416)
@@ -50,7 +50,7 @@ class RegistrySink:
 
     @property
     def explicit_login(self) -> ExplicitLogin | None:
-        """The login out of the settings that would be used here, for `base.check_logins`."""
+        """The login out of the settings that would be used here, for `check_logins`."""
         return self._client.explicit_login
 
     @property
@@ -75,7 +75,7 @@ class RegistrySink:
 
     def has(self, blob: Descriptor) -> bool:
         """Whether the repository has *blob*, or another of this registry has it and lets it be mounted here."""
-        if blob.media_type in mediatype.DOCUMENTS:
+        if blob.media_type in media_types.DOCUMENTS:
             return blob.digest in self._waiting or self._answers(f"manifests/{blob.digest}")
         there = self._is_there(blob.digest) or self._mounts.mount(blob)
         (self._present if there else self._absent).add(blob.digest)
@@ -96,7 +96,7 @@ class RegistrySink:
         Where an upload has to begin again, *chunks* that are a list, a tuple or `Again` are sent again; of any other
         that is impossible, and UploadLost tells the caller to call once more with a fresh one.
         """
-        if media_type in mediatype.DOCUMENTS:
+        if media_type in media_types.DOCUMENTS:
             return self._kept(media_type, chunks, digest)
         if digest is not None and size is not None:
             blob = Descriptor(media_type=media_type, digest=digest, size=size)
@@ -162,11 +162,11 @@ class RegistrySink:
             return answer.status in _THERE and not manifests.is_page(answer)
 
     def _kept(self, media_type: str, chunks: Iterable[bytes], digest: Digest | None) -> Descriptor:
-        content = b"".join(at_most(chunks, fields.MAX_DOCUMENT, "the manifest"))
+        content = b"".join(at_most(chunks, json_fields.MAX_DOCUMENT, "the manifest"))
         if digest is not None:
             digest.check(content, "the manifest")
         descriptor = Descriptor(media_type=media_type, digest=digest or Digest.of(content), size=len(content))
-        if media_type in mediatype.INDEXES:
+        if media_type in media_types.INDEXES:
             self._flush()
         with self._lock:
             self._waiting[descriptor.digest] = (media_type, content)

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
-from eci_convert.oci import mediatype
+from eci_convert.oci import media_types
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor
 from eci_convert.oci.reference import Reference
 from eci_convert.transports.base import ExplicitLogin, Filesystem, Settings
-from eci_convert.transports.registry import manifests, nearby, referrers
+from eci_convert.transports.registry import manifests, mount_hints, referrers
 from eci_convert.transports.registry.client import Client
-from eci_convert.transports.registry.download import Download
+from eci_convert.transports.registry.pull.download import Download
 
 
 class RegistrySource:
@@ -31,12 +31,12 @@ class RegistrySource:
 
     @property
     def explicit_login(self) -> ExplicitLogin | None:
-        """The login out of the settings that would be used here, for `base.check_logins`."""
+        """The login out of the settings that would be used here, for `check_logins`."""
         return self._client.explicit_login
 
     @property
     def provenance(self) -> Mapping[str, str]:
-        return nearby.provenance(self._reference)
+        return mount_hints.provenance(self._reference)
 
     @property
     def resumable(self) -> bool:
@@ -59,7 +59,7 @@ class RegistrySource:
     def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
         """The bytes of a blob, or of a manifest. `urls` of foreign layers are ignored: they may lead anywhere."""
         known = self._documents.get(blob.digest)
-        if known is None and blob.media_type in mediatype.DOCUMENTS:
+        if known is None and blob.media_type in media_types.DOCUMENTS:
             _, known = manifests.get(self._client, str(blob.digest))
         if known is not None:
             yield (known[skip:],)

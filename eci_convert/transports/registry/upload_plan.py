@@ -1,4 +1,4 @@
-"""What the next request of an upload looks like: pure rules, which `chunks.py` executes.
+"""What the next request of an upload looks like: pure rules, which `transports/registry/push/chunked.py` executes.
 
 An upload is in one of four phases:
 

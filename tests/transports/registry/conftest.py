@@ -7,21 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert.transports.registry import patience
-from tests.faulty_registry import FaultyRegistry, a_registry
-from tests.transports.registry.user import User
+from eci_convert.transports.registry.http import retry
+from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from tests.support.home_directory import User
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "FIRST_WAIT", 0.002)
+    monkeypatch.setattr(retry, "FIRST_WAIT", 0.002)
 
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that were waited, or would have been."""
     seconds: list[float] = []
-    monkeypatch.setattr(patience, "sleep", seconds.append)
+    monkeypatch.setattr(retry, "sleep", seconds.append)
     return seconds
 
 

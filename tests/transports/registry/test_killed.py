@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests import registry_behaviour as faults
-from tests.faulty_registry import FaultyRegistry
-from tests.transports.registry.user import User, noise
+from tests.support.fake_registry import behaviour as faults
+from tests.support.fake_registry.server import FaultyRegistry
+from tests.support.home_directory import User, noise
 
 CHUNK = 24 * 1024 * 1024
 DISK = noise(4 * CHUNK + 1000)

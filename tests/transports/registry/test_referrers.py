@@ -11,22 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eci_convert.errors import LimitExceeded, TransportError
-from eci_convert.oci import mediatype
+from eci_convert.oci import media_types
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Descriptor, Index, Manifest, rendered
 from eci_convert.transports import open_source
 from eci_convert.transports.registry import referrers
-from eci_convert.transports.registry.links import next_page
+from eci_convert.transports.registry.http.links import next_page
+from eci_convert.transports.registry.http.url import Url
 from eci_convert.transports.registry.referrers import fallback_tag
-from eci_convert.transports.registry.url import Url
-from tests import registry_behaviour as faults
-from tests.faulty_registry import FaultyRegistry
-from tests.transports.registry.user import User
+from tests.support.fake_registry import behaviour as faults
+from tests.support.fake_registry.server import FaultyRegistry
+from tests.support.home_directory import User
 
-CONFIG = Descriptor.of(b"{}", mediatype.OCI_CONFIG)
+CONFIG = Descriptor.of(b"{}", media_types.OCI_CONFIG)
 
 
-def put(registry: FaultyRegistry, text: bytes, media_type: str = mediatype.OCI_MANIFEST, tag: str = "") -> Descriptor:
+def put(registry: FaultyRegistry, text: bytes, media_type: str = media_types.OCI_MANIFEST, tag: str = "") -> Descriptor:
     found = Descriptor.of(text, media_type)
     for name in (str(found.digest), tag):
         if name:
@@ -54,7 +54,7 @@ def test_a_registry_without_the_api_may_say_so_in_other_words(
 ) -> None:
     subject = an_image(registry)
     one = pointing(registry, subject, "one")
-    put(registry, rendered(Index(manifests=(one,))), mediatype.OCI_INDEX, fallback_tag(subject.digest))
+    put(registry, rendered(Index(manifests=(one,))), media_types.OCI_INDEX, fallback_tag(subject.digest))
     registry.misbehave("GET", "/referrers/", faults.status(status, b"no"), times=9)
     assert found(registry, user, subject) == {one.digest}
 
@@ -83,11 +83,11 @@ def strange_things(registry: FaultyRegistry, subject: Descriptor) -> dict[str, t
     return {
         "the image itself": registry.manifests["machine", str(subject.digest)],
         "another image": registry.manifests["machine", "2"],
-        "an index of images": (mediatype.OCI_INDEX, rendered(Index(manifests=(other,)))),
-        "an index of the image": (mediatype.OCI_INDEX, rendered(Index(manifests=(subject,)))),
+        "an index of images": (media_types.OCI_INDEX, rendered(Index(manifests=(other,)))),
+        "an index of the image": (media_types.OCI_INDEX, rendered(Index(manifests=(subject,)))),
         "no manifest": ("application/json", b"{}"),
-        "no JSON": (mediatype.OCI_INDEX, b"hello"),
-        "an index that is none": (mediatype.OCI_INDEX, b'{"schemaVersion": 2, "manifests": 7}'),
+        "no JSON": (media_types.OCI_INDEX, b"hello"),
+        "an index that is none": (media_types.OCI_INDEX, b'{"schemaVersion": 2, "manifests": 7}'),
     }
 
 
@@ -111,7 +111,7 @@ def test_what_stands_under_the_tag_and_is_no_list_of_referrers_lists_none(
 def test_an_index_of_which_gitlab_hands_out_itself_has_no_referrers(registry: FaultyRegistry, user: User) -> None:
     registry.has_referrers = False
     child = an_image(registry)
-    subject = put(registry, rendered(Index(manifests=(child,))), mediatype.OCI_INDEX, "1")
+    subject = put(registry, rendered(Index(manifests=(child,))), media_types.OCI_INDEX, "1")
     registry.manifests["machine", fallback_tag(subject.digest)] = registry.manifests["machine", "1"]
     assert found(registry, user, subject) == set()
 
@@ -122,9 +122,9 @@ def test_what_the_tag_lists_and_does_not_refer_to_the_image_is_passed_over(
     registry.has_referrers = False
     subject, other = an_image(registry), an_image(registry, "2")
     good, stray = pointing(registry, subject, "good"), pointing(registry, other, "stray")
-    gone = Descriptor.of(b"gone", mediatype.OCI_MANIFEST)
+    gone = Descriptor.of(b"gone", media_types.OCI_MANIFEST)
     text = rendered(Index(manifests=(good, stray, gone, other)))
-    put(registry, text, mediatype.OCI_INDEX, fallback_tag(subject.digest))
+    put(registry, text, media_types.OCI_INDEX, fallback_tag(subject.digest))
     assert found(registry, user, subject) == {good.digest}
     assert any(gone.digest.short in warning for warning in user.warnings)
 
@@ -134,7 +134,7 @@ def test_a_list_under_the_tag_has_an_end(registry: FaultyRegistry, user: User, m
     registry.has_referrers = False
     subject = an_image(registry)
     entries = tuple(pointing(registry, subject, name) for name in "abc")
-    put(registry, rendered(Index(manifests=entries)), mediatype.OCI_INDEX, fallback_tag(subject.digest))
+    put(registry, rendered(Index(manifests=entries)), media_types.OCI_INDEX, fallback_tag(subject.digest))
     with user.source(registry) as source, pytest.raises(LimitExceeded):
         source.referrers(subject.digest)
 
@@ -150,20 +150,22 @@ def test_what_stands_under_the_tag_and_is_no_list_is_not_written_over(
     before = registry.manifests[key] = strange_things(registry, subject)[what]
     pointer = Descriptor(media_type=subject.media_type, digest=subject.digest, size=subject.size)
     with user.sink(registry, "machine:sig") as sink:
-        config = sink.put(mediatype.OCI_CONFIG, [b"{}"])
+        config = sink.put(media_types.OCI_CONFIG, [b"{}"])
         text = rendered(Manifest(config=config, layers=(), subject=pointer))
-        sink.publish(sink.put(mediatype.OCI_MANIFEST, [text]))
+        sink.publish(sink.put(media_types.OCI_MANIFEST, [text]))
     assert registry.manifests[key] == before
     assert any(key[1] in warning for warning in user.warnings)
 
 
 def test_in_a_layout_too_the_tag_may_mean_something_else(tmp_path: Path) -> None:
-    subject = Descriptor.of(b"subject", mediatype.OCI_MANIFEST)
+    subject = Descriptor.of(b"subject", media_types.OCI_MANIFEST)
     pointer = Descriptor(media_type=subject.media_type, digest=subject.digest, size=subject.size)
     texts = [b"no JSON", b"{}", rendered(Manifest(config=CONFIG, layers=(), subject=pointer))]
     names = ({"org.opencontainers.image.ref.name": fallback_tag(subject.digest)}, {})
     entries = [
-        {**Descriptor.of(text, mediatype.OCI_MANIFEST).json(), "annotations": name} for text in texts for name in names
+        {**Descriptor.of(text, media_types.OCI_MANIFEST).json(), "annotations": name}
+        for text in texts
+        for name in names
     ]
     folder = tmp_path / "blobs/sha256"
     folder.mkdir(parents=True)
@@ -209,12 +211,12 @@ def test_links_are_read_as_the_standard_writes_them(link: str, target: str | Non
 def test_a_list_goes_on_though_its_links_come_in_several_headers(registry: FaultyRegistry, user: User) -> None:
     subject = an_image(registry)
     one = pointing(registry, subject, "one")
-    listed = json.dumps({"schemaVersion": 2, "mediaType": mediatype.OCI_INDEX, "manifests": [one.json()]}).encode()
-    page = faults.status(200, listed, Content_Type=mediatype.OCI_INDEX)
+    listed = json.dumps({"schemaVersion": 2, "mediaType": media_types.OCI_INDEX, "manifests": [one.json()]}).encode()
+    page = faults.status(200, listed, Content_Type=media_types.OCI_INDEX)
     more = f"</v2/machine/referrers/{subject.digest}?n=1,2>"
 
     def first(reply: faults.Reply) -> faults.Reply:
-        found = faults.status(200, b'{"schemaVersion": 2, "manifests": []}', Content_Type=mediatype.OCI_INDEX)(reply)
+        found = faults.status(200, b'{"schemaVersion": 2, "manifests": []}', Content_Type=media_types.OCI_INDEX)(reply)
         pairs = (
             *found.headers,
             ("Link", '</v2/x>; rel="first", </v2/y>; rel="prev"'),

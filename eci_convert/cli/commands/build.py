@@ -1,0 +1,120 @@
+"""`eci-convert build`: the parts of a machine become an ECI image, in the Docker engine or anywhere else."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+
+from eci_convert.cli import build_with_engine, options, part_options, push_report
+from eci_convert.cli.commands.store import index
+from eci_convert.cli.options import Call, option
+from eci_convert.cli.param_types import Place
+from eci_convert.compression.codec import Codec
+from eci_convert.dialects import INDEXED, WRITERS
+from eci_convert.dialects.blueprint import Terms
+from eci_convert.errors import UsageError
+from eci_convert.operations import push
+from eci_convert.transports import open_sink, open_source, parse
+
+_EXAMPLES = """
+eci-convert build --kernel vmlinuz --initrd initrd.img --root disk.raw -t my-machine:1
+eci-convert build --kernel vmlinuz --root disk.qcow2 --to oci:layout:my-machine
+eci-convert build --kernel vmlinuz --root disk.raw -t my-machine:1 --builder buildx --base alpine:3
+"""
+
+
+@options.verb(
+    options.parts,
+    option("-t", "--tag", default="", once=True, metavar="NAME", help="The image's name in the Docker engine."),
+    option("--to", "destination", default="", once=True, metavar="REF",
+           help="Write it elsewhere: oci:, docker://, containerd: …"),
+    option("--format", default="legacy", once=True, type=click.Choice(list(WRITERS)), show_default=True,
+           help="The dialect to write; engines hold legacy, containerdisk and kubevirt."),
+    options.plat,
+    option("--builder", type=click.Choice(["direct", "docker", "buildx"]), default="direct", show_default=True,
+           help="Make the layers here, or have the engine's builder do it, or BuildKit."),
+    option("--base", default="", once=True, metavar="IMAGE", help="The image to build on (docker, buildx)."),
+    option("--file", type=Place(), once=True, metavar="DOCKERFILE", help="A Dockerfile of your own (docker, buildx)."),
+    option("--context", type=Place(directory=True), once=True, metavar="DIR", help="The context of that Dockerfile."),
+    option("--author", default="lf-edge/edge-containers", show_default=True, help="Who made the image."),
+    option("--also", multiple=True, metavar="FORMAT", help="Make the image serve this dialect too: containerdisk."),
+    options.label,
+    options.annotation,
+    index.append,
+    options.compression,
+    options.digest_file,
+    options.dry_run,
+    examples=_EXAMPLES,
+)  # fmt: skip
+def build(
+    call: Call, *, tag: str, destination: str, format: str, plat: str, builder: str, base: str, file: Path | None,
+    context: Path | None, author: str, also: tuple[str, ...], labels: tuple[tuple[str, str], ...],
+    annotations: tuple[tuple[str, str], ...], append: str | None, compression: str, digest_file: Path | None,
+    dry_run: bool, **words: Any,
+) -> None:  # fmt: skip
+    """Make an image of the parts (the legacy format unless another one is named) and print its id.
+
+    The same parts make the same image, on any day and any machine. With --to it is written there, without an engine.
+    """
+    from eci_convert.operations.store import index as store_index
+
+    reference = _reference(tag, destination)
+    terms = Terms(
+        platform=part_options.platform(call.platforms[0] if call.platforms else None, "", ""),
+        author=author,
+        created=options.created(),
+        labels=dict(labels),
+        annotations=dict(annotations),
+        name=tag or destination,
+        also=also,
+        system=part_options.system(plat, format),
+    )
+    if builder != "direct" and append:
+        raise UsageError("--append needs --builder direct")
+    if builder != "direct" and format != "legacy":
+        raise UsageError(f"--format {format} needs --builder direct: a Dockerfile makes a container image")
+    if builder != "direct":
+        wanted = build_with_engine.Wanted(
+            tag=tag, base=base, file=file, context=context, archive=build_with_engine.archive(destination, builder),
+            terms=terms, digest_file=digest_file,
+        )  # fmt: skip
+        return build_with_engine.run(call, builder, wanted, words, dry_run=dry_run)
+    if base or file or context:
+        raise UsageError("--base, --file and --context need --builder docker or buildx")
+    if len(call.platforms) > 1:
+        raise UsageError("several platforms need --builder buildx")
+    push_report.check_stdout(call, reference)
+    codec = Codec.parse(compression)
+    part_options.check_apart(reference, digest_file)
+    artifact = part_options.artifact(part_options.archive(reference), digest_file, **words)
+    with ExitStack() as stack:
+        sink = stack.enter_context(open_sink(reference, call.settings, "docker-daemon"))
+        before = stack.enter_context(open_source(reference, call.settings, "docker-daemon"))
+        notes = dict(annotations) if format in INDEXED else {}
+        appending = index.appending(call, append, sink, before, notes, dry_run=dry_run)
+        packed = push.push(
+            artifact, sink, format=format, terms=terms, codec=codec, reporter=call.reporter,
+            concurrency=call.settings.concurrency, dry_run=dry_run, publish=not appending,
+        )  # fmt: skip
+        if appending:
+            packed = store_index.append(packed, sink, before, *appending)
+    if not dry_run:
+        options.write_digest(digest_file, packed.descriptor.digest)
+    identity = push_report.identity(call, reference, packed) if not dry_run else ""
+    return push_report.published(
+        call, reference, format, packed, sentence=identity, dry_run=dry_run, more={"image_id": identity}
+    )
+
+
+def _reference(tag: str, destination: str) -> str:
+    """Where the image goes: `--to` before `-t`, whose name an unnamed layout or archive takes. Raises UsageError."""
+    if not tag and not destination:
+        raise UsageError("the image needs a name: give it one with -t NAME, or a place with --to REF")
+    if not destination:
+        return f"docker-daemon:{tag}"
+    scheme, rest = parse(destination, "docker-daemon")
+    unnamed = scheme.name in ("oci", "oci-archive", "docker-archive") and ":" not in rest
+    return f"{destination}:{tag}" if tag and unnamed else destination

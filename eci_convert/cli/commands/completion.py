@@ -1,0 +1,25 @@
+"""`eci-convert completion SHELL`: the script that teaches a shell to complete our words."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
+
+from eci_convert.cli import output
+
+_COMPLETIONS: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
+
+
+@click.command(
+    epilog="\b\nExamples:\n"
+    "  source <(eci-convert completion bash)\n"
+    "  eci-convert completion zsh > ~/.zfunc/_eci-convert\n"
+    "  eci-convert completion fish > ~/.config/fish/completions/eci-convert.fish"
+)
+@click.argument("shell", type=click.Choice(list(_COMPLETIONS)))
+def completion(shell: str) -> None:
+    """Print the completion script for SHELL."""
+    from eci_convert.cli import group
+
+    found = _COMPLETIONS[shell]
+    output.document(found(group(), {}, "eci-convert", "_ECI_CONVERT_COMPLETE").source())

@@ -1,0 +1,116 @@
+"""`eci-convert copy`: an image from one place to another."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from eci_convert.cli import options, part_options, push_report, side_options
+from eci_convert.cli.options import Call, option
+from eci_convert.dialects import WRITERS
+from eci_convert.dialects.blueprint import Terms
+from eci_convert.errors import LayoutError, UsageError
+from eci_convert.oci.index import IsBundle
+from eci_convert.reading import resume
+from eci_convert.transports.base import Source
+
+_EXAMPLES = """
+eci-convert copy docker://registry.example/edge/machine:1.2 oci:layout:edge
+eci-convert copy docker-daemon:my-machine:1.2 docker://registry.example/edge/machine:1.2 --format artifacts
+eci-convert copy docker-daemon:my-machine:1.2 docker://registry.example/edge/machine:1.2 --compression zstd
+eci-convert copy oci:layout:edge docker://registry.example/kubevirt/edge:1.2 --format containerdisk
+eci-convert copy docker://a.example/m:1 docker://b.example/m:1 --dest-username me --dest-password-stdin
+"""
+
+
+def _dialect(source: Source, call: Call, dialect: str) -> str:
+    """The dialect of an image that is kept; "" where it has none, or no image for the platform of this computer."""
+    from eci_convert.operations.extract_request import inspect
+
+    try:
+        return inspect(source, call.platform, dialect).dialect
+    except IsBundle:
+        return "cnab"
+    except LayoutError:
+        return ""
+
+
+@options.verb(
+    click.argument("src"),
+    click.argument("dst"),
+    option(
+        "--format",
+        default="keep",
+        type=click.Choice(["keep", *WRITERS]),
+        show_default=True,
+        help="The dialect to write.",
+    ),
+    option("--dialect", default="", metavar="NAME", help="Read the image as this dialect."),
+    option("--also", multiple=True, metavar="FORMAT", help="Make the image serve this dialect too."),
+    options.plat,
+    option("--all-platforms", is_flag=True, help="Every image of an index."),
+    option("--referrers", is_flag=True, help="What refers to the image too: signatures, SBOMs."),
+    options.label,
+    options.annotation,
+    option(
+        "--compression",
+        metavar="gzip|zstd|none[:LEVEL]",
+        help="How layers are compressed, with keep those that are not; none keeps them.  [default: gzip where needed]",
+    ),
+    options.digest_file,
+    options.max_size,
+    options.dry_run,
+    side_options.options,
+    examples=_EXAMPLES,
+)
+def copy(
+    call: Call, *, src: str, dst: str, format: str, dialect: str, also: tuple[str, ...], plat: str, all_platforms: bool,
+    referrers: bool, labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...],
+    compression: str | None, digest_file: Path | None, max_size: int | None, dry_run: bool,
+) -> None:  # fmt: skip
+    """Move the image SRC to DST, both with their transport, such as docker://HOST/REPO:TAG or oci:DIR:NAME.
+
+    `keep` preserves every byte and digest. (Engines without containerd's store have no digests: what comes from them is
+    compressed on its way to a registry, and keeps its image id.) Any other format says the image again in that dialect.
+    """
+    from eci_convert.compression.codec import Codec
+    from eci_convert.operations import copy as operations_copy
+    from eci_convert.operations.copy import KEEP
+    from eci_convert.transports import image_name, open_sink, open_source
+
+    if format == KEEP and (labels or annotations or also):
+        error = UsageError("--label, --annotation and --also change an image, and `keep` keeps every byte of it")
+        error.add_note("hint: say it again with --format legacy, or another dialect")
+        raise error
+    terms = Terms(
+        platform=part_options.platform(call.platform, "", ""),
+        created=options.created(),
+        labels=dict(labels),
+        annotations=dict(annotations),
+        name=image_name(dst),
+        also=also,
+        system=part_options.system(plat, format),
+    )
+    codec = Codec.parse(compression) if compression else None
+    if call.one_login:
+        side_options.check_login(src, dst)
+    push_report.check_stdout(call, dst)
+    part_options.check_apart(dst, digest_file)
+    with ExitStack() as stack:
+        source = stack.enter_context(open_source(src, call.settings, ""))
+        sink = stack.enter_context(open_sink(dst, call.destination, ""))
+        before = stack.enter_context(open_source(dst, call.destination, "")) if sink.wants_compressed_layers else None
+        written = format if format != KEEP else _dialect(source, call, dialect) if call.json else ""
+        packed = operations_copy.copy(
+            source, sink, format=format, dialect=dialect, platform=call.platform, all_platforms=all_platforms,
+            referrers=referrers, terms=terms, codec=codec, before=before, reporter=call.reporter,
+            max_size=max_size, concurrency=call.settings.concurrency, dry_run=dry_run,
+            journal=resume.directory(os.environ),
+        )  # fmt: skip
+    if not dry_run:
+        options.write_digest(digest_file, packed.descriptor.digest)
+    sentence = f"Copied {src} to {dst} with digest {packed.descriptor.digest}"
+    push_report.published(call, dst, written, packed, sentence=sentence, dry_run=dry_run)

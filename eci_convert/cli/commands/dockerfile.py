@@ -1,0 +1,84 @@
+"""`eci-convert dockerfile`: a Dockerfile that makes an ECI image of the parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from eci_convert.cli import options, part_options
+from eci_convert.cli.options import Call, option
+from eci_convert.cli.output import document, json, note, size
+from eci_convert.cli.param_types import Place
+from eci_convert.docker_build.dockerfile import SCRATCH, constant_names, located, render, staged
+from eci_convert.errors import UsageError
+from eci_convert.files.atomic import named_file, open_file, put
+from eci_convert.model import Artifact
+from eci_convert.operations import estimate
+
+_EXAMPLES = """
+eci-convert dockerfile --kernel vmlinuz --initrd initrd.img --root disk.raw -o Dockerfile
+eci-convert dockerfile --kernel /boot/vmlinuz --root /var/disk.raw --stage context/ && docker build context/
+eci-convert dockerfile --kernel vmlinuz --root disk.qcow2 | docker build -t my-machine -f - .
+"""
+
+
+@options.verb(
+    options.parts,
+    option("-o", "--output", type=Place(named_file), once=True, metavar="FILE", help="Write the Dockerfile there."),
+    option(
+        "--context",
+        type=Place(directory=True),
+        once=True,
+        metavar="DIR",
+        help="The directory given to docker build; the current one if unsaid.",
+    ),
+    option(
+        "--stage",
+        type=Place(directory=True),
+        once=True,
+        metavar="DIR",
+        help="Make a context there, of links or copies of the parts.",
+    ),
+    option("--base", default=SCRATCH, metavar="IMAGE", show_default=True, help="The image to build on."),
+    option("--single-layer", is_flag=True, help="All parts in one layer."),
+    options.label,
+    options.dry_run,
+    examples=_EXAMPLES,
+)
+def dockerfile(
+    call: Call, *, output: Path | None, context: Path | None, stage: Path | None, base: str, single_layer: bool,
+    labels: tuple[tuple[str, str], ...], dry_run: bool, **words: Any,
+) -> None:  # fmt: skip
+    """Print a Dockerfile of which plain `docker build` makes an ECI image: the parts, and labels for them.
+
+    A part outside the build context cannot be copied: --stage makes a context that has all of them, with the
+    Dockerfile in it.
+    """
+    if context and stage:
+        raise UsageError("--context and --stage exclude each other")
+    artifact = part_options.artifact(output, **words)
+    sources = _sources(artifact, context, stage, dry_run=dry_run)
+    text = render(artifact, sources, base=base, single_layer=single_layer, labels=dict(labels))
+    if output and open_file(output) == 1:
+        output = None
+    target = output or (stage / "Dockerfile" if stage else None)
+    if target and not dry_run:
+        put(target, text.encode())
+    staging = estimate.of_parts(artifact) if stage else 0
+    if call.json:
+        would_be = {"bytes_written": len(text.encode()), "bytes_staged": staging, "dry_run": True} if dry_run else {}
+        json({"dockerfile": text, "path": str(target) if target else None, **would_be})
+    elif not output or dry_run:
+        document(text)
+    if dry_run and stage:
+        note(f"{size(staging)} would be linked or copied into {stage}")
+    if dry_run and target:
+        note(f"{size(len(text.encode()))} would be written to {target}")
+
+
+def _sources(artifact: Artifact, context: Path | None, stage: Path | None, *, dry_run: bool) -> Mapping[str, str]:
+    """Where the parts lie for the builder, or would, if it were not for *dry_run*."""
+    if not stage:
+        return located(artifact, context or Path())
+    return constant_names(artifact) if dry_run else staged(artifact, stage, lasting=True)

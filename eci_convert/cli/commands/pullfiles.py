@@ -1,0 +1,42 @@
+"""`eci-convert pullfiles`: parts of an image to chosen files, flag for flag as `eci pullfiles` (specs/eci.md §4)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from eci_convert.cli import eci_output, eci_remote, extract_common, options
+from eci_convert.cli.options import Call, option
+from eci_convert.errors import UsageError
+from eci_convert.model import Role
+
+_EXAMPLES = """
+eci-convert pullfiles registry.example/edge/machine:1.2 --kernel vmlinuz --initrd initrd.img
+eci-convert pullfiles registry.example/edge/machine:1.2 --root disk.qcow2 --disk 0=data.raw
+"""
+
+_OPTIONAL = frozenset({Role.ROOT_DISK})
+"""Scripts that were written for `eci` name a root disk whether the image has one or not."""
+
+
+@options.verb(
+    click.argument("image"),
+    extract_common.options_of_eci,
+    options.remote,
+    option("--blocksize", type=int, default=0, hidden=True, help="Accepted for scripts written for eci."),
+    options.max_size,
+    options.dry_run,
+    examples=_EXAMPLES,
+)
+def pullfiles(
+    call: Call, *, image: str, remote: str, blocksize: int, max_size: int | None, dry_run: bool, **words: Any
+) -> None:
+    """Write the named parts of IMAGE to the files given. FILE `-` is standard output, for one part."""
+    if not any(words.values()):
+        raise UsageError("no part is named: say which with --kernel, --initrd, --root, --disk or --config")
+    with eci_remote.place(remote, image, call.settings).source() as source:
+        wanted = replace(extract_common.order(directory=None, **words), optional=_OPTIONAL)
+        lines = eci_output.pulled_files(image, wanted.roles, verbose=call.verbose)
+        extract_common.run(call, source, wanted, "", max_size, sparse=True, dry_run=dry_run, lines=lines)

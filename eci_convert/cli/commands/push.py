@@ -1,0 +1,99 @@
+"""`eci-convert push`: the parts of a machine to a registry, flag for flag as `eci push` (specs/eci.md §4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from os.path import exists
+from pathlib import Path
+from typing import Any
+
+import click
+
+from eci_convert.cli import eci_output, eci_remote, options, output, part_options, push_report
+from eci_convert.cli.commands.store import index
+from eci_convert.cli.options import Call, option
+from eci_convert.dialects import INDEXED, WRITERS
+from eci_convert.dialects.blueprint import Terms
+from eci_convert.disks import declared
+
+_EXAMPLES = """
+eci-convert push registry.example/edge/machine:1.2 --kernel vmlinuz --initrd initrd.img --root disk.qcow2
+eci-convert push registry.example/edge/machine:1.2 --root disk.raw:raw --format legacy
+eci-convert push --remote /var/layouts edge/machine:1.2 --kernel vmlinuz
+"""
+
+
+@options.verb(
+    click.argument("image"),
+    options.parts_of_eci,
+    option("--format", default="artifacts", type=click.Choice(list(WRITERS)), show_default=True),
+    option("--author", default="lf-edge/edge-containers", show_default=True, help="Who made the image."),
+    option("--OS", "--os", "os", default="", metavar="OS", envvar="ECI_CONVERT_OS", help="What the machine runs."),
+    option("--arch", default="", metavar="ARCH", help="What the machine runs on."),
+    options.plat,
+    options.remote,
+    option("--blocksize", type=int, default=0, hidden=True, help="Accepted for scripts written for eci."),
+    options.label,
+    options.annotation,
+    index.append,
+    options.compression,
+    options.digest_file,
+    options.dry_run,
+    examples=_EXAMPLES,
+)
+def push(
+    call: Call, *, image: str, format: str, author: str, os: str, arch: str, plat: str, remote: str, blocksize: int,
+    compression: str, labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...],
+    append: str | None, digest_file: Path | None, disks: tuple[str, ...], dry_run: bool, **words: Any,
+) -> None:  # fmt: skip
+    """Send the parts to the registry that IMAGE names, as an image of any format. One part at least is needed."""
+    from eci_convert.compression.codec import Codec
+    from eci_convert.operations import push as operations_push
+    from eci_convert.operations.store import index as store_index
+
+    codec = Codec.parse(compression)
+    place = eci_remote.place(remote, image, call.settings)
+    artifact = part_options.artifact(
+        digest_file, disks=tuple(each for text in disks if text for each in _disks(text)), **words
+    )
+    terms = Terms(
+        platform=part_options.platform(call.platform, os, arch),
+        author=author,
+        created=options.created(),
+        labels=dict(labels),
+        annotations=dict(annotations),
+        name=image,
+        system=part_options.system(plat, format),
+    )
+    with ExitStack() as stack:
+        before, sink = stack.enter_context(place.source()), stack.enter_context(place.sink())
+        notes = dict(annotations) if format in INDEXED else {}
+        appending = index.appending(call, append, sink, before, notes, dry_run=dry_run)
+        packed = operations_push.push(
+            artifact, sink, format=format, terms=terms, codec=codec, before=before, probe=not remote,
+            reporter=call.reporter, concurrency=call.settings.concurrency, dry_run=dry_run, strict=place.strictness(),
+            publish=not appending,
+        )  # fmt: skip
+        if appending:
+            packed = store_index.append(packed, sink, before, *appending)
+    if not dry_run:
+        options.write_digest(digest_file, packed.descriptor.digest)
+        if call.verbose and not call.json:
+            output.document("\n".join(eci_output.pushed(packed)))
+    there = f"to {remote} " if remote else ""
+    sentence = f"Pushed image {image} {there}with digest {packed.descriptor.digest}"
+    push_report.published(call, place.reference, format, packed, sentence=sentence, dry_run=dry_run)
+
+
+def _disks(text: str) -> Iterator[str]:
+    """The disks in one `--disk`: `eci` takes several with commas between them, and a path may hold commas."""
+    several = text.split(",")
+    if not _is_there(text) and all(map(_is_there, several)):
+        yield from several
+    else:
+        yield text
+
+
+def _is_there(text: str) -> bool:
+    return exists(declared.declared(text)[0])

@@ -1,0 +1,197 @@
+"""`eci-convert index`: images of several platforms under one name."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from eci_convert.cli import options, output, push_report
+from eci_convert.cli.options import Call, option
+from eci_convert.dialects.blueprint import Packed
+from eci_convert.errors import UsageError
+from eci_convert.transports import image_name, open_sink, open_source
+from eci_convert.transports.ids import digits, may_be_digest
+
+if TYPE_CHECKING:
+    from eci_convert.operations.store.strategy import Settings, Strategy
+    from eci_convert.transports.base import Sink, Source
+
+_STRATEGIES = ("merge", "overwrite", "abort", "prompt")
+_TO_INDEX = option(
+    "--annotation", "annotations", multiple=True, type=options.PAIR, metavar="KEY=VALUE",
+    help="One more annotation of the index.",
+)  # fmt: skip
+
+append = option(
+    "--append",
+    type=click.Choice(_STRATEGIES),
+    metavar="[=merge|overwrite|abort|prompt]",
+    help="Put the image into the index that stands there, beside those of other platforms.",
+)
+"""`--append` alone is merge: the command line makes it so before it is parsed."""
+
+_CREATE = """
+eci-convert index create docker://registry.example/edge/machine:1 oci:amd64 oci:arm64
+eci-convert index create oci:layout:machine docker://registry.example/edge/machine:1-amd64 oci:arm64 --annotation a=b
+"""
+_ADD = """
+eci-convert index add docker://registry.example/edge/machine:1 oci:riscv64
+eci-convert index add oci:layout:unikernel oci:built:xen --strategy abort
+"""
+_REMOVE = """
+eci-convert index remove docker://registry.example/edge/machine:1 --platform linux/arm/v6
+eci-convert index remove oci:layout:machine --digest sha256:0123…
+"""
+
+
+@options.verb(
+    click.argument("dst"),
+    click.argument("sources", metavar="SRC...", nargs=-1, required=True),
+    _TO_INDEX,
+    options.max_size,
+    options.digest_file,
+    options.dry_run,
+    examples=_CREATE,
+)
+def create(
+    call: Call, *, dst: str, sources: tuple[str, ...], annotations: tuple[tuple[str, str], ...],
+    max_size: int | None, digest_file: Path | None, dry_run: bool,
+) -> None:  # fmt: skip
+    """Make DST an index of the images SRC, each for the platform that it says itself.
+
+    Of a SRC that is an index, all images come along, or that for --platform. What DST stood for is replaced.
+    """
+    from eci_convert.operations.store import index as operation
+
+    settings = _settings(call, dst, dict(annotations), max_size, dry_run=dry_run)
+    with _opened(call, dst, sources) as (opened, sink, _):
+        packed = operation.create(opened, sink, call.platform, settings)
+    _told(call, dst, packed, digest_file, f"Created {dst}", dry_run=dry_run)
+
+
+@options.verb(
+    click.argument("dst"),
+    click.argument("sources", metavar="SRC...", nargs=-1, required=True),
+    option("--strategy", type=click.Choice(_STRATEGIES), default="merge", show_default=True,
+           help="What becomes of the images of DST: kept but for the same platforms, dropped, or an error."),
+    _TO_INDEX,
+    options.max_size,
+    options.digest_file,
+    options.dry_run,
+    examples=_ADD,
+)  # fmt: skip
+def add(
+    call: Call, *, dst: str, sources: tuple[str, ...], strategy: str, annotations: tuple[tuple[str, str], ...],
+    max_size: int | None, digest_file: Path | None, dry_run: bool,
+) -> None:  # fmt: skip
+    """Put the images SRC into the index DST, in the place of those of the same platforms; the others stay as they are.
+
+    DST is made where it is not there; where it is one image, that becomes part of the index.
+    """
+    from eci_convert.operations.store import index as operation
+    from eci_convert.operations.store.strategy import Strategy
+
+    settings = _settings(call, dst, dict(annotations), max_size, dry_run=dry_run)
+    with _opened(call, dst, sources) as (opened, sink, before):
+        packed = operation.add(opened, sink, before, call.platform, Strategy(strategy), settings)
+    _told(call, dst, packed, digest_file, f"Added to {dst}", dry_run=dry_run)
+
+
+@options.verb(
+    click.argument("dst"),
+    option("--digest", default="", metavar="DIGEST", help="The image to remove, or the beginning of its id."),
+    _TO_INDEX,
+    options.digest_file,
+    options.dry_run,
+    examples=_REMOVE,
+)
+def remove(
+    call: Call, *, dst: str, digest: str, annotations: tuple[tuple[str, str], ...], digest_file: Path | None,
+    dry_run: bool,
+) -> None:  # fmt: skip
+    """Take the image for --platform, or with --digest, out of the index DST. Its blobs stay where they are."""
+    from eci_convert.operations.store import index as operation
+
+    settings = _settings(call, dst, dict(annotations), None, dry_run=dry_run)
+    if digest and not (digits(digest) or may_be_digest(digest)):
+        raise UsageError(f"--digest {digest!r} is not a digest, nor three digits or more of one")
+    with _opened(call, dst, ()) as (_, sink, before):
+        packed = operation.remove(before, sink, platform=call.platform, digest=digest, settings=settings)
+    _told(call, dst, packed, digest_file, f"Removed from {dst}", dry_run=dry_run)
+
+
+index = click.Group(
+    name="index",
+    commands=[create, add, remove],
+    help="Images of several platforms under one name.",
+    epilog="\b\nExamples:\n" + "\n".join(f"  {line}" for line in (_CREATE + _ADD + _REMOVE).split("\n") if line),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def appending(
+    call: Call, word: str | None, sink: Sink, before: Source, annotations: Mapping[str, str], *, dry_run: bool
+) -> tuple[Strategy, Settings] | None:
+    """What `--append` asks for, settled before anything is sent; None without it."""
+    if word is None:
+        return None
+    from eci_convert.operations.store.index import settled
+    from eci_convert.operations.store.strategy import Settings, Strategy
+
+    settings = Settings(
+        annotations=annotations,
+        concurrency=call.settings.concurrency,
+        dry_run=dry_run,
+        reporter=call.reporter,
+        choose=lambda: _choose(before.origin),
+    )
+    return settled(Strategy(word), sink, before, settings), settings
+
+
+def _settings(call: Call, dst: str, annotations: Mapping[str, str], max_size: int | None, *, dry_run: bool) -> Settings:
+    from eci_convert.operations.store.strategy import Settings
+
+    push_report.check_stdout(call, dst)
+    if "@sha256:" in dst or "@sha512:" in dst:
+        raise UsageError(f"{dst!r} names a digest, and an index that changes has another one")
+    return Settings(
+        name=image_name(dst),
+        annotations=annotations,
+        max_size=max_size,
+        concurrency=call.settings.concurrency,
+        dry_run=dry_run,
+        reporter=call.reporter,
+        choose=lambda: _choose(dst),
+    )
+
+
+@contextmanager
+def _opened(call: Call, dst: str, sources: Sequence[str]) -> Iterator[tuple[list[Source], Sink, Source]]:
+    with ExitStack() as stack:
+        opened = [stack.enter_context(open_source(source, call.settings, "")) for source in sources]
+        before = stack.enter_context(open_source(dst, call.settings, ""))
+        yield opened, stack.enter_context(open_sink(dst, call.settings, "")), before
+
+
+def _choose(name: str) -> Strategy:
+    """What a person at the terminal says. Raises UsageError where there is none."""
+    from eci_convert.operations.store.strategy import Strategy
+
+    if not sys.stdin.isatty():
+        error = UsageError(f"{name} is there already, and nobody is at a terminal to say what becomes of it")
+        error.add_note("hint: say merge, overwrite or abort")
+        raise error
+    answer = output.ask(f"{name} is there already: what becomes of it?", _STRATEGIES[:-1])
+    return Strategy(answer) if answer else Strategy.ABORT
+
+
+def _told(call: Call, dst: str, packed: Packed, digest_file: Path | None, sentence: str, *, dry_run: bool) -> None:
+    if not dry_run:
+        options.write_digest(digest_file, packed.descriptor.digest)
+    sentence = f"{sentence} with digest {packed.descriptor.digest}"
+    push_report.published(call, dst, "", packed, sentence=sentence, dry_run=dry_run)

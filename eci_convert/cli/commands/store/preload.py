@@ -1,0 +1,114 @@
+"""`eci-convert preload`: images into a containers-storage tree that a machine is delivered with."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from eci_convert.cli import options
+from eci_convert.cli.options import Call, option
+from eci_convert.cli.output import json, line, note
+from eci_convert.cli.param_types import Place
+from eci_convert.errors import UsageError
+from eci_convert.files.atomic import open_file, replacing
+from eci_convert.files.temp_files import local_errors
+from eci_convert.operations.store.preload import DEFAULT_PREFIX, DRIVERS, PreloadedImage, stored_name, temporary_store
+from eci_convert.operations.store.preload import preload as preload_images
+from eci_convert.operations.store.store_tar import store_archive
+from eci_convert.options import epoch
+from eci_convert.transports import image_name
+from eci_convert.transports.containers_storage.store import store as open_store
+
+_EXAMPLES = """
+eci-convert preload docker://registry.example/apps/web:1.2 docker-daemon:db:14 -o images.tar
+eci-convert preload oci:layout:edge/app:1 --root /srv/images
+eci-convert preload docker://registry.example/apps/web:1.2 -o - | tar -C rootfs -x --xattrs --xattrs-include='*'
+"""
+
+
+@options.verb(
+    click.argument("references", metavar="REF...", nargs=-1, required=True),
+    option("-o", "--output", type=Place(str), metavar="FILE", help="A tar archive of the tree; - is standard output."),
+    option("--root", type=Place(directory=True), metavar="DIR", help="The tree itself, in DIR, which may have others."),
+    option("--driver", type=click.Choice(DRIVERS), default="overlay", show_default=True,
+           help="How layers are kept."),
+    option("--prefix", metavar="PATH",
+           help=f"Where the tree is in the archive or in DIR.  [archive: {DEFAULT_PREFIX}]"),
+    examples=_EXAMPLES,
+)  # fmt: skip
+def preload(
+    call: Call, *, references: tuple[str, ...], output: str | None, root: Path | None, driver: str, prefix: str | None
+) -> None:
+    """Write the container images REF... into a containers-storage tree, which podman and CRI-O use as it is or as an
+    additional image store. Neither root nor podman nor skopeo is needed.
+
+    The same images make the same archive. In it files belong to whom the image says; in DIR, unless root writes them,
+    to the user. REF has a transport, such as docker://HOST/REPO:TAG or oci:DIR:NAME:TAG.
+    """
+    if (output is None) == (root is None):
+        raise UsageError("either -o FILE or --root DIR says where the images go")
+    to_stdout = output is not None and open_file(output) == 1
+    if to_stdout and call.json:
+        raise UsageError("--json and the archive both want standard output")
+    images = [(reference, stored_name(reference, image_name(reference))) for reference in references]
+    words: dict[str, Any] = {"driver": driver, "platform": call.platform}
+    if root is not None:
+        done = preload_images(images, root / _relative(prefix or ""), call.settings, **words)
+        return _report(call, done, str(root), to_stdout=False)
+    with temporary_store(call.settings) as folder:
+        done = preload_images(images, folder, call.settings, **words)
+        store = open_store(folder, driver, call.settings.timeout)
+        where = DEFAULT_PREFIX if prefix is None else prefix
+        _write(str(output), store_archive(store, _relative(where), epoch(call.settings.environ)))
+    return _report(call, done, str(output), to_stdout=to_stdout)
+
+
+def _relative(prefix: str) -> str:
+    """*prefix* as a path below the top. Raises UsageError."""
+    parts = [part for part in prefix.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise UsageError(f"{prefix!r} leads out of the tree")
+    return "/".join(parts)
+
+
+def _write(path: str, chunks: Iterable[bytes]) -> None:
+    number = open_file(path)
+    if number is None and _is_stream(path):
+        with local_errors(path):
+            number = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    if number is None:
+        with replacing(path) as file:
+            file.writelines(chunks)
+        return
+    for chunk in chunks:
+        view = memoryview(chunk)
+        while view:
+            with local_errors(path):
+                view = view[os.write(number, view) :]
+
+
+def _is_stream(path: str) -> bool:
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
+def _report(call: Call, images: tuple[PreloadedImage, ...], where: str, *, to_stdout: bool) -> None:
+    if call.json:
+        return json(
+            [
+                {"reference": image.reference, "name": image.name, "id": image.id, "digest": str(image.digest)}
+                for image in images
+            ]
+        )
+    for image in images:
+        sentence = f"Preloaded {image.name} into {where} with id {image.id}"
+        note(sentence) if to_stdout else line(sentence)
+    return None

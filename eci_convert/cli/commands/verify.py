@@ -1,0 +1,122 @@
+"""`eci-convert verify`: is an image, or a directory of parts, what it claims to be?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from eci_convert.cli import options, output, part_options, push_report, side_options
+from eci_convert.cli.options import Call, option
+from eci_convert.cli.param_types import Place
+from eci_convert.dialects.blueprint import Packed
+from eci_convert.errors import one_line
+from eci_convert.oci.manifest import Index
+from eci_convert.operations.verify import Report, check, fixed, fixed_index
+from eci_convert.reading import blobs
+from eci_convert.transports import open_sink, open_source, parse
+from eci_convert.transports.base import Source, whole
+
+_EXAMPLES = """
+eci-convert verify my-machine:1.2
+eci-convert verify docker://registry.example/edge/machine:1.2 machine/
+eci-convert verify oci:made-by-eci --fix oci:layout:repaired
+"""
+
+
+@options.verb(
+    click.argument("reference"),
+    click.argument("directory", required=False, type=Place(directory=True)),
+    option("--fix", once=True, metavar="DST", help="Write the image again, to DST, as it should be."),
+    option("--dialect", default="", metavar="NAME", help="Read the image as this dialect."),
+    options.digest_file,
+    options.max_size,
+    options.dry_run,
+    examples=_EXAMPLES,
+)
+def verify(
+    call: Call,
+    *,
+    reference: str,
+    directory: Path | None,
+    fix: str | None,
+    dialect: str,
+    digest_file: Path | None,
+    max_size: int | None,
+    dry_run: bool,
+) -> None:
+    """Check the image REFERENCE: every blob against its digest, every layer against its diff id, every label against
+    a file that is there, every disk's type against its bytes. With DIRECTORY, the files there are to be its parts.
+
+    With --fix, an image of the original `eci`, whose diff ids and schemaVersion are wrong, is written again so that
+    engines and registries take it; a package of KraftKit's, whose index tells wrong sizes, with right ones. A REFERENCE
+    without a transport is an image in the Docker engine.
+    """
+    if fix:
+        part_options.check_apart(fix, digest_file)
+    if fix and call.one_login:
+        side_options.check_login(reference, fix, "docker-daemon")
+    with open_source(reference, call.settings, "docker-daemon") as source:
+        report = check(
+            source,
+            platform=call.platform,
+            dialect=dialect,
+            directory=directory,
+            max_size=max_size,
+            reporter=call.reporter,
+        )
+        packed = _repair(call, source, report, fix, dry_run=dry_run) if fix else None
+        if fix and packed and not dry_run:
+            options.write_digest(digest_file, packed.descriptor.digest)
+            with open_source(_name(fix, packed), call.settings, "docker-daemon") as repaired:
+                report = check(repaired, platform=call.platform, dialect=dialect, reporter=call.reporter)
+    would_be = packed if dry_run else None
+    output.json(_json(report, would_be)) if call.json else _tell(report)
+    if fix and would_be and not call.json:
+        output.line(push_report.would_be_written(fix, would_be))
+    report.conclude()
+
+
+def _name(destination: str, packed: Packed) -> str:
+    """What stands for the repaired image: its digest, where a layout that may hold others got no name for it."""
+    scheme, rest = parse(destination, "docker-daemon")
+    unnamed = scheme.name == "oci" and ":" not in rest
+    return f"{destination}:@{packed.descriptor.digest}" if unnamed else destination
+
+
+def _repair(call: Call, source: Source, report: Report, destination: str, *, dry_run: bool) -> Packed:
+    source = whole(source)
+    with open_sink(destination, call.settings, "docker-daemon") as sink:
+        if not call.platform and sink.holds_indexes and isinstance(blobs.root(source)[1], Index):
+            return fixed_index(source, sink, report.diff_ids, call.reporter, dry_run=dry_run)
+        image = blobs.image(source, call.platform)
+        return fixed(source, image, sink, report.diff_ids, call.reporter, dry_run=dry_run)
+
+
+def _json(report: Report, would_be: Packed | None) -> dict[str, Any]:
+    return {
+        "reference": report.reference,
+        "digest": str(report.digest),
+        "good": report.good,
+        "images": report.images,
+        "blobs": report.blobs,
+        "bytes": report.size,
+        "findings": [{"subject": one.subject, "error": str(one.error)} for one in report.findings],
+        "notes": list(report.notes),
+    } | (
+        {"dry_run": True, "bytes_written": would_be.bytes_written, "bytes_reused": would_be.bytes_reused}
+        if would_be
+        else {}
+    )
+
+
+def _tell(report: Report) -> None:
+    for finding in report.findings:
+        told = str(finding.error)
+        output.line(one_line(f"wrong: {told if told.startswith(finding.subject) else f'{finding.subject}: {told}'}"))
+    for note in report.notes:
+        output.line(one_line(f"note:  {note}"))
+    if report.good:
+        what = f"{report.blobs} blobs, {output.size(report.size)}"
+        output.line(f"{report.reference} is what it claims to be: {what}, {report.digest}")

@@ -1,0 +1,90 @@
+"""Which error is which exit code (design/cli.md, "Exit codes"), and how an error is said."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+import click
+
+from eci_convert import errors
+from eci_convert.cli import output, signals
+from eci_convert.redaction import redacted, secrets_in
+from eci_convert.streams import interrupts
+
+BUG = 1
+INTERRUPTED = signals.INTERRUPTED
+
+CODES: tuple[tuple[type[errors.EciError], int], ...] = (
+    (errors.UsageError, 2),
+    (errors.NotFound, 4),
+    (errors.AccessDenied, 5),
+    (errors.TransportError, 3),
+    (errors.IntegrityError, 6),
+    (errors.FormatError, 7),
+    (errors.LayoutError, 8),
+    (errors.LocalError, 9),
+)
+"""The first row whose class an error is of has its exit code."""
+
+
+def code(error: errors.EciError) -> int:
+    """The exit code of *error*."""
+    return next((number for kind, number in CODES if isinstance(error, kind)), BUG)
+
+
+def guarded(run: Callable[[], None], *, debug: bool) -> int:
+    """Runs *run*; says what went wrong, if anything did, in one line on standard error; returns the exit code.
+
+    The traceback of anything is shown with *debug* only. An exception that is no EciError is a bug of ours.
+    """
+    try:
+        run()
+        output.flush()
+    except errors.EciError as error:
+        if interrupts.requested():  # a connection that was cut off for that reason, among others
+            return _interrupted(debug)
+        return _failed(code(error), str(error), getattr(error, "__notes__", []), debug)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return _interrupted(debug)
+    except click.ClickException as error:
+        return _failed(2, error.format_message(), [f"hint: {_help_of(error)}"], debug)
+    except OSError as error:
+        if error.filename is None:
+            return _bug(error, debug)
+        return _failed(code(errors.LocalError()), f"{error.filename}: {error.strerror or error}", [], debug)
+    except Exception as error:  # noqa: BLE001
+        # The last line of defence, where a traceback becomes a sentence.
+        if interrupts.requested():
+            return _interrupted(debug)
+        return _bug(error, debug)
+    return 0
+
+
+def _interrupted(debug: bool) -> int:
+    return _failed(INTERRUPTED, signals.MESSAGE, [signals.HINT], debug)
+
+
+def _bug(error: Exception, debug: bool) -> int:
+    hint = "hint: this is a bug in eci-convert: please report it, with what --debug shows"
+    return _failed(BUG, f"{type(error).__name__}: {error}", [hint], debug)
+
+
+def _failed(number: int, message: str, notes: list[str], debug: bool) -> int:
+    known = secrets_in(os.environ, sys.argv[1:])
+    error = sys.exception()
+    if debug and error is not None:
+        output.failure(error, known)
+    message, notes = redacted(message, known), [redacted(note, known) for note in notes]
+    facts = [note for note in notes if not note.startswith("hint: ")]
+    hints = [note for note in notes if note.startswith("hint: ")]
+    output.error(message + (f" ({'; '.join(facts)})" if facts else ""), hints)
+    return number
+
+
+def _help_of(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"see `{context.command_path if context else 'eci-convert'} --help`"

@@ -1,0 +1,227 @@
+"""What `extract`, `pull` and `pullfiles` share: outputs named on the command line, and what is told of the files."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from io import BufferedWriter, FileIO
+from pathlib import Path
+from typing import Any, TypeVar
+
+from eci_convert.cli import options as cli_options
+from eci_convert.cli import output as cli_output
+from eci_convert.cli.eci_output import Lines
+from eci_convert.cli.options import Call, F, option
+from eci_convert.cli.output import document, json, line, size, table
+from eci_convert.cli.param_types import Pair, Place
+from eci_convert.errors import LocalError, UsageError
+from eci_convert.files.atomic import named_file, open_file
+from eci_convert.model import Blob, Member, Part, Role, Rootfs, described
+from eci_convert.operations import estimate
+from eci_convert.operations.extract import Extracted
+from eci_convert.operations.extract_request import Inspection, Order, Output, inspect, plan, take
+from eci_convert.reading import resume
+from eci_convert.transports.base import Source
+
+
+def _options(*, may_be_empty: bool) -> Callable[[F], F]:
+    file = Place(str, may_be_empty=may_be_empty)
+    return cli_options.options(
+        option("--kernel", type=file, once=True, metavar="FILE", help="Where the kernel goes."),
+        option("--initrd", type=file, once=True, metavar="FILE", help="Where the initial ramdisk goes."),
+        option("--root", type=file, once=True, metavar="FILE", help="Where the root disk goes."),
+        option("--disk", "disks", multiple=True, type=Pair(), metavar="N=FILE", help="Where disk N goes; repeatable."),
+        option("--config", type=file, once=True, metavar="FILE", help="Where the config goes."),
+    )
+
+
+options: Callable[[Callable[..., None]], Callable[..., None]] = _options(may_be_empty=False)
+"""The outputs that parts can have; `order` makes one of them."""
+
+options_of_eci: Callable[[Callable[..., None]], Callable[..., None]] = _options(may_be_empty=True)
+"""The same as `eci` takes them: an empty name is none."""
+
+_ROLES = {"kernel": Role.KERNEL, "initrd": Role.INITRD, "root": Role.ROOT_DISK, "config": Role.CONFIG}
+
+
+def order(
+    *,
+    directory: Path | None,
+    disks: tuple[tuple[str, str], ...],
+    paths: tuple[tuple[str, str], ...] = (),
+    only: tuple[str, ...] = (),
+    config_blob: bool = False,
+    **roles: str | None,
+) -> Order:
+    """What the words of the command line ask for: the current directory, if they name no output. Raises UsageError."""
+    named = bool(disks or paths or any(roles.values()))
+    if directory is None and (only or not named):
+        directory = Path()
+    wanted = Order(
+        directory=directory,
+        roles={_ROLES[role]: _output(file) for role, file in roles.items() if file},
+        disks=_distinct("--disk", [(_number(index), _output(file)) for index, file in disks]),
+        paths=_distinct("--path", [(path, _output(file)) for path, file in paths]),
+        only=tuple(map(Role, only)),
+        config_blob=config_blob,
+    )
+    if directory is not None and _to_stdout(wanted):
+        raise UsageError("standard output can take one part: name no directory beside it")
+    if len(_to_stdout(wanted)) > 1:
+        raise UsageError("standard output can take one part")
+    return wanted
+
+
+def run(
+    call: Call, source: Source, wanted: Order, dialect: str, max_size: int | None, sparse: bool, dry_run: bool,
+    *, lines: Lines | None = None,
+) -> None:  # fmt: skip
+    """Takes what is wanted out of the image that *source* names, and says so: in a table, or in *lines*."""
+    quiet = bool(_to_stdout(wanted))
+    if quiet and call.json:
+        raise UsageError("--json and a part both want standard output")
+    if dry_run:
+        return _planned(call, source, inspect(source, call.platform, dialect), wanted)
+    taken = take(
+        source,
+        wanted,
+        platform=call.platform,
+        dialect=dialect,
+        max_size=max_size,
+        sparse=sparse,
+        digests=call.json,
+        journal=resume.directory(os.environ),
+        reporter=call.reporter,
+    )
+    if call.json:
+        json(header(taken.inspection) | {"parts": [_file(file) for file in taken.files]})
+    elif lines and not quiet:
+        document("\n".join(lines(taken)))
+    elif not quiet:
+        table((described(file.part), _destination(file, wanted), size(file.size)) for file in taken.files)
+    return None
+
+
+def header(found: Inspection) -> dict[str, Any]:
+    """The fields that every JSON result about one image begins with."""
+    return {
+        "reference": found.reference,
+        "digest": str(found.digest),
+        "dialect": found.dialect or None,
+        "platform": str(found.image.platform) if found.image.platform else None,
+    }
+
+
+def part(found: Part) -> dict[str, Any]:
+    """The fields that every JSON result about one part begins with."""
+    return {
+        "role": str(found.role),
+        "index": found.index,
+        "name": found.name,
+        "type": str(found.disk_type) if found.disk_type else None,
+    }
+
+
+def where(found: Part) -> dict[str, str | None]:
+    """The blob and the path in it, or in the filesystem, where a part lies."""
+    match found.locator:
+        case Blob(descriptor=descriptor):
+            return {"blob": str(descriptor.digest), "path": None}
+        case Member(descriptor=descriptor, path=path):
+            return {"blob": str(descriptor.digest), "path": f"/{path}" if path else None}
+        case Rootfs(path=path):
+            return {"blob": None, "path": path}
+        case _:
+            return {"blob": None, "path": None}
+
+
+def _file(file: Extracted) -> dict[str, Any]:
+    place = where(file.part)
+    blob = str(file.blob) if file.blob else place["blob"]
+    return part(file.part) | {
+        "type": str(file.disk_type) if file.disk_type else None,
+        "path": str(file.path) if file.path else None,
+        "size": file.size,
+        "digest": str(file.digest) if file.digest else None,
+        "source": {
+            "blob": blob,
+            "path": _absolute(file.image_path) or place["path"],
+        },
+    }
+
+
+def _absolute(path: str) -> str:
+    """*path* in an image as people write it: `kernel`, `./kernel` and `/kernel` are one file."""
+    return "/" + path.removeprefix("./").lstrip("/") if path else ""
+
+
+def _destination(file: Extracted, wanted: Order) -> str:
+    """The name of the output that *file* went to, as the user gave it where it is an open file."""
+    output: object = file.path
+    match file.part:
+        case _ if file.path:
+            return str(file.path)
+        case Part(role=Role.OTHER, locator=Rootfs(path=path)):
+            output = wanted.paths.get(path)
+        case Part(role=Role.EXTRA_DISK, index=int(index)):
+            output = wanted.disks.get(index)
+        case Part(role=role):
+            output = wanted.roles.get(role)
+    return str(getattr(output, "name", "-"))
+
+
+def _planned(call: Call, source: Source, found: Inspection, wanted: Order) -> None:
+    targets = plan(found, wanted)
+    weighed = estimate.of_targets(source, found.image, targets)
+    rows = [
+        (each.part, str(each.path) if each.path else str(getattr(each.file, "name", "-")), weighed.sizes[each])
+        for each in targets
+    ]
+    if call.json:
+        parts = [part(one) | {"path": path, "size": size, "source": where(one)} for one, path, size in rows]
+        return json(header(found) | {"parts": parts, "bytes_read": weighed.read, "dry_run": True})
+    table(
+        (described(one), "would be written to", path, "-" if size is None else cli_output.size(size))
+        for one, path, size in rows
+    )
+    return line(f"{size(weighed.read)} would be read from {found.reference}")
+
+
+def _output(file: str) -> Output:
+    """Where a part goes: `-` and `/dev/stdout` are standard output, `/dev/fd/N` is a file that the shell has opened."""
+    number = open_file(file)
+    if number == 1:
+        return sys.stdout.buffer
+    if number is not None:
+        try:
+            stream = FileIO(number, "wb", closefd=False)
+            stream.name = file
+            return BufferedWriter(stream)
+        except OSError as error:
+            raise LocalError(f"{file!r} cannot be written: {error.strerror or error}") from error
+    return named_file(file)
+
+
+def _to_stdout(wanted: Order) -> list[Output]:
+    places = [*wanted.roles.values(), *wanted.disks.values(), *wanted.paths.values()]
+    return [place for place in places if place is sys.stdout.buffer]
+
+
+K = TypeVar("K")
+
+
+def _distinct(option: str, outputs: list[tuple[K, Output]]) -> dict[K, Output]:
+    """*outputs* by what they are outputs of. Raises UsageError where the same thing is wanted twice."""
+    by_key = dict(outputs)
+    if len(by_key) < len(outputs):
+        keys = [key for key, _ in outputs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise UsageError(f"{option} {twice}=… is given twice, and one of the files would not be written")
+    return by_key
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise UsageError(f"--disk {text!r}: the number of a disk, then =, then a file")
+    return int(text)

@@ -1,0 +1,74 @@
+"""What `build`, `push` and `copy` tell when they are done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from eci_convert.cli import output
+from eci_convert.cli.options import Call
+from eci_convert.dialects import READ_AS
+from eci_convert.dialects.blueprint import Packed
+from eci_convert.errors import UsageError
+from eci_convert.files.atomic import open_file
+from eci_convert.oci.manifest import Manifest
+from eci_convert.transports import open_source, parse
+from eci_convert.transports.base import IDENTITY
+
+_NOTHING: Mapping[str, str] = {}
+
+
+def check_stdout(call: Call, reference: str) -> None:
+    """Raises UsageError where an archive and `--json` both want standard output."""
+    if call.json and _is_stdout(reference):
+        raise UsageError("--json and the archive both want standard output")
+
+
+def published(
+    call: Call,
+    reference: str,
+    format: str,
+    packed: Packed,
+    *,
+    sentence: str,
+    dry_run: bool,
+    more: Mapping[str, str] = _NOTHING,
+) -> None:
+    """One image now stands in a place, or would, if it were not for *dry_run*; *sentence* says it to people.
+
+    Where the image itself went to standard output, the sentence goes to standard error.
+    """
+    if call.json:
+        return output.json(
+            {
+                "reference": reference,
+                "digest": str(packed.descriptor.digest),
+                "dialect": READ_AS.get(format, format) or None,
+                "bytes_written": packed.bytes_written,
+                "bytes_reused": packed.bytes_reused,
+            }
+            | ({"dry_run": True} if dry_run else dict(more))
+        )
+    if dry_run:
+        sentence = would_be_written(reference, packed)
+    return output.note(sentence) if _is_stdout(reference) else output.line(sentence)
+
+
+def would_be_written(reference: str, packed: Packed) -> str:
+    """What a dry run says."""
+    moved = f"{output.size(packed.bytes_written)} would be written to {reference}"
+    return f"{moved}, {output.size(packed.bytes_reused)} are there already"
+
+
+def identity(call: Call, reference: str, packed: Packed) -> str:
+    """The id of an image that was just written: what the Docker engine calls it, elsewhere its config's digest."""
+    scheme, _ = parse(reference, "docker-daemon")
+    if scheme.name == "docker-daemon":
+        with open_source(reference, call.settings, "docker-daemon") as source:
+            return str(source.resolve().annotations.get(IDENTITY, ""))
+    found = packed.manifest
+    return str(found.config.digest if isinstance(found, Manifest) else packed.descriptor.digest)
+
+
+def _is_stdout(reference: str) -> bool:
+    scheme, colon, rest = reference.partition(":")
+    return scheme in ("oci-archive", "docker-archive") and bool(colon) and open_file(rest.partition(":")[0]) == 1

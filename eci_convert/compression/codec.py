@@ -1,0 +1,141 @@
+"""Which compression, said or sniffed, and the stages that undo and make it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import chain
+from typing import Self, assert_never
+
+from eci_convert.errors import FormatError, UsageError
+from eci_convert.tar.header import BLOCK, parse_header
+
+
+class Compression(StrEnum):
+    """How bytes are compressed. xz and bzip2 are read, never written."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+    XZ = "xz"
+    BZIP2 = "bzip2"
+
+
+_SPELLING = re.compile(r"(none)|(gzip)(?::([1-9]))?|(zstd)(?::([1-9]|1[0-9]|2[0-2]))?", re.ASCII)
+_LEVELS = {Compression.NONE: 0, Compression.GZIP: 2, Compression.ZSTD: 3}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Codec:
+    """A compression and how hard it tries. gzip 1 to 3 are isal's levels, 15 times as fast as zlib's, 4 to 9."""
+
+    compression: Compression
+    level: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The codec that *text* spells. Raises UsageError.
+
+        >>> Codec.parse("gzip"), str(Codec.parse("zstd:19"))
+        (Codec(compression=<Compression.GZIP: 'gzip'>, level=2), 'zstd:19')
+        """
+        if not _SPELLING.fullmatch(text):
+            raise UsageError(f"{text!r} is no compression (none, gzip, gzip:1 to gzip:9, zstd, zstd:1 to zstd:22 are)")
+        name, _, level = text.partition(":")
+        compression = Compression(name)
+        return cls(compression=compression, level=int(level or _LEVELS[compression]))
+
+    def __str__(self) -> str:
+        return self.compression if self.compression is Compression.NONE else f"{self.compression}:{self.level}"
+
+
+def decompressed(chunks: Iterable[bytes], compression: Compression | None) -> Iterator[bytes]:
+    """What *chunks* hold, in blocks of at most about 1 MiB; None sniffs at their first bytes.
+
+    Everything is read, to the last byte. Raises CorruptStream for streams that are malformed, cut short, or followed by
+    anything (zeros may follow gzip, xz and bzip2).
+    """
+    if compression is None:
+        head, chunks = peeked(chunks)
+        compression = sniffed(head)
+    match compression:
+        case Compression.NONE:
+            return iter(chunks)
+        case Compression.GZIP:
+            from eci_convert.compression.gzip_read import gunzipped
+
+            return gunzipped(chunks)
+        case Compression.ZSTD:
+            from eci_convert.compression.zstd_read import unzstd
+
+            return unzstd(chunks)
+        case Compression.XZ:
+            from eci_convert.compression.decoder import unxzed
+
+            return unxzed(chunks)
+        case Compression.BZIP2:
+            from eci_convert.compression.decoder import bunzipped
+
+            return bunzipped(chunks)
+        case _:
+            assert_never(compression)
+
+
+def compressed(chunks: Iterable[bytes], codec: Codec, *, threads: int | None = None) -> Iterator[bytes]:
+    """*chunks* compressed on *threads* cores (None: all).
+
+    The result depends neither on the threads nor on how *chunks* are cut. Raises UsageError for compressions that are
+    only read.
+    """
+    match codec.compression:
+        case Compression.NONE:
+            return iter(chunks)
+        case Compression.GZIP:
+            from eci_convert.compression.write import gzipped
+
+            return gzipped(chunks, codec.level, threads)
+        case Compression.ZSTD:
+            from eci_convert.compression.write import zstd_compressed
+
+            return zstd_compressed(chunks, codec.level, threads)
+        case Compression.XZ | Compression.BZIP2:
+            raise UsageError(f"{codec.compression} is read and not written")
+        case _:
+            assert_never(codec.compression)
+
+
+def sniffed(head: bytes) -> Compression:
+    """The compression whose magic number *head* begins with. Six bytes tell all of them apart."""
+    from eci_convert.compression.zstd_read import is_zstd
+
+    if head.startswith(b"\x1f\x8b\x08"):
+        return Compression.GZIP
+    if is_zstd(head):
+        return Compression.ZSTD
+    if head.startswith(b"\xfd7zXZ\0"):
+        return Compression.XZ
+    if re.match(rb"BZh[1-9]", head):
+        return Compression.BZIP2
+    return Compression.NONE
+
+
+def peeked(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """The first bytes of *chunks*, six at least if there are so many, for `sniffed`; and all, still to be read."""
+    rest = iter(chunks)
+    head = b""
+    for chunk in rest:
+        head += chunk
+        if len(head) >= 6:
+            break
+    return head, chain((head,), rest) if head else iter(())
+
+
+def is_archive(head: bytes) -> bool:
+    """Whether a blob that begins with *head* is a tar archive with something in it, wrapped or not."""
+    try:
+        parse_header(next(decompressed((head,), None), b"")[:BLOCK].ljust(BLOCK, b"\0"))
+    except FormatError:
+        return False
+    return True

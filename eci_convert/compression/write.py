@@ -1,0 +1,186 @@
+"""Compression on several cores at once, the same bytes whatever their number.
+
+The input is cut at every MiB, however it comes. For gzip each block is deflated by itself up to a full flush, and all
+of them make one member (what `pigz -i` does): every consumer takes that. A block of zeros is deflated once. A block
+whose samples do not shrink is stored: that is packed and inflated several times faster. For zstd each block is a frame.
+
+The last bytes of the input are in the final deflate block, with which the stream ends: Go's gzip reader then hands out
+io.EOF together with them. Behind them an empty final block would be left unread by whoever stops at the trailer of a
+tar archive, such as oras-go's untar, and with it the original `eci pullfiles` never ends.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from eci_convert.compression.crc32 import combined, crc32
+from eci_convert.streams import interrupts
+from eci_convert.streams.blocks import BLOCK, ZEROS
+from eci_convert.streams.threads import workers
+
+try:
+    from isal import isal_zlib
+except ImportError:  # no build for this computer: zlib does the same in several times the time
+    isal_zlib = None  # type: ignore[assignment]
+
+FAST_LEVELS: Final = range(1, 4)
+"""The gzip levels that are isal's where it is installed; the others are zlib's."""
+_HEADER = bytes.fromhex("1f8b08000000000000ff")  # no name, no time, no system: as Go writes it
+_EMPTY_STREAM = b"\x03\x00"
+_STORED = 0xFFFF
+_SAMPLE = 16 << 10
+_TAIL = 8 << 10
+"""Bytes that are deflated by themselves at the end: fewer than the symbols that zlib and isal put into one block, so
+that the final block cannot come out empty behind a full one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    data: bytes
+    crc: int
+    length: int
+
+
+def gzipped(chunks: Iterable[bytes], level: int, threads: int | None = None) -> Iterator[bytes]:
+    """*chunks* as one gzip member."""
+    crc = length = 0
+    yield _HEADER
+    for block in _in_parallel(blocks(chunks), lambda data, final: _deflated(data, level, final=final), threads):
+        crc = combined(crc, block.crc, block.length)
+        length += block.length
+        yield block.data
+    if not length:
+        yield _EMPTY_STREAM
+    yield crc.to_bytes(4, "little") + (length & 0xFFFFFFFF).to_bytes(4, "little")
+
+
+def zstd_compressed(chunks: Iterable[bytes], level: int, threads: int | None = None) -> Iterator[bytes]:
+    """*chunks* as zstd frames with checksums, one for each MiB; an empty one if there is nothing."""
+    empty = True
+    for block in _in_parallel(blocks(chunks), lambda data, final: _zstd_frame(data, level), threads):
+        empty = False
+        yield block.data
+    if empty:
+        yield _zstd_frame(b"", level).data
+
+
+def blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """*chunks* cut anew at every MiB. Chunks that are cut there already are passed on uncopied."""
+    pieces: list[bytes] = []
+    have = 0
+    for chunk in chunks:
+        at = 0
+        while at < len(chunk):
+            piece = chunk[at : at + BLOCK - have] if at or len(chunk) > BLOCK - have else chunk
+            at += len(piece)
+            have += len(piece)
+            pieces.append(piece)
+            if have == BLOCK:
+                yield b"".join(pieces) if len(pieces) > 1 else piece
+                pieces, have = [], 0
+    if pieces:
+        yield b"".join(pieces)
+
+
+def _in_parallel(
+    inputs: Iterable[bytes], encode: Callable[[bytes, bool], _Encoded], threads: int | None
+) -> Iterator[_Encoded]:
+    """What *encode* makes of each of *inputs*, and of whether it is the last one, in order, a few of them at a time."""
+    count = workers(threads)
+    waiting: deque[Future[_Encoded]] = deque()
+    zeros: Future[_Encoded] | None = None
+    pool = ThreadPoolExecutor(count, thread_name_prefix="compress", initializer=_yield_to_others)
+    try:
+        for data, final in _with_final(inputs):
+            if data == ZEROS and not final:
+                zeros = zeros or pool.submit(encode, ZEROS, False)
+                waiting.append(zeros)
+            else:
+                waiting.append(pool.submit(encode, data, final))
+            if len(waiting) > 2 * count + 2:
+                yield interrupts.result(waiting.popleft())
+        while waiting:
+            yield interrupts.result(waiting.popleft())
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _with_final(inputs: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Each of *inputs*, and whether it is the last one."""
+    previous: bytes | None = None
+    for data in inputs:
+        if previous is not None:
+            yield previous, False
+        previous = data
+    if previous is not None:
+        yield previous, True
+
+
+def _yield_to_others() -> None:
+    """This thread takes what the others of the process leave of the cores: all of them wait for the one that hashes,
+    which cannot be shared out (sched(7): on Linux, niceness is a thread's own)."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(os.getpriority(os.PRIO_PROCESS, 0) + 5, 19))
+
+
+def _deflated(data: bytes, level: int, *, final: bool) -> _Encoded:
+    """*data* as deflate blocks that end at a byte and refer to nothing before them; *final* ones end the stream."""
+    encoded = b""
+    if _shrinks(data):
+        encoded = _finished(data, level) if final else _flushed(data, level)
+    if not encoded or len(encoded) > _worth(len(data)):
+        encoded = _stored(data, final=final)
+    return _Encoded(encoded, crc32(data), len(data))
+
+
+def _finished(data: bytes, level: int) -> bytes:
+    """*data* up to the end of the stream, whose final block holds the last bytes."""
+    head, tail = data[:-_TAIL], data[-_TAIL:]
+    return (_flushed(head, level) if head else b"") + _flushed(tail, level, zlib.Z_FINISH)
+
+
+def _flushed(data: bytes, level: int, mode: int = zlib.Z_FULL_FLUSH) -> bytes:
+    library = zlib if isal_zlib is None or level not in FAST_LEVELS else isal_zlib
+    stream = library.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
+    encoded: bytes = stream.compress(data) + stream.flush(mode)
+    return encoded
+
+
+def _worth(length: int) -> int:
+    """What *length* bytes must shrink to for inflating them to be worth while."""
+    return length * 97 // 100
+
+
+def _shrinks(data: bytes) -> bool:
+    """Whether any of four samples shrinks; of a short text, whether all of it might."""
+    if len(data) <= 4 * _SAMPLE:
+        return True
+    samples = (data[at : at + _SAMPLE] for at in range(0, len(data) - _SAMPLE + 1, (len(data) - _SAMPLE) // 3))
+    return any(len(_flushed(sample, 1)) <= _worth(len(sample)) for sample in samples)
+
+
+def _stored(data: bytes, *, final: bool) -> bytes:
+    pieces = []
+    for at in range(0, len(data), _STORED):
+        piece = data[at : at + _STORED]
+        length = len(piece).to_bytes(2, "little")
+        last = b"\1" if final and at + _STORED >= len(data) else b"\0"
+        pieces += [last, length, bytes(byte ^ 0xFF for byte in length), piece]
+    return b"".join(pieces)
+
+
+def _zstd_frame(data: bytes, level: int) -> _Encoded:
+    import zstandard
+
+    frame = zstandard.ZstdCompressor(level, write_checksum=True, write_content_size=True).compress(data)
+    return _Encoded(frame, 0, len(data))

@@ -1,0 +1,180 @@
+"""zstd frames (RFC 8878), undone in blocks of bounded size.
+
+The library's reader takes a stream that ends in the middle of a frame for a complete one. So the frames are walked
+here, block header by block header, on their way to it: where a stream may end is known before it has been inflated.
+
+Frames know nothing of each other. As long as they are short and say how long they are, as ours do, they are undone
+side by side; the first other one, and all behind it, goes to the reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, Final, cast
+
+from eci_convert.compression.lookahead import Window
+from eci_convert.compression.parallel_decode import WORTH, Abreast, Piece, Undone
+from eci_convert.errors import CorruptStream
+
+if TYPE_CHECKING:
+    from typing import IO
+
+WINDOW_LIMIT: Final = 128 << 20
+"""The largest window that a frame may ask for, in bytes: that much memory reading it takes."""
+BLOCK: Final = 1 << 20
+MAGIC: Final = 0xFD2FB528
+_SKIPPABLE = range(0x184D2A50, 0x184D2A60)
+_FEED = 128 << 10
+_RLE = 1
+_LONGEST_HEADER = 18
+_LONGEST_FRAME = BLOCK + (64 << 10)
+_CHECKSUM = 4
+
+
+def unzstd(chunks: Iterable[bytes], threads: int | None = None) -> Iterator[bytes]:
+    """The content of the zstd frames in *chunks*, skippable ones passed over, undone by up to *threads* threads (None:
+    one for each core).
+
+    Raises CorruptStream for anything malformed, cut short, or with a window over 128 MiB.
+    """
+    source, begun = Window(chunks), False
+    with closing(Abreast(source, lambda _: _whole_frame(source), _content, threads)) as frames:
+        for frame in frames:
+            begun = True
+            yield frame.data
+    if not begun or source.at_least(1):
+        yield from _read(source)
+
+
+def _whole_frame(source: Window) -> Piece | None:
+    """The frame that comes next, if it is one of content that says that it is neither long nor short."""
+    source.at_least(_LONGEST_HEADER)
+    head = bytes(source.view()[:_LONGEST_HEADER])
+    if int.from_bytes(head[:4], "little") != MAGIC or len(head) < _LONGEST_HEADER:
+        return None
+    end, size = _header(head[4])
+    content_size = int.from_bytes(head[end - size : end], "little") + (256 if size == 2 else 0)
+    if not WORTH <= content_size <= BLOCK or _window(head[4], head[5]) > WINDOW_LIMIT:
+        return None
+    last = False
+    while not last:
+        if end > _LONGEST_FRAME or not source.at_least(end + 3):
+            return None
+        length, last = _blocks(source.view()[end:])
+        end += length
+    end += _CHECKSUM if head[4] & 4 else 0
+    return source.take(end) if end <= _LONGEST_FRAME and source.at_least(end) else None
+
+
+def _content(frame: Piece) -> Undone | None:
+    """What *frame* holds, or None if it is damaged."""
+    import zstandard
+
+    try:
+        return Undone(zstandard.ZstdDecompressor(max_window_size=WINDOW_LIMIT).decompress(frame))
+    except zstandard.ZstdError:
+        return None
+
+
+def _read(source: Window) -> Iterator[bytes]:
+    """The content of all frames that are left, of any kind."""
+    import zstandard
+
+    decompressor = zstandard.ZstdDecompressor(max_window_size=WINDOW_LIMIT)
+    frames = _Frames(source)
+    with decompressor.stream_reader(
+        cast("IO[bytes]", frames), read_size=_FEED, read_across_frames=True, closefd=False
+    ) as reader:
+        while True:
+            try:
+                output = reader.read(BLOCK)
+            except zstandard.ZstdError as error:
+                raise CorruptStream(f"zstd: {error}") from error
+            if not output:
+                return
+            yield output
+
+
+def is_zstd(head: bytes) -> bool:
+    """Whether *head*, at least four bytes, begins a zstd frame, skippable or not."""
+    magic = int.from_bytes(head[:4], "little")
+    return len(head) >= 4 and (magic == MAGIC or magic in _SKIPPABLE)
+
+
+class _Frames:
+    """The chunks as a file to be read from, with a check on the way that they are whole frames."""
+
+    def __init__(self, source: Window) -> None:
+        self._pieces = _frames(source)
+        self._piece = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        """At most *size* bytes; none at the end, which is between frames. Raises CorruptStream."""
+        if not self._piece:
+            self._piece = next(self._pieces, self._piece)
+        data = bytes(self._piece[:size])
+        self._piece = self._piece[size:]
+        return data
+
+
+def _frames(source: Window) -> Iterator[memoryview]:
+    """The bytes of the frames that hold content. Raises CorruptStream for what is not whole frames."""
+    begun = False
+    while not begun or source.at_least(1):
+        begun = True
+        source.at_least(8)
+        if not is_zstd(head := bytes(source.view()[:8])):
+            raise CorruptStream("zstd: this is no zstd stream, or something follows one")
+        if int.from_bytes(head[:4], "little") == MAGIC:
+            yield from _frame(source, head)
+        else:
+            for _ in _exactly(source, 8 + int.from_bytes(head[4:], "little")):
+                pass
+
+
+def _frame(source: Window, head: bytes) -> Iterator[memoryview]:
+    if len(head) < 5:
+        raise CorruptStream("zstd: the stream ends too early")
+    yield from _exactly(source, _header(head[4])[0])
+    last = False
+    while not last:
+        source.at_least(3)
+        length, last = _blocks(source.view())
+        yield from _exactly(source, length)
+    if head[4] & 4:
+        yield from _exactly(source, _CHECKSUM)
+
+
+def _window(descriptor: int, window: int) -> int:
+    """The window that a frame asks for besides its content, in bytes (RFC 8878, 3.1.1.1.2)."""
+    return 0 if descriptor >> 5 & 1 else (8 + (window & 7)) << (window >> 3) + 7
+
+
+def _header(descriptor: int) -> tuple[int, int]:
+    """How many bytes the header of a frame has that *descriptor* is in, and how many of them, its last, say how long
+    the content is."""
+    single = descriptor >> 5 & 1
+    content_size = (single, 2, 4, 8)[descriptor >> 6]
+    return 6 - single + (0, 1, 2, 4)[descriptor & 3] + content_size, content_size
+
+
+def _blocks(view: memoryview) -> tuple[int, bool]:
+    """The length in bytes of the blocks whose headers are in *view*, and whether the frame's last is among them."""
+    end, last = 0, 0
+    while not last and end + 3 <= len(view):
+        header = view[end] | view[end + 1] << 8 | view[end + 2] << 16
+        last, kind = header & 1, header >> 1 & 3
+        end += 3 + (1 if kind == _RLE else header >> 3)
+    if not end:
+        raise CorruptStream("zstd: the stream ends too early")
+    return end, bool(last)
+
+
+def _exactly(source: Window, length: int) -> Iterator[memoryview]:
+    while length:
+        piece = source.take(length)
+        if not piece:
+            raise CorruptStream("zstd: the stream ends too early")
+        length -= len(piece)
+        yield piece

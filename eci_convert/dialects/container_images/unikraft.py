@@ -1,0 +1,235 @@
+"""Unikernels as KraftKit packages them (specs/unikraft.md): kernel and initrd, each alone in an uncompressed tar layer.
+
+The mark of such an image is an annotation, `sh.kraftkit.version`; each layer's path is one too. Operating system and
+architecture are named in KraftKit's words (qemu, x86_64), and stand in the config's descriptor as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+from eci_convert.dialects import part_names
+from eci_convert.dialects.blueprint import Blueprint, Entry, Recipe, Terms, Wrapper, Written
+from eci_convert.dialects.container_images import command_line
+from eci_convert.dialects.image_config import combined, moment
+from eci_convert.dialects.part_labels import foreign
+from eci_convert.errors import CannotHold, UsageError
+from eci_convert.model import Artifact, Blob, Image, Locator, Member, Part, Role, Rootfs
+from eci_convert.oci import json_fields, media_types
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform, rendered
+
+MARK = "sh.kraftkit.version"
+_PATHS = {Role.KERNEL: "unikraft/bin/kernel", Role.INITRD: "unikraft/bin/initrd"}
+_KEYS = {Role.KERNEL: "org.unikraft.kernel.image", Role.INITRD: "org.unikraft.kernel.initrd"}
+_NAME = "org.unikraft.image.name"
+_REPOSITORY = "org.opencontainers.image.ref.name"
+_REFERENCE = "io.containerd.image.name"
+_CREATED = "org.opencontainers.image.created"
+_VERSION = "eci-convert"
+"""Any value marks an image as KraftKit's; a number would change digests from one version of ours to the next."""
+
+_HASH_LENGTH = 32
+_ARCHIVES = ("application/vnd.unikraft.image.v1", "application/vnd.unikraft.image.v1+gzip")
+_SYSTEMS = {"linux": "qemu", "kvm": "qemu", "firecracker": "fc"}
+_SYSTEM_OPTIONS = ("CONFIG_PLAT_", "CONFIG_KVM_VMM_")
+_OPTIONS = {
+    "qemu": ("CONFIG_PLAT_KVM=y", "CONFIG_KVM_VMM_QEMU=y"),
+    "fc": ("CONFIG_PLAT_KVM=y", "CONFIG_KVM_VMM_FIRECRACKER=y"),
+    "xen": ("CONFIG_PLAT_XEN=y",),
+}
+_ARCHITECTURES = {"amd64": "x86_64", "aarch64": "arm64"}
+
+
+def read(image: Image) -> Artifact | None:
+    """What *image* holds if a layer is annotated as a unikernel, or the image as KraftKit's; else None."""
+    parts = tuple(_annotated(image)) or tuple(_well_known(image))
+    if not any(part.role is Role.KERNEL for part in parts):
+        return None
+    settings = json_fields.optional(image.config.fields, "config", dict, "config", {})
+    return Artifact(
+        parts=parts,
+        command_line=command_line.joined(_words(settings, "Cmd")) or None,
+        labels=foreign(image.config.labels),
+        environment=_words(settings, "Env"),
+    )
+
+
+def _words(settings: json_fields.Fields, key: str) -> tuple[str, ...]:
+    found = json_fields.optional(settings, key, list, "config.config", [])
+    return tuple(json_fields.typed(word, str, f"config.config.{key}[{index}]") for index, word in enumerate(found))
+
+
+def _annotated(image: Image) -> Iterable[Part]:
+    for index, layer in enumerate(image.manifest.layers):
+        for role, key in _KEYS.items():
+            if path := layer.annotations.get(key, ""):
+                where = f"manifest.layers[{index}].annotations[{key!r}]"
+                yield Part(role=role, locator=_locator(layer, path, where), name=part_names.canonical(role, ""))
+
+
+def _locator(layer: Descriptor, path: str, where: str) -> Locator:
+    if media_types.is_tar_layer(layer.media_type) or layer.media_type in _ARCHIVES:
+        return Member(descriptor=layer, path=part_names.inside(path, where).lstrip("/"))
+    return Blob(descriptor=layer, compression="gzip" if layer.media_type.endswith("+gzip") else "")
+
+
+def _well_known(image: Image) -> Iterable[Part]:
+    """Where KraftKit puts things, in an image that it marked but whose layers lost what they said."""
+    if MARK not in {**image.manifest.annotations, **image.descriptor.annotations}:
+        return
+    for role, path in list(_PATHS.items())[: len(image.manifest.layers)]:
+        yield Part(role=role, locator=Rootfs(path=f"/{path}"), name=part_names.canonical(role, ""))
+
+
+def write(artifact: Artifact, terms: Terms) -> Blueprint:
+    """*artifact* as a unikernel. Raises CannotHold that names the part for which there is no place."""
+    if terms.also:
+        raise UsageError(f"an image of the format 'unikraft' cannot serve {terms.also[0]!r} as well")
+    for part in artifact.parts:
+        if part.role not in _PATHS:
+            raise part_names.no_place("unikraft", part)
+    if not artifact.part(Role.KERNEL):
+        raise CannotHold("unikraft does not do without a kernel, and there is none")
+    platform = unikraft_platform(terms.platform, terms.system)
+    notes = _annotations(terms)
+    top = {key: text for key, text in notes.items() if key in (MARK, _REPOSITORY, _REFERENCE)}
+    if terms.original_index:
+        top = {**terms.original_index.annotations, **top}
+    return Blueprint(
+        recipes=tuple(_kept(artifact, terms.original) or map(_recipe, artifact.parts)),
+        config=lambda written: _config(artifact, terms, platform, written),
+        config_platform=replace(platform, os_features=tuple(key for key, _ in groupby(platform.os_features))),
+        annotations=notes,
+        container=False,
+        platform=platform,
+        index=Wrapper(annotations=top | dict(terms.annotations), entry=notes),
+    )
+
+
+def _recipe(part: Part) -> Recipe:
+    path = _PATHS[part.role]
+    return Recipe(
+        part=part,
+        media_type=media_types.OCI_LAYER,
+        entry=Entry(path=path, mode=0o755),
+        compressible=False,
+        annotations={_KEYS[part.role]: f"/{path}"},
+    )
+
+
+def _kept(artifact: Artifact, original: Image | None) -> list[Recipe]:
+    """The layers of the package that is written again, whole: modes stay, and layers that are no part of a machine,
+    such as the kernel with its debugging symbols. None where a layer does not say which part it is."""
+    if not original or any(isinstance(part.locator, Rootfs) for part in artifact.parts):
+        return []
+    parts = {part.locator.descriptor.digest: part for part in artifact.parts if isinstance(part.locator, Blob | Member)}
+    return [_kept_layer(number, layer, parts) for number, layer in enumerate(original.manifest.layers)]
+
+
+def _kept_layer(number: int, layer: Descriptor, parts: Mapping[Digest, Part]) -> Recipe:
+    part = parts.get(layer.digest)
+    is_archive = media_types.is_tar_layer(layer.media_type) or layer.media_type in _ARCHIVES
+    if part and not is_archive:
+        return _recipe(part)
+    name = part.name if part else f"layer-{number}"
+    compression = next((one for one in ("gzip", "zstd") if is_archive and layer.media_type.endswith(one)), "")
+    return Recipe(
+        part=Part(role=Role.OTHER, locator=Blob(descriptor=layer, compression=compression), name=name),
+        media_type=media_types.OCI_LAYER if is_archive else layer.media_type,
+        annotations=layer.annotations,
+    )
+
+
+def _annotations(terms: Terms) -> dict[str, str]:
+    notes = {MARK: _VERSION}
+    if terms.original:
+        notes |= terms.original.manifest.annotations
+    notes[_CREATED] = moment(terms.created)
+    if terms.name:
+        repository = _repository(terms.name)
+        notes |= {_NAME: repository, _REPOSITORY: repository, _REFERENCE: terms.name}
+    return notes | dict(terms.annotations)
+
+
+def _repository(name: str) -> str:
+    """*name* without tag and digest; a port is no tag."""
+    path = name.partition("@")[0]
+    directory, slash, last = path.rpartition("/")
+    return directory + slash + last.partition(":")[0]
+
+
+def _config(artifact: Artifact, terms: Terms, platform: Platform, written: tuple[Written, ...]) -> bytes:
+    """The config JSON (specs/unikraft.md §4)."""
+    settings: dict[str, Any] = {"Env": list(artifact.environment)} if artifact.environment else {}
+    if artifact.command_line:
+        settings["Cmd"] = command_line.parted(artifact.command_line)
+    if labels := combined({}, artifact.labels, terms.labels):
+        settings["Labels"] = dict(sorted(labels.items()))
+    rootfs = {"type": "layers", "diff_ids": [str(layer.diff_id) for layer in written]}
+    return rendered({**platform.json(), "config": settings, "rootfs": rootfs})
+
+
+def unikraft_platform(platform: Platform, system: str = "") -> Platform:
+    """*platform* in KraftKit's words; a machine that is none of its own is qemu's. *system* is what it runs on
+    instead; options of its kernel that tell another one then tell that.
+
+    >>> str(unikraft_platform(Platform(os="linux", architecture="amd64")))
+    'qemu/x86_64'
+    >>> str(unikraft_platform(Platform(os="linux", architecture="arm64"), "firecracker"))
+    'fc/arm64'
+    """
+    if system and platform.os_features:
+        others = (text for text in platform.os_features if not text.startswith(_SYSTEM_OPTIONS))
+        own = _OPTIONS.get(_SYSTEMS.get(system, system), ())
+        platform = replace(platform, os_features=(*others, *own))
+    return Platform(
+        os=_SYSTEMS.get(system or platform.os, system or platform.os),
+        architecture=_ARCHITECTURES.get(platform.architecture, platform.architecture),
+        os_version=platform.os_version,
+        os_features=tuple(sorted_features(platform.os_features)),
+    )
+
+
+def sorted_features(features: Iterable[str]) -> list[str]:
+    """Kernel options in KraftKit's order: numbers first, descending, then all else as text.
+
+    >>> sorted_features(["CONFIG_B=1", "10", "CONFIG_A=y", "9", "2"])
+    ['10', '9', '2', 'CONFIG_A=y', 'CONFIG_B=1']
+    """
+    known = list(features)
+    numbers = [text for text in known if text.isascii() and text.isdigit()]
+    rest = [text for text in known if text not in numbers]
+    return sorted(numbers, key=int, reverse=True) + sorted(rest, key=lambda text: text.encode())
+
+
+def package_annotations(manifest: Manifest, name: str) -> dict[str, str]:
+    """The annotations of the index that a target of a package is in, under *name* if that is said; none for what is
+    no target."""
+    if MARK not in manifest.annotations:
+        return {}
+    notes = {key: text for key, text in manifest.annotations.items() if key in (MARK, _REPOSITORY, _REFERENCE)}
+    return notes | ({_REPOSITORY: _repository(name), _REFERENCE: name} if name else {})
+
+
+def is_package(index: Index) -> bool:
+    """Whether *index* is a package of KraftKit's, which finds nothing but whole ones."""
+    return MARK in index.annotations or bool(
+        index.manifests and all(MARK in entry.annotations for entry in index.manifests)
+    )
+
+
+def has_false_size(entry: Descriptor) -> bool:
+    """Whether KraftKit gave this entry of an index the length of a hash for a size: it does so with all entries that
+    it did not just make (specs/unikraft.md §13, K2)."""
+    return entry.size == _HASH_LENGTH and MARK in entry.annotations and entry.data is None
+
+
+def platform_checksum(reference: str, platform: Platform | None) -> str:
+    """The hexadecimal sha256 by which KraftKit tells apart the images under one name (specs/unikraft.md §6)."""
+    text = rendered(platform.json()) if platform else b"null"
+    return hashlib.sha256(reference.encode() + text).hexdigest()

@@ -1,0 +1,82 @@
+"""ECI's format "legacy", written: a container image with a layer a part (specs/eci.md §3.3).
+
+Roles are told by annotations of the layers and by labels of the config: Docker and podman's store keep only the
+latter. The diff ids are right (the original's are not). The history, which the original leaves out, has an entry a
+layer, so that `docker history` says which layer is which part; `Terms.strict` leaves it out too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from eci_convert.dialects import part_labels, part_names
+from eci_convert.dialects.blueprint import Blueprint, Entry, Recipe, Terms, Written
+from eci_convert.dialects.image_config import combined, container_platform, image_config
+from eci_convert.dialects.part_labels import DISK_ROLES, DISKS, MEDIA_TYPE, ROLE, TITLE, TYPES
+from eci_convert.errors import CannotHold, UsageError
+from eci_convert.model import Artifact, DiskType, Part, Role
+from eci_convert.oci import media_types
+
+CONTAINERDISK = "containerdisk"
+DISK_USER = 107
+"""The uid and gid of qemu in KubeVirt's pods."""
+
+
+def write(artifact: Artifact, terms: Terms) -> Blueprint:
+    """*artifact* as a legacy image; with "containerdisk" in `terms.also`, its root disk lies where KubeVirt looks.
+
+    Raises UsageError for names that an image cannot carry and for labels that contradict the parts.
+    """
+    served = _also(artifact, terms)
+    entries = {part.name: _entry(part, terms, served) for part in artifact.parts}
+    own = part_labels.labels(artifact, {name: entry.path for name, entry in entries.items()})
+    texts = combined(own, artifact.labels, terms.labels)
+
+    def config(written: tuple[Written, ...]) -> bytes:
+        return image_config(terms, texts, written, history=not terms.strict)
+
+    return Blueprint(
+        recipes=tuple(_recipe(part, entries[part.name]) for part in artifact.parts),
+        config=config,
+        config_annotations={TITLE: "config.json"},
+        annotations=terms.annotations,
+        platform=container_platform(terms.platform),
+    )
+
+
+def _also(artifact: Artifact, terms: Terms) -> bool:
+    for name in terms.also:
+        if name != CONTAINERDISK:
+            raise UsageError(
+                f"an image of the format 'legacy' cannot serve {name!r} as well ({CONTAINERDISK!r} it can)"
+            )
+    if terms.also and not artifact.part(Role.ROOT_DISK):
+        raise CannotHold("a containerdisk is a root disk, and there is none")
+    return bool(terms.also)
+
+
+def _entry(part: Part, terms: Terms, containerdisk: bool) -> Entry:
+    name = part_names.checked(part)
+    if containerdisk and part.role is Role.ROOT_DISK:
+        return Entry(path=f"disk/{name}", uid=DISK_USER, gid=DISK_USER, mtime=terms.created)
+    return Entry(path=name, mtime=terms.created)
+
+
+def _recipe(part: Part, entry: Entry) -> Recipe:
+    role = "" if part.role in (Role.CONFIG, Role.OTHER) else str(part.role)
+    annotations = {ROLE: role, TITLE: entry.path}
+    is_disk = part.role in DISK_ROLES
+    media_type = (DISKS[part.disk_type] if part.disk_type else "") if is_disk else TYPES[part.role]
+    if media_type:
+        annotations[MEDIA_TYPE] = media_type
+
+    def retyped(disk_type: DiskType) -> Recipe:
+        return _recipe(replace(part, disk_type=disk_type), entry)
+
+    return Recipe(
+        part=part,
+        media_type=media_types.OCI_LAYER,
+        entry=entry,
+        annotations=annotations,
+        retyped=None if media_type else retyped,
+    )

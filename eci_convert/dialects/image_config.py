@@ -1,0 +1,77 @@
+"""The config of a container image, as the dialects whose images are (or pretend to be) containers write it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from eci_convert.dialects.blueprint import Terms, Written
+from eci_convert.errors import UsageError
+from eci_convert.oci.manifest import Platform, rendered
+
+_MACHINES = {"qemu", "kvm", "fc", "firecracker", "xen", "kraftcloud"}
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def image_config(
+    terms: Terms, labels: Mapping[str, str], written: tuple[Written, ...], *, history: bool = False
+) -> bytes:
+    """The config JSON in the order of ECI's (specs/eci.md §3.4), with the diff ids of *written*.
+
+    With *history*, one entry a layer that names the part.
+    """
+    platform = container_platform(terms.platform)
+    document: dict[str, Any] = {"created": moment(terms.created), "author": terms.author, **platform.json()}
+    document["config"] = {"Labels": dict(sorted(labels.items()))} if labels else {}
+    document["rootfs"] = {"type": "layers", "diff_ids": [str(layer.diff_id) for layer in written]}
+    if history:
+        document["history"] = [
+            {"created": moment(terms.created), "created_by": f"eci-convert: {layer.recipe.part.name}"}
+            for layer in written
+        ]
+    return rendered(document)
+
+
+def moment(seconds: int) -> str:
+    """*seconds* since 1970 as RFC 3339 has it. Raises UsageError outside the years 1 to 9999.
+
+    >>> moment(0)
+    '1970-01-01T00:00:00Z'
+    """
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    except (ValueError, OverflowError, OSError) as error:
+        raise UsageError(f"{seconds} is no time that a config can tell") from error
+
+
+def container_platform(platform: Platform) -> Platform:
+    """*platform* in Go's words: a unikernel's `qemu/x86_64` is Linux on amd64 to a container engine.
+
+    >>> str(container_platform(Platform(os="qemu", architecture="x86_64")))
+    'linux/amd64'
+    """
+    architecture = _ARCHITECTURES.get(platform.architecture, platform.architecture)
+    if platform.os in _MACHINES:
+        return Platform(os="linux", architecture=architecture)
+    return Platform(
+        os=platform.os,
+        architecture=architecture,
+        variant=platform.variant,
+        os_version=platform.os_version,
+        os_features=platform.os_features,
+    )
+
+
+def combined(own: Mapping[str, str], *others: Mapping[str, str]) -> dict[str, str]:
+    """*own* labels and *others*, the later ones first in rank; none of them may say what *own* says differently.
+
+    Raises UsageError where one would.
+    """
+    found: dict[str, str] = {}
+    for other in others:
+        found |= other
+    for key, value in found.items():
+        if own.get(key, value) != value:
+            raise UsageError(f"the label {key!r} is written by eci-convert and cannot be set to {value!r}")
+    return found | dict(own)

@@ -1,0 +1,33 @@
+"""Sizes that an index lies about: KraftKit's, of every entry that it did not just make (specs/unikraft.md §13, K2).
+
+The digest alone decides there, and what it is the digest of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from eci_convert.dialects.container_images import unikraft
+from eci_convert.errors import LimitExceeded, SizeMismatch
+from eci_convert.oci.manifest import Descriptor
+
+_ATTEMPTS = 64
+
+
+def right_sized(entry: Descriptor, read: Callable[[Descriptor], bytes]) -> Descriptor:
+    """*entry* with its true size and its document inside it where the one that it tells is false; else as it is.
+
+    *read* gives the verified document of a descriptor. Raises LimitExceeded, and what *read* raises.
+    """
+    if not unikraft.has_false_size(entry):
+        return entry
+    right = entry
+    for _ in range(_ATTEMPTS):
+        try:
+            return replace(right, data=read(right))
+        except SizeMismatch as error:
+            if error.actual <= right.size:
+                raise
+            right = replace(right, size=error.actual)  # of a source that reads in pieces, it may be more yet
+    raise LimitExceeded("its size is not to be found out", where=f"manifest {entry.digest.short}")

@@ -1,0 +1,231 @@
+"""Virtual machines as KubeVirt exports them: a zstd-compressed raw disk a layer, the machine's definition as config.
+
+KubeVirt enhancement 256, "OCI artifact export", and virt-exportserver as of v1.9: artifact types and annotations are
+theirs, the index around even one image too. Older spellings of the enhancement are read. Which disk boots is said by
+the definition; where it is not, the first does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from eci_convert.dialects import part_labels, part_names
+from eci_convert.dialects.blueprint import Blueprint, Recipe, Terms, Wrapper
+from eci_convert.dialects.image_config import container_platform, moment
+from eci_convert.dialects.part_labels import TITLE
+from eci_convert.errors import CannotHold, FormatError, UsageError
+from eci_convert.model import Artifact, Blob, DiskType, Image, Part, Role
+from eci_convert.oci.manifest import Descriptor, Platform, rendered
+
+MACHINE = "application/vnd.kubevirt.virtualmachine.v1"
+_TEMPLATE = "application/vnd.kubevirt.virtualmachinetemplate.v1"
+_CONFIG = "application/vnd.kubevirt.virtualmachine.config.v1+json"
+_DISK = "application/vnd.kubevirt.disk.raw+zstd"
+_TYPES = {
+    _DISK: (DiskType.RAW, "zstd"),
+    "application/vnd.kubevirt.disk.raw+gzip": (DiskType.RAW, "gzip"),
+    "application/vnd.kubevirt.disk.raw": (DiskType.RAW, ""),
+    "application/vnd.kubevirt.disk.qcow2": (DiskType.QCOW2, ""),
+}
+_SUFFIXES = {"zstd": ".zst", "gzip": ".gz", "": ""}
+_VOLUME = "io.kubevirt.disk.name"
+_VOLUMES = "io.kubevirt.disk.names"
+_SIZE = "io.kubevirt.disk.size"
+_CAPACITY = "io.kubevirt.pvc.capacity"
+_CREATED = "org.opencontainers.image.created"
+_OURS = "io.eci-convert.disk"
+"""Which disk a layer is, `root` or a number: the order of layers cannot tell of gaps."""
+_GENERATED = "io.eci-convert.generated"
+"""In the metadata of a definition that we made up: it is no part of the machine."""
+_SIZES = re.compile(r"([0-9]{1,15})(|Ki|Mi|Gi|Ti|Pi)", re.ASCII)
+_NO_LABEL = re.compile(r"[^a-z0-9]+", re.ASCII)
+_HARD_DISK = {"disk": {"bus": "virtio"}}
+_CDROM = {"cdrom": {"bus": "sata"}}
+_UNITS = ("", "Ki", "Mi", "Gi", "Ti", "Pi")
+
+
+def read(image: Image) -> Artifact | None:
+    """What *image* holds if it is a machine of KubeVirt's, else None. Raises FormatError for hostile names."""
+    layers = [
+        (layer, f"manifest.layers[{index}]")
+        for index, layer in enumerate(image.manifest.layers)
+        if layer.media_type in _TYPES
+    ]
+    if not layers and image.manifest.artifact_type not in (MACHINE, _TEMPLATE):
+        return None
+    boots = _boots(image, [layer for layer, _ in layers])
+    said = [_number(layer) for layer, _ in layers if layer is not boots]
+    numbers = part_names.numbered(said)
+    parts = [_part(layer, None if layer is boots else next(numbers), where) for layer, where in layers]
+    if image.manifest.config.media_type.endswith("+json") and not _is_generated(image):
+        parts.append(
+            Part(
+                role=Role.CONFIG,
+                locator=Blob(descriptor=image.manifest.config),
+                name=part_names.canonical(Role.CONFIG, ""),
+            )
+        )
+    return Artifact(
+        parts=tuple(parts), command_line=part_labels.command_line(image), environment=part_labels.environment(image)
+    )
+
+
+def _part(layer: Descriptor, index: int | None, where: str) -> Part:
+    role = Role.ROOT_DISK if index is None else Role.EXTRA_DISK
+    title = layer.annotations.get(TITLE, "")
+    if title:
+        title = part_names.relative(title, f"{where}.annotations[{TITLE!r}]").rpartition("/")[2]
+    disk_type, compression = _TYPES[layer.media_type]
+    base = title.removesuffix(_SUFFIXES[compression]) or f"disk.{disk_type}"
+    return Part(
+        role=role,
+        locator=Blob(descriptor=layer, compression=compression, size=_size(layer, where)),
+        name=part_names.canonical(role, base, index),
+        disk_type=disk_type,
+        index=index,
+    )
+
+
+def _size(layer: Descriptor, where: str) -> int | None:
+    """The size of the disk in bytes, where the image tells it as a quantity of Kubernetes: `10Gi`, `512`."""
+    text = layer.annotations.get(_SIZE, "")
+    if not text:
+        return None
+    found = _SIZES.fullmatch(text)
+    if not found:
+        raise FormatError(f"{text[:80]!r} is no size in bytes", where=f"{where}.annotations[{_SIZE!r}]")
+    return int(found[1]) << 10 * _UNITS.index(found[2])
+
+
+def _number(layer: Descriptor) -> int | None:
+    text = layer.annotations.get(_OURS, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def _boots(image: Image, disks: list[Descriptor]) -> Descriptor | None:
+    """The root disk among *disks*: the one that we marked, that the definition boots, or the first. None: none is."""
+    if any(_OURS in disk.annotations for disk in disks):
+        return next((disk for disk in disks if disk.annotations.get(_OURS) == "root"), None)
+    by_volume = {volume: disk for disk in disks for volume in _volumes(disk)}
+    order = [by_volume[name] for name in _boot_order(image) if name in by_volume]
+    return next(iter(order + disks), None)
+
+
+def _volumes(disk: Descriptor) -> list[str]:
+    names = disk.annotations.get(_VOLUMES) or disk.annotations.get(_VOLUME, "")
+    return [name.strip() for name in names.split(",")]
+
+
+def _boot_order(image: Image) -> list[str]:
+    """The names of the machine's disks as its definition has them, those with a boot order first."""
+    spec = image.config.fields.get("spec")
+    if isinstance(spec, dict) and isinstance(spec.get("virtualMachine"), dict):
+        spec = spec["virtualMachine"].get("spec")
+    for key in ("template", "spec", "domain", "devices", "disks"):
+        spec = spec.get(key) if isinstance(spec, dict) else None
+    disks = [disk for disk in spec if isinstance(disk, dict)] if isinstance(spec, list) else []
+    return [name for _, name in sorted(_ranks(disks), key=lambda ranked: ranked[0])]
+
+
+def _ranks(disks: list[dict[str, Any]]) -> Iterator[tuple[int, str]]:
+    for disk in disks:
+        order, name = disk.get("bootOrder"), disk.get("name")
+        if isinstance(name, str):
+            yield order if isinstance(order, int) and order > 0 else 1 << 32, name
+
+
+def _is_generated(image: Image) -> bool:
+    metadata = image.config.fields.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    return isinstance(annotations, dict) and _GENERATED in annotations
+
+
+def write(artifact: Artifact, terms: Terms) -> Blueprint:
+    """*artifact* as a machine of KubeVirt's. A config of the user's is its definition, else one is made up.
+
+    Raises CannotHold that names the part for which there is no place.
+    """
+    if terms.also:
+        raise UsageError(f"an image of the format 'kubevirt' cannot serve {terms.also[0]!r} as well")
+    disks = [part for part in artifact.parts if part.role is not Role.CONFIG]
+    volumes = _named(disks)
+    if not disks:
+        raise CannotHold("a machine of KubeVirt's is its disks, and there is none")
+    config = artifact.part(Role.CONFIG)
+    architecture = container_platform(terms.platform).architecture
+    definition = rendered(_definition(terms, architecture, list(zip(disks, volumes, strict=True))))
+    notes = part_labels.settings(artifact)
+    return Blueprint(
+        recipes=tuple(_recipe(part, volume) for part, volume in zip(disks, volumes, strict=True)),
+        config=Recipe(part=config, media_type=_CONFIG) if config else lambda written: definition,
+        config_type=_CONFIG,
+        artifact_type=MACHINE,
+        annotations=notes | dict(terms.annotations),
+        container=False,
+        platform=Platform(os="linux", architecture=architecture),
+        index=Wrapper(annotations={_CREATED: moment(terms.created)}, artifact_type=MACHINE),
+    )
+
+
+def _named(disks: list[Part]) -> list[str]:
+    """A name for each of *disks* that Kubernetes takes for a volume's, made of its file's name where that can be."""
+    found: list[str] = []
+    for part in disks:
+        if part.role not in part_labels.DISK_ROLES:
+            raise part_names.no_place("kubevirt", part)
+        name = _NO_LABEL.sub("-", part_names.stem(part).rpartition(".")[0].lower()).strip("-")[:63].strip("-")
+        if not name or name in found:
+            name = "rootdisk" if part.index is None else f"disk-{part.index}"
+        found.append(name if name not in found else f"{name}-{len(found)}")
+    return found
+
+
+def _recipe(part: Part, volume: str) -> Recipe:
+    def retyped(disk_type: DiskType) -> Recipe:
+        return _recipe(replace(part, disk_type=disk_type), volume)
+
+    if part.disk_type not in (DiskType.RAW, DiskType.ISO, None):
+        error = CannotHold(f"kubevirt holds raw disks, and {part_names.spoken(part)} is {part.disk_type}")
+        error.add_note("hint: qemu-img convert -O raw makes one of it")
+        raise error
+    return Recipe(
+        part=part,
+        media_type=_DISK if part.disk_type else "",
+        compression="zstd",
+        annotations={
+            _VOLUME: volume,
+            _VOLUMES: volume,
+            _OURS: "root" if part.index is None else str(part.index),
+            TITLE: _title(part),
+        },
+        sized=(_SIZE, _CAPACITY),
+        retyped=None if part.disk_type else retyped,
+    )
+
+
+def _title(part: Part) -> str:
+    part_names.checked(part)
+    return part_names.stem(part) + _SUFFIXES["zstd"]
+
+
+def _definition(terms: Terms, architecture: str, disks: list[tuple[Part, str]]) -> dict[str, Any]:
+    """The least definition of a machine with *disks* that KubeVirt takes. It is stopped, and its memory is a guess."""
+    devices = [
+        {"name": volume, "bootOrder": place, **(_CDROM if part.disk_type is DiskType.ISO else _HARD_DISK)}
+        for place, (part, volume) in enumerate(disks, 1)
+    ]
+    volumes = [{"name": volume, "persistentVolumeClaim": {"claimName": volume}} for _, volume in disks]
+    name = _NO_LABEL.sub("-", terms.name.rpartition("/")[2].partition("@")[0].lower()).strip("-")[:63].strip("-")
+    domain = {"devices": {"disks": devices}, "memory": {"guest": "1Gi"}}
+    return {
+        "apiVersion": "kubevirt.io/v1",
+        "kind": "VirtualMachine",
+        "metadata": {"name": name or "machine", "annotations": {_GENERATED: "true"}},
+        "spec": {
+            "runStrategy": "Halted",
+            "template": {"spec": {"architecture": architecture, "domain": domain, "volumes": volumes}},
+        },
+    }

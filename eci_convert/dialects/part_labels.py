@@ -1,0 +1,122 @@
+"""ECI's words: media types, annotations of layers, labels of configs (specs/eci.md §2). And three of our own.
+
+Other dialects than ECI's use the labels as well, for parts that they have no mark for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from eci_convert.model import Artifact, DiskType, Image, Part, Role
+from eci_convert.oci import json_fields
+from eci_convert.oci.manifest import rendered
+
+ROLE = "org.lfedge.eci.role"
+MEDIA_TYPE = "org.lfedge.eci.mediaType"
+TITLE = "org.opencontainers.image.title"
+
+CONFIG_TYPE = "application/vnd.lfedge.eci.config.v1+json"
+TYPES = {
+    Role.KERNEL: "application/vnd.lfedge.eci.kernel.layer.v1+kernel",
+    Role.INITRD: "application/vnd.lfedge.eci.initrd.layer.v1+cpio",
+    Role.CONFIG: CONFIG_TYPE,
+    Role.OTHER: "application/vnd.lfedge.eci.layer.v1",
+}
+DISKS = {disk: f"application/vnd.lfedge.disk.layer.v1+{disk}" for disk in DiskType}
+DISK_ROLES = (Role.ROOT_DISK, Role.EXTRA_DISK)
+
+LABEL = "org.lfedge.eci.artifact."
+LABEL_OTHER = "org.lfedge.eci.other"
+LABEL_CONFIG = "io.eci-convert.config"
+"""Ours: where a config of the user's lies in the image, which ECI's legacy format cannot say."""
+LABEL_COMMAND_LINE = "io.eci-convert.command-line"
+"""Ours too: ECI has no place for a kernel's command line. Other tools pass over labels that they do not know."""
+LABEL_ENVIRONMENT = "io.eci-convert.environment"
+"""And this: the environment of a unikernel, as KraftKit has it in a config: `{"Env":["KEY=VALUE"]}`."""
+
+_WORDS = {"kernel": Role.KERNEL, "initrd": Role.INITRD, "root": Role.ROOT_DISK}
+_KEY = re.compile(rf"{re.escape(LABEL)}(?:(kernel|initrd|root)|disk-([0-9]{{1,9}}))", re.ASCII)
+_OTHER_KEY = re.compile(rf"{re.escape(LABEL_OTHER)}(?:-[0-9]{{1,9}})?", re.ASCII)
+
+
+def labelled(key: str) -> tuple[Role, int | None] | None:
+    """Which part the label *key* is about, and the index of an extra disk; None for any other label.
+
+    >>> labelled("org.lfedge.eci.artifact.disk-10"), labelled("org.lfedge.eci.artifact.disk-١")
+    ((<Role.EXTRA_DISK: 'disk-additional'>, 10), None)
+    """
+    if found := _KEY.fullmatch(key):
+        return (Role.EXTRA_DISK, int(found[2])) if found[2] else (_WORDS[found[1]], None)
+    if key == LABEL_CONFIG:
+        return Role.CONFIG, None
+    return (Role.OTHER, None) if _OTHER_KEY.fullmatch(key) else None
+
+
+def labels(artifact: Artifact, paths: Mapping[str, str]) -> dict[str, str]:
+    """The labels that say where the parts of *artifact* are: *paths* are the paths in the image, by the parts' names,
+    without a leading slash; parts that it does not name get no label.
+
+    The first other part gets ECI's one key for it, further ones a number behind it. Keys ascend.
+    """
+    found: dict[str, str] = {}
+    others = 0
+    for part in artifact.parts:
+        if part.name in paths:
+            found[_key(part, others)] = "/" + paths[part.name]
+            others += part.role is Role.OTHER
+    return dict(sorted((found | settings(artifact)).items()))
+
+
+def settings(artifact: Artifact) -> dict[str, str]:
+    """What the machine is told when it starts, in labels or annotations of ours; nothing where it is told nothing."""
+    found = {LABEL_COMMAND_LINE: artifact.command_line} if artifact.command_line else {}
+    if artifact.environment:
+        found[LABEL_ENVIRONMENT] = rendered({"Env": list(artifact.environment)}).decode()
+    return found
+
+
+def _key(part: Part, others: int) -> str:
+    match part.role:
+        case Role.EXTRA_DISK:
+            return f"{LABEL}disk-{part.index}"
+        case Role.CONFIG:
+            return LABEL_CONFIG
+        case Role.OTHER:
+            return f"{LABEL_OTHER}-{others}" if others else LABEL_OTHER
+        case Role.ROOT_DISK:
+            return f"{LABEL}root"
+        case _:
+            return f"{LABEL}{part.role}"
+
+
+def is_file_artifact(image: Image) -> bool:
+    """Whether the layers of *image* are files by their titles, as ORAS and ironic store them, whatever their types say:
+    there is nothing of a container's about it but a config's media type."""
+    layers = image.manifest.layers
+    titled = bool(layers) and all(layer.annotations.get(TITLE) for layer in layers)
+    return titled and (not image.config.diff_ids or bool(image.manifest.artifact_type))
+
+
+def command_line(image: Image) -> str | None:
+    """The kernel's command line, where a label or an annotation of ours tells it."""
+    return image.config.labels.get(LABEL_COMMAND_LINE, image.manifest.annotations.get(LABEL_COMMAND_LINE))
+
+
+def environment(image: Image) -> tuple[str, ...]:
+    """The unikernel's environment, where a label or an annotation of ours tells it. Raises FormatError."""
+    text = image.config.labels.get(LABEL_ENVIRONMENT, image.manifest.annotations.get(LABEL_ENVIRONMENT, "{}"))
+    where = f"labels[{LABEL_ENVIRONMENT!r}]"
+    found = json_fields.optional(
+        json_fields.document(text.encode("utf-8", "surrogatepass"), where), "Env", list, where, []
+    )
+    return tuple(json_fields.typed(word, str, f"{where}.Env[{index}]") for index, word in enumerate(found))
+
+
+def foreign(texts: Mapping[str, str]) -> dict[str, str]:
+    """Those of *texts* that say nothing about parts: they are carried along when an image is said again."""
+    return {
+        key: value
+        for key, value in texts.items()
+        if not key.startswith((LABEL, "io.eci-convert.")) and not _OTHER_KEY.fullmatch(key)
+    }

@@ -1,0 +1,103 @@
+"""What a disk wants read beside itself: a backing file, a data file, extents that lie elsewhere, a parent.
+
+Whoever opens a disk from a stranger with qemu opens the files that it names, which may be the host's own. Headers that
+qemu refuses refer to nothing (docs/interop/qcow2.txt, qed_spec.txt; VMware Virtual Disk Format 5.0; Microsoft VHD 1.0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from eci_convert.disks import vhdx, vmdk
+from eci_convert.disks.detect import detect
+from eci_convert.disks.vmdk import shown
+from eci_convert.model import DiskType
+
+_BACKING_LIMIT = 1023
+_DATA_FILE = 1 << 2
+_UNKNOWN_FEATURES = ~0b11111
+_DATA_FILE_NAME = 0x44415441
+_DIFFERENCING = 4
+_QED_BACKED = 1 << 0
+_QED_UNKNOWN = ~0b111
+
+
+def foreign_reference(head: bytes, size: int, tail: bytes = b"", further: bytes = b"") -> str | None:
+    """What the disk of *size* bytes that begins with *head* and ends with *tail* refers to, for people; or None.
+
+    *head* should be as long as `HEAD`; *further* are the bytes at `further(head)`. A file that could be anything is
+    looked at as what it would be if it were declared so.
+    """
+    if found := _of_qed(head):
+        return found
+    kind = detect(head, size, tail)
+    if kind is DiskType.VHDX:
+        return vhdx.reference(further)
+    if kind in (None, DiskType.RAW):
+        return vmdk.described(head)
+    look = _LOOKS.get(kind)
+    return look(head, size, tail) if look else None
+
+
+def further(head: bytes) -> range:
+    """Which bytes of the disk that begins with *head* tell more of what it refers to; an empty range if none do."""
+    return vhdx.metadata(head) or range(0)
+
+
+def _of_qcow(head: bytes, size: int, _: bytes) -> str | None:
+    offset, length = _big(head, 8, 8), _big(head, 16, 4)
+    if offset and 0 < length <= _BACKING_LIMIT and offset + length <= size:
+        return f"the backing file {shown(head[offset : offset + length])}"
+    return None
+
+
+def _of_qcow2(head: bytes, size: int, tail: bytes) -> str | None:
+    features = _big(head, 72, 8) if _big(head, 4, 4) >= 3 else 0
+    if features & _UNKNOWN_FEATURES:
+        return None
+    if features & _DATA_FILE:
+        return f"the external data file {shown(_extension(head, _DATA_FILE_NAME))}"
+    return _of_qcow(head, size, tail)
+
+
+def _of_qed(head: bytes) -> str | None:
+    """No type of disk here is called so, but qemu opens one for what it is wherever nobody says what it is."""
+    features, offset, length = (_little(head, at, size) for at, size in ((16, 8), (56, 4), (60, 4)))
+    if not head.startswith(b"QED\0") or features & _QED_UNKNOWN or not features & _QED_BACKED:
+        return None
+    return f"the backing file {shown(head[offset : offset + min(length, _BACKING_LIMIT)])}"
+
+
+def _extension(head: bytes, wanted: int) -> bytes:
+    """The content of the header extension of type *wanted*; empty if it is not there."""
+    at = _big(head, 100, 4)
+    while at + 8 <= len(head) and (kind := _big(head, at, 4)):
+        length = _big(head, at + 4, 4)
+        if kind == wanted:
+            return head[at + 8 : at + 8 + length]
+        at += 8 + length + -length % 8
+    return b""
+
+
+def _of_vhd(head: bytes, _: int, tail: bytes) -> str | None:
+    """Of the footer and its copy in front either may be the one that is read."""
+    footers = (head, tail[max(0, tail.find(b"conectix")) :])
+    cookies = [footer for footer in footers if footer.startswith(b"conectix")]
+    return "a parent disk" if any(_big(footer, 60, 4) == _DIFFERENCING for footer in cookies) else None
+
+
+_LOOKS: Final[dict[DiskType, Callable[[bytes, int, bytes], str | None]]] = {
+    DiskType.QCOW: _of_qcow,
+    DiskType.QCOW2: _of_qcow2,
+    DiskType.VMDK: lambda head, size, _: vmdk.reference(head, size),
+    DiskType.VHD: _of_vhd,
+}
+
+
+def _little(data: bytes, at: int, length: int) -> int:
+    return int.from_bytes(data[at : at + length].ljust(length, b"\0"), "little")
+
+
+def _big(data: bytes, at: int, length: int) -> int:
+    return int.from_bytes(data[at : at + length].ljust(length, b"\0"), "big")

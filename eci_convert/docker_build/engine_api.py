@@ -1,0 +1,132 @@
+"""A build by the engine's own build API, through the Docker SDK. The context is sent as it is made, never stored."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from eci_convert.docker_build import build_context
+from eci_convert.docker_build.dockerfile import SCRATCH, constant_names
+from eci_convert.docker_build.request import Order
+from eci_convert.docker_build.result import another, identity, platform_of
+from eci_convert.errors import TransportError, UsageError
+from eci_convert.oci.manifest import Platform
+from eci_convert.oci.reference import HUB, Reference, registry_name
+from eci_convert.transports.base import Settings, two_registries
+from eci_convert.transports.credentials.lookup import credential_for
+
+if TYPE_CHECKING:
+    from typing import IO
+
+    from eci_convert.transports.docker_daemon.engine import Engine
+
+_FROM: Final = re.compile(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?|^\s*COPY\s+.*--from=(\S+)", re.I | re.M)
+_HUB_KEY: Final = "https://index.docker.io/v1/"
+
+
+def build(order: Order, settings: Settings, heard: Callable[[str], object]) -> str:
+    """The id of the image that the engine has built. *heard* is told what the builder says, line by line.
+
+    Raises UsageError for what this builder cannot do; TransportError, AccessDenied, NotFound as the engine reports;
+    LocalError for files that cannot be read or change meanwhile.
+    """
+    from eci_convert.transports.docker_daemon.engine import Engine
+
+    if order.annotations or len(order.platforms) > 1:
+        raise _cannot("annotations" if order.annotations else "images for several platforms")
+    engine = Engine(settings)
+    try:
+        expected = _expected(order, engine)
+        for nocache in (False, True):
+            _run(order, engine, heard, nocache=nocache)
+            if built := identity(order, engine, expected):
+                return built
+        raise another(order, engine, expected)
+    finally:
+        engine.close()
+
+
+def _expected(order: Order, engine: Engine) -> Platform | None:
+    """What an image is to be for, where that is known. Docker 20.10 takes from its cache what was built for another
+    platform, and is then asked again, without its cache."""
+    if order.platforms:
+        return order.platforms[0]
+    if order.artifact is None or order.base != SCRATCH:
+        return None
+    with engine.asked() as client:
+        return platform_of(client.version())
+
+
+def _run(order: Order, engine: Engine, heard: Callable[[str], object], *, nocache: bool) -> None:
+    settings = engine.settings
+    text = order.dockerfile(constant_names(order.artifact) if order.artifact else {})
+    name = build_context.place(order.file, order.folder) if order.file else build_context.DOCKERFILE
+    with engine.asked(patiently=True) as client:
+        client.credentials = credentials(text, settings)
+        events = client.build(
+            fileobj=cast("IO[bytes]", _sent(order, text, name, settings)),
+            custom_context=True,
+            tag=order.reference,
+            dockerfile=name,
+            labels=dict(order.labels) or None,
+            platform=str(order.platforms[0]) if order.platforms else None,
+            nocache=nocache,
+            timeout=client.timeout,
+            use_config_proxy=False,
+            rm=True,
+            forcerm=True,
+            decode=True,
+        )
+        built = any([_told(event, heard) for event in events])  # noqa: C419 - all of them are wanted
+    if not built:
+        raise TransportError(f"{engine.host}: the Docker engine's build ended without an image")
+
+
+def credentials(dockerfile: str, settings: Settings) -> dict[str, dict[str, str]]:
+    """What the engine needs to know to pull the images that *dockerfile* starts from: nothing else of the user's."""
+    found: dict[str, dict[str, str]] = {}
+    stages = {match[2].lower() for match in _FROM.finditer(dockerfile) if match[2]} | {"scratch"}
+    for match in _FROM.finditer(dockerfile):
+        name = match[1] or match[3]
+        if name.lower() in stages or name.isdigit():
+            continue
+        try:
+            reference = Reference.parse(name)
+        except UsageError:  # a variable, say: the builder will know
+            continue
+        key = _HUB_KEY if registry_name(reference.host) == HUB else reference.host
+        if key not in found and (known := credential_for(reference, settings)):
+            if settings.username and found:
+                raise two_registries(next(iter(found)), key)
+            texts = {
+                "username": known.username,
+                "password": known.password,
+                "identitytoken": known.identity_token,
+                "registrytoken": known.registry_token,
+                "serveraddress": key,
+            }
+            found[key] = {field: text for field, text in texts.items() if text}
+    return found
+
+
+def _sent(order: Order, text: str, name: str, settings: Settings) -> Any:
+    if order.artifact is not None:
+        return build_context.of_parts(order.artifact, text, order.created)
+    return build_context.of_folder(order.folder, text, name, settings.reporter.warned)
+
+
+def _told(event: Mapping[str, Any], heard: Callable[[str], object]) -> bool:
+    """Passes on what *event* says; whether it says that there is an image."""
+    said = event.get("stream") or event.get("status")
+    if isinstance(said, str):
+        for line in filter(None, (line.strip() for line in said.splitlines())):
+            heard(line)
+    detail = event.get("aux")
+    return isinstance(detail, dict) and bool(detail.get("ID"))
+
+
+def _cannot(what: str) -> UsageError:
+    error = UsageError(f"the engine's own builder makes no {what}")
+    error.add_note("hint: use --builder buildx")
+    return error

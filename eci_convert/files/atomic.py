@@ -1,0 +1,224 @@
+"""Files that appear under their names when they are complete, or not at all.
+
+A file is written next to its name as `.NAME.RANDOM.part`, flushed to the disk, and renamed. While it is written it is
+locked (flock), so that whoever comes next can tell a file that is being written from one that a killed process left.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from eci_convert.errors import LocalError, UsageError
+from eci_convert.files import leftovers, temp_files
+from eci_convert.files.temp_files import local_errors, path_of
+
+StrPath = str | os.PathLike[str]
+
+
+@contextmanager
+def replacing(path: StrPath) -> Iterator[BinaryIO]:
+    """A file that takes the place of *path* when the block ends without an error, and is removed otherwise.
+
+    A symbolic link at *path* is replaced, not followed. Raises LocalError for a directory or a device at *path* and
+    for what the system refuses.
+    """
+    with StagedFiles() as staged:
+        yield staged.stage(path)
+        staged.commit()
+
+
+def put(path: StrPath, content: bytes) -> None:
+    """*content* into the open file that *path* stands for, else in place of *path*. Raises as `replacing` does."""
+    number = open_file(path)
+    if number is None:
+        with replacing(path) as file:
+            file.write(content)
+        return
+    with local_errors(path):
+        while content:
+            content = content[os.write(number, content) :]
+
+
+def check_place(path: StrPath) -> None:
+    """Raises LocalError where `put` could put nothing at *path*, as far as that is known before."""
+    if open_file(path) is None and not os.access(_target(path).parent, os.W_OK | os.X_OK):
+        raise LocalError(f"{os.fspath(path)}: this user may not write there")
+
+
+def named_file(text: str) -> Path:
+    """The file that a user names *text*. Raises UsageError for the name of a directory, as `pathlib` drops its slash.
+
+    >>> named_file("out/kernel").name
+    'kernel'
+    """
+    if os.path.basename(text) in ("", ".", ".."):
+        raise UsageError(f"{text!r} names a directory, and a file is wanted" if text else "a file name is empty")
+    return Path(text)
+
+
+def open_file(path: StrPath) -> int | None:
+    """The open file of this process that *path* stands for, by its number; None where it is the name of a file.
+
+    >>> open_file("-"), open_file("/dev/fd/3"), open_file("kernel")
+    (1, 3, None)
+    """
+    text = os.fspath(path)
+    if text in _STANDARD:
+        return _STANDARD[text]
+    found = _OPEN_FILE.fullmatch(text)
+    return int(found[1]) if found else None
+
+
+class StagedFiles:
+    """Files that take the places of others at once, or none of them; in a `with`, which removes what is not committed.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as there:
+    ...     with StagedFiles() as staged:
+    ...         count = staged.stage(f"{there}/kernel").write(b"k")
+    ...         before = [name for name in os.listdir(there) if not name.startswith(".")]
+    ...         staged.commit()
+    ...     before, os.listdir(there)
+    ([], ['kernel'])
+    """
+
+    def __init__(self) -> None:
+        self._staged: list[temp_files.Part] = []
+
+    def stage(self, path: StrPath) -> BinaryIO:
+        """A file to be written that `commit` will name *path*, readable too. Raises as `replacing`, and UsageError for
+        a path that is staged already."""
+        target = _target(path)
+        if any(part.target == target for part in self._staged):
+            raise UsageError(f"{str(path)!r} is to be written twice")
+        part = temp_files.created(target)
+        self._staged.append(part)
+        return part.file
+
+    def commit(self) -> None:
+        """Give all files their names. Raises LocalError, and then every name is what it was before."""
+        for part in self._staged:
+            part.complete()
+        with leftovers.committing():
+            self._rename()
+        for directory in {part.target.parent for part in self._staged}:
+            temp_files.flush_directory(directory)
+
+    def _rename(self) -> None:
+        done: list[tuple[temp_files.Part, Path | None]] = []
+        try:
+            for part in self._staged:
+                with local_errors(part.target):
+                    saved = temp_files.saved(part.target)
+                    done.append((part, saved))
+                    os.replace(part.path, part.target)
+        except BaseException:
+            for part, saved in reversed(done):
+                temp_files.restore(part.target, saved)
+            raise
+        for _, saved in done:
+            if saved:
+                with suppress(OSError):
+                    saved.unlink()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for part in self._staged:
+            part.discard()
+
+
+@contextmanager
+def directories(paths: Iterable[Path]) -> Iterator[None]:
+    """The directories of *paths* are there in the block; those that were made for it go again if it fails.
+
+    Raises LocalError.
+    """
+    made: list[Path] = []
+    try:
+        for path in paths:
+            for directory in (*reversed(path.parent.parents), path.parent):
+                with local_errors(directory):
+                    if directory.exists():
+                        continue
+                    with leftovers.creating(directory):
+                        directory.mkdir()
+                made.append(directory)
+        yield
+    except BaseException:
+        for directory in reversed(made):
+            with suppress(OSError):
+                directory.rmdir()
+        raise
+    finally:
+        for directory in made:
+            leftovers.forget(directory)
+
+
+def read_chunks(source: StrPath | int, block: int = 1 << 20) -> Iterator[bytes]:
+    """What is in *source*, a path or a descriptor (which is left open), from where it stands. Raises LocalError."""
+    if isinstance(source, int):
+        yield from _read(source, path_of(source), block)
+        return
+    with local_errors(source):
+        descriptor = os.open(source, os.O_RDONLY)
+    try:
+        yield from _read(descriptor, os.fspath(source), block)
+    finally:
+        os.close(descriptor)
+
+
+def _read(descriptor: int, name: str, block: int) -> Iterator[bytes]:
+    while True:
+        with local_errors(name):
+            data = os.read(descriptor, block)
+        if not data:
+            return
+        yield data
+
+
+_STANDARD = {"-": 1, "/dev/stdout": 1}
+_OPEN_FILE = re.compile(r"/(?:dev|proc/self)/fd/(\d{1,4})", re.ASCII)
+_NO_FILES = ("/dev/fd/", "/dev/std", "/proc/")
+"""Where names stand for open files: to replace `/dev/stdout` would take it from every program."""
+
+
+def _target(path: StrPath) -> Path:
+    """*path* with its directory resolved, if a file may be put there."""
+    text = os.fspath(path)
+    name = os.path.basename(text)
+    if name in ("", ".", "..") or "\0" in text:
+        raise LocalError(f"{text!r} is no name for a file")
+    with local_errors(text):
+        target = Path(os.path.realpath(os.path.dirname(text), strict=True), name)
+        found = _mode(target)
+    if str(target).startswith(_NO_FILES):
+        raise LocalError(f"{text}: no file can be put there")
+    if found is None or stat.S_ISREG(found):
+        return target
+    raise LocalError(f"{text}: {'a directory' if stat.S_ISDIR(found) else 'something that is no file'} is in the way")
+
+
+def _mode(target: Path) -> int | None:
+    """The mode of what is at *target*: of a link to a device or a pipe, theirs; of another link, None."""
+    try:
+        mode = os.lstat(target).st_mode
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISLNK(mode):
+        return mode
+    try:
+        mode = os.stat(target).st_mode
+    except OSError:
+        return None
+    return None if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else mode

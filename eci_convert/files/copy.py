@@ -1,0 +1,1 @@
+"""Copies of files that share their extents where the file system can."""

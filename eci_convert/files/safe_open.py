@@ -1,0 +1,113 @@
+"""Files where strangers may have put something else: opened without following links, refused unless they are regular.
+
+A directory that came out of somebody's archive may hold a link to a secret, a pipe that never answers, or a device.
+What the user named is followed, whatever it is; nothing below it is.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from eci_convert.errors import FormatError, LimitExceeded, LocalError, NotFound
+from eci_convert.files.temp_files import local_errors, path_of
+from eci_convert.oci.json_fields import MAX_DOCUMENT
+from eci_convert.streams.blocks import BLOCK, ZEROS
+
+_NO_SUCH = {errno.ENOENT}
+_NOT_PLAIN = {errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EISDIR, errno.EMLINK}
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+@contextmanager
+def opened(directory: Path, *names: str) -> Iterator[int]:
+    """A descriptor of the regular file at *names*, one a component, below *directory*.
+
+    Raises NotFound where there is nothing; FormatError for links, pipes, devices and directories, and for anything but
+    directories on the way; LocalError for what the system refuses.
+    """
+    name = "/".join(names)
+    descriptors: list[int] = []
+    try:
+        with _told(directory, name):
+            descriptors.append(_root(directory))
+            for step in names[:-1]:
+                descriptors.append(os.open(step, _DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptors[-1]))
+            descriptors.append(os.open(names[-1], _FILE, dir_fd=descriptors[-1]))
+            if not stat.S_ISREG(os.fstat(descriptors[-1]).st_mode):
+                raise FormatError(f"{name} is no regular file", where=str(directory))
+        yield descriptors[-1]
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _root(directory: Path) -> int:
+    try:
+        return os.open(directory, _DIRECTORY)
+    except FileNotFoundError as error:
+        raise NotFound(f"{directory}: there is no such directory") from error
+    except NotADirectoryError as error:
+        raise LocalError(f"{directory} is no directory") from error
+    except OSError as error:
+        raise LocalError(f"{directory}: {error.strerror or error}") from error
+
+
+def read_small(directory: Path, *names: str) -> bytes:
+    """The whole of a document. Raises as `opened`, and LimitExceeded over 4 MiB."""
+    with opened(directory, *names) as descriptor:
+        size = os.fstat(descriptor).st_size
+        if size > MAX_DOCUMENT:
+            raise LimitExceeded(f"{'/'.join(names)} is {size} bytes (limit {MAX_DOCUMENT})", where=str(directory))
+        return b"".join(between(descriptor, 0, size))
+
+
+def between(descriptor: int, start: int, end: int) -> Iterator[bytes]:
+    """The bytes of a file from *start* up to *end*, in blocks of 1 MiB. Raises LocalError, also where they end earlier.
+
+    The position of *descriptor* is neither used nor moved, so that several may read at once.
+    """
+    hole = data = start  # what lies from *hole* up to *data* is a hole
+    while start < end:
+        if start >= data:
+            hole, data = _next_hole(descriptor, start, end)
+        if hole <= start < data:
+            block = ZEROS[: min(data - start, BLOCK)]
+        else:
+            with local_errors(path_of(descriptor)):
+                block = os.pread(descriptor, min(BLOCK, hole - start), start)
+        if not block:
+            raise LocalError(f"a file has become shorter than {end} bytes while it was read")
+        start += len(block)
+        yield block
+
+
+def _next_hole(descriptor: int, start: int, end: int) -> tuple[int, int]:
+    """The hole that comes next, from *start* on and no farther than *end*: where it begins, and where data follows."""
+    try:
+        if os.fstat(descriptor).st_size < end:
+            return end, end
+        hole = os.lseek(descriptor, start, os.SEEK_HOLE)
+        data = os.lseek(descriptor, hole, os.SEEK_DATA) if hole < end else end
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a hole up to the end
+            return hole, end
+        return end, end  # a filesystem that does not tell
+    return min(hole, end), min(data, end)
+
+
+@contextmanager
+def _told(directory: Path, name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_SUCH:
+            raise NotFound(f"{directory}: there is no {name}") from error
+        if error.errno in _NOT_PLAIN:
+            raise FormatError(f"{name} is a link, or there is one on the way to it", where=str(directory)) from error
+        raise LocalError(f"{directory / name}: {error.strerror or error}") from error

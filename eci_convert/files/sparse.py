@@ -1,0 +1,200 @@
+"""Files with holes: their zeros are neither read nor written.
+
+A hole is found on reading with SEEK_DATA and SEEK_HOLE (lseek(2)), and made on writing by not writing.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import select
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from typing import BinaryIO
+
+from eci_convert.errors import LocalError, SizeMismatch
+from eci_convert.files.temp_files import local_errors, path_of
+from eci_convert.streams.blocks import BLOCK, ZEROS
+
+__all__ = ["BLOCK", "ZEROS", "Mapped", "extents", "file_chunks", "write_dense", "write_sparse"]
+
+
+_BEHIND = 32 << 20
+_COARSE = bytes(64 << 10)
+_FINE = bytes(4 << 10)
+
+
+class Mapped:
+    """*chunks* as they are, and before they come, where in them there can be anything but zeros: what *data* makes,
+    (offset, length) in ascending order, is for whoever can save himself the holes."""
+
+    def __init__(self, chunks: Iterable[bytes], data: Callable[[], Iterable[tuple[int, int]]]) -> None:
+        self._chunks = chunks
+        self.data = data
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._chunks)
+
+
+def write_sparse(file: BinaryIO, chunks: Iterable[bytes], size: int | None = None) -> int:
+    """Make *chunks* all that *file* holds, without writing blocks of zeros; the number of bytes that it then has.
+
+    What is no regular file (a pipe) is written to as by `write_dense`, which is for standard output, wherever that
+    goes. Raises LocalError where the system refuses, and SizeMismatch if *size* is given and differs.
+    """
+    if not _can_have_holes(file):
+        return write_dense(file, chunks, size)
+    descriptor, end, flushed = file.fileno(), 0, 0
+    with local_errors(_name(file)):
+        file.flush()
+        os.ftruncate(descriptor, 0)
+        os.ftruncate(descriptor, size or 0)
+    for chunk in chunks:
+        if size is not None and end + len(chunk) > size:
+            raise SizeMismatch(size, end + len(chunk))
+        with local_errors(_name(file)):
+            write_data(descriptor, chunk, end)
+            end += len(chunk)
+            if end - flushed >= _BEHIND:  # begin to bring it to the disk: fsync would wait for all of it at the end
+                os.posix_fadvise(descriptor, flushed, end - flushed, os.POSIX_FADV_DONTNEED)
+                flushed = end
+    with local_errors(_name(file)):
+        os.ftruncate(descriptor, end)
+        file.seek(end)
+    if size not in (None, end):
+        raise SizeMismatch(size or 0, end)
+    return end
+
+
+def write_dense(file: BinaryIO, chunks: Iterable[bytes], size: int | None = None) -> int:
+    """Write *chunks* to *file* where it stands, zeros and all; the number of bytes. Raises as `write_sparse`.
+
+    *file* need have nothing but a `write` that takes bytes, all of them where it does not say how many.
+    """
+    written = 0
+    for chunk in chunks:
+        if size is not None and written + len(chunk) > size:
+            raise SizeMismatch(size, written + len(chunk))
+        with local_errors(_name(file)):
+            _write_all(file, chunk)
+        written += len(chunk)
+    if flush := getattr(file, "flush", None):
+        with local_errors(_name(file)):
+            flush()
+    if size not in (None, written):
+        raise SizeMismatch(size or 0, written)
+    return written
+
+
+def _write_all(file: BinaryIO, chunk: bytes) -> None:
+    """Python's own files are given views. Anybody else's may keep what it is given, and chunks may lie in memory that
+    is used again."""
+    view, ours = memoryview(chunk), isinstance(file, io.IOBase)
+    while view:
+        count: int | None = file.write(view if ours else bytes(view))
+        if count is None and isinstance(file, io.RawIOBase):  # it does not wait, so it has to be waited for
+            select.select([], [file], [])
+            count = 0
+        view = view[len(view) if count is None else count :]
+
+
+def extents(descriptor: int) -> Iterator[tuple[int, int]]:
+    """Where the file has data, as (offset, length) in ascending order; everywhere if the filesystem cannot tell."""
+    size = os.fstat(descriptor).st_size
+    end = 0
+    while end < size:
+        try:
+            start = os.lseek(descriptor, end, os.SEEK_DATA)
+            end = min(os.lseek(descriptor, start, os.SEEK_HOLE), size)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # a hole up to the end
+                return
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+                raise LocalError(f"holes cannot be looked for: {error.strerror or error}") from error
+            start, end = end, size
+        if start < size:
+            yield start, end - start
+
+
+def file_chunks(descriptor: int, *, lead: int = 0) -> Iterator[bytes]:
+    """The content of a file from its beginning; holes come as one block of zeros that all of them share.
+
+    It is cut where a stream is cut at every MiB that has *lead* bytes before it. Raises LocalError.
+    """
+    size = os.fstat(descriptor).st_size
+    data = extents(descriptor)
+    begin = length = at = 0
+    while at < size:
+        stop = min(at + BLOCK - (lead + at) % BLOCK, size)
+        while begin + length <= at:
+            begin, length = next(data, (size, 1))
+        if begin < stop:
+            yield _read(descriptor, at, stop - at)
+        else:
+            yield ZEROS if stop - at == BLOCK else ZEROS[: stop - at]
+        at = stop
+    if os.fstat(descriptor).st_size < size:
+        raise _shorter(size)
+
+
+def _read(descriptor: int, at: int, length: int) -> bytes:
+    data = b""
+    while len(data) < length:
+        with local_errors(path_of(descriptor)):
+            piece = os.pread(descriptor, length - len(data), at + len(data))
+        if not piece:
+            raise _shorter(at + length)
+        data = data + piece if data else piece
+    return data
+
+
+def _name(file: BinaryIO) -> object:
+    return getattr(file, "name", "the output")  # a buffer in memory has none
+
+
+def _shorter(size: int) -> LocalError:
+    return LocalError(f"a file has become shorter than {size} bytes while it was read")
+
+
+def _can_have_holes(file: BinaryIO) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+    except (OSError, ValueError):  # no descriptor: a buffer in memory
+        return False
+
+
+def write_data(descriptor: int, chunk: bytes, at: int) -> None:
+    """Write what is not zero in *chunk* where it belongs, *at* being the place of its first byte; what is there already
+    must read as zeros. Raises OSError."""
+    view = memoryview(chunk)
+    for start, stop in _data(chunk, -at % len(_FINE)):
+        while start < stop:
+            start += os.pwrite(descriptor, view[start:stop], at + start)
+
+
+def _data(chunk: bytes, first: int) -> Iterator[tuple[int, int]]:
+    """Where *chunk* is not zero, to the page; pages begin at *first*. `startswith` compares 27 GB a second here."""
+    size, at = len(chunk), 0
+    while at < size:
+        start = at
+        while at < size and not (length := _zeros(chunk, at, first)):
+            at = _next_page(at, first, size)
+        if start < at:
+            yield start, at
+        while at < size and (length := _zeros(chunk, at, first)):
+            at += length
+
+
+def _zeros(chunk: bytes, at: int, first: int) -> int:
+    """How many zeros are known to be at *at*: 64 KiB, a page, or less at either end of the chunk."""
+    if chunk.startswith(_COARSE, at):
+        return len(_COARSE)
+    if chunk.startswith(_FINE, at):
+        return len(_FINE)
+    page = _next_page(at, first, len(chunk)) - at
+    return page if page < len(_FINE) and chunk.startswith(_FINE[:page], at) else 0
+
+
+def _next_page(at: int, first: int, size: int) -> int:
+    return min(first if at < first else at + len(_FINE), size)

@@ -1,0 +1,65 @@
+"""A file without a name for what cannot be read twice: it is gone when the process is, however that ends."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+
+from eci_convert.errors import LocalError
+from eci_convert.files.sparse import write_data
+from eci_convert.files.temp_files import local_errors
+
+_USUAL = "/var/tmp"  # noqa: S108 - where big files go; /tmp is often in memory
+
+
+class Spool:
+    """Contents one after the other in a file in `$TMPDIR` (else /var/tmp), without blocks for their zeros.
+
+    *environ* is where the variable is read. Opened at once: raises LocalError.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        directory = environ.get("TMPDIR") or (_USUAL if os.access(_USUAL, os.W_OK) else tempfile.gettempdir())
+        with local_errors(directory):
+            self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closed by close
+            state = os.statvfs(directory)
+        self._directory = directory
+        self._room = state.f_bavail * state.f_frsize
+        self._end = 0
+
+    @property
+    def descriptor(self) -> int:
+        """For `pread`."""
+        return self._file.fileno()
+
+    def append(self, chunks: Iterable[bytes]) -> tuple[int, int]:
+        """Where *chunks* lie now: an offset and a length in bytes.
+
+        Raises LocalError where the system refuses, and once there are more bytes than there was room for in the
+        beginning, zeros counted: so a few bytes that expand without end have an end here.
+        """
+        start = self._end
+        for chunk in chunks:
+            if self._end + len(chunk) > self._room:
+                raise _too_long(self._directory, self._room)
+            with local_errors(self._directory):
+                write_data(self.descriptor, chunk, self._end)
+            self._end += len(chunk)
+        with local_errors(self._directory):
+            os.ftruncate(self.descriptor, self._end)
+        return start, self._end - start
+
+    def close(self) -> None:
+        """Give the room back."""
+        self._file.close()
+
+
+def _too_long(directory: str, room: int) -> LocalError:
+    error = LocalError(
+        f"{directory}: what is kept there until it is used is longer than the {room} bytes that are free"
+    )
+    error.add_note(
+        "hint: set TMPDIR to a larger place, or name a file, not a pipe: what is not compressed is read where it is"
+    )
+    return error

@@ -1,0 +1,157 @@
+"""A file that is being written under another name than it will have, next to it."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from eci_convert.errors import LocalError
+from eci_convert.files import leftovers, locks
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
+_LONGEST = 255 - len("..0123456789abcdef.part")
+
+
+@contextmanager
+def local_errors(name: object) -> Iterator[None]:
+    """What the system refuses in the block, as a LocalError about *name*. Only calls of ours belong in it.
+
+    Python itself refuses a name that holds a NUL byte, and says so with a ValueError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise LocalError(f"{name}: {error.strerror or error}") from error
+    except ValueError as error:
+        if "null byte" not in str(error):
+            raise
+        raise LocalError(f"{str(name)!r}: no name of a file holds a NUL byte") from error
+
+
+def path_of(descriptor: int) -> str:
+    """The path of the file that *descriptor* is open on, for messages; what it is where it has none."""
+    try:
+        path = os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        return "an open file"
+    if path.endswith(" (deleted)"):
+        return f"a temporary file in {os.path.dirname(path)}"
+    return path if path.startswith("/") else f"a {path.partition(':')[0]}"
+
+
+def resolve(path: str | os.PathLike[str], *, strict: bool = False) -> Path:
+    """*path* without links on the way; what is not there stays as it is unless *strict*. Raises LocalError."""
+    with local_errors(os.fspath(path)):
+        return Path(os.path.realpath(path, strict=strict))
+
+
+def is_directory(path: str | os.PathLike[str]) -> bool:
+    """Whether a directory is at *path*; False where nothing is. Raises LocalError where that cannot be told."""
+    with local_errors(os.fspath(path)):
+        return Path(path).is_dir()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """*file* is open at *path*, and is to be renamed to *target*."""
+
+    file: BinaryIO
+    path: Path
+    target: Path
+
+    def complete(self) -> None:
+        """Bring everything to the disk. Raises LocalError."""
+        with local_errors(self.target):
+            self.file.flush()
+            os.fsync(self.file.fileno())
+
+    def discard(self) -> None:
+        """Close the file, and remove it if it has not been renamed."""
+        with suppress(OSError, LocalError):
+            self.file.close()
+        with suppress(OSError):
+            self.path.unlink()
+        leftovers.forget(self.path)
+
+
+def created(target: Path) -> Part:
+    """A new part for *target*; parts for it that nobody is writing any more are removed. Raises LocalError."""
+    with local_errors(target):
+        ours = re.compile(re.escape(f".{_stem(target)}.") + r"[0-9a-f]{16}\.part")
+        locks.sweep_unheld(target.parent, ours)
+        while True:
+            path = _beside(target, "part")
+            with leftovers.creating(path):
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            if locks.hold_new(descriptor):
+                file = io.BufferedRandom(_Raw(descriptor, str(target)), 1 << 16)
+                return Part(file=file, path=path, target=target)
+            os.close(descriptor)
+            leftovers.forget(path)
+
+
+def saved(target: Path) -> Path | None:
+    """A second name for what is at *target*; None if nothing is. Raises OSError."""
+    path = _beside(target, "part")
+    try:
+        os.link(target, path, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno not in _NO_LINKS or target.is_dir():
+            raise
+        path = _beside(target, "old")  # the only name that it then has, so nobody may sweep it away
+        os.rename(target, path)
+    return path
+
+
+def restore(target: Path, saved: Path | None) -> None:
+    """Undo: *target* is again what *saved* is, or nothing."""
+    with suppress(OSError):
+        if saved:
+            os.replace(saved, target)
+            saved.unlink(missing_ok=True)  # renaming a file to another name of itself leaves both
+        else:
+            target.unlink()
+
+
+def flush_directory(path: Path) -> None:
+    """Bring the names in the directory to the disk, where the filesystem can do that."""
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class _Raw(io.FileIO):
+    """A descriptor whose errors are LocalErrors about the file that it will be."""
+
+    def __init__(self, descriptor: int, name: str) -> None:
+        super().__init__(descriptor, "r+b")
+        self.name = name
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        with local_errors(self.name):
+            return super().write(data)
+
+
+def _stem(target: Path) -> str:
+    """The name of *target*, cut so that it fits into a longer one."""
+    return os.fsdecode(os.fsencode(target.name)[:_LONGEST])
+
+
+def _beside(target: Path, suffix: str) -> Path:
+    return target.with_name(f".{_stem(target)}.{secrets.token_hex(8)}.{suffix}")

@@ -1,0 +1,55 @@
+"""Which layers diff ids name, and which of them can be seen to be wrong without reading a layer.
+
+They are digests of uncompressed archives, so that of an uncompressed layer is its own, and that of a compressed one is
+no blob's. The original `eci` writes wrong ones (specs/eci.md, D1), beside a schemaVersion of 0 (D2).
+"""
+
+from __future__ import annotations
+
+from eci_convert.model import Image
+from eci_convert.oci import media_types
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor, ImageConfig, Manifest
+
+
+def layers(image: Image | None) -> dict[tuple[Digest, str], Descriptor]:
+    """The layers of *image*, by their diff ids and their media types, compression and all."""
+    if image is None or len(image.config.diff_ids) != len(image.manifest.layers):
+        return {}
+    return {
+        (diff_id, layer.media_type): layer
+        for diff_id, layer in zip(image.config.diff_ids, image.manifest.layers, strict=True)
+        if media_types.is_tar_layer(layer.media_type)
+    }
+
+
+def doubtful(manifest: Manifest, config: ImageConfig) -> tuple[Descriptor, ...]:
+    """Layers whose diff ids are wrong if they are not compressed, as their media types say."""
+    if not _is_container(manifest) or len(manifest.layers) != len(config.diff_ids):
+        return ()
+    wrapped = _wrapped(manifest)
+    return tuple(
+        layer
+        for layer, diff_id in zip(manifest.layers, config.diff_ids, strict=True)
+        if layer.digest not in wrapped and layer.digest != diff_id
+    )
+
+
+def are_wrong(manifest: Manifest, config: ImageConfig) -> bool:
+    """Whether they are wrong, also if layers are not wrapped as their media types say, which engines put up with: so a
+    layer that is said to be an archive may well have another diff id than its digest."""
+    if not _is_container(manifest):
+        return False
+    wrapped = _wrapped(manifest)
+    return len(manifest.layers) != len(config.diff_ids) or any(
+        diff_id in wrapped and (diff_id != layer.digest or manifest.schema_version != 2)
+        for layer, diff_id in zip(manifest.layers, config.diff_ids, strict=True)
+    )
+
+
+def _is_container(manifest: Manifest) -> bool:
+    return all(media_types.is_tar_layer(layer.media_type) for layer in manifest.layers)
+
+
+def _wrapped(manifest: Manifest) -> set[Digest]:
+    return {layer.digest for layer in manifest.layers if layer.media_type.endswith(("gzip", "zstd"))}

@@ -1,0 +1,194 @@
+"""An image becomes files: one pass over each blob, and all files or none.
+
+Whatever a dialect said of where a part lies is turned into a pass over a blob: the blob itself, one archive, or the
+filesystem that all layers make. Files get their names when everything that was read has been found to be as promised.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+from eci_convert.compression.codec import Compression, decompressed
+from eci_convert.disks import declared
+from eci_convert.errors import UsageError
+from eci_convert.files.atomic import StagedFiles, directories
+from eci_convert.model import Blob, DiskType, File, Image, Known, Member, Memory, Part, Rootfs
+from eci_convert.oci import diff_ids
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor
+from eci_convert.operations.output_files import DISKS, Outputs, Target
+from eci_convert.progress import SILENT, Reporter
+from eci_convert.reading.blobs import begins_as, check_readable, opened
+from eci_convert.reading.files import files, in_archive
+from eci_convert.reading.resume import Journal
+from eci_convert.rootfs.consumer import Settled
+from eci_convert.streams import threads
+from eci_convert.transports.base import Source
+
+__all__ = ["Extracted", "Target", "extract"]
+
+
+_DOUBTFUL = 4
+"""Layers that are looked at for no more than a warning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extracted:
+    """A part that was written. *path* is None where it went into an open file; *size* is in bytes.
+
+    *digest* is the file's, where it was asked for. *blob* is the layer it was in, *image_path* its path there or in
+    the filesystem, where it had one. *disk_type* is what the image says, else what the bytes are.
+    """
+
+    part: Part
+    path: Path | None
+    size: int
+    digest: Digest | None
+    blob: Digest | None
+    image_path: str
+    disk_type: DiskType | None
+
+
+def extract(
+    source: Source,
+    image: Image,
+    targets: Sequence[Target],
+    *,
+    reporter: Reporter = SILENT,
+    max_size: int | None = None,
+    sparse: bool = True,
+    digests: bool = False,
+    journal: Path | None = None,
+) -> tuple[Extracted, ...]:
+    """Writes the parts of *image* that *targets* name, and says what was written, in their order.
+
+    *max_size* (bytes) bounds each file; *sparse* restores holes; *digests* has every file's digest told. A directory
+    that is not there is made. *journal* is a directory in which what arrives over a network is kept until all is done.
+
+    Raises IntegrityError for bytes that are not the promised ones, FormatError for malformed or hostile ones and for
+    more than *max_size*, MissingPart for what is not there, LocalError for what cannot be written, and what the source
+    raises; then no path has changed. What went into an open file until then has gone.
+    """
+    paths = [target.path for target in targets if target.path]
+    keeping = Journal(journal, reporter.warned) if journal else nullcontext(None)
+    with directories(paths), keeping as kept, StagedFiles() as staged:
+        outputs = Outputs(staged, max_size=max_size, sparse=sparse, digests=digests)
+        places = _Passes(source, image, outputs, reporter, kept).over(targets)
+        staged.commit()
+    if _has_wrong_diff_ids(source, image):
+        reporter.warned("the diff ids of the image are wrong, so engines will not unpack it: see verify --fix")
+    return tuple(_extracted(target, outputs, places.get(target), reporter) for target in targets)
+
+
+def _has_wrong_diff_ids(source: Source, image: Image) -> bool:
+    """Whether they can be seen to be wrong without reading a layer."""
+    if not image.config.diff_ids:
+        return False
+    return diff_ids.are_wrong(image.manifest, image.config) or any(
+        begins_as(source, layer) is Compression.NONE
+        for layer in diff_ids.doubtful(image.manifest, image.config)[:_DOUBTFUL]
+    )
+
+
+class _Passes:
+    """One pass over each blob. Every method says where the targets were, as far as there is anything to say."""
+
+    def __init__(
+        self, source: Source, image: Image, outputs: Outputs, reporter: Reporter, journal: Journal | None
+    ) -> None:
+        self._source = source
+        self._image = image
+        self._outputs = outputs
+        self._reporter = reporter
+        self._journal = journal
+
+    def over(self, targets: Sequence[Target]) -> Mapping[Target, Settled]:
+        places: dict[Target, Settled] = {}
+        blobs: dict[tuple[Digest, str], list[Target]] = defaultdict(list)
+        archives: dict[tuple[Digest, bool], dict[str, list[Target]]] = defaultdict(lambda: defaultdict(list))
+        files: dict[str, list[Target]] = defaultdict(list)
+        known: dict[Digest, Descriptor] = {}
+        for target in targets:
+            match target.part.locator:
+                case Blob(descriptor=blob, compression=compression):
+                    known[blob.digest] = blob
+                    blobs[blob.digest, compression].append(target)
+                case Member(descriptor=blob, path=path, or_bytes=or_bytes):
+                    known[blob.digest] = blob
+                    archives[blob.digest, or_bytes][path].append(target)
+                case Rootfs(path=path):
+                    files[path].append(target)
+                case Memory(content=data):
+                    self._outputs.write([target], (data,), size=len(data))
+                case File() | Known():
+                    raise UsageError(f"{target.part.name!r} is in no image")
+                case _:
+                    assert_never(target.part.locator)
+        for (digest, compression), wanting in blobs.items():
+            places |= self._blob(known[digest], compression, wanting)
+        for (digest, or_bytes), by_path in archives.items():
+            places |= self._archive(known[digest], by_path, or_bytes=or_bytes)
+        return {**places, **(self._filesystem(files) if files else {})}
+
+    def _blob(self, blob: Descriptor, compression: str, targets: list[Target]) -> Mapping[Target, Settled]:
+        check_readable(blob)
+        with opened(self._source, blob, self._reporter, self._journal) as chunks:
+            if compression:
+                with threads.threaded(decompressed(chunks, Compression(compression))) as plain:
+                    self._outputs.write(targets, plain)
+            else:
+                digest = blob.digest if blob.digest.algorithm == "sha256" else None
+                self._outputs.write(targets, chunks, size=blob.size, digest=digest)
+        return {target: Settled(path="", layer=blob) for target in targets}
+
+    def _archive(
+        self, layer: Descriptor, by_path: Mapping[str, list[Target]], *, or_bytes: bool
+    ) -> Mapping[Target, Settled]:
+        consumer = _Consumer(by_path, self._outputs)
+        found = in_archive(
+            self._source, layer, by_path, consumer, or_bytes=or_bytes, reporter=self._reporter, journal=self._journal
+        )
+        return _placed(by_path, found)
+
+    def _filesystem(self, by_path: Mapping[str, list[Target]]) -> Mapping[Target, Settled]:
+        consumer = _Consumer(by_path, self._outputs)
+        found = files(self._source, self._image, by_path, consumer, reporter=self._reporter, journal=self._journal)
+        return _placed(by_path, found)
+
+
+class _Consumer:
+    """Writes files to the targets that want their paths. What went into an open file cannot be taken back."""
+
+    def __init__(self, by_path: Mapping[str, list[Target]], outputs: Outputs) -> None:
+        self._by_path = by_path
+        self._outputs = outputs
+        self.retractable = all(target.path for targets in by_path.values() for target in targets)
+
+    def take(self, paths: tuple[str, ...], size: int, chunks: Iterator[bytes]) -> None:
+        self._outputs.write([target for path in paths for target in self._by_path[path]], chunks, size=size)
+
+
+def _placed(by_path: Mapping[str, list[Target]], found: Mapping[str, Settled]) -> Mapping[Target, Settled]:
+    return {target: found[path] for path, targets in by_path.items() for target in targets}
+
+
+def _extracted(target: Target, outputs: Outputs, place: Settled | None, reporter: Reporter) -> Extracted:
+    written, part = outputs.written[target], target.part
+    found = written.disk_type if part.role in DISKS else None
+    if part.disk_type and declared.contradicts(part.disk_type, found):
+        reporter.warned(f"{part.name!r} is declared as {part.disk_type} and its bytes are {found}")
+    path = place.path if place else ""
+    return Extracted(
+        part=part,
+        path=target.path,
+        size=written.size,
+        digest=written.digest,
+        blob=place.layer.digest if place and place.layer else None,
+        image_path="/" + path if isinstance(part.locator, Rootfs) else path,
+        disk_type=part.disk_type or found,
+    )

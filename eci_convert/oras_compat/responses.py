@@ -1,0 +1,130 @@
+"""Our answers in the clothes of `requests.Response`, which users of oras-py are handed."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+
+import requests
+from requests.structures import CaseInsensitiveDict
+
+from eci_convert.oci.digest import Digest
+from eci_convert.streams.hashing import verified
+from eci_convert.transports.registry.http.response import PIECE, Answer
+
+_MAX_CONTENT = 1 << 30
+"""Bytes of a body that is not streamed: whoever asks for more in one piece has not thought of it."""
+
+
+def invented(status: int, url: str, headers: Mapping[str, str], method: str = "PUT") -> requests.Response:
+    """A response without a body, for what took several requests."""
+    response = requests.Response()
+    response.status_code = status
+    response.reason = http.client.responses.get(status, "")
+    response.url = url
+    response.headers = CaseInsensitiveDict(headers)
+    response.request = requests.Request(method, url).prepare()
+    _filled(response, b"")
+    return response
+
+
+def answered(answer: Answer, *, stream: bool) -> requests.Response:
+    """The response that *answer* is. Not *stream*: read, and its connection let go of."""
+    headers = {name: ", ".join(answer.header_lines(name)) for name in answer.header_names()}
+    response = invented(answer.status, str(answer.url), headers, answer.method)
+    if stream:
+        _unread(response)
+        response.raw = _Raw(answer.pieces(), answer.close)
+        return response
+    with answer:
+        _filled(response, answer.read(_MAX_CONTENT))
+    return response
+
+
+def streaming(
+    head: requests.Response,
+    download: AbstractContextManager[Iterable[bytes]],
+    checked: Callable[[Iterable[bytes]], Iterator[bytes]],
+    *,
+    stream: bool,
+) -> requests.Response:
+    """The response to a GET of what *head* is the response to a HEAD of; its body is *download*'s, *checked*."""
+    response = invented(200, str(head.url), head.headers, "GET")
+    chunks = checked(download.__enter__())
+    if not stream:
+        try:
+            _filled(response, b"".join(chunks))
+        finally:
+            download.__exit__(None, None, None)
+        return response
+    _unread(response)
+    response.raw = _Raw(chunks, lambda: download.__exit__(None, None, None))
+    return response
+
+
+def length(response: requests.Response, digest: Digest) -> int | None:
+    """The length of the blob *digest* that the headers of *response* tell; None where they tell none that can be."""
+    text = response.headers.get("Content-Length", "")
+    size = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+    return None if size == 0 and digest != Digest.of(b"", digest.algorithm) else size
+
+
+def checked(response: requests.Response, digest: Digest, *, stream: bool) -> requests.Response:
+    """*response*, to a GET of the blob *digest* and unread, with its body verified unless it tells of an error; not
+    *stream*: read."""
+    raw = response.raw
+    chunks = raw.stream()
+    response.raw = _Raw(verified(chunks, digest, length(response, digest)) if response.ok else chunks, raw.close)
+    if not stream:
+        try:
+            _filled(response, response.raw.read())
+        finally:
+            raw.close()
+    return response
+
+
+def _filled(response: requests.Response, content: bytes) -> None:
+    _put_content(response, content, consumed=True)
+
+
+def _unread(response: requests.Response) -> None:
+    """Requests' word for a body that is still to be read is False."""
+    _put_content(response, False, consumed=False)
+
+
+def _put_content(response: requests.Response, content: object, *, consumed: bool) -> None:
+    """Sets what requests keeps to itself (requests 2.32, `Response.content` and `iter_content`)."""
+    vars(response).update(_content=content, _content_consumed=consumed)
+
+
+class _Raw:
+    """What requests wants of a body that is still to come."""
+
+    def __init__(self, chunks: Iterator[bytes], close: Callable[[], object]) -> None:
+        self._chunks = chunks
+        self._close = close
+        self._left = b""
+
+    def stream(self, size: int = PIECE, decode_content: bool | None = None) -> Iterator[bytes]:
+        """The body, at most *size* bytes at a time, as it is stored."""
+        while piece := self.read(size):
+            yield piece
+
+    def read(self, size: int | None = None, decode_content: bool | None = None) -> bytes:
+        """The next bytes: up to *size* of them, or all."""
+        if size is None:
+            return self._left + b"".join(self._chunks)
+        while not self._left:
+            found = next(self._chunks, None)
+            if found is None:
+                return b""
+            self._left = found
+        piece, self._left = self._left[:size], self._left[size:]
+        return piece
+
+    def close(self) -> None:
+        self._close()
+
+    def release_conn(self) -> None:
+        self._close()

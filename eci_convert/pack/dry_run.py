@@ -1,0 +1,69 @@
+"""A sink that stores nothing: what would be written is measured and forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from eci_convert.errors import DigestMismatch, SizeMismatch
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor
+from eci_convert.streams.hashing import Measured
+from eci_convert.transports.base import NO_VARIANTS, Sink, Variants
+
+
+class Rehearsal:
+    """Stands in for *sink*, which is asked what it has and can hold, and changed in nothing."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    @property
+    def destination(self) -> str:
+        return self._sink.destination
+
+    @property
+    def holds_artifacts(self) -> bool:
+        return self._sink.holds_artifacts
+
+    @property
+    def holds_indexes(self) -> bool:
+        return self._sink.holds_indexes
+
+    @property
+    def holds_sha512(self) -> bool:
+        return self._sink.holds_sha512
+
+    @property
+    def wants_raw_layers(self) -> bool:
+        return self._sink.wants_raw_layers
+
+    @property
+    def wants_compressed_layers(self) -> bool:
+        return self._sink.wants_compressed_layers
+
+    def has(self, blob: Descriptor) -> bool:
+        return self._sink.has(blob)
+
+    def put(
+        self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
+    ) -> Descriptor:
+        measured = Measured(chunks)
+        for _ in measured:
+            pass
+        if size not in (None, measured.size):
+            raise SizeMismatch(size or 0, measured.size)
+        if digest and digest.algorithm == "sha256" and digest != measured.digest:
+            raise DigestMismatch(digest, measured.digest)
+        return Descriptor(media_type=media_type, digest=digest or measured.digest, size=measured.size)
+
+    def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
+        """Nothing: no name stands for anything new."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...

@@ -1,0 +1,167 @@
+"""Parts that lie in another image go into this one as they pass by: each blob of that image is read once.
+
+Nothing is spooled: a layer's header tells a file's size before its bytes come, and that is all an archive needs to
+know. The verdict on a blob of the other image comes after what was made of it is stored, and before it has a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from eci_convert.compression.codec import Compression, decompressed
+from eci_convert.dialects.blueprint import Recipe, Written
+from eci_convert.errors import FormatError, MissingPart
+from eci_convert.model import Blob, Image, Member, Rootfs
+from eci_convert.oci.manifest import Descriptor
+from eci_convert.pack.blob_writer import Press
+from eci_convert.reading import blobs, files
+from eci_convert.reading.resume import Journal
+from eci_convert.streams.repeatable import lasting
+from eci_convert.transports.base import Source, lent
+
+
+class Passage:
+    """From the *image* that *source* names, through *press*."""
+
+    def __init__(self, source: Source, image: Image, press: Press, journal: Journal | None = None) -> None:
+        self._journal = journal
+        self._source = source
+        self._image = image
+        self._press = press
+
+    def all(self, recipes: dict[int, Recipe]) -> dict[int, Written]:
+        """What became of each of *recipes*, all of whose parts are in the image, by its number."""
+        found: dict[int, Written] = {}
+        members: dict[Descriptor, dict[int, Recipe]] = {}
+        paths: dict[int, Recipe] = {}
+        for number, recipe in recipes.items():
+            match recipe.part.locator:
+                case Blob() as blob:
+                    found[number] = self._blob(recipe, blob)
+                case Member(descriptor=layer):
+                    members.setdefault(replace(layer, annotations={}), {})[number] = recipe
+                case Rootfs():
+                    paths[number] = recipe
+        for layer, wanted in members.items():
+            found |= self._members(layer, wanted)
+        return found | self._files(paths)
+
+    def _blob(self, recipe: Recipe, blob: Blob) -> Written:
+        blobs.check_readable(blob.descriptor)
+        if not recipe.entry and recipe.compression == blob.compression:
+            return self._verbatim(recipe, blob.descriptor)
+        size = blob.size if blob.size is not None else self._size(blob)
+
+        def passed_on() -> Written:
+            with self._content(blob) as chunks:
+                return self._press.stream(recipe, size, _exactly(chunks, size, blob))
+
+        return lasting(passed_on)
+
+    def _verbatim(self, recipe: Recipe, blob: Descriptor) -> Written:
+        self._press.check_size(recipe, blob.size)
+        there = lent(self._source, self._press.sink, blob)
+        if there and not recipe.retyped:
+            return self._press.reused(recipe, blob)
+
+        def passed_on() -> Written:
+            with blobs.opened(self._source, blob, self._press.reporter, self._journal) as chunks:
+                return self._press.verbatim(recipe, blob, chunks, send=not there)
+
+        return lasting(passed_on)
+
+    def _size(self, blob: Blob) -> int:
+        """How long the file is that *blob* holds. A compressed one that does not say is read an extra time for it."""
+        if not blob.compression:
+            return blob.descriptor.size
+        with self._content(blob) as chunks:
+            return sum(map(len, chunks))
+
+    @contextmanager
+    def _content(self, blob: Blob) -> Iterator[Iterator[bytes]]:
+        with blobs.opened(self._source, blob.descriptor, journal=self._journal) as chunks:
+            yield decompressed(chunks, Compression(blob.compression or "none"))
+
+    def _members(self, layer: Descriptor, wanted: dict[int, Recipe]) -> dict[int, Written]:
+        bytes_do = all(isinstance(each.part.locator, Member) and each.part.locator.or_bytes for each in wanted.values())
+
+        def passing(paths: Collection[str], consumer: _Consumer) -> None:
+            files.in_archive(
+                self._source, layer, paths, consumer, or_bytes=bytes_do, reporter=self._press.reporter,
+                journal=self._journal,
+            )  # fmt: skip
+
+        return self._taken(wanted, passing)
+
+    def _files(self, wanted: dict[int, Recipe]) -> dict[int, Written]:
+        def passing(paths: Collection[str], consumer: _Consumer) -> None:
+            files.files(
+                self._source, self._image, paths, consumer, reporter=self._press.reporter, journal=self._journal
+            )
+
+        return self._taken(wanted, passing)
+
+    def _taken(
+        self, wanted: dict[int, Recipe], passing: Callable[[Collection[str], _Consumer], None]
+    ) -> dict[int, Written]:
+        """What became of *wanted*. One pass does for all of them, unless one file is wanted in two archives."""
+        found: dict[int, Written] = {}
+        while pending := {number: recipe for number, recipe in wanted.items() if number not in found}:
+            written = lasting(lambda: self._passed(pending, passing))
+            if not written:
+                raise MissingPart(f"no file of {self._source.origin} was found where its parts should be")
+            found |= written
+        return found
+
+    def _passed(
+        self, pending: dict[int, Recipe], passing: Callable[[Collection[str], _Consumer], None]
+    ) -> dict[int, Written]:
+        consumer = _Consumer(self._press, pending)
+        passing({_path(recipe) for recipe in pending.values()}, consumer)
+        return consumer.written
+
+
+class _Consumer:
+    """Takes files as they pass by and makes of each what its recipe says."""
+
+    retractable = False
+
+    def __init__(self, press: Press, recipes: dict[int, Recipe]) -> None:
+        self.written: dict[int, Written] = {}
+        self._press = press
+        self._recipes = recipes
+
+    def take(self, paths: tuple[str, ...], size: int, chunks: Iterator[bytes]) -> None:
+        """Makes a blob of the file that *paths* are, and counts it for all recipes that would make the same."""
+        suiting = {number: recipe for number, recipe in self._recipes.items() if _path(recipe) in paths}
+        first, *rest = suiting
+        made = self._press.stream(suiting[first], size, chunks)
+        self.written[first] = made
+        for number in rest:
+            if _is_plain(suiting[number]) and _is_plain(suiting[first]):
+                self.written[number] = self._press.reused(suiting[number], made.descriptor)
+
+
+def _exactly(chunks: Iterable[bytes], size: int, blob: Blob) -> Iterator[bytes]:
+    """*chunks*, which the image says to be *size* bytes. Raises FormatError where they are not."""
+    seen = 0
+    for chunk in chunks:
+        seen += len(chunk)
+        if seen > size:
+            break
+        yield chunk
+    if seen != size:
+        raise FormatError(
+            f"blob {blob.descriptor.digest.short} holds {'more' if seen > size else 'fewer'} than {size} bytes"
+        )
+
+
+def _path(recipe: Recipe) -> str:
+    locator = recipe.part.locator
+    return locator.path if isinstance(locator, (Member, Rootfs)) else ""
+
+
+def _is_plain(recipe: Recipe) -> bool:
+    return not (recipe.entry or recipe.compression or recipe.retyped)

@@ -1,0 +1,62 @@
+"""Config, manifest and index: written last, when the blobs are known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from eci_convert.dialects.blueprint import Blueprint, Recipe, Wrapper, Written
+from eci_convert.oci import media_types
+from eci_convert.oci.manifest import Descriptor, Index, Manifest, rendered
+from eci_convert.pack.blob_writer import Press
+
+
+def recipes(blueprint: Blueprint) -> dict[int, Recipe]:
+    """All recipes of *blueprint* by number: those of the layers, in order, and of a config that is a recipe."""
+    found = [*blueprint.recipes]
+    if isinstance(blueprint.config, Recipe):
+        found.append(blueprint.config)
+    return dict(enumerate(found))
+
+
+def put(blueprint: Blueprint, written: dict[int, Written], press: Press) -> tuple[Manifest, Descriptor]:
+    """Writes config and manifest; the manifest, and its descriptor as the entry of an index has it."""
+    layers = tuple(written[number] for number in range(len(blueprint.recipes)))
+    if isinstance(blueprint.config, Recipe):
+        config = written[len(layers)].descriptor
+    else:
+        config = press.document(blueprint.config(layers), blueprint.config_type, again=False)
+        config = replace(config, annotations=blueprint.config_annotations)
+    manifest = Manifest(
+        config=replace(config, platform=blueprint.config_platform),
+        layers=tuple(layer.descriptor for layer in layers),
+        media_type=blueprint.manifest_type or media_types.OCI_MANIFEST,
+        annotations=blueprint.annotations,
+        artifact_type=blueprint.artifact_type,
+    )
+    stored = press.document(manifest_text(manifest, typed=blueprint.manifest_type is not None), manifest.media_type)
+    notes = blueprint.index.entry if blueprint.index else {}
+    return manifest, replace(stored, platform=blueprint.platform, annotations=notes)
+
+
+def manifest_text(manifest: Manifest, *, typed: bool) -> bytes:
+    """The JSON of *manifest*; not *typed*, without its own media type (specs/ironcore.md §4)."""
+    document = manifest.json()
+    if not typed:
+        del document["mediaType"]
+    return rendered(document)
+
+
+def put_index(wrapper: Wrapper, entries: tuple[Descriptor, ...], press: Press) -> Descriptor:
+    """Writes the index of *entries*, and tells its descriptor."""
+    index = index_of(wrapper, entries)
+    return press.document(rendered(index), index.media_type)
+
+
+def index_of(wrapper: Wrapper, entries: tuple[Descriptor, ...]) -> Index:
+    """The index of *entries*."""
+    return Index(manifests=entries, annotations=wrapper.annotations, artifact_type=wrapper.artifact_type)
+
+
+def plain(entry: Descriptor) -> Descriptor:
+    """*entry* without what only an index has to say about it."""
+    return replace(entry, platform=None, annotations={})

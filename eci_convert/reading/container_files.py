@@ -1,0 +1,220 @@
+"""Files of an image that a place keeps unpacked (the Docker engine), one at a time: no layer travels.
+
+The engine follows links on the way to a file, inside the image. A link at the end of a path comes as a link and is
+followed here. What `..` in it leads to depends on what the directories before it really are, so those are asked for.
+
+A container is not the image: what is shown in the place of a file, or may hide one, does not count, and where there is
+any doubt the layers of the saved image decide. An empty file, or none, may be the engine's own behind a link, so then
+the directories on the way are looked at too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+
+from eci_convert import tar
+from eci_convert.errors import (
+    AmbiguousRole,
+    CorruptStream,
+    LayoutError,
+    LimitExceeded,
+    MissingPart,
+    NotFound,
+    TransportError,
+)
+from eci_convert.progress import SILENT, Reporter
+from eci_convert.reading import blobs
+from eci_convert.reading.layer_walk import of_image
+from eci_convert.rootfs import parts
+from eci_convert.rootfs.consumer import Consumer, Settled
+from eci_convert.rootfs.limits import MAX_LINKS
+from eci_convert.rootfs.search import Search
+from eci_convert.streams import threads
+from eci_convert.tar import Entry, EntryType
+from eci_convert.transports.base import Filesystem, NotShown, PartialView
+
+_MOST = 100_000
+"""Entries below one directory that are looked through for its only file."""
+_TANGLED = ("too many links", "too many levels of symbolic links")
+"""Said by Docker, of any version, which has no other word for it (moby, FollowSymlinkInScope), and by podman."""
+_NO_DIRECTORY = "not a directory"
+_TOO_LONG = "name too long"
+
+
+def from_engine(
+    filesystem: Filesystem, paths: Collection[str], consumer: Consumer, reporter: Reporter = SILENT
+) -> Mapping[str, Settled]:
+    """Gives *consumer* the files that *paths* are. Raises as `files`."""
+    settled: dict[str, Settled] = {}
+    doubtful: list[str] = []
+    for path in dict.fromkeys(paths):
+        try:
+            settled[path] = Settled(path=_Errand(filesystem, path, consumer, reporter).run(), layer=None)
+        except NotShown:
+            doubtful.append(path)
+        except (LayoutError, LimitExceeded):
+            if not (isinstance(filesystem, PartialView) and filesystem.hides_files):
+                raise
+            doubtful.append(path)
+    if doubtful:
+        saved = filesystem.saved()
+        settled |= of_image(saved, blobs.image(saved), reporter, None).search(Search(doubtful, consumer))
+    return settled
+
+
+class _Doubtful(Exception):
+    """What was shown, or not, may be the engine's doing: the directories on the way tell."""
+
+
+class _Errand:
+    """The way to one file, and the file; or to a directory first, whose only file it is."""
+
+    def __init__(self, filesystem: Filesystem, path: str, consumer: Consumer, reporter: Reporter) -> None:
+        self._filesystem = filesystem
+        self._path = path
+        self._consumer = consumer
+        self._reporter = reporter
+        self._links = 0
+        self._wants_directory = path.endswith("/")
+        self._careful = self._wants_directory
+        self._follows = isinstance(filesystem, PartialView) and filesystem.follows_links
+
+    def run(self) -> str:
+        """Takes the file; where it was. Raises NotShown, before any byte is taken, where only the layers can tell."""
+        try:
+            return self._go()
+        except _Doubtful:
+            self._careful, self._links = True, 0
+            return self._go()
+
+    def _go(self) -> str:
+        where, rest = list[str](), parts(self._path)[::-1]
+        while True:
+            if ".." in rest and self._follows:
+                raise NotShown(f"the engine follows links: what .. means in {self._path!r} is not shown")
+            if ".." not in rest and (not self._careful or len(rest) < 2):
+                where, target = self._arrive([*where, *rest[::-1]])
+                if target is None:
+                    return "/".join(where)
+                where, rest = self._turn(where, target)
+            elif (part := rest.pop()) == "..":
+                where = where[:-1]
+            else:
+                where, more = self._pass([*where, part])
+                rest += more
+
+    def _pass(self, where: list[str]) -> tuple[list[str], list[str]]:
+        """Where to go on from, and what then, in reverse, after what is at *where*: a directory, or a link."""
+        with self._first(where) as (entry, _):
+            match entry.type:
+                case EntryType.SYMLINK:
+                    return self._turn(where, entry.linkname)
+                case EntryType.DIR:
+                    return where, []
+                case _:
+                    raise MissingPart(f"{self._path!r} leads through {where[-1]!r}, which is no directory")
+
+    def _turn(self, link: list[str], target: str) -> tuple[list[str], list[str]]:
+        """Where to go on from, and what then, in reverse, at a symbolic *link* to *target*."""
+        self._links += 1
+        if self._links > MAX_LINKS:
+            raise LimitExceeded(f"more than {MAX_LINKS} symbolic links lead to {self._path!r}")
+        if target.startswith("/"):
+            return [], parts(target)[::-1]
+        if ".." in parts(target):  # the directories on the way may be links themselves
+            return [], [*parts(target)[::-1], *link[:-1][::-1]]
+        return link[:-1], parts(target)[::-1]
+
+    def _arrive(self, where: list[str]) -> tuple[list[str], str | None]:
+        """Takes the file at *where*, or in it; or tells where a link is, and to what."""
+        with self._first(where, all_of_it=self._wants_directory) as (entry, entries):
+            if not entry.size and entry.type is not EntryType.SYMLINK:
+                self._check_way(where)
+            match entry.type:
+                case EntryType.SYMLINK:
+                    return where, entry.linkname
+                case EntryType.DIR if self._wants_directory:
+                    self._wants_directory = False
+                    return self._only_file(where, len(parts(entry.name)) + 1, entries)
+                case EntryType.FILE if not self._wants_directory:
+                    self._take(entry)
+                    for _ in entries:
+                        pass
+                    return where, None
+                case EntryType.DIR:
+                    raise MissingPart(f"{self._path!r} is a directory, not a regular file")
+                case _ if self._wants_directory:
+                    raise MissingPart(f"there is no file in {self._path!r}")
+                case _:
+                    raise MissingPart(f"{self._path!r} is of type {entry.type}, not a regular file")
+
+    def _only_file(self, where: list[str], depth: int, entries: Iterator[Entry]) -> tuple[list[str], str | None]:
+        found: Entry | None = None
+        for entry in entries:
+            if entry.type is EntryType.DIR or len(parts(entry.name)) != depth:
+                continue
+            if found:
+                raise AmbiguousRole(f"{self._path!r} holds more than one file: {found.name!r} and {entry.name!r}")
+            found = entry
+            if entry.type is EntryType.FILE:
+                self._take(entry)
+        if found is None:
+            raise MissingPart(f"there is no file in {self._path!r}")
+        if found.type not in (EntryType.FILE, EntryType.SYMLINK):
+            raise MissingPart(f"{found.name!r} in {self._path!r} is of type {found.type}, not a regular file")
+        link = found.linkname if found.type is EntryType.SYMLINK else None
+        return [*where, parts(found.name)[-1]], link
+
+    def _take(self, entry: Entry) -> None:
+        self._reporter.started(self._path, entry.size)
+        try:
+            self._consumer.take((self._path,), entry.size, self._counted(entry.chunks))
+        finally:
+            self._reporter.finished(self._path)
+
+    def _counted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            self._reporter.advanced(self._path, len(chunk))
+            yield chunk
+
+    def _check_way(self, where: list[str]) -> None:
+        """Raises _Doubtful unless it is known which of the directories on the way to *where* are links."""
+        if len(where) > 1 and not self._careful:
+            raise _Doubtful
+
+    @contextmanager
+    def _first(self, where: list[str], *, all_of_it: bool = False) -> Iterator[tuple[Entry, Iterator[Entry]]]:
+        """What is at *where*, and the entries behind it, which count if *all_of_it* is wanted."""
+        path = "/" + "/".join(where)
+        if "\0" in path:
+            raise MissingPart(f"{self._path!r} is not in the image: no path holds a NUL byte")
+        try:
+            with (
+                self._filesystem.fetch(path.rstrip("/") + "/" if all_of_it else path) as chunks,
+                threads.threaded(chunks) as received,
+            ):
+                entries = tar.entries(received, limit=_MOST)
+                entry = next(entries, None)
+                if entry is None:
+                    raise CorruptStream(f"the engine sends nothing for {self._path!r}")
+                if where and parts(entry.name) != where[-1:]:
+                    raise NotShown(f"the engine sends {entry.name!r} where {path!r} was asked for")
+                yield entry, entries
+        except NotShown:
+            raise
+        except TransportError as error:
+            raise self._judged(error, where) from error
+
+    def _judged(self, error: TransportError, where: list[str]) -> Exception:
+        """What *error*, the engine's answer for the path *where*, says of the image."""
+        words = str(error)
+        if any(each in words for each in _TANGLED):
+            return LimitExceeded(f"{self._path!r} is behind a loop of links")
+        if _TOO_LONG in words:
+            return NotShown(words)
+        if not isinstance(error, NotFound) and _NO_DIRECTORY not in words:
+            return error
+        if len(where) > 1 and not self._careful:
+            return _Doubtful()
+        return MissingPart(f"{self._path!r} is not in the image")

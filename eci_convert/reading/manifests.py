@@ -1,0 +1,152 @@
+"""The manifests and indexes that make up what a name stands for, and what refers to them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from eci_convert.dialects.container_images import unikraft
+from eci_convert.errors import LimitExceeded
+from eci_convert.oci import manifest
+from eci_convert.oci.index import is_bundle
+from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform
+from eci_convert.oci.platform import candidates, select
+from eci_convert.progress import SILENT, Reporter
+from eci_convert.reading import blobs
+from eci_convert.transports.base import Source
+
+_MAX_NESTING = 4
+_MAX_DOCUMENTS = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A manifest or index on its way: its bytes are what the destination is to get."""
+
+    descriptor: Descriptor
+    text: bytes
+    value: Manifest | Index
+
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """The layers and the config, in that order: places that load one stream need the layers' bytes first."""
+        return (*self.value.layers, self.value.config) if isinstance(self.value, Manifest) else ()
+
+
+def collected(
+    source: Source,
+    platform: Platform | None,
+    *,
+    everything: bool,
+    holds_indexes: bool = True,
+    reporter: Reporter = SILENT,
+) -> Iterator[Document]:
+    """The manifests and indexes to copy, those that are referred to first: the root comes last.
+
+    An index that is one thing is copied whole, unless an image in it is asked for or the destination *holds_indexes*
+    not. Of any other the image for *platform* is taken, unless *everything* is asked for; *reporter* is told where
+    nobody said which. Raises IsBundle where one *platform* of a CNAB bundle is asked for.
+    """
+    descriptor, budget = source.resolve(), blobs.Documents(source)
+    document = _fetched(budget, descriptor)
+    if platform and isinstance(document.value, Manifest):
+        blobs.selected(budget, descriptor, document.value, platform)  # only to say now that it is for another one
+    everything = everything or (holds_indexes and not platform and is_one_thing(document.value))
+    for _ in range(_MAX_NESTING):
+        if everything or isinstance(document.value, Manifest) or (is_bundle(document.value) and not platform):
+            break
+        listed = blobs.flattened(budget, document.value)
+        if holds_indexes and not platform and len(candidates(listed)) == 1 < len(listed.manifests):
+            reporter.warned(f"{source.origin}: {_left_out(listed)} (--all-platforms takes everything)")
+        document = _fetched(budget, chosen(listed, platform, source.origin, reporter, holds_indexes=holds_indexes))
+    yield from _tree(budget, document, _MAX_NESTING, {document.descriptor.digest})
+
+
+def is_one_thing(document: Manifest | Index) -> bool:
+    """Whether *document* is an index of which no part makes sense alone: one of a single entry, a package of
+    KraftKit's, a CNAB bundle."""
+    if isinstance(document, Manifest):
+        return False
+    return len(document.manifests) == 1 or unikraft.is_package(document) or is_bundle(document)
+
+
+def chosen(
+    index: Index, platform: Platform | None, origin: str, reporter: Reporter, *, holds_indexes: bool = True
+) -> Descriptor:
+    """The entry of *index* for *platform*, as `select` has it; *reporter* is told if it is one of several and nobody
+    said which."""
+    entry = select(index, platform, origin)
+    count = len(candidates(index))
+    if platform is None and count > 1:
+        others = ", --all-platforms every one" if holds_indexes else ""
+        reporter.warned(
+            f"{origin} is an index of {count} images: the one for {entry.platform} is taken "
+            f"(--platform takes another one{others})"
+        )
+    return entry
+
+
+def _left_out(index: Index) -> str:
+    """What is not copied of an index of one image: what BuildKit attests of it."""
+    count = len(index.manifests) - 1
+    return (
+        f"the image is taken without the {count} {'entries' if count > 1 else 'entry'} beside it, such as attestations"
+    )
+
+
+def tree(source: Source, entry: Descriptor) -> Iterator[Document]:
+    """The manifest or index that *entry* promises, after all that it lists."""
+    budget = blobs.Documents(source)
+    yield from _tree(budget, _fetched(budget, entry), _MAX_NESTING, {entry.digest})
+
+
+def fetch_document(source: Source, descriptor: Descriptor) -> Document:
+    """The manifest or index that *descriptor* promises. Raises as `collected`."""
+    return _fetched(blobs.Documents(source), descriptor)
+
+
+def documents_of(source: Source, document: Document) -> list[Document]:
+    """Everything that *document* lists, and last itself. Raises as `collected`."""
+    return list(_tree(blobs.Documents(source), document, _MAX_NESTING, {document.descriptor.digest}))
+
+
+def _tree(budget: blobs.Documents, document: Document, levels: int, seen: set[object]) -> Iterator[Document]:
+    where = budget.source.origin
+    if isinstance(document.value, Index):
+        if not levels:
+            raise LimitExceeded(f"indexes are nested more than {_MAX_NESTING} deep", where=where)
+        for entry in document.value.manifests:
+            if entry.digest in seen:
+                continue
+            seen.add(entry.digest)
+            if len(seen) > _MAX_DOCUMENTS:
+                raise LimitExceeded(f"more than {_MAX_DOCUMENTS} manifests", where=where)
+            yield from _tree(budget, _fetched(budget, entry), levels - 1, seen)
+    yield document
+
+
+def referring(source: Source, documents: list[Document]) -> list[Document]:
+    """What refers to *documents*, to what that is made of, and to what refers to it; each after what it lists."""
+    seen: set[object] = {document.descriptor.digest for document in documents}
+    found: list[Document] = []
+    waiting, budget = deque(documents), blobs.Documents(source)
+    while waiting:
+        for descriptor in source.referrers(waiting.popleft().descriptor.digest):
+            if descriptor.digest not in seen:
+                seen.add(descriptor.digest)
+                tree = list(_tree(budget, _fetched(budget, descriptor), _MAX_NESTING, seen))
+                found += tree
+                waiting += tree
+            if len(seen) > _MAX_DOCUMENTS:
+                raise LimitExceeded(f"more than {_MAX_DOCUMENTS} manifests", where=source.origin)
+    return found
+
+
+def _fetched(budget: blobs.Documents, entry: Descriptor) -> Document:
+    descriptor = blobs.right_sized(budget.source, entry)
+    budget.account(descriptor.size)
+    text = blobs.document(budget.source, descriptor, f"manifest {descriptor.digest.short}")
+    return Document(
+        descriptor=replace(descriptor, data=entry.data), text=text, value=manifest.parse(text, descriptor.media_type)
+    )

@@ -1,0 +1,138 @@
+"""What arrived of a big download, kept until all of it is used: a process that was killed need not begin again.
+
+What is received goes to a file in the user's cache as well, under the blob's digest. The next run reads that file
+first, which costs no network, and asks for the rest; the digest is of all of it, so what is kept need not be trusted.
+On a fast link the kept part stays short: there, asking again is as fast as writing twice.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from eci_convert.errors import TransportError
+from eci_convert.files.home import home as home_directory
+from eci_convert.files.own_directory import OwnDirectory
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor
+from eci_convert.streams import interrupts
+
+SMALLEST: Final = 1 << 20
+"""Blobs of fewer bytes are not kept."""
+_ALWAYS = 64 << 20  # bytes that are kept however fast they come
+_SLOW = 64 << 20  # bytes a second, below which all is kept
+_ROOM = 8  # times the blob that must be free: the parts that come out of it need room as well
+_FORGOTTEN = 7 * 24 * 3600
+_BLOCK = 1 << 20
+_NAMES = "sha(?:256|512)-[0-9a-z]{1,128}"
+
+
+def directory(environ: Mapping[str, str]) -> Path | None:
+    """Where partial downloads are kept, as *environ* says (XDG base directories); None if it says nothing."""
+    cache, home = environ.get("XDG_CACHE_HOME", ""), home_directory(environ)
+    base = Path(cache) if Path(cache).is_absolute() else Path(home, ".cache")
+    return base / "eci-convert" / "partial" if base.is_absolute() else None
+
+
+class Journal:
+    """Partial downloads in a directory, for one run: removed when the block ends well, kept for a next run where the
+    network failed or the user broke off. What the system refuses is not an error: then nothing is kept. *warn* is told
+    that the directory is not used because another user could steer what is in it."""
+
+    def __init__(self, directory: Path, warn: Callable[[str], None] = lambda _: None) -> None:
+        ours = 2 if directory.parent.name == "eci-convert" else 1
+        self._directory = OwnDirectory(base=directory.parents[ours - 1], names=directory.parts[-ours:], warn=warn)
+        self._kept: dict[Digest, Kept] = {}
+
+    def kept(self, blob: Descriptor) -> Kept | None:
+        """What is kept of *blob*, and the place for more of it; None if it is not worth while or somebody else's."""
+        if blob.size < SMALLEST or blob.data is not None:
+            return None
+        if blob.digest not in self._kept:
+            if not self._kept:
+                self._directory.sweep(_NAMES, _FORGOTTEN)
+            try:
+                self._kept[blob.digest] = Kept(self._directory, f"{blob.digest.algorithm}-{blob.digest.hex}", blob.size)
+            except OSError:
+                return None
+        return self._kept[blob.digest]
+
+    def discard(self, blob: Descriptor) -> bool:
+        """Forgets what is kept of *blob*; whether anything of an earlier run was."""
+        kept = self._kept.pop(blob.digest, None)
+        if kept is None:
+            return False
+        kept.close(remove=True)
+        return kept.resumed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        keeps = kind is not None and (issubclass(kind, TransportError | KeyboardInterrupt) or interrupts.requested())
+        while self._kept:
+            self._kept.popitem()[1].close(remove=not keeps)
+
+
+class Kept:
+    """The first bytes of a blob of *size* bytes, in the file *name*. Raises OSError if that cannot be had."""
+
+    def __init__(self, directory: OwnDirectory, name: str, size: int) -> None:
+        self._directory = directory
+        self._name = name
+        descriptor = directory.hold(name)
+        if descriptor is None:
+            raise PermissionError(f"{directory.path / name} is not a file of ours, or in use")
+        self._file = descriptor
+        try:
+            self._check(size)
+        except OSError:
+            os.close(self._file)
+            raise
+        self.size = os.fstat(self._file).st_size
+        self.resumed = self.size > 0
+
+    def chunks(self) -> Iterator[bytes]:
+        """What is kept."""
+        for at in range(0, self.size, _BLOCK):
+            yield os.pread(self._file, min(_BLOCK, self.size - at), at)
+
+    def recorded(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """*chunks*, which follow on what is kept, as they are; kept as well, as far as it is worth while."""
+        began, received, keeps = time.monotonic(), 0, True
+        for chunk in chunks:
+            received += len(chunk)
+            keeps = keeps and (received <= _ALWAYS or received < _SLOW * (time.monotonic() - began))
+            keeps = keeps and self._append(chunk)
+            yield chunk
+
+    def close(self, *, remove: bool) -> None:
+        """Lets go of the file."""
+        if remove:
+            self._directory.remove(self._name)
+        with suppress(OSError):
+            os.close(self._file)
+
+    def _append(self, chunk: bytes) -> bool:
+        try:
+            written = os.pwrite(self._file, chunk, self.size)
+        except OSError:
+            return False
+        self.size += written
+        return written == len(chunk)
+
+    def _check(self, size: int) -> None:
+        """Raises OSError if there is not room enough."""
+        if os.fstat(self._file).st_size > size:
+            os.ftruncate(self._file, 0)
+        room = os.fstatvfs(self._file)
+        if room.f_bavail * room.f_frsize < _ROOM * size:
+            self._directory.remove(self._name)
+            raise OSError("there is not room enough")

@@ -1,0 +1,71 @@
+"""How much memory and time the names of one image get."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from eci_convert.errors import LimitExceeded
+from eci_convert.tar.input import Input
+
+MAX_EFFORT: Final = 12_000_000
+"""What reading the layers of an image may cost, in microseconds, roughly: some 800,000 entries."""
+MAX_NODES: Final = 1_000_000
+"""What becomes of them: a file counts as one, a directory as two, those that are only seen in longer names too."""
+MAX_TEXT: Final = 96 << 20
+"""Characters in all names and link targets of those."""
+MAX_PATH: Final = 4096
+"""Characters in one name or link target, as Linux has it."""
+MAX_LINKS: Final = 40
+"""Links that one lookup follows, as Linux has it."""
+
+_ENTRY = 11  # microseconds for an entry
+_BYTES = 6  # bytes of an extension header in a microsecond
+
+
+class Work:
+    """What is left of the limits above, for one image. Every method raises LimitExceeded when it is used up."""
+
+    def __init__(self) -> None:
+        self._nodes = MAX_NODES
+        self._text = MAX_TEXT
+        self._effort = MAX_EFFORT
+
+    def node(self, weight: int = 1) -> None:
+        """One more node."""
+        self._nodes -= weight
+        if self._nodes < 0:
+            raise LimitExceeded(f"the layers of the image have more than {MAX_NODES} files")
+
+    def entry(self, name: str, linkname: str) -> None:
+        """One more entry, and its texts."""
+        self.steps(_ENTRY)
+        if len(name) > MAX_PATH or len(linkname) > MAX_PATH:
+            raise LimitExceeded(
+                f"a path of {max(len(name), len(linkname))} characters (limit {MAX_PATH}): {name[:80]!r}"
+            )
+        self._text -= len(name) + len(linkname)
+        if self._text < 0:
+            raise LimitExceeded(f"the names in the image are longer than {MAX_TEXT} characters")
+
+    def steps(self, count: int = 1) -> None:
+        """So many components of paths are stepped over, at a microsecond each."""
+        self._effort -= count
+        if self._effort < 0:
+            raise LimitExceeded("the image has more entries, longer paths or more links than can be followed")
+
+    def input(self, chunks: Iterable[bytes]) -> Input:
+        """*chunks* to be read as an archive, the length of whose extension headers counts."""
+        return _Metered(chunks, self)
+
+
+class _Metered(Input):
+    """An Input whose structures cost effort. Entries themselves are counted by whoever notes them."""
+
+    def __init__(self, chunks: Iterable[bytes], work: Work) -> None:
+        super().__init__(chunks)
+        self._work = work
+
+    def exactly(self, length: int) -> bytes:
+        self._work.steps(length // _BYTES)
+        return super().exactly(length)

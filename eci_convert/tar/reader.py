@@ -1,0 +1,214 @@
+"""The members of a tar archive, read strictly from a stream: ustar, PAX, GNU, sparse members expanded.
+
+An archive is hostile until the digest of its blob has been found right, so there is one reading of it or none, which is
+that of Go's archive/tar, with which engines unpack: PAX beats ustar, and a name in GNU's way beats both. A header that
+is damaged is an error and not the end, extension headers are bounded in length and number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from eci_convert.errors import CorruptStream, LimitExceeded
+from eci_convert.tar.header import BLOCK, ZERO_BLOCK, RawHeader, parse_header, text
+from eci_convert.tar.input import Content, ExtensionBudget, Input
+from eci_convert.tar.pax import Records, decimal, integer, parse_records, whole_seconds
+from eci_convert.tar.sparse_read import SparseMap, checked, expanded, old_gnu_map, pax_0_map, pax_1_map
+
+EXTENSION_LIMIT: Final = 1 << 20
+"""The longest extension header that is read, in bytes, as in Go's archive/tar."""
+EXTENSIONS: Final = 16
+"""How many extension headers one member may have."""
+
+
+class EntryType(StrEnum):
+    """What a member is."""
+
+    FILE = "file"
+    HARDLINK = "hardlink"
+    SYMLINK = "symlink"
+    DIR = "dir"
+    CHAR = "char"
+    BLOCK = "block"
+    FIFO = "fifo"
+    OTHER = "other"
+
+
+_TYPES = {
+    b"0": EntryType.FILE,
+    b"7": EntryType.FILE,
+    b"S": EntryType.FILE,
+    b"1": EntryType.HARDLINK,
+    b"2": EntryType.SYMLINK,
+    b"3": EntryType.CHAR,
+    b"4": EntryType.BLOCK,
+    b"5": EntryType.DIR,
+    b"6": EntryType.FIFO,
+}
+_WITH_CONTENT = {EntryType.FILE, EntryType.OTHER}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A member: *name* and *linkname* as written, undecodable bytes escaped as `os.fsdecode` does; *size* in bytes.
+
+    *chunks* yields exactly *size* bytes, holes as zeros, while the archive has not moved on; ValueError afterwards.
+    """
+
+    name: str
+    type: EntryType
+    size: int
+    linkname: str
+    mode: int
+    uid: int
+    gid: int
+    mtime: int
+    pax: Mapping[str, str]
+    chunks: Iterator[bytes] = field(repr=False, compare=False)
+
+
+def entries(
+    chunks: Iterable[bytes] | Input, *, limit: int = 2_000_000, budget: ExtensionBudget | None = None
+) -> Iterator[Entry]:
+    """The members of the archive *chunks*, in their order; content that was not taken is skipped.
+
+    An Input of the caller's own is read through its methods: it sees which bytes are structure and which content.
+    *budget* is for extension headers, and may be that of several archives.
+
+    The archive ends at two zero blocks or where the stream ends; what follows the zero blocks is drained and not
+    interpreted. Raises CorruptStream for an archive that is malformed or ends within a member, and LimitExceeded for
+    extension headers over 1 MiB, more than 16 of them on one member, more than the budget, or more than *limit*
+    members.
+    """
+    source = chunks if isinstance(chunks, Input) else Input(chunks, budget)
+    source.budget = budget or source.budget
+    count = 0
+    while member := _next_member(source):
+        count += 1
+        if count > limit:
+            raise LimitExceeded(f"the archive has more than {limit} members")
+        entry, content = member
+        yield entry
+        content.finish()
+    source.drain()
+
+
+@dataclass(slots=True)
+class _Extensions:
+    """What the extension headers before a member say about it."""
+
+    name: str | None = None
+    linkname: str | None = None
+    records: Records = field(default_factory=list)
+
+
+def _next_member(source: Input) -> tuple[Entry, Content] | None:
+    extensions = _Extensions()
+    for count in range(EXTENSIONS + 1):
+        block = _next_block(source)
+        if block is None:
+            if count:
+                raise CorruptStream("the archive ends behind an extension header")
+            return None
+        header = parse_header(block)
+        if header.typeflag not in _EXTENSION_TYPES:
+            return _member(header, extensions, source)
+        _extend(extensions, header, source)
+    raise LimitExceeded(f"a member of the archive has more than {EXTENSIONS} extension headers")
+
+
+def _next_block(source: Input) -> bytes | None:
+    """The next header block, or None at the end of the archive."""
+    block = source.up_to(BLOCK)
+    if block == ZERO_BLOCK:
+        block = source.up_to(BLOCK)
+        if block not in (b"", ZERO_BLOCK):
+            raise CorruptStream("the archive goes on behind a lone zero block")
+        return None
+    if block and len(block) < BLOCK:
+        raise CorruptStream("the archive ends in the middle of a header")
+    return block or None
+
+
+_EXTENSION_TYPES = {b"x", b"g", b"L", b"K"}
+
+
+def _extend(extensions: _Extensions, header: RawHeader, source: Input) -> None:
+    if header.size > EXTENSION_LIMIT:
+        raise LimitExceeded(f"an extension header of the archive is {header.size} bytes long")
+    data = source.exactly(header.size)
+    source.skip(-header.size % BLOCK)
+    match header.typeflag:
+        case b"x":
+            extensions.records = parse_records(data)  # a second one replaces the first, as in GNU tar and in Go
+            source.budget.spend(0, len(extensions.records))
+        case b"g":  # container engines take nothing from it; it must be well-formed all the same
+            source.budget.spend(0, len(parse_records(data)))
+        case b"L":
+            extensions.name = _long_text(data)
+        case _:
+            extensions.linkname = _long_text(data)
+
+
+def _long_text(data: bytes) -> str:
+    data = data.rstrip(b"\0")
+    if b"\0" in data:
+        raise CorruptStream(f"NUL in the long name {data[:80]!r}")
+    return text(data)
+
+
+def _member(header: RawHeader, extensions: _Extensions, source: Input) -> tuple[Entry, Content]:
+    pax = {key: value for key, value in extensions.records if value}
+    name = extensions.name or pax.get("path") or header.name  # in this order, as Go's archive/tar takes them
+    size = decimal(pax["size"], "size") if "size" in pax else header.size
+    kind = _kind(header.typeflag, name)
+    stored = size if kind in _WITH_CONTENT else 0
+    sparse, real_size, mapped = _sparse(header, extensions.records, kind, stored, source)
+    content = Content(source, stored - mapped)
+    entry = Entry(
+        name=pax.get("GNU.sparse.name", name) if sparse is not None else name,
+        type=kind,
+        size=real_size,
+        linkname=extensions.linkname or pax.get("linkpath") or header.linkname,
+        mode=header.mode,
+        uid=integer(pax["uid"], "uid") if "uid" in pax else header.uid,
+        gid=integer(pax["gid"], "gid") if "gid" in pax else header.gid,
+        mtime=whole_seconds(pax["mtime"]) if "mtime" in pax else header.mtime,
+        pax=MappingProxyType(pax),
+        chunks=content if sparse is None else expanded(content, sparse, real_size),
+    )
+    return entry, content
+
+
+def _kind(typeflag: bytes, name: str) -> EntryType:
+    if typeflag == b"\0":  # from before directories had a type of their own
+        return EntryType.DIR if name.endswith("/") else EntryType.FILE
+    return _TYPES.get(typeflag, EntryType.OTHER)
+
+
+def _sparse(
+    header: RawHeader, records: Records, kind: EntryType, stored: int, source: Input
+) -> tuple[SparseMap | None, int, int]:
+    """The map of a sparse member or None, the real size, and how many of the *stored* bytes the map takes."""
+    pax = dict(records)
+    if header.typeflag == b"S":
+        entries_, real_size = old_gnu_map(header.block, source)
+        source.budget.spend(0, len(entries_))
+        return checked(entries_, real_size, stored), real_size, 0
+    if kind not in _WITH_CONTENT or not any(key.startswith("GNU.sparse.") for key in pax):
+        return None, stored, 0
+    version = (pax.get("GNU.sparse.major"), pax.get("GNU.sparse.minor"))
+    size = pax.get("GNU.sparse.realsize", pax.get("GNU.sparse.size"))
+    if size is None or version not in ((None, None), ("0", "0"), ("0", "1"), ("1", "0")):
+        raise CorruptStream(f"a sparse member of format {version!r}, or without a size")
+    real_size = decimal(size, "real size")
+    if version == ("1", "0"):
+        entries_, mapped = pax_1_map(source, stored)
+    else:
+        entries_, mapped = pax_0_map(records), 0
+    source.budget.spend(0, len(entries_))
+    return checked(entries_, real_size, stored - mapped), real_size, mapped

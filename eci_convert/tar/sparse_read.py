@@ -1,0 +1,130 @@
+"""Where the data of a sparse tar member belongs: GNU's old format and PAX 0.0, 0.1 and 1.0.
+
+GNU tar manual, "Storing Sparse Files". A map is a list of (offset, length) in ascending order; between and behind them
+are zeros. A map that is not exact is refused: the packed bytes of a member are never taken for its content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from eci_convert.errors import CorruptStream, LimitExceeded
+from eci_convert.streams.blocks import ZEROS
+from eci_convert.tar.header import BLOCK, GNU_MAGIC, not_negative, number
+from eci_convert.tar.input import Content, Input
+from eci_convert.tar.pax import Records, decimal
+
+MAP_LIMIT: Final = 1 << 20
+"""The longest map that is read, in bytes as stored, as in Go's archive/tar."""
+_ENTRY = 24
+
+SparseMap = Sequence[tuple[int, int]]
+
+
+def checked(entries: SparseMap, real_size: int, packed_size: int) -> SparseMap:
+    """*entries* if they ascend, stay within *real_size* and hold *packed_size* bytes. Raises CorruptStream."""
+    end = 0
+    for offset, length in entries:
+        if offset < end or offset + length > real_size:
+            raise CorruptStream(f"sparse map: {length} bytes at {offset} overlap or go beyond {real_size}")
+        end = offset + length
+    if sum(length for _, length in entries) != packed_size:
+        raise CorruptStream(f"sparse map: it does not add up to the {packed_size} bytes that are stored")
+    return entries
+
+
+def expanded(packed: Content, entries: SparseMap, real_size: int) -> Iterator[bytes]:
+    """The content of a sparse member: *packed* with zeros between. The map must have been checked."""
+    position = 0
+    for offset, length in entries:
+        yield from _zeros(offset - position)
+        position = offset + length
+        while length:
+            piece = packed.some(length)
+            length -= len(piece)
+            yield piece
+    yield from _zeros(real_size - position)
+
+
+def _zeros(length: int) -> Iterator[bytes]:
+    while length >= len(ZEROS):
+        yield ZEROS
+        length -= len(ZEROS)
+    if length:
+        yield ZEROS[:length]
+
+
+def old_gnu_map(block: bytes, source: Input) -> tuple[SparseMap, int]:
+    """The map of a member of type S, and its real size. Reads the extension blocks that follow *block*."""
+    if block[257:265] != GNU_MAGIC:
+        raise CorruptStream("tar header: a sparse member of GNU's type in an archive that is not GNU's")
+    entries = _old_entries(block[386:482])
+    real_size = not_negative(number(block[483:495], "real size"), "real size")
+    more, read = block[482], 0
+    while more:
+        read += BLOCK
+        if read > MAP_LIMIT:
+            raise LimitExceeded(f"sparse map: longer than {MAP_LIMIT} bytes")
+        extension = source.exactly(BLOCK)
+        entries += _old_entries(extension[:504])
+        more = extension[504]
+    return entries, real_size
+
+
+def _old_entries(data: bytes) -> list[tuple[int, int]]:
+    entries = []
+    for start in range(0, len(data), _ENTRY):
+        entry = data[start : start + _ENTRY]
+        if not entry[0]:
+            break
+        offset, length = number(entry[:12], "sparse offset"), number(entry[12:], "sparse length")
+        entries.append((not_negative(offset, "sparse offset"), not_negative(length, "sparse length")))
+    return entries
+
+
+def pax_0_map(records: Records) -> SparseMap:
+    """The map of format 0.0, one record a number, or of 0.1, one record for all."""
+    given = dict(records)
+    if "GNU.sparse.map" in given:
+        numbers = given["GNU.sparse.map"].split(",") if given["GNU.sparse.map"] else []
+    else:
+        fields = [(key, value) for key, value in records if key in ("GNU.sparse.offset", "GNU.sparse.numbytes")]
+        if any(key != ("GNU.sparse.offset", "GNU.sparse.numbytes")[i % 2] for i, (key, _) in enumerate(fields)):
+            raise CorruptStream("sparse map: offsets and lengths do not alternate")
+        numbers = [value for _, value in fields]
+    entries = _pairs([decimal(value, "sparse map") for value in numbers])
+    if "GNU.sparse.numblocks" in given and decimal(given["GNU.sparse.numblocks"], "numblocks") != len(entries):
+        raise CorruptStream(f"sparse map: {len(entries)} entries where {given['GNU.sparse.numblocks']!r} were promised")
+    return entries
+
+
+def pax_1_map(source: Input, stored: int) -> tuple[SparseMap, int]:
+    """The map of format 1.0, which leads the *stored* bytes of content, and how many bytes of them it takes."""
+    blocks, taken = bytearray(), 0
+    needed: int | None = None
+    lines = 0
+    while needed is None or lines < needed:
+        taken += BLOCK
+        if taken > MAP_LIMIT:
+            raise LimitExceeded(f"sparse map: longer than {MAP_LIMIT} bytes")
+        if taken > stored:
+            raise CorruptStream("sparse map: it does not end before the member does")
+        block = source.exactly(BLOCK)
+        blocks += block
+        lines += block.count(b"\n")
+        if needed is None and b"\n" in blocks:
+            needed = 1 + 2 * decimal(text_of(blocks.partition(b"\n")[0]), "sparse map count")
+    numbers = [decimal(text_of(line), "sparse map") for line in bytes(blocks).split(b"\n")[1:needed]]
+    return _pairs(numbers), taken
+
+
+def text_of(line: bytes | bytearray) -> str:
+    """*line* as text, one character a byte: only digits are of use in it."""
+    return line.decode("latin-1")
+
+
+def _pairs(numbers: list[int]) -> list[tuple[int, int]]:
+    if len(numbers) % 2:
+        raise CorruptStream("sparse map: an offset without a length")
+    return list(zip(numbers[::2], numbers[1::2], strict=True))

@@ -1,0 +1,1 @@
+"""containerd's protobuf messages (README.md says how they are generated)."""

@@ -1,0 +1,203 @@
+"""Layers and images entered into a store's records: what was staged is seen by others now, whole, or not at all.
+
+Both locks are held meanwhile, so that nobody removes a layer that the new image is about to share. A layer is recorded
+as incomplete before its files come to their place and as complete afterwards: whoever finds it incomplete removes it,
+as containers/storage does after a crash.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from eci_convert.errors import TransportError
+from eci_convert.files.atomic import replacing
+from eci_convert.files.temp_files import local_errors
+from eci_convert.oci import json_fields
+from eci_convert.oci.digest import Digest
+from eci_convert.transports.containers_storage import index_files, locks
+from eci_convert.transports.containers_storage.drivers.staging import Staged, sweep
+from eci_convert.transports.containers_storage.index_files import Record
+from eci_convert.transports.containers_storage.store import Store
+
+_EPOCH: Final = "1970-01-01T00:00:00Z"
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewLayer:
+    """A layer to be in the store: *staged*, or None where it is to be there already."""
+
+    id: str
+    parent: str
+    staged: Staged | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewImage:
+    """An image to be in the store. *manifest* and *config* are its documents, by their digests."""
+
+    name: str
+    layers: tuple[NewLayer, ...]
+    manifest: tuple[Digest, bytes]
+    config: tuple[Digest, bytes]
+    created: str
+
+
+def layer_id(parent: str, diff_id: Digest) -> str:
+    """The id of the layer with *diff_id* above the layer *parent* ("": none) (B2).
+
+    >>> layer_id("", Digest.of(b""))[:8]
+    'e3b0c442'
+    """
+    return hashlib.sha256(f"{parent}+{diff_id.hex}".encode()).hexdigest() if parent else diff_id.hex
+
+
+def commit(store: Store, image: NewImage) -> None:
+    """Puts *image* into *store*, and its name on it. Raises TransportError, FormatError and LocalError."""
+    if any(layer.staged for layer in image.layers):
+        _to_disk(store.driver.home)
+    layers_lock = store.layers_file.with_name("layers.lock")
+    images_lock = store.images_file.with_name("images.lock")
+    with (
+        locks.exclusive(layers_lock, store.patience) as layers_written,
+        locks.exclusive(images_lock, store.patience) as images_written,
+    ):
+        _add_layers(store, image.layers, layers_written)
+        _add_image(store, image, images_written)
+        sweep(store.driver.home)  # also where nothing had to be staged, for all layers were there
+
+
+def _add_layers(store: Store, layers: tuple[NewLayer, ...], written: Callable[[], None]) -> None:
+    known = index_files.loaded(store.layers_file)
+    there = {record.get("id") for record in known if not _incomplete(record)}
+    new = [layer for layer in layers if layer.id not in there]
+    for layer in new:
+        if layer.staged is None:
+            raise TransportError(f"the layer {layer.id[:12]} has been removed from the store meanwhile; try again")
+    if not new:
+        return
+    ids = {layer.id for layer in new}
+    known = [record for record in known if record.get("id") not in ids]
+    added = [_layer_record(layer, layer.staged) for layer in new if layer.staged]
+    index_files.save(store.layers_file, [*known, *({**record, "flags": {"incomplete": True}} for record in added)])
+    written()
+    for layer in new:
+        if layer.staged:
+            _copy_split(layer.staged.split, store.split_file(layer.id))
+            store.driver.place(layer.staged, layer.id, layer.parent)
+    index_files.save(store.layers_file, [*known, *added])
+    written()
+
+
+def _to_disk(path: Path) -> None:
+    """Bring what was unpacked to the disk before anything says that it is there: of many files, all at once."""
+    with local_errors(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if ctypes.CDLL(None, use_errno=True).syncfs(descriptor):
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        finally:
+            os.close(descriptor)
+
+
+def _copy_split(staged: Path, target: Path) -> None:
+    """Copied, because podman mounts the driver's directory on itself, and nothing is moved out of a mount."""
+    with local_errors(staged), open(staged, "rb") as source, replacing(target) as file:
+        os.fchmod(file.fileno(), 0o600)
+        shutil.copyfileobj(source, file, 1 << 20)
+
+
+def _incomplete(record: Record) -> bool:
+    flags = record.get("flags")
+    return isinstance(flags, dict) and flags.get("incomplete") is True
+
+
+def _layer_record(layer: NewLayer, staged: Staged) -> Record:
+    record: Record = {"id": layer.id}
+    if layer.parent:
+        record["parent"] = layer.parent
+    record |= {
+        "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "compressed-diff-digest": str(staged.blob.digest),
+        "compressed-size": staged.blob.size,
+        "diff-digest": str(staged.diff_id),
+        "diff-size": staged.size,
+    }
+    if staged.compression:
+        record["compression"] = staged.compression
+    return record | {"uidset": list(staged.uids), "gidset": list(staged.gids)}
+
+
+def _add_image(store: Store, image: NewImage, written: Callable[[], None]) -> None:
+    known = index_files.loaded(store.images_file)
+    identity = image.config[0].hex
+    documents = {
+        str(image.config[0]): image.config[1],
+        f"manifest-{image.manifest[0]}": image.manifest[1],
+        "manifest": image.manifest[1],
+    }
+    directory = store.image_directory(identity)
+    with local_errors(directory):
+        directory.mkdir(mode=0o700, exist_ok=True)
+    for key, content in documents.items():
+        with replacing(index_files.document_path(directory, key)) as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(content)
+    for record in known:
+        if record.get("id") != identity:
+            _take_name(record, image.name)
+    found = next((record for record in known if record.get("id") == identity), None)
+    if found is None:
+        found = {"id": identity}
+        known.append(found)
+    _describe(found, image, documents)
+    index_files.save(store.images_file, known)
+    written()
+
+
+def _take_name(record: Record, name: str) -> None:
+    names = record.get("names")
+    if isinstance(names, list) and name in names:
+        record["names"] = [other for other in names if other != name]
+        if not record["names"]:
+            del record["names"]
+
+
+def _describe(record: Record, image: NewImage, documents: Mapping[str, bytes]) -> None:
+    """Says in *record* what the image is now; what else is said there stays."""
+    names = json_fields.optional(record, "names", list, "image", [])
+    history = json_fields.optional(record, "names-history", list, "image", [])
+    record["digest"] = str(image.manifest[0])
+    record["names"] = names if image.name in names else [*names, image.name]
+    record["names-history"] = [image.name, *(name for name in history if name != image.name)]
+    if image.layers:
+        record["layer"] = image.layers[-1].id
+    record["metadata"] = json.dumps({"signatures-sizes": {str(image.manifest[0]): []}}, separators=(",", ":"))
+    keys = json_fields.optional(record, "big-data-names", list, "image", [])
+    record["big-data-names"] = [*keys, *(key for key in documents if key not in keys)]
+    sizes = json_fields.optional(record, "big-data-sizes", dict, "image", {})
+    record["big-data-sizes"] = sizes | {key: len(content) for key, content in documents.items()}
+    digests = json_fields.optional(record, "big-data-digests", dict, "image", {})
+    record["big-data-digests"] = digests | {key: str(Digest.of(content)) for key, content in documents.items()}
+    record["created"] = _time(image.created)
+
+
+def _time(text: str) -> str:
+    """*text* if Go reads it as a time; else 1970: a record that it does not read would hide all images."""
+    if not _TIME.fullmatch(text):
+        return _EPOCH
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return _EPOCH
+    return text

@@ -1,0 +1,73 @@
+"""How the overlay driver keeps layers: each by itself, with a short name for mount(8), and the names of those below.
+
+specs/containers-storage.md B1, B2, B9.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from eci_convert.errors import TransportError
+from eci_convert.files.temp_files import local_errors
+from eci_convert.transports.containers_storage.drivers.staging import TOP_MODE, Staged, link_name, remove
+from eci_convert.transports.containers_storage.drivers.whiteouts import Marks
+
+
+class Overlay:
+    """The overlay driver's part of the store *root*."""
+
+    name = "overlay"
+    max_layers = 128
+
+    def __init__(self, root: Path) -> None:
+        self.home = root / self.name
+
+    def whiteouts(self) -> Marks:
+        return Marks()
+
+    def content(self, layer: str) -> Path:
+        return self.home / layer / "diff"
+
+    def complete(self, staged: Staged, parent: Path | None) -> None:
+        """Layers stay apart: what was unpacked is the layer."""
+        with local_errors(staged.diff):
+            os.chmod(staged.diff, TOP_MODE)
+
+    def place(self, staged: Staged, layer: str, parent: str) -> None:
+        directory, target = staged.directory, self.home / layer
+        remove(target)  # what a killed command left
+        with local_errors(target):
+            (self.home / "l").mkdir(mode=0o755, exist_ok=True)
+            for name in ("merged", "work") if parent else ("empty", "merged", "work"):
+                (directory / name).mkdir(mode=0o700, exist_ok=True)
+            if parent:
+                (directory / "lower").write_text(self._lower(parent))
+            link = self._linked(layer)
+            (directory / "link").write_text(link)
+            os.rename(directory, target)
+
+    def _linked(self, layer: str) -> str:
+        """A short name for *layer*, which exists now."""
+        name, target = link_name(layer), f"../{layer}/diff"
+        while True:
+            path = self.home / "l" / name
+            try:
+                os.symlink(target, path)
+            except FileExistsError:
+                if os.path.islink(path) and os.readlink(path) == target:
+                    return name
+                name = link_name(secrets.token_hex(16))
+            else:
+                return name
+
+    def _lower(self, parent: str) -> str:
+        below = self.home / parent
+        try:
+            names = f"l/{(below / 'link').read_text()}"
+            lower = below / "lower"
+            found = f"{names}:{lower.read_text()}" if lower.exists() else names
+        except FileNotFoundError as error:
+            raise TransportError(f"{below}: the layer is damaged: {error.strerror or error}") from error
+        return found

@@ -1,0 +1,151 @@
+"""Layers on their way into a store: unpacked beside its own, in a directory that is ours, and moved in when complete.
+
+The directory is locked while its command lives; one that a killed command left is removed by whoever comes next. It
+lies where the driver keeps its layers: podman may have mounted that, and nothing can be moved from mount to mount.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import os
+import secrets
+import shutil
+import stat
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from eci_convert.errors import LocalError
+from eci_convert.files import leftovers
+from eci_convert.files.temp_files import local_errors
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor
+from eci_convert.transports.containers_storage import locks
+from eci_convert.transports.containers_storage.drivers.whiteouts import Lists
+
+PREFIX: Final = ".eci-convert-"
+_LOCK: Final = "lock"
+_LINK: Final = "link"
+DIFF: Final = "diff"
+SPLIT: Final = "tar-split.gz"
+TOP_MODE: Final = 0o555
+"""What the top directory of a layer has, whatever the image says (B7)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """A layer that is unpacked in *directory*/diff. *size* is of its archive, *blob* what came."""
+
+    directory: Path
+    blob: Descriptor
+    diff_id: Digest
+    size: int
+    compression: int
+    uids: tuple[int, ...]
+    gids: tuple[int, ...]
+    deleted: Lists | None = None
+
+    @property
+    def diff(self) -> Path:
+        return self.directory / DIFF
+
+    @property
+    def split(self) -> Path:
+        return self.directory / SPLIT
+
+
+@dataclass(slots=True)
+class Staging:
+    """A directory of ours in *home*."""
+
+    path: Path
+    _lock: int
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    @classmethod
+    def begun(cls, home: Path) -> Staging:
+        """A new one. Whoever calls this has the store's layers locked. Raises LocalError."""
+        sweep(home)
+        path = home / f"{PREFIX}{secrets.token_hex(8)}"
+        try:
+            with local_errors(path):
+                with leftovers.creating(path, tree=True):
+                    path.mkdir(mode=0o700)
+                # podman looks for this file in every directory there when it repairs its links
+                (path / _LINK).write_text(link_name(path.name))
+            lock = locks.held(path / _LOCK, make=True)
+            if lock is None:
+                raise LocalError(f"{path}: somebody else has locked what was made just now")
+        except LocalError:
+            remove(path)
+            leftovers.forget(path)
+            raise
+        return cls(path, lock)
+
+    def room(self) -> Path:
+        """A new directory for one layer. May be called from several threads."""
+        path = self.path / str(next(self._numbers))
+        with local_errors(path):
+            path.mkdir(mode=0o700)
+            (path / DIFF).mkdir(mode=0o700)
+        return path
+
+    def end(self) -> None:
+        """Removes what was not moved into the store. Somebody may be sweeping once the lock has gone."""
+        with local_errors(self.path):
+            for path in self.path.iterdir():
+                if path.name != _LOCK:
+                    remove(path) if path.is_dir() else path.unlink()
+            (self.path / _LOCK).unlink()
+            with suppress(OSError):
+                self.path.rmdir()
+        leftovers.forget(self.path)
+        os.close(self._lock)
+
+
+def link_name(of: str) -> str:
+    """A short name, 26 letters and digits, the same one for the same *of* (B2)."""
+    return base64.b32encode(hashlib.sha256(of.encode()).digest()).decode()[:26]
+
+
+def remove(path: Path) -> None:
+    """Removes *path* and all below it, if it is there. Raises LocalError."""
+    with local_errors(path):
+        if os.geteuid() != 0:
+            _open_up(path)
+        with suppress(FileNotFoundError):
+            shutil.rmtree(path)
+
+
+def _open_up(path: Path) -> None:
+    """Make directories writable that an image made read-only: their owner cannot remove what is in them."""
+    for here, _, _ in os.walk(path, onerror=None):
+        for name in os.listdir(here):
+            below = os.path.join(here, name)
+            if stat.S_ISDIR(os.lstat(below).st_mode):
+                os.chmod(below, 0o700)
+
+
+def _is_own_directory(path: Path) -> bool:
+    """Whether *path* is a directory of this user and no link to one."""
+    with suppress(FileNotFoundError):
+        state = path.lstat()
+        return stat.S_ISDIR(state.st_mode) and state.st_uid == os.geteuid()
+    return False
+
+
+def sweep(home: Path) -> None:
+    """Removes the directories of ours in *home* that nobody holds any more, those of killed commands. Whoever calls
+    this has the store's layers locked. Raises LocalError."""
+    with local_errors(home):
+        left = [path for path in home.iterdir() if path.name.startswith(PREFIX) and _is_own_directory(path)]
+    for path in left:
+        with suppress(LocalError):  # gone meanwhile, or somebody else's
+            lock = locks.held(path / _LOCK, make=False) if (path / _LOCK).exists() else -1
+            if lock is not None:
+                remove(path)
+                if lock >= 0:
+                    os.close(lock)

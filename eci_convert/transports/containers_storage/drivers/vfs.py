@@ -1,0 +1,49 @@
+"""How the vfs driver keeps layers: each as the whole tree that it and those below it make (B11)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from eci_convert.files.temp_files import local_errors
+from eci_convert.transports.containers_storage.drivers.copy_tree import copy_tree, merge_tree
+from eci_convert.transports.containers_storage.drivers.staging import TOP_MODE, Staged, remove
+from eci_convert.transports.containers_storage.drivers.whiteouts import Lists
+
+
+class Vfs:
+    """The vfs driver's part of the store *root*."""
+
+    name = "vfs"
+    max_layers = 2000
+
+    def __init__(self, root: Path) -> None:
+        self.home = root / self.name
+
+    def whiteouts(self) -> Lists:
+        return Lists()
+
+    def content(self, layer: str) -> Path:
+        return self.home / "dir" / layer
+
+    def complete(self, staged: Staged, parent: Path | None) -> None:
+        """Puts what is in *parent*, the tree below, underneath what was unpacked."""
+        if parent is not None:
+            tree = staged.directory / "tree"
+            copy_tree(parent, tree)
+            merge_tree(staged.diff, tree, staged.deleted or Lists())
+            remove(staged.diff)
+            with local_errors(staged.diff):
+                os.rename(tree, staged.diff)
+        with local_errors(staged.diff):
+            os.chmod(staged.diff, TOP_MODE)
+
+    def place(self, staged: Staged, layer: str, parent: str) -> None:
+        target = self.content(layer)
+        remove(target)  # what a killed command left
+        with local_errors(target):
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.chmod(staged.diff, 0o700)  # its owner may not move it otherwise, if that is not root
+            os.rename(staged.diff, target)
+            os.chmod(target, TOP_MODE)
+        remove(staged.directory)

@@ -1,0 +1,141 @@
+"""layers.json and images.json: what is in a store (specs/containers-storage.md B3 to B5).
+
+They are lists of objects, of which we know some fields; the rest is kept as it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from eci_convert.errors import FormatError, NotFound
+from eci_convert.files.atomic import replacing
+from eci_convert.files.temp_files import local_errors
+from eci_convert.oci import json_fields
+from eci_convert.oci.digest import Digest
+
+Record = dict[str, Any]
+
+_ID: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_PLAIN_KEY: Final = re.compile(r"[.0-9a-z]+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """An unpacked layer. *digest* and *size* (bytes) are of the blob that it came from, if anybody wrote them."""
+
+    id: str
+    parent: str
+    diff_id: Digest | None
+    diff_size: int
+    digest: Digest | None
+    size: int
+    complete: bool
+
+    @classmethod
+    def parse(cls, data: Record, where: str) -> Self:
+        flags = json_fields.optional(data, "flags", dict, where, {})
+        return cls(
+            id=_id(json_fields.required(data, "id", str, where), where),
+            parent=_id(parent, where) if (parent := json_fields.optional(data, "parent", str, where, "")) else "",
+            diff_id=_digest(data, "diff-digest", where),
+            diff_size=json_fields.optional(data, "diff-size", int, where, 0),
+            digest=_digest(data, "compressed-diff-digest", where),
+            size=json_fields.optional(data, "compressed-size", int, where, 0),
+            complete=flags.get("incomplete") is not True,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredImage:
+    """An image. *layer* is its top one, "" where it has none; *keys* name its documents."""
+
+    id: str
+    digest: str
+    names: tuple[str, ...]
+    layer: str
+    keys: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, data: Record, where: str) -> Self:
+        return cls(
+            id=_id(json_fields.required(data, "id", str, where), where),
+            digest=json_fields.optional(data, "digest", str, where, ""),
+            names=_strings(data, "names", where),
+            layer=_id(layer, where) if (layer := json_fields.optional(data, "layer", str, where, "")) else "",
+            keys=_strings(data, "big-data-names", where),
+        )
+
+
+def loaded(path: Path) -> list[Record]:
+    """The records in the file *path*; none if there is no such file. Raises FormatError."""
+    try:
+        with local_errors(path):
+            content = path.read_bytes() if path.exists() else b"[]"
+        found = json.loads(content or b"[]")
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"not JSON: {error}", where=str(path)) from error
+    records = json_fields.typed([] if found is None else found, list, str(path))
+    return [json_fields.typed(record, dict, f"{path}[{place}]") for place, record in enumerate(records)]
+
+
+def save(path: Path, records: list[Record]) -> None:
+    """Puts *records* in the place of what is in the file *path*, at once. Raises LocalError."""
+    with replacing(path) as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(json.dumps(records, separators=(",", ":")).encode())
+
+
+def layers(path: Path) -> dict[str, Layer]:
+    """The layers in the file *path*, by their ids."""
+    found = (Layer.parse(data, f"{path}[{place}]") for place, data in enumerate(loaded(path)))
+    return {layer.id: layer for layer in found}
+
+
+def images(path: Path) -> tuple[StoredImage, ...]:
+    """The images in the file *path*."""
+    return tuple(StoredImage.parse(data, f"{path}[{place}]") for place, data in enumerate(loaded(path)))
+
+
+def document_path(image: Path, key: str) -> Path:
+    """Where the document *key* of an image is, whose directory is *image* (B5).
+
+    >>> document_path(Path("/i"), "manifest").name, document_path(Path("/i"), "sha256:00").name
+    ('manifest', '=c2hhMjU2OjAw')
+    """
+    return image / (key if _PLAIN_KEY.fullmatch(key) else "=" + base64.b64encode(key.encode()).decode())
+
+
+def read_document(image: Path, key: str) -> bytes:
+    """The document *key*. Raises NotFound, FormatError for one that is too long."""
+    path = document_path(image, key)
+    with local_errors(path):
+        try:
+            with open(path, "rb") as file:
+                content = file.read(json_fields.MAX_DOCUMENT + 1)
+        except FileNotFoundError as error:
+            raise NotFound(f"{path}: the store has no such document") from error
+    if len(content) > json_fields.MAX_DOCUMENT:
+        raise FormatError(f"longer than {json_fields.MAX_DOCUMENT} bytes", where=str(path))
+    return content
+
+
+def _id(text: str, where: str) -> str:
+    if not _ID.fullmatch(text):
+        raise FormatError(f"{text[:80]!r} is not an id", where=where)
+    return text
+
+
+def _digest(data: Record, key: str, where: str) -> Digest | None:
+    text = json_fields.optional(data, key, str, where, "")
+    return Digest.parse(text, where=f"{where}.{key}") if text else None
+
+
+def _strings(data: Record, key: str, where: str) -> tuple[str, ...]:
+    found = json_fields.optional(data, key, list, where, [])
+    return tuple(json_fields.typed(text, str, f"{where}.{key}[{place}]") for place, text in enumerate(found))

@@ -1,0 +1,51 @@
+"""A layer's archive made again from its files and its tar-split data, byte for byte as it came (B6)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+from eci_convert.errors import FormatError, TransportError
+from eci_convert.files.safe_tree import Tree, parts_of
+from eci_convert.files.sparse import file_chunks
+from eci_convert.files.temp_files import local_errors
+from eci_convert.transports.containers_storage.layers.tar_split import steps
+
+
+def rebuilt(split: Path, content: Path, skip: int = 0) -> Generator[bytes]:
+    """The archive from offset *skip*, unverified: *split* has its tar-split data, the directory *content* its files.
+
+    Raises TransportError, FormatError, NotFound and LocalError.
+    """
+    with local_errors(split):
+        if not split.exists():
+            raise TransportError(f"{split}: the layer has no tar-split data, so its archive cannot be made again")
+        file = open(split, "rb")  # noqa: SIM115
+    with file, Tree(content) as tree:
+        for step in steps(file, str(split)):
+            length = step.size if step.name else len(step.raw)
+            if skip >= length:
+                skip -= length
+            elif step.name:
+                yield from _content(tree, step.name, step.size, skip)
+                skip = 0
+            else:
+                yield step.raw[skip:]
+                skip = 0
+
+
+def _content(tree: Tree, name: str, size: int, skip: int) -> Iterator[bytes]:
+    descriptor = tree.open_file(parts_of(name))
+    try:
+        found = os.fstat(descriptor).st_size
+        if found != size:
+            raise FormatError(f"{name!r} is {found} bytes in the unpacked layer, and was {size}")
+        for chunk in file_chunks(descriptor):
+            if skip >= len(chunk):
+                skip -= len(chunk)
+            else:
+                yield chunk[skip:] if skip else chunk
+                skip = 0
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,204 @@
+"""A layer's archive, unpacked for containers/storage: the one place where an image is made into files.
+
+Nothing outside the directory can be touched, whatever the archive says (threats.md A): names are walked from an open
+directory and no link is ever followed, neither in a path nor at its end; what is there already is not written through,
+and what has content is never replaced, because the archive could not be made again then. As root, files get the image's
+owners and modes and devices are made, as podman makes them, in directories that let nobody else in.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from typing import Final
+
+from eci_convert.errors import FormatError, LocalError
+from eci_convert.files.safe_tree import Tree, parts_of
+from eci_convert.files.sparse import write_sparse
+from eci_convert.files.writeback import written_back
+from eci_convert.progress import Reporter
+from eci_convert.tar import Entry, EntryType, entries
+from eci_convert.tar.header import number
+from eci_convert.tar.input import Content, ExtensionBudget
+from eci_convert.transports.containers_storage.drivers.whiteouts import Whiteouts, is_whiteout
+from eci_convert.transports.containers_storage.layers.attributes import Attributes
+from eci_convert.transports.containers_storage.layers.crc64 import Crc64
+from eci_convert.transports.containers_storage.layers.tar_split import SplitInput, SplitWriter
+
+_MARK: Final = ".wh."
+_OPAQUE: Final = ".wh..wh..opq"
+_AUFS: Final = ".wh..wh."
+
+Parts = tuple[str, ...]
+
+
+class Unpacking:
+    """The members of one archive, on their way into *tree*. *uids* and *gids* are the owners that were seen."""
+
+    def __init__(self, tree: Tree, split: SplitWriter, whiteouts: Whiteouts, reporter: Reporter) -> None:
+        self._tree = tree
+        self._split = split
+        self._whiteouts = whiteouts
+        self._reporter = reporter
+        self._directories: dict[Parts, Attributes] = {}
+        self._with_content: set[Parts] = set()
+        self.uids: set[int] = set()
+        self.gids: set[int] = set()
+
+    def run(self, chunks: Iterator[bytes], budget: ExtensionBudget | None = None) -> None:
+        """Unpacks the archive *chunks*, whose extension headers count towards *budget*.
+
+        Raises FormatError, LimitExceeded, LocalError and what *chunks* raises.
+        """
+        source = SplitInput(chunks, self._split)
+        for entry in entries(source, budget=budget):
+            try:
+                self._member(entry, parts_of(entry.name), source)
+            except OSError as error:
+                reason = (error.strerror or str(error)).lower()
+                raise LocalError(f"{entry.name!r} cannot be unpacked: {reason}") from error
+        self._split.close()
+        try:
+            for parts in sorted(self._directories, key=len, reverse=True):
+                self._directories[parts].apply(self._tree.directory(parts))
+        except OSError as error:
+            raise LocalError(f"{'/'.join(parts)!r} cannot be unpacked: {error.strerror or error}") from error
+
+    def _member(self, entry: Entry, parts: Parts, source: SplitInput) -> None:
+        base = parts[-1] if parts else ""
+        if any(part.startswith(_MARK) for part in parts[:-1]):
+            raise FormatError(f"the layer has {entry.name!r}, below what marks a deletion")
+        if not parts:
+            if entry.type is not EntryType.DIR:
+                raise FormatError(f"the layer has a {entry.type} in place of its top directory")
+        elif base == _OPAQUE:
+            self._whiteouts.hide_below(self._tree, parts[:-1])
+        elif base.startswith(_MARK) and not base.startswith(_AUFS):
+            self._whiteouts.hide(self._tree, (*parts[:-1], _hidden(base, entry)))
+        elif not base.startswith(_AUFS):
+            self._owners(entry)
+            self._made(entry, parts, source)
+            return
+        if not entry.size:
+            self._split.file(entry.name)
+
+    def _owners(self, entry: Entry) -> None:
+        self.uids.add(entry.uid)
+        self.gids.add(entry.gid)
+
+    def _made(self, entry: Entry, parts: Parts, source: SplitInput) -> None:
+        attributes = Attributes.of(entry)
+        self._make_way(entry, parts)
+        match entry.type:
+            case EntryType.FILE:
+                self._file(entry, parts, attributes, source)
+                return
+            case EntryType.DIR:
+                self._tree.directory(parts, make=True)
+                self._directories[parts] = attributes
+            case EntryType.HARDLINK:
+                self._hard_link(entry, parts)
+            case _:
+                self._special(entry, parts, attributes, source)
+        if not entry.size:
+            self._split.file(entry.name)
+
+    def _make_way(self, entry: Entry, parts: Parts) -> None:
+        """Remove what is at *parts*. No content may get lost, since the archive could not be made again then."""
+        mode = self._tree.mode(parts)
+        if mode is None or (stat.S_ISDIR(mode) and entry.type is EntryType.DIR):
+            return
+        directory, base = self._tree.parent(parts), parts[-1]
+        hidden = is_whiteout(base, directory)
+        if parts in self._with_content:
+            raise _twice(entry)
+        try:
+            os.rmdir(base, dir_fd=directory) if stat.S_ISDIR(mode) else os.unlink(base, dir_fd=directory)
+        except OSError as error:
+            if error.errno == errno.ENOTEMPTY:
+                raise _twice(entry) from error
+            raise
+        self._directories.pop(parts, None)
+        if hidden and entry.type is EntryType.DIR:
+            self._tree.directory(parts, make=True)
+            self._whiteouts.hide_below(self._tree, parts)
+
+    def _file(self, entry: Entry, parts: Parts, attributes: Attributes, source: SplitInput) -> None:
+        directory, crc = self._tree.parent(parts, make=True), Crc64()
+        sparse = not isinstance(entry.chunks, Content)  # what is stored is not what it holds
+        source.packed = sparse or self._split.has(entry.name)
+        with open(repr(entry.name), "xb", buffering=0, opener=lambda *_: _new(parts[-1], directory)) as file:
+            write_sparse(file, written_back(_counted(entry.chunks, crc), file.fileno()), entry.size)
+            attributes.apply(file.fileno())
+        if not source.packed:
+            self._split.file(entry.name, entry.size, crc.digest())
+        source.packed = False
+        if entry.size:
+            self._with_content.add(parts)
+
+    def _hard_link(self, entry: Entry, parts: Parts) -> None:
+        target = parts_of(entry.linkname)
+        mode = self._tree.mode(target)
+        if mode is None or stat.S_ISDIR(mode) or is_whiteout(target[-1], self._tree.parent(target)):
+            raise FormatError(f"{entry.name!r} is a link to {entry.linkname!r}, which is no file in its layer")
+        there = os.dup(self._tree.parent(target))
+        try:
+            here = self._tree.parent(parts, make=True)
+            os.link(target[-1], parts[-1], src_dir_fd=there, dst_dir_fd=here, follow_symlinks=False)
+        finally:
+            os.close(there)
+
+    def _special(self, entry: Entry, parts: Parts, attributes: Attributes, source: SplitInput) -> None:
+        directory, base = self._tree.parent(parts, make=True), parts[-1]
+        match entry.type:
+            case EntryType.SYMLINK if entry.linkname:
+                os.symlink(entry.linkname, base, dir_fd=directory)
+            case EntryType.SYMLINK:
+                raise FormatError(f"{entry.name!r} is a link to nowhere")
+            case EntryType.FIFO:
+                os.mkfifo(base, 0o600, dir_fd=directory)
+            case EntryType.CHAR | EntryType.BLOCK if _made_device(entry, directory, base, source.header):
+                pass
+            case _:
+                self._reporter.warned(f"{entry.name!r} is a {entry.type}, and is not unpacked")
+                return
+        attributes.apply_by_name(base, directory, entry.type)
+
+
+def _new(name: str, directory: int) -> int:
+    """A descriptor of the file *name*, which was not there."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(name, flags, 0o600, dir_fd=directory)
+
+
+def _hidden(base: str, entry: Entry) -> str:
+    name = base.removeprefix(_MARK)
+    if name in ("", ".", ".."):
+        raise FormatError(f"the layer has {entry.name!r}, which would delete a directory that it stands in")
+    return name
+
+
+def _twice(entry: Entry) -> FormatError:
+    return FormatError(f"the layer has {entry.name!r} twice, or a part of its path as something else")
+
+
+def _made_device(entry: Entry, directory: int, base: str, header: bytes) -> bool:
+    """Makes the device, whose number is in *header*. Not one that overlayfs takes for a deletion; not if we may not."""
+    device = os.makedev(number(header[329:337], "device number"), number(header[337:345], "device number"))
+    if not device:
+        return False
+    try:
+        os.mknod(
+            base, (stat.S_IFCHR if entry.type is EntryType.CHAR else stat.S_IFBLK) | 0o600, device, dir_fd=directory
+        )
+    except PermissionError:
+        return False
+    return True
+
+
+def _counted(chunks: Iterator[bytes], crc: Crc64) -> Iterator[bytes]:
+    for chunk in chunks:
+        crc.update(chunk)
+        yield chunk

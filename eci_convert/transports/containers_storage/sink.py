@@ -1,0 +1,205 @@
+"""A name in a store, to be written, by anybody who may write to its directory: no daemon, no other program.
+
+A layer is unpacked as it comes, beside the store's own ones; `publish` enters layers and image into the records.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+from eci_convert.errors import CannotHold, DigestMismatch, FormatError, NotFound
+from eci_convert.oci import json_fields, media_types
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor, ImageConfig, Index, Manifest, parse
+from eci_convert.oci.reference import Reference
+from eci_convert.streams.hashing import at_most
+from eci_convert.tar.input import ExtensionBudget
+from eci_convert.transports.base import NO_VARIANTS, Settings, Variants
+from eci_convert.transports.containers_storage.commit import NewImage, NewLayer, commit, layer_id
+from eci_convert.transports.containers_storage.drivers.staging import Staged, Staging
+from eci_convert.transports.containers_storage.index_files import Layer
+from eci_convert.transports.containers_storage.layers import layer_import
+from eci_convert.transports.containers_storage.layers.layer_archive import rebuilt
+from eci_convert.transports.containers_storage.location import Place
+from eci_convert.transports.containers_storage.store import store
+from eci_convert.transports.ids import check_is_name
+from eci_convert.transports.verified_input import Received
+
+
+class StorageSink:
+    """A name in containers-storage."""
+
+    holds_artifacts = False
+    holds_indexes = False
+    holds_sha512 = False
+    wants_raw_layers = True
+    wants_compressed_layers = False
+
+    def __init__(self, place: Place, settings: Settings) -> None:
+        check_is_name(place.name)
+        reference = Reference.parse(place.name)
+        self._name, self._digest = reference.stored, reference.digest
+        self._reporter = settings.reporter
+        self._store = store(place.root, place.driver, settings.timeout)
+        self._lock = threading.Lock()
+        self._budget = ExtensionBudget()
+        self._staging: Staging | None = None
+        self._documents: dict[Digest, bytes] = {}
+        self._staged: dict[Digest, Staged] = {}
+        self._there: dict[Digest, Layer] = {}
+        self._used: set[Digest] = set()
+
+    @property
+    def destination(self) -> str:
+        return f"containers-storage:[{self._store.driver.name}@{self._store.root}]{self._name}"
+
+    def has(self, blob: Descriptor) -> bool:
+        if not self._store.exists():
+            return False
+        for layer in self._store.layers().values():
+            if layer.complete and (blob.digest, blob.size) in (
+                (layer.digest, layer.size),
+                (layer.diff_id, layer.diff_size),
+            ):
+                self._there[blob.digest] = layer
+                return True
+        return False
+
+    def put(
+        self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
+    ) -> Descriptor:
+        received = Received(chunks, digest, size)
+        if media_type in media_types.DOCUMENTS | media_types.CONFIGS:
+            content = b"".join(at_most(received, json_fields.MAX_DOCUMENT, "a manifest or config"))
+            stored = received.descriptor(media_type)
+            self._documents[stored.digest] = content
+            return stored
+        if not media_types.is_tar_layer(media_type):
+            raise _no_container(media_type)
+        staged = layer_import.staged(
+            self._begun(), self._store.driver, media_type, received, self._reporter, self._budget
+        )
+        with self._lock:
+            self._staged[staged.blob.digest] = staged
+        return staged.blob
+
+    def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
+        if self._digest not in (None, manifest.digest):
+            raise DigestMismatch(self._digest, manifest.digest, "the manifest")
+        text = self._document(manifest.digest, "manifest")
+        found = _held(parse(text, manifest.media_type))
+        content = self._document(found.config.digest, "config")
+        config = ImageConfig.parse(content)
+        self._store.make()
+        layers = tuple(self._layers(found, config))
+        if len(layers) > self._store.driver.max_layers:
+            raise CannotHold(
+                f"{len(layers)} layers are more than the driver can stack ({self._store.driver.max_layers})"
+            )
+        commit(
+            self._store,
+            NewImage(
+                name=self._name,
+                layers=layers,
+                manifest=(manifest.digest, text),
+                config=(found.config.digest, content),
+                created=config.created,
+            ),
+        )
+
+    def _begun(self) -> Staging:
+        with self._lock:
+            if self._staging is None:
+                self._staging = self._store.staging()
+            return self._staging
+
+    def _document(self, digest: Digest, what: str) -> bytes:
+        if digest not in self._documents:
+            raise NotFound(f"the {what} {str(digest)!r} was not put into the store")
+        return self._documents[digest]
+
+    def _layers(self, manifest: Manifest, config: ImageConfig) -> Iterator[NewLayer]:
+        """The image's layers, the lowest first: those that are in the store, and the others, complete."""
+        if len(manifest.layers) != len(config.diff_ids):
+            raise FormatError(f"the image has {len(manifest.layers)} layers and {len(config.diff_ids)} diff ids")
+        there = self._store.layers() if self._store.exists() else {}
+        parent, below = "", None
+        for blob, diff_id in zip(manifest.layers, config.diff_ids, strict=True):
+            identity = layer_id(parent, diff_id)
+            self._check(blob, diff_id)
+            if identity in there and there[identity].complete:
+                yield NewLayer(id=identity, parent=parent, staged=None)
+                below = self._store.driver.content(identity)
+            else:
+                staged = self._taken(blob)
+                self._store.driver.complete(staged, below)
+                yield NewLayer(id=identity, parent=parent, staged=staged)
+                below = staged.diff
+            parent = identity
+
+    def _check(self, blob: Descriptor, diff_id: Digest) -> None:
+        """Raises DigestMismatch if the layer that *blob* is has another archive, NotFound if there is none."""
+        if blob.digest in self._staged:
+            actual: Digest | None = self._staged[blob.digest].diff_id
+        elif blob.digest in self._there:
+            actual = self._there[blob.digest].diff_id
+        else:
+            raise NotFound(f"the layer {str(blob.digest)!r} was not put into the store")
+        if actual != diff_id:
+            error = DigestMismatch(diff_id, actual, f"the archive in the layer {blob.digest.short}")
+            error.add_note(
+                "hint: the image's config is wrong; eci-convert verify --fix writes it again as it should be"
+            )
+            raise error
+
+    def _taken(self, blob: Descriptor) -> Staged:
+        """The unpacked layer, for one use: made again where it is in the store already, or was used for this image."""
+        if blob.digest not in self._used and blob.digest in self._staged:
+            self._used.add(blob.digest)
+            return self._staged[blob.digest]
+        if blob.digest in self._staged:
+            staged = self._staged[blob.digest]
+            archive = rebuilt(staged.split, staged.diff)
+            promised = Received(archive, staged.diff_id, staged.size)
+        else:
+            layer = self._there[blob.digest]
+            archive = rebuilt(self._store.split_file(layer.id), self._store.driver.content(layer.id))
+            promised = Received(archive, layer.diff_id, layer.diff_size)
+        again = layer_import.staged(
+            self._begun(), self._store.driver, media_types.OCI_LAYER, promised, self._reporter, self._budget
+        )
+        return replace(again, blob=blob)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._staging is not None:
+            self._staging.end()
+            self._staging = None
+
+
+def _held(found: Manifest | Index) -> Manifest:
+    """*found*, if a store of containers can hold it. Raises CannotHold."""
+    if isinstance(found, Index):
+        raise CannotHold("a store of containers holds one image under a name, not an index")
+    if found.config.media_type not in media_types.CONFIGS:
+        raise CannotHold(f"a store of containers cannot hold an image with a config of {found.config.media_type!r}")
+    for blob in (found.config, *found.layers):
+        if blob.digest.algorithm != "sha256":
+            raise CannotHold(f"a store of containers knows blobs by their sha256, which {blob.digest.short!r} is not")
+        if blob is not found.config and not media_types.is_tar_layer(blob.media_type):
+            raise _no_container(blob.media_type)
+    return found
+
+
+def _no_container(media_type: str) -> CannotHold:
+    error = CannotHold(f"a store of containers cannot hold a blob of type {media_type!r}")
+    error.add_note("hint: --format legacy makes an image that it can hold")
+    return error

@@ -1,0 +1,145 @@
+"""An image in a store, to be read: its layers' archives are made again, so they are what their digests say they are.
+
+A store keeps no compressed blobs. Where the image came with compressed layers, it is given a manifest anew, with the
+same config and the same annotations, whose layers are the archives; an image of uncompressed layers has its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+from eci_convert.errors import FormatError, NotFound, TransportError
+from eci_convert.oci import media_types
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import MAX_LAYERS, Descriptor, ImageConfig, Manifest, parse, rendered
+from eci_convert.transports.base import NO_PROVENANCE, Filesystem, Settings
+from eci_convert.transports.containers_storage import index_files
+from eci_convert.transports.containers_storage.index_files import Layer, StoredImage
+from eci_convert.transports.containers_storage.layers.layer_archive import rebuilt
+from eci_convert.transports.containers_storage.location import Place
+from eci_convert.transports.containers_storage.lookup import found_image
+from eci_convert.transports.containers_storage.store import Store, store
+
+_RAW = (media_types.OCI_LAYER, media_types.DOCKER_LAYER)
+
+
+class StorageSource:
+    """An image in containers-storage."""
+
+    provenance = NO_PROVENANCE
+    resumable = False
+
+    def __init__(self, place: Place, settings: Settings) -> None:
+        self._place = place
+        self._stores = tuple(store(root, place.driver, settings.timeout) for root in (place.root, *place.more))
+        self._documents: dict[Digest, bytes] = {}
+        self._layers: dict[Digest, tuple[Store, str]] = {}
+        self._root: Descriptor | None = None
+        self.made_up = False
+
+    @property
+    def origin(self) -> str:
+        return f"containers-storage:{self._place.text}"
+
+    def resolve(self) -> Descriptor:
+        if self._root is None:
+            self._root = self._found()
+        return self._root
+
+    @contextmanager
+    def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
+        self.resolve()
+        if blob.digest in self._documents:
+            yield (self._documents[blob.digest][skip:],)
+        elif blob.digest in self._layers:
+            home, layer = self._layers[blob.digest]
+            chunks = rebuilt(home.split_file(layer), home.driver.content(layer), skip)
+            try:
+                yield chunks
+            finally:
+                chunks.close()
+        else:
+            raise NotFound(f"{self.origin}: no blob {str(blob.digest)!r}")
+
+    def filesystem(self) -> Filesystem | None:
+        return None
+
+    def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
+        return ()
+
+    def _found(self) -> Descriptor:
+        """What the name stands for; its documents and layers are noted."""
+        home, image = found_image(self._stores, self._place)
+        directory = home.image_directory(image.id)
+        text = index_files.read_document(directory, "manifest")
+        stored = _manifest(text, image)
+        stored_type = stored.media_type
+        content = index_files.read_document(directory, str(stored.config.digest))
+        config = ImageConfig.parse(content)
+        chain = self._chain(image)
+        if not len(chain) == len(config.diff_ids) == len(stored.layers):
+            raise FormatError(f"{self.origin}: {len(chain)} layers for {len(config.diff_ids)} diff ids")
+        layers = []
+        for (where, layer), diff_id, described in zip(chain, config.diff_ids, stored.layers, strict=True):
+            self._layers[diff_id] = where, layer.id
+            layers.append(_raw(described, diff_id, layer))
+        self._documents[stored.config.digest] = content
+        if tuple(layers) != stored.layers:
+            self.made_up = True
+            text = rendered(_anew(stored, tuple(layers)))
+            stored_type = media_types.OCI_MANIFEST
+        self._documents[Digest.of(text)] = text
+        return Descriptor.of(text, stored_type)
+
+    def _chain(self, image: StoredImage) -> list[tuple[Store, Layer]]:
+        """The layers of *image*, the lowest first, each with the store that has it."""
+        known = [(where, where.layers()) for where in self._stores if where.exists()]
+        found: list[tuple[Store, Layer]] = []
+        wanted = image.layer
+        while wanted:
+            holders = [(where, layers[wanted]) for where, layers in known if wanted in layers]
+            if not holders or not holders[0][1].complete:
+                raise NotFound(f"{self.origin}: the store has no layer {wanted!r}, which the image needs")
+            if len(found) > MAX_LAYERS:
+                raise FormatError(f"{self.origin}: the chain of layers has no end")
+            found.append(holders[0])
+            wanted = holders[0][1].parent
+        return found[::-1]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def _manifest(text: bytes, image: StoredImage) -> Manifest:
+    found = parse(text, "", f"image {image.id[:12]}")
+    if not isinstance(found, Manifest):
+        raise FormatError(f"the image {image.id[:12]} has an index for a manifest")
+    return found
+
+
+def _raw(described: Descriptor, diff_id: Digest, layer: Layer) -> Descriptor:
+    """What the layer is when it is no longer compressed: *described* itself, if it never was."""
+    if layer.diff_id is None or not layer.diff_size:
+        raise TransportError(f"the store does not know the archive of its layer {layer.id[:12]}")
+    if described.digest == diff_id and described.size == layer.diff_size and described.media_type in _RAW:
+        return described
+    return Descriptor(
+        media_type=media_types.OCI_LAYER, digest=diff_id, size=layer.diff_size, annotations=described.annotations
+    )
+
+
+def _anew(stored: Manifest, layers: tuple[Descriptor, ...]) -> Manifest:
+    return Manifest(
+        config=replace(stored.config, media_type=media_types.OCI_CONFIG),
+        layers=tuple(replace(layer, media_type=media_types.OCI_LAYER) for layer in layers),
+        annotations=stored.annotations,
+        subject=stored.subject,
+    )

@@ -1,0 +1,93 @@
+"""One containers/storage store: its records, its locks, and what its driver does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from eci_convert.files.temp_files import local_errors
+from eci_convert.transports.containers_storage import index_files, locks
+from eci_convert.transports.containers_storage.drivers.overlay import Overlay
+from eci_convert.transports.containers_storage.drivers.staging import Staged, Staging
+from eci_convert.transports.containers_storage.drivers.vfs import Vfs
+from eci_convert.transports.containers_storage.drivers.whiteouts import Lists, Marks
+from eci_convert.transports.containers_storage.index_files import Layer, StoredImage
+
+
+class Driver(Protocol):
+    """How layers are kept as files."""
+
+    name: str
+    home: Path
+    max_layers: int
+
+    def whiteouts(self) -> Marks | Lists:
+        """How deletions are to be noted while a layer is unpacked."""
+
+    def content(self, layer: str) -> Path:
+        """Where the files of a layer's archive are."""
+
+    def complete(self, staged: Staged, parent: Path | None) -> None:
+        """Makes of what was unpacked what the driver keeps, above what is in *parent*. Raises LocalError."""
+
+    def place(self, staged: Staged, layer: str, parent: str) -> None:
+        """Moves a complete layer to its place, above the layer *parent* ("": none). Raises LocalError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """The store *root*. *patience* is how many seconds to wait for its locks."""
+
+    root: Path
+    driver: Driver
+    patience: float
+
+    @property
+    def layers_file(self) -> Path:
+        return self.root / f"{self.driver.name}-layers" / "layers.json"
+
+    @property
+    def images_file(self) -> Path:
+        return self.root / f"{self.driver.name}-images" / "images.json"
+
+    def exists(self) -> bool:
+        """Whether there is a store of this driver."""
+        with local_errors(self.root):
+            return self.images_file.parent.is_dir()
+
+    def make(self) -> None:
+        """Makes the directories of a store where there is none; they let nobody in but their owner."""
+        with local_errors(self.root):
+            self.root.parent.mkdir(parents=True, exist_ok=True)
+            for path in (self.root, self.driver.home, self.layers_file.parent, self.images_file.parent):
+                path.mkdir(mode=0o700, exist_ok=True)
+
+    def staging(self) -> Staging:
+        """A directory for layers on their way into this store, which is made if need be."""
+        self.make()
+        with locks.exclusive(self.layers_file.with_name("layers.lock"), self.patience):
+            return Staging.begun(self.driver.home)
+
+    def layers(self) -> dict[str, Layer]:
+        """All layers, by their ids."""
+        with locks.shared(self.layers_file.with_name("layers.lock"), self.patience):
+            return index_files.layers(self.layers_file)
+
+    def images(self) -> tuple[StoredImage, ...]:
+        """All images."""
+        with locks.shared(self.images_file.with_name("images.lock"), self.patience):
+            return index_files.images(self.images_file)
+
+    def split_file(self, layer: str) -> Path:
+        """Where the layer's tar-split data is."""
+        return self.layers_file.parent / f"{layer}.tar-split.gz"
+
+    def image_directory(self, image: str) -> Path:
+        """Where the documents of an image are."""
+        return self.images_file.parent / image
+
+
+def store(root: Path, driver: str, patience: float) -> Store:
+    """The store in the directory *root*, of which *driver* is "overlay" or "vfs"."""
+    return Store(root=root, driver=Overlay(root) if driver == "overlay" else Vfs(root), patience=patience)

@@ -1,0 +1,196 @@
+"""What `docker load` reads, written as it comes: raw layers, then the config, then manifest.json.
+
+A layer is stored as the tar archive that it is, whatever it was wrapped in, and must have the diff id that the config
+promises. Docker 20.10 and later, podman and skopeo take any file names. A layer is called after its diff id; where that
+is not known when its header has to be written, in a stream, it gets a name that no other has, because containerd takes
+a file for the rest of one of the same name that broke off.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from eci_convert.compression.codec import Compression, decompressed, peeked, sniffed
+from eci_convert.errors import CannotHold, DigestMismatch, FormatError, LimitExceeded, NotFound, UsageError
+from eci_convert.oci import media_types
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.json_fields import MAX_DOCUMENT
+from eci_convert.oci.manifest import Descriptor, ImageConfig, Manifest, parse
+from eci_convert.oci.reference import Reference
+from eci_convert.transports.base import NO_VARIANTS, Settings, Variants
+from eci_convert.transports.docker_archive import manifest_json
+from eci_convert.transports.docker_archive.manifest_json import Saved
+from eci_convert.transports.layout.archive import is_archive, spelt
+from eci_convert.transports.layout.selector import Name, split
+from eci_convert.transports.tar_store.writer import TarOutput, tar_output
+from eci_convert.transports.verified_input import Received
+
+
+def open_sink(rest: str, settings: Settings) -> DockerArchiveSink:
+    """A place for an image in *rest*, `FILE[:NAME]`. Raises UsageError."""
+    path, name = split(rest, is_archive)
+    if name.digest:
+        raise UsageError(f"'@{name.digest}': a docker-archive keeps no digest of its image")
+    tags = (Reference.parse(name.text).familiar,) if name.writable().text else ()
+    return DockerArchiveSink(path, name, DockerArchiveWriter(tar_output(path, settings.environ), tags))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stored:
+    """A layer that is in the archive: its member's name, its diff id, and the size in bytes in which it was given."""
+
+    name: str
+    diff_id: Digest
+    size: int
+
+
+class DockerArchiveWriter:
+    """An archive for `docker load`, blob by blob, into *output*; *tags* are the image's names as Docker shows them.
+
+    To feed an engine instead of a file, give it a `tar_output.StreamOutput(write, environ, what)`: *write* is called
+    with each piece of the archive, in order, from the thread that calls `put` or `publish`; it may block. Layers whose
+    size is promised pass through; those of unknown size are spooled first (`$TMPDIR` of *environ*). The archive ends
+    within `publish`; `close` without it leaves *write* with a truncated archive, which the engine refuses.
+    """
+
+    def __init__(self, output: TarOutput, tags: tuple[str, ...] = ()) -> None:
+        self._output = output
+        self._tags = tags
+        self._layers: dict[Digest, _Stored] = {}
+        self._small: dict[Digest, bytes] = {}
+
+    def has(self, blob: Descriptor) -> bool:
+        """Whether *blob* was put."""
+        if blob.digest in self._small:
+            return len(self._small[blob.digest]) == blob.size
+        return blob.digest in self._layers and self._layers[blob.digest].size == blob.size
+
+    def put(self, media_type: str, chunks: Iterable[bytes], digest: Digest | None, size: int | None) -> Descriptor:
+        """As `Sink.put`. Raises CannotHold for anything but tar layers, configs and manifests."""
+        received = Received(chunks, digest, size)
+        if media_types.is_tar_layer(media_type):
+            self._layer(received)
+        elif media_type in media_types.DOCUMENTS | media_types.CONFIGS:
+            content = _small(received)
+            self._small[received.descriptor("").digest] = content
+        else:
+            raise CannotHold(f"an archive for docker load cannot hold a blob of type {media_type!r}")
+        return received.descriptor(media_type)
+
+    def publish(self, manifest: Descriptor) -> Digest:
+        """Ends the archive with the image that *manifest* says, and tells its id.
+
+        Raises NotFound for what was not put, CannotHold for an index, and DigestMismatch for layers that do not have
+        the diff ids of the config, which no engine would take.
+        """
+        found = parse(self._found(manifest), manifest.media_type)
+        if not isinstance(found, Manifest):
+            raise CannotHold("an archive for docker load holds one image, and no index")
+        config = self._found(found.config)
+        layers = [self._stored(layer) for layer in found.layers]
+        _check(layers, ImageConfig.parse(config).diff_ids)
+        digest = Digest.of(config)
+        saved = Saved(config=f"{digest.hex}.json", layers=tuple(layer.name for layer in layers), tags=self._tags)
+        self._add(saved.config, config)
+        self._add(manifest_json.CONTENTS, manifest_json.rendered((saved,)))
+        self._output.finish([*dict.fromkeys(saved.layers), saved.config, manifest_json.CONTENTS])
+        return digest
+
+    def close(self) -> None:
+        """Let go of everything. What is not published is gone."""
+        self._output.close()
+
+    def _layer(self, received: Received) -> None:
+        head, chunks = peeked(received)
+        wrapped = sniffed(head)
+        raw = wrapped is Compression.NONE and (not received.promised or received.promised.algorithm == "sha256")
+        inner = Received(
+            decompressed(chunks, wrapped),
+            received.promised if raw else None,
+            received.promised_size if raw else None,
+        )
+        name = self._output.add(inner, self._named)
+        given = received.descriptor("")
+        self._layers[given.digest] = _Stored(name=name, diff_id=inner.descriptor("").digest, size=given.size)
+
+    def _named(self, digest: Digest | None) -> str:
+        return f"{digest.hex}.tar" if digest else f"layer-{secrets.token_hex(8)}.tar"
+
+    def _found(self, blob: Descriptor) -> bytes:
+        if blob.data is not None:
+            blob.digest.check(blob.data)
+            return blob.data
+        if blob.digest not in self._small:
+            raise NotFound(f"{blob.digest} has not been put there")
+        return self._small[blob.digest]
+
+    def _stored(self, layer: Descriptor) -> _Stored:
+        if layer.digest not in self._layers:
+            raise NotFound(f"the layer {layer.digest} has not been put there")
+        return self._layers[layer.digest]
+
+    def _add(self, name: str, content: bytes) -> None:
+        self._output.add(Received((content,), Digest.of(content), len(content)), lambda _: name)
+
+
+class DockerArchiveSink:
+    """Writes an archive at *path* that holds one image."""
+
+    holds_artifacts = False
+    holds_indexes = False
+    holds_sha512 = True
+    wants_raw_layers = True
+    wants_compressed_layers = False
+
+    def __init__(self, path: str, name: Name, writer: DockerArchiveWriter) -> None:
+        self._path = path
+        self._name = name
+        self._writer = writer
+
+    @property
+    def destination(self) -> str:
+        return spelt("docker-archive", self._path, self._name)
+
+    def has(self, blob: Descriptor) -> bool:
+        return self._writer.has(blob)
+
+    def put(
+        self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
+    ) -> Descriptor:
+        return self._writer.put(media_type, chunks, digest, size)
+
+    def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
+        self._writer.publish(manifest)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.close()
+
+
+def _small(received: Received) -> bytes:
+    pieces: list[bytes] = []
+    for chunk in received:
+        pieces.append(chunk)
+        if received.size > MAX_DOCUMENT:
+            raise LimitExceeded(f"a document of more than {MAX_DOCUMENT} bytes")
+    return b"".join(pieces)
+
+
+def _check(layers: list[_Stored], diff_ids: tuple[Digest, ...]) -> None:
+    if len(layers) != len(diff_ids):
+        raise FormatError(f"{len(layers)} layers, and a config with {len(diff_ids)} diff ids", where="config.rootfs")
+    for number, (layer, diff_id) in enumerate(zip(layers, diff_ids, strict=True)):
+        if diff_id.algorithm != layer.diff_id.algorithm:
+            raise CannotHold(f"an archive for docker load knows layers by their sha256, which {diff_id.short!r} is not")
+        if layer.diff_id != diff_id:
+            error = DigestMismatch(diff_id, layer.diff_id, f"layer {number}, uncompressed,")
+            error.add_note("hint: the image's diff ids are wrong; eci-convert verify --fix makes them right")
+            raise error

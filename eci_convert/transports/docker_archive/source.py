@@ -1,0 +1,180 @@
+"""`docker-archive:FILE[:NAME]`: what `docker save` writes, of all years; FILE `-` is standard input or output.
+
+Docker 25 and later write an OCI image layout beside manifest.json. It is preferred, because it promises every byte by
+its digest; what a name stands for says manifest.json. Where there is no layout, the diff ids are the promise: the
+source makes up a manifest of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from eci_convert.compression.codec import Compression, decompressed, peeked, sniffed
+from eci_convert.errors import FormatError, LimitExceeded, SizeMismatch
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor, Index, Manifest, parse, rendered
+from eci_convert.oci.platform import candidates
+from eci_convert.streams.hashing import at_most
+from eci_convert.transports.base import NO_PROVENANCE, Filesystem, Settings
+from eci_convert.transports.docker_archive import manifest_json
+from eci_convert.transports.docker_archive.manifest_json import CONTENTS, Saved
+from eci_convert.transports.docker_archive.sink import DockerArchiveSink, open_sink
+from eci_convert.transports.layout import index
+from eci_convert.transports.layout.archive import is_archive, spelt
+from eci_convert.transports.layout.selector import Name, distinct, split
+from eci_convert.transports.tar_store.reader import Archive
+
+__all__ = ["DockerArchiveSink", "DockerArchiveSource", "open_sink", "open_source"]
+
+
+_MAX_READ = 32 << 20
+_SMALL = 1 << 30
+_RATIO = 1100
+
+
+def open_source(rest: str, settings: Settings) -> DockerArchiveSource:
+    """The image that *rest*, `FILE[:NAME]`, stands for. Raises UsageError."""
+    path, name = split(rest, is_archive)
+    return DockerArchiveSource(Archive(path, settings.environ), name)
+
+
+class DockerArchiveSource:
+    """The image that *archive* keeps under *name*."""
+
+    provenance = NO_PROVENANCE
+    resumable = False
+
+    def __init__(self, archive: Archive, name: Name, origin: str = "") -> None:
+        self._archive = archive
+        self._name = name
+        self._documents: dict[Digest, bytes] = {}
+        self._layers: dict[Digest, _Layer] = {}
+        self._parsed: dict[Digest, Manifest | Index | None] = {}
+        self._budget = _MAX_READ
+        self.made_up = False
+        self.origin = origin or spelt("docker-archive", archive.path, name)
+
+    def resolve(self) -> Descriptor:
+        self._archive.check()
+        if CONTENTS in self._archive:
+            saved = manifest_json.chosen(manifest_json.parse(self._archive.read(CONTENTS)), self._name, self.origin)
+            return self._promised(saved) or self._made_up(saved)
+        if index.INDEX in self._archive:
+            return index.resolved(self._archive.read, self._name, self.origin)
+        old = "repositories" in self._archive
+        what = "Docker before 1.10 wrote it" if old else "it is none of docker save's archives"
+        raise FormatError(f"there is no {CONTENTS} in it: {what}", where=self.origin)
+
+    @contextmanager
+    def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
+        if blob.digest in self._documents:
+            yield (self._documents[blob.digest][skip:],)
+            return
+        layer = self._layers.get(blob.digest)
+        if layer and layer.compression is not Compression.NONE:
+            yield _without(skip, self._unwrapped(layer))
+            return
+        path = layer.path if layer else index.blob_path(blob.digest)
+        size = self._archive.size(path)
+        if size != blob.size:
+            raise SizeMismatch(blob.size, size, f"{self.origin}: blob {blob.digest.short}")
+        yield self._archive.chunks(path, skip)
+
+    def filesystem(self) -> Filesystem | None:
+        return None
+
+    def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
+        return ()
+
+    def _made_up(self, saved: Saved) -> Descriptor:
+        """A manifest of what the config promises."""
+        self.made_up = True
+        config = self._archive.read(saved.config)
+        layers, sizes = [], dict[tuple[int, int, int], tuple[Compression, int]]()
+        for path in saved.layers:  # each file is looked at once, whatever names it how often
+            place = self._archive.place(path)
+            if place not in sizes:
+                layer = _Layer(path=path, compression=self._compression(path))
+                sizes[place] = (layer.compression, self._size(layer))
+            layers.append(_Layer(path=path, compression=sizes[place][0]))
+        manifest = saved.manifest(config, [sizes[self._archive.place(path)][1] for path in saved.layers])
+        self._layers = {blob.digest: layer for blob, layer in zip(manifest.layers, layers, strict=True)}
+        content = rendered(manifest)
+        self._documents = {saved.check_config(config): config, Digest.of(content): content}
+        return Descriptor.of(content, manifest.media_type)
+
+    def _compression(self, path: str) -> Compression:
+        head, _ = peeked(self._archive.chunks(path))
+        return sniffed(head)
+
+    def _size(self, layer: _Layer) -> int:
+        """The length of the layer's archive. One that is wrapped is unwrapped to tell; it may not grow beyond what gzip
+        can do, which is all that is found here."""
+        stored = self._archive.size(layer.path)
+        if layer.compression is Compression.NONE:
+            return stored
+        limit = max(_SMALL, stored * _RATIO)
+        return sum(map(len, at_most(self._unwrapped(layer), limit, f"the layer {layer.path!r}")))
+
+    def _unwrapped(self, layer: _Layer) -> Iterator[bytes]:
+        return decompressed(self._archive.chunks(layer.path), layer.compression)
+
+    def _promised(self, saved: Saved) -> Descriptor | None:
+        """What the layout beside manifest.json promises of the image: a manifest, or the index with it where images for
+        several platforms are in the archive. None where there is no layout, or nothing of the image in it."""
+        if index.INDEX not in self._archive or saved.id is None:
+            return None
+        for entry in distinct(index.images(self._archive.read, self.origin)):
+            found = self._document(entry)
+            if isinstance(found, Manifest) and found.config.digest == saved.id:
+                return entry
+            if isinstance(found, Index):
+                images = [child for child in candidates(found) if self._document(child)]
+                if any(self._is(child, saved.id) for child in images):
+                    return images[0] if len(images) == 1 else entry
+        return None
+
+    def _is(self, entry: Descriptor, config: Digest) -> bool:
+        found = self._document(entry)
+        return isinstance(found, Manifest) and found.config.digest == config
+
+    def _document(self, entry: Descriptor) -> Manifest | Index | None:
+        """The manifest or index, if it is in the archive."""
+        if entry.digest not in self._parsed:
+            path = index.blob_path(entry.digest)
+            self._parsed[entry.digest] = None
+            if path in self._archive:
+                content = self._archive.read(path)
+                entry.digest.check(content, f"manifest {entry.digest.short}")
+                self._budget -= len(content)
+                if self._budget < 0:
+                    raise LimitExceeded(f"more than {_MAX_READ} bytes of manifests", where=self.origin)
+                self._parsed[entry.digest] = parse(content, entry.media_type)
+        return self._parsed[entry.digest]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._archive.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layer:
+    """A tar archive within the archive, and how it is wrapped."""
+
+    path: str
+    compression: Compression
+
+
+def _without(skip: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        if skip < len(chunk):
+            yield chunk[skip:] if skip else chunk
+        skip = max(0, skip - len(chunk))

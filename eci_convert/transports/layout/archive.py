@@ -1,0 +1,194 @@
+"""`oci-archive:FILE[:NAME]`: an OCI image layout in a tar archive; FILE `-` is standard input or output.
+
+Reading takes layouts at the top of the archive or in its one directory, and `.gz`, `.xz`, `.zst`. Writing makes an
+archive of one image, which replaces FILE when it is complete.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from eci_convert.errors import DigestMismatch, LimitExceeded, NotFound, SizeMismatch
+from eci_convert.oci import media_types
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor, Index, parse
+from eci_convert.oci.referrers import Referrers
+from eci_convert.transports.base import NO_PROVENANCE, NO_VARIANTS, Filesystem, Settings, Variants
+from eci_convert.transports.docker_archive.manifest_json import CONTENTS
+from eci_convert.transports.layout import index
+from eci_convert.transports.layout.selector import Name, split
+from eci_convert.transports.tar_store.reader import STANDARD, Archive
+from eci_convert.transports.tar_store.writer import TarOutput, tar_output
+from eci_convert.transports.verified_input import Received
+
+_MAX_NESTING = 16
+
+
+def open_source(rest: str, settings: Settings) -> OciArchiveSource:
+    """The image that *rest*, `FILE[:NAME]`, stands for. Raises UsageError."""
+    path, name = split(rest, is_archive)
+    return OciArchiveSource(Archive(path, settings.environ), name)
+
+
+def open_sink(rest: str, settings: Settings) -> OciArchiveSink:
+    """A place for an image in *rest*, `FILE[:NAME]`. Raises UsageError."""
+    path, name = split(rest, is_archive)
+    return OciArchiveSink(path, name.writable(), settings)
+
+
+def is_archive(path: str) -> bool:
+    """Whether there is something at *path* that may be an archive."""
+    return path == STANDARD or (os.path.exists(path) and not os.path.isdir(path))
+
+
+class OciArchiveSource:
+    """The image that *archive* keeps under *name*."""
+
+    provenance = NO_PROVENANCE
+    resumable = False
+    made_up = False
+
+    def __init__(self, archive: Archive, name: Name, origin: str = "") -> None:
+        self._archive = archive
+        self._name = name
+        self._top: str | None = None
+        self.origin = origin or spelt("oci-archive", archive.path, name)
+
+    def resolve(self) -> Descriptor:
+        self._archive.check()
+        try:
+            return index.resolved(self._read, self._name, self.origin)
+        except NotFound as error:
+            if CONTENTS in self._archive and index.INDEX not in self._archive:
+                error.add_note(f"hint: docker save wrote it: docker-archive:{self._archive.path}")
+            raise
+
+    @contextmanager
+    def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
+        path = self._below(index.blob_path(blob.digest))
+        size = self._archive.size(path)
+        if size != blob.size:
+            raise SizeMismatch(blob.size, size, f"{self.origin}: blob {blob.digest.short}")
+        yield self._archive.chunks(path, skip)
+
+    def filesystem(self) -> Filesystem | None:
+        return None
+
+    def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
+        return index.referring(self._read, self.origin, subject)
+
+    def _read(self, path: str) -> bytes:
+        return self._archive.read(self._below(path))
+
+    def _below(self, path: str) -> str:
+        if self._top is None:
+            self._top = _top(self._archive.names())
+        return self._top + path
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._archive.close()
+
+
+class OciArchiveSink:
+    """Writes an archive at *path* that holds one image, under *name*."""
+
+    holds_artifacts = True
+    holds_indexes = True
+    holds_sha512 = True
+    wants_raw_layers = False
+    wants_compressed_layers = False
+
+    def __init__(self, path: str, name: Name, settings: Settings) -> None:
+        self._path = path
+        self._name = name
+        self._output: TarOutput = tar_output(path, settings.environ)
+        self._blobs: dict[Digest, int] = {}
+        self._documents: dict[Digest, tuple[str, bytes]] = {}
+        self._referrers = Referrers()
+
+    @property
+    def destination(self) -> str:
+        return spelt("oci-archive", self._path, self._name)
+
+    def has(self, blob: Descriptor) -> bool:
+        if blob.digest in self._documents:
+            return len(self._documents[blob.digest][1]) == blob.size
+        return self._blobs.get(blob.digest) == blob.size
+
+    def put(
+        self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
+    ) -> Descriptor:
+        received = Received(self._referrers.noting(media_type, chunks, digest), digest, size)
+        if media_type in media_types.DOCUMENTS:
+            content = b"".join(received)
+            stored = received.descriptor(media_type)
+            self._documents[stored.digest] = (media_type, content)
+        else:
+            self._output.add(received, lambda found: index.blob_path(found) if found else "")
+            stored = received.descriptor(media_type)
+            self._blobs[stored.digest] = stored.size
+        return stored
+
+    def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
+        if self._name.digest not in (None, manifest.digest):
+            raise DigestMismatch(self._name.digest, manifest.digest, "the manifest")
+        if not self.has(manifest):
+            raise NotFound(f"{self.destination}: manifest {manifest.digest} has not been put there")
+        order: dict[Digest, None] = {}
+        self._walk(manifest.digest, order)
+        order |= dict.fromkeys(sorted({*self._blobs, *self._documents} - {*order}))  # what nothing known refers to
+        for digest in order:
+            if digest in self._documents:
+                self._add(index.blob_path(digest), self._documents[digest][1])
+        self._add(index.MARKER, index.MARKER_TEXT)
+        beside = (entry for entry, _ in self._referrers.beside(manifest.digest))
+        self._add(index.INDEX, index.with_image(None, manifest, self._name.text, beside, variants))
+        self._output.finish([*map(index.blob_path, order), index.MARKER, index.INDEX])
+
+    def _add(self, path: str, content: bytes) -> None:
+        self._output.add(Received((content,), Digest.of(content), len(content)), lambda _: path)
+
+    def _walk(self, digest: Digest, order: dict[Digest, None], levels: int = _MAX_NESTING) -> None:
+        """Add *digest* and all that it refers to, as far as it was put here, to *order*, what is referred to first."""
+        if digest in order or not (digest in self._blobs or digest in self._documents):
+            return
+        if digest in self._documents:
+            if not levels:
+                raise LimitExceeded(f"indexes are nested more than {_MAX_NESTING} deep", where=self.destination)
+            media_type, content = self._documents[digest]
+            found = parse(content, media_type)
+            for child in found.manifests if isinstance(found, Index) else (*found.layers, found.config):
+                self._walk(child.digest, order, levels - 1)
+        order[digest] = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._output.close()
+
+
+def spelt(scheme: str, path: str, name: Name) -> str:
+    """The reference as a user would write it."""
+    text = str(name)
+    return f"{scheme}:{path}:{text}" if text else f"{scheme}:{path}"
+
+
+def _top(names: Iterable[str]) -> str:
+    """What stands before `index.json` in an archive whose files are all below one directory; else nothing."""
+    found = list(names)
+    first = {name.partition("/")[0] for name in found}
+    if index.INDEX not in found and len(first) == 1:
+        return f"{first.pop()}/"
+    return ""

@@ -1,0 +1,265 @@
+"""An upload in chunks: what the registry confirmed is let go of, what it did not is sent again.
+
+What the next request is, `upload_plan` says; where a session is after a fault, the registry is asked, and not believed
+blindly: a success counts more than any count, and a count that leads nowhere is followed once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from eci_convert.errors import IntegrityError, TransportError
+from eci_convert.oci.digest import Digest
+from eci_convert.streams import interrupts
+from eci_convert.transports.registry.client import Client
+from eci_convert.transports.registry.http.retry import Cut, Patience, TrafficLimit, Transient
+from eci_convert.transports.registry.http.url import Url
+from eci_convert.transports.registry.push.buffer import Outgoing
+from eci_convert.transports.registry.push.session import LetGo, OutOfPlace, Session, SessionLost, TooLarge
+from eci_convert.transports.registry.push.upload_log import Entry, Unfinished
+from eci_convert.transports.registry.upload_plan import MIB, NextRequest, Pace, UploadPlan, positions
+
+
+class Chunks:
+    """The talk about one upload. *entry* is its line in the ledger, *begin* begins a session."""
+
+    def __init__(
+        self,
+        client: Client,
+        outgoing: Outgoing,
+        entry: Entry,
+        patience: Patience,
+        traffic: TrafficLimit,
+        begin: Callable[[], Session],
+    ) -> None:
+        self._client = client
+        self._begin = begin
+        self._outgoing = outgoing
+        self._entry = entry
+        self._patience = patience
+        self._traffic = traffic
+        self._pace = Pace()
+        self._fault: TransportError | None = None
+        self._strides = client.host.strides
+        self._strides.begun()
+        self._refused = frozenset[int]()
+        self._reopened = False
+        self._session = self._taken_up() or begin()
+        self._confirmed = self._sent = self._session.offset
+
+    def send(self) -> None:
+        """Sends everything. Raises SessionLost, OnePieceOnly, TransportError, and what the stream raises.
+
+        While one chunk is on its way, the one before it is written down, and the next is gathered and hashed.
+        """
+        outgoing, confirmed = self._outgoing, (str(self._session.location), 0, "")
+        with ThreadPoolExecutor(1, thread_name_prefix="upload") as sender:
+            while True:
+                outgoing.gather(self._plan.missing)
+                plan = self._plan
+                request = plan.next_request()
+                if request is None:
+                    break
+                if not request.held:
+                    self._entry.write(*confirmed)
+                    self._flow(request)
+                    confirmed = (str(self._session.location), request.last, outgoing.digest.hex)
+                    continue
+                blocks = outgoing.between(request.first, request.last)
+                aligned, digest = request.last == outgoing.end, outgoing.digest
+                under_way = sender.submit(self._deliver, request, blocks)
+                try:
+                    self._entry.write(*confirmed)
+                    outgoing.gather(plan.ahead)
+                finally:
+                    interrupts.result(under_way)
+                if self._reopened:
+                    self._entry.erase()
+                    self._reopened = False
+                arrived = self._confirmed == request.last  # where it only seems so, all of it is kept for now
+                if arrived and self._session.pieces > 1:
+                    self._forget(request)
+                confirmed = (str(self._session.location), request.last if aligned and arrived else 0, digest.hex)
+        self._entry.write(*confirmed)
+
+    @property
+    def _plan(self) -> UploadPlan:
+        session, outgoing = self._session, self._outgoing
+        return UploadPlan(
+            offset=session.offset,
+            end=outgoing.end,
+            ended=outgoing.ended,
+            size=outgoing.size,
+            taken=session.pieces,
+            pace=self._pace,
+            limits=self._client.host.limits(session.smallest),
+        )
+
+    def _spend(self, length: int) -> None:
+        self._traffic.spend(length, self._outgoing.size or self._outgoing.end)
+
+    def _flow(self, request: NextRequest) -> None:
+        """Sends a long request. Raises LetGo where it does not arrive, and what the stream raises."""
+        session, begun = self._session, time.monotonic()
+        self._spend(request.length)
+        try:
+            session.send(self._flowing(request.last), request.length)
+        except TransportError as error:
+            if error is self._fault:
+                raise
+            self._client.host.long_requests = False
+            raise LetGo(f"{error}; it has to be sent again in smaller pieces") from error
+        self._arrived(request, time.monotonic() - begun)
+
+    def _flowing(self, target: int) -> Iterator[bytes]:
+        outgoing = self._outgoing
+        yield from outgoing.between(self._session.offset, outgoing.end)
+        while outgoing.end < target:
+            outgoing.forget(outgoing.end)
+            try:
+                outgoing.gather(min(MIB, target - outgoing.end))
+                if outgoing.ended and outgoing.end < target:
+                    outgoing.check()
+            except TransportError as error:
+                self._fault = error
+                raise
+            yield from outgoing.held
+        outgoing.forget(target)
+
+    def finish(self, is_there: Callable[[Digest], bool]) -> None:
+        """Makes a blob of what was sent. Where the answer is lost, the blob may be there all the same."""
+        outgoing, session = self._outgoing, self._session
+        try:
+            outgoing.check()
+        except IntegrityError:
+            session.cancel()
+            raise
+        while True:
+            try:
+                session.finish(outgoing.digest, outgoing.end)
+                return
+            except (SessionLost, OutOfPlace) as error:
+                if is_there(outgoing.digest):
+                    return
+                raise SessionLost(str(error)) from error
+            except Transient as error:
+                self._patience.after(error)
+                if is_there(outgoing.digest):
+                    return
+                self._ask(session)
+
+    def _deliver(self, request: NextRequest, blocks: tuple[bytes, ...]) -> None:
+        """Tries to bring the session on by *blocks*, of *request*; it may be anywhere up to their end afterwards."""
+        session, begun = self._session, time.monotonic()
+        self._spend(request.length)
+        try:
+            session.send(blocks, request.length)
+        except TooLarge:
+            if not self._client.host.too_large(request.length, session.smallest):
+                raise
+        except Transient as error:
+            self._recover(error, request)
+        except SessionLost as error:
+            self._reopen(error)
+        else:
+            self._arrived(request, time.monotonic() - begun)
+            self._strides.arrived(request.length)
+
+    def _arrived(self, request: NextRequest, seconds: float) -> None:
+        self._pace = Pace.of(request.length, seconds)
+        self._refused = frozenset()
+        self._confirmed = self._sent = request.last
+        self._patience.reached(request.last)
+
+    def _forget(self, request: NextRequest) -> None:
+        """Lets go of what was confirmed, but for what the registry, which may be right, counts as missing of the last
+        chunk. The first is held until it is known that the host takes a second."""
+        counted = self._session.counted
+        self._outgoing.forget(request.last if counted is None else min(request.last, max(request.first, counted)))
+
+    def _recover(self, error: Transient, request: NextRequest) -> None:
+        """After *error*: waits, and goes to where the session is, or on in a new one. Where connections break, the next
+        chunks are shorter."""
+        session, lost = self._session, None
+        self._patience.after(error)
+        if isinstance(error, OutOfPlace):
+            self._refused |= {request.first}
+        else:
+            self._sent = max(self._sent, request.last)
+        try:
+            self._ask(session)
+            if session.counted in (request.last, request.last + 1):
+                self._sent = max(self._sent, request.last)
+            self._go_on(session, error)
+        except SessionLost as reason:
+            lost = reason
+        if isinstance(error, Cut) and (lost or session.offset < request.last):
+            self._strides.cut(request.length, lost=lost is not None)
+        if lost:
+            lost.counted = True
+            self._reopen(lost)
+
+    def _go_on(self, session: Session, error: Transient) -> None:
+        """Moves *session* to where it most likely is. Raises SessionLost where it has been everywhere."""
+        counted = session.counted
+        if counted is not None and counted > self._sent + 1:
+            raise SessionLost(f"{session.location.shown}: it has more bytes than it was sent")
+        offsets = positions(
+            counted=counted,
+            floor=self._confirmed,
+            expected=self._sent,
+            held=self._outgoing.start,
+            refused=self._refused,
+            one_more=session.counts_one_more,
+        )
+        if not offsets:
+            raise SessionLost(f"{error}; the registry does not say where the upload is to go on")
+        session.offset = offsets[0]
+        if session.offset == counted:
+            self._patience.reached(counted)
+
+    def _reopen(self, error: SessionLost) -> None:
+        """Goes on in a new session where all that was sent is still held. Raises *error* where it is not."""
+        if self._outgoing.start:
+            raise error
+        if not error.counted:
+            self._patience.after(Transient(str(error)))
+        self._refused, self._reopened = frozenset(), True
+        self._session = self._begin()
+        self._confirmed = self._sent = 0
+
+    def _ask(self, session: Session) -> None:
+        """Learns what the registry counts. Raises SessionLost."""
+        while True:
+            try:
+                session.ask()
+                return
+            except Transient as error:
+                self._patience.after(error)
+
+    def _taken_up(self) -> Session | None:
+        """The session that an earlier run left, with the stream read to where it is; None where there is none."""
+        unfinished = self._entry.read()
+        if not isinstance(unfinished, Unfinished):
+            return None
+        floor = max(unfinished.checkpoints, default=0)
+        try:
+            location = Url.parse(unfinished.location)
+            if location.origin != self._client.url("").origin:  # who can write there would be sent the blob
+                raise TransportError(f"{location.shown}: not a place of this registry")
+            session = Session(self._client, location)
+            self._ask(session)
+        except TransportError:
+            self._entry.erase()
+            return None
+        session.pieces = 2
+        counted = floor if session.counted is None else session.counted
+        session.offset = floor if counted <= floor + 1 else counted  # nobody stops after one byte
+        outgoing = self._outgoing
+        if not outgoing.passed(session.offset, unfinished.checkpoints) or session.offset > outgoing.end:
+            session.cancel()
+            raise SessionLost(f"{session.location.shown}: what was begun is not what is sent now")
+        self._patience.reached(session.offset)
+        return session

@@ -1,0 +1,292 @@
+"""Whatever a stream is made of, it is inflated as by one decoder; on several cores where it was flushed fully."""
+
+import gzip
+import random
+import shutil
+import subprocess
+import threading
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eci_convert.compression import gzip_read
+from eci_convert.compression.codec import Codec, compressed
+from eci_convert.compression.decoder import INFLATE_ERRORS, inflater, undone
+from eci_convert.compression.gzip_read import Segments, gunzipped
+from eci_convert.compression.lookahead import Window
+from eci_convert.errors import CorruptStream
+from eci_convert.streams.blocks import ZEROS
+from tests.support.chunking import cut, cut_by, noise, repetitive, sizes, text
+
+MIB = 1 << 20
+MARK = b"\0\0\xff\xff"
+FLUSHES = {"full": zlib.Z_FULL_FLUSH, "sync": zlib.Z_SYNC_FLUSH, "partial": zlib.Z_PARTIAL_FLUSH, "none": None}
+stretches = st.lists(
+    st.tuples(
+        repetitive | st.sampled_from([MARK, b"x" + MARK * 3, bytes(70_000), noise(3000), MARK + noise(50) + MARK]),
+        st.sampled_from(list(FLUSHES)),
+        st.integers(0, 9),
+    ),
+    max_size=8,
+)
+"""What goes into a stream, how each stretch ends, and the level (0 stores)."""
+
+
+def deflated(parts):
+    """One deflate stream of *parts*. Another level is another compressor, which begins behind a full flush."""
+    made, level, stream = b"", None, None
+    for data, flush, wanted in parts:
+        if wanted != level:
+            made += stream.flush(zlib.Z_FULL_FLUSH) if stream else b""
+            level, stream = wanted, zlib.compressobj(wanted, zlib.DEFLATED, -15)
+        made += stream.compress(data)
+        made += b"" if FLUSHES[flush] is None else stream.flush(FLUSHES[flush])
+    return made + (stream or zlib.compressobj(1, zlib.DEFLATED, -15)).flush()
+
+
+def member(raw, data):
+    return gzip.compress(b"", mtime=0)[:10] + raw + zlib.crc32(data).to_bytes(4, "little") + trailing(data)
+
+
+def trailing(data):
+    return (len(data) & 0xFFFFFFFF).to_bytes(4, "little")
+
+
+def stored_behind(data, payload):
+    """*data* deflated, and *payload* in a stored block that begins in the middle of a byte."""
+    stream = zlib.compressobj(6, zlib.DEFLATED, -15)
+    empty = stream.compress(data) + stream.flush(zlib.Z_FULL_FLUSH)
+    length = len(payload)
+    return empty[:-4] + length.to_bytes(2, "little") + (length ^ 0xFFFF).to_bytes(2, "little") + payload
+
+
+def inflated(chunks, threads=2):
+    """What we make of a bare stream, for which no checksum answers, and what is left behind it."""
+    source, made = Window(chunks), b""
+    cutting = Segments(source, threads)
+    try:
+        for segment in cutting:
+            assert segment.crc == zlib.crc32(segment.data)
+            made += segment.data
+    finally:
+        cutting.close()
+    made += b"".join(undone(source, inflater(made[-32768:]), "deflate", INFLATE_ERRORS))
+    source.at_least(1 << 30)
+    return made, bytes(source.view())
+
+
+def expected(raw):
+    """What one decoder makes of all of it, and what is left behind; None if it is malformed."""
+    source = Window([raw])
+    try:
+        made = b"".join(undone(source, inflater(), "deflate", INFLATE_ERRORS))
+    except CorruptStream:
+        return None
+    source.at_least(1 << 30)
+    return made, bytes(source.view())
+
+
+@pytest.fixture
+def tried(by_thread):
+    """How often each thread tried to inflate a segment."""
+    return by_thread(gzip_read, "_proved")
+
+
+@given(stretches, sizes)
+def test_any_stream_is_inflated_however_it_was_flushed_and_is_cut(parts, cuts):
+    raw, data = deflated(parts), b"".join(data for data, *_ in parts)
+
+    assert inflated(cut_by(raw + b"behind", cuts)) == (data, b"behind")
+    assert b"".join(gunzipped(cut_by(2 * member(raw, data) + bytes(9), cuts), 2)) == 2 * data
+
+
+@given(stretches, st.data())
+def test_a_damaged_stream_is_what_one_decoder_says_without_any_checksum(parts, draw):
+    raw = bytearray(deflated(parts))
+    for _ in range(draw.draw(st.integers(1, 3))):
+        raw[draw.draw(st.integers(0, len(raw) - 1))] = draw.draw(st.integers(0, 255))
+    raw = bytes(raw[: draw.draw(st.integers(0, len(raw)))])
+
+    if wanted := expected(raw):
+        assert inflated([raw]) == wanted
+    else:
+        with pytest.raises(CorruptStream):
+            inflated([raw])
+
+
+def test_both_libraries_inflate_all_of_it(library):
+    for seed in range(30):
+        source = random.Random(seed)
+        kinds = [
+            text(source.randrange(200_000), seed),
+            noise(source.randrange(5000)),
+            bytes(source.randrange(MIB)),
+            MARK,
+        ]
+        parts = [(source.choice(kinds), source.choice(list(FLUSHES)), source.randrange(10)) for _ in range(12)]
+        assert inflated(cut(deflated(parts), 30_000)) == (b"".join(data for data, *_ in parts), b"")
+
+
+class TestOurs:
+    def test_layers_that_we_packed_are_inflated_by_several_threads(self, tried):
+        data = text(5 * MIB + 99)
+        made = compressed([data], Codec.parse("gzip"))
+
+        assert b"".join(gunzipped(made, 2)) == data
+        assert tried == {"MainThread": 1, "undo": 4}, "the last block ends the stream and is no segment"
+
+    @pytest.mark.skipif(not shutil.which("pigz"), reason="no pigz")
+    def test_so_is_what_pigz_makes_with_independent_blocks(self, tried):
+        data = text(2 * MIB)
+        made = subprocess.run(["pigz", "-i", "-c"], input=data, capture_output=True, check=True).stdout
+
+        assert b"".join(gunzipped(cut(made, 100_000), 2)) == data
+        assert tried["undo"] >= 14, "128 KiB each"
+
+    def test_what_repeats_is_inflated_once_and_zeros_are_the_shared_ones(self, tried):
+        made = list(compressed([text(MIB), *[ZEROS] * 50, text(MIB), *[ZEROS] * 50], Codec.parse("gzip")))
+
+        blocks = list(gunzipped(made, 2))
+
+        assert sum(tried.values()) == 4, "two texts, zeros, and the zeros before the end of the stream"
+        assert sum(block is ZEROS for block in blocks) == 99
+
+    def test_stored_blocks_need_no_decoder_and_hide_no_marks(self, tried):
+        data = b"".join(MARK + b"\3\0" + noise(1000, seed) for seed in range(3000))
+        made = list(compressed([data], Codec.parse("gzip")))
+
+        assert b"".join(gunzipped(made, 2)) == data
+        assert len(b"".join(made)) > len(data)
+        assert not tried
+
+    def test_one_segment_alone_begins_no_thread(self, tried):
+        raw = deflated([(b"kernel" * 99, "full", 6)])
+
+        assert b"".join(gunzipped([member(raw, b"kernel" * 99)], 2)) == b"kernel" * 99
+        assert tried == {"MainThread": 1}
+
+
+class TestOthers:
+    def test_a_stream_that_refers_back_across_its_flushes_is_tried_at_its_beginning_only(self, tried):
+        stream, data = zlib.compressobj(6, zlib.DEFLATED, -15), [text(100_000, seed) for seed in range(60)]
+        raw = b"".join(stream.compress(piece) + stream.flush(zlib.Z_SYNC_FLUSH) for piece in data) + stream.flush()
+
+        assert b"".join(gunzipped(cut(member(raw, b"".join(data)), 50_000), 2)) == b"".join(data)
+        assert 2 <= sum(tried.values()) <= 8
+
+    def test_a_stream_without_flushes_is_not_tried(self, tried):
+        data = text(4 * MIB)
+
+        assert b"".join(gunzipped(cut(gzip.compress(data), 90_000), 2)) == data
+        assert not tried
+
+    def test_a_stream_that_is_flushed_at_every_line_is_soon_left_to_one_decoder(self, tried):
+        lines = [text(700, seed) for seed in range(1000)]
+        raw = deflated([(line, "full", 6) for line in lines])
+
+        assert b"".join(gunzipped([member(raw, b"".join(lines))], 2)) == b"".join(lines)
+        assert 64 <= sum(tried.values()) <= 72
+
+    def test_a_row_of_empty_stored_blocks_is_not_gathered(self, monkeypatch):
+        gathered, unstored = [], gzip_read._unstored
+        monkeypatch.setattr(gzip_read, "_unstored", lambda piece: gathered.append(len(piece)) or unstored(piece))
+        raw = b"\0\0\0\xff\xff" * 300_000 + deflated([(b"end", "none", 6)])
+
+        assert inflated(cut(raw, 100_000)) == (b"end", b"")
+        assert max(gathered) < 1000
+        assert len(gathered) < 100
+
+    def test_thousands_of_members_with_flushes_are_linear_work(self):
+        one = member(deflated([(b"x", "sync", 6), (b"x", "none", 6)]), b"xx")
+
+        assert b"".join(gunzipped([one * 20_000], 2)) == b"xx" * 20_000
+
+    def test_a_mark_that_is_there_by_chance_costs_a_second_try_and_no_more(self, tried):
+        raw = stored_behind(b"kernel " * 9, b"abc" + MARK + b"de") + deflated(
+            [(text(20_000, n), "full", 6) for n in range(9)]
+        )
+
+        assert inflated([raw]) == expected(raw)
+        assert tried["MainThread"] == 2
+        assert 8 <= tried["undo"] <= 8 + 4, "those that were ahead are tried again"
+
+    def test_more_than_a_mebibyte_between_two_flushes_comes_in_blocks_all_the_same(self, tried):
+        raw = deflated([(bytes(9 * MIB), "full", 6), (bytes(9 * MIB), "full", 6)])
+
+        blocks = list(gunzipped([member(raw, bytes(18 * MIB))], 2))
+
+        assert b"".join(blocks) == bytes(18 * MIB)
+        assert max(map(len, blocks)) <= MIB
+
+
+class TestMalice:
+    """A reader that took a mark at its word would see another content than everybody else."""
+
+    @pytest.mark.parametrize("before", [b"", b"k" * 100])
+    @pytest.mark.parametrize("left", [0, 1, 4, 5, 20, 21, 22, 40])
+    def test_a_stream_within_a_stored_block_stays_one(self, before, left):
+        smuggled = deflated([(b"another content", "full", 6)])
+        payload = b"abc" + MARK + smuggled
+        payload = payload[: 7 + left] if left else payload
+        raw = stored_behind(before + b"kernel " * 9, payload) + deflated([(b"the content", "full", 6)])
+
+        assert inflated([raw]) == expected(raw)
+        assert expected(raw)[0] == zlib.decompressobj(-15).decompress(raw)
+
+    def test_a_stream_that_ends_before_the_mark_ends_there(self):
+        raw = deflated([(b"content", "none", 6)])
+        more = deflated([(b"another", "full", 6)])
+
+        assert inflated([raw + more]) == (b"content", more)
+
+    @given(st.binary(max_size=60), st.binary(max_size=60))
+    def test_bytes_before_and_behind_a_mark_mean_what_one_decoder_says(self, before, behind):
+        raw = before + MARK + behind + MARK + b"\3\0"
+
+        if wanted := expected(raw):
+            assert inflated([raw]) == wanted
+        else:
+            with pytest.raises(CorruptStream):
+                inflated([raw])
+
+
+def test_no_thread_outlives_the_stage_and_it_can_be_left_early():
+    made = list(compressed([text(8 * MIB)], Codec.parse("gzip")))
+    before = threading.active_count()
+
+    stage = gunzipped(made, 3)
+    next(stage), next(stage), next(stage)
+    assert threading.active_count() > before
+    stage.close()
+
+    assert threading.active_count() <= before
+
+
+def test_no_more_is_fetched_than_a_few_segments_ahead():
+    fetched = 0
+
+    def source():
+        nonlocal fetched
+        for piece in compressed([text(40 * MIB)], Codec.parse("gzip")):
+            fetched += 1
+            yield piece
+
+    stage = gunzipped(source(), 2)
+    for _ in range(10):
+        next(stage)
+
+    assert fetched <= 17
+    stage.close()
+
+
+def test_an_exception_of_the_source_comes_through():
+    made = b"".join(compressed([text(3 * MIB)], Codec.parse("gzip")))
+
+    def failing():
+        yield made[: len(made) // 2]
+        raise CorruptStream("the connection")
+
+    with pytest.raises(CorruptStream, match="the connection"):
+        list(gunzipped(failing(), 2))

@@ -1,0 +1,101 @@
+"""Frames are undone side by side where they say what they are, and to the same bytes wherever they come from."""
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eci_convert.compression import zstd_read
+from eci_convert.compression.codec import Codec, compressed
+from eci_convert.compression.lookahead import Window
+from eci_convert.compression.zstd_read import unzstd
+from eci_convert.errors import CorruptStream
+from eci_convert.streams.blocks import ZEROS
+from tests.support.chunking import cut, cut_by, noise, sizes, text
+
+MIB = 1 << 20
+CONTENTS = [
+    b"",
+    b"kernel",
+    bytes(70_000),
+    text(65_536),
+    text(200_000),
+    noise(66_000),
+    noise(9),
+    bytes(MIB),
+    text(MIB + 1),
+]
+SKIPPABLE = b"\x5a\x2a\x4d\x18" + (5).to_bytes(4, "little") + b"notes"
+
+
+def frame(content, *, sized=True, checked=True, level=1):
+    maker = zstandard.ZstdCompressor(level, write_content_size=sized, write_checksum=checked)
+    if sized:
+        return maker.compress(content)
+    stream = maker.compressobj()
+    return stream.compress(content) + stream.flush()
+
+
+frames = st.lists(
+    st.tuples(st.sampled_from(CONTENTS), st.booleans(), st.booleans(), st.booleans()), min_size=1, max_size=6
+)
+
+
+def stream(parts):
+    made = (
+        (frame(content, sized=sized, checked=checked), SKIPPABLE * noted) for content, sized, checked, noted in parts
+    )
+    return b"".join(each + note for each, note in made)
+
+
+def outcome(undo):
+    try:
+        return b"".join(undo)
+    except CorruptStream:
+        return None
+
+
+@pytest.fixture
+def tried(by_thread):
+    """How often each thread tried to undo a frame."""
+    return by_thread(zstd_read, "_content")
+
+
+@given(frames, sizes)
+def test_frames_of_all_kinds_are_undone_in_their_order(parts, cuts):
+    assert b"".join(unzstd(cut_by(stream(parts), cuts), 2)) == b"".join(content for content, *_ in parts)
+
+
+@given(frames, st.data())
+def test_damage_is_found_or_undone_as_the_reader_does(parts, draw):
+    made = bytearray(stream(parts))
+    for _ in range(draw.draw(st.integers(1, 3))):
+        made[draw.draw(st.integers(0, len(made) - 1))] = draw.draw(st.integers(0, 255))
+    made = bytes(made[: draw.draw(st.integers(1, len(made)))])
+
+    assert outcome(unzstd([made], 2)) == outcome(zstd_read._read(Window([made])))
+
+
+def test_layers_that_we_packed_are_undone_by_several_threads(tried):
+    data = text(3 * MIB) + 40 * ZEROS + text(2 * MIB) + b"end"
+
+    blocks = list(unzstd(compressed([data], Codec.parse("zstd")), 2))
+
+    assert b"".join(blocks) == data
+    assert sum(block is ZEROS for block in blocks) == 40
+    assert tried == {"MainThread": 1, "undo": 5}
+
+
+def test_a_window_over_128_mebibytes_is_refused_in_a_short_frame_too():
+    made = bytearray(frame(text(MIB)))
+    assert not made[4] >> 5 & 1, "it has a window of its own"
+    made[5] = (28 - 10) << 3
+
+    with pytest.raises(CorruptStream):
+        list(unzstd([bytes(made)], 2))
+
+
+@pytest.mark.parametrize("content", [b"k" * 1000, text(MIB + 1)], ids=["short", "long"])
+def test_other_frames_are_left_to_the_reader(content, tried):
+    assert b"".join(unzstd(cut(frame(content) * 9, 10_000), 2)) == content * 9
+    assert not tried

@@ -1,0 +1,122 @@
+"""KubeVirt's containerdisks, which bear no mark."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from eci_convert import dialects
+from eci_convert.errors import CannotHold, UnknownDialect
+from eci_convert.model import Artifact, DiskType, Image, Role, Rootfs
+from eci_convert.oci.manifest import Descriptor
+from eci_convert.operations.verify import check
+from eci_convert.tar import entries
+from tests.support.images import an_image
+from tests.support.machines import an_image_of, image, part, written
+
+TAR = "application/vnd.oci.image.layer.v1.tar"
+LAYER = Descriptor.of(b"x", f"{TAR}+gzip")
+
+
+def a_disk(name: str = "r.qcow2", disk_type: DiskType | None = DiskType.QCOW2) -> Artifact:
+    return Artifact(parts=(part(Role.ROOT_DISK, name, b"disk", disk_type),))
+
+
+def test_the_disk_is_the_only_file_in_its_directory_and_qemu_may_read_it() -> None:
+    source, _ = written(a_disk(), "containerdisk")
+    [layer] = image(source).manifest.layers
+
+    [entry] = [(each.name, each.uid, each.gid, each.mode) for each in entries((source.blobs[layer.digest],))]
+
+    assert entry == ("disk/r.qcow2", 107, 107, 0o440)
+    assert not image(source).config.labels
+
+
+def test_it_is_found_where_kubevirt_looks() -> None:
+    name, found = dialects.read(image(written(a_disk(), "containerdisk")[0]))
+
+    assert name == "containerdisk"
+    assert [each.locator for each in found.parts] == [Rootfs(path="disk/")]
+
+
+def test_kernel_and_initrd_are_told_by_labels() -> None:
+    machine = Artifact(parts=(*a_disk().parts, part(Role.KERNEL, "", b"k"), part(Role.INITRD, "", b"i")))
+
+    name, found = dialects.read(image(written(machine, "containerdisk")[0]))
+
+    assert name == "labels"
+    assert {str(each.locator.path) for each in found.parts} == {  # type: ignore[union-attr]
+        "/boot/vmlinuz", "/boot/initrd", "/disk/r.qcow2"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("disk_type", [DiskType.VMDK, DiskType.VHD, DiskType.OVA, DiskType.QCOW])
+def test_a_type_that_kubevirt_does_not_take_is_refused(disk_type: DiskType) -> None:
+    with pytest.raises(CannotHold, match=str(disk_type)):
+        written(a_disk("r", disk_type), "containerdisk")
+
+
+def test_an_image_that_runs_a_program_is_none_unless_its_history_tells_of_the_disk() -> None:
+    runs = {"Cmd": ["sh"]}
+    told = [{"created_by": "ADD --chown=107:107 x.qcow2 /disk/"}]
+
+    assert dialects.read(an_image_of([LAYER]))[0] == "containerdisk"
+    assert dialects.read(an_image_of([LAYER], settings=runs, fields={"history": told}))[0] == "containerdisk"
+    for history in (None, [], [1], [{"created_by": "RUN true"}], "/disk"):
+        with pytest.raises(UnknownDialect):
+            dialects.read(an_image_of([LAYER], settings=runs, fields={"history": history}))
+    assert dialects.read_as("containerdisk", an_image_of([LAYER], settings=runs))[0] == "containerdisk"
+
+
+@pytest.mark.parametrize(
+    "layers", [[], [Descriptor.of(b"x", "application/octet-stream")], [LAYER, Descriptor.of(b"x", "text/plain")]]
+)
+def test_what_is_no_container_image_is_none(layers: list[Descriptor]) -> None:
+    with pytest.raises(UnknownDialect):
+        dialects.read(an_image_of(layers))
+
+
+@pytest.mark.parametrize("extra", [{}, {"Cmd": ["x"]}, {"Env": ["PATH=/bin"], "Labels": {"shasum": "0"}}])
+def test_one_of_kubevirts_own_is_known_by_the_entrypoint_that_is_none(extra: dict[str, object]) -> None:
+    settings = {"Entrypoint": ["no-entrypoint"], **extra}
+
+    found = an_image_of([LAYER], settings=settings, fields={"history": [{}]})
+
+    assert dialects.read(found)[0] == "containerdisk"
+
+
+@pytest.mark.parametrize("entrypoint", [["no-entrypoint", "x"], ["/no-entrypoint"], "no-entrypoint", ["sh"]])
+def test_another_entrypoint_is_a_program(entrypoint: object) -> None:
+    with pytest.raises(UnknownDialect):
+        dialects.read(an_image_of([LAYER], settings={"Entrypoint": entrypoint}, fields={"history": [{}]}))
+
+
+TITLED = Descriptor.of(b"x", TAR, {"org.opencontainers.image.title": "deploy.kernel"})
+
+
+def test_an_artifact_of_titled_files_is_no_containerdisk() -> None:
+    """ironic: a config of a container image's type with nothing in it, and a layer that says it is an archive."""
+    for found in (
+        an_image_of([TITLED], fields={"rootfs": None}),
+        an_image_of([TITLED], fields={"rootfs": {"type": "layers", "diff_ids": []}}),
+        an_image_of([TITLED], artifact_type="application/vnd.unknown.artifact.v1"),
+        with_diff_ids(an_image_of([TITLED], artifact_type="application/vnd.unknown.artifact.v1")),
+    ):
+        with pytest.raises(UnknownDialect):
+            dialects.read(found)
+    assert dialects.read(with_diff_ids(an_image_of([TITLED])))[0] == "containerdisk"
+    assert dialects.read(an_image_of([TITLED, LAYER]))[0] == "containerdisk"
+
+
+def with_diff_ids(found: Image) -> Image:
+    return replace(found, config=replace(found.config, diff_ids=tuple(layer.digest for layer in found.manifest.layers)))
+
+
+def test_an_artifact_of_titled_files_is_not_unpacked_to_be_verified() -> None:
+    builder = an_image().layer(TAR, b"no archive", title="deploy.kernel").config_field("rootfs", None)
+
+    report = check(builder.build())
+
+    assert report.good, report.findings
+    assert "no dialect" in report.notes[0]

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from eci_convert.files.writeback import STEP, written_back
+
+
+def test_what_is_written_early_is_what_was_given(tmp_path: Path):
+    block = os.urandom(1 << 20)
+    count = 3 * STEP // len(block) + 1
+
+    with (tmp_path / "file").open("wb", buffering=0) as file:
+        for chunk in written_back((block for _ in range(count)), file.fileno()):
+            file.write(chunk)
+
+    assert (tmp_path / "file").read_bytes() == block * count
+
+
+def test_a_pipe_that_takes_no_advice_takes_the_bytes():
+    ours, theirs = os.pipe()
+
+    assert list(written_back([b"x" * STEP, b"y"], theirs)) == [b"x" * STEP, b"y"]
+
+    os.close(ours)
+    os.close(theirs)

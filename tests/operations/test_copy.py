@@ -1,0 +1,414 @@
+"""Images move between places: kept to the last byte or said again, and refused before the first where they must be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from eci_convert.errors import CannotHold, DigestMismatch, IntegrityError, LayoutError, TransportError, UsageError
+from eci_convert.oci import media_types
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Descriptor, Index, Manifest, rendered
+from eci_convert.oci.platform import parse_platform
+from eci_convert.operations.copy import copy
+from eci_convert.operations.extract_request import Order, inspect, take
+from eci_convert.operations.verify import check
+from eci_convert.progress import Silent
+from eci_convert.reading.blobs import image, root
+from eci_convert.transports.memory import MemorySink, MemorySource, Store
+from tests.support.images import (
+    LABEL,
+    ImageBuilder,
+    Listening,
+    a_container,
+    a_machine,
+    a_tar,
+    an_image,
+    an_index,
+    files_in,
+)
+
+DISK = bytes(446) + b"\x80\0\0\0\x83\0\0\0" + b"\1\0\0\0\7\0\0\0" + bytes(48) + b"\x55\xaa" + bytes(4096)
+"""A raw disk that says so: a boot record with one partition."""
+
+
+def labelled() -> ImageBuilder:
+    """A container image with labels, whose root disk's type can be told by its bytes."""
+    return (
+        an_image()
+        .tar_layer({"boot/kernel": b"kernel", "boot/initrd": b"initrd", "root.raw": DISK}, compression="gzip")
+        .label(LABEL + "kernel", "/boot/kernel")
+        .label(LABEL + "initrd", "/boot/initrd")
+        .label(LABEL + "root", "/root.raw")
+    )
+
+
+def a_sink(store: Store | None = None, **limits: bool) -> MemorySink:
+    return MemorySink(store or Store({}, {}), "copy", **limits)
+
+
+def read_back(sink: MemorySink) -> MemorySource:
+    return MemorySource(sink.store, "copy")
+
+
+@pytest.mark.parametrize("image", [a_machine(), a_container(), a_container("zstd")], ids=["artifacts", "gzip", "zstd"])
+def test_keep_preserves_every_byte(image, tmp_path: Path) -> None:
+    source, sink = image.build(), a_sink()
+
+    packed = copy(source, sink)
+
+    assert packed.descriptor.digest == source.resolve().digest
+    assert sink.store.blobs == source.blobs
+    assert packed.bytes_written == sum(map(len, source.blobs.values()))
+    assert packed.bytes_reused == 0
+
+
+class Notes(Silent):
+    """A reporter that remembers what it was warned of."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warned(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+def with_wrong_diff_ids(version: int = 2) -> MemorySource:
+    """As the original `eci` writes them: the digests of compressed blobs, and some of another one."""
+    first = an_image().tar_layer({"kernel": b"kernel"}, compression="gzip")
+    [(layer, _)] = first.layers
+    image = an_image().tar_layer({"kernel": b"kernel"}, compression="gzip", diff_id=layer.digest)
+    if version == 2:  # else the first alone would do
+        image = image.tar_layer({"initrd": b"initrd"}, compression="gzip", diff_id=layer.digest)
+    text = rendered(image.manifest()).replace(b'"schemaVersion":2', f'"schemaVersion":{version}'.encode())
+    root = Descriptor.of(text, media_types.OCI_MANIFEST)
+    return MemorySource(Store({**image.contents(), root.digest: text}, {"image": root}))
+
+
+@pytest.mark.parametrize("version", [0, 2])
+def test_what_an_engine_would_not_unpack_is_refused_before_the_first_byte(version: int) -> None:
+    sink = a_sink(holds_artifacts=False)
+
+    with pytest.raises(IntegrityError, match="diff ids") as caught:
+        copy(with_wrong_diff_ids(version), sink)
+
+    assert "verify memory:image --fix memory:copy" in caught.value.__notes__[0]
+    assert not sink.store.blobs
+
+
+def test_wrong_diff_ids_of_the_original_eci_are_told_where_nobody_unpacks() -> None:
+    wrong, right = Notes(), Notes()
+
+    copy(with_wrong_diff_ids(0), a_sink(), reporter=wrong)
+    copy(a_container().build(), a_sink(), reporter=right)
+
+    assert wrong.warnings == ["the diff ids of the image are wrong, so engines will not unpack it: see verify --fix"]
+    assert right.warnings == []
+
+
+def test_a_layer_that_is_not_wrapped_as_its_media_type_says_is_no_reason_to_refuse() -> None:
+    image = an_image().tar_layer({"kernel": b"kernel"}, media_type=f"{media_types.OCI_LAYER}+gzip")
+    sink = a_sink(holds_artifacts=False)
+
+    copy(image.build(), sink)
+
+    assert sink.store.names
+
+
+@pytest.mark.parametrize(("version", "hints"), [(0, 1), (2, 0)])
+def test_a_place_that_refuses_a_wrong_schema_version_leads_to_the_repair(version: int, hints: int) -> None:
+    """docker-registry 2.8 says 500 to what the original `eci` writes."""
+
+    class Strict(MemorySink):
+        def publish(self, manifest: Descriptor) -> None:
+            raise TransportError("500")
+
+    image = a_machine()
+    text = rendered(image.manifest()).replace(b'"schemaVersion":2', f'"schemaVersion":{version}'.encode())
+    root = Descriptor.of(text, media_types.OCI_MANIFEST)
+    source = MemorySource(Store({**image.contents(), root.digest: text}, {"image": root}))
+
+    with pytest.raises(TransportError) as caught:
+        copy(source, Strict(Store({}, {}), "a copy"))
+
+    notes = [note for note in getattr(caught.value, "__notes__", []) if "schemaVersion" in note]
+    assert len(notes) == hints
+    assert all("`eci-convert verify memory:image --fix 'memory:a copy'`" in note for note in notes)
+
+
+def test_a_blob_that_is_there_is_not_sent_again() -> None:
+    sink = a_sink()
+    copy(a_machine().build(), sink)
+    again = copy(a_machine().build(), sink)
+    blobs = sum(layer.size for layer in again.manifest.layers) + again.manifest.config.size
+    assert again.bytes_reused == blobs
+    assert again.bytes_written == again.descriptor.size
+
+
+def test_of_an_index_one_image_is_copied_or_all() -> None:
+    source = an_index(a_machine().platform("linux/amd64"), a_machine(b"other").platform("linux/arm64")).build()
+
+    one = a_sink()
+    copy(source, one, platform=parse_platform("linux/arm64"))
+    assert image(read_back(one)).platform == parse_platform("linux/arm64")
+
+    every = a_sink()
+    packed = copy(source, every, all_platforms=True)
+    assert packed.descriptor.digest == source.resolve().digest
+    assert every.store.blobs == source.blobs
+
+
+def test_all_images_of_an_index_are_said_again_under_one_index() -> None:
+    source = an_index(labelled().platform("linux/amd64"), labelled().platform("linux/arm64")).build()
+    sink = a_sink()
+    copy(source, sink, format="artifacts", all_platforms=True)
+    _, index = root(read_back(sink))
+    assert isinstance(index, Index)
+    assert {str(entry.platform) for entry in index.manifests} == {"linux/amd64", "linux/arm64"}
+
+
+def listed_twice() -> MemorySource:
+    """One image, under two platforms."""
+    image = labelled()
+    entries = [replace(image.descriptor(), platform=parse_platform(f"linux/{one}")) for one in ("amd64", "arm64")]
+    text = rendered(Index(manifests=tuple(entries)))
+    root = Descriptor.of(text, media_types.OCI_INDEX)
+    return MemorySource(Store({**image.contents(), root.digest: text}, {"image": root}))
+
+
+def test_an_image_that_is_listed_for_two_platforms_is_copied_once() -> None:
+    source, sink = listed_twice(), a_sink()
+    assert [str(each) for each in inspect(source).platforms] == ["linux/amd64", "linux/arm64"]
+
+    packed = copy(source, sink, all_platforms=True)
+
+    assert sink.store.blobs == source.blobs
+    assert packed.bytes_written == sum(map(len, source.blobs.values()))
+    for platform in ("linux/amd64", "linux/arm64"):
+        assert str(image(read_back(sink), parse_platform(platform)).platform) == platform
+    assert check(source).images == 1
+
+
+def test_an_image_that_is_listed_for_two_platforms_is_there_for_both_in_another_format() -> None:
+    sink = a_sink()
+
+    copy(listed_twice(), sink, all_platforms=True, format="artifacts")
+
+    assert [str(each) for each in inspect(read_back(sink)).platforms] == ["linux/amd64", "linux/arm64"]
+    copy(read_back(sink), a_sink(), platform=parse_platform("linux/arm64"))
+
+
+def test_a_variant_that_the_index_alone_tells_is_kept() -> None:
+    images = [labelled().label("for", variant).platform("linux/arm") for variant in ("v6", "v7")]
+    entries = [
+        replace(image.descriptor(), platform=parse_platform(f"linux/arm/{variant}"))
+        for image, variant in zip(images, ("v6", "v7"), strict=True)
+    ]
+    text = rendered(Index(manifests=tuple(entries)))
+    blobs = {digest: blob for image in images for digest, blob in image.build().blobs.items()} | {Digest.of(text): text}
+    root = Descriptor.of(text, media_types.OCI_INDEX)
+    sink = a_sink()
+
+    copy(MemorySource(Store(blobs, {"copy": root}), "copy"), sink, format="legacy", all_platforms=True)
+
+    for variant in ("v6", "v7"):
+        found = image(read_back(sink), parse_platform(f"linux/arm/{variant}"))
+        assert (str(found.platform), found.config.labels["for"]) == (f"linux/arm/{variant}", variant)
+
+
+def test_referrers_come_along_when_asked() -> None:
+    image = a_machine()
+    signature = a_machine(b"signature").subject(image.descriptor())
+    source = image.beside(signature).build()
+    without, along = a_sink(), a_sink()
+    copy(source, without)
+    copy(source, along, referrers=True)
+    assert signature.descriptor().digest not in without.store.blobs
+    assert signature.descriptor().digest in along.store.blobs
+    with pytest.raises(UsageError):
+        copy(source, a_sink(), referrers=True, format="legacy")
+
+
+def test_what_refers_to_a_referrer_and_what_a_referring_index_lists_come_along_too() -> None:
+    image, listed = a_machine(), a_machine(b"listed").platform("linux/amd64")
+    bill = a_machine(b"bill").subject(image.descriptor())
+    signature = a_machine(b"signature").subject(bill.descriptor())
+    bundle = Index(manifests=(listed.descriptor(),), subject=image.descriptor())
+    source = image.beside(bill, signature, listed).build()
+    source.store.blobs[Digest.of(rendered(bundle))] = rendered(bundle)
+    sink = a_sink()
+
+    packed = copy(source, sink, referrers=True)
+
+    assert packed.descriptor.digest == image.descriptor().digest
+    assert sink.store.blobs == source.store.blobs
+    with pytest.raises(CannotHold, match="index"):
+        copy(source, a_sink(holds_indexes=False), referrers=True)
+
+
+def test_a_sha512_is_kept_or_refused_beforehand() -> None:
+    layer, config = a_tar({"kernel": b"kernel"}), b'{"os":"linux","architecture":"amd64","rootfs":{"diff_ids":["%s"]}}'
+    config = config.replace(b"%s", str(Digest.of(layer)).encode())
+    manifest = Manifest(
+        config=Descriptor.of(config, media_types.OCI_CONFIG),
+        layers=(replace(Descriptor.of(layer, media_types.OCI_LAYER), digest=Digest.of(layer, "sha512")),),
+    )
+    root = Descriptor.of(rendered(manifest), manifest.media_type)
+    blobs = {manifest.layers[0].digest: layer, manifest.config.digest: config, root.digest: rendered(manifest)}
+    source, kept, untouched = MemorySource(Store(blobs, {"copy": root}), "copy"), a_sink(), a_sink(holds_sha512=False)
+
+    copy(source, kept)
+    with pytest.raises(CannotHold, match="sha512") as caught:
+        copy(source, untouched)
+
+    assert kept.store.blobs == blobs
+    assert not untouched.store.blobs
+    assert "--format legacy" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize("image", [a_machine(root=DISK), labelled()], ids=["artifacts", "labels"])
+@pytest.mark.parametrize("form", ["artifacts", "legacy"])
+def test_parts_survive_being_said_again(image, form: str, tmp_path: Path) -> None:
+    source, sink = image.build(), a_sink()
+    copy(source, sink, format=form)
+    take(read_back(sink), Order(directory=tmp_path))
+    found = files_in(tmp_path)
+    assert found["kernel"] == b"kernel"
+    assert found["initrd"] == b"initrd"
+    assert found["disk-root-root.raw"] == DISK
+
+
+class Untouched(MemorySink):
+    """A sink that nothing may be put into."""
+
+    def put(
+        self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
+    ) -> Descriptor:
+        raise AssertionError("a byte moved")
+
+
+@pytest.mark.parametrize("form", ["keep", "artifacts"])
+def test_what_the_destination_cannot_hold_is_refused_before_the_first_byte(form: str) -> None:
+    sink = Untouched(Store({}, {}), "copy", holds_artifacts=False)
+    with pytest.raises(CannotHold) as caught:
+        copy(a_machine().build(), sink, format=form)
+    assert any("--format legacy" in note for note in caught.value.__notes__)
+
+
+def test_a_place_without_indexes_is_told_one_image_only() -> None:
+    source = an_index(a_container().platform("linux/amd64"), a_container().platform("linux/arm64")).build()
+    with pytest.raises(CannotHold):
+        copy(source, Untouched(Store({}, {}), "copy", holds_indexes=False), all_platforms=True)
+    with pytest.raises(LayoutError):
+        copy(source, a_sink(), platform=parse_platform("linux/s390x"))
+
+
+def test_a_spoilt_blob_publishes_nothing() -> None:
+    source, sink = a_machine().build(), a_sink()
+    layer = image(source).manifest.layers[2]
+    source.blobs[layer.digest] = b"x" * layer.size
+    with pytest.raises(DigestMismatch):
+        copy(source, sink)
+    assert sink.store.names == {}
+
+
+def test_a_dry_run_counts_and_moves_nothing() -> None:
+    source, sink = a_machine().build(), a_sink()
+    packed = copy(source, sink, dry_run=True)
+    assert packed.bytes_written == sum(map(len, source.blobs.values()))
+    assert sink.store == Store({}, {})
+
+
+def test_an_index_of_one_image_is_kept_whole() -> None:
+    source, sink = an_index(a_machine().platform("linux/arm64")).build(), a_sink()
+
+    packed = copy(source, sink)
+
+    assert packed.descriptor.digest == source.resolve().digest
+    assert sink.store.blobs == source.blobs
+
+
+def test_the_one_image_of_an_index_is_taken_where_it_is_asked_for_or_no_index_can_be() -> None:
+    image = a_machine().platform("linux/arm64")
+    source = an_index(image).build()
+
+    asked, small = a_sink(), a_sink(holds_indexes=False)
+    copy(source, asked, platform=parse_platform("linux/arm64"))
+    copy(source, small)
+
+    assert root(read_back(asked))[0].digest == image.descriptor().digest
+    assert root(read_back(small))[0].digest == image.descriptor().digest
+
+
+def test_a_cnab_bundle_is_kept_whole() -> None:
+    """Its entries have no platforms, and none of them is the bundle."""
+    bundle = an_index(a_machine(), a_machine(b"invocation")).annotated(0, {"io.cnab.manifest.type": "config"})
+    source = replace(bundle, annotations={"io.cnab.runtime_version": "v1.0.0"}).build()
+    sink = a_sink()
+
+    packed = copy(source, sink)
+
+    assert packed.descriptor.digest == source.resolve().digest
+    assert sink.store.blobs == source.blobs
+
+
+@pytest.mark.parametrize("format", ["keep", "legacy"])
+def test_taking_one_image_of_several_is_said_unless_somebody_chose_it(format: str, monkeypatch) -> None:
+    monkeypatch.setattr("eci_convert.oci.platform.here", lambda: parse_platform("linux/amd64"))
+    source = an_index(labelled().platform("linux/amd64"), labelled().platform("linux/arm64")).build()
+    heard = Listening()
+
+    copy(source, a_sink(), format=format, platform=parse_platform("linux/arm64"), reporter=heard)
+    copy(source, a_sink(), format=format, all_platforms=True, reporter=heard)
+    assert heard.warnings == []
+
+    copy(source, a_sink(), format=format, reporter=heard)
+    assert len(heard.warnings) == 1
+    assert "an index of 2 images: the one for linux/amd64 is taken" in heard.warnings[0]
+
+
+def test_what_is_attested_of_the_only_image_is_left_out_and_that_is_said() -> None:
+    """umoci, and whoever else wants one manifest, gets one; --all-platforms keeps the index with its digest."""
+    attestation = an_image().platform("unknown/unknown").layer("application/vnd.in-toto+json", b"{}")
+    notes = {"vnd.docker.reference.type": "attestation-manifest"}
+    source = an_index(a_machine().platform("linux/amd64"), attestation).annotated(1, notes).build()
+    heard, sink = Listening(), a_sink()
+
+    copy(source, sink, reporter=heard)
+
+    assert root(read_back(sink))[0].digest == a_machine().platform("linux/amd64").descriptor().digest
+    assert len(heard.warnings) == 1
+    assert "without the 1 entry beside it, such as attestations" in heard.warnings[0]
+    copy(source, a_sink(holds_indexes=False), reporter=heard)
+    copy(source, a_sink(), all_platforms=True, reporter=heard)
+    assert len(heard.warnings) == 1
+
+
+def test_a_place_without_indexes_is_not_offered_every_image(monkeypatch) -> None:
+    monkeypatch.setattr("eci_convert.oci.platform.here", lambda: parse_platform("linux/amd64"))
+    heard = Listening()
+    source = an_index(a_container().platform("linux/amd64"), a_container("zstd").platform("linux/arm64")).build()
+
+    copy(source, a_sink(holds_indexes=False), reporter=heard)
+
+    assert len(heard.warnings) == 1
+    assert "--all-platforms" not in heard.warnings[0]
+
+
+def test_nothing_is_said_of_an_index_of_one_within_an_index() -> None:
+    inner = an_index(a_machine().platform("linux/amd64"))
+    text = rendered(inner.index())
+    entry = replace(Descriptor.of(text, media_types.OCI_INDEX), platform=parse_platform("linux/amd64"))
+    arm = a_machine(b"arm").platform("linux/arm64")
+    outer = rendered(Index(manifests=(entry, arm.descriptor())))
+    root = Descriptor.of(outer, media_types.OCI_INDEX)
+    blobs = {**inner.build().blobs, **arm.contents(), entry.digest: text, root.digest: outer}
+    heard, sink = Listening(), a_sink()
+
+    copy(MemorySource(Store(blobs, {"image": root})), sink, platform=parse_platform("linux/amd64"), reporter=heard)
+
+    assert image(read_back(sink)).platform == parse_platform("linux/amd64")
+    assert heard.warnings == []

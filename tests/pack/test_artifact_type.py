@@ -1,0 +1,78 @@
+"""A registry that refuses an artifactType gets a manifest without, once told and then remembered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from eci_convert import Codec, Platform, Settings, Terms, inspect, machine, open_sink, open_source
+from eci_convert.errors import ManifestRefused
+from eci_convert.operations.push import push
+from eci_convert.transports.registry.state.host_facts import Strictness
+from tests.support.fake_registry.behaviour import refusal
+from tests.support.fake_registry.server import FaultyRegistry, a_registry
+
+
+class Heard:
+    """A reporter that keeps the warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def started(self, task: str, total: int | None) -> None: ...
+
+    def advanced(self, task: str, count: int) -> None: ...
+
+    def finished(self, task: str) -> None: ...
+
+    def warned(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+def pushed(host: str, tmp_path: Path, *, auto: bool = True) -> list[str]:
+    heard = Heard()
+    settings = Settings(environ={"HOME": str(tmp_path)}, reporter=heard)
+    terms = Terms(platform=Platform(os="linux", architecture="amd64"))
+    with open_sink(f"docker://{host}/edge/machine:1", settings) as sink:
+        push(
+            machine(kernel=b"kernel"), sink, format="artifacts", terms=terms, codec=Codec.parse("gzip"),
+            strict=Strictness(host, settings) if auto else None,
+        )  # fmt: skip
+    with open_source(f"docker://{host}/edge/machine:1", settings) as source:
+        assert inspect(source).dialect == "eci-artifacts"
+    return heard.warnings
+
+
+def manifests(registry: FaultyRegistry) -> list[bool]:
+    """Of each manifest that was sent, whether it had an artifactType."""
+    return [b'"artifactType"' in seen.body for seen in registry.seen("/manifests/") if seen.method == "PUT"]
+
+
+def test_a_refused_artifact_type_is_left_out_and_said_and_remembered(tmp_path: Path) -> None:
+    with a_registry() as registry:
+        registry.misbehave("PUT", "/manifests/", refusal(400, "MANIFEST_INVALID", "unknown artifactType"))
+        [said] = pushed(registry.host, tmp_path)
+        assert "MANIFEST_INVALID" in said
+        assert "unknown artifactType" in said
+        assert pushed(registry.host, tmp_path) == []
+        assert manifests(registry) == [True, False, False]
+
+
+def test_without_leave_to_fall_back_the_refusal_stands_and_says_what_would_do(tmp_path: Path) -> None:
+    with a_registry() as registry:
+        registry.misbehave("PUT", "/manifests/", refusal(400, "MANIFEST_INVALID", "unknown artifactType"))
+        with pytest.raises(ManifestRefused) as caught:
+            pushed(registry.host, tmp_path, auto=False)
+        assert any("--format legacy" in note for note in caught.value.__notes__)
+        assert manifests(registry) == [True]
+
+
+def test_a_refusal_that_has_another_reason_teaches_nothing(tmp_path: Path) -> None:
+    """A tag that must stay what it is (ECR, Harbor) is not a registry that is strict about types."""
+    with a_registry() as registry:
+        registry.misbehave("PUT", "/manifests/", refusal(400, "TAG_INVALID", "the tag is immutable"), times=2)
+        with pytest.raises(ManifestRefused, match="immutable"):
+            pushed(registry.host, tmp_path)
+        assert pushed(registry.host, tmp_path) == []
+        assert manifests(registry) == [True, False, True]

@@ -1,0 +1,90 @@
+"""The contract suites of sources and sinks, for a store of each driver."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from eci_convert.errors import DigestMismatch
+from eci_convert.oci.digest import Digest
+from eci_convert.transports import open_sink, open_source
+from eci_convert.transports.base import Settings, Sink, Source
+from tests.contract.places import Place, Row, spoilt
+from tests.support.images import a_container, copied
+
+
+class InStore:
+    """A store below one directory."""
+
+    def __init__(self, root: Path, driver: str) -> None:
+        self.root = root
+        self.driver = driver
+
+    def source(self, name: str) -> Source:
+        return open_source(f"containers-storage:[{self.driver}@{self.root}]x.io/{name}:1", Settings(timeout=5))
+
+    def sink(self, name: str) -> Sink:
+        return open_sink(f"containers-storage:[{self.driver}@{self.root}]x.io/{name}:1", Settings(timeout=5))
+
+    def spoil(self, digest: Digest) -> None:
+        """Of a layer, spoil the file that it holds; of a document, the document."""
+        layers = json.loads((self.root / f"{self.driver}-layers/layers.json").read_text())
+        for layer in layers:
+            if layer["diff-digest"] == str(digest):
+                where = {"overlay": f"overlay/{layer['id']}/diff", "vfs": f"vfs/dir/{layer['id']}"}[self.driver]
+                path = next(path for path in sorted((self.root / where).rglob("*")) if path.is_file())
+                path.write_bytes(spoilt(path.read_bytes()))
+                return
+        for path in (self.root / f"{self.driver}-images").glob("*/*"):
+            if Digest.of(path.read_bytes()) == digest:
+                path.write_bytes(spoilt(path.read_bytes()))
+
+    def files(self) -> dict[str, bytes]:
+        """All that is kept; a lock says who was last."""
+        return {
+            str(path.relative_to(self.root)): path.read_bytes() if path.is_file() else os.fsencode(str(path))
+            for path in sorted(self.root.rglob("*"))
+            if not path.is_dir() and path.suffix != ".lock"
+        }
+
+
+@contextmanager
+def _opened(driver: str, directory: Path) -> Iterator[Place]:
+    yield InStore(directory / "store", driver)
+
+
+@pytest.fixture(params=["overlay", "vfs"])
+def row(request: pytest.FixtureRequest) -> Row:
+    return Row(
+        name=f"containers-storage {request.param}",
+        opened=partial(_opened, request.param),
+        keeps_documents=False,
+        sha512=False,
+    )
+
+
+@pytest.fixture
+def place(row: Row, tmp_path: Path) -> Iterator[Place]:
+    with row.opened(tmp_path) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("tag", ["", ":2"])
+def test_a_digest_in_the_name_must_be_that_of_the_image(tmp_path: Path, tag: str):
+    image, store = a_container(), f"containers-storage:[vfs@{tmp_path}/store]x.io/machine{tag}"
+    digest = image.descriptor().digest
+
+    with pytest.raises(DigestMismatch):
+        copied(image.build(), open_sink(f"{store}@{Digest.of(b'')}", Settings()))
+    copied(image.build(), open_sink(f"{store}@{digest}", Settings()))
+
+    [stored] = json.loads((tmp_path / "store/vfs-images/images.json").read_text())
+    assert stored["names"] == [f"x.io/machine{tag or f'@{digest}'}"]
+    with open_source(f"{store}@{digest}", Settings()) as source:
+        assert source.resolve()

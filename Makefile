@@ -20,10 +20,10 @@ ONCE_MORE := ||
 test: engines wheel
 	$(MAKE) --no-print-directory lint VENV=$(TESTED)
 	$(if $(OFFLINE),,@echo "no unshare --net here: the unit tests run with a network")
-	$(OFFLINE) $(TESTED)/bin/python -P integration/installed.py tests $(ONCE_MORE) \
-		$(OFFLINE) $(TESTED)/bin/python -P integration/installed.py tests --last-failed
-	export ECI_CONVERT_REQUIRE_ENGINES=$(ENGINES); $(TESTED)/bin/python -P integration/installed.py integration \
-		$(ONCE_MORE) $(TESTED)/bin/python -P integration/installed.py integration --last-failed
+	$(OFFLINE) $(TESTED)/bin/python -P integration/support/installed.py tests $(ONCE_MORE) \
+		$(OFFLINE) $(TESTED)/bin/python -P integration/support/installed.py tests --last-failed
+	export ECI_CONVERT_REQUIRE_ENGINES=$(ENGINES); $(TESTED)/bin/python -P integration/support/installed.py integration \
+		$(ONCE_MORE) $(TESTED)/bin/python -P integration/support/installed.py integration --last-failed
 
 lint: $(VENV)/dev
 	$(VENV)/bin/ruff check

@@ -28,8 +28,8 @@ Where a thing lives; imports point downwards only (tests/architecture/test_impor
 
 Every name below is imported when it is first used, so `import eci_convert` costs next to nothing.
 
->>> from eci_convert import Role; from eci_convert import machine
->>> [part.name for part in machine(kernel=b"kernel", initrd=b"initrd").parts if part.role is Role.KERNEL]
+>>> from eci_convert import Role; from eci_convert import artifact_from_parts
+>>> [part.name for part in artifact_from_parts(kernel=b"kernel", initrd=b"initrd").parts if part.role is Role.KERNEL]
 ['kernel']
 """
 
@@ -44,66 +44,97 @@ if TYPE_CHECKING:
     from typing import Any
 
     from eci_convert.compression.codec import Codec as Codec
-    from eci_convert.dialects.blueprint import Packed as Packed
-    from eci_convert.dialects.blueprint import Terms as Terms
-    from eci_convert.errors import AccessDenied as AccessDenied
+    from eci_convert.dialects.blueprint import WriteOptions as WriteOptions
+    from eci_convert.errors import AccessDeniedError as AccessDeniedError
     from eci_convert.errors import EciError as EciError
     from eci_convert.errors import FormatError as FormatError
     from eci_convert.errors import IntegrityError as IntegrityError
-    from eci_convert.errors import LayoutError as LayoutError
     from eci_convert.errors import LocalError as LocalError
-    from eci_convert.errors import NotFound as NotFound
+    from eci_convert.errors import NotFoundError as NotFoundError
     from eci_convert.errors import TransportError as TransportError
+    from eci_convert.errors import UnsupportedImageError as UnsupportedImageError
     from eci_convert.errors import UsageError as UsageError
     from eci_convert.model import Artifact as Artifact
     from eci_convert.model import DiskType as DiskType
-    from eci_convert.model import Known as Known
+    from eci_convert.model import KnownBlob as KnownBlob
     from eci_convert.model import Part as Part
     from eci_convert.model import Role as Role
     from eci_convert.oci.digest import Digest as Digest
-    from eci_convert.oci.manifest import Platform as Platform
+    from eci_convert.oci.platform import Platform as Platform
     from eci_convert.operations.copy import copy as copy
-    from eci_convert.operations.extract_request import Inspection as Inspection
-    from eci_convert.operations.extract_request import Order as Order
-    from eci_convert.operations.extract_request import Taken as Taken
-    from eci_convert.operations.extract_request import inspect as inspect
-    from eci_convert.operations.extract_request import take as take
+    from eci_convert.operations.extract import ExtractResult as ExtractResult
+    from eci_convert.operations.extract import extract as extract
+    from eci_convert.operations.extract_request import ExtractRequest as ExtractRequest
+    from eci_convert.operations.inspect import Inspection as Inspection
+    from eci_convert.operations.inspect import inspect as inspect
     from eci_convert.operations.push import push as push
-    from eci_convert.operations.verify import check as check
+    from eci_convert.operations.verify import verify_image as verify_image
     from eci_convert.oras_compat.registry import Registry as Registry
+    from eci_convert.pack.result import PushResult as PushResult
     from eci_convert.progress import Reporter as Reporter
-    from eci_convert.reading.blobs import image as image
+    from eci_convert.reading.images import load_image as load_image
     from eci_convert.reading.local_parts import Disk as Disk
-    from eci_convert.reading.local_parts import machine as machine
+    from eci_convert.reading.local_parts import artifact_from_parts as artifact_from_parts
     from eci_convert.transports import open_sink as open_sink
     from eci_convert.transports import open_source as open_source
-    from eci_convert.transports.base import Settings as Settings
     from eci_convert.transports.base import Sink as Sink
     from eci_convert.transports.base import Source as Source
+    from eci_convert.transports.settings import Settings as Settings
 
 
 _HOMES = {
-    "blueprint": ("Terms",),
-    "content": ("image",),
-    "convert": ("copy",),
+    "compression.codec": ("Codec",),
+    "dialects.blueprint": ("WriteOptions",),
     "errors": (
-        "AccessDenied", "EciError", "FormatError", "IntegrityError", "LayoutError", "LocalError", "NotFound",
-        "TransportError", "UsageError",
+        "AccessDeniedError",
+        "EciError",
+        "FormatError",
+        "IntegrityError",
+        "LocalError",
+        "NotFoundError",
+        "TransportError",
+        "UnsupportedImageError",
+        "UsageError",
     ),
-    "parts": ("Disk", "machine"),
-    "model": ("Artifact", "DiskType", "Known", "Part", "Role"),
+    "model": (
+        "Artifact",
+        "DiskType",
+        "KnownBlob",
+        "Part",
+        "Role",
+    ),
     "oci.digest": ("Digest",),
-    "oci.manifest": ("Platform",),
-    "pack": ("Packed",),
+    "oci.platform": ("Platform",),
+    "operations.copy": ("copy",),
+    "operations.extract": (
+        "ExtractResult",
+        "extract",
+    ),
+    "operations.extract_request": ("ExtractRequest",),
+    "operations.inspect": (
+        "Inspection",
+        "inspect",
+    ),
+    "operations.push": ("push",),
+    "operations.verify": ("verify_image",),
+    "oras_compat.registry": ("Registry",),
+    "pack.result": ("PushResult",),
     "progress": ("Reporter",),
-    "publish": ("push",),
-    "streams.compress": ("Codec",),
-    "takeout": ("Inspection", "Order", "Taken", "inspect", "take"),
-    "transports": ("open_sink", "open_source"),
-    "transports.base": ("Settings", "Sink", "Source"),
-    "transports.oras_registry": ("Registry",),
-    "verify": ("check",),
-}  # fmt: skip
+    "reading.images": ("load_image",),
+    "reading.local_parts": (
+        "Disk",
+        "artifact_from_parts",
+    ),
+    "transports": (
+        "open_sink",
+        "open_source",
+    ),
+    "transports.base": (
+        "Sink",
+        "Source",
+    ),
+    "transports.settings": ("Settings",),
+}
 
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -4,7 +4,7 @@ Until its own signal handling stands, SIGINT ends the process without a word: no
 through half imported modules helps nobody. So that comes before every import that takes time.
 """
 
-import _signal
+import _signal  # type: ignore[import-not-found]  # what `signal` is made of, without its imports
 import posix
 
 _INTERRUPTED = 130

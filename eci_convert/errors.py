@@ -51,11 +51,11 @@ class TransportError(EciError):
     """A place could not be reached, failed, or refused."""
 
 
-class NotFound(TransportError):
+class NotFoundError(TransportError):
     """A place was reached and has no such image, tag, blob or file."""
 
 
-class AccessDenied(TransportError):
+class AccessDeniedError(TransportError):
     """A place was reached and does not let this user do that."""
 
 
@@ -63,7 +63,7 @@ class IntegrityError(EciError):
     """The bytes are not the ones that were promised."""
 
 
-class DigestMismatch(IntegrityError):
+class DigestMismatchError(IntegrityError):
     """Content hashes to *actual* where *expected* was promised. Both are text such as `sha256:…`."""
 
     def __init__(self, expected: object, actual: object, what: str = "content") -> None:
@@ -72,7 +72,7 @@ class DigestMismatch(IntegrityError):
         self.actual = str(actual)
 
 
-class SizeMismatch(IntegrityError):
+class SizeMismatchError(IntegrityError):
     """Content is *actual* bytes long, or longer, where *expected* bytes were promised."""
 
     def __init__(self, expected: int, actual: int, what: str = "content") -> None:
@@ -93,35 +93,35 @@ class FormatError(EciError):
         self.where = where
 
 
-class CorruptStream(FormatError):
+class CorruptStreamError(FormatError):
     """A compressed stream or an archive that breaks its own format, or ends too early."""
 
 
-class LimitExceeded(FormatError):
+class LimitExceededError(FormatError):
     """More than anybody needs, or more than the user allows."""
 
 
-class LayoutError(EciError):
+class UnsupportedImageError(EciError):
     """A good image, without what was asked for."""
 
 
-class UnknownDialect(LayoutError):
+class UnknownDialectError(UnsupportedImageError):
     """No dialect recognises the image."""
 
 
-class AmbiguousRole(LayoutError):
+class AmbiguousRoleError(UnsupportedImageError):
     """Two parts claim one role."""
 
 
-class MissingPart(LayoutError):
+class MissingPartError(UnsupportedImageError):
     """The image has no such part, or no file where a label says one is."""
 
 
-class DiskTypeMismatch(LayoutError):
+class DiskTypeError(UnsupportedImageError):
     """A disk is declared as one type and its bytes are of another."""
 
 
-class CannotHold(LayoutError):
+class CannotHoldError(UnsupportedImageError):
     """The destination cannot store what would be written to it."""
 
 
@@ -160,7 +160,7 @@ def one_line(text: object, limit: int = MAX_LINE) -> str:
     return f"{first[:head]}…({left_out})…{last[-tail:]}"
 
 
-class ManifestRefused(TransportError):
+class ManifestRefusedError(TransportError):
     """A registry was reached, lets this user write, and will not have this manifest.
 
     *status* is the HTTP status, *code* the registry's word for it (`MANIFEST_INVALID`; "" where it said none),
@@ -174,5 +174,5 @@ class ManifestRefused(TransportError):
         self.reason = reason
 
 
-class UploadLost(TransportError):
+class UploadLostError(TransportError):
     """An upload cannot go on where it was, and its bytes have gone by: send the blob again from its first byte."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from eci_convert.errors import AmbiguousRole
+from eci_convert.errors import AmbiguousRoleError
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, ImageConfig, Manifest, Platform
 
 
 class Role(StrEnum):
@@ -57,11 +57,11 @@ class Member:
 
     descriptor: Descriptor
     path: str
-    or_bytes: bool = False
+    or_whole_blob: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rootfs:
+class RootfsFile:
     """The file is at *path* in the filesystem that the image's layers make.
 
     A *path* that ends in "/" is a directory that holds exactly one file, and that file is meant.
@@ -71,7 +71,7 @@ class Rootfs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class File:
+class LocalFile:
     """The file is on this computer."""
 
     path: Path
@@ -85,14 +85,14 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class KnownBlob:
     """Nobody here has the file; its digest and size in bytes are known (a blob that the destination has)."""
 
     digest: Digest
     size: int
 
 
-Locator = Blob | Member | Rootfs | File | Memory | Known
+Locator = Blob | Member | RootfsFile | LocalFile | Memory | KnownBlob
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,9 @@ class Artifact:
         for part in self.parts:
             key = (part.role, part.index)
             if part.role is not Role.OTHER and key in seen:
-                raise AmbiguousRole(f"both {seen[key].name!r} and {part.name!r} claim to be the {described(part)}")
+                raise AmbiguousRoleError(
+                    f"both {seen[key].name!r} and {part.name!r} claim to be the {part_label(part)}"
+                )
             seen[key] = part
         ordered = sorted(self.parts, key=lambda part: (_ORDER[part.role], part.index or 0))
         object.__setattr__(self, "parts", tuple(ordered))
@@ -140,25 +142,14 @@ class Artifact:
         return next((part for part in self.parts if part.role is role and part.index == index), None)
 
 
-def described(part: Part) -> str:
+def part_label(part: Part) -> str:
     """What people call the place that *part* fills: `kernel`, `root disk`, `disk 2`.
 
-    >>> described(Part(role=Role.EXTRA_DISK, locator=Rootfs(path="/d"), name="disk-2-d", index=2))
+    >>> part_label(Part(role=Role.EXTRA_DISK, locator=RootfsFile(path="/d"), name="disk-2-d", index=2))
     'disk 2'
     """
     words = {Role.ROOT_DISK: "root disk", Role.EXTRA_DISK: f"disk {part.index}"}
     return words.get(part.role, str(part.role))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
-    """The small documents of one image, verified: all that a dialect gets to see.
-
-    *descriptor* is the manifest's. *config* is empty for a config blob that is not a container image's, but for its
-    `fields` where it is a JSON object.
-    """
-
-    descriptor: Descriptor
-    manifest: Manifest
-    config: ImageConfig
-    platform: Platform | None = None
+DISK_ROLES = (Role.ROOT_DISK, Role.EXTRA_DISK)

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from eci_convert.errors import UsageError
 
 
-def epoch(environ: Mapping[str, str]) -> int:
+def source_date_epoch(environ: Mapping[str, str]) -> int:
     """Seconds since 1970 that every time written is: `SOURCE_DATE_EPOCH` of *environ*, else 0. Raises UsageError.
 
-    >>> epoch({"SOURCE_DATE_EPOCH": "1600000000"}), epoch({})
+    >>> source_date_epoch({"SOURCE_DATE_EPOCH": "1600000000"}), source_date_epoch({})
     (1600000000, 0)
     """
     text = environ.get("SOURCE_DATE_EPOCH", "") or "0"

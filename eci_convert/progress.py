@@ -22,7 +22,7 @@ class Reporter(Protocol):
         """Something is odd, but the work goes on. *message* is one line."""
 
 
-class Silent:
+class NullReporter:
     """The reporter that says nothing."""
 
     def started(self, task: str, total: int | None) -> None: ...
@@ -34,7 +34,7 @@ class Silent:
     def warned(self, message: str) -> None: ...
 
 
-SILENT: Reporter = Silent()
+NULL_REPORTER: Reporter = NullReporter()
 
 
 def counted(chunks: Iterable[bytes], task: str, reporter: Reporter) -> Iterator[bytes]:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert.reading import blobs
+from eci_convert.reading.blobs import load_document
+from eci_convert.reading.images import load_image
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 from integration.engines.docker import DockerEngine
 from integration.engines.podman import Store
 from integration.engines.programs import Programs
@@ -29,9 +30,9 @@ def run(*command: str | Path, stdin: bytes | None = None) -> bytes:
 def diff_ids_of(reference: str) -> list[str]:
     """The diff ids of the image, each layer having been read and found right."""
     with open_source(reference, Settings()) as source:
-        image = blobs.image(source)
+        image = load_image(source)
         for layer in image.manifest.layers:
-            blobs.document(source, layer)
+            load_document(source, layer)
         return [str(diff_id) for diff_id in image.config.diff_ids]
 
 

@@ -20,13 +20,22 @@ from pathlib import Path
 import pytest
 
 from eci_convert.compression.codec import decompressed
-from eci_convert.errors import CannotHold, DigestMismatch, NotFound, TransportError, UploadLost, UsageError
+from eci_convert.errors import (
+    CannotHoldError,
+    DigestMismatchError,
+    NotFoundError,
+    TransportError,
+    UploadLostError,
+    UsageError,
+)
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index
-from eci_convert.reading import blobs as reading_blobs
-from eci_convert.reading.blobs import child, document
+from eci_convert.oci.index import Index
+from eci_convert.reading.blobs import load_document
+from eci_convert.reading.images import load_image, load_manifest
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Settings, Source
+from eci_convert.transports.base import Source
+from eci_convert.transports.settings import Settings
 from integration.engines import daemon
 from integration.engines.containerd import _CONFIG, Containerd
 from integration.engines.docker import DockerEngine
@@ -59,12 +68,12 @@ def everything(source: Source) -> dict[Digest, bytes]:
     waiting = [source.resolve()]
     while waiting:
         descriptor = waiting.pop()
-        found[descriptor.digest] = document(source, descriptor)
-        parsed = child(source, descriptor)
+        found[descriptor.digest] = load_document(source, descriptor)
+        parsed = load_manifest(source, descriptor)
         if isinstance(parsed, Index):
             waiting.extend(parsed.manifests)
         else:
-            found |= {blob.digest: document(source, blob) for blob in (parsed.config, *parsed.layers)}
+            found |= {blob.digest: load_document(source, blob) for blob in (parsed.config, *parsed.layers)}
     return found
 
 
@@ -228,7 +237,7 @@ def test_names_are_found_as_they_are_spelt_spelt_out_with_a_digest_and_as_eci_wr
     ):
         assert found(name) == other.digest, name
     for name in ("machine", "machine:2", f"machine:1@{other.digest}", f"third@{root.digest}", "sha256:" + 64 * "0"):
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             found(name)
 
 
@@ -272,9 +281,9 @@ def test_content_that_is_not_what_was_promised_is_refused_and_leaves_nothing(
     containerd_engine: Containerd, a_namespace: str
 ) -> None:
     with open_sink("containerd:x.io/machine:1", settings_of(containerd_engine, a_namespace)) as sink:
-        with pytest.raises(DigestMismatch):
+        with pytest.raises(DigestMismatchError):
             sink.put("application/octet-stream", [b"lenrek"], digest=Digest.of(b"kernel"), size=6)
-        with pytest.raises(CannotHold):
+        with pytest.raises(CannotHoldError):
             sink.put("application/octet-stream", [b"kernel"], digest=Digest.of(b"kernel", "sha512"), size=6)
 
     assert kept(containerd_engine, a_namespace) == set()
@@ -287,7 +296,7 @@ def test_an_image_that_lacks_a_blob_gets_no_name(containerd_engine: Containerd, 
     with open_sink("containerd:x.io/machine:1", settings_of(containerd_engine, a_namespace)) as sink:
         root = sink.put(image.media_type, [manifest])
 
-        with pytest.raises(NotFound, match="which the image"):
+        with pytest.raises(NotFoundError, match="which the image"):
             sink.publish(root)
 
     assert containerd_engine.ctr("images", "ls", "--quiet", namespace=a_namespace) == ""
@@ -313,8 +322,8 @@ def test_a_blob_that_was_spoilt_in_the_store_is_noticed(containerd_engine: Conta
     stored.chmod(0o644)
     stored.write_bytes(image_name.encode()[::-1])
 
-    with reading(containerd_engine, image_name) as source, pytest.raises(DigestMismatch):
-        document(source, kernel)
+    with reading(containerd_engine, image_name) as source, pytest.raises(DigestMismatchError):
+        load_document(source, kernel)
 
 
 def test_reading_begins_where_it_is_told_to(containerd_engine: Containerd, image_name: str) -> None:
@@ -333,7 +342,7 @@ import os, sys, time
 from eci_convert.oci.digest import Digest
 from eci_convert.compression.codec import decompressed
 from eci_convert.transports import open_sink
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 
 address, namespace, path, promised = sys.argv[1:]
 def chunks():
@@ -420,7 +429,7 @@ def test_other_content_than_a_killed_command_began_with_is_never_mixed_with_it(
     changed = blob[: 20 << 20] + os.urandom(44 << 20)
 
     with open_sink("containerd:x.io/machine:1", settings_of(containerd_engine, a_namespace)) as sink:
-        with pytest.raises(UploadLost):
+        with pytest.raises(UploadLostError):
             sink.put("application/octet-stream", [changed])
         stored = sink.put("application/octet-stream", [changed])
 
@@ -430,7 +439,7 @@ def test_other_content_than_a_killed_command_began_with_is_never_mixed_with_it(
 RESOLVING = """
 import sys
 from eci_convert.transports import open_source
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 
 open_source("containerd:x", Settings(address=sys.argv[1])).resolve()
 """
@@ -483,10 +492,10 @@ def test_ctr_imports_the_archives_that_we_write(
     containerd_engine.ctr("images", "import", "--no-unpack", str(tmp_path / "image.tar"))
 
     with reading(containerd_engine, name) as source:
-        found = reading_blobs.image(source)
+        found = load_image(source)
         assert found.manifest.config.digest == image.manifest().config.digest
         for layer, diff_id in zip(found.manifest.layers, image.diff_ids, strict=True):  # ctr compresses Docker's
-            archive = b"".join(decompressed([document(source, layer)], None))
+            archive = b"".join(decompressed([load_document(source, layer)], None))
             assert Digest.of(archive) == diff_id
 
 
@@ -518,8 +527,8 @@ def test_what_docker_built_is_read_out_of_its_containerd(
     docker28.docker("build", "--tag", image_name, str(tmp_path))
 
     with open_source(f"containerd:{image_name}", docker_containerd) as source:
-        image = reading_blobs.image(source)
-        layers = [document(source, layer) for layer in image.manifest.layers]
+        image = load_image(source)
+        layers = [load_document(source, layer) for layer in image.manifest.layers]
 
     assert image.config.labels == {"colour": "red"}
     assert len(layers) == 1

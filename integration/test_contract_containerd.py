@@ -13,7 +13,8 @@ import pytest
 
 from eci_convert.oci.digest import Digest
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Settings, Sink, Source
+from eci_convert.transports.base import Sink, Source
+from eci_convert.transports.settings import Settings
 from integration.engines.containerd import Containerd
 from integration.engines.docker import DockerEngine
 from integration.engines.programs import Programs

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 from integration.engines.docker import DockerEngine
 from tests.contract import test_sinks
 from tests.contract.places import Place, Row

@@ -13,10 +13,10 @@ import pytest
 
 from eci_convert.docker_build import buildx
 from eci_convert.docker_build.builders import build
-from eci_convert.docker_build.request import Order
+from eci_convert.docker_build.request import BuildRequest
 from eci_convert.reading.local_parts import Disk
-from eci_convert.reading.local_parts import machine as machine_of
-from eci_convert.transports.base import Settings
+from eci_convert.reading.local_parts import artifact_from_parts as machine_of
+from eci_convert.transports.settings import Settings
 from integration.engines.docker import DockerEngine
 from integration.support.boot_vm import GREETING, Machine, boot, write_disk
 from tests.support.images import files_in
@@ -83,7 +83,7 @@ def test_parts_go_on_top_of_a_base(
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY more /more\n")
     settings = Settings(environ=docker_engine.env)
     base = f"{image_name}-base"
-    build(Order(name=base, file=tmp_path / "Dockerfile"), settings, builder="docker")
+    build(BuildRequest(name=base, file=tmp_path / "Dockerfile"), settings, builder="docker")
 
     eci_convert(
         "build", "--kernel", machine.kernel, "-t", image_name, "--builder", builder, "--base", base,
@@ -202,7 +202,9 @@ def test_each_platform_of_an_image_for_several_comes_out(
 
 
 def test_buildx_writes_an_archive_that_is_the_same_each_time(docker28: DockerEngine, machine: Machine, tmp_path: Path):
-    order = Order(name="machine", artifact=machine_of(kernel=machine.kernel), annotations={"a": "b, c"}, created=1000)
+    order = BuildRequest(
+        name="machine", artifact=machine_of(kernel=machine.kernel), annotations={"a": "b, c"}, created=1000
+    )
     environ = {**docker28.env}
     made = []
     for name in ("one.tar", "two.tar"):
@@ -214,11 +216,11 @@ def test_buildx_writes_an_archive_that_is_the_same_each_time(docker28: DockerEng
 
 
 def inspect_archive(path: Path) -> dict[str, Any]:
-    from eci_convert.reading import blobs
+    from eci_convert.reading.images import load_image
     from eci_convert.transports import open_source
 
     with open_source(f"oci-archive:{path}", Settings()) as source:
-        image = blobs.image(source)
+        image = load_image(source)
     return {"digest": image.descriptor.digest, "annotations": image.manifest.annotations}
 
 
@@ -238,7 +240,7 @@ def test_the_engines_own_builder_gets_a_sparse_disk_without_a_copy_of_it(
     watching = threading.Thread(target=watch)
     watching.start()
     try:
-        order = Order(name=image_name, artifact=machine_of(root=Disk.parse(f"{disk}:raw")))
+        order = BuildRequest(name=image_name, artifact=machine_of(root=Disk.parse(f"{disk}:raw")))
         environ = {**docker20.env, "TMPDIR": str(tmp_path / "temporary")}
         build(order, Settings(environ=environ), builder="docker")
     finally:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from eci_convert.docker_build.dockerfile import located, render, staged
+from eci_convert.docker_build.dockerfile import paths_in_context, render, stage_context
 from eci_convert.model import Artifact, DiskType
-from eci_convert.reading.local_parts import Disk, machine
+from eci_convert.reading.local_parts import Disk, artifact_from_parts
 from integration.engines.docker import DockerEngine
 from integration.support.boot_vm import Machine
 from tests.support.hostile_names import LABELS, NAMES
@@ -114,8 +114,8 @@ def odd_artifact(folder: Path, names: Sequence[str] = FEW) -> tuple[Artifact, di
         path = (odd if number % 7 == 0 else folder) / name
         path.write_bytes(f"disk {number}: {name}".encode())
         expected[f"disk-{number}-{name}"] = path.read_bytes()
-        disks.append(Disk(content=path, type=DiskType.RAW, trusted=True))
-    return machine(kernel=folder / "$(kernel)", disks=disks), expected
+        disks.append(Disk(content=path, type=DiskType.RAW, trust_declared_type=True))
+    return artifact_from_parts(kernel=folder / "$(kernel)", disks=disks), expected
 
 
 @pytest.mark.parametrize("names", [NAMES, FEW], ids=["all", "few in a single layer"])
@@ -123,7 +123,7 @@ def test_odd_names_and_labels_mean_what_they_say(
     builder: Builder, names: Sequence[str], image_name: str, eci_convert: Convert, tmp_path: Path
 ):
     artifact, expected = odd_artifact(tmp_path / "context", names)
-    sources = located(artifact, tmp_path / "context")
+    sources = paths_in_context(artifact, tmp_path / "context")
 
     text = render(artifact, sources, labels=LABELS, single_layer=names is FEW)
     builder.build(image_name, text, tmp_path / "context")
@@ -143,7 +143,7 @@ def test_odd_names_come_through_a_staged_context(
     (tmp_path / "context").mkdir()
     (tmp_path / "context" / "secret").write_bytes(b"what is beside the parts")
 
-    text = render(artifact, staged(artifact, tmp_path / "context"), single_layer=single_layer)
+    text = render(artifact, stage_context(artifact, tmp_path / "context"), single_layer=single_layer)
     builder.build(image_name, text + 'COPY [".", "/all/"]\n', tmp_path / "context")
     eci_convert("extract", image_name, tmp_path / "out", env=builder.engine.env)
 
@@ -163,7 +163,7 @@ def test_the_parts_go_on_top_of_a_base(
     builder.build(f"{image_name}-base", "FROM scratch\nCOPY kernel more /\nLABEL base=yes\n", tmp_path / "base")
     artifact = machine_of(machine)
 
-    text = render(artifact, located(artifact, machine.kernel.parent), base=f"{image_name}-base")
+    text = render(artifact, paths_in_context(artifact, machine.kernel.parent), base=f"{image_name}-base")
     builder.build(image_name, text, machine.kernel.parent)
     eci_convert("extract", image_name, tmp_path / "out", "--path", f"/more={tmp_path}/more", env=builder.engine.env)
 
@@ -173,7 +173,7 @@ def test_the_parts_go_on_top_of_a_base(
 
 
 def machine_of(parts: Machine) -> Artifact:
-    return machine(kernel=parts.kernel)
+    return artifact_from_parts(kernel=parts.kernel)
 
 
 def test_the_command_prints_a_dockerfile_that_docker_builds(

@@ -16,17 +16,18 @@ from typing import Any
 import pytest
 
 from eci_convert.compression.codec import Codec
-from eci_convert.dialects.blueprint import Packed, Terms
-from eci_convert.errors import IntegrityError, NotFound
+from eci_convert.dialects.blueprint import WriteOptions
+from eci_convert.errors import IntegrityError, NotFoundError
 from eci_convert.model import Artifact
 from eci_convert.oci import media_types
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.platform import parse_platform
 from eci_convert.operations.push import push
-from eci_convert.reading import blobs
-from eci_convert.reading.local_parts import Disk, machine
+from eci_convert.pack.result import PushResult
+from eci_convert.reading.images import load_image
+from eci_convert.reading.local_parts import Disk, artifact_from_parts
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 from integration.engines.docker import DockerEngine
 from integration.support.boot_vm import Machine, write_disk
 from tests.support.images import a_container, an_image, copied, files_in
@@ -39,15 +40,17 @@ def settings(engine: DockerEngine, **others: Any) -> Settings:
 
 
 def an_artifact(parts: Machine) -> Artifact:
-    return machine(
+    return artifact_from_parts(
         kernel=parts.kernel, initrd=parts.initrd, root=Disk.parse(f"{parts.root}:raw"),
         disks=[Disk.parse(f"{parts.disk}:raw")],
     )  # fmt: skip
 
 
-def pushed(engine: DockerEngine, artifact: Artifact, name: str, platform: str = "linux/amd64", **others: Any) -> Packed:
+def pushed(
+    engine: DockerEngine, artifact: Artifact, name: str, platform: str = "linux/amd64", **others: Any
+) -> PushResult:
     with open_sink(f"docker-daemon:{name}", settings(engine, **others)) as sink:
-        terms = Terms(platform=parse_platform(platform), annotations={"colour": "red"})
+        terms = WriteOptions(platform=parse_platform(platform), annotations={"colour": "red"})
         return push(artifact, sink, format="legacy", terms=terms, codec=Codec.parse("gzip"))
 
 
@@ -115,7 +118,7 @@ def test_containerds_store_keeps_manifest_and_annotations(docker28: DockerEngine
     with open_source(f"docker-daemon:{image_name}", settings(docker28)) as source:
         files = source.filesystem()
         assert files is not None
-        whole = blobs.image(files.saved())
+        whole = load_image(files.full_image())
 
     assert whole.manifest == packed.manifest
     assert whole.manifest.annotations == {"colour": "red"}
@@ -138,9 +141,9 @@ def test_a_load_that_breaks_off_leaves_the_name_as_it_was(docker_engine: DockerE
 
     def broken() -> Iterator[bytes]:
         yield bytes(20 * _MIB)
-        raise NotFound("the registry is gone")
+        raise NotFoundError("the registry is gone")
 
-    with pytest.raises(NotFound), open_sink(f"docker-daemon:{image_name}", settings(docker_engine)) as sink:
+    with pytest.raises(NotFoundError), open_sink(f"docker-daemon:{image_name}", settings(docker_engine)) as sink:
         sink.put(media_types.OCI_LAYER, broken(), size=40 * _MIB)
 
     assert inspected(docker_engine, image_name)["Id"] == before
@@ -150,7 +153,7 @@ def test_a_killed_load_leaves_no_image(docker_engine: DockerEngine, image_name: 
     program = (
         "import sys\n"
         "from eci_convert.transports import open_sink\n"
-        "from eci_convert.transports.base import Settings\n"
+        "from eci_convert.transports.settings import Settings\n"
         "def chunks():\n"
         "    for _ in range(64): yield bytes(1 << 20)\n"
         "    print('half', flush=True); sys.stdin.read()\n"
@@ -225,7 +228,7 @@ def test_a_large_sparse_disk_is_loaded_without_memory_or_files(docker20: DockerE
 
 
 def machine_of(disk: Path) -> Artifact:
-    return machine(root=Disk.parse(f"{disk}:raw"))
+    return artifact_from_parts(root=Disk.parse(f"{disk}:raw"))
 
 
 class watched:  # noqa: N801 - it reads as a statement
@@ -253,7 +256,7 @@ def test_leftovers_of_a_killed_reader_are_removed_by_the_next(docker_engine: Doc
     program = (
         "import os, sys, signal\n"
         "from eci_convert.transports import open_source\n"
-        "from eci_convert.transports.base import Settings\n"
+        "from eci_convert.transports.settings import Settings\n"
         "source = open_source('docker-daemon:' + sys.argv[1], Settings(environ={'DOCKER_HOST': sys.argv[2]}))\n"
         "with source.filesystem().fetch('/boot/kernel') as chunks:\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

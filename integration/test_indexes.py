@@ -11,10 +11,10 @@ import pytest
 
 from eci_convert.oci.digest import Digest
 from eci_convert.operations.copy import copy
-from eci_convert.reading import blobs
+from eci_convert.reading.images import load_root
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Settings
 from eci_convert.transports.memory import MemorySource
+from eci_convert.transports.settings import Settings
 from integration.engines.containerd import Containerd
 from integration.engines.programs import Programs
 from integration.engines.registry import Registry
@@ -105,7 +105,7 @@ def test_a_package_of_kraftkits_goes_through_a_registry_as_it_is_and_is_mended_t
         copy(MemorySource(stored(), "package"), sink)
 
     with open_source(name, Settings()) as source:
-        assert blobs.root(source)[0].digest == Digest.parse(MULTI["index digest"])
+        assert load_root(source)[0].digest == Digest.parse(MULTI["index digest"])
     for platform in ("qemu/x86_64", "fc/x86_64", "xen/arm64"):
         said = json.loads(eci_convert("inspect", name, "--platform", platform, "--json").stdout)
         assert said["platform"] == platform

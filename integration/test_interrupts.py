@@ -22,7 +22,7 @@ from random import Random
 import pytest
 
 from eci_convert.transports import open_sink
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 from tests.support.fake_registry.server import FaultyRegistry, a_registry
 from tests.support.images import KERNEL_TYPE, an_image, copied, files_in
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from eci_convert.oci.digest import Digest
-from eci_convert.reading import blobs
+from eci_convert.reading.blobs import load_document
+from eci_convert.reading.images import load_image
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 from integration.engines.programs import Programs
 from tests.support.images import a_container, a_machine, copied
 
@@ -25,9 +26,9 @@ def run(*command: str | Path) -> str:
 def layers_of(reference: str) -> list[Digest]:
     """The diff ids of the image, each layer having been read and found right."""
     with open_source(reference, Settings()) as source:
-        image = blobs.image(source)
+        image = load_image(source)
         for layer in image.manifest.layers:
-            blobs.document(source, layer)
+            load_document(source, layer)
         return list(image.config.diff_ids)
 
 
@@ -86,8 +87,8 @@ def test_we_read_what_skopeo_umoci_and_oras_write(written: Path, tmp_path: Path,
     assert layers_of(f"oci:{tmp_path}/skopeo") == list(a_container().diff_ids)
     assert len(layers_of(f"oci:{tmp_path}/umoci:empty")) == 1
     with open_source(f"oci:{tmp_path}/oras:1", Settings()) as source:
-        [layer] = blobs.image(source).manifest.layers
-        assert blobs.document(source, layer) == b"kernel"
+        [layer] = load_image(source).manifest.layers
+        assert load_document(source, layer) == b"kernel"
 
 
 def test_skopeo_and_we_write_one_layout_in_turn(tmp_path: Path, programs: Programs):

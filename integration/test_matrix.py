@@ -44,10 +44,10 @@ def reference(
 @pytest.fixture
 def parts(cell: Cell, tmp_path: Path) -> Path:
     """A layout that holds the parts which the cell's format can express."""
-    from eci_convert import Artifact, Codec, Platform, Settings, Terms, open_sink
+    from eci_convert import Artifact, Codec, Platform, Settings, WriteOptions, open_sink
     from eci_convert.operations.push import push
 
-    terms = Terms(platform=Platform(os="linux", architecture="amd64"))
+    terms = WriteOptions(platform=Platform(os="linux", architecture="amd64"))
     with open_sink(f"oci:{tmp_path}/parts:name", Settings()) as sink:
         push(Artifact(parts=PARTS[cell.format]), sink, format="artifacts", terms=terms, codec=Codec.parse("none"))
     return tmp_path / "parts"

@@ -9,14 +9,14 @@ from random import Random
 
 import pytest
 
-from eci_convert.disks import detect, references
-from eci_convert.disks.detect import HEAD, TAIL
-from eci_convert.errors import LayoutError
+from eci_convert.disks.detect import HEAD, TAIL, detect_disk_type
+from eci_convert.disks.references import external_reference
+from eci_convert.errors import UnsupportedImageError
 from eci_convert.model import DiskType
-from eci_convert.reading import blobs
-from eci_convert.reading import files as reading_files
+from eci_convert.reading.files import read_files
+from eci_convert.reading.images import load_image
 from eci_convert.transports import open_sink
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 from integration.engines.programs import Programs
 from tests.rootfs.test_search import PATHS, Basket, told_apart, whiteout
 from tests.support.images import Files, Hard, Link, an_image, copied
@@ -81,11 +81,11 @@ def test_files_are_found_where_umoci_unpacks_them(tmp_path: Path, programs: Prog
             continue  # what a link leads to outside of a container is not what it leads to inside
         basket = Basket()
         if here.is_file():
-            reading_files.files(source, blobs.image(source), [path], basket)
+            read_files(source, load_image(source), [path], basket)
             assert basket.files[path] == here.read_bytes(), layers
         else:
-            with pytest.raises(LayoutError):
-                reading_files.files(source, blobs.image(source), [path], basket)
+            with pytest.raises(UnsupportedImageError):
+                read_files(source, load_image(source), [path], basket)
 
 
 DISKS = {
@@ -101,7 +101,7 @@ DISKS = {
 def look(path: Path) -> tuple[DiskType | None, str | None]:
     data = path.read_bytes()
     head, tail = data[:HEAD], data[-TAIL:]
-    return detect.detect(head, len(data), tail), references.foreign_reference(head, len(data), tail)
+    return detect_disk_type(head, len(data), tail), external_reference(head, len(data), tail)
 
 
 @pytest.mark.parametrize("form", DISKS)

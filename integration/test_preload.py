@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from eci_convert.transports import open_sink
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 from integration.engines import daemon
 from integration.engines.podman import Store
 from integration.engines.programs import Programs

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert.errors import NotFound
+from eci_convert.errors import NotFoundError
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
-from eci_convert.reading import blobs
+from eci_convert.reading.blobs import load_document
+from eci_convert.reading.images import load_image
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Settings, Source
+from eci_convert.transports.base import Source
+from eci_convert.transports.settings import Settings
 from integration.engines.podman import Store
 from integration.engines.programs import Programs
 from tests.support.images import ImageBuilder, a_container, an_image, copied
@@ -76,8 +78,8 @@ def reading(store: Store, name: str) -> Source:
 def diff_ids(source: Source) -> list[Digest]:
     """Of the archives as they are, and they are those that the config promises."""
     with source:
-        image = blobs.image(source)
-        found = [Digest.of(blobs.document(source, layer)) for layer in image.manifest.layers]
+        image = load_image(source)
+        found = [Digest.of(load_document(source, layer)) for layer in image.manifest.layers]
         assert found == list(image.config.diff_ids)
         return found
 
@@ -117,7 +119,7 @@ def test_podman_lists_inspects_mounts_and_removes_what_we_wrote(
             "root.raw": b"root" * 300,
         }
     assert name not in podman_store.podman("images", "--format", "{{.Repository}}:{{.Tag}}")
-    with reading(podman_store, image_name) as source, pytest.raises(NotFound):
+    with reading(podman_store, image_name) as source, pytest.raises(NotFoundError):
         source.resolve()
 
 
@@ -232,7 +234,7 @@ def test_what_skopeo_wrote_is_read_byte_for_byte(
     skopeo(podman_store, "copy", f"oci:{tmp_path}/layout:v1", f"{podman_store.prefix}docker.io/{image_name}")
 
     with reading(podman_store, image_name) as source:
-        assert blobs.image(source).manifest.config.digest == image.manifest().config.digest
+        assert load_image(source).manifest.config.digest == image.manifest().config.digest
     assert diff_ids(reading(podman_store, image_name)) == list(image.diff_ids)
 
 
@@ -244,7 +246,7 @@ def test_what_buildah_built_is_read(podman_store: Store, image_name: str, tmp_pa
 
     assert len(diff_ids(reading(podman_store, image_name))) == 1
     with reading(podman_store, image_name) as source:
-        assert blobs.image(source).config.labels["colour"] == "red"
+        assert load_image(source).config.labels["colour"] == "red"
 
 
 def test_we_and_podman_write_at_the_same_time_and_nothing_is_lost(

@@ -18,12 +18,12 @@ from pathlib import Path
 import pytest
 
 import eci_convert as eci
-from eci_convert.transports.memory import MemorySink, Store
+from eci_convert.transports.memory import MemorySink, MemoryStore
 from tests.support.fake_registry.behaviour import cut
 from tests.support.fake_registry.server import FaultyRegistry, a_registry
 from tests.support.images import files_in
 
-TERMS = eci.Terms(platform=eci.Platform(os="linux", architecture="amd64"))
+TERMS = eci.WriteOptions(platform=eci.Platform(os="linux", architecture="amd64"))
 GZIP = eci.Codec.parse("gzip")
 PASSWORD = "c0rrect-horse"
 DISK = os.urandom(3 << 20) + bytes(2 << 20)
@@ -59,7 +59,7 @@ def a_machine(folder: Path) -> eci.Artifact:
     """A part of each kind, from files and from memory."""
     (folder / "vmlinuz").write_bytes(b"kernel")
     (folder / "r.img").write_bytes(DISK)
-    return eci.machine(
+    return eci.artifact_from_parts(
         kernel=folder / "vmlinuz",
         initrd=b"initrd",
         root=eci.Disk(content=str(folder / "r.img"), type=eci.DiskType.RAW),
@@ -69,14 +69,14 @@ def a_machine(folder: Path) -> eci.Artifact:
     )
 
 
-def push(machine: eci.Artifact, place: str, form: str = "artifacts", **settings: object) -> eci.Packed:
+def push(machine: eci.Artifact, place: str, form: str = "artifacts", **settings: object) -> eci.PushResult:
     with eci.open_sink(place, eci.Settings(**settings)) as sink:  # type: ignore[arg-type]
         return eci.push(machine, sink, format=form, terms=TERMS, codec=GZIP)
 
 
-def take(place: str, order: eci.Order, **settings: object) -> eci.Taken:
+def take(place: str, order: eci.ExtractRequest, **settings: object) -> eci.ExtractResult:
     with eci.open_source(place, eci.Settings(**settings)) as source:  # type: ignore[arg-type]
-        return eci.take(source, order)
+        return eci.extract(source, order)
 
 
 # Push and pull
@@ -87,7 +87,7 @@ def take(place: str, order: eci.Order, **settings: object) -> eci.Taken:
 def test_what_is_pushed_is_pulled(places: dict[str, str], place: str, form: str, tmp_path: Path) -> None:
     packed = push(a_machine(tmp_path), places[place], form)
 
-    taken = take(places[place], eci.Order(directory=tmp_path / "out", config_blob=True))
+    taken = take(places[place], eci.ExtractRequest(directory=tmp_path / "out", config_blob=True))
 
     assert files_in(tmp_path / "out") == FILES
     assert taken.inspection.digest == packed.descriptor.digest
@@ -102,7 +102,7 @@ def test_a_machine_goes_from_place_to_place_and_is_checked(places: dict[str, str
     ):
         copied = eci.copy(source, sink)
     with eci.open_source(places["layout"], eci.Settings()) as source:
-        report = eci.check(source)
+        report = eci.verify_image(source)
 
     assert copied.descriptor.digest == packed.descriptor.digest
     assert report.good
@@ -121,16 +121,16 @@ class Catalogue(MemorySink):
 def test_a_manifest_is_made_of_digests_and_sizes() -> None:
     vectors = json.loads((Path(__file__).parent / "vectors/ironcore.json").read_bytes())["descriptors_only"]
 
-    def known(name: str) -> eci.Known:
-        return eci.Known(digest=eci.Digest.parse(vectors[name]["digest"]), size=vectors[name]["size"])
+    def known(name: str) -> eci.KnownBlob:
+        return eci.KnownBlob(digest=eci.Digest.parse(vectors[name]["digest"]), size=vectors[name]["size"])
 
-    machine = eci.machine(
+    machine = eci.artifact_from_parts(
         kernel=known("kernel"),
         initrd=known("initramfs"),
         root=eci.Disk(content=known("rootfs"), name="rootfs", type=eci.DiskType.RAW),
         command_line=vectors["commandLine"],
     )
-    packed = eci.push(machine, Catalogue(Store()), format="onmetal", terms=TERMS, codec=GZIP)
+    packed = eci.push(machine, Catalogue(MemoryStore()), format="onmetal", terms=TERMS, codec=GZIP)
 
     assert str(packed.descriptor.digest) == vectors["manifest"]["digest"]
     assert packed.descriptor.size == vectors["manifest"]["size"]
@@ -138,22 +138,22 @@ def test_a_manifest_is_made_of_digests_and_sizes() -> None:
 
 def test_a_registry_is_asked_for_what_is_known_and_sent_nothing_of_it(registry: FaultyRegistry) -> None:
     digest = eci.Digest.parse(str(registry.hold(DISK)))
-    known = eci.Disk(content=eci.Known(digest=digest, size=len(DISK)), name="r.img", type=eci.DiskType.RAW)
+    known = eci.Disk(content=eci.KnownBlob(digest=digest, size=len(DISK)), name="r.img", type=eci.DiskType.RAW)
     place = f"docker://{registry.host}/machine:1"
 
-    packed = push(eci.machine(kernel=b"kernel", root=known), place)
+    packed = push(eci.artifact_from_parts(kernel=b"kernel", root=known), place)
 
     assert packed.bytes_reused == len(DISK)
     assert all(len(seen.body) < 10_000 for seen in registry.requests)
     disk = io.BytesIO()
-    take(place, eci.Order(roles={eci.Role.ROOT_DISK: disk}))
+    take(place, eci.ExtractRequest(roles={eci.Role.ROOT_DISK: disk}))
     assert disk.getvalue() == DISK
 
 
 def test_a_registry_without_what_is_known_gets_no_image(registry: FaultyRegistry) -> None:
-    known = eci.Known(digest=eci.Digest.of(b"nowhere"), size=7)
-    with pytest.raises(eci.LayoutError, match="has no blob"):
-        push(eci.machine(kernel=known), f"docker://{registry.host}/machine:1")
+    known = eci.KnownBlob(digest=eci.Digest.of(b"nowhere"), size=7)
+    with pytest.raises(eci.UnsupportedImageError, match="has no blob"):
+        push(eci.artifact_from_parts(kernel=known), f"docker://{registry.host}/machine:1")
     assert not registry.manifests
 
 
@@ -188,7 +188,7 @@ def test_an_output_is_whatever_takes_bytes(
     push(a_machine(tmp_path), places[place], form)
     root, disk = kind(), kind()
 
-    take(places[place], eci.Order(roles={eci.Role.ROOT_DISK: root}, disks={0: disk}))  # type: ignore[dict-item]
+    take(places[place], eci.ExtractRequest(roles={eci.Role.ROOT_DISK: root}, disks={0: disk}))  # type: ignore[dict-item]
 
     assert b"".join(root.pieces) == DISK
     assert b"".join(disk.pieces) == b"data"
@@ -196,7 +196,7 @@ def test_an_output_is_whatever_takes_bytes(
 
 def test_paths_may_be_text(places: dict[str, str], tmp_path: Path) -> None:
     push(a_machine(tmp_path), places["layout"])
-    take(places["layout"], eci.Order(directory=f"{tmp_path}/out", roles={eci.Role.KERNEL: f"{tmp_path}/k"}))
+    take(places["layout"], eci.ExtractRequest(directory=f"{tmp_path}/out", roles={eci.Role.KERNEL: f"{tmp_path}/k"}))
     assert files_in(tmp_path / "out") | {"kernel": (tmp_path / "k").read_bytes()} == FILES
 
 
@@ -204,7 +204,7 @@ def test_outputs_of_the_standard_library(places: dict[str, str], tmp_path: Path)
     push(a_machine(tmp_path), places["layout"], "legacy")
 
     def root(output: object) -> None:
-        take(places["layout"], eci.Order(roles={eci.Role.ROOT_DISK: output}))  # type: ignore[dict-item]
+        take(places["layout"], eci.ExtractRequest(roles={eci.Role.ROOT_DISK: output}))  # type: ignore[dict-item]
 
     with gzip.open(tmp_path / "root.gz", "wb") as packed:
         root(packed)
@@ -233,7 +233,7 @@ def test_an_output_that_does_not_wait_is_waited_for(places: dict[str, str], tmp_
     reader.start()
     ours.setblocking(False)
     with theirs, ours, open(ours.fileno(), "wb", buffering=0, closefd=False) as raw:
-        take(places["layout"], eci.Order(roles={eci.Role.ROOT_DISK: raw}))  # type: ignore[dict-item]
+        take(places["layout"], eci.ExtractRequest(roles={eci.Role.ROOT_DISK: raw}))  # type: ignore[dict-item]
         ours.shutdown(socket.SHUT_WR)
         reader.join()
     assert bytes(found) == DISK
@@ -244,7 +244,7 @@ def test_an_output_that_fails_is_this_computers_fault_and_leaves_no_file(
 ) -> None:
     push(a_machine(tmp_path), places["layout"])
     with open("/dev/full", "wb", buffering=0) as full, pytest.raises(eci.LocalError, match="No space"):
-        take(places["layout"], eci.Order(directory=tmp_path / "out", roles={eci.Role.ROOT_DISK: full}))  # type: ignore[dict-item]
+        take(places["layout"], eci.ExtractRequest(directory=tmp_path / "out", roles={eci.Role.ROOT_DISK: full}))  # type: ignore[dict-item]
     assert not (tmp_path / "out").exists()
 
 
@@ -254,12 +254,14 @@ def test_an_output_that_fails_is_this_computers_fault_and_leaves_no_file(
 @pytest.mark.parametrize("form", ["artifacts", "legacy"])
 def test_manifests_and_configs_are_read_alone(registry: FaultyRegistry, form: str, tmp_path: Path) -> None:
     place = f"docker://{registry.host}/machine:1"
-    made = eci.machine(kernel=b"kernel", root=eci.Disk(content=b"disk" * 5000, name="r", type=eci.DiskType.RAW))
+    made = eci.artifact_from_parts(
+        kernel=b"kernel", root=eci.Disk(content=b"disk" * 5000, name="r", type=eci.DiskType.RAW)
+    )
     packed = push(made, place, form)
     registry.requests.clear()
 
     with eci.open_source(place, eci.Settings()) as source:
-        image = eci.image(source)
+        image = eci.load_image(source)
         found = eci.inspect(source)
 
     assert image.manifest == packed.manifest == found.image.manifest
@@ -302,7 +304,7 @@ def test_progress_is_told_to_a_reporter(places: dict[str, str], tmp_path: Path) 
     with eci.open_sink(places["registry"], eci.Settings(reporter=pushed)) as sink:
         eci.push(a_machine(tmp_path), sink, format="artifacts", terms=TERMS, codec=GZIP, reporter=pushed)
     with eci.open_source(places["registry"], eci.Settings(reporter=pulled)) as source:
-        eci.take(source, eci.Order(directory=tmp_path / "out"), reporter=pulled)
+        eci.extract(source, eci.ExtractRequest(directory=tmp_path / "out"), reporter=pulled)
 
     for ledger in (pushed, pulled):
         assert ledger.begun["disk-root-r.img"] == ledger.bytes["disk-root-r.img"] == len(DISK)
@@ -317,30 +319,30 @@ def test_a_cut_transfer_goes_on_and_nobody_is_told_but_the_reporter(registry: Fa
     registry.misbehave("PATCH", "/uploads/", hears=1 << 20)
     push(a_machine(tmp_path), place)
     registry.misbehave("GET", "/blobs/", cut(1 << 20))
-    take(place, eci.Order(directory=tmp_path / "out"))
+    take(place, eci.ExtractRequest(directory=tmp_path / "out"))
     assert files_in(tmp_path / "out") == FILES
 
 
 def test_failures_are_errors_and_not_exits(registry: FaultyRegistry, tmp_path: Path) -> None:
     place = f"docker://{registry.host}/machine:1"
-    with pytest.raises(eci.NotFound):
-        take(place, eci.Order(directory=tmp_path / "out"))
+    with pytest.raises(eci.NotFoundError):
+        take(place, eci.ExtractRequest(directory=tmp_path / "out"))
     with pytest.raises(eci.UsageError):
         eci.open_source("nowhere://at all", eci.Settings())
     with pytest.raises(eci.UsageError):
-        eci.machine()
-    with pytest.raises(eci.NotFound):
-        eci.machine(kernel=tmp_path / "vmlinuz")
+        eci.artifact_from_parts()
+    with pytest.raises(eci.NotFoundError):
+        eci.artifact_from_parts(kernel=tmp_path / "vmlinuz")
     push(a_machine(tmp_path), place)
     for digest, content in list(registry.blobs.items()):
         registry.blobs[digest] = bytes(len(content))
     with pytest.raises(eci.IntegrityError):
-        take(place, eci.Order(directory=tmp_path / "out"))
+        take(place, eci.ExtractRequest(directory=tmp_path / "out"))
     registry.users = {"me": PASSWORD}
-    with pytest.raises(eci.AccessDenied):
-        take(place, eci.Order(directory=tmp_path / "out"))
+    with pytest.raises(eci.AccessDeniedError):
+        take(place, eci.ExtractRequest(directory=tmp_path / "out"))
     assert not (tmp_path / "out").exists()
-    assert issubclass(eci.AccessDenied, eci.EciError)
+    assert issubclass(eci.AccessDeniedError, eci.EciError)
     assert not issubclass(eci.EciError, SystemExit)
 
 
@@ -354,8 +356,8 @@ def test_no_secret_is_logged_printed_or_in_an_error(
     machine = a_machine(tmp_path)
 
     push(machine, place, username="me", password=PASSWORD)
-    take(place, eci.Order(directory=tmp_path / "out"), username="me", password=PASSWORD)
-    with pytest.raises(eci.AccessDenied) as caught:
+    take(place, eci.ExtractRequest(directory=tmp_path / "out"), username="me", password=PASSWORD)
+    with pytest.raises(eci.AccessDeniedError) as caught:
         push(machine, place, username="me", password=PASSWORD + "!")
 
     assert files_in(tmp_path / "out") == FILES

@@ -9,11 +9,11 @@ from importlib import import_module
 import click
 import pytest
 
-from eci_convert.cli import VERBS
+from eci_convert.cli.commands import COMMANDS
 from tests.support import generate_readme_tables
 
 TEXT = generate_readme_tables.README.read_text()
-COMMANDS = [
+COMMAND_LINES = [
     line
     for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
     for line in block.splitlines()
@@ -22,16 +22,16 @@ COMMANDS = [
 
 
 def test_the_tables_are_those_of_the_code() -> None:
-    assert generate_readme_tables.rewritten(TEXT) == TEXT, "run python -m tests.tables"
+    assert generate_readme_tables.rewritten(TEXT) == TEXT, "run python -m tests.support.generate_readme_tables"
 
 
-@pytest.mark.parametrize("line", COMMANDS)
+@pytest.mark.parametrize("line", COMMAND_LINES)
 def test_every_command_has_a_verb_and_options_that_exist(line: str) -> None:
     words = shlex.split(line.split("eci-convert ", 1)[1].split(" | ")[0], comments=True)
     if words[0].startswith("-"):
         return
-    assert words[0] in VERBS
-    command = getattr(import_module(f"eci_convert.cli.{words[0]}"), words[0])
+    assert words[0] in COMMANDS
+    command = getattr(import_module(f"eci_convert.cli.commands.{words[0]}"), words[0])
     with click.Context(command) as context:
         known = {name for param in command.get_params(context) for name in (*param.opts, *param.secondary_opts)}
     used = {word.partition("=")[0] for word in words if word.startswith("-") and word != "-"}

@@ -1,16 +1,22 @@
-"""Words in, words and exit codes out.
+"""The command line: `main` runs one command, and whatever becomes of it is an exit code.
 
-__init__.py    main: one verb is run, and whatever becomes of it is an exit code
-cli/exit_codes.py       which error is which exit code
-cli/options.py   options that several verbs share, and the values that are made of them
-cli/side_options.py       connection options and logins of the two places of one command
-words.py       what a word is read as, how a shell completes it, and its environment variable
-cli/signals.py     SIGINT, SIGTERM and SIGHUP: the program ends when it is told to
-cli/output.py        the only module that prints: results, JSON, errors
-cli/stdio.py    standard streams that are full, unread or closed
-cli/malloc.py        the memory allocator, tuned for large blocks
-cli/progress.py       progress: a bar, lines, or JSON
-VERB.py        one verb: declares arguments, calls one library function, hands the result to show
+options.py            options that several commands share
+param_types.py        types of their values
+part_options.py       the parts of a machine, from options
+side_options.py       --src- and --dest- of copy
+eci_remote.py         --remote, as the original eci takes it
+output.py             everything that is printed
+progress.py           progress, as lines, bars or JSON
+eci_output.py         lines as the original eci prints them
+go_flags.py           flags as Go programs parse them
+signals.py            SIGINT, SIGTERM and SIGHUP
+stdio.py              standard streams that are closed or broken
+exit_codes.py         errors as exit codes
+malloc.py             the allocator's settings
+extract_common.py     what extract, pull and pullfiles share
+push_report.py        what was pushed, as text or JSON
+build_with_engine.py  build with a Docker engine
+commands/             one module per command
 """
 
 from __future__ import annotations
@@ -21,33 +27,12 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from eci_convert.cli import stdio
+from eci_convert.cli.commands import GROUPS, ORIGINALS, group
+from eci_convert.cli.stdio import reliable_stdio
 from eci_convert.errors import LocalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import click
-
-VERBS = {
-    "dockerfile": "Print a Dockerfile that makes an ECI image of the parts.",
-    "build": "Make an ECI image of the parts, in the Docker engine or anywhere else.",
-    "extract": "Write the parts of any image to files.",
-    "inspect": "Say what is in an image, without reading it.",
-    "push": "Send the parts to a registry as an ECI image (as `eci push` does).",
-    "pull": "Write all of an ECI image to a directory (as `eci pull` does).",
-    "pullfiles": "Write parts of an ECI image to chosen files (as `eci pullfiles` does).",
-    "copy": "Move an image between any two places, re-expressed if asked.",
-    "index": "Put images of several platforms under one name, or take one of them away.",
-    "verify": "Check that an image, or a directory, is what it claims to be.",
-    "cnab": "Fix up, push and pull CNAB bundles (as cnab-to-oci does).",
-    "preload": "Put images into a containers-storage tree, for podman or CRI-O in a machine.",
-    "completion": "Print the completion script for a shell.",
-}
-"""Every verb and what `--help` says of it; the module `cli.VERB` holds its command of the same name."""
-
-ORIGINALS = {"cnab-to-oci": "cnab-to-oci's own command line, word for word."}
-"""Other tools whose command lines are had as a verb, or when this program is called by their names."""
 
 _BEFORE_VERB = frozenset(
     {"--remote", "--namespace", "--address", "--platform", "--progress", "--authfile", "--ca-file", "--cert-file",
@@ -55,8 +40,6 @@ _BEFORE_VERB = frozenset(
 )  # fmt: skip
 """The options of every verb that have a value, so that the word behind it is no verb."""
 
-_GROUPS = frozenset({"index", "cnab"})
-"""Verbs with a second word."""
 
 _ALONE = frozenset({"-h", "--help", "--version"})
 _FLAGS = frozenset({"--debug", "--verbose"})
@@ -71,28 +54,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     original = os.path.basename(sys.argv[0]) if argv is None else ""
     if original not in ORIGINALS and words[:1] and words[0] in ORIGINALS:
         original = words.pop(0)
-    with stdio.streams():
+    with reliable_stdio():
         if words == ["--version"] and original not in ORIGINALS:
             return _version()
         from eci_convert.cli import signals
 
         if argv is None:  # the process is ours
             signals.install()
-        from eci_convert.cli import exit_codes, output
+        from eci_convert.cli import output
+        from eci_convert.cli.exit_codes import run_guarded
 
         if argv is None:
             output.adopt()
         if original in ORIGINALS:
             code = _run_original(original, words)
         else:
-            code = exit_codes.guarded(lambda: _run(words), debug=_debugging(words))
+            code = run_guarded(lambda: _run(words), debug=_debugging(words))
         if signals.installed() and code == signals.INTERRUPTED:
             signals.leave()
         return code
 
 
 def _run_original(name: str, words: Sequence[str]) -> int:
-    module = import_module(f"eci_convert.cli.{name.replace('-', '_')}")
+    module = import_module(f"eci_convert.cli.commands.{name.replace('-', '_')}")
     return cast("Callable[[Sequence[str]], int]", module.main)(words)
 
 
@@ -119,45 +103,6 @@ def _run(words: list[str]) -> None:
     group().main(args=_reordered(words) or ["--help"], prog_name="eci-convert", standalone_mode=False)
 
 
-def group() -> click.Group:
-    """The command with all its verbs, each of which is imported when it is asked for."""
-    import click
-
-    from eci_convert._version import __version__
-    from eci_convert.streams import interrupts
-
-    class Verbs(click.Group):
-        def list_commands(self, ctx: click.Context) -> list[str]:
-            return list(VERBS)
-
-        def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-            if cmd_name not in VERBS:
-                return None
-            return cast("click.Command", getattr(import_module(f"eci_convert.cli.{cmd_name}"), cmd_name))
-
-        def invoke(self, ctx: click.Context) -> object:
-            try:
-                interrupts.check()
-                return super().invoke(ctx)
-            except KeyboardInterrupt as error:
-                if sys.stderr.isatty():  # click then ends the line that begins with ^C
-                    raise
-                raise click.Abort from error
-
-        def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-            with formatter.section("Verbs"):
-                formatter.write_dl([*VERBS.items(), *ORIGINALS.items()])
-
-    verbs = Verbs(
-        help="Turn the parts of a virtual machine (kernel, initrd, disks) into container images, and take them out of "
-        "container images again.",
-        epilog="`eci-convert VERB --help` has examples. A reference is docker://HOST/REPO:TAG, docker-daemon:NAME, "
-        "containerd:NAME, oci:DIR[:NAME], oci-archive:FILE, docker-archive:FILE or containers-storage:NAME.",
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    )
-    return click.version_option(__version__, message="%(prog)s %(version)s")(verbs)
-
-
 def _reordered(words: list[str]) -> list[str]:
     """*words* with the options that stand before the verb, as `eci` allows, put behind it.
 
@@ -167,7 +112,7 @@ def _reordered(words: list[str]) -> list[str]:
     at = 0
     while at < len(words) and words[at].startswith("-") and words[at] not in _ALONE:
         at += 2 if words[at] in _BEFORE_VERB else 1
-    end = at + (2 if words[at : at + 1] and words[at] in _GROUPS else 1)
+    end = at + (2 if words[at : at + 1] and words[at] in GROUPS else 1)
     return [*words[at:end], *words[:at], *words[end:]] if at < len(words) else words
 
 

@@ -7,22 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eci_convert.cli import options, output, part_options
-from eci_convert.cli.options import Call
-from eci_convert.dialects.blueprint import Terms
+from eci_convert.cli import options, output
+from eci_convert.cli.options import CommonOptions
+from eci_convert.cli.output import info
+from eci_convert.cli.part_options import artifact_from_options
+from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.docker_build.dockerfile import SCRATCH
 from eci_convert.errors import UsageError
 from eci_convert.model import Artifact
 from eci_convert.transports import open_source
 
 if TYPE_CHECKING:
-    from eci_convert.docker_build.request import Order
+    from eci_convert.docker_build.request import BuildRequest
 
 _ARCHIVE = "oci-archive:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class EngineBuild:
     """What a builder of the engine is asked for. *archive* is where BuildKit writes several platforms."""
 
     tag: str
@@ -30,11 +32,11 @@ class Wanted:
     file: Path | None
     context: Path | None
     archive: Path | None
-    terms: Terms
+    terms: WriteOptions
     digest_file: Path | None
 
 
-def archive(destination: str, builder: str) -> Path | None:
+def output_archive(destination: str, builder: str) -> Path | None:
     """The file of an `oci-archive:`, which BuildKit can write itself. Raises UsageError for any other place."""
     if not destination:
         return None
@@ -46,12 +48,14 @@ def archive(destination: str, builder: str) -> Path | None:
     return path
 
 
-def run(call: Call, builder: str, wanted: Wanted, words: Mapping[str, Any], *, dry_run: bool) -> None:
+def run_build(
+    call: CommonOptions, builder: str, wanted: EngineBuild, words: Mapping[str, Any], *, dry_run: bool
+) -> None:
     """Builds, and prints the image's id; of an archive, its file."""
     order = _order(call, wanted, words)
     if dry_run:
-        return _would_be(call, order, builder)
-    heard = output.note if call.verbose else str
+        return _dry_run(call, order, builder)
+    heard = info if call.verbose else str
     if wanted.archive:
         from eci_convert.docker_build import buildx
 
@@ -60,34 +64,34 @@ def run(call: Call, builder: str, wanted: Wanted, words: Mapping[str, Any], *, d
         if wanted.digest_file:
             with open_source(f"oci-archive:{wanted.archive}", call.settings, "") as source:
                 options.write_digest(wanted.digest_file, source.resolve().digest)
-        return _told(call, f"oci-archive:{wanted.archive}", str(wanted.archive))
+        return _report(call, f"oci-archive:{wanted.archive}", str(wanted.archive))
     from eci_convert.docker_build.builders import build
 
     identity = build(order, call.settings, builder=builder, heard=heard)
     _check(call, order, f"docker-daemon:{identity}")
     options.write_digest(wanted.digest_file, identity)
-    return _told(call, f"docker-daemon:{order.reference}", identity)
+    return _report(call, f"docker-daemon:{order.reference}", identity)
 
 
-def _check(call: Call, order: Order, reference: str) -> None:
+def _check(call: CommonOptions, order: BuildRequest, reference: str) -> None:
     from eci_convert.operations.check_build import check_built
 
     check_built(order, reference, call.settings)
 
 
-def _would_be(call: Call, order: Order, builder: str) -> None:
-    from eci_convert.docker_build.builders import sent
+def _dry_run(call: CommonOptions, order: BuildRequest, builder: str) -> None:
+    from eci_convert.docker_build.builders import context_size
 
-    count = sent(order)
+    count = context_size(order)
     if not call.json:
         return output.line(f"{output.size(count)} would be sent to {builder}, to build {order.reference}")
     return output.json(_result(f"docker-daemon:{order.reference}", None, written=count, reused=0) | {"dry_run": True})
 
 
-def _order(call: Call, wanted: Wanted, words: Mapping[str, Any]) -> Order:
-    from eci_convert.docker_build.request import Order
+def _order(call: CommonOptions, wanted: EngineBuild, words: Mapping[str, Any]) -> BuildRequest:
+    from eci_convert.docker_build.request import BuildRequest
 
-    return Order(
+    return BuildRequest(
         name=wanted.tag,
         artifact=_artifact(wanted, words),
         base=wanted.base or SCRATCH,
@@ -100,17 +104,17 @@ def _order(call: Call, wanted: Wanted, words: Mapping[str, Any]) -> Order:
     )
 
 
-def _artifact(wanted: Wanted, words: Mapping[str, Any]) -> Artifact | None:
+def _artifact(wanted: EngineBuild, words: Mapping[str, Any]) -> Artifact | None:
     if not wanted.tag:
         raise UsageError("the image needs a name: give it one with -t NAME")
     if not wanted.file:
-        return part_options.artifact(wanted.archive, wanted.digest_file, **words)
+        return artifact_from_options(wanted.archive, wanted.digest_file, **words)
     if any(words[name] for name in ("kernel", "initrd", "root", "disks", "config")):
         raise UsageError("--file is a Dockerfile that copies the parts itself: name none beside it")
     return None
 
 
-def _told(call: Call, reference: str, identity: str) -> None:
+def _report(call: CommonOptions, reference: str, identity: str) -> None:
     if call.json:
         digest = identity if identity.startswith("sha256:") else None
         return output.json(_result(reference, digest) | {"image_id": identity})

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 
-from eci_convert.dialects.blueprint import Packed
 from eci_convert.errors import printable
 from eci_convert.model import DiskType, Part, Role
 from eci_convert.oci.manifest import Manifest
-from eci_convert.operations.extract_request import Taken
+from eci_convert.operations.extract import ExtractResult
+from eci_convert.pack.result import PushResult
 
-Lines = Callable[[Taken], Iterable[str]]
+Lines = Callable[[ExtractResult], Iterable[str]]
 """The lines for what was taken out of an image. Names in them are escaped; tabs at their beginning are not."""
 
 _DISPLAY = {kind: kind.value.capitalize() for kind in DiskType} | {DiskType.ISO: "ISO"}
@@ -22,7 +22,7 @@ def pulled(image: str, directory: str, *, verbose: bool) -> Lines:
     """The lines of `eci pull`; *directory* is the one that was asked for, "" for the current one."""
     shown = directory or os.getcwd()
 
-    def lines(taken: Taken) -> Iterator[str]:
+    def lines(taken: ExtractResult) -> Iterator[str]:
         if verbose:
             yield from (_downloaded(str(file.blob), file.part.name) for file in taken.files if file.blob)
         yield f"{_header(image, taken)} to directory {printable(shown)}"
@@ -43,7 +43,7 @@ def pulled_files(image: str, roles: Iterable[Role], *, verbose: bool) -> Lines:
     those that the image has for them."""
     asked = frozenset(roles)
 
-    def lines(taken: Taken) -> Iterator[str]:
+    def lines(taken: ExtractResult) -> Iterator[str]:
         if verbose:
             yield from (_downloaded(str(file.blob), file.part.name) for file in taken.files if file.blob)
         yield _header(image, taken)
@@ -60,7 +60,7 @@ def pulled_files(image: str, roles: Iterable[Role], *, verbose: bool) -> Lines:
     return lines
 
 
-def pushed(packed: Packed) -> Iterator[str]:
+def pushed(packed: PushResult) -> Iterator[str]:
     """The lines of `eci push --verbose`, which says "Downloaded" of what it sends."""
     if isinstance(packed.manifest, Manifest):
         for blob in (*packed.manifest.layers, packed.manifest.config):
@@ -70,11 +70,11 @@ def pushed(packed: Packed) -> Iterator[str]:
 _SINGLE = {Role.KERNEL: "kernel", Role.INITRD: "initrd", Role.ROOT_DISK: "root"}
 
 
-def _header(image: str, taken: Taken) -> str:
+def _header(image: str, taken: ExtractResult) -> str:
     return f"Pulled image {printable(image)} with digest {taken.inspection.digest}"
 
 
-def _extra_disks(taken: Taken) -> list[Part]:
+def _extra_disks(taken: ExtractResult) -> list[Part]:
     return [part for part in taken.inspection.artifact.parts if part.role is Role.EXTRA_DISK]
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from eci_convert.errors import UsageError
-from eci_convert.pack import Strict
-from eci_convert.transports import open_sink, open_source, parse
-from eci_convert.transports.base import Settings, Sink, Source
+from eci_convert.pack.image import ArtifactTypeSupport
+from eci_convert.transports import open_sink, open_source, parse_reference
+from eci_convert.transports.base import Sink, Source
+from eci_convert.transports.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Remote:
     """A name in a place, to be read or written."""
 
     reference: str
@@ -21,19 +22,19 @@ class Place:
         """The name, to be read."""
         return open_source(self.reference, self.settings, "docker")
 
-    def strictness(self) -> Strict | None:
+    def strictness(self) -> ArtifactTypeSupport | None:
         """What is known of a registry's rules for manifests; None of other places, and with `--compat strict`."""
-        scheme, rest = parse(self.reference, "docker")
+        scheme, rest = parse_reference(self.reference, "docker")
         if scheme.name != "docker" or self.settings.compat != "auto":
             return None
         from eci_convert.oci.reference import Reference
-        from eci_convert.transports.registry.state.host_facts import Strictness
+        from eci_convert.transports.registry.state.host_facts import ArtifactTypeRefusals
 
-        return Strictness(Reference.parse(rest).host, self.settings)
+        return ArtifactTypeRefusals(Reference.parse(rest).host, self.settings)
 
     def sink(self) -> Sink:
         """The name, to be written. In a directory it comes first: that is the one that the original `eci` pulls."""
-        scheme, rest = parse(self.reference, "docker")
+        scheme, rest = parse_reference(self.reference, "docker")
         if scheme.name == "oci":
             from eci_convert.transports.layout import directory as layout_directory
 
@@ -41,16 +42,16 @@ class Place:
         return open_sink(self.reference, self.settings, "docker")
 
 
-def place(remote: str, image: str, settings: Settings) -> Place:
+def remote_from_options(remote: str, image: str, settings: Settings) -> Remote:
     """The name *image* in *remote*: "" is a registry, `/DIR` or `file:///DIR` a directory of images, and
     `containerd:/SOCKET` a containerd. Raises UsageError."""
     directory = remote.removeprefix("file://")
     if not remote:
-        return Place(reference=image, settings=settings)
+        return Remote(reference=image, settings=settings)
     if directory.startswith("/"):
-        return Place(reference=f"oci:{directory}:{image}", settings=settings)
+        return Remote(reference=f"oci:{directory}:{image}", settings=settings)
     if remote.startswith("containerd:/"):
-        return Place(
+        return Remote(
             reference=f"containerd:{image}", settings=replace(settings, address=remote.removeprefix("containerd:"))
         )
     error = UsageError(f"--remote {remote!r} is no place that eci-convert knows")

@@ -10,6 +10,7 @@ import click
 
 from eci_convert import errors
 from eci_convert.cli import output, signals
+from eci_convert.errors import AccessDeniedError, NotFoundError, UnsupportedImageError
 from eci_convert.redaction import redacted, secrets_in
 from eci_convert.streams import interrupts
 
@@ -18,12 +19,12 @@ INTERRUPTED = signals.INTERRUPTED
 
 CODES: tuple[tuple[type[errors.EciError], int], ...] = (
     (errors.UsageError, 2),
-    (errors.NotFound, 4),
-    (errors.AccessDenied, 5),
+    (NotFoundError, 4),
+    (AccessDeniedError, 5),
     (errors.TransportError, 3),
     (errors.IntegrityError, 6),
     (errors.FormatError, 7),
-    (errors.LayoutError, 8),
+    (UnsupportedImageError, 8),
     (errors.LocalError, 9),
 )
 """The first row whose class an error is of has its exit code."""
@@ -34,7 +35,7 @@ def code(error: errors.EciError) -> int:
     return next((number for kind, number in CODES if isinstance(error, kind)), BUG)
 
 
-def guarded(run: Callable[[], None], *, debug: bool) -> int:
+def run_guarded(run: Callable[[], None], *, debug: bool) -> int:
     """Runs *run*; says what went wrong, if anything did, in one line on standard error; returns the exit code.
 
     The traceback of anything is shown with *debug* only. An exception that is no EciError is a bug of ours.

@@ -12,32 +12,41 @@ from typing import Any, TypeVar
 from eci_convert.cli import options as cli_options
 from eci_convert.cli import output as cli_output
 from eci_convert.cli.eci_output import Lines
-from eci_convert.cli.options import Call, F, option
-from eci_convert.cli.output import document, json, line, size, table
-from eci_convert.cli.param_types import Pair, Place
+from eci_convert.cli.options import CommonOptions, F, option
+from eci_convert.cli.output import json, line, size, table, text
+from eci_convert.cli.param_types import KeyValueParam, PathParam
 from eci_convert.errors import LocalError, UsageError
-from eci_convert.files.atomic import named_file, open_file
-from eci_convert.model import Blob, Member, Part, Role, Rootfs, described
-from eci_convert.operations import estimate
-from eci_convert.operations.extract import Extracted
-from eci_convert.operations.extract_request import Inspection, Order, Output, inspect, plan, take
-from eci_convert.reading import resume
+from eci_convert.files.atomic import named_file
+from eci_convert.files.output_paths import inherited_descriptor
+from eci_convert.model import Blob, Member, Part, Role, RootfsFile, part_label
+from eci_convert.operations.estimate import estimate_extract
+from eci_convert.operations.extract import Extracted, extract
+from eci_convert.operations.extract_request import ExtractRequest, Output, plan_targets
+from eci_convert.operations.inspect import Inspection, inspect
+from eci_convert.reading.resume import default_directory
 from eci_convert.transports.base import Source
 
 
 def _options(*, may_be_empty: bool) -> Callable[[F], F]:
-    file = Place(str, may_be_empty=may_be_empty)
+    file = PathParam(str, may_be_empty=may_be_empty)
     return cli_options.options(
         option("--kernel", type=file, once=True, metavar="FILE", help="Where the kernel goes."),
         option("--initrd", type=file, once=True, metavar="FILE", help="Where the initial ramdisk goes."),
         option("--root", type=file, once=True, metavar="FILE", help="Where the root disk goes."),
-        option("--disk", "disks", multiple=True, type=Pair(), metavar="N=FILE", help="Where disk N goes; repeatable."),
+        option(
+            "--disk",
+            "disks",
+            multiple=True,
+            type=KeyValueParam(),
+            metavar="N=FILE",
+            help="Where disk N goes; repeatable.",
+        ),
         option("--config", type=file, once=True, metavar="FILE", help="Where the config goes."),
     )
 
 
 options: Callable[[Callable[..., None]], Callable[..., None]] = _options(may_be_empty=False)
-"""The outputs that parts can have; `order` makes one of them."""
+"""The outputs that parts can have; `extract_request` makes one of them."""
 
 options_of_eci: Callable[[Callable[..., None]], Callable[..., None]] = _options(may_be_empty=True)
 """The same as `eci` takes them: an empty name is none."""
@@ -45,7 +54,7 @@ options_of_eci: Callable[[Callable[..., None]], Callable[..., None]] = _options(
 _ROLES = {"kernel": Role.KERNEL, "initrd": Role.INITRD, "root": Role.ROOT_DISK, "config": Role.CONFIG}
 
 
-def order(
+def extract_request(
     *,
     directory: Path | None,
     disks: tuple[tuple[str, str], ...],
@@ -53,16 +62,16 @@ def order(
     only: tuple[str, ...] = (),
     config_blob: bool = False,
     **roles: str | None,
-) -> Order:
+) -> ExtractRequest:
     """What the words of the command line ask for: the current directory, if they name no output. Raises UsageError."""
     named = bool(disks or paths or any(roles.values()))
     if directory is None and (only or not named):
         directory = Path()
-    wanted = Order(
+    wanted = ExtractRequest(
         directory=directory,
-        roles={_ROLES[role]: _output(file) for role, file in roles.items() if file},
-        disks=_distinct("--disk", [(_number(index), _output(file)) for index, file in disks]),
-        paths=_distinct("--path", [(path, _output(file)) for path, file in paths]),
+        roles={_ROLES[role]: _parse_output(file) for role, file in roles.items() if file},
+        disks=_distinct("--disk", [(_number(index), _parse_output(file)) for index, file in disks]),
+        paths=_distinct("--path", [(path, _parse_output(file)) for path, file in paths]),
         only=tuple(map(Role, only)),
         config_blob=config_blob,
     )
@@ -73,8 +82,8 @@ def order(
     return wanted
 
 
-def run(
-    call: Call, source: Source, wanted: Order, dialect: str, max_size: int | None, sparse: bool, dry_run: bool,
+def run_extract(
+    call: CommonOptions, source: Source, wanted: ExtractRequest, dialect: str, max_size: int | None, sparse: bool, dry_run: bool,
     *, lines: Lines | None = None,
 ) -> None:  # fmt: skip
     """Takes what is wanted out of the image that *source* names, and says so: in a table, or in *lines*."""
@@ -82,8 +91,8 @@ def run(
     if quiet and call.json:
         raise UsageError("--json and a part both want standard output")
     if dry_run:
-        return _planned(call, source, inspect(source, call.platform, dialect), wanted)
-    taken = take(
+        return _dry_run(call, source, inspect(source, call.platform, dialect), wanted)
+    taken = extract(
         source,
         wanted,
         platform=call.platform,
@@ -91,15 +100,15 @@ def run(
         max_size=max_size,
         sparse=sparse,
         digests=call.json,
-        journal=resume.directory(os.environ),
+        journal=default_directory(os.environ),
         reporter=call.reporter,
     )
     if call.json:
         json(header(taken.inspection) | {"parts": [_file(file) for file in taken.files]})
     elif lines and not quiet:
-        document("\n".join(lines(taken)))
+        text("\n".join(lines(taken)))
     elif not quiet:
-        table((described(file.part), _destination(file, wanted), size(file.size)) for file in taken.files)
+        table((part_label(file.part), _destination(file, wanted), size(file.size)) for file in taken.files)
     return None
 
 
@@ -123,21 +132,21 @@ def part(found: Part) -> dict[str, Any]:
     }
 
 
-def where(found: Part) -> dict[str, str | None]:
+def location_of(found: Part) -> dict[str, str | None]:
     """The blob and the path in it, or in the filesystem, where a part lies."""
     match found.locator:
         case Blob(descriptor=descriptor):
             return {"blob": str(descriptor.digest), "path": None}
         case Member(descriptor=descriptor, path=path):
             return {"blob": str(descriptor.digest), "path": f"/{path}" if path else None}
-        case Rootfs(path=path):
+        case RootfsFile(path=path):
             return {"blob": None, "path": path}
         case _:
             return {"blob": None, "path": None}
 
 
 def _file(file: Extracted) -> dict[str, Any]:
-    place = where(file.part)
+    place = location_of(file.part)
     blob = str(file.blob) if file.blob else place["blob"]
     return part(file.part) | {
         "type": str(file.disk_type) if file.disk_type else None,
@@ -156,13 +165,13 @@ def _absolute(path: str) -> str:
     return "/" + path.removeprefix("./").lstrip("/") if path else ""
 
 
-def _destination(file: Extracted, wanted: Order) -> str:
+def _destination(file: Extracted, wanted: ExtractRequest) -> str:
     """The name of the output that *file* went to, as the user gave it where it is an open file."""
     output: object = file.path
     match file.part:
         case _ if file.path:
             return str(file.path)
-        case Part(role=Role.OTHER, locator=Rootfs(path=path)):
+        case Part(role=Role.OTHER, locator=RootfsFile(path=path)):
             output = wanted.paths.get(path)
         case Part(role=Role.EXTRA_DISK, index=int(index)):
             output = wanted.disks.get(index)
@@ -171,26 +180,26 @@ def _destination(file: Extracted, wanted: Order) -> str:
     return str(getattr(output, "name", "-"))
 
 
-def _planned(call: Call, source: Source, found: Inspection, wanted: Order) -> None:
-    targets = plan(found, wanted)
-    weighed = estimate.of_targets(source, found.image, targets)
+def _dry_run(call: CommonOptions, source: Source, found: Inspection, wanted: ExtractRequest) -> None:
+    targets = plan_targets(found, wanted)
+    weighed = estimate_extract(source, found.image, targets)
     rows = [
         (each.part, str(each.path) if each.path else str(getattr(each.file, "name", "-")), weighed.sizes[each])
         for each in targets
     ]
     if call.json:
-        parts = [part(one) | {"path": path, "size": size, "source": where(one)} for one, path, size in rows]
+        parts = [part(one) | {"path": path, "size": size, "source": location_of(one)} for one, path, size in rows]
         return json(header(found) | {"parts": parts, "bytes_read": weighed.read, "dry_run": True})
     table(
-        (described(one), "would be written to", path, "-" if size is None else cli_output.size(size))
+        (part_label(one), "would be written to", path, "-" if size is None else cli_output.size(size))
         for one, path, size in rows
     )
     return line(f"{size(weighed.read)} would be read from {found.reference}")
 
 
-def _output(file: str) -> Output:
+def _parse_output(file: str) -> Output:
     """Where a part goes: `-` and `/dev/stdout` are standard output, `/dev/fd/N` is a file that the shell has opened."""
-    number = open_file(file)
+    number = inherited_descriptor(file)
     if number == 1:
         return sys.stdout.buffer
     if number is not None:
@@ -203,7 +212,7 @@ def _output(file: str) -> Output:
     return named_file(file)
 
 
-def _to_stdout(wanted: Order) -> list[Output]:
+def _to_stdout(wanted: ExtractRequest) -> list[Output]:
     places = [*wanted.roles.values(), *wanted.disks.values(), *wanted.paths.values()]
     return [place for place in places if place is sys.stdout.buffer]
 

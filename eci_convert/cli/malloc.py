@@ -14,7 +14,7 @@ _SETTINGS: Final = {-3: 32 << 20, -1: 256 << 20, -8: 2}
 """mallopt(3): M_MMAP_THRESHOLD and M_TRIM_THRESHOLD in bytes, and M_ARENA_MAX, for every arena keeps some."""
 
 
-def keep_blocks() -> None:
+def tune_malloc() -> None:
     """From here on what is freed is kept to be used again, where there is such a thing as mallopt."""
     if sys.platform != "linux":
         return

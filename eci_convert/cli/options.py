@@ -12,21 +12,22 @@ from typing import Any, TypeVar
 
 import click
 
-from eci_convert.cli import malloc, output, progress, side_options
-from eci_convert.cli.param_types import Option, Pair, Place, Size
+from eci_convert.cli import output, progress
+from eci_convert.cli.malloc import tune_malloc
+from eci_convert.cli.param_types import ByteSizeParam, KeyValueParam, Option, PathParam
+from eci_convert.cli.side_options import side_settings
 from eci_convert.errors import UsageError
-from eci_convert.oci.manifest import Platform
-from eci_convert.oci.platform import parse_platform
-from eci_convert.options import epoch
+from eci_convert.oci.platform import Platform, parse_platform
+from eci_convert.options import source_date_epoch
 from eci_convert.progress import Reporter
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
-_FILE = Place(str, may_be_empty=True)
+_FILE = PathParam(str, may_be_empty=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class CommonOptions:
     """What the options that every verb has come to. *destination* differs from *settings* where a verb has options for
     each side; *one_login*: a name and a password were given that are for both."""
 
@@ -66,7 +67,7 @@ def options(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
     return decorate
 
 
-_EVERYWHERE = options(
+_COMMON = options(
     option(
         "--platform",
         "platforms",
@@ -115,12 +116,12 @@ _EVERYWHERE = options(
 )
 
 
-def verb(
+def command(
     *decorators: Callable[[Any], Any], examples: str, cls: type[click.Command] = click.Command
 ) -> Callable[[Callable[..., None]], click.Command]:
     """A command of the verb that the function is named after, with the options that every verb has.
 
-    The function is called with a `Call` first. *examples* are lines of shell that `--help` shows.
+    The function is called with a `CommonOptions` first. *examples* are lines of shell that `--help` shows.
     """
 
     def decorate(function: Callable[..., None]) -> click.Command:
@@ -129,13 +130,13 @@ def verb(
             function(_call(words), **words)
 
         epilog = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples.strip().splitlines())
-        return click.command(cls=cls, epilog=epilog)(options(*decorators)(_EVERYWHERE(run)))
+        return click.command(cls=cls, epilog=epilog)(options(*decorators)(_COMMON(run)))
 
     return decorate
 
 
 def _parts(*, may_be_empty: bool) -> Callable[[F], F]:
-    file, disk = Place(may_be_empty=may_be_empty), Place(str, may_be_empty=may_be_empty)
+    file, disk = PathParam(may_be_empty=may_be_empty), PathParam(str, may_be_empty=may_be_empty)
     types = "TYPE is raw vhd vmdk iso qcow qcow2 ova or vhdx."
     return options(
         option("--kernel", type=file, once=True, metavar="PATH", help="The kernel."),
@@ -149,9 +150,9 @@ def _parts(*, may_be_empty: bool) -> Callable[[F], F]:
 
 
 parts: Callable[[Callable[..., None]], Callable[..., None]] = _parts(may_be_empty=False)
-"""The files of a machine; `artifact` makes one of them."""
+"""The files of a machine; `artifact_from_options` makes one of them."""
 
-parts_of_eci: Callable[[Callable[..., None]], Callable[..., None]] = _parts(may_be_empty=True)
+parts_allowing_empty: Callable[[Callable[..., None]], Callable[..., None]] = _parts(may_be_empty=True)
 """The same as `eci` takes them: an empty name is none."""
 
 compression = option(
@@ -164,19 +165,19 @@ compression = option(
 dry_run = option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
 digest_file = option(
     "--digest-file",
-    type=Place(lambda text: _free(text)),
+    type=PathParam(lambda text: _writable_path(text)),
     once=True,
     metavar="FILE",
     help="Write the digest of what was published to FILE.",
 )
-max_size = option("--max-size", type=Size(), metavar="N", help="Refuse a part larger than N (such as 10G).")
-label = option("--label", "labels", multiple=True, type=Pair(), metavar="KEY=VALUE", help="One more label.")
-PAIR = Pair()
+max_size = option("--max-size", type=ByteSizeParam(), metavar="N", help="Refuse a part larger than N (such as 10G).")
+label = option("--label", "labels", multiple=True, type=KeyValueParam(), metavar="KEY=VALUE", help="One more label.")
+PAIR = KeyValueParam()
 annotation = option(
     "--annotation",
     "annotations",
     multiple=True,
-    type=Pair(),
+    type=KeyValueParam(),
     metavar="KEY=VALUE",
     help="One more annotation of the manifest.",
 )
@@ -196,18 +197,19 @@ plat = option(
 )
 
 
-def created() -> int:
+def created_time() -> int:
     """Seconds since 1970 that every time written is. Raises UsageError."""
-    return epoch(os.environ)
+    return source_date_epoch(os.environ)
 
 
-def _free(text: str) -> Path:
+def _writable_path(text: str) -> Path:
     """The file named *text*, if it can be put there: said now, and not when the work is done. Raises UsageError,
     LocalError."""
-    from eci_convert.files.atomic import check_place, named_file
+    from eci_convert.files.atomic import named_file
+    from eci_convert.files.output_paths import check_writable
 
     path = named_file(text)
-    check_place(path)
+    check_writable(path)
     return path
 
 
@@ -215,24 +217,24 @@ def write_digest(path: Path | None, digest: object) -> None:
     """Writes the digest file that a user asked for. Raises LocalError."""
     if path is None:
         return
-    from eci_convert.files.atomic import put
+    from eci_convert.files.output_paths import write_output
 
-    put(path, f"{digest}\n".encode())
+    write_output(path, f"{digest}\n".encode())
 
 
-def _call(words: dict[str, Any]) -> Call:
+def _call(words: dict[str, Any]) -> CommonOptions:
     quiet, debug = words.pop("quiet"), words.pop("debug")
     if debug:
         _log_everything()
-    malloc.keep_blocks()
+    tune_malloc()
     common = Settings(
-        rehearsed=words.get("dry_run", False),
+        dry_run=words.get("dry_run", False),
         environ=os.environ,
         reporter=progress.reporter(words.pop("progress"), quiet=quiet),
         **{name: words.pop(name) for name in _SETTINGS},
     )
-    source, destination, one_login = side_options.settings(common, words)
-    return Call(
+    source, destination, one_login = side_settings(common, words)
+    return CommonOptions(
         platforms=tuple(map(parse_platform, words.pop("platforms"))),
         json=words.pop("as_json"),
         verbose=words.pop("verbose"),

@@ -26,19 +26,19 @@ _MAX_TRACEBACK: Final = 400  # lines
 
 def line(text: str) -> None:
     """One line of a result."""
-    _out(printable(text) + "\n")
+    _write_stdout(printable(text) + "\n")
 
 
-def document(text: str) -> None:
+def text(text: str) -> None:
     """A result of several lines, which we made ourselves: a Dockerfile, a script."""
-    _out(text if text.endswith("\n") else text + "\n")
+    _write_stdout(text if text.endswith("\n") else text + "\n")
 
 
-def raw(content: bytes) -> None:
+def raw_bytes(content: bytes) -> None:
     """A result as it is, byte for byte; to a terminal, as printable text."""
     if sys.stdout.isatty():
         lines = content.decode(errors="backslashreplace").split("\n")
-        document("\n".join(_escaped(line.expandtabs()) for line in lines))
+        text("\n".join(_escaped(line.expandtabs()) for line in lines))
     else:
         sys.stdout.buffer.write(content)
 
@@ -46,7 +46,7 @@ def raw(content: bytes) -> None:
 def json(value: object) -> None:
     """A result for programs: one JSON document."""
     text = _json.dumps(value, ensure_ascii=not _utf8(), indent=2)
-    _out("\n".join(map(_escaped, text.split("\n"))) + "\n")
+    _write_stdout("\n".join(map(_escaped, text.split("\n"))) + "\n")
 
 
 def table(rows: Iterable[Sequence[str]]) -> None:
@@ -54,7 +54,7 @@ def table(rows: Iterable[Sequence[str]]) -> None:
     cells = [[printable(cell) for cell in row] for row in rows]
     widths = [min(_WIDEST, max(map(len, column))) for column in zip(*cells, strict=True)]
     for row in cells:
-        _out("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
+        _write_stdout("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
 
 
 def mapping(title: str, found: Mapping[str, str]) -> None:
@@ -67,9 +67,9 @@ def mapping(title: str, found: Mapping[str, str]) -> None:
 
 def error(message: str, hints: Sequence[str] = ()) -> None:
     """What went wrong, in one line; then what to do about it."""
-    _say(_coloured("eci-convert: error: ", "31") + one_line(message))
+    _write_stderr(_coloured("eci-convert: error: ", "31") + one_line(message))
     for hint in hints[:_MAX_HINTS]:
-        _say(_coloured("hint: ", "36") + one_line(hint.removeprefix("hint: ")))
+        _write_stderr(_coloured("hint: ", "36") + one_line(hint.removeprefix("hint: ")))
 
 
 def failure(error: BaseException, secrets: Collection[str] = ()) -> None:
@@ -79,7 +79,7 @@ def failure(error: BaseException, secrets: Collection[str] = ()) -> None:
         half = _MAX_TRACEBACK // 2
         lines = [*lines[:half], f"  … {len(lines) - 2 * half} lines …", *lines[-half:]]
     for text in lines:
-        _say(one_line(redacted(text, secrets)))
+        _write_stderr(one_line(redacted(text, secrets)))
 
 
 class LogLines(logging.Formatter):
@@ -89,9 +89,9 @@ class LogLines(logging.Formatter):
         return "\n".join(map(one_line, super().format(record).split("\n")[:_MAX_TRACEBACK]))
 
 
-def note(message: str) -> None:
+def info(message: str) -> None:
     """Something worth knowing while the work goes on."""
-    _say(f"eci-convert: {one_line(message)}")
+    _write_stderr(f"eci-convert: {one_line(message)}")
 
 
 def ask(question: str, choices: Sequence[str]) -> str:
@@ -113,12 +113,12 @@ def ask(question: str, choices: Sequence[str]) -> str:
 
 def event(text: str) -> None:
     """One line of progress for programs."""
-    _say(text)
+    _write_stderr(text)
 
 
 def warning(message: str) -> None:
     """Something odd, though the work goes on."""
-    _say(_coloured("eci-convert: warning: ", "33") + one_line(message))
+    _write_stderr(_coloured("eci-convert: warning: ", "33") + one_line(message))
 
 
 def size(count: int) -> str:
@@ -164,14 +164,14 @@ def _json_escape(character: str) -> str:
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
-def _out(text: str) -> None:
+def _write_stdout(text: str) -> None:
     try:
         sys.stdout.write(text)
     except UnicodeEncodeError:
         sys.stdout.write(text.encode("ascii", "backslashreplace").decode("ascii"))
 
 
-def _say(text: str) -> None:
+def _write_stderr(text: str) -> None:
     with contextlib.suppress(OSError):  # where nobody listens, the exit code still tells
         sys.stderr.write(text + "\n")
         sys.stderr.flush()

@@ -35,7 +35,7 @@ class Option(click.Option):
 
     def value_from_envvar(self, ctx: click.Context) -> Any:
         found = self.resolve_envvar_value(ctx)
-        return split(found) if self.multiple and found else found
+        return split_values(found) if self.multiple and found else found
 
 
 class Verb(click.Command):
@@ -50,10 +50,10 @@ class Verb(click.Command):
         return super().parse_args(ctx, args)
 
 
-def split(text: str) -> list[str]:
+def split_values(text: str) -> list[str]:
     """The values of an option that may be repeated, out of one text.
 
-    >>> split("a.raw 'my disk.raw'"), split("one line\\nanother")
+    >>> split_values("a.raw 'my disk.raw'"), split_values("one line\\nanother")
     (['a.raw', 'my disk.raw'], ['one line', 'another'])
     """
     if "\n" in text:
@@ -66,7 +66,7 @@ def split(text: str) -> list[str]:
         return text.split()
 
 
-class Size(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
+class ByteSizeParam(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
     """A number of bytes: `1000`, `64K`, `1.5GiB`; the units are powers of 1024."""
 
     name = "size"
@@ -80,7 +80,7 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.
         return int(float(found[1]) * 1024 ** " KMGTP".index(found[2].upper() or " "))
 
 
-class Pair(click.ParamType):  # type: ignore[type-arg]
+class KeyValueParam(click.ParamType):  # type: ignore[type-arg]
     """`KEY=VALUE`. The value may hold more equals signs."""
 
     name = "key=value"
@@ -94,7 +94,7 @@ class Pair(click.ParamType):  # type: ignore[type-arg]
         return key, rest
 
 
-class Place(click.ParamType):  # type: ignore[type-arg]
+class PathParam(click.ParamType):  # type: ignore[type-arg]
     """A file, or a directory, by its path; *made* makes what the verb wants of the word.
 
     The empty word is an error: it is what a shell makes of a variable that is not set. Where *may_be_empty* it is as

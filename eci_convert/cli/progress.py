@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from eci_convert.cli import output, signals
+from eci_convert.cli.output import info
 from eci_convert.errors import one_line
-from eci_convert.progress import SILENT, Reporter
+from eci_convert.progress import NULL_REPORTER, Reporter
 from eci_convert.redaction import redacted
 
 if TYPE_CHECKING:
@@ -32,10 +33,10 @@ STYLES = ("auto", "plain", "json", "none")
 def reporter(style: str, *, quiet: bool) -> Reporter:
     """The reporter that *style*, one of STYLES, names; warnings are said in any style but not when *quiet*."""
     if quiet:
-        return SILENT
+        return NULL_REPORTER
     if style == "auto":
         style = "bar" if sys.stderr.isatty() else "plain"
-    return {"bar": Bar, "plain": Lines, "json": JsonLines, "none": Warnings}[style]()
+    return {"bar": BarProgress, "plain": PlainProgress, "json": JsonProgress, "none": WarningsOnly}[style]()
 
 
 @dataclass(slots=True)
@@ -43,10 +44,10 @@ class _Task:
     total: int | None
     began: float = field(default_factory=time.monotonic)
     done: int = 0
-    told: float = 0.0
+    last_update: float = 0.0
 
 
-class Warnings:
+class WarningsOnly:
     """Says what is odd, and keeps count of the work for those who say more."""
 
     every = float("inf")
@@ -66,41 +67,41 @@ class Warnings:
                 return
             known.done += count
             now = time.monotonic()
-            if now - known.began >= _QUIET and now - known.told >= self.every:
-                known.told = now
-                self.tell(task, known, now)
+            if now - known.began >= _QUIET and now - known.last_update >= self.every:
+                known.last_update = now
+                self.update(task, known, now)
 
     def finished(self, task: str) -> None:
         with self._lock:
             known = self._tasks.pop(task, None)
-            if known is not None and known.told:
-                self.tell_end(task, known)
+            if known is not None and known.last_update:
+                self.end(task, known)
 
     def warned(self, message: str) -> None:
         output.warning(redacted(message))
 
-    def tell(self, task: str, known: _Task, now: float) -> None:
+    def update(self, task: str, known: _Task, now: float) -> None:
         """*task* has gone on; called with the lock held."""
 
-    def tell_end(self, task: str, known: _Task) -> None:
+    def end(self, task: str, known: _Task) -> None:
         """*task*, of which something was told, ended; called with the lock held."""
 
 
-class Lines(Warnings):
+class PlainProgress(WarningsOnly):
     """A line every few seconds."""
 
     every = _LINES_EVERY
 
-    def tell(self, task: str, known: _Task, now: float) -> None:
+    def update(self, task: str, known: _Task, now: float) -> None:
         speed = output.size(int(known.done / (now - known.began)))
         of = f" of {output.size(known.total)} ({known.done * 100 // known.total} %)" if known.total else ""
-        output.note(f"{task}: {output.size(known.done)}{of}, {speed}/s")
+        info(f"{task}: {output.size(known.done)}{of}, {speed}/s")
 
-    def tell_end(self, task: str, known: _Task) -> None:
-        output.note(f"{task}: {output.size(known.done)} done")
+    def end(self, task: str, known: _Task) -> None:
+        info(f"{task}: {output.size(known.done)} done")
 
 
-class JsonLines(Warnings):
+class JsonProgress(WarningsOnly):
     """An object a line: `{"event": "progress", "task": …, "done": bytes, "total": bytes or null}`."""
 
     every = _JSON_EVERY
@@ -109,7 +110,7 @@ class JsonLines(Warnings):
         super().started(task, total)
         self._write(event="started", task=task, done=0, total=total)
 
-    def tell(self, task: str, known: _Task, now: float) -> None:
+    def update(self, task: str, known: _Task, now: float) -> None:
         self._write(event="progress", task=task, done=known.done, total=known.total)
 
     def finished(self, task: str) -> None:
@@ -126,7 +127,7 @@ class JsonLines(Warnings):
         output.event(json.dumps(bounded))
 
 
-class Bar(Warnings):
+class BarProgress(WarningsOnly):
     """Bars, drawn by rich, which is imported when there is something to draw."""
 
     every = _DRAW_EVERY
@@ -136,7 +137,7 @@ class Bar(Warnings):
         self._progress: Progress | None = None
         self._ids: dict[str, TaskID] = {}
 
-    def tell(self, task: str, known: _Task, now: float) -> None:
+    def update(self, task: str, known: _Task, now: float) -> None:
         if self._progress is None:
             self._progress = _bars()
             signals.drawing(True)
@@ -145,7 +146,7 @@ class Bar(Warnings):
             self._ids[task] = self._progress.add_task(one_line(task, _MAX_NAME), total=known.total)
         self._progress.update(self._ids[task], completed=known.done)
 
-    def tell_end(self, task: str, known: _Task) -> None:
+    def end(self, task: str, known: _Task) -> None:
         if self._progress is None or task not in self._ids:
             return
         self._progress.update(self._ids.pop(task), completed=known.done)

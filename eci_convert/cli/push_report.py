@@ -5,29 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from eci_convert.cli import output
-from eci_convert.cli.options import Call
+from eci_convert.cli.options import CommonOptions
+from eci_convert.cli.output import info
 from eci_convert.dialects import READ_AS
-from eci_convert.dialects.blueprint import Packed
 from eci_convert.errors import UsageError
-from eci_convert.files.atomic import open_file
+from eci_convert.files.output_paths import inherited_descriptor
 from eci_convert.oci.manifest import Manifest
-from eci_convert.transports import open_source, parse
-from eci_convert.transports.base import IDENTITY
+from eci_convert.pack.result import PushResult
+from eci_convert.transports import open_source, parse_reference
+from eci_convert.transports.base import IMAGE_ID_ANNOTATION
 
 _NOTHING: Mapping[str, str] = {}
 
 
-def check_stdout(call: Call, reference: str) -> None:
+def check_stdout(call: CommonOptions, reference: str) -> None:
     """Raises UsageError where an archive and `--json` both want standard output."""
     if call.json and _is_stdout(reference):
         raise UsageError("--json and the archive both want standard output")
 
 
-def published(
-    call: Call,
+def report_push(
+    call: CommonOptions,
     reference: str,
     format: str,
-    packed: Packed,
+    packed: PushResult,
     *,
     sentence: str,
     dry_run: bool,
@@ -50,25 +51,29 @@ def published(
         )
     if dry_run:
         sentence = would_be_written(reference, packed)
-    return output.note(sentence) if _is_stdout(reference) else output.line(sentence)
+    return info(sentence) if _is_stdout(reference) else output.line(sentence)
 
 
-def would_be_written(reference: str, packed: Packed) -> str:
+def would_be_written(reference: str, packed: PushResult) -> str:
     """What a dry run says."""
     moved = f"{output.size(packed.bytes_written)} would be written to {reference}"
     return f"{moved}, {output.size(packed.bytes_reused)} are there already"
 
 
-def identity(call: Call, reference: str, packed: Packed) -> str:
+def result_image_id(call: CommonOptions, reference: str, packed: PushResult) -> str:
     """The id of an image that was just written: what the Docker engine calls it, elsewhere its config's digest."""
-    scheme, _ = parse(reference, "docker-daemon")
+    scheme, _ = parse_reference(reference, "docker-daemon")
     if scheme.name == "docker-daemon":
         with open_source(reference, call.settings, "docker-daemon") as source:
-            return str(source.resolve().annotations.get(IDENTITY, ""))
+            return str(source.resolve().annotations.get(IMAGE_ID_ANNOTATION, ""))
     found = packed.manifest
     return str(found.config.digest if isinstance(found, Manifest) else packed.descriptor.digest)
 
 
 def _is_stdout(reference: str) -> bool:
     scheme, colon, rest = reference.partition(":")
-    return scheme in ("oci-archive", "docker-archive") and bool(colon) and open_file(rest.partition(":")[0]) == 1
+    return (
+        scheme in ("oci-archive", "docker-archive")
+        and bool(colon)
+        and inherited_descriptor(rest.partition(":")[0]) == 1
+    )

@@ -10,11 +10,12 @@ from typing import Any
 
 import click
 
-from eci_convert.cli.param_types import Option, Place
+from eci_convert.cli.param_types import Option, PathParam
 from eci_convert.errors import LocalError, UsageError
 from eci_convert.oci.reference import Reference, registry_name
-from eci_convert.transports import parse
-from eci_convert.transports.base import Settings, two_registries
+from eci_convert.transports import parse_reference
+from eci_convert.transports.base import two_registries
+from eci_convert.transports.settings import Settings
 
 SIDES = {"src": "SRC", "dest": "DST"}
 """The prefix of a side's options, and what the side is called in help."""
@@ -57,7 +58,7 @@ class Login:
         return f"ECI_CONVERT_{self.side.upper()}_PASSWORD" if self.side else "ECI_CONVERT_PASSWORD"
 
 
-def options(function: Callable[..., None]) -> Callable[..., None]:
+def with_side_options(function: Callable[..., None]) -> Callable[..., None]:
     """Every connection option once more for each side, where it goes before the one for both."""
     for side, name in reversed(SIDES.items()):
         function = click.option(
@@ -69,7 +70,7 @@ def options(function: Callable[..., None]) -> Callable[..., None]:
                 f"--{side}-{word}", cls=Option, default="", metavar=metavar, help=text.format(name)
             )(function)
         for word, text in reversed(_FILES.items()):
-            kind = Place(str, may_be_empty=True)
+            kind = PathParam(str, may_be_empty=True)
             function = click.option(
                 f"--{side}-{word}", cls=Option, type=kind, default="", metavar="FILE", help=text.format(name)
             )(function)
@@ -78,7 +79,7 @@ def options(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
-def settings(common: Settings, words: dict[str, Any]) -> tuple[Settings, Settings, bool]:
+def side_settings(common: Settings, words: dict[str, Any]) -> tuple[Settings, Settings, bool]:
     """The settings of the source and of the destination: *common*, but for what *words* say of one; and whether one
     login serves both. Takes the options of sides and of logins out of *words*. Raises UsageError, LocalError.
     """
@@ -109,7 +110,7 @@ def check_login(src: str, dst: str, default: str = "") -> None:
 def _registry(text: str, default: str) -> str | None:
     """The registry in the reference *text*; None where it is another place, or no reference, which is told later."""
     try:
-        scheme, rest = parse(text, default)
+        scheme, rest = parse_reference(text, default)
         return registry_name(Reference.parse(rest).host) if scheme.name == "docker" else None
     except UsageError:
         return None

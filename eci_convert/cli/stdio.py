@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def streams() -> Iterator[None]:
+def reliable_stdio() -> Iterator[None]:
     """Standard streams that can be relied on, in the block. What a test has put in the place of one is left alone."""
     for number, mode in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):  # 1: so that writing is an error still
         try:

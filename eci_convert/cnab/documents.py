@@ -17,9 +17,10 @@ from eci_convert.cnab.bundle import Bundle, as_stored
 from eci_convert.cnab.canonical_json import canonical
 from eci_convert.errors import FormatError, UsageError
 from eci_convert.oci import json_fields, media_types
+from eci_convert.oci.descriptor import MAX_SIZE, Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.index import COMPONENT, KIND
-from eci_convert.oci.manifest import MAX_SIZE, Descriptor, Index, rendered
+from eci_convert.oci.index import BUNDLE_COMPONENT, BUNDLE_KIND, Index
+from eci_convert.oci.manifest import to_json
 
 CONFIG_TYPE = "application/vnd.cnab.config.v1+json"
 
@@ -51,7 +52,7 @@ def config_manifest(blob: bytes, variant: Variant = Variant.CNAB, *, strict: boo
         return json.dumps(document, indent=3).encode(), media_types.DOCKER_MANIFEST
     config = Descriptor.of(blob, CONFIG_TYPE if variant is Variant.CNAB else media_types.OCI_CONFIG)
     document = {"schemaVersion": 2, "config": config.json(), "layers": None if strict else []}
-    return rendered(document), media_types.OCI_MANIFEST
+    return to_json(document), media_types.OCI_MANIFEST
 
 
 def index(
@@ -66,10 +67,13 @@ def index(
     invocation = json_fields.optional(bundle, "invocationImages", list, "bundle", [])
     if len(invocation) != 1:
         raise UsageError(f"the bundle has {len(invocation)} invocation images: only one is supported")
-    entries = [replace(config, annotations={KIND: "config"}), _entry(invocation[0], digests, {KIND: "invocation"})]
+    entries = [
+        replace(config, annotations={BUNDLE_KIND: "config"}),
+        _entry(invocation[0], digests, {BUNDLE_KIND: "invocation"}),
+    ]
     images = json_fields.optional(bundle, "images", dict, "bundle", {})
     entries += [
-        _entry(images[name], digests, {COMPONENT: name, KIND: "component"})
+        _entry(images[name], digests, {BUNDLE_COMPONENT: name, BUNDLE_KIND: "component"})
         for name in sorted(images, key=lambda name: str(name).encode())
     ]
     document = {
@@ -78,8 +82,8 @@ def index(
         "annotations": dict(sorted(_annotations(bundle).items())),
     }
     if docker:
-        return rendered({**document, "mediaType": media_types.DOCKER_LIST}), media_types.DOCKER_LIST
-    return rendered(document), media_types.OCI_INDEX
+        return to_json({**document, "mediaType": media_types.DOCKER_LIST}), media_types.DOCKER_LIST
+    return to_json(document), media_types.OCI_INDEX
 
 
 def _entry(data: Any, digests: Mapping[str, Digest] | None, annotations: Mapping[str, str]) -> Descriptor:
@@ -126,12 +130,12 @@ def _annotations(bundle: Bundle) -> dict[str, str]:
 
 def _inner(value: Any) -> str:
     """*value* as Go writes it into an annotation: compact, `<`, `>` and `&` escaped."""
-    return rendered({"": value}).decode()[len('{"":') : -1]
+    return to_json({"": value}).decode()[len('{"":') : -1]
 
 
 def config_of(found: Index) -> Descriptor:
     """The entry of *found* that is the config's manifest. Raises FormatError where it is no bundle."""
     for entry in found.manifests:
-        if entry.annotations.get(KIND) == "config":
+        if entry.annotations.get(BUNDLE_KIND) == "config":
             return entry
     raise FormatError("bundle config not found", where="index.manifests")

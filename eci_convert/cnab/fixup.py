@@ -12,7 +12,8 @@ from eci_convert.cnab.images import FoundImage, ImageFinder, check_image, copy_i
 from eci_convert.cnab.registries import Registries
 from eci_convert.cnab.relocation import image_key, relocated
 from eci_convert.errors import EciError, IntegrityError, UsageError
-from eci_convert.oci.manifest import Descriptor, Platform
+from eci_convert.oci.descriptor import Descriptor
+from eci_convert.oci.platform import Platform
 from eci_convert.oci.reference import Reference
 
 INVOCATION = "InvocationImage"

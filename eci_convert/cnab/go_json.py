@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from eci_convert.errors import FormatError, LimitExceeded
+from eci_convert.errors import FormatError, LimitExceededError
 from eci_convert.oci.json_fields import MAX_DOCUMENT
 
 _MAX_INTEGER_DIGITS = 20
@@ -71,7 +71,7 @@ def decode(content: bytes, where: str) -> Any:
     Raises FormatError in Go's words, and LimitExceeded for more than 4 MiB.
     """
     if len(content) > MAX_DOCUMENT:
-        raise LimitExceeded(f"document is {len(content)} bytes (limit {MAX_DOCUMENT})", where=where)
+        raise LimitExceededError(f"document is {len(content)} bytes (limit {MAX_DOCUMENT})", where=where)
     text = content.decode("utf-8", "surrogateescape")
     try:
         value = json.loads(

@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from eci_convert.cnab.bundle import Bundle
 from eci_convert.cnab.platform_filter import filter_index
 from eci_convert.cnab.registries import Registries
-from eci_convert.errors import AccessDenied, EciError, NotFound, TransportError, UsageError
+from eci_convert.errors import AccessDeniedError, EciError, NotFoundError, TransportError, UsageError
 from eci_convert.oci import media_types
-from eci_convert.oci.manifest import Descriptor, Manifest, Platform
+from eci_convert.oci.descriptor import Descriptor
+from eci_convert.oci.manifest import Manifest
+from eci_convert.oci.platform import Platform
 from eci_convert.oci.reference import Reference
 from eci_convert.operations import copy
-from eci_convert.operations.copy import Move
+from eci_convert.operations.copy import BlobCopier
 from eci_convert.progress import Reporter
 from eci_convert.reading.manifests import Document, documents_of, fetch_document
 from eci_convert.transports.base import Sink, Source
@@ -22,15 +24,15 @@ from eci_convert.transports.base import Sink, Source
 _IMAGE_TYPES = frozenset({"docker", "oci", ""})
 
 
-class ImageNotFound(NotFound):
+class ImageNotFoundError(NotFoundError):
     """No place has the image; each note is one attempt."""
 
 
-class ImageDenied(AccessDenied):
+class ImageDeniedError(AccessDeniedError):
     """The same where a place would not say."""
 
 
-class ImageUnreachable(TransportError):
+class ImageUnreachableError(TransportError):
     """The same where a place did not answer."""
 
 
@@ -105,8 +107,8 @@ class ImageFinder:
         source = stack.enter_context(self.registries.source(reference))
         try:
             return FoundImage(root=source.resolve(), source=source, reference=reference)
-        except NotFound as error:
-            raise NotFound(f"{reference.familiar}: not found") from error
+        except NotFoundError as error:
+            raise NotFoundError(f"{reference.familiar}: not found") from error
 
     def _in_engine(self, stack: ExitStack, name: str) -> FoundImage:
         """The image of the engine, which is in the repository now: a copy by digest moves no tag."""
@@ -166,7 +168,7 @@ def copy_image(found: FoundImage, index: Document | None, sink: Sink, reporter: 
         if not sink.has(replace(document.descriptor, media_type=document.value.media_type))
     ]
     documents.append(_without_foreign_layers(root_document))
-    Move(found.source, sink, reporter, concurrency, None).all(documents, dry_run=False)
+    BlobCopier(found.source, sink, reporter, concurrency, None).copy_all(documents, dry_run=False)
 
 
 def _without_foreign_layers(document: Document) -> Document:
@@ -181,12 +183,12 @@ def _unresolved(name: str, service: str, errors: list[tuple[str, EciError]]) -> 
     causes = [error for _, error in errors]
     text = f'failed to fixup the image {name} for service "{service}"'
     error: TransportError
-    if any(isinstance(cause, AccessDenied) for cause in causes):
-        error = ImageDenied(text)
-    elif any(isinstance(cause, NotFound | UsageError) for cause in causes):
-        error = ImageNotFound(text)
+    if any(isinstance(cause, AccessDeniedError) for cause in causes):
+        error = ImageDeniedError(text)
+    elif any(isinstance(cause, NotFoundError | UsageError) for cause in causes):
+        error = ImageNotFoundError(text)
     else:
-        error = ImageUnreachable(text)
+        error = ImageUnreachableError(text)
     for what, cause in errors:
         error.add_note(f"{what}: {cause}")
     return error

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from eci_convert.errors import MissingPart, UsageError
-from eci_convert.oci import json_fields, manifest
+from eci_convert.errors import MissingPartError, UsageError
+from eci_convert.oci import json_fields
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, Platform, rendered
-from eci_convert.oci.platform import here, parse_platform
+from eci_convert.oci.index import Index
+from eci_convert.oci.manifest import parse_manifest, to_json
+from eci_convert.oci.platform import Platform, host_platform, parse_platform
 from eci_convert.reading.manifests import Document
 
 _DEFAULT_VARIANTS = {"arm": "v7", "arm64": "v8", "amd64": "v1"}
@@ -38,19 +40,19 @@ def filter_index(document: Document, platforms: Sequence[Platform], where: str) 
     listed = document.value.manifests if isinstance(document.value, Index) else ()
     kept = [entry for entry, value in zip(entries, listed, strict=True) if _suits(value, platforms)]
     if not kept:
-        raise MissingPart(f'no descriptor matching the platform filter found in "{where}"')
+        raise MissingPartError(f'no descriptor matching the platform filter found in "{where}"')
     if len(kept) == len(entries):
         return document
-    text = rendered({**data, "manifests": kept})
+    text = to_json({**data, "manifests": kept})
     descriptor = Descriptor(media_type=document.descriptor.media_type, digest=Digest.of(text), size=len(text))
-    return Document(descriptor=descriptor, text=text, value=manifest.parse(text, descriptor.media_type))
+    return Document(descriptor=descriptor, text=text, value=parse_manifest(text, descriptor.media_type))
 
 
 def _parse(text: str) -> Platform:
     if "/" in text:
         return parse_platform(text)
     if text.lower() in _SYSTEMS:
-        return parse_platform(f"{text.lower()}/{here().architecture}")
+        return parse_platform(f"{text.lower()}/{host_platform().architecture}")
     if not text:
         raise UsageError("the name of a platform is empty")
     return parse_platform(f"linux/{text}")

@@ -9,12 +9,13 @@ from eci_convert.cnab import documents
 from eci_convert.cnab.bundle import parse
 from eci_convert.cnab.registries import Registries
 from eci_convert.cnab.relocation import relocation_map
-from eci_convert.errors import FormatError, LayoutError
+from eci_convert.errors import FormatError, UnsupportedImageError
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.index import is_bundle
-from eci_convert.oci.manifest import Index, Manifest
+from eci_convert.oci.index import Index, is_bundle
+from eci_convert.oci.manifest import Manifest
 from eci_convert.oci.reference import Reference
-from eci_convert.reading import blobs
+from eci_convert.reading.blobs import load_document
+from eci_convert.reading.images import load_manifest, load_root
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,17 +33,17 @@ def pull(reference: Reference, registries: Registries, *, strict: bool = False) 
     Raises LayoutError for what is no bundle, FormatError for a malformed one, and what the registry raises.
     """
     with registries.source(reference) as source:
-        descriptor, index = blobs.root(source)
+        descriptor, index = load_root(source)
         if not isinstance(index, Index):
-            raise LayoutError(f'invalid media type "{descriptor.media_type}" for bundle manifest')
+            raise UnsupportedImageError(f'invalid media type "{descriptor.media_type}" for bundle manifest')
         if not is_bundle(index):
-            raise LayoutError(
+            raise UnsupportedImageError(
                 f'failed to get bundle config manifest from "{reference.familiar}": bundle config not found'
             )
-        manifest = blobs.child(source, documents.config_of(index))
+        manifest = load_manifest(source, documents.config_of(index))
         if not isinstance(manifest, Manifest):
             raise FormatError("the config of the bundle is an index", where=source.origin)
-        blob = blobs.document(source, manifest.config, "bundle config")
+        blob = load_document(source, manifest.config, "bundle config")
     bundle = dict(parse(blob, strict=strict))
     repository = replace(reference, tag="", digest=None).familiar
     return PulledBundle(

@@ -8,9 +8,9 @@ from eci_convert.cnab import documents
 from eci_convert.cnab.bundle import Bundle
 from eci_convert.cnab.documents import Variant
 from eci_convert.cnab.registries import Registries
-from eci_convert.errors import AccessDenied, NotFound, TransportError
+from eci_convert.errors import AccessDeniedError, NotFoundError, TransportError
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
 from eci_convert.oci.reference import Reference
 from eci_convert.transports.base import Sink
 
@@ -62,7 +62,7 @@ def _push_config(
         for descriptor, content in manifests:
             try:
                 _publish(sink, descriptor, content)
-            except AccessDenied:
+            except AccessDeniedError:
                 raise
             except TransportError as error:
                 refusal = error
@@ -94,7 +94,7 @@ def _push_index(indexes: list[tuple[Descriptor, bytes]], target: Reference, regi
         for descriptor, content in indexes[:-1]:
             try:
                 _publish(sink, descriptor, content)
-            except AccessDenied:
+            except AccessDeniedError:
                 raise
             except TransportError:
                 continue
@@ -111,7 +111,7 @@ def _current(target: Reference, registries: Registries) -> Digest | None:
     try:
         with registries.source(replace(target, digest=None)) as source:
             return source.resolve().digest
-    except (NotFound, AccessDenied):
+    except (NotFoundError, AccessDeniedError):
         return None
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from eci_convert.oci.reference import Reference
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Settings, Sink, Source
+from eci_convert.transports.base import Sink, Source
+from eci_convert.transports.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ class Registries:
 
 
 def _speaks_tls(host: str, settings: Settings) -> bool:
-    from eci_convert.transports.registry.http import dial
+    from eci_convert.transports.registry.http.dial import answers_tls
     from eci_convert.transports.registry.http.url import Url
 
-    return dial.speaks_tls(Url.of_host("https", host), settings)
+    return answers_tls(Url.of_host("https", host), settings)

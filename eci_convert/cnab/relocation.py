@@ -9,9 +9,9 @@ from eci_convert.cnab.bundle import Bundle
 from eci_convert.cnab.go_json import decode
 from eci_convert.errors import FormatError
 from eci_convert.oci import json_fields, media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.index import COMPONENT, KIND
-from eci_convert.oci.manifest import Descriptor, Index
+from eci_convert.oci.index import BUNDLE_COMPONENT, BUNDLE_KIND, Index
 from eci_convert.oci.reference import Reference
 
 RelocationMap = Mapping[str, str]
@@ -53,14 +53,14 @@ def image_key(image: Bundle) -> str:
 
 def _image_of(bundle: Bundle, entry: Descriptor, where: str) -> Bundle | None:
     """The image of *bundle* that *entry* is, or None if it is the config."""
-    match json_fields.required(entry.annotations, KIND, str, f"{where}.annotations"):
+    match json_fields.required(entry.annotations, BUNDLE_KIND, str, f"{where}.annotations"):
         case "config":
             return None
         case "invocation":
             images = json_fields.required(bundle, "invocationImages", list, "bundle")
             return json_fields.typed(images[0] if images else None, dict, "bundle.invocationImages[0]")
         case "component":
-            name = json_fields.required(entry.annotations, COMPONENT, str, f"{where}.annotations")
+            name = json_fields.required(entry.annotations, BUNDLE_COMPONENT, str, f"{where}.annotations")
             components = json_fields.optional(bundle, "images", dict, "bundle", {})
             return json_fields.required(components, name, dict, "bundle.images")
         case kind:

@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import chain
 from typing import Self, assert_never
 
-from eci_convert.errors import FormatError, UsageError
-from eci_convert.tar.header import BLOCK, parse_header
+from eci_convert.errors import UsageError
+from eci_convert.streams.blocks import peek
 
 
 class Compression(StrEnum):
@@ -58,27 +57,27 @@ def decompressed(chunks: Iterable[bytes], compression: Compression | None) -> It
     anything (zeros may follow gzip, xz and bzip2).
     """
     if compression is None:
-        head, chunks = peeked(chunks)
-        compression = sniffed(head)
+        head, chunks = peek(chunks)
+        compression = detect_compression(head)
     match compression:
         case Compression.NONE:
             return iter(chunks)
         case Compression.GZIP:
-            from eci_convert.compression.gzip_read import gunzipped
+            from eci_convert.compression.gzip_read import gzip_decompressed
 
-            return gunzipped(chunks)
+            return gzip_decompressed(chunks)
         case Compression.ZSTD:
-            from eci_convert.compression.zstd_read import unzstd
+            from eci_convert.compression.zstd_read import zstd_decompressed
 
-            return unzstd(chunks)
+            return zstd_decompressed(chunks)
         case Compression.XZ:
-            from eci_convert.compression.decoder import unxzed
+            from eci_convert.compression.xz_bzip2 import xz_decompressed
 
-            return unxzed(chunks)
+            return xz_decompressed(chunks)
         case Compression.BZIP2:
-            from eci_convert.compression.decoder import bunzipped
+            from eci_convert.compression.xz_bzip2 import bzip2_decompressed
 
-            return bunzipped(chunks)
+            return bzip2_decompressed(chunks)
         case _:
             assert_never(compression)
 
@@ -106,7 +105,7 @@ def compressed(chunks: Iterable[bytes], codec: Codec, *, threads: int | None = N
             assert_never(codec.compression)
 
 
-def sniffed(head: bytes) -> Compression:
+def detect_compression(head: bytes) -> Compression:
     """The compression whose magic number *head* begins with. Six bytes tell all of them apart."""
     from eci_convert.compression.zstd_read import is_zstd
 
@@ -119,23 +118,3 @@ def sniffed(head: bytes) -> Compression:
     if re.match(rb"BZh[1-9]", head):
         return Compression.BZIP2
     return Compression.NONE
-
-
-def peeked(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """The first bytes of *chunks*, six at least if there are so many, for `sniffed`; and all, still to be read."""
-    rest = iter(chunks)
-    head = b""
-    for chunk in rest:
-        head += chunk
-        if len(head) >= 6:
-            break
-    return head, chain((head,), rest) if head else iter(())
-
-
-def is_archive(head: bytes) -> bool:
-    """Whether a blob that begins with *head* is a tar archive with something in it, wrapped or not."""
-    try:
-        parse_header(next(decompressed((head,), None), b"")[:BLOCK].ljust(BLOCK, b"\0"))
-    except FormatError:
-        return False
-    return True

@@ -12,18 +12,18 @@ except ImportError:  # no build for this computer
     from zlib import crc32
 
 
-__all__ = ["combined", "crc32"]
+__all__ = ["crc32", "crc32_combine"]
 
 
 _POLYNOMIAL = 0xEDB88320
 _ONE = 0x80000000  # bits are reflected: the highest is the coefficient of x⁰
 
 
-def combined(first: int, second: int, length: int) -> int:
+def crc32_combine(first: int, second: int, length: int) -> int:
     """The CRC-32 of two byte strings in a row, from the CRCs of each and the *length* of the second one.
 
     >>> import zlib
-    >>> combined(zlib.crc32(b"one "), zlib.crc32(b"whole"), 5) == zlib.crc32(b"one whole")
+    >>> crc32_combine(zlib.crc32(b"one "), zlib.crc32(b"whole"), 5) == zlib.crc32(b"one whole")
     True
     """
     return _product(_shift(length), first) ^ second

@@ -6,19 +6,17 @@ limit. Truncation, wrong checksums and anything but zeros behind the last member
 
 from __future__ import annotations
 
-import bz2
-import lzma
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
-from eci_convert.compression.lookahead import Window
-from eci_convert.errors import CorruptStream
+from eci_convert.compression.lookahead import LookaheadReader
+from eci_convert.errors import CorruptStreamError
 
-BLOCK: Final = 1 << 20
+OUTPUT_BLOCK: Final = 1 << 20
 """The longest block of output, in bytes."""
 _FEED = 4096  # input first given to a decoder: much of it is copied back where members are tiny
-_LZMA_MEMORY = 192 << 20
+
 
 try:
     from isal import igzip_lib
@@ -65,7 +63,7 @@ class _Zlib:
         return output
 
 
-def inflater(history: bytes = b"") -> Decoder:
+def deflate_decoder(history: bytes = b"") -> Decoder:
     """A Decoder of a deflate stream (RFC 1951) that may refer to *history*, the last 32 KiB of what came before it."""
     return (
         _Zlib(history) if igzip_lib is None else igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_DEFLATE, _WINDOW, history)
@@ -73,28 +71,12 @@ def inflater(history: bytes = b"") -> Decoder:
 
 
 INFLATE_ERRORS: Final[tuple[type[Exception], ...]] = (zlib.error, *((igzip_lib.error,) if igzip_lib else ()))
-"""What an `inflater` raises for a malformed stream."""
+"""What an `deflate_decoder` raises for a malformed stream."""
 
 
-def unxzed(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The content of the xz streams in *chunks*. Raises CorruptStream, also where 192 MiB are not memory enough."""
-
-    def member(source: Window) -> Iterator[bytes]:
-        return undone(source, lzma.LZMADecompressor(lzma.FORMAT_XZ, _LZMA_MEMORY), "xz", (lzma.LZMAError,))
-
-    return members(Window(chunks), "xz", b"\xfd7zXZ\0", member)
-
-
-def bunzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The content of the bzip2 streams in *chunks*. Raises CorruptStream."""
-
-    def member(source: Window) -> Iterator[bytes]:
-        return undone(source, bz2.BZ2Decompressor(), "bzip2", (OSError, ValueError))
-
-    return members(Window(chunks), "bzip2", b"BZh", member)
-
-
-def members(source: Window, name: str, magic: bytes, member: Callable[[Window], Iterator[bytes]]) -> Iterator[bytes]:
+def decode_members(
+    source: LookaheadReader, name: str, magic: bytes, member: Callable[[LookaheadReader], Iterator[bytes]]
+) -> Iterator[bytes]:
     """What *member* makes of each of the members in *source*, which begin with *magic*; zeros may follow the last."""
     begun = False
     while not begun or source.at_least(1):
@@ -102,13 +84,15 @@ def members(source: Window, name: str, magic: bytes, member: Callable[[Window], 
             return _only_zeros(source, name)
         source.at_least(len(magic))
         if source.view()[: len(magic)] != magic:
-            raise CorruptStream(f"{name}: this is no {name} stream, or something follows one")
+            raise CorruptStreamError(f"{name}: this is no {name} stream, or something follows one")
         yield from member(source)
         begun = True
     return None
 
 
-def undone(source: Window, decoder: Decoder, name: str, errors: tuple[type[Exception], ...]) -> Iterator[bytes]:
+def decode(
+    source: LookaheadReader, decoder: Decoder, name: str, errors: tuple[type[Exception], ...]
+) -> Iterator[bytes]:
     """What *decoder* makes of *source* until it says that this is the end. Raises CorruptStream for its *errors*."""
     feed = _FEED
     while not decoder.eof:
@@ -116,18 +100,18 @@ def undone(source: Window, decoder: Decoder, name: str, errors: tuple[type[Excep
         if decoder.needs_input:
             piece = source.take(feed)
             if not piece:
-                raise CorruptStream(f"{name}: the stream ends too early")
-            feed = min(4 * feed, BLOCK)
+                raise CorruptStreamError(f"{name}: the stream ends too early")
+            feed = min(4 * feed, OUTPUT_BLOCK)
         try:
-            output = decoder.decompress(piece, BLOCK)
+            output = decoder.decompress(piece, OUTPUT_BLOCK)
         except errors as error:
-            raise CorruptStream(f"{name}: {error}") from error
+            raise CorruptStreamError(f"{name}: {error}") from error
         if output:
             yield output
-    source.give_back(len(decoder.unused_data))
+    source.unread(len(decoder.unused_data))
 
 
-def _only_zeros(source: Window, name: str) -> None:
-    while piece := source.take(BLOCK):
+def _only_zeros(source: LookaheadReader, name: str) -> None:
+    while piece := source.take(OUTPUT_BLOCK):
         if bytes(piece).strip(b"\0"):
-            raise CorruptStream(f"{name}: something follows the padding")
+            raise CorruptStreamError(f"{name}: something follows the padding")

@@ -10,94 +10,94 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import Final
 
-from eci_convert.compression.crc32 import combined, crc32
-from eci_convert.compression.decoder import BLOCK, INFLATE_ERRORS, inflater, members, undone
-from eci_convert.compression.lookahead import Window
-from eci_convert.compression.parallel_decode import Abreast, Piece, Undone
-from eci_convert.errors import CorruptStream
+from eci_convert.compression.crc32 import crc32, crc32_combine
+from eci_convert.compression.decoder import INFLATE_ERRORS, OUTPUT_BLOCK, decode, decode_members, deflate_decoder
+from eci_convert.compression.lookahead import LookaheadReader
+from eci_convert.compression.parallel_decode import DecodedBlock, ParallelDecoder, Piece
+from eci_convert.errors import CorruptStreamError
 
-MAGIC: Final = b"\x1f\x8b\x08"
+GZIP_MAGIC: Final = b"\x1f\x8b\x08"
 _HEADER_LIMIT = 1 << 20
 _HISTORY = 32 << 10
 
 
-def gunzipped(chunks: Iterable[bytes], threads: int | None = None) -> Iterator[bytes]:
+def gzip_decompressed(chunks: Iterable[bytes], threads: int | None = None) -> Iterator[bytes]:
     """The content of the gzip members in *chunks*, inflated by up to *threads* threads (None: one for each core).
 
     Raises CorruptStream, and LimitExceeded for a header over 1 MiB.
     """
-    source = Window(chunks)
+    source = LookaheadReader(chunks)
     with closing(Segments(source, threads)) as segments:
-        yield from members(source, "gzip", MAGIC, lambda source: _member(source, segments))
+        yield from decode_members(source, "gzip", GZIP_MAGIC, lambda source: _member(source, segments))
 
 
-def _member(source: Window, segments: Segments) -> Iterator[bytes]:
+def _member(source: LookaheadReader, segments: Segments) -> Iterator[bytes]:
     """One member: segments as long as there are any, and what is left of it from beginning to end."""
     source.take(_header(source))
     crc = length = 0
     history = b""
     for segment in segments:
-        crc, length = combined(crc, segment.crc, len(segment.data)), length + len(segment.data)
+        crc, length = crc32_combine(crc, segment.crc, len(segment.data)), length + len(segment.data)
         history = (segment.data if len(segment.data) >= _HISTORY else history + segment.data)[-_HISTORY:]
         if segment.data:
             yield segment.data
-    for block in undone(source, inflater(history), "gzip", INFLATE_ERRORS):
+    for block in decode(source, deflate_decoder(history), "gzip", INFLATE_ERRORS):
         crc, length = crc32(block, crc), length + len(block)
         yield block
     if not source.at_least(8):
-        raise CorruptStream("gzip: the stream ends too early")
+        raise CorruptStreamError("gzip: the stream ends too early")
     if bytes(source.take(8)) != crc.to_bytes(4, "little") + (length & 0xFFFFFFFF).to_bytes(4, "little"):
-        raise CorruptStream("gzip: the checksum or the length is not what the trailer says")
+        raise CorruptStreamError("gzip: the checksum or the length is not what the trailer says")
 
 
-def _header(source: Window) -> int:
+def _header(source: LookaheadReader) -> int:
     """The length of the gzip header that comes next, now in view."""
     source.at_least(10)
     flags = source.view()[3:4]
     if not flags or flags[0] & 0xE0:
-        raise CorruptStream("gzip: the header is cut short or has unknown flags")
+        raise CorruptStreamError("gzip: the header is cut short or has unknown flags")
     end = 10
     if flags[0] & 4:
         source.at_least(end + 2)
         end += 2 + int.from_bytes(source.view()[end : end + 2], "little")
     for flag in (8, 16):  # the name and the comment
         if flags[0] & flag:
-            end = source.past_nul(end, _HEADER_LIMIT)
+            end = source.find_nul(end, _HEADER_LIMIT)
     if flags[0] & 2:
         end += 2
     if not source.at_least(end):
-        raise CorruptStream("gzip: the stream ends too early")
+        raise CorruptStreamError("gzip: the stream ends too early")
     return end
 
 
 _MARK: Final = b"\0\0\xff\xff"
 _SECRET: Final = os.urandom(16)
 _PROOF: Final = b"\x01\x10\0\xef\xff" + _SECRET
-_LONGEST = BLOCK
+_LONGEST = OUTPUT_BLOCK
 """Compressed bytes: who flushes more rarely is not waited for."""
 _MOST_STORED = 64
 """Stored blocks in a segment. A MiB needs 17, and a row of empty ones would have no end."""
 
 
 class Segments:
-    """The segments that come next in *source*, as `Abreast` has them. A source without any is not searched again."""
+    """The segments that come next in *source*, as `ParallelDecoder` has them. A source without any is not searched again."""
 
-    def __init__(self, source: Window, threads: int | None = None) -> None:
+    def __init__(self, source: LookaheadReader, threads: int | None = None) -> None:
         self._source = source
-        self._abreast = Abreast(source, lambda marks: _cut(source, marks), _inflated, threads)
+        self._abreast = ParallelDecoder(source, lambda marks: _cut(source, marks), _inflated, threads)
         self._promising = True
 
-    def __iter__(self) -> Iterator[Undone]:
+    def __iter__(self) -> Iterator[DecodedBlock]:
         if self._promising:
             yield from self._abreast
-            self._promising = self._abreast.pays and _last_block_next(self._source)
+            self._promising = self._abreast.worthwhile and _last_block_next(self._source)
 
     def close(self) -> None:
         """Ends the threads, soon."""
         self._abreast.close()
 
 
-def _cut(source: Window, marks: int) -> Piece | None:
+def _cut(source: LookaheadReader, marks: int) -> Piece | None:
     """What may be a segment, up to the last of *marks* marks, of which one in every 4 GiB is there by chance."""
     if _last_block_next(source):
         return None
@@ -112,7 +112,7 @@ def _cut(source: Window, marks: int) -> Piece | None:
     return source.take(end)
 
 
-def _last_block_next(source: Window) -> bool:
+def _last_block_next(source: LookaheadReader) -> bool:
     """Whether what comes next is the last block of the stream, or nothing at all."""
     return not source.at_least(1) or bool(source.view()[0] & 1)
 
@@ -122,7 +122,7 @@ def _is_stored(piece: Piece) -> bool:
     return not piece[0] & 7
 
 
-def _stored(source: Window) -> int:
+def _stored(source: LookaheadReader) -> int:
     """How long the stored blocks are that come next, some of them, that hold no more than 1 MiB: 0 if there is none."""
     end = held = 0
     for _ in range(_MOST_STORED):
@@ -130,7 +130,7 @@ def _stored(source: Window) -> int:
             break
         head = source.view()[end : end + 5]
         length = head[1] | head[2] << 8
-        if not _is_stored(head) or length ^ 0xFFFF != head[3] | head[4] << 8 or held + length > BLOCK:
+        if not _is_stored(head) or length ^ 0xFFFF != head[3] | head[4] << 8 or held + length > OUTPUT_BLOCK:
             break
         if not source.at_least(end + 5 + length):
             break
@@ -138,10 +138,10 @@ def _stored(source: Window) -> int:
     return end
 
 
-def _inflated(piece: Piece) -> Undone | None:
+def _inflated(piece: Piece) -> DecodedBlock | None:
     """What *piece* holds, or None if it is no segment."""
     data = _unstored(piece) if _is_stored(piece) else _proved(piece)
-    return None if data is None else Undone(data, crc32(data))
+    return None if data is None else DecodedBlock(data, crc32(data))
 
 
 def _unstored(piece: Piece) -> bytes:
@@ -154,10 +154,10 @@ def _unstored(piece: Piece) -> bytes:
 
 
 def _proved(piece: Piece) -> bytes | None:
-    decoder = inflater()
+    decoder = deflate_decoder()
     try:
-        data = decoder.decompress(piece, BLOCK + 1)
-        if decoder.eof or len(data) > BLOCK:
+        data = decoder.decompress(piece, OUTPUT_BLOCK + 1)
+        if decoder.eof or len(data) > OUTPUT_BLOCK:
             return None
         secret = decoder.decompress(_PROOF, len(_SECRET) + 1)
     except INFLATE_ERRORS:

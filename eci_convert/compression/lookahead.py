@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import chain
 
-from eci_convert.errors import CorruptStream, LimitExceeded
+from eci_convert.errors import CorruptStreamError, LimitExceededError
 
 
-class Window:
+class LookaheadReader:
     """The chunk that is being read, and a position in it. What is asked for is copied only where it spans chunks."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
@@ -43,11 +43,11 @@ class Window:
         self._at += len(piece)
         return piece
 
-    def give_back(self, length: int) -> None:
+    def unread(self, length: int) -> None:
         """Undo the taking of the last *length* bytes of the piece that was taken last."""
         self._at -= length
 
-    def put_back(self, pieces: Iterable[bytes | memoryview]) -> None:
+    def push_back(self, pieces: Iterable[bytes | memoryview]) -> None:
         """Let *pieces* come next, in their order, and then what would have come."""
         self._chunks = chain([bytes(piece) for piece in (*pieces, self.view())], self._chunks)
         self._data, self._view, self._at = b"", memoryview(b""), 0
@@ -66,7 +66,7 @@ class Window:
                 return -1
             start = max(start, end - len(what) + 1)
 
-    def past_nul(self, start: int, limit: int) -> int:
+    def find_nul(self, start: int, limit: int) -> int:
         """The offset in view that is one past the first NUL at or after *start*.
 
         Raises CorruptStream if there is none before the end, and LimitExceeded if there is none within *limit* bytes.
@@ -77,6 +77,6 @@ class Window:
             if found >= 0:
                 return start + found + 1
             if len(view) > limit:
-                raise LimitExceeded(f"a header is longer than {limit} bytes")
+                raise LimitExceededError(f"a header is longer than {limit} bytes")
             if not self.at_least(len(view) + 1):
-                raise CorruptStream("the stream ends in the middle of a header")
+                raise CorruptStreamError("the stream ends in the middle of a header")

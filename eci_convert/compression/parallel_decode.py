@@ -11,28 +11,28 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from eci_convert.compression.lookahead import Window
+from eci_convert.compression.lookahead import LookaheadReader
 from eci_convert.streams import interrupts
-from eci_convert.streams.blocks import ZEROS
-from eci_convert.streams.threads import workers
+from eci_convert.streams.blocks import ZERO_BLOCK
+from eci_convert.streams.threads import worker_count
 
-WORTH: Final = 64 << 10
+MIN_MEAN_BLOCK: Final = 64 << 10
 """Bytes that a piece must hold on average, or handing it to a thread takes longer than undoing it."""
-_CREDIT = 64
+_INITIAL_CREDIT = 64
 _SMALL = 8 << 10
 
 Piece = memoryview
 
 
 @dataclass(frozen=True, slots=True)
-class Undone:
+class DecodedBlock:
     """What one piece holds, at most 1 MiB, and the CRC-32 of that where it is of use."""
 
     data: bytes
     crc: int = 0
 
 
-class Abreast:
+class ParallelDecoder:
     """What *undo* makes of the pieces that *cut* takes from *source*, whenever it is iterated over; *source* then
     stands behind the last of them.
 
@@ -43,44 +43,44 @@ class Abreast:
 
     def __init__(
         self,
-        source: Window,
+        source: LookaheadReader,
         cut: Callable[[int], Piece | None],
-        undo: Callable[[Piece], Undone | None],
+        undo: Callable[[Piece], DecodedBlock | None],
         threads: int | None = None,
     ) -> None:
         self._source = source
         self._cut = cut
         self._undo = undo
-        self._threads = workers(threads)
+        self._threads = worker_count(threads)
         self._pool: ThreadPoolExecutor | None = None
-        self._credit = _CREDIT
+        self._credit = _INITIAL_CREDIT
         self._small = b""
-        self._made: Future[Undone | None] = Future()
+        self._made: Future[DecodedBlock | None] = Future()
 
     @property
-    def pays(self) -> bool:
+    def worthwhile(self) -> bool:
         """Whether the pieces so far were long enough to be worth it."""
         return self._credit >= 0
 
-    def __iter__(self) -> Iterator[Undone]:
-        waiting = deque[tuple[Piece, Future[Undone | None]]]()
-        begun = cutting = self.pays
+    def __iter__(self) -> Iterator[DecodedBlock]:
+        waiting = deque[tuple[Piece, Future[DecodedBlock | None]]]()
+        begun = cutting = self.worthwhile
         while cutting or waiting:
             while cutting and len(waiting) <= 2 * self._threads and not (waiting and waiting[0][1].done()):
                 if piece := self._cut(1):
-                    waiting.append((piece, self._undoing(piece, alone=begun)))
+                    waiting.append((piece, self._submit(piece, alone=begun)))
                 cutting, begun = piece is not None, False
             if not waiting:
                 break
             piece, future = waiting.popleft()
-            found = interrupts.result(future) if self.pays else None
+            found = interrupts.result(future) if self.worthwhile else None
             if found is None:
-                self._source.put_back([piece, *(later for later, _ in waiting)])
+                self._source.push_back([piece, *(later for later, _ in waiting)])
                 waiting.clear()
-                found = self._longer() if self.pays else None
+                found = self._retry_longer() if self.worthwhile else None
                 cutting = found is not None
             if found:
-                self._credit += len(found.data) // WORTH - 1
+                self._credit += len(found.data) // MIN_MEAN_BLOCK - 1
                 yield found
 
     def close(self) -> None:
@@ -88,19 +88,19 @@ class Abreast:
         if self._pool:
             self._pool.shutdown(cancel_futures=True)
 
-    def _longer(self) -> Undone | None:
+    def _retry_longer(self) -> DecodedBlock | None:
         piece = self._cut(2)
         found = self._undo(piece) if piece else None
         if piece and not found:
-            self._source.put_back([piece])
+            self._source.push_back([piece])
         return found
 
-    def _undoing(self, piece: Piece, *, alone: bool) -> Future[Undone | None]:
+    def _submit(self, piece: Piece, *, alone: bool) -> Future[DecodedBlock | None]:
         small = bytes(piece) if len(piece) <= _SMALL else b""
         if small and small == self._small:
             return self._made
         if alone:  # it may be the only one, for which no thread is begun
-            made = Future[Undone | None]()
+            made = Future[DecodedBlock | None]()
             made.set_result(self._shared(piece))
         else:
             self._pool = self._pool or ThreadPoolExecutor(self._threads, thread_name_prefix="undo")
@@ -109,7 +109,7 @@ class Abreast:
             self._small, self._made = small, made
         return made
 
-    def _shared(self, piece: Piece) -> Undone | None:
+    def _shared(self, piece: Piece) -> DecodedBlock | None:
         """What *undo* makes of *piece*; a block of zeros is the one that everybody shares."""
         found = self._undo(piece)
-        return Undone(ZEROS, found.crc) if found and found.data == ZEROS else found
+        return DecodedBlock(ZERO_BLOCK, found.crc) if found and found.data == ZERO_BLOCK else found

@@ -22,10 +22,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from eci_convert.compression.crc32 import combined, crc32
+from eci_convert.compression.crc32 import crc32, crc32_combine
 from eci_convert.streams import interrupts
-from eci_convert.streams.blocks import BLOCK, ZEROS
-from eci_convert.streams.threads import workers
+from eci_convert.streams.blocks import ZERO_BLOCK, reblocked
+from eci_convert.streams.threads import worker_count
 
 try:
     from isal import isal_zlib
@@ -54,8 +54,10 @@ def gzipped(chunks: Iterable[bytes], level: int, threads: int | None = None) -> 
     """*chunks* as one gzip member."""
     crc = length = 0
     yield _HEADER
-    for block in _in_parallel(blocks(chunks), lambda data, final: _deflated(data, level, final=final), threads):
-        crc = combined(crc, block.crc, block.length)
+    for block in _ordered_parallel_map(
+        reblocked(chunks), lambda data, final: _deflated(data, level, final=final), threads
+    ):
+        crc = crc32_combine(crc, block.crc, block.length)
         length += block.length
         yield block.data
     if not length:
@@ -66,43 +68,25 @@ def gzipped(chunks: Iterable[bytes], level: int, threads: int | None = None) -> 
 def zstd_compressed(chunks: Iterable[bytes], level: int, threads: int | None = None) -> Iterator[bytes]:
     """*chunks* as zstd frames with checksums, one for each MiB; an empty one if there is nothing."""
     empty = True
-    for block in _in_parallel(blocks(chunks), lambda data, final: _zstd_frame(data, level), threads):
+    for block in _ordered_parallel_map(reblocked(chunks), lambda data, final: _zstd_frame(data, level), threads):
         empty = False
         yield block.data
     if empty:
         yield _zstd_frame(b"", level).data
 
 
-def blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """*chunks* cut anew at every MiB. Chunks that are cut there already are passed on uncopied."""
-    pieces: list[bytes] = []
-    have = 0
-    for chunk in chunks:
-        at = 0
-        while at < len(chunk):
-            piece = chunk[at : at + BLOCK - have] if at or len(chunk) > BLOCK - have else chunk
-            at += len(piece)
-            have += len(piece)
-            pieces.append(piece)
-            if have == BLOCK:
-                yield b"".join(pieces) if len(pieces) > 1 else piece
-                pieces, have = [], 0
-    if pieces:
-        yield b"".join(pieces)
-
-
-def _in_parallel(
+def _ordered_parallel_map(
     inputs: Iterable[bytes], encode: Callable[[bytes, bool], _Encoded], threads: int | None
 ) -> Iterator[_Encoded]:
     """What *encode* makes of each of *inputs*, and of whether it is the last one, in order, a few of them at a time."""
-    count = workers(threads)
+    count = worker_count(threads)
     waiting: deque[Future[_Encoded]] = deque()
     zeros: Future[_Encoded] | None = None
-    pool = ThreadPoolExecutor(count, thread_name_prefix="compress", initializer=_yield_to_others)
+    pool = ThreadPoolExecutor(count, thread_name_prefix="compress", initializer=_lower_thread_priority)
     try:
         for data, final in _with_final(inputs):
-            if data == ZEROS and not final:
-                zeros = zeros or pool.submit(encode, ZEROS, False)
+            if data == ZERO_BLOCK and not final:
+                zeros = zeros or pool.submit(encode, ZERO_BLOCK, False)
                 waiting.append(zeros)
             else:
                 waiting.append(pool.submit(encode, data, final))
@@ -125,7 +109,7 @@ def _with_final(inputs: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
         yield previous, True
 
 
-def _yield_to_others() -> None:
+def _lower_thread_priority() -> None:
     """This thread takes what the others of the process leave of the cores: all of them wait for the one that hashes,
     which cannot be shared out (sched(7): on Linux, niceness is a thread's own)."""
     if sys.platform == "linux":
@@ -138,7 +122,7 @@ def _deflated(data: bytes, level: int, *, final: bool) -> _Encoded:
     encoded = b""
     if _shrinks(data):
         encoded = _finished(data, level) if final else _flushed(data, level)
-    if not encoded or len(encoded) > _worth(len(data)):
+    if not encoded or len(encoded) > _max_useful_length(len(data)):
         encoded = _stored(data, final=final)
     return _Encoded(encoded, crc32(data), len(data))
 
@@ -156,7 +140,7 @@ def _flushed(data: bytes, level: int, mode: int = zlib.Z_FULL_FLUSH) -> bytes:
     return encoded
 
 
-def _worth(length: int) -> int:
+def _max_useful_length(length: int) -> int:
     """What *length* bytes must shrink to for inflating them to be worth while."""
     return length * 97 // 100
 
@@ -166,7 +150,7 @@ def _shrinks(data: bytes) -> bool:
     if len(data) <= 4 * _SAMPLE:
         return True
     samples = (data[at : at + _SAMPLE] for at in range(0, len(data) - _SAMPLE + 1, (len(data) - _SAMPLE) // 3))
-    return any(len(_flushed(sample, 1)) <= _worth(len(sample)) for sample in samples)
+    return any(len(_flushed(sample, 1)) <= _max_useful_length(len(sample)) for sample in samples)
 
 
 def _stored(data: bytes, *, final: bool) -> bytes:

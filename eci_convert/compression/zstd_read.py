@@ -13,33 +13,33 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Final, cast
 
-from eci_convert.compression.lookahead import Window
-from eci_convert.compression.parallel_decode import WORTH, Abreast, Piece, Undone
-from eci_convert.errors import CorruptStream
+from eci_convert.compression.lookahead import LookaheadReader
+from eci_convert.compression.parallel_decode import MIN_MEAN_BLOCK, DecodedBlock, ParallelDecoder, Piece
+from eci_convert.errors import CorruptStreamError
 
 if TYPE_CHECKING:
     from typing import IO
 
 WINDOW_LIMIT: Final = 128 << 20
 """The largest window that a frame may ask for, in bytes: that much memory reading it takes."""
-BLOCK: Final = 1 << 20
-MAGIC: Final = 0xFD2FB528
+ZSTD_BLOCK: Final = 1 << 20
+ZSTD_MAGIC: Final = 0xFD2FB528
 _SKIPPABLE = range(0x184D2A50, 0x184D2A60)
 _FEED = 128 << 10
 _RLE = 1
 _LONGEST_HEADER = 18
-_LONGEST_FRAME = BLOCK + (64 << 10)
+_LONGEST_FRAME = ZSTD_BLOCK + (64 << 10)
 _CHECKSUM = 4
 
 
-def unzstd(chunks: Iterable[bytes], threads: int | None = None) -> Iterator[bytes]:
+def zstd_decompressed(chunks: Iterable[bytes], threads: int | None = None) -> Iterator[bytes]:
     """The content of the zstd frames in *chunks*, skippable ones passed over, undone by up to *threads* threads (None:
     one for each core).
 
     Raises CorruptStream for anything malformed, cut short, or with a window over 128 MiB.
     """
-    source, begun = Window(chunks), False
-    with closing(Abreast(source, lambda _: _whole_frame(source), _content, threads)) as frames:
+    source, begun = LookaheadReader(chunks), False
+    with closing(ParallelDecoder(source, lambda _: _whole_frame(source), _content, threads)) as frames:
         for frame in frames:
             begun = True
             yield frame.data
@@ -47,15 +47,15 @@ def unzstd(chunks: Iterable[bytes], threads: int | None = None) -> Iterator[byte
         yield from _read(source)
 
 
-def _whole_frame(source: Window) -> Piece | None:
+def _whole_frame(source: LookaheadReader) -> Piece | None:
     """The frame that comes next, if it is one of content that says that it is neither long nor short."""
     source.at_least(_LONGEST_HEADER)
     head = bytes(source.view()[:_LONGEST_HEADER])
-    if int.from_bytes(head[:4], "little") != MAGIC or len(head) < _LONGEST_HEADER:
+    if int.from_bytes(head[:4], "little") != ZSTD_MAGIC or len(head) < _LONGEST_HEADER:
         return None
     end, size = _header(head[4])
     content_size = int.from_bytes(head[end - size : end], "little") + (256 if size == 2 else 0)
-    if not WORTH <= content_size <= BLOCK or _window(head[4], head[5]) > WINDOW_LIMIT:
+    if not MIN_MEAN_BLOCK <= content_size <= ZSTD_BLOCK or _window(head[4], head[5]) > WINDOW_LIMIT:
         return None
     last = False
     while not last:
@@ -67,17 +67,17 @@ def _whole_frame(source: Window) -> Piece | None:
     return source.take(end) if end <= _LONGEST_FRAME and source.at_least(end) else None
 
 
-def _content(frame: Piece) -> Undone | None:
+def _content(frame: Piece) -> DecodedBlock | None:
     """What *frame* holds, or None if it is damaged."""
     import zstandard
 
     try:
-        return Undone(zstandard.ZstdDecompressor(max_window_size=WINDOW_LIMIT).decompress(frame))
+        return DecodedBlock(zstandard.ZstdDecompressor(max_window_size=WINDOW_LIMIT).decompress(frame))
     except zstandard.ZstdError:
         return None
 
 
-def _read(source: Window) -> Iterator[bytes]:
+def _read(source: LookaheadReader) -> Iterator[bytes]:
     """The content of all frames that are left, of any kind."""
     import zstandard
 
@@ -88,9 +88,9 @@ def _read(source: Window) -> Iterator[bytes]:
     ) as reader:
         while True:
             try:
-                output = reader.read(BLOCK)
+                output = reader.read(ZSTD_BLOCK)
             except zstandard.ZstdError as error:
-                raise CorruptStream(f"zstd: {error}") from error
+                raise CorruptStreamError(f"zstd: {error}") from error
             if not output:
                 return
             yield output
@@ -99,13 +99,13 @@ def _read(source: Window) -> Iterator[bytes]:
 def is_zstd(head: bytes) -> bool:
     """Whether *head*, at least four bytes, begins a zstd frame, skippable or not."""
     magic = int.from_bytes(head[:4], "little")
-    return len(head) >= 4 and (magic == MAGIC or magic in _SKIPPABLE)
+    return len(head) >= 4 and (magic == ZSTD_MAGIC or magic in _SKIPPABLE)
 
 
 class _Frames:
     """The chunks as a file to be read from, with a check on the way that they are whole frames."""
 
-    def __init__(self, source: Window) -> None:
+    def __init__(self, source: LookaheadReader) -> None:
         self._pieces = _frames(source)
         self._piece = memoryview(b"")
 
@@ -118,24 +118,24 @@ class _Frames:
         return data
 
 
-def _frames(source: Window) -> Iterator[memoryview]:
+def _frames(source: LookaheadReader) -> Iterator[memoryview]:
     """The bytes of the frames that hold content. Raises CorruptStream for what is not whole frames."""
     begun = False
     while not begun or source.at_least(1):
         begun = True
         source.at_least(8)
         if not is_zstd(head := bytes(source.view()[:8])):
-            raise CorruptStream("zstd: this is no zstd stream, or something follows one")
-        if int.from_bytes(head[:4], "little") == MAGIC:
+            raise CorruptStreamError("zstd: this is no zstd stream, or something follows one")
+        if int.from_bytes(head[:4], "little") == ZSTD_MAGIC:
             yield from _frame(source, head)
         else:
             for _ in _exactly(source, 8 + int.from_bytes(head[4:], "little")):
                 pass
 
 
-def _frame(source: Window, head: bytes) -> Iterator[memoryview]:
+def _frame(source: LookaheadReader, head: bytes) -> Iterator[memoryview]:
     if len(head) < 5:
-        raise CorruptStream("zstd: the stream ends too early")
+        raise CorruptStreamError("zstd: the stream ends too early")
     yield from _exactly(source, _header(head[4])[0])
     last = False
     while not last:
@@ -167,14 +167,14 @@ def _blocks(view: memoryview) -> tuple[int, bool]:
         last, kind = header & 1, header >> 1 & 3
         end += 3 + (1 if kind == _RLE else header >> 3)
     if not end:
-        raise CorruptStream("zstd: the stream ends too early")
+        raise CorruptStreamError("zstd: the stream ends too early")
     return end, bool(last)
 
 
-def _exactly(source: Window, length: int) -> Iterator[memoryview]:
+def _exactly(source: LookaheadReader, length: int) -> Iterator[memoryview]:
     while length:
         piece = source.take(length)
         if not piece:
-            raise CorruptStream("zstd: the stream ends too early")
+            raise CorruptStreamError("zstd: the stream ends too early")
         length -= len(piece)
         yield piece

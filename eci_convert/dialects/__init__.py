@@ -4,12 +4,14 @@ tables.
 A reader answers one question, which blob and which path in it has which role, from an image's small documents alone.
 A writer says what is to be written. Neither does I/O, and none knows another.
 
-dialects/eci/layer_roles.py dialects/eci/artifacts.py dialects/eci/legacy.py   lf-edge/edge-containers
-dialects/oci_artifacts/ironcore.py                     onmetal-image, ironcore-image, Garden Linux
-dialects/container_images/unikraft.py                     KraftKit
-dialects/oci_artifacts/kubevirt.py dialects/container_images/containerdisk.py    KubeVirt
-dialects/eci/labels.py                       any container image with ECI's labels
-dialects/part_labels.py dialects/part_names.py dialects/image_config.py   ECI's words, names of parts, and configs of containers, for all of them
+eci/               lf-edge/edge-containers: artifacts, legacy images, and any container image with ECI's labels
+oci_artifacts/     formats whose parts are blobs: ironcore (and onmetal), kubevirt
+container_images/  formats whose parts are files in a container image: containerdisk, unikraft
+index_sizes.py     sizes that an index lies about
+blueprint.py       Blueprint, Recipe: what a writer wants written
+part_names.py      canonical names of parts, safe paths
+part_labels.py     the labels and annotations that name files as parts
+image_config.py    configs of container images
 """
 
 from __future__ import annotations
@@ -20,15 +22,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 from eci_convert.dialects import part_names
-from eci_convert.errors import UnknownDialect, UsageError
+from eci_convert.errors import UnknownDialectError, UsageError
 
 if TYPE_CHECKING:
-    from eci_convert.dialects.blueprint import Blueprint, Terms
-    from eci_convert.model import Artifact, Image
+    from eci_convert.dialects.blueprint import Blueprint, WriteOptions
+    from eci_convert.model import Artifact
+    from eci_convert.oci.image import Image
 
 if TYPE_CHECKING:
     Reader = Callable[[Image], Artifact | None]
-    Writer = Callable[[Artifact, Terms], Blueprint]
+    Writer = Callable[[Artifact, WriteOptions], Blueprint]
 
 
 def _reader(module: str, name: str = "read") -> Reader:
@@ -47,29 +50,29 @@ def _found(module: str, name: str) -> object:
 
 READERS: Mapping[str, Reader] = MappingProxyType(
     {
-        "eci-artifacts": _reader("eci", "read_artifacts"),
-        "eci-legacy": _reader("eci", "read_legacy"),
-        "ironcore": _reader("ironcore"),
-        "unikraft": _reader("unikraft"),
-        "kubevirt": _reader("kubevirt"),
-        "labels": _reader("labels"),
-        "containerdisk": _reader("containerdisk"),
+        "eci-artifacts": _reader("eci.artifacts", "read_artifacts"),
+        "eci-legacy": _reader("eci.legacy", "read_legacy"),
+        "ironcore": _reader("oci_artifacts.ironcore"),
+        "unikraft": _reader("container_images.unikraft"),
+        "kubevirt": _reader("oci_artifacts.kubevirt"),
+        "labels": _reader("eci.labels"),
+        "containerdisk": _reader("container_images.containerdisk"),
     }
 )
 """In the order in which they are asked. The last one, which nothing marks, is only guessed at if nobody names it."""
 
-GUESSED = "containerdisk"
+FALLBACK_READER = "containerdisk"
 """The dialect that nothing marks: whether it is one shows when its files are looked for."""
 
 WRITERS: Mapping[str, Writer] = MappingProxyType(
     {
-        "artifacts": _writer("artifacts"),
-        "legacy": _writer("legacy"),
-        "ironcore": _writer("ironcore"),
-        "onmetal": _writer("ironcore", "write_onmetal"),
-        "unikraft": _writer("unikraft"),
-        "containerdisk": _writer("containerdisk"),
-        "kubevirt": _writer("kubevirt"),
+        "artifacts": _writer("eci.artifacts"),
+        "legacy": _writer("eci.legacy"),
+        "ironcore": _writer("oci_artifacts.ironcore"),
+        "onmetal": _writer("oci_artifacts.ironcore", "write_onmetal"),
+        "unikraft": _writer("container_images.unikraft"),
+        "containerdisk": _writer("container_images.containerdisk"),
+        "kubevirt": _writer("oci_artifacts.kubevirt"),
     }
 )
 
@@ -86,35 +89,35 @@ INDEXED = frozenset({"ironcore", "unikraft", "kubevirt"})
 
 def read(image: Image) -> tuple[str, Artifact]:
     """The dialect of *image*, and what it holds. Raises UnknownDialect, and what the dialect's reader raises."""
-    for name, reader in {**READERS, "containerdisk": _reader("containerdisk", "guess")}.items():
+    for name, reader in {**READERS, "containerdisk": _reader("container_images.containerdisk", "guess")}.items():
         if artifact := reader(image):
             part_names.check_distinct(artifact.parts)
             return name, artifact
-    raise unknown(image)
+    raise unknown_dialect_error(image)
 
 
-def unknown(image: Image) -> UnknownDialect:
+def unknown_dialect_error(image: Image) -> UnknownDialectError:
     """What is said of an *image* that no dialect recognises, and of one that was guessed at in vain."""
     if any(layer.media_type.endswith("+encrypted") for layer in image.manifest.layers):
-        return UnknownDialect("the image is encrypted, and what is in it cannot be told here")
-    error = UnknownDialect("the image has no part of a machine: neither ECI's media types, annotations nor labels")
+        return UnknownDialectError("the image is encrypted, and what is in it cannot be told here")
+    error = UnknownDialectError("the image has no part of a machine: neither ECI's media types, annotations nor labels")
     error.add_note("hint: take any file out of it by its path with --path IMAGEPATH=FILE")
     return error
 
 
-def read_as(name: str, image: Image) -> tuple[str, Artifact]:
+def read_with(name: str, image: Image) -> tuple[str, Artifact]:
     """What *image* holds if it is of the dialect *name*. Raises UsageError for a name that is none, UnknownDialect
     where it is not of that dialect, and what the dialect's reader raises."""
     if name not in READERS:
         raise UsageError(f"{name!r} is no dialect that can be read: {', '.join(READERS)}")
     artifact = READERS[name](image)
     if not artifact:
-        raise UnknownDialect(f"the image is not of the dialect {name!r}")
+        raise UnknownDialectError(f"the image is not of the dialect {name!r}")
     part_names.check_distinct(artifact.parts)
     return name, artifact
 
 
-def by_name(name: str) -> Writer:
+def writer(name: str) -> Writer:
     """The writer of the dialect *name*. Raises UsageError."""
     if name not in WRITERS:
         raise UsageError(f"{name!r} is no format that can be written: {', '.join(WRITERS)}")

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from eci_convert.model import DiskType, Image, Part
+from eci_convert.model import DiskType, Part
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform
+from eci_convert.oci.image import Image
+from eci_convert.oci.index import Index
+from eci_convert.oci.platform import Platform
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class TarEntrySpec:
     """The tar entry that a part becomes inside a layer. *path* has no leading slash; *mtime* is in seconds."""
 
     path: str
@@ -36,16 +39,16 @@ class Recipe:
 
     part: Part
     media_type: str
-    entry: Entry | None = None
-    compressible: bool = True
+    entry: TarEntrySpec | None = None
+    may_compress: bool = True
     compression: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
-    sized: tuple[str, ...] = ()
-    retyped: Callable[[DiskType], Recipe] | None = field(default=None, compare=False)
+    size_annotations: tuple[str, ...] = ()
+    with_disk_type: Callable[[DiskType], Recipe] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
+class StoredBlob:
     """What became of a recipe. *diff_id* is the digest of the tar archive before compression, or of the blob itself
     where there is no archive."""
 
@@ -55,7 +58,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class WriteOptions:
     """What a writer is told beside the artifact.
 
     *created* is in seconds since 1970 and is every time that is written. *name* is the reference that the image will
@@ -71,15 +74,15 @@ class Terms:
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
     name: str = ""
-    also: tuple[str, ...] = ()
-    strict: bool = False
+    extra_dialects: tuple[str, ...] = ()
+    artifact_type_support: bool = False
     system: str = ""
     original: Image | None = None
     original_index: Index | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wrapper:
+class IndexSpec:
     """The index that an image is put into. *entry* are the annotations of the image's entry in it. *names_variants*:
     each image in it has a name of its own, the index's with `-ARCHITECTURE` behind it."""
 
@@ -100,7 +103,7 @@ class Blueprint:
     """
 
     recipes: tuple[Recipe, ...]
-    config: Callable[[tuple[Written, ...]], bytes] | Recipe
+    config: Callable[[tuple[StoredBlob, ...]], bytes] | Recipe
     platform: Platform
     config_type: str = media_types.OCI_CONFIG
     config_annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -108,20 +111,5 @@ class Blueprint:
     manifest_type: str | None = media_types.OCI_MANIFEST
     artifact_type: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
-    container: bool = True
-    index: Wrapper | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Packed:
-    """What was written. *descriptor* is what the name stands for now; or, where nothing was published, the image's
-    entry in an index. Sizes in bytes: *bytes_reused* are of blobs that were there and were not sent.
-
-    *wrapper* is the index that images of this dialect are put into, if any.
-    """
-
-    descriptor: Descriptor
-    manifest: Manifest | Index
-    bytes_written: int
-    bytes_reused: int
-    wrapper: Wrapper | None = None
+    is_container_image: bool = True
+    index_spec: IndexSpec | None = None

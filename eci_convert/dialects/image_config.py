@@ -6,37 +6,38 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from eci_convert.dialects.blueprint import Terms, Written
+from eci_convert.dialects.blueprint import StoredBlob, WriteOptions
 from eci_convert.errors import UsageError
-from eci_convert.oci.manifest import Platform, rendered
+from eci_convert.oci.manifest import to_json
+from eci_convert.oci.platform import Platform
 
 _MACHINES = {"qemu", "kvm", "fc", "firecracker", "xen", "kraftcloud"}
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def image_config(
-    terms: Terms, labels: Mapping[str, str], written: tuple[Written, ...], *, history: bool = False
+    terms: WriteOptions, labels: Mapping[str, str], written: tuple[StoredBlob, ...], *, history: bool = False
 ) -> bytes:
     """The config JSON in the order of ECI's (specs/eci.md §3.4), with the diff ids of *written*.
 
     With *history*, one entry a layer that names the part.
     """
     platform = container_platform(terms.platform)
-    document: dict[str, Any] = {"created": moment(terms.created), "author": terms.author, **platform.json()}
+    document: dict[str, Any] = {"created": rfc3339(terms.created), "author": terms.author, **platform.json()}
     document["config"] = {"Labels": dict(sorted(labels.items()))} if labels else {}
     document["rootfs"] = {"type": "layers", "diff_ids": [str(layer.diff_id) for layer in written]}
     if history:
         document["history"] = [
-            {"created": moment(terms.created), "created_by": f"eci-convert: {layer.recipe.part.name}"}
+            {"created": rfc3339(terms.created), "created_by": f"eci-convert: {layer.recipe.part.name}"}
             for layer in written
         ]
-    return rendered(document)
+    return to_json(document)
 
 
-def moment(seconds: int) -> str:
+def rfc3339(seconds: int) -> str:
     """*seconds* since 1970 as RFC 3339 has it. Raises UsageError outside the years 1 to 9999.
 
-    >>> moment(0)
+    >>> rfc3339(0)
     '1970-01-01T00:00:00Z'
     """
     try:
@@ -63,7 +64,7 @@ def container_platform(platform: Platform) -> Platform:
     )
 
 
-def combined(own: Mapping[str, str], *others: Mapping[str, str]) -> dict[str, str]:
+def merge_labels(own: Mapping[str, str], *others: Mapping[str, str]) -> dict[str, str]:
     """*own* labels and *others*, the later ones first in rank; none of them may say what *own* says differently.
 
     Raises UsageError where one would.

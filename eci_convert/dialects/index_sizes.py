@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from eci_convert.dialects.container_images import unikraft
-from eci_convert.errors import LimitExceeded, SizeMismatch
-from eci_convert.oci.manifest import Descriptor
+from eci_convert.errors import LimitExceededError, SizeMismatchError
+from eci_convert.oci.descriptor import Descriptor
 
 _ATTEMPTS = 64
 
@@ -26,8 +26,8 @@ def right_sized(entry: Descriptor, read: Callable[[Descriptor], bytes]) -> Descr
     for _ in range(_ATTEMPTS):
         try:
             return replace(right, data=read(right))
-        except SizeMismatch as error:
+        except SizeMismatchError as error:
             if error.actual <= right.size:
                 raise
             right = replace(right, size=error.actual)  # of a source that reads in pieces, it may be more yet
-    raise LimitExceeded("its size is not to be found out", where=f"manifest {entry.digest.short}")
+    raise LimitExceededError("its size is not to be found out", where=f"manifest {entry.digest.short}")

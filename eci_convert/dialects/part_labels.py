@@ -8,23 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from eci_convert.model import Artifact, DiskType, Image, Part, Role
+from eci_convert.model import Artifact, Part, Role
 from eci_convert.oci import json_fields
-from eci_convert.oci.manifest import rendered
-
-ROLE = "org.lfedge.eci.role"
-MEDIA_TYPE = "org.lfedge.eci.mediaType"
-TITLE = "org.opencontainers.image.title"
-
-CONFIG_TYPE = "application/vnd.lfedge.eci.config.v1+json"
-TYPES = {
-    Role.KERNEL: "application/vnd.lfedge.eci.kernel.layer.v1+kernel",
-    Role.INITRD: "application/vnd.lfedge.eci.initrd.layer.v1+cpio",
-    Role.CONFIG: CONFIG_TYPE,
-    Role.OTHER: "application/vnd.lfedge.eci.layer.v1",
-}
-DISKS = {disk: f"application/vnd.lfedge.disk.layer.v1+{disk}" for disk in DiskType}
-DISK_ROLES = (Role.ROOT_DISK, Role.EXTRA_DISK)
+from eci_convert.oci.annotations import TITLE
+from eci_convert.oci.image import Image
+from eci_convert.oci.manifest import to_json
 
 LABEL = "org.lfedge.eci.artifact."
 LABEL_OTHER = "org.lfedge.eci.other"
@@ -40,10 +28,10 @@ _KEY = re.compile(rf"{re.escape(LABEL)}(?:(kernel|initrd|root)|disk-([0-9]{{1,9}
 _OTHER_KEY = re.compile(rf"{re.escape(LABEL_OTHER)}(?:-[0-9]{{1,9}})?", re.ASCII)
 
 
-def labelled(key: str) -> tuple[Role, int | None] | None:
+def part_for_label(key: str) -> tuple[Role, int | None] | None:
     """Which part the label *key* is about, and the index of an extra disk; None for any other label.
 
-    >>> labelled("org.lfedge.eci.artifact.disk-10"), labelled("org.lfedge.eci.artifact.disk-١")
+    >>> part_for_label("org.lfedge.eci.artifact.disk-10"), part_for_label("org.lfedge.eci.artifact.disk-١")
     ((<Role.EXTRA_DISK: 'disk-additional'>, 10), None)
     """
     if found := _KEY.fullmatch(key):
@@ -53,7 +41,7 @@ def labelled(key: str) -> tuple[Role, int | None] | None:
     return (Role.OTHER, None) if _OTHER_KEY.fullmatch(key) else None
 
 
-def labels(artifact: Artifact, paths: Mapping[str, str]) -> dict[str, str]:
+def labels_for(artifact: Artifact, paths: Mapping[str, str]) -> dict[str, str]:
     """The labels that say where the parts of *artifact* are: *paths* are the paths in the image, by the parts' names,
     without a leading slash; parts that it does not name get no label.
 
@@ -65,14 +53,14 @@ def labels(artifact: Artifact, paths: Mapping[str, str]) -> dict[str, str]:
         if part.name in paths:
             found[_key(part, others)] = "/" + paths[part.name]
             others += part.role is Role.OTHER
-    return dict(sorted((found | settings(artifact)).items()))
+    return dict(sorted((found | boot_annotations(artifact)).items()))
 
 
-def settings(artifact: Artifact) -> dict[str, str]:
+def boot_annotations(artifact: Artifact) -> dict[str, str]:
     """What the machine is told when it starts, in labels or annotations of ours; nothing where it is told nothing."""
     found = {LABEL_COMMAND_LINE: artifact.command_line} if artifact.command_line else {}
     if artifact.environment:
-        found[LABEL_ENVIRONMENT] = rendered({"Env": list(artifact.environment)}).decode()
+        found[LABEL_ENVIRONMENT] = to_json({"Env": list(artifact.environment)}).decode()
     return found
 
 
@@ -113,7 +101,7 @@ def environment(image: Image) -> tuple[str, ...]:
     return tuple(json_fields.typed(word, str, f"{where}.Env[{index}]") for index, word in enumerate(found))
 
 
-def foreign(texts: Mapping[str, str]) -> dict[str, str]:
+def other_labels(texts: Mapping[str, str]) -> dict[str, str]:
     """Those of *texts* that say nothing about parts: they are carried along when an image is said again."""
     return {
         key: value

@@ -6,8 +6,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
-from eci_convert.errors import AmbiguousRole, CannotHold, FormatError, LimitExceeded, UsageError
-from eci_convert.model import Part, Role, described
+from eci_convert.errors import AmbiguousRoleError, CannotHoldError, FormatError, LimitExceededError, UsageError
+from eci_convert.model import Part, Role, part_label
 
 LONGEST = 255
 """Bytes that a file's name may have on Linux."""
@@ -20,12 +20,12 @@ _ROOT = "disk-root-"
 _FIXED = {Role.KERNEL: "kernel", Role.INITRD: "initrd", Role.CONFIG: "config.json"}
 
 
-def canonical(role: Role, base: str, index: int | None = None) -> str:
+def canonical_name(role: Role, base: str, index: int | None = None) -> str:
     """The name that ECI gives a part whose file is called *base*, which may have that name already.
 
     A name that gets longer than 255 bytes loses characters behind the prefix.
 
-    >>> canonical(Role.EXTRA_DISK, "data.qcow2", 2), canonical(Role.ROOT_DISK, "disk-root-x.raw")
+    >>> canonical_name(Role.EXTRA_DISK, "data.qcow2", 2), canonical_name(Role.ROOT_DISK, "disk-root-x.raw")
     ('disk-2-data.qcow2', 'disk-root-x.raw')
     """
     if role in _FIXED:
@@ -44,7 +44,7 @@ def prefix_of(role: Role, index: int | None) -> str:
     return {Role.ROOT_DISK: _ROOT, Role.EXTRA_DISK: f"disk-{index}-"}.get(role, "")
 
 
-def stem(part: Part) -> str:
+def original_name(part: Part) -> str:
     """The name that *part*'s file had before ECI gave it another: `root.raw` of `disk-root-root.raw`."""
     return part.name.removeprefix(prefix_of(part.role, part.index)) or part.name
 
@@ -61,10 +61,10 @@ def disk_role(name: str) -> tuple[Role, int | None] | None:
     return (Role.EXTRA_DISK, int(found[1])) if found else None
 
 
-def numbered(numbers: Sequence[int | None]) -> Iterator[int]:
+def assign_indexes(numbers: Sequence[int | None]) -> Iterator[int]:
     """*numbers*, each one that is not known being the lowest that no other has.
 
-    >>> list(numbered([None, 0, 12, None]))
+    >>> list(assign_indexes([None, 0, 12, None]))
     [1, 0, 12, 2]
     """
     taken = set(numbers)
@@ -75,7 +75,7 @@ def numbered(numbers: Sequence[int | None]) -> Iterator[int]:
         yield number
 
 
-def relative(path: str, where: str) -> str:
+def safe_relative_path(path: str, where: str) -> str:
     """*path*, which an image says to be a file's below some directory, without empty and `.` components.
 
     Raises FormatError for what leads elsewhere or nowhere: absolute paths, `..`, control characters, components of
@@ -91,7 +91,7 @@ def relative(path: str, where: str) -> str:
     return "/".join(parts)
 
 
-def inside(path: str, where: str) -> str:
+def absolute_image_path(path: str, where: str) -> str:
     """*path*, which a label says to be a file's inside the image, with one slash in front: `p` and `./p` are `/p`.
 
     `..` stays: it is resolved inside the image's root when the file is looked up. Raises FormatError for an empty
@@ -109,7 +109,7 @@ def inside(path: str, where: str) -> str:
 def _check_length(path: str, where: str) -> None:
     """Also `a/./a` is too long as it stands: nobody has to look at 32,000 components to know it."""
     if is_too_long(path):
-        raise LimitExceeded(
+        raise LimitExceededError(
             f"a path of {len(path)} characters (limit {LONGEST_PATH} bytes): {path[:80]!r}…", where=where
         )
 
@@ -126,10 +126,10 @@ def _check_text(path: str, parts: list[str], where: str) -> None:
         raise FormatError(f"{path[:80]!r}… is too long a name", where=where)
 
 
-def checked(part: Part) -> str:
+def checked_name(part: Part) -> str:
     """The name of *part* if an image can carry it. Raises UsageError for one that no reader would take."""
     try:
-        name = relative(part.name, "name")
+        name = safe_relative_path(part.name, "name")
         name.encode()
     except (FormatError, UnicodeEncodeError) as error:
         raise UsageError(f"the name {part.name[:80]!r} cannot be written into an image") from error
@@ -138,20 +138,20 @@ def checked(part: Part) -> str:
     return name
 
 
-def spoken(part: Part) -> str:
+def describe(part: Part) -> str:
     """*part* as a sentence has it.
 
     >>> from eci_convert.model import Memory
-    >>> spoken(Part(role=Role.EXTRA_DISK, locator=Memory(content=b""), name="disk-0-x", index=0))
+    >>> describe(Part(role=Role.EXTRA_DISK, locator=Memory(content=b""), name="disk-0-x", index=0))
     "disk 0 'disk-0-x'"
     """
-    what = described(part) if part.role is not Role.OTHER else "other part"
+    what = part_label(part) if part.role is not Role.OTHER else "other part"
     return f"{what} {part.name!r}" if part.role is Role.EXTRA_DISK else f"the {what} {part.name!r}"
 
 
-def no_place(dialect: str, part: Part) -> CannotHold:
+def unsupported_part(dialect: str, part: Part) -> CannotHoldError:
     """The error that *dialect* cannot express *part*."""
-    error = CannotHold(f"{dialect} has no place for {spoken(part)}")
+    error = CannotHoldError(f"{dialect} has no place for {describe(part)}")
     error.add_note("hint: the formats artifacts and legacy have one for every part")
     return error
 
@@ -161,5 +161,5 @@ def check_distinct(parts: Iterable[Part]) -> None:
     seen: set[str] = set()
     for part in parts:
         if part.name in seen:
-            raise AmbiguousRole(f"two parts are called {part.name!r}")
+            raise AmbiguousRoleError(f"two parts are called {part.name!r}")
         seen.add(part.name)

@@ -14,9 +14,9 @@ from typing import Final
 from eci_convert.model import DiskType
 
 HEAD: Final = 320 << 10
-"""How many first bytes `detect` and `foreign_reference` look at; fewer tell less."""
+"""How many first bytes `detect_disk_type` and `external_reference` look at; fewer tell less."""
 TAIL: Final = 512
-"""How many last bytes `detect` looks at: a fixed VHD is told by them alone."""
+"""How many last bytes `detect_disk_type` looks at: a fixed VHD is told by them alone."""
 
 _SECTOR = 512
 _ISO_MAGIC_AT = 0x8001
@@ -50,10 +50,10 @@ _RAW: Final = (
 )
 
 
-def detect(head: bytes, size: int, tail: bytes = b"") -> DiskType | None:
+def detect_disk_type(head: bytes, size: int, tail: bytes = b"") -> DiskType | None:
     """The type of a file of *size* bytes that begins with *head* and ends with *tail*; None if it could be anything.
 
-    >>> detect(b"QFI\\xfb" + (3).to_bytes(4, "big"), 8)
+    >>> detect_disk_type(b"QFI\\xfb" + (3).to_bytes(4, "big"), 8)
     <DiskType.QCOW2: 'qcow2'>
     """
     for kind, is_it in _FORMATS:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from eci_convert.disks import vhdx, vmdk
-from eci_convert.disks.detect import detect
-from eci_convert.disks.vmdk import shown
+from eci_convert.disks import vhdx
+from eci_convert.disks.detect import detect_disk_type
+from eci_convert.disks.vhdx import vhdx_parent
+from eci_convert.disks.vmdk import printable_value, reference_if_descriptor, vmdk_reference
 from eci_convert.model import DiskType
 
 _BACKING_LIMIT = 1023
@@ -23,7 +24,7 @@ _QED_BACKED = 1 << 0
 _QED_UNKNOWN = ~0b111
 
 
-def foreign_reference(head: bytes, size: int, tail: bytes = b"", further: bytes = b"") -> str | None:
+def external_reference(head: bytes, size: int, tail: bytes = b"", further: bytes = b"") -> str | None:
     """What the disk of *size* bytes that begins with *head* and ends with *tail* refers to, for people; or None.
 
     *head* should be as long as `HEAD`; *further* are the bytes at `further(head)`. A file that could be anything is
@@ -31,16 +32,16 @@ def foreign_reference(head: bytes, size: int, tail: bytes = b"", further: bytes 
     """
     if found := _of_qed(head):
         return found
-    kind = detect(head, size, tail)
+    kind = detect_disk_type(head, size, tail)
     if kind is DiskType.VHDX:
-        return vhdx.reference(further)
+        return vhdx_parent(further)
     if kind in (None, DiskType.RAW):
-        return vmdk.described(head)
-    look = _LOOKS.get(kind)
+        return reference_if_descriptor(head)
+    look = _READERS.get(kind)
     return look(head, size, tail) if look else None
 
 
-def further(head: bytes) -> range:
+def extra_range(head: bytes) -> range:
     """Which bytes of the disk that begins with *head* tell more of what it refers to; an empty range if none do."""
     return vhdx.metadata(head) or range(0)
 
@@ -48,7 +49,7 @@ def further(head: bytes) -> range:
 def _of_qcow(head: bytes, size: int, _: bytes) -> str | None:
     offset, length = _big(head, 8, 8), _big(head, 16, 4)
     if offset and 0 < length <= _BACKING_LIMIT and offset + length <= size:
-        return f"the backing file {shown(head[offset : offset + length])}"
+        return f"the backing file {printable_value(head[offset : offset + length])}"
     return None
 
 
@@ -57,7 +58,7 @@ def _of_qcow2(head: bytes, size: int, tail: bytes) -> str | None:
     if features & _UNKNOWN_FEATURES:
         return None
     if features & _DATA_FILE:
-        return f"the external data file {shown(_extension(head, _DATA_FILE_NAME))}"
+        return f"the external data file {printable_value(_extension(head, _DATA_FILE_NAME))}"
     return _of_qcow(head, size, tail)
 
 
@@ -66,7 +67,7 @@ def _of_qed(head: bytes) -> str | None:
     features, offset, length = (_little(head, at, size) for at, size in ((16, 8), (56, 4), (60, 4)))
     if not head.startswith(b"QED\0") or features & _QED_UNKNOWN or not features & _QED_BACKED:
         return None
-    return f"the backing file {shown(head[offset : offset + min(length, _BACKING_LIMIT)])}"
+    return f"the backing file {printable_value(head[offset : offset + min(length, _BACKING_LIMIT)])}"
 
 
 def _extension(head: bytes, wanted: int) -> bytes:
@@ -87,10 +88,10 @@ def _of_vhd(head: bytes, _: int, tail: bytes) -> str | None:
     return "a parent disk" if any(_big(footer, 60, 4) == _DIFFERENCING for footer in cookies) else None
 
 
-_LOOKS: Final[dict[DiskType, Callable[[bytes, int, bytes], str | None]]] = {
+_READERS: Final[dict[DiskType, Callable[[bytes, int, bytes], str | None]]] = {
     DiskType.QCOW: _of_qcow,
     DiskType.QCOW2: _of_qcow2,
-    DiskType.VMDK: lambda head, size, _: vmdk.reference(head, size),
+    DiskType.VMDK: lambda head, size, _: vmdk_reference(head, size),
     DiskType.VHD: _of_vhd,
 }
 

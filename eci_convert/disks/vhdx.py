@@ -28,7 +28,7 @@ def metadata(head: bytes) -> range | None:
     return None
 
 
-def reference(region: bytes) -> str | None:
+def vhdx_parent(region: bytes) -> str | None:
     """What the disk with the metadata *region* refers to, for people; or None."""
     if not region.startswith(b"metadata"):
         return None

@@ -16,10 +16,10 @@ _EXTENT = re.compile(rb'(?:RW|RDONLY|NOACCESS)\s+[+]?[0-9]+\s*([A-Z]+)(?:\s*"([^
 _PARENT = re.compile(rb'parentFileNameHint(?:[ \t="]*([^ \t="\r\n][^"\r\n]*)|[\s\S]{2}([^"]+))', re.IGNORECASE)
 _WORD = re.compile(rb"\S")
 _PARENT_ID = re.compile(rb"^[ \t]*parentCID[ \t]*=[ \t]*([0-9a-f]{1,8})", re.MULTILINE | re.IGNORECASE)
-_BEYOND: Final = "a description that begins or ends too far behind"
+_TRUNCATED: Final = "a description that begins or ends too far behind"
 
 
-def reference(head: bytes, size: int) -> str | None:
+def vmdk_reference(head: bytes, size: int) -> str | None:
     """What the VMDK of *size* bytes that begins with *head* refers to, for people; or None."""
     if not head.startswith((b"KDMV", b"COWD")):
         return _unless_cut(head, 0, size) or _extents(_text(head, 0), own=0)
@@ -32,7 +32,7 @@ def reference(head: bytes, size: int) -> str | None:
     return _unless_cut(head, start, size) or _extents(_text(head, start), own=1 if _little(head, 12) else 0)
 
 
-def described(text: bytes) -> str | None:
+def reference_if_descriptor(text: bytes) -> str | None:
     """What a file that begins with *text*, and has no mark of any disk, refers to once it is taken for a VMDK."""
     return _extents(_text(text, 0), own=0)
 
@@ -44,7 +44,7 @@ def _text(head: bytes, start: int) -> bytes:
 
 def _unless_cut(head: bytes, start: int, size: int) -> str | None:
     """Why nobody knows to what the description at *start* refers."""
-    return _BEYOND if len(head) < size and start + len(_text(head, start)) >= len(head) else None
+    return _TRUNCATED if len(head) < size and start + len(_text(head, start)) >= len(head) else None
 
 
 def _extents(text: bytes, own: int) -> str | None:
@@ -57,7 +57,7 @@ def _extents(text: bytes, own: int) -> str | None:
         if extent[1] == b"SPARSE" and own:
             own -= 1
         elif extent[1] != b"ZERO":
-            return f"the extent {shown(extent[2] or b'')}"
+            return f"the extent {printable_value(extent[2] or b'')}"
     return None
 
 
@@ -69,13 +69,13 @@ def _begins_a_line(text: bytes, at: int) -> bool:
 def _parent(text: bytes) -> str | None:
     named, identified = _PARENT.search(text), _PARENT_ID.search(text)
     if named:
-        return f"the parent disk {shown(named[1] or named[2])}"
+        return f"the parent disk {printable_value(named[1] or named[2])}"
     if identified and identified[1].lower() != b"ffffffff":
-        return f"the parent disk {shown(b'')}"
+        return f"the parent disk {printable_value(b'')}"
     return None
 
 
-def shown(text: bytes) -> str:
+def printable_value(text: bytes) -> str:
     """The name *text* as people may see it."""
     return repr(text.decode("utf-8", "backslashreplace")) if text else "that it does not name"
 

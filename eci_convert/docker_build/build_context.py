@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from eci_convert.docker_build.dockerfile import IGNORE, constant_names
-from eci_convert.errors import LimitExceeded, LocalError, UsageError
-from eci_convert.files.temp_files import local_errors, resolve
-from eci_convert.model import Artifact, File, Memory
-from eci_convert.reading import local_content
+from eci_convert.docker_build.dockerfile import IGNORE, context_names
+from eci_convert.errors import LimitExceededError, LocalError, UsageError
+from eci_convert.files.errors import local_errors
+from eci_convert.files.temp_files import resolve
+from eci_convert.model import Artifact, LocalFile, Memory
+from eci_convert.reading.local_content import open_local
 from eci_convert.tar import EntryType, TarMember, archived
 
 DOCKERFILE: Final = "Dockerfile"
@@ -23,19 +24,19 @@ _MAX_IGNORE: Final = 1 << 20
 _Entry = tuple[TarMember, Iterable[bytes]]
 
 
-def of_parts(artifact: Artifact, dockerfile: str, mtime: int) -> Iterator[bytes]:
-    """The archive of the parts under `constant_names`, and of the Dockerfile. Raises LocalError, NotFound."""
+def context_of_parts(artifact: Artifact, dockerfile: str, mtime: int) -> Iterator[bytes]:
+    """The archive of the parts under `context_names`, and of the Dockerfile. Raises LocalError, NotFound."""
     return archived(_parts(artifact, dockerfile, mtime))
 
 
-def of_folder(folder: Path, dockerfile: str, name: str, warned: Callable[[str], object]) -> Iterator[bytes]:
+def context_of_folder(folder: Path, dockerfile: str, name: str, warned: Callable[[str], object]) -> Iterator[bytes]:
     """The archive of what is in *folder* and not ignored, with *dockerfile* as its member *name*. Times are the files'
     own: builders look for what has changed. Raises LocalError."""
     return archived(_folder(folder, dockerfile, name, warned))
 
 
-def size(folder: Path, dockerfile: str, name: str) -> int:
-    """The bytes of the files in what `of_folder` makes, none of which is read. Raises as that does."""
+def measure_context(folder: Path, dockerfile: str, name: str) -> int:
+    """The bytes of the files in what `context_of_folder` makes, none of which is read. Raises as that does."""
     return sum(member.size for member, _ in _folder(folder, dockerfile, name, str))
 
 
@@ -49,10 +50,10 @@ def _parts(artifact: Artifact, dockerfile: str, mtime: int) -> Iterator[_Entry]:
     text = dockerfile.encode()
     yield TarMember(name=DOCKERFILE, size=len(text), mtime=mtime), (text,)
     for part in artifact.parts:
-        if not isinstance(part.locator, (File, Memory)):
+        if not isinstance(part.locator, (LocalFile, Memory)):
             raise UsageError(f"{part.name!r} is not on this computer")
-        with local_content.opened(part.locator) as content:
-            yield TarMember(name=constant_names(artifact)[part.name], size=content.size, mtime=mtime), content.chunks()
+        with open_local(part.locator) as content:
+            yield TarMember(name=context_names(artifact)[part.name], size=content.size, mtime=mtime), content.chunks()
 
 
 def _folder(folder: Path, dockerfile: str, name: str, warned: Callable[[str], object]) -> Iterator[_Entry]:
@@ -79,7 +80,7 @@ def _member(folder: Path, path: str, warned: Callable[[str], object]) -> Iterato
         target = os.readlink(folder / path) if stat.S_ISLNK(found.st_mode) else ""
     mode, mtime = stat.S_IMODE(found.st_mode) & 0o777, max(0, int(found.st_mtime))
     if stat.S_ISREG(found.st_mode):
-        with local_content.opened(File(path=folder / path)) as content:
+        with open_local(LocalFile(path=folder / path)) as content:
             yield TarMember(name=path, size=content.size, mode=mode, mtime=mtime), content.chunks()
     elif stat.S_ISDIR(found.st_mode):
         yield TarMember(name=f"{path}/", type=EntryType.DIR, mode=mode, mtime=mtime), ()
@@ -98,5 +99,5 @@ def _ignored(folder: Path) -> str:
     except OSError as error:
         raise LocalError(f"{str(folder / IGNORE)!r} cannot be read: {error.strerror or error}") from error
     if len(text) > _MAX_IGNORE:
-        raise LimitExceeded(f"more than {_MAX_IGNORE} bytes", where=str(folder / IGNORE))
+        raise LimitExceededError(f"more than {_MAX_IGNORE} bytes", where=str(folder / IGNORE))
     return text.decode(errors="surrogateescape")

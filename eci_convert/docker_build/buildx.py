@@ -14,20 +14,25 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, cast
 
-from eci_convert.docker_build.dockerfile import staged
-from eci_convert.docker_build.request import Order
-from eci_convert.docker_build.result import another, identity
-from eci_convert.errors import AccessDenied, EciError, TransportError, UsageError
+from eci_convert.docker_build.dockerfile import stage_context
+from eci_convert.docker_build.request import BuildRequest
+from eci_convert.docker_build.result import built_image_id, wrong_platform_error
+from eci_convert.errors import AccessDeniedError, EciError, TransportError, UsageError
 from eci_convert.files import leftovers
-from eci_convert.files.temp_files import local_errors
-from eci_convert.model import Artifact, File
-from eci_convert.transports.base import Settings
+from eci_convert.files.errors import local_errors
+from eci_convert.model import Artifact, LocalFile
+from eci_convert.transports.settings import Settings
 
 _DOCKERFILE: Final = "Dockerfile"
 
 
 def build(
-    order: Order, settings: Settings, heard: Callable[[str], object], *, archive: Path | None = None, builder: str = ""
+    order: BuildRequest,
+    settings: Settings,
+    heard: Callable[[str], object],
+    *,
+    archive: Path | None = None,
+    builder: str = "",
 ) -> str:
     """Has the image built and put into the engine, and says its id there; or into the OCI *archive*, and says "".
 
@@ -69,7 +74,7 @@ def build(
 
 
 @contextmanager
-def _folder(order: Order, settings: Settings) -> Iterator[tuple[Path, Path]]:
+def _folder(order: BuildRequest, settings: Settings) -> Iterator[tuple[Path, Path]]:
     """The context, and the Dockerfile."""
     if order.artifact is None:
         order.dockerfile({})  # only to say now that it cannot be read
@@ -79,7 +84,7 @@ def _folder(order: Order, settings: Settings) -> Iterator[tuple[Path, Path]]:
     with local_errors("a folder for the build"), leftovers.creating(folder, tree=True):
         folder.mkdir(mode=0o700)
     try:
-        text = order.dockerfile(staged(order.artifact, folder / "context"))
+        text = order.dockerfile(stage_context(order.artifact, folder / "context"))
         with local_errors(folder):
             (folder / _DOCKERFILE).write_text(text)
         yield folder / "context", folder / _DOCKERFILE
@@ -91,7 +96,7 @@ def _folder(order: Order, settings: Settings) -> Iterator[tuple[Path, Path]]:
 def _beside(artifact: Artifact, settings: Settings) -> Path:
     """A folder where the largest part can be linked: the one for temporary files, else its own, else the former."""
     usual = Path(settings.environ.get("TMPDIR") or tempfile.gettempdir())
-    files = [part.locator.path for part in artifact.parts if isinstance(part.locator, File)]
+    files = [part.locator.path for part in artifact.parts if isinstance(part.locator, LocalFile)]
     with suppress(OSError):
         largest = max(map(Path, files), key=lambda path: path.stat().st_size, default=usual)
         largest = Path(os.path.realpath(largest))
@@ -100,7 +105,7 @@ def _beside(artifact: Artifact, settings: Settings) -> Path:
     return usual
 
 
-def _output(order: Order, archive: Path | None) -> dict[str, str]:
+def _output(order: BuildRequest, archive: Path | None) -> dict[str, str]:
     """The value of --output, fields separated by commas as in CSV (RFC 4180): whatever holds one is quoted.
 
     Times of files cannot be rewritten in what an engine unpacks at once.
@@ -118,7 +123,7 @@ def _csv(key: str, value: str) -> tuple[str, str]:
     return '"' + key.replace('"', '""'), value.replace('"', '""') + '"'
 
 
-def _identity(order: Order, settings: Settings) -> str:
+def _identity(order: BuildRequest, settings: Settings) -> str:
     from eci_convert.transports.docker_daemon.engine import Engine
 
     engine = Engine(settings)
@@ -126,25 +131,25 @@ def _identity(order: Order, settings: Settings) -> str:
         if order.annotations and not engine.keeps_images_in_containerd:
             settings.reporter.warned("this Docker engine keeps no manifests, so the annotations are lost")
         expected = order.platforms[0] if len(order.platforms) == 1 else None
-        built = identity(order, engine, expected)
+        built = built_image_id(order, engine, expected)
         if not built:
-            raise another(order, engine, expected)
+            raise wrong_platform_error(order, engine, expected)
         return built
     finally:
         engine.close()
 
 
 def _failed(said: str) -> EciError:
-    from eci_convert.transports.docker_daemon.errors import sentence
+    from eci_convert.transports.docker_daemon.errors import one_line
 
     lines = [line for line in said.splitlines() if line.strip()]
     reason = next((line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "")
-    text = sentence(reason.removeprefix("ERROR:")) or "it does not say why"
+    text = one_line(reason.removeprefix("ERROR:")) or "it does not say why"
     low = said.lower()
     if "is not a docker command" in low or "unknown command: docker buildx" in low:
         return _missing("buildx", "the plugin buildx of Docker's command line")
     if "permission denied while trying to connect" in low or "pull access denied" in low:
-        return AccessDenied(f"buildx: {text}")
+        return AccessDeniedError(f"buildx: {text}")
     error = TransportError(f"buildx: {text}")
     if "not supported for the docker driver" in low or "docker exporter does not" in low:
         error.add_note("hint: an engine with containerd's image store, or `docker buildx create --use`, can do that")

@@ -7,14 +7,16 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from eci_convert.docker_build import build_context
-from eci_convert.docker_build.dockerfile import SCRATCH, constant_names
-from eci_convert.docker_build.request import Order
-from eci_convert.docker_build.result import another, identity, platform_of
+from eci_convert.docker_build.build_context import context_of_folder, context_of_parts
+from eci_convert.docker_build.dockerfile import SCRATCH, context_names
+from eci_convert.docker_build.request import BuildRequest
+from eci_convert.docker_build.result import built_image_id, platform_of, wrong_platform_error
 from eci_convert.errors import TransportError, UsageError
-from eci_convert.oci.manifest import Platform
+from eci_convert.oci.platform import Platform
 from eci_convert.oci.reference import HUB, Reference, registry_name
-from eci_convert.transports.base import Settings, two_registries
+from eci_convert.transports.base import two_registries
 from eci_convert.transports.credentials.lookup import credential_for
+from eci_convert.transports.settings import Settings
 
 if TYPE_CHECKING:
     from typing import IO
@@ -25,7 +27,7 @@ _FROM: Final = re.compile(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?|^\s*
 _HUB_KEY: Final = "https://index.docker.io/v1/"
 
 
-def build(order: Order, settings: Settings, heard: Callable[[str], object]) -> str:
+def build(order: BuildRequest, settings: Settings, heard: Callable[[str], object]) -> str:
     """The id of the image that the engine has built. *heard* is told what the builder says, line by line.
 
     Raises UsageError for what this builder cannot do; TransportError, AccessDenied, NotFound as the engine reports;
@@ -40,29 +42,29 @@ def build(order: Order, settings: Settings, heard: Callable[[str], object]) -> s
         expected = _expected(order, engine)
         for nocache in (False, True):
             _run(order, engine, heard, nocache=nocache)
-            if built := identity(order, engine, expected):
+            if built := built_image_id(order, engine, expected):
                 return built
-        raise another(order, engine, expected)
+        raise wrong_platform_error(order, engine, expected)
     finally:
         engine.close()
 
 
-def _expected(order: Order, engine: Engine) -> Platform | None:
+def _expected(order: BuildRequest, engine: Engine) -> Platform | None:
     """What an image is to be for, where that is known. Docker 20.10 takes from its cache what was built for another
     platform, and is then asked again, without its cache."""
     if order.platforms:
         return order.platforms[0]
     if order.artifact is None or order.base != SCRATCH:
         return None
-    with engine.asked() as client:
+    with engine.client() as client:
         return platform_of(client.version())
 
 
-def _run(order: Order, engine: Engine, heard: Callable[[str], object], *, nocache: bool) -> None:
+def _run(order: BuildRequest, engine: Engine, heard: Callable[[str], object], *, nocache: bool) -> None:
     settings = engine.settings
-    text = order.dockerfile(constant_names(order.artifact) if order.artifact else {})
+    text = order.dockerfile(context_names(order.artifact) if order.artifact else {})
     name = build_context.place(order.file, order.folder) if order.file else build_context.DOCKERFILE
-    with engine.asked(patiently=True) as client:
+    with engine.client(patiently=True) as client:
         client.credentials = credentials(text, settings)
         events = client.build(
             fileobj=cast("IO[bytes]", _sent(order, text, name, settings)),
@@ -110,10 +112,10 @@ def credentials(dockerfile: str, settings: Settings) -> dict[str, dict[str, str]
     return found
 
 
-def _sent(order: Order, text: str, name: str, settings: Settings) -> Any:
+def _sent(order: BuildRequest, text: str, name: str, settings: Settings) -> Any:
     if order.artifact is not None:
-        return build_context.of_parts(order.artifact, text, order.created)
-    return build_context.of_folder(order.folder, text, name, settings.reporter.warned)
+        return context_of_parts(order.artifact, text, order.created)
+    return context_of_folder(order.folder, text, name, settings.reporter.warned)
 
 
 def _told(event: Mapping[str, Any], heard: Callable[[str], object]) -> bool:

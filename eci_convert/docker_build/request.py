@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eci_convert.docker_build.dockerfile import SCRATCH, render
-from eci_convert.errors import LocalError, NotFound, UsageError
+from eci_convert.errors import LocalError, NotFoundError, UsageError
 from eci_convert.files.temp_files import is_directory
 from eci_convert.model import Artifact
-from eci_convert.oci.manifest import Platform
+from eci_convert.oci.platform import Platform
 from eci_convert.oci.reference import Reference
 
 _MAX_DOCKERFILE = 4 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class BuildRequest:
     """An image called *name*: of *artifact*, on *base*; or of the Dockerfile *file* of the user's, which finds what it
     copies in the folder *context*.
 
@@ -68,6 +68,6 @@ class Order:
             with self.file.open("rb") as file:
                 return file.read(_MAX_DOCKERFILE).decode(errors="surrogateescape")
         except FileNotFoundError as error:
-            raise NotFound(f"no such file: {str(self.file)!r}") from error
+            raise NotFoundError(f"no such file: {str(self.file)!r}") from error
         except OSError as error:
             raise LocalError(f"{str(self.file)!r} cannot be read: {error.strerror or error}") from error

@@ -5,32 +5,31 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from eci_convert.docker_build.request import Order
-from eci_convert.errors import CannotHold, EciError
-from eci_convert.oci.manifest import Platform
-from eci_convert.oci.platform import suits
+from eci_convert.docker_build.request import BuildRequest
+from eci_convert.errors import CannotHoldError, EciError
+from eci_convert.oci.platform import Platform, matches
 
 if TYPE_CHECKING:
     from eci_convert.transports.docker_daemon.engine import Engine, Json
 
 
-def identity(order: Order, engine: Engine, expected: Platform | None) -> str:
+def built_image_id(order: BuildRequest, engine: Engine, expected: Platform | None) -> str:
     """The id of the image that has been built; "" if it is for another platform than *expected*."""
     from eci_convert.transports.docker_daemon.engine import image_id
 
-    found = engine.inspected(order.reference)
+    found = engine.inspect_image(order.reference)
     return image_id(found, engine.host) if expected is None or _is_for(platform_of(found), expected) else ""
 
 
 def _is_for(built: Platform, expected: Platform) -> bool:
     """Whether *built* suits; some engines do not tell the variant of an image (podman, Docker before 20.10)."""
-    return suits(built if built.variant else replace(built, variant=expected.variant), expected)
+    return matches(built if built.variant else replace(built, variant=expected.variant), expected)
 
 
-def another(order: Order, engine: Engine, expected: Platform | None) -> EciError:
+def wrong_platform_error(order: BuildRequest, engine: Engine, expected: Platform | None) -> EciError:
     """The error that an image for another platform is."""
-    found = platform_of(engine.inspected(order.reference))
-    error = CannotHold(f"the Docker engine has built {order.reference} for {found} and not for {expected}")
+    found = platform_of(engine.inspect_image(order.reference))
+    error = CannotHoldError(f"the Docker engine has built {order.reference} for {found} and not for {expected}")
     error.add_note("hint: --builder direct makes images for any platform on any engine")
     return error
 

@@ -7,7 +7,6 @@ locked (flock), so that whoever comes next can tell a file that is being written
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,39 +16,22 @@ from typing import BinaryIO, Self
 
 from eci_convert.errors import LocalError, UsageError
 from eci_convert.files import leftovers, temp_files
-from eci_convert.files.temp_files import local_errors, path_of
+from eci_convert.files.errors import local_errors
+from eci_convert.files.temp_files import TempFile, back_up, create_temp
 
 StrPath = str | os.PathLike[str]
 
 
 @contextmanager
-def replacing(path: StrPath) -> Iterator[BinaryIO]:
+def atomic_write(path: StrPath) -> Iterator[BinaryIO]:
     """A file that takes the place of *path* when the block ends without an error, and is removed otherwise.
 
     A symbolic link at *path* is replaced, not followed. Raises LocalError for a directory or a device at *path* and
     for what the system refuses.
     """
-    with StagedFiles() as staged:
-        yield staged.stage(path)
+    with AtomicFiles() as staged:
+        yield staged.add(path)
         staged.commit()
-
-
-def put(path: StrPath, content: bytes) -> None:
-    """*content* into the open file that *path* stands for, else in place of *path*. Raises as `replacing` does."""
-    number = open_file(path)
-    if number is None:
-        with replacing(path) as file:
-            file.write(content)
-        return
-    with local_errors(path):
-        while content:
-            content = content[os.write(number, content) :]
-
-
-def check_place(path: StrPath) -> None:
-    """Raises LocalError where `put` could put nothing at *path*, as far as that is known before."""
-    if open_file(path) is None and not os.access(_target(path).parent, os.W_OK | os.X_OK):
-        raise LocalError(f"{os.fspath(path)}: this user may not write there")
 
 
 def named_file(text: str) -> Path:
@@ -63,25 +45,12 @@ def named_file(text: str) -> Path:
     return Path(text)
 
 
-def open_file(path: StrPath) -> int | None:
-    """The open file of this process that *path* stands for, by its number; None where it is the name of a file.
-
-    >>> open_file("-"), open_file("/dev/fd/3"), open_file("kernel")
-    (1, 3, None)
-    """
-    text = os.fspath(path)
-    if text in _STANDARD:
-        return _STANDARD[text]
-    found = _OPEN_FILE.fullmatch(text)
-    return int(found[1]) if found else None
-
-
-class StagedFiles:
+class AtomicFiles:
     """Files that take the places of others at once, or none of them; in a `with`, which removes what is not committed.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as there:
-    ...     with StagedFiles() as staged:
+    ...     with AtomicFiles() as staged:
     ...         count = staged.stage(f"{there}/kernel").write(b"k")
     ...         before = [name for name in os.listdir(there) if not name.startswith(".")]
     ...         staged.commit()
@@ -90,15 +59,15 @@ class StagedFiles:
     """
 
     def __init__(self) -> None:
-        self._staged: list[temp_files.Part] = []
+        self._staged: list[TempFile] = []
 
-    def stage(self, path: StrPath) -> BinaryIO:
-        """A file to be written that `commit` will name *path*, readable too. Raises as `replacing`, and UsageError for
+    def add(self, path: StrPath) -> BinaryIO:
+        """A file to be written that `commit` will name *path*, readable too. Raises as `atomic_write`, and UsageError for
         a path that is staged already."""
-        target = _target(path)
+        target = final_target(path)
         if any(part.target == target for part in self._staged):
             raise UsageError(f"{str(path)!r} is to be written twice")
-        part = temp_files.created(target)
+        part = create_temp(target)
         self._staged.append(part)
         return part.file
 
@@ -112,11 +81,11 @@ class StagedFiles:
             temp_files.flush_directory(directory)
 
     def _rename(self) -> None:
-        done: list[tuple[temp_files.Part, Path | None]] = []
+        done: list[tuple[TempFile, Path | None]] = []
         try:
             for part in self._staged:
                 with local_errors(part.target):
-                    saved = temp_files.saved(part.target)
+                    saved = back_up(part.target)
                     done.append((part, saved))
                     os.replace(part.path, part.target)
         except BaseException:
@@ -139,7 +108,7 @@ class StagedFiles:
 
 
 @contextmanager
-def directories(paths: Iterable[Path]) -> Iterator[None]:
+def created_directories(paths: Iterable[Path]) -> Iterator[None]:
     """The directories of *paths* are there in the block; those that were made for it go again if it fails.
 
     Raises LocalError.
@@ -165,35 +134,11 @@ def directories(paths: Iterable[Path]) -> Iterator[None]:
             leftovers.forget(directory)
 
 
-def read_chunks(source: StrPath | int, block: int = 1 << 20) -> Iterator[bytes]:
-    """What is in *source*, a path or a descriptor (which is left open), from where it stands. Raises LocalError."""
-    if isinstance(source, int):
-        yield from _read(source, path_of(source), block)
-        return
-    with local_errors(source):
-        descriptor = os.open(source, os.O_RDONLY)
-    try:
-        yield from _read(descriptor, os.fspath(source), block)
-    finally:
-        os.close(descriptor)
-
-
-def _read(descriptor: int, name: str, block: int) -> Iterator[bytes]:
-    while True:
-        with local_errors(name):
-            data = os.read(descriptor, block)
-        if not data:
-            return
-        yield data
-
-
-_STANDARD = {"-": 1, "/dev/stdout": 1}
-_OPEN_FILE = re.compile(r"/(?:dev|proc/self)/fd/(\d{1,4})", re.ASCII)
 _NO_FILES = ("/dev/fd/", "/dev/std", "/proc/")
 """Where names stand for open files: to replace `/dev/stdout` would take it from every program."""
 
 
-def _target(path: StrPath) -> Path:
+def final_target(path: StrPath) -> Path:
     """*path* with its directory resolved, if a file may be put there."""
     text = os.fspath(path)
     name = os.path.basename(text)

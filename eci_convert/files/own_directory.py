@@ -29,7 +29,7 @@ _ABANDONED = 3600.0
 _warned = False
 
 
-class NotOurs(PermissionError):
+class NotOursError(PermissionError):
     """A directory or file that another user owns, or that is a link."""
 
 
@@ -54,7 +54,7 @@ class OwnDirectory:
         """A descriptor of the directory. Raises OSError, NotOurs among it, where there is none to be had."""
         try:
             descriptor = self._descend()
-        except NotOurs as error:
+        except NotOursError as error:
             _warn_once(self.warn, f"{error}: nothing is kept there")
             raise
         try:
@@ -172,7 +172,7 @@ def check_ours(descriptor: int, path: Path) -> os.stat_result:
     """The state of an open file. Raises NotOurs if it is not a regular file of this user that has one name."""
     state = os.fstat(descriptor)
     if not _is_ours(state):
-        raise NotOurs(f"{path} is not a regular file of this user")
+        raise NotOursError(f"{path} is not a regular file of this user")
     return state
 
 
@@ -185,7 +185,7 @@ def _check_base(base: Path) -> None:
     existing = next((path for path in (base, *base.parents) if path.exists()), base)
     owner = existing.stat().st_uid
     if owner not in (os.geteuid(), 0):
-        raise NotOurs(f"the directory {existing} belongs to another user (uid {owner})")
+        raise NotOursError(f"the directory {existing} belongs to another user (uid {owner})")
 
 
 def _open_own(name: str, parent: int, path: Path) -> int:
@@ -194,11 +194,11 @@ def _open_own(name: str, parent: int, path: Path) -> int:
     except OSError as error:
         if error.errno not in (errno.ENOTDIR, errno.ELOOP):
             raise
-        raise NotOurs(f"{path} is a symbolic link or not a directory") from error
+        raise NotOursError(f"{path} is a symbolic link or not a directory") from error
     state = os.fstat(descriptor)
     if state.st_uid != os.geteuid():
         os.close(descriptor)
-        raise NotOurs(f"the directory {path} belongs to another user (uid {state.st_uid})")
+        raise NotOursError(f"the directory {path} belongs to another user (uid {state.st_uid})")
     if state.st_mode & 0o022:  # made under a lax umask by an earlier version
         with suppress(OSError):
             os.fchmod(descriptor, 0o700)

@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from eci_convert.errors import FormatError, LimitExceeded, LocalError, NotFound
-from eci_convert.files.temp_files import local_errors, path_of
+from eci_convert.errors import FormatError, LimitExceededError, LocalError, NotFoundError
+from eci_convert.files.atomic import StrPath
+from eci_convert.files.errors import local_errors
+from eci_convert.files.temp_files import path_of
 from eci_convert.oci.json_fields import MAX_DOCUMENT
-from eci_convert.streams.blocks import BLOCK, ZEROS
+from eci_convert.streams.blocks import BLOCK_SIZE, ZERO_BLOCK
 
 _NO_SUCH = {errno.ENOENT}
 _NOT_PLAIN = {errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EISDIR, errno.EMLINK}
@@ -25,7 +27,7 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @contextmanager
-def opened(directory: Path, *names: str) -> Iterator[int]:
+def open_regular(directory: Path, *names: str) -> Iterator[int]:
     """A descriptor of the regular file at *names*, one a component, below *directory*.
 
     Raises NotFound where there is nothing; FormatError for links, pipes, devices and directories, and for anything but
@@ -34,7 +36,7 @@ def opened(directory: Path, *names: str) -> Iterator[int]:
     name = "/".join(names)
     descriptors: list[int] = []
     try:
-        with _told(directory, name):
+        with _translate_oserror(directory, name):
             descriptors.append(_root(directory))
             for step in names[:-1]:
                 descriptors.append(os.open(step, _DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptors[-1]))
@@ -51,23 +53,23 @@ def _root(directory: Path) -> int:
     try:
         return os.open(directory, _DIRECTORY)
     except FileNotFoundError as error:
-        raise NotFound(f"{directory}: there is no such directory") from error
+        raise NotFoundError(f"{directory}: there is no such directory") from error
     except NotADirectoryError as error:
         raise LocalError(f"{directory} is no directory") from error
     except OSError as error:
         raise LocalError(f"{directory}: {error.strerror or error}") from error
 
 
-def read_small(directory: Path, *names: str) -> bytes:
-    """The whole of a document. Raises as `opened`, and LimitExceeded over 4 MiB."""
-    with opened(directory, *names) as descriptor:
+def read_small_file(directory: Path, *names: str) -> bytes:
+    """The whole of a document. Raises as `open_regular`, and LimitExceeded over 4 MiB."""
+    with open_regular(directory, *names) as descriptor:
         size = os.fstat(descriptor).st_size
         if size > MAX_DOCUMENT:
-            raise LimitExceeded(f"{'/'.join(names)} is {size} bytes (limit {MAX_DOCUMENT})", where=str(directory))
-        return b"".join(between(descriptor, 0, size))
+            raise LimitExceededError(f"{'/'.join(names)} is {size} bytes (limit {MAX_DOCUMENT})", where=str(directory))
+        return b"".join(read_range(descriptor, 0, size))
 
 
-def between(descriptor: int, start: int, end: int) -> Iterator[bytes]:
+def read_range(descriptor: int, start: int, end: int) -> Iterator[bytes]:
     """The bytes of a file from *start* up to *end*, in blocks of 1 MiB. Raises LocalError, also where they end earlier.
 
     The position of *descriptor* is neither used nor moved, so that several may read at once.
@@ -77,10 +79,10 @@ def between(descriptor: int, start: int, end: int) -> Iterator[bytes]:
         if start >= data:
             hole, data = _next_hole(descriptor, start, end)
         if hole <= start < data:
-            block = ZEROS[: min(data - start, BLOCK)]
+            block = ZERO_BLOCK[: min(data - start, BLOCK_SIZE)]
         else:
             with local_errors(path_of(descriptor)):
-                block = os.pread(descriptor, min(BLOCK, hole - start), start)
+                block = os.pread(descriptor, min(BLOCK_SIZE, hole - start), start)
         if not block:
             raise LocalError(f"a file has become shorter than {end} bytes while it was read")
         start += len(block)
@@ -102,12 +104,34 @@ def _next_hole(descriptor: int, start: int, end: int) -> tuple[int, int]:
 
 
 @contextmanager
-def _told(directory: Path, name: str) -> Iterator[None]:
+def _translate_oserror(directory: Path, name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         if error.errno in _NO_SUCH:
-            raise NotFound(f"{directory}: there is no {name}") from error
+            raise NotFoundError(f"{directory}: there is no {name}") from error
         if error.errno in _NOT_PLAIN:
             raise FormatError(f"{name} is a link, or there is one on the way to it", where=str(directory)) from error
         raise LocalError(f"{directory / name}: {error.strerror or error}") from error
+
+
+def read_chunks(source: StrPath | int, block: int = 1 << 20) -> Iterator[bytes]:
+    """What is in *source*, a path or a descriptor (which is left open), from where it stands. Raises LocalError."""
+    if isinstance(source, int):
+        yield from _read(source, path_of(source), block)
+        return
+    with local_errors(source):
+        descriptor = os.open(source, os.O_RDONLY)
+    try:
+        yield from _read(descriptor, os.fspath(source), block)
+    finally:
+        os.close(descriptor)
+
+
+def _read(descriptor: int, name: str, block: int) -> Iterator[bytes]:
+    while True:
+        with local_errors(name):
+            data = os.read(descriptor, block)
+        if not data:
+            return
+        yield data

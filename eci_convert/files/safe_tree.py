@@ -11,9 +11,9 @@ import stat
 from types import TracebackType
 from typing import Final, Self
 
-from eci_convert.errors import FormatError, LimitExceeded, LocalError, NotFound
+from eci_convert.errors import FormatError, LimitExceededError, LocalError, NotFoundError
 
-MAX_PATH: Final = 3072
+MAX_TREE_PATH: Final = 3072
 """Bytes that a path in a layer may have: with the store's own in front, tools can still say it to the kernel."""
 MAX_DEPTH: Final = 400
 """Directories that a path may go down: what removes a tree again does not run out of descriptors."""
@@ -22,22 +22,22 @@ _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_DIRECTORY: Final = (errno.ELOOP, errno.ENOTDIR)
 
 
-def parts_of(name: str) -> tuple[str, ...]:
+def components_of(name: str) -> tuple[str, ...]:
     """The components of *name*, which is relative to the top however it is spelt; () is the top itself.
 
     Raises FormatError for a name that holds `..` or NUL, and LimitExceeded for one that is too long.
     """
-    if len(os.fsencode(name)) > MAX_PATH:
-        raise LimitExceeded(f"the layer has a path of {len(os.fsencode(name))} bytes (limit {MAX_PATH})")
+    if len(os.fsencode(name)) > MAX_TREE_PATH:
+        raise LimitExceededError(f"the layer has a path of {len(os.fsencode(name))} bytes (limit {MAX_TREE_PATH})")
     found = tuple(part for part in name.split("/") if part not in ("", "."))
     if len(found) > MAX_DEPTH:
-        raise LimitExceeded(f"the layer has a path of {len(found)} directories (limit {MAX_DEPTH})")
+        raise LimitExceededError(f"the layer has a path of {len(found)} directories (limit {MAX_DEPTH})")
     if ".." in found or "\0" in name:
         raise FormatError(f"the layer has the path {name!r}, which leads elsewhere")
     return found
 
 
-class Tree:
+class SafeTree:
     """The tree below *path*, in a `with`. The directory that was used last stays open: neighbours come in a row."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -74,7 +74,7 @@ class Tree:
             return os.fstat(self.top).st_mode
         try:
             return os.stat(parts[-1], dir_fd=self.parent(parts), follow_symlinks=False).st_mode
-        except (FileNotFoundError, NotFound):
+        except (FileNotFoundError, NotFoundError):
             return None
 
     def open_file(self, parts: tuple[str, ...]) -> int:
@@ -135,9 +135,9 @@ def _made(directory: int, part: str) -> bool:
     return True
 
 
-def _why_not(error: OSError, name: str) -> FormatError | NotFound | LocalError:
+def _why_not(error: OSError, name: str) -> FormatError | NotFoundError | LocalError:
     if error.errno in _NO_DIRECTORY:
         return FormatError(f"the path {name!r} leads through a link or a file")
     if isinstance(error, FileNotFoundError):
-        return NotFound(f"the unpacked layer has no {name!r}")
+        return NotFoundError(f"the unpacked layer has no {name!r}")
     return LocalError(f"{name!r}: {(error.strerror or str(error)).lower()}")

@@ -10,31 +10,20 @@ import io
 import os
 import select
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from eci_convert.errors import LocalError, SizeMismatch
-from eci_convert.files.temp_files import local_errors, path_of
-from eci_convert.streams.blocks import BLOCK, ZEROS
+from eci_convert.errors import LocalError, SizeMismatchError
+from eci_convert.files.errors import local_errors
+from eci_convert.files.temp_files import path_of
+from eci_convert.streams.blocks import BLOCK_SIZE, ZERO_BLOCK
 
-__all__ = ["BLOCK", "ZEROS", "Mapped", "extents", "file_chunks", "write_dense", "write_sparse"]
+__all__ = ["BLOCK_SIZE", "ZERO_BLOCK", "extents", "file_chunks", "write_dense", "write_sparse"]
 
 
-_BEHIND = 32 << 20
+_FLUSH_STEP = 32 << 20
 _COARSE = bytes(64 << 10)
 _FINE = bytes(4 << 10)
-
-
-class Mapped:
-    """*chunks* as they are, and before they come, where in them there can be anything but zeros: what *data* makes,
-    (offset, length) in ascending order, is for whoever can save himself the holes."""
-
-    def __init__(self, chunks: Iterable[bytes], data: Callable[[], Iterable[tuple[int, int]]]) -> None:
-        self._chunks = chunks
-        self.data = data
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._chunks)
 
 
 def write_sparse(file: BinaryIO, chunks: Iterable[bytes], size: int | None = None) -> int:
@@ -52,18 +41,18 @@ def write_sparse(file: BinaryIO, chunks: Iterable[bytes], size: int | None = Non
         os.ftruncate(descriptor, size or 0)
     for chunk in chunks:
         if size is not None and end + len(chunk) > size:
-            raise SizeMismatch(size, end + len(chunk))
+            raise SizeMismatchError(size, end + len(chunk))
         with local_errors(_name(file)):
             write_data(descriptor, chunk, end)
             end += len(chunk)
-            if end - flushed >= _BEHIND:  # begin to bring it to the disk: fsync would wait for all of it at the end
+            if end - flushed >= _FLUSH_STEP:  # begin to bring it to the disk: fsync would wait for all of it at the end
                 os.posix_fadvise(descriptor, flushed, end - flushed, os.POSIX_FADV_DONTNEED)
                 flushed = end
     with local_errors(_name(file)):
         os.ftruncate(descriptor, end)
         file.seek(end)
     if size not in (None, end):
-        raise SizeMismatch(size or 0, end)
+        raise SizeMismatchError(size or 0, end)
     return end
 
 
@@ -75,7 +64,7 @@ def write_dense(file: BinaryIO, chunks: Iterable[bytes], size: int | None = None
     written = 0
     for chunk in chunks:
         if size is not None and written + len(chunk) > size:
-            raise SizeMismatch(size, written + len(chunk))
+            raise SizeMismatchError(size, written + len(chunk))
         with local_errors(_name(file)):
             _write_all(file, chunk)
         written += len(chunk)
@@ -83,7 +72,7 @@ def write_dense(file: BinaryIO, chunks: Iterable[bytes], size: int | None = None
         with local_errors(_name(file)):
             flush()
     if size not in (None, written):
-        raise SizeMismatch(size or 0, written)
+        raise SizeMismatchError(size or 0, written)
     return written
 
 
@@ -126,16 +115,16 @@ def file_chunks(descriptor: int, *, lead: int = 0) -> Iterator[bytes]:
     data = extents(descriptor)
     begin = length = at = 0
     while at < size:
-        stop = min(at + BLOCK - (lead + at) % BLOCK, size)
+        stop = min(at + BLOCK_SIZE - (lead + at) % BLOCK_SIZE, size)
         while begin + length <= at:
             begin, length = next(data, (size, 1))
         if begin < stop:
             yield _read(descriptor, at, stop - at)
         else:
-            yield ZEROS if stop - at == BLOCK else ZEROS[: stop - at]
+            yield ZERO_BLOCK if stop - at == BLOCK_SIZE else ZERO_BLOCK[: stop - at]
         at = stop
     if os.fstat(descriptor).st_size < size:
-        raise _shorter(size)
+        raise _truncated_error(size)
 
 
 def _read(descriptor: int, at: int, length: int) -> bytes:
@@ -144,7 +133,7 @@ def _read(descriptor: int, at: int, length: int) -> bytes:
         with local_errors(path_of(descriptor)):
             piece = os.pread(descriptor, length - len(data), at + len(data))
         if not piece:
-            raise _shorter(at + length)
+            raise _truncated_error(at + length)
         data = data + piece if data else piece
     return data
 
@@ -153,7 +142,7 @@ def _name(file: BinaryIO) -> object:
     return getattr(file, "name", "the output")  # a buffer in memory has none
 
 
-def _shorter(size: int) -> LocalError:
+def _truncated_error(size: int) -> LocalError:
     return LocalError(f"a file has become shorter than {size} bytes while it was read")
 
 

@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Iterable, Mapping
 
 from eci_convert.errors import LocalError
+from eci_convert.files.errors import local_errors
 from eci_convert.files.sparse import write_data
-from eci_convert.files.temp_files import local_errors
 
 _USUAL = "/var/tmp"  # noqa: S108 - where big files go; /tmp is often in memory
 

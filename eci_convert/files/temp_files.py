@@ -7,36 +7,20 @@ import io
 import os
 import re
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from eci_convert.errors import LocalError
 from eci_convert.files import leftovers, locks
+from eci_convert.files.errors import local_errors
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
 _LONGEST = 255 - len("..0123456789abcdef.part")
-
-
-@contextmanager
-def local_errors(name: object) -> Iterator[None]:
-    """What the system refuses in the block, as a LocalError about *name*. Only calls of ours belong in it.
-
-    Python itself refuses a name that holds a NUL byte, and says so with a ValueError.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise LocalError(f"{name}: {error.strerror or error}") from error
-    except ValueError as error:
-        if "null byte" not in str(error):
-            raise
-        raise LocalError(f"{str(name)!r}: no name of a file holds a NUL byte") from error
 
 
 def path_of(descriptor: int) -> str:
@@ -63,7 +47,7 @@ def is_directory(path: str | os.PathLike[str]) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class TempFile:
     """*file* is open at *path*, and is to be renamed to *target*."""
 
     file: BinaryIO
@@ -85,7 +69,7 @@ class Part:
         leftovers.forget(self.path)
 
 
-def created(target: Path) -> Part:
+def create_temp(target: Path) -> TempFile:
     """A new part for *target*; parts for it that nobody is writing any more are removed. Raises LocalError."""
     with local_errors(target):
         ours = re.compile(re.escape(f".{_stem(target)}.") + r"[0-9a-f]{16}\.part")
@@ -96,12 +80,12 @@ def created(target: Path) -> Part:
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             if locks.hold_new(descriptor):
                 file = io.BufferedRandom(_Raw(descriptor, str(target)), 1 << 16)
-                return Part(file=file, path=path, target=target)
+                return TempFile(file=file, path=path, target=target)
             os.close(descriptor)
             leftovers.forget(path)
 
 
-def saved(target: Path) -> Path | None:
+def back_up(target: Path) -> Path | None:
     """A second name for what is at *target*; None if nothing is. Raises OSError."""
     path = _beside(target, "part")
     try:

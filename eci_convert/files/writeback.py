@@ -15,7 +15,7 @@ STEP: Final = 8 << 20
 """After how many bytes the disk is told."""
 
 
-def written_back(chunks: Iterable[bytes], descriptor: int, start: int = 0) -> Iterator[bytes]:
+def start_writeback(chunks: Iterable[bytes], descriptor: int, start: int = 0) -> Iterator[bytes]:
     """*chunks* as they are, for whoever writes each to *descriptor*, from offset *start* on, before taking the next."""
     end = begun = start
     for chunk in chunks:

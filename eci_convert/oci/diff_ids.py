@@ -6,13 +6,14 @@ no blob's. The original `eci` writes wrong ones (specs/eci.md, D1), beside a sch
 
 from __future__ import annotations
 
-from eci_convert.model import Image
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, ImageConfig, Manifest
+from eci_convert.oci.image import Image, ImageConfig
+from eci_convert.oci.manifest import Manifest
 
 
-def layers(image: Image | None) -> dict[tuple[Digest, str], Descriptor]:
+def layers_by_diff_id(image: Image | None) -> dict[tuple[Digest, str], Descriptor]:
     """The layers of *image*, by their diff ids and their media types, compression and all."""
     if image is None or len(image.config.diff_ids) != len(image.manifest.layers):
         return {}
@@ -27,7 +28,7 @@ def doubtful(manifest: Manifest, config: ImageConfig) -> tuple[Descriptor, ...]:
     """Layers whose diff ids are wrong if they are not compressed, as their media types say."""
     if not _is_container(manifest) or len(manifest.layers) != len(config.diff_ids):
         return ()
-    wrapped = _wrapped(manifest)
+    wrapped = _compressed_digests(manifest)
     return tuple(
         layer
         for layer, diff_id in zip(manifest.layers, config.diff_ids, strict=True)
@@ -35,12 +36,12 @@ def doubtful(manifest: Manifest, config: ImageConfig) -> tuple[Descriptor, ...]:
     )
 
 
-def are_wrong(manifest: Manifest, config: ImageConfig) -> bool:
+def certainly_wrong(manifest: Manifest, config: ImageConfig) -> bool:
     """Whether they are wrong, also if layers are not wrapped as their media types say, which engines put up with: so a
     layer that is said to be an archive may well have another diff id than its digest."""
     if not _is_container(manifest):
         return False
-    wrapped = _wrapped(manifest)
+    wrapped = _compressed_digests(manifest)
     return len(manifest.layers) != len(config.diff_ids) or any(
         diff_id in wrapped and (diff_id != layer.digest or manifest.schema_version != 2)
         for layer, diff_id in zip(manifest.layers, config.diff_ids, strict=True)
@@ -51,5 +52,5 @@ def _is_container(manifest: Manifest) -> bool:
     return all(media_types.is_tar_layer(layer.media_type) for layer in manifest.layers)
 
 
-def _wrapped(manifest: Manifest) -> set[Digest]:
+def _compressed_digests(manifest: Manifest) -> set[Digest]:
     return {layer.digest for layer in manifest.layers if layer.media_type.endswith(("gzip", "zstd"))}

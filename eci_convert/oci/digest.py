@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from eci_convert.errors import DigestMismatch, FormatError
+from eci_convert.errors import DigestMismatchError, FormatError
 
 _REGISTERED = {"sha256": 64, "sha512": 128}
 _SYNTAX = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+", re.ASCII)
@@ -58,7 +58,7 @@ class Digest:
         """Raises DigestMismatch unless *content* has this digest."""
         actual = Digest.of(content, self.algorithm)
         if actual != self:
-            raise DigestMismatch(self, actual, what)
+            raise DigestMismatchError(self, actual, what)
 
     @property
     def short(self) -> str:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NoReturn, TypeVar
 
-from eci_convert.errors import FormatError, LimitExceeded
+from eci_convert.errors import FormatError, LimitExceededError
 
 MAX_DOCUMENT = 4 * 1024 * 1024
 """Bytes that a manifest, index or config may have (distribution-spec v1.1.1, "Pushing Manifests": at least 4 MiB)."""
@@ -72,7 +72,7 @@ _KINDS: dict[type, str] = {dict: "object", list: "array", str: "string", int: "i
 
 def _value(content: bytes, where: str) -> object:
     if len(content) > MAX_DOCUMENT:
-        raise LimitExceeded(f"document is {len(content)} bytes (limit {MAX_DOCUMENT})", where=where)
+        raise LimitExceededError(f"document is {len(content)} bytes (limit {MAX_DOCUMENT})", where=where)
     _check_depth(content, where)
     try:
         value: object = json.loads(
@@ -141,7 +141,7 @@ def _check_depth(content: bytes, where: str) -> None:
         elif byte in b"]}":
             depth -= 1
     if deepest > _MAX_DEPTH:
-        raise LimitExceeded(f"nested {deepest} levels deep (limit {_MAX_DEPTH})", where=where)
+        raise LimitExceededError(f"nested {deepest} levels deep (limit {_MAX_DEPTH})", where=where)
 
 
 def _first_line(error: Exception) -> str:

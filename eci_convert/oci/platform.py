@@ -10,13 +10,12 @@ from __future__ import annotations
 import platform as machine
 import re
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
 
-from eci_convert.errors import LayoutError, UsageError
-from eci_convert.oci import media_types
-from eci_convert.oci.index import check_no_bundle
-from eci_convert.oci.manifest import Descriptor, Index, Platform
+from eci_convert.errors import UnsupportedImageError, UsageError
+from eci_convert.oci import json_fields
+from eci_convert.oci.json_fields import Fields
 
 _ARCHITECTURES: Final = {
     "x86_64": ("amd64", ""),
@@ -35,10 +34,8 @@ _VARIANTS: Final = {
     "arm64": {"8": "", "v8": "", "v8.0": "", "8.0": "", "9": "v9", "9.0": "v9", "v9.0": "v9"},
     "arm": {"": "v7", "5": "v5", "6": "v6", "7": "v7", "8": "v8"},
 }
-_DESCRIBED: Final = 8  # entries that an error lists
-_NEUTRAL: Final = ("org.opencontainers.", "io.containerd.")
-"""Annotations that do not make two entries different things: names, versions, descriptions."""
-_ATTESTATION = "vnd.docker.reference.type"
+
+
 _WORD = re.compile(r"[A-Za-z0-9_.+-]+", re.ASCII)
 
 
@@ -76,64 +73,25 @@ def normalized(platform: Platform) -> Platform:
     return replace(platform, os=os, architecture=architecture, variant=variant)
 
 
-def here() -> Platform:
+def host_platform() -> Platform:
     """The platform of this computer. The os is linux: it is what containers run on."""
     return parse_platform(f"linux/{machine.machine()}")
 
 
-def candidates(index: Index) -> tuple[Descriptor, ...]:
-    """The entries of *index* that are images: attestations and entries for `unknown/unknown` are passed over."""
-    return tuple(
-        entry
-        for entry in index.manifests
-        if entry.media_type in media_types.DOCUMENTS | {""}
-        and _ATTESTATION not in entry.annotations
-        and not (entry.platform and entry.platform.os == "unknown" and entry.platform.architecture == "unknown")
-    )
-
-
-def select(index: Index, wanted: Platform | None, where: str = "index") -> Descriptor:
-    """The entry of *index* for *wanted*; where nothing is wanted, the only image, else the one for this computer.
-
-    Of several that suit, the one with the highest variant wins, then one whose variant is spelt as the wanted one,
-    then the first. Raises LayoutError that lists what there is, also where the winner has rivals that are something
-    else by their annotations or artifact types.
-    """
-    check_no_bundle(index, where)
-    images = candidates(index)
-    if wanted is None and len(images) == 1:
-        return images[0]
-    asked = wanted or here()
-    suiting = sorted(
-        (rank, entry.platform.variant != asked.variant, number)
-        for number, entry in enumerate(images)
-        if entry.platform and (rank := _rank(entry.platform, asked)) is not None
-    )
-    if suiting:
-        _check_alike([images[number] for rank, _, number in suiting if rank == suiting[0][0]], asked, where)
-        return images[suiting[0][2]]
-    there = (
-        ", ".join(sorted({str(entry.platform) if entry.platform else "(none named)" for entry in images})) or "nothing"
-    )
-    error = LayoutError(f"{where} has no image for {asked}: it has {there}")
-    error.add_note("hint: choose one with --platform OS/ARCH")
-    raise error
-
-
-def check(offered: Platform | None, asked: Platform, where: str) -> None:
+def check_platform(offered: Platform | None, asked: Platform, where: str) -> None:
     """Raises LayoutError where an image that says what it is for is for another platform than the one *asked* for."""
-    if offered and offered.os and offered.architecture and not suits(offered, asked):
-        error = LayoutError(f"{where} has no image for {asked}: it has {offered}")
+    if offered and offered.os and offered.architecture and not matches(offered, asked):
+        error = UnsupportedImageError(f"{where} has no image for {asked}: it has {offered}")
         error.add_note("hint: leave --platform out to take it as it is")
         raise error
 
 
-def suits(offered: Platform, asked: Platform) -> bool:
+def matches(offered: Platform, asked: Platform) -> bool:
     """Whether an image for *offered* runs on *asked*: os and architecture are equal, the variant is not higher."""
-    return _rank(offered, asked) is not None
+    return variant_rank(offered, asked) is not None
 
 
-def _rank(offered: Platform, asked: Platform) -> int | None:
+def variant_rank(offered: Platform, asked: Platform) -> int | None:
     """How far below the variant that is *asked* for the *offered* one is; None if it does not suit."""
     offered, asked = normalized(offered), normalized(asked)
     if (offered.os, offered.architecture) != (asked.os, asked.architecture):
@@ -160,39 +118,49 @@ def _variants(asked: Platform) -> Iterator[str]:
             yield from (f"v8.{lower}" if lower else "" for lower in range(minor - 1, -1, -1))
 
 
-def _check_alike(entries: list[Descriptor], asked: Platform, where: str) -> None:
-    """Raises LayoutError unless *entries*, which suit equally well, are one kind of thing."""
-    distinct = list({entry.digest: entry for entry in entries}.values())
-    if all(_kind(entry) == _kind(distinct[0]) for entry in distinct):
-        return
-    listed = "; ".join(map(_described, distinct[:_DESCRIBED]))
-    more = f"; and {len(distinct) - _DESCRIBED} more" if len(distinct) > _DESCRIBED else ""
-    error = LayoutError(f"{where} has {len(distinct)} different images for {asked}: {listed}{more}")
-    error.add_note("hint: name one by its digest, NAME@sha256:…; copy --all-platforms takes the whole index")
-    raise error
-
-
-def _kind(entry: Descriptor) -> tuple[str, dict[str, str]]:
-    return entry.artifact_type, {key: value for key, value in entry.annotations.items() if not key.startswith(_NEUTRAL)}
-
-
-def _described(entry: Descriptor) -> str:
-    artifact_type, annotations = _kind(entry)
-    marks = {"artifactType": artifact_type} if artifact_type else {}
-    texts = [f"{key}={value}"[:120] for key, value in list((marks | annotations).items())[:4]]
-    return " ".join([str(entry.digest), str(entry.platform), *texts])
-
-
 def told_platform(listed: Platform | None, *told: Platform | None) -> Platform | None:
     """The first that is *told*, with the variant that another one may tell of it: few configs name theirs.
 
     An index that has it *listed* for another one is right, as it is when one is chosen: it may list an image twice.
     """
     known = [platform for platform in (*told, listed) if platform]
-    if listed and listed.os and listed.architecture and not any(suits(one, listed) for one in known[:-1]):
+    if listed and listed.os and listed.architecture and not any(matches(one, listed) for one in known[:-1]):
         return listed
     if not known or known[0].variant:
         return known[0] if known else None
     first = known[0]
     alike = (one for one in known if (one.os, one.architecture) == (first.os, first.architecture))
     return replace(first, variant=next((one.variant for one in alike if one.variant), ""))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """What an image runs on (image-spec v1.1.1, image-index.md): Go's words, as in `linux/arm64/v8`."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+    os_version: str = ""
+    os_features: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, data: Fields, where: str) -> Self:
+        """The platform that the JSON object *data* tells. Raises FormatError."""
+        features = json_fields.optional(data, "os.features", list, where, [])
+        return cls(
+            os=json_fields.optional(data, "os", str, where, ""),
+            architecture=json_fields.optional(data, "architecture", str, where, ""),
+            variant=json_fields.optional(data, "variant", str, where, ""),
+            os_version=json_fields.optional(data, "os.version", str, where, ""),
+            os_features=tuple(
+                json_fields.typed(text, str, f"{where}.os.features[{index}]") for index, text in enumerate(features)
+            ),
+        )
+
+    def json(self) -> dict[str, Any]:
+        """The JSON object, empty fields left out but os and architecture, which always stand."""
+        rest = {"os.version": self.os_version, "os.features": list(self.os_features), "variant": self.variant}
+        return {"architecture": self.architecture, "os": self.os} | {key: value for key, value in rest.items() if value}
+
+    def __str__(self) -> str:
+        return "/".join(filter(None, (self.os, self.architecture, self.variant)))

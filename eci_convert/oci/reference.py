@@ -98,7 +98,7 @@ class Reference:
         return (rest if alone else self.repository) + self._suffix
 
     @property
-    def stored(self) -> str:
+    def store_name(self) -> str:
         """The name under which a store keeps the image: with its tag, and with its digest only where it has no tag.
 
         >>> Reference.parse("localhost/machine:1@sha256:" + 64 * "0").stored

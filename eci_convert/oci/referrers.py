@@ -4,33 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 from eci_convert.errors import EciError
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, parse
-from eci_convert.transports.layout.index import referrer
+from eci_convert.oci.manifest import Manifest, parse_manifest
 
 
-class Referrers:
+class ReferrerIndex:
     """The documents that have a subject, of those that went by."""
 
     def __init__(self) -> None:
         self._found: dict[Digest, tuple[Descriptor, Digest]] = {}
 
-    def noting(self, media_type: str, chunks: Iterable[bytes], digest: Digest | None) -> Iterable[bytes]:
+    def record(self, media_type: str, chunks: Iterable[bytes], digest: Digest | None) -> Iterable[bytes]:
         """*chunks*, of a blob with the *digest* that is promised, if one is."""
         if media_type not in media_types.DOCUMENTS:
             return chunks
         content = b"".join(chunks)
         itself = Descriptor(media_type=media_type, digest=digest or Digest.of(content), size=len(content))
         with suppress(EciError):  # what is no manifest refers to nothing
-            subject = parse(content, media_type).subject
+            subject = parse_manifest(content, media_type).subject
             entry = referrer(itself, content, subject.digest) if subject else None
             if subject and entry:
                 self._found[itself.digest] = entry, subject.digest
         return (content,)
 
-    def beside(self, root: Digest) -> Iterator[tuple[Descriptor, Digest]]:
+    def others(self, root: Digest) -> Iterator[tuple[Descriptor, Digest]]:
         """What came and refers to something, with what it refers to; without *root* itself."""
         return (entry for digest, entry in self._found.items() if digest != root)
+
+
+def referrer(entry: Descriptor, content: bytes, subject: Digest) -> Descriptor | None:
+    """*entry*, whose document is *content*, as a registry would list it among the referrers of *subject*; None if it is
+    none (distribution-spec v1.1.1, "Listing Referrers")."""
+    try:
+        document = parse_manifest(content, entry.media_type)
+    except EciError:  # artifacts of other kinds refer to nothing that we know of
+        return None
+    if not document.subject or document.subject.digest != subject:
+        return None
+    config = document.config.media_type if isinstance(document, Manifest) else ""
+    return replace(
+        entry,
+        media_type=document.media_type,
+        artifact_type=document.artifact_type or config,
+        annotations=document.annotations,
+        data=None,
+    )

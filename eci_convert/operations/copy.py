@@ -13,31 +13,34 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from eci_convert import dialects
-from eci_convert.compression.codec import Codec, Compression, compressed, peeked, sniffed
-from eci_convert.dialects.blueprint import Packed, Terms
-from eci_convert.dialects.container_images import unikraft
+from eci_convert.compression.codec import Codec, Compression, compressed, detect_compression
+from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.errors import (
-    AccessDenied,
-    CannotHold,
+    AccessDeniedError,
     IntegrityError,
-    LimitExceeded,
-    NotFound,
+    LimitExceededError,
+    NotFoundError,
     TransportError,
     UsageError,
 )
-from eci_convert.model import Image
-from eci_convert.oci import diff_ids, media_types
+from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
+from eci_convert.oci.diff_ids import certainly_wrong, layers_by_diff_id
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.index import is_bundle
-from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform, rendered
-from eci_convert.oci.platform import candidates
-from eci_convert.progress import SILENT, Reporter
-from eci_convert.reading import blobs
-from eci_convert.reading.blobs import opened
-from eci_convert.reading.manifests import Document, chosen, collected, referring
-from eci_convert.reading.resume import Journal
-from eci_convert.streams.repeatable import lasting
+from eci_convert.oci.image import Image
+from eci_convert.oci.index import Index, is_bundle
+from eci_convert.oci.manifest import Manifest, to_json
+from eci_convert.oci.platform import Platform
+from eci_convert.operations.convert import ImageConverter, images_to_convert
+from eci_convert.pack.preflight import check_copy_fits
+from eci_convert.pack.result import PushResult
+from eci_convert.progress import NULL_REPORTER, Reporter
+from eci_convert.reading.blobs import open_blob
+from eci_convert.reading.images import Documents, existing_image
+from eci_convert.reading.manifests import Document, manifests_of, referrers_of
+from eci_convert.reading.resume import PartialDownloads
+from eci_convert.streams.blocks import peek
+from eci_convert.streams.repeatable import retry_lost_uploads
 from eci_convert.transports.base import Sink, Source, check_logins, lent
 
 KEEP = "keep"
@@ -52,15 +55,15 @@ def copy(
     all_platforms: bool = False,
     referrers: bool = False,
     dialect: str = "",
-    terms: Terms | None = None,
+    terms: WriteOptions | None = None,
     codec: Codec | None = None,
     before: Source | None = None,
-    reporter: Reporter = SILENT,
+    reporter: Reporter = NULL_REPORTER,
     max_size: int | None = None,
     concurrency: int = 1,
     dry_run: bool = False,
     journal: Path | None = None,
-) -> Packed:
+) -> PushResult:
     """Copies the image that *source* names to the name of *sink*, and says what stands there now.
 
     *format* "keep" preserves every byte and digest of the manifests, configs and blobs that are copied. With a *codec*
@@ -83,15 +86,19 @@ def copy(
         raise UsageError("--referrers needs --format keep: what refers to an image refers to its digest")
     if referrers and codec and codec.compression is not Compression.NONE:
         raise UsageError("--referrers needs every digest kept: leave --compression away")
-    with Journal(journal, reporter.warned) if journal else nullcontext() as kept:
+    with PartialDownloads(journal, reporter.warned) if journal else nullcontext() as kept:
         if format != KEEP:
-            said = _Rewrite(source, sink, format, dialect, terms, codec, max_size, reporter, concurrency, dry_run, kept)
+            said = ImageConverter(
+                source, sink, format, dialect, terms, codec, max_size, reporter, concurrency, dry_run, kept
+            )
             whole_package = format == "unikraft" and sink.holds_indexes
-            return said.run(*_images(source, platform, reporter, everything=all_platforms, whole_package=whole_package))
+            return said.run(
+                *images_to_convert(source, platform, reporter, everything=all_platforms, whole_package=whole_package)
+            )
         if files := source.filesystem():
-            source = files.saved()
+            source = files.full_image()
         documents = list(
-            collected(
+            manifests_of(
                 source,
                 platform,
                 everything=all_platforms,
@@ -100,17 +107,17 @@ def copy(
             )
         )
         if referrers:
-            documents[-1:-1] = referring(source, documents)
+            documents[-1:-1] = referrers_of(source, documents)
         check(sink, source, documents, reporter, max_size)
         _report_bundle(source, documents[-1], reporter)
         press = layer_codec(codec, source, sink, referrers=referrers)
-        there = blobs.standing(before) if press else None
-        return Move(source, sink, reporter, concurrency, kept, press, there).all(documents, dry_run=dry_run)
+        there = existing_image(before) if press else None
+        return BlobCopier(source, sink, reporter, concurrency, kept, press, there).copy_all(documents, dry_run=dry_run)
 
 
 def check(sink: Sink, source: Source, documents: list[Document], reporter: Reporter, max_size: int | None) -> None:
     """Raises CannotHold, IntegrityError or LimitExceeded where *documents* cannot be moved to *sink* as they are."""
-    _check_holds(sink, source, documents)
+    check_copy_fits(sink, source, documents)
     _check_diff_ids(sink, source, documents, reporter)
     _check_sizes(documents, max_size)
 
@@ -124,25 +131,9 @@ def layer_codec(said: Codec | None, source: Source, sink: Sink, *, referrers: bo
     """What to compress raw layers with where images are kept; None keeps them."""
     if said:
         return said if said.compression is not Compression.NONE else None
-    return Codec.parse("gzip") if source.made_up and sink.wants_compressed_layers and not referrers else None
-
-
-def _check_holds(sink: Sink, source: Source, documents: list[Document]) -> None:
-    """Raises CannotHold, with the format that would do, unless *sink* can hold every one of *documents*."""
-    root = documents[-1].value
-    if not sink.holds_indexes and isinstance(root, Index) and is_bundle(root):
-        raise _cannot(sink, "a CNAB bundle", "copy its images one by one, each by its digest")
-    if not sink.holds_indexes and any(isinstance(document.value, Index) for document in documents):
-        raise _cannot(sink, "an index of several images", "choose one image with --platform OS/ARCH")
-    if not sink.holds_sha512:
-        for blob in (blob for document in documents for blob in (document.descriptor, *document.blobs)):
-            if blob.digest.algorithm != "sha256":
-                raise _cannot(sink, f"a blob under its {blob.digest.algorithm}", "--format legacy gives it a sha256")
-    for document in documents:
-        if isinstance(document.value, Manifest) and not sink.holds_artifacts:
-            reason = _no_container(source, document.value)
-            if reason:
-                raise _cannot(sink, f"an image with {reason}: it holds container images alone", "use --format legacy")
+    return (
+        Codec.parse("gzip") if source.synthetic_manifest and sink.prefers_compressed_layers and not referrers else None
+    )
 
 
 def _check_diff_ids(sink: Sink, source: Source, documents: list[Document], reporter: Reporter) -> None:
@@ -150,14 +141,14 @@ def _check_diff_ids(sink: Sink, source: Source, documents: list[Document], repor
 
     The config of an image that nobody unpacks where it goes to is read for the mark of the original `eci` alone.
     """
-    parsed = blobs.Documents(source)
+    parsed = Documents(source)
     for document in documents:
         found = document.value
         if isinstance(found, Index) or found.config.media_type not in media_types.CONFIGS:
             continue
         if sink.holds_artifacts and found.schema_version == 2:
             continue
-        if diff_ids.are_wrong(found, parsed.config(found.config)):
+        if certainly_wrong(found, parsed.config(found.config)):
             wrong = "the diff ids of the image are wrong, so engines will not unpack it"
             if sink.holds_artifacts:
                 reporter.warned(f"{wrong}: see verify --fix")
@@ -170,104 +161,10 @@ def _check_diff_ids(sink: Sink, source: Source, documents: list[Document], repor
 def _check_sizes(documents: list[Document], max_size: int | None) -> None:
     for blob in (blob for document in documents for blob in document.blobs):
         if max_size is not None and blob.size > max_size:
-            raise LimitExceeded(f"blob {blob.digest.short} is larger than the limit of {max_size} bytes")
+            raise LimitExceededError(f"blob {blob.digest.short} is larger than the limit of {max_size} bytes")
 
 
-def _no_container(source: Source, manifest: Manifest) -> str:
-    """Why *manifest* is no image that an engine could unpack; "" where it is one."""
-    if manifest.config.media_type not in media_types.CONFIGS:
-        return f"a config of type {manifest.config.media_type!r}"
-    strange = next((layer for layer in manifest.layers if not media_types.is_tar_layer(layer.media_type)), None)
-    return f"a layer of type {strange.media_type!r}" if strange else ""
-
-
-def _cannot(sink: Sink, what: str, hint: str) -> CannotHold:
-    error = CannotHold(f"{sink.destination} cannot hold {what}")
-    error.add_note(f"hint: {hint}")
-    return error
-
-
-class _Rewrite:
-    """Images are read in their dialect and written in another."""
-
-    def __init__(
-        self,
-        source: Source,
-        sink: Sink,
-        format: str,
-        dialect: str,
-        terms: Terms | None,
-        codec: Codec | None,
-        max_size: int | None,
-        reporter: Reporter,
-        concurrency: int,
-        dry_run: bool,
-        journal: Journal | None,
-    ) -> None:
-        self._journal = journal
-        self._source, self._sink = source, sink
-        self._format, self._dialect = format, dialect
-        self._terms, self._codec, self._max_size = terms, codec, max_size
-        self._reporter, self._concurrency, self._dry_run = reporter, concurrency, dry_run
-        self._index: Index | None = None
-
-    def run(self, index: Index | None, images: list[Image]) -> Packed:
-        self._index = index
-        if len(images) > 1 and not self._sink.holds_indexes:
-            raise _cannot(self._sink, "an index of several images", "choose one image with --platform OS/ARCH")
-        packed = [self._one(image, publish=len(images) == 1) for image in images]
-        if len(packed) == 1:
-            return packed[0]
-        from eci_convert import pack
-
-        return pack.joined(packed, self._sink, dry_run=self._dry_run)
-
-    def _one(self, image: Image, *, publish: bool) -> Packed:
-        from eci_convert import pack
-
-        name, artifact = dialects.read_as(self._dialect, image) if self._dialect else dialects.read(image)
-        terms = self._terms_for(image)
-        if name == dialects.READ_AS.get(self._format, self._format):
-            terms = replace(terms, original=image, original_index=self._index)
-        blueprint = dialects.by_name(self._format)(artifact, terms)
-        return pack.pack(
-            blueprint,
-            self._sink,
-            origin=self._source,
-            image=image,
-            codec=self._codec or Codec.parse("gzip"),
-            max_size=self._max_size,
-            reporter=self._reporter,
-            concurrency=self._concurrency,
-            publish=publish,
-            dry_run=self._dry_run,
-            journal=self._journal,
-        )
-
-    def _terms_for(self, image: Image) -> Terms:
-        platform = image.platform or Platform(os="linux", architecture="amd64")
-        return replace(self._terms, platform=platform) if self._terms else Terms(platform=platform)
-
-
-def _images(
-    source: Source, platform: Platform | None, reporter: Reporter, *, everything: bool, whole_package: bool
-) -> tuple[Index | None, list[Image]]:
-    """The images to write again, and the index that they are in: all of a *whole_package* of KraftKit's."""
-    descriptor, found = blobs.root(source)
-    documents = blobs.Documents(source)
-    if whole_package and not platform and isinstance(found, Index) and unikraft.is_package(found):
-        everything = True
-    if not everything and isinstance(found, Index):
-        chosen(blobs.flattened(documents, found), platform, source.origin, reporter)
-    index = found if isinstance(found, Index) else None
-    if not everything or isinstance(found, Manifest):
-        return index, [blobs.selected(documents, descriptor, found, platform)]
-    entries = candidates(blobs.flattened(documents, found))
-    sized = [blobs.right_sized(source, entry) for entry in entries]
-    return index, [blobs.selected(documents, entry, documents.manifest(entry), platform) for entry in sized]
-
-
-class Move:
+class BlobCopier:
     """From *source* to *sink*; *codec* is for layers that are not compressed yet, None keeps those too. *existing* is
     the image that the name of *sink* stands for now."""
 
@@ -277,7 +174,7 @@ class Move:
         sink: Sink,
         reporter: Reporter,
         concurrency: int,
-        journal: Journal | None,
+        journal: PartialDownloads | None,
         codec: Codec | None = None,
         existing: Image | None = None,
     ) -> None:
@@ -286,30 +183,30 @@ class Move:
         self._sink = sink
         self._reporter = reporter
         self._concurrency = concurrency
-        self._codec = None if sink.wants_raw_layers else codec
-        self._layers = diff_ids.layers(existing) if self._codec else {}
+        self._codec = None if sink.stores_layers_uncompressed else codec
+        self._layers = layers_by_diff_id(existing) if self._codec else {}
         self._became: dict[Digest, Descriptor] = {}
         self._sizes: dict[Digest, int] = {}
         self._lock = threading.Lock()
         self._press = threading.Lock()
         self._written = self._reused = 0
 
-    def all(self, documents: list[Document], *, dry_run: bool) -> Packed:
+    def copy_all(self, documents: list[Document], *, dry_run: bool) -> PushResult:
         """Moves what *documents* list, then themselves: the last is what the name is to stand for. *dry_run* counts
         what would be moved; what would be compressed is counted as it lies there."""
         return self.put(documents, dry_run=dry_run, publish=True)
 
-    def put(self, documents: list[Document], *, dry_run: bool, publish: bool = False) -> Packed:
+    def put(self, documents: list[Document], *, dry_run: bool, publish: bool = False) -> PushResult:
         """The same, without a name for the last unless *publish*."""
         blobs = {blob.digest: blob for document in documents for blob in document.blobs}
         with ThreadPoolExecutor(self._concurrency) as pool:
             list(pool.map(lambda blob: self._blob(blob, dry_run=dry_run), blobs.values()))
         self._sizes = {document.descriptor.digest: len(document.text) for document in documents}
-        moved = [self._renamed(document) for document in documents]
+        moved = [self._rewrite_manifest(document) for document in documents]
         last = moved[-1]
         if not dry_run:
             self._put(moved, publish=publish)
-        return Packed(
+        return PushResult(
             descriptor=last.descriptor,
             manifest=last.value,
             bytes_written=self._written + sum(len(document.text) for document in moved),
@@ -324,7 +221,7 @@ class Move:
                 self._sink.put(kind, iter((document.text,)), digest=digest, size=size)
             if publish:
                 self._sink.publish(replace(documents[-1].descriptor, media_type=kinds[-1]))
-        except (AccessDenied, NotFound):
+        except (AccessDeniedError, NotFoundError):
             raise
         except TransportError as error:  # docker-registry 2.8 says 500 to it
             if any(document.value.schema_version != 2 for document in documents):
@@ -335,17 +232,19 @@ class Move:
     def _blob(self, blob: Descriptor, *, dry_run: bool) -> None:
         codec = self._codec if self._codec and media_types.is_raw_layer(blob.media_type) else None
         kind = media_types.compressed_type(blob.media_type, codec.compression) if codec else blob.media_type
-        there = self._there(blob, kind) if codec else self._lent(blob)
+        there = self._already_there(blob, kind) if codec else self._with_mount_hint(blob)
         if there or dry_run:
             return self._count((there or blob).size, written=not there)
-        stored = lasting(lambda: self._pressed(blob, kind, codec) if codec else self._moved(blob))
+        stored = retry_lost_uploads(
+            lambda: self._copy_compressed(blob, kind, codec) if codec else self._copy_blob(blob)
+        )
         return self._count(stored.size, written=True)
 
-    def _lent(self, blob: Descriptor) -> Descriptor | None:
+    def _with_mount_hint(self, blob: Descriptor) -> Descriptor | None:
         """*blob*, if the sink has it, or can have it without its being sent."""
         return blob if lent(self._source, self._sink, blob) else None
 
-    def _there(self, blob: Descriptor, kind: str) -> Descriptor | None:
+    def _already_there(self, blob: Descriptor, kind: str) -> Descriptor | None:
         """What an earlier copy made of the raw layer *blob*, if the sink still has it."""
         known = self._layers.get((blob.digest, kind))
         if known is None or not self._sink.has(known):
@@ -353,41 +252,41 @@ class Move:
         self._became[blob.digest] = known
         return known
 
-    def _moved(self, blob: Descriptor) -> Descriptor:
-        with opened(self._source, blob, self._reporter, self._journal) as chunks:
+    def _copy_blob(self, blob: Descriptor) -> Descriptor:
+        with open_blob(self._source, blob, self._reporter, self._journal) as chunks:
             return self._sink.put(blob.media_type, chunks, digest=blob.digest, size=blob.size)
 
-    def _pressed(self, blob: Descriptor, kind: str, codec: Codec) -> Descriptor:
+    def _copy_compressed(self, blob: Descriptor, kind: str, codec: Codec) -> Descriptor:
         """The layer *blob*, compressed: one at a time, for it takes all cores. What is compressed, whatever its type
         says, is moved as it is."""
-        with self._press, opened(self._source, blob, self._reporter, self._journal) as chunks:
-            head, whole = peeked(chunks)
-            if sniffed(head) is not Compression.NONE:
+        with self._press, open_blob(self._source, blob, self._reporter, self._journal) as chunks:
+            head, whole = peek(chunks)
+            if detect_compression(head) is not Compression.NONE:
                 return self._sink.put(blob.media_type, whole, digest=blob.digest, size=blob.size)
             stored = self._sink.put(kind, compressed(whole, codec))
         self._became[blob.digest] = replace(stored, media_type=kind)
         return stored
 
-    def _renamed(self, document: Document) -> Document:
+    def _rewrite_manifest(self, document: Document) -> Document:
         """*document* with what became of the blobs and manifests that it lists."""
         found = document.value
         if isinstance(found, Manifest):
-            value: Manifest | Index = replace(found, layers=self._renaming(found.layers))
+            value: Manifest | Index = replace(found, layers=self._rewrite_all(found.layers))
         else:
-            value = replace(found, manifests=self._renaming(found.manifests))
+            value = replace(found, manifests=self._rewrite_all(found.manifests))
         if value == found:
             return document
         if isinstance(value, Index):
             value = replace(value, manifests=tuple(map(self._right_sized, value.manifests)))
-        text = rendered(value)
+        text = to_json(value)
         descriptor = replace(document.descriptor, digest=Digest.of(text), size=len(text), data=None)
         self._became[document.descriptor.digest] = descriptor
         return Document(descriptor=descriptor, text=text, value=value)
 
-    def _renaming(self, listed: tuple[Descriptor, ...]) -> tuple[Descriptor, ...]:
-        return tuple(self._now(entry) for entry in listed)
+    def _rewrite_all(self, listed: tuple[Descriptor, ...]) -> tuple[Descriptor, ...]:
+        return tuple(self._rewrite_descriptor(entry) for entry in listed)
 
-    def _now(self, entry: Descriptor) -> Descriptor:
+    def _rewrite_descriptor(self, entry: Descriptor) -> Descriptor:
         became = self._became.get(entry.digest)
         if became is None:
             return entry

@@ -14,23 +14,29 @@ from pathlib import Path
 from typing import assert_never
 
 from eci_convert.compression.codec import Compression, decompressed
+from eci_convert.dialects import FALLBACK_READER, unknown_dialect_error
 from eci_convert.disks import declared
-from eci_convert.errors import UsageError
-from eci_convert.files.atomic import StagedFiles, directories
-from eci_convert.model import Blob, DiskType, File, Image, Known, Member, Memory, Part, Rootfs
+from eci_convert.errors import MissingPartError, UsageError
+from eci_convert.files.atomic import AtomicFiles, created_directories
+from eci_convert.model import DISK_ROLES, Blob, DiskType, KnownBlob, LocalFile, Member, Memory, Part, RootfsFile
 from eci_convert.oci import diff_ids
+from eci_convert.oci.descriptor import Descriptor
+from eci_convert.oci.diff_ids import certainly_wrong
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
-from eci_convert.operations.output_files import DISKS, Outputs, Target
-from eci_convert.progress import SILENT, Reporter
-from eci_convert.reading.blobs import begins_as, check_readable, opened
-from eci_convert.reading.files import files, in_archive
-from eci_convert.reading.resume import Journal
-from eci_convert.rootfs.consumer import Settled
-from eci_convert.streams import threads
+from eci_convert.oci.image import Image
+from eci_convert.oci.platform import Platform
+from eci_convert.operations.extract_request import ExtractRequest, plan_targets
+from eci_convert.operations.inspect import Inspection, inspect
+from eci_convert.operations.output_files import OutputFiles, OutputTarget
+from eci_convert.progress import NULL_REPORTER, Reporter
+from eci_convert.reading.blobs import begins_as, check_readable, open_blob
+from eci_convert.reading.files import in_archive, read_files
+from eci_convert.reading.resume import PartialDownloads
+from eci_convert.rootfs.consumer import FileLocation
+from eci_convert.streams.threads import prefetched
 from eci_convert.transports.base import Source
 
-__all__ = ["Extracted", "Target", "extract"]
+__all__ = ["Extracted", "OutputTarget", "extract_files"]
 
 
 _DOUBTFUL = 4
@@ -54,12 +60,12 @@ class Extracted:
     disk_type: DiskType | None
 
 
-def extract(
+def extract_files(
     source: Source,
     image: Image,
-    targets: Sequence[Target],
+    targets: Sequence[OutputTarget],
     *,
-    reporter: Reporter = SILENT,
+    reporter: Reporter = NULL_REPORTER,
     max_size: int | None = None,
     sparse: bool = True,
     digests: bool = False,
@@ -75,9 +81,9 @@ def extract(
     raises; then no path has changed. What went into an open file until then has gone.
     """
     paths = [target.path for target in targets if target.path]
-    keeping = Journal(journal, reporter.warned) if journal else nullcontext(None)
-    with directories(paths), keeping as kept, StagedFiles() as staged:
-        outputs = Outputs(staged, max_size=max_size, sparse=sparse, digests=digests)
+    keeping = PartialDownloads(journal, reporter.warned) if journal else nullcontext(None)
+    with created_directories(paths), keeping as kept, AtomicFiles() as staged:
+        outputs = OutputFiles(staged, max_size=max_size, sparse=sparse, digests=digests)
         places = _Passes(source, image, outputs, reporter, kept).over(targets)
         staged.commit()
     if _has_wrong_diff_ids(source, image):
@@ -89,7 +95,7 @@ def _has_wrong_diff_ids(source: Source, image: Image) -> bool:
     """Whether they can be seen to be wrong without reading a layer."""
     if not image.config.diff_ids:
         return False
-    return diff_ids.are_wrong(image.manifest, image.config) or any(
+    return certainly_wrong(image.manifest, image.config) or any(
         begins_as(source, layer) is Compression.NONE
         for layer in diff_ids.doubtful(image.manifest, image.config)[:_DOUBTFUL]
     )
@@ -99,7 +105,7 @@ class _Passes:
     """One pass over each blob. Every method says where the targets were, as far as there is anything to say."""
 
     def __init__(
-        self, source: Source, image: Image, outputs: Outputs, reporter: Reporter, journal: Journal | None
+        self, source: Source, image: Image, outputs: OutputFiles, reporter: Reporter, journal: PartialDownloads | None
     ) -> None:
         self._source = source
         self._image = image
@@ -107,25 +113,25 @@ class _Passes:
         self._reporter = reporter
         self._journal = journal
 
-    def over(self, targets: Sequence[Target]) -> Mapping[Target, Settled]:
-        places: dict[Target, Settled] = {}
-        blobs: dict[tuple[Digest, str], list[Target]] = defaultdict(list)
-        archives: dict[tuple[Digest, bool], dict[str, list[Target]]] = defaultdict(lambda: defaultdict(list))
-        files: dict[str, list[Target]] = defaultdict(list)
+    def over(self, targets: Sequence[OutputTarget]) -> Mapping[OutputTarget, FileLocation]:
+        places: dict[OutputTarget, FileLocation] = {}
+        blobs: dict[tuple[Digest, str], list[OutputTarget]] = defaultdict(list)
+        archives: dict[tuple[Digest, bool], dict[str, list[OutputTarget]]] = defaultdict(lambda: defaultdict(list))
+        files: dict[str, list[OutputTarget]] = defaultdict(list)
         known: dict[Digest, Descriptor] = {}
         for target in targets:
             match target.part.locator:
                 case Blob(descriptor=blob, compression=compression):
                     known[blob.digest] = blob
                     blobs[blob.digest, compression].append(target)
-                case Member(descriptor=blob, path=path, or_bytes=or_bytes):
+                case Member(descriptor=blob, path=path, or_whole_blob=or_bytes):
                     known[blob.digest] = blob
                     archives[blob.digest, or_bytes][path].append(target)
-                case Rootfs(path=path):
+                case RootfsFile(path=path):
                     files[path].append(target)
                 case Memory(content=data):
                     self._outputs.write([target], (data,), size=len(data))
-                case File() | Known():
+                case LocalFile() | KnownBlob():
                     raise UsageError(f"{target.part.name!r} is in no image")
                 case _:
                     assert_never(target.part.locator)
@@ -135,51 +141,55 @@ class _Passes:
             places |= self._archive(known[digest], by_path, or_bytes=or_bytes)
         return {**places, **(self._filesystem(files) if files else {})}
 
-    def _blob(self, blob: Descriptor, compression: str, targets: list[Target]) -> Mapping[Target, Settled]:
+    def _blob(
+        self, blob: Descriptor, compression: str, targets: list[OutputTarget]
+    ) -> Mapping[OutputTarget, FileLocation]:
         check_readable(blob)
-        with opened(self._source, blob, self._reporter, self._journal) as chunks:
+        with open_blob(self._source, blob, self._reporter, self._journal) as chunks:
             if compression:
-                with threads.threaded(decompressed(chunks, Compression(compression))) as plain:
+                with prefetched(decompressed(chunks, Compression(compression))) as plain:
                     self._outputs.write(targets, plain)
             else:
                 digest = blob.digest if blob.digest.algorithm == "sha256" else None
                 self._outputs.write(targets, chunks, size=blob.size, digest=digest)
-        return {target: Settled(path="", layer=blob) for target in targets}
+        return {target: FileLocation(path="", layer=blob) for target in targets}
 
     def _archive(
-        self, layer: Descriptor, by_path: Mapping[str, list[Target]], *, or_bytes: bool
-    ) -> Mapping[Target, Settled]:
+        self, layer: Descriptor, by_path: Mapping[str, list[OutputTarget]], *, or_bytes: bool
+    ) -> Mapping[OutputTarget, FileLocation]:
         consumer = _Consumer(by_path, self._outputs)
         found = in_archive(
             self._source, layer, by_path, consumer, or_bytes=or_bytes, reporter=self._reporter, journal=self._journal
         )
         return _placed(by_path, found)
 
-    def _filesystem(self, by_path: Mapping[str, list[Target]]) -> Mapping[Target, Settled]:
+    def _filesystem(self, by_path: Mapping[str, list[OutputTarget]]) -> Mapping[OutputTarget, FileLocation]:
         consumer = _Consumer(by_path, self._outputs)
-        found = files(self._source, self._image, by_path, consumer, reporter=self._reporter, journal=self._journal)
+        found = read_files(self._source, self._image, by_path, consumer, reporter=self._reporter, journal=self._journal)
         return _placed(by_path, found)
 
 
 class _Consumer:
     """Writes files to the targets that want their paths. What went into an open file cannot be taken back."""
 
-    def __init__(self, by_path: Mapping[str, list[Target]], outputs: Outputs) -> None:
+    def __init__(self, by_path: Mapping[str, list[OutputTarget]], outputs: OutputFiles) -> None:
         self._by_path = by_path
         self._outputs = outputs
-        self.retractable = all(target.path for targets in by_path.values() for target in targets)
+        self.can_retake = all(target.path for targets in by_path.values() for target in targets)
 
     def take(self, paths: tuple[str, ...], size: int, chunks: Iterator[bytes]) -> None:
         self._outputs.write([target for path in paths for target in self._by_path[path]], chunks, size=size)
 
 
-def _placed(by_path: Mapping[str, list[Target]], found: Mapping[str, Settled]) -> Mapping[Target, Settled]:
+def _placed(
+    by_path: Mapping[str, list[OutputTarget]], found: Mapping[str, FileLocation]
+) -> Mapping[OutputTarget, FileLocation]:
     return {target: found[path] for path, targets in by_path.items() for target in targets}
 
 
-def _extracted(target: Target, outputs: Outputs, place: Settled | None, reporter: Reporter) -> Extracted:
+def _extracted(target: OutputTarget, outputs: OutputFiles, place: FileLocation | None, reporter: Reporter) -> Extracted:
     written, part = outputs.written[target], target.part
-    found = written.disk_type if part.role in DISKS else None
+    found = written.disk_type if part.role in DISK_ROLES else None
     if part.disk_type and declared.contradicts(part.disk_type, found):
         reporter.warned(f"{part.name!r} is declared as {part.disk_type} and its bytes are {found}")
     path = place.path if place else ""
@@ -189,6 +199,55 @@ def _extracted(target: Target, outputs: Outputs, place: Settled | None, reporter
         size=written.size,
         digest=written.digest,
         blob=place.layer.digest if place and place.layer else None,
-        image_path="/" + path if isinstance(part.locator, Rootfs) else path,
+        image_path="/" + path if isinstance(part.locator, RootfsFile) else path,
         disk_type=part.disk_type or found,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractResult:
+    """What was taken out of an image."""
+
+    inspection: Inspection
+    files: tuple[Extracted, ...]
+
+
+def extract(
+    source: Source,
+    order: ExtractRequest,
+    *,
+    platform: Platform | None = None,
+    dialect: str = "",
+    max_size: int | None = None,
+    sparse: bool = True,
+    digests: bool = False,
+    journal: Path | None = None,
+    reporter: Reporter = NULL_REPORTER,
+) -> ExtractResult:
+    """Writes what *order* wants of the image that *source* names: all of it, or nothing.
+
+    *max_size* (bytes) bounds each part; *sparse* restores holes; *digests* has the digest of every file told. *journal*
+    is a directory in which what arrives over a network is kept until all is done.
+    Raises MissingPart for a part that the image has not, and what `extract_files` raises.
+    """
+    found = inspect(source, platform, dialect)
+    targets = plan_targets(found, order)
+    for role in sorted(order.optional & order.roles.keys()):
+        if found.artifact.part(role) is None:
+            reporter.warned(f"{found.reference} has no {role}: {str(order.roles[role])!r} is not written")
+    try:
+        files = extract_files(
+            source,
+            found.image,
+            targets,
+            reporter=reporter,
+            max_size=max_size,
+            sparse=sparse,
+            digests=digests,
+            journal=journal,
+        )
+    except MissingPartError as error:
+        if found.dialect != FALLBACK_READER or dialect or not order.needs_dialect:
+            raise
+        raise unknown_dialect_error(found.image) from error
+    return ExtractResult(inspection=found, files=files)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from eci_convert import dialects, pack
 from eci_convert.compression.codec import Codec
-from eci_convert.dialects.blueprint import Packed, Terms
+from eci_convert.dialects import writer
+from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.model import Artifact
-from eci_convert.progress import SILENT, Reporter
-from eci_convert.reading import blobs
+from eci_convert.pack import image
+from eci_convert.pack.image import ArtifactTypeSupport
+from eci_convert.pack.result import PushResult
+from eci_convert.progress import NULL_REPORTER, Reporter
+from eci_convert.reading.images import existing_image
 from eci_convert.transports.base import Sink, Source
 
 
@@ -16,16 +19,16 @@ def push(
     sink: Sink,
     *,
     format: str,
-    terms: Terms,
+    terms: WriteOptions,
     codec: Codec,
     before: Source | None = None,
     probe: bool = False,
-    reporter: Reporter = SILENT,
+    reporter: Reporter = NULL_REPORTER,
     concurrency: int = 1,
     dry_run: bool = False,
-    strict: pack.Strict | None = None,
+    strict: ArtifactTypeSupport | None = None,
     publish: bool = True,
-) -> Packed:
+) -> PushResult:
     """Writes *artifact* as an image of *format*, a row of `WRITERS`, to the name of *sink*.
 
     *before* reads the image that the name stands for now: a layer that is in it is neither packed nor sent again.
@@ -36,12 +39,12 @@ def push(
     Raises CannotHold before the first byte, LocalError for files that change while they are read, and what the sink
     raises.
     """
-    blueprint = dialects.by_name(format)(artifact, terms)
-    return pack.pack(
+    blueprint = writer(format)(artifact, terms)
+    return image.pack(
         blueprint,
         sink,
         codec=codec,
-        existing=blobs.standing(before),
+        existing=existing_image(before),
         probe=probe,
         reporter=reporter,
         concurrency=concurrency,

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 from eci_convert.compression.codec import decompressed
 from eci_convert.errors import FormatError, LocalError
-from eci_convert.files.atomic import read_chunks, replacing
+from eci_convert.files.atomic import atomic_write
+from eci_convert.files.safe_open import read_chunks
 from eci_convert.oci.reference import Reference
 from eci_convert.tar import EntryType, entries
 from eci_convert.transports.registry.http.url import Url
@@ -25,7 +26,7 @@ _DIRECTORY = "application/vnd.oci.image.layer.v1.tar+gzip"
 _NAME = re.compile(r"/v2/(?P<name>[^?]+?)/(?:blobs|manifests|tags|referrers)/", re.ASCII)
 
 
-class Registry(Protocol):
+class FilesRegistry(Protocol):
     """What is needed of the registry to write files."""
 
     def download_blob(self, container: Any, digest: str, outfile: str) -> str: ...
@@ -47,7 +48,7 @@ def body(data: Mapping[str, Any] | bytes | None, json: Any) -> tuple[bytes | Non
 
 
 def written(
-    registry: Registry, container: Any, manifest: Mapping[str, Any], outdir: str | None, *, overwrite: bool
+    registry: FilesRegistry, container: Any, manifest: Mapping[str, Any], outdir: str | None, *, overwrite: bool
 ) -> list[str]:
     """Writes the layers of *manifest* to files below *outdir* (None: a new temporary directory); the paths."""
     root = Path(outdir or tempfile.mkdtemp()).resolve()
@@ -82,7 +83,7 @@ def below(root: Path, name: str) -> Path:
     return path / words[-1]
 
 
-def _unpack(registry: Registry, container: Any, digest: str, folder: Path) -> None:
+def _unpack(registry: FilesRegistry, container: Any, digest: str, folder: Path) -> None:
     """Writes the regular files of a directory that oras packed. Links and devices are refused, not made."""
     with tempfile.TemporaryDirectory() as spool:
         packed = registry.download_blob(container, digest, os.path.join(spool, "packed"))
@@ -100,6 +101,6 @@ def _unpack(registry: Registry, container: Any, digest: str, folder: Path) -> No
 def _write(path: Path, chunks: Iterator[bytes]) -> None:
     if path.is_dir():
         raise LocalError(f"{str(path)!r} is a directory")
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         for chunk in chunks:
             file.write(chunk)

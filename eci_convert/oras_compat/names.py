@@ -8,7 +8,7 @@ import oras.defaults
 from eci_convert.oci.reference import HUB, HUB_API, Reference
 
 
-class Name(oras.container.Container):  # type: ignore[misc] # oras has no types
+class OrasName(oras.container.Container):  # type: ignore[misc] # oras has no types
     """A name in a registry, read as Docker reads it. *registry* is the host that is asked."""
 
     reference: Reference

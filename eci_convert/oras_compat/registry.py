@@ -28,31 +28,34 @@ import oras.defaults
 import oras.provider
 import requests
 
-from eci_convert.errors import LimitExceeded, TransportError
-from eci_convert.files.atomic import read_chunks, replacing
-from eci_convert.oci import json_fields, media_types, platform
+from eci_convert.errors import LimitExceededError, TransportError
+from eci_convert.files.atomic import atomic_write
+from eci_convert.files.safe_open import read_chunks
+from eci_convert.oci import json_fields, media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, parse
+from eci_convert.oci.index import Index, select
+from eci_convert.oci.manifest import parse_manifest
 from eci_convert.oci.reference import HUB, Reference, registry_name
 from eci_convert.oras_compat import files
-from eci_convert.oras_compat.names import Name
+from eci_convert.oras_compat.names import OrasName
 from eci_convert.oras_compat.responses import answered, checked, invented, length, streaming
 from eci_convert.streams.hashing import verified
-from eci_convert.streams.repeatable import Again
-from eci_convert.transports.base import Settings
+from eci_convert.streams.repeatable import RepeatableStream
 from eci_convert.transports.credentials import lookup
 from eci_convert.transports.credentials.config_files import Credential
 from eci_convert.transports.registry import manifests
-from eci_convert.transports.registry.client import PULL, PUSH, Client
+from eci_convert.transports.registry.client import PULL, PUSH, RegistryClient
 from eci_convert.transports.registry.http.connection import Request
 from eci_convert.transports.registry.http.links import next_page
-from eci_convert.transports.registry.http.retry import RETRIED, Transient
+from eci_convert.transports.registry.http.retry import RETRYABLE_STATUSES, TransientError
 from eci_convert.transports.registry.http.url import Url
 from eci_convert.transports.registry.pull.download import Download
 from eci_convert.transports.registry.sink import RegistrySink
+from eci_convert.transports.settings import Settings
 
 _MAX_PAGES = 1000
-_EVERY_STATUS = tuple(status for status in range(200, 600) if status not in RETRIED)
+_EVERY_STATUS = tuple(status for status in range(200, 600) if status not in RETRYABLE_STATUSES)
 
 
 class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no types
@@ -75,20 +78,20 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
             insecure=given.insecure or tls_verify is False,
             ca_file=tls_verify if isinstance(tls_verify, str) else given.ca_file,
         )
-        self._clients: dict[tuple[str, str], Client] = {}
+        self._clients: dict[tuple[str, str], RegistryClient] = {}
         self._login_host: str | None = None
         self._first_told: str | None = None
         self.auth.load_configs = self._load_configs
 
     # Names and credentials
 
-    def get_container(self, name: str | Name) -> Name:
+    def get_container(self, name: str | OrasName) -> OrasName:
         """The name that *name* spells; *hostname* is in front of one that names no host. Raises UsageError."""
         if isinstance(name, oras.container.Container):
-            return name if isinstance(name, Name) else Name(str(name))
-        found = Name(name)
+            return name if isinstance(name, OrasName) else OrasName(str(name))
+        found = OrasName(name)
         if self.hostname and found.reference.host == HUB and not name.startswith(f"{HUB}/"):
-            return Name(f"{self.hostname}/{name}")
+            return OrasName(f"{self.hostname}/{name}")
         return found
 
     def login(self, username: str, password: str, *args: Any, hostname: str | None = None, **more: Any) -> Any:
@@ -126,10 +129,10 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         """Whether our way of logging in does what the auth back end does."""
         return type(self.auth) in (oras.auth.TokenAuth, oras.auth.BasicAuth)
 
-    def _client(self, reference: Reference) -> Client:
+    def _client(self, reference: Reference) -> RegistryClient:
         key = (reference.host, reference.repository)
         if key not in self._clients:
-            self._clients[key] = Client(
+            self._clients[key] = RegistryClient(
                 reference, self._settings, partial(self._credential, reference), logs_in=self._speaks_for_itself
             )
         return self._clients[key]
@@ -164,12 +167,14 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         while True:
             try:
                 return self._authenticated(client, request, scope, stream=stream)
-            except Transient as error:
-                patience.after(error)
+            except TransientError as error:
+                patience.wait_or_raise(error)
 
-    def _authenticated(self, client: Client, request: Request, scope: str, *, stream: bool) -> requests.Response:
+    def _authenticated(
+        self, client: RegistryClient, request: Request, scope: str, *, stream: bool
+    ) -> requests.Response:
         """The response; a 401 goes to an auth back end that is neither oras's token nor basic one (ECR's)."""
-        response = answered(client.once(request, accept=_EVERY_STATUS, scope=scope), stream=stream)
+        response = answered(client.send_once(request, accept=_EVERY_STATUS, scope=scope), stream=stream)
         ours = self._login_host or self.hostname
         stranger = ours is not None and not self._is_told(client.reference.host)
         elsewhere = stranger or Url.parse(response.url).origin != client.base.origin
@@ -179,7 +184,7 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         if not changed:
             return response
         again = replace(request, headers=headers)
-        return answered(client.once(again, accept=_EVERY_STATUS, scope=scope), stream=stream)
+        return answered(client.send_once(again, accept=_EVERY_STATUS, scope=scope), stream=stream)
 
     def _do_paginated_request(self, url: str, callable: Callable[[requests.Response], bool]) -> None:
         """As in oras; but a list goes on on its own server, and ends."""
@@ -192,12 +197,12 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
             if following is None:
                 return
             url = str(following)
-        raise LimitExceeded(f"the list has more than {_MAX_PAGES} pages", where=url)
+        raise LimitExceededError(f"the list has more than {_MAX_PAGES} pages", where=url)
 
     # Blobs
 
     def get_blob(
-        self, container: str | Name, digest: str, stream: bool = False, head: bool = False
+        self, container: str | OrasName, digest: str, stream: bool = False, head: bool = False
     ) -> requests.Response:
         """The response with a blob. Its bytes are verified as they are read: whoever reads them to the end knows."""
         name, expected = self.get_container(container), Digest.parse(digest)
@@ -212,38 +217,38 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         download = Download(self._client(name.reference), wanted, 0)
         return streaming(found, download, lambda chunks: verified(chunks, wanted.digest, wanted.size), stream=stream)
 
-    def download_blob(self, container: str | Name, digest: str, outfile: str) -> str:
+    def download_blob(self, container: str | OrasName, digest: str, outfile: str) -> str:
         """Writes a verified blob to *outfile*, which is replaced when the last byte is known to be good."""
         os.makedirs(os.path.dirname(outfile) or ".", exist_ok=True)
         with self.get_blob(container, digest, stream=True) as response:
             self._check_200_response(response)
-            with replacing(outfile) as file:
+            with atomic_write(outfile) as file:
                 for chunk in response.raw.stream(decode_content=False):
                     file.write(chunk)
         return outfile
 
     def upload_blob(
-        self, blob: str, container: str | Name, layer: dict[str, Any], do_chunked: bool = False, chunk_size: int = 0
+        self, blob: str, container: str | OrasName, layer: dict[str, Any], do_chunked: bool = False, chunk_size: int = 0
     ) -> requests.Response:
         """Sends a file, unless the registry has it. How it is cut is for the registry's host to say."""
         name = self.get_container(container)
         media_type = layer.get("mediaType") or oras.defaults.default_blob_media_type
         sink = RegistrySink(name.reference, self._settings, self._client(name.reference))
         digest = Digest.parse(layer["digest"]) if "digest" in layer else None
-        sent = sink.put(media_type, Again(lambda: read_chunks(blob)), digest=digest, size=layer.get("size"))
+        sent = sink.put(media_type, RepeatableStream(lambda: read_chunks(blob)), digest=digest, size=layer.get("size"))
         return invented(201, self._url(name, f"blobs/{sent.digest}"), {"Docker-Content-Digest": str(sent.digest)})
 
-    def put_upload(self, blob: str, container: str | Name, layer: dict[str, Any]) -> requests.Response:
+    def put_upload(self, blob: str, container: str | OrasName, layer: dict[str, Any]) -> requests.Response:
         return self.upload_blob(blob, container, layer)
 
     def chunked_upload(
-        self, blob: str, container: str | Name, layer: dict[str, Any], chunk_size: int = 0
+        self, blob: str, container: str | OrasName, layer: dict[str, Any], chunk_size: int = 0
     ) -> requests.Response:
         return self.upload_blob(blob, container, layer)
 
     # Manifests
 
-    def upload_manifest(self, manifest: Mapping[str, Any], container: str | Name) -> requests.Response:
+    def upload_manifest(self, manifest: Mapping[str, Any], container: str | OrasName) -> requests.Response:
         """Sends *manifest* under the media type that it says it has. Raises ManifestRefused, TransportError."""
         name = self.get_container(container)
         content = json.dumps(manifest, separators=(",", ":")).encode()
@@ -255,7 +260,7 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
 
     def get_manifest(
         self,
-        container: str | Name,
+        container: str | OrasName,
         allowed_media_type: Sequence[str] | None = None,
         validation_schema: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
@@ -287,15 +292,17 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         manifest = self._image(name, allowed_media_type)
         return files.written(self, name, manifest, outdir, overwrite=overwrite)
 
-    def _image(self, name: Name, allowed: Sequence[str] | None) -> dict[str, Any]:
+    def _image(self, name: OrasName, allowed: Sequence[str] | None) -> dict[str, Any]:
         found = self.get_manifest(name, allowed)
         if "manifests" not in found:
             return found
-        index = parse(json.dumps(found).encode(), found.get("mediaType") or media_types.OCI_INDEX, where=str(name))
+        index = parse_manifest(
+            json.dumps(found).encode(), found.get("mediaType") or media_types.OCI_INDEX, where=str(name)
+        )
         if not isinstance(index, Index):
             return found
-        chosen = platform.select(index, None, where=str(name))
-        return self.get_manifest(Name(f"{name.reference.name}@{chosen.digest}"))
+        chosen = select(index, None, where=str(name))
+        return self.get_manifest(OrasName(f"{name.reference.name}@{chosen.digest}"))
 
-    def _url(self, name: Name, path: str) -> str:
+    def _url(self, name: OrasName, path: str) -> str:
         return str(self._client(name.reference).url(path))

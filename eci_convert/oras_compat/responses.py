@@ -11,7 +11,7 @@ from requests.structures import CaseInsensitiveDict
 
 from eci_convert.oci.digest import Digest
 from eci_convert.streams.hashing import verified
-from eci_convert.transports.registry.http.response import PIECE, Answer
+from eci_convert.transports.registry.http.response import READ_SIZE, Response
 
 _MAX_CONTENT = 1 << 30
 """Bytes of a body that is not streamed: whoever asks for more in one piece has not thought of it."""
@@ -29,13 +29,13 @@ def invented(status: int, url: str, headers: Mapping[str, str], method: str = "P
     return response
 
 
-def answered(answer: Answer, *, stream: bool) -> requests.Response:
+def answered(answer: Response, *, stream: bool) -> requests.Response:
     """The response that *answer* is. Not *stream*: read, and its connection let go of."""
     headers = {name: ", ".join(answer.header_lines(name)) for name in answer.header_names()}
     response = invented(answer.status, str(answer.url), headers, answer.method)
     if stream:
         _unread(response)
-        response.raw = _Raw(answer.pieces(), answer.close)
+        response.raw = _Raw(answer.iter_bytes(), answer.close)
         return response
     with answer:
         _filled(response, answer.read(_MAX_CONTENT))
@@ -106,7 +106,7 @@ class _Raw:
         self._close = close
         self._left = b""
 
-    def stream(self, size: int = PIECE, decode_content: bool | None = None) -> Iterator[bytes]:
+    def stream(self, size: int = READ_SIZE, decode_content: bool | None = None) -> Iterator[bytes]:
         """The body, at most *size* bytes at a time, as it is stored."""
         while piece := self.read(size):
             yield piece

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from eci_convert.errors import DigestMismatch, SizeMismatch
+from eci_convert.errors import DigestMismatchError, SizeMismatchError
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
-from eci_convert.streams.hashing import Measured
+from eci_convert.streams.hashing import HashingStream
 from eci_convert.transports.base import NO_VARIANTS, Sink, Variants
 
 
-class Rehearsal:
+class DryRunSink:
     """Stands in for *sink*, which is asked what it has and can hold, and changed in nothing."""
 
     def __init__(self, sink: Sink) -> None:
@@ -36,12 +36,12 @@ class Rehearsal:
         return self._sink.holds_sha512
 
     @property
-    def wants_raw_layers(self) -> bool:
-        return self._sink.wants_raw_layers
+    def stores_layers_uncompressed(self) -> bool:
+        return self._sink.stores_layers_uncompressed
 
     @property
-    def wants_compressed_layers(self) -> bool:
-        return self._sink.wants_compressed_layers
+    def prefers_compressed_layers(self) -> bool:
+        return self._sink.prefers_compressed_layers
 
     def has(self, blob: Descriptor) -> bool:
         return self._sink.has(blob)
@@ -49,13 +49,13 @@ class Rehearsal:
     def put(
         self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
     ) -> Descriptor:
-        measured = Measured(chunks)
+        measured = HashingStream(chunks)
         for _ in measured:
             pass
         if size not in (None, measured.size):
-            raise SizeMismatch(size or 0, measured.size)
+            raise SizeMismatchError(size or 0, measured.size)
         if digest and digest.algorithm == "sha256" and digest != measured.digest:
-            raise DigestMismatch(digest, measured.digest)
+            raise DigestMismatchError(digest, measured.digest)
         return Descriptor(media_type=media_type, digest=digest or measured.digest, size=measured.size)
 
     def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:

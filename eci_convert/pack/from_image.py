@@ -11,29 +11,34 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from eci_convert.compression.codec import Compression, decompressed
-from eci_convert.dialects.blueprint import Recipe, Written
-from eci_convert.errors import FormatError, MissingPart
-from eci_convert.model import Blob, Image, Member, Rootfs
-from eci_convert.oci.manifest import Descriptor
-from eci_convert.pack.blob_writer import Press
+from eci_convert.dialects.blueprint import Recipe, StoredBlob
+from eci_convert.errors import FormatError, MissingPartError
+from eci_convert.model import Blob, Member, RootfsFile
+from eci_convert.oci.descriptor import Descriptor
+from eci_convert.oci.image import Image
+from eci_convert.pack.blob_writer import BlobWriter
 from eci_convert.reading import blobs, files
-from eci_convert.reading.resume import Journal
-from eci_convert.streams.repeatable import lasting
+from eci_convert.reading.blobs import open_blob
+from eci_convert.reading.files import read_files
+from eci_convert.reading.resume import PartialDownloads
+from eci_convert.streams.repeatable import retry_lost_uploads
 from eci_convert.transports.base import Source, lent
 
 
-class Passage:
+class ImageParts:
     """From the *image* that *source* names, through *press*."""
 
-    def __init__(self, source: Source, image: Image, press: Press, journal: Journal | None = None) -> None:
+    def __init__(
+        self, source: Source, image: Image, press: BlobWriter, journal: PartialDownloads | None = None
+    ) -> None:
         self._journal = journal
         self._source = source
         self._image = image
         self._press = press
 
-    def all(self, recipes: dict[int, Recipe]) -> dict[int, Written]:
+    def read_all(self, recipes: dict[int, Recipe]) -> dict[int, StoredBlob]:
         """What became of each of *recipes*, all of whose parts are in the image, by its number."""
-        found: dict[int, Written] = {}
+        found: dict[int, StoredBlob] = {}
         members: dict[Descriptor, dict[int, Recipe]] = {}
         paths: dict[int, Recipe] = {}
         for number, recipe in recipes.items():
@@ -42,35 +47,35 @@ class Passage:
                     found[number] = self._blob(recipe, blob)
                 case Member(descriptor=layer):
                     members.setdefault(replace(layer, annotations={}), {})[number] = recipe
-                case Rootfs():
+                case RootfsFile():
                     paths[number] = recipe
         for layer, wanted in members.items():
             found |= self._members(layer, wanted)
         return found | self._files(paths)
 
-    def _blob(self, recipe: Recipe, blob: Blob) -> Written:
+    def _blob(self, recipe: Recipe, blob: Blob) -> StoredBlob:
         blobs.check_readable(blob.descriptor)
         if not recipe.entry and recipe.compression == blob.compression:
             return self._verbatim(recipe, blob.descriptor)
         size = blob.size if blob.size is not None else self._size(blob)
 
-        def passed_on() -> Written:
+        def passed_on() -> StoredBlob:
             with self._content(blob) as chunks:
-                return self._press.stream(recipe, size, _exactly(chunks, size, blob))
+                return self._press.write_stream(recipe, size, _exactly(chunks, size, blob))
 
-        return lasting(passed_on)
+        return retry_lost_uploads(passed_on)
 
-    def _verbatim(self, recipe: Recipe, blob: Descriptor) -> Written:
+    def _verbatim(self, recipe: Recipe, blob: Descriptor) -> StoredBlob:
         self._press.check_size(recipe, blob.size)
         there = lent(self._source, self._press.sink, blob)
-        if there and not recipe.retyped:
+        if there and not recipe.with_disk_type:
             return self._press.reused(recipe, blob)
 
-        def passed_on() -> Written:
-            with blobs.opened(self._source, blob, self._press.reporter, self._journal) as chunks:
+        def passed_on() -> StoredBlob:
+            with open_blob(self._source, blob, self._press.reporter, self._journal) as chunks:
                 return self._press.verbatim(recipe, blob, chunks, send=not there)
 
-        return lasting(passed_on)
+        return retry_lost_uploads(passed_on)
 
     def _size(self, blob: Blob) -> int:
         """How long the file is that *blob* holds. A compressed one that does not say is read an extra time for it."""
@@ -81,11 +86,13 @@ class Passage:
 
     @contextmanager
     def _content(self, blob: Blob) -> Iterator[Iterator[bytes]]:
-        with blobs.opened(self._source, blob.descriptor, journal=self._journal) as chunks:
+        with open_blob(self._source, blob.descriptor, journal=self._journal) as chunks:
             yield decompressed(chunks, Compression(blob.compression or "none"))
 
-    def _members(self, layer: Descriptor, wanted: dict[int, Recipe]) -> dict[int, Written]:
-        bytes_do = all(isinstance(each.part.locator, Member) and each.part.locator.or_bytes for each in wanted.values())
+    def _members(self, layer: Descriptor, wanted: dict[int, Recipe]) -> dict[int, StoredBlob]:
+        bytes_do = all(
+            isinstance(each.part.locator, Member) and each.part.locator.or_whole_blob for each in wanted.values()
+        )
 
         def passing(paths: Collection[str], consumer: _Consumer) -> None:
             files.in_archive(
@@ -93,31 +100,29 @@ class Passage:
                 journal=self._journal,
             )  # fmt: skip
 
-        return self._taken(wanted, passing)
+        return self._collect(wanted, passing)
 
-    def _files(self, wanted: dict[int, Recipe]) -> dict[int, Written]:
+    def _files(self, wanted: dict[int, Recipe]) -> dict[int, StoredBlob]:
         def passing(paths: Collection[str], consumer: _Consumer) -> None:
-            files.files(
-                self._source, self._image, paths, consumer, reporter=self._press.reporter, journal=self._journal
-            )
+            read_files(self._source, self._image, paths, consumer, reporter=self._press.reporter, journal=self._journal)
 
-        return self._taken(wanted, passing)
+        return self._collect(wanted, passing)
 
-    def _taken(
+    def _collect(
         self, wanted: dict[int, Recipe], passing: Callable[[Collection[str], _Consumer], None]
-    ) -> dict[int, Written]:
+    ) -> dict[int, StoredBlob]:
         """What became of *wanted*. One pass does for all of them, unless one file is wanted in two archives."""
-        found: dict[int, Written] = {}
+        found: dict[int, StoredBlob] = {}
         while pending := {number: recipe for number, recipe in wanted.items() if number not in found}:
-            written = lasting(lambda: self._passed(pending, passing))
+            written = retry_lost_uploads(lambda: self._one_pass(pending, passing))
             if not written:
-                raise MissingPart(f"no file of {self._source.origin} was found where its parts should be")
+                raise MissingPartError(f"no file of {self._source.origin} was found where its parts should be")
             found |= written
         return found
 
-    def _passed(
+    def _one_pass(
         self, pending: dict[int, Recipe], passing: Callable[[Collection[str], _Consumer], None]
-    ) -> dict[int, Written]:
+    ) -> dict[int, StoredBlob]:
         consumer = _Consumer(self._press, pending)
         passing({_path(recipe) for recipe in pending.values()}, consumer)
         return consumer.written
@@ -126,10 +131,10 @@ class Passage:
 class _Consumer:
     """Takes files as they pass by and makes of each what its recipe says."""
 
-    retractable = False
+    can_retake = False
 
-    def __init__(self, press: Press, recipes: dict[int, Recipe]) -> None:
-        self.written: dict[int, Written] = {}
+    def __init__(self, press: BlobWriter, recipes: dict[int, Recipe]) -> None:
+        self.written: dict[int, StoredBlob] = {}
         self._press = press
         self._recipes = recipes
 
@@ -137,7 +142,7 @@ class _Consumer:
         """Makes a blob of the file that *paths* are, and counts it for all recipes that would make the same."""
         suiting = {number: recipe for number, recipe in self._recipes.items() if _path(recipe) in paths}
         first, *rest = suiting
-        made = self._press.stream(suiting[first], size, chunks)
+        made = self._press.write_stream(suiting[first], size, chunks)
         self.written[first] = made
         for number in rest:
             if _is_plain(suiting[number]) and _is_plain(suiting[first]):
@@ -160,8 +165,8 @@ def _exactly(chunks: Iterable[bytes], size: int, blob: Blob) -> Iterator[bytes]:
 
 def _path(recipe: Recipe) -> str:
     locator = recipe.part.locator
-    return locator.path if isinstance(locator, (Member, Rootfs)) else ""
+    return locator.path if isinstance(locator, (Member, RootfsFile)) else ""
 
 
 def _is_plain(recipe: Recipe) -> bool:
-    return not (recipe.entry or recipe.compression or recipe.retyped)
+    return not (recipe.entry or recipe.compression or recipe.with_disk_type)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from eci_convert.dialects.blueprint import Blueprint, Recipe, Wrapper, Written
+from eci_convert.dialects.blueprint import Blueprint, IndexSpec, Recipe, StoredBlob
 from eci_convert.oci import media_types
-from eci_convert.oci.manifest import Descriptor, Index, Manifest, rendered
-from eci_convert.pack.blob_writer import Press
+from eci_convert.oci.descriptor import Descriptor
+from eci_convert.oci.index import Index
+from eci_convert.oci.manifest import Manifest, to_json
+from eci_convert.pack.blob_writer import BlobWriter
 
 
 def recipes(blueprint: Blueprint) -> dict[int, Recipe]:
@@ -18,13 +20,15 @@ def recipes(blueprint: Blueprint) -> dict[int, Recipe]:
     return dict(enumerate(found))
 
 
-def put(blueprint: Blueprint, written: dict[int, Written], press: Press) -> tuple[Manifest, Descriptor]:
+def store_manifest(
+    blueprint: Blueprint, written: dict[int, StoredBlob], press: BlobWriter
+) -> tuple[Manifest, Descriptor]:
     """Writes config and manifest; the manifest, and its descriptor as the entry of an index has it."""
     layers = tuple(written[number] for number in range(len(blueprint.recipes)))
     if isinstance(blueprint.config, Recipe):
         config = written[len(layers)].descriptor
     else:
-        config = press.document(blueprint.config(layers), blueprint.config_type, again=False)
+        config = press.write_manifest(blueprint.config(layers), blueprint.config_type, again=False)
         config = replace(config, annotations=blueprint.config_annotations)
     manifest = Manifest(
         config=replace(config, platform=blueprint.config_platform),
@@ -33,8 +37,10 @@ def put(blueprint: Blueprint, written: dict[int, Written], press: Press) -> tupl
         annotations=blueprint.annotations,
         artifact_type=blueprint.artifact_type,
     )
-    stored = press.document(manifest_text(manifest, typed=blueprint.manifest_type is not None), manifest.media_type)
-    notes = blueprint.index.entry if blueprint.index else {}
+    stored = press.write_manifest(
+        manifest_text(manifest, typed=blueprint.manifest_type is not None), manifest.media_type
+    )
+    notes = blueprint.index_spec.entry if blueprint.index_spec else {}
     return manifest, replace(stored, platform=blueprint.platform, annotations=notes)
 
 
@@ -43,20 +49,20 @@ def manifest_text(manifest: Manifest, *, typed: bool) -> bytes:
     document = manifest.json()
     if not typed:
         del document["mediaType"]
-    return rendered(document)
+    return to_json(document)
 
 
-def put_index(wrapper: Wrapper, entries: tuple[Descriptor, ...], press: Press) -> Descriptor:
+def store_index(wrapper: IndexSpec, entries: tuple[Descriptor, ...], press: BlobWriter) -> Descriptor:
     """Writes the index of *entries*, and tells its descriptor."""
     index = index_of(wrapper, entries)
-    return press.document(rendered(index), index.media_type)
+    return press.write_manifest(to_json(index), index.media_type)
 
 
-def index_of(wrapper: Wrapper, entries: tuple[Descriptor, ...]) -> Index:
+def index_of(wrapper: IndexSpec, entries: tuple[Descriptor, ...]) -> Index:
     """The index of *entries*."""
     return Index(manifests=entries, annotations=wrapper.annotations, artifact_type=wrapper.artifact_type)
 
 
-def plain(entry: Descriptor) -> Descriptor:
+def without_index_fields(entry: Descriptor) -> Descriptor:
     """*entry* without what only an index has to say about it."""
     return replace(entry, platform=None, annotations={})

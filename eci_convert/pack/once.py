@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable
 
-from eci_convert.dialects.blueprint import Written
+from eci_convert.dialects.blueprint import StoredBlob
 
 
 class Once:
@@ -14,9 +14,11 @@ class Once:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._gates: dict[Hashable, threading.Lock] = {}
-        self._made: dict[Hashable, Written] = {}
+        self._made: dict[Hashable, StoredBlob] = {}
 
-    def make(self, key: Hashable, make: Callable[[], Written], reuse: Callable[[Written], Written]) -> Written:
+    def make(
+        self, key: Hashable, make: Callable[[], StoredBlob], reuse: Callable[[StoredBlob], StoredBlob]
+    ) -> StoredBlob:
         """What *make* comes to, or *reuse* of what it came to before. Where it failed, the next who waits tries."""
         with self._lock:
             gate = self._gates.setdefault(key, threading.Lock())

@@ -15,51 +15,51 @@ from contextlib import contextmanager
 
 from eci_convert import tar
 from eci_convert.errors import (
-    AmbiguousRole,
-    CorruptStream,
-    LayoutError,
-    LimitExceeded,
-    MissingPart,
-    NotFound,
+    AmbiguousRoleError,
+    CorruptStreamError,
+    LimitExceededError,
+    MissingPartError,
+    NotFoundError,
     TransportError,
+    UnsupportedImageError,
 )
-from eci_convert.progress import SILENT, Reporter
-from eci_convert.reading import blobs
-from eci_convert.reading.layer_walk import of_image
-from eci_convert.rootfs import parts
-from eci_convert.rootfs.consumer import Consumer, Settled
+from eci_convert.progress import NULL_REPORTER, Reporter
+from eci_convert.reading.images import load_image
+from eci_convert.reading.layer_walk import walk_layers
+from eci_convert.rootfs import components
+from eci_convert.rootfs.consumer import FileConsumer, FileLocation
 from eci_convert.rootfs.limits import MAX_LINKS
 from eci_convert.rootfs.search import Search
-from eci_convert.streams import threads
-from eci_convert.tar import Entry, EntryType
-from eci_convert.transports.base import Filesystem, NotShown, PartialView
+from eci_convert.streams.threads import prefetched
+from eci_convert.tar import EntryType, TarEntry
+from eci_convert.transports.base import ContainerFiles, NotShown, PartialView
 
 _MOST = 100_000
 """Entries below one directory that are looked through for its only file."""
-_TANGLED = ("too many links", "too many levels of symbolic links")
+_DOCKER_LOOP_MESSAGE = ("too many links", "too many levels of symbolic links")
 """Said by Docker, of any version, which has no other word for it (moby, FollowSymlinkInScope), and by podman."""
 _NO_DIRECTORY = "not a directory"
 _TOO_LONG = "name too long"
 
 
-def from_engine(
-    filesystem: Filesystem, paths: Collection[str], consumer: Consumer, reporter: Reporter = SILENT
-) -> Mapping[str, Settled]:
-    """Gives *consumer* the files that *paths* are. Raises as `files`."""
-    settled: dict[str, Settled] = {}
+def read_container_files(
+    filesystem: ContainerFiles, paths: Collection[str], consumer: FileConsumer, reporter: Reporter = NULL_REPORTER
+) -> Mapping[str, FileLocation]:
+    """Gives *consumer* the files that *paths* are. Raises as `read_files`."""
+    settled: dict[str, FileLocation] = {}
     doubtful: list[str] = []
     for path in dict.fromkeys(paths):
         try:
-            settled[path] = Settled(path=_Errand(filesystem, path, consumer, reporter).run(), layer=None)
+            settled[path] = FileLocation(path=_PathWalk(filesystem, path, consumer, reporter).run(), layer=None)
         except NotShown:
             doubtful.append(path)
-        except (LayoutError, LimitExceeded):
+        except (UnsupportedImageError, LimitExceededError):
             if not (isinstance(filesystem, PartialView) and filesystem.hides_files):
                 raise
             doubtful.append(path)
     if doubtful:
-        saved = filesystem.saved()
-        settled |= of_image(saved, blobs.image(saved), reporter, None).search(Search(doubtful, consumer))
+        saved = filesystem.full_image()
+        settled |= walk_layers(saved, load_image(saved), reporter, None).search(Search(doubtful, consumer))
     return settled
 
 
@@ -67,10 +67,10 @@ class _Doubtful(Exception):
     """What was shown, or not, may be the engine's doing: the directories on the way tell."""
 
 
-class _Errand:
+class _PathWalk:
     """The way to one file, and the file; or to a directory first, whose only file it is."""
 
-    def __init__(self, filesystem: Filesystem, path: str, consumer: Consumer, reporter: Reporter) -> None:
+    def __init__(self, filesystem: ContainerFiles, path: str, consumer: FileConsumer, reporter: Reporter) -> None:
         self._filesystem = filesystem
         self._path = path
         self._consumer = consumer
@@ -89,44 +89,44 @@ class _Errand:
             return self._go()
 
     def _go(self) -> str:
-        where, rest = list[str](), parts(self._path)[::-1]
+        where, rest = list[str](), components(self._path)[::-1]
         while True:
             if ".." in rest and self._follows:
                 raise NotShown(f"the engine follows links: what .. means in {self._path!r} is not shown")
             if ".." not in rest and (not self._careful or len(rest) < 2):
-                where, target = self._arrive([*where, *rest[::-1]])
+                where, target = self._open_target([*where, *rest[::-1]])
                 if target is None:
                     return "/".join(where)
-                where, rest = self._turn(where, target)
+                where, rest = self._follow_link(where, target)
             elif (part := rest.pop()) == "..":
                 where = where[:-1]
             else:
-                where, more = self._pass([*where, part])
+                where, more = self._enter([*where, part])
                 rest += more
 
-    def _pass(self, where: list[str]) -> tuple[list[str], list[str]]:
+    def _enter(self, where: list[str]) -> tuple[list[str], list[str]]:
         """Where to go on from, and what then, in reverse, after what is at *where*: a directory, or a link."""
         with self._first(where) as (entry, _):
             match entry.type:
                 case EntryType.SYMLINK:
-                    return self._turn(where, entry.linkname)
+                    return self._follow_link(where, entry.linkname)
                 case EntryType.DIR:
                     return where, []
                 case _:
-                    raise MissingPart(f"{self._path!r} leads through {where[-1]!r}, which is no directory")
+                    raise MissingPartError(f"{self._path!r} leads through {where[-1]!r}, which is no directory")
 
-    def _turn(self, link: list[str], target: str) -> tuple[list[str], list[str]]:
+    def _follow_link(self, link: list[str], target: str) -> tuple[list[str], list[str]]:
         """Where to go on from, and what then, in reverse, at a symbolic *link* to *target*."""
         self._links += 1
         if self._links > MAX_LINKS:
-            raise LimitExceeded(f"more than {MAX_LINKS} symbolic links lead to {self._path!r}")
+            raise LimitExceededError(f"more than {MAX_LINKS} symbolic links lead to {self._path!r}")
         if target.startswith("/"):
-            return [], parts(target)[::-1]
-        if ".." in parts(target):  # the directories on the way may be links themselves
-            return [], [*parts(target)[::-1], *link[:-1][::-1]]
-        return link[:-1], parts(target)[::-1]
+            return [], components(target)[::-1]
+        if ".." in components(target):  # the directories on the way may be links themselves
+            return [], [*components(target)[::-1], *link[:-1][::-1]]
+        return link[:-1], components(target)[::-1]
 
-    def _arrive(self, where: list[str]) -> tuple[list[str], str | None]:
+    def _open_target(self, where: list[str]) -> tuple[list[str], str | None]:
         """Takes the file at *where*, or in it; or tells where a link is, and to what."""
         with self._first(where, all_of_it=self._wants_directory) as (entry, entries):
             if not entry.size and entry.type is not EntryType.SYMLINK:
@@ -136,37 +136,37 @@ class _Errand:
                     return where, entry.linkname
                 case EntryType.DIR if self._wants_directory:
                     self._wants_directory = False
-                    return self._only_file(where, len(parts(entry.name)) + 1, entries)
+                    return self._only_file(where, len(components(entry.name)) + 1, entries)
                 case EntryType.FILE if not self._wants_directory:
                     self._take(entry)
                     for _ in entries:
                         pass
                     return where, None
                 case EntryType.DIR:
-                    raise MissingPart(f"{self._path!r} is a directory, not a regular file")
+                    raise MissingPartError(f"{self._path!r} is a directory, not a regular file")
                 case _ if self._wants_directory:
-                    raise MissingPart(f"there is no file in {self._path!r}")
+                    raise MissingPartError(f"there is no file in {self._path!r}")
                 case _:
-                    raise MissingPart(f"{self._path!r} is of type {entry.type}, not a regular file")
+                    raise MissingPartError(f"{self._path!r} is of type {entry.type}, not a regular file")
 
-    def _only_file(self, where: list[str], depth: int, entries: Iterator[Entry]) -> tuple[list[str], str | None]:
-        found: Entry | None = None
+    def _only_file(self, where: list[str], depth: int, entries: Iterator[TarEntry]) -> tuple[list[str], str | None]:
+        found: TarEntry | None = None
         for entry in entries:
-            if entry.type is EntryType.DIR or len(parts(entry.name)) != depth:
+            if entry.type is EntryType.DIR or len(components(entry.name)) != depth:
                 continue
             if found:
-                raise AmbiguousRole(f"{self._path!r} holds more than one file: {found.name!r} and {entry.name!r}")
+                raise AmbiguousRoleError(f"{self._path!r} holds more than one file: {found.name!r} and {entry.name!r}")
             found = entry
             if entry.type is EntryType.FILE:
                 self._take(entry)
         if found is None:
-            raise MissingPart(f"there is no file in {self._path!r}")
+            raise MissingPartError(f"there is no file in {self._path!r}")
         if found.type not in (EntryType.FILE, EntryType.SYMLINK):
-            raise MissingPart(f"{found.name!r} in {self._path!r} is of type {found.type}, not a regular file")
+            raise MissingPartError(f"{found.name!r} in {self._path!r} is of type {found.type}, not a regular file")
         link = found.linkname if found.type is EntryType.SYMLINK else None
-        return [*where, parts(found.name)[-1]], link
+        return [*where, components(found.name)[-1]], link
 
-    def _take(self, entry: Entry) -> None:
+    def _take(self, entry: TarEntry) -> None:
         self._reporter.started(self._path, entry.size)
         try:
             self._consumer.take((self._path,), entry.size, self._counted(entry.chunks))
@@ -184,21 +184,21 @@ class _Errand:
             raise _Doubtful
 
     @contextmanager
-    def _first(self, where: list[str], *, all_of_it: bool = False) -> Iterator[tuple[Entry, Iterator[Entry]]]:
+    def _first(self, where: list[str], *, all_of_it: bool = False) -> Iterator[tuple[TarEntry, Iterator[TarEntry]]]:
         """What is at *where*, and the entries behind it, which count if *all_of_it* is wanted."""
         path = "/" + "/".join(where)
         if "\0" in path:
-            raise MissingPart(f"{self._path!r} is not in the image: no path holds a NUL byte")
+            raise MissingPartError(f"{self._path!r} is not in the image: no path holds a NUL byte")
         try:
             with (
                 self._filesystem.fetch(path.rstrip("/") + "/" if all_of_it else path) as chunks,
-                threads.threaded(chunks) as received,
+                prefetched(chunks) as received,
             ):
                 entries = tar.entries(received, limit=_MOST)
                 entry = next(entries, None)
                 if entry is None:
-                    raise CorruptStream(f"the engine sends nothing for {self._path!r}")
-                if where and parts(entry.name) != where[-1:]:
+                    raise CorruptStreamError(f"the engine sends nothing for {self._path!r}")
+                if where and components(entry.name) != where[-1:]:
                     raise NotShown(f"the engine sends {entry.name!r} where {path!r} was asked for")
                 yield entry, entries
         except NotShown:
@@ -209,12 +209,12 @@ class _Errand:
     def _judged(self, error: TransportError, where: list[str]) -> Exception:
         """What *error*, the engine's answer for the path *where*, says of the image."""
         words = str(error)
-        if any(each in words for each in _TANGLED):
-            return LimitExceeded(f"{self._path!r} is behind a loop of links")
+        if any(each in words for each in _DOCKER_LOOP_MESSAGE):
+            return LimitExceededError(f"{self._path!r} is behind a loop of links")
         if _TOO_LONG in words:
             return NotShown(words)
-        if not isinstance(error, NotFound) and _NO_DIRECTORY not in words:
+        if not isinstance(error, NotFoundError) and _NO_DIRECTORY not in words:
             return error
         if len(where) > 1 and not self._careful:
             return _Doubtful()
-        return MissingPart(f"{self._path!r} is not in the image")
+        return MissingPartError(f"{self._path!r} is not in the image")

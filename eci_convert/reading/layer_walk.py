@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from eci_convert.errors import FormatError
-from eci_convert.model import Image
 from eci_convert.oci import media_types
-from eci_convert.oci.manifest import Descriptor
+from eci_convert.oci.descriptor import Descriptor
+from eci_convert.oci.image import Image
 from eci_convert.progress import Reporter
-from eci_convert.reading import blobs
-from eci_convert.reading.resume import Journal
-from eci_convert.rootfs.consumer import Settled
+from eci_convert.reading.blobs import open_layer
+from eci_convert.reading.resume import PartialDownloads
+from eci_convert.rootfs.consumer import FileLocation
 from eci_convert.rootfs.search import Search
-from eci_convert.tar import Entry
+from eci_convert.tar import TarEntry
 from eci_convert.transports.base import Source
 
 
@@ -23,7 +23,7 @@ def is_filesystem(layer: Descriptor) -> bool:
     return media_types.is_tar_layer(layer.media_type) or ".tar" in layer.media_type or not layer.media_type
 
 
-def of_image(source: Source, image: Image, reporter: Reporter, journal: Journal | None) -> LayerWalk:
+def walk_layers(source: Source, image: Image, reporter: Reporter, journal: PartialDownloads | None) -> LayerWalk:
     """The layers of *image*'s filesystem, each once."""
     layers = {layer.digest: layer for layer in reversed(image.manifest.layers) if is_filesystem(layer)}
     return LayerWalk(source, list(layers.values()), reporter, journal)
@@ -33,14 +33,14 @@ class LayerWalk:
     """Layers, the top one first, and how they are read."""
 
     def __init__(
-        self, source: Source, layers: Sequence[Descriptor], reporter: Reporter, journal: Journal | None
+        self, source: Source, layers: Sequence[Descriptor], reporter: Reporter, journal: PartialDownloads | None
     ) -> None:
         self._source = source
         self._layers = layers
         self._reporter = reporter
         self._journal = journal
 
-    def search(self, search: Search) -> Mapping[str, Settled]:
+    def search(self, search: Search) -> Mapping[str, FileLocation]:
         """Reads layers until all is found, and once more what went by untaken."""
         if not self._layers:
             search.read((), last=True)
@@ -50,23 +50,23 @@ class LayerWalk:
                     break
         return self.finish(search)
 
-    def finish(self, search: Search) -> Mapping[str, Settled]:
+    def finish(self, search: Search) -> Mapping[str, FileLocation]:
         """Reads once more what went by untaken."""
         found = search.settled()
-        for number, missed in sorted(search.missed().items()):
+        for number, missed in sorted(search.missed_files().items()):
             with self._opened(self._layers[number], search) as entries:
                 search.read_again(entries, missed, number)
-        return {path: Settled(path=place.path, layer=self._layers[place.layer]) for path, place in found.items()}
+        return {path: FileLocation(path=place.path, layer=self._layers[place.layer]) for path, place in found.items()}
 
     @contextmanager
-    def _opened(self, layer: Descriptor, search: Search) -> Iterator[Iterator[Entry]]:
-        archive = blobs.archive(self._source, layer, self._reporter, self._journal, search.input)
-        with archive as entries, blamed(layer):
+    def _opened(self, layer: Descriptor, search: Search) -> Iterator[Iterator[TarEntry]]:
+        archive = open_layer(self._source, layer, self._reporter, self._journal, search.input)
+        with archive as entries, attributed_errors(layer):
             yield entries
 
 
 @contextmanager
-def blamed(layer: Descriptor) -> Iterator[None]:
+def attributed_errors(layer: Descriptor) -> Iterator[None]:
     """Says of errors about what is in a layer which layer that is."""
     try:
         yield

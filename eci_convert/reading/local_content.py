@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Protocol
 
 from eci_convert.disks import detect
-from eci_convert.errors import LocalError, NotFound
+from eci_convert.errors import LocalError, NotFoundError
+from eci_convert.files.errors import local_errors
 from eci_convert.files.sparse import extents, file_chunks
-from eci_convert.files.temp_files import local_errors
-from eci_convert.model import File, Memory
+from eci_convert.model import Artifact, Blob, KnownBlob, LocalFile, Memory, Part
 
 
-class Supply(Protocol):
+class LocalContent(Protocol):
     """Content whose size in bytes is known before it is read."""
 
     @property
@@ -30,15 +30,15 @@ class Supply(Protocol):
         """The content, cut where a stream is cut at every MiB that has *lead* bytes before it. Raises LocalError if
         it is not what it was when it was opened."""
 
-    def data(self) -> Iterable[tuple[int, int]]:
+    def extents(self) -> Iterable[tuple[int, int]]:
         """Where there can be anything but zeros, as (offset, length) in ascending order."""
 
-    def ends(self) -> tuple[bytes, bytes]:
+    def head_and_tail(self) -> tuple[bytes, bytes]:
         """The first and the last bytes, as many as tell the type of a disk."""
 
 
 @contextmanager
-def opened(locator: File | Memory) -> Iterator[Supply]:
+def open_local(locator: LocalFile | Memory) -> Iterator[LocalContent]:
     """What *locator* tells of. Raises NotFound where there is no such file, LocalError where it cannot be read."""
     if isinstance(locator, Memory):
         yield _Bytes(locator.content)
@@ -55,7 +55,7 @@ def _descriptor(path: Path) -> int:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError as error:
-        raise NotFound(f"no such file: {str(path)!r}") from error
+        raise NotFoundError(f"no such file: {str(path)!r}") from error
     except OSError as error:
         raise LocalError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -81,10 +81,10 @@ class _Bytes:
     def chunks(self, lead: int = 0) -> Iterable[bytes]:
         return (self._content,) if self._content else ()
 
-    def data(self) -> Iterable[tuple[int, int]]:
+    def extents(self) -> Iterable[tuple[int, int]]:
         return ((0, len(self._content)),)
 
-    def ends(self) -> tuple[bytes, bytes]:
+    def head_and_tail(self) -> tuple[bytes, bytes]:
         return self._content[: detect.HEAD], self._content[-detect.TAIL :]
 
 
@@ -110,10 +110,10 @@ class _OpenFile:
         if self._now() != self._state:
             raise LocalError(f"{str(self._path)!r} has changed while it was read")
 
-    def data(self) -> Iterator[tuple[int, int]]:
+    def extents(self) -> Iterator[tuple[int, int]]:
         return extents(self._descriptor)
 
-    def ends(self) -> tuple[bytes, bytes]:
+    def head_and_tail(self) -> tuple[bytes, bytes]:
         with local_errors(self._path):
             head = os.pread(self._descriptor, detect.HEAD, 0)
             return head, os.pread(self._descriptor, detect.TAIL, max(0, self.size - detect.TAIL))
@@ -121,3 +121,28 @@ class _OpenFile:
     def _now(self) -> tuple[int, int, int]:
         found = os.fstat(self._descriptor)
         return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def total_size(artifact: Artifact) -> int:
+    """The bytes of all parts, which are on this computer. Raises NotFound, LocalError."""
+    return sum(size_of_part(part) or 0 for part in artifact.parts)
+
+
+def size_of_part(part: Part) -> int | None:
+    """The bytes of *part*, None where only reading would tell. Raises NotFound, LocalError for files here."""
+    match part.locator:
+        case Blob(descriptor=blob, compression=compression, size=size):
+            return size if compression else blob.size
+        case Memory(content=content):
+            return len(content)
+        case KnownBlob(size=size):
+            return size
+        case LocalFile(path=path):
+            try:
+                return path.stat().st_size
+            except FileNotFoundError as error:
+                raise NotFoundError(f"no such file: {str(path)!r}") from error
+            except OSError as error:
+                raise LocalError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
+        case _:
+            return None

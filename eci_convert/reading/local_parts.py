@@ -5,17 +5,19 @@ Names are those of the ECI layout (specs/eci.md §2.5); disk types are declared,
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from eci_convert.dialects import part_names
-from eci_convert.disks import declared
-from eci_convert.errors import LocalError, NotFound, UsageError
-from eci_convert.model import Artifact, DiskType, File, Known, Locator, Memory, Part, Role
+from eci_convert.dialects.part_names import canonical_name
+from eci_convert.disks.declared import check_type
+from eci_convert.disks.detect import HEAD, TAIL, detect_disk_type
+from eci_convert.errors import LocalError, NotFoundError, UsageError
+from eci_convert.model import Artifact, DiskType, KnownBlob, LocalFile, Locator, Memory, Part, Role
 
-Content = Path | str | bytes | Known
+PartContent = Path | str | bytes | KnownBlob
 """Where the bytes of a part are: a file, in memory, or nowhere here (a blob that the destination has)."""
 
 
@@ -26,32 +28,32 @@ class Disk:
     *trusted*: the type is believed even where the bytes contradict it.
     """
 
-    content: Content
+    content: PartContent
     type: DiskType | None = None
     name: str = ""
-    trusted: bool = False
+    trust_declared_type: bool = False
 
     @classmethod
     def parse(cls, text: str, *, trusted: bool = False) -> Disk:
         """The disk that a user spells `PATH[:TYPE]`; a path may hold colons. Raises UsageError, NotFound."""
-        path, kind = declared.declared(text)
-        return cls(content=path, type=kind, trusted=trusted)
+        path, kind = parse_disk_argument(text)
+        return cls(content=path, type=kind, trust_declared_type=trusted)
 
 
-def machine(
+def artifact_from_parts(
     *,
-    kernel: Content | None = None,
-    initrd: Content | None = None,
+    kernel: PartContent | None = None,
+    initrd: PartContent | None = None,
     root: Disk | None = None,
     disks: Sequence[Disk] = (),
-    config: Content | None = None,
-    others: Mapping[str, Content] | None = None,
+    config: PartContent | None = None,
+    others: Mapping[str, PartContent] | None = None,
     command_line: str | None = None,
 ) -> Artifact:
     """The machine that these parts make; one is needed, none in particular. *others* are files by their names.
 
     >>> disk = Disk(content=b"...", name="data", type=DiskType.RAW)
-    >>> [part.name for part in machine(kernel=b"...", disks=[disk], others={"notes": b"..."}).parts]
+    >>> [part.name for part in artifact_from_parts(kernel=b"...", disks=[disk], others={"notes": b"..."}).parts]
     ['kernel', 'disk-0-data', 'notes']
 
     Raises UsageError where there is none, or a disk whose type nobody can tell; NotFound and LocalError for files
@@ -79,30 +81,78 @@ def machine(
 
 def _disk(disk: Disk, role: Role, index: int | None) -> Part:
     locator = _locator(disk.content)
-    name = disk.name or (locator.path.name if isinstance(locator, File) else "")
+    name = disk.name or (locator.path.name if isinstance(locator, LocalFile) else "")
     if not name:
         raise UsageError("a disk that is no file needs a name")
     kind = disk.type
-    if isinstance(locator, File):
-        kind = declared.of_file(locator.path, disk.type, trusted=disk.trusted)
+    if isinstance(locator, LocalFile):
+        kind = resolve_type(locator.path, disk.type, trusted=disk.trust_declared_type)
     if kind is None:
         raise UsageError(f"the type of disk {name!r} is not known: say which it is")
-    named = part_names.canonical(role, name, index)
+    named = canonical_name(role, name, index)
     return Part(role=role, locator=locator, name=named, disk_type=kind, index=index)
 
 
-def _locator(content: Content) -> Locator:
+def _locator(content: PartContent) -> Locator:
     if isinstance(content, bytes):
         return Memory(content=content)
-    if isinstance(content, Known):
+    if isinstance(content, KnownBlob):
         return content
     path = Path(content)
     try:
         found = path.stat()
     except FileNotFoundError as error:
-        raise NotFound(f"no such file: {str(path)!r}") from error
+        raise NotFoundError(f"no such file: {str(path)!r}") from error
     except (OSError, ValueError) as error:
         raise LocalError(f"{str(path)!r} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if not stat.S_ISREG(found.st_mode):
         raise LocalError(f"{str(path)!r} is not a regular file")
-    return File(path=path)
+    return LocalFile(path=path)
+
+
+def parse_disk_argument(text: str) -> tuple[Path, DiskType | None]:
+    """The path and the type in `PATH[:TYPE]`. A path may hold colons: what exists as it is written is a path.
+
+    Raises UsageError for a type that there is none of.
+    """
+    if os.path.lexists(text):
+        return Path(text), None
+    path, colon, word = text.rpartition(":")
+    if not colon:
+        return Path(text), None
+    if word in set(DiskType):
+        if not path:
+            raise UsageError(f"{text!r} names no file")
+        return Path(path), DiskType(word)
+    if os.path.lexists(path):
+        raise UsageError(f"{word!r} in {text!r} is no type of disk: write one of {', '.join(DiskType)}")
+    return Path(text), None
+
+
+def resolve_type(path: Path, declared: DiskType | None, *, trusted: bool = False) -> DiskType:
+    """The type of the disk in the file at *path*: what is *declared*, if its bytes do not contradict that.
+
+    Raises UsageError where nothing is declared and the bytes do not tell; DiskTypeMismatch, unless the declaration is
+    *trusted*; LocalError for a file that cannot be read.
+    """
+    if declared and trusted:
+        return declared
+    found = _detected(path)
+    check_type(declared, found, repr(str(path)))
+    kind = declared or found
+    if kind is None:
+        error = UsageError(f"{str(path)!r} could be any type of disk")
+        error.add_note(f"hint: say which: {path}:raw, or :{', :'.join(kind for kind in DiskType if kind != 'raw')}")
+        raise error
+    return kind
+
+
+def _detected(path: Path) -> DiskType | None:
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - TAIL))
+            return detect_disk_type(head, size, file.read(TAIL))
+    except OSError as error:
+        raise LocalError(f"{str(path)!r}: {error.strerror or error}") from error

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from eci_convert.dialects.container_images import unikraft
-from eci_convert.errors import LimitExceeded
-from eci_convert.oci import manifest
-from eci_convert.oci.index import is_bundle
-from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform
-from eci_convert.oci.platform import candidates, select
-from eci_convert.progress import SILENT, Reporter
-from eci_convert.reading import blobs
+from eci_convert.errors import LimitExceededError
+from eci_convert.oci.descriptor import Descriptor
+from eci_convert.oci.index import Index, candidates, is_bundle, select
+from eci_convert.oci.manifest import Manifest, parse_manifest
+from eci_convert.oci.platform import Platform
+from eci_convert.progress import NULL_REPORTER, Reporter
+from eci_convert.reading import images
+from eci_convert.reading.blobs import load_document
+from eci_convert.reading.images import flatten_index, select_image
 from eci_convert.transports.base import Source
 
 _MAX_NESTING = 4
@@ -34,13 +36,13 @@ class Document:
         return (*self.value.layers, self.value.config) if isinstance(self.value, Manifest) else ()
 
 
-def collected(
+def manifests_of(
     source: Source,
     platform: Platform | None,
     *,
     everything: bool,
     holds_indexes: bool = True,
-    reporter: Reporter = SILENT,
+    reporter: Reporter = NULL_REPORTER,
 ) -> Iterator[Document]:
     """The manifests and indexes to copy, those that are referred to first: the root comes last.
 
@@ -48,19 +50,19 @@ def collected(
     not. Of any other the image for *platform* is taken, unless *everything* is asked for; *reporter* is told where
     nobody said which. Raises IsBundle where one *platform* of a CNAB bundle is asked for.
     """
-    descriptor, budget = source.resolve(), blobs.Documents(source)
-    document = _fetched(budget, descriptor)
+    descriptor, budget = source.resolve(), images.Documents(source)
+    document = _load(budget, descriptor)
     if platform and isinstance(document.value, Manifest):
-        blobs.selected(budget, descriptor, document.value, platform)  # only to say now that it is for another one
+        select_image(budget, descriptor, document.value, platform)  # only to say now that it is for another one
     everything = everything or (holds_indexes and not platform and is_one_thing(document.value))
     for _ in range(_MAX_NESTING):
         if everything or isinstance(document.value, Manifest) or (is_bundle(document.value) and not platform):
             break
-        listed = blobs.flattened(budget, document.value)
+        listed = flatten_index(budget, document.value)
         if holds_indexes and not platform and len(candidates(listed)) == 1 < len(listed.manifests):
             reporter.warned(f"{source.origin}: {_left_out(listed)} (--all-platforms takes everything)")
-        document = _fetched(budget, chosen(listed, platform, source.origin, reporter, holds_indexes=holds_indexes))
-    yield from _tree(budget, document, _MAX_NESTING, {document.descriptor.digest})
+        document = _load(budget, chosen(listed, platform, source.origin, reporter, holds_indexes=holds_indexes))
+    yield from _walk(budget, document, _MAX_NESTING, {document.descriptor.digest})
 
 
 def is_one_thing(document: Manifest | Index) -> bool:
@@ -97,56 +99,56 @@ def _left_out(index: Index) -> str:
 
 def tree(source: Source, entry: Descriptor) -> Iterator[Document]:
     """The manifest or index that *entry* promises, after all that it lists."""
-    budget = blobs.Documents(source)
-    yield from _tree(budget, _fetched(budget, entry), _MAX_NESTING, {entry.digest})
+    budget = images.Documents(source)
+    yield from _walk(budget, _load(budget, entry), _MAX_NESTING, {entry.digest})
 
 
 def fetch_document(source: Source, descriptor: Descriptor) -> Document:
-    """The manifest or index that *descriptor* promises. Raises as `collected`."""
-    return _fetched(blobs.Documents(source), descriptor)
+    """The manifest or index that *descriptor* promises. Raises as `manifests_of`."""
+    return _load(images.Documents(source), descriptor)
 
 
 def documents_of(source: Source, document: Document) -> list[Document]:
-    """Everything that *document* lists, and last itself. Raises as `collected`."""
-    return list(_tree(blobs.Documents(source), document, _MAX_NESTING, {document.descriptor.digest}))
+    """Everything that *document* lists, and last itself. Raises as `manifests_of`."""
+    return list(_walk(images.Documents(source), document, _MAX_NESTING, {document.descriptor.digest}))
 
 
-def _tree(budget: blobs.Documents, document: Document, levels: int, seen: set[object]) -> Iterator[Document]:
+def _walk(budget: images.Documents, document: Document, levels: int, seen: set[object]) -> Iterator[Document]:
     where = budget.source.origin
     if isinstance(document.value, Index):
         if not levels:
-            raise LimitExceeded(f"indexes are nested more than {_MAX_NESTING} deep", where=where)
+            raise LimitExceededError(f"indexes are nested more than {_MAX_NESTING} deep", where=where)
         for entry in document.value.manifests:
             if entry.digest in seen:
                 continue
             seen.add(entry.digest)
             if len(seen) > _MAX_DOCUMENTS:
-                raise LimitExceeded(f"more than {_MAX_DOCUMENTS} manifests", where=where)
-            yield from _tree(budget, _fetched(budget, entry), levels - 1, seen)
+                raise LimitExceededError(f"more than {_MAX_DOCUMENTS} manifests", where=where)
+            yield from _walk(budget, _load(budget, entry), levels - 1, seen)
     yield document
 
 
-def referring(source: Source, documents: list[Document]) -> list[Document]:
+def referrers_of(source: Source, documents: list[Document]) -> list[Document]:
     """What refers to *documents*, to what that is made of, and to what refers to it; each after what it lists."""
     seen: set[object] = {document.descriptor.digest for document in documents}
     found: list[Document] = []
-    waiting, budget = deque(documents), blobs.Documents(source)
+    waiting, budget = deque(documents), images.Documents(source)
     while waiting:
         for descriptor in source.referrers(waiting.popleft().descriptor.digest):
             if descriptor.digest not in seen:
                 seen.add(descriptor.digest)
-                tree = list(_tree(budget, _fetched(budget, descriptor), _MAX_NESTING, seen))
+                tree = list(_walk(budget, _load(budget, descriptor), _MAX_NESTING, seen))
                 found += tree
                 waiting += tree
             if len(seen) > _MAX_DOCUMENTS:
-                raise LimitExceeded(f"more than {_MAX_DOCUMENTS} manifests", where=source.origin)
+                raise LimitExceededError(f"more than {_MAX_DOCUMENTS} manifests", where=source.origin)
     return found
 
 
-def _fetched(budget: blobs.Documents, entry: Descriptor) -> Document:
-    descriptor = blobs.right_sized(budget.source, entry)
+def _load(budget: images.Documents, entry: Descriptor) -> Document:
+    descriptor = images.right_sized(budget.source, entry)
     budget.account(descriptor.size)
-    text = blobs.document(budget.source, descriptor, f"manifest {descriptor.digest.short}")
+    text = load_document(budget.source, descriptor, f"manifest {descriptor.digest.short}")
     return Document(
-        descriptor=replace(descriptor, data=entry.data), text=text, value=manifest.parse(text, descriptor.media_type)
+        descriptor=replace(descriptor, data=entry.data), text=text, value=parse_manifest(text, descriptor.media_type)
     )

@@ -18,28 +18,28 @@ from typing import Final, Self
 from eci_convert.errors import TransportError
 from eci_convert.files.home import home as home_directory
 from eci_convert.files.own_directory import OwnDirectory
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
 from eci_convert.streams import interrupts
 
-SMALLEST: Final = 1 << 20
+MIN_RESUMABLE_SIZE: Final = 1 << 20
 """Blobs of fewer bytes are not kept."""
-_ALWAYS = 64 << 20  # bytes that are kept however fast they come
-_SLOW = 64 << 20  # bytes a second, below which all is kept
-_ROOM = 8  # times the blob that must be free: the parts that come out of it need room as well
-_FORGOTTEN = 7 * 24 * 3600
+_ALWAYS_KEPT_BYTES = 64 << 20  # bytes that are kept however fast they come
+_SLOW_LINK_BPS = 64 << 20  # bytes a second, below which all is kept
+_FREE_SPACE_FACTOR = 8  # times the blob that must be free: the parts that come out of it need room as well
+_MAX_AGE_SECONDS = 7 * 24 * 3600
 _BLOCK = 1 << 20
 _NAMES = "sha(?:256|512)-[0-9a-z]{1,128}"
 
 
-def directory(environ: Mapping[str, str]) -> Path | None:
+def default_directory(environ: Mapping[str, str]) -> Path | None:
     """Where partial downloads are kept, as *environ* says (XDG base directories); None if it says nothing."""
     cache, home = environ.get("XDG_CACHE_HOME", ""), home_directory(environ)
     base = Path(cache) if Path(cache).is_absolute() else Path(home, ".cache")
     return base / "eci-convert" / "partial" if base.is_absolute() else None
 
 
-class Journal:
+class PartialDownloads:
     """Partial downloads in a directory, for one run: removed when the block ends well, kept for a next run where the
     network failed or the user broke off. What the system refuses is not an error: then nothing is kept. *warn* is told
     that the directory is not used because another user could steer what is in it."""
@@ -47,17 +47,19 @@ class Journal:
     def __init__(self, directory: Path, warn: Callable[[str], None] = lambda _: None) -> None:
         ours = 2 if directory.parent.name == "eci-convert" else 1
         self._directory = OwnDirectory(base=directory.parents[ours - 1], names=directory.parts[-ours:], warn=warn)
-        self._kept: dict[Digest, Kept] = {}
+        self._kept: dict[Digest, PartialDownload] = {}
 
-    def kept(self, blob: Descriptor) -> Kept | None:
+    def partial(self, blob: Descriptor) -> PartialDownload | None:
         """What is kept of *blob*, and the place for more of it; None if it is not worth while or somebody else's."""
-        if blob.size < SMALLEST or blob.data is not None:
+        if blob.size < MIN_RESUMABLE_SIZE or blob.data is not None:
             return None
         if blob.digest not in self._kept:
             if not self._kept:
-                self._directory.sweep(_NAMES, _FORGOTTEN)
+                self._directory.sweep(_NAMES, _MAX_AGE_SECONDS)
             try:
-                self._kept[blob.digest] = Kept(self._directory, f"{blob.digest.algorithm}-{blob.digest.hex}", blob.size)
+                self._kept[blob.digest] = PartialDownload(
+                    self._directory, f"{blob.digest.algorithm}-{blob.digest.hex}", blob.size
+                )
             except OSError:
                 return None
         return self._kept[blob.digest]
@@ -81,7 +83,7 @@ class Journal:
             self._kept.popitem()[1].close(remove=not keeps)
 
 
-class Kept:
+class PartialDownload:
     """The first bytes of a blob of *size* bytes, in the file *name*. Raises OSError if that cannot be had."""
 
     def __init__(self, directory: OwnDirectory, name: str, size: int) -> None:
@@ -104,12 +106,12 @@ class Kept:
         for at in range(0, self.size, _BLOCK):
             yield os.pread(self._file, min(_BLOCK, self.size - at), at)
 
-    def recorded(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    def append_while_slow(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """*chunks*, which follow on what is kept, as they are; kept as well, as far as it is worth while."""
         began, received, keeps = time.monotonic(), 0, True
         for chunk in chunks:
             received += len(chunk)
-            keeps = keeps and (received <= _ALWAYS or received < _SLOW * (time.monotonic() - began))
+            keeps = keeps and (received <= _ALWAYS_KEPT_BYTES or received < _SLOW_LINK_BPS * (time.monotonic() - began))
             keeps = keeps and self._append(chunk)
             yield chunk
 
@@ -133,6 +135,6 @@ class Kept:
         if os.fstat(self._file).st_size > size:
             os.ftruncate(self._file, 0)
         room = os.fstatvfs(self._file)
-        if room.f_bavail * room.f_frsize < _ROOM * size:
+        if room.f_bavail * room.f_frsize < _FREE_SPACE_FACTOR * size:
             self._directory.remove(self._name)
             raise OSError("there is not room enough")

@@ -8,24 +8,24 @@ search.py           files found while the layers stream by
 consumer.py         who receives the files found
 """
 
-from eci_convert.rootfs.layer_stack import Absent, Answer, Found, Stack, Unknown, View
-from eci_convert.rootfs.layer_tree import Layer
-from eci_convert.rootfs.limits import Work
-from eci_convert.rootfs.nodes import Dir, File, Odd, parts
-from eci_convert.rootfs.symlink_writes import grafted
+from eci_convert.rootfs.layer_stack import Found, Lookup, MergedDirectory, Missing, Stack, Undecided
+from eci_convert.rootfs.layer_tree import LayerTree
+from eci_convert.rootfs.limits import Budget
+from eci_convert.rootfs.nodes import Directory, FileNode, Special, components
+from eci_convert.rootfs.symlink_writes import resolve_symlink_writes
 
 __all__ = [
-    "Absent",
-    "Answer",
-    "Dir",
-    "File",
+    "Budget",
+    "Directory",
+    "FileNode",
     "Found",
-    "Layer",
-    "Odd",
+    "LayerTree",
+    "Lookup",
+    "MergedDirectory",
+    "Missing",
+    "Special",
     "Stack",
-    "Unknown",
-    "View",
-    "Work",
-    "grafted",
-    "parts",
+    "Undecided",
+    "components",
+    "resolve_symlink_writes",
 ]

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from eci_convert.oci.manifest import Descriptor
+from eci_convert.oci.descriptor import Descriptor
 
 
-class Consumer(Protocol):
+class FileConsumer(Protocol):
     """Takes files as they pass, in an order that is not of its choice."""
 
     @property
-    def retractable(self) -> bool:
+    def can_retake(self) -> bool:
         """Whether a file may be taken on suspicion, and again: the later one is then meant."""
 
     def take(self, paths: tuple[str, ...], size: int, chunks: Iterator[bytes]) -> None:
@@ -21,7 +21,7 @@ class Consumer(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class FileLocation:
     """Where a file was: at *path*, without links on the way, in *layer* (None: not in a layer)."""
 
     path: str

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from eci_convert.errors import LimitExceeded
-from eci_convert.tar.input import Input
+from eci_convert.errors import LimitExceededError
+from eci_convert.tar.input import ByteReader
 
 MAX_EFFORT: Final = 12_000_000
 """What reading the layers of an image may cost, in microseconds, roughly: some 800,000 entries."""
@@ -23,7 +23,7 @@ _ENTRY = 11  # microseconds for an entry
 _BYTES = 6  # bytes of an extension header in a microsecond
 
 
-class Work:
+class Budget:
     """What is left of the limits above, for one image. Every method raises LimitExceeded when it is used up."""
 
     def __init__(self) -> None:
@@ -35,37 +35,37 @@ class Work:
         """One more node."""
         self._nodes -= weight
         if self._nodes < 0:
-            raise LimitExceeded(f"the layers of the image have more than {MAX_NODES} files")
+            raise LimitExceededError(f"the layers of the image have more than {MAX_NODES} files")
 
     def entry(self, name: str, linkname: str) -> None:
         """One more entry, and its texts."""
-        self.steps(_ENTRY)
+        self.spend(_ENTRY)
         if len(name) > MAX_PATH or len(linkname) > MAX_PATH:
-            raise LimitExceeded(
+            raise LimitExceededError(
                 f"a path of {max(len(name), len(linkname))} characters (limit {MAX_PATH}): {name[:80]!r}"
             )
         self._text -= len(name) + len(linkname)
         if self._text < 0:
-            raise LimitExceeded(f"the names in the image are longer than {MAX_TEXT} characters")
+            raise LimitExceededError(f"the names in the image are longer than {MAX_TEXT} characters")
 
-    def steps(self, count: int = 1) -> None:
+    def spend(self, count: int = 1) -> None:
         """So many components of paths are stepped over, at a microsecond each."""
         self._effort -= count
         if self._effort < 0:
-            raise LimitExceeded("the image has more entries, longer paths or more links than can be followed")
+            raise LimitExceededError("the image has more entries, longer paths or more links than can be followed")
 
-    def input(self, chunks: Iterable[bytes]) -> Input:
+    def metered(self, chunks: Iterable[bytes]) -> ByteReader:
         """*chunks* to be read as an archive, the length of whose extension headers counts."""
         return _Metered(chunks, self)
 
 
-class _Metered(Input):
+class _Metered(ByteReader):
     """An Input whose structures cost effort. Entries themselves are counted by whoever notes them."""
 
-    def __init__(self, chunks: Iterable[bytes], work: Work) -> None:
+    def __init__(self, chunks: Iterable[bytes], work: Budget) -> None:
         super().__init__(chunks)
         self._work = work
 
-    def exactly(self, length: int) -> bytes:
-        self._work.steps(length // _BYTES)
-        return super().exactly(length)
+    def read_exactly(self, length: int) -> bytes:
+        self._work.spend(length // _BYTES)
+        return super().read_exactly(length)

@@ -6,19 +6,19 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True, eq=False)
-class Dir:
+class Directory:
     """A directory. *named*: the layer has an entry for it, so it is no link; else it was only seen in longer names.
 
     *hides*: nothing of lower layers shows through (an opaque directory, or one that replaced something).
     """
 
-    named: bool
-    hides: bool = False
+    has_entry: bool
+    opaque: bool = False
     children: dict[str, Node] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class FileNode:
     """A regular file: the content of the layer's entry number *entry*, counted from 0."""
 
     entry: int
@@ -39,7 +39,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Odd:
+class Special:
     """Something that cannot be read: *what* it is, for people. *broken*: it should not even be in a layer."""
 
     what: str
@@ -47,19 +47,19 @@ class Odd:
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class Whiteout:
     """What lower layers have under this name is deleted."""
 
 
-Node = Dir | File | Symlink | Link | Odd | Gone
+Node = Directory | FileNode | Symlink | Link | Special | Whiteout
 
-GONE = Gone()
+WHITEOUT = Whiteout()
 
 
-def parts(path: str) -> list[str]:
+def components(path: str) -> list[str]:
     """The components of *path*; empty ones and `.` say nothing.
 
-    >>> parts("/boot//./vmlinuz")
+    >>> components("/boot//./vmlinuz")
     ['boot', 'vmlinuz']
     """
     return [part for part in path.split("/") if part not in ("", ".")]

@@ -6,12 +6,12 @@ link: so layers are unpacked (umoci, Docker's vfs driver). Whether it is one is 
 
 from __future__ import annotations
 
-from eci_convert.rootfs.layer_stack import Found, Stack, Unknown, View
-from eci_convert.rootfs.layer_tree import Layer
-from eci_convert.rootfs.nodes import Dir, Node, Symlink, parts
+from eci_convert.rootfs.layer_stack import Found, MergedDirectory, Stack, Undecided
+from eci_convert.rootfs.layer_tree import LayerTree
+from eci_convert.rootfs.nodes import Directory, Node, Symlink, components
 
 
-def grafted(stack: Stack, depth: int) -> Unknown | None:
+def resolve_symlink_writes(stack: Stack, depth: int) -> Undecided | None:
     """Puts such entries of the layers above number *depth* where they belong.
 
     Returns what a lower layer has to say before that can be done, or None if all is where it belongs.
@@ -26,34 +26,34 @@ def grafted(stack: Stack, depth: int) -> Unknown | None:
     return None
 
 
-def _one_pass(stack: Stack, number: int) -> Unknown | None:
+def _one_pass(stack: Stack, number: int) -> Undecided | None:
     """Looks at every such directory of the layer. What is moved may need another look where it is then."""
     layer = stack.layers[number]
     for path, parent, directory in layer.unnamed_directories():
         link = stack.lookup("/".join(path), below=number + 1, follow=False)
-        if isinstance(link, Unknown):
+        if isinstance(link, Undecided):
             return link
         if isinstance(link, Found) and isinstance(link.node, Symlink):
             target = stack.lookup("/".join(path), below=number + 1)
-            if isinstance(target, Unknown):
+            if isinstance(target, Undecided):
                 return target
-            if not (isinstance(target, Found) and not isinstance(target.node, View)):
+            if not (isinstance(target, Found) and not isinstance(target.node, MergedDirectory)):
                 del parent.children[path[-1]]
                 _merge(layer, target.path, directory)
                 layer.unnamed = True
                 continue
-        directory.named = True
+        directory.has_entry = True
     return None
 
 
-def _merge(layer: Layer, path: str, directory: Dir) -> None:
+def _merge(layer: LayerTree, path: str, directory: Directory) -> None:
     """Moves what is in *directory* to *path*, where what came there by its own name stays."""
-    pending: list[tuple[Dir, Dir]] = [(layer.directory(parts(path)), directory)]
+    pending: list[tuple[Directory, Directory]] = [(layer.directory(components(path)), directory)]
     while pending:
         into, out = pending.pop()
-        into.hides = into.hides or out.hides
+        into.opaque = into.opaque or out.opaque
         for name, node in out.children.items():
             there: Node = into.children.setdefault(name, node)
-            if there is not node and isinstance(there, Dir) and isinstance(node, Dir):
-                there.named = there.named or node.named
+            if there is not node and isinstance(there, Directory) and isinstance(node, Directory):
+                there.has_entry = there.has_entry or node.has_entry
                 pending.append((there, node))

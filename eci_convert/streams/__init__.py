@@ -15,4 +15,10 @@
 
 A stage holds a few blocks of about 1 MiB and never a whole blob. An empty chunk means nothing. Nothing here knows
 what an image is.
+
+blocks.py      blocks of one size; the first bytes of a stream
+threads.py     stages that run in threads of their own
+hashing.py     verified streams, and hashes of what passes
+repeatable.py  streams that can be had again, streams with holes
+interrupts.py  a request to stop, which loops and waits read
 """

@@ -7,11 +7,11 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from eci_convert.errors import DigestMismatch, LimitExceeded, SizeMismatch
+from eci_convert.errors import DigestMismatchError, LimitExceededError, SizeMismatchError
 from eci_convert.oci.digest import Digest, Hasher
 from eci_convert.streams import interrupts
-from eci_convert.streams.blocks import ZEROS
-from eci_convert.streams.threads import Belt, Companion
+from eci_convert.streams.blocks import ZERO_BLOCK
+from eci_convert.streams.threads import BoundedQueue, WorkerThread
 
 _BEHIND: Final = 32 << 20
 """The hash of a hole takes longer than compressing it, and catches up in the data that follows."""
@@ -20,7 +20,7 @@ _AHEAD: Final = min(1 << 30, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PA
 """Bytes of a file that its hash may be ahead of whoever else reads it: they must still be in memory then."""
 
 
-class Measured:
+class HashingStream:
     """*chunks* once over, as they are; *size* in bytes, and *digest* once all have gone by.
 
     With *threaded* they are hashed in a thread of its own, up to *behind* bytes behind the reader: worth while where
@@ -56,7 +56,7 @@ class Measured:
     def __iter__(self) -> Iterator[bytes]:
         hasher = hashlib.sha256()
         if self._again is not None:
-            yield from self._hashed_apart(hasher, self._again)
+            yield from self._hash_independently(hasher, self._again)
         else:
             yield from self._hashed_behind(hasher) if self._threaded else self._hashed(hasher)
         self._digest = Digest("sha256", hasher.hexdigest())
@@ -68,45 +68,45 @@ class Measured:
             yield chunk
 
     def _hashed_behind(self, hasher: Hasher) -> Iterator[bytes]:
-        belt = Belt(self._behind)
-        hashing = Companion(lambda: _update(hasher, belt), "hash")
+        belt = BoundedQueue(self._behind)
+        hashing = WorkerThread(lambda: _update(hasher, belt), "hash")
         try:
             for chunk in self._chunks:
                 self.size += len(chunk)
                 if chunk:
-                    belt.put(chunk)
+                    belt.push(chunk)
                 yield chunk
             belt.end()
             hashing.result()
         finally:
             belt.stop()
-            hashing.leave()
+            hashing.join_briefly()
 
-    def _hashed_apart(self, hasher: Hasher, again: Iterable[bytes]) -> Iterator[bytes]:
-        hashing = Companion(lambda: self._read(hasher, again), "hash")
+    def _hash_independently(self, hasher: Hasher, again: Iterable[bytes]) -> Iterator[bytes]:
+        hashing = WorkerThread(lambda: self._read(hasher, again), "hash")
         try:
             for chunk in self._chunks:
                 self.size += len(chunk)
-                self._data += 0 if chunk is ZEROS else len(chunk)
+                self._data += 0 if chunk is ZERO_BLOCK else len(chunk)
                 yield chunk
             hashing.result()
         finally:
             self._left = True
-            hashing.leave()
+            hashing.join_briefly()
 
     def _read(self, hasher: Hasher, again: Iterable[bytes]) -> None:
         data = 0
         for chunk in again:
             hasher.update(chunk)
-            data += 0 if chunk is ZEROS else len(chunk)
+            data += 0 if chunk is ZERO_BLOCK else len(chunk)
             while data - self._data > _AHEAD and not self._left:
                 interrupts.sleep(_PAUSE)
             if self._left:
                 return
 
 
-def _update(hasher: Hasher, belt: Belt) -> None:
-    while chunk := belt.take():
+def _update(hasher: Hasher, belt: BoundedQueue) -> None:
+    while chunk := belt.pop():
         hasher.update(chunk)
 
 
@@ -121,13 +121,13 @@ def verified(chunks: Iterable[bytes], digest: Digest, size: int | None) -> Itera
         interrupts.check()
         seen += len(chunk)
         if size is not None and seen > size:
-            raise SizeMismatch(size, seen)
+            raise SizeMismatchError(size, seen)
         hasher.update(chunk)
         yield chunk
     if size is not None and seen != size:
-        raise SizeMismatch(size, seen)
+        raise SizeMismatchError(size, seen)
     if hasher.hexdigest() != digest.hex:
-        raise DigestMismatch(digest, f"{digest.algorithm}:{hasher.hexdigest()}")
+        raise DigestMismatchError(digest, f"{digest.algorithm}:{hasher.hexdigest()}")
 
 
 def at_most(chunks: Iterable[bytes], limit: int, what: str = "content") -> Iterator[bytes]:
@@ -136,5 +136,5 @@ def at_most(chunks: Iterable[bytes], limit: int, what: str = "content") -> Itera
     for chunk in chunks:
         seen += len(chunk)
         if seen > limit:
-            raise LimitExceeded(f"{what} is longer than {limit} bytes")
+            raise LimitExceededError(f"{what} is longer than {limit} bytes")
         yield chunk

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from eci_convert.errors import UploadLost
+from eci_convert.errors import UploadLostError
 
 _ATTEMPTS = 4
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class RepeatableStream:
     """Chunks for `Sink.put` that *opened* gives afresh, the same every time.
 
     Of any other iterator a sink must assume that what went by is gone, and raises UploadLost where it needs it again.
@@ -27,15 +27,27 @@ class Again:
         return iter(self.opened())
 
 
-def can_be_had_again(chunks: Iterable[bytes]) -> bool:
+def is_repeatable(chunks: Iterable[bytes]) -> bool:
     """Whether iterating over *chunks* a second time gives the same bytes."""
-    return isinstance(chunks, Again | list | tuple)
+    return isinstance(chunks, RepeatableStream | list | tuple)
 
 
-def lasting(attempt: Callable[[], T]) -> T:
+def retry_lost_uploads(attempt: Callable[[], T]) -> T:
     """What *attempt* comes to. It is made again where a sink lost what it was sent (UploadLost), a few times; so each
     time it has to begin with the first byte."""
     for _ in range(_ATTEMPTS - 1):
-        with suppress(UploadLost):
+        with suppress(UploadLostError):
             return attempt()
     return attempt()
+
+
+class SparseStream:
+    """*chunks* as they are, and before they come, where in them there can be anything but zeros: what *data* makes,
+    (offset, length) in ascending order, is for whoever can save himself the holes."""
+
+    def __init__(self, chunks: Iterable[bytes], data: Callable[[], Iterable[tuple[int, int]]]) -> None:
+        self._chunks = chunks
+        self.data = data
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._chunks)

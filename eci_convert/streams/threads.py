@@ -11,13 +11,13 @@ from threading import Condition, Thread
 from typing import Final
 
 from eci_convert.streams import interrupts
-from eci_convert.streams.blocks import ZEROS
+from eci_convert.streams.blocks import ZERO_BLOCK
 
-_PATIENCE = 2.0  # seconds
+_JOIN_TIMEOUT = 2.0  # seconds
 _HASTE = 0.3  # seconds, where the whole program is to stop
 
 
-class Companion(Thread):
+class WorkerThread(Thread):
     """*work* in a thread of its own, begun at once.
 
     It does not keep the program alive: one that ends with a stage half read, however that came about, must not hang.
@@ -41,17 +41,17 @@ class Companion(Thread):
         if self._error is not None:
             raise self._error
 
-    def leave(self) -> None:
+    def join_briefly(self) -> None:
         """Wait for the end of the work, but not for long, and not if the program is ending, and threads with it.
 
         Work that nobody wants any more ends at its next chunk. Where that does not come, because a network stalls, an
         interrupted user must not wait for it.
         """
         if not sys.is_finalizing():
-            self.join(_HASTE if interrupts.requested() else _PATIENCE)
+            self.join(_HASTE if interrupts.requested() else _JOIN_TIMEOUT)
 
 
-class Belt:
+class BoundedQueue:
     """A queue that is full at *depth* bytes. Holes take no room in it: who is slower in them catches up afterwards."""
 
     def __init__(self, depth: int) -> None:
@@ -61,7 +61,7 @@ class Belt:
         self._ended = False
         self._changed = Condition()
 
-    def put(self, chunk: bytes) -> bool:
+    def push(self, chunk: bytes) -> bool:
         """Wait for room and append *chunk*; False if nobody wants it any more."""
         with self._changed:
             held = _memory(chunk)
@@ -74,7 +74,7 @@ class Belt:
                 self._changed.notify()
             return not self._ended
 
-    def take(self) -> bytes:
+    def pop(self) -> bytes:
         """Wait for a chunk and remove it; an empty one at the end."""
         with self._changed:
             interrupts.wait_for(self._changed, lambda: self._chunks or self._ended)
@@ -100,7 +100,7 @@ class Belt:
 
 def _memory(chunk: bytes) -> int:
     """What *chunk* takes in memory, about: the block of zeros is there once."""
-    return 64 if chunk is ZEROS else len(chunk)
+    return 64 if chunk is ZERO_BLOCK else len(chunk)
 
 
 DEPTH: Final = 4 << 20
@@ -108,34 +108,34 @@ DEPTH: Final = 4 << 20
 _MOST_THREADS = 8  # some MiB of memory for each, and no disk is faster
 
 
-def workers(threads: int | None = None) -> int:
+def worker_count(threads: int | None = None) -> int:
     """How many *threads* a stage has that can use several: None is one for each core we may use, and at most 8."""
     return threads or min(len(os.sched_getaffinity(0)), _MOST_THREADS)
 
 
-def ahead(chunks: Iterable[bytes], depth: int = DEPTH) -> Iterator[bytes]:
+def prefetch(chunks: Iterable[bytes], depth: int = DEPTH) -> Iterator[bytes]:
     """*chunks* as they are, fetched in a thread of its own, which is up to *depth* bytes (one chunk at least) ahead.
 
     What *chunks* raises is raised here, in its place. The thread ends with this iterator: at the end, at an error,
     or when it is closed or forgotten; *chunks*, if it is a generator, is closed in the thread that ran it.
     """
-    belt = Belt(depth)
-    filling = Companion(lambda: _fill(belt, chunks), "ahead")
+    belt = BoundedQueue(depth)
+    filling = WorkerThread(lambda: _fill(belt, chunks), "ahead")
     try:
-        while chunk := belt.take():
+        while chunk := belt.pop():
             yield chunk
         filling.result()
     finally:
         belt.stop()
-        filling.leave()
+        filling.join_briefly()
 
 
-def _fill(belt: Belt, chunks: Iterable[bytes]) -> None:
+def _fill(belt: BoundedQueue, chunks: Iterable[bytes]) -> None:
     source = iter(chunks)
     try:
         for chunk in source:
             interrupts.check()
-            if chunk and not belt.put(chunk):
+            if chunk and not belt.push(chunk):
                 return
     finally:
         if isinstance(source, Generator):
@@ -144,9 +144,9 @@ def _fill(belt: Belt, chunks: Iterable[bytes]) -> None:
 
 
 @contextmanager
-def threaded(chunks: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
+def prefetched(chunks: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
     """*chunks*, made in a thread of its own, which has ended when the `with` has, or never will."""
-    stage = ahead(chunks)
+    stage = prefetch(chunks)
     try:
         yield stage
     finally:

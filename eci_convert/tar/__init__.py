@@ -1,6 +1,25 @@
-"""Tar archives: `entries` reads them, strictly; `archived` writes them, as Go does."""
+"""Tar archives: `entries` reads them, strictly; `archived` writes them, as Go does.
 
-from eci_convert.tar.reader import EXTENSION_LIMIT, Entry, EntryType, entries
-from eci_convert.tar.writer import TarMember, archive_size, archived, header
+header.py        headers of members
+pax.py           PAX records
+input.py         ByteReader: exact reads from a stream of chunks
+reader.py        the entries of an archive
+sparse_read.py   sparse members, in GNU's and PAX's formats
+writer.py        an archive, byte for byte as Go's archive/tar writes it
+sparse_write.py  sparse members, written
+"""
 
-__all__ = ["EXTENSION_LIMIT", "Entry", "EntryType", "TarMember", "archive_size", "archived", "entries", "header"]
+from eci_convert.tar.header import EntryType
+from eci_convert.tar.reader import EXTENSION_LIMIT, TarEntry, entries
+from eci_convert.tar.writer import TarMember, archive_size, archived, member_header
+
+__all__ = [
+    "EXTENSION_LIMIT",
+    "EntryType",
+    "TarEntry",
+    "TarMember",
+    "archive_size",
+    "archived",
+    "entries",
+    "member_header",
+]

@@ -10,13 +10,14 @@ import re
 import struct
 import zlib
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
-from eci_convert.errors import CorruptStream
+from eci_convert.errors import CorruptStreamError
 
-BLOCK: Final = 512
+TAR_BLOCK: Final = 512
 GNU_MAGIC: Final = b"ustar  \0"
-ZERO_BLOCK: Final = bytes(BLOCK)
+ZERO_HEADER: Final = bytes(TAR_BLOCK)
 _USUAL = re.compile(rb"[0-7]+[ \0]+")
 _SIGNED = struct.Struct("148b8x356b")
 _SPACES = 8 * 0x20
@@ -53,7 +54,7 @@ def parse_header(block: bytes) -> RawHeader:
         size=not_negative(number(block[124:136], "size"), "size"),
         mtime=number(block[136:148], "mtime"),
         typeflag=block[156:157],
-        linkname=text(until_nul(block[157:257])),
+        linkname=text_field(until_nul(block[157:257])),
     )
 
 
@@ -66,20 +67,20 @@ def number(field: bytes, what: str) -> int:
         if field[0] & 0x40:
             value -= 1 << (8 * len(field) - 1)
         if abs(value) > _LARGEST:
-            raise CorruptStream(f"tar header: {what} does not fit in 64 bits")
+            raise CorruptStreamError(f"tar header: {what} does not fit in 64 bits")
         return value
     digits = until_nul(field.strip(b" \0"))
     if not digits:
         return 0
     if digits.translate(None, b"01234567"):
-        raise CorruptStream(f"tar header: {what} is {digits!r}, which is no octal number")
+        raise CorruptStreamError(f"tar header: {what} is {digits!r}, which is no octal number")
     return int(digits, 8)
 
 
 def not_negative(value: int, what: str) -> int:
     """*value*; CorruptStream if it is below zero."""
     if value < 0:
-        raise CorruptStream(f"tar header: {what} is {value}")
+        raise CorruptStreamError(f"tar header: {what} is {value}")
     return value
 
 
@@ -88,7 +89,7 @@ def until_nul(field: bytes) -> bytes:
     return field.partition(b"\0")[0]
 
 
-def text(data: bytes) -> str:
+def text_field(data: bytes) -> str:
     """*data* as text that encodes to the same bytes again, whatever they are."""
     return data.decode("utf-8", "surrogateescape")
 
@@ -97,12 +98,12 @@ def _check(block: bytes) -> None:
     expected = number(block[148:156], "checksum")
     unsigned = _sum(block) - sum(block[148:156]) + _SPACES
     if unsigned != expected and sum(_SIGNED.unpack(block)) + _SPACES != expected:
-        raise CorruptStream("tar header: wrong checksum")
+        raise CorruptStreamError("tar header: wrong checksum")
 
 
 def _sum(block: bytes) -> int:
     """The sum of all bytes. Adler-32 has it modulo 65521 at a tenth of the cost, and most headers are mostly NUL."""
-    if BLOCK - block.count(0) <= 256:
+    if TAR_BLOCK - block.count(0) <= 256:
         return (zlib.adler32(block) & 0xFFFF) - 1
     return sum(block)
 
@@ -110,7 +111,7 @@ def _sum(block: bytes) -> int:
 def _name(block: bytes) -> str:
     name = until_nul(block[:100])
     prefix = _prefix(block)
-    return text(prefix + b"/" + name if prefix else name)
+    return text_field(prefix + b"/" + name if prefix else name)
 
 
 def _prefix(block: bytes) -> bytes:
@@ -122,3 +123,16 @@ def _prefix(block: bytes) -> bytes:
         if field and field.isascii() and field[:12].strip(b" 01234567"):
             return field
     return b""
+
+
+class EntryType(StrEnum):
+    """What a member is."""
+
+    FILE = "file"
+    HARDLINK = "hardlink"
+    SYMLINK = "symlink"
+    DIR = "dir"
+    CHAR = "char"
+    BLOCK = "block"
+    FIFO = "fifo"
+    OTHER = "other"

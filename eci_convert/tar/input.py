@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from eci_convert.errors import CorruptStream, LimitExceeded
+from eci_convert.errors import CorruptStreamError, LimitExceededError
 
 MAX_EXTENSIONS: Final = 64 << 20
 """Bytes in extension headers and sparse maps that are read of one image: a few seconds' work, and the long names of
@@ -24,10 +24,10 @@ class ExtensionBudget:
         """An extension of *length* bytes is to be read, or so many *records* were in one. Raises LimitExceeded."""
         self._left -= length + (records * _RECORD_COST or _HEADER_COST)
         if self._left < 0:
-            raise LimitExceeded(f"the archive has more than {MAX_EXTENSIONS} bytes of extension headers")
+            raise LimitExceededError(f"the archive has more than {MAX_EXTENSIONS} bytes of extension headers")
 
 
-class Input:
+class ByteReader:
     """Chunks with a position in them. Content is copied at most where it begins and ends within a chunk.
 
     Structure beyond the header blocks themselves counts towards *budget*; without one, the input has its own.
@@ -39,7 +39,7 @@ class Input:
         self._chunk = b""
         self._at = 0
 
-    def up_to(self, length: int) -> bytes:
+    def read_up_to(self, length: int) -> bytes:
         """The next *length* bytes, or what there is before the end."""
         data = self._chunk[self._at : self._at + length]
         self._at += len(data)
@@ -49,19 +49,19 @@ class Input:
             data += piece
         return data
 
-    def exactly(self, length: int) -> bytes:
+    def read_exactly(self, length: int) -> bytes:
         """The next *length* bytes, of an extension header or a map. Raises CorruptStream if the stream ends before, and
         LimitExceeded where the budget does."""
         self.budget.spend(length)
-        data = self.up_to(length)
+        data = self.read_up_to(length)
         if len(data) < length:
-            raise CorruptStream("the archive ends in the middle of a member")
+            raise CorruptStreamError("the archive ends in the middle of a member")
         return data
 
-    def some(self, limit: int) -> bytes:
+    def read_some(self, limit: int) -> bytes:
         """At least one and at most *limit* bytes, a whole chunk if it fits. Raises CorruptStream at the end."""
         if self._at == len(self._chunk) and not self._more():
-            raise CorruptStream("the archive ends in the middle of a member")
+            raise CorruptStreamError("the archive ends in the middle of a member")
         whole = not self._at and len(self._chunk) <= limit
         data = self._chunk if whole else self._chunk[self._at : self._at + limit]
         self._at += len(data)
@@ -71,7 +71,7 @@ class Input:
         """Pass over *length* bytes. Raises CorruptStream if the stream ends before."""
         while length:
             if self._at == len(self._chunk) and not self._more():
-                raise CorruptStream("the archive ends in the middle of a member")
+                raise CorruptStreamError("the archive ends in the middle of a member")
             step = min(length, len(self._chunk) - self._at)
             self._at += step
             length -= step
@@ -92,10 +92,10 @@ class Input:
         return False
 
 
-class Content:
+class MemberContent:
     """The stored bytes of one member, as an iterator. They are gone once the archive moves on."""
 
-    def __init__(self, source: Input, length: int) -> None:
+    def __init__(self, source: ByteReader, length: int) -> None:
         self._source = source
         self._left = length
         self._padding = -length % 512
@@ -107,13 +107,13 @@ class Content:
     def __next__(self) -> bytes:
         if not self._left and not self._over:
             raise StopIteration
-        return self.some(self._left)
+        return self.read_some(self._left)
 
-    def some(self, limit: int) -> bytes:
+    def read_some(self, limit: int) -> bytes:
         """At least one and at most *limit* of the bytes, of which there must be so many."""
         if self._over:
             raise ValueError("the archive has moved on from this member")
-        data = self._source.some(min(limit, self._left))
+        data = self._source.read_some(min(limit, self._left))
         self._left -= len(data)
         return data
 
@@ -121,5 +121,5 @@ class Content:
         """Skip what was not taken, and the padding, which the last member of an archive may lack (umoci insert)."""
         self._source.skip(self._left)
         if self._padding:
-            self._source.up_to(self._padding)
+            self._source.read_up_to(self._padding)
         self._left, self._over = 0, True

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from eci_convert.errors import CorruptStream
-from eci_convert.tar.header import text
+from eci_convert.errors import CorruptStreamError
+from eci_convert.tar.header import text_field
 
 _TEXTS = {"path", "linkpath", "uname", "gname"}
 _DECIMAL = re.compile(r"[0-9]{1,64}", re.ASCII)
@@ -23,11 +23,11 @@ def parse_records(data: bytes) -> Records:
     while start < len(data):
         digits, space, _ = data[start : start + 21].partition(b" ")
         if not space or not digits.isdigit():
-            raise CorruptStream(f"pax header: {data[start : start + 21]!r} does not begin with a length")
+            raise CorruptStreamError(f"pax header: {data[start : start + 21]!r} does not begin with a length")
         end = start + int(digits)
         record = data[start + len(digits) + 1 : end]
         if end > len(data) or not record.endswith(b"\n"):
-            raise CorruptStream(f"pax header: a record of {int(digits)} bytes does not end where it says")
+            raise CorruptStreamError(f"pax header: a record of {int(digits)} bytes does not end where it says")
         records.append(_record(record[:-1]))
         start = end
     return records
@@ -36,16 +36,16 @@ def parse_records(data: bytes) -> Records:
 def _record(record: bytes) -> tuple[str, str]:
     key, equals, value = record.partition(b"=")
     if not key or not equals:
-        raise CorruptStream(f"pax header: {record[:80]!r} is not KEY=VALUE")
-    if b"\0" in key or (text(key) in _TEXTS and b"\0" in value):
-        raise CorruptStream(f"pax header: NUL in {record[:80]!r}")
-    return text(key), text(value)
+        raise CorruptStreamError(f"pax header: {record[:80]!r} is not KEY=VALUE")
+    if b"\0" in key or (text_field(key) in _TEXTS and b"\0" in value):
+        raise CorruptStreamError(f"pax header: NUL in {record[:80]!r}")
+    return text_field(key), text_field(value)
 
 
 def decimal(value: str, what: str) -> int:
     """A count or an offset. Raises CorruptStream for signs, spaces, other digits and what does not fit in 63 bits."""
     if not _DECIMAL.fullmatch(value) or int(value) > _LARGEST:
-        raise CorruptStream(f"pax header: {what} is {value[:80]!r}, which is no number")
+        raise CorruptStreamError(f"pax header: {what} is {value[:80]!r}, which is no number")
     return int(value)
 
 
@@ -58,7 +58,7 @@ def whole_seconds(value: str) -> int:
     """A time rounded down to seconds since the epoch. Raises CorruptStream for infinities, exponents and the like."""
     match = _TIME.fullmatch(value)
     if not match or int(match[2]) > _LARGEST:
-        raise CorruptStream(f"pax header: mtime is {value[:80]!r}")
+        raise CorruptStreamError(f"pax header: mtime is {value[:80]!r}")
     seconds = int(match[2])
     if not match[1]:
         return seconds

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from eci_convert.errors import CorruptStream, LimitExceeded
-from eci_convert.tar.header import BLOCK, ZERO_BLOCK, RawHeader, parse_header, text
-from eci_convert.tar.input import Content, ExtensionBudget, Input
+from eci_convert.errors import CorruptStreamError, LimitExceededError
+from eci_convert.tar.header import TAR_BLOCK, ZERO_HEADER, EntryType, RawHeader, parse_header, text_field
+from eci_convert.tar.input import ByteReader, ExtensionBudget, MemberContent
 from eci_convert.tar.pax import Records, decimal, integer, parse_records, whole_seconds
 from eci_convert.tar.sparse_read import SparseMap, checked, expanded, old_gnu_map, pax_0_map, pax_1_map
 
@@ -23,19 +22,6 @@ EXTENSION_LIMIT: Final = 1 << 20
 """The longest extension header that is read, in bytes, as in Go's archive/tar."""
 EXTENSIONS: Final = 16
 """How many extension headers one member may have."""
-
-
-class EntryType(StrEnum):
-    """What a member is."""
-
-    FILE = "file"
-    HARDLINK = "hardlink"
-    SYMLINK = "symlink"
-    DIR = "dir"
-    CHAR = "char"
-    BLOCK = "block"
-    FIFO = "fifo"
-    OTHER = "other"
 
 
 _TYPES = {
@@ -53,7 +39,7 @@ _WITH_CONTENT = {EntryType.FILE, EntryType.OTHER}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class TarEntry:
     """A member: *name* and *linkname* as written, undecodable bytes escaped as `os.fsdecode` does; *size* in bytes.
 
     *chunks* yields exactly *size* bytes, holes as zeros, while the archive has not moved on; ValueError afterwards.
@@ -72,8 +58,8 @@ class Entry:
 
 
 def entries(
-    chunks: Iterable[bytes] | Input, *, limit: int = 2_000_000, budget: ExtensionBudget | None = None
-) -> Iterator[Entry]:
+    chunks: Iterable[bytes] | ByteReader, *, limit: int = 2_000_000, budget: ExtensionBudget | None = None
+) -> Iterator[TarEntry]:
     """The members of the archive *chunks*, in their order; content that was not taken is skipped.
 
     An Input of the caller's own is read through its methods: it sees which bytes are structure and which content.
@@ -84,13 +70,13 @@ def entries(
     extension headers over 1 MiB, more than 16 of them on one member, more than the budget, or more than *limit*
     members.
     """
-    source = chunks if isinstance(chunks, Input) else Input(chunks, budget)
+    source = chunks if isinstance(chunks, ByteReader) else ByteReader(chunks, budget)
     source.budget = budget or source.budget
     count = 0
     while member := _next_member(source):
         count += 1
         if count > limit:
-            raise LimitExceeded(f"the archive has more than {limit} members")
+            raise LimitExceededError(f"the archive has more than {limit} members")
         entry, content = member
         yield entry
         content.finish()
@@ -106,42 +92,42 @@ class _Extensions:
     records: Records = field(default_factory=list)
 
 
-def _next_member(source: Input) -> tuple[Entry, Content] | None:
+def _next_member(source: ByteReader) -> tuple[TarEntry, MemberContent] | None:
     extensions = _Extensions()
     for count in range(EXTENSIONS + 1):
         block = _next_block(source)
         if block is None:
             if count:
-                raise CorruptStream("the archive ends behind an extension header")
+                raise CorruptStreamError("the archive ends behind an extension header")
             return None
         header = parse_header(block)
         if header.typeflag not in _EXTENSION_TYPES:
             return _member(header, extensions, source)
         _extend(extensions, header, source)
-    raise LimitExceeded(f"a member of the archive has more than {EXTENSIONS} extension headers")
+    raise LimitExceededError(f"a member of the archive has more than {EXTENSIONS} extension headers")
 
 
-def _next_block(source: Input) -> bytes | None:
+def _next_block(source: ByteReader) -> bytes | None:
     """The next header block, or None at the end of the archive."""
-    block = source.up_to(BLOCK)
-    if block == ZERO_BLOCK:
-        block = source.up_to(BLOCK)
-        if block not in (b"", ZERO_BLOCK):
-            raise CorruptStream("the archive goes on behind a lone zero block")
+    block = source.read_up_to(TAR_BLOCK)
+    if block == ZERO_HEADER:
+        block = source.read_up_to(TAR_BLOCK)
+        if block not in (b"", ZERO_HEADER):
+            raise CorruptStreamError("the archive goes on behind a lone zero block")
         return None
-    if block and len(block) < BLOCK:
-        raise CorruptStream("the archive ends in the middle of a header")
+    if block and len(block) < TAR_BLOCK:
+        raise CorruptStreamError("the archive ends in the middle of a header")
     return block or None
 
 
 _EXTENSION_TYPES = {b"x", b"g", b"L", b"K"}
 
 
-def _extend(extensions: _Extensions, header: RawHeader, source: Input) -> None:
+def _extend(extensions: _Extensions, header: RawHeader, source: ByteReader) -> None:
     if header.size > EXTENSION_LIMIT:
-        raise LimitExceeded(f"an extension header of the archive is {header.size} bytes long")
-    data = source.exactly(header.size)
-    source.skip(-header.size % BLOCK)
+        raise LimitExceededError(f"an extension header of the archive is {header.size} bytes long")
+    data = source.read_exactly(header.size)
+    source.skip(-header.size % TAR_BLOCK)
     match header.typeflag:
         case b"x":
             extensions.records = parse_records(data)  # a second one replaces the first, as in GNU tar and in Go
@@ -157,19 +143,19 @@ def _extend(extensions: _Extensions, header: RawHeader, source: Input) -> None:
 def _long_text(data: bytes) -> str:
     data = data.rstrip(b"\0")
     if b"\0" in data:
-        raise CorruptStream(f"NUL in the long name {data[:80]!r}")
-    return text(data)
+        raise CorruptStreamError(f"NUL in the long name {data[:80]!r}")
+    return text_field(data)
 
 
-def _member(header: RawHeader, extensions: _Extensions, source: Input) -> tuple[Entry, Content]:
+def _member(header: RawHeader, extensions: _Extensions, source: ByteReader) -> tuple[TarEntry, MemberContent]:
     pax = {key: value for key, value in extensions.records if value}
     name = extensions.name or pax.get("path") or header.name  # in this order, as Go's archive/tar takes them
     size = decimal(pax["size"], "size") if "size" in pax else header.size
     kind = _kind(header.typeflag, name)
     stored = size if kind in _WITH_CONTENT else 0
     sparse, real_size, mapped = _sparse(header, extensions.records, kind, stored, source)
-    content = Content(source, stored - mapped)
-    entry = Entry(
+    content = MemberContent(source, stored - mapped)
+    entry = TarEntry(
         name=pax.get("GNU.sparse.name", name) if sparse is not None else name,
         type=kind,
         size=real_size,
@@ -191,7 +177,7 @@ def _kind(typeflag: bytes, name: str) -> EntryType:
 
 
 def _sparse(
-    header: RawHeader, records: Records, kind: EntryType, stored: int, source: Input
+    header: RawHeader, records: Records, kind: EntryType, stored: int, source: ByteReader
 ) -> tuple[SparseMap | None, int, int]:
     """The map of a sparse member or None, the real size, and how many of the *stored* bytes the map takes."""
     pax = dict(records)
@@ -204,7 +190,7 @@ def _sparse(
     version = (pax.get("GNU.sparse.major"), pax.get("GNU.sparse.minor"))
     size = pax.get("GNU.sparse.realsize", pax.get("GNU.sparse.size"))
     if size is None or version not in ((None, None), ("0", "0"), ("0", "1"), ("1", "0")):
-        raise CorruptStream(f"a sparse member of format {version!r}, or without a size")
+        raise CorruptStreamError(f"a sparse member of format {version!r}, or without a size")
     real_size = decimal(size, "real size")
     if version == ("1", "0"):
         entries_, mapped = pax_1_map(source, stored)

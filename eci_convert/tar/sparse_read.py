@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from eci_convert.errors import CorruptStream, LimitExceeded
-from eci_convert.streams.blocks import ZEROS
-from eci_convert.tar.header import BLOCK, GNU_MAGIC, not_negative, number
-from eci_convert.tar.input import Content, Input
+from eci_convert.errors import CorruptStreamError, LimitExceededError
+from eci_convert.streams.blocks import ZERO_BLOCK
+from eci_convert.tar.header import GNU_MAGIC, TAR_BLOCK, not_negative, number
+from eci_convert.tar.input import ByteReader, MemberContent
 from eci_convert.tar.pax import Records, decimal
 
 MAP_LIMIT: Final = 1 << 20
@@ -27,46 +27,46 @@ def checked(entries: SparseMap, real_size: int, packed_size: int) -> SparseMap:
     end = 0
     for offset, length in entries:
         if offset < end or offset + length > real_size:
-            raise CorruptStream(f"sparse map: {length} bytes at {offset} overlap or go beyond {real_size}")
+            raise CorruptStreamError(f"sparse map: {length} bytes at {offset} overlap or go beyond {real_size}")
         end = offset + length
     if sum(length for _, length in entries) != packed_size:
-        raise CorruptStream(f"sparse map: it does not add up to the {packed_size} bytes that are stored")
+        raise CorruptStreamError(f"sparse map: it does not add up to the {packed_size} bytes that are stored")
     return entries
 
 
-def expanded(packed: Content, entries: SparseMap, real_size: int) -> Iterator[bytes]:
+def expanded(packed: MemberContent, entries: SparseMap, real_size: int) -> Iterator[bytes]:
     """The content of a sparse member: *packed* with zeros between. The map must have been checked."""
     position = 0
     for offset, length in entries:
         yield from _zeros(offset - position)
         position = offset + length
         while length:
-            piece = packed.some(length)
+            piece = packed.read_some(length)
             length -= len(piece)
             yield piece
     yield from _zeros(real_size - position)
 
 
 def _zeros(length: int) -> Iterator[bytes]:
-    while length >= len(ZEROS):
-        yield ZEROS
-        length -= len(ZEROS)
+    while length >= len(ZERO_BLOCK):
+        yield ZERO_BLOCK
+        length -= len(ZERO_BLOCK)
     if length:
-        yield ZEROS[:length]
+        yield ZERO_BLOCK[:length]
 
 
-def old_gnu_map(block: bytes, source: Input) -> tuple[SparseMap, int]:
+def old_gnu_map(block: bytes, source: ByteReader) -> tuple[SparseMap, int]:
     """The map of a member of type S, and its real size. Reads the extension blocks that follow *block*."""
     if block[257:265] != GNU_MAGIC:
-        raise CorruptStream("tar header: a sparse member of GNU's type in an archive that is not GNU's")
+        raise CorruptStreamError("tar header: a sparse member of GNU's type in an archive that is not GNU's")
     entries = _old_entries(block[386:482])
     real_size = not_negative(number(block[483:495], "real size"), "real size")
     more, read = block[482], 0
     while more:
-        read += BLOCK
+        read += TAR_BLOCK
         if read > MAP_LIMIT:
-            raise LimitExceeded(f"sparse map: longer than {MAP_LIMIT} bytes")
-        extension = source.exactly(BLOCK)
+            raise LimitExceededError(f"sparse map: longer than {MAP_LIMIT} bytes")
+        extension = source.read_exactly(TAR_BLOCK)
         entries += _old_entries(extension[:504])
         more = extension[504]
     return entries, real_size
@@ -91,26 +91,28 @@ def pax_0_map(records: Records) -> SparseMap:
     else:
         fields = [(key, value) for key, value in records if key in ("GNU.sparse.offset", "GNU.sparse.numbytes")]
         if any(key != ("GNU.sparse.offset", "GNU.sparse.numbytes")[i % 2] for i, (key, _) in enumerate(fields)):
-            raise CorruptStream("sparse map: offsets and lengths do not alternate")
+            raise CorruptStreamError("sparse map: offsets and lengths do not alternate")
         numbers = [value for _, value in fields]
     entries = _pairs([decimal(value, "sparse map") for value in numbers])
     if "GNU.sparse.numblocks" in given and decimal(given["GNU.sparse.numblocks"], "numblocks") != len(entries):
-        raise CorruptStream(f"sparse map: {len(entries)} entries where {given['GNU.sparse.numblocks']!r} were promised")
+        raise CorruptStreamError(
+            f"sparse map: {len(entries)} entries where {given['GNU.sparse.numblocks']!r} were promised"
+        )
     return entries
 
 
-def pax_1_map(source: Input, stored: int) -> tuple[SparseMap, int]:
+def pax_1_map(source: ByteReader, stored: int) -> tuple[SparseMap, int]:
     """The map of format 1.0, which leads the *stored* bytes of content, and how many bytes of them it takes."""
     blocks, taken = bytearray(), 0
     needed: int | None = None
     lines = 0
     while needed is None or lines < needed:
-        taken += BLOCK
+        taken += TAR_BLOCK
         if taken > MAP_LIMIT:
-            raise LimitExceeded(f"sparse map: longer than {MAP_LIMIT} bytes")
+            raise LimitExceededError(f"sparse map: longer than {MAP_LIMIT} bytes")
         if taken > stored:
-            raise CorruptStream("sparse map: it does not end before the member does")
-        block = source.exactly(BLOCK)
+            raise CorruptStreamError("sparse map: it does not end before the member does")
+        block = source.read_exactly(TAR_BLOCK)
         blocks += block
         lines += block.count(b"\n")
         if needed is None and b"\n" in blocks:
@@ -126,5 +128,5 @@ def text_of(line: bytes | bytearray) -> str:
 
 def _pairs(numbers: list[int]) -> list[tuple[int, int]]:
     if len(numbers) % 2:
-        raise CorruptStream("sparse map: an offset without a length")
+        raise CorruptStreamError("sparse map: an offset without a length")
     return list(zip(numbers[::2], numbers[1::2], strict=True))

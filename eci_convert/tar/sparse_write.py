@@ -10,30 +10,30 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from eci_convert.errors import LocalError
-from eci_convert.streams.blocks import ZEROS
-from eci_convert.tar.header import BLOCK
+from eci_convert.streams.blocks import ZERO_BLOCK
+from eci_convert.tar.header import TAR_BLOCK
 from eci_convert.tar.sparse_read import SparseMap
-from eci_convert.tar.writer import TarMember, header
+from eci_convert.tar.writer import TarMember, member_header
 
-MOST: Final = 10_000
+MAX_MAP_ENTRIES: Final = 10_000
 """Entries of a map: readers take 1 MiB of text at most."""
 _GAP = 64 << 10
-_WORTH = 1 << 20
+_MIN_SAVING = 1 << 20
 
 
 def sparse_map(data: Iterable[tuple[int, int]], size: int) -> SparseMap:
-    """*data*, (offset, length) in ascending order, without small gaps and in `MOST` entries at most; nothing where the
+    """*data*, (offset, length) in ascending order, without small gaps and in `MAX_MAP_ENTRIES` entries at most; nothing where the
     holes of *size* bytes are not worth it. GNU tar has every entry begin with a block, so they are of whole blocks.
     """
     entries, gap = list[tuple[int, int]](), _GAP
     for offset, length in data:
         if length:
             _append(entries, *_whole_blocks(offset, offset + length, size), gap)
-        while len(entries) > MOST:
+        while len(entries) > MAX_MAP_ENTRIES:
             gap, finer, entries = 2 * gap, entries, []
             for entry in finer:
                 _append(entries, *entry, gap)
-    return entries if size - sum(length for _, length in entries) >= _WORTH else []
+    return entries if size - sum(length for _, length in entries) >= _MIN_SAVING else []
 
 
 def sparse_header(member: TarMember, entries: SparseMap) -> bytes:
@@ -41,12 +41,12 @@ def sparse_header(member: TarMember, entries: SparseMap) -> bytes:
     directory, _, file = member.name.rpartition("/")
     numbers = [len(entries) + 1, *(number for entry in entries for number in entry), member.size, 0]
     text = b"".join(b"%d\n" % number for number in numbers)
-    text += bytes(-len(text) % BLOCK)
+    text += bytes(-len(text) % TAR_BLOCK)
     packed = TarMember(
         name=f"{directory}/GNUSparseFile.0/{file}" if directory else f"GNUSparseFile.0/{file}",
         size=len(text) + packed_size(entries),
     )
-    return header(packed, {"name": member.name, "realsize": str(member.size), "major": "1", "minor": "0"}) + text
+    return member_header(packed, {"name": member.name, "realsize": str(member.size), "major": "1", "minor": "0"}) + text
 
 
 def packed_size(entries: SparseMap) -> int:
@@ -54,7 +54,7 @@ def packed_size(entries: SparseMap) -> int:
     return sum(length for _, length in entries)
 
 
-def at_entries(chunks: Iterable[bytes], entries: SparseMap) -> Iterator[bytes]:
+def only_data(chunks: Iterable[bytes], entries: SparseMap) -> Iterator[bytes]:
     """What of *chunks* is at *entries*. Raises LocalError where there is anything but zeros between them."""
     rest, at = iter(entries), 0
     start = stop = 0
@@ -66,7 +66,7 @@ def at_entries(chunks: Iterable[bytes], entries: SparseMap) -> Iterator[bytes]:
             upto = min(end, start if at < start else stop)
             if at >= start:
                 yield chunk if upto - at == len(chunk) else chunk[at - begin : upto - begin]
-            elif chunk is not ZEROS and chunk.count(0, at - begin, upto - begin) != upto - at:
+            elif chunk is not ZERO_BLOCK and chunk.count(0, at - begin, upto - begin) != upto - at:
                 raise LocalError("a file has got data where it had a hole, while it was read")
             at = upto
 
@@ -80,5 +80,5 @@ def _append(entries: list[tuple[int, int]], offset: int, length: int, gap: int) 
 
 
 def _whole_blocks(start: int, stop: int, size: int) -> tuple[int, int]:
-    start -= start % BLOCK
-    return start, min(stop + -stop % BLOCK, size) - start
+    start -= start % TAR_BLOCK
+    return start, min(stop + -stop % TAR_BLOCK, size) - start

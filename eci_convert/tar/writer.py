@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from eci_convert.errors import LocalError, UsageError
-from eci_convert.tar.header import BLOCK
+from eci_convert.tar.header import TAR_BLOCK, EntryType
 from eci_convert.tar.pax import format_records
-from eci_convert.tar.reader import EntryType
 
-TRAILER: Final = bytes(2 * BLOCK)
+TRAILER: Final = bytes(2 * TAR_BLOCK)
 _FLAGS = {
     EntryType.FILE: b"0",
     EntryType.HARDLINK: b"1",
@@ -47,19 +46,19 @@ class TarMember:
 def archived(members: Iterable[tuple[TarMember, Iterable[bytes]]]) -> Iterator[bytes]:
     """The archive of *members* and their contents. Raises LocalError if a content is not as long as its member says."""
     for member, chunks in members:
-        yield header(member)
+        yield member_header(member)
         yield from _promised(member, chunks)
-        if padding := -member.size % BLOCK:
+        if padding := -member.size % TAR_BLOCK:
             yield bytes(padding)
     yield TRAILER
 
 
 def archive_size(members: Iterable[TarMember]) -> int:
     """How long the archive of *members* will be, in bytes."""
-    return sum(len(header(member)) + member.size + -member.size % BLOCK for member in members) + len(TRAILER)
+    return sum(len(member_header(member)) + member.size + -member.size % TAR_BLOCK for member in members) + len(TRAILER)
 
 
-def header(member: TarMember, sparse: Mapping[str, str] | None = None) -> bytes:
+def member_header(member: TarMember, sparse: Mapping[str, str] | None = None) -> bytes:
     """The header blocks of *member*. *sparse* is what GNU's PAX records say of one whose content is packed.
 
     Raises UsageError for what tar cannot say.
@@ -123,7 +122,7 @@ def _pax_header(name: str, records: bytes) -> bytes:
     directory, _, file = name.rpartition("/")
     path = _clean(f"{directory}/PaxHeaders.0/{file}" if "/" in name else f"PaxHeaders.0/{file}")
     block = _v7(_ascii(path)[:100].rstrip(b"/"), 0, 0, 0, len(records), 0, b"x")
-    return _sealed(block) + records + bytes(-len(records) % BLOCK)
+    return _sealed(block) + records + bytes(-len(records) % TAR_BLOCK)
 
 
 def _clean(path: str) -> str:
@@ -151,7 +150,7 @@ def _block(member: TarMember, name: bytes, prefix: bytes) -> bytes:
 
 
 def _v7(name: bytes, mode: int, uid: int, gid: int, size: int, mtime: int, flag: bytes) -> bytearray:
-    block = bytearray(BLOCK)
+    block = bytearray(TAR_BLOCK)
     _put(block, 0, name, 100)
     fields = ((100, mode, 8), (108, uid, 8), (116, gid, 8), (124, size, 12), (136, mtime, 12))
     for start, value, width in fields:

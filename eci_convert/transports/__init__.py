@@ -1,22 +1,18 @@
-"""Where images live. One row of SCHEMES is one place; everything else here reads the table.
+"""Where images live. One row of SCHEMES is one transport; everything else here reads the table.
 
-transports/base.py            Source, Sink, Filesystem, Settings: what every place answers
-transports/layout/directory.py          oci:                   an OCI image layout in a directory
-transports/layout/archive.py     oci-archive:           the same in a tar archive
-transports/docker_archive/source.py  docker-archive:        what docker save writes
-integration/engines/registry.py        docker://              (transports/credentials/lookup.py: who we are there)
-integration/engines/daemon.py          docker-daemon:         the Docker engine
-containerd.py      containerd:
-storage.py         containers-storage:    podman, buildah, CRI-O
-transports/memory.py          nothing but this process: for tests and for images made in passing
-
-What several of them are made of:
-
-names.py           PATH[:NAME][@DIGEST], and which image that is
-transports/layout/index.py         what an OCI image layout is, whatever holds its files     transports/docker_archive/manifest_json.py  what manifest.json is
-files/safe_open.py         files read without following links                        ingest.py       blobs on their way in
-transports/tar_store/reader.py         the files in a tar archive, by name                       files/spool.py        what cannot be read twice
-transports/tar_store/writer.py      a tar archive that is being written                       transports/verified_input.py     what a sink is given
+base.py              Source, Sink, ContainerFiles: what every transport answers
+settings.py          Settings: what a transport needs to reach its images
+registry/            docker://
+docker_daemon/       docker-daemon:       the Docker engine
+containerd/          containerd:
+layout/              oci: oci-archive:    an OCI image layout in a directory, or in a tar archive
+docker_archive/      docker-archive:      what docker save writes
+containers_storage/  containers-storage:  podman, buildah, CRI-O
+memory.py            nothing but this process: for tests and for images made in passing
+credentials/         who we are at a registry: docker login's files and helpers
+tar_store/           a tar archive as storage
+verified_input.py    VerifiedInput: what every sink reads through
+ids.py               ids of images, by one rule in every store
 """
 
 from __future__ import annotations
@@ -27,7 +23,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Literal, cast
 
 from eci_convert.errors import UsageError
-from eci_convert.transports.base import Settings, Sink, Source
+from eci_convert.transports.base import Sink, Source
+from eci_convert.transports.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,15 +52,18 @@ SCHEMES: tuple[Scheme, ...] = (
     Scheme(
         name="docker-daemon",
         spellings=("docker-daemon:",),
-        module="daemon",
+        module="docker_daemon",
         what="the Docker engine",
         artifacts=False,
         indexes=False,
     ),
     Scheme(name="containerd", spellings=("containerd:",), module="containerd", what="containerd"),
-    Scheme(name="oci", spellings=("oci:",), module="layout", what="an OCI image layout"),
+    Scheme(name="oci", spellings=("oci:",), module="layout.directory", what="an OCI image layout"),
     Scheme(
-        name="oci-archive", spellings=("oci-archive:",), module="oci_archive", what="an OCI image layout in a tar file"
+        name="oci-archive",
+        spellings=("oci-archive:",),
+        module="layout.archive",
+        what="an OCI image layout in a tar file",
     ),
     Scheme(
         name="docker-archive",
@@ -76,7 +76,7 @@ SCHEMES: tuple[Scheme, ...] = (
     Scheme(
         name="containers-storage",
         spellings=("containers-storage:",),
-        module="storage",
+        module="containers_storage",
         what="the image store of podman, buildah and CRI-O",
         artifacts=False,
         indexes=False,
@@ -84,7 +84,7 @@ SCHEMES: tuple[Scheme, ...] = (
 )
 
 
-def parse(text: str, default: str = "") -> tuple[Scheme, str]:
+def parse_reference(text: str, default: str = "") -> tuple[Scheme, str]:
     """The scheme of the reference *text*, and the rest of it. *default* names the scheme of a bare name.
 
     Raises UsageError where there is no scheme and no default, and where there is nothing behind the scheme.
@@ -111,14 +111,14 @@ def image_name(text: str) -> str:
     >>> image_name("docker://localhost:5000/edge:1"), image_name("oci:layout:edge"), image_name("oci:layout")
     ('localhost:5000/edge:1', 'edge', '')
     """
-    from eci_convert.transports.layout.selector import split
+    from eci_convert.transports.layout.selector import split_path
 
-    scheme, rest = parse(text)
+    scheme, rest = parse_reference(text)
     match scheme.name:
         case "oci":
-            return split(rest, os.path.isdir)[1].text
+            return split_path(rest, os.path.isdir)[1].text
         case "oci-archive" | "docker-archive":
-            return split(rest, lambda path: path == "-" or os.path.isfile(path))[1].text
+            return split_path(rest, lambda path: path == "-" or os.path.isfile(path))[1].text
         case "containers-storage":
             return rest.partition("]")[2] if rest.startswith("[") else rest
         case _:
@@ -127,14 +127,14 @@ def image_name(text: str) -> str:
 
 def open_source(text: str, settings: Settings, default: str = "docker-daemon") -> Source:
     """The source that *text* names; nothing is asked of it yet. Raises UsageError."""
-    scheme, rest = parse(text, default)
+    scheme, rest = parse_reference(text, default)
     opener = getattr(import_module(f"eci_convert.transports.{scheme.module}"), "open_source")  # noqa: B009
     return cast("Callable[[str, Settings], Source]", opener)(rest, settings)
 
 
 def open_sink(text: str, settings: Settings, default: str = "docker-daemon") -> Sink:
     """The sink that *text* names; nothing is changed there yet. Raises UsageError."""
-    scheme, rest = parse(text, default)
+    scheme, rest = parse_reference(text, default)
     opener = getattr(import_module(f"eci_convert.transports.{scheme.module}"), "open_sink")  # noqa: B009
     return cast("Callable[[str, Settings], Sink]", opener)(rest, settings)
 

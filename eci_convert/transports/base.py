@@ -4,49 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType, TracebackType
 from typing import Final, Protocol, Self, runtime_checkable
 
 from eci_convert.errors import TransportError, UsageError
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
-from eci_convert.progress import SILENT, Reporter
+from eci_convert.transports.settings import Settings
 
-IDENTITY = "io.eci-convert.identity"
+IMAGE_ID_ANNOTATION = "io.eci-convert.identity"
 """An annotation of the descriptor that a source resolves to, where the image's documents are made up: the digest by
 which the place itself knows the image (the Docker engine's image id)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """How a place is spoken to. Times are in seconds. None of it is a default for an unknown: "" and None mean
-    "as the environment and the files of the user say". *rehearsed*: nothing is to be changed there."""
-
-    plain_http: bool = False
-    insecure: bool = False
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    authfile: str = ""
-    username: str = ""
-    password: str = field(default="", repr=False)
-    concurrency: int = 4
-    retries: int = 5
-    timeout: float = 60.0
-    compat: str = "auto"
-    address: str = ""
-    namespace: str = ""
-    rehearsed: bool = False
-    environ: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
-    reporter: Reporter = SILENT
-
-
 class NotShown(TransportError):
-    """An engine's container may show something else than the image has; `Filesystem.saved` has the image's file."""
+    """An engine's container may show something else than the image has; `ContainerFiles.full_image` has the image's file."""
 
 
-class Filesystem(Protocol):
+class ContainerFiles(Protocol):
     """The files of an image as a place keeps them unpacked (the Docker engine): no layer travels."""
 
     def fetch(self, path: str) -> AbstractContextManager[Iterable[bytes]]:
@@ -54,7 +30,7 @@ class Filesystem(Protocol):
         below it. Links among the parents of *path* are followed inside the image. A *path* that ends in "/" is a
         directory whose content counts. Raises NotFound, and NotShown where only the whole image can tell."""
 
-    def saved(self) -> Source:
+    def full_image(self) -> Source:
         """The same image with its real documents and with every blob, which such a place gives only all at once. It
         lasts as long as the source that this belongs to."""
 
@@ -107,7 +83,7 @@ def two_registries(one: str, other: str) -> UsageError:
     return error
 
 
-NO_PROVENANCE: Final[Mapping[str, str]] = MappingProxyType({})
+NO_MOUNT_HINTS: Final[Mapping[str, str]] = MappingProxyType({})
 """What a source tells whose blobs no sink can take from where they are."""
 
 
@@ -119,7 +95,7 @@ class Source(Protocol):
         """The reference as a user would write it, for messages."""
 
     @property
-    def provenance(self) -> Mapping[str, str]:
+    def mount_hints(self) -> Mapping[str, str]:
         """Annotations that tell a sink of the same kind where it could take a blob from without it being sent:
         `containerd.io/distribution.source.HOST=REPOSITORY` of a registry; nothing of other places."""
 
@@ -128,7 +104,7 @@ class Source(Protocol):
         """Whether reading is slow enough that bytes already received are worth keeping when the process dies."""
 
     @property
-    def made_up(self) -> bool:
+    def synthetic_manifest(self) -> bool:
         """Whether the manifest that `resolve` names is of our making, with raw layers, because the place keeps none:
         nobody else knows it by its digest. Docker engines without containerd's store, their archives, podman's store
         for what came compressed. Known once `resolve` was called."""
@@ -139,7 +115,7 @@ class Source(Protocol):
     def fetch(self, blob: Descriptor, skip: int = 0) -> AbstractContextManager[Iterable[bytes]]:
         """The bytes of *blob* from offset *skip*, unverified. Only `content` calls this."""
 
-    def filesystem(self) -> Filesystem | None:
+    def filesystem(self) -> ContainerFiles | None:
         """The unpacked files, where the place keeps them and can hand out one alone; None: walk the layers."""
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
@@ -152,10 +128,10 @@ class Source(Protocol):
     ) -> None: ...
 
 
-def whole(source: Source) -> Source:
+def with_all_blobs(source: Source) -> Source:
     """*source*, or where it hands out files and no layers, the one for the same image that has every blob."""
     files = source.filesystem()
-    return source if files is None else files.saved()
+    return source if files is None else files.full_image()
 
 
 class Sink(Protocol):
@@ -179,11 +155,11 @@ class Sink(Protocol):
         containers-storage."""
 
     @property
-    def wants_raw_layers(self) -> bool:
+    def stores_layers_uncompressed(self) -> bool:
         """Whether tar layers are stored uncompressed here, so that compressing them is lost work."""
 
     @property
-    def wants_compressed_layers(self) -> bool:
+    def prefers_compressed_layers(self) -> bool:
         """Whether sending a raw layer here costs more than compressing it: registries."""
 
     def has(self, blob: Descriptor) -> bool:
@@ -220,7 +196,7 @@ def lent(source: Source, sink: Sink, blob: Descriptor) -> bool:
     source raises for a blob that is not there.
     """
     recalls: Callable[[Descriptor], bool] = getattr(sink, "recalls", lambda _: False)
-    if not source.made_up and recalls(blob):
+    if not source.synthetic_manifest and recalls(blob):
         with source.fetch(blob, max(0, blob.size - 1) if source.resumable else 0):
             pass
-    return sink.has(replace(blob, annotations={**blob.annotations, **source.provenance}))
+    return sink.has(replace(blob, annotations={**blob.annotations, **source.mount_hints}))

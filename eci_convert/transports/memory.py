@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from eci_convert.errors import NotFound
+from eci_convert.errors import NotFoundError
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
-from eci_convert.transports.base import NO_PROVENANCE, NO_VARIANTS, Filesystem, Variants
-from eci_convert.transports.layout.index import referrer
-from eci_convert.transports.verified_input import Received
+from eci_convert.oci.referrers import referrer
+from eci_convert.transports.base import NO_MOUNT_HINTS, NO_VARIANTS, ContainerFiles, Variants
+from eci_convert.transports.verified_input import VerifiedInput
 
 _CHUNK = 1 << 20
 
 
 @dataclass(slots=True)
-class Store:
+class MemoryStore:
     """A place in memory: *blobs* by their digests, and the *names* of those that are images.
 
     It is as trusting as any place: what stands under a digest need not have it, and nobody but `content` looks.
@@ -32,11 +32,11 @@ class Store:
 class MemorySource:
     """The image that *store* keeps under *name*."""
 
-    provenance = NO_PROVENANCE
+    mount_hints = NO_MOUNT_HINTS
     resumable = False
-    made_up = False
+    synthetic_manifest = False
 
-    def __init__(self, store: Store, name: str = "image", *, filesystem: Filesystem | None = None) -> None:
+    def __init__(self, store: MemoryStore, name: str = "image", *, filesystem: ContainerFiles | None = None) -> None:
         self.store = store
         self.name = name
         self._filesystem = filesystem
@@ -52,17 +52,17 @@ class MemorySource:
 
     def resolve(self) -> Descriptor:
         if self.name not in self.store.names:
-            raise NotFound(f"{self.origin}: no such image")
+            raise NotFoundError(f"{self.origin}: no such image")
         return self.store.names[self.name]
 
     @contextmanager
     def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
         if blob.digest not in self.store.blobs:
-            raise NotFound(f"{self.origin}: no blob {blob.digest}")
+            raise NotFoundError(f"{self.origin}: no blob {blob.digest}")
         content = self.store.blobs[blob.digest]
         yield (content[start : start + _CHUNK] for start in range(skip, len(content), _CHUNK))
 
-    def filesystem(self) -> Filesystem | None:
+    def filesystem(self) -> ContainerFiles | None:
         return self._filesystem
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
@@ -85,7 +85,7 @@ class MemorySink:
 
     def __init__(
         self,
-        store: Store,
+        store: MemoryStore,
         name: str = "image",
         *,
         holds_artifacts: bool = True,
@@ -99,8 +99,8 @@ class MemorySink:
         self.holds_artifacts = holds_artifacts
         self.holds_indexes = holds_indexes
         self.holds_sha512 = holds_sha512
-        self.wants_raw_layers = wants_raw_layers
-        self.wants_compressed_layers = wants_compressed_layers
+        self.stores_layers_uncompressed = wants_raw_layers
+        self.prefers_compressed_layers = wants_compressed_layers
 
     @property
     def destination(self) -> str:
@@ -112,7 +112,7 @@ class MemorySink:
     def put(
         self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
     ) -> Descriptor:
-        received = Received(chunks, digest, size)
+        received = VerifiedInput(chunks, digest, size)
         content = b"".join(received)
         stored = received.descriptor(media_type)
         self.store.blobs[stored.digest] = content
@@ -120,7 +120,7 @@ class MemorySink:
 
     def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
         if manifest.digest not in self.store.blobs:
-            raise NotFound(f"{self.destination}: no blob {manifest.digest}")
+            raise NotFoundError(f"{self.destination}: no blob {manifest.digest}")
         self.store.names |= {self.name + suffix: variant for suffix, variant in variants.items()}
         self.store.names[self.name] = manifest
 

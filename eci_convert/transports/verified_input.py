@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
-from eci_convert.errors import DigestMismatch, SizeMismatch
+from eci_convert.errors import DigestMismatchError, SizeMismatchError
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest, Hasher
-from eci_convert.oci.manifest import Descriptor
 from eci_convert.streams import interrupts
 
 _WORTH_A_THREAD: Final = 1 << 18
 
 
-class Received:
+class VerifiedInput:
     """*chunks* once over, as they are, and then what they turned out to be: every `Sink.put` reads through one.
 
     *promised* and *promised_size* (bytes) are the promises, None where there are none. Iterating raises SizeMismatch as
@@ -32,13 +32,13 @@ class Received:
 
     def __iter__(self) -> Iterator[bytes]:
         hasher = self.promised.hasher() if self.promised else hashlib.sha256()
-        hashing = _Hashing(hasher)
+        hashing = _BackgroundHash(hasher)
         try:
             for chunk in self._chunks:
                 interrupts.check()
                 self.size += len(chunk)
                 if self.promised_size is not None and self.size > self.promised_size:
-                    raise SizeMismatch(self.promised_size, self.size)
+                    raise SizeMismatchError(self.promised_size, self.size)
                 hashing.begin(chunk)
                 yield chunk
         finally:
@@ -53,13 +53,13 @@ class Received:
 
     def _judge(self, digest: Digest) -> None:
         if self.promised_size is not None and self.size != self.promised_size:
-            raise SizeMismatch(self.promised_size, self.size)
+            raise SizeMismatchError(self.promised_size, self.size)
         if self.promised is not None and digest != self.promised:
-            raise DigestMismatch(self.promised, digest)
+            raise DigestMismatchError(self.promised, digest)
         self._digest = digest
 
 
-class _Hashing:
+class _BackgroundHash:
     """A hash that is one large chunk behind, at most, in a thread of its own."""
 
     def __init__(self, hasher: Hasher) -> None:

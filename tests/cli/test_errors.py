@@ -11,16 +11,24 @@ from pathlib import Path
 import pytest
 
 from eci_convert import errors
-from eci_convert.cli import VERBS, exit_codes
+from eci_convert.cli import exit_codes
+from eci_convert.cli.commands import COMMANDS
+from eci_convert.errors import (
+    AccessDeniedError,
+    CannotHoldError,
+    LimitExceededError,
+    NotFoundError,
+    UnsupportedImageError,
+)
 from tests.cli.conftest import QCOW2, Parts
 from tests.support.command_line import Run, one_line
 
 
 def test_every_error_has_its_exit_code() -> None:
     expected = {
-        errors.UsageError: 2, errors.TransportError: 3, errors.NotFound: 4, errors.AccessDenied: 5,
-        errors.IntegrityError: 6, errors.FormatError: 7, errors.LimitExceeded: 7, errors.LayoutError: 8,
-        errors.CannotHold: 8, errors.LocalError: 9,
+        errors.UsageError: 2, errors.TransportError: 3, NotFoundError: 4, AccessDeniedError: 5,
+        errors.IntegrityError: 6, errors.FormatError: 7, LimitExceededError: 7, UnsupportedImageError: 8,
+        CannotHoldError: 8, errors.LocalError: 9,
     }  # fmt: skip
     assert {kind: exit_codes.code(kind("x")) for kind in expected} == expected
 
@@ -31,7 +39,7 @@ def test_the_readme_tells_the_exit_codes_that_the_program_has() -> None:
     assert told == {0, exit_codes.BUG, exit_codes.INTERRUPTED, *(number for _, number in exit_codes.CODES)}
 
 
-@pytest.mark.parametrize("verb", list(VERBS))
+@pytest.mark.parametrize("verb", list(COMMANDS))
 def test_every_verb_has_help_with_examples(verb: str, run: Run) -> None:
     said = run(verb, "--help").out
     assert "Examples:" in said
@@ -240,13 +248,13 @@ def test_closed_standard_streams_do_no_harm_to_files(closed: str, parts: Parts, 
 
 
 def test_a_bug_is_exit_1_and_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    import eci_convert.takeout
+    import eci_convert.operations.extract
 
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("oh")
 
     monkeypatch.setattr("eci_convert.transports.open_source", broken)
-    assert eci_convert.takeout
+    assert eci_convert.operations.extract
     said = run("inspect", "oci:/tmp/x", exits=1)
     assert "bug" in said.err
     assert "Traceback" not in said.err

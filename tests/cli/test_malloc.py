@@ -11,7 +11,7 @@ import resource, sys
 from concurrent.futures import ThreadPoolExecutor
 from eci_convert.cli import malloc
 if sys.argv[1] == "tuned":
-    malloc.keep_blocks()
+    malloc.tune_malloc()
 
 def blocks():
     for _ in range(50):

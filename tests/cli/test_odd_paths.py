@@ -16,8 +16,8 @@ import pytest
 
 import eci_convert
 from eci_convert.cli import main
-from eci_convert.errors import LocalError, NotFound
-from eci_convert.files.atomic import directories, replacing
+from eci_convert.errors import LocalError, NotFoundError
+from eci_convert.files.atomic import atomic_write, created_directories
 from eci_convert.files.temp_files import is_directory, resolve
 from tests.cli.conftest import Parts
 from tests.support.command_line import Run
@@ -124,12 +124,12 @@ def test_a_name_with_a_nul_byte_is_no_name(tmp_path: Path) -> None:
     assert not is_directory(odd)
     with pytest.raises(LocalError):
         resolve(odd, strict=True)
-    with pytest.raises(LocalError), replacing(odd):
+    with pytest.raises(LocalError), atomic_write(odd):
         pass
-    with pytest.raises(LocalError), directories([odd / "file"]):
+    with pytest.raises(LocalError), created_directories([odd / "file"]):
         pass
-    with pytest.raises((LocalError, NotFound)):
-        eci_convert.machine(kernel=odd)
+    with pytest.raises((LocalError, NotFoundError)):
+        eci_convert.artifact_from_parts(kernel=odd)
 
 
 def test_an_error_of_the_system_that_nobody_expected_names_its_file(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,10 +15,10 @@ from eci_convert.cli import options, progress
 from eci_convert.errors import EciError, FormatError, TransportError, UsageError
 from eci_convert.oci.reference import Reference
 from eci_convert.redaction import redacted, redacted_host, secrets_in
-from eci_convert.transports.base import Settings
 from eci_convert.transports.docker_daemon import endpoint
 from eci_convert.transports.registry.http.proxies import proxy_for
 from eci_convert.transports.registry.http.url import Url
+from eci_convert.transports.settings import Settings
 from tests.support.command_line import Run
 
 PASSWORDS = ["hunter2", "hunter2/x", "hun@ter2", "hunter2?x", "hunter2#x", "hunter2:9", "%68unter2", "hunter2]"]
@@ -71,12 +71,12 @@ def test_a_proxy_s_password_is_in_no_exception_of_a_chain(password: str) -> None
 
 @pytest.mark.parametrize("password", PASSWORDS)
 def test_the_engine_s_address_is_told_without_its_password(password: str) -> None:
-    from eci_convert.transports.docker_daemon.client import Client
+    from eci_convert.transports.docker_daemon.client import EngineClient
 
     for scheme in ("tcp://", "http://", "https://", "", "ssh://"):
         found = endpoint.find({"DOCKER_HOST": f"{scheme}robot:{password}@127.0.0.1:9"})
         assert SECRET not in f"{found.shown} {found!r}"
-        assert SECRET not in outcome(lambda found=found: Client(found, 1.0).host)
+        assert SECRET not in outcome(lambda found=found: EngineClient(found, 1.0).host)
 
 
 @pytest.mark.parametrize("text", ["robot:hunter2@registry.example", "https://robot:hunter2@r.io/x", "a@hunter2/b:1"])

@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert.cli import exit_codes, output, progress
+from eci_convert.cli import output
+from eci_convert.cli.exit_codes import run_guarded
+from eci_convert.cli.output import info
+from eci_convert.cli.progress import BarProgress, JsonProgress, WarningsOnly
 from eci_convert.errors import MAX_LINE, FormatError, one_line
 from tests.support.command_line import Run
 
@@ -28,7 +31,7 @@ def failing(error: Exception, *, debug: bool) -> int:
     def run() -> None:
         raise error
 
-    return exit_codes.guarded(run, debug=debug)
+    return run_guarded(run, debug=debug)
 
 
 @pytest.fixture
@@ -107,9 +110,7 @@ def test_json_spells_what_is_not_printable_and_means_the_same(
     assert json.loads(text) == value
 
 
-@pytest.mark.parametrize(
-    "say", [output.line, output.note, output.warning, progress.Warnings().warned, progress.Bar().warned]
-)
+@pytest.mark.parametrize("say", [output.line, info, output.warning, WarningsOnly().warned, BarProgress().warned])
 def test_whoever_says_it_it_is_printable(say, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
     say(EVIL)
     captured = capsys.readouterr()
@@ -118,7 +119,7 @@ def test_whoever_says_it_it_is_printable(say, capsys: pytest.CaptureFixture[str]
 
 
 def test_progress_for_programs_is_bounded(capsys: pytest.CaptureFixture[str]) -> None:
-    events = progress.JsonLines()
+    events = JsonProgress()
     events.started(EVIL + "t" * 3_000_000, 5)
     events.warned("w" * 3_000_000)
     events.finished(EVIL + "t" * 3_000_000)
@@ -155,9 +156,7 @@ def test_what_ends_a_thread_is_printable(capsys: pytest.CaptureFixture[str], mon
 
 
 def test_a_manifest_as_it_is_is_printable_on_a_terminal_and_the_same_elsewhere(tmp_path: Path) -> None:
-    program = (
-        "import sys; from eci_convert.cli import output; output.raw(open(sys.argv[1], 'rb').read()); output.flush()"
-    )
+    program = "import sys; from eci_convert.cli import output; output.raw_bytes(open(sys.argv[1], 'rb').read()); output.flush()"
     (tmp_path / "raw").write_bytes(b'{\n\t"a": "' + "\x9b2J\x7f\u202e".encode() + b'\xff"\n}')
     words = [sys.executable, "-c", program, str(tmp_path / "raw")]
     ours, theirs = pty.openpty()

@@ -14,7 +14,7 @@ import pytest
 import eci_convert
 from eci_convert.cli import side_options
 from eci_convert.errors import UsageError
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 from tests.support.command_line import Run, one_line
 from tests.support.fake_registry.server import CERTS, FaultyRegistry, a_registry
 

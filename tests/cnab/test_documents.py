@@ -17,9 +17,10 @@ from eci_convert.cnab import relocation
 from eci_convert.cnab.canonical_json import canonical
 from eci_convert.cnab.documents import Variant
 from eci_convert.errors import FormatError, UsageError
-from eci_convert.oci import index
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, parse
+from eci_convert.oci.index import BUNDLE_COMPONENT, BUNDLE_KIND, Index
+from eci_convert.oci.manifest import parse_manifest
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "cnab.json").read_text())
 BUNDLE = VECTORS["bundle"]
@@ -36,7 +37,7 @@ def the_config(variant: Variant = Variant.CNAB) -> Descriptor:
 
 
 def the_index() -> Index:
-    found = parse(*cnab.index(BUNDLE, the_config(), DIGESTS))
+    found = parse_manifest(*cnab.index(BUNDLE, the_config(), DIGESTS))
     assert isinstance(found, Index)
     return found
 
@@ -115,10 +116,10 @@ def test_an_image_without_a_media_type_has_that_of_its_kind() -> None:
     ("annotations", "media_type"),
     [
         ({}, "application/vnd.oci.image.manifest.v1+json"),
-        ({index.KIND: "other"}, "application/vnd.oci.image.manifest.v1+json"),
-        ({index.KIND: "component"}, "application/vnd.oci.image.manifest.v1+json"),
-        ({index.KIND: "component", index.COMPONENT: "nobody"}, "application/vnd.oci.image.manifest.v1+json"),
-        ({index.KIND: "config"}, "text/plain"),
+        ({BUNDLE_KIND: "other"}, "application/vnd.oci.image.manifest.v1+json"),
+        ({BUNDLE_KIND: "component"}, "application/vnd.oci.image.manifest.v1+json"),
+        ({BUNDLE_KIND: "component", BUNDLE_COMPONENT: "nobody"}, "application/vnd.oci.image.manifest.v1+json"),
+        ({BUNDLE_KIND: "config"}, "text/plain"),
     ],
 )
 def test_an_index_that_is_not_the_bundles_is_refused(annotations: dict[str, str], media_type: str) -> None:

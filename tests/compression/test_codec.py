@@ -12,8 +12,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eci_convert.compression.codec import Codec, Compression, compressed, decompressed, sniffed
-from eci_convert.errors import CorruptStream, LimitExceeded, UsageError
+from eci_convert.compression.codec import Codec, Compression, compressed, decompressed, detect_compression
+from eci_convert.errors import CorruptStreamError, LimitExceededError, UsageError
 from tests.support.chunking import cut, cut_by, noise, repetitive, sizes
 
 CONTENT = b"the kernel, the initrd and the disk; " * 500 + noise(3000)
@@ -56,16 +56,16 @@ def test_a_stream_cut_anywhere_is_an_error(compression, library):
     ends = {*range(40), *range(len(made) - 40, len(made)), *range(40, len(made), 97)}
 
     for end in sorted(ends):
-        with pytest.raises(CorruptStream):
+        with pytest.raises(CorruptStreamError):
             undone(cut(made[:end], 1000), compression)
 
 
 @FORMATS
 @pytest.mark.parametrize("rest", [b"x", b"\0\0\0\0x", b"PK\3\4 something else entirely"])
 def test_garbage_behind_the_stream_is_an_error(compression, rest, library):
-    with pytest.raises(CorruptStream):
+    with pytest.raises(CorruptStreamError):
         undone([MADE[compression], rest], compression)
-    with pytest.raises(CorruptStream):
+    with pytest.raises(CorruptStreamError):
         undone(cut(MADE[compression] + rest, 1), compression)
 
 
@@ -90,7 +90,7 @@ def test_zeros_behind_the_stream_are_padding(compression, library):
 
 
 def test_a_member_behind_the_padding_is_an_error():
-    with pytest.raises(CorruptStream, match="padding"):
+    with pytest.raises(CorruptStreamError, match="padding"):
         undone([MADE[Compression.GZIP] + bytes(100) + MADE[Compression.GZIP]], Compression.GZIP)
 
 
@@ -99,7 +99,7 @@ def test_a_wrong_checksum_or_length_in_a_gzip_trailer_is_an_error(at, library):
     made = bytearray(MADE[Compression.GZIP])
     made[-at] ^= 1
 
-    with pytest.raises(CorruptStream):
+    with pytest.raises(CorruptStreamError):
         undone([bytes(made)], Compression.GZIP)
 
 
@@ -107,7 +107,7 @@ def test_a_wrong_checksum_in_a_zstd_frame_is_an_error():
     made = bytearray(MADE[Compression.ZSTD])
     made[-1] ^= 1
 
-    with pytest.raises(CorruptStream):
+    with pytest.raises(CorruptStreamError):
         undone([bytes(made)], Compression.ZSTD)
 
 
@@ -127,20 +127,20 @@ def test_a_gzip_header_with_all_its_fields_is_read_however_it_is_cut(flags, libr
 
 @pytest.mark.parametrize("flag", [0x20, 0x40, 0x80])
 def test_unknown_gzip_flags_are_an_error(flag, library):
-    with pytest.raises(CorruptStream):
+    with pytest.raises(CorruptStreamError):
         undone([b"\x1f\x8b\x08" + bytes([flag]) + MADE[Compression.GZIP][4:]], Compression.GZIP)
 
 
 def test_a_gzip_header_without_end_is_refused_after_a_mebibyte():
     endless = [b"\x1f\x8b\x08\x08" + bytes(6)] + [b"a" * 60_000] * 40
 
-    with pytest.raises(LimitExceeded):
+    with pytest.raises(LimitExceededError):
         undone(endless, Compression.GZIP)
 
 
 def test_an_empty_stream_is_no_gzip_stream_and_nothing_when_sniffed():
     for compression in MADE:
-        with pytest.raises(CorruptStream):
+        with pytest.raises(CorruptStreamError):
             undone([], compression)
     assert undone([b"", b""]) == b""
 
@@ -148,30 +148,30 @@ def test_an_empty_stream_is_no_gzip_stream_and_nothing_when_sniffed():
 @FORMATS
 def test_a_media_type_that_lies_is_an_error(compression):
     for data in (b"\0" * 600, b"kernel", b"\x1f", b"ustar" * 300):
-        with pytest.raises(CorruptStream):
+        with pytest.raises(CorruptStreamError):
             undone([data], compression)
 
 
 @given(st.binary(max_size=600))
 def test_sniffing_leaves_the_bytes_alone_that_are_not_compressed(data):
-    if sniffed(data) is Compression.NONE:
+    if detect_compression(data) is Compression.NONE:
         assert undone(cut(data, 1)) == data
 
 
 def test_sniffing_waits_for_enough_bytes():
     for compression, made in MADE.items():
-        assert sniffed(made[:6]) is compression
+        assert detect_compression(made[:6]) is compression
         assert undone([b"", made[:1], b"", made[1:2], made[2:]]) == CONTENT
-    assert sniffed(b"\x50\x2a\x4d\x18\4\0\0\0") is Compression.ZSTD  # a skippable frame leads
+    assert detect_compression(b"\x50\x2a\x4d\x18\4\0\0\0") is Compression.ZSTD  # a skippable frame leads
 
 
 def test_an_exception_of_the_source_comes_through():
     def failing(made):
         yield made[:20]
-        raise CorruptStream("the connection")
+        raise CorruptStreamError("the connection")
 
     for compression, made in MADE.items():
-        with pytest.raises(CorruptStream, match="the connection"):
+        with pytest.raises(CorruptStreamError, match="the connection"):
             undone(failing(made), compression)
 
 
@@ -184,7 +184,7 @@ def test_a_damaged_stream_is_an_error_or_its_content_and_never_a_crash(draw):
 
     try:
         content = undone([bytes(made)], compression)
-    except (CorruptStream, LimitExceeded):
+    except (CorruptStreamError, LimitExceededError):
         return
     # zstd, xz and gzip have checksums; what they do not cover is how the content is described
     assert content == CONTENT
@@ -200,7 +200,7 @@ class TestZstd:
             assert undone(cut(made, size)) == 2 * CONTENT
 
     def test_a_skippable_frame_that_claims_gigabytes_takes_no_memory_and_is_too_short(self):
-        with pytest.raises(CorruptStream):
+        with pytest.raises(CorruptStreamError):
             undone([b"\x5a\x2a\x4d\x18\xff\xff\xff\xff" + b"x" * 5000], Compression.ZSTD)
 
     @pytest.mark.parametrize("options", [{"write_content_size": False}, {"write_checksum": False}, {"level": 19}])
@@ -209,7 +209,7 @@ class TestZstd:
 
         assert undone(cut(made, 3), Compression.ZSTD) == CONTENT
         for end in range(len(made) - 8, len(made)):
-            with pytest.raises(CorruptStream):
+            with pytest.raises(CorruptStreamError):
                 undone([made[:end]], Compression.ZSTD)
 
     @pytest.mark.parametrize(("window_log", "fits"), [(27, True), (28, False)])
@@ -220,7 +220,7 @@ class TestZstd:
         if fits:
             assert undone([made], Compression.ZSTD) == b"k"
         else:
-            with pytest.raises(CorruptStream):
+            with pytest.raises(CorruptStreamError):
                 undone([made], Compression.ZSTD)
 
     def test_a_million_empty_blocks_are_walked_in_no_time(self):

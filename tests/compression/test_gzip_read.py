@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from eci_convert.compression import gzip_read
 from eci_convert.compression.codec import Codec, compressed
-from eci_convert.compression.decoder import INFLATE_ERRORS, inflater, undone
-from eci_convert.compression.gzip_read import Segments, gunzipped
-from eci_convert.compression.lookahead import Window
-from eci_convert.errors import CorruptStream
-from eci_convert.streams.blocks import ZEROS
+from eci_convert.compression.decoder import INFLATE_ERRORS, decode, deflate_decoder
+from eci_convert.compression.gzip_read import Segments, gzip_decompressed
+from eci_convert.compression.lookahead import LookaheadReader
+from eci_convert.errors import CorruptStreamError
+from eci_convert.streams.blocks import ZERO_BLOCK
 from tests.support.chunking import cut, cut_by, noise, repetitive, sizes, text
 
 MIB = 1 << 20
@@ -64,7 +64,7 @@ def stored_behind(data, payload):
 
 def inflated(chunks, threads=2):
     """What we make of a bare stream, for which no checksum answers, and what is left behind it."""
-    source, made = Window(chunks), b""
+    source, made = LookaheadReader(chunks), b""
     cutting = Segments(source, threads)
     try:
         for segment in cutting:
@@ -72,17 +72,17 @@ def inflated(chunks, threads=2):
             made += segment.data
     finally:
         cutting.close()
-    made += b"".join(undone(source, inflater(made[-32768:]), "deflate", INFLATE_ERRORS))
+    made += b"".join(decode(source, deflate_decoder(made[-32768:]), "deflate", INFLATE_ERRORS))
     source.at_least(1 << 30)
     return made, bytes(source.view())
 
 
 def expected(raw):
     """What one decoder makes of all of it, and what is left behind; None if it is malformed."""
-    source = Window([raw])
+    source = LookaheadReader([raw])
     try:
-        made = b"".join(undone(source, inflater(), "deflate", INFLATE_ERRORS))
-    except CorruptStream:
+        made = b"".join(decode(source, deflate_decoder(), "deflate", INFLATE_ERRORS))
+    except CorruptStreamError:
         return None
     source.at_least(1 << 30)
     return made, bytes(source.view())
@@ -99,7 +99,7 @@ def test_any_stream_is_inflated_however_it_was_flushed_and_is_cut(parts, cuts):
     raw, data = deflated(parts), b"".join(data for data, *_ in parts)
 
     assert inflated(cut_by(raw + b"behind", cuts)) == (data, b"behind")
-    assert b"".join(gunzipped(cut_by(2 * member(raw, data) + bytes(9), cuts), 2)) == 2 * data
+    assert b"".join(gzip_decompressed(cut_by(2 * member(raw, data) + bytes(9), cuts), 2)) == 2 * data
 
 
 @given(stretches, st.data())
@@ -112,7 +112,7 @@ def test_a_damaged_stream_is_what_one_decoder_says_without_any_checksum(parts, d
     if wanted := expected(raw):
         assert inflated([raw]) == wanted
     else:
-        with pytest.raises(CorruptStream):
+        with pytest.raises(CorruptStreamError):
             inflated([raw])
 
 
@@ -134,7 +134,7 @@ class TestOurs:
         data = text(5 * MIB + 99)
         made = compressed([data], Codec.parse("gzip"))
 
-        assert b"".join(gunzipped(made, 2)) == data
+        assert b"".join(gzip_decompressed(made, 2)) == data
         assert tried == {"MainThread": 1, "undo": 4}, "the last block ends the stream and is no segment"
 
     @pytest.mark.skipif(not shutil.which("pigz"), reason="no pigz")
@@ -142,29 +142,29 @@ class TestOurs:
         data = text(2 * MIB)
         made = subprocess.run(["pigz", "-i", "-c"], input=data, capture_output=True, check=True).stdout
 
-        assert b"".join(gunzipped(cut(made, 100_000), 2)) == data
+        assert b"".join(gzip_decompressed(cut(made, 100_000), 2)) == data
         assert tried["undo"] >= 14, "128 KiB each"
 
     def test_what_repeats_is_inflated_once_and_zeros_are_the_shared_ones(self, tried):
-        made = list(compressed([text(MIB), *[ZEROS] * 50, text(MIB), *[ZEROS] * 50], Codec.parse("gzip")))
+        made = list(compressed([text(MIB), *[ZERO_BLOCK] * 50, text(MIB), *[ZERO_BLOCK] * 50], Codec.parse("gzip")))
 
-        blocks = list(gunzipped(made, 2))
+        blocks = list(gzip_decompressed(made, 2))
 
         assert sum(tried.values()) == 4, "two texts, zeros, and the zeros before the end of the stream"
-        assert sum(block is ZEROS for block in blocks) == 99
+        assert sum(block is ZERO_BLOCK for block in blocks) == 99
 
     def test_stored_blocks_need_no_decoder_and_hide_no_marks(self, tried):
         data = b"".join(MARK + b"\3\0" + noise(1000, seed) for seed in range(3000))
         made = list(compressed([data], Codec.parse("gzip")))
 
-        assert b"".join(gunzipped(made, 2)) == data
+        assert b"".join(gzip_decompressed(made, 2)) == data
         assert len(b"".join(made)) > len(data)
         assert not tried
 
     def test_one_segment_alone_begins_no_thread(self, tried):
         raw = deflated([(b"kernel" * 99, "full", 6)])
 
-        assert b"".join(gunzipped([member(raw, b"kernel" * 99)], 2)) == b"kernel" * 99
+        assert b"".join(gzip_decompressed([member(raw, b"kernel" * 99)], 2)) == b"kernel" * 99
         assert tried == {"MainThread": 1}
 
 
@@ -173,20 +173,20 @@ class TestOthers:
         stream, data = zlib.compressobj(6, zlib.DEFLATED, -15), [text(100_000, seed) for seed in range(60)]
         raw = b"".join(stream.compress(piece) + stream.flush(zlib.Z_SYNC_FLUSH) for piece in data) + stream.flush()
 
-        assert b"".join(gunzipped(cut(member(raw, b"".join(data)), 50_000), 2)) == b"".join(data)
+        assert b"".join(gzip_decompressed(cut(member(raw, b"".join(data)), 50_000), 2)) == b"".join(data)
         assert 2 <= sum(tried.values()) <= 8
 
     def test_a_stream_without_flushes_is_not_tried(self, tried):
         data = text(4 * MIB)
 
-        assert b"".join(gunzipped(cut(gzip.compress(data), 90_000), 2)) == data
+        assert b"".join(gzip_decompressed(cut(gzip.compress(data), 90_000), 2)) == data
         assert not tried
 
     def test_a_stream_that_is_flushed_at_every_line_is_soon_left_to_one_decoder(self, tried):
         lines = [text(700, seed) for seed in range(1000)]
         raw = deflated([(line, "full", 6) for line in lines])
 
-        assert b"".join(gunzipped([member(raw, b"".join(lines))], 2)) == b"".join(lines)
+        assert b"".join(gzip_decompressed([member(raw, b"".join(lines))], 2)) == b"".join(lines)
         assert 64 <= sum(tried.values()) <= 72
 
     def test_a_row_of_empty_stored_blocks_is_not_gathered(self, monkeypatch):
@@ -201,7 +201,7 @@ class TestOthers:
     def test_thousands_of_members_with_flushes_are_linear_work(self):
         one = member(deflated([(b"x", "sync", 6), (b"x", "none", 6)]), b"xx")
 
-        assert b"".join(gunzipped([one * 20_000], 2)) == b"xx" * 20_000
+        assert b"".join(gzip_decompressed([one * 20_000], 2)) == b"xx" * 20_000
 
     def test_a_mark_that_is_there_by_chance_costs_a_second_try_and_no_more(self, tried):
         raw = stored_behind(b"kernel " * 9, b"abc" + MARK + b"de") + deflated(
@@ -215,7 +215,7 @@ class TestOthers:
     def test_more_than_a_mebibyte_between_two_flushes_comes_in_blocks_all_the_same(self, tried):
         raw = deflated([(bytes(9 * MIB), "full", 6), (bytes(9 * MIB), "full", 6)])
 
-        blocks = list(gunzipped([member(raw, bytes(18 * MIB))], 2))
+        blocks = list(gzip_decompressed([member(raw, bytes(18 * MIB))], 2))
 
         assert b"".join(blocks) == bytes(18 * MIB)
         assert max(map(len, blocks)) <= MIB
@@ -248,7 +248,7 @@ class TestMalice:
         if wanted := expected(raw):
             assert inflated([raw]) == wanted
         else:
-            with pytest.raises(CorruptStream):
+            with pytest.raises(CorruptStreamError):
                 inflated([raw])
 
 
@@ -256,7 +256,7 @@ def test_no_thread_outlives_the_stage_and_it_can_be_left_early():
     made = list(compressed([text(8 * MIB)], Codec.parse("gzip")))
     before = threading.active_count()
 
-    stage = gunzipped(made, 3)
+    stage = gzip_decompressed(made, 3)
     next(stage), next(stage), next(stage)
     assert threading.active_count() > before
     stage.close()
@@ -273,7 +273,7 @@ def test_no_more_is_fetched_than_a_few_segments_ahead():
             fetched += 1
             yield piece
 
-    stage = gunzipped(source(), 2)
+    stage = gzip_decompressed(source(), 2)
     for _ in range(10):
         next(stage)
 
@@ -286,7 +286,7 @@ def test_an_exception_of_the_source_comes_through():
 
     def failing():
         yield made[: len(made) // 2]
-        raise CorruptStream("the connection")
+        raise CorruptStreamError("the connection")
 
-    with pytest.raises(CorruptStream, match="the connection"):
-        list(gunzipped(failing(), 2))
+    with pytest.raises(CorruptStreamError, match="the connection"):
+        list(gzip_decompressed(failing(), 2))

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from eci_convert.compression import write
 from eci_convert.compression.codec import Codec, compressed
-from eci_convert.compression.crc32 import combined
+from eci_convert.compression.crc32 import crc32_combine
+from eci_convert.streams.blocks import reblocked
 from tests.support.chunking import cut, cut_by, endless, noise, text
 
 MIB = 1 << 20
@@ -44,7 +45,7 @@ def test_the_bytes_do_not_depend_on_threads_or_cuts(codec):
 @settings(max_examples=20)
 @given(st.lists(st.integers(0, 2 * MIB), max_size=8))
 def test_blocks_are_cut_at_every_mebibyte(cuts):
-    blocks = list(write.blocks(cut_by(MIXED, cuts)))
+    blocks = list(reblocked(cut_by(MIXED, cuts)))
 
     assert b"".join(blocks) == MIXED
     assert all(len(block) == MIB for block in blocks[:-1])
@@ -53,7 +54,7 @@ def test_blocks_are_cut_at_every_mebibyte(cuts):
 def test_blocks_that_are_cut_already_are_not_copied():
     given_ = cut(MIXED, MIB)
 
-    assert all(a is b for a, b in zip(given_, write.blocks(given_), strict=True))
+    assert all(a is b for a, b in zip(given_, reblocked(given_), strict=True))
 
 
 @CODECS
@@ -150,7 +151,7 @@ def test_short_noise_is_stored():
 def test_checksums_combine(first, second, zeros):
     second += bytes(zeros)
 
-    assert combined(zlib.crc32(first), zlib.crc32(second), len(second)) == zlib.crc32(first + second)
+    assert crc32_combine(zlib.crc32(first), zlib.crc32(second), len(second)) == zlib.crc32(first + second)
 
 
 @CODECS

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from eci_convert.compression import zstd_read
 from eci_convert.compression.codec import Codec, compressed
-from eci_convert.compression.lookahead import Window
-from eci_convert.compression.zstd_read import unzstd
-from eci_convert.errors import CorruptStream
-from eci_convert.streams.blocks import ZEROS
+from eci_convert.compression.lookahead import LookaheadReader
+from eci_convert.compression.zstd_read import zstd_decompressed
+from eci_convert.errors import CorruptStreamError
+from eci_convert.streams.blocks import ZERO_BLOCK
 from tests.support.chunking import cut, cut_by, noise, sizes, text
 
 MIB = 1 << 20
@@ -51,7 +51,7 @@ def stream(parts):
 def outcome(undo):
     try:
         return b"".join(undo)
-    except CorruptStream:
+    except CorruptStreamError:
         return None
 
 
@@ -63,7 +63,7 @@ def tried(by_thread):
 
 @given(frames, sizes)
 def test_frames_of_all_kinds_are_undone_in_their_order(parts, cuts):
-    assert b"".join(unzstd(cut_by(stream(parts), cuts), 2)) == b"".join(content for content, *_ in parts)
+    assert b"".join(zstd_decompressed(cut_by(stream(parts), cuts), 2)) == b"".join(content for content, *_ in parts)
 
 
 @given(frames, st.data())
@@ -73,16 +73,16 @@ def test_damage_is_found_or_undone_as_the_reader_does(parts, draw):
         made[draw.draw(st.integers(0, len(made) - 1))] = draw.draw(st.integers(0, 255))
     made = bytes(made[: draw.draw(st.integers(1, len(made)))])
 
-    assert outcome(unzstd([made], 2)) == outcome(zstd_read._read(Window([made])))
+    assert outcome(zstd_decompressed([made], 2)) == outcome(zstd_read._read(LookaheadReader([made])))
 
 
 def test_layers_that_we_packed_are_undone_by_several_threads(tried):
-    data = text(3 * MIB) + 40 * ZEROS + text(2 * MIB) + b"end"
+    data = text(3 * MIB) + 40 * ZERO_BLOCK + text(2 * MIB) + b"end"
 
-    blocks = list(unzstd(compressed([data], Codec.parse("zstd")), 2))
+    blocks = list(zstd_decompressed(compressed([data], Codec.parse("zstd")), 2))
 
     assert b"".join(blocks) == data
-    assert sum(block is ZEROS for block in blocks) == 40
+    assert sum(block is ZERO_BLOCK for block in blocks) == 40
     assert tried == {"MainThread": 1, "undo": 5}
 
 
@@ -91,11 +91,11 @@ def test_a_window_over_128_mebibytes_is_refused_in_a_short_frame_too():
     assert not made[4] >> 5 & 1, "it has a window of its own"
     made[5] = (28 - 10) << 3
 
-    with pytest.raises(CorruptStream):
-        list(unzstd([bytes(made)], 2))
+    with pytest.raises(CorruptStreamError):
+        list(zstd_decompressed([bytes(made)], 2))
 
 
 @pytest.mark.parametrize("content", [b"k" * 1000, text(MIB + 1)], ids=["short", "long"])
 def test_other_frames_are_left_to_the_reader(content, tried):
-    assert b"".join(unzstd(cut(frame(content) * 9, 10_000), 2)) == content * 9
+    assert b"".join(zstd_decompressed(cut(frame(content) * 9, 10_000), 2)) == content * 9
     assert not tried

@@ -16,8 +16,9 @@ from typing import Protocol
 
 from eci_convert.oci.digest import Digest
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Settings, Sink, Source
-from eci_convert.transports.memory import MemorySink, MemorySource, Store
+from eci_convert.transports.base import Sink, Source
+from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
+from eci_convert.transports.settings import Settings
 from tests.support.images import files_in
 
 
@@ -57,7 +58,7 @@ class InMemory:
     """transports/memory.py."""
 
     def __init__(self) -> None:
-        self.store = Store()
+        self.store = MemoryStore()
 
     def source(self, name: str) -> Source:
         return MemorySource(self.store, name)

@@ -12,15 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import zstandard
 
-from eci_convert.errors import EciError, IntegrityError, NotFound, TransportError
+from eci_convert.errors import EciError, IntegrityError, NotFoundError, TransportError
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, rendered
+from eci_convert.oci.index import Index
+from eci_convert.oci.manifest import to_json
 from eci_convert.oci.platform import parse_platform
 from eci_convert.operations.copy import copy
-from eci_convert.operations.verify import check
-from eci_convert.reading import blobs as reading_blobs
-from eci_convert.reading.blobs import archive, document, image, root
+from eci_convert.operations.verify import verify_image
+from eci_convert.reading.blobs import load_document, open_layer
+from eci_convert.reading.images import load_image, load_root
 from tests.contract.places import Place, Row
 from tests.support.images import LABEL, ImageBuilder, a_container, a_machine, a_tar, an_image, an_index, copied
 
@@ -36,8 +38,8 @@ def in_pieces(content: bytes, length: int = 1000) -> Iterator[bytes]:
 
 def read_back(place: Place, name: str) -> tuple[Digest, ...]:
     with place.source(name) as source:
-        image = reading_blobs.image(source)
-        blobs = [document(source, layer) for layer in image.manifest.layers]
+        image = load_image(source)
+        blobs = [load_document(source, layer) for layer in image.manifest.layers]
         assert [Digest.of(blob) for blob in blobs] == list(image.config.diff_ids)
         return image.config.diff_ids
 
@@ -46,7 +48,7 @@ def absent(place: Place, name: str) -> bool:
     with place.source(name) as source:
         try:
             source.resolve()
-        except NotFound:
+        except NotFoundError:
             return True
     return False
 
@@ -289,11 +291,11 @@ def test_an_index_keeps_all_its_images(place: Place):
     copied(written, sink)
 
     with place.source("machine") as source:
-        descriptor, found = root(source)
+        descriptor, found = load_root(source)
         assert descriptor.digest == written.resolve().digest
         assert isinstance(found, Index)
         for image in images:
-            assert reading_blobs.image(source, parse_platform(str(image.runs_on))).config.diff_ids == diff_ids(image)
+            assert load_image(source, parse_platform(str(image.runs_on))).config.diff_ids == diff_ids(image)
 
 
 def test_artifacts_are_kept_or_it_is_said_beforehand(place: Place):
@@ -305,7 +307,7 @@ def test_artifacts_are_kept_or_it_is_said_beforehand(place: Place):
     copied(written, sink)
 
     with place.source("machine") as source:
-        assert image(source).descriptor.digest == written.resolve().digest
+        assert load_image(source).descriptor.digest == written.resolve().digest
 
 
 def test_what_refers_to_an_image_is_found_again(place: Place, row: Row):
@@ -324,7 +326,7 @@ def test_what_refers_to_an_image_is_found_again(place: Place, row: Row):
         for subject, referrer in ((image, bill), (bill, signature)):
             [found] = source.referrers(subject.descriptor().digest)
             assert (found.digest, found.size) == (referrer.descriptor().digest, referrer.descriptor().size)
-            assert document(source, found) == rendered(referrer.manifest())
+            assert load_document(source, found) == to_json(referrer.manifest())
             assert found.media_type == referrer.media_type
 
 
@@ -334,7 +336,7 @@ def test_compressed_layers_come_back_as_the_same_files(place: Place, row: Row):
     copied(image.build(), place.sink("machine"))
 
     with place.source("machine") as source:
-        found = reading_blobs.image(source)
+        found = load_image(source)
         assert found.config.diff_ids == diff_ids(image)
         if row.keeps_documents:
             assert found.manifest.layers == image.manifest().layers
@@ -357,7 +359,10 @@ def test_a_sink_says_what_it_is(place: Place):
     with place.sink("machine") as sink:
         assert "machine" in sink.destination
         assert sink.destination.isprintable()
-        assert {sink.holds_artifacts, sink.holds_indexes, sink.holds_sha512, sink.wants_raw_layers} <= {True, False}
+        assert {sink.holds_artifacts, sink.holds_indexes, sink.holds_sha512, sink.stores_layers_uncompressed} <= {
+            True,
+            False,
+        }
 
 
 @pytest.mark.parametrize(
@@ -374,8 +379,8 @@ def test_a_layer_is_what_its_bytes_are_whatever_its_media_type_says(place: Place
     copy(image.build(), place.sink("machine"))
 
     with place.source("machine") as source:
-        found = reading_blobs.image(source)
+        found = load_image(source)
         assert found.config.diff_ids == (Digest.of(TAR),)
-        with archive(source, found.manifest.layers[0]) as members:
+        with open_layer(source, found.manifest.layers[0]) as members:
             assert [b"".join(member.chunks) for member in members] == [b"kernel" * 1000]
-        assert check(source).good
+        assert verify_image(source).good

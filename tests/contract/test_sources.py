@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from eci_convert.errors import IntegrityError, NotFound
+from eci_convert.errors import IntegrityError, NotFoundError
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Manifest
-from eci_convert.reading import blobs as reading_blobs
-from eci_convert.reading.blobs import document, image, root
+from eci_convert.oci.manifest import Manifest
+from eci_convert.reading.blobs import load_document
+from eci_convert.reading.images import load_image, load_root
 from tests.contract.places import Place, Row
 from tests.support.images import ImageBuilder, a_container, a_machine, an_image, copied
 
@@ -30,7 +31,7 @@ def fetched(source, blob: Descriptor, skip: int = 0) -> bytes:
 
 
 def layers_of(source) -> tuple[Descriptor, ...]:
-    return image(source).manifest.layers
+    return load_image(source).manifest.layers
 
 
 def test_an_image_is_read_as_it_was_written(place: Place, row: Row):
@@ -38,11 +39,11 @@ def test_an_image_is_read_as_it_was_written(place: Place, row: Row):
     copied(written, place.sink("machine"))
 
     with place.source("machine") as source:
-        image = reading_blobs.image(source)
-        blobs = [document(source, layer) for layer in image.manifest.layers]
+        image = load_image(source)
+        blobs = [load_document(source, layer) for layer in image.manifest.layers]
 
-    assert image.config.diff_ids == reading_blobs.image(written).config.diff_ids
-    assert image.config.labels == reading_blobs.image(written).config.labels
+    assert image.config.diff_ids == load_image(written).config.diff_ids
+    assert image.config.labels == load_image(written).config.labels
     assert [Digest.of(blob) for blob in blobs] == list(image.config.diff_ids)
     if row.keeps_documents:
         assert image.descriptor.digest == written.resolve().digest
@@ -52,7 +53,7 @@ def test_every_blob_is_as_long_as_its_descriptor_says(place: Place):
     copied(a_big_one().build(), place.sink("machine"))
 
     with place.source("machine") as source:
-        image = reading_blobs.image(source)
+        image = load_image(source)
         for blob in (image.descriptor, image.manifest.config, *image.manifest.layers):
             assert len(fetched(source, blob)) == blob.size
             assert Digest.of(fetched(source, blob)) == blob.digest
@@ -120,11 +121,11 @@ def test_a_spoilt_blob_is_refused_by_content(place: Place):
     place.spoil(layer.digest)
 
     with place.source("machine") as source, pytest.raises(IntegrityError):
-        document(source, layers_of(source)[0])
+        load_document(source, layers_of(source)[0])
 
 
 def test_a_name_that_is_not_there_is_not_found(place: Place):
-    with place.source("nothing") as source, pytest.raises(NotFound):
+    with place.source("nothing") as source, pytest.raises(NotFoundError):
         source.resolve()
 
 
@@ -134,7 +135,7 @@ def test_a_blob_that_is_not_there_is_not_found(place: Place):
 
     with place.source("machine") as source:
         source.resolve()
-        with pytest.raises(NotFound), source.fetch(nowhere) as chunks:
+        with pytest.raises(NotFoundError), source.fetch(nowhere) as chunks:
             list(chunks)
 
 
@@ -145,7 +146,7 @@ def test_a_wrong_size_is_no_reason_to_send_more(place: Place):
         layer = layers_of(source)[0]
         for size in (layer.size - 1, layer.size + 1):
             with pytest.raises(IntegrityError):
-                document(source, replace(layer, size=size))
+                load_document(source, replace(layer, size=size))
 
 
 def test_reading_changes_nothing(place: Place):
@@ -153,12 +154,12 @@ def test_reading_changes_nothing(place: Place):
     before = place.files()
 
     with place.source("machine") as source:
-        image = reading_blobs.image(source)
+        image = load_image(source)
         for layer in image.manifest.layers:
-            document(source, layer)
+            load_document(source, layer)
         source.referrers(image.descriptor.digest)
         source.filesystem()
-    with place.source("nothing") as source, pytest.raises(NotFound):
+    with place.source("nothing") as source, pytest.raises(NotFoundError):
         source.resolve()
 
     assert place.files() == before
@@ -172,10 +173,10 @@ def test_artifacts_come_back_too(place: Place):
     copied(written, sink)
 
     with place.source("machine") as source:
-        image = reading_blobs.image(source)
+        image = load_image(source)
 
         assert image.descriptor.digest == written.resolve().digest
-        assert [document(source, layer) for layer in image.manifest.layers] == [
+        assert [load_document(source, layer) for layer in image.manifest.layers] == [
             b"kernel",
             b"initrd",
             b"root" * 300,
@@ -196,14 +197,14 @@ def test_a_source_says_what_it_is(place: Place):
         assert "machine" in source.origin
         assert source.origin.isprintable()
         assert source.resumable in (True, False)
-        assert all(isinstance(text, str) for pair in source.provenance.items() for text in pair)
+        assert all(isinstance(text, str) for pair in source.mount_hints.items() for text in pair)
 
 
 def test_what_a_name_stands_for_is_a_manifest(place: Place):
     copied(a_container("none").build(), place.sink("machine"))
 
     with place.source("machine") as source:
-        descriptor, found = root(source)
+        descriptor, found = load_root(source)
 
     assert isinstance(found, Manifest)
     assert descriptor.media_type == found.media_type

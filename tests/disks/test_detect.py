@@ -9,11 +9,11 @@ from uuid import UUID
 import pytest
 
 from eci_convert.disks import declared
-from eci_convert.disks import detect as disks_detect
-from eci_convert.disks.detect import HEAD, TAIL
-from eci_convert.errors import DiskTypeMismatch, LocalError, UsageError
+from eci_convert.disks.detect import HEAD, TAIL, detect_disk_type
+from eci_convert.disks.probe import ContentProbe
+from eci_convert.errors import DiskTypeError, LocalError, UsageError
 from eci_convert.model import DiskType
-from eci_convert.operations.output_files import Seen
+from eci_convert.reading.local_parts import parse_disk_argument, resolve_type
 from eci_convert.tar import TarMember, archived
 
 MBR = bytes(510) + b"\x55\xaa" + bytes(512)
@@ -28,7 +28,7 @@ def at(offset: int, magic: bytes) -> bytes:
 
 
 def detect(content: bytes) -> DiskType | None:
-    return disks_detect.detect(content[:HEAD], len(content), content[-TAIL:])
+    return detect_disk_type(content[:HEAD], len(content), content[-TAIL:])
 
 
 @pytest.mark.parametrize(
@@ -78,39 +78,39 @@ def test_an_archive_that_does_not_begin_with_a_description_is_no_ova() -> None:
 
 @pytest.mark.parametrize("kind", list(DiskType))
 def test_a_type_is_the_last_word_behind_a_colon(kind: DiskType) -> None:
-    assert declared.declared(f"a:b:{kind}") == (Path("a:b"), kind)
+    assert parse_disk_argument(f"a:b:{kind}") == (Path("a:b"), kind)
 
 
 def test_what_exists_as_it_is_written_is_a_path(tmp_path: Path) -> None:
     (tmp_path / "disk:raw").write_bytes(b"")
 
-    assert declared.declared(f"{tmp_path}/disk:raw") == (tmp_path / "disk:raw", None)
-    assert declared.declared(f"{tmp_path}/disk:raw:qcow2") == (tmp_path / "disk:raw", DiskType.QCOW2)
+    assert parse_disk_argument(f"{tmp_path}/disk:raw") == (tmp_path / "disk:raw", None)
+    assert parse_disk_argument(f"{tmp_path}/disk:raw:qcow2") == (tmp_path / "disk:raw", DiskType.QCOW2)
 
 
 def test_a_file_with_a_type_that_there_is_none_of_is_refused(tmp_path: Path) -> None:
     (tmp_path / "disk").write_bytes(b"")
 
     with pytest.raises(UsageError, match=r"'rwa' .* raw, vhd, vmdk"):
-        declared.declared(f"{tmp_path}/disk:rwa")
+        parse_disk_argument(f"{tmp_path}/disk:rwa")
 
 
 def test_a_file_that_is_not_there_keeps_its_colons() -> None:
-    assert declared.declared("no/such:file") == (Path("no/such:file"), None)
+    assert parse_disk_argument("no/such:file") == (Path("no/such:file"), None)
 
 
 def test_a_type_without_a_path_is_refused() -> None:
     with pytest.raises(UsageError, match="names no file"):
-        declared.declared(":raw")
+        parse_disk_argument(":raw")
 
 
 def test_bytes_that_contradict_the_declared_type_are_refused_and_both_named(tmp_path: Path) -> None:
     (tmp_path / "disk").write_bytes(QCOW2)
 
-    with pytest.raises(DiskTypeMismatch, match="declared as raw and its bytes are qcow2"):
-        declared.of_file(tmp_path / "disk", DiskType.RAW)
-    assert declared.of_file(tmp_path / "disk", DiskType.RAW, trusted=True) is DiskType.RAW
-    assert declared.of_file(tmp_path / "disk", None) is DiskType.QCOW2
+    with pytest.raises(DiskTypeError, match="declared as raw and its bytes are qcow2"):
+        resolve_type(tmp_path / "disk", DiskType.RAW)
+    assert resolve_type(tmp_path / "disk", DiskType.RAW, trusted=True) is DiskType.RAW
+    assert resolve_type(tmp_path / "disk", None) is DiskType.QCOW2
 
 
 def test_the_sectors_of_an_iso_lie_as_those_of_a_raw_disk() -> None:
@@ -121,15 +121,15 @@ def test_the_sectors_of_an_iso_lie_as_those_of_a_raw_disk() -> None:
 def test_bytes_that_tell_nothing_contradict_nothing(tmp_path: Path) -> None:
     (tmp_path / "disk").write_bytes(b"disk1.qcow2")
 
-    assert declared.of_file(tmp_path / "disk", DiskType.QCOW2) is DiskType.QCOW2
+    assert resolve_type(tmp_path / "disk", DiskType.QCOW2) is DiskType.QCOW2
     with pytest.raises(UsageError, match="any type") as caught:
-        declared.of_file(tmp_path / "disk", None)
+        resolve_type(tmp_path / "disk", None)
     assert ":raw" in caught.value.__notes__[0]
 
 
 def test_a_disk_that_cannot_be_read_is_an_error_of_this_computer(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match="No such file"):
-        declared.of_file(tmp_path / "disk", None)
+        resolve_type(tmp_path / "disk", None)
 
 
 def qcow2(backing: bytes = b"", *, version: int = 3, features: int = 0, extension: bytes = b"", at: int = 512) -> bytes:
@@ -142,7 +142,7 @@ def qcow2(backing: bytes = b"", *, version: int = 3, features: int = 0, extensio
 
 
 def refers(content: bytes) -> str | None:
-    seen = Seen([content[at : at + 100_000] for at in range(0, len(content), 100_000)])
+    seen = ContentProbe([content[at : at + 100_000] for at in range(0, len(content), 100_000)])
     assert b"".join(seen) == content
     return seen.foreign_reference
 

@@ -17,12 +17,12 @@ import pytest
 from eci_convert.docker_build import buildx
 from eci_convert.docker_build.builders import BUILDERS, build
 from eci_convert.docker_build.engine_api import credentials
-from eci_convert.docker_build.request import Order
-from eci_convert.errors import AccessDenied, CannotHold, LocalError, NotFound, TransportError, UsageError
+from eci_convert.docker_build.request import BuildRequest
+from eci_convert.errors import AccessDeniedError, CannotHoldError, LocalError, NotFoundError, TransportError, UsageError
 from eci_convert.model import Artifact, DiskType
-from eci_convert.oci.manifest import Platform
-from eci_convert.reading.local_parts import Disk, machine
-from eci_convert.transports.base import Settings
+from eci_convert.oci.platform import Platform
+from eci_convert.reading.local_parts import Disk, artifact_from_parts
+from eci_convert.transports.settings import Settings
 from tests.support.fake_docker import ADocker, AnImage, Handler, a_docker
 from tests.support.images import files_in
 
@@ -39,7 +39,9 @@ def a_machine(folder: Path, root: str = "root.img") -> Artifact:
     folder.mkdir(exist_ok=True)
     (folder / "vmlinuz").write_bytes(b"kernel")
     (folder / root).write_bytes(b"root" * 1000)
-    return machine(kernel=folder / "vmlinuz", root=Disk(content=folder / root, type=DiskType.RAW, trusted=True))
+    return artifact_from_parts(
+        kernel=folder / "vmlinuz", root=Disk(content=folder / root, type=DiskType.RAW, trust_declared_type=True)
+    )
 
 
 def with_login(folder: Path, **config: object) -> dict[str, str]:
@@ -58,21 +60,21 @@ def a_login(word: str) -> dict[str, str]:
     "words",
     [
         {},
-        {"file": Path("Dockerfile"), "artifact": machine(kernel=b"k")},
+        {"file": Path("Dockerfile"), "artifact": artifact_from_parts(kernel=b"k")},
         {"file": Path("Dockerfile"), "base": "alpine"},
-        {"artifact": machine(kernel=b"k"), "context": Path()},
-        {"artifact": machine(kernel=b"k"), "name": "x@sha256:" + 64 * "0"},
-        {"artifact": machine(kernel=b"k"), "name": "UPPER"},
+        {"artifact": artifact_from_parts(kernel=b"k"), "context": Path()},
+        {"artifact": artifact_from_parts(kernel=b"k"), "name": "x@sha256:" + 64 * "0"},
+        {"artifact": artifact_from_parts(kernel=b"k"), "name": "UPPER"},
     ],
 )
 def test_an_order_that_contradicts_itself_is_a_mistake(words: dict[str, object]):
     with pytest.raises(UsageError):
-        Order(**{"name": "x", **words})  # type: ignore[arg-type]
+        BuildRequest(**{"name": "x", **words})  # type: ignore[arg-type]
 
 
 def test_an_unknown_builder_is_a_mistake():
     with pytest.raises(UsageError, match="kaniko"):
-        build(Order(name="x", artifact=machine(kernel=b"k")), Settings(), builder="kaniko")
+        build(BuildRequest(name="x", artifact=artifact_from_parts(kernel=b"k")), Settings(), builder="kaniko")
 
 
 # the engine's builder
@@ -81,7 +83,7 @@ def test_an_unknown_builder_is_a_mistake():
 def test_the_parts_go_to_the_engine_under_constant_names(docker: ADocker, tmp_path: Path):
     artifact = a_machine(tmp_path, "a $(root) *.img")
 
-    identity = build(Order(name="machine", artifact=artifact), docker.settings(), builder="docker")
+    identity = build(BuildRequest(name="machine", artifact=artifact), docker.settings(), builder="docker")
 
     [context] = docker.builds
     text = context.pop("Dockerfile").decode()
@@ -93,7 +95,7 @@ def test_the_parts_go_to_the_engine_under_constant_names(docker: ADocker, tmp_pa
 
 
 def test_labels_of_any_text_go_beside_the_dockerfile(docker: ADocker, tmp_path: Path):
-    order = Order(name="machine", artifact=a_machine(tmp_path), labels={"a": "two\nlines $x"})
+    order = BuildRequest(name="machine", artifact=a_machine(tmp_path), labels={"a": "two\nlines $x"})
 
     build(order, docker.settings(), builder="docker")
 
@@ -118,7 +120,7 @@ def test_the_context_is_archived_while_it_is_sent(docker: ADocker, tmp_path: Pat
         handler.tell({"error": "that will do"})
 
     docker.instead["POST build"] = slowly
-    order = Order(name="machine", artifact=machine(root=Disk(content=disk, type=DiskType.RAW)))
+    order = BuildRequest(name="machine", artifact=artifact_from_parts(root=Disk(content=disk, type=DiskType.RAW)))
     settings = docker.settings(environ={**docker.environ, "TMPDIR": str(temporary)})
     with pytest.raises(TransportError, match="will do"):
         build(order, settings, builder="docker")
@@ -144,7 +146,7 @@ def test_a_file_that_changes_meanwhile_stops_the_build(docker: ADocker, tmp_path
         handler.post_build()
 
     docker.instead["POST build"] = changing
-    order = Order(name="machine", artifact=machine(root=Disk(content=disk, type=DiskType.RAW)))
+    order = BuildRequest(name="machine", artifact=artifact_from_parts(root=Disk(content=disk, type=DiskType.RAW)))
 
     with pytest.raises(LocalError):
         build(order, docker.settings(), builder="docker")
@@ -156,7 +158,7 @@ def test_a_file_that_changes_meanwhile_stops_the_build(docker: ADocker, tmp_path
     ("event", "error"),
     [
         ({"errorDetail": {"message": "COPY failed: no such file"}, "error": "COPY failed"}, TransportError),
-        ({"error": "pull access denied for x, repository does not exist"}, AccessDenied),
+        ({"error": "pull access denied for x, repository does not exist"}, AccessDeniedError),
         ({"stream": "Step 1/1: FROM scratch"}, TransportError),
     ],
 )
@@ -172,21 +174,26 @@ def test_a_build_that_fails_is_an_error_though_its_status_was_200(
     docker.instead["POST build"] = failing
 
     with pytest.raises(error):
-        build(Order(name="machine", artifact=a_machine(tmp_path)), docker.settings(), builder="docker")
+        build(BuildRequest(name="machine", artifact=a_machine(tmp_path)), docker.settings(), builder="docker")
 
 
 def test_what_the_builder_says_is_passed_on(docker: ADocker, tmp_path: Path):
     heard: list[str] = []
 
-    build(Order(name="machine", artifact=a_machine(tmp_path)), docker.settings(), builder="docker", heard=heard.append)
+    build(
+        BuildRequest(name="machine", artifact=a_machine(tmp_path)),
+        docker.settings(),
+        builder="docker",
+        heard=heard.append,
+    )
 
     assert heard == ["Step 1/2 : FROM scratch", "Successfully built it"]
 
 
 def test_another_platform_than_the_one_asked_for_is_an_error(docker: ADocker, tmp_path: Path):
-    order = Order(name="machine", artifact=a_machine(tmp_path), platforms=(ARM,))
+    order = BuildRequest(name="machine", artifact=a_machine(tmp_path), platforms=(ARM,))
 
-    with pytest.raises(CannotHold, match="linux/amd64"):
+    with pytest.raises(CannotHoldError, match="linux/amd64"):
         build(order, docker.settings(), builder="docker")
 
     assert docker.queries["POST build"]["platform"] == "linux/arm64"
@@ -208,7 +215,9 @@ def test_an_engine_that_caches_for_another_platform_is_asked_again(
     docker.instead["POST build"] = caching
 
     identity = build(
-        Order(name="machine", artifact=a_machine(tmp_path), platforms=platforms), docker.settings(), builder="docker"
+        BuildRequest(name="machine", artifact=a_machine(tmp_path), platforms=platforms),
+        docker.settings(),
+        builder="docker",
     )
 
     assert asked == ["False", "True"]
@@ -219,7 +228,7 @@ def test_an_engine_that_caches_for_another_platform_is_asked_again(
 def test_what_this_builder_cannot_do_is_told_before_anything_is_sent(
     docker: ADocker, tmp_path: Path, words: dict[str, object]
 ):
-    order = Order(name="machine", artifact=a_machine(tmp_path), **words)  # type: ignore[arg-type]
+    order = BuildRequest(name="machine", artifact=a_machine(tmp_path), **words)  # type: ignore[arg-type]
 
     with pytest.raises(UsageError) as caught:
         build(order, docker.settings(), builder="docker")
@@ -235,7 +244,7 @@ def test_an_image_from_scratch_needs_no_credentials(docker: ADocker, tmp_path: P
     environ = with_login(tmp_path, auths={"r.example": a_login("secret")}, credsStore="broken")
     settings = docker.settings(environ={**docker.environ, **environ})
 
-    build(Order(name="machine", artifact=a_machine(tmp_path)), settings, builder="docker")
+    build(BuildRequest(name="machine", artifact=a_machine(tmp_path)), settings, builder="docker")
 
     assert "X-Registry-Config" not in docker.headers["POST build"]
 
@@ -245,7 +254,9 @@ def test_the_credentials_for_the_base_are_sent_and_no_others(docker: ADocker, tm
     environ = with_login(tmp_path, auths=logins)
     settings = docker.settings(environ={**docker.environ, **environ})
 
-    build(Order(name="machine", artifact=a_machine(tmp_path), base="r.example/base:1"), settings, builder="docker")
+    build(
+        BuildRequest(name="machine", artifact=a_machine(tmp_path), base="r.example/base:1"), settings, builder="docker"
+    )
 
     sent = json.loads(base64.urlsafe_b64decode(docker.headers["POST build"]["X-Registry-Config"]))
     assert sent == {"r.example": {"username": "me", "password": "secret of r.example", "serveraddress": "r.example"}}
@@ -255,7 +266,7 @@ def test_a_broken_helper_does_not_break_the_build(docker: ADocker, tmp_path: Pat
     environ = with_login(tmp_path, credsStore="nothing-of-this-name")
     settings = docker.settings(environ={**docker.environ, **environ, "PATH": str(tmp_path)})
 
-    build(Order(name="machine", artifact=a_machine(tmp_path), base="alpine:3"), settings, builder="docker")
+    build(BuildRequest(name="machine", artifact=a_machine(tmp_path), base="alpine:3"), settings, builder="docker")
 
     assert docker.builds
 
@@ -297,7 +308,7 @@ def test_a_folder_is_sent_without_what_it_ignores(docker: ADocker, tmp_path: Pat
     (tmp_path / ".dockerignore").write_text("# a comment\n*.key\n**/*.log\n")
     (tmp_path / "link").symlink_to("kernel")
 
-    build(Order(name="machine", file=tmp_path / "Dockerfile"), docker.settings(), builder="docker")
+    build(BuildRequest(name="machine", file=tmp_path / "Dockerfile"), docker.settings(), builder="docker")
 
     [context] = docker.builds
     assert set(context) == {"Dockerfile", ".dockerignore", "kernel", "sub", "sub/more", "link"}
@@ -311,7 +322,9 @@ def test_a_dockerfile_from_elsewhere_is_sent_and_not_copied(docker: ADocker, tmp
     (folder / "kernel").write_bytes(b"kernel")
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
 
-    build(Order(name="machine", file=tmp_path / "Dockerfile", context=folder), docker.settings(), builder="docker")
+    build(
+        BuildRequest(name="machine", file=tmp_path / "Dockerfile", context=folder), docker.settings(), builder="docker"
+    )
 
     [context] = docker.builds
     name = docker.queries["POST build"]["dockerfile"]
@@ -324,7 +337,7 @@ def test_a_dockerfile_in_a_folder_below_is_found_there(docker: ADocker, tmp_path
     (tmp_path / "docker/My.Dockerfile").write_text("FROM scratch\n")
 
     build(
-        Order(name="machine", file=tmp_path / "docker/My.Dockerfile", context=tmp_path),
+        BuildRequest(name="machine", file=tmp_path / "docker/My.Dockerfile", context=tmp_path),
         docker.settings(),
         builder="docker",
     )
@@ -337,15 +350,15 @@ def test_what_is_no_file_is_passed_over_with_a_warning(docker: ADocker, tmp_path
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
     os.mkfifo(tmp_path / "pipe")
 
-    build(Order(name="machine", file=tmp_path / "Dockerfile"), docker.settings(), builder="docker")
+    build(BuildRequest(name="machine", file=tmp_path / "Dockerfile"), docker.settings(), builder="docker")
 
     assert "pipe" not in docker.builds[0]
 
 
 @pytest.mark.parametrize("builder", BUILDERS)
 def test_a_dockerfile_that_is_not_there_is_not_found(docker: ADocker, tmp_path: Path, builder: str):
-    with pytest.raises(NotFound, match="Dockerfile"):
-        build(Order(name="machine", file=tmp_path / "Dockerfile"), docker.settings(), builder=builder)
+    with pytest.raises(NotFoundError, match="Dockerfile"):
+        build(BuildRequest(name="machine", file=tmp_path / "Dockerfile"), docker.settings(), builder=builder)
 
 
 # BuildKit
@@ -389,7 +402,7 @@ def settings_for(docker: ADocker, tmp_path: Path) -> Settings:
 
 def test_buildx_is_given_a_folder_of_links_that_goes_again(docker: ADocker, tmp_path: Path, log: Path):
     artifact = a_machine(tmp_path / "parts")
-    order = Order(name="machine", artifact=artifact, labels={"a": "two\nlines"}, platforms=(ARM,), created=17)
+    order = BuildRequest(name="machine", artifact=artifact, labels={"a": "two\nlines"}, platforms=(ARM,), created=17)
 
     identity = build(order, settings_for(docker, tmp_path), builder="buildx")
 
@@ -408,7 +421,9 @@ def test_buildx_is_given_a_folder_of_links_that_goes_again(docker: ADocker, tmp_
 
 
 def test_annotations_are_written_as_csv_has_them(docker: ADocker, tmp_path: Path, log: Path):
-    order = Order(name="machine", artifact=a_machine(tmp_path / "parts"), annotations={"a": 'one, "two"', "b": "c"})
+    order = BuildRequest(
+        name="machine", artifact=a_machine(tmp_path / "parts"), annotations={"a": 'one, "two"', "b": "c"}
+    )
 
     build(order, settings_for(docker, tmp_path), builder="buildx")
 
@@ -418,7 +433,7 @@ def test_annotations_are_written_as_csv_has_them(docker: ADocker, tmp_path: Path
 
 
 def test_buildx_writes_an_archive_of_any_name(docker: ADocker, tmp_path: Path, log: Path):
-    order = Order(name="machine", artifact=a_machine(tmp_path / "parts"))
+    order = BuildRequest(name="machine", artifact=a_machine(tmp_path / "parts"))
 
     assert buildx.build(order, settings_for(docker, tmp_path), str, archive=tmp_path / "a, b.tar") == ""
 
@@ -432,7 +447,7 @@ def test_buildx_writes_an_archive_of_any_name(docker: ADocker, tmp_path: Path, l
         ("docker: 'buildx' is not a docker command.\n", UsageError, "buildx"),
         ("ERROR: Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?\n", TransportError,
          "Cannot connect"),
-        ("ERROR: permission denied while trying to connect to the Docker daemon socket\n", AccessDenied, "permission"),
+        ("ERROR: permission denied while trying to connect to the Docker daemon socket\n", AccessDeniedError, "permission"),
         ("#1 step\nERROR: failed to solve: it\n", TransportError, "failed to solve"),
         ("", TransportError, "does not say why"),
     ],
@@ -441,7 +456,7 @@ def test_what_buildx_fails_with_is_told_in_one_line(
     docker: ADocker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, error: type[Exception], words: str
 ):
     a_command(tmp_path, monkeypatch, said, 1)
-    order = Order(name="machine", artifact=a_machine(tmp_path / "parts"))
+    order = BuildRequest(name="machine", artifact=a_machine(tmp_path / "parts"))
 
     with pytest.raises(error, match=words):
         build(order, settings_for(docker, tmp_path), builder="buildx")
@@ -453,6 +468,6 @@ def test_without_a_docker_command_there_is_a_hint(docker: ADocker, tmp_path: Pat
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(UsageError, match="docker") as caught:
-        build(Order(name="m", artifact=a_machine(tmp_path)), settings_for(docker, tmp_path), builder="buildx")
+        build(BuildRequest(name="m", artifact=a_machine(tmp_path)), settings_for(docker, tmp_path), builder="buildx")
 
     assert "direct" in caught.value.__notes__[0]

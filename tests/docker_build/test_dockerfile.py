@@ -16,10 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eci_convert.docker_build import dockerfile as module
-from eci_convert.docker_build.dockerfile import constant_names, located, quoting, render, staged, staging
-from eci_convert.errors import LocalError, NotFound, UsageError
-from eci_convert.model import Artifact, DiskType, File, Memory, Part, Role
-from eci_convert.reading.local_parts import Disk, machine
+from eci_convert.docker_build.dockerfile import context_names, paths_in_context, quoting, render, stage_context, staging
+from eci_convert.docker_build.dockerfile.quoting import quoted_label
+from eci_convert.errors import LocalError, NotFoundError, UsageError
+from eci_convert.model import Artifact, DiskType, LocalFile, Memory, Part, Role
+from eci_convert.reading.local_parts import Disk, artifact_from_parts
 from tests.support.hostile_names import LABELS, NAMES
 from tests.support.images import files_in
 
@@ -29,14 +30,14 @@ TEXTS = st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_character
 def a_disk(path: Path, content: bytes = b"disk") -> Disk:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-    return Disk(content=path, type=DiskType.RAW, trusted=True)
+    return Disk(content=path, type=DiskType.RAW, trust_declared_type=True)
 
 
 def a_machine(folder: Path) -> Artifact:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vmlinuz").write_bytes(b"kernel")
     (folder / "initrd.img").write_bytes(b"initrd")
-    return machine(
+    return artifact_from_parts(
         kernel=folder / "vmlinuz",
         initrd=folder / "initrd.img",
         root=a_disk(folder / "root.img"),
@@ -47,7 +48,7 @@ def a_machine(folder: Path) -> Artifact:
 def test_one_copy_a_part_in_order_and_then_the_labels(tmp_path: Path):
     artifact = a_machine(tmp_path)
 
-    text = render(artifact, located(artifact, tmp_path), labels={"colour": "red"})
+    text = render(artifact, paths_in_context(artifact, tmp_path), labels={"colour": "red"})
 
     assert [line for line in text.splitlines() if line and not line.startswith("#")] == [
         "FROM scratch",
@@ -66,9 +67,9 @@ def test_one_copy_a_part_in_order_and_then_the_labels(tmp_path: Path):
 
 
 def test_labels_of_disks_are_in_the_order_of_numbers(tmp_path: Path):
-    artifact = machine(disks=[a_disk(tmp_path / f"{number}.img") for number in range(12)])
+    artifact = artifact_from_parts(disks=[a_disk(tmp_path / f"{number}.img") for number in range(12)])
 
-    text = render(artifact, located(artifact, tmp_path))
+    text = render(artifact, paths_in_context(artifact, tmp_path))
 
     assert re.findall(r"LABEL .*disk-(\d+)=", text) == [str(number) for number in range(12)]
 
@@ -76,7 +77,7 @@ def test_labels_of_disks_are_in_the_order_of_numbers(tmp_path: Path):
 def test_the_first_line_is_no_directive_of_a_parser(tmp_path: Path):
     artifact = a_machine(tmp_path)
 
-    first = render(artifact, located(artifact, tmp_path)).splitlines()[0]
+    first = render(artifact, paths_in_context(artifact, tmp_path)).splitlines()[0]
 
     assert not re.match(r"#\s*\w+\s*=", first)
 
@@ -84,7 +85,7 @@ def test_the_first_line_is_no_directive_of_a_parser(tmp_path: Path):
 def test_a_single_layer_renames_in_a_stage_before(tmp_path: Path):
     artifact = a_machine(tmp_path)
 
-    text = render(artifact, located(artifact, tmp_path), base="alpine:3", single_layer=True)
+    text = render(artifact, paths_in_context(artifact, tmp_path), base="alpine:3", single_layer=True)
 
     last = text[text.index("FROM alpine:3") :]
     assert last.count("COPY") == 1
@@ -94,7 +95,7 @@ def test_a_single_layer_renames_in_a_stage_before(tmp_path: Path):
 def test_a_single_layer_needs_no_stage_where_the_names_are_right_already(tmp_path: Path):
     artifact = a_machine(tmp_path / "parts")
 
-    text = render(artifact, staged(artifact, tmp_path / "context"), single_layer=True)
+    text = render(artifact, stage_context(artifact, tmp_path / "context"), single_layer=True)
 
     assert text.count("FROM") == text.count("COPY") == 1
     assert 'COPY ["kernel", "initrd", "disk-root-root.img", "disk-0-one.img", "disk-1-two.img", "/"]' in text
@@ -105,14 +106,14 @@ def test_a_base_is_the_name_of_an_image_and_nothing_else(tmp_path: Path, base: s
     artifact = a_machine(tmp_path)
 
     with pytest.raises(UsageError, match="start from"):
-        render(artifact, located(artifact, tmp_path), base=base)
+        render(artifact, paths_in_context(artifact, tmp_path), base=base)
 
 
 @pytest.mark.parametrize("base", ["scratch", "alpine", "alpine:3.20", "r.example:5000/a/b@sha256:" + 64 * "0"])
 def test_any_image_can_be_the_base(tmp_path: Path, base: str):
     artifact = a_machine(tmp_path)
 
-    assert f"\nFROM {base}\n" in render(artifact, located(artifact, tmp_path), base=base)
+    assert f"\nFROM {base}\n" in render(artifact, paths_in_context(artifact, tmp_path), base=base)
 
 
 @pytest.mark.parametrize("name", ["new\nline", "re\rturn", "nul\0", "esc\x1b[31m", "nel\x85", "\x7f", "\udc80"])
@@ -131,14 +132,14 @@ def test_a_label_that_a_dockerfile_cannot_say_is_refused(tmp_path: Path, key: st
     artifact = a_machine(tmp_path)
 
     with pytest.raises(UsageError):
-        render(artifact, located(artifact, tmp_path), labels={key: value})
+        render(artifact, paths_in_context(artifact, tmp_path), labels={key: value})
 
 
 def test_a_label_cannot_contradict_a_part(tmp_path: Path):
     artifact = a_machine(tmp_path)
 
     with pytest.raises(UsageError, match="kernel"):
-        render(artifact, located(artifact, tmp_path), labels={"org.lfedge.eci.artifact.kernel": "/elsewhere"})
+        render(artifact, paths_in_context(artifact, tmp_path), labels={"org.lfedge.eci.artifact.kernel": "/elsewhere"})
 
 
 @given(TEXTS)
@@ -177,7 +178,7 @@ def test_odd_names_are_patterns_that_match_themselves(name: str):
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"])))
 def test_a_label_is_what_the_lexer_leaves_between_its_quotes(value: str):
-    found = quoting.label("key", value)
+    found = quoted_label("key", value)
 
     assert found.startswith('key="')
     assert lexed(found.removeprefix("key=")) == value
@@ -185,7 +186,7 @@ def test_a_label_is_what_the_lexer_leaves_between_its_quotes(value: str):
 
 @pytest.mark.parametrize("key", LABELS)
 def test_odd_labels_are_quoted(key: str):
-    found = quoting.label(key, LABELS[key])
+    found = quoted_label(key, LABELS[key])
 
     assert lexed(found) == f"{key}={LABELS[key]}"
 
@@ -241,10 +242,10 @@ def test_a_part_is_found_below_the_context_through_links(tmp_path: Path):
     artifact = a_machine(tmp_path / "real")
     (tmp_path / "link").symlink_to("real")
     (tmp_path / "real/latest").symlink_to("vmlinuz")
-    through = machine(kernel=tmp_path / "link/latest")
+    through = artifact_from_parts(kernel=tmp_path / "link/latest")
 
-    assert located(through, tmp_path / "real") == {"kernel": "vmlinuz"}
-    assert located(artifact, tmp_path / "link")["disk-0-one.img"] == "data/one.img"
+    assert paths_in_context(through, tmp_path / "real") == {"kernel": "vmlinuz"}
+    assert paths_in_context(artifact, tmp_path / "link")["disk-0-one.img"] == "data/one.img"
 
 
 def test_a_part_outside_the_context_is_an_error_that_says_what_to_do(tmp_path: Path):
@@ -252,7 +253,7 @@ def test_a_part_outside_the_context_is_an_error_that_says_what_to_do(tmp_path: P
     (tmp_path / "context").mkdir()
 
     with pytest.raises(UsageError, match="vmlinuz") as caught:
-        located(artifact, tmp_path / "context")
+        paths_in_context(artifact, tmp_path / "context")
 
     assert "--stage" in caught.value.__notes__[0]
 
@@ -263,47 +264,47 @@ def test_a_link_that_leads_out_of_the_context_is_outside(tmp_path: Path):
     (tmp_path / "context/kernel").symlink_to(tmp_path / "parts/vmlinuz")
 
     with pytest.raises(UsageError):
-        located(machine(kernel=tmp_path / "context/kernel"), tmp_path / "context")
+        paths_in_context(artifact_from_parts(kernel=tmp_path / "context/kernel"), tmp_path / "context")
 
 
 @pytest.mark.parametrize("name", ["new\nline", "tab\t"])
 def test_a_file_whose_name_no_dockerfile_can_say_is_staged(tmp_path: Path, name: str):
     (tmp_path / name).write_bytes(b"kernel")
-    artifact = machine(kernel=tmp_path / name)
+    artifact = artifact_from_parts(kernel=tmp_path / name)
 
     with pytest.raises(UsageError, match="control"):
-        located(artifact, tmp_path)
-    assert staged(artifact, tmp_path / "context") == {"kernel": "kernel"}
+        paths_in_context(artifact, tmp_path)
+    assert stage_context(artifact, tmp_path / "context") == {"kernel": "kernel"}
 
 
 def test_a_dockerignore_is_no_part_of_its_own_context(tmp_path: Path):
     (tmp_path / ".dockerignore").write_bytes(b"kernel")
 
     with pytest.raises(UsageError, match="meaning"):
-        located(machine(kernel=tmp_path / ".dockerignore"), tmp_path)
+        paths_in_context(artifact_from_parts(kernel=tmp_path / ".dockerignore"), tmp_path)
 
 
 def test_a_context_that_is_not_there_is_an_error(tmp_path: Path):
     artifact = a_machine(tmp_path)
 
     with pytest.raises(LocalError):
-        located(artifact, tmp_path / "nothing")
+        paths_in_context(artifact, tmp_path / "nothing")
     with pytest.raises(LocalError):
-        located(artifact, tmp_path / "vmlinuz")
+        paths_in_context(artifact, tmp_path / "vmlinuz")
 
 
 def test_a_part_that_has_gone_meanwhile_is_not_found(tmp_path: Path):
     artifact = a_machine(tmp_path)
     (tmp_path / "vmlinuz").unlink()
 
-    with pytest.raises(NotFound):
-        located(artifact, tmp_path)
+    with pytest.raises(NotFoundError):
+        paths_in_context(artifact, tmp_path)
 
 
 def test_a_staged_context_holds_the_parts_and_lets_nothing_else_in(tmp_path: Path):
     artifact = a_machine(tmp_path / "parts")
 
-    sources = staged(artifact, tmp_path / "a/context")
+    sources = stage_context(artifact, tmp_path / "a/context")
 
     found = files_in(tmp_path / "a/context")
     ignore = found.pop(".dockerignore").decode().splitlines()
@@ -316,7 +317,7 @@ def test_a_staged_context_holds_the_parts_and_lets_nothing_else_in(tmp_path: Pat
 def test_parts_are_linked_and_not_copied(tmp_path: Path):
     artifact = a_machine(tmp_path / "parts")
 
-    staged(artifact, tmp_path / "context")
+    stage_context(artifact, tmp_path / "context")
 
     assert (tmp_path / "context/disk-root-root.img").samefile(tmp_path / "parts/root.img")
 
@@ -344,7 +345,7 @@ def test_no_two_names_of_a_stage_are_one_inode(tmp_path: Path, second: str, last
             os.link(one, other)
     disks = [Disk(content=other, type=DiskType.RAW, name="one.raw"), Disk(content=one, type=DiskType.RAW, name="a.raw")]
 
-    staged(machine(root=Disk(content=one, type=DiskType.RAW), disks=disks), folder, lasting=lasting)
+    stage_context(artifact_from_parts(root=Disk(content=one, type=DiskType.RAW), disks=disks), folder, lasting=lasting)
 
     assert len(set(inodes_in(folder))) == 4
     assert set(files_in(folder).values()) >= {b"template"}
@@ -355,7 +356,7 @@ def test_what_is_written_to_later_is_not_in_a_lasting_stage(tmp_path: Path):
     (tmp_path / "parts/vmlinuz").chmod(0o444)
 
     for _ in range(2):
-        staged(artifact, tmp_path / "context", lasting=True)
+        stage_context(artifact, tmp_path / "context", lasting=True)
     with (tmp_path / "parts/root.img").open("r+b") as file:
         file.write(b"DISK")
 
@@ -365,9 +366,9 @@ def test_what_is_written_to_later_is_not_in_a_lasting_stage(tmp_path: Path):
 
 def test_a_stage_of_hard_links_is_mended_when_it_is_staged_again(tmp_path: Path):
     artifact = a_machine(tmp_path / "parts")
-    staged(artifact, tmp_path / "context")
+    stage_context(artifact, tmp_path / "context")
 
-    staged(artifact, tmp_path / "context", lasting=True)
+    stage_context(artifact, tmp_path / "context", lasting=True)
 
     assert not (tmp_path / "context/disk-root-root.img").samefile(tmp_path / "parts/root.img")
 
@@ -380,7 +381,7 @@ def test_where_no_link_can_be_a_copy_keeps_the_holes(tmp_path: Path, monkeypatch
         file.write(b"data")
     monkeypatch.setattr(os, "link", refusing_across(tmp_path / "context"))
 
-    staged(machine(root=Disk(content=disk, type=DiskType.RAW)), tmp_path / "context")
+    stage_context(artifact_from_parts(root=Disk(content=disk, type=DiskType.RAW)), tmp_path / "context")
 
     copy = tmp_path / "context/disk-root-root.img"
     assert not copy.samefile(disk)
@@ -404,7 +405,7 @@ def test_a_link_is_staged_as_what_it_leads_to(tmp_path: Path):
     a_machine(tmp_path)
     (tmp_path / "latest").symlink_to("vmlinuz")
 
-    staged(machine(kernel=tmp_path / "latest"), tmp_path / "context")
+    stage_context(artifact_from_parts(kernel=tmp_path / "latest"), tmp_path / "context")
 
     assert not (tmp_path / "context/kernel").is_symlink()
     assert (tmp_path / "context/kernel").read_bytes() == b"kernel"
@@ -412,11 +413,11 @@ def test_a_link_is_staged_as_what_it_leads_to(tmp_path: Path):
 
 def test_staging_again_replaces_what_was_there(tmp_path: Path):
     artifact = a_machine(tmp_path / "parts")
-    staged(artifact, tmp_path / "context")
+    stage_context(artifact, tmp_path / "context")
     (tmp_path / "parts/vmlinuz").unlink()
     (tmp_path / "parts/vmlinuz").write_bytes(b"a newer kernel")
 
-    staged(artifact, tmp_path / "context")
+    stage_context(artifact, tmp_path / "context")
 
     assert (tmp_path / "context/kernel").read_bytes() == b"a newer kernel"
 
@@ -427,7 +428,7 @@ def test_parts_that_are_in_each_others_places_change_them(tmp_path: Path):
     (folder / "initrd").write_bytes(b"the kernel")
     (folder / "kernel").write_bytes(b"the initrd")
 
-    staged(machine(kernel=folder / "initrd", initrd=folder / "kernel"), folder)
+    stage_context(artifact_from_parts(kernel=folder / "initrd", initrd=folder / "kernel"), folder)
 
     assert (folder / "kernel").read_bytes() == b"the kernel"
     assert (folder / "initrd").read_bytes() == b"the initrd"
@@ -438,7 +439,7 @@ def test_a_part_that_is_in_its_place_stays(tmp_path: Path):
     folder.mkdir()
     (folder / "kernel").write_bytes(b"kernel")
 
-    assert staged(machine(kernel=folder / "kernel"), folder) == {"kernel": "kernel"}
+    assert stage_context(artifact_from_parts(kernel=folder / "kernel"), folder) == {"kernel": "kernel"}
     assert (folder / "kernel").read_bytes() == b"kernel"
 
 
@@ -449,29 +450,29 @@ def test_a_dockerignore_of_somebody_else_is_left_alone(tmp_path: Path):
     (folder / ".dockerignore").write_text("*.log\n")
 
     with pytest.raises(UsageError, match="not ours"):
-        staged(artifact, folder)
+        stage_context(artifact, folder)
 
     assert files_in(folder) == {".dockerignore": b"*.log\n"}
 
 
 def test_a_part_that_cannot_be_staged_leaves_the_folder_as_it_was(tmp_path: Path):
     artifact = a_machine(tmp_path / "parts")
-    staged(artifact, tmp_path / "context")
+    stage_context(artifact, tmp_path / "context")
     before = files_in(tmp_path / "context")
     (tmp_path / "parts/two.img").unlink()
 
-    with pytest.raises((NotFound, LocalError)):
-        staged(artifact, tmp_path / "context")
+    with pytest.raises((NotFoundError, LocalError)):
+        stage_context(artifact, tmp_path / "context")
 
     assert files_in(tmp_path / "context") == before
 
 
 def test_parts_in_memory_are_staged_too(tmp_path: Path):
-    staged(machine(kernel=b"kernel"), tmp_path)
+    stage_context(artifact_from_parts(kernel=b"kernel"), tmp_path)
 
     assert (tmp_path / "kernel").read_bytes() == b"kernel"
     with pytest.raises(UsageError):
-        located(machine(kernel=b"kernel"), tmp_path)
+        paths_in_context(artifact_from_parts(kernel=b"kernel"), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -480,15 +481,15 @@ def test_parts_in_memory_are_staged_too(tmp_path: Path):
      ("x" * 250, "disk-root")],
 )  # fmt: skip
 def test_odd_names_become_plain_ones_in_a_context_of_ours(tmp_path: Path, name: str, constant: str):
-    artifact = machine(root=a_disk(tmp_path / name))
+    artifact = artifact_from_parts(root=a_disk(tmp_path / name))
 
-    assert list(constant_names(artifact).values()) == [constant]
+    assert list(context_names(artifact).values()) == [constant]
 
 
 def test_a_part_called_dockerfile_is_called_something_else(tmp_path: Path):
-    other = Part(role=Role.OTHER, locator=File(path=tmp_path / "x"), name="Dockerfile")
+    other = Part(role=Role.OTHER, locator=LocalFile(path=tmp_path / "x"), name="Dockerfile")
 
-    assert constant_names(Artifact(parts=(other,))) == {"Dockerfile": "other-0"}
+    assert context_names(Artifact(parts=(other,))) == {"Dockerfile": "other-0"}
 
 
 def test_a_dockerfile_is_made_without_docker():

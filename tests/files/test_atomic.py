@@ -14,7 +14,8 @@ import pytest
 
 from eci_convert.errors import LocalError, UsageError
 from eci_convert.files import temp_files
-from eci_convert.files.atomic import StagedFiles, read_chunks, replacing
+from eci_convert.files.atomic import AtomicFiles, atomic_write
+from eci_convert.files.safe_open import read_chunks
 from eci_convert.files.sparse import write_dense, write_sparse
 
 
@@ -31,7 +32,7 @@ def abandoned(path, name="kernel", random="0123456789abcdef"):
 
 class TestReplacing:
     def test_the_file_appears_at_the_end_of_the_block(self, tmp_path):
-        with replacing(tmp_path / "kernel") as file:
+        with atomic_write(tmp_path / "kernel") as file:
             file.write(b"new")
             assert not (tmp_path / "kernel").exists()
 
@@ -40,7 +41,7 @@ class TestReplacing:
     def test_it_takes_the_place_of_another(self, tmp_path):
         (tmp_path / "kernel").write_bytes(b"old")
 
-        with replacing(str(tmp_path / "kernel")) as file:
+        with atomic_write(str(tmp_path / "kernel")) as file:
             write_sparse(file, [b"new"])
             assert (tmp_path / "kernel").read_bytes() == b"old"
 
@@ -51,7 +52,7 @@ class TestReplacing:
         (tmp_path / "kernel").write_bytes(b"old")
 
         def write():
-            with replacing(tmp_path / "kernel") as file:
+            with atomic_write(tmp_path / "kernel") as file:
                 file.write(b"half")
                 raise error
 
@@ -63,7 +64,7 @@ class TestReplacing:
     def test_the_umask_applies(self, tmp_path):
         before = os.umask(0o027)
         try:
-            with replacing(tmp_path / "kernel"):
+            with atomic_write(tmp_path / "kernel"):
                 pass
         finally:
             os.umask(before)
@@ -75,7 +76,7 @@ class TestReplacing:
         (tmp_path / "kernel").symlink_to("precious")
         (tmp_path / "initrd").symlink_to("nowhere")
 
-        with replacing(tmp_path / "kernel") as file, replacing(tmp_path / "initrd") as other:
+        with atomic_write(tmp_path / "kernel") as file, atomic_write(tmp_path / "initrd") as other:
             file.write(b"new")
             other.write(b"new")
 
@@ -86,7 +87,7 @@ class TestReplacing:
         (tmp_path / "precious").write_bytes(b"precious")
         os.link(tmp_path / "precious", tmp_path / "kernel")
 
-        with replacing(tmp_path / "kernel") as file:
+        with atomic_write(tmp_path / "kernel") as file:
             file.write(b"new")
 
         assert files_in(tmp_path) == {"precious": b"precious", "kernel": b"new"}
@@ -95,7 +96,7 @@ class TestReplacing:
         (tmp_path / "real").mkdir()
         (tmp_path / "out").symlink_to("real")
 
-        with replacing(tmp_path / "out" / "kernel") as file:
+        with atomic_write(tmp_path / "out" / "kernel") as file:
             file.write(b"new")
 
         assert files_in(tmp_path / "real") == {"kernel": b"new"}
@@ -121,20 +122,20 @@ class TestReplacing:
         (tmp_path / "device").symlink_to("/dev/null")
         before = sorted(os.listdir(tmp_path))
 
-        with pytest.raises(LocalError, match=message), replacing(f"{tmp_path}/{name}"):
+        with pytest.raises(LocalError, match=message), atomic_write(f"{tmp_path}/{name}"):
             raise AssertionError("the block was entered")
 
         assert sorted(os.listdir(tmp_path)) == before
 
     def test_a_device_is_never_replaced(self):
-        with pytest.raises(LocalError), replacing("/dev/null"):
+        with pytest.raises(LocalError), atomic_write("/dev/null"):
             raise AssertionError("the block was entered")
 
         assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
 
     def test_the_longest_name_will_do(self, tmp_path):
         for name in ("n" * 255, "ä" * 127):
-            with replacing(tmp_path / name) as file:
+            with atomic_write(tmp_path / name) as file:
                 file.write(b"new")
 
         assert files_in(tmp_path) == {"n" * 255: b"new", "ä" * 127: b"new"}
@@ -146,7 +147,7 @@ class TestReplacing:
         monkeypatch.setattr(os, "pwrite", full)
         with (
             pytest.raises(LocalError, match="/kernel: No space left on device"),
-            replacing(tmp_path / "kernel") as file,
+            atomic_write(tmp_path / "kernel") as file,
         ):
             write_sparse(file, [b"new"])
 
@@ -157,13 +158,13 @@ class TestReplacing:
         program = """
             import resource, signal, sys
             from eci_convert.errors import LocalError
-            from eci_convert.files.atomic import replacing
+            from eci_convert.files.atomic import atomic_write
             from eci_convert.files.sparse import write_dense, write_sparse
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
             for write in (write_dense, write_sparse, lambda file, chunks: file.write(chunks[0])):
                 try:
-                    with replacing(sys.argv[1]) as file:
+                    with atomic_write(sys.argv[1]) as file:
                         write(file, [b"x" * 200_000])
                 except LocalError as error:
                     print(error)
@@ -182,7 +183,7 @@ class TestReplacing:
         monkeypatch.setattr(os, "fsync", lambda fd: calls.append("fsync") or fsync(fd))
         monkeypatch.setattr(os, "replace", lambda a, b: calls.append("rename") or replace(a, b))
 
-        with replacing(tmp_path / "kernel") as file:
+        with atomic_write(tmp_path / "kernel") as file:
             file.write(b"new")
 
         assert calls == ["fsync", "rename", "fsync"]
@@ -194,7 +195,7 @@ class TestReplacing:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
         monkeypatch.setattr(os, "fsync", broken)
-        with pytest.raises(LocalError, match="kernel: Input/output error"), replacing(tmp_path / "kernel") as file:
+        with pytest.raises(LocalError, match="kernel: Input/output error"), atomic_write(tmp_path / "kernel") as file:
             file.write(b"new")
 
         assert files_in(tmp_path) == {"kernel": b"old"}
@@ -202,14 +203,14 @@ class TestReplacing:
     def test_a_relative_path_survives_a_change_of_directory(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
 
-        with replacing("kernel") as file:
+        with atomic_write("kernel") as file:
             file.write(b"new")
             os.chdir("/")
 
         assert files_in(tmp_path) == {"kernel": b"new"}
 
     def test_the_file_can_be_read_before_it_appears(self, tmp_path):
-        with replacing(tmp_path / "kernel") as file:
+        with atomic_write(tmp_path / "kernel") as file:
             write_dense(file, [b"kernel"])
             file.seek(0)
             assert file.read() == b"kernel"
@@ -219,15 +220,15 @@ class TestReplacing:
         (tmp_path / ".kernel.guessed.part").symlink_to("precious")
         monkeypatch.setattr(temp_files.secrets, "token_hex", lambda _: "guessed")
 
-        with pytest.raises(LocalError, match="File exists"), replacing(tmp_path / "kernel"):
+        with pytest.raises(LocalError, match="File exists"), atomic_write(tmp_path / "kernel"):
             raise AssertionError("the block was entered")
 
         assert (tmp_path / "precious").read_bytes() == b"precious"
 
     def test_two_at_once_do_not_disturb_each_other(self, tmp_path):
-        with replacing(tmp_path / "kernel") as first:
+        with atomic_write(tmp_path / "kernel") as first:
             first.write(b"first")
-            with replacing(tmp_path / "kernel") as second:
+            with atomic_write(tmp_path / "kernel") as second:
                 second.write(b"second")
             assert (tmp_path / "kernel").read_bytes() == b"second"
 
@@ -239,14 +240,14 @@ class TestAbandonedFiles:
         abandoned(tmp_path)
         abandoned(tmp_path, random="fedcba9876543210")
 
-        with replacing(tmp_path / "kernel"):
+        with atomic_write(tmp_path / "kernel"):
             assert len(files_in(tmp_path)) == 1
 
     def test_those_that_are_being_written_are_not(self, tmp_path):
         with abandoned(tmp_path).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
 
-            with replacing(tmp_path / "kernel"):
+            with atomic_write(tmp_path / "kernel"):
                 pass
 
         assert sorted(files_in(tmp_path)) == [".kernel.0123456789abcdef.part", "kernel"]
@@ -267,7 +268,7 @@ class TestAbandonedFiles:
     def test_files_of_other_names_are_left_alone(self, tmp_path, name):
         (tmp_path / name).write_bytes(b"mine")
 
-        with replacing(tmp_path / "kernel"):
+        with atomic_write(tmp_path / "kernel"):
             pass
 
         assert (tmp_path / name).read_bytes() == b"mine"
@@ -278,7 +279,7 @@ class TestAbandonedFiles:
         (tmp_path / ".kernel.0000000000000000.part").mkdir()
         os.mkfifo(tmp_path / ".kernel.1111111111111111.part")
 
-        with replacing(tmp_path / "kernel"):
+        with atomic_write(tmp_path / "kernel"):
             pass
 
         assert len(os.listdir(tmp_path)) == 5
@@ -293,7 +294,7 @@ class TestAbandonedFiles:
             flock(descriptor, flags)
 
         monkeypatch.setattr(fcntl, "flock", sweeping)
-        with replacing(tmp_path / "kernel") as file:
+        with atomic_write(tmp_path / "kernel") as file:
             file.write(b"new")
 
         assert swept
@@ -306,7 +307,7 @@ class TestAbandonedFiles:
             raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
         monkeypatch.setattr(fcntl, "flock", unable)
-        with replacing(tmp_path / "kernel") as file:
+        with atomic_write(tmp_path / "kernel") as file:
             file.write(b"new")
 
         assert files_in(tmp_path) == {"kernel": b"new", left.name: b"half"}, "whose it is cannot be told there"
@@ -316,8 +317,8 @@ class TestAbandonedFiles:
         (tmp_path / "kernel").write_bytes(b"old")
         program = """
             import sys, time
-            from eci_convert.files.atomic import replacing
-            with replacing(sys.argv[1]) as file:
+            from eci_convert.files.atomic import atomic_write
+            with atomic_write(sys.argv[1]) as file:
                 file.write(b"x" * 100_000)
                 print("writing", flush=True)
                 time.sleep(60)
@@ -330,7 +331,7 @@ class TestAbandonedFiles:
         assert (tmp_path / "kernel").read_bytes() == b"old"
         assert len(os.listdir(tmp_path)) == 2
 
-        with replacing(tmp_path / "kernel") as file:
+        with atomic_write(tmp_path / "kernel") as file:
             file.write(b"new")
 
         assert files_in(tmp_path) == {"kernel": b"new"}
@@ -339,9 +340,9 @@ class TestAbandonedFiles:
 class TestStagedFiles:
     def test_all_appear_at_once(self, tmp_path):
         (tmp_path / "kernel").write_bytes(b"old")
-        with StagedFiles() as staged:
+        with AtomicFiles() as staged:
             for name in ("kernel", "initrd", "disk-0-d"):
-                staged.stage(tmp_path / name).write(name.encode())
+                staged.add(tmp_path / name).write(name.encode())
             assert [name for name in os.listdir(tmp_path) if not name.startswith(".")] == ["kernel"]
             staged.commit()
 
@@ -349,9 +350,9 @@ class TestStagedFiles:
 
     def test_without_a_commit_none_does(self, tmp_path):
         (tmp_path / "kernel").write_bytes(b"old")
-        with StagedFiles() as staged:
-            staged.stage(tmp_path / "kernel").write(b"new")
-            staged.stage(tmp_path / "initrd").write(b"new")
+        with AtomicFiles() as staged:
+            staged.add(tmp_path / "kernel").write(b"new")
+            staged.add(tmp_path / "initrd").write(b"new")
 
         assert files_in(tmp_path) == {"kernel": b"old"}
 
@@ -370,9 +371,9 @@ class TestStagedFiles:
             replace(source, target)
 
         def publish():
-            with StagedFiles() as staged:
+            with AtomicFiles() as staged:
                 for name in ("kernel", "initrd", "link"):
-                    staged.stage(tmp_path / name).write(b"new")
+                    staged.add(tmp_path / name).write(b"new")
                 monkeypatch.setattr(os, "replace", renaming)
                 staged.commit()
 
@@ -389,15 +390,15 @@ class TestStagedFiles:
             raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
         monkeypatch.setattr(os, "link", unable)
-        with StagedFiles() as staged:
-            staged.stage(tmp_path / "kernel").write(b"new")
+        with AtomicFiles() as staged:
+            staged.add(tmp_path / "kernel").write(b"new")
             staged.commit()
         assert files_in(tmp_path) == {"kernel": b"new"}
 
         def publish():
-            with StagedFiles() as staged:
-                staged.stage(tmp_path / "kernel").write(b"newer")
-                staged.stage(tmp_path / "initrd").write(b"newer")
+            with AtomicFiles() as staged:
+                staged.add(tmp_path / "kernel").write(b"newer")
+                staged.add(tmp_path / "initrd").write(b"newer")
                 (tmp_path / "initrd").mkdir()  # after it was looked at
                 staged.commit()
 
@@ -409,24 +410,24 @@ class TestStagedFiles:
     def test_two_directories_will_do(self, tmp_path):
         for name in "ab":
             (tmp_path / name).mkdir()
-        with StagedFiles() as staged:
+        with AtomicFiles() as staged:
             for name in "ab":
-                staged.stage(tmp_path / name / "kernel").write(name.encode())
+                staged.add(tmp_path / name / "kernel").write(name.encode())
             staged.commit()
 
         assert [(tmp_path / name / "kernel").read_bytes() for name in "ab"] == [b"a", b"b"]
 
     def test_one_name_twice_is_a_usage_error_however_it_is_spelt(self, tmp_path):
         (tmp_path / "same").symlink_to(tmp_path)
-        with StagedFiles() as staged:
-            staged.stage(tmp_path / "kernel")
+        with AtomicFiles() as staged:
+            staged.add(tmp_path / "kernel")
             with pytest.raises(UsageError, match="written twice"):
-                staged.stage(f"{tmp_path}/./same/kernel")
+                staged.add(f"{tmp_path}/./same/kernel")
 
     def test_what_was_there_is_let_go_at_the_end(self, tmp_path):
         for _ in range(3):
-            with StagedFiles() as staged:
-                staged.stage(tmp_path / "kernel").write(b"new")
+            with AtomicFiles() as staged:
+                staged.add(tmp_path / "kernel").write(b"new")
                 staged.commit()
 
         assert files_in(tmp_path) == {"kernel": b"new"}
@@ -434,11 +435,11 @@ class TestStagedFiles:
     def test_no_descriptor_is_left_open(self, tmp_path):
         before = len(os.listdir("/proc/self/fd"))
         for commit in (True, False):
-            with StagedFiles() as staged:
-                staged.stage(tmp_path / "kernel").write(b"new")
+            with AtomicFiles() as staged:
+                staged.add(tmp_path / "kernel").write(b"new")
                 if commit:
                     staged.commit()
-        with contextlib.suppress(LocalError), replacing(tmp_path / "missing" / "kernel"):
+        with contextlib.suppress(LocalError), atomic_write(tmp_path / "missing" / "kernel"):
             pass
 
         assert len(os.listdir("/proc/self/fd")) == before

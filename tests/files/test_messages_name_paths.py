@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 
 from eci_convert.errors import EciError, LocalError
-from eci_convert.files import safe_open
-from eci_convert.files.atomic import read_chunks
+from eci_convert.files.safe_open import read_chunks, read_range
 from eci_convert.files.sparse import file_chunks
 from eci_convert.files.temp_files import path_of
-from eci_convert.reading import blobs
+from eci_convert.reading.images import load_image
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 from tests.support.fake_docker import a_docker
 from tests.support.images import a_tar, an_image, copied
 from tests.transports.docker_daemon.test_docker_daemon import loaded
@@ -46,7 +45,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(os, "read", refuse)
     monkeypatch.setattr(os, "pread", refuse)
     try:
-        for read in (read_chunks(descriptor), file_chunks(descriptor), safe_open.between(descriptor, 0, 4)):
+        for read in (read_chunks(descriptor), file_chunks(descriptor), read_range(descriptor, 0, 4)):
             with pytest.raises(LocalError, match=r"disk\.raw: Input/output error"):
                 list(read)
     finally:
@@ -72,9 +71,9 @@ def test_what_an_engine_saves_is_called_by_the_image(in_containerd: bool) -> Non
         with open_source("docker-daemon:machine:1", docker.settings()) as source:
             files = source.filesystem()
             assert files is not None
-            assert files.saved().origin == "docker-daemon:machine:1"
+            assert files.full_image().origin == "docker-daemon:machine:1"
             with pytest.raises(EciError) as caught:
-                blobs.image(files.saved())
+                load_image(files.full_image())
 
     assert "/proc/" not in str(caught.value)
     assert "docker-daemon:machine:1" in str(caught.value)

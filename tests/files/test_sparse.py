@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eci_convert.errors import CorruptStream, LocalError, SizeMismatch
+from eci_convert.errors import CorruptStreamError, LocalError, SizeMismatchError
 from eci_convert.files.sparse import _data, extents, file_chunks, write_dense, write_sparse
-from eci_convert.streams.blocks import ZEROS
+from eci_convert.streams.blocks import ZERO_BLOCK
 from tests.support.chunking import cut, cut_by, noise
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -98,18 +98,18 @@ def test_what_was_in_the_file_before_is_gone(tmp_path, size):
 @pytest.mark.parametrize("write", [write_sparse, write_dense])
 @pytest.mark.parametrize("size", [5, 7])
 def test_another_size_than_promised_is_an_error(tmp_path, write, size):
-    with (tmp_path / "disk").open("wb") as file, pytest.raises(SizeMismatch):
+    with (tmp_path / "disk").open("wb") as file, pytest.raises(SizeMismatchError):
         write(file, [b"ker", b"nel"], size)
 
 
 def test_not_a_byte_beyond_the_size_is_written(tmp_path):
     path = tmp_path / "disk"
-    with path.open("wb") as file, pytest.raises(SizeMismatch):
+    with path.open("wb") as file, pytest.raises(SizeMismatchError):
         write_sparse(file, [b"kernel", b"!"], 6)
     assert path.read_bytes() == b"kernel"
 
     buffer = io.BytesIO()
-    with pytest.raises(SizeMismatch):
+    with pytest.raises(SizeMismatchError):
         write_dense(buffer, [b"kernel", b"!"], 6)
     assert buffer.getvalue() == b"kernel"
 
@@ -230,7 +230,7 @@ def test_holes_are_not_read_and_share_one_block(disk, monkeypatch):
     chunks = list(file_chunks(disk.fileno()))
 
     assert sum(read) <= 5 * MIB
-    assert sum(chunk is ZEROS for chunk in chunks) == 8 + 8
+    assert sum(chunk is ZERO_BLOCK for chunk in chunks) == 8 + 8
     assert sum(map(len, chunks)) == 20 * MIB + 77
 
 
@@ -302,7 +302,7 @@ def test_what_is_taken_for_zeros_is_zeros(data, first):
 def test_a_corrupt_stream_leaves_the_error_as_it_is(tmp_path):
     def failing():
         yield b"ker"
-        raise CorruptStream("gzip: the stream ends too early")
+        raise CorruptStreamError("gzip: the stream ends too early")
 
-    with (tmp_path / "disk").open("wb") as file, pytest.raises(CorruptStream):
+    with (tmp_path / "disk").open("wb") as file, pytest.raises(CorruptStreamError):
         write_sparse(file, failing(), 6)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from eci_convert.files.writeback import STEP, written_back
+from eci_convert.files.writeback import STEP, start_writeback
 
 
 def test_what_is_written_early_is_what_was_given(tmp_path: Path):
@@ -11,7 +11,7 @@ def test_what_is_written_early_is_what_was_given(tmp_path: Path):
     count = 3 * STEP // len(block) + 1
 
     with (tmp_path / "file").open("wb", buffering=0) as file:
-        for chunk in written_back((block for _ in range(count)), file.fileno()):
+        for chunk in start_writeback((block for _ in range(count)), file.fileno()):
             file.write(chunk)
 
     assert (tmp_path / "file").read_bytes() == block * count
@@ -20,7 +20,7 @@ def test_what_is_written_early_is_what_was_given(tmp_path: Path):
 def test_a_pipe_that_takes_no_advice_takes_the_bytes():
     ours, theirs = os.pipe()
 
-    assert list(written_back([b"x" * STEP, b"y"], theirs)) == [b"x" * STEP, b"y"]
+    assert list(start_writeback([b"x" * STEP, b"y"], theirs)) == [b"x" * STEP, b"y"]
 
     os.close(ours)
     os.close(theirs)

@@ -10,7 +10,7 @@ from pathlib import Path
 from eci_convert.oci import media_types
 from eci_convert.oci.digest import Digest
 from eci_convert.transports import open_sink
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 from tests.support.images import an_image, copied
 from tests.support.resource_usage import measured
 from tests.support.tar_archives import END, block, file, pax

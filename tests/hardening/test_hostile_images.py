@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from eci_convert.transports import open_sink
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 from tests.support.command_line import Run, one_line
 from tests.support.images import Hard, ImageBuilder, Link, a_tar, an_image, copied, files_in
 from tests.support.tar_archives import END, block, extension, file, pax

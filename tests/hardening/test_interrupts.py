@@ -19,7 +19,7 @@ from types import MappingProxyType
 import pytest
 
 from eci_convert.transports import open_sink
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 from tests.support.fake_docker import a_docker, over_tcp
 from tests.support.fake_registry.server import FaultyRegistry, a_registry
 from tests.support.images import KERNEL_TYPE, an_image, copied, files_in
@@ -205,24 +205,24 @@ def test_what_is_half_written_goes_though_its_owner_is_stuck(tmp_path: Path) -> 
 import sys, time
 from pathlib import Path
 from eci_convert.cli import exit_codes
-from eci_convert.files.atomic import directories, StagedFiles
-from eci_convert.transports.layout.blob_staging import Ingest
-from eci_convert.transports.verified_input import Received
+from eci_convert.files.atomic import created_directories, AtomicFiles
+from eci_convert.transports.layout.blob_staging import BlobStaging
+from eci_convert.transports.verified_input import VerifiedInput
 from eci_convert.transports.containers_storage.drivers.staging import Staging
 
 def stuck(*_, **__):
-    with directories([Path("new/deep/file")]), StagedFiles() as staged:
+    with created_directories([Path("new/deep/file")]), AtomicFiles() as staged:
         staged.stage("old").write(b"new" * 100000)
         staged.stage("new/deep/file").write(b"new" * 100000)
-        ingest = Ingest(Path("layout"))
-        ingest.take(Received([b"blob"], None, None), 4)
+        ingest = BlobStaging(Path("layout"))
+        ingest.take(VerifiedInput([b"blob"], None, None), 4)
         Path("store").mkdir()
         (Staging.begun(Path("store")).room() / "diff" / "file").write_bytes(b"x")
         sys.stdout.write("!")
         sys.stdout.flush()
         time.sleep(1000)
 
-exit_codes.guarded = stuck
+exit_codes.run_guarded = stuck
 from eci_convert.__main__ import main
 sys.argv = ["eci-convert", "help"]
 main()

@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from eci_convert.dialects import part_names
-from eci_convert.errors import EciError, LimitExceeded, MissingPart, UsageError
+from eci_convert.dialects.part_names import absolute_image_path
+from eci_convert.errors import EciError, LimitExceededError, MissingPartError, UsageError
 from eci_convert.model import Role
-from eci_convert.operations.extract_request import Order, inspect, take
-from eci_convert.operations.verify import check
-from eci_convert.rootfs.search import _Wanted
+from eci_convert.operations.extract import extract
+from eci_convert.operations.extract_request import ExtractRequest
+from eci_convert.operations.inspect import inspect
+from eci_convert.operations.verify import verify_image
+from eci_convert.rootfs.search import _WantedPaths
 from tests.support.images import LABEL, Link, a_machine, an_image
 
 LONG = "/" + "a/" * 32_767 + "b"
@@ -42,24 +45,24 @@ def cheaply(call, *arguments: object) -> EciError:
 def test_a_label_that_is_longer_than_a_path_is_refused_at_the_door(name: str, tmp_path: Path):
     source = SOURCES[name].build()
 
-    for ask in (lambda: take(source, Order(roles={Role.KERNEL: tmp_path / "k"})), lambda: inspect(source)):
+    for ask in (lambda: extract(source, ExtractRequest(roles={Role.KERNEL: tmp_path / "k"})), lambda: inspect(source)):
         error = cheaply(ask)
-        assert isinstance(error, LimitExceeded)
+        assert isinstance(error, LimitExceededError)
         assert len(str(error)) < 400
     assert not (tmp_path / "k").exists()
 
 
 def test_verify_says_so_of_every_such_label():
     for image in (SOURCES["label"], a_machine().label(LABEL + "kernel", LONG)):
-        report = check(image.build())
-        assert any(isinstance(finding.error, LimitExceeded) for finding in report.findings)
-        assert isinstance(cheaply(report.conclude), LimitExceeded)
+        report = verify_image(image.build())
+        assert any(isinstance(finding.error, LimitExceededError) for finding in report.findings)
+        assert isinstance(cheaply(report.raise_worst), LimitExceededError)
 
 
 def test_a_user_who_asks_for_one_is_told(tmp_path: Path):
     source = an_image().tar_layer({"k": b"k"}).build()
 
-    assert isinstance(cheaply(take, source, Order(paths={LONG: tmp_path / "k"})), UsageError)
+    assert isinstance(cheaply(extract, source, ExtractRequest(paths={LONG: tmp_path / "k"})), UsageError)
 
 
 def test_as_deep_a_path_as_there_can_be_is_looked_for_in_linear_memory(tmp_path: Path):
@@ -67,13 +70,13 @@ def test_as_deep_a_path_as_there_can_be_is_looked_for_in_linear_memory(tmp_path:
     for number in range(60):
         image = image.label(f"{LABEL}disk-{number}", f"{DEEP[:-4]}{number}")
 
-    error = cheaply(take, image.build(), Order(directory=tmp_path / "out"))
+    error = cheaply(extract, image.build(), ExtractRequest(directory=tmp_path / "out"))
 
-    assert isinstance(error, MissingPart)
+    assert isinstance(error, MissingPartError)
 
 
 def test_what_is_on_the_way_to_something():
-    wanted = _Wanted()
+    wanted = _WantedPaths()
     wanted.add("p", "boot/x/kernel")
     wanted.add("q", "disk/")
     wanted.add("r", "boot-x")
@@ -93,5 +96,5 @@ def test_a_path_of_just_the_limit_is_one():
     path = "/" + "a" * 200 + "/b" * ((part_names.LONGEST_PATH - 201) // 2)
 
     assert not part_names.is_too_long(path)
-    assert part_names.inside(path, "x") == path
+    assert absolute_image_path(path, "x") == path
     assert part_names.is_too_long(path + "/bb")

@@ -13,7 +13,7 @@ from random import Random
 import pytest
 
 from eci_convert.transports import open_sink
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 from tests.support.images import an_image, copied, files_in
 
 FIRST, SECOND = Random(1).randbytes(100_000), Random(2).randbytes(4 << 20)

@@ -15,24 +15,25 @@ from pathlib import Path
 import pytest
 
 from eci_convert.compression import codec
-from eci_convert.errors import LimitExceeded
+from eci_convert.errors import LimitExceededError
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, rendered
+from eci_convert.oci.index import Index
+from eci_convert.oci.manifest import to_json
 from eci_convert.operations.copy import copy
-from eci_convert.operations.extract_request import inspect
-from eci_convert.operations.verify import check
+from eci_convert.operations.inspect import inspect
+from eci_convert.operations.verify import verify_image
 from eci_convert.operations.verify.layer_check import Repeats
-from eci_convert.progress import SILENT
-from eci_convert.reading import blobs as reading_blobs
-from eci_convert.reading.blobs import Documents, image
+from eci_convert.progress import NULL_REPORTER
+from eci_convert.reading.images import Documents, load_image
 from eci_convert.tar import entries
 from eci_convert.tar import input as tar_input
 from eci_convert.tar.input import ExtensionBudget
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Settings
 from eci_convert.transports.docker_archive import source
-from eci_convert.transports.memory import MemorySink, MemorySource, Store
+from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
+from eci_convert.transports.settings import Settings
 from tests.support.images import LABEL, ImageBuilder, a_tar, an_image, an_index, copied
 from tests.support.tar_archives import END, block, extension, file, pax
 
@@ -42,7 +43,7 @@ MANY = 60
 class Counting(MemorySource):
     """A source that counts what is fetched."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: MemoryStore) -> None:
         super().__init__(store)
         self.fetched: Counter[Digest] = Counter()
 
@@ -56,16 +57,20 @@ class Counting(MemorySource):
 def nested(inner: bytes, times: int, *leaves: ImageBuilder) -> Counting:
     """An index that lists *inner*, an index of *leaves*, so many *times*."""
     listed = Descriptor.of(inner, media_types.OCI_INDEX)
-    text = rendered(Index(manifests=(listed,) * times))
+    text = to_json(Index(manifests=(listed,) * times))
     root = Descriptor.of(text, media_types.OCI_INDEX)
     blobs = {digest: blob for leaf in leaves for digest, blob in leaf.contents().items()}
-    return Counting(Store({**blobs, listed.digest: inner, root.digest: text}, {"image": root}))
+    return Counting(MemoryStore({**blobs, listed.digest: inner, root.digest: text}, {"image": root}))
 
 
 def test_an_inner_index_is_read_once_however_often_it_is_listed():
     image = an_image().platform("linux/amd64")
-    inner = rendered(Index(manifests=(image.descriptor(),)))
-    for ask in (inspect, check, lambda source: copy(source, MemorySink(Store({}, {})), all_platforms=True)):
+    inner = to_json(Index(manifests=(image.descriptor(),)))
+    for ask in (
+        inspect,
+        verify_image,
+        lambda source: copy(source, MemorySink(MemoryStore({}, {})), all_platforms=True),
+    ):
         source = nested(inner, MANY, image)
         ask(source)
         assert source.fetched[Digest.of(inner)] == 1, ask
@@ -76,15 +81,19 @@ def test_inner_indexes_that_differ_share_a_budget(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Documents.__init__, "__defaults__", (20_000,))
     image = an_image().platform("linux/amd64")
     leaf = image.descriptor()
-    inner = [rendered(Index(manifests=(leaf,), annotations={"n": str(n), "x": "y" * 5000})) for n in range(5)]
-    text = rendered(Index(manifests=tuple(Descriptor.of(one, media_types.OCI_INDEX) for one in inner)))
+    inner = [to_json(Index(manifests=(leaf,), annotations={"n": str(n), "x": "y" * 5000})) for n in range(5)]
+    text = to_json(Index(manifests=tuple(Descriptor.of(one, media_types.OCI_INDEX) for one in inner)))
     root = Descriptor.of(text, media_types.OCI_INDEX)
     blobs = {Digest.of(one): one for one in inner}
-    store = Store({**blobs, **image.contents(), root.digest: text}, {"image": root})
+    store = MemoryStore({**blobs, **image.contents(), root.digest: text}, {"image": root})
 
-    for ask in (inspect, check, lambda source: copy(source, MemorySink(Store({}, {})), all_platforms=True)):
+    for ask in (
+        inspect,
+        verify_image,
+        lambda source: copy(source, MemorySink(MemoryStore({}, {})), all_platforms=True),
+    ):
         source = Counting(store)
-        with pytest.raises(LimitExceeded):
+        with pytest.raises(LimitExceededError):
             ask(source)
         assert sum(source.fetched[Digest.of(one)] for one in inner) <= 4
 
@@ -103,11 +112,11 @@ def shared(count: int, *, labels: bool = False) -> Counting:
 def test_verify_reads_a_config_once_for_all_images():
     source = shared(MANY)
 
-    report = check(source)
+    report = verify_image(source)
 
     assert report.good
     assert report.images == MANY
-    assert source.fetched[image(source.__class__(source.store), None).manifest.config.digest] == 1
+    assert source.fetched[load_image(source.__class__(source.store), None).manifest.config.digest] == 1
 
 
 def test_verify_reads_a_layer_without_names_that_are_looked_for_once(monkeypatch: pytest.MonkeyPatch):
@@ -117,7 +126,7 @@ def test_verify_reads_a_layer_without_names_that_are_looked_for_once(monkeypatch
     ]
     source = Counting(an_index(*images).build().store)
 
-    assert check(source).images == 9
+    assert verify_image(source).images == 9
     assert source.fetched[images[0].layers[0][0].digest] == 1
 
 
@@ -128,7 +137,7 @@ def test_a_layer_that_is_damaged_is_read_once_and_told_for_each_image():
     ]
     source = Counting(an_index(*images).build().store)
 
-    report = check(source)
+    report = verify_image(source)
 
     assert source.fetched[images[0].layers[0][0].digest] == 1
     assert len([finding for finding in report.findings if finding.subject.startswith("layer")]) == 9
@@ -139,15 +148,15 @@ def test_what_is_read_again_for_other_images_is_bounded(monkeypatch: pytest.Monk
     monkeypatch.setattr("eci_convert.operations.verify.layer_check._MAX_RATIO", 1)
     source = shared(MANY, labels=True)
 
-    report = check(source)
+    report = verify_image(source)
 
-    assert any(isinstance(finding.error, LimitExceeded) for finding in report.findings)
+    assert any(isinstance(finding.error, LimitExceededError) for finding in report.findings)
     assert max(source.fetched.values()) < MANY
     seen, layer = Repeats("x"), Descriptor.of(b"layer", media_types.OCI_LAYER)
     seen.begin(layer)
     seen.end(layer, 30_000)
     seen.begin(layer)
-    with pytest.raises(LimitExceeded, match="too many images"):
+    with pytest.raises(LimitExceededError, match="too many images"):
         seen.begin(layer)
 
 
@@ -179,7 +188,7 @@ def test_a_layer_of_a_saved_image_is_measured_once_however_often_it_is_named(
     monkeypatch.setattr(source, "decompressed", lambda chunks, how: measured.append(how) or original(chunks, how))
 
     with open_source(f"docker-archive:{tmp_path}/x.tar", Settings()) as source:
-        image = reading_blobs.image(source)
+        image = load_image(source)
 
     assert len(measured) == 1
     assert [layer.size for layer in image.manifest.layers] == [len(archive)] * MANY
@@ -207,7 +216,7 @@ def test_every_reader_of_an_archive_counts_extension_headers(flood: str, monkeyp
     honest = b"".join(pax(("path", f"{n}" + "x" * 120)) + block() for n in range(100))
 
     assert sum(1 for _ in entries([honest + END])) == 100
-    with pytest.raises(LimitExceeded, match="extension headers"):
+    with pytest.raises(LimitExceededError, match="extension headers"):
         list(entries([FLOODS[flood] * 200 + END]))
 
 
@@ -216,7 +225,7 @@ def test_archives_can_share_the_budget(monkeypatch: pytest.MonkeyPatch):
     budget, archive = ExtensionBudget(), FLOODS["PAX"] + END
 
     list(entries([archive], budget=budget))
-    with pytest.raises(LimitExceeded):
+    with pytest.raises(LimitExceededError):
         list(entries([archive], budget=budget))
     list(entries([archive]))
 
@@ -226,7 +235,10 @@ def test_an_archive_of_images_is_read_within_it(place: str, tmp_path: Path, monk
     monkeypatch.setattr(tar_input, "MAX_EXTENSIONS", 100_000)
     (tmp_path / "a.tar").write_bytes(FLOODS["PAX"] * 9 + END)
 
-    with open_source(place.format(tmp_path), Settings()) as source, pytest.raises(LimitExceeded, match="extension"):
+    with (
+        open_source(place.format(tmp_path), Settings()) as source,
+        pytest.raises(LimitExceededError, match="extension"),
+    ):
         source.resolve()
 
 
@@ -235,9 +247,9 @@ def test_all_layers_that_go_into_a_store_share_it(tmp_path: Path, monkeypatch: p
     image = an_image()
     for number in range(4):
         image = image.tar_layer(FLOODS["PAX"] + file(b"%d" % number, b"x") + END, compression="gzip")
-    sink = open_sink(f"containers-storage:[vfs@{tmp_path}/root+{tmp_path}/run]x", Settings(reporter=SILENT))
+    sink = open_sink(f"containers-storage:[vfs@{tmp_path}/root+{tmp_path}/run]x", Settings(reporter=NULL_REPORTER))
 
-    with pytest.raises(LimitExceeded, match="extension"):
+    with pytest.raises(LimitExceededError, match="extension"):
         copied(image.build(), sink)
 
 
@@ -248,5 +260,7 @@ def test_all_images_that_are_verified_share_it(monkeypatch: pytest.MonkeyPatch):
         for number in range(4)
     ]
 
-    assert any(isinstance(found.error, LimitExceeded) for found in check(an_index(*images).build()).findings)
-    assert not any(isinstance(found.error, LimitExceeded) for found in check(images[0].build()).findings)
+    assert any(
+        isinstance(found.error, LimitExceededError) for found in verify_image(an_index(*images).build()).findings
+    )
+    assert not any(isinstance(found.error, LimitExceededError) for found in verify_image(images[0].build()).findings)

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from eci_convert.errors import DigestMismatch, FormatError
+from eci_convert.errors import DigestMismatchError, FormatError
 from eci_convert.oci.digest import Digest
 
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -59,7 +59,7 @@ def test_content_is_checked(algorithm: str):
     digest = Digest.of(b"content", algorithm)
 
     digest.check(b"content")
-    with pytest.raises(DigestMismatch) as caught:
+    with pytest.raises(DigestMismatchError) as caught:
         digest.check(b"tnetnoc", "the manifest")
 
     assert caught.value.expected == str(digest)

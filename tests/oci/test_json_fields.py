@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eci_convert.errors import EciError, FormatError, LimitExceeded
+from eci_convert.errors import EciError, FormatError, LimitExceededError
 from eci_convert.oci import json_fields
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
@@ -93,13 +93,13 @@ def test_depth_is_counted_outside_of_strings():
 
     assert json_fields.document(content, "manifest")
     assert json_fields.document(b'{"a":' * 63 + b"{}" + b"}" * 63, "manifest")
-    with pytest.raises(LimitExceeded, match="65 levels"):
+    with pytest.raises(LimitExceededError, match="65 levels"):
         json_fields.document(b'{"a":' * 64 + b"{}" + b"}" * 64, "manifest")
 
 
 def test_length_has_a_limit():
     assert json_fields.document(b"{}".ljust(json_fields.MAX_DOCUMENT), "manifest") == {}
-    with pytest.raises(LimitExceeded):
+    with pytest.raises(LimitExceededError):
         json_fields.document(b"{}".ljust(json_fields.MAX_DOCUMENT + 1), "manifest")
 
 

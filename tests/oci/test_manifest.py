@@ -6,12 +6,17 @@ from typing import Any
 
 import pytest
 
-from eci_convert.errors import DigestMismatch, FormatError, IntegrityError, LimitExceeded
+from eci_convert.errors import DigestMismatchError, FormatError, IntegrityError, LimitExceededError
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import MAX_LAYERS, Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import MAX_LAYERS, Descriptor, ImageConfig, Index, Manifest, Platform, parse, rendered
-from eci_convert.reading import blobs
-from eci_convert.transports.memory import MemorySource, Store
+from eci_convert.oci.image import ImageConfig
+from eci_convert.oci.index import Index
+from eci_convert.oci.manifest import Manifest, parse_manifest, to_json
+from eci_convert.oci.platform import Platform
+from eci_convert.reading.blobs import load_document
+from eci_convert.reading.images import load_image, load_root
+from eci_convert.transports.memory import MemorySource, MemoryStore
 from tests.support.images import a_container, an_image
 
 DIGEST = str(Digest.of(b"blob"))
@@ -22,7 +27,7 @@ INDEX = {"schemaVersion": 2, "mediaType": media_types.OCI_INDEX, "manifests": [B
 
 
 def parsed(data: dict[str, Any], media_type: str = "") -> Manifest | Index:
-    return parse(json.dumps(data).encode(), media_type)
+    return parse_manifest(json.dumps(data).encode(), media_type)
 
 
 def with_layer(**changes: Any) -> dict[str, Any]:
@@ -57,8 +62,8 @@ def test_what_is_rendered_is_read_again():
         Manifest(config=descriptor, layers=(descriptor, descriptor), annotations={"x": "y"}, subject=descriptor),
         Index(manifests=(descriptor,), annotations={"x": "y"}, artifact_type="a/b", subject=descriptor),
     ):
-        assert parse(rendered(document), "") == document
-        assert rendered(parse(rendered(document), "")) == rendered(document)
+        assert parse_manifest(to_json(document), "") == document
+        assert to_json(parse_manifest(to_json(document), "")) == to_json(document)
 
 
 def test_a_document_is_rendered_as_go_does():
@@ -66,7 +71,7 @@ def test_a_document_is_rendered_as_go_does():
         config=Descriptor.of(b"", media_types.OCI_CONFIG), layers=(), annotations={"b": "<&>\u2028", "a": "ä"}
     )
 
-    text = rendered(manifest).decode()
+    text = to_json(manifest).decode()
 
     assert text.startswith('{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"')
     assert text.endswith(',"layers":[],"annotations":{"a":"ä","b":"\\u003c\\u0026\\u003e\\u2028"}}')
@@ -175,7 +180,7 @@ def test_a_document_lists_no_more_than_anybody_needs(key: str):
     data = {**(MANIFEST if key == "layers" else INDEX), key: [BLOB] * MAX_LAYERS}
     assert parsed(data)
 
-    with pytest.raises(LimitExceeded):
+    with pytest.raises(LimitExceededError):
         parsed({**data, key: [BLOB] * (MAX_LAYERS + 1)})
 
 
@@ -189,20 +194,20 @@ def test_a_manifest_may_have_no_layers(layers: object):
 def test_embedded_content_is_verified_like_any_other():
     image = a_container("none")
     blob = image.layers[0][1]
-    store = Store(dict(image.build().blobs), {})
+    store = MemoryStore(dict(image.build().blobs), {})
 
     def reading(data: bytes) -> bytes:
-        manifest = json.loads(rendered(image.manifest()))
+        manifest = json.loads(to_json(image.manifest()))
         manifest["layers"][0]["data"] = base64.b64encode(data).decode()
         text = json.dumps(manifest).encode()
         store.blobs[Digest.of(text)] = text
         store.names["image"] = Descriptor.of(text, media_types.OCI_MANIFEST)
         source = MemorySource(store)
-        return blobs.document(source, blobs.image(source).manifest.layers[0])
+        return load_document(source, load_image(source).manifest.layers[0])
 
     del store.blobs[Digest.of(blob)]
     assert reading(blob) == blob
-    with pytest.raises(DigestMismatch):
+    with pytest.raises(DigestMismatchError):
         reading(blob[:-1] + b"x")
     for wrong in (b"", blob + b"x", blob[:-1]):
         with pytest.raises(IntegrityError):
@@ -258,13 +263,13 @@ def test_a_fault_in_a_config_is_located(data: dict[str, Any], where: str):
 def test_many_labels_and_many_layers_are_read():
     image = an_image().config_field("config", {"Labels": {f"label-{number}": "x" for number in range(150_000)}})
 
-    assert len(blobs.image(image.build()).config.labels) == 150_000
+    assert len(load_image(image.build()).config.labels) == 150_000
 
 
 @pytest.mark.parametrize("media_type", ["application/json", "text/plain", media_types.OCI_EMPTY, ""])
 def test_a_config_that_is_none_is_empty(media_type: str):
     for blob in (b"{}", b"\0\1\2", b"not json", b'{"a": 1}'):
-        found = blobs.image(an_image().config(blob, media_type).build()).config
+        found = load_image(an_image().config(blob, media_type).build()).config
 
         assert found.labels == {}
         assert found.fields == ({"a": 1} if blob == b'{"a": 1}' else {})
@@ -272,19 +277,19 @@ def test_a_config_that_is_none_is_empty(media_type: str):
 
 def test_documents_over_4_mib_are_not_read():
     big = b"{" + b" " * (4 << 20) + b"}"
-    with pytest.raises(LimitExceeded):
-        blobs.image(an_image().config(big).build())
+    with pytest.raises(LimitExceededError):
+        load_image(an_image().config(big).build())
 
-    store = Store({Digest.of(big): big}, {"image": Descriptor.of(big, media_types.OCI_MANIFEST)})
-    with pytest.raises(LimitExceeded):
-        blobs.root(MemorySource(store))
+    store = MemoryStore({Digest.of(big): big}, {"image": Descriptor.of(big, media_types.OCI_MANIFEST)})
+    with pytest.raises(LimitExceededError):
+        load_root(MemorySource(store))
 
 
 def test_null_in_labels_and_annotations_is_empty():
     """Go reads it so, and Docker stores `"Labels": {"maintainer": null}` as it comes."""
     layer = {"mediaType": "x", "digest": f"sha256:{'0' * 64}", "size": 0, "annotations": {"a": None, "b": "c"}}
     for document in ({"config": layer, "layers": [layer]}, {"manifests": [layer]}):
-        found = parse(json.dumps({"schemaVersion": 2, "annotations": {"d": None}, **document}).encode(), "")
+        found = parse_manifest(json.dumps({"schemaVersion": 2, "annotations": {"d": None}, **document}).encode(), "")
         entries = found.layers if isinstance(found, Manifest) else found.manifests
         assert found.annotations == {"d": ""}
         assert entries[0].annotations == {"a": "", "b": "c"}

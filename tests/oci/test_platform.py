@@ -4,16 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from eci_convert.errors import LayoutError, LimitExceeded, UsageError
+from eci_convert.errors import LimitExceededError, UnsupportedImageError, UsageError
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, Platform, rendered
-from eci_convert.oci.platform import candidates, here, parse_platform, select, suits
+from eci_convert.oci.index import Index, candidates, select
+from eci_convert.oci.manifest import to_json
+from eci_convert.oci.platform import Platform, host_platform, matches, parse_platform
 from eci_convert.operations.copy import copy
-from eci_convert.operations.verify import check
-from eci_convert.reading import blobs as reading_blobs
-from eci_convert.reading.blobs import image
-from eci_convert.transports.memory import MemorySink, MemorySource, Store
+from eci_convert.operations.verify import verify_image
+from eci_convert.reading.images import load_image
+from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 from tests.support.images import an_image, an_index
 
 
@@ -129,7 +130,7 @@ def test_the_entry_that_suits_is_chosen(platforms: list[str | None], wanted: str
     ],
 )
 def test_where_nothing_suits_it_is_said_what_there_is(platforms: list[str | None], wanted: str | None):
-    with pytest.raises(LayoutError) as caught:
+    with pytest.raises(UnsupportedImageError) as caught:
         chosen(*platforms, wanted=wanted)
 
     for platform in platforms:
@@ -158,7 +159,7 @@ def marked(number: int, artifact_type: str = "", **annotations: str) -> Descript
     ],
 )
 def test_of_several_that_differ_none_is_chosen_and_all_are_named(entries: tuple[Descriptor, ...]):
-    with pytest.raises(LayoutError, match=f"{len(entries)} different images for linux/amd64") as caught:
+    with pytest.raises(UnsupportedImageError, match=f"{len(entries)} different images for linux/amd64") as caught:
         select(Index(manifests=entries), parse_platform("linux/amd64"))
 
     for one in entries[:8]:
@@ -190,14 +191,14 @@ def test_what_differs_by_its_variant_is_chosen_by_it():
 
 
 def test_of_several_for_nobody_in_particular_what_differs_is_not_chosen():
-    own = str(here())
+    own = str(host_platform())
 
-    with pytest.raises(LayoutError, match="different images"):
+    with pytest.raises(UnsupportedImageError, match="different images"):
         select(Index(manifests=(entry(own, 1, disktype="qemu"), entry(own, 2, disktype="hyperv"))), None)
 
 
 def test_of_several_for_nobody_in_particular_the_one_for_this_computer_is_chosen():
-    own = str(here())
+    own = str(host_platform())
     others = [name for name in ("linux/s390x", "linux/ppc64le", "windows/amd64") if name != own]
 
     assert chosen(*others, own) == own
@@ -230,15 +231,15 @@ def test_attestations_and_strange_things_are_no_images():
 def test_what_suits(offered: str, asked: str, expected: bool):
     found = entry(offered).platform
     assert found is not None
-    assert suits(found, parse_platform(asked)) is expected
+    assert matches(found, parse_platform(asked)) is expected
 
 
 def nested(levels: int) -> MemorySource:
     image = an_image().platform("linux/s390x")
-    store = Store(dict(image.contents()), {})
+    store = MemoryStore(dict(image.contents()), {})
     found = image.descriptor()
     for _ in range(levels):
-        text = rendered(Index(manifests=(found,)))
+        text = to_json(Index(manifests=(found,)))
         found = Descriptor.of(text, media_types.OCI_INDEX)
         store.blobs[found.digest] = text
     store.names["image"] = found
@@ -247,25 +248,25 @@ def nested(levels: int) -> MemorySource:
 
 def test_an_index_in_an_index_is_followed_but_not_for_ever():
     for levels in range(4):
-        assert str(image(nested(levels)).platform) == "linux/s390x"
-    with pytest.raises(LimitExceeded):
-        image(nested(20))
+        assert str(load_image(nested(levels)).platform) == "linux/s390x"
+    with pytest.raises(LimitExceededError):
+        load_image(nested(20))
 
 
 def test_an_image_is_chosen_among_those_of_an_index_in_an_index():
     images = [an_image().platform(f"linux/{word}") for word in ("amd64", "arm64", "s390x")]
     blobs = {digest: blob for image in images for digest, blob in image.contents().items()}
-    within = rendered(Index(manifests=tuple(image.descriptor() for image in images[1:])))
+    within = to_json(Index(manifests=tuple(image.descriptor() for image in images[1:])))
     inner = Descriptor.of(within, media_types.OCI_INDEX)
-    text = rendered(Index(manifests=(images[0].descriptor(), inner)))
+    text = to_json(Index(manifests=(images[0].descriptor(), inner)))
     root = Descriptor.of(text, media_types.OCI_INDEX)
-    source = MemorySource(Store({**blobs, inner.digest: within, root.digest: text}, {"image": root}))
+    source = MemorySource(MemoryStore({**blobs, inner.digest: within, root.digest: text}, {"image": root}))
 
     for image in images:
-        assert reading_blobs.image(source, image.runs_on).descriptor.digest == image.descriptor().digest
-        sink = MemorySink(Store({}, {}))
+        assert load_image(source, image.runs_on).descriptor.digest == image.descriptor().digest
+        sink = MemorySink(MemoryStore({}, {}))
         assert copy(source, sink, platform=image.runs_on).descriptor.digest == image.descriptor().digest
-    assert check(source).images == 3
+    assert verify_image(source).images == 3
 
 
 def test_a_wide_index_is_not_read_through():
@@ -279,6 +280,6 @@ def test_a_wide_index_is_not_read_through():
             fetched.append(blob.digest)
             return original(blob, skip)
 
-    image(Counting(source.store), parse_platform("linux/amd64"))
+    load_image(Counting(source.store), parse_platform("linux/amd64"))
 
     assert len(fetched) == 3

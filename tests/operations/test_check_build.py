@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert.docker_build.request import Order
-from eci_convert.errors import CannotHold
+from eci_convert.docker_build.request import BuildRequest
+from eci_convert.errors import CannotHoldError
 from eci_convert.operations.check_build import check_built
-from eci_convert.progress import Silent
-from eci_convert.reading.local_parts import machine
+from eci_convert.progress import NullReporter
+from eci_convert.reading.local_parts import artifact_from_parts
 from tests.support.fake_docker import ADocker, a_docker
 from tests.support.images import Files, Link, an_image
 from tests.transports.docker_daemon.test_docker_daemon import loaded
 
 KERNEL = "org.lfedge.eci.artifact.kernel"
-PARTS = machine(kernel=b"kernel")
+PARTS = artifact_from_parts(kernel=b"kernel")
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def docker() -> Iterator[ADocker]:
         yield engine
 
 
-def check(docker: ADocker, order: Order, files: Files, label: str = "/kernel") -> None:
+def check(docker: ADocker, order: BuildRequest, files: Files, label: str = "/kernel") -> None:
     image = an_image().tar_layer(files)
     loaded(docker, image.label(KERNEL, label) if label else image)
     check_built(order, "docker-daemon:machine:1", docker.settings())
@@ -44,41 +44,41 @@ def check(docker: ADocker, order: Order, files: Files, label: str = "/kernel") -
     ],
 )
 def test_a_base_that_has_something_else_at_a_part_s_place_is_refused(docker: ADocker, files: Files):
-    with pytest.raises(CannotHold, match="kernel") as caught:
-        check(docker, Order(name="machine:1", artifact=PARTS, base="base:1"), files)
+    with pytest.raises(CannotHoldError, match="kernel") as caught:
+        check(docker, BuildRequest(name="machine:1", artifact=PARTS, base="base:1"), files)
 
     assert "--base" in caught.value.__notes__[0]
 
 
 def test_parts_in_their_places_are_right_and_not_read(docker: ADocker):
-    check(docker, Order(name="machine:1", artifact=PARTS, base="base:1"), {"kernel": b"kernel"})
+    check(docker, BuildRequest(name="machine:1", artifact=PARTS, base="base:1"), {"kernel": b"kernel"})
 
     assert "GET get" not in docker.log
 
 
 def test_an_image_of_nothing_but_parts_is_not_asked_for(docker: ADocker):
-    check_built(Order(name="machine:1", artifact=PARTS), "docker-daemon:none", docker.settings())
+    check_built(BuildRequest(name="machine:1", artifact=PARTS), "docker-daemon:none", docker.settings())
 
     assert docker.log == []
 
 
 def test_a_dockerfile_s_labels_have_to_lead_to_files(docker: ADocker):
-    order = Order(name="machine:1", file=Path("Dockerfile"))
+    order = BuildRequest(name="machine:1", file=Path("Dockerfile"))
 
     check(docker, order, {"boot/vmlinuz": b"kernel"}, "/boot/vmlinuz")
-    with pytest.raises(CannotHold, match="/boot"):
+    with pytest.raises(CannotHoldError, match="/boot"):
         check(docker, order, {"boot/vmlinuz": b"kernel"}, "/boot")
 
 
 def test_a_dockerfile_that_declares_no_parts_is_warned_of(docker: ADocker):
-    class Heard(Silent):
+    class Heard(NullReporter):
         warnings: list[str] = []  # noqa: RUF012
 
         def warned(self, text: str) -> None:
             self.warnings.append(text)
 
     loaded(docker, an_image().tar_layer({"hello": b"hello"}))
-    order = Order(name="machine:1", file=Path("Dockerfile"))
+    order = BuildRequest(name="machine:1", file=Path("Dockerfile"))
 
     check_built(order, "docker-daemon:machine:1", docker.settings(reporter=Heard()))
 

@@ -8,17 +8,28 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert.errors import CannotHold, DigestMismatch, IntegrityError, LayoutError, TransportError, UsageError
+from eci_convert.errors import (
+    CannotHoldError,
+    DigestMismatchError,
+    IntegrityError,
+    TransportError,
+    UnsupportedImageError,
+    UsageError,
+)
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, Manifest, rendered
+from eci_convert.oci.index import Index
+from eci_convert.oci.manifest import Manifest, to_json
 from eci_convert.oci.platform import parse_platform
 from eci_convert.operations.copy import copy
-from eci_convert.operations.extract_request import Order, inspect, take
-from eci_convert.operations.verify import check
-from eci_convert.progress import Silent
-from eci_convert.reading.blobs import image, root
-from eci_convert.transports.memory import MemorySink, MemorySource, Store
+from eci_convert.operations.extract import extract
+from eci_convert.operations.extract_request import ExtractRequest
+from eci_convert.operations.inspect import inspect
+from eci_convert.operations.verify import verify_image
+from eci_convert.progress import NullReporter
+from eci_convert.reading.images import load_image, load_root
+from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 from tests.support.images import (
     LABEL,
     ImageBuilder,
@@ -46,8 +57,8 @@ def labelled() -> ImageBuilder:
     )
 
 
-def a_sink(store: Store | None = None, **limits: bool) -> MemorySink:
-    return MemorySink(store or Store({}, {}), "copy", **limits)
+def a_sink(store: MemoryStore | None = None, **limits: bool) -> MemorySink:
+    return MemorySink(store or MemoryStore({}, {}), "copy", **limits)
 
 
 def read_back(sink: MemorySink) -> MemorySource:
@@ -66,7 +77,7 @@ def test_keep_preserves_every_byte(image, tmp_path: Path) -> None:
     assert packed.bytes_reused == 0
 
 
-class Notes(Silent):
+class Notes(NullReporter):
     """A reporter that remembers what it was warned of."""
 
     def __init__(self) -> None:
@@ -83,9 +94,9 @@ def with_wrong_diff_ids(version: int = 2) -> MemorySource:
     image = an_image().tar_layer({"kernel": b"kernel"}, compression="gzip", diff_id=layer.digest)
     if version == 2:  # else the first alone would do
         image = image.tar_layer({"initrd": b"initrd"}, compression="gzip", diff_id=layer.digest)
-    text = rendered(image.manifest()).replace(b'"schemaVersion":2', f'"schemaVersion":{version}'.encode())
+    text = to_json(image.manifest()).replace(b'"schemaVersion":2', f'"schemaVersion":{version}'.encode())
     root = Descriptor.of(text, media_types.OCI_MANIFEST)
-    return MemorySource(Store({**image.contents(), root.digest: text}, {"image": root}))
+    return MemorySource(MemoryStore({**image.contents(), root.digest: text}, {"image": root}))
 
 
 @pytest.mark.parametrize("version", [0, 2])
@@ -127,12 +138,12 @@ def test_a_place_that_refuses_a_wrong_schema_version_leads_to_the_repair(version
             raise TransportError("500")
 
     image = a_machine()
-    text = rendered(image.manifest()).replace(b'"schemaVersion":2', f'"schemaVersion":{version}'.encode())
+    text = to_json(image.manifest()).replace(b'"schemaVersion":2', f'"schemaVersion":{version}'.encode())
     root = Descriptor.of(text, media_types.OCI_MANIFEST)
-    source = MemorySource(Store({**image.contents(), root.digest: text}, {"image": root}))
+    source = MemorySource(MemoryStore({**image.contents(), root.digest: text}, {"image": root}))
 
     with pytest.raises(TransportError) as caught:
-        copy(source, Strict(Store({}, {}), "a copy"))
+        copy(source, Strict(MemoryStore({}, {}), "a copy"))
 
     notes = [note for note in getattr(caught.value, "__notes__", []) if "schemaVersion" in note]
     assert len(notes) == hints
@@ -153,7 +164,7 @@ def test_of_an_index_one_image_is_copied_or_all() -> None:
 
     one = a_sink()
     copy(source, one, platform=parse_platform("linux/arm64"))
-    assert image(read_back(one)).platform == parse_platform("linux/arm64")
+    assert load_image(read_back(one)).platform == parse_platform("linux/arm64")
 
     every = a_sink()
     packed = copy(source, every, all_platforms=True)
@@ -165,7 +176,7 @@ def test_all_images_of_an_index_are_said_again_under_one_index() -> None:
     source = an_index(labelled().platform("linux/amd64"), labelled().platform("linux/arm64")).build()
     sink = a_sink()
     copy(source, sink, format="artifacts", all_platforms=True)
-    _, index = root(read_back(sink))
+    _, index = load_root(read_back(sink))
     assert isinstance(index, Index)
     assert {str(entry.platform) for entry in index.manifests} == {"linux/amd64", "linux/arm64"}
 
@@ -174,9 +185,9 @@ def listed_twice() -> MemorySource:
     """One image, under two platforms."""
     image = labelled()
     entries = [replace(image.descriptor(), platform=parse_platform(f"linux/{one}")) for one in ("amd64", "arm64")]
-    text = rendered(Index(manifests=tuple(entries)))
+    text = to_json(Index(manifests=tuple(entries)))
     root = Descriptor.of(text, media_types.OCI_INDEX)
-    return MemorySource(Store({**image.contents(), root.digest: text}, {"image": root}))
+    return MemorySource(MemoryStore({**image.contents(), root.digest: text}, {"image": root}))
 
 
 def test_an_image_that_is_listed_for_two_platforms_is_copied_once() -> None:
@@ -188,8 +199,8 @@ def test_an_image_that_is_listed_for_two_platforms_is_copied_once() -> None:
     assert sink.store.blobs == source.blobs
     assert packed.bytes_written == sum(map(len, source.blobs.values()))
     for platform in ("linux/amd64", "linux/arm64"):
-        assert str(image(read_back(sink), parse_platform(platform)).platform) == platform
-    assert check(source).images == 1
+        assert str(load_image(read_back(sink), parse_platform(platform)).platform) == platform
+    assert verify_image(source).images == 1
 
 
 def test_an_image_that_is_listed_for_two_platforms_is_there_for_both_in_another_format() -> None:
@@ -207,15 +218,15 @@ def test_a_variant_that_the_index_alone_tells_is_kept() -> None:
         replace(image.descriptor(), platform=parse_platform(f"linux/arm/{variant}"))
         for image, variant in zip(images, ("v6", "v7"), strict=True)
     ]
-    text = rendered(Index(manifests=tuple(entries)))
+    text = to_json(Index(manifests=tuple(entries)))
     blobs = {digest: blob for image in images for digest, blob in image.build().blobs.items()} | {Digest.of(text): text}
     root = Descriptor.of(text, media_types.OCI_INDEX)
     sink = a_sink()
 
-    copy(MemorySource(Store(blobs, {"copy": root}), "copy"), sink, format="legacy", all_platforms=True)
+    copy(MemorySource(MemoryStore(blobs, {"copy": root}), "copy"), sink, format="legacy", all_platforms=True)
 
     for variant in ("v6", "v7"):
-        found = image(read_back(sink), parse_platform(f"linux/arm/{variant}"))
+        found = load_image(read_back(sink), parse_platform(f"linux/arm/{variant}"))
         assert (str(found.platform), found.config.labels["for"]) == (f"linux/arm/{variant}", variant)
 
 
@@ -238,14 +249,14 @@ def test_what_refers_to_a_referrer_and_what_a_referring_index_lists_come_along_t
     signature = a_machine(b"signature").subject(bill.descriptor())
     bundle = Index(manifests=(listed.descriptor(),), subject=image.descriptor())
     source = image.beside(bill, signature, listed).build()
-    source.store.blobs[Digest.of(rendered(bundle))] = rendered(bundle)
+    source.store.blobs[Digest.of(to_json(bundle))] = to_json(bundle)
     sink = a_sink()
 
     packed = copy(source, sink, referrers=True)
 
     assert packed.descriptor.digest == image.descriptor().digest
     assert sink.store.blobs == source.store.blobs
-    with pytest.raises(CannotHold, match="index"):
+    with pytest.raises(CannotHoldError, match="index"):
         copy(source, a_sink(holds_indexes=False), referrers=True)
 
 
@@ -256,12 +267,16 @@ def test_a_sha512_is_kept_or_refused_beforehand() -> None:
         config=Descriptor.of(config, media_types.OCI_CONFIG),
         layers=(replace(Descriptor.of(layer, media_types.OCI_LAYER), digest=Digest.of(layer, "sha512")),),
     )
-    root = Descriptor.of(rendered(manifest), manifest.media_type)
-    blobs = {manifest.layers[0].digest: layer, manifest.config.digest: config, root.digest: rendered(manifest)}
-    source, kept, untouched = MemorySource(Store(blobs, {"copy": root}), "copy"), a_sink(), a_sink(holds_sha512=False)
+    root = Descriptor.of(to_json(manifest), manifest.media_type)
+    blobs = {manifest.layers[0].digest: layer, manifest.config.digest: config, root.digest: to_json(manifest)}
+    source, kept, untouched = (
+        MemorySource(MemoryStore(blobs, {"copy": root}), "copy"),
+        a_sink(),
+        a_sink(holds_sha512=False),
+    )
 
     copy(source, kept)
-    with pytest.raises(CannotHold, match="sha512") as caught:
+    with pytest.raises(CannotHoldError, match="sha512") as caught:
         copy(source, untouched)
 
     assert kept.store.blobs == blobs
@@ -274,7 +289,7 @@ def test_a_sha512_is_kept_or_refused_beforehand() -> None:
 def test_parts_survive_being_said_again(image, form: str, tmp_path: Path) -> None:
     source, sink = image.build(), a_sink()
     copy(source, sink, format=form)
-    take(read_back(sink), Order(directory=tmp_path))
+    extract(read_back(sink), ExtractRequest(directory=tmp_path))
     found = files_in(tmp_path)
     assert found["kernel"] == b"kernel"
     assert found["initrd"] == b"initrd"
@@ -292,25 +307,25 @@ class Untouched(MemorySink):
 
 @pytest.mark.parametrize("form", ["keep", "artifacts"])
 def test_what_the_destination_cannot_hold_is_refused_before_the_first_byte(form: str) -> None:
-    sink = Untouched(Store({}, {}), "copy", holds_artifacts=False)
-    with pytest.raises(CannotHold) as caught:
+    sink = Untouched(MemoryStore({}, {}), "copy", holds_artifacts=False)
+    with pytest.raises(CannotHoldError) as caught:
         copy(a_machine().build(), sink, format=form)
     assert any("--format legacy" in note for note in caught.value.__notes__)
 
 
 def test_a_place_without_indexes_is_told_one_image_only() -> None:
     source = an_index(a_container().platform("linux/amd64"), a_container().platform("linux/arm64")).build()
-    with pytest.raises(CannotHold):
-        copy(source, Untouched(Store({}, {}), "copy", holds_indexes=False), all_platforms=True)
-    with pytest.raises(LayoutError):
+    with pytest.raises(CannotHoldError):
+        copy(source, Untouched(MemoryStore({}, {}), "copy", holds_indexes=False), all_platforms=True)
+    with pytest.raises(UnsupportedImageError):
         copy(source, a_sink(), platform=parse_platform("linux/s390x"))
 
 
 def test_a_spoilt_blob_publishes_nothing() -> None:
     source, sink = a_machine().build(), a_sink()
-    layer = image(source).manifest.layers[2]
+    layer = load_image(source).manifest.layers[2]
     source.blobs[layer.digest] = b"x" * layer.size
-    with pytest.raises(DigestMismatch):
+    with pytest.raises(DigestMismatchError):
         copy(source, sink)
     assert sink.store.names == {}
 
@@ -319,7 +334,7 @@ def test_a_dry_run_counts_and_moves_nothing() -> None:
     source, sink = a_machine().build(), a_sink()
     packed = copy(source, sink, dry_run=True)
     assert packed.bytes_written == sum(map(len, source.blobs.values()))
-    assert sink.store == Store({}, {})
+    assert sink.store == MemoryStore({}, {})
 
 
 def test_an_index_of_one_image_is_kept_whole() -> None:
@@ -339,8 +354,8 @@ def test_the_one_image_of_an_index_is_taken_where_it_is_asked_for_or_no_index_ca
     copy(source, asked, platform=parse_platform("linux/arm64"))
     copy(source, small)
 
-    assert root(read_back(asked))[0].digest == image.descriptor().digest
-    assert root(read_back(small))[0].digest == image.descriptor().digest
+    assert load_root(read_back(asked))[0].digest == image.descriptor().digest
+    assert load_root(read_back(small))[0].digest == image.descriptor().digest
 
 
 def test_a_cnab_bundle_is_kept_whole() -> None:
@@ -357,7 +372,7 @@ def test_a_cnab_bundle_is_kept_whole() -> None:
 
 @pytest.mark.parametrize("format", ["keep", "legacy"])
 def test_taking_one_image_of_several_is_said_unless_somebody_chose_it(format: str, monkeypatch) -> None:
-    monkeypatch.setattr("eci_convert.oci.platform.here", lambda: parse_platform("linux/amd64"))
+    monkeypatch.setattr("eci_convert.oci.platform.host_platform", lambda: parse_platform("linux/amd64"))
     source = an_index(labelled().platform("linux/amd64"), labelled().platform("linux/arm64")).build()
     heard = Listening()
 
@@ -379,7 +394,7 @@ def test_what_is_attested_of_the_only_image_is_left_out_and_that_is_said() -> No
 
     copy(source, sink, reporter=heard)
 
-    assert root(read_back(sink))[0].digest == a_machine().platform("linux/amd64").descriptor().digest
+    assert load_root(read_back(sink))[0].digest == a_machine().platform("linux/amd64").descriptor().digest
     assert len(heard.warnings) == 1
     assert "without the 1 entry beside it, such as attestations" in heard.warnings[0]
     copy(source, a_sink(holds_indexes=False), reporter=heard)
@@ -388,7 +403,7 @@ def test_what_is_attested_of_the_only_image_is_left_out_and_that_is_said() -> No
 
 
 def test_a_place_without_indexes_is_not_offered_every_image(monkeypatch) -> None:
-    monkeypatch.setattr("eci_convert.oci.platform.here", lambda: parse_platform("linux/amd64"))
+    monkeypatch.setattr("eci_convert.oci.platform.host_platform", lambda: parse_platform("linux/amd64"))
     heard = Listening()
     source = an_index(a_container().platform("linux/amd64"), a_container("zstd").platform("linux/arm64")).build()
 
@@ -400,15 +415,17 @@ def test_a_place_without_indexes_is_not_offered_every_image(monkeypatch) -> None
 
 def test_nothing_is_said_of_an_index_of_one_within_an_index() -> None:
     inner = an_index(a_machine().platform("linux/amd64"))
-    text = rendered(inner.index())
+    text = to_json(inner.index())
     entry = replace(Descriptor.of(text, media_types.OCI_INDEX), platform=parse_platform("linux/amd64"))
     arm = a_machine(b"arm").platform("linux/arm64")
-    outer = rendered(Index(manifests=(entry, arm.descriptor())))
+    outer = to_json(Index(manifests=(entry, arm.descriptor())))
     root = Descriptor.of(outer, media_types.OCI_INDEX)
     blobs = {**inner.build().blobs, **arm.contents(), entry.digest: text, root.digest: outer}
     heard, sink = Listening(), a_sink()
 
-    copy(MemorySource(Store(blobs, {"image": root})), sink, platform=parse_platform("linux/amd64"), reporter=heard)
+    copy(
+        MemorySource(MemoryStore(blobs, {"image": root})), sink, platform=parse_platform("linux/amd64"), reporter=heard
+    )
 
-    assert image(read_back(sink)).platform == parse_platform("linux/amd64")
+    assert load_image(read_back(sink)).platform == parse_platform("linux/amd64")
     assert heard.warnings == []

@@ -14,17 +14,25 @@ from random import Random
 
 import pytest
 
-from eci_convert.errors import EciError, FormatError, IntegrityError, LimitExceeded, LocalError, MissingPart, UsageError
-from eci_convert.model import Blob, DiskType, File, Locator, Member, Memory, Part, Role, Rootfs
+from eci_convert.errors import (
+    EciError,
+    FormatError,
+    IntegrityError,
+    LimitExceededError,
+    LocalError,
+    MissingPartError,
+    UsageError,
+)
+from eci_convert.model import Blob, DiskType, LocalFile, Locator, Member, Memory, Part, Role, RootfsFile
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
-from eci_convert.operations.extract import Extracted, extract
-from eci_convert.operations.output_files import Target
-from eci_convert.reading import blobs
+from eci_convert.operations.extract import Extracted, extract_files
+from eci_convert.operations.output_files import OutputTarget
+from eci_convert.reading.images import load_image
 from eci_convert.transports import open_source
-from eci_convert.transports.base import Settings
 from eci_convert.transports.memory import MemorySource
+from eci_convert.transports.settings import Settings
 from tests.rootfs.test_search import Watched
 from tests.support.images import (
     KERNEL_TYPE,
@@ -66,18 +74,18 @@ def a_part(locator: Locator, role: Role = Role.OTHER, name: str = "part", disk_t
 
 def everything(source: MemorySource, directory: Path, **options: object) -> dict[str, Extracted]:
     """Extracts all parts into *directory*; what came of them, by name."""
-    targets = [Target(part=part, path=directory / part.name) for part in parts(source)]
-    return {file.part.name: file for file in extract(source, blobs.image(source), targets, **options)}  # type: ignore[arg-type]
+    targets = [OutputTarget(part=part, path=directory / part.name) for part in parts(source)]
+    return {file.part.name: file for file in extract_files(source, load_image(source), targets, **options)}  # type: ignore[arg-type]
 
 
 def one(source: MemorySource, locator: Locator, path: Path, role: Role = Role.OTHER, **options: object) -> Extracted:
     part = a_part(locator, role)
-    [file] = extract(source, blobs.image(source), [Target(part=part, path=path)], **options)  # type: ignore[arg-type]
+    [file] = extract_files(source, load_image(source), [OutputTarget(part=part, path=path)], **options)  # type: ignore[arg-type]
     return file
 
 
 def layer(source: MemorySource, number: int = 0) -> Descriptor:
-    return blobs.image(source).manifest.layers[number]
+    return load_image(source).manifest.layers[number]
 
 
 def test_a_blob_is_the_file(tmp_path: Path) -> None:
@@ -130,7 +138,7 @@ def test_bytes_in_memory_are_a_file_and_files_of_this_computer_are_in_no_image(t
     source = a_machine().build()
     one(source, Memory(content=b"{}"), tmp_path / "config.json")
     with pytest.raises(UsageError, match="no image"):
-        one(source, File(path=tmp_path / "config.json"), tmp_path / "other")
+        one(source, LocalFile(path=tmp_path / "config.json"), tmp_path / "other")
 
     assert files_in(tmp_path) == {"config.json": b"{}"}
 
@@ -146,9 +154,9 @@ def test_every_blob_is_read_once_whoever_wants_it(tmp_path: Path) -> None:
         Member(descriptor=archive, path="b"),
         Member(descriptor=archive, path="./a"),
     ]
-    targets = [Target(part=a_part(place), path=tmp_path / f"{number}") for number, place in enumerate(locators)]
+    targets = [OutputTarget(part=a_part(place), path=tmp_path / f"{number}") for number, place in enumerate(locators)]
 
-    extract(source, blobs.image(source), targets)
+    extract_files(source, load_image(source), targets)
 
     assert files_in(tmp_path) == {"0": b"kernel", "1": b"kernel", "2": b"1", "3": b"2", "4": b"1"}
     assert source.layers_read() == [1, 0]
@@ -157,15 +165,15 @@ def test_every_blob_is_read_once_whoever_wants_it(tmp_path: Path) -> None:
 def test_one_file_goes_to_paths_and_open_files_together(tmp_path: Path) -> None:
     source = an_image().tar_layer({"disk": NOISE}).build()
     stream, other = io.BytesIO(), io.BytesIO()
-    part = a_part(Rootfs(path="disk"))
+    part = a_part(RootfsFile(path="disk"))
     targets = [
-        Target(part=part, file=stream),
-        Target(part=part, path=tmp_path / "a"),
-        Target(part=part, file=other),
-        Target(part=part, path=tmp_path / "b"),
+        OutputTarget(part=part, file=stream),
+        OutputTarget(part=part, path=tmp_path / "a"),
+        OutputTarget(part=part, file=other),
+        OutputTarget(part=part, path=tmp_path / "b"),
     ]
 
-    files = extract(source, blobs.image(source), targets, digests=True)
+    files = extract_files(source, load_image(source), targets, digests=True)
 
     assert stream.getvalue() == other.getvalue() == NOISE
     assert files_in(tmp_path) == {"a": NOISE, "b": NOISE}
@@ -176,7 +184,7 @@ def test_an_open_file_is_written_where_it_stands(tmp_path: Path) -> None:
     source = an_image().tar_layer({"disk": bytes(1 << 20) + b"x"}).build()
     with (tmp_path / "out").open("w+b") as file:
         file.write(b"head")
-        extract(source, blobs.image(source), [Target(part=a_part(Rootfs(path="disk")), file=file)])
+        extract_files(source, load_image(source), [OutputTarget(part=a_part(RootfsFile(path="disk")), file=file)])
 
     assert (tmp_path / "out").read_bytes() == b"head" + bytes(1 << 20) + b"x"
 
@@ -184,7 +192,7 @@ def test_an_open_file_is_written_where_it_stands(tmp_path: Path) -> None:
 def test_holes_come_back_and_can_be_refused(tmp_path: Path) -> None:
     disk = bytes(8 << 20) + NOISE + bytes(5 << 20)
     source = an_image().tar_layer({"disk": disk}, compression="gzip").layer(RAW_TYPE, disk).build()
-    for number, place in enumerate((Rootfs(path="disk"), Blob(descriptor=layer(source, 1)))):
+    for number, place in enumerate((RootfsFile(path="disk"), Blob(descriptor=layer(source, 1)))):
         one(source, place, tmp_path / f"holes{number}", Role.ROOT_DISK)
         one(source, place, tmp_path / f"dense{number}", Role.ROOT_DISK, sparse=False)
 
@@ -197,12 +205,12 @@ def test_a_file_that_comes_twice_leaves_nothing_of_the_first(tmp_path: Path) -> 
     archive = a_tar({"disk": b"first" * 100_000})[:-1024] + a_tar({"disk": bytes(4096) + b"second"})
     source = an_image().tar_layer(archive).build()
     for sparse in (True, False):
-        one(source, Rootfs(path="disk"), tmp_path / "disk", sparse=sparse)
+        one(source, RootfsFile(path="disk"), tmp_path / "disk", sparse=sparse)
         assert (tmp_path / "disk").read_bytes() == bytes(4096) + b"second"
 
-    into_a_pipe = Target(part=a_part(Rootfs(path="disk")), file=io.BytesIO())
+    into_a_pipe = OutputTarget(part=a_part(RootfsFile(path="disk")), file=io.BytesIO())
     with pytest.raises(FormatError, match="twice"):
-        extract(source, blobs.image(source), [into_a_pipe])
+        extract_files(source, load_image(source), [into_a_pipe])
 
 
 def test_a_directory_that_is_not_there_is_made(tmp_path: Path) -> None:
@@ -234,18 +242,20 @@ def test_what_fails_leaves_no_directory_behind_either(tmp_path: Path) -> None:
 
     with pytest.raises(IntegrityError):
         everything(spoilt(a_machine().build(), 2), tmp_path / "there" / "a" / "b")
-    with pytest.raises(MissingPart):
-        one(a_container().build(), Rootfs(path="nothing"), tmp_path / "c" / "d")
+    with pytest.raises(MissingPartError):
+        one(a_container().build(), RootfsFile(path="nothing"), tmp_path / "c" / "d")
 
     assert [path.name for path in tmp_path.rglob("*")] == ["there"]
 
 
 def test_a_part_that_is_missing_is_all_of_them(tmp_path: Path) -> None:
     source = a_container().build()
-    targets = [Target(part=a_part(Rootfs(path=path)), path=tmp_path / path[1:]) for path in ("/root.raw", "/nothing")]
+    targets = [
+        OutputTarget(part=a_part(RootfsFile(path=path)), path=tmp_path / path[1:]) for path in ("/root.raw", "/nothing")
+    ]
 
-    with pytest.raises(MissingPart):
-        extract(source, blobs.image(source), targets)
+    with pytest.raises(MissingPartError):
+        extract_files(source, load_image(source), targets)
 
     assert files_in(tmp_path) == {}
 
@@ -287,7 +297,7 @@ def test_no_part_is_larger_than_the_limit(tmp_path: Path, digests: bool) -> None
         an_image().tar_layer({"disk": bytes(1 << 20)}).layer(RAW_TYPE, bytes(1 << 20)).layer("x+gzip", zipped).build()
     )
     places = (
-        Rootfs(path="disk"),
+        RootfsFile(path="disk"),
         Member(descriptor=layer(source), path="disk"),
         Blob(descriptor=layer(source, 1)),
         Blob(descriptor=layer(source, 2), compression="gzip"),
@@ -295,16 +305,16 @@ def test_no_part_is_larger_than_the_limit(tmp_path: Path, digests: bool) -> None
 
     for place in places:
         assert one(source, place, tmp_path / "disk", digests=digests, max_size=1 << 20).size == 1 << 20
-        with pytest.raises(LimitExceeded, match="limit of 1048575 bytes"):
+        with pytest.raises(LimitExceededError, match="limit of 1048575 bytes"):
             one(source, place, tmp_path / "disk", digests=digests, max_size=(1 << 20) - 1)
 
 
 def test_nothing_is_written_of_what_is_known_to_be_too_large() -> None:
     source, stream = an_image().tar_layer({"disk": NOISE}).build(), io.BytesIO()
-    target = Target(part=a_part(Rootfs(path="disk")), file=stream)
+    target = OutputTarget(part=a_part(RootfsFile(path="disk")), file=stream)
 
-    with pytest.raises(LimitExceeded):
-        extract(source, blobs.image(source), [target], max_size=len(NOISE) - 1)
+    with pytest.raises(LimitExceededError):
+        extract_files(source, load_image(source), [target], max_size=len(NOISE) - 1)
     assert not stream.getvalue()
 
 
@@ -312,9 +322,9 @@ def test_a_disk_of_which_nobody_says_the_type_is_what_its_bytes_are(tmp_path: Pa
     qcow2 = b"QFI\xfb\0\0\0\3" + bytes(600)
     source = an_image().tar_layer({"disk": qcow2, "zeros": bytes(600)}).build()
 
-    assert one(source, Rootfs(path="disk"), tmp_path / "d", Role.ROOT_DISK).disk_type is DiskType.QCOW2
-    assert one(source, Rootfs(path="zeros"), tmp_path / "d", Role.ROOT_DISK).disk_type is None
-    assert one(source, Rootfs(path="disk"), tmp_path / "d", Role.KERNEL).disk_type is None
+    assert one(source, RootfsFile(path="disk"), tmp_path / "d", Role.ROOT_DISK).disk_type is DiskType.QCOW2
+    assert one(source, RootfsFile(path="zeros"), tmp_path / "d", Role.ROOT_DISK).disk_type is None
+    assert one(source, RootfsFile(path="disk"), tmp_path / "d", Role.KERNEL).disk_type is None
 
 
 def test_a_disk_that_is_not_what_is_said_of_it_is_a_warning(tmp_path: Path) -> None:
@@ -332,7 +342,7 @@ def test_a_layer_that_is_compressed_whatever_its_type_says_has_right_diff_ids(tm
     image = an_image().layer(media_types.OCI_LAYER, wrapped(archive, "gzip"), diff_id=Digest.of(archive))
     notes = Notes()
 
-    one(image.build(), Rootfs(path="k"), tmp_path / "k", reporter=notes)
+    one(image.build(), RootfsFile(path="k"), tmp_path / "k", reporter=notes)
 
     assert (tmp_path / "k").read_bytes() == b"kernel"
     assert not notes.warnings
@@ -344,7 +354,7 @@ def test_wrong_diff_ids_that_can_be_seen_are_a_warning(tmp_path: Path) -> None:
     other = an_image().tar_layer({"a": b"1"}, diff_id=Digest.of(b"else"))
     for image, warned in ((wrong, True), (other, True), (a_container(), False), (a_container("none"), False)):
         notes = Notes()
-        one(image.build(), Rootfs(path="a" if warned else "root.raw"), tmp_path / "a", reporter=notes)
+        one(image.build(), RootfsFile(path="a" if warned else "root.raw"), tmp_path / "a", reporter=notes)
         assert bool(notes.warnings) is warned
         assert all("diff ids" in warning for warning in notes.warnings)
 
@@ -374,7 +384,7 @@ def files_no_larger_than(size: int) -> Iterator[None]:
 def test_what_the_system_refuses_is_an_error_of_this_computer_and_leaves_nothing(tmp_path: Path, place: str) -> None:
     source = an_image().tar_layer({"disk": NOISE}, compression="gzip").layer(RAW_TYPE, NOISE).build()
     (tmp_path / "disk").write_bytes(b"old")
-    locator = Blob(descriptor=layer(source, 1)) if place == "blob" else Rootfs(path="disk")
+    locator = Blob(descriptor=layer(source, 1)) if place == "blob" else RootfsFile(path="disk")
 
     with files_no_larger_than(2 << 20), pytest.raises(LocalError, match="File too large"):
         one(source, locator, tmp_path / "disk")
@@ -386,7 +396,7 @@ def test_a_full_device_is_an_error_of_this_computer() -> None:
     source = an_image().tar_layer({"disk": NOISE}).build()
 
     with open("/dev/full", "wb", buffering=0) as full, pytest.raises(LocalError, match="No space left"):
-        extract(source, blobs.image(source), [Target(part=a_part(Rootfs(path="disk")), file=full)])
+        extract_files(source, load_image(source), [OutputTarget(part=a_part(RootfsFile(path="disk")), file=full)])
 
 
 def test_what_cannot_fit_is_refused_beforehand_and_what_may_be_holes_is_not(
@@ -415,7 +425,7 @@ def test_a_size_that_is_only_claimed_reserves_nothing(tmp_path: Path) -> None:
     source = an_image().tar_layer(bytes(archive)).build()
 
     with pytest.raises(FormatError):
-        one(source, Rootfs(path="disk"), tmp_path / "disk", Role.ROOT_DISK)
+        one(source, RootfsFile(path="disk"), tmp_path / "disk", Role.ROOT_DISK)
     assert files_in(tmp_path) == {}
 
 
@@ -436,9 +446,9 @@ def test_every_part_comes_out_of_an_image_of_the_original_eci_byte_for_byte(tmp_
             file.extraction_filter = getattr(tarfile, "data_filter", None)  # Debian 12's Python 3.11.2 has none
             file.extractall(tmp_path)  # noqa: S202 - an archive of our own
     source = open_source(f"oci:{tmp_path}/{name}", Settings())
-    targets = [Target(part=part, path=tmp_path / "out" / part.name) for part in parts(source)]
+    targets = [OutputTarget(part=part, path=tmp_path / "out" / part.name) for part in parts(source)]
 
-    extract(source, blobs.image(source), targets)
+    extract_files(source, load_image(source), targets)
 
     names = {"disk-root-root.raw": "root.raw", "disk-0-d1.qcow2": "d1.qcow2", "disk-1-d2.iso": "d2.iso"}
     found = {names.get(path, path): data for path, data in files_in(tmp_path / "out").items()}

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from eci_convert.oci.annotations import REF_NAME
 from eci_convert.operations.copy import copy
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Settings
-from eci_convert.transports.layout.selector import REF_NAME
-from eci_convert.transports.memory import MemorySink, MemorySource, Store
+from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
+from eci_convert.transports.settings import Settings
 from tests.support.command_line import Run
 from tests.support.fake_containerd import a_containerd
 from tests.support.fake_registry.server import a_registry
@@ -102,7 +102,7 @@ def test_containerd_has_a_record_for_each(tmp_path: Path) -> None:
 
 
 def test_one_image_alone_has_its_name_too() -> None:
-    store = Store()
+    store = MemoryStore()
     image = an_image().platform("linux/arm64").layer(KERNEL_TYPE, b"kernel", role="kernel")
 
     copy(image.build(), MemorySink(store, "machine:1"), format="ironcore")
@@ -112,7 +112,7 @@ def test_one_image_alone_has_its_name_too() -> None:
 
 @pytest.mark.parametrize("format", ["artifacts", "legacy"])
 def test_other_formats_have_one_name(format: str) -> None:
-    store = Store()
+    store = MemoryStore()
 
     copy(TWO.build(), MemorySink(store, "machine:1"), format=format, all_platforms=True)
 

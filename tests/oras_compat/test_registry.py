@@ -16,19 +16,19 @@ import oras.provider
 import pytest
 
 from eci_convert.errors import (
-    AccessDenied,
-    DigestMismatch,
+    AccessDeniedError,
+    DigestMismatchError,
     FormatError,
-    NotFound,
-    SizeMismatch,
+    NotFoundError,
+    SizeMismatchError,
     TransportError,
     UsageError,
 )
 from eci_convert.oci.digest import Digest
-from eci_convert.oras_compat.names import Name
+from eci_convert.oras_compat.names import OrasName
 from eci_convert.oras_compat.registry import Registry
-from eci_convert.transports.base import Settings
 from eci_convert.transports.registry.http import retry
+from eci_convert.transports.settings import Settings
 from tests.support.fake_registry import behaviour as faults
 from tests.support.fake_registry.server import FaultyRegistry, a_registry
 
@@ -39,7 +39,7 @@ PACKED = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(retry, "FIRST_WAIT", 0.002)
+    monkeypatch.setattr(retry, "INITIAL_DELAY", 0.002)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
 
@@ -225,7 +225,7 @@ def test_wrong_bytes_leave_the_old_file_alone(registry: Registry, server: Faulty
     (tmp_path / "out").mkdir()
     (tmp_path / "out/kernel").write_bytes(b"old")
     server.misbehave("GET", "/blobs/", faults.spoiled)
-    with pytest.raises(DigestMismatch):
+    with pytest.raises(DigestMismatchError):
         registry.pull(target, outdir=str(tmp_path / "out"))
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {"kernel": b"old"}
 
@@ -295,13 +295,16 @@ def test_a_blob_is_verified_whatever_its_head_is_answered(
     assert registry.get_blob(target, digest).content == good
 
     server.blobs[digest] = b"x" * size
-    with pytest.raises((DigestMismatch, SizeMismatch)):
+    with pytest.raises((DigestMismatchError, SizeMismatchError)):
         registry.pull(target, outdir=str(tmp_path / "out"))
-    with pytest.raises((DigestMismatch, SizeMismatch)):
+    with pytest.raises((DigestMismatchError, SizeMismatchError)):
         registry.download_blob(target, digest, str(tmp_path / "out/blob"))
-    with pytest.raises((DigestMismatch, SizeMismatch)):
+    with pytest.raises((DigestMismatchError, SizeMismatchError)):
         registry.get_blob(target, digest)
-    with registry.get_blob(target, digest, stream=True) as response, pytest.raises((DigestMismatch, SizeMismatch)):
+    with (
+        registry.get_blob(target, digest, stream=True) as response,
+        pytest.raises((DigestMismatchError, SizeMismatchError)),
+    ):
         list(response.iter_content(4))
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -321,7 +324,7 @@ def test_a_streamed_blob_is_verified_as_it_is_read(registry: Registry, server: F
     assert registry.get_blob(f"{server.host}/a:1", digest).content == b"k" * 100_000
     assert registry.get_blob(f"{server.host}/a:1", digest, head=True).headers["Content-Length"] == "100000"
     server.misbehave("GET", "/blobs/", faults.spoiled)
-    with registry.get_blob(f"{server.host}/a:1", digest, stream=True) as response, pytest.raises(DigestMismatch):
+    with registry.get_blob(f"{server.host}/a:1", digest, stream=True) as response, pytest.raises(DigestMismatchError):
         response.raw.read()
     assert registry.get_blob(f"{server.host}/a:1", str(Digest.of(b"no"))).status_code == 404
     with pytest.raises(ValueError, match=r"404|Not Found"):
@@ -329,7 +332,7 @@ def test_a_streamed_blob_is_verified_as_it_is_read(registry: Registry, server: F
 
 
 def test_a_missing_image_is_named(registry: Registry, server: FaultyRegistry) -> None:
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         registry.get_manifest(f"{server.host}/a:1")
 
 
@@ -359,7 +362,7 @@ def test_a_hostname_stands_before_names_without_one() -> None:
     assert Registry(hostname="r.io").get_container("s.io/a:1").registry == "s.io"
     assert Registry().get_container(oras.container.Container("s.io/a:1")).reference.repository == "a"
     with pytest.raises(UsageError):
-        Name("UPPER:CASE:name")
+        OrasName("UPPER:CASE:name")
 
 
 # Who we are
@@ -399,12 +402,12 @@ def test_a_password_is_for_the_host_of_the_registry(server: FaultyRegistry) -> N
         registry = Registry("elsewhere.example", insecure=True, settings=Settings(timeout=5.0, **flags))
         if not flags:
             registry.auth.set_basic_auth("me", "pw")
-        with pytest.raises(AccessDenied):
+        with pytest.raises(AccessDeniedError):
             registry.get_manifest(f"{server.host}/a:1")
         assert server.secrets_seen() == []
     registry = Registry(server.host, insecure=True, settings=Settings(timeout=5.0))
     registry.auth.set_basic_auth("me", "pw")
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         registry.get_manifest("a:1")
     assert server.secrets_seen()
 
@@ -415,7 +418,7 @@ def test_a_password_for_no_host_in_particular_is_for_the_first_that_asks(server:
     with a_registry() as other:
         server.users = other.users = {"me": "pw"}
         pushed(registry, server, kernel=b"kernel")
-        with pytest.raises(AccessDenied):
+        with pytest.raises(AccessDeniedError):
             registry.get_manifest(f"{other.host}/a:1")
         assert other.secrets_seen() == []
 
@@ -441,7 +444,7 @@ def test_a_login_for_one_host_is_not_told_another(
     monkeypatch.setattr(oras.provider.oras.utils, "get_docker_client", _nobody)
     registry.login("me", "pw", hostname="elsewhere.example", config_path=str(tmp_path / "config.json"))
     server.users = {"me": "pw"}
-    with pytest.raises(AccessDenied):
+    with pytest.raises(AccessDeniedError):
         registry.get_manifest(f"{server.host}/a:1")
     assert server.secrets_seen() == []
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert import Codec, Platform, Settings, Terms, inspect, machine, open_sink, open_source
-from eci_convert.errors import ManifestRefused
+from eci_convert import Codec, Platform, Settings, WriteOptions, artifact_from_parts, inspect, open_sink, open_source
+from eci_convert.errors import ManifestRefusedError
 from eci_convert.operations.push import push
-from eci_convert.transports.registry.state.host_facts import Strictness
+from eci_convert.transports.registry.state.host_facts import ArtifactTypeRefusals
 from tests.support.fake_registry.behaviour import refusal
 from tests.support.fake_registry.server import FaultyRegistry, a_registry
 
@@ -33,11 +33,11 @@ class Heard:
 def pushed(host: str, tmp_path: Path, *, auto: bool = True) -> list[str]:
     heard = Heard()
     settings = Settings(environ={"HOME": str(tmp_path)}, reporter=heard)
-    terms = Terms(platform=Platform(os="linux", architecture="amd64"))
+    terms = WriteOptions(platform=Platform(os="linux", architecture="amd64"))
     with open_sink(f"docker://{host}/edge/machine:1", settings) as sink:
         push(
-            machine(kernel=b"kernel"), sink, format="artifacts", terms=terms, codec=Codec.parse("gzip"),
-            strict=Strictness(host, settings) if auto else None,
+            artifact_from_parts(kernel=b"kernel"), sink, format="artifacts", terms=terms, codec=Codec.parse("gzip"),
+            strict=ArtifactTypeRefusals(host, settings) if auto else None,
         )  # fmt: skip
     with open_source(f"docker://{host}/edge/machine:1", settings) as source:
         assert inspect(source).dialect == "eci-artifacts"
@@ -62,7 +62,7 @@ def test_a_refused_artifact_type_is_left_out_and_said_and_remembered(tmp_path: P
 def test_without_leave_to_fall_back_the_refusal_stands_and_says_what_would_do(tmp_path: Path) -> None:
     with a_registry() as registry:
         registry.misbehave("PUT", "/manifests/", refusal(400, "MANIFEST_INVALID", "unknown artifactType"))
-        with pytest.raises(ManifestRefused) as caught:
+        with pytest.raises(ManifestRefusedError) as caught:
             pushed(registry.host, tmp_path, auto=False)
         assert any("--format legacy" in note for note in caught.value.__notes__)
         assert manifests(registry) == [True]
@@ -72,7 +72,7 @@ def test_a_refusal_that_has_another_reason_teaches_nothing(tmp_path: Path) -> No
     """A tag that must stay what it is (ECR, Harbor) is not a registry that is strict about types."""
     with a_registry() as registry:
         registry.misbehave("PUT", "/manifests/", refusal(400, "TAG_INVALID", "the tag is immutable"), times=2)
-        with pytest.raises(ManifestRefused, match="immutable"):
+        with pytest.raises(ManifestRefusedError, match="immutable"):
             pushed(registry.host, tmp_path)
         assert pushed(registry.host, tmp_path) == []
         assert manifests(registry) == [True, False, True]

@@ -10,26 +10,29 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert import dialects, pack
+from eci_convert import dialects
 from eci_convert.compression.codec import Codec
-from eci_convert.dialects.blueprint import Blueprint, Terms
+from eci_convert.dialects import writer
+from eci_convert.dialects.blueprint import Blueprint, WriteOptions
 from eci_convert.errors import (
-    CannotHold,
-    DigestMismatch,
+    CannotHoldError,
+    DigestMismatchError,
     FormatError,
-    LimitExceeded,
+    LimitExceededError,
     LocalError,
-    MissingPart,
-    NotFound,
+    MissingPartError,
+    NotFoundError,
     UsageError,
 )
-from eci_convert.model import Artifact, DiskType, File, Known, Locator, Part, Role, Rootfs
+from eci_convert.model import Artifact, DiskType, KnownBlob, LocalFile, Locator, Part, Role, RootfsFile
 from eci_convert.oci import json_fields
+from eci_convert.oci.descriptor import MAX_LAYERS, Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import MAX_LAYERS, Descriptor, Platform
-from eci_convert.reading import blobs as reading_blobs
-from eci_convert.transports.layout.index import with_image
-from eci_convert.transports.memory import MemorySink, MemorySource, Store
+from eci_convert.oci.platform import Platform
+from eci_convert.pack.image import join_into_index, pack
+from eci_convert.reading.images import load_image
+from eci_convert.transports.layout.index import add_image
+from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 from tests.support.images import LABEL, Link, a_container, a_machine, an_image
 from tests.support.machines import AMD64, PLAIN, TERMS, a_whole_machine, contents, image, part, written
 
@@ -40,7 +43,7 @@ class HasEverything(MemorySink):
     """A sink that has every blob already."""
 
     def __init__(self) -> None:
-        super().__init__(Store())
+        super().__init__(MemoryStore())
 
     def has(self, blob: Descriptor) -> bool:
         return True
@@ -49,7 +52,7 @@ class HasEverything(MemorySink):
 class Counting(MemorySink):
     """A sink that tells what it was given."""
 
-    def __init__(self, store: Store, **kinds: bool) -> None:
+    def __init__(self, store: MemoryStore, **kinds: bool) -> None:
         super().__init__(store, **kinds)
         self.given: list[str] = []
 
@@ -60,14 +63,14 @@ class Counting(MemorySink):
         return super().put(media_type, chunks, digest=digest, size=size)
 
 
-def blueprint(artifact: Artifact, format: str = "legacy", terms: Terms = TERMS) -> Blueprint:
-    return dialects.by_name(format)(artifact, terms)
+def blueprint(artifact: Artifact, format: str = "legacy", terms: WriteOptions = TERMS) -> Blueprint:
+    return writer(format)(artifact, terms)
 
 
 def a_file(path: Path, content: bytes = b"kernel", role: Role = Role.KERNEL) -> Part:
     path.write_bytes(content)
     disk_type = DiskType.RAW if role is Role.ROOT_DISK else None
-    return part(role, path.name, File(path=path), disk_type)
+    return part(role, path.name, LocalFile(path=path), disk_type)
 
 
 def one(each: Part) -> Artifact:
@@ -104,29 +107,33 @@ def test_a_file_that_changes_while_it_is_read_is_refused_and_nothing_is_named(
             os.utime(path, ns=(1, 1))
             return super().put(media_type, [first, *rest], digest=digest, size=size)
 
-    sink = Meddling(Store())
+    sink = Meddling(MemoryStore())
     with pytest.raises(LocalError, match="changed while it was read"):
-        pack.pack(blueprint(machine, format), sink, codec=Codec.parse(codec))
+        pack(blueprint(machine, format), sink, codec=Codec.parse(codec))
 
     assert not sink.store.names
 
 
 def test_a_file_that_is_not_there_or_is_none_is_an_error_that_names_it(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
-    for name, error in [("missing", NotFound), ("fifo", LocalError), ("", LocalError)]:
-        machine = one(part(Role.KERNEL, "", File(path=tmp_path / name)))
+    for name, error in [("missing", NotFoundError), ("fifo", LocalError), ("", LocalError)]:
+        machine = one(part(Role.KERNEL, "", LocalFile(path=tmp_path / name)))
         with pytest.raises(error, match=str(tmp_path / name)):
-            pack.pack(blueprint(machine), MemorySink(Store()), codec=PLAIN)
+            pack(blueprint(machine), MemorySink(MemoryStore()), codec=PLAIN)
     with pytest.raises(LocalError, match="/dev/null"):
-        pack.pack(blueprint(one(part(Role.KERNEL, "", File(path=Path("/dev/null"))))), MemorySink(Store()), codec=PLAIN)
+        pack(
+            blueprint(one(part(Role.KERNEL, "", LocalFile(path=Path("/dev/null"))))),
+            MemorySink(MemoryStore()),
+            codec=PLAIN,
+        )
 
 
 @pytest.mark.parametrize("format", ["artifacts", "legacy"])
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_blobs_come_first_then_config_manifest_and_the_name(format: str, concurrency: int) -> None:
-    sink = Counting(Store())
+    sink = Counting(MemoryStore())
 
-    packed = pack.pack(blueprint(a_whole_machine(), format), sink, codec=PLAIN, concurrency=concurrency)
+    packed = pack(blueprint(a_whole_machine(), format), sink, codec=PLAIN, concurrency=concurrency)
 
     assert sink.given[-1] == "application/vnd.oci.image.manifest.v1+json"
     assert sink.store.names == {"image": packed.descriptor}
@@ -135,9 +142,9 @@ def test_blobs_come_first_then_config_manifest_and_the_name(format: str, concurr
 
 
 def test_what_is_not_to_be_published_has_no_name() -> None:
-    sink = MemorySink(Store())
+    sink = MemorySink(MemoryStore())
 
-    packed = pack.pack(blueprint(a_whole_machine()), sink, codec=PLAIN, publish=False)
+    packed = pack(blueprint(a_whole_machine()), sink, codec=PLAIN, publish=False)
 
     assert not sink.store.names
     assert packed.descriptor.digest in sink.store.blobs
@@ -149,18 +156,18 @@ def test_a_place_for_containers_alone_refuses_before_the_first_byte(format: str)
     machine = Artifact(parts=(part(Role.KERNEL, "", b"k"),))
     if format == "kubevirt":
         machine = one(part(Role.ROOT_DISK, "r", b"r", DiskType.RAW))
-    sink = Counting(Store(), holds_artifacts=False, holds_indexes=False)
+    sink = Counting(MemoryStore(), holds_artifacts=False, holds_indexes=False)
 
-    with pytest.raises(CannotHold, match="memory:image") as caught:
-        pack.pack(blueprint(machine, format), sink, codec=PLAIN)
+    with pytest.raises(CannotHoldError, match="memory:image") as caught:
+        pack(blueprint(machine, format), sink, codec=PLAIN)
 
     assert not sink.given
     assert any("--format legacy" in note for note in caught.value.__notes__)
 
 
 def test_layers_are_not_compressed_where_that_is_lost_work() -> None:
-    store = Store()
-    pack.pack(blueprint(a_whole_machine()), MemorySink(store, wants_raw_layers=True), codec=GZIP)
+    store = MemoryStore()
+    pack(blueprint(a_whole_machine()), MemorySink(store, stores_layers_uncompressed=True), codec=GZIP)
 
     found = image(MemorySource(store))
 
@@ -173,11 +180,11 @@ def test_a_second_run_sends_no_blob(tmp_path: Path, format: str) -> None:
     machine = Artifact(
         parts=(a_file(tmp_path / "k"), a_file(tmp_path / "r", bytes(1 << 20), Role.ROOT_DISK)), command_line="quiet"
     )
-    store = Store()
-    first = pack.pack(blueprint(machine, format), MemorySink(store), codec=GZIP)
+    store = MemoryStore()
+    first = pack(blueprint(machine, format), MemorySink(store), codec=GZIP)
     sink = Counting(store)
 
-    second = pack.pack(blueprint(machine, format), sink, codec=GZIP, existing=image(MemorySource(store)))
+    second = pack(blueprint(machine, format), sink, codec=GZIP, existing=image(MemorySource(store)))
 
     assert sink.given == ["application/vnd.oci.image.manifest.v1+json"]
     assert second.descriptor == first.descriptor
@@ -186,13 +193,13 @@ def test_a_second_run_sends_no_blob(tmp_path: Path, format: str) -> None:
 
 def test_a_layer_is_reused_only_as_what_it_is(tmp_path: Path) -> None:
     machine = one(a_file(tmp_path / "k"))
-    store = Store()
-    pack.pack(blueprint(machine), MemorySink(store), codec=GZIP)
+    store = MemoryStore()
+    pack(blueprint(machine), MemorySink(store), codec=GZIP)
     before = image(MemorySource(store))
 
-    other_codec = pack.pack(blueprint(machine), MemorySink(store), codec=Codec.parse("zstd"), existing=before)
+    other_codec = pack(blueprint(machine), MemorySink(store), codec=Codec.parse("zstd"), existing=before)
     store.blobs.pop(before.manifest.layers[0].digest)
-    gone = pack.pack(blueprint(machine), MemorySink(store), codec=GZIP, existing=before)
+    gone = pack(blueprint(machine), MemorySink(store), codec=GZIP, existing=before)
 
     assert other_codec.manifest.layers[0].media_type.endswith("+zstd")  # type: ignore[union-attr]
     assert other_codec.manifest.layers[0].digest != before.manifest.layers[0].digest  # type: ignore[union-attr]
@@ -201,56 +208,56 @@ def test_a_layer_is_reused_only_as_what_it_is(tmp_path: Path) -> None:
 
 def test_a_probe_finds_blobs_that_another_image_brought(tmp_path: Path) -> None:
     machine = one(a_file(tmp_path / "r", b"disk" * 1000, Role.ROOT_DISK))
-    store = Store({Digest.of(b"disk" * 1000): b"disk" * 1000})
+    store = MemoryStore({Digest.of(b"disk" * 1000): b"disk" * 1000})
 
-    blind = pack.pack(blueprint(machine, "artifacts"), MemorySink(store), codec=PLAIN)
-    probing = pack.pack(blueprint(machine, "artifacts"), MemorySink(store), codec=PLAIN, probe=True)
+    blind = pack(blueprint(machine, "artifacts"), MemorySink(store), codec=PLAIN)
+    probing = pack(blueprint(machine, "artifacts"), MemorySink(store), codec=PLAIN, probe=True)
 
     assert (blind.bytes_reused, probing.bytes_reused >= 4000) == (0, True)
 
 
 def test_a_rehearsal_says_what_would_be_sent_and_sends_nothing(tmp_path: Path) -> None:
     machine = one(a_file(tmp_path / "r", bytes(3 << 20), Role.ROOT_DISK))
-    store = Store()
+    store = MemoryStore()
 
-    said = pack.pack(blueprint(machine), MemorySink(store), codec=GZIP, dry_run=True)
+    said = pack(blueprint(machine), MemorySink(store), codec=GZIP, dry_run=True)
     assert not store.blobs
     assert not store.names
-    done = pack.pack(blueprint(machine), MemorySink(store), codec=GZIP)
+    done = pack(blueprint(machine), MemorySink(store), codec=GZIP)
 
     assert said == done
 
 
 def test_parts_that_are_known_by_their_digest_need_a_place_that_has_them() -> None:
-    known = Known(digest=Digest.of(b"kernel"), size=6)
+    known = KnownBlob(digest=Digest.of(b"kernel"), size=6)
     machine = one(part(Role.KERNEL, "", known))
 
-    with pytest.raises(MissingPart, match="has no blob"):
-        pack.pack(blueprint(machine, "artifacts"), MemorySink(Store()), codec=PLAIN)
-    with pytest.raises(MissingPart, match="wraps its bytes"):
-        pack.pack(blueprint(machine, "legacy"), HasEverything(), codec=PLAIN)
-    store = Store({known.digest: b"kernel"})
-    packed = pack.pack(blueprint(machine, "artifacts"), MemorySink(store), codec=PLAIN)
+    with pytest.raises(MissingPartError, match="has no blob"):
+        pack(blueprint(machine, "artifacts"), MemorySink(MemoryStore()), codec=PLAIN)
+    with pytest.raises(MissingPartError, match="wraps its bytes"):
+        pack(blueprint(machine, "legacy"), HasEverything(), codec=PLAIN)
+    store = MemoryStore({known.digest: b"kernel"})
+    packed = pack(blueprint(machine, "artifacts"), MemorySink(store), codec=PLAIN)
 
     assert packed.manifest.layers[0].digest == known.digest  # type: ignore[union-attr]
     assert packed.bytes_reused == 6
 
 
 def test_several_images_go_under_one_name() -> None:
-    store = Store()
+    store = MemoryStore()
     platforms = [Platform(os="linux", architecture=each) for each in ("amd64", "arm64")]
     machine = Artifact(parts=(part(Role.KERNEL, "", b"k"),))
     images = [
-        pack.pack(blueprint(machine, "unikraft", Terms(platform=each, name="x/y:1")), MemorySink(store), codec=PLAIN,
+        pack(blueprint(machine, "unikraft", WriteOptions(platform=each, name="x/y:1")), MemorySink(store), codec=PLAIN,
                   publish=False)
         for each in platforms
     ]  # fmt: skip
 
-    packed = pack.joined(images, MemorySink(store))
+    packed = join_into_index(images, MemorySink(store))
 
     for each in platforms:
         wanted = Platform(os="qemu", architecture={"amd64": "x86_64"}.get(each.architecture, each.architecture))
-        found = reading_blobs.image(MemorySource(store), wanted)
+        found = load_image(MemorySource(store), wanted)
         assert found.descriptor.annotations["org.unikraft.image.name"] == "x/y"
     assert store.names == {"image": packed.descriptor}
     assert packed.bytes_written == sum(each.bytes_written for each in images) + packed.descriptor.size
@@ -258,9 +265,9 @@ def test_several_images_go_under_one_name() -> None:
 
 def repacked(
     source: MemorySource, machine: Artifact | None = None, format: str = "legacy", codec: Codec = PLAIN
-) -> Store:
-    store = Store()
-    pack.pack(
+) -> MemoryStore:
+    store = MemoryStore()
+    pack(
         blueprint(machine or dialects.read(image(source))[1], format),
         MemorySink(store),
         codec=codec,
@@ -286,14 +293,14 @@ def test_files_of_another_images_filesystem_pass_into_this_one(compression: str)
 
 def test_blobs_that_are_there_are_not_sent_and_not_read() -> None:
     source = a_machine().build()
-    store = Store(dict(source.blobs))
+    store = MemoryStore(dict(source.blobs))
     source.store.blobs = {
         digest: blob for digest, blob in source.blobs.items() if blob not in (b"kernel", b"initrd", b"root" * 300)
     }
     sink = Counting(store)
 
     machine = dialects.read(image(source))[1]
-    pack.pack(blueprint(machine, "artifacts"), sink, codec=PLAIN, origin=source, image=image(source))
+    pack(blueprint(machine, "artifacts"), sink, codec=PLAIN, origin=source, image=image(source))
 
     assert not [each for each in sink.given if "lfedge" in each]
 
@@ -343,11 +350,11 @@ def test_one_file_under_two_names_becomes_two_parts() -> None:
 def test_bytes_that_are_not_the_promised_ones_get_no_name(format: str) -> None:
     source = a_machine().build()
     source.blobs[Digest.of(b"kernel")] = b"lenrek"
-    sink = MemorySink(Store())
+    sink = MemorySink(MemoryStore())
     machine = dialects.read(image(source))[1]
 
-    with pytest.raises(DigestMismatch):
-        pack.pack(blueprint(machine, format), sink, codec=PLAIN, origin=source, image=image(source))
+    with pytest.raises(DigestMismatchError):
+        pack(blueprint(machine, format), sink, codec=PLAIN, origin=source, image=image(source))
 
     assert not sink.store.names
 
@@ -358,10 +365,10 @@ def test_a_layer_that_goes_on_wrongly_behind_the_wanted_file_gets_no_name() -> N
     spoilt = bytearray(source.blobs[layer.digest])
     spoilt[-3000] = 1
     source.blobs[layer.digest] = bytes(spoilt)
-    sink = MemorySink(Store())
+    sink = MemorySink(MemoryStore())
 
-    with pytest.raises(DigestMismatch):
-        pack.pack(blueprint(dialects.read(image(source))[1]), sink, codec=PLAIN, origin=source, image=image(source))
+    with pytest.raises(DigestMismatchError):
+        pack(blueprint(dialects.read(image(source))[1]), sink, codec=PLAIN, origin=source, image=image(source))
 
     assert not sink.store.names
 
@@ -392,15 +399,15 @@ def _sized(locator: Locator, size: int | None) -> Locator:
 def test_a_file_that_the_image_has_not_is_missing() -> None:
     source = a_container().build()
 
-    with pytest.raises(MissingPart):
-        repacked(source, one(part(Role.KERNEL, "", Rootfs(path="/nowhere"))))
+    with pytest.raises(MissingPartError):
+        repacked(source, one(part(Role.KERNEL, "", RootfsFile(path="/nowhere"))))
 
 
 def test_parts_of_an_image_need_the_image() -> None:
     machine = dialects.read(image(a_machine().build()))[1]
 
     with pytest.raises(UsageError):
-        pack.pack(blueprint(machine), MemorySink(Store()), codec=PLAIN)
+        pack(blueprint(machine), MemorySink(MemoryStore()), codec=PLAIN)
 
 
 def test_progress_is_told_of_every_file(tmp_path: Path) -> None:
@@ -423,7 +430,7 @@ def test_progress_is_told_of_every_file(tmp_path: Path) -> None:
     machine = Artifact(parts=(a_file(tmp_path / "k"), a_file(tmp_path / "r", bytes(3 << 20), Role.ROOT_DISK)))
     for each in ("artifacts", "legacy"):
         reporter = Remembering()
-        pack.pack(blueprint(machine, each), MemorySink(Store()), codec=GZIP, reporter=reporter)
+        pack(blueprint(machine, each), MemorySink(MemoryStore()), codec=GZIP, reporter=reporter)
 
         assert set(reporter.ended) == set(reporter.events) == {"kernel", "disk-root-r"}
         assert all(done <= total for total, done in reporter.events.values())
@@ -439,7 +446,7 @@ def several(path: Path, *others: Path) -> Artifact:
     for index, (role, where) in enumerate(zip(roles, paths, strict=True)):
         disk_type = DiskType.RAW if index > 1 else None
         number = 0 if role is Role.EXTRA_DISK else None
-        parts.append(part(role, f"part{index}", File(path=where), disk_type, number))
+        parts.append(part(role, f"part{index}", LocalFile(path=where), disk_type, number))
     return Artifact(parts=tuple(parts))
 
 
@@ -456,9 +463,9 @@ def test_one_file_as_several_parts_is_read_and_sent_once(
     machine = several(tmp_path / "same", *(tmp_path / name for name in names))
     if format == "ironcore":
         machine = Artifact(parts=machine.parts[:3])
-    sink = Counting(Store())
+    sink = Counting(MemoryStore())
 
-    packed = pack.pack(blueprint(machine, format), sink, codec=PLAIN, probe=probe, concurrency=concurrency)
+    packed = pack(blueprint(machine, format), sink, codec=PLAIN, probe=probe, concurrency=concurrency)
 
     blobs = [kind for kind in sink.given if "json" not in kind]
     assert len(blobs) == 1
@@ -471,8 +478,8 @@ def test_one_file_as_several_parts_is_read_and_sent_once(
 
 def test_files_with_the_same_bytes_are_sent_once_where_they_are_hashed_first(tmp_path: Path) -> None:
     parts = [a_file(tmp_path / "a", b"same" * 1000), a_file(tmp_path / "b", b"same" * 1000, Role.INITRD)]
-    sink = Counting(Store())
-    pack.pack(blueprint(Artifact(parts=tuple(parts)), "artifacts"), sink, codec=PLAIN, probe=True, concurrency=4)
+    sink = Counting(MemoryStore())
+    pack(blueprint(Artifact(parts=tuple(parts)), "artifacts"), sink, codec=PLAIN, probe=True, concurrency=4)
     assert len([kind for kind in sink.given if "json" not in kind]) == 1
 
 
@@ -486,25 +493,29 @@ def test_a_file_that_fails_fails_for_all_its_parts(tmp_path: Path) -> None:
             raise LocalError("no room")
 
     with pytest.raises(LocalError, match="no room"):
-        pack.pack(
-            blueprint(several(tmp_path / "same"), "artifacts"), Failing(Store()), codec=PLAIN, probe=True, concurrency=4
+        pack(
+            blueprint(several(tmp_path / "same"), "artifacts"),
+            Failing(MemoryStore()),
+            codec=PLAIN,
+            probe=True,
+            concurrency=4,
         )
 
 
 @pytest.mark.parametrize("format", ["artifacts", "legacy"])
 def test_an_image_of_more_layers_than_can_be_read_is_refused_before_the_first_byte(format: str) -> None:
     parts = tuple(part(Role.EXTRA_DISK, f"disk{n}", b"disk", DiskType.RAW, n) for n in range(MAX_LAYERS + 1))
-    sink = Counting(Store())
-    with pytest.raises(CannotHold, match=str(MAX_LAYERS)):
-        pack.pack(blueprint(Artifact(parts=parts), format), sink, codec=PLAIN)
+    sink = Counting(MemoryStore())
+    with pytest.raises(CannotHoldError, match=str(MAX_LAYERS)):
+        pack(blueprint(Artifact(parts=parts), format), sink, codec=PLAIN)
     assert sink.given == []
 
 
 def test_a_document_that_is_too_long_to_be_read_is_not_named() -> None:
     terms = replace(TERMS, annotations={"x": "y" * json_fields.MAX_DOCUMENT})
-    sink = MemorySink(Store())
-    with pytest.raises(LimitExceeded):
-        pack.pack(blueprint(one(part(Role.KERNEL, "kernel", b"kernel")), "artifacts", terms), sink, codec=PLAIN)
+    sink = MemorySink(MemoryStore())
+    with pytest.raises(LimitExceededError):
+        pack(blueprint(one(part(Role.KERNEL, "kernel", b"kernel")), "artifacts", terms), sink, codec=PLAIN)
     assert sink.store.names == {}
 
 
@@ -512,5 +523,5 @@ def test_a_layout_of_more_images_than_can_be_read_is_not_written() -> None:
     text: bytes | None = None
     entries = [{"mediaType": "a/b", "digest": str(Digest.of(str(n).encode())), "size": 1} for n in range(MAX_LAYERS)]
     text = json.dumps({"schemaVersion": 2, "manifests": entries}).encode()
-    with pytest.raises(LimitExceeded, match=str(MAX_LAYERS + 1)):
-        with_image(text, Descriptor(media_type="a/b", digest=Digest.of(b"new"), size=3), "new")
+    with pytest.raises(LimitExceededError, match=str(MAX_LAYERS + 1)):
+        add_image(text, Descriptor(media_type="a/b", digest=Digest.of(b"new"), size=3), "new")

@@ -8,10 +8,10 @@ from random import Random
 
 import pytest
 
-from eci_convert.errors import CorruptStream, DigestMismatch, FormatError, LocalError, SizeMismatch
-from eci_convert.oci.manifest import Descriptor
-from eci_convert.reading import blobs
-from eci_convert.transports.memory import MemorySource, Store
+from eci_convert.errors import CorruptStreamError, DigestMismatchError, FormatError, LocalError, SizeMismatchError
+from eci_convert.oci.descriptor import Descriptor
+from eci_convert.reading.blobs import load_document, open_blob, open_layer
+from eci_convert.transports.memory import MemorySource, MemoryStore
 from tests.support.images import a_tar
 
 SIZES = (1000, 5 << 20)
@@ -21,7 +21,7 @@ SIZES = (1000, 5 << 20)
 def a_blob(size: int) -> tuple[MemorySource, Descriptor]:
     data = Random(size).randbytes(size)
     blob = Descriptor.of(data, "application/vnd.example")
-    return MemorySource(Store({blob.digest: data})), blob
+    return MemorySource(MemoryStore({blob.digest: data})), blob
 
 
 def spoilt(size: int, at: int = -1) -> tuple[MemorySource, Descriptor]:
@@ -41,7 +41,7 @@ def fails(chunks: Iterator[bytes], error: Exception) -> None:
 def test_a_blob_is_its_bytes(size: int) -> None:
     source, blob = a_blob(size)
 
-    with blobs.opened(source, blob) as chunks:
+    with open_blob(source, blob) as chunks:
         assert b"".join(chunks) == source.blobs[blob.digest]
 
 
@@ -49,7 +49,7 @@ def test_a_blob_is_its_bytes(size: int) -> None:
 def test_whoever_stops_early_gets_the_verdict_on_the_whole(size: int) -> None:
     source, blob = spoilt(size)
 
-    with pytest.raises(DigestMismatch), blobs.opened(source, blob) as chunks:
+    with pytest.raises(DigestMismatchError), open_blob(source, blob) as chunks:
         next(chunks)
 
 
@@ -59,7 +59,7 @@ def test_more_bytes_than_promised_are_never_passed_on(size: int) -> None:
     source.blobs[blob.digest] += bytes(9 << 20)
     seen: list[bytes] = []
 
-    with pytest.raises(SizeMismatch), blobs.opened(source, blob) as chunks:
+    with pytest.raises(SizeMismatchError), open_blob(source, blob) as chunks:
         seen.extend(chunks)
     assert len(b"".join(seen)) <= size
 
@@ -67,12 +67,12 @@ def test_more_bytes_than_promised_are_never_passed_on(size: int) -> None:
 @pytest.mark.parametrize("size", SIZES)
 def test_bytes_that_are_not_the_promised_ones_are_the_truer_reason(size: int) -> None:
     source, blob = spoilt(size)
-    with pytest.raises(DigestMismatch) as caught, blobs.opened(source, blob) as chunks:
+    with pytest.raises(DigestMismatchError) as caught, open_blob(source, blob) as chunks:
         fails(chunks, FormatError("it looked malformed"))
     assert caught.value.__notes__ == [f"while reading {blob.digest.short} from memory:image"]
 
     source, blob = a_blob(size)
-    with pytest.raises(FormatError, match="malformed"), blobs.opened(source, blob) as chunks:
+    with pytest.raises(FormatError, match="malformed"), open_blob(source, blob) as chunks:
         fails(chunks, FormatError("it looked malformed"))
 
 
@@ -80,7 +80,7 @@ def test_bytes_that_are_not_the_promised_ones_are_the_truer_reason(size: int) ->
 def test_what_is_not_about_the_bytes_ends_at_once(size: int) -> None:
     source, blob = spoilt(size)
 
-    with pytest.raises(LocalError), blobs.opened(source, blob) as chunks:
+    with pytest.raises(LocalError), open_blob(source, blob) as chunks:
         fails(chunks, LocalError("no room"))
 
 
@@ -90,12 +90,12 @@ def test_an_embedded_copy_is_verified_like_any_other() -> None:
     for embedded in (data, b"embeddeD"):
         lies = embedded != data
         promised = Descriptor(media_type=blob.media_type, digest=blob.digest, size=blob.size, data=embedded)
-        source = MemorySource(Store())
+        source = MemorySource(MemoryStore())
         if lies:
-            with pytest.raises(DigestMismatch):
-                blobs.document(source, promised)
+            with pytest.raises(DigestMismatchError):
+                load_document(source, promised)
         else:
-            assert blobs.document(source, promised) == data
+            assert load_document(source, promised) == data
 
 
 def test_a_source_that_fails_in_the_middle_is_the_one_to_blame() -> None:
@@ -104,12 +104,12 @@ def test_a_source_that_fails_in_the_middle_is_the_one_to_blame() -> None:
         def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
             def chunks() -> Iterator[bytes]:
                 yield b"x"
-                raise CorruptStream("cut")
+                raise CorruptStreamError("cut")
 
             yield chunks()
 
     source, blob = a_blob(5 << 20)
-    with pytest.raises(CorruptStream) as caught, blobs.opened(Failing(source.store), blob) as chunks:
+    with pytest.raises(CorruptStreamError) as caught, open_blob(Failing(source.store), blob) as chunks:
         list(chunks)
     assert caught.value.__notes__ == [f"while reading {blob.digest.short} from memory:image"]
 
@@ -117,7 +117,7 @@ def test_a_source_that_fails_in_the_middle_is_the_one_to_blame() -> None:
 def test_leaving_an_archive_early_reads_it_to_its_end() -> None:
     data = a_tar({"a": b"1", "b": bytes(3 << 20)}) + b"behind the end"
     blob = Descriptor.of(data, "application/vnd.oci.image.layer.v1.tar")
-    source = MemorySource(Store({blob.digest: data[:-1] + b"D"}))
+    source = MemorySource(MemoryStore({blob.digest: data[:-1] + b"D"}))
 
-    with pytest.raises(DigestMismatch), blobs.archive(source, blob) as entries:
+    with pytest.raises(DigestMismatchError), open_layer(source, blob) as entries:
         next(entries)

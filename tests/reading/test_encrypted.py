@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 from eci_convert import dialects
-from eci_convert.errors import CannotHold, LayoutError
+from eci_convert.errors import CannotHoldError, UnsupportedImageError
 from eci_convert.model import Role
 from eci_convert.oci import media_types
 from eci_convert.operations.copy import copy
-from eci_convert.operations.extract_request import Order, inspect, take
-from eci_convert.operations.verify import check
-from eci_convert.transports.memory import MemorySink, Store
+from eci_convert.operations.extract import extract
+from eci_convert.operations.extract_request import ExtractRequest
+from eci_convert.operations.inspect import inspect
+from eci_convert.operations.verify import verify_image
+from eci_convert.transports.memory import MemorySink, MemoryStore
 from tests.support.images import LABEL, ImageBuilder, a_tar, an_image
 
 TYPES = [
@@ -34,9 +36,12 @@ def encrypted(media_type: str = TYPES[1]) -> ImageBuilder:
 def test_what_is_in_it_is_not_to_be_had(media_type: str, tmp_path: Path):
     (tmp_path / "kernel").write_bytes(b"old")
 
-    for order in (Order(roles={Role.KERNEL: tmp_path / "kernel"}), Order(paths={"/k": tmp_path / "kernel"})):
-        with pytest.raises(LayoutError, match="encrypted"):
-            take(encrypted(media_type).build(), order)
+    for order in (
+        ExtractRequest(roles={Role.KERNEL: tmp_path / "kernel"}),
+        ExtractRequest(paths={"/k": tmp_path / "kernel"}),
+    ):
+        with pytest.raises(UnsupportedImageError, match="encrypted"):
+            extract(encrypted(media_type).build(), order)
 
     assert (tmp_path / "kernel").read_bytes() == b"old"
 
@@ -44,7 +49,7 @@ def test_what_is_in_it_is_not_to_be_had(media_type: str, tmp_path: Path):
 def test_what_lies_above_it_is_to_be_had(tmp_path: Path):
     image = encrypted().tar_layer({"k": b"kernel"}, compression="gzip")
 
-    take(image.build(), Order(roles={Role.KERNEL: tmp_path / "kernel"}))
+    extract(image.build(), ExtractRequest(roles={Role.KERNEL: tmp_path / "kernel"}))
 
     assert (tmp_path / "kernel").read_bytes() == b"kernel"
 
@@ -54,38 +59,38 @@ def test_an_image_that_only_its_content_could_tell_is_said_to_be_encrypted(media
     source = an_image().layer(media_type, CIPHER).build()
 
     assert "encrypted" in inspect(source).unknown
-    with pytest.raises(LayoutError, match="encrypted"):
-        take(source, Order(directory=tmp_path))
-    with pytest.raises(LayoutError, match="encrypted"):
+    with pytest.raises(UnsupportedImageError, match="encrypted"):
+        extract(source, ExtractRequest(directory=tmp_path))
+    with pytest.raises(UnsupportedImageError, match="encrypted"):
         dialects.read(inspect(source).image)
 
 
 def test_it_is_copied_as_it_is_and_cannot_be_written_in_another_dialect():
-    store = Store({}, {})
+    store = MemoryStore({}, {})
     source = encrypted().build()
 
     assert copy(source, MemorySink(store)).descriptor == source.resolve()
     assert CIPHER in store.blobs.values()
-    with pytest.raises(LayoutError, match="encrypted"):
-        copy(source, MemorySink(Store({}, {})), format="legacy")
+    with pytest.raises(UnsupportedImageError, match="encrypted"):
+        copy(source, MemorySink(MemoryStore({}, {})), format="legacy")
 
 
 def test_an_engine_that_would_have_to_unpack_it_cannot_hold_it():
-    with pytest.raises(CannotHold, match="encrypted"):
-        copy(encrypted().build(), MemorySink(Store({}, {}), holds_artifacts=False))
+    with pytest.raises(CannotHoldError, match="encrypted"):
+        copy(encrypted().build(), MemorySink(MemoryStore({}, {}), holds_artifacts=False))
 
 
 def test_verify_checks_its_digest_and_says_that_it_cannot_look_inside():
-    report = check(encrypted().tar_layer({"other": b""}).build())
+    report = verify_image(encrypted().tar_layer({"other": b""}).build())
 
-    assert [type(finding.error) for finding in report.findings] == [LayoutError]
-    with pytest.raises(LayoutError, match="encrypted"):
-        report.conclude()
+    assert [type(finding.error) for finding in report.findings] == [UnsupportedImageError]
+    with pytest.raises(UnsupportedImageError, match="encrypted"):
+        report.raise_worst()
 
 
 def test_a_layer_is_not_encrypted_because_its_media_type_says_so_elsewhere(tmp_path: Path):
     image = an_image().layer("application/vnd.encrypted.tar", a_tar({"k": b"kernel"})).label(LABEL + "kernel", "/k")
 
-    take(image.build(), Order(roles={Role.KERNEL: tmp_path / "kernel"}))
+    extract(image.build(), ExtractRequest(roles={Role.KERNEL: tmp_path / "kernel"}))
 
     assert (tmp_path / "kernel").read_bytes() == b"kernel"

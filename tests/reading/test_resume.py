@@ -13,14 +13,15 @@ from random import Random
 
 import pytest
 
-from eci_convert.errors import DigestMismatch, LimitExceeded, TransportError
-from eci_convert.oci.manifest import Descriptor
+from eci_convert.errors import DigestMismatchError, LimitExceededError, TransportError
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.operations.copy import copy
-from eci_convert.operations.extract import extract
-from eci_convert.operations.output_files import Target
-from eci_convert.reading import blobs, resume
-from eci_convert.reading.resume import Journal
-from eci_convert.transports.memory import MemorySink, MemorySource, Store
+from eci_convert.operations.extract import extract_files
+from eci_convert.operations.output_files import OutputTarget
+from eci_convert.reading import resume
+from eci_convert.reading.images import load_image
+from eci_convert.reading.resume import MIN_RESUMABLE_SIZE, PartialDownloads, default_directory
+from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 from tests.support.images import INITRD_TYPE, KERNEL_TYPE, ImageBuilder, an_image, files_in, parts
 
 SIZE = 5 << 20
@@ -31,7 +32,7 @@ class Distant(MemorySource):
     """A source behind a network, which fails after *lasts* bytes of a blob, and counts what it sends."""
 
     resumable = True
-    made_up = False
+    synthetic_manifest = False
 
     def __init__(self, source: MemorySource, lasts: int | None = None) -> None:
         super().__init__(source.store, source.name)
@@ -41,7 +42,7 @@ class Distant(MemorySource):
     @contextmanager
     def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
         with super().fetch(blob, skip) as chunks:
-            yield self._counted(chunks) if blob.size >= resume.SMALLEST else chunks
+            yield self._counted(chunks) if blob.size >= MIN_RESUMABLE_SIZE else chunks
 
     def _counted(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
@@ -59,8 +60,8 @@ def a_kernel(blob: bytes = KERNEL) -> ImageBuilder:
 
 
 def pull(source: Distant, directory: Path, cache: Path | None = None, max_size: int | None = None) -> None:
-    targets = [Target(part=part, path=directory / "out" / part.name) for part in parts(source)]
-    extract(source, blobs.image(source), targets, journal=cache or directory / "cache", max_size=max_size)
+    targets = [OutputTarget(part=part, path=directory / "out" / part.name) for part in parts(source)]
+    extract_files(source, load_image(source), targets, journal=cache or directory / "cache", max_size=max_size)
 
 
 def test_a_download_that_broke_goes_on_where_it_broke(tmp_path: Path) -> None:
@@ -118,10 +119,10 @@ def test_a_copy_that_broke_goes_on_where_it_broke(tmp_path: Path, format: str) -
     ).build()
     cache = tmp_path / "cache"
     with pytest.raises(TransportError):
-        copy(Distant(image, lasts=2 * SIZE + (1 << 20)), MemorySink(Store()), format=format, journal=cache)
+        copy(Distant(image, lasts=2 * SIZE + (1 << 20)), MemorySink(MemoryStore()), format=format, journal=cache)
     assert files_in(cache)
 
-    second, sink = Distant(image), MemorySink(Store())
+    second, sink = Distant(image), MemorySink(MemoryStore())
     copy(second, sink, format=format, journal=cache)
 
     assert second.sent < 2 * SIZE
@@ -136,7 +137,7 @@ def test_what_is_kept_is_not_trusted(tmp_path: Path) -> None:
     [kept] = (tmp_path / "cache").iterdir()
     kept.write_bytes(bytes(3 << 20))
 
-    with pytest.raises(DigestMismatch) as caught:
+    with pytest.raises(DigestMismatchError) as caught:
         pull(Distant(image), tmp_path)
     assert "run it again" in caught.value.__notes__[-1]
     pull(Distant(image), tmp_path)
@@ -145,7 +146,7 @@ def test_what_is_kept_is_not_trusted(tmp_path: Path) -> None:
 
 
 def test_nothing_is_kept_of_what_is_of_no_use(tmp_path: Path) -> None:
-    with pytest.raises(LimitExceeded):
+    with pytest.raises(LimitExceededError):
         pull(Distant(a_kernel().build()), tmp_path, max_size=1 << 20)
     pull(Distant(a_kernel(b"small").build(), lasts=0), tmp_path)
 
@@ -154,10 +155,10 @@ def test_nothing_is_kept_of_what_is_of_no_use(tmp_path: Path) -> None:
 
 def test_what_is_kept_is_for_one_process_at_a_time_and_for_this_user(tmp_path: Path) -> None:
     image = a_kernel().build()
-    [layer] = blobs.image(image).manifest.layers
-    with Journal(tmp_path / "cache") as first, Journal(tmp_path / "cache") as second:
-        assert first.kept(layer)
-        assert second.kept(layer) is None
+    [layer] = load_image(image).manifest.layers
+    with PartialDownloads(tmp_path / "cache") as first, PartialDownloads(tmp_path / "cache") as second:
+        assert first.partial(layer)
+        assert second.partial(layer) is None
         assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
         [kept] = (tmp_path / "cache").iterdir()
         assert kept.stat().st_mode & 0o777 == 0o600
@@ -165,7 +166,7 @@ def test_what_is_kept_is_for_one_process_at_a_time_and_for_this_user(tmp_path: P
 
 def test_a_link_or_a_pipe_in_the_place_of_what_is_kept_is_left_alone(tmp_path: Path) -> None:
     image = a_kernel().build()
-    [layer] = blobs.image(image).manifest.layers
+    [layer] = load_image(image).manifest.layers
     (tmp_path / "cache").mkdir()
     (tmp_path / "mine").write_bytes(b"mine")
     place = tmp_path / "cache" / f"sha256-{layer.digest.hex}"
@@ -191,8 +192,8 @@ def test_where_nothing_can_be_kept_everything_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_fast_link_has_only_its_beginning_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resume, "_ALWAYS", 2 << 20)
-    monkeypatch.setattr(resume, "_SLOW", 1)
+    monkeypatch.setattr(resume, "_ALWAYS_KEPT_BYTES", 2 << 20)
+    monkeypatch.setattr(resume, "_SLOW_LINK_BPS", 1)
     image = a_kernel().build()
     with pytest.raises(TransportError):
         pull(Distant(image, lasts=4 << 20), tmp_path)
@@ -221,4 +222,4 @@ def test_what_was_forgotten_is_removed(tmp_path: Path) -> None:
     ],
 )
 def test_the_place_is_where_the_environment_says(environ: dict[str, str], expected: Path | None) -> None:
-    assert resume.directory(environ) == expected
+    assert default_directory(environ) == expected

@@ -7,8 +7,21 @@ from collections.abc import Sequence
 import pytest
 
 from eci_convert import tar
-from eci_convert.errors import CorruptStream, LimitExceeded
-from eci_convert.rootfs import Absent, Answer, File, Found, Layer, Odd, Stack, Unknown, View, Work, grafted, limits
+from eci_convert.errors import CorruptStreamError, LimitExceededError
+from eci_convert.rootfs import (
+    Budget,
+    FileNode,
+    Found,
+    LayerTree,
+    Lookup,
+    MergedDirectory,
+    Missing,
+    Special,
+    Stack,
+    Undecided,
+    limits,
+    resolve_symlink_writes,
+)
 from eci_convert.tar import EntryType
 from tests.support.tar_archives import file, pax
 
@@ -19,15 +32,15 @@ Said = tuple[str, EntryType] | tuple[str, EntryType, str]
 
 def stacked(*layers: Sequence[Said], complete: bool = True) -> Stack:
     """The stack of *layers*, the lowest first."""
-    work = Work()
+    work = Budget()
     stack = Stack(work)
     for entries in reversed(layers):
-        layer = Layer(work)
+        layer = LayerTree(work)
         for name, kind, *link in entries:
             layer.add(name, kind, *link)
         stack.layers.append(layer)
     stack.complete = complete
-    grafted(stack, len(stack.layers))
+    resolve_symlink_writes(stack, len(stack.layers))
     return stack
 
 
@@ -36,17 +49,17 @@ def which(stack: Stack, path: str) -> tuple[int, int] | str:
     return told(stack, stack.lookup(path))
 
 
-def told(stack: Stack, answer: Answer) -> tuple[int, int] | str:
+def told(stack: Stack, answer: Lookup) -> tuple[int, int] | str:
     match answer:
-        case Found(node=File(entry=entry), layer=layer):
+        case Found(node=FileNode(entry=entry), layer=layer):
             return len(stack.layers) - 1 - layer, entry
-        case Found(node=View()):
+        case Found(node=MergedDirectory()):
             return "directory"
-        case Found(node=Odd(what=what)):
+        case Found(node=Special(what=what)):
             return what
-        case Unknown(path=path):
+        case Undecided(path=path):
             return f"ask for {path}"
-        case Absent(path=path):
+        case Missing(path=path):
             return f"nothing at {path}"
         case _:
             raise AssertionError(answer)
@@ -60,7 +73,7 @@ def test_1_31_names_are_below_the_root_however_they_are_spelt(name: str, path: s
 
 @pytest.mark.parametrize("name", ["../x", "a/../../x", "a/../x", "..", "/..", "a/.."])
 def test_2_a_name_that_goes_up_is_refused(name: str) -> None:
-    with pytest.raises(CorruptStream, match="name"):
+    with pytest.raises(CorruptStreamError, match="name"):
         stacked([(name, F)])
 
 
@@ -86,9 +99,9 @@ def test_5_6_an_entry_below_a_link_lies_where_the_link_leads() -> None:
 
 
 def test_7_a_path_longer_than_linux_allows_is_refused() -> None:
-    with pytest.raises(LimitExceeded, match="characters"):
+    with pytest.raises(LimitExceededError, match="characters"):
         stacked([("a/" * 2048 + "b", F)])
-    with pytest.raises(LimitExceeded, match="characters"):
+    with pytest.raises(LimitExceededError, match="characters"):
         stacked([("a", S, "b" * 4097)])
 
 
@@ -117,7 +130,7 @@ def test_8_chains_of_such_links_are_followed_too() -> None:
 @pytest.mark.parametrize("name", [".", "/", "./", "", "//."])
 @pytest.mark.parametrize("kind", [F, S, H, EntryType.CHAR])
 def test_9_the_root_stays_a_directory(name: str, kind: EntryType) -> None:
-    with pytest.raises(CorruptStream, match="root"):
+    with pytest.raises(CorruptStreamError, match="root"):
         stacked([(name, kind, "x")])
 
 
@@ -178,7 +191,7 @@ def test_13_a_hard_link_to_a_directory_of_a_lower_layer_is_broken() -> None:
 
 @pytest.mark.parametrize("name", [".wh.", ".wh..", ".wh...", "d/.wh.", "d/.wh..", "d/.wh..."])
 def test_16_a_whiteout_of_no_name_is_refused(name: str) -> None:
-    with pytest.raises(CorruptStream, match="whiteout"):
+    with pytest.raises(CorruptStreamError, match="whiteout"):
         stacked([("d/f", F)], [(name, F)])
 
 
@@ -240,7 +253,7 @@ def test_18_directories_merge() -> None:
 
 
 def test_18_an_entry_below_a_file_of_its_own_layer_is_refused() -> None:
-    with pytest.raises(CorruptStream, match="no directory"):
+    with pytest.raises(CorruptStreamError, match="no directory"):
         stacked([("a", F), ("a/b", F)])
 
 
@@ -278,9 +291,9 @@ def test_20_a_loop_of_links_ends() -> None:
 
 
 def test_20_a_loop_of_links_on_the_way_to_an_entry_ends() -> None:
-    with pytest.raises(LimitExceeded, match="more than 40 symbolic links"):
+    with pytest.raises(LimitExceededError, match="more than 40 symbolic links"):
         stacked([("a", S, "a"), ("a/b", F)])
-    with pytest.raises(LimitExceeded, match="more than 40 symbolic links"):
+    with pytest.raises(LimitExceededError, match="more than 40 symbolic links"):
         stacked([("a", S, "a"), ("h", H, "a/b")])
 
 
@@ -314,7 +327,7 @@ def test_22_23_what_is_no_file_is_named_and_hurts_nobody_else(kind: EntryType) -
 
 
 def test_28_a_name_with_nul_is_refused() -> None:
-    with pytest.raises(CorruptStream, match="name"):
+    with pytest.raises(CorruptStreamError, match="name"):
         stacked([("a\0b", F)])
 
 
@@ -345,9 +358,9 @@ def test_an_answer_waits_for_lower_layers_only_where_they_matter() -> None:
 def test_more_files_than_anybody_needs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_NODES", 1000)
 
-    with pytest.raises(LimitExceeded, match="files"):
+    with pytest.raises(LimitExceededError, match="files"):
         stacked([(f"f{number}", F) for number in range(600)], [(f"g{number}", F) for number in range(600)])
-    with pytest.raises(LimitExceeded, match="files"):
+    with pytest.raises(LimitExceededError, match="files"):
         stacked([(f"{number}/{number}/{number}/f", F) for number in range(200)])
 
 
@@ -356,7 +369,7 @@ def test_more_entries_than_anybody_needs_are_refused_though_they_are_all_of_one_
 ) -> None:
     monkeypatch.setattr(limits, "MAX_EFFORT", 12_000)
 
-    with pytest.raises(LimitExceeded, match="entries"):
+    with pytest.raises(LimitExceededError, match="entries"):
         stacked([("f", F)] * 600, [("f", F)] * 600)
 
 
@@ -364,21 +377,21 @@ def test_longer_extension_headers_than_anybody_needs_are_refused(monkeypatch: py
     monkeypatch.setattr(limits, "MAX_EFFORT", 10_000)
     archive = pax(("comment", "x" * 20_000)) + file()
 
-    work = Work()
-    assert len(list(tar.entries(work.input([archive])))) == 1
-    with pytest.raises(LimitExceeded):
-        list(tar.entries(work.input([archive] * 3)))
+    work = Budget()
+    assert len(list(tar.entries(work.metered([archive])))) == 1
+    with pytest.raises(LimitExceededError):
+        list(tar.entries(work.metered([archive] * 3)))
 
 
 def test_more_text_than_anybody_needs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_TEXT", 100_000)
 
-    with pytest.raises(LimitExceeded, match="longer"):
+    with pytest.raises(LimitExceededError, match="longer"):
         stacked([("f", S, "x" * 4000)] * 30)
 
 
 def test_tangled_names_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_EFFORT", 10_000)
 
-    with pytest.raises(LimitExceeded, match="links"):
+    with pytest.raises(LimitExceededError, match="links"):
         stacked([("l", S, "a/" * 2000), *((f"l/{number}", F) for number in range(10))])

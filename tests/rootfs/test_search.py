@@ -13,24 +13,23 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from eci_convert.errors import (
-    AmbiguousRole,
-    CorruptStream,
-    DigestMismatch,
+    AmbiguousRoleError,
+    CorruptStreamError,
+    DigestMismatchError,
     EciError,
     FormatError,
-    LimitExceeded,
-    MissingPart,
-    NotFound,
+    LimitExceededError,
+    MissingPartError,
+    NotFoundError,
     TransportError,
 )
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
-from eci_convert.reading import blobs
-from eci_convert.reading import files as reading_files
-from eci_convert.reading.files import files, in_archive
+from eci_convert.reading.files import in_archive, read_files
+from eci_convert.reading.images import load_image
 from eci_convert.rootfs import limits
 from eci_convert.rootfs.search import Search
-from eci_convert.tar import Entry, EntryType
+from eci_convert.tar import EntryType, TarEntry
 from eci_convert.transports.memory import MemorySource
 from tests.support.images import Files, Hard, ImageBuilder, Link, a_tar, an_image
 from tests.support.reference_unpacker import DIR, FILE, HARDLINK, SYMLINK, Naive, RefusedError, Said
@@ -66,7 +65,7 @@ class Watched(MemorySource):
             yield chunks
 
     def layers_read(self) -> list[int]:
-        layers = [layer.digest for layer in blobs.image(MemorySource(self.store, self.name)).manifest.layers]
+        layers = [layer.digest for layer in load_image(MemorySource(self.store, self.name)).manifest.layers]
         return [layers.index(digest) for digest in self.fetched if digest in layers]
 
 
@@ -80,7 +79,7 @@ def an_image_of(*layers: Files, compression: str = "none") -> ImageBuilder:
 def found(*layers: Files, path: str = "kernel") -> tuple[bytes, list[int]]:
     """The file at *path*, and which layers were read for it in which order."""
     source, basket = Watched(an_image_of(*layers).build()), Basket()
-    files(source, blobs.image(source), [path], basket)
+    read_files(source, load_image(source), [path], basket)
     return basket.files[path], source.layers_read()
 
 
@@ -92,8 +91,8 @@ def test_lower_layers_are_not_read_once_all_is_found() -> None:
 def test_lower_layers_are_not_read_once_nothing_can_be_found() -> None:
     source = Watched(an_image_of({"kernel": b"x"}, {"o": b""}, {".wh.kernel": b""}).build())
 
-    with pytest.raises(MissingPart, match="'/kernel' is not in the image"):
-        files(source, blobs.image(source), ["/kernel"], Basket())
+    with pytest.raises(MissingPartError, match="'/kernel' is not in the image"):
+        read_files(source, load_image(source), ["/kernel"], Basket())
     assert source.layers_read() == [2]
 
 
@@ -116,7 +115,7 @@ def test_all_that_was_missed_in_a_layer_costs_one_pass_together() -> None:
     layer: Files = {"a": b"1", "b": b"2", "k": Link("a"), "i": Link("b"), "j": Hard("a")}
     source, basket = Watched(an_image_of(layer).build()), Basket()
 
-    files(source, blobs.image(source), ["k", "i", "j"], basket)
+    read_files(source, load_image(source), ["k", "i", "j"], basket)
 
     assert basket.files == {"k": b"1", "i": b"2", "j": b"1"}
     assert source.layers_read() == [0, 0]
@@ -125,7 +124,7 @@ def test_all_that_was_missed_in_a_layer_costs_one_pass_together() -> None:
 def test_one_file_under_several_paths_passes_once() -> None:
     source, basket = Watched(an_image_of({"kernel": b"x"}).build()), Basket()
 
-    places = files(source, blobs.image(source), ["kernel", "/kernel", "./kernel"], basket)
+    places = read_files(source, load_image(source), ["kernel", "/kernel", "./kernel"], basket)
 
     assert basket.taken == [("kernel", "/kernel", "./kernel")]
     assert {place.path for place in places.values()} == {"kernel"}
@@ -135,7 +134,7 @@ def test_the_last_of_two_entries_in_a_layer_wins() -> None:
     archive = a_tar({"kernel": b"first"})[:-1024] + a_tar({"kernel": b"second"})
     source, basket = an_image().tar_layer(archive).build(), Basket()
 
-    files(source, blobs.image(source), ["kernel"], basket)
+    read_files(source, load_image(source), ["kernel"], basket)
 
     assert basket.files == {"kernel": b"second"}
 
@@ -145,7 +144,7 @@ def test_what_cannot_be_taken_back_is_not_taken_twice() -> None:
     source, basket = an_image().tar_layer(archive).build(), Basket(retractable=False)
 
     with pytest.raises(FormatError, match="twice"):
-        files(source, blobs.image(source), ["kernel"], basket)
+        read_files(source, load_image(source), ["kernel"], basket)
     assert basket.files == {"kernel": b"first"}
 
 
@@ -154,11 +153,11 @@ def test_a_layer_that_was_begun_is_read_to_its_end_and_verified() -> None:
         source = an_image_of(
             {"kernel": b"x", "rest": bytes(4 << 20)}, {"o": bytes(3 << 20)}, compression="none"
         ).build()
-        layer = blobs.image(source).manifest.layers[spoilt].digest
+        layer = load_image(source).manifest.layers[spoilt].digest
         source.blobs[layer] = source.blobs[layer][:-1] + b"\1"
 
-        with pytest.raises(DigestMismatch):
-            files(source, blobs.image(source), ["kernel"], Basket())
+        with pytest.raises(DigestMismatchError):
+            read_files(source, load_image(source), ["kernel"], Basket())
 
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])
@@ -166,20 +165,20 @@ def test_bytes_that_are_not_the_promised_ones_are_said_to_be_that_and_not_malfor
     noise = Random(1).randbytes(3 << 20)
     for at in (20, 1000, 1 << 20, -5):
         source = an_image_of({"kernel": noise}, compression=compression).build()
-        layer = blobs.image(source).manifest.layers[0].digest
+        layer = load_image(source).manifest.layers[0].digest
         spoilt = bytearray(source.blobs[layer])
         spoilt[at] ^= 0x55
         source.blobs[layer] = bytes(spoilt)
 
-        with pytest.raises(DigestMismatch):
-            files(source, blobs.image(source), ["kernel"], Basket())
+        with pytest.raises(DigestMismatchError):
+            read_files(source, load_image(source), ["kernel"], Basket())
 
 
 def test_promised_bytes_that_are_malformed_are_said_to_be_malformed() -> None:
     source = an_image().tar_layer(a_tar({"kernel": bytes(5000)})[:3000]).build()
 
-    with pytest.raises(CorruptStream) as caught:
-        files(source, blobs.image(source), ["kernel"], Basket())
+    with pytest.raises(CorruptStreamError) as caught:
+        read_files(source, load_image(source), ["kernel"], Basket())
     assert any(note.startswith("in layer sha256:") for note in caught.value.__notes__)
 
 
@@ -191,17 +190,17 @@ def test_reading_headers_is_bounded_for_the_image_and_not_for_each_layer(monkeyp
     monkeypatch.setattr(limits, "MAX_EFFORT", 12_000)
     source = an_image().tar_layer(long_headers(1)).tar_layer(long_headers(2)).tar_layer(long_headers(3)).build()
 
-    with pytest.raises(LimitExceeded):
-        files(source, blobs.image(source), ["kernel"], Basket())
+    with pytest.raises(LimitExceededError):
+        read_files(source, load_image(source), ["kernel"], Basket())
 
 
 @pytest.mark.parametrize("or_bytes", [True, False])
 def test_reading_headers_is_bounded_in_one_archive_too(monkeypatch: pytest.MonkeyPatch, or_bytes: bool) -> None:
     monkeypatch.setattr(limits, "MAX_EFFORT", 12_000)
     source = an_image().tar_layer(long_headers() * 3).build()
-    layer = blobs.image(source).manifest.layers[0]
+    layer = load_image(source).manifest.layers[0]
 
-    with pytest.raises(LimitExceeded):
+    with pytest.raises(LimitExceededError):
         in_archive(source, layer, ["o"], Basket(), or_bytes=or_bytes)
 
 
@@ -215,12 +214,12 @@ def test_a_directory_gives_the_one_file_in_it() -> None:
 
 
 def test_a_directory_with_two_files_or_none_is_refused() -> None:
-    with pytest.raises(AmbiguousRole, match="'disk/' holds more than one file: 'a' and 'b'"):
+    with pytest.raises(AmbiguousRoleError, match="'disk/' holds more than one file: 'a' and 'b'"):
         found({"disk/a": b"a"}, {"disk/b": b"b"}, path="disk/")
-    with pytest.raises(AmbiguousRole):
+    with pytest.raises(AmbiguousRoleError):
         found({"disk/a": b"a", "disk/b": b"b"}, path="disk/")
     for layer in ({"disk/": None}, {"o": b""}, {"disk": b"file"}, {"disk/": None, "disk/sub/x": b"x"}):
-        with pytest.raises(MissingPart):
+        with pytest.raises(MissingPartError):
             found(layer, path="disk/")
 
 
@@ -236,7 +235,7 @@ def test_a_directory_with_two_files_or_none_is_refused() -> None:
     ],
 )
 def test_what_is_no_regular_file_is_refused_by_what_it_is(layer: Files, message: str) -> None:
-    with pytest.raises(MissingPart, match=message):
+    with pytest.raises(MissingPartError, match=message):
         found(layer)
 
 
@@ -244,21 +243,21 @@ def test_what_is_no_regular_file_is_refused_by_what_it_is(layer: Files, message:
 def test_links_that_lead_nowhere_are_malformed(layer: Files) -> None:
     with pytest.raises(FormatError) as caught:
         found(layer)
-    assert not isinstance(caught.value, CorruptStream)
+    assert not isinstance(caught.value, CorruptStreamError)
 
 
 def test_an_image_without_layers_has_no_files() -> None:
     source = an_image().build()
 
-    with pytest.raises(MissingPart):
-        files(source, blobs.image(source), ["kernel"], Basket())
+    with pytest.raises(MissingPartError):
+        read_files(source, load_image(source), ["kernel"], Basket())
 
 
 def test_layers_that_are_no_archives_are_no_part_of_the_filesystem() -> None:
     source = an_image_of({"kernel": b"x"}).layer("application/vnd.example", b"not a tar").build()
     basket = Basket()
 
-    files(source, blobs.image(source), ["kernel"], basket)
+    read_files(source, load_image(source), ["kernel"], basket)
 
     assert basket.files == {"kernel": b"x"}
 
@@ -266,24 +265,26 @@ def test_layers_that_are_no_archives_are_no_part_of_the_filesystem() -> None:
 def test_a_member_of_one_archive_is_found_however_it_is_spelt() -> None:
     for name, path in product(("kernel", "./kernel", "/kernel"), repeat=2):
         source, basket = an_image_of({name: b"x", "o": b""}, compression="gzip").build(), Basket()
-        in_archive(source, blobs.image(source).manifest.layers[0], [path], basket)
+        in_archive(source, load_image(source).manifest.layers[0], [path], basket)
         assert basket.files == {path: b"x"}
 
 
 def test_the_only_file_of_an_archive_needs_no_name() -> None:
     source, basket = an_image_of({"d/": None, "d/whatever": b"x"}).build(), Basket()
 
-    in_archive(source, blobs.image(source).manifest.layers[0], [""], basket)
+    in_archive(source, load_image(source).manifest.layers[0], [""], basket)
 
     assert basket.files == {"": b"x"}
 
 
-@pytest.mark.parametrize(("layer", "error"), [({"a": b"", "d/b": b""}, AmbiguousRole), ({"d/": None}, MissingPart)])
+@pytest.mark.parametrize(
+    ("layer", "error"), [({"a": b"", "d/b": b""}, AmbiguousRoleError), ({"d/": None}, MissingPartError)]
+)
 def test_an_archive_with_two_files_or_none_needs_a_name(layer: Files, error: type[EciError]) -> None:
     source = an_image_of(layer).build()
 
     with pytest.raises(error):
-        in_archive(source, blobs.image(source).manifest.layers[0], [""], Basket())
+        in_archive(source, load_image(source).manifest.layers[0], [""], Basket())
 
 
 @pytest.mark.parametrize(
@@ -291,7 +292,7 @@ def test_an_archive_with_two_files_or_none_needs_a_name(layer: Files, error: typ
 )
 def test_a_blob_that_is_no_archive_is_itself_the_file_where_that_is_allowed(blob: bytes) -> None:
     source, basket = an_image().tar_layer(blob).build(), Basket()
-    layer = blobs.image(source).manifest.layers[0]
+    layer = load_image(source).manifest.layers[0]
 
     in_archive(source, layer, ["kernel"], basket, or_bytes=True)
 
@@ -303,7 +304,7 @@ def test_an_archive_is_an_archive_even_where_bytes_are_allowed(compression: str)
     noise = Random(1).randbytes(600_000)
     source, basket = an_image_of({"kernel": noise}, compression=compression).build(), Basket()
 
-    in_archive(source, blobs.image(source).manifest.layers[0], ["kernel"], basket, or_bytes=True)
+    in_archive(source, load_image(source).manifest.layers[0], ["kernel"], basket, or_bytes=True)
 
     assert basket.files == {"kernel": noise}
 
@@ -323,7 +324,7 @@ class Unpacked:
         if self._files.get(where, None) is None:
             below = {key: what for key, what in self._files.items() if key.startswith(f"{where}/")}
             if where not in self._files and not below:
-                raise NotFound(f"no {path}")
+                raise NotFoundError(f"no {path}")
             inside: Files = {f"{name}/": None} | {f"{name}{key[len(where) :]}": what for key, what in below.items()}
             yield (a_tar(inside),)
         else:
@@ -349,7 +350,7 @@ class Unpacked:
 def from_engine(files: Files, path: str) -> bytes:
     basket = Basket()
     source = MemorySource(an_image().build().store, filesystem=Unpacked(files))
-    reading_files.files(source, blobs.image(source), [path], basket)
+    read_files(source, load_image(source), [path], basket)
     return basket.files[path]
 
 
@@ -376,7 +377,7 @@ def test_a_path_without_dots_is_one_question() -> None:
     unpacked = Unpacked({"l": Link("boot"), "boot/vmlinuz": b"x"})
     source = MemorySource(an_image().build().store, filesystem=unpacked)
 
-    files(source, blobs.image(source), ["l/vmlinuz"], Basket())
+    read_files(source, load_image(source), ["l/vmlinuz"], Basket())
 
     assert unpacked.asked == ["/l/vmlinuz"]
 
@@ -384,14 +385,14 @@ def test_a_path_without_dots_is_one_question() -> None:
 @pytest.mark.parametrize(
     ("files", "path", "error"),
     [
-        ({"o": b""}, "kernel", MissingPart),
-        ({"kernel": Link("/etc/passwd")}, "kernel", MissingPart),
-        ({"kernel/": None}, "kernel", MissingPart),
+        ({"o": b""}, "kernel", MissingPartError),
+        ({"kernel": Link("/etc/passwd")}, "kernel", MissingPartError),
+        ({"kernel/": None}, "kernel", MissingPartError),
         ({"kernel": Link("kernel")}, "kernel", FormatError),
-        ({"disk/a": b"", "disk/b": b""}, "disk/", AmbiguousRole),
-        ({"disk/": None}, "disk/", MissingPart),
-        ({"disk": b"file"}, "disk/", MissingPart),
-        ({"f": b"", "g": b""}, "f/../g", MissingPart),
+        ({"disk/a": b"", "disk/b": b""}, "disk/", AmbiguousRoleError),
+        ({"disk/": None}, "disk/", MissingPartError),
+        ({"disk": b"file"}, "disk/", MissingPartError),
+        ({"f": b"", "g": b""}, "f/../g", MissingPartError),
     ],
 )
 def test_an_engine_has_what_is_no_file_refused_too(files: Files, path: str, error: type[EciError]) -> None:
@@ -401,7 +402,7 @@ def test_an_engine_has_what_is_no_file_refused_too(files: Files, path: str, erro
 
 @pytest.mark.parametrize(
     ("said", "error"),
-    [("evalSymlinksInScope: too many links in /kernel", LimitExceeded), ("the engine is on fire", TransportError)],
+    [("evalSymlinksInScope: too many links in /kernel", LimitExceededError), ("the engine is on fire", TransportError)],
 )
 def test_an_engine_that_gives_up_on_a_loop_of_links_is_not_to_blame(said: str, error: type[EciError]) -> None:
     class Refusing(Unpacked):
@@ -412,7 +413,7 @@ def test_an_engine_that_gives_up_on_a_loop_of_links_is_not_to_blame(said: str, e
 
     source = MemorySource(an_image().build().store, filesystem=Refusing({}))
     with pytest.raises(error):
-        files(source, blobs.image(source), ["kernel"], Basket())
+        read_files(source, load_image(source), ["kernel"], Basket())
 
 
 def test_an_engine_gives_the_one_file_of_a_directory() -> None:
@@ -468,10 +469,10 @@ def told_apart(layers: Sequence[Sequence[Said]]) -> list[list[Said]]:
     return found
 
 
-def as_entries(layer: Sequence[Said]) -> Iterator[Entry]:
+def as_entries(layer: Sequence[Said]) -> Iterator[TarEntry]:
     for said in layer:
         linkname, data = (said.text, b"") if said.kind in (SYMLINK, HARDLINK) else ("", said.text.encode())
-        yield Entry(
+        yield TarEntry(
             name=said.name, type=said.kind, size=len(data), linkname=linkname, mode=0, uid=0, gid=0, mtime=0,
             pax=MappingProxyType({}), chunks=iter((data,)),
         )  # fmt: skip
@@ -483,7 +484,7 @@ def searched(layers: Sequence[Sequence[Said]], path: str) -> str | None:
     for number, layer in enumerate(top):
         if search.read(as_entries(layer), last=number == len(top) - 1):
             break
-    for number, missed in search.missed().items():
+    for number, missed in search.missed_files().items():
         search.read_again(as_entries(top[number]), missed, number)
     return basket.files[path].decode() if path in search.found() else None
 

@@ -12,9 +12,9 @@ from eci_convert.compression.codec import Codec, compressed, decompressed
 from eci_convert.errors import LocalError
 from eci_convert.files.sparse import file_chunks
 from eci_convert.oci.digest import Digest
-from eci_convert.streams.blocks import ZEROS
-from eci_convert.streams.hashing import Measured
-from eci_convert.tar import TarMember, archive_size, archived, header
+from eci_convert.streams.blocks import ZERO_BLOCK
+from eci_convert.streams.hashing import HashingStream
+from eci_convert.tar import TarMember, archive_size, archived, member_header
 from tests.support.chunking import noise, text
 
 MIB = 1 << 20
@@ -39,9 +39,9 @@ def packed(path, codec, threads=None, *, led=True):
     """The blob, and what was measured of it and of its archive."""
     with path.open("rb") as file:
         member = TarMember(name="disk-root-root.raw", size=path.stat().st_size)
-        chunks = file_chunks(file.fileno(), lead=len(header(member)) if led else 0)
-        archive = Measured(archived([(member, chunks)]), threaded=True)
-        blob = Measured(compressed(archive, Codec.parse(codec), threads=threads))
+        chunks = file_chunks(file.fileno(), lead=len(member_header(member)) if led else 0)
+        archive = HashingStream(archived([(member, chunks)]), threaded=True)
+        blob = HashingStream(compressed(archive, Codec.parse(codec), threads=threads))
         return b"".join(blob), blob, archive
 
 
@@ -64,9 +64,9 @@ def test_a_hash_that_reads_the_file_itself_is_the_same(disk, codec, which):
     expected, _, archive = packed(disk[which], codec)
     member = TarMember(name="disk-root-root.raw", size=len(disk[2]))
     with disk[which].open("rb") as file:
-        lead = len(header(member))
+        lead = len(member_header(member))
         once, again = (archived([(member, file_chunks(file.fileno(), lead=lead))]) for _ in range(2))
-        apart = Measured(once, again=again)
+        apart = HashingStream(once, again=again)
         assert b"".join(compressed(apart, Codec.parse(codec))) == expected
     assert (apart.digest, apart.size) == (archive.digest, archive.size)
 
@@ -81,9 +81,9 @@ def test_a_hash_that_reads_the_file_itself_does_not_run_away_from_the_reader(mon
         reader.append(threading.current_thread())
         for _ in range(64):
             hashed += 1
-            yield from (noise(MIB), ZEROS)
+            yield from (noise(MIB), ZERO_BLOCK)
 
-    apart = iter(Measured((noise(MIB) for _ in range(64)), again=again()))
+    apart = iter(HashingStream((noise(MIB) for _ in range(64)), again=again()))
     next(apart), next(apart)
     time.sleep(0.2)
     assert hashed <= 8
@@ -98,7 +98,7 @@ def test_what_the_hash_cannot_read_is_an_error():
         raise LocalError("has changed")
 
     with pytest.raises(LocalError, match="has changed"):
-        list(Measured([b"x", b"y"], again=again()))
+        list(HashingStream([b"x", b"y"], again=again()))
 
 
 @CODECS
@@ -112,7 +112,7 @@ def test_holes_and_zeros_and_any_cut_and_number_of_threads_make_the_same_layer(d
 
 def test_no_thread_outlives_a_layer_that_is_left():
     before = threading.active_count()
-    archive = Measured((noise(MIB) for _ in range(1000)), threaded=True)
+    archive = HashingStream((noise(MIB) for _ in range(1000)), threaded=True)
     layer = compressed(archive, Codec.parse("gzip"))
     next(layer), next(layer)
 
@@ -124,7 +124,7 @@ def test_no_thread_outlives_a_layer_that_is_left():
 
 @THREADED
 def test_measured_passes_everything_on_and_knows_it(threaded):
-    stage = Measured([b"ker", b"", b"nel"], threaded=threaded, behind=2)
+    stage = HashingStream([b"ker", b"", b"nel"], threaded=threaded, behind=2)
 
     assert list(stage) == [b"ker", b"", b"nel"]
     assert (stage.size, stage.digest) == (6, Digest.of(b"kernel"))
@@ -132,7 +132,7 @@ def test_measured_passes_everything_on_and_knows_it(threaded):
 
 @THREADED
 def test_nothing_is_known_before_everything_has_gone_by(threaded):
-    stage = Measured([b"ker", b"nel"], threaded=threaded)
+    stage = HashingStream([b"ker", b"nel"], threaded=threaded)
     chunks = iter(stage)
     next(chunks), next(chunks)
 
@@ -148,7 +148,7 @@ def test_measured_passes_on_what_its_source_raises(threaded):
         yield b"ker"
         raise LocalError("gone")
 
-    stage = Measured(failing(), threaded=threaded)
+    stage = HashingStream(failing(), threaded=threaded)
     with pytest.raises(LocalError, match="gone"):
         list(stage)
     with pytest.raises(ValueError, match="not everything"):

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert.compression.write import blocks
 from eci_convert.errors import LocalError
 from eci_convert.files.locks import exclusive
 from eci_convert.oci.digest import Digest
-from eci_convert.reading.resume import Journal
+from eci_convert.reading.resume import PartialDownloads
 from eci_convert.streams import interrupts
+from eci_convert.streams.blocks import reblocked
 from eci_convert.streams.hashing import verified
-from eci_convert.streams.threads import Belt, Companion, ahead
-from eci_convert.transports.registry.http.retry import Patience, Transient
-from eci_convert.transports.verified_input import Received
+from eci_convert.streams.threads import BoundedQueue, WorkerThread, prefetch
+from eci_convert.transports.registry.http.retry import RetryBudget, TransientError
+from eci_convert.transports.verified_input import VerifiedInput
 from tests.support.images import KERNEL_TYPE, an_image, only_part
 
 BLOCK = bytes(1 << 20)
@@ -36,19 +36,19 @@ def locked_twice(path: Path) -> None:
 
 
 def filled() -> None:
-    belt = Belt(1)
-    belt.put(BLOCK)
-    belt.put(BLOCK)
+    belt = BoundedQueue(1)
+    belt.push(BLOCK)
+    belt.push(BLOCK)
 
 
 WAITS: dict[str, Callable[[Path], object]] = {
     "sleep": lambda _: interrupts.sleep(60),
     "a Future": lambda _: interrupts.result(Future()),
-    "a thread": lambda _: Companion(threading.Event().wait, "endless").result(),
-    "an empty belt": lambda _: Belt(1).take(),
+    "a thread": lambda _: WorkerThread(threading.Event().wait, "endless").result(),
+    "an empty belt": lambda _: BoundedQueue(1).pop(),
     "a full belt": lambda _: filled(),
     "a lock": locked_twice,
-    "a registry that is to be asked again": lambda _: Patience(5).after(Transient("later", 30.0)),
+    "a registry that is to be asked again": lambda _: RetryBudget(5).wait_or_raise(TransientError("later", 30.0)),
 }
 
 
@@ -70,9 +70,9 @@ def endless() -> Iterator[bytes]:
     "stage",
     [
         lambda: verified(endless(), Digest.of(b""), 1 << 60),
-        lambda: Received(endless(), None, None),
-        lambda: ahead(endless()),
-        lambda: ahead(blocks(endless())),
+        lambda: VerifiedInput(endless(), None, None),
+        lambda: prefetch(endless()),
+        lambda: prefetch(reblocked(endless())),
     ],
     ids=["verified", "received", "ahead", "ahead of another stage"],
 )  # fmt: skip
@@ -134,10 +134,10 @@ def test_what_has_arrived_is_kept_whatever_error_the_interrupt_came_to(tmp_path:
     blob = only_part(an_image().layer(KERNEL_TYPE, BLOCK).build()).locator.descriptor  # type: ignore[union-attr]
 
     def receive() -> None:
-        with Journal(tmp_path / "cache") as journal:
-            kept = journal.kept(blob)
+        with PartialDownloads(tmp_path / "cache") as journal:
+            kept = journal.partial(blob)
             assert kept
-            list(kept.recorded([b"half"]))
+            list(kept.append_while_slow([b"half"]))
             interrupts.request()
             raise ValueError("a closed socket")
 

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert import Disk, DiskType, machine
+from eci_convert import Disk, DiskType, artifact_from_parts
 from eci_convert.compression.codec import Codec
 from eci_convert.dialects import WRITERS
-from eci_convert.errors import UploadLost
+from eci_convert.errors import UploadLostError
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
 from eci_convert.operations.copy import copy
-from eci_convert.pack import pack
-from eci_convert.transports.memory import MemorySink, MemorySource, Store
+from eci_convert.pack.image import pack
+from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 from tests.support.images import LABEL, ImageBuilder, a_machine, an_image, parts
 from tests.support.machines import TERMS
 
@@ -40,7 +40,7 @@ class Forgetful(MemorySink):
     """Loses every blob *times* times, when it has seen the beginning of it."""
 
     def __init__(self, times: int) -> None:
-        super().__init__(Store())
+        super().__init__(MemoryStore())
         self._times = times
         self._lost: dict[str, int] = {}
 
@@ -54,7 +54,7 @@ class Forgetful(MemorySink):
         name = f"{digest} {size} {seen[:100]!r}"
         self._lost[name] = self._lost.get(name, 0) + 1
         if self._lost[name] <= self._times:
-            raise UploadLost("the blob has to be sent again")
+            raise UploadLostError("the blob has to be sent again")
         return super().put(media_type, itertools.chain((seen,), chunks), digest=digest, size=size)
 
 
@@ -62,14 +62,14 @@ class Forgetful(MemorySink):
 def test_parts_that_are_files_are_read_again(tmp_path: Path, form: str) -> None:
     for name in ("kernel", "initrd", "root"):
         (tmp_path / name).write_bytes(name.encode() * 5000)
-    made = machine(
+    made = artifact_from_parts(
         kernel=tmp_path / "kernel",
         initrd=None if form == "kubevirt" else tmp_path / "initrd",
         root=None if form == "unikraft" else Disk(content=tmp_path / "root", type=DiskType.RAW),
     )
     if form == "kubevirt":
-        made = machine(root=Disk(content=tmp_path / "root", type=DiskType.RAW))
-    sink, calm = Forgetful(3), MemorySink(Store())
+        made = artifact_from_parts(root=Disk(content=tmp_path / "root", type=DiskType.RAW))
+    sink, calm = Forgetful(3), MemorySink(MemoryStore())
 
     for one in (sink, calm):
         pack(WRITERS[form](made, TERMS), one, codec=Codec.parse("gzip"))
@@ -80,7 +80,7 @@ def test_parts_that_are_files_are_read_again(tmp_path: Path, form: str) -> None:
 @pytest.mark.parametrize("image", [a_machine(), a_container()], ids=["artifacts", "labels"])
 @pytest.mark.parametrize("form", ["keep", "artifacts", "legacy", "ironcore"])
 def test_parts_of_another_image_are_read_again(image: ImageBuilder, form: str) -> None:
-    sink, calm = Forgetful(1), MemorySink(Store())
+    sink, calm = Forgetful(1), MemorySink(MemoryStore())
 
     for one in (sink, calm):
         copy(image.build(), one, format=form, terms=TERMS if form != "keep" else None)
@@ -93,6 +93,6 @@ def test_parts_of_another_image_are_read_again(image: ImageBuilder, form: str) -
 @pytest.mark.parametrize("form", ["keep", "legacy"])
 def test_a_place_that_loses_everything_is_left(form: str) -> None:
     sink = Forgetful(100)
-    with pytest.raises(UploadLost):
+    with pytest.raises(UploadLostError):
         copy(a_machine().build(), sink, format=form)
     assert not sink.store.names

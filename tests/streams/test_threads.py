@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 
 from eci_convert.compression.codec import Compression, decompressed
-from eci_convert.errors import CorruptStream
-from eci_convert.streams.blocks import ZEROS
-from eci_convert.streams.threads import ahead
+from eci_convert.errors import CorruptStreamError
+from eci_convert.streams.blocks import ZERO_BLOCK
+from eci_convert.streams.threads import prefetch
 from tests.support.chunking import cut, cut_by, endless, repetitive, sizes
 
 
@@ -49,12 +49,12 @@ class Source:
 @settings(max_examples=30)
 @given(repetitive, sizes)
 def test_what_goes_in_comes_out(data, cuts):
-    assert b"".join(ahead(cut_by(data, cuts), 3000)) == data
+    assert b"".join(prefetch(cut_by(data, cuts), 3000)) == data
 
 
 def test_the_source_runs_in_another_thread():
     source = Source()
-    stage = ahead(iter(source), 2000)
+    stage = prefetch(iter(source), 2000)
     next(stage)
     stage.close()
 
@@ -64,7 +64,7 @@ def test_the_source_runs_in_another_thread():
 
 def test_the_source_is_fetched_while_the_consumer_is_busy_up_to_the_depth():
     source = Source()
-    stage = ahead(iter(source), 5000)
+    stage = prefetch(iter(source), 5000)
     next(stage)
     deadline = time.monotonic() + 10
     while source.fetched < 6 and time.monotonic() < deadline:
@@ -76,12 +76,12 @@ def test_the_source_is_fetched_while_the_consumer_is_busy_up_to_the_depth():
 
 
 def test_a_chunk_that_is_longer_than_the_depth_passes():
-    assert list(ahead([b"x" * 100, b"y" * 100], 10)) == [b"x" * 100, b"y" * 100]
+    assert list(prefetch([b"x" * 100, b"y" * 100], 10)) == [b"x" * 100, b"y" * 100]
 
 
 def test_holes_take_no_room():
-    source = Source(ZEROS)
-    stage = ahead(iter(source), 1 << 20)
+    source = Source(ZERO_BLOCK)
+    stage = prefetch(iter(source), 1 << 20)
     next(stage)
     deadline = time.monotonic() + 10
     while source.fetched < 500 and time.monotonic() < deadline:
@@ -92,26 +92,26 @@ def test_holes_take_no_room():
 
 
 def test_an_empty_chunk_is_not_the_end():
-    assert b"".join(ahead([b"a", b"", b"b"])) == b"ab"
+    assert b"".join(prefetch([b"a", b"", b"b"])) == b"ab"
 
 
 def test_an_exception_of_the_source_comes_in_its_place():
-    error = CorruptStream("bad")
+    error = CorruptStreamError("bad")
     passed = []
 
-    with pytest.raises(CorruptStream) as caught:
-        passed.extend(ahead(iter(Source(failing_after=3, error=error))))
+    with pytest.raises(CorruptStreamError) as caught:
+        passed.extend(prefetch(iter(Source(failing_after=3, error=error))))
     assert caught.value is error
 
-    stage = ahead(iter(Source(failing_after=3, error=CorruptStream("bad"))))
+    stage = prefetch(iter(Source(failing_after=3, error=CorruptStreamError("bad"))))
     assert [len(next(stage)) for _ in range(3)] == [1000] * 3
-    with pytest.raises(CorruptStream):
+    with pytest.raises(CorruptStreamError):
         next(stage)
 
 
 def test_closing_stops_and_closes_the_source():
     source = Source()
-    stage = ahead(iter(source), 4000)
+    stage = prefetch(iter(source), 4000)
     next(stage)
 
     stage.close()
@@ -123,7 +123,7 @@ def test_an_exception_of_the_consumer_stops_and_closes_the_source():
     source = Source()
 
     def consume():
-        for _ in ahead(iter(source), 4000):
+        for _ in prefetch(iter(source), 4000):
             raise ValueError("no space")
 
     with pytest.raises(ValueError, match="no space"):
@@ -135,7 +135,7 @@ def test_an_exception_of_the_consumer_stops_and_closes_the_source():
 
 def test_stages_of_stages_are_closed_together():
     source = Source()
-    stage = ahead(decompressed(ahead(iter(source), 4000), Compression.NONE), 4000)
+    stage = prefetch(decompressed(prefetch(iter(source), 4000), Compression.NONE), 4000)
     next(stage)
 
     stage.close()
@@ -149,10 +149,10 @@ def test_a_program_that_ends_with_a_stage_half_read_ends(stage):
     program = f"""
         import itertools, sys
         from eci_convert.compression.codec import Codec, compressed
-        from eci_convert.streams.hashing import Measured
-        from eci_convert.streams.threads import ahead
+        from eci_convert.streams.hashing import HashingStream
+        from eci_convert.streams.threads import prefetch
         endless = itertools.repeat(b"x" * 1_000_000)
-        packed = compressed(Measured(endless, threaded=True), Codec.parse("gzip"))
+        packed = compressed(HashingStream(endless, threaded=True), Codec.parse("gzip"))
         stage = {stage}
         cycle = [stage]
         cycle.append(cycle)
@@ -167,7 +167,7 @@ def test_a_program_that_ends_with_a_stage_half_read_ends(stage):
 
 def test_a_stage_that_was_never_begun_has_no_thread():
     source = Source()
-    stage = ahead(iter(source))
+    stage = prefetch(iter(source))
 
     stage.close()
 
@@ -177,4 +177,4 @@ def test_a_stage_that_was_never_begun_has_no_thread():
 def test_small_chunks_are_not_lost_between_threads():
     data = bytes(range(256)) * 200
 
-    assert b"".join(ahead(ahead(cut(data, 7), 64), 64)) == data
+    assert b"".join(prefetch(prefetch(cut(data, 7), 64), 64)) == data

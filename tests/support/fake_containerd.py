@@ -14,8 +14,8 @@ from typing import Any
 import grpc
 
 from eci_convert.oci.digest import Digest
-from eci_convert.transports.base import Settings
 from eci_convert.transports.containerd.proto import containerd_pb2 as api
+from eci_convert.transports.settings import Settings
 
 _PREFIX = "containerd.services."
 

@@ -25,7 +25,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from eci_convert.oci.digest import Digest
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""README's tables, made of the tables in the code: `python -m tests.tables` writes them into README.md.
+"""README's tables, made of the tables in the code: `python -m tests.support.generate_readme_tables` writes them into README.md.
 
 `cells` is the truth about places × formats: tests/test_readme.py holds README against it; integration/test_matrix.py
 runs every cell.
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eci_convert.dialects import READERS, WRITERS
-from eci_convert.dialects.blueprint import Terms
+from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.model import Artifact, DiskType, Memory, Part, Role
-from eci_convert.oci.manifest import Platform
+from eci_convert.oci.platform import Platform
 from eci_convert.transports import SCHEMES, Scheme
 
 README = Path(__file__).parents[2] / "README.md"
@@ -68,14 +68,14 @@ class Cell:
 
 def cells() -> Iterator[Cell]:
     """Every place × every format that is written."""
-    terms = Terms(platform=Platform(os="linux", architecture="amd64"), name="registry.example/machine:1")
+    terms = WriteOptions(platform=Platform(os="linux", architecture="amd64"), name="registry.example/machine:1")
     for scheme in SCHEMES:
         for form, write in WRITERS.items():
             blueprint = write(Artifact(parts=PARTS[form]), terms)
             why_not = ""
-            if not blueprint.container and not scheme.artifacts:
+            if not blueprint.is_container_image and not scheme.artifacts:
                 why_not = "container images only"
-            elif blueprint.index and not scheme.indexes:
+            elif blueprint.index_spec and not scheme.indexes:
                 why_not = "no indexes"
             yield Cell(scheme=scheme, format=form, why_not=why_not)
 

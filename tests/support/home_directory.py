@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Manifest, rendered
-from eci_convert.reading import blobs
-from eci_convert.streams.repeatable import Again
+from eci_convert.oci.manifest import Manifest, to_json
+from eci_convert.reading.blobs import open_blob
+from eci_convert.streams.repeatable import RepeatableStream
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Settings, Sink, Source
+from eci_convert.transports.base import Sink, Source
+from eci_convert.transports.settings import Settings
 from tests.support.fake_registry.server import FaultyRegistry
 
 PASSWORD = "p4ssw0rd"
@@ -63,7 +65,7 @@ class User:
             if skip:
                 with source.fetch(blob, skip) as chunks:
                     return b"".join(chunks)
-            with blobs.opened(source, blob) as chunks:
+            with open_blob(source, blob) as chunks:
                 return b"".join(chunks)
 
     def resolves(self, registry: FaultyRegistry, name: str = "machine:1", **flags: Any) -> Descriptor:
@@ -82,7 +84,7 @@ class User:
         with self.sink(registry, name, **flags) as sink:
             config = sink.put(media_types.OCI_CONFIG, [b"{}"])
             layers = tuple(sink.put(TYPE, [part]) for part in parts)
-            manifest = sink.put(media_types.OCI_MANIFEST, [rendered(Manifest(config=config, layers=layers))])
+            manifest = sink.put(media_types.OCI_MANIFEST, [to_json(Manifest(config=config, layers=layers))])
             sink.publish(manifest)
             return manifest
 
@@ -99,14 +101,14 @@ class Counted:
         self.times = 0
         self._data = data
         self._size = size
-        self.chunks = Again(self._opened)
+        self.chunks = RepeatableStream(self._opened)
 
     def _opened(self) -> Iterator[bytes]:
         self.times += 1
         return once(self._data, self._size)
 
 
-def again(data: bytes) -> Again:
+def again(data: bytes) -> RepeatableStream:
     return Counted(data).chunks
 
 

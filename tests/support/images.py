@@ -19,15 +19,17 @@ from typing import Any, Self
 
 from eci_convert.model import Part
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform, rendered
-from eci_convert.oci.platform import parse_platform
-from eci_convert.progress import Silent
-from eci_convert.reading import blobs as reading_blobs
-from eci_convert.reading.blobs import document, image, opened
+from eci_convert.oci.index import Index
+from eci_convert.oci.manifest import Manifest, to_json
+from eci_convert.oci.platform import Platform, parse_platform
+from eci_convert.progress import NullReporter
+from eci_convert.reading.blobs import load_document, open_blob
+from eci_convert.reading.images import load_image, load_manifest
 from eci_convert.tar import EntryType, TarMember, archived
 from eci_convert.transports.base import Sink, Source
-from eci_convert.transports.memory import MemorySource, Store
+from eci_convert.transports.memory import MemorySource, MemoryStore
 
 KERNEL_TYPE = "application/vnd.lfedge.eci.kernel.layer.v1+kernel"
 INITRD_TYPE = "application/vnd.lfedge.eci.initrd.layer.v1+cpio"
@@ -38,7 +40,7 @@ TITLE = "org.opencontainers.image.title"
 LABEL = "org.lfedge.eci.artifact."
 
 
-class Listening(Silent):
+class Listening(NullReporter):
     """A reporter that keeps what it is warned of."""
 
     def __init__(self) -> None:
@@ -207,18 +209,18 @@ class ImageBuilder:
 
     def descriptor(self) -> Descriptor:
         """What stands for the image in an index."""
-        found = Descriptor.of(rendered(self.manifest()), self.media_type)
+        found = Descriptor.of(to_json(self.manifest()), self.media_type)
         return replace(found, platform=self.runs_on, artifact_type=self.artifact_type)
 
     def contents(self) -> dict[Digest, bytes]:
         """All blobs and documents."""
-        blobs = [rendered(self.manifest()), self.config_blob()[0], *(blob for _, blob in self.layers), *self.extra]
+        blobs = [to_json(self.manifest()), self.config_blob()[0], *(blob for _, blob in self.layers), *self.extra]
         return {Digest.of(blob): blob for blob in blobs}
 
     def build(self, name: str = "image") -> MemorySource:
         """The image in a store of its own."""
-        root = Descriptor.of(rendered(self.manifest()), self.media_type)
-        return MemorySource(Store(self.contents(), {name: root}), name)
+        root = Descriptor.of(to_json(self.manifest()), self.media_type)
+        return MemorySource(MemoryStore(self.contents(), {name: root}), name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,9 +246,11 @@ class IndexBuilder:
 
     def build(self, name: str = "image") -> MemorySource:
         """The images in one store, their index under *name*."""
-        text = rendered(self.index())
+        text = to_json(self.index())
         blobs = {digest: blob for image in self.images for digest, blob in image.contents().items()}
-        return MemorySource(Store({**blobs, Digest.of(text): text}, {name: Descriptor.of(text, self.media_type)}), name)
+        return MemorySource(
+            MemoryStore({**blobs, Digest.of(text): text}, {name: Descriptor.of(text, self.media_type)}), name
+        )
 
 
 def an_image() -> ImageBuilder:
@@ -285,7 +289,7 @@ def parts(source: Source) -> tuple[Part, ...]:
     """The parts of the image, by whichever dialect recognises it."""
     from eci_convert import dialects
 
-    return dialects.read(image(source))[1].parts
+    return dialects.read(load_image(source))[1].parts
 
 
 def only_part(source: Source) -> Part:
@@ -313,12 +317,12 @@ def copied(source: Source, sink: Sink) -> Descriptor:
 
 
 def _copy_tree(source: Source, sink: Sink, descriptor: Descriptor) -> None:
-    found = reading_blobs.child(source, descriptor)
+    found = load_manifest(source, descriptor)
     for child in found.manifests if isinstance(found, Index) else (*found.layers, found.config):
         if isinstance(found, Index):
             _copy_tree(source, sink, child)
         elif not sink.has(child):
-            with opened(source, child) as chunks:
+            with open_blob(source, child) as chunks:
                 sink.put(child.media_type, chunks, digest=child.digest, size=child.size)
-    text = document(source, descriptor)
+    text = load_document(source, descriptor)
     sink.put(descriptor.media_type, (text,), digest=descriptor.digest, size=descriptor.size)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import rendered
+from eci_convert.oci.manifest import to_json
 from eci_convert.transports.memory import MemorySource
 from tests.support.images import ImageBuilder
 
@@ -47,4 +47,4 @@ def blob_in(directory: Path, digest: Digest) -> Path:
 
 def manifest_digest(image: ImageBuilder) -> Digest:
     """The digest of the image's manifest."""
-    return Digest.of(rendered(image.manifest()))
+    return Digest.of(to_json(image.manifest()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 
-from eci_convert.oci.manifest import rendered
+from eci_convert.oci.manifest import to_json
 from eci_convert.transports.docker_archive.sink import DockerArchiveWriter
 from eci_convert.transports.tar_store.writer import StreamOutput
 from tests.support.images import ImageBuilder
@@ -21,7 +21,7 @@ class Streamed:
             writer.put(descriptor.media_type, iter((blob,)), None, len(blob) if know_sizes else None)
         config, config_type = image.config_blob()
         writer.put(config_type, (config,), None, None)
-        writer.put(image.media_type, (rendered(image.manifest()),), None, None)
+        writer.put(image.media_type, (to_json(image.manifest()),), None, None)
         writer.publish(image.descriptor())
         writer.close()
 

@@ -6,18 +6,23 @@ from collections.abc import Mapping, Sequence
 
 from hypothesis import strategies as st
 
-from eci_convert import dialects, pack
 from eci_convert.compression.codec import Codec, Compression, decompressed
-from eci_convert.dialects import part_names
-from eci_convert.dialects.blueprint import Packed, Terms
-from eci_convert.model import Artifact, Blob, DiskType, Image, Locator, Member, Memory, Part, Role, Rootfs
-from eci_convert.oci.manifest import Descriptor, ImageConfig, Manifest, Platform
-from eci_convert.reading import blobs
+from eci_convert.dialects import writer
+from eci_convert.dialects.blueprint import WriteOptions
+from eci_convert.dialects.part_names import canonical_name
+from eci_convert.model import Artifact, Blob, DiskType, Locator, Member, Memory, Part, Role, RootfsFile
+from eci_convert.oci.descriptor import Descriptor
+from eci_convert.oci.image import Image, ImageConfig
+from eci_convert.oci.manifest import Manifest
+from eci_convert.oci.platform import Platform
+from eci_convert.pack.image import pack
+from eci_convert.pack.result import PushResult
+from eci_convert.reading.images import load_image
 from eci_convert.tar import entries
-from eci_convert.transports.memory import MemorySink, MemorySource, Store
+from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 
 AMD64 = Platform(os="linux", architecture="amd64")
-TERMS = Terms(platform=AMD64, created=1600000000)
+TERMS = WriteOptions(platform=AMD64, created=1600000000)
 PLAIN = Codec.parse("none")
 
 
@@ -26,9 +31,7 @@ def part(
 ) -> Part:
     """A part whose file was called *base*, and holds *file*."""
     locator = Memory(content=file) if isinstance(file, bytes) else file
-    return Part(
-        role=role, locator=locator, name=part_names.canonical(role, base, index), disk_type=disk_type, index=index
-    )
+    return Part(role=role, locator=locator, name=canonical_name(role, base, index), disk_type=disk_type, index=index)
 
 
 def a_whole_machine(command_line: str | None = None) -> Artifact:
@@ -51,20 +54,20 @@ def a_whole_machine(command_line: str | None = None) -> Artifact:
 def written(
     artifact: Artifact,
     format: str,
-    terms: Terms = TERMS,
+    terms: WriteOptions = TERMS,
     *,
     codec: Codec = PLAIN,
-    store: Store | None = None,
-) -> tuple[MemorySource, Packed]:
+    store: MemoryStore | None = None,
+) -> tuple[MemorySource, PushResult]:
     """*artifact* as an image of *format* in memory."""
-    store = store or Store()
-    packed = pack.pack(dialects.by_name(format)(artifact, terms), MemorySink(store), codec=codec)
+    store = store or MemoryStore()
+    packed = pack(writer(format)(artifact, terms), MemorySink(store), codec=codec)
     return MemorySource(store), packed
 
 
 def image(source: MemorySource) -> Image:
     """The documents of the only image of *source*."""
-    return blobs.image(source)
+    return load_image(source)
 
 
 def an_image_of(
@@ -96,7 +99,7 @@ def content_of(source: MemorySource, part: Part) -> bytes:
             return b"".join(decompressed((source.blobs[blob.digest],), Compression(compression or "none")))
         case Member(descriptor=layer, path=path):
             return _files(source, layer)[path]
-        case Rootfs(path=path):
+        case RootfsFile(path=path):
             found: dict[str, bytes] = {}
             for layer in image(source).manifest.layers:
                 found |= _files(source, layer)

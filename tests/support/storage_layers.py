@@ -17,9 +17,9 @@ from eci_convert.oci.digest import Digest
 from eci_convert.transports.containers_storage.drivers.overlay import Overlay
 from eci_convert.transports.containers_storage.drivers.staging import Staged, Staging
 from eci_convert.transports.containers_storage.drivers.vfs import Vfs
-from eci_convert.transports.containers_storage.layers import layer_import
-from eci_convert.transports.containers_storage.layers.layer_archive import rebuilt
-from eci_convert.transports.verified_input import Received
+from eci_convert.transports.containers_storage.layers.layer_archive import rebuild_archive
+from eci_convert.transports.containers_storage.layers.layer_import import import_layer
+from eci_convert.transports.verified_input import VerifiedInput
 
 KINDS = {
     "file": tarfile.REGTYPE,
@@ -74,10 +74,10 @@ def unpacked(home: Path, archive: bytes, driver: str = "overlay", reporter: Note
     keeper = Overlay(home) if driver == "overlay" else Vfs(home)
     keeper.home.mkdir(parents=True, exist_ok=True)
     staging = Staging.begun(keeper.home)
-    received = Received([archive], Digest.of(archive), len(archive))
-    staged = layer_import.staged(staging, keeper, "", received, reporter or Noted())
+    received = VerifiedInput([archive], Digest.of(archive), len(archive))
+    staged = import_layer(staging, keeper, "", received, reporter or Noted())
     assert staged.diff_id == Digest.of(archive)
-    assert b"".join(rebuilt(staged.split, staged.diff)) == archive
+    assert b"".join(rebuild_archive(staged.split, staged.diff)) == archive
     return staged
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eci_convert.errors import CorruptStream, FormatError, LimitExceeded
+from eci_convert.errors import CorruptStreamError, FormatError, LimitExceededError
 from eci_convert.tar import EXTENSION_LIMIT, EntryType, entries
 from tests.support.chunking import endless
 from tests.support.tar_archives import END, block, extension, file, number, one, padded, pax, read, record
@@ -16,7 +16,7 @@ SIZE = len(b"content")
 GOOD = file(b"good", b"content")
 
 
-def refused(*chunks, match=None, error=CorruptStream):
+def refused(*chunks, match=None, error=CorruptStreamError):
     with pytest.raises(error, match=match) as caught:
         read(*chunks)
     return caught.value
@@ -119,7 +119,7 @@ class TestExtensionHeaders:
             yield block(b"extension", EXTENSION_LIMIT + 1, flag)
             raise AssertionError("the content was read")
 
-        with pytest.raises(LimitExceeded):
+        with pytest.raises(LimitExceededError):
             next(entries(source()))
 
     @pytest.mark.parametrize("flag", [b"L", b"K"])
@@ -136,7 +136,7 @@ class TestExtensionHeaders:
         content = record("comment", "x") if flag in b"xg" else b"name\0"
 
         assert len(read(*[extension(flag, content)] * 16, block())) == 1
-        with pytest.raises(LimitExceeded, match="extension headers"):
+        with pytest.raises(LimitExceededError, match="extension headers"):
             list(entries(endless(extension(flag, content))))
 
     @pytest.mark.parametrize("flag", [b"x", b"g", b"L", b"K"])
@@ -253,7 +253,7 @@ class TestPaxRecords:
 
 def test_there_is_a_limit_on_members():
     assert len(list(entries([file() * 10], limit=10))) == 10
-    with pytest.raises(LimitExceeded, match="more than 9 members"):
+    with pytest.raises(LimitExceededError, match="more than 9 members"):
         list(entries([file() * 10], limit=9))
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eci_convert.errors import CorruptStream
+from eci_convert.errors import CorruptStreamError
 from eci_convert.tar import EntryType, TarMember, archived, entries
 from tests.support.chunking import cut, cut_by, noise, sizes
 from tests.support.stdlib_tarfile import tarfile
@@ -85,7 +85,7 @@ def test_an_archive_cut_within_a_member_is_an_error(listed, draw):
     if not end or any(start <= end <= stop for start, stop in contents) or end == last + 512 or end >= last + 1024:
         read(made[:end])
     else:
-        with pytest.raises(CorruptStream):
+        with pytest.raises(CorruptStreamError):
             read(made[:end])
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eci_convert.errors import CorruptStream, LimitExceeded
-from eci_convert.streams.blocks import ZEROS
+from eci_convert.errors import CorruptStreamError, LimitExceededError
+from eci_convert.streams.blocks import ZERO_BLOCK
 from eci_convert.tar import entries
 from tests.support.chunking import cut, cut_by, noise, sizes
 from tests.support.tar_archives import block, number, one, padded, pax, read
@@ -104,7 +104,7 @@ def test_a_sparse_member_that_is_not_taken_is_skipped(made):
 def test_holes_share_one_block_of_zeros(made):
     entry = next(entries([made([(5 * MIB, 3)], 9 * MIB, b"end")]))
 
-    assert sum(chunk is ZEROS for chunk in entry.chunks) == 8
+    assert sum(chunk is ZERO_BLOCK for chunk in entry.chunks) == 8
 
 
 @FORMATS
@@ -125,7 +125,7 @@ def test_holes_share_one_block_of_zeros(made):
     ids=str,
 )
 def test_a_map_that_is_not_exact_is_refused(made, pairs, real_size):
-    with pytest.raises(CorruptStream, match="sparse map"):
+    with pytest.raises(CorruptStreamError, match="sparse map"):
         read(made(pairs, real_size, b"x" * 200))
 
 
@@ -135,10 +135,10 @@ def test_a_sparse_member_that_is_cut_is_an_error(made):
 
     content = archive.rindex(archive.rstrip(b"\0")[-1:]) + 1  # padding behind it may be missing
     for end in range(513, content, 101):
-        with pytest.raises(CorruptStream):
+        with pytest.raises(CorruptStreamError):
             read(archive[:end])
         if end > 1024:
-            with pytest.raises(CorruptStream):
+            with pytest.raises(CorruptStreamError):
                 list(entries([archive[:end]]))
 
 
@@ -159,16 +159,16 @@ class TestOldGnu:
         """CVE-2025-58183: the map was read to its end before it was looked at."""
         many = [(n * 2, 1) for n in range(60_000)]
 
-        with pytest.raises(LimitExceeded):
+        with pytest.raises(LimitExceededError):
             read(old_gnu(many, 10**6, b"x" * 60_000))
 
     def test_the_type_in_an_archive_that_is_not_gnu_is_refused(self):
-        with pytest.raises(CorruptStream, match="not GNU"):
+        with pytest.raises(CorruptStreamError, match="not GNU"):
             read(old_gnu([(0, 3)], 3, b"abc", magic=b"ustar\x0000"))
 
     def test_negative_numbers_are_refused(self):
         for pairs, size in (([(-5, 3)], 3), ([(0, -3)], 3), ([(0, 3)], -3)):
-            with pytest.raises(CorruptStream):
+            with pytest.raises(CorruptStreamError):
                 read(old_gnu(pairs, size, b"abc"))
 
     def test_a_pax_size_counts_here_too(self):
@@ -180,16 +180,16 @@ class TestOldGnu:
 class TestPax0:
     def test_numbers_that_are_none_are_refused(self):
         for map_ in ("0,x", "0,-3", "0,3,", "0", "0,3,9", ",", " 0,3", "0," + "9" * 30):
-            with pytest.raises(CorruptStream):
+            with pytest.raises(CorruptStreamError):
                 read(pax_0_1([(0, 3)], 3, b"abc", GNU_sparse_map=map_))
 
     def test_a_wrong_count_is_refused(self):
-        with pytest.raises(CorruptStream, match="promised"):
+        with pytest.raises(CorruptStreamError, match="promised"):
             read(pax_0_1([(0, 3)], 3, b"abc", GNU_sparse_numblocks="2"))
 
     def test_records_that_do_not_alternate_are_refused(self):
         made = pax(("GNU.sparse.size", "9"), ("GNU.sparse.offset", "0"), ("GNU.sparse.offset", "3"))
-        with pytest.raises(CorruptStream, match="alternate"):
+        with pytest.raises(CorruptStreamError, match="alternate"):
             read(made + block(b"disk"))
 
     @pytest.mark.parametrize("records", [
@@ -200,7 +200,7 @@ class TestPax0:
         [("GNU.sparse.size", "-3"), ("GNU.sparse.map", "0,3")],
     ])  # fmt: skip
     def test_a_format_that_is_not_known_is_refused(self, records):
-        with pytest.raises(CorruptStream):
+        with pytest.raises(CorruptStreamError):
             read(pax(*records) + block(b"disk", 3) + padded(b"abc"))
 
 
@@ -220,22 +220,22 @@ class TestPax1:
         ],
     )
     def test_a_malformed_map_is_refused(self, map_):
-        with pytest.raises(CorruptStream):
+        with pytest.raises(CorruptStreamError):
             read(pax_1_0([], 3, b"", map_=padded(map_)))
 
     def test_a_map_that_does_not_end_within_the_member_is_refused(self):
-        with pytest.raises(CorruptStream, match="before the member does"):
+        with pytest.raises(CorruptStreamError, match="before the member does"):
             read(pax_1_0([], 9, b"", map_=b"1" * 512, stored=512) + bytes(4096))
 
     def test_a_map_of_more_than_a_mebibyte_is_refused(self):
         many = [(n * 2, 1) for n in range(200_000)]
 
-        with pytest.raises(LimitExceeded):
+        with pytest.raises(LimitExceededError):
             read(pax_1_0(many, 10**6, b"x" * 200_000))
 
     def test_a_count_of_billions_is_no_memory(self):
         tracemalloc.start()
-        with pytest.raises((CorruptStream, LimitExceeded)):
+        with pytest.raises((CorruptStreamError, LimitExceededError)):
             read(pax_1_0([], 3, b"", map_=padded(b"999999999999\n") + b"1\n" * 300_000))
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()

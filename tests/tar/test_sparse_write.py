@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eci_convert.errors import LocalError
-from eci_convert.streams.blocks import ZEROS
+from eci_convert.streams.blocks import ZERO_BLOCK
 from eci_convert.tar import TarMember, entries
-from eci_convert.tar.sparse_write import MOST, at_entries, packed_size, sparse_header, sparse_map
+from eci_convert.tar.sparse_write import MAX_MAP_ENTRIES, only_data, packed_size, sparse_header, sparse_map
 from eci_convert.tar.writer import TRAILER
 from tests.support.chunking import cut, cut_by, noise, sizes
 from tests.support.stdlib_tarfile import tarfile
@@ -36,7 +36,7 @@ def member(name, content, data, chunks=None):
     found = sparse_map(data, len(content))
     packed = packed_size(found)
     head = sparse_header(TarMember(name=name, size=len(content)), found)
-    return head + b"".join(at_entries(chunks or [content], found)) + bytes(-packed % 512)
+    return head + b"".join(only_data(chunks or [content], found)) + bytes(-packed % 512)
 
 
 @given(runs, sizes)
@@ -77,14 +77,18 @@ def test_small_gaps_are_data_and_small_holes_are_not_worth_it():
 
 
 def test_a_map_stays_within_what_readers_take():
-    scattered = [(at // 4 * 2 * MIB + at % 4 * 2 * KIB64, 4096) for at in range(3 * MOST)]
+    scattered = [(at // 4 * 2 * MIB + at % 4 * 2 * KIB64, 4096) for at in range(3 * MAX_MAP_ENTRIES)]
 
-    found = sparse_map(iter(scattered), 2 * MIB * MOST)
+    found = sparse_map(iter(scattered), 2 * MIB * MAX_MAP_ENTRIES)
 
-    assert len(found) == 3 * MOST // 4, "four that are near to each other are one"
+    assert len(found) == 3 * MAX_MAP_ENTRIES // 4, "four that are near to each other are one"
     assert all(any(at <= offset < at + length for at, length in found) for offset, _ in scattered[::997])
     assert (
-        len(sparse_header(TarMember(name="disk", size=1 << 43), [(at, 1) for at in range(1 << 42, (1 << 42) + MOST)]))
+        len(
+            sparse_header(
+                TarMember(name="disk", size=1 << 43), [(at, 1) for at in range(1 << 42, (1 << 42) + MAX_MAP_ENTRIES)]
+            )
+        )
         < MIB
     )
 
@@ -97,8 +101,8 @@ def test_data_in_a_hole_is_an_error():
 
     for pieces in ([bytes(meddled)], cut(bytes(meddled), MIB)):
         with pytest.raises(LocalError, match="where it had a hole"):
-            list(at_entries(pieces, found))
+            list(only_data(pieces, found))
 
 
 def test_the_shared_zeros_are_not_looked_into():
-    assert b"".join(at_entries([ZEROS, noise(9), ZEROS], [(MIB, 9)])) == noise(9)
+    assert b"".join(only_data([ZERO_BLOCK, noise(9), ZERO_BLOCK], [(MIB, 9)])) == noise(9)

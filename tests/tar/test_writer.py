@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eci_convert.errors import LocalError, UsageError
-from eci_convert.tar import EntryType, TarMember, archive_size, archived, header
+from eci_convert.tar import EntryType, TarMember, archive_size, archived, member_header
 from tests.support.chunking import cut_by, sizes
 from tests.support.stdlib_tarfile import tarfile
 
@@ -82,7 +82,7 @@ def test_long_names_and_other_times_too(name, content, mtime, expected):
 
 @pytest.mark.parametrize(("member", "expected"), GO)
 def test_a_header_is_the_one_that_go_writes(member, expected):
-    assert hashlib.sha256(header(member)).hexdigest()[:16] == expected
+    assert hashlib.sha256(member_header(member)).hexdigest()[:16] == expected
 
 
 names = st.text(st.sampled_from("ab/.ä"), min_size=1, max_size=280).filter(lambda name: name.strip("/"))
@@ -101,7 +101,7 @@ members = st.builds(
 @settings(max_examples=200)
 @given(members)
 def test_tarfile_reads_what_is_written(member):
-    with tarfile.open(fileobj=io.BytesIO(header(member) + bytes(1024))) as tar:
+    with tarfile.open(fileobj=io.BytesIO(member_header(member) + bytes(1024))) as tar:
         info = tar.next()
 
     kind = {EntryType.SYMLINK: tarfile.SYMTYPE, EntryType.HARDLINK: tarfile.LNKTYPE}[member.type]
@@ -172,4 +172,4 @@ def test_not_a_byte_beyond_the_promise_is_passed_on():
 )
 def test_what_tar_cannot_say_is_a_usage_error(fields):
     with pytest.raises(UsageError):
-        header(TarMember(**fields))
+        member_header(TarMember(**fields))

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert.errors import LayoutError, NotFound, UsageError
+from eci_convert.errors import NotFoundError, UnsupportedImageError, UsageError
 from eci_convert.oci.digest import Digest
-from eci_convert.reading import blobs
+from eci_convert.reading.images import load_image
 from eci_convert.transports import ids, open_sink, open_source
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 from tests.support.fake_containerd import a_containerd
 from tests.support.fake_docker import a_docker
 from tests.support.images import ImageBuilder, an_image, copied
@@ -48,7 +48,7 @@ def id_of(image: ImageBuilder, reference: str) -> str:
 
 def diff_ids(reference: str, settings: Settings) -> tuple[Digest, ...]:
     with open_source(reference, settings) as source:
-        return blobs.image(source).config.diff_ids
+        return load_image(source).config.diff_ids
 
 
 def put(image: ImageBuilder, reference: str, settings: Settings) -> None:
@@ -72,7 +72,7 @@ def test_what_no_id_begins_with_is_not_there(place: tuple[Spell, Settings]) -> N
     other = "".join("f" if digit == "0" else "0" for digit in id_of(image, spell("")))
 
     for text in (other, other[:12], f"sha256:{other[:12]}"):
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             diff_ids(spell(text), settings)
 
 
@@ -112,7 +112,7 @@ def test_digits_that_begin_several_ids_mean_none(scheme: str, tmp_path: Path) ->
     put(begun[start], spell("localhost/a:1"), Settings())
     put(image, spell("localhost/b:1"), Settings())
 
-    with pytest.raises(LayoutError):
+    with pytest.raises(UnsupportedImageError):
         diff_ids(spell(start), Settings())
 
 

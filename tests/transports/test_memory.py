@@ -2,21 +2,22 @@ from __future__ import annotations
 
 import pytest
 
-from eci_convert.errors import DigestMismatch, NotFound, SizeMismatch
+from eci_convert.errors import DigestMismatchError, NotFoundError, SizeMismatchError
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index
+from eci_convert.oci.index import Index
 from eci_convert.oci.platform import parse_platform
-from eci_convert.reading import blobs
-from eci_convert.transports.memory import MemorySink, MemorySource, Store
-from eci_convert.transports.verified_input import Received
+from eci_convert.reading.images import load_image, load_root
+from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
+from eci_convert.transports.verified_input import VerifiedInput
 from tests.support.images import a_container, a_machine, a_tar, an_image, an_index, copied
 
 
 def test_an_image_can_be_read_back():
     source = a_machine().build()
 
-    image = blobs.image(source)
+    image = load_image(source)
 
     assert [layer.size for layer in image.manifest.layers] == [6, 6, 1200]
     assert image.platform == parse_platform("linux/amd64")
@@ -25,19 +26,19 @@ def test_an_image_can_be_read_back():
 def test_an_index_gives_the_image_of_the_platform():
     source = an_index(an_image().platform("linux/amd64"), an_image().platform("linux/arm64")).build()
 
-    image = blobs.image(source, parse_platform("linux/arm64"))
+    image = load_image(source, parse_platform("linux/arm64"))
 
     assert image.platform == parse_platform("linux/arm64")
 
 
 def test_a_copy_has_every_digest():
     source = an_index(a_container(), a_machine()).build()
-    store = Store()
+    store = MemoryStore()
 
     copied(source, MemorySink(store, "copy"))
 
     assert store.blobs == source.blobs
-    assert isinstance(blobs.root(MemorySource(store, "copy"))[1], Index)
+    assert isinstance(load_root(MemorySource(store, "copy"))[1], Index)
 
 
 def test_referrers_are_found_by_their_subject():
@@ -57,22 +58,22 @@ def test_referrers_are_found_by_their_subject():
 
 
 def test_a_builder_writes_right_diff_ids():
-    image = blobs.image(an_image().tar_layer({"a": b"a"}, compression="gzip").build())
+    image = load_image(an_image().tar_layer({"a": b"a"}, compression="gzip").build())
 
     assert image.config.diff_ids == (Digest.of(a_tar({"a": b"a"})),)
 
 
 def test_what_is_not_there_is_not_found():
-    source = MemorySource(Store(), "nothing")
+    source = MemorySource(MemoryStore(), "nothing")
 
-    with pytest.raises(NotFound, match="no such image"):
+    with pytest.raises(NotFoundError, match="no such image"):
         source.resolve()
-    with pytest.raises(NotFound, match="no blob"), source.fetch(Descriptor.of(b"x", "")):
+    with pytest.raises(NotFoundError, match="no blob"), source.fetch(Descriptor.of(b"x", "")):
         pass
 
 
 def test_received_tells_what_went_by():
-    received = Received([b"one ", b"", b"blob"], None, None)
+    received = VerifiedInput([b"one ", b"", b"blob"], None, None)
 
     assert b"".join(received) == b"one blob"
 
@@ -80,7 +81,7 @@ def test_received_tells_what_went_by():
 
 
 def test_received_says_nothing_before_the_end():
-    received = Received([b"one ", b"blob"], None, None)
+    received = VerifiedInput([b"one ", b"blob"], None, None)
 
     next(iter(received))
 
@@ -90,7 +91,7 @@ def test_received_says_nothing_before_the_end():
 
 def test_received_keeps_to_a_promised_sha512():
     promise = Digest.of(b"blob", "sha512")
-    received = Received([b"blob"], promise, None)
+    received = VerifiedInput([b"blob"], promise, None)
 
     assert list(received) == [b"blob"]
 
@@ -98,18 +99,18 @@ def test_received_keeps_to_a_promised_sha512():
 
 
 def test_received_refuses_another_digest():
-    with pytest.raises(DigestMismatch):
-        list(Received([b"blob"], Digest.of(b"bolb"), None))
+    with pytest.raises(DigestMismatchError):
+        list(VerifiedInput([b"blob"], Digest.of(b"bolb"), None))
 
 
 @pytest.mark.parametrize("size", [3, 5])
 def test_received_refuses_another_size(size):
-    with pytest.raises(SizeMismatch):
-        list(Received([b"blob"], None, size))
+    with pytest.raises(SizeMismatchError):
+        list(VerifiedInput([b"blob"], None, size))
 
 
 def test_received_reads_no_more_than_was_promised():
     endless = iter(lambda: b"x" * 100, None)
 
-    with pytest.raises(SizeMismatch):
-        list(Received(endless, None, 1000))
+    with pytest.raises(SizeMismatchError):
+        list(VerifiedInput(endless, None, 1000))

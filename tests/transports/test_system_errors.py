@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from eci_convert.errors import EciError, LocalError
-from eci_convert.reading import blobs
+from eci_convert.reading.blobs import load_document
+from eci_convert.reading.images import load_image
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 from tests.support.images import a_container, copied, files_in
 from tests.support.programs import python
 
@@ -30,9 +31,9 @@ CALLS = ("open", "fsync", "pwrite", "ftruncate", "rename", "replace", "mkdir", "
 
 def version(reference: str) -> str:
     with open_source(reference, Settings()) as source:
-        image = blobs.image(source)
+        image = load_image(source)
         for layer in image.manifest.layers:
-            blobs.document(source, layer)
+            load_document(source, layer)
         return image.config.labels["version"]
 
 
@@ -111,7 +112,7 @@ import os, signal, sys
 from tests.transports.test_system_errors import NEW
 from tests.support.images import copied
 from eci_convert.transports import open_sink
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 call, left = sys.argv[2], int(sys.argv[3])
 real = getattr(os, call)
 def deadly(*args, **kwargs):

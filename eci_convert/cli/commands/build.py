@@ -8,16 +8,19 @@ from typing import Any
 
 import click
 
-from eci_convert.cli import build_with_engine, options, part_options, push_report
+from eci_convert.cli import options, part_options, push_report
+from eci_convert.cli.build_with_engine import EngineBuild, output_archive, run_build
 from eci_convert.cli.commands.store import index
-from eci_convert.cli.options import Call, option
-from eci_convert.cli.param_types import Place
+from eci_convert.cli.options import CommonOptions, command, created_time, option
+from eci_convert.cli.param_types import PathParam
+from eci_convert.cli.part_options import archive_path, artifact_from_options
+from eci_convert.cli.push_report import report_push, result_image_id
 from eci_convert.compression.codec import Codec
 from eci_convert.dialects import INDEXED, WRITERS
-from eci_convert.dialects.blueprint import Terms
+from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.errors import UsageError
 from eci_convert.operations import push
-from eci_convert.transports import open_sink, open_source, parse
+from eci_convert.transports import open_sink, open_source, parse_reference
 
 _EXAMPLES = """
 eci-convert build --kernel vmlinuz --initrd initrd.img --root disk.raw -t my-machine:1
@@ -26,7 +29,7 @@ eci-convert build --kernel vmlinuz --root disk.raw -t my-machine:1 --builder bui
 """
 
 
-@options.verb(
+@command(
     options.parts,
     option("-t", "--tag", default="", once=True, metavar="NAME", help="The image's name in the Docker engine."),
     option("--to", "destination", default="", once=True, metavar="REF",
@@ -37,8 +40,8 @@ eci-convert build --kernel vmlinuz --root disk.raw -t my-machine:1 --builder bui
     option("--builder", type=click.Choice(["direct", "docker", "buildx"]), default="direct", show_default=True,
            help="Make the layers here, or have the engine's builder do it, or BuildKit."),
     option("--base", default="", once=True, metavar="IMAGE", help="The image to build on (docker, buildx)."),
-    option("--file", type=Place(), once=True, metavar="DOCKERFILE", help="A Dockerfile of your own (docker, buildx)."),
-    option("--context", type=Place(directory=True), once=True, metavar="DIR", help="The context of that Dockerfile."),
+    option("--file", type=PathParam(), once=True, metavar="DOCKERFILE", help="A Dockerfile of your own (docker, buildx)."),
+    option("--context", type=PathParam(directory=True), once=True, metavar="DIR", help="The context of that Dockerfile."),
     option("--author", default="lf-edge/edge-containers", show_default=True, help="Who made the image."),
     option("--also", multiple=True, metavar="FORMAT", help="Make the image serve this dialect too: containerdisk."),
     options.label,
@@ -50,7 +53,7 @@ eci-convert build --kernel vmlinuz --root disk.raw -t my-machine:1 --builder bui
     examples=_EXAMPLES,
 )  # fmt: skip
 def build(
-    call: Call, *, tag: str, destination: str, format: str, plat: str, builder: str, base: str, file: Path | None,
+    call: CommonOptions, *, tag: str, destination: str, format: str, plat: str, builder: str, base: str, file: Path | None,
     context: Path | None, author: str, also: tuple[str, ...], labels: tuple[tuple[str, str], ...],
     annotations: tuple[tuple[str, str], ...], append: str | None, compression: str, digest_file: Path | None,
     dry_run: bool, **words: Any,
@@ -62,14 +65,14 @@ def build(
     from eci_convert.operations.store import index as store_index
 
     reference = _reference(tag, destination)
-    terms = Terms(
+    terms = WriteOptions(
         platform=part_options.platform(call.platforms[0] if call.platforms else None, "", ""),
         author=author,
-        created=options.created(),
+        created=created_time(),
         labels=dict(labels),
         annotations=dict(annotations),
         name=tag or destination,
-        also=also,
+        extra_dialects=also,
         system=part_options.system(plat, format),
     )
     if builder != "direct" and append:
@@ -77,11 +80,11 @@ def build(
     if builder != "direct" and format != "legacy":
         raise UsageError(f"--format {format} needs --builder direct: a Dockerfile makes a container image")
     if builder != "direct":
-        wanted = build_with_engine.Wanted(
-            tag=tag, base=base, file=file, context=context, archive=build_with_engine.archive(destination, builder),
+        wanted = EngineBuild(
+            tag=tag, base=base, file=file, context=context, archive=output_archive(destination, builder),
             terms=terms, digest_file=digest_file,
         )  # fmt: skip
-        return build_with_engine.run(call, builder, wanted, words, dry_run=dry_run)
+        return run_build(call, builder, wanted, words, dry_run=dry_run)
     if base or file or context:
         raise UsageError("--base, --file and --context need --builder docker or buildx")
     if len(call.platforms) > 1:
@@ -89,7 +92,7 @@ def build(
     push_report.check_stdout(call, reference)
     codec = Codec.parse(compression)
     part_options.check_apart(reference, digest_file)
-    artifact = part_options.artifact(part_options.archive(reference), digest_file, **words)
+    artifact = artifact_from_options(archive_path(reference), digest_file, **words)
     with ExitStack() as stack:
         sink = stack.enter_context(open_sink(reference, call.settings, "docker-daemon"))
         before = stack.enter_context(open_source(reference, call.settings, "docker-daemon"))
@@ -103,10 +106,8 @@ def build(
             packed = store_index.append(packed, sink, before, *appending)
     if not dry_run:
         options.write_digest(digest_file, packed.descriptor.digest)
-    identity = push_report.identity(call, reference, packed) if not dry_run else ""
-    return push_report.published(
-        call, reference, format, packed, sentence=identity, dry_run=dry_run, more={"image_id": identity}
-    )
+    identity = result_image_id(call, reference, packed) if not dry_run else ""
+    return report_push(call, reference, format, packed, sentence=identity, dry_run=dry_run, more={"image_id": identity})
 
 
 def _reference(tag: str, destination: str) -> str:
@@ -115,6 +116,6 @@ def _reference(tag: str, destination: str) -> str:
         raise UsageError("the image needs a name: give it one with -t NAME, or a place with --to REF")
     if not destination:
         return f"docker-daemon:{tag}"
-    scheme, rest = parse(destination, "docker-daemon")
+    scheme, rest = parse_reference(destination, "docker-daemon")
     unnamed = scheme.name in ("oci", "oci-archive", "docker-archive") and ":" not in rest
     return f"{destination}:{tag}" if tag and unnamed else destination

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from eci_convert.cli import output
-from eci_convert.cli.options import Call, digest_file, dry_run, option, options, verb, write_digest
-from eci_convert.cli.param_types import Place
+from eci_convert.cli.options import CommonOptions, command, digest_file, dry_run, option, options, write_digest
+from eci_convert.cli.output import raw_bytes
+from eci_convert.cli.param_types import PathParam
 from eci_convert.cnab import bundle as bundles
 from eci_convert.cnab.canonical_json import canonical
 from eci_convert.cnab.documents import config_blob
@@ -22,11 +23,12 @@ from eci_convert.cnab.push import push as push_bundle
 from eci_convert.cnab.registries import Registries
 from eci_convert.cnab.relocation import parse_relocation_map
 from eci_convert.errors import EciError, UsageError
-from eci_convert.files.atomic import open_file, put, read_chunks
+from eci_convert.files.output_paths import inherited_descriptor, write_output
+from eci_convert.files.safe_open import read_chunks
 from eci_convert.oci.json_fields import MAX_DOCUMENT
 from eci_convert.oci.reference import Reference
 from eci_convert.progress import Reporter
-from eci_convert.transports import parse as parse_transport
+from eci_convert.transports import parse_reference as parse_transport
 
 _FIXUP_EXAMPLES = """
 eci-convert cnab fixup bundle.json --target registry.example/apps/shop:1.2 --auto-update-bundle
@@ -71,7 +73,7 @@ def split_list(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(word for value in values for word in value.split(",") if word)
 
 
-FILE = click.argument("file", type=Place(str))
+FILE = click.argument("file", type=PathParam(str))
 TARGET = option("-t", "--target", metavar="REF", required=True, help="Where the bundle goes.")
 AUTO_UPDATE = option(
     "--auto-update-bundle/--no-auto-update-bundle",
@@ -85,20 +87,20 @@ INSECURE = listed(
 _STRICT = option("--strict", is_flag=True, help="Write cnab-to-oci's own bytes: what it does not know is dropped.")
 _FROM_MAP = option(
     "--from-relocation-map",
-    type=Place(str),
+    type=PathParam(str),
     metavar="FILE",
     help="Where images are, if they are not where the bundle has them: the map that pull or fixup wrote.",
 )
 BUNDLE = {
-    "fixup": option("--bundle", default="fixed-bundle.json", type=Place(str), metavar="FILE", show_default=True,
+    "fixup": option("--bundle", default="fixed-bundle.json", type=PathParam(str), metavar="FILE", show_default=True,
                     help="Where the bundle goes; - is standard output."),
-    "pull": option("--bundle", default="pulled.json", type=Place(str), metavar="FILE", show_default=True,
+    "pull": option("--bundle", default="pulled.json", type=PathParam(str), metavar="FILE", show_default=True,
                    help="Where the bundle goes; - is standard output."),
 }  # fmt: skip
 MAP = option(
     "--relocation-map",
     default="relocation-map.json",
-    type=Place(str),
+    type=PathParam(str),
     metavar="FILE",
     show_default=True,
     help="Where the relocation map goes; - is standard output.",
@@ -121,12 +123,12 @@ PLATFORMS = options(
 )
 
 
-@verb(
+@command(
     FILE, TARGET, BUNDLE["fixup"], MAP, _FROM_MAP, INSECURE, AUTO_UPDATE, _STRICT, dry_run,
     examples=_FIXUP_EXAMPLES, cls=GoFlags,
 )  # fmt: skip
 def fixup(
-    call: Call, *, file: str, target: str, bundle: str, relocation_map: str, from_relocation_map: str | None,
+    call: CommonOptions, *, file: str, target: str, bundle: str, relocation_map: str, from_relocation_map: str | None,
     insecure_registries: tuple[str, ...], auto_update_bundle: bool, strict: bool, dry_run: bool,
 ) -> None:  # fmt: skip
     """Copy the images of the bundle FILE into the repository of its target, and write the bundle with their digests,
@@ -151,13 +153,13 @@ def fixup(
     return None
 
 
-@verb(
+@command(
     FILE, TARGET, _FROM_MAP, INSECURE, FALLBACKS, PLATFORMS, AUTO_UPDATE, PUSH_IMAGES, _STRICT, digest_file,
     dry_run,
     examples=_PUSH_EXAMPLES, cls=GoFlags,
 )  # fmt: skip
 def push(
-    call: Call, *, file: str, target: str, from_relocation_map: str | None, insecure_registries: tuple[str, ...],
+    call: CommonOptions, *, file: str, target: str, from_relocation_map: str | None, insecure_registries: tuple[str, ...],
     allow_fallbacks: bool, invocation_platforms: tuple[str, ...], component_platforms: tuple[str, ...],
     auto_update_bundle: bool, push_images: bool, strict: bool, digest_file: Path | None, dry_run: bool,
 ) -> None:  # fmt: skip
@@ -192,9 +194,15 @@ def push(
     return output.line(f'Pushed successfully, with digest "{pushed.digest}"')
 
 
-@verb(click.argument("reference"), BUNDLE["pull"], MAP, INSECURE, _STRICT, examples=_PULL_EXAMPLES, cls=GoFlags)
+@command(click.argument("reference"), BUNDLE["pull"], MAP, INSECURE, _STRICT, examples=_PULL_EXAMPLES, cls=GoFlags)
 def pull(
-    call: Call, *, reference: str, bundle: str, relocation_map: str, insecure_registries: tuple[str, ...], strict: bool
+    call: CommonOptions,
+    *,
+    reference: str,
+    bundle: str,
+    relocation_map: str,
+    insecure_registries: tuple[str, ...],
+    strict: bool,
 ) -> None:
     """Write the bundle REFERENCE, by its tag or digest, and a map that says where each of its images is."""
     _check_outputs(call, bundle, relocation_map)
@@ -234,7 +242,7 @@ class _Progress:
         self._reporter.finished(f"image {image}")
 
 
-def places(call: Call, text: str, insecure: tuple[str, ...]) -> tuple[Reference, Registries]:
+def places(call: CommonOptions, text: str, insecure: tuple[str, ...]) -> tuple[Reference, Registries]:
     """The reference *text*, which is in a registry, and how registries are spoken to. Raises UsageError."""
     scheme, rest = parse_transport(text, "docker")
     if scheme.name != "docker":
@@ -255,12 +263,12 @@ def write_outputs(bundle: str, relocation_map: str, fixed: FixedBundle, *, stric
         (relocation_map, canonical(fixed.relocation_map)),
     ):
         if path == "-":
-            output.raw(content + b"\n")
+            raw_bytes(content + b"\n")
         else:
-            put(path, content)
+            write_output(path, content)
 
 
-def _report_dry_run(call: Call, target: Reference, fixed: FixedBundle, digest: str = "") -> None:
+def _report_dry_run(call: CommonOptions, target: Reference, fixed: FixedBundle, digest: str = "") -> None:
     """Says where each image would be, and as what the bundle would be pushed."""
     if call.json:
         pushed = {"digest": digest} if digest else {}
@@ -287,7 +295,7 @@ def _read(path: str) -> bytes:
     return content
 
 
-def _check_outputs(call: Call, *paths: str) -> None:
+def _check_outputs(call: CommonOptions, *paths: str) -> None:
     for path in paths:
-        if call.json and open_file(path) == 1:
+        if call.json and inherited_descriptor(path) == 1:
             raise UsageError(f"--json and {path!r} both want standard output")

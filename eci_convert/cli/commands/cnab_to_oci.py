@@ -12,18 +12,20 @@ from dataclasses import replace
 
 import click
 
-from eci_convert.cli import exit_codes, output
+from eci_convert.cli import output
 from eci_convert.cli.commands.cnab import read_bundle, write_outputs
+from eci_convert.cli.exit_codes import run_guarded
 from eci_convert.cli.go_flags import Flag, ParsedFlags, parse_flags, usage
+from eci_convert.cli.output import text
 from eci_convert.cnab.fixup import FixedBundle, FixupOptions, fixup
-from eci_convert.cnab.images import ImageDenied, ImageNotFound, ImageUnreachable
+from eci_convert.cnab.images import ImageDeniedError, ImageNotFoundError, ImageUnreachableError
 from eci_convert.cnab.platform_filter import parse_platforms
 from eci_convert.cnab.pull import pull
 from eci_convert.cnab.push import push
 from eci_convert.cnab.registries import Registries
-from eci_convert.errors import EciError, LocalError, NotFound, UsageError, printable
+from eci_convert.errors import EciError, LocalError, NotFoundError, UsageError, printable
 from eci_convert.oci.reference import Reference
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 
 NAME = "cnab-to-oci"
 
@@ -46,7 +48,7 @@ _BUNDLE_USAGE = "bundle output file (- to print on standard output)"
 
 def main(words: Sequence[str]) -> int:
     """Runs the command line *words* of cnab-to-oci and returns its exit code."""
-    return exit_codes.guarded(lambda: _run(list(words)), debug=False)
+    return run_guarded(lambda: _run(list(words)), debug=False)
 
 
 def _run(words: list[str]) -> None:
@@ -64,12 +66,12 @@ def _dispatch(words: list[str]) -> None:
         if parsed.arguments and parsed.arguments[0] != "help":
             raise UsageError(f'unknown command "{parsed.arguments[0]}" for "{NAME}"\nRun \'{NAME} --help\' for usage.')
         _check_level(parsed)
-        return output.document(_HELP)
+        return output.text(_HELP)
     command = words.pop(position)
     run, flags, text = _COMMANDS[command]
     parsed = parse_flags(words, {**flags, **_GLOBAL})
     if parsed.flag("help"):
-        return output.document(f"{text}\n\nUsage:\n  {NAME} {command}\n\nFlags:\n{usage(flags)}")
+        return output.text(f"{text}\n\nUsage:\n  {NAME} {command}\n\nFlags:\n{usage(flags)}")
     _check_level(parsed)
     expected = 0 if command == "version" else 1
     if len(parsed.arguments) != expected:
@@ -107,8 +109,8 @@ def _pull(parsed: ParsedFlags) -> None:
         raise UsageError(f'failed to resolve bundle manifest "{parsed.arguments[0]}": object required')
     try:
         pulled = pull(reference, _registries(parsed), strict=True)
-    except NotFound as error:
-        raise NotFound(f"{reference.familiar}: not found") from error
+    except NotFoundError as error:
+        raise NotFoundError(f"{reference.familiar}: not found") from error
     fixed = FixedBundle(bundle=pulled.bundle, relocation_map=pulled.relocation_map)
     write_outputs(parsed.text("bundle"), parsed.text("relocation-map"), fixed, strict=True)
 
@@ -116,7 +118,7 @@ def _pull(parsed: ParsedFlags) -> None:
 def _version(parsed: ParsedFlags) -> None:
     from eci_convert._version import __version__
 
-    output.document(f"Version:    eci-convert {__version__}\nGit commit: unknown")
+    text(f"Version:    eci-convert {__version__}\nGit commit: unknown")
 
 
 _COMMANDS: Mapping[str, tuple[Callable[[ParsedFlags], None], Mapping[str, Flag], str]] = {
@@ -193,7 +195,7 @@ def _print_lines(text: str) -> None:
 
 def _message(error: EciError) -> str:
     """The text of *error*; of several attempts, all of them, as Go's multierror lists them."""
-    if not isinstance(error, ImageNotFound | ImageDenied | ImageUnreachable):
+    if not isinstance(error, ImageNotFoundError | ImageDeniedError | ImageUnreachableError):
         return str(error)
     attempts = getattr(error, "__notes__", [])
     heading = f"{len(attempts)} error{'' if len(attempts) == 1 else 's'} occurred:"

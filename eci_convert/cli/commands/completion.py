@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
-from eci_convert.cli import output
+from eci_convert.cli.output import text
 
 _COMPLETIONS: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 
@@ -19,7 +19,7 @@ _COMPLETIONS: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": Zsh
 @click.argument("shell", type=click.Choice(list(_COMPLETIONS)))
 def completion(shell: str) -> None:
     """Print the completion script for SHELL."""
-    from eci_convert.cli import group
+    from eci_convert.cli.commands import group
 
     found = _COMPLETIONS[shell]
-    output.document(found(group(), {}, "eci-convert", "_ECI_CONVERT_COMPLETE").source())
+    text(found(group(), {}, "eci-convert", "_ECI_CONVERT_COMPLETE").source())

@@ -9,12 +9,14 @@ from pathlib import Path
 import click
 
 from eci_convert.cli import options, part_options, push_report, side_options
-from eci_convert.cli.options import Call, option
+from eci_convert.cli.options import CommonOptions, command, created_time, option
+from eci_convert.cli.push_report import report_push
+from eci_convert.cli.side_options import with_side_options
 from eci_convert.dialects import WRITERS
-from eci_convert.dialects.blueprint import Terms
-from eci_convert.errors import LayoutError, UsageError
-from eci_convert.oci.index import IsBundle
-from eci_convert.reading import resume
+from eci_convert.dialects.blueprint import WriteOptions
+from eci_convert.errors import UnsupportedImageError, UsageError
+from eci_convert.oci.index import IsBundleError
+from eci_convert.reading.resume import default_directory
 from eci_convert.transports.base import Source
 
 _EXAMPLES = """
@@ -26,19 +28,19 @@ eci-convert copy docker://a.example/m:1 docker://b.example/m:1 --dest-username m
 """
 
 
-def _dialect(source: Source, call: Call, dialect: str) -> str:
+def _dialect(source: Source, call: CommonOptions, dialect: str) -> str:
     """The dialect of an image that is kept; "" where it has none, or no image for the platform of this computer."""
-    from eci_convert.operations.extract_request import inspect
+    from eci_convert.operations.inspect import inspect
 
     try:
         return inspect(source, call.platform, dialect).dialect
-    except IsBundle:
+    except IsBundleError:
         return "cnab"
-    except LayoutError:
+    except UnsupportedImageError:
         return ""
 
 
-@options.verb(
+@command(
     click.argument("src"),
     click.argument("dst"),
     option(
@@ -63,11 +65,11 @@ def _dialect(source: Source, call: Call, dialect: str) -> str:
     options.digest_file,
     options.max_size,
     options.dry_run,
-    side_options.options,
+    with_side_options,
     examples=_EXAMPLES,
 )
 def copy(
-    call: Call, *, src: str, dst: str, format: str, dialect: str, also: tuple[str, ...], plat: str, all_platforms: bool,
+    call: CommonOptions, *, src: str, dst: str, format: str, dialect: str, also: tuple[str, ...], plat: str, all_platforms: bool,
     referrers: bool, labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...],
     compression: str | None, digest_file: Path | None, max_size: int | None, dry_run: bool,
 ) -> None:  # fmt: skip
@@ -85,13 +87,13 @@ def copy(
         error = UsageError("--label, --annotation and --also change an image, and `keep` keeps every byte of it")
         error.add_note("hint: say it again with --format legacy, or another dialect")
         raise error
-    terms = Terms(
+    terms = WriteOptions(
         platform=part_options.platform(call.platform, "", ""),
-        created=options.created(),
+        created=created_time(),
         labels=dict(labels),
         annotations=dict(annotations),
         name=image_name(dst),
-        also=also,
+        extra_dialects=also,
         system=part_options.system(plat, format),
     )
     codec = Codec.parse(compression) if compression else None
@@ -102,15 +104,15 @@ def copy(
     with ExitStack() as stack:
         source = stack.enter_context(open_source(src, call.settings, ""))
         sink = stack.enter_context(open_sink(dst, call.destination, ""))
-        before = stack.enter_context(open_source(dst, call.destination, "")) if sink.wants_compressed_layers else None
+        before = stack.enter_context(open_source(dst, call.destination, "")) if sink.prefers_compressed_layers else None
         written = format if format != KEEP else _dialect(source, call, dialect) if call.json else ""
         packed = operations_copy.copy(
             source, sink, format=format, dialect=dialect, platform=call.platform, all_platforms=all_platforms,
             referrers=referrers, terms=terms, codec=codec, before=before, reporter=call.reporter,
             max_size=max_size, concurrency=call.settings.concurrency, dry_run=dry_run,
-            journal=resume.directory(os.environ),
+            journal=default_directory(os.environ),
         )  # fmt: skip
     if not dry_run:
         options.write_digest(digest_file, packed.descriptor.digest)
     sentence = f"Copied {src} to {dst} with digest {packed.descriptor.digest}"
-    push_report.published(call, dst, written, packed, sentence=sentence, dry_run=dry_run)
+    report_push(call, dst, written, packed, sentence=sentence, dry_run=dry_run)

@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from eci_convert.cli import options, part_options
-from eci_convert.cli.options import Call, option
-from eci_convert.cli.output import document, json, note, size
-from eci_convert.cli.param_types import Place
-from eci_convert.docker_build.dockerfile import SCRATCH, constant_names, located, render, staged
+from eci_convert.cli import options
+from eci_convert.cli import output as cli_output
+from eci_convert.cli.options import CommonOptions, command, option
+from eci_convert.cli.output import info, json, size
+from eci_convert.cli.param_types import PathParam
+from eci_convert.cli.part_options import artifact_from_options
+from eci_convert.docker_build.dockerfile import SCRATCH, context_names, paths_in_context, render, stage_context
 from eci_convert.errors import UsageError
-from eci_convert.files.atomic import named_file, open_file, put
+from eci_convert.files.atomic import named_file
+from eci_convert.files.output_paths import inherited_descriptor, write_output
 from eci_convert.model import Artifact
-from eci_convert.operations import estimate
+from eci_convert.reading.local_content import total_size
 
 _EXAMPLES = """
 eci-convert dockerfile --kernel vmlinuz --initrd initrd.img --root disk.raw -o Dockerfile
@@ -23,19 +26,19 @@ eci-convert dockerfile --kernel vmlinuz --root disk.qcow2 | docker build -t my-m
 """
 
 
-@options.verb(
+@command(
     options.parts,
-    option("-o", "--output", type=Place(named_file), once=True, metavar="FILE", help="Write the Dockerfile there."),
+    option("-o", "--output", type=PathParam(named_file), once=True, metavar="FILE", help="Write the Dockerfile there."),
     option(
         "--context",
-        type=Place(directory=True),
+        type=PathParam(directory=True),
         once=True,
         metavar="DIR",
         help="The directory given to docker build; the current one if unsaid.",
     ),
     option(
         "--stage",
-        type=Place(directory=True),
+        type=PathParam(directory=True),
         once=True,
         metavar="DIR",
         help="Make a context there, of links or copies of the parts.",
@@ -47,7 +50,7 @@ eci-convert dockerfile --kernel vmlinuz --root disk.qcow2 | docker build -t my-m
     examples=_EXAMPLES,
 )
 def dockerfile(
-    call: Call, *, output: Path | None, context: Path | None, stage: Path | None, base: str, single_layer: bool,
+    call: CommonOptions, *, output: Path | None, context: Path | None, stage: Path | None, base: str, single_layer: bool,
     labels: tuple[tuple[str, str], ...], dry_run: bool, **words: Any,
 ) -> None:  # fmt: skip
     """Print a Dockerfile of which plain `docker build` makes an ECI image: the parts, and labels for them.
@@ -57,28 +60,28 @@ def dockerfile(
     """
     if context and stage:
         raise UsageError("--context and --stage exclude each other")
-    artifact = part_options.artifact(output, **words)
+    artifact = artifact_from_options(output, **words)
     sources = _sources(artifact, context, stage, dry_run=dry_run)
     text = render(artifact, sources, base=base, single_layer=single_layer, labels=dict(labels))
-    if output and open_file(output) == 1:
+    if output and inherited_descriptor(output) == 1:
         output = None
     target = output or (stage / "Dockerfile" if stage else None)
     if target and not dry_run:
-        put(target, text.encode())
-    staging = estimate.of_parts(artifact) if stage else 0
+        write_output(target, text.encode())
+    staging = total_size(artifact) if stage else 0
     if call.json:
         would_be = {"bytes_written": len(text.encode()), "bytes_staged": staging, "dry_run": True} if dry_run else {}
         json({"dockerfile": text, "path": str(target) if target else None, **would_be})
     elif not output or dry_run:
-        document(text)
+        cli_output.text(text)
     if dry_run and stage:
-        note(f"{size(staging)} would be linked or copied into {stage}")
+        info(f"{size(staging)} would be linked or copied into {stage}")
     if dry_run and target:
-        note(f"{size(len(text.encode()))} would be written to {target}")
+        info(f"{size(len(text.encode()))} would be written to {target}")
 
 
 def _sources(artifact: Artifact, context: Path | None, stage: Path | None, *, dry_run: bool) -> Mapping[str, str]:
     """Where the parts lie for the builder, or would, if it were not for *dry_run*."""
     if not stage:
-        return located(artifact, context or Path())
-    return constant_names(artifact) if dry_run else staged(artifact, stage, lasting=True)
+        return paths_in_context(artifact, context or Path())
+    return context_names(artifact) if dry_run else stage_context(artifact, stage, lasting=True)

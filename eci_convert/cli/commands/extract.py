@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from eci_convert.cli import extract_common, options
-from eci_convert.cli.options import Call, option
-from eci_convert.cli.param_types import Pair, Place
+from eci_convert.cli.extract_common import extract_request, run_extract
+from eci_convert.cli.options import CommonOptions, command, option
+from eci_convert.cli.param_types import KeyValueParam, PathParam
 from eci_convert.model import Role
 
 _EXAMPLES = """
@@ -19,19 +20,21 @@ eci-convert extract debian:12 --path /etc/os-release=os-release
 """
 
 
-@options.verb(
+@command(
     click.argument("reference"),
-    click.argument("directory", required=False, type=Place(directory=True)),
+    click.argument("directory", required=False, type=PathParam(directory=True)),
     extract_common.options,
     option("--only", multiple=True, type=click.Choice([str(role) for role in Role]), help="Just parts of this role."),
-    option("--path", "paths", multiple=True, type=Pair(), metavar="IMAGEPATH=FILE", help="Any file of the image."),
+    option(
+        "--path", "paths", multiple=True, type=KeyValueParam(), metavar="IMAGEPATH=FILE", help="Any file of the image."
+    ),
     option("--dialect", default="", metavar="NAME", help="Read the image as this dialect."),
     option("--no-sparse", is_flag=True, help="Write zeros where there could be holes."),
     options.max_size,
     options.dry_run,
     examples=_EXAMPLES,
 )
-def extract(call: Call, *, reference: str, dialect: str, no_sparse: bool, dry_run: bool, **words: Any) -> None:
+def extract(call: CommonOptions, *, reference: str, dialect: str, no_sparse: bool, dry_run: bool, **words: Any) -> None:
     """Write the parts of the image REFERENCE to DIRECTORY, which is the current one unless parts are named.
 
     The names there are kernel, initrd, disk-root-NAME, disk-N-NAME and config.json. A file that exists is replaced;
@@ -42,4 +45,4 @@ def extract(call: Call, *, reference: str, dialect: str, no_sparse: bool, dry_ru
 
     max_size = words.pop("max_size")
     with open_source(reference, call.settings, "docker-daemon") as source:
-        extract_common.run(call, source, extract_common.order(**words), dialect, max_size, not no_sparse, dry_run)
+        run_extract(call, source, extract_request(**words), dialect, max_size, not no_sparse, dry_run)

@@ -7,14 +7,15 @@ from typing import Any
 import click
 
 from eci_convert.cli import extract_common, options, output
-from eci_convert.cli.options import Call, option
-from eci_convert.dialects import GUESSED
-from eci_convert.errors import LimitExceeded
-from eci_convert.model import Blob, Known, Part, described
-from eci_convert.oci.index import COMPONENT, HINT, KIND, IsBundle
-from eci_convert.oci.manifest import Index
-from eci_convert.operations.extract_request import Inspection
-from eci_convert.operations.extract_request import inspect as inspected
+from eci_convert.cli.extract_common import location_of
+from eci_convert.cli.options import CommonOptions, command, option
+from eci_convert.cli.output import info, raw_bytes
+from eci_convert.dialects import FALLBACK_READER
+from eci_convert.errors import LimitExceededError
+from eci_convert.model import Blob, KnownBlob, Part, part_label
+from eci_convert.oci.index import BUNDLE_COMPONENT, BUNDLE_HINT, BUNDLE_KIND, Index, IsBundleError
+from eci_convert.operations.inspect import Inspection
+from eci_convert.operations.inspect import inspect as inspected
 from eci_convert.transports.base import Source
 
 _EXAMPLES = """
@@ -24,40 +25,40 @@ eci-convert inspect oci:layout:edge --raw
 """
 
 
-@options.verb(
+@command(
     click.argument("reference"),
     option("--raw", is_flag=True, help="Print the manifest or index as it is stored."),
     option("--dialect", default="", metavar="NAME", help="Read the image as this dialect."),
     options.max_size,
     examples=_EXAMPLES,
 )
-def inspect(call: Call, *, reference: str, raw: bool, dialect: str, max_size: int | None) -> None:
+def inspect(call: CommonOptions, *, reference: str, raw: bool, dialect: str, max_size: int | None) -> None:
     """Say what is in the image REFERENCE: its dialect, its platforms, and each part's role, type and place.
 
     No blob beyond manifests and configs is read. A REFERENCE without a transport is an image in the Docker engine.
     """
-    from eci_convert.reading import blobs
+    from eci_convert.reading.blobs import load_document
     from eci_convert.transports import open_source
 
     with open_source(reference, call.settings, "docker-daemon") as source:
         if raw:
-            return output.raw(blobs.document(source, source.resolve(), "manifest"))
+            return raw_bytes(load_document(source, source.resolve(), "manifest"))
         try:
             found = inspected(source, call.platform, dialect)
-        except IsBundle as bundle:
+        except IsBundleError as bundle:
             if call.platform or dialect:
                 raise
             return _show_bundle(call, source, bundle.index)
     for part in found.artifact.parts:
         if max_size is not None and (_size(part) or 0) > max_size:
-            raise LimitExceeded(f"{part.name!r} is larger than the limit of {max_size} bytes")
+            raise LimitExceededError(f"{part.name!r} is larger than the limit of {max_size} bytes")
     return output.json(_json(found)) if call.json else _tell(found)
 
 
-def _show_bundle(call: Call, source: Source, index: Index) -> None:
+def _show_bundle(call: CommonOptions, source: Source, index: Index) -> None:
     """A CNAB bundle is no machine, and none of its images is what the reference stands for."""
     digest = source.resolve().digest
-    images = [entry for entry in index.manifests if entry.annotations.get(KIND) != "config"]
+    images = [entry for entry in index.manifests if entry.annotations.get(BUNDLE_KIND) != "config"]
     if call.json:
         return output.json(
             {
@@ -70,8 +71,8 @@ def _show_bundle(call: Call, source: Source, index: Index) -> None:
                 "annotations": dict(index.annotations),
                 "images": [
                     {
-                        "kind": entry.annotations.get(KIND),
-                        "name": entry.annotations.get(COMPONENT),
+                        "kind": entry.annotations.get(BUNDLE_KIND),
+                        "name": entry.annotations.get(BUNDLE_COMPONENT),
                         "media_type": entry.media_type,
                         "digest": str(entry.digest),
                         "size": entry.size,
@@ -84,7 +85,10 @@ def _show_bundle(call: Call, source: Source, index: Index) -> None:
     output.line(f"digest:    {digest}")
     output.line("dialect:   cnab (a bundle: several images that belong together)")
     output.line("images:")
-    rows = [(entry.annotations.get(KIND, "-"), entry.annotations.get(COMPONENT, "-"), entry) for entry in images]
+    rows = [
+        (entry.annotations.get(BUNDLE_KIND, "-"), entry.annotations.get(BUNDLE_COMPONENT, "-"), entry)
+        for entry in images
+    ]
     output.table(
         [
             ("  KIND", "NAME", "TYPE", "DIGEST"),
@@ -92,7 +96,7 @@ def _show_bundle(call: Call, source: Source, index: Index) -> None:
         ]
     )
     output.mapping("annotations", index.annotations)
-    return output.note(HINT.removeprefix("hint: "))
+    return info(BUNDLE_HINT.removeprefix("hint: "))
 
 
 def _json(found: Inspection) -> dict[str, Any]:
@@ -107,11 +111,7 @@ def _json(found: Inspection) -> dict[str, Any]:
 
 
 def _part(part: Part) -> dict[str, Any]:
-    return extract_common.part(part) | {
-        "size": _size(part),
-        "digest": _digest(part),
-        "source": extract_common.where(part),
-    }
+    return extract_common.part(part) | {"size": _size(part), "digest": _digest(part), "source": location_of(part)}
 
 
 def _size(part: Part) -> int | None:
@@ -119,7 +119,7 @@ def _size(part: Part) -> int | None:
 
 
 def _digest(part: Part) -> str | None:
-    if isinstance(part.locator, Known):
+    if isinstance(part.locator, KnownBlob):
         return str(part.locator.digest)
     known = isinstance(part.locator, Blob) and not part.locator.compression
     return str(part.locator.descriptor.digest) if known and isinstance(part.locator, Blob) else None
@@ -128,7 +128,7 @@ def _digest(part: Part) -> str | None:
 def _tell(found: Inspection) -> None:
     output.line(f"reference: {found.reference}")
     output.line(f"digest:    {found.digest}")
-    guess = " (a guess: nothing marks it)" if found.dialect == GUESSED else ""
+    guess = " (a guess: nothing marks it)" if found.dialect == FALLBACK_READER else ""
     output.line(f"dialect:   {found.dialect or 'none: ' + found.unknown}{guess}")
     output.line(f"platforms: {', '.join(map(str, found.platforms)) or 'none named'}")
     if found.artifact.command_line is not None:
@@ -142,11 +142,11 @@ def _tell(found: Inspection) -> None:
 
 
 def _row(part: Part) -> tuple[str, ...]:
-    place = extract_common.where(part)
+    place = location_of(part)
     size = _size(part)
     words = ":".join(filter(None, (place["blob"], place["path"])))
     return (
-        "  " + described(part),
+        "  " + part_label(part),
         part.name,
         str(part.disk_type or "-"),
         "-" if size is None else output.size(size),

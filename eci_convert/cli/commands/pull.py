@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
-from eci_convert.cli import eci_output, eci_remote, extract_common, options
-from eci_convert.cli.options import Call, option
-from eci_convert.cli.param_types import Place
-from eci_convert.operations.extract_request import Order
+from eci_convert.cli import eci_output, options
+from eci_convert.cli.eci_remote import remote_from_options
+from eci_convert.cli.extract_common import run_extract
+from eci_convert.cli.options import CommonOptions, command, option
+from eci_convert.cli.param_types import PathParam
+from eci_convert.operations.extract_request import ExtractRequest
 
 _EXAMPLES = """
 eci-convert pull registry.example/edge/machine:1.2 --dir machine/
@@ -17,12 +19,12 @@ eci-convert pull --remote /var/layouts edge/machine:1.2 --dir machine/ --json
 """
 
 
-@options.verb(
+@command(
     click.argument("image"),
     option(
         "--dir",
         "directory",
-        type=Place(str, directory=True, may_be_empty=True),
+        type=PathParam(str, directory=True, may_be_empty=True),
         once=True,
         metavar="DIR",
         help="Where the files go.",
@@ -34,10 +36,17 @@ eci-convert pull --remote /var/layouts edge/machine:1.2 --dir machine/ --json
     examples=_EXAMPLES,
 )
 def pull(
-    call: Call, *, image: str, directory: str | None, remote: str, blocksize: int, max_size: int | None, dry_run: bool
+    call: CommonOptions,
+    *,
+    image: str,
+    directory: str | None,
+    remote: str,
+    blocksize: int,
+    max_size: int | None,
+    dry_run: bool,
 ) -> None:
     """Write every part of IMAGE, and its config, to a directory, under the names that the image gives them."""
-    with eci_remote.place(remote, image, call.settings).source() as source:
-        wanted = Order(directory=Path(directory or ""), config_blob=True)
+    with remote_from_options(remote, image, call.settings).source() as source:
+        wanted = ExtractRequest(directory=Path(directory or ""), config_blob=True)
         lines = eci_output.pulled(image, directory or "", verbose=call.verbose)
-        extract_common.run(call, source, wanted, "", max_size, sparse=True, dry_run=dry_run, lines=lines)
+        run_extract(call, source, wanted, "", max_size, sparse=True, dry_run=dry_run, lines=lines)

@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
-from eci_convert.cli import eci_output, eci_remote, extract_common, options
-from eci_convert.cli.options import Call, option
+from eci_convert.cli import eci_output, extract_common, options
+from eci_convert.cli.eci_remote import remote_from_options
+from eci_convert.cli.extract_common import extract_request, run_extract
+from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.errors import UsageError
 from eci_convert.model import Role
 
@@ -21,7 +23,7 @@ _OPTIONAL = frozenset({Role.ROOT_DISK})
 """Scripts that were written for `eci` name a root disk whether the image has one or not."""
 
 
-@options.verb(
+@command(
     click.argument("image"),
     extract_common.options_of_eci,
     options.remote,
@@ -31,12 +33,12 @@ _OPTIONAL = frozenset({Role.ROOT_DISK})
     examples=_EXAMPLES,
 )
 def pullfiles(
-    call: Call, *, image: str, remote: str, blocksize: int, max_size: int | None, dry_run: bool, **words: Any
+    call: CommonOptions, *, image: str, remote: str, blocksize: int, max_size: int | None, dry_run: bool, **words: Any
 ) -> None:
     """Write the named parts of IMAGE to the files given. FILE `-` is standard output, for one part."""
     if not any(words.values()):
         raise UsageError("no part is named: say which with --kernel, --initrd, --root, --disk or --config")
-    with eci_remote.place(remote, image, call.settings).source() as source:
-        wanted = replace(extract_common.order(directory=None, **words), optional=_OPTIONAL)
+    with remote_from_options(remote, image, call.settings).source() as source:
+        wanted = replace(extract_request(directory=None, **words), optional=_OPTIONAL)
         lines = eci_output.pulled_files(image, wanted.roles, verbose=call.verbose)
-        extract_common.run(call, source, wanted, "", max_size, sparse=True, dry_run=dry_run, lines=lines)
+        run_extract(call, source, wanted, "", max_size, sparse=True, dry_run=dry_run, lines=lines)

@@ -10,12 +10,16 @@ from typing import Any
 
 import click
 
-from eci_convert.cli import eci_output, eci_remote, options, output, part_options, push_report
+from eci_convert.cli import eci_output, options, part_options
 from eci_convert.cli.commands.store import index
-from eci_convert.cli.options import Call, option
+from eci_convert.cli.eci_remote import remote_from_options
+from eci_convert.cli.options import CommonOptions, command, created_time, option, parts_allowing_empty
+from eci_convert.cli.output import text
+from eci_convert.cli.part_options import artifact_from_options
+from eci_convert.cli.push_report import report_push
 from eci_convert.dialects import INDEXED, WRITERS
-from eci_convert.dialects.blueprint import Terms
-from eci_convert.disks import declared
+from eci_convert.dialects.blueprint import WriteOptions
+from eci_convert.reading.local_parts import parse_disk_argument
 
 _EXAMPLES = """
 eci-convert push registry.example/edge/machine:1.2 --kernel vmlinuz --initrd initrd.img --root disk.qcow2
@@ -24,9 +28,9 @@ eci-convert push --remote /var/layouts edge/machine:1.2 --kernel vmlinuz
 """
 
 
-@options.verb(
+@command(
     click.argument("image"),
-    options.parts_of_eci,
+    parts_allowing_empty,
     option("--format", default="artifacts", type=click.Choice(list(WRITERS)), show_default=True),
     option("--author", default="lf-edge/edge-containers", show_default=True, help="Who made the image."),
     option("--OS", "--os", "os", default="", metavar="OS", envvar="ECI_CONVERT_OS", help="What the machine runs."),
@@ -43,7 +47,7 @@ eci-convert push --remote /var/layouts edge/machine:1.2 --kernel vmlinuz
     examples=_EXAMPLES,
 )
 def push(
-    call: Call, *, image: str, format: str, author: str, os: str, arch: str, plat: str, remote: str, blocksize: int,
+    call: CommonOptions, *, image: str, format: str, author: str, os: str, arch: str, plat: str, remote: str, blocksize: int,
     compression: str, labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...],
     append: str | None, digest_file: Path | None, disks: tuple[str, ...], dry_run: bool, **words: Any,
 ) -> None:  # fmt: skip
@@ -53,14 +57,14 @@ def push(
     from eci_convert.operations.store import index as store_index
 
     codec = Codec.parse(compression)
-    place = eci_remote.place(remote, image, call.settings)
-    artifact = part_options.artifact(
+    place = remote_from_options(remote, image, call.settings)
+    artifact = artifact_from_options(
         digest_file, disks=tuple(each for text in disks if text for each in _disks(text)), **words
     )
-    terms = Terms(
+    terms = WriteOptions(
         platform=part_options.platform(call.platform, os, arch),
         author=author,
-        created=options.created(),
+        created=created_time(),
         labels=dict(labels),
         annotations=dict(annotations),
         name=image,
@@ -80,10 +84,10 @@ def push(
     if not dry_run:
         options.write_digest(digest_file, packed.descriptor.digest)
         if call.verbose and not call.json:
-            output.document("\n".join(eci_output.pushed(packed)))
+            text("\n".join(eci_output.pushed(packed)))
     there = f"to {remote} " if remote else ""
     sentence = f"Pushed image {image} {there}with digest {packed.descriptor.digest}"
-    push_report.published(call, place.reference, format, packed, sentence=sentence, dry_run=dry_run)
+    report_push(call, place.reference, format, packed, sentence=sentence, dry_run=dry_run)
 
 
 def _disks(text: str) -> Iterator[str]:
@@ -96,4 +100,4 @@ def _disks(text: str) -> Iterator[str]:
 
 
 def _is_there(text: str) -> bool:
-    return exists(declared.declared(text)[0])
+    return exists(parse_disk_argument(text)[0])

@@ -8,15 +8,15 @@ from typing import Any
 import click
 
 from eci_convert.cli import options, output, part_options, push_report, side_options
-from eci_convert.cli.options import Call, option
-from eci_convert.cli.param_types import Place
-from eci_convert.dialects.blueprint import Packed
+from eci_convert.cli.options import CommonOptions, command, option
+from eci_convert.cli.param_types import PathParam
 from eci_convert.errors import one_line
-from eci_convert.oci.manifest import Index
-from eci_convert.operations.verify import Report, check, fixed, fixed_index
-from eci_convert.reading import blobs
-from eci_convert.transports import open_sink, open_source, parse
-from eci_convert.transports.base import Source, whole
+from eci_convert.oci.index import Index
+from eci_convert.operations.verify import Report, fixed_index, repair, verify_image
+from eci_convert.pack.result import PushResult
+from eci_convert.reading.images import load_image, load_root
+from eci_convert.transports import open_sink, open_source, parse_reference
+from eci_convert.transports.base import Source, with_all_blobs
 
 _EXAMPLES = """
 eci-convert verify my-machine:1.2
@@ -25,9 +25,9 @@ eci-convert verify oci:made-by-eci --fix oci:layout:repaired
 """
 
 
-@options.verb(
+@command(
     click.argument("reference"),
-    click.argument("directory", required=False, type=Place(directory=True)),
+    click.argument("directory", required=False, type=PathParam(directory=True)),
     option("--fix", once=True, metavar="DST", help="Write the image again, to DST, as it should be."),
     option("--dialect", default="", metavar="NAME", help="Read the image as this dialect."),
     options.digest_file,
@@ -36,7 +36,7 @@ eci-convert verify oci:made-by-eci --fix oci:layout:repaired
     examples=_EXAMPLES,
 )
 def verify(
-    call: Call,
+    call: CommonOptions,
     *,
     reference: str,
     directory: Path | None,
@@ -58,7 +58,7 @@ def verify(
     if fix and call.one_login:
         side_options.check_login(reference, fix, "docker-daemon")
     with open_source(reference, call.settings, "docker-daemon") as source:
-        report = check(
+        report = verify_image(
             source,
             platform=call.platform,
             dialect=dialect,
@@ -70,31 +70,31 @@ def verify(
         if fix and packed and not dry_run:
             options.write_digest(digest_file, packed.descriptor.digest)
             with open_source(_name(fix, packed), call.settings, "docker-daemon") as repaired:
-                report = check(repaired, platform=call.platform, dialect=dialect, reporter=call.reporter)
+                report = verify_image(repaired, platform=call.platform, dialect=dialect, reporter=call.reporter)
     would_be = packed if dry_run else None
     output.json(_json(report, would_be)) if call.json else _tell(report)
     if fix and would_be and not call.json:
         output.line(push_report.would_be_written(fix, would_be))
-    report.conclude()
+    report.raise_worst()
 
 
-def _name(destination: str, packed: Packed) -> str:
+def _name(destination: str, packed: PushResult) -> str:
     """What stands for the repaired image: its digest, where a layout that may hold others got no name for it."""
-    scheme, rest = parse(destination, "docker-daemon")
+    scheme, rest = parse_reference(destination, "docker-daemon")
     unnamed = scheme.name == "oci" and ":" not in rest
     return f"{destination}:@{packed.descriptor.digest}" if unnamed else destination
 
 
-def _repair(call: Call, source: Source, report: Report, destination: str, *, dry_run: bool) -> Packed:
-    source = whole(source)
+def _repair(call: CommonOptions, source: Source, report: Report, destination: str, *, dry_run: bool) -> PushResult:
+    source = with_all_blobs(source)
     with open_sink(destination, call.settings, "docker-daemon") as sink:
-        if not call.platform and sink.holds_indexes and isinstance(blobs.root(source)[1], Index):
+        if not call.platform and sink.holds_indexes and isinstance(load_root(source)[1], Index):
             return fixed_index(source, sink, report.diff_ids, call.reporter, dry_run=dry_run)
-        image = blobs.image(source, call.platform)
-        return fixed(source, image, sink, report.diff_ids, call.reporter, dry_run=dry_run)
+        image = load_image(source, call.platform)
+        return repair(source, image, sink, report.diff_ids, call.reporter, dry_run=dry_run)
 
 
-def _json(report: Report, would_be: Packed | None) -> dict[str, Any]:
+def _json(report: Report, would_be: PushResult | None) -> dict[str, Any]:
     return {
         "reference": report.reference,
         "digest": str(report.digest),

@@ -19,23 +19,23 @@ _CLOSED = re.compile(f'{_OPENED}"')
 _TOKEN = re.compile(rf'(?>(?:[^" ]|{_OPENED}(?:"|\Z))*)')
 
 
-def joined(words: Sequence[str]) -> str:
+def join_command_line(words: Sequence[str]) -> str:
     """The text of *words*. A word whose spaces are all within quotes of its own is left as it is.
 
-    >>> joined(["quiet", "greeting=hello world", 'init="/bin/a b"'])
+    >>> join_command_line(["quiet", "greeting=hello world", 'init="/bin/a b"'])
     'quiet greeting="hello world" init="/bin/a b"'
     """
-    return " ".join(_spoken(word, last=at == len(words)) for at, word in enumerate(words, 1))
+    return " ".join(_quote(word, last=at == len(words)) for at, word in enumerate(words, 1))
 
 
-def parted(text: str) -> list[str]:
-    """The words of *text*, of which `joined` makes that very text again.
+def split_command_line(text: str) -> list[str]:
+    """The words of *text*, of which `join_command_line` makes that very text again.
 
-    >>> parted('quiet greeting="hello world"')
+    >>> split_command_line('quiet greeting="hello world"')
     ['quiet', 'greeting=hello world']
     """
     tokens = _tokens(text)
-    return [_meant(token, last=at == len(tokens)) for at, token in enumerate(tokens, 1)]
+    return [_unquote(token, last=at == len(tokens)) for at, token in enumerate(tokens, 1)]
 
 
 def _tokens(text: str) -> list[str]:
@@ -51,7 +51,7 @@ def _token(text: str, at: int) -> str:
     return match[0] if match else ""
 
 
-def _spoken(word: str, *, last: bool) -> str:
+def _quote(word: str, *, last: bool) -> str:
     if _token(word, 0) == word and (last or _QUOTE not in _CLOSED.sub("", word)):
         return word
     name, equals, value = word.partition("=")
@@ -60,8 +60,8 @@ def _spoken(word: str, *, last: bool) -> str:
     return f"{name}{equals}{_QUOTE}{value.replace(_QUOTE, _QUOTED_QUOTE)}{_QUOTE}"
 
 
-def _meant(token: str, *, last: bool) -> str:
+def _unquote(token: str, *, last: bool) -> str:
     """The word that is spoken as *token*: without the quotes, where they are those that it gets."""
     name, _, quoted = token.partition(_QUOTE)
     word = name + quoted[:-1].replace(_QUOTED_QUOTE, _QUOTE)
-    return word if _spoken(word, last=last) == token else token
+    return word if _quote(word, last=last) == token else token

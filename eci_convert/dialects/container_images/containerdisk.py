@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from eci_convert.dialects import part_labels, part_names
-from eci_convert.dialects.blueprint import Blueprint, Entry, Recipe, Terms
-from eci_convert.dialects.image_config import combined, container_platform, image_config
-from eci_convert.errors import CannotHold, UsageError
-from eci_convert.model import Artifact, DiskType, Image, Part, Role, Rootfs
+from eci_convert.dialects import part_labels
+from eci_convert.dialects.blueprint import Blueprint, Recipe, TarEntrySpec, WriteOptions
+from eci_convert.dialects.image_config import container_platform, image_config, merge_labels
+from eci_convert.dialects.part_labels import labels_for, other_labels
+from eci_convert.dialects.part_names import canonical_name, checked_name, describe, original_name, unsupported_part
+from eci_convert.errors import CannotHoldError, UsageError
+from eci_convert.model import Artifact, DiskType, Part, Role, RootfsFile
 from eci_convert.oci import media_types
+from eci_convert.oci.image import Image
 
 DIRECTORY = "disk/"
 USER = 107
@@ -33,12 +36,12 @@ def read(image: Image) -> Artifact | None:
         return None
     if not all(media_types.is_tar_layer(layer.media_type) for layer in layers):
         return None
-    part = Part(role=Role.ROOT_DISK, locator=Rootfs(path=DIRECTORY), name=part_names.canonical(Role.ROOT_DISK, "disk"))
+    part = Part(role=Role.ROOT_DISK, locator=RootfsFile(path=DIRECTORY), name=canonical_name(Role.ROOT_DISK, "disk"))
     return Artifact(
         parts=(part,),
         command_line=part_labels.command_line(image),
         environment=part_labels.environment(image),
-        labels=part_labels.foreign(image.config.labels),
+        labels=other_labels(image.config.labels),
     )
 
 
@@ -60,16 +63,16 @@ def _tells_of_disk(history: Any) -> bool:
     return any("/disk" in str(step.get("created_by", "")) for step in steps)
 
 
-def write(artifact: Artifact, terms: Terms) -> Blueprint:
+def write(artifact: Artifact, terms: WriteOptions) -> Blueprint:
     """*artifact* as a containerdisk. Raises CannotHold that names the part for which there is no place."""
-    if terms.also:
-        raise UsageError(f"an image of the format 'containerdisk' cannot serve {terms.also[0]!r} as well")
+    if terms.extra_dialects:
+        raise UsageError(f"an image of the format 'containerdisk' cannot serve {terms.extra_dialects[0]!r} as well")
     paths = {part.name: _path(part) for part in artifact.parts}
     if not artifact.part(Role.ROOT_DISK):
-        raise CannotHold("a containerdisk is a root disk, and there is none")
+        raise CannotHoldError("a containerdisk is a root disk, and there is none")
     boots = any(artifact.part(role) for role in _BOOT)
-    own = part_labels.labels(artifact, paths if boots else {})
-    texts = combined(own, artifact.labels, terms.labels)
+    own = labels_for(artifact, paths if boots else {})
+    texts = merge_labels(own, artifact.labels, terms.labels)
     return Blueprint(
         recipes=tuple(_recipe(part, paths[part.name], terms) for part in artifact.parts),
         config=lambda written: image_config(terms, texts, written, history=True),
@@ -82,13 +85,13 @@ def _path(part: Part) -> str:
     if part.role in _BOOT:
         return _BOOT[part.role]
     if part.role is not Role.ROOT_DISK:
-        raise part_names.no_place("containerdisk", part)
+        raise unsupported_part("containerdisk", part)
     if part.disk_type not in _TYPES:
-        raise CannotHold(f"a containerdisk is raw or qcow2, and {part_names.spoken(part)} is {part.disk_type}")
-    part_names.checked(part)
-    return DIRECTORY + part_names.stem(part)
+        raise CannotHoldError(f"a containerdisk is raw or qcow2, and {describe(part)} is {part.disk_type}")
+    checked_name(part)
+    return DIRECTORY + original_name(part)
 
 
-def _recipe(part: Part, path: str, terms: Terms) -> Recipe:
-    entry = Entry(path=path, mode=0o440, uid=USER, gid=USER, mtime=terms.created)
+def _recipe(part: Part, path: str, terms: WriteOptions) -> Recipe:
+    entry = TarEntrySpec(path=path, mode=0o440, uid=USER, gid=USER, mtime=terms.created)
     return Recipe(part=part, media_type=media_types.OCI_LAYER, entry=entry)

@@ -12,16 +12,20 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from eci_convert.dialects import part_names
-from eci_convert.dialects.blueprint import Blueprint, Entry, Recipe, Terms, Wrapper, Written
-from eci_convert.dialects.container_images import command_line
-from eci_convert.dialects.image_config import combined, moment
-from eci_convert.dialects.part_labels import foreign
-from eci_convert.errors import CannotHold, UsageError
-from eci_convert.model import Artifact, Blob, Image, Locator, Member, Part, Role, Rootfs
+from eci_convert.dialects.blueprint import Blueprint, IndexSpec, Recipe, StoredBlob, TarEntrySpec, WriteOptions
+from eci_convert.dialects.container_images.command_line import join_command_line, split_command_line
+from eci_convert.dialects.image_config import merge_labels, rfc3339
+from eci_convert.dialects.part_labels import other_labels
+from eci_convert.dialects.part_names import absolute_image_path, canonical_name, unsupported_part
+from eci_convert.errors import CannotHoldError, UsageError
+from eci_convert.model import Artifact, Blob, Locator, Member, Part, Role, RootfsFile
 from eci_convert.oci import json_fields, media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform, rendered
+from eci_convert.oci.image import Image
+from eci_convert.oci.index import Index
+from eci_convert.oci.manifest import Manifest, to_json
+from eci_convert.oci.platform import Platform
 
 MARK = "sh.kraftkit.version"
 _PATHS = {Role.KERNEL: "unikraft/bin/kernel", Role.INITRD: "unikraft/bin/initrd"}
@@ -53,8 +57,8 @@ def read(image: Image) -> Artifact | None:
     settings = json_fields.optional(image.config.fields, "config", dict, "config", {})
     return Artifact(
         parts=parts,
-        command_line=command_line.joined(_words(settings, "Cmd")) or None,
-        labels=foreign(image.config.labels),
+        command_line=join_command_line(_words(settings, "Cmd")) or None,
+        labels=other_labels(image.config.labels),
         environment=_words(settings, "Env"),
     )
 
@@ -69,12 +73,12 @@ def _annotated(image: Image) -> Iterable[Part]:
         for role, key in _KEYS.items():
             if path := layer.annotations.get(key, ""):
                 where = f"manifest.layers[{index}].annotations[{key!r}]"
-                yield Part(role=role, locator=_locator(layer, path, where), name=part_names.canonical(role, ""))
+                yield Part(role=role, locator=_locator(layer, path, where), name=canonical_name(role, ""))
 
 
 def _locator(layer: Descriptor, path: str, where: str) -> Locator:
     if media_types.is_tar_layer(layer.media_type) or layer.media_type in _ARCHIVES:
-        return Member(descriptor=layer, path=part_names.inside(path, where).lstrip("/"))
+        return Member(descriptor=layer, path=absolute_image_path(path, where).lstrip("/"))
     return Blob(descriptor=layer, compression="gzip" if layer.media_type.endswith("+gzip") else "")
 
 
@@ -83,18 +87,18 @@ def _well_known(image: Image) -> Iterable[Part]:
     if MARK not in {**image.manifest.annotations, **image.descriptor.annotations}:
         return
     for role, path in list(_PATHS.items())[: len(image.manifest.layers)]:
-        yield Part(role=role, locator=Rootfs(path=f"/{path}"), name=part_names.canonical(role, ""))
+        yield Part(role=role, locator=RootfsFile(path=f"/{path}"), name=canonical_name(role, ""))
 
 
-def write(artifact: Artifact, terms: Terms) -> Blueprint:
+def write(artifact: Artifact, terms: WriteOptions) -> Blueprint:
     """*artifact* as a unikernel. Raises CannotHold that names the part for which there is no place."""
-    if terms.also:
-        raise UsageError(f"an image of the format 'unikraft' cannot serve {terms.also[0]!r} as well")
+    if terms.extra_dialects:
+        raise UsageError(f"an image of the format 'unikraft' cannot serve {terms.extra_dialects[0]!r} as well")
     for part in artifact.parts:
         if part.role not in _PATHS:
-            raise part_names.no_place("unikraft", part)
+            raise unsupported_part("unikraft", part)
     if not artifact.part(Role.KERNEL):
-        raise CannotHold("unikraft does not do without a kernel, and there is none")
+        raise CannotHoldError("unikraft does not do without a kernel, and there is none")
     platform = unikraft_platform(terms.platform, terms.system)
     notes = _annotations(terms)
     top = {key: text for key, text in notes.items() if key in (MARK, _REPOSITORY, _REFERENCE)}
@@ -105,9 +109,9 @@ def write(artifact: Artifact, terms: Terms) -> Blueprint:
         config=lambda written: _config(artifact, terms, platform, written),
         config_platform=replace(platform, os_features=tuple(key for key, _ in groupby(platform.os_features))),
         annotations=notes,
-        container=False,
+        is_container_image=False,
         platform=platform,
-        index=Wrapper(annotations=top | dict(terms.annotations), entry=notes),
+        index_spec=IndexSpec(annotations=top | dict(terms.annotations), entry=notes),
     )
 
 
@@ -116,8 +120,8 @@ def _recipe(part: Part) -> Recipe:
     return Recipe(
         part=part,
         media_type=media_types.OCI_LAYER,
-        entry=Entry(path=path, mode=0o755),
-        compressible=False,
+        entry=TarEntrySpec(path=path, mode=0o755),
+        may_compress=False,
         annotations={_KEYS[part.role]: f"/{path}"},
     )
 
@@ -125,7 +129,7 @@ def _recipe(part: Part) -> Recipe:
 def _kept(artifact: Artifact, original: Image | None) -> list[Recipe]:
     """The layers of the package that is written again, whole: modes stay, and layers that are no part of a machine,
     such as the kernel with its debugging symbols. None where a layer does not say which part it is."""
-    if not original or any(isinstance(part.locator, Rootfs) for part in artifact.parts):
+    if not original or any(isinstance(part.locator, RootfsFile) for part in artifact.parts):
         return []
     parts = {part.locator.descriptor.digest: part for part in artifact.parts if isinstance(part.locator, Blob | Member)}
     return [_kept_layer(number, layer, parts) for number, layer in enumerate(original.manifest.layers)]
@@ -145,11 +149,11 @@ def _kept_layer(number: int, layer: Descriptor, parts: Mapping[Digest, Part]) ->
     )
 
 
-def _annotations(terms: Terms) -> dict[str, str]:
+def _annotations(terms: WriteOptions) -> dict[str, str]:
     notes = {MARK: _VERSION}
     if terms.original:
         notes |= terms.original.manifest.annotations
-    notes[_CREATED] = moment(terms.created)
+    notes[_CREATED] = rfc3339(terms.created)
     if terms.name:
         repository = _repository(terms.name)
         notes |= {_NAME: repository, _REPOSITORY: repository, _REFERENCE: terms.name}
@@ -163,15 +167,15 @@ def _repository(name: str) -> str:
     return directory + slash + last.partition(":")[0]
 
 
-def _config(artifact: Artifact, terms: Terms, platform: Platform, written: tuple[Written, ...]) -> bytes:
+def _config(artifact: Artifact, terms: WriteOptions, platform: Platform, written: tuple[StoredBlob, ...]) -> bytes:
     """The config JSON (specs/unikraft.md §4)."""
     settings: dict[str, Any] = {"Env": list(artifact.environment)} if artifact.environment else {}
     if artifact.command_line:
-        settings["Cmd"] = command_line.parted(artifact.command_line)
-    if labels := combined({}, artifact.labels, terms.labels):
+        settings["Cmd"] = split_command_line(artifact.command_line)
+    if labels := merge_labels({}, artifact.labels, terms.labels):
         settings["Labels"] = dict(sorted(labels.items()))
     rootfs = {"type": "layers", "diff_ids": [str(layer.diff_id) for layer in written]}
-    return rendered({**platform.json(), "config": settings, "rootfs": rootfs})
+    return to_json({**platform.json(), "config": settings, "rootfs": rootfs})
 
 
 def unikraft_platform(platform: Platform, system: str = "") -> Platform:
@@ -231,5 +235,5 @@ def has_false_size(entry: Descriptor) -> bool:
 
 def platform_checksum(reference: str, platform: Platform | None) -> str:
     """The hexadecimal sha256 by which KraftKit tells apart the images under one name (specs/unikraft.md §6)."""
-    text = rendered(platform.json()) if platform else b"null"
+    text = to_json(platform.json()) if platform else b"null"
     return hashlib.sha256(reference.encode() + text).hexdigest()

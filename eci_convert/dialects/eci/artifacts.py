@@ -5,43 +5,47 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from eci_convert.dialects import part_labels, part_names
-from eci_convert.dialects.blueprint import Blueprint, Recipe, Terms, Written
-from eci_convert.dialects.image_config import combined, container_platform, image_config
-from eci_convert.dialects.part_labels import CONFIG_TYPE, DISK_ROLES, DISKS, MEDIA_TYPE, ROLE, TITLE, TYPES
+from eci_convert.dialects.blueprint import Blueprint, Recipe, StoredBlob, WriteOptions
+from eci_convert.dialects.eci.layer_roles import artifact_of, is_artifact
+from eci_convert.dialects.eci.media_types import CONFIG_TYPE, DISKS, MEDIA_TYPE, ROLE, TYPES
+from eci_convert.dialects.image_config import container_platform, image_config, merge_labels
+from eci_convert.dialects.part_labels import labels_for, part_for_label
+from eci_convert.dialects.part_names import checked_name
 from eci_convert.errors import UsageError
-from eci_convert.model import Artifact, DiskType, Part, Role
+from eci_convert.model import DISK_ROLES, Artifact, DiskType, Part, Role
 from eci_convert.oci import media_types
+from eci_convert.oci.annotations import TITLE
+from eci_convert.oci.image import Image
 
 ARTIFACT_TYPE = "application/vnd.lfedge.eci.v1+json"
-"""What ECI calls a manifest of its own, though its code never writes it; with `Terms.strict`, neither do we."""
+"""What ECI calls a manifest of its own, though its code never writes it; with `WriteOptions.artifact_type_support`, neither do we."""
 
 
-def write(artifact: Artifact, terms: Terms) -> Blueprint:
+def write(artifact: Artifact, terms: WriteOptions) -> Blueprint:
     """*artifact* as ECI artifacts. A config of the user's takes the place of the generated one, whose labels then
     become annotations of the manifest. Raises UsageError for names that an image cannot carry."""
-    if terms.also:
-        raise UsageError(f"an image of the format 'artifacts' cannot serve {terms.also[0]!r} as well")
+    if terms.extra_dialects:
+        raise UsageError(f"an image of the format 'artifacts' cannot serve {terms.extra_dialects[0]!r} as well")
     parts = tuple(part for part in artifact.parts if part.role is not Role.CONFIG)
-    own = part_labels.labels(artifact, {part.name: part_names.checked(part) for part in parts})
-    texts = combined(own, artifact.labels, terms.labels)
+    own = labels_for(artifact, {part.name: checked_name(part) for part in parts})
+    texts = merge_labels(own, artifact.labels, terms.labels)
     annotations = dict(terms.annotations)
     user = artifact.part(Role.CONFIG)
     if user:
-        annotations = {key: text for key, text in texts.items() if not part_labels.labelled(key)} | annotations
+        annotations = {key: text for key, text in texts.items() if not part_for_label(key)} | annotations
     return Blueprint(
         recipes=tuple(map(_recipe, parts)),
         config=_recipe(user) if user else _generated(terms, texts),
         config_type=CONFIG_TYPE if user else media_types.OCI_CONFIG,
         config_annotations={TITLE: "config.json"},
-        artifact_type="" if terms.strict else ARTIFACT_TYPE,
+        artifact_type="" if terms.artifact_type_support else ARTIFACT_TYPE,
         annotations=annotations,
-        container=False,
+        is_container_image=False,
         platform=container_platform(terms.platform),
     )
 
 
-def _generated(terms: Terms, texts: dict[str, str]) -> Callable[[tuple[Written, ...]], bytes]:
+def _generated(terms: WriteOptions, texts: dict[str, str]) -> Callable[[tuple[StoredBlob, ...]], bytes]:
     return lambda written: image_config(terms, texts, written)
 
 
@@ -55,8 +59,8 @@ def _recipe(part: Part) -> Recipe:
     return Recipe(
         part=part,
         media_type=media_type,
-        annotations={MEDIA_TYPE: media_type, ROLE: role, TITLE: part_names.checked(part)},
-        retyped=None if media_type else retyped,
+        annotations={MEDIA_TYPE: media_type, ROLE: role, TITLE: checked_name(part)},
+        with_disk_type=None if media_type else retyped,
     )
 
 
@@ -65,3 +69,10 @@ def _media_type(part: Part) -> str:
     if part.role in DISK_ROLES:
         return DISKS[part.disk_type] if part.disk_type else ""
     return TYPES[part.role]
+
+
+def read_artifacts(image: Image) -> Artifact | None:
+    """What *image* holds where blobs are files, or None. Raises AmbiguousRole, and FormatError for hostile titles."""
+    if any(is_artifact(layer) for layer in image.manifest.layers) or image.manifest.config.media_type == CONFIG_TYPE:
+        return artifact_of(image)
+    return None

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from eci_convert.dialects import part_labels, part_names
+from eci_convert.dialects import part_labels
+from eci_convert.dialects.part_labels import other_labels, part_for_label
+from eci_convert.dialects.part_names import absolute_image_path, canonical_name
 from eci_convert.errors import FormatError
-from eci_convert.model import Artifact, Image, Part, Role, Rootfs
+from eci_convert.model import Artifact, Part, Role, RootfsFile
+from eci_convert.oci.image import Image
 
 
 def read(image: Image) -> Artifact | None:
@@ -29,21 +32,21 @@ def read(image: Image) -> Artifact | None:
                 parts=parts,
                 command_line=part_labels.command_line(image),
                 environment=part_labels.environment(image),
-                labels=part_labels.foreign(image.config.labels),
+                labels=other_labels(image.config.labels),
             )
     return None
 
 
 def _parts(texts: Mapping[str, str], where: str) -> Iterable[Part]:
     for key, value in texts.items():
-        if found := part_labels.labelled(key):
+        if found := part_for_label(key):
             role, index = found
             path = _path(value, f"{where}[{key!r}]")
-            name = part_names.canonical(role, path.rpartition("/")[2], index)
-            yield Part(role=role, locator=Rootfs(path=path), name=name, index=index)
+            name = canonical_name(role, path.rpartition("/")[2], index)
+            yield Part(role=role, locator=RootfsFile(path=path), name=name, index=index)
 
 
 def _path(value: str, where: str) -> str:
     if not value:
         raise FormatError("empty: it should be a path", where=where)
-    return part_names.inside(value, where)
+    return absolute_image_path(value, where)

@@ -10,11 +10,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from eci_convert.dialects import part_labels, part_names
-from eci_convert.dialects.part_labels import CONFIG_TYPE, DISK_ROLES, DISKS, MEDIA_TYPE, ROLE, TITLE, TYPES
-from eci_convert.errors import AmbiguousRole
-from eci_convert.model import Artifact, Blob, DiskType, Image, Member, Part, Role
+from eci_convert.dialects.eci.media_types import CONFIG_TYPE, DISKS, MEDIA_TYPE, ROLE, TYPES
+from eci_convert.dialects.part_labels import other_labels
+from eci_convert.dialects.part_names import assign_indexes, canonical_name, safe_relative_path
+from eci_convert.errors import AmbiguousRoleError
+from eci_convert.model import DISK_ROLES, Artifact, Blob, DiskType, Member, Part, Role
 from eci_convert.oci import media_types
-from eci_convert.oci.manifest import Descriptor
+from eci_convert.oci.annotations import TITLE
+from eci_convert.oci.descriptor import Descriptor
+from eci_convert.oci.image import Image
 
 _ROLES = {str(role): role for role in (Role.KERNEL, Role.INITRD, Role.ROOT_DISK, Role.EXTRA_DISK)}
 _PLAIN = {text: role for role, text in TYPES.items()} | {
@@ -25,51 +29,39 @@ _DISK_TYPES = {text: disk for disk, text in DISKS.items()}
 _KNOWN = frozenset(_PLAIN) | frozenset(_DISK_TYPES)
 
 
-def read_artifacts(image: Image) -> Artifact | None:
-    """What *image* holds where blobs are files, or None. Raises AmbiguousRole, and FormatError for hostile titles."""
-    if any(_is_artifact(layer) for layer in image.manifest.layers) or image.manifest.config.media_type == CONFIG_TYPE:
-        return _machine(image)
-    return None
-
-
-def read_legacy(image: Image) -> Artifact | None:
-    """What *image* holds where layers are archives of one file, or None. Raises as `read_artifacts`."""
-    return _machine(image) if any(_is_marked(layer) for layer in image.manifest.layers) else None
-
-
 def generated_config(image: Image) -> Part:
     """The config blob of *image* as a part, for those who want the document itself under ECI's name."""
     return Part(role=Role.CONFIG, locator=Blob(descriptor=image.manifest.config), name="config.json")
 
 
-def _is_artifact(layer: Descriptor) -> bool:
-    return layer.media_type in _KNOWN or (_is_marked(layer) and not media_types.is_tar_layer(layer.media_type))
+def is_artifact(layer: Descriptor) -> bool:
+    return layer.media_type in _KNOWN or (is_marked(layer) and not media_types.is_tar_layer(layer.media_type))
 
 
-def _is_marked(layer: Descriptor) -> bool:
+def is_marked(layer: Descriptor) -> bool:
     return layer.annotations.get(ROLE) in _ROLES or layer.annotations.get(MEDIA_TYPE) in _KNOWN
 
 
-def _machine(image: Image) -> Artifact:
+def artifact_of(image: Image) -> Artifact:
     claims = [
         _claim(layer, f"manifest.layers[{index}]")
         for index, layer in enumerate(image.manifest.layers)
-        if layer.media_type in _KNOWN or _is_marked(layer)
+        if layer.media_type in _KNOWN or is_marked(layer)
     ]
     config = image.manifest.config
     if CONFIG_TYPE in (config.media_type, config.annotations.get(MEDIA_TYPE)):
         claims.append(replace(_claim(config, "manifest.config"), role=Role.CONFIG))
-    parts = tuple(_part(claim, number) for number, claim in enumerate(_numbered(_settled(claims))))
+    parts = tuple(_part(claim, number) for number, claim in enumerate(_with_indexes(_with_disk_roles(claims))))
     return Artifact(
         parts=parts,
         command_line=part_labels.command_line(image),
         environment=part_labels.environment(image),
-        labels=part_labels.foreign(image.config.labels),
+        labels=other_labels(image.config.labels),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Claim:
+class _LayerClaim:
     """What one layer says about itself. *role* None: it is a disk, and does not say which."""
 
     layer: Descriptor
@@ -80,18 +72,18 @@ class _Claim:
     disk_type: DiskType | None
 
 
-def _claim(layer: Descriptor, where: str) -> _Claim:
+def _claim(layer: Descriptor, where: str) -> _LayerClaim:
     title = layer.annotations.get(TITLE, "")
     if title:
-        title = part_names.relative(title, f"{where}.annotations[{TITLE!r}]")
+        title = safe_relative_path(title, f"{where}.annotations[{TITLE!r}]")
     types = [text for text in (layer.media_type, layer.annotations.get(MEDIA_TYPE, "")) if text in _KNOWN]
     if len(set(types)) > 1 and not (_PLAIN.get(types[0]) and _PLAIN.get(types[0]) == _PLAIN.get(types[1])):
-        raise AmbiguousRole(f"{where} is called both {types[0]!r} and {types[1]!r}")
+        raise AmbiguousRoleError(f"{where} is called both {types[0]!r} and {types[1]!r}")
     role = _role(layer, types, where)
     hint = part_names.disk_role(title.rpartition("/")[2])
     if role is None and hint:
         role = hint[0]
-    return _Claim(
+    return _LayerClaim(
         layer=layer,
         where=where,
         title=title,
@@ -108,47 +100,47 @@ def _role(layer: Descriptor, types: list[str], where: str) -> Role | None:
         return said or Role.OTHER
     implied = _PLAIN.get(types[0])
     if said and implied is not Role.OTHER and not (said is implied or (implied is None and said in DISK_ROLES)):
-        raise AmbiguousRole(f"{where} has the role {str(said)!r} and the media type {types[0]!r}")
+        raise AmbiguousRoleError(f"{where} has the role {str(said)!r} and the media type {types[0]!r}")
     return said or implied
 
 
-def _settled(claims: list[_Claim]) -> Iterator[_Claim]:
+def _with_disk_roles(claims: list[_LayerClaim]) -> Iterator[_LayerClaim]:
     """*claims*, each disk knowing which it is: the only disk there is is the root disk, one beside it is another."""
     disks = [claim for claim in claims if claim.role is None]
     if len(disks) > 1 and not any(claim.role is Role.ROOT_DISK for claim in claims):
-        raise AmbiguousRole(f"neither {disks[0].where} nor {disks[1].where} says whether it is the root disk")
+        raise AmbiguousRoleError(f"neither {disks[0].where} nor {disks[1].where} says whether it is the root disk")
     lone = len(disks) == 1 and not any(claim.role in DISK_ROLES for claim in claims)
     for claim in claims:
         yield replace(claim, role=Role.ROOT_DISK if lone else Role.EXTRA_DISK) if claim.role is None else claim
 
 
-def _numbered(claims: Iterable[_Claim]) -> Iterator[_Claim]:
+def _with_indexes(claims: Iterable[_LayerClaim]) -> Iterator[_LayerClaim]:
     """*claims*, each extra disk with its number: the one its title says, else the lowest that is free."""
     settled = list(claims)
-    numbers = part_names.numbered([claim.index for claim in settled if claim.role is Role.EXTRA_DISK])
+    numbers = assign_indexes([claim.index for claim in settled if claim.role is Role.EXTRA_DISK])
     for claim in settled:
         yield replace(claim, index=next(numbers)) if claim.role is Role.EXTRA_DISK else claim
 
 
-def _part(claim: _Claim, number: int) -> Part:
+def _part(claim: _LayerClaim, number: int) -> Part:
     role = claim.role or Role.EXTRA_DISK
     base = claim.title.rpartition("/")[2] or _fallback(claim, number)
     return Part(
         role=role,
         locator=_locator(claim),
-        name=part_names.canonical(role, base, claim.index),
+        name=canonical_name(role, base, claim.index),
         disk_type=claim.disk_type if role in DISK_ROLES else None,
         index=claim.index,
     )
 
 
-def _fallback(claim: _Claim, number: int) -> str:
+def _fallback(claim: _LayerClaim, number: int) -> str:
     if claim.role is Role.OTHER:
         return f"other-{number}"
     return f"disk.{claim.disk_type}" if claim.disk_type else "disk"
 
 
-def _locator(claim: _Claim) -> Blob | Member:
+def _locator(claim: _LayerClaim) -> Blob | Member:
     if media_types.is_tar_layer(claim.layer.media_type):
-        return Member(descriptor=claim.layer, path=claim.title, or_bytes=True)
+        return Member(descriptor=claim.layer, path=claim.title, or_whole_blob=True)
     return Blob(descriptor=claim.layer)

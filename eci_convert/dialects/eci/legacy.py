@@ -2,38 +2,42 @@
 
 Roles are told by annotations of the layers and by labels of the config: Docker and podman's store keep only the
 latter. The diff ids are right (the original's are not). The history, which the original leaves out, has an entry a
-layer, so that `docker history` says which layer is which part; `Terms.strict` leaves it out too.
+layer, so that `docker history` says which layer is which part; `WriteOptions.artifact_type_support` leaves it out too.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from eci_convert.dialects import part_labels, part_names
-from eci_convert.dialects.blueprint import Blueprint, Entry, Recipe, Terms, Written
-from eci_convert.dialects.image_config import combined, container_platform, image_config
-from eci_convert.dialects.part_labels import DISK_ROLES, DISKS, MEDIA_TYPE, ROLE, TITLE, TYPES
-from eci_convert.errors import CannotHold, UsageError
-from eci_convert.model import Artifact, DiskType, Part, Role
+from eci_convert.dialects.blueprint import Blueprint, Recipe, StoredBlob, TarEntrySpec, WriteOptions
+from eci_convert.dialects.eci.layer_roles import artifact_of, is_marked
+from eci_convert.dialects.eci.media_types import DISKS, MEDIA_TYPE, ROLE, TYPES
+from eci_convert.dialects.image_config import container_platform, image_config, merge_labels
+from eci_convert.dialects.part_labels import labels_for
+from eci_convert.dialects.part_names import checked_name
+from eci_convert.errors import CannotHoldError, UsageError
+from eci_convert.model import DISK_ROLES, Artifact, DiskType, Part, Role
 from eci_convert.oci import media_types
+from eci_convert.oci.annotations import TITLE
+from eci_convert.oci.image import Image
 
 CONTAINERDISK = "containerdisk"
 DISK_USER = 107
 """The uid and gid of qemu in KubeVirt's pods."""
 
 
-def write(artifact: Artifact, terms: Terms) -> Blueprint:
+def write(artifact: Artifact, terms: WriteOptions) -> Blueprint:
     """*artifact* as a legacy image; with "containerdisk" in `terms.also`, its root disk lies where KubeVirt looks.
 
     Raises UsageError for names that an image cannot carry and for labels that contradict the parts.
     """
     served = _also(artifact, terms)
     entries = {part.name: _entry(part, terms, served) for part in artifact.parts}
-    own = part_labels.labels(artifact, {name: entry.path for name, entry in entries.items()})
-    texts = combined(own, artifact.labels, terms.labels)
+    own = labels_for(artifact, {name: entry.path for name, entry in entries.items()})
+    texts = merge_labels(own, artifact.labels, terms.labels)
 
-    def config(written: tuple[Written, ...]) -> bytes:
-        return image_config(terms, texts, written, history=not terms.strict)
+    def config(written: tuple[StoredBlob, ...]) -> bytes:
+        return image_config(terms, texts, written, history=not terms.artifact_type_support)
 
     return Blueprint(
         recipes=tuple(_recipe(part, entries[part.name]) for part in artifact.parts),
@@ -44,25 +48,25 @@ def write(artifact: Artifact, terms: Terms) -> Blueprint:
     )
 
 
-def _also(artifact: Artifact, terms: Terms) -> bool:
-    for name in terms.also:
+def _also(artifact: Artifact, terms: WriteOptions) -> bool:
+    for name in terms.extra_dialects:
         if name != CONTAINERDISK:
             raise UsageError(
                 f"an image of the format 'legacy' cannot serve {name!r} as well ({CONTAINERDISK!r} it can)"
             )
-    if terms.also and not artifact.part(Role.ROOT_DISK):
-        raise CannotHold("a containerdisk is a root disk, and there is none")
-    return bool(terms.also)
+    if terms.extra_dialects and not artifact.part(Role.ROOT_DISK):
+        raise CannotHoldError("a containerdisk is a root disk, and there is none")
+    return bool(terms.extra_dialects)
 
 
-def _entry(part: Part, terms: Terms, containerdisk: bool) -> Entry:
-    name = part_names.checked(part)
+def _entry(part: Part, terms: WriteOptions, containerdisk: bool) -> TarEntrySpec:
+    name = checked_name(part)
     if containerdisk and part.role is Role.ROOT_DISK:
-        return Entry(path=f"disk/{name}", uid=DISK_USER, gid=DISK_USER, mtime=terms.created)
-    return Entry(path=name, mtime=terms.created)
+        return TarEntrySpec(path=f"disk/{name}", uid=DISK_USER, gid=DISK_USER, mtime=terms.created)
+    return TarEntrySpec(path=name, mtime=terms.created)
 
 
-def _recipe(part: Part, entry: Entry) -> Recipe:
+def _recipe(part: Part, entry: TarEntrySpec) -> Recipe:
     role = "" if part.role in (Role.CONFIG, Role.OTHER) else str(part.role)
     annotations = {ROLE: role, TITLE: entry.path}
     is_disk = part.role in DISK_ROLES
@@ -78,5 +82,10 @@ def _recipe(part: Part, entry: Entry) -> Recipe:
         media_type=media_types.OCI_LAYER,
         entry=entry,
         annotations=annotations,
-        retyped=None if media_type else retyped,
+        with_disk_type=None if media_type else retyped,
     )
+
+
+def read_legacy(image: Image) -> Artifact | None:
+    """What *image* holds where layers are archives of one file, or None. Raises as `read_artifacts`."""
+    return artifact_of(image) if any(is_marked(layer) for layer in image.manifest.layers) else None

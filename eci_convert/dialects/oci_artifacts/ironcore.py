@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from eci_convert.dialects import part_names
-from eci_convert.dialects.blueprint import Blueprint, Recipe, Terms, Wrapper
+from eci_convert.dialects.blueprint import Blueprint, IndexSpec, Recipe, WriteOptions
 from eci_convert.dialects.image_config import container_platform
-from eci_convert.errors import AmbiguousRole, CannotHold, UsageError
-from eci_convert.model import Artifact, Blob, DiskType, Image, Part, Role
+from eci_convert.dialects.part_names import canonical_name, unsupported_part
+from eci_convert.errors import AmbiguousRoleError, CannotHoldError, UsageError
+from eci_convert.model import Artifact, Blob, DiskType, Part, Role
 from eci_convert.oci import json_fields
-from eci_convert.oci.manifest import Descriptor, Manifest, Platform, rendered
+from eci_convert.oci.descriptor import Descriptor
+from eci_convert.oci.image import Image
+from eci_convert.oci.manifest import Manifest, to_json
+from eci_convert.oci.platform import Platform
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +99,9 @@ def _by_word(layers: tuple[Descriptor, ...]) -> dict[str, Descriptor]:
             if not word or word in newer:
                 continue
             if word in found:
-                raise AmbiguousRole(f"two layers are the {word}: {found[word].digest.short} and {layer.digest.short}")
+                raise AmbiguousRoleError(
+                    f"two layers are the {word}: {found[word].digest.short} and {layer.digest.short}"
+                )
             found[word] = layer
     return found
 
@@ -111,22 +116,22 @@ def _part(word: str, layer: Descriptor, beside: Mapping[str, Descriptor]) -> Par
     return Part(
         role=role,
         locator=Blob(descriptor=layer),
-        name=part_names.canonical(role, word, index),
+        name=canonical_name(role, word, index),
         disk_type=DiskType.ISO if word == "iso" else None,
         index=index,
     )
 
 
-def write(artifact: Artifact, terms: Terms, generation: Generation = FLAT) -> Blueprint:
+def write(artifact: Artifact, terms: WriteOptions, generation: Generation = FLAT) -> Blueprint:
     """*artifact* as an ironcore image. Raises CannotHold that names the part for which there is no place."""
-    if terms.also:
-        raise UsageError(f"an image of the format {generation.name!r} cannot serve {terms.also[0]!r} as well")
+    if terms.extra_dialects:
+        raise UsageError(f"an image of the format {generation.name!r} cannot serve {terms.extra_dialects[0]!r} as well")
     placed = {_word(part, artifact, generation): part for part in artifact.parts}
     for word in generation.needed:
         if word not in placed:
-            raise CannotHold(f"{generation.name} does not do without a {word}, and there is none")
+            raise CannotHoldError(f"{generation.name} does not do without a {word}, and there is none")
     if artifact.environment:
-        raise CannotHold(f"{generation.name} has no place for the environment {artifact.environment[0]!r}")
+        raise CannotHoldError(f"{generation.name} has no place for the environment {artifact.environment[0]!r}")
     document = {"commandLine": artifact.command_line} if artifact.command_line else {}
     original = terms.original
     index_notes = terms.original_index.annotations if terms.original_index else {}
@@ -136,13 +141,13 @@ def write(artifact: Artifact, terms: Terms, generation: Generation = FLAT) -> Bl
             for word, media_type in generation.layers.items()
             if word in placed
         ),
-        config=lambda written: rendered(document),
+        config=lambda written: to_json(document),
         config_type=generation.config,
         manifest_type=None,
-        container=False,
+        is_container_image=False,
         platform=Platform(os="linux", architecture=container_platform(terms.platform).architecture),
         annotations=original.manifest.annotations if original else {},
-        index=Wrapper(
+        index_spec=IndexSpec(
             annotations={**index_notes, **terms.annotations},
             entry=original.descriptor.annotations if original else {},
             names_variants=True,
@@ -162,7 +167,7 @@ def _notes(part: Part, original: Image | None) -> Mapping[str, str]:
     return part.locator.descriptor.annotations if original and isinstance(part.locator, Blob) else {}
 
 
-def write_onmetal(artifact: Artifact, terms: Terms) -> Blueprint:
+def write_onmetal(artifact: Artifact, terms: WriteOptions) -> Blueprint:
     """*artifact* as onmetal-image writes it: all three parts that its reader asks for, and no other."""
     return write(artifact, terms, ONMETAL)
 
@@ -177,5 +182,5 @@ def _word(part: Part, artifact: Artifact, generation: Generation) -> str:
     elif part.role is Role.OTHER and part.name in _FREE:
         word = part.name
     if word not in generation.layers:
-        raise part_names.no_place(generation.name, part)
+        raise unsupported_part(generation.name, part)
     return word

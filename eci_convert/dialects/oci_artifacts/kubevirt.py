@@ -12,13 +12,27 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from eci_convert.dialects import part_labels, part_names
-from eci_convert.dialects.blueprint import Blueprint, Recipe, Terms, Wrapper
-from eci_convert.dialects.image_config import container_platform, moment
-from eci_convert.dialects.part_labels import TITLE
-from eci_convert.errors import CannotHold, FormatError, UsageError
-from eci_convert.model import Artifact, Blob, DiskType, Image, Part, Role
-from eci_convert.oci.manifest import Descriptor, Platform, rendered
+from eci_convert import model
+from eci_convert.dialects import part_labels
+from eci_convert.dialects.blueprint import Blueprint, IndexSpec, Recipe, WriteOptions
+from eci_convert.dialects.image_config import container_platform, rfc3339
+from eci_convert.dialects.part_labels import boot_annotations
+from eci_convert.dialects.part_names import (
+    assign_indexes,
+    canonical_name,
+    checked_name,
+    describe,
+    original_name,
+    safe_relative_path,
+    unsupported_part,
+)
+from eci_convert.errors import CannotHoldError, FormatError, UsageError
+from eci_convert.model import Artifact, Blob, DiskType, Part, Role
+from eci_convert.oci.annotations import TITLE
+from eci_convert.oci.descriptor import Descriptor
+from eci_convert.oci.image import Image
+from eci_convert.oci.manifest import to_json
+from eci_convert.oci.platform import Platform
 
 MACHINE = "application/vnd.kubevirt.virtualmachine.v1"
 _TEMPLATE = "application/vnd.kubevirt.virtualmachinetemplate.v1"
@@ -36,7 +50,7 @@ _VOLUMES = "io.kubevirt.disk.names"
 _SIZE = "io.kubevirt.disk.size"
 _CAPACITY = "io.kubevirt.pvc.capacity"
 _CREATED = "org.opencontainers.image.created"
-_OURS = "io.eci-convert.disk"
+_DISK_KEY = "io.eci-convert.disk"
 """Which disk a layer is, `root` or a number: the order of layers cannot tell of gaps."""
 _GENERATED = "io.eci-convert.generated"
 """In the metadata of a definition that we made up: it is no part of the machine."""
@@ -56,17 +70,13 @@ def read(image: Image) -> Artifact | None:
     ]
     if not layers and image.manifest.artifact_type not in (MACHINE, _TEMPLATE):
         return None
-    boots = _boots(image, [layer for layer, _ in layers])
+    boots = _root_disk(image, [layer for layer, _ in layers])
     said = [_number(layer) for layer, _ in layers if layer is not boots]
-    numbers = part_names.numbered(said)
+    numbers = assign_indexes(said)
     parts = [_part(layer, None if layer is boots else next(numbers), where) for layer, where in layers]
     if image.manifest.config.media_type.endswith("+json") and not _is_generated(image):
         parts.append(
-            Part(
-                role=Role.CONFIG,
-                locator=Blob(descriptor=image.manifest.config),
-                name=part_names.canonical(Role.CONFIG, ""),
-            )
+            Part(role=Role.CONFIG, locator=Blob(descriptor=image.manifest.config), name=canonical_name(Role.CONFIG, ""))
         )
     return Artifact(
         parts=tuple(parts), command_line=part_labels.command_line(image), environment=part_labels.environment(image)
@@ -77,13 +87,13 @@ def _part(layer: Descriptor, index: int | None, where: str) -> Part:
     role = Role.ROOT_DISK if index is None else Role.EXTRA_DISK
     title = layer.annotations.get(TITLE, "")
     if title:
-        title = part_names.relative(title, f"{where}.annotations[{TITLE!r}]").rpartition("/")[2]
+        title = safe_relative_path(title, f"{where}.annotations[{TITLE!r}]").rpartition("/")[2]
     disk_type, compression = _TYPES[layer.media_type]
     base = title.removesuffix(_SUFFIXES[compression]) or f"disk.{disk_type}"
     return Part(
         role=role,
         locator=Blob(descriptor=layer, compression=compression, size=_size(layer, where)),
-        name=part_names.canonical(role, base, index),
+        name=canonical_name(role, base, index),
         disk_type=disk_type,
         index=index,
     )
@@ -101,14 +111,14 @@ def _size(layer: Descriptor, where: str) -> int | None:
 
 
 def _number(layer: Descriptor) -> int | None:
-    text = layer.annotations.get(_OURS, "")
+    text = layer.annotations.get(_DISK_KEY, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
-def _boots(image: Image, disks: list[Descriptor]) -> Descriptor | None:
+def _root_disk(image: Image, disks: list[Descriptor]) -> Descriptor | None:
     """The root disk among *disks*: the one that we marked, that the definition boots, or the first. None: none is."""
-    if any(_OURS in disk.annotations for disk in disks):
-        return next((disk for disk in disks if disk.annotations.get(_OURS) == "root"), None)
+    if any(_DISK_KEY in disk.annotations for disk in disks):
+        return next((disk for disk in disks if disk.annotations.get(_DISK_KEY) == "root"), None)
     by_volume = {volume: disk for disk in disks for volume in _volumes(disk)}
     order = [by_volume[name] for name in _boot_order(image) if name in by_volume]
     return next(iter(order + disks), None)
@@ -127,10 +137,10 @@ def _boot_order(image: Image) -> list[str]:
     for key in ("template", "spec", "domain", "devices", "disks"):
         spec = spec.get(key) if isinstance(spec, dict) else None
     disks = [disk for disk in spec if isinstance(disk, dict)] if isinstance(spec, list) else []
-    return [name for _, name in sorted(_ranks(disks), key=lambda ranked: ranked[0])]
+    return [name for _, name in sorted(_by_boot_order(disks), key=lambda ranked: ranked[0])]
 
 
-def _ranks(disks: list[dict[str, Any]]) -> Iterator[tuple[int, str]]:
+def _by_boot_order(disks: list[dict[str, Any]]) -> Iterator[tuple[int, str]]:
     for disk in disks:
         order, name = disk.get("bootOrder"), disk.get("name")
         if isinstance(name, str):
@@ -143,30 +153,30 @@ def _is_generated(image: Image) -> bool:
     return isinstance(annotations, dict) and _GENERATED in annotations
 
 
-def write(artifact: Artifact, terms: Terms) -> Blueprint:
+def write(artifact: Artifact, terms: WriteOptions) -> Blueprint:
     """*artifact* as a machine of KubeVirt's. A config of the user's is its definition, else one is made up.
 
     Raises CannotHold that names the part for which there is no place.
     """
-    if terms.also:
-        raise UsageError(f"an image of the format 'kubevirt' cannot serve {terms.also[0]!r} as well")
+    if terms.extra_dialects:
+        raise UsageError(f"an image of the format 'kubevirt' cannot serve {terms.extra_dialects[0]!r} as well")
     disks = [part for part in artifact.parts if part.role is not Role.CONFIG]
     volumes = _named(disks)
     if not disks:
-        raise CannotHold("a machine of KubeVirt's is its disks, and there is none")
+        raise CannotHoldError("a machine of KubeVirt's is its disks, and there is none")
     config = artifact.part(Role.CONFIG)
     architecture = container_platform(terms.platform).architecture
-    definition = rendered(_definition(terms, architecture, list(zip(disks, volumes, strict=True))))
-    notes = part_labels.settings(artifact)
+    definition = to_json(_definition(terms, architecture, list(zip(disks, volumes, strict=True))))
+    notes = boot_annotations(artifact)
     return Blueprint(
         recipes=tuple(_recipe(part, volume) for part, volume in zip(disks, volumes, strict=True)),
         config=Recipe(part=config, media_type=_CONFIG) if config else lambda written: definition,
         config_type=_CONFIG,
         artifact_type=MACHINE,
         annotations=notes | dict(terms.annotations),
-        container=False,
+        is_container_image=False,
         platform=Platform(os="linux", architecture=architecture),
-        index=Wrapper(annotations={_CREATED: moment(terms.created)}, artifact_type=MACHINE),
+        index_spec=IndexSpec(annotations={_CREATED: rfc3339(terms.created)}, artifact_type=MACHINE),
     )
 
 
@@ -174,9 +184,9 @@ def _named(disks: list[Part]) -> list[str]:
     """A name for each of *disks* that Kubernetes takes for a volume's, made of its file's name where that can be."""
     found: list[str] = []
     for part in disks:
-        if part.role not in part_labels.DISK_ROLES:
-            raise part_names.no_place("kubevirt", part)
-        name = _NO_LABEL.sub("-", part_names.stem(part).rpartition(".")[0].lower()).strip("-")[:63].strip("-")
+        if part.role not in model.DISK_ROLES:
+            raise unsupported_part("kubevirt", part)
+        name = _NO_LABEL.sub("-", original_name(part).rpartition(".")[0].lower()).strip("-")[:63].strip("-")
         if not name or name in found:
             name = "rootdisk" if part.index is None else f"disk-{part.index}"
         found.append(name if name not in found else f"{name}-{len(found)}")
@@ -188,7 +198,7 @@ def _recipe(part: Part, volume: str) -> Recipe:
         return _recipe(replace(part, disk_type=disk_type), volume)
 
     if part.disk_type not in (DiskType.RAW, DiskType.ISO, None):
-        error = CannotHold(f"kubevirt holds raw disks, and {part_names.spoken(part)} is {part.disk_type}")
+        error = CannotHoldError(f"kubevirt holds raw disks, and {describe(part)} is {part.disk_type}")
         error.add_note("hint: qemu-img convert -O raw makes one of it")
         raise error
     return Recipe(
@@ -198,20 +208,20 @@ def _recipe(part: Part, volume: str) -> Recipe:
         annotations={
             _VOLUME: volume,
             _VOLUMES: volume,
-            _OURS: "root" if part.index is None else str(part.index),
+            _DISK_KEY: "root" if part.index is None else str(part.index),
             TITLE: _title(part),
         },
-        sized=(_SIZE, _CAPACITY),
-        retyped=None if part.disk_type else retyped,
+        size_annotations=(_SIZE, _CAPACITY),
+        with_disk_type=None if part.disk_type else retyped,
     )
 
 
 def _title(part: Part) -> str:
-    part_names.checked(part)
-    return part_names.stem(part) + _SUFFIXES["zstd"]
+    checked_name(part)
+    return original_name(part) + _SUFFIXES["zstd"]
 
 
-def _definition(terms: Terms, architecture: str, disks: list[tuple[Part, str]]) -> dict[str, Any]:
+def _definition(terms: WriteOptions, architecture: str, disks: list[tuple[Part, str]]) -> dict[str, Any]:
     """The least definition of a machine with *disks* that KubeVirt takes. It is stopped, and its memory is a guess."""
     devices = [
         {"name": volume, "bootOrder": place, **(_CDROM if part.disk_type is DiskType.ISO else _HARD_DISK)}

@@ -11,6 +11,6 @@ docker_build/dockerfile/staging.py   where the parts lie
 from __future__ import annotations
 
 from eci_convert.docker_build.dockerfile.render import SCRATCH, render
-from eci_convert.docker_build.dockerfile.staging import IGNORE, constant_names, located, staged
+from eci_convert.docker_build.dockerfile.staging import IGNORE, context_names, paths_in_context, stage_context
 
-__all__ = ["IGNORE", "SCRATCH", "constant_names", "located", "render", "staged"]
+__all__ = ["IGNORE", "SCRATCH", "context_names", "paths_in_context", "render", "stage_context"]

@@ -46,21 +46,21 @@ def destination(path: str) -> str:
     return _json(_LEXER.sub(r"\\\1", path))
 
 
-def label(key: str, value: str) -> str:
+def quoted_label(key: str, value: str) -> str:
     """What follows LABEL. Raises UsageError for what a Dockerfile cannot say: control characters, an odd key.
 
-    >>> print(label("org.lfedge.eci.artifact.kernel", "/kernel"))
+    >>> print(quoted_label("org.lfedge.eci.artifact.kernel", "/kernel"))
     org.lfedge.eci.artifact.kernel="/kernel"
     """
     if not key or "=" in key:
         raise UsageError(f"{key!r} is no key of a label")
-    check(key, "the key of a label")
-    check(value, f"the label {key!r}")
+    check_text(key, "the key of a label")
+    check_text(value, f"the label {key!r}")
     name = key if _PLAIN.fullmatch(key) else f'"{_quoted(key)}"'
     return f'{name}="{_quoted(value)}"'
 
 
-def check(text: str, what: str) -> None:
+def check_text(text: str, what: str) -> None:
     """Raises UsageError if *text* holds what no Dockerfile can: a newline would begin another instruction."""
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
         error = UsageError(f"{what} holds a control character, which a Dockerfile cannot say: {text!r}")

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from eci_convert.dialects import part_labels, part_names
-from eci_convert.dialects.image_config import combined
+from eci_convert.dialects import part_names
+from eci_convert.dialects.image_config import merge_labels
+from eci_convert.dialects.part_labels import labels_for, part_for_label
+from eci_convert.dialects.part_names import checked_name
 from eci_convert.docker_build.dockerfile import quoting
+from eci_convert.docker_build.dockerfile.quoting import check_text, quoted_label
 from eci_convert.errors import UsageError
 from eci_convert.model import Artifact
 from eci_convert.oci.reference import Reference
@@ -30,25 +33,25 @@ def render(
     In the image a part is `/` and its ECI name. *base* is the image to start from. *single_layer* puts all parts into
     one layer. Raises UsageError for what a Dockerfile cannot say, and for labels that contradict the parts.
     """
-    paths = {part.name: part_names.checked(part) for part in artifact.parts}
+    paths = {part.name: checked_name(part) for part in artifact.parts}
     part_names.check_distinct(artifact.parts)
     copies = [
         (quoting.source(_checked(sources[name])), quoting.destination("/" + path)) for name, path in paths.items()
     ]
     named_so = all(sources[name].rpartition("/")[2] == path for name, path in paths.items())
-    texts = combined(part_labels.labels(artifact, paths), artifact.labels, labels)
+    texts = merge_labels(labels_for(artifact, paths), artifact.labels, labels)
     lines = ["# Made by eci-convert: the parts of a machine, and labels that say which is which.", ""]
     if not single_layer or len(copies) < 2:
         lines += [f"FROM {_base(base)}", *map(_copy, copies)]
     elif named_so:
         lines += [f"FROM {_base(base)}", f'COPY [{", ".join(source for source, _ in copies)}, "/"]']
     else:
-        lines += _renamed_before(copies, _base(base))
+        lines += _with_rename_stage(copies, _base(base))
     lines += _labels(texts)
     return "\n".join(lines) + "\n"
 
 
-def _renamed_before(copies: list[tuple[str, str]], base: str) -> list[str]:
+def _with_rename_stage(copies: list[tuple[str, str]], base: str) -> list[str]:
     """COPY cannot rename several files at once: so they are renamed in a stage before, and then copied together."""
     renaming = [f"FROM {SCRATCH} AS {_STAGE}", *map(_copy, copies), ""]
     return [*renaming, f"FROM {base}", f'COPY --from={_STAGE} ["/", "/"]']
@@ -60,11 +63,11 @@ def _copy(words_of: tuple[str, str]) -> str:
 
 def _labels(texts: Mapping[str, str]) -> Iterator[str]:
     """Those of the parts in their order, disks by number, then all others."""
-    yield from (f"LABEL {quoting.label(key, value)}" for key, value in sorted(texts.items(), key=_rank))
+    yield from (f"LABEL {quoted_label(key, value)}" for key, value in sorted(texts.items(), key=_rank))
 
 
 def _rank(item: tuple[str, str]) -> tuple[int, int, str]:
-    found = part_labels.labelled(item[0])
+    found = part_for_label(item[0])
     if found is None:
         return 1 << 8, 0, item[0]
     role, index = found
@@ -72,7 +75,7 @@ def _rank(item: tuple[str, str]) -> tuple[int, int, str]:
 
 
 def _checked(path: str) -> str:
-    quoting.check(path, "the path of a part")
+    check_text(path, "the path of a part")
     return path
 
 

@@ -11,12 +11,13 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
-from eci_convert.docker_build.dockerfile import quoting
-from eci_convert.errors import LocalError, NotFound, UsageError
-from eci_convert.files.atomic import StagedFiles, directories
+from eci_convert.docker_build.dockerfile.quoting import check_text
+from eci_convert.errors import LocalError, NotFoundError, UsageError
+from eci_convert.files.atomic import AtomicFiles, created_directories
+from eci_convert.files.errors import local_errors
 from eci_convert.files.sparse import file_chunks, write_sparse
-from eci_convert.files.temp_files import is_directory, local_errors, resolve
-from eci_convert.model import Artifact, File, Memory, Part, Role
+from eci_convert.files.temp_files import is_directory, resolve
+from eci_convert.model import Artifact, LocalFile, Memory, Part, Role
 
 IGNORE: Final = ".dockerignore"
 _MARK: Final = "# Made by eci-convert: nothing but the parts is sent to the engine.\n"
@@ -27,7 +28,7 @@ _WRITABLE: Final = 0o222
 _NO_LINK: Final = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES}
 
 
-def located(artifact: Artifact, context: Path) -> dict[str, str]:
+def paths_in_context(artifact: Artifact, context: Path) -> dict[str, str]:
     """The paths of the parts below the folder *context*, by the parts' names. A link counts as what it leads to.
 
     Raises UsageError for a part that is not below it, and LocalError where *context* is no folder.
@@ -38,7 +39,7 @@ def located(artifact: Artifact, context: Path) -> dict[str, str]:
     return {part.name: _below(part, top, context) for part in artifact.parts}
 
 
-def constant_names(artifact: Artifact) -> dict[str, str]:
+def context_names(artifact: Artifact) -> dict[str, str]:
     """File names for the parts, by the parts' names: theirs where these are plain, else ones that mean the same."""
     found: dict[str, str] = {}
     for number, part in enumerate(artifact.parts):
@@ -47,8 +48,8 @@ def constant_names(artifact: Artifact) -> dict[str, str]:
     return found
 
 
-def staged(artifact: Artifact, directory: Path, *, lasting: bool = False) -> dict[str, str]:
-    """Makes *directory* a context that holds the parts, and says where they are in it, as `located` does.
+def stage_context(artifact: Artifact, directory: Path, *, lasting: bool = False) -> dict[str, str]:
+    """Makes *directory* a context that holds the parts, and says where they are in it, as `paths_in_context` does.
 
     They are hard links or reflinks where that is safe, and copies, with their holes, where it is not: no two of them
     are one inode, for the classic builder's cache does not see the content of the second (moby/moby#42718), and in a
@@ -56,9 +57,9 @@ def staged(artifact: Artifact, directory: Path, *, lasting: bool = False) -> dic
     replaced; whatever else is there is left alone, and not sent to the engine. Raises LocalError, and UsageError for a
     folder that has a .dockerignore of its own.
     """
-    names = constant_names(artifact)
+    names = context_names(artifact)
     inodes: set[tuple[int, int]] = set()
-    with directories([directory / IGNORE]), ExitStack() as stack, StagedFiles() as copies:
+    with created_directories([directory / IGNORE]), ExitStack() as stack, AtomicFiles() as copies:
         _check_ours(directory / IGNORE)
         links: dict[Path, Path] = {}
         for part in artifact.parts:
@@ -68,7 +69,7 @@ def staged(artifact: Artifact, directory: Path, *, lasting: bool = False) -> dic
                 _copy(part, target, copies)
             elif link != target:
                 links[link] = target
-        copies.stage(directory / IGNORE).write(_ignoring(names.values()).encode())
+        copies.add(directory / IGNORE).write(_ignoring(names.values()).encode())
         for link, target in links.items():
             with local_errors(target):
                 os.replace(link, target)
@@ -77,18 +78,18 @@ def staged(artifact: Artifact, directory: Path, *, lasting: bool = False) -> dic
 
 
 def _below(part: Part, top: Path, context: Path) -> str:
-    if not isinstance(part.locator, File):
+    if not isinstance(part.locator, LocalFile):
         raise _outside(part, "is no file", context)
     try:
         path = part.locator.path.resolve(strict=True)
     except FileNotFoundError as error:
-        raise NotFound(f"no such file: {str(part.locator.path)!r}") from error
+        raise NotFoundError(f"no such file: {str(part.locator.path)!r}") from error
     except (OSError, RuntimeError) as error:
         raise LocalError(f"{str(part.locator.path)!r} cannot be read: {error}") from error
     if not path.is_relative_to(top):
         raise _outside(part, f"{str(part.locator.path)!r} is not below it", context)
     relative = path.relative_to(top).as_posix()
-    quoting.check(relative, "the path of a part")
+    check_text(relative, "the path of a part")
     if relative == IGNORE:
         raise _outside(part, f"{relative!r} has a meaning of its own there", context)
     return relative
@@ -128,7 +129,7 @@ def _linked(part: Part, target: Path, stack: ExitStack, inodes: set[tuple[int, i
     All names are made before the first one is given: a part may lie where another is to go. *inodes* are those that
     have a name in the context already.
     """
-    if not isinstance(part.locator, File):
+    if not isinstance(part.locator, LocalFile):
         return None
     link = target.with_name(f".{target.name}.{os.getpid()}.link")
     try:
@@ -154,12 +155,12 @@ def _linked(part: Part, target: Path, stack: ExitStack, inodes: set[tuple[int, i
     return link
 
 
-def _copy(part: Part, target: Path, copies: StagedFiles) -> None:
-    file = copies.stage(target)
+def _copy(part: Part, target: Path, copies: AtomicFiles) -> None:
+    file = copies.add(target)
     if isinstance(part.locator, Memory):
         file.write(part.locator.content)
         return
-    if not isinstance(part.locator, File):
+    if not isinstance(part.locator, LocalFile):
         raise UsageError(f"{part.name!r} is not on this computer")
     with local_errors(part.locator.path):
         descriptor = os.open(part.locator.path, os.O_RDONLY | os.O_CLOEXEC)

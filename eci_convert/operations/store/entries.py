@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from eci_convert.errors import NotFound, UsageError
+from eci_convert.errors import NotFoundError, UsageError
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, Platform
-from eci_convert.oci.platform import suits
+from eci_convert.oci.index import Index
+from eci_convert.oci.platform import Platform, matches
 from eci_convert.transports.ids import is_id_prefix
 
 _SUBJECT = "vnd.docker.reference.digest"
@@ -60,12 +61,12 @@ def without(entries: Sequence[Descriptor], platform: Platform | None, digest: st
         entry
         for entry in images
         if (digest and (digest == str(entry.digest) or is_id_prefix(digest, entry.digest)))
-        or (platform and entry.platform and suits(entry.platform, platform))
+        or (platform and entry.platform and matches(entry.platform, platform))
     ]
     exact = [entry for entry in found if entry.platform and platform and entry.platform.variant == platform.variant]
     found = exact or found
     if not found:
-        error = NotFound(f"the index has no image {'for ' + str(platform) if platform else digest}")
+        error = NotFoundError(f"the index has no image {'for ' + str(platform) if platform else digest}")
         error.add_note(f"hint: it has {', '.join(_told(entry) for entry in images) or 'none'}")
         raise error
     if len({entry.digest for entry in found}) > 1:

@@ -5,44 +5,45 @@ from __future__ import annotations
 from dataclasses import replace
 
 from eci_convert.dialects.container_images import unikraft
-from eci_convert.errors import LayoutError
-from eci_convert.model import Image
-from eci_convert.oci.index import is_bundle
-from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform
-from eci_convert.oci.platform import candidates, select
+from eci_convert.errors import UnsupportedImageError
+from eci_convert.oci.descriptor import Descriptor
+from eci_convert.oci.image import Image
+from eci_convert.oci.index import Index, candidates, is_bundle, select
+from eci_convert.oci.manifest import Manifest
+from eci_convert.oci.platform import Platform
 from eci_convert.operations.store import entries
-from eci_convert.reading import blobs
+from eci_convert.reading.images import Documents, flatten_index, load_manifest, load_root, right_sized, select_image
 from eci_convert.transports.base import Source
 
 
 def images(source: Source, platform: Platform | None) -> tuple[Index | None, tuple[Descriptor, ...]]:
     """The entries for what *source* names, and the index that it is, if it is one."""
-    root, found = blobs.root(source)
+    root, found = load_root(source)
     if isinstance(found, Manifest):
         return None, (entry_of(source, root, found, platform),)
     if is_bundle(found):
-        raise LayoutError(f"{source.origin} is a CNAB bundle, and no image for a platform")
-    flat = blobs.flattened(blobs.Documents(source), found)
+        raise UnsupportedImageError(f"{source.origin} is a CNAB bundle, and no image for a platform")
+    flat = flatten_index(Documents(source), found)
     chosen = (select(flat, platform, source.origin),) if platform else candidates(flat)
     listed = entries.with_attestations(flat, chosen)
-    return found, tuple(_listed(source, blobs.right_sized(source, entry), platform) for entry in listed)
+    return found, tuple(_listed(source, right_sized(source, entry), platform) for entry in listed)
 
 
 def _listed(source: Source, entry: Descriptor, platform: Platform | None) -> Descriptor:
     """*entry* of an index as another one lists it, with its platform, which an index need not tell."""
     if entry.platform or entries.is_attestation(entry):
         return entries.plain(entry)
-    found = blobs.child(source, entry)
+    found = load_manifest(source, entry)
     told = entry_of(source, entry, found, platform).platform if isinstance(found, Manifest) else platform
     return replace(entries.plain(entry), platform=told)
 
 
 def entry_of(source: Source, root: Descriptor, found: Manifest, platform: Platform | None) -> Descriptor:
     """What an index says of an image that is in none yet."""
-    image = blobs.selected(blobs.Documents(source), root, found, platform)
+    image = select_image(Documents(source), root, found, platform)
     runs_on = _platform(image) or platform
     if runs_on is None:
-        error = LayoutError(f"{source.origin} does not say which platform it is for")
+        error = UnsupportedImageError(f"{source.origin} does not say which platform it is for")
         error.add_note("hint: say it with --platform OS/ARCH")
         raise error
     notes = found.annotations if unikraft.MARK in found.annotations else {}

@@ -10,19 +10,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from eci_convert.dialects.blueprint import Packed
 from eci_convert.dialects.container_images import unikraft
 from eci_convert.dialects.oci_artifacts import ironcore
-from eci_convert.errors import CannotHold, LayoutError, NotFound, TransportError, UsageError
+from eci_convert.errors import CannotHoldError, NotFoundError, TransportError, UnsupportedImageError, UsageError
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform, rendered
+from eci_convert.oci.index import Index
+from eci_convert.oci.manifest import Manifest, to_json
+from eci_convert.oci.platform import Platform
 from eci_convert.operations import copy
-from eci_convert.operations.copy import Move
+from eci_convert.operations.copy import BlobCopier
 from eci_convert.operations.store import entries
 from eci_convert.operations.store.images import entry_of, images
-from eci_convert.operations.store.strategy import Settings, Strategy
-from eci_convert.reading import blobs, manifests
-from eci_convert.transports.base import Sink, Source, whole
+from eci_convert.operations.store.strategy import AppendOptions, Strategy
+from eci_convert.pack.result import PushResult
+from eci_convert.reading import manifests
+from eci_convert.reading.images import load_root, right_sized
+from eci_convert.transports.base import Sink, Source, with_all_blobs
 
 _ATTEMPTS = 5
 
@@ -39,7 +43,7 @@ class _New:
     bytes_reused: int
 
 
-def create(sources: Sequence[Source], sink: Sink, platform: Platform | None, settings: Settings) -> Packed:
+def create(sources: Sequence[Source], sink: Sink, platform: Platform | None, settings: AppendOptions) -> PushResult:
     """Makes the name of *sink* stand for an index of the images that *sources* name.
 
     Of a source that is an index all images come, or the one for *platform*; which is also what an image is for that
@@ -55,8 +59,8 @@ def add(
     before: Source,
     platform: Platform | None,
     strategy: Strategy,
-    settings: Settings,
-) -> Packed:
+    settings: AppendOptions,
+) -> PushResult:
     """Puts the images that *sources* name into the index that *before*, the same name as that of *sink*, stands for;
     into a new one where it stands for nothing. An image that stands there alone becomes part of the index.
 
@@ -66,7 +70,7 @@ def add(
     return _written(_sent(sources, sink, platform, settings), sink, before, strategy, settings)
 
 
-def append(packed: Packed, sink: Sink, before: Source, strategy: Strategy, settings: Settings) -> Packed:
+def append(packed: PushResult, sink: Sink, before: Source, strategy: Strategy, settings: AppendOptions) -> PushResult:
     """Puts an image that was just written to *sink*, and not published, into the index that its name stands for.
 
     *strategy* is a settled one (see `settled`). Raises as `add`.
@@ -84,7 +88,7 @@ def append(packed: Packed, sink: Sink, before: Source, strategy: Strategy, setti
     return _written(new, sink, before, strategy, settings)
 
 
-def settled(strategy: Strategy, sink: Sink, before: Source, settings: Settings) -> Strategy:
+def settled(strategy: Strategy, sink: Sink, before: Source, settings: AppendOptions) -> Strategy:
     """*strategy* once it is clear that it can be done, before anything is sent. Raises CannotHold, UsageError."""
     _check_holds(sink)
     if strategy is Strategy.MERGE or _standing(before) is None:
@@ -98,8 +102,8 @@ def settled(strategy: Strategy, sink: Sink, before: Source, settings: Settings) 
 
 
 def remove(
-    before: Source, sink: Sink, *, platform: Platform | None = None, digest: str = "", settings: Settings
-) -> Packed:
+    before: Source, sink: Sink, *, platform: Platform | None = None, digest: str = "", settings: AppendOptions
+) -> PushResult:
     """Takes the image for *platform*, or whose id is or begins with *digest*, out of the index that *before* and *sink*
     stand for.
 
@@ -110,9 +114,9 @@ def remove(
         raise UsageError("say which image to remove: --platform OS/ARCH or --digest DIGEST, one of the two")
     _check_holds(sink)
     for _ in range(_ATTEMPTS):
-        root, found = blobs.root(before)
+        root, found = load_root(before)
         if not isinstance(found, Index):
-            raise LayoutError(f"{before.origin} is one image and no index")
+            raise UnsupportedImageError(f"{before.origin} is one image and no index")
         left = entries.without(found.manifests, platform, digest)
         nothing = _New(entries=(), annotations={}, variants={}, bytes_written=0, bytes_reused=0)
         packed = _index(replace(found, manifests=left), nothing, before, sink, settings)
@@ -121,12 +125,14 @@ def remove(
     raise _changing(before)
 
 
-def _sent(sources: Sequence[Source], sink: Sink, platform: Platform | None, settings: Settings) -> _New:
+def _sent(sources: Sequence[Source], sink: Sink, platform: Platform | None, settings: AppendOptions) -> _New:
     """Sends the images to *sink*, which has no name for them yet. What cannot be is refused before the first byte."""
     _check_holds(sink)
     if not sources:
         raise UsageError("an index needs an image")
-    found = [(source, index, each) for source in map(whole, sources) for index, each in [images(source, platform)]]
+    found = [
+        (source, index, each) for source in map(with_all_blobs, sources) for index, each in [images(source, platform)]
+    ]
     entries.check_distinct([(source.origin, entry) for source, _, each in found for entry in each])
     plans = [(source, entry, list(manifests.tree(source, entry))) for source, _, each in found for entry in each]
     for source, _, listed in plans:
@@ -137,7 +143,7 @@ def _sent(sources: Sequence[Source], sink: Sink, platform: Platform | None, sett
     written = reused = 0
     for source, entry, listed in plans:
         codec = copy.layer_codec(None, source, sink)
-        move = Move(source, sink, settings.reporter, settings.concurrency, None, codec)
+        move = BlobCopier(source, sink, settings.reporter, settings.concurrency, None, codec)
         packed = move.put(listed, dry_run=settings.dry_run)
         stored = replace(entry, digest=packed.descriptor.digest, size=packed.descriptor.size, data=None)
         sent.append(stored)
@@ -157,7 +163,7 @@ def _sent(sources: Sequence[Source], sink: Sink, platform: Platform | None, sett
     )
 
 
-def _written(new: _New, sink: Sink, before: Source | None, strategy: Strategy, settings: Settings) -> Packed:
+def _written(new: _New, sink: Sink, before: Source | None, strategy: Strategy, settings: AppendOptions) -> PushResult:
     """The index with what is *new* in it, under its name."""
     for _ in range(_ATTEMPTS):
         standing = _standing(before) if before else None
@@ -178,7 +184,7 @@ def _as_index(before: Source, root: Descriptor, found: Manifest | Index) -> Inde
     return Index(manifests=(entry,), annotations=unikraft.package_annotations(found, ""))
 
 
-def _index(index: Index, new: _New, before: Source | None, sink: Sink, settings: Settings) -> Packed:
+def _index(index: Index, new: _New, before: Source | None, sink: Sink, settings: AppendOptions) -> PushResult:
     """Stores *index*, and what it lists beside what is *new*, where the place does not keep that by itself."""
     fresh = {entry.digest for entry in new.entries}
     written, reused = new.bytes_written, new.bytes_reused
@@ -198,33 +204,35 @@ def _index(index: Index, new: _New, before: Source | None, sink: Sink, settings:
         annotations={**new.annotations, **index.annotations, **settings.annotations},
         schema_version=2,
     )
-    text = rendered(index)
+    text = to_json(index)
     top = Descriptor.of(text, index.media_type)
-    return Packed(descriptor=top, manifest=index, bytes_written=written + len(text), bytes_reused=reused)
+    return PushResult(descriptor=top, manifest=index, bytes_written=written + len(text), bytes_reused=reused)
 
 
-def _kept(before: Source, entry: Descriptor, sink: Sink, settings: Settings) -> tuple[Descriptor, Packed | None]:
+def _kept(
+    before: Source, entry: Descriptor, sink: Sink, settings: AppendOptions
+) -> tuple[Descriptor, PushResult | None]:
     """*entry* with the size that it has, and what was moved for it: nothing where the place keeps it by itself.
 
     An index may list images that are not there: containerd has those that somebody wanted. It goes on doing so.
     """
     try:
-        right = entries.plain(blobs.right_sized(before, entry))
+        right = entries.plain(right_sized(before, entry))
         if sink.has(right):
             return right, None
-        move = Move(before, sink, settings.reporter, settings.concurrency, None)
+        move = BlobCopier(before, sink, settings.reporter, settings.concurrency, None)
         return right, move.put(list(manifests.tree(before, entry)), dry_run=settings.dry_run)
-    except NotFound:
+    except NotFoundError:
         return entry, None
 
 
 def _published(
-    packed: Packed, sink: Sink, before: Source | None, root: Digest | None, new: _New, settings: Settings
+    packed: PushResult, sink: Sink, before: Source | None, root: Digest | None, new: _New, settings: AppendOptions
 ) -> bool:
     """Whether the name stands for the index now; not if it changed since it stood for *root*."""
     if settings.dry_run:
         return True
-    text = rendered(packed.manifest)
+    text = to_json(packed.manifest)
     sink.put(packed.descriptor.media_type, (text,), digest=packed.descriptor.digest, size=len(text))
     if before:
         standing = _standing(before)
@@ -240,14 +248,14 @@ def _published(
 def _standing(before: Source) -> tuple[Descriptor, Manifest | Index] | None:
     """What the name stands for now, or None if for nothing."""
     try:
-        return blobs.root(before)
-    except NotFound:
+        return load_root(before)
+    except NotFoundError:
         return None
 
 
 def _check_holds(sink: Sink) -> None:
     if not sink.holds_indexes:
-        error = CannotHold(f"{sink.destination} cannot hold an index of several images")
+        error = CannotHoldError(f"{sink.destination} cannot hold an index of several images")
         error.add_note("hint: a registry, an OCI layout, an archive of one, and containerd can")
         raise error
 

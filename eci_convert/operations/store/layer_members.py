@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from eci_convert.files.safe_tree import parts_of
-from eci_convert.tar import Entry, EntryType, TarMember, entries
-from eci_convert.tar.header import BLOCK, number
-from eci_convert.tar.input import Input
-from eci_convert.transports.containers_storage.layers.attributes import Attributes
-from eci_convert.transports.containers_storage.layers.layer_archive import rebuilt
-from eci_convert.transports.containers_storage.layers.tar_split import steps
+from eci_convert.files.safe_tree import components_of
+from eci_convert.tar import EntryType, TarEntry, TarMember, entries
+from eci_convert.tar.header import TAR_BLOCK, number
+from eci_convert.tar.input import ByteReader
+from eci_convert.transports.containers_storage.layers.attributes import FileAttributes
+from eci_convert.transports.containers_storage.layers.layer_archive import rebuild_archive
+from eci_convert.transports.containers_storage.layers.tar_split import read_entries
 
 Member = tuple[TarMember, Iterable[bytes]]
 Parts = tuple[str, ...]
@@ -40,14 +40,14 @@ class Deletions:
     @classmethod
     def of(cls, split: Path) -> Deletions:
         """Those of the layer whose tar-split data *split* has. Raises FormatError."""
-        marks = {parts_of(name) for name in _names(split) if _is_mark(parts_of(name))}
+        marks = {components_of(name) for name in _names(split) if _is_mark(components_of(name))}
         opaque = {parts[:-1] for parts in marks if parts[-1] == _OPAQUE}
         hidden = {(*parts[:-1], parts[-1].removeprefix(_MARK)) for parts in marks if _is_whiteout(parts)}
         if not hidden:
             return cls(hidden=frozenset(), opaque=frozenset(opaque))
         replaced: set[Parts] = set()
         for name in _names(split):
-            parts = parts_of(name)
+            parts = components_of(name)
             for length in range(1, len(parts) + 1 if not _is_mark(parts) else 0):
                 if parts[:length] in hidden:
                     replaced.add(parts[:length])
@@ -58,7 +58,7 @@ class Deletions:
 
 def _names(split: Path) -> Iterator[str]:
     with open(split, "rb") as file:
-        yield from (step.name for step in steps(file, str(split)) if step.name)
+        yield from (step.name for step in read_entries(file, str(split)) if step.name)
 
 
 def layer_members(split: Path, content: Path, mtime: int) -> Iterator[Member]:
@@ -109,27 +109,27 @@ def below(member: TarMember, prefix: str) -> TarMember:
     return replace(member, name=f"{prefix}/{member.name}", linkname=link)
 
 
-class _HeaderInput(Input):
+class _HeaderInput(ByteReader):
     """Remembers the last block that was read as structure: a member's own header."""
 
     header = b""
 
-    def up_to(self, length: int) -> bytes:
-        data = super().up_to(length)
-        if length == BLOCK:
+    def read_up_to(self, length: int) -> bytes:
+        data = super().read_up_to(length)
+        if length == TAR_BLOCK:
             self.header = data
         return data
 
 
-def _entries(split: Path, content: Path) -> Iterator[tuple[Entry, Parts, bytes]]:
-    source = _HeaderInput(rebuilt(split, content))
+def _entries(split: Path, content: Path) -> Iterator[tuple[TarEntry, Parts, bytes]]:
+    source = _HeaderInput(rebuild_archive(split, content))
     for entry in entries(source):
-        yield entry, parts_of(entry.name), source.header
+        yield entry, components_of(entry.name), source.header
 
 
-def _member(entry: Entry, parts: Parts, header: bytes) -> TarMember | None:
+def _member(entry: TarEntry, parts: Parts, header: bytes) -> TarMember | None:
     """*entry* as it is written again; None for what no store keeps."""
-    attributes = Attributes.of(entry)
+    attributes = FileAttributes.of(entry)
     device = (
         (number(header[329:337], "device"), number(header[337:345], "device")) if entry.type in _DEVICES else (0, 0)
     )
@@ -137,7 +137,7 @@ def _member(entry: Entry, parts: Parts, header: bytes) -> TarMember | None:
         return None
     link = entry.linkname
     if entry.type is EntryType.HARDLINK:
-        link = "/".join(parts_of(link))
+        link = "/".join(components_of(link))
     elif entry.type is not EntryType.SYMLINK:
         link = ""
     elif not link:

@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 
-from eci_convert.files.safe_tree import Tree
+from eci_convert.files.safe_tree import SafeTree
 from eci_convert.files.sparse import file_chunks
 from eci_convert.operations.store.layer_members import Deletions, Member, Parts, layer_entries
 from eci_convert.tar import EntryType, TarMember
-from eci_convert.transports.containers_storage import index_files
-from eci_convert.transports.containers_storage.store import Store
+from eci_convert.transports.containers_storage.index_files import read_layers
+from eci_convert.transports.containers_storage.store import ContainersStore
 
 _Merged = dict[Parts, TarMember]
 
@@ -19,17 +19,17 @@ _Merged = dict[Parts, TarMember]
 class MergedLayers:
     """The layers of *store*; *mtime* is of directories that no image has."""
 
-    def __init__(self, store: Store, mtime: int) -> None:
+    def __init__(self, store: ContainersStore, mtime: int) -> None:
         self._store = store
         self._mtime = mtime
-        self._parents = {layer.id: layer.parent for layer in index_files.layers(store.layers_file).values()}
+        self._parents = {layer.id: layer.parent for layer in read_layers(store.layers_file).values()}
         self._trees: dict[str, _Merged] = {}
 
     def members(self, layer: str) -> Iterator[Member]:
         """Everything in *layer* and below it, parents before what is in them. Raises FormatError, NotFound."""
         linked: dict[tuple[int, int], str] = {}
         merged = self._merged(layer)
-        with Tree(self._store.driver.content(layer)) as tree:
+        with SafeTree(self._store.driver.content(layer)) as tree:
             for parts in sorted(merged):
                 member = merged[parts]
                 if member.type is not EntryType.FILE:

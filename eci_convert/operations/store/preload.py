@@ -15,18 +15,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from eci_convert.errors import LocalError, UsageError
-from eci_convert.files.temp_files import local_errors
+from eci_convert.files.errors import local_errors
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Manifest, Platform
+from eci_convert.oci.manifest import Manifest
+from eci_convert.oci.platform import Platform
 from eci_convert.oci.reference import Reference
 from eci_convert.operations import copy
-from eci_convert.options import epoch
+from eci_convert.options import source_date_epoch
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Settings
-from eci_convert.transports.containers_storage import index_files, locks
+from eci_convert.transports.containers_storage import locks
 from eci_convert.transports.containers_storage.drivers.staging import SPLIT, remove
-from eci_convert.transports.containers_storage.store import Store
-from eci_convert.transports.containers_storage.store import store as open_store
+from eci_convert.transports.containers_storage.index_files import load_records, save_records
+from eci_convert.transports.containers_storage.store import ContainersStore, open_store
+from eci_convert.transports.settings import Settings
 
 DRIVERS = ("overlay", "vfs")
 DEFAULT_PREFIX = "var/lib/containers/storage"
@@ -49,7 +50,7 @@ def stored_name(reference: str, name: str) -> str:
         raise UsageError(
             f"{reference!r} does not say what the image is to be called: name it, such as oci:DIR:NAME:TAG"
         )
-    return Reference.parse(name).stored
+    return Reference.parse(name).store_name
 
 
 def preload(
@@ -67,7 +68,7 @@ def preload(
     store = open_store(root, driver, settings.timeout)
     others = frozenset(store.layers()) if store.exists() else None
     result = tuple(_add(reference, name, root, settings, driver, platform) for reference, name in images)
-    _tidy(store, others, epoch(settings.environ))
+    _tidy(store, others, source_date_epoch(settings.environ))
     return result
 
 
@@ -84,7 +85,7 @@ def temporary_store(settings: Settings) -> Iterator[Path]:
         remove(path)
 
 
-def _tidy(store: Store, others: frozenset[str] | None, created: int) -> None:
+def _tidy(store: ContainersStore, others: frozenset[str] | None, created: int) -> None:
     """Takes out of *store* what this run left, and makes what a store that is only read must have.
 
     Layers, but for those that it had before (*others*; None: there was no store), get the time *created* (seconds since
@@ -98,14 +99,14 @@ def _tidy(store: Store, others: frozenset[str] | None, created: int) -> None:
         locks.exclusive(images_lock, store.patience),
         local_errors(store.root),
     ):
-        layers = index_files.loaded(store.layers_file)
+        layers = load_records(store.layers_file)
         ours = [layer for layer in layers if layer.get("id") not in (others or ())]
         for layer in ours:
             layer["created"] = moment
             if store.driver.name == "overlay":
                 (store.driver.home / str(layer.get("id")) / SPLIT).unlink(missing_ok=True)  # the store has another
         if ours or not layers:
-            index_files.save(store.layers_file, layers)
+            save_records(store.layers_file, layers)
             layers_written()
         if store.driver.name == "overlay":
             (store.driver.home / "l").mkdir(mode=0o755, exist_ok=True)

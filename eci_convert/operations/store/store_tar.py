@@ -10,23 +10,23 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from eci_convert.files.temp_files import local_errors
+from eci_convert.files.errors import local_errors
 from eci_convert.operations.store.layer_members import Member, below, layer_members
 from eci_convert.operations.store.merged_layers import MergedLayers
 from eci_convert.tar import EntryType, TarMember, archived
-from eci_convert.transports.containers_storage import index_files
-from eci_convert.transports.containers_storage.store import Store
+from eci_convert.transports.containers_storage.index_files import read_layers
+from eci_convert.transports.containers_storage.store import ContainersStore
 
 _PIECE = 1 << 20
 _BESIDE_DIFF = frozenset({"link", "lower", "merged", "work", "empty"})
 
 
-def store_archive(store: Store, prefix: str, mtime: int) -> Iterator[bytes]:
+def store_archive(store: ContainersStore, prefix: str, mtime: int) -> Iterator[bytes]:
     """The tar archive of *store*, all of it below the directory *prefix*. *mtime* is of what no image dates."""
     yield from archived(_members(store, PurePosixPath(prefix.strip("/")), mtime))
 
 
-def _members(store: Store, top: PurePosixPath, mtime: int) -> Iterator[Member]:
+def _members(store: ContainersStore, top: PurePosixPath, mtime: int) -> Iterator[Member]:
     for parent in reversed(top.parents[:-1]):
         yield _directory(parent, 0o755, mtime)
     if top.name:
@@ -37,7 +37,7 @@ def _members(store: Store, top: PurePosixPath, mtime: int) -> Iterator[Member]:
         yield from _files(store.root / folder, top / folder, mtime)
 
 
-def _overlay(store: Store, top: PurePosixPath, mtime: int) -> Iterator[Member]:
+def _overlay(store: ContainersStore, top: PurePosixPath, mtime: int) -> Iterator[Member]:
     home = top / "overlay"
     yield _directory(home, 0o700, mtime)
     yield _directory(home / "l", 0o755, mtime)
@@ -57,7 +57,7 @@ def _overlay(store: Store, top: PurePosixPath, mtime: int) -> Iterator[Member]:
             yield _directory(here / path.name, 0o700, mtime) if path.is_dir() else _file(path, here, 0o644, mtime)
 
 
-def _vfs(store: Store, top: PurePosixPath, mtime: int) -> Iterator[Member]:
+def _vfs(store: ContainersStore, top: PurePosixPath, mtime: int) -> Iterator[Member]:
     home = top / "vfs" / "dir"
     yield _directory(home.parent, 0o700, mtime)
     yield _directory(home, 0o700, mtime)
@@ -68,9 +68,9 @@ def _vfs(store: Store, top: PurePosixPath, mtime: int) -> Iterator[Member]:
             yield below(member, f"{home}/{layer}"), chunks
 
 
-def _layer_ids(store: Store) -> list[str]:
+def _layer_ids(store: ContainersStore) -> list[str]:
     """The layers, parents before children."""
-    return [layer.id for layer in index_files.layers(store.layers_file).values() if layer.complete]
+    return [layer.id for layer in read_layers(store.layers_file).values() if layer.complete]
 
 
 def _files(folder: Path, here: PurePosixPath, mtime: int) -> Iterator[Member]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from eci_convert.errors import UsageError
-from eci_convert.progress import SILENT, Reporter
+from eci_convert.progress import NULL_REPORTER, Reporter
 
 
 class Strategy(StrEnum):
@@ -28,7 +28,7 @@ def _nobody() -> Strategy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class AppendOptions:
     """How an index is written. *name* is the reference, for dialects that write it down; *annotations* are more of the
     index; *choose* is who answers where the strategy is to prompt. *dry_run* changes nothing."""
 
@@ -37,5 +37,5 @@ class Settings:
     max_size: int | None = None
     concurrency: int = 1
     dry_run: bool = False
-    reporter: Reporter = SILENT
+    reporter: Reporter = NULL_REPORTER
     choose: Choose = _nobody

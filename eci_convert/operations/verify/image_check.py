@@ -7,47 +7,52 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from eci_convert import dialects
-from eci_convert.dialects import part_labels, part_names
-from eci_convert.disks import declared
+from eci_convert import dialects, model
+from eci_convert.dialects import FALLBACK_READER, part_labels, part_names, read_with
+from eci_convert.dialects.part_labels import part_for_label
+from eci_convert.disks.declared import check_type
 from eci_convert.errors import (
-    DigestMismatch,
+    DigestMismatchError,
     EciError,
     FormatError,
     IntegrityError,
-    LayoutError,
-    LimitExceeded,
+    LimitExceededError,
     LocalError,
-    NotFound,
-    SizeMismatch,
-    UnknownDialect,
+    NotFoundError,
+    SizeMismatchError,
+    UnknownDialectError,
+    UnsupportedImageError,
 )
-from eci_convert.files.atomic import read_chunks
-from eci_convert.model import Artifact, Blob, Image, Member, Part, Rootfs
+from eci_convert.files.safe_open import read_chunks
+from eci_convert.model import Artifact, Blob, Member, Part, RootfsFile
 from eci_convert.oci import media_types
+from eci_convert.oci.annotations import TITLE
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, Manifest, Platform
-from eci_convert.oci.platform import candidates
-from eci_convert.operations.verify.layer_check import FAULTS, Layers, Observation, Repeats
+from eci_convert.oci.image import Image
+from eci_convert.oci.index import Index, candidates
+from eci_convert.oci.manifest import Manifest
+from eci_convert.oci.platform import Platform
+from eci_convert.operations.verify.layer_check import BLOB_ERRORS, LayerCheck, Observation, Repeats
 from eci_convert.operations.verify.report import Finding, Report
-from eci_convert.progress import SILENT, Reporter
-from eci_convert.reading.blobs import Documents, flattened, right_sized, root, selected
+from eci_convert.progress import NULL_REPORTER, Reporter
+from eci_convert.reading.images import Documents, flatten_index, load_root, right_sized, select_image
 from eci_convert.reading.layer_walk import is_filesystem
-from eci_convert.rootfs import parts as components
-from eci_convert.transports.base import Source, whole
+from eci_convert.rootfs import components
+from eci_convert.transports.base import Source, with_all_blobs
 
 """The dialect that nothing marks."""
 _NO_MACHINE = "no dialect recognises the image, so only its blobs were checked"
 
 
-def check(
+def verify_image(
     source: Source,
     *,
     platform: Platform | None = None,
     dialect: str = "",
     directory: Path | None = None,
     max_size: int | None = None,
-    reporter: Reporter = SILENT,
+    reporter: Reporter = NULL_REPORTER,
 ) -> Report:
     """Whether the image that *source* names is what it claims to be; of several, all of them, or that for *platform*.
 
@@ -58,16 +63,16 @@ def check(
     Raises what keeps it from looking: TransportError, and the errors of manifests and configs. What is wrong with the
     rest is in the report.
     """
-    source = whole(source)
-    descriptor, found = root(source)
+    source = with_all_blobs(source)
+    descriptor, found = load_root(source)
     images = blobs = size = 0
     findings = list(_version(descriptor, found)) if isinstance(found, Index) else []
     notes: dict[str, None] = {}
     seen = Repeats(source.origin)
     for image in _images(source, descriptor, found, None if platform or directory else found, platform):
         findings += _sizes(found, image)
-        look = _Look(source, image, dialect, reporter, seen)
-        look.at_all(directory, max_size)
+        look = _ImageCheck(source, image, dialect, reporter, seen)
+        look.run(directory, max_size)
         images, blobs = images + 1, blobs + len({layer.digest for layer in image.manifest.layers}) + 1
         size += look.layers.size
         findings += look.findings
@@ -91,15 +96,15 @@ def _images(
     """The images to look at, one after the other: all that *every* lists, if it is an index, else the chosen one."""
     documents = Documents(source)
     if not isinstance(every, Index):
-        yield selected(documents, descriptor, found, platform)
+        yield select_image(documents, descriptor, found, platform)
         return
-    entries = {entry.digest: entry for entry in candidates(flattened(documents, every, bundle=True))}
+    entries = {entry.digest: entry for entry in candidates(flatten_index(documents, every, bundle=True))}
     for listed in entries.values():  # one may be listed for two platforms
         entry = right_sized(source, listed)
-        yield selected(documents, entry, documents.manifest(entry), None)
+        yield select_image(documents, entry, documents.manifest(entry), None)
 
 
-class _Look:
+class _ImageCheck:
     """One image, looked at."""
 
     def __init__(self, source: Source, image: Image, dialect: str, reporter: Reporter, seen: Repeats) -> None:
@@ -110,11 +115,11 @@ class _Look:
         self._artifact = self._read(dialect)
         self._labels = {key: path for key, path in _labels(image) if not self._refuse_label(key, path)}
         locators = [part.locator for part in self._artifact.parts]
-        paths = [place.path for place in locators if isinstance(place, Rootfs)]
+        paths = [place.path for place in locators if isinstance(place, RootfsFile)]
         files = [place for place in locators if isinstance(place, Blob | Member)]
-        self.layers = Layers(source, image, [*paths, *self._labels.values()], files, reporter, seen)
+        self.layers = LayerCheck(source, image, [*paths, *self._labels.values()], files, reporter, seen)
 
-    def at_all(self, directory: Path | None, max_size: int | None) -> None:
+    def run(self, directory: Path | None, max_size: int | None) -> None:
         self.findings += _version(self.image.descriptor, self.image.manifest)
         self.layers.read()
         self.findings += self.layers.findings
@@ -124,36 +129,36 @@ class _Look:
         for part in self._artifact.parts:
             try:
                 seen = self._observation(part)
-            except (*FAULTS, LayoutError) as error:
-                self._without(part, error)
+            except (*BLOB_ERRORS, UnsupportedImageError) as error:
+                self._missing_part(part, error)
                 continue
             if seen:
                 self._check_part(part, seen)
             if seen and max_size is not None and seen.size > max_size:
-                self._add(part.name, LimitExceeded(f"{part.name!r} is larger than the limit of {max_size} bytes"))
+                self._add(part.name, LimitExceededError(f"{part.name!r} is larger than the limit of {max_size} bytes"))
             if seen and directory:
                 self._check_file(directory / part.name, seen)
 
     def _read(self, dialect: str) -> Artifact:
         try:
-            name, artifact = dialects.read_as(dialect, self.image) if dialect else dialects.read(self.image)
-            self._guessed = not dialect and name == dialects.GUESSED
+            name, artifact = read_with(dialect, self.image) if dialect else dialects.read(self.image)
+            self._guessed = not dialect and name == FALLBACK_READER
             return artifact
-        except UnknownDialect:
+        except UnknownDialectError:
             self.notes.append(_NO_MACHINE)
-        except (FormatError, LayoutError) as error:
+        except (FormatError, UnsupportedImageError) as error:
             self._add("the machine", error)
         return Artifact(parts=())
 
     def _refuse_label(self, key: str, path: str) -> bool:
         """Whether *path* is too long to be looked for, which is wrong."""
         if part_names.is_too_long(path):
-            self._add(f"label {key}", LimitExceeded(f"a path of {len(path)} characters: {path[:80]!r}…"))
+            self._add(f"label {key}", LimitExceededError(f"a path of {len(path)} characters: {path[:80]!r}…"))
         return part_names.is_too_long(path)
 
-    def _without(self, part: Part, error: EciError) -> None:
+    def _missing_part(self, part: Part, error: EciError) -> None:
         """*part* is not to be had: that is wrong, but where it was only guessed that there might be one."""
-        if self._guessed and isinstance(error, LayoutError):
+        if self._guessed and isinstance(error, UnsupportedImageError):
             self.notes.append(_NO_MACHINE)
         else:
             self._add(part.name, error)
@@ -168,7 +173,7 @@ class _Look:
                 return self.layers.blobs.get((blob.digest, compression))
             case Member() as member:
                 return None if member.descriptor.digest in self.layers.broken else self.layers.member(member)
-            case Rootfs(path=path):
+            case RootfsFile(path=path):
                 if path in self.layers.failed and path not in self._labels.values():
                     raise self.layers.failed[path]
                 return self.layers.files.get(path)
@@ -177,17 +182,17 @@ class _Look:
 
     def _missing_labels(self) -> Iterator[Finding]:
         """Labels that lead to nothing. Those of an image without a filesystem name the titles of its layers."""
-        titles = {layer.annotations.get(part_labels.TITLE, "") for layer in self.image.manifest.layers}
+        titles = {layer.annotations.get(TITLE, "") for layer in self.image.manifest.layers}
         for key, path in self._labels.items():
             if path in self.layers.failed and "/".join(components(path)) not in titles:
                 yield Finding(subject=f"label {key}", error=self.layers.failed[path])
 
     def _check_part(self, part: Part, seen: Observation) -> None:
-        if part.role not in part_labels.DISK_ROLES:
+        if part.role not in model.DISK_ROLES:
             return
         try:
-            declared.check(part.disk_type, seen.disk_type, repr(part.name))
-        except LayoutError as error:
+            check_type(part.disk_type, seen.disk_type, repr(part.name))
+        except UnsupportedImageError as error:
             self._add(part.name, error)
         if seen.foreign_reference:
             self._add(part.name, FormatError(f"{part.name!r} refers to {seen.foreign_reference}, outside of itself"))
@@ -195,7 +200,7 @@ class _Look:
     def _check_file(self, path: Path, seen: Observation) -> None:
         try:
             _compare(path, seen)
-        except (IntegrityError, NotFound) as error:
+        except (IntegrityError, NotFoundError) as error:
             self._add(str(path), error)
 
 
@@ -204,16 +209,16 @@ def _compare(path: Path, seen: Observation) -> None:
     try:
         size = os.stat(path).st_size
     except FileNotFoundError as error:
-        raise NotFound(f"no such file: {str(path)!r}") from error
+        raise NotFoundError(f"no such file: {str(path)!r}") from error
     except OSError as error:
         raise LocalError(f"{str(path)!r}: {error.strerror or error}") from error
     if size != seen.size:
-        raise SizeMismatch(seen.size, size, repr(str(path)))
+        raise SizeMismatchError(seen.size, size, repr(str(path)))
     hasher = hashlib.sha256()
     for chunk in read_chunks(path):
         hasher.update(chunk)
     if hasher.hexdigest() != seen.digest.hex:
-        raise DigestMismatch(seen.digest, f"sha256:{hasher.hexdigest()}", repr(str(path)))
+        raise DigestMismatchError(seen.digest, f"sha256:{hasher.hexdigest()}", repr(str(path)))
 
 
 def _version(descriptor: Descriptor, found: Manifest | Index) -> Iterator[Finding]:
@@ -231,13 +236,13 @@ def _sizes(found: Manifest | Index, image: Image) -> Iterator[Finding]:
     size = listed.get(descriptor.digest, descriptor.size)
     if size != descriptor.size:
         what = f"manifest {descriptor.digest.short}"
-        yield Finding(subject=what, error=SizeMismatch(size, descriptor.size, what))
+        yield Finding(subject=what, error=SizeMismatchError(size, descriptor.size, what))
 
 
 def _labels(image: Image) -> Iterator[tuple[str, str]]:
     for texts in (image.manifest.annotations, image.config.labels):
         for key, value in texts.items():
-            if value and part_labels.labelled(key):
+            if value and part_for_label(key):
                 yield key, value
 
 
@@ -253,7 +258,7 @@ def _diff_ids(image: Image, right: Mapping[Digest, Digest]) -> Iterator[Finding]
         yield Finding(subject="the config", error=error)
     for layer, diff_id in zip(layers, promised, strict=False):
         if layer.digest in right and right[layer.digest] != diff_id:
-            error = DigestMismatch(diff_id, right[layer.digest], f"layer {layer.digest.short}, unpacked,")
+            error = DigestMismatchError(diff_id, right[layer.digest], f"layer {layer.digest.short}, unpacked,")
             yield Finding(subject=f"layer {layer.digest.short}", error=error)
 
 

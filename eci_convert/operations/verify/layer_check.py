@@ -6,28 +6,37 @@ from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, 
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass
 
-from eci_convert.compression import codec
 from eci_convert.compression.codec import Compression, decompressed
 from eci_convert.dialects import part_labels
-from eci_convert.errors import EciError, FormatError, IntegrityError, LayoutError, LimitExceeded, NotFound
-from eci_convert.model import Blob, DiskType, Image, Member
+from eci_convert.disks.probe import ContentProbe
+from eci_convert.errors import (
+    EciError,
+    FormatError,
+    IntegrityError,
+    LimitExceededError,
+    NotFoundError,
+    UnsupportedImageError,
+)
+from eci_convert.model import Blob, DiskType, Member
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
-from eci_convert.operations.output_files import Seen
+from eci_convert.oci.image import Image
 from eci_convert.operations.verify.report import Finding
 from eci_convert.progress import Reporter
 from eci_convert.reading import blobs, files, layer_walk
-from eci_convert.rootfs import parts as components
+from eci_convert.reading.blobs import is_tar_archive, open_blob, open_layer, read_members
+from eci_convert.rootfs import components
 from eci_convert.rootfs.search import Search
-from eci_convert.streams import threads
-from eci_convert.streams.hashing import Measured
-from eci_convert.tar.input import ExtensionBudget, Input
+from eci_convert.streams.blocks import peek_head
+from eci_convert.streams.hashing import HashingStream
+from eci_convert.streams.threads import prefetched
+from eci_convert.tar.input import ByteReader, ExtensionBudget
 from eci_convert.transports.base import Source
 
 _MAX_REPEATED = 4 << 30
 _MAX_RATIO = 64  # or so many times what the layers are as they are stored, in bytes
-FAULTS = (IntegrityError, FormatError, NotFound)
+BLOB_ERRORS = (IntegrityError, FormatError, NotFoundError)
 """What may be wrong with a blob while the place that has it is in order."""
 
 
@@ -41,23 +50,23 @@ class Observation:
     foreign_reference: str | None
 
 
-class Watcher:
+class RecordingConsumer:
     """Consumes files and remembers, by the paths that were looked for, what they were."""
 
-    retractable = True
+    can_retake = True
 
     def __init__(self) -> None:
-        self.seen: dict[str, Observation] = {}
+        self.observations: dict[str, Observation] = {}
 
     def take(self, paths: tuple[str, ...], size: int, chunks: Iterator[bytes]) -> None:
-        found = observed(chunks)
-        self.seen.update(dict.fromkeys(paths, found))
+        found = observe(chunks)
+        self.observations.update(dict.fromkeys(paths, found))
 
 
-def observed(chunks: Iterable[bytes]) -> Observation:
+def observe(chunks: Iterable[bytes]) -> Observation:
     """What *chunks* are."""
-    seen = Seen(chunks)
-    measured = Measured(seen, threaded=True)
+    seen = ContentProbe(chunks)
+    measured = HashingStream(seen, threaded=True)
     for _ in measured:
         pass
     return Observation(
@@ -95,7 +104,7 @@ class Repeats:
             return
         self._again += max(self._sizes[layer.digest], layer.size)
         if self._again > max(_MAX_REPEATED, _MAX_RATIO * self._stored):
-            error = LimitExceeded("the same layers are in too many images", where=self._where)
+            error = LimitExceededError("the same layers are in too many images", where=self._where)
             error.add_note("hint: verify one of them with --platform OS/ARCH")
             raise error
 
@@ -105,7 +114,7 @@ class Repeats:
         self.verified.add(layer.digest)
 
 
-class Layers:
+class LayerCheck:
     """All blobs of *image*, read once, as far as *seen* does not know them. *paths* are looked for in its filesystem;
     *parts* are files by themselves.
 
@@ -126,7 +135,7 @@ class Layers:
         self.size = 0
         self._source = source
         self._reporter = reporter
-        self._watcher = Watcher()
+        self._watcher = RecordingConsumer()
         paths = list(paths)
         self._search: Search | None = Search(paths, self._watcher)
         self._looks_for_files = bool(paths)
@@ -139,7 +148,7 @@ class Layers:
 
     @property
     def files(self) -> Mapping[str, Observation]:
-        return self._watcher.seen
+        return self._watcher.observations
 
     def read(self) -> None:
         """Reads them all, the top one first."""
@@ -158,7 +167,7 @@ class Layers:
                 else:
                     self._blob(layer)
                     blobs.check_readable(layer)
-            except (*FAULTS, LayoutError) as error:
+            except (*BLOB_ERRORS, UnsupportedImageError) as error:
                 self._seen.errors[key] = error
                 self.broken.add(layer.digest)
                 self.findings.append(Finding(subject=f"layer {layer.digest.short}", error=error))
@@ -172,12 +181,12 @@ class Layers:
         for path, place in self._places.items():
             if place == (part.descriptor.digest, "/".join(components(part.path))):
                 return self.files[path]
-        key = (part.descriptor.digest, part.path, part.or_bytes)
+        key = (part.descriptor.digest, part.path, part.or_whole_blob)
         if key not in self._members:
             self._seen.begin(part.descriptor)
-            watcher = Watcher()
-            files.in_archive(self._source, part.descriptor, [part.path], watcher, or_bytes=part.or_bytes)
-            self._members[key] = watcher.seen[part.path]
+            watcher = RecordingConsumer()
+            files.in_archive(self._source, part.descriptor, [part.path], watcher, or_bytes=part.or_whole_blob)
+            self._members[key] = watcher.observations[part.path]
         return self._members[key]
 
     def _is_known(self, layer: Descriptor, in_stack: bool) -> bool:
@@ -198,19 +207,19 @@ class Layers:
         return [part for part in self._parts if isinstance(part, Blob) and part.descriptor.digest == layer.digest]
 
     def _archive(self, layer: Descriptor, *, last: bool) -> None:
-        measured: list[Measured] = []
+        measured: list[HashingStream] = []
         passing = ExitStack()
 
-        def measuring(archive: Iterable[bytes]) -> Iterable[bytes] | Input:
-            measured.append(Measured(archive, threaded=True))
+        def measuring(archive: Iterable[bytes]) -> Iterable[bytes] | ByteReader:
+            measured.append(HashingStream(archive, threaded=True))
             chunks = passing.enter_context(closing(_generated(measured[0])))  # its thread ends here, whatever happens
             return self._search.input(chunks) if self._search else chunks
 
-        with passing, blobs.opened(self._source, layer, self._reporter) as chunks:
-            head, chunks = blobs.peeked(chunks)
-            if self._may_be_bytes(layer) and not codec.is_archive(head):
+        with passing, open_blob(self._source, layer, self._reporter) as chunks:
+            head, chunks = peek_head(chunks)
+            if self._may_be_bytes(layer) and not is_tar_archive(head):
                 return
-            with blobs.members(chunks, measuring, self._seen.budget) as entries:
+            with read_members(chunks, measuring, self._seen.budget) as entries:
                 if self._search:
                     self._search.read(entries, last=last)
         self.diff_ids[layer.digest] = self._seen.diff_ids[layer.digest] = measured[0].digest
@@ -218,26 +227,26 @@ class Layers:
 
     def _may_be_bytes(self, layer: Descriptor) -> bool:
         members = (part for part in self._parts if isinstance(part, Member))
-        return any(part.or_bytes and part.descriptor.digest == layer.digest for part in members)
+        return any(part.or_whole_blob and part.descriptor.digest == layer.digest for part in members)
 
     def _blob(self, layer: Descriptor) -> None:
         parts = self._blob_parts(layer)
         compression = next((part.compression for part in parts if part.compression), "")
         key, size = (layer.digest, compression), layer.size
-        with blobs.opened(self._source, layer, self._reporter) as chunks:
+        with open_blob(self._source, layer, self._reporter) as chunks:
             if parts:
                 plain = decompressed(chunks, Compression(compression)) if compression else None
-                with threads.threaded(plain) if plain else nullcontext(chunks) as part:
-                    self.blobs[key] = self._seen.blobs[key] = observed(part)
+                with prefetched(plain) if plain else nullcontext(chunks) as part:
+                    self.blobs[key] = self._seen.blobs[key] = observe(part)
                 size = self.blobs[key].size
         self._seen.end(layer, size)
 
     def _finish(self, search: Search, stack: Sequence[Descriptor]) -> None:
         if not stack:
             search.read((), last=True)
-        for number, missed in search.missed().items():
+        for number, missed in search.missed_files().items():
             self._seen.begin(stack[number])
-            archive = blobs.archive(self._source, stack[number], self._reporter, budget=self._seen.budget)
+            archive = open_layer(self._source, stack[number], self._reporter, budget=self._seen.budget)
             with archive as entries:
                 search.read_again(entries, missed, number)
         self.failed = search.failed()

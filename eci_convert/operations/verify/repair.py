@@ -10,28 +10,32 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from eci_convert.dialects.blueprint import Packed
-from eci_convert.errors import CannotHold, FormatError
-from eci_convert.model import Image
+from eci_convert.errors import CannotHoldError, FormatError
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, Manifest, rendered
-from eci_convert.operations.copy import Move
-from eci_convert.progress import SILENT, Reporter
-from eci_convert.reading.blobs import Documents, opened, root, selected
+from eci_convert.oci.image import Image
+from eci_convert.oci.index import Index
+from eci_convert.oci.manifest import Manifest, to_json
+from eci_convert.operations.copy import BlobCopier
+from eci_convert.pack.result import PushResult
+from eci_convert.progress import NULL_REPORTER, Reporter
+from eci_convert.reading import images
+from eci_convert.reading.blobs import open_blob
+from eci_convert.reading.images import load_root, select_image
 from eci_convert.reading.manifests import tree
 from eci_convert.transports.base import Sink, Source, check_logins, lent
 
 
-def fixed(
+def repair(
     source: Source,
     image: Image,
     sink: Sink,
     diff_ids: Mapping[Digest, Digest],
-    reporter: Reporter = SILENT,
+    reporter: Reporter = NULL_REPORTER,
     *,
     dry_run: bool = False,
-) -> Packed:
+) -> PushResult:
     """Writes *image*, which *source* has, to *sink* with the *diff_ids* that a Report has found, and publishes it.
 
     *dry_run* says what would be written, and writes nothing.
@@ -49,16 +53,16 @@ def fixed_index(
     source: Source,
     sink: Sink,
     diff_ids: Mapping[Digest, Digest],
-    reporter: Reporter = SILENT,
+    reporter: Reporter = NULL_REPORTER,
     *,
     dry_run: bool = False,
-) -> Packed:
+) -> PushResult:
     """Writes the index that *source* names to *sink*, with the sizes that its entries have, and each image in it that
-    needs it as `fixed` does; what is right stays as it is, byte for byte.
+    needs it as `repair` does; what is right stays as it is, byte for byte.
 
     Raises FormatError where it is no index, and what source and sink raise.
     """
-    _, found = root(source)
+    _, found = load_root(source)
     if not isinstance(found, Index):
         raise FormatError("is no index", where=source.origin)
     written = [_entry(source, entry, sink, diff_ids, reporter, dry_run=dry_run) for entry in found.manifests]
@@ -67,12 +71,12 @@ def fixed_index(
         for entry, packed in zip(found.manifests, written, strict=True)
     )
     index = replace(found, manifests=tuple(entries), schema_version=2)
-    text = rendered(index)
+    text = to_json(index)
     top = Descriptor.of(text, index.media_type)
     if not dry_run:
         sink.put(index.media_type, (text,), digest=top.digest, size=top.size)
         sink.publish(top)
-    return Packed(
+    return PushResult(
         descriptor=top,
         manifest=index,
         bytes_written=sum(packed.bytes_written for packed in written) + len(text),
@@ -88,17 +92,17 @@ def _entry(
     reporter: Reporter,
     *,
     dry_run: bool,
-) -> Packed:
+) -> PushResult:
     """What became of one entry of an index: an image with right diff ids and schema version, or what it was."""
     documents = list(tree(source, entry))
     root = documents[-1]
     if isinstance(root.value, Manifest) and root.value.config.media_type in media_types.CONFIGS:
-        image = selected(Documents(source), root.descriptor, root.value, None)
+        image = select_image(images.Documents(source), root.descriptor, root.value, None)
         known = image.config.diff_ids and {layer.digest for layer in root.value.layers} <= diff_ids.keys()
         right = tuple(diff_ids.get(layer.digest, layer.digest) for layer in root.value.layers)
         if root.value.schema_version != 2 or (known and right != image.config.diff_ids):
             return _rewritten(source, image, sink, diff_ids, reporter, dry_run=dry_run)
-    return Move(source, sink, reporter, 1, None).put(documents, dry_run=dry_run)
+    return BlobCopier(source, sink, reporter, 1, None).put(documents, dry_run=dry_run)
 
 
 def _rewritten(
@@ -109,16 +113,16 @@ def _rewritten(
     reporter: Reporter,
     *,
     dry_run: bool,
-) -> Packed:
+) -> PushResult:
     layers = image.manifest.layers
     check_logins(source, sink)
     if image.manifest.config.media_type not in media_types.CONFIGS:
         raise FormatError(f"{image.manifest.config.media_type!r} has no diff ids to repair", where="config.mediaType")
     if not sink.holds_artifacts and not all(media_types.is_tar_layer(layer.media_type) for layer in layers):
-        raise CannotHold(f"{sink.destination} holds container images alone, and this is none")
-    config = rendered(_config(image, [diff_ids.get(layer.digest, layer.digest) for layer in layers]))
+        raise CannotHoldError(f"{sink.destination} holds container images alone, and this is none")
+    config = to_json(_config(image, [diff_ids.get(layer.digest, layer.digest) for layer in layers]))
     manifest = replace(image.manifest, config=_config_descriptor(image, config), schema_version=2)
-    text = rendered(manifest)
+    text = to_json(manifest)
     written = len(config) + len(text)
     blobs = {layer.digest: layer for layer in layers}.values()
     for layer in blobs:
@@ -126,15 +130,15 @@ def _rewritten(
             written += layer.size
             if dry_run:
                 continue
-            with opened(source, layer, reporter) as chunks:
+            with open_blob(source, layer, reporter) as chunks:
                 sink.put(layer.media_type, chunks, digest=layer.digest, size=layer.size)
     total = sum(blob.size for blob in blobs) + len(config) + len(text)
     if dry_run:
         would_be = Descriptor.of(text, manifest.media_type)
-        return Packed(descriptor=would_be, manifest=manifest, bytes_written=written, bytes_reused=total - written)
+        return PushResult(descriptor=would_be, manifest=manifest, bytes_written=written, bytes_reused=total - written)
     sink.put(manifest.config.media_type, (config,), digest=manifest.config.digest, size=len(config))
     stored = sink.put(manifest.media_type, (text,))
-    return Packed(descriptor=stored, manifest=manifest, bytes_written=written, bytes_reused=total - written)
+    return PushResult(descriptor=stored, manifest=manifest, bytes_written=written, bytes_reused=total - written)
 
 
 def _config(image: Image, diff_ids: list[Digest]) -> dict[str, Any]:

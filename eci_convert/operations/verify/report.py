@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from eci_convert.errors import EciError, FormatError, IntegrityError, LayoutError
+from eci_convert.errors import EciError, FormatError, IntegrityError, UnsupportedImageError
 from eci_convert.oci.digest import Digest
 
-_GRAVE = (IntegrityError, FormatError, LayoutError)
+_GRAVE = (IntegrityError, FormatError, UnsupportedImageError)
 """The gravest first; whatever is in no row comes last."""
 
 
@@ -41,7 +41,7 @@ class Report:
         """Whether nothing is wrong."""
         return not self.findings
 
-    def conclude(self) -> None:
+    def raise_worst(self) -> None:
         """Raises the gravest of what is wrong: a digest before a malformed file before a label that leads nowhere."""
         if self.findings:
             raise min((finding.error for finding in self.findings), key=_rank)

@@ -1,22 +1,22 @@
-r"""containerd's gRPC API, as much of it as images need. `transports.containerd` alone uses this.
+"""`containerd:`, images in containerd, over its gRPC API.
 
-containerd.proto     the messages, written by us; transports/containerd/proto/containerd_pb2.py and .pyi are made from it (below)
-transports/containerd/connection.py        one channel to one socket in one namespace: its errors are ours
-transports/containerd/stall_watch.py             and nothing waits for ever
-transports/containerd/lease.py            what keeps the garbage collector away while we work
-transports/containerd/writer.py            one open ingest
-transports/containerd/ingest.py            content written in streams, taken up again where an earlier attempt ended
-transports/containerd/content.py          content looked up, read, labelled
-transports/containerd/gc_labels.py        labels that keep the garbage collector away afterwards
-transports/containerd/images.py           image records
-transports/containerd/names.py             what a user's words may stand for among their names
-
-The messages are made anew by one command, at the top of the repository. protobuf 4.25 makes code that every later one
-reads as well, hence its compiler and not the newest:
-
-    python -m venv /tmp/protoc && /tmp/protoc/bin/pip install 'grpcio-tools==1.60.*' 'setuptools<80' && \
-        /tmp/protoc/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. \
-            eci_convert/transports/containerd_api/containerd.proto && \
-        sed -i '1i # ruff: noqa\n# mypy: disable-error-code="type-arg"' \
-            eci_convert/transports/containerd_api/containerd_pb2.pyi
+source.py        ContainerdSource
+sink.py          ContainerdSink
+connection.py    the gRPC channel to one socket and namespace, and its errors
+stall_watch.py   calls that make no progress
+content.py       blobs in the content store
+ingest.py        blobs on their way in, resumed where an earlier attempt ended
+writer.py        one open write
+images.py        image records
+gc_labels.py     labels that keep blobs from the garbage collector
+names.py         what a user's words may stand for among containerd's names
+lease.py         what keeps the garbage collector away while we work
+proto/           containerd's protobuf messages
 """
+
+from __future__ import annotations
+
+from eci_convert.transports.containerd.sink import open_sink
+from eci_convert.transports.containerd.source import open_source
+
+__all__ = ["open_sink", "open_source"]

@@ -14,9 +14,9 @@ from typing import TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from eci_convert.errors import AccessDenied, EciError, LocalError, NotFound, TransportError, UsageError
-from eci_convert.transports.base import Settings
-from eci_convert.transports.containerd.stall_watch import Call, StallWatch, Watched
+from eci_convert.errors import AccessDeniedError, EciError, LocalError, NotFoundError, TransportError, UsageError
+from eci_convert.transports.containerd.stall_watch import CancellableCall, StallWatch, WatchedStream
+from eci_convert.transports.settings import Settings
 
 DEFAULT_ADDRESS = "/run/containerd/containerd.sock"
 DEFAULT_NAMESPACE = "default"
@@ -33,7 +33,7 @@ _OPTIONS = (
 Answer = TypeVar("Answer", bound=Message)
 
 
-class Connection:
+class ContainerdConnection:
     """A channel that is opened when first used. Methods may be called from several threads."""
 
     def __init__(self, address: str, namespace: str, timeout: float) -> None:
@@ -50,27 +50,29 @@ class Connection:
         call = self._channel.unary_unary(
             method, request_serializer=_serialized, response_deserializer=answer.FromString
         )
-        with translated(what):
+        with translated_grpc_errors(what):
             found: Answer = call(request, timeout=self._timeout, metadata=self._metadata)
         return found
 
     @contextmanager
-    def answers(self, method: str, request: Message, answer: type[Answer]) -> Iterator[Watched[Answer]]:
+    def answers(self, method: str, request: Message, answer: type[Answer]) -> Iterator[WatchedStream[Answer]]:
         """The stream of answers to one request; it ends with the `with` block."""
         stub = self._channel.unary_stream(
             method, request_serializer=_serialized, response_deserializer=answer.FromString
         )
-        call: Call[Answer] = stub(request, metadata=self._metadata)
+        call: CancellableCall[Answer] = stub(request, metadata=self._metadata)
         with self._watch.over(call) as watched:
             yield watched
 
     @contextmanager
-    def exchange(self, method: str, requests: Iterator[Message], answer: type[Answer]) -> Iterator[Watched[Answer]]:
+    def exchange(
+        self, method: str, requests: Iterator[Message], answer: type[Answer]
+    ) -> Iterator[WatchedStream[Answer]]:
         """The stream of answers to the stream *requests*, which another thread takes; it ends with the `with` block."""
         stub = self._channel.stream_stream(
             method, request_serializer=_serialized, response_deserializer=answer.FromString
         )
-        call: Call[Answer] = stub(requests, metadata=self._metadata)
+        call: CancellableCall[Answer] = stub(requests, metadata=self._metadata)
         with self._watch.over(call) as watched:
             yield watched
 
@@ -80,7 +82,7 @@ class Connection:
         self._watch.close()
 
 
-def connected(settings: Settings) -> Connection:
+def connected(settings: Settings) -> ContainerdConnection:
     """A connection to the containerd that *settings* or the environment name.
 
     Raises UsageError, AccessDenied, and TransportError where nothing listens.
@@ -93,11 +95,11 @@ def connected(settings: Settings) -> Connection:
     path = address.removeprefix("unix://").removeprefix("unix:")
     if not path.startswith("/"):
         raise UsageError(f"{address!r} is not the path of containerd's socket: it begins with no slash")
-    return Connection(path, namespace, settings.timeout)
+    return ContainerdConnection(path, namespace, settings.timeout)
 
 
 @contextmanager
-def translated(what: str, watched: Watched[Answer] | None = None) -> Iterator[None]:
+def translated_grpc_errors(what: str, watched: WatchedStream[Answer] | None = None) -> Iterator[None]:
     """What gRPC raises in the `with` block, as errors of ours. *what* is what was asked for."""
     try:
         yield
@@ -108,15 +110,15 @@ def translated(what: str, watched: Watched[Answer] | None = None) -> Iterator[No
 
 
 def status(error: BaseException | None) -> grpc.StatusCode | None:
-    """The gRPC status behind *error*, which `translated` raised; None if there is none."""
+    """The gRPC status behind *error*, which `translated_grpc_errors` raised; None if there is none."""
     cause = error.__cause__ if error else None
     return cause.code() if isinstance(cause, grpc.Call) else None
 
 
 _KINDS: dict[grpc.StatusCode, type[EciError]] = {
-    grpc.StatusCode.NOT_FOUND: NotFound,
-    grpc.StatusCode.PERMISSION_DENIED: AccessDenied,
-    grpc.StatusCode.UNAUTHENTICATED: AccessDenied,
+    grpc.StatusCode.NOT_FOUND: NotFoundError,
+    grpc.StatusCode.PERMISSION_DENIED: AccessDeniedError,
+    grpc.StatusCode.UNAUTHENTICATED: AccessDeniedError,
     grpc.StatusCode.INVALID_ARGUMENT: UsageError,
 }
 _NO_SPACE = ("no space left on device", "disk quota exceeded")
@@ -146,13 +148,13 @@ def _reachable(address: str, timeout: float) -> None:
         try:
             knock.connect(address)
         except OSError as error:
-            raise _closed_door(address, error) from error
+            raise _connect_error(address, error) from error
 
 
-def _closed_door(address: str, error: OSError) -> TransportError:
+def _connect_error(address: str, error: OSError) -> TransportError:
     reason = error.strerror or str(error)
     if isinstance(error, PermissionError):
-        denied = AccessDenied(f"containerd's socket {address!r}: {reason.lower()}")
+        denied = AccessDeniedError(f"containerd's socket {address!r}: {reason.lower()}")
         denied.add_note("hint: run as root, or as a user who may use the socket")
         return denied
     found = TransportError(f"containerd's socket {address!r}: {reason.lower()}")

@@ -5,37 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from eci_convert.errors import LimitExceeded, NotFound
-from eci_convert.oci import json_fields, manifest
+from eci_convert.errors import LimitExceededError, NotFoundError
+from eci_convert.oci import json_fields
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, Manifest
+from eci_convert.oci.index import Index
+from eci_convert.oci.manifest import Manifest, parse_manifest
 from eci_convert.streams.hashing import verified
-from eci_convert.transports.containerd.connection import Connection, translated
+from eci_convert.transports.containerd.connection import ContainerdConnection, translated_grpc_errors
 from eci_convert.transports.containerd.proto import containerd_pb2 as api
-from eci_convert.transports.containerd.stall_watch import Watched
+from eci_convert.transports.containerd.stall_watch import WatchedStream
 from eci_convert.transports.containerd.writer import CONTENT
 
 
-def content_info(connection: Connection, digest: Digest) -> api.Info | None:
+def content_info(connection: ContainerdConnection, digest: Digest) -> api.Info | None:
     """What containerd says about the content *digest*; None if it has none."""
     request = api.InfoRequest(digest=str(digest))
     try:
         return connection.ask(f"{CONTENT}Info", request, api.InfoResponse, f"content {digest.short}").info
-    except NotFound:
+    except NotFoundError:
         return None
 
 
 @contextmanager
-def content_read(connection: Connection, digest: Digest, skip: int = 0) -> Iterator[Iterator[bytes]]:
+def content_read(connection: ContainerdConnection, digest: Digest, skip: int = 0) -> Iterator[Iterator[bytes]]:
     """The content *digest* from offset *skip*, in chunks of 1 MiB, unverified. Raises NotFound and TransportError."""
     request = api.ReadRequest(digest=str(digest), offset=skip)
     with connection.answers(f"{CONTENT}Read", request, api.ReadResponse) as answers:
         yield _chunks(answers, f"content {digest.short}")
 
 
-def _chunks(answers: Watched[api.ReadResponse], what: str) -> Iterator[bytes]:
+def _chunks(answers: WatchedStream[api.ReadResponse], what: str) -> Iterator[bytes]:
     while True:
-        with translated(what, answers):
+        with translated_grpc_errors(what, answers):
             try:
                 answer = answers.next()
             except StopIteration:
@@ -43,22 +45,22 @@ def _chunks(answers: Watched[api.ReadResponse], what: str) -> Iterator[bytes]:
         yield answer.data
 
 
-def document(connection: Connection, descriptor: Descriptor) -> Manifest | Index:
+def read_small_blob(connection: ContainerdConnection, descriptor: Descriptor) -> Manifest | Index:
     """The manifest or index *descriptor*, verified. Raises NotFound, IntegrityError, FormatError."""
     if descriptor.size > json_fields.MAX_DOCUMENT:
-        raise LimitExceeded(
+        raise LimitExceededError(
             f"{descriptor.size} bytes (limit {json_fields.MAX_DOCUMENT})", where=f"{descriptor.digest.short}"
         )
     with content_read(connection, descriptor.digest) as chunks:
         content = b"".join(verified(chunks, descriptor.digest, descriptor.size))
-    return manifest.parse(content, descriptor.media_type)
+    return parse_manifest(content, descriptor.media_type)
 
 
-def label(connection: Connection, digest: Digest, labels: Mapping[str, str]) -> None:
+def set_labels(connection: ContainerdConnection, digest: Digest, labels: Mapping[str, str]) -> None:
     """Puts *labels* on the content *digest*; others stay. Raises NotFound."""
     info = content_info(connection, digest)
     if info is None:
-        raise NotFound(f"containerd has no content {str(digest)!r}")
+        raise NotFoundError(f"containerd has no content {str(digest)!r}")
     missing = {key: value for key, value in labels.items() if info.labels.get(key) != value}
     if not missing:
         return

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from eci_convert.errors import NotFound
+from eci_convert.errors import NotFoundError
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, Manifest
-from eci_convert.transports.containerd.connection import Connection
-from eci_convert.transports.containerd.content import content_info, document, label
+from eci_convert.oci.index import Index
+from eci_convert.oci.manifest import Manifest
+from eci_convert.transports.containerd.connection import ContainerdConnection
+from eci_convert.transports.containerd.content import content_info, read_small_blob, set_labels
 from eci_convert.transports.containerd.lease import Lease
 
 _REFERENCE = "containerd.io/gc.ref.content."
@@ -24,22 +26,24 @@ _REFERRER = f"{_REFERENCE}eci-convert.r."
 _MAX_NESTING = 4
 
 
-def tie(connection: Connection, lease: Lease, root: Descriptor, levels: int = _MAX_NESTING) -> None:
+def label_tree(connection: ContainerdConnection, lease: Lease, root: Descriptor, levels: int = _MAX_NESTING) -> None:
     """Labels *root* and all manifests below it with what they need, those below first.
 
     Raises NotFound if a blob of an image is not there. An index may name images that are not: containerd has the
     platforms that somebody wanted.
     """
     lease.keep(root.digest)
-    found = document(connection, root)
+    found = read_small_blob(connection, root)
     if isinstance(found, Index):
         for child in found.manifests:
             info = content_info(connection, child.digest)
             if levels and child.media_type in media_types.DOCUMENTS | {""} and info:
-                tie(connection, lease, replace(child, size=info.size), levels - 1)  # KraftKit's indexes tell another
+                label_tree(
+                    connection, lease, replace(child, size=info.size), levels - 1
+                )  # KraftKit's indexes tell another
     else:
         _check_complete(connection, root, found)
-    label(connection, root.digest, references(found))
+    set_labels(connection, root.digest, references(found))
 
 
 def references(found: Manifest | Index) -> dict[str, str]:
@@ -54,25 +58,25 @@ def references(found: Manifest | Index) -> dict[str, str]:
     )
 
 
-def tie_referrer(connection: Connection, referrer: Descriptor, subject: Digest) -> None:
+def label_referrer(connection: ContainerdConnection, referrer: Descriptor, subject: Digest) -> None:
     """Labels the content *subject* with *referrer*, which is kept as long as that is; nothing if it is not there."""
     if content_info(connection, subject):
-        label(connection, subject, {f"{_REFERRER}{referrer.digest.hex}": str(referrer.digest)})
+        set_labels(connection, subject, {f"{_REFERRER}{referrer.digest.hex}": str(referrer.digest)})
 
 
-def referring(connection: Connection, subject: Digest) -> tuple[Descriptor, ...]:
-    """What `tie_referrer` tied to *subject*, as far as it is still there."""
+def labelled_referrers(connection: ContainerdConnection, subject: Digest) -> tuple[Descriptor, ...]:
+    """What `label_referrer` tied to *subject*, as far as it is still there."""
     info = content_info(connection, subject)
     named = sorted(value for key, value in info.labels.items() if key.startswith(_REFERRER)) if info else []
     digests = [Digest.parse(text, where=f"labels of {subject.short}") for text in named]
     found = [(digest, content_info(connection, digest)) for digest in digests]
     entries = (Descriptor(media_type="", digest=digest, size=info.size) for digest, info in found if info)
-    return tuple(replace(entry, media_type=document(connection, entry).media_type) for entry in entries)
+    return tuple(replace(entry, media_type=read_small_blob(connection, entry).media_type) for entry in entries)
 
 
-def _check_complete(connection: Connection, root: Descriptor, found: Manifest) -> None:
+def _check_complete(connection: ContainerdConnection, root: Descriptor, found: Manifest) -> None:
     """Raises NotFound unless all blobs of *found* are there, or elsewhere by their urls."""
     needed = {blob.digest for blob in (found.config, *found.layers) if not blob.urls and blob.data is None}
     for digest in needed:
         if content_info(connection, digest) is None:
-            raise NotFound(f"containerd has no content {str(digest)!r}, which the image {root.digest.short} needs")
+            raise NotFoundError(f"containerd has no content {str(digest)!r}, which the image {root.digest.short} needs")

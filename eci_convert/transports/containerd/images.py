@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from eci_convert.errors import LayoutError, NotFound, UsageError
+from eci_convert.errors import NotFoundError, UnsupportedImageError, UsageError
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index
-from eci_convert.transports.containerd.connection import Connection
-from eci_convert.transports.containerd.content import document
-from eci_convert.transports.containerd.names import ImageName
+from eci_convert.oci.index import Index
+from eci_convert.transports.containerd.connection import ContainerdConnection
+from eci_convert.transports.containerd.content import read_small_blob
+from eci_convert.transports.containerd.names import RecordName
 from eci_convert.transports.containerd.proto import containerd_pb2 as api
 from eci_convert.transports.ids import digits
 from eci_convert.transports.layout.selector import listed
@@ -15,7 +16,7 @@ from eci_convert.transports.layout.selector import listed
 _IMAGES = "/containerd.services.images.v1.Images/"
 
 
-def resolved(connection: Connection, name: ImageName) -> Descriptor:
+def resolve_name(connection: ContainerdConnection, name: RecordName) -> Descriptor:
     """What *name* stands for. Raises NotFound, and UsageError where it may be one of several."""
     for called in name.records():
         target = _record(connection, called)
@@ -26,12 +27,12 @@ def resolved(connection: Connection, name: ImageName) -> Descriptor:
     found = found or _by_first_digits(name, everything)
     if found:
         return found
-    error = NotFound(f"containerd has no image {name.text!r} in its namespace {connection.namespace!r}")
+    error = NotFoundError(f"containerd has no image {name.text!r} in its namespace {connection.namespace!r}")
     error.add_note("hint: --namespace chooses another one; Docker's is moby, that of Kubernetes k8s.io")
     raise error
 
 
-def call(connection: Connection, name: str, target: Descriptor) -> None:
+def set_target(connection: ContainerdConnection, name: str, target: Descriptor) -> None:
     """Makes the image record *name* stand for *target*, whether there was one or not; labels of the record stay."""
     image = api.Image(
         name=name, target=api.Descriptor(media_type=target.media_type, digest=str(target.digest), size=target.size)
@@ -44,16 +45,16 @@ def call(connection: Connection, name: str, target: Descriptor) -> None:
     connection.ask(f"{_IMAGES}Update", update, api.ImageResponse, f"image {name!r}")
 
 
-def _record(connection: Connection, name: str) -> Descriptor | None:
+def _record(connection: ContainerdConnection, name: str) -> Descriptor | None:
     request = api.GetImageRequest(name=name)
     try:
         answer = connection.ask(f"{_IMAGES}Get", request, api.ImageResponse, f"image {name!r}")
-    except NotFound:
+    except NotFoundError:
         return None
     return _target(answer.image)
 
 
-def _all_records(connection: Connection) -> dict[str, Descriptor]:
+def _all_records(connection: ContainerdConnection) -> dict[str, Descriptor]:
     answer = connection.ask(f"{_IMAGES}List", api.ListImagesRequest(), api.ListImagesResponse, "images")
     return {image.name: _target(image) for image in answer.images}
 
@@ -64,7 +65,7 @@ def _target(image: api.Image) -> Descriptor:
     return Descriptor(media_type=target.media_type, digest=digest, size=target.size)
 
 
-def _by_eci(name: ImageName, everything: dict[str, Descriptor]) -> Descriptor | None:
+def _by_eci(name: RecordName, everything: dict[str, Descriptor]) -> Descriptor | None:
     """The one image that the original `eci` pushed under *name*."""
     spelt = name.by_eci(tuple(everything))
     if len({everything[record].digest for record in spelt}) > 1:
@@ -72,14 +73,14 @@ def _by_eci(name: ImageName, everything: dict[str, Descriptor]) -> Descriptor | 
     return everything[spelt[0]] if spelt else None
 
 
-def _by_first_digits(name: ImageName, everything: dict[str, Descriptor]) -> Descriptor | None:
+def _by_first_digits(name: RecordName, everything: dict[str, Descriptor]) -> Descriptor | None:
     """The one image whose digest begins as *name* says. Raises LayoutError if there are several."""
     beginning = digits(name.text)
     targets = {target.digest: target for target in everything.values() if target.digest.hex.startswith(beginning)}
     if not beginning or not targets:
         return None
     if len(targets) > 1:
-        error = LayoutError(
+        error = UnsupportedImageError(
             f"the digests of {len(targets)} images begin with {beginning!r}: {listed(map(str, targets))}"
         )
         error.add_note("hint: give more digits")
@@ -87,14 +88,16 @@ def _by_first_digits(name: ImageName, everything: dict[str, Descriptor]) -> Desc
     return next(iter(targets.values()))
 
 
-def _by_digest(connection: Connection, name: ImageName, everything: dict[str, Descriptor]) -> Descriptor | None:
+def _by_digest(
+    connection: ContainerdConnection, name: RecordName, everything: dict[str, Descriptor]
+) -> Descriptor | None:
     """The image with the digest, in the repository, of whatever tag; or the one below an index there."""
     targets = [everything[record] for record in name.of_repository(tuple(everything))]
     for target in targets:
         if target.digest == name.digest:
             return target
     for target in targets:
-        found = document(connection, target)
+        found = read_small_blob(connection, target)
         if isinstance(found, Index):
             for child in found.manifests:
                 if child.digest == name.digest:

@@ -17,15 +17,15 @@ from itertools import chain
 
 import grpc
 
-from eci_convert.errors import CannotHold, IntegrityError, TransportError, UploadLost
+from eci_convert.errors import CannotHoldError, IntegrityError, TransportError, UploadLostError
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
 from eci_convert.streams import interrupts
-from eci_convert.transports.containerd.connection import Connection, status
+from eci_convert.transports.containerd.connection import ContainerdConnection, status
 from eci_convert.transports.containerd.lease import Lease
 from eci_convert.transports.containerd.proto import containerd_pb2 as api
 from eci_convert.transports.containerd.writer import CONTENT, Writer
-from eci_convert.transports.verified_input import Received
+from eci_convert.transports.verified_input import VerifiedInput
 
 _BLOCK = 1 << 20
 _WORTH_RESUMING = 8 * _BLOCK
@@ -33,8 +33,8 @@ _PAUSES = (0.1, 0.3, 0.6)
 """Seconds between looks at an ingest that is in use: containerd takes a moment to see that its writer was killed."""
 
 
-def ingested(
-    connection: Connection, lease: Lease, media_type: str, received: Received, digest: Digest | None
+def ingest(
+    connection: ContainerdConnection, lease: Lease, media_type: str, received: VerifiedInput, digest: Digest | None
 ) -> Descriptor:
     """Stores what is *received*, of which *digest* is promised if it is not None; says what it was.
 
@@ -43,16 +43,16 @@ def ingested(
     LocalError and TransportError.
     """
     if digest and digest.algorithm != "sha256":
-        raise CannotHold(f"containerd keeps content by its sha256, which {digest.short!r} is not")
+        raise CannotHoldError(f"containerd keeps content by its sha256, which {digest.short!r} is not")
     with closing(_blocks(received)) as blocks:
         return _ingested(connection, lease, media_type, received, blocks, digest)
 
 
 def _ingested(
-    connection: Connection,
+    connection: ContainerdConnection,
     lease: Lease,
     media_type: str,
-    received: Received,
+    received: VerifiedInput,
     blocks: Iterator[bytes],
     digest: Digest | None,
 ) -> Descriptor:
@@ -64,7 +64,7 @@ def _ingested(
         try:
             for block in _unsent(writer, chain((first,), blocks)):
                 writer.write(block)
-        except (IntegrityError, UploadLost):
+        except (IntegrityError, UploadLostError):
             _abort(connection, writer)
             raise
         stored = received.descriptor(media_type)
@@ -73,7 +73,7 @@ def _ingested(
     return stored
 
 
-def adopted(connection: Connection, lease: Lease, blob: Descriptor) -> bool:
+def share_from_namespace(connection: ContainerdConnection, lease: Lease, blob: Descriptor) -> bool:
     """Whether *blob* could be had from another namespace of the same containerd, and now has been."""
     if blob.digest.algorithm != "sha256" or not blob.size:
         return False
@@ -94,7 +94,7 @@ def _ref(digest: Digest | None, first: bytes) -> str:
     return f"eci-convert-{digest or f'from-{Digest.of(first)}'}"
 
 
-def _opened(connection: Connection, ref: str, digest: Digest | None, size: int) -> Writer | None:
+def _opened(connection: ContainerdConnection, ref: str, digest: Digest | None, size: int) -> Writer | None:
     """The ingest *ref*, or None where containerd has *digest*. If it is in use elsewhere, one of another name."""
     with suppress(_Existing):
         for pause in _PAUSES:
@@ -110,7 +110,7 @@ class _Existing(Exception):
     """containerd has the content already."""
 
 
-def _free(connection: Connection, ref: str, digest: Digest | None, size: int) -> Writer | None:
+def _free(connection: ContainerdConnection, ref: str, digest: Digest | None, size: int) -> Writer | None:
     """The ingest *ref*; None if it is in use. Raises _Existing."""
     try:
         return Writer(connection, ref, digest, size)
@@ -122,7 +122,7 @@ def _free(connection: Connection, ref: str, digest: Digest | None, size: int) ->
         return None
 
 
-def _existing(connection: Connection, media_type: str, digest: Digest | None) -> Descriptor:
+def _existing(connection: ContainerdConnection, media_type: str, digest: Digest | None) -> Descriptor:
     if digest is None:
         raise TransportError("containerd says that it has content of which it knows no digest")
     request = api.InfoRequest(digest=str(digest))
@@ -147,11 +147,11 @@ def _unsent(writer: Writer, blocks: Iterable[bytes]) -> Iterator[bytes]:
         raise _other_content(writer)
 
 
-def _other_content(writer: Writer) -> UploadLost:
-    return UploadLost(f"containerd's unfinished {writer.ref!r} began with other content, and has been dropped")
+def _other_content(writer: Writer) -> UploadLostError:
+    return UploadLostError(f"containerd's unfinished {writer.ref!r} began with other content, and has been dropped")
 
 
-def _abort(connection: Connection, writer: Writer) -> None:
+def _abort(connection: ContainerdConnection, writer: Writer) -> None:
     writer.close()
     with suppress(TransportError):
         connection.ask(f"{CONTENT}Abort", api.AbortRequest(ref=writer.ref), api.Empty, f"content {writer.ref!r}")

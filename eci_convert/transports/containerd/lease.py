@@ -10,10 +10,11 @@ import uuid
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-from eci_convert.errors import NotFound
+from eci_convert.errors import NotFoundError
 from eci_convert.oci.digest import Digest
-from eci_convert.transports.containerd.connection import Connection
+from eci_convert.transports.containerd.connection import ContainerdConnection, connected
 from eci_convert.transports.containerd.proto import containerd_pb2 as api
+from eci_convert.transports.settings import Settings
 
 _SERVICE = "/containerd.services.leases.v1.Leases/"
 _LIFE = timedelta(hours=24)
@@ -22,7 +23,7 @@ _LIFE = timedelta(hours=24)
 class Lease:
     """A lease that is taken when there is first something to keep."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ContainerdConnection) -> None:
         self._connection = connection
         self._lock = threading.Lock()
         self._id = ""
@@ -48,7 +49,7 @@ class Lease:
             request = api.DeleteLeaseRequest(id=self._id)
             self._id = ""
             self._kept.clear()
-        with suppress(NotFound):  # it ran out
+        with suppress(NotFoundError):  # it ran out
             self._connection.ask(f"{_SERVICE}Delete", request, api.Empty, f"lease {request.id}")
 
     def _created(self) -> str:
@@ -58,3 +59,37 @@ class Lease:
         )
         answer = self._connection.ask(f"{_SERVICE}Create", request, api.CreateLeaseResponse, "a lease")
         return answer.lease.id
+
+
+class ContainerdSession:
+    """A connection and a lease, both from the first use until `close`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._open: tuple[ContainerdConnection, Lease] | None = None
+
+    @property
+    def connection(self) -> ContainerdConnection:
+        return self._both()[0]
+
+    @property
+    def lease(self) -> Lease:
+        return self._both()[1]
+
+    def close(self) -> None:
+        with self._lock:
+            found, self._open = self._open, None
+        if found:
+            connection, lease = found
+            try:
+                lease.release()
+            finally:
+                connection.close()
+
+    def _both(self) -> tuple[ContainerdConnection, Lease]:
+        with self._lock:
+            if self._open is None:
+                connection = connected(self._settings)
+                self._open = connection, Lease(connection)
+            return self._open

@@ -18,7 +18,7 @@ from eci_convert.transports.ids import check_is_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageName:
+class RecordName:
     """*text* as given; *name* is it without *digest*, "" where it was a digest alone."""
 
     text: str
@@ -49,7 +49,7 @@ class ImageName:
         if not self.name:
             raise UsageError(f"{self.text!r} is a digest: give the image a name")
         check_is_name(self.text)
-        return Reference.parse(self.text).stored
+        return Reference.parse(self.text).store_name
 
     def by_eci(self, records: Sequence[str]) -> tuple[str, ...]:
         """Those of *records* that the original `eci` would have written for this name."""

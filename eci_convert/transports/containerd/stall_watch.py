@@ -14,7 +14,7 @@ Answer_co = TypeVar("Answer_co", covariant=True)
 Answer = TypeVar("Answer")
 
 
-class Call(Protocol[Answer_co]):
+class CancellableCall(Protocol[Answer_co]):
     """What gRPC gives for a stream of answers."""
 
     def __iter__(self) -> Iterator[Answer_co]: ...
@@ -22,10 +22,10 @@ class Call(Protocol[Answer_co]):
     def cancel(self) -> bool: ...
 
 
-class Watched(Generic[Answer]):
+class WatchedStream(Generic[Answer]):
     """The answers of a call. Waiting for one longer than *patience* seconds ends the call and sets `stalled`."""
 
-    def __init__(self, call: Call[Answer], patience: float) -> None:
+    def __init__(self, call: CancellableCall[Answer], patience: float) -> None:
         self._call = call
         self._answers = iter(call)
         self._waiting_since: float | None = None
@@ -57,15 +57,15 @@ class StallWatch:
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
-        self._calls: set[Watched[Any]] = set()
+        self._calls: set[WatchedStream[Any]] = set()
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def over(self, call: Call[Answer]) -> Iterator[Watched[Answer]]:
+    def over(self, call: CancellableCall[Answer]) -> Iterator[WatchedStream[Answer]]:
         """*call*, watched; it is ended with the `with` block."""
-        watched = Watched(call, self._patience)
+        watched = WatchedStream(call, self._patience)
         with self._lock:
             self._calls.add(watched)
             if self._thread is None:

@@ -9,7 +9,7 @@ import grpc
 
 from eci_convert.errors import TransportError
 from eci_convert.oci.digest import Digest
-from eci_convert.transports.containerd.connection import Connection, status, translated
+from eci_convert.transports.containerd.connection import ContainerdConnection, status, translated_grpc_errors
 from eci_convert.transports.containerd.proto import containerd_pb2 as api
 
 CONTENT = "/containerd.services.content.v1.Content/"
@@ -26,7 +26,7 @@ class Writer:
     holds the ingest.
     """
 
-    def __init__(self, connection: Connection, ref: str, digest: Digest | None, size: int | None) -> None:
+    def __init__(self, connection: ContainerdConnection, ref: str, digest: Digest | None, size: int | None) -> None:
         self.ref = ref
         self._requests: queue.SimpleQueue[api.WriteRequest | None] = queue.SimpleQueue()
         self._unanswered = 0
@@ -72,7 +72,7 @@ class Writer:
 
     def _answer(self) -> api.WriteResponse:
         what = f"content {self.ref!r}"
-        with translated(what, self._answers):
+        with translated_grpc_errors(what, self._answers):
             try:
                 answer = self._answers.next()
             except StopIteration as error:

@@ -16,17 +16,17 @@ transports/containers_storage/layers/tar_split.py    what an archive is besides 
 
 from __future__ import annotations
 
-from eci_convert.transports.base import Settings
-from eci_convert.transports.containers_storage.location import Place
+from eci_convert.transports.containers_storage.location import StoreLocation
 from eci_convert.transports.containers_storage.sink import StorageSink
 from eci_convert.transports.containers_storage.source import StorageSource
+from eci_convert.transports.settings import Settings
 
 
 def open_source(rest: str, settings: Settings) -> StorageSource:
     """The image that *rest* names. Raises UsageError."""
-    return StorageSource(Place.parse(rest, settings), settings)
+    return StorageSource(StoreLocation.parse(rest, settings), settings)
 
 
 def open_sink(rest: str, settings: Settings) -> StorageSink:
     """The name *rest*, to be written. Raises UsageError."""
-    return StorageSink(Place.parse(rest, settings), settings)
+    return StorageSink(StoreLocation.parse(rest, settings), settings)

@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Final
 
 from eci_convert.errors import TransportError
-from eci_convert.files.atomic import replacing
-from eci_convert.files.temp_files import local_errors
+from eci_convert.files.atomic import atomic_write
+from eci_convert.files.errors import local_errors
 from eci_convert.oci import json_fields
 from eci_convert.oci.digest import Digest
 from eci_convert.transports.containers_storage import index_files, locks
 from eci_convert.transports.containers_storage.drivers.staging import Staged, sweep
-from eci_convert.transports.containers_storage.index_files import Record
-from eci_convert.transports.containers_storage.store import Store
+from eci_convert.transports.containers_storage.index_files import Record, load_records, save_records
+from eci_convert.transports.containers_storage.store import ContainersStore
 
 _EPOCH: Final = "1970-01-01T00:00:00Z"
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
@@ -62,7 +62,7 @@ def layer_id(parent: str, diff_id: Digest) -> str:
     return hashlib.sha256(f"{parent}+{diff_id.hex}".encode()).hexdigest() if parent else diff_id.hex
 
 
-def commit(store: Store, image: NewImage) -> None:
+def commit(store: ContainersStore, image: NewImage) -> None:
     """Puts *image* into *store*, and its name on it. Raises TransportError, FormatError and LocalError."""
     if any(layer.staged for layer in image.layers):
         _to_disk(store.driver.home)
@@ -77,8 +77,8 @@ def commit(store: Store, image: NewImage) -> None:
         sweep(store.driver.home)  # also where nothing had to be staged, for all layers were there
 
 
-def _add_layers(store: Store, layers: tuple[NewLayer, ...], written: Callable[[], None]) -> None:
-    known = index_files.loaded(store.layers_file)
+def _add_layers(store: ContainersStore, layers: tuple[NewLayer, ...], written: Callable[[], None]) -> None:
+    known = load_records(store.layers_file)
     there = {record.get("id") for record in known if not _incomplete(record)}
     new = [layer for layer in layers if layer.id not in there]
     for layer in new:
@@ -89,13 +89,13 @@ def _add_layers(store: Store, layers: tuple[NewLayer, ...], written: Callable[[]
     ids = {layer.id for layer in new}
     known = [record for record in known if record.get("id") not in ids]
     added = [_layer_record(layer, layer.staged) for layer in new if layer.staged]
-    index_files.save(store.layers_file, [*known, *({**record, "flags": {"incomplete": True}} for record in added)])
+    save_records(store.layers_file, [*known, *({**record, "flags": {"incomplete": True}} for record in added)])
     written()
     for layer in new:
         if layer.staged:
             _copy_split(layer.staged.split, store.split_file(layer.id))
             store.driver.place(layer.staged, layer.id, layer.parent)
-    index_files.save(store.layers_file, [*known, *added])
+    save_records(store.layers_file, [*known, *added])
     written()
 
 
@@ -112,7 +112,7 @@ def _to_disk(path: Path) -> None:
 
 def _copy_split(staged: Path, target: Path) -> None:
     """Copied, because podman mounts the driver's directory on itself, and nothing is moved out of a mount."""
-    with local_errors(staged), open(staged, "rb") as source, replacing(target) as file:
+    with local_errors(staged), open(staged, "rb") as source, atomic_write(target) as file:
         os.fchmod(file.fileno(), 0o600)
         shutil.copyfileobj(source, file, 1 << 20)
 
@@ -138,8 +138,8 @@ def _layer_record(layer: NewLayer, staged: Staged) -> Record:
     return record | {"uidset": list(staged.uids), "gidset": list(staged.gids)}
 
 
-def _add_image(store: Store, image: NewImage, written: Callable[[], None]) -> None:
-    known = index_files.loaded(store.images_file)
+def _add_image(store: ContainersStore, image: NewImage, written: Callable[[], None]) -> None:
+    known = load_records(store.images_file)
     identity = image.config[0].hex
     documents = {
         str(image.config[0]): image.config[1],
@@ -150,7 +150,7 @@ def _add_image(store: Store, image: NewImage, written: Callable[[], None]) -> No
     with local_errors(directory):
         directory.mkdir(mode=0o700, exist_ok=True)
     for key, content in documents.items():
-        with replacing(index_files.document_path(directory, key)) as file:
+        with atomic_write(index_files.document_path(directory, key)) as file:
             os.fchmod(file.fileno(), 0o600)
             file.write(content)
     for record in known:
@@ -161,7 +161,7 @@ def _add_image(store: Store, image: NewImage, written: Callable[[], None]) -> No
         found = {"id": identity}
         known.append(found)
     _describe(found, image, documents)
-    index_files.save(store.images_file, known)
+    save_records(store.images_file, known)
     written()
 
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from eci_convert.errors import FormatError, NotFound
-from eci_convert.files.atomic import replacing
-from eci_convert.files.temp_files import local_errors
+from eci_convert.errors import FormatError, NotFoundError
+from eci_convert.files.atomic import atomic_write
+from eci_convert.files.errors import local_errors
 from eci_convert.oci import json_fields
 from eci_convert.oci.digest import Digest
 
@@ -26,7 +26,7 @@ _PLAIN_KEY: Final = re.compile(r"[.0-9a-z]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
+class LayerRecord:
     """An unpacked layer. *digest* and *size* (bytes) are of the blob that it came from, if anybody wrote them."""
 
     id: str
@@ -72,7 +72,7 @@ class StoredImage:
         )
 
 
-def loaded(path: Path) -> list[Record]:
+def load_records(path: Path) -> list[Record]:
     """The records in the file *path*; none if there is no such file. Raises FormatError."""
     try:
         with local_errors(path):
@@ -84,22 +84,22 @@ def loaded(path: Path) -> list[Record]:
     return [json_fields.typed(record, dict, f"{path}[{place}]") for place, record in enumerate(records)]
 
 
-def save(path: Path, records: list[Record]) -> None:
+def save_records(path: Path, records: list[Record]) -> None:
     """Puts *records* in the place of what is in the file *path*, at once. Raises LocalError."""
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         os.fchmod(file.fileno(), 0o600)
         file.write(json.dumps(records, separators=(",", ":")).encode())
 
 
-def layers(path: Path) -> dict[str, Layer]:
+def read_layers(path: Path) -> dict[str, LayerRecord]:
     """The layers in the file *path*, by their ids."""
-    found = (Layer.parse(data, f"{path}[{place}]") for place, data in enumerate(loaded(path)))
+    found = (LayerRecord.parse(data, f"{path}[{place}]") for place, data in enumerate(load_records(path)))
     return {layer.id: layer for layer in found}
 
 
-def images(path: Path) -> tuple[StoredImage, ...]:
+def read_images(path: Path) -> tuple[StoredImage, ...]:
     """The images in the file *path*."""
-    return tuple(StoredImage.parse(data, f"{path}[{place}]") for place, data in enumerate(loaded(path)))
+    return tuple(StoredImage.parse(data, f"{path}[{place}]") for place, data in enumerate(load_records(path)))
 
 
 def document_path(image: Path, key: str) -> Path:
@@ -119,7 +119,7 @@ def read_document(image: Path, key: str) -> bytes:
             with open(path, "rb") as file:
                 content = file.read(json_fields.MAX_DOCUMENT + 1)
         except FileNotFoundError as error:
-            raise NotFound(f"{path}: the store has no such document") from error
+            raise NotFoundError(f"{path}: the store has no such document") from error
     if len(content) > json_fields.MAX_DOCUMENT:
         raise FormatError(f"longer than {json_fields.MAX_DOCUMENT} bytes", where=str(path))
     return content

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from eci_convert.errors import FormatError, LocalError, NotFound, UsageError
+from eci_convert.errors import FormatError, LocalError, NotFoundError, UsageError
 from eci_convert.files.home import home
 from eci_convert.files.temp_files import is_directory
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 
 _STORE: Final = re.compile(r"\[(?:(?P<driver>[^@\]]*)@)?(?P<root>[^+:\]]*)(?P<rest>[^\]]*)\](?P<name>.*)", re.DOTALL)
 DRIVERS: Final = ("overlay", "vfs")
@@ -27,7 +27,7 @@ _SYSTEM: Final = Path("/var/lib/containers/storage")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class StoreLocation:
     """A store, and *name*, which is of an image in it. *text* is the reference behind `containers-storage:`."""
 
     text: str
@@ -75,7 +75,7 @@ def _configured(environ: Mapping[str, str]) -> Mapping[str, Any]:
                 found = tomllib.load(file).get("storage", {})
         except FileNotFoundError as error:
             if environ.get("CONTAINERS_STORAGE_CONF"):
-                raise NotFound(f"CONTAINERS_STORAGE_CONF: no such file: {str(path)!r}") from error
+                raise NotFoundError(f"CONTAINERS_STORAGE_CONF: no such file: {str(path)!r}") from error
             continue
         except OSError as error:
             raise LocalError(f"{path}: {error.strerror or error}") from error

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from eci_convert.errors import LocalError, TransportError
-from eci_convert.files.temp_files import local_errors
+from eci_convert.files.errors import local_errors
 from eci_convert.streams import interrupts
 
 _PAUSE: Final = 0.02

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
-from eci_convert.errors import FormatError, LayoutError, NotFound, UsageError
+from eci_convert.errors import FormatError, NotFoundError, UnsupportedImageError, UsageError
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.reference import Reference
 from eci_convert.transports.containers_storage.index_files import StoredImage
-from eci_convert.transports.containers_storage.location import Place
-from eci_convert.transports.containers_storage.store import Store
+from eci_convert.transports.containers_storage.location import StoreLocation
+from eci_convert.transports.containers_storage.store import ContainersStore
 from eci_convert.transports.ids import digits, is_id
 from eci_convert.transports.layout.selector import listed
 
@@ -20,7 +20,7 @@ _AT_ID: Final = re.compile(r"[0-9a-f]{3,64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class ImageQuery:
     """What a reference asks for: *spelt*, names that may be meant, the likeliest first; the first digits of an *id*,
     which come after them; a *digest*."""
 
@@ -45,19 +45,21 @@ class Wanted:
         return cls(spelt=_spelt(name), id="", digest=suffix)
 
 
-def found_image(stores: Sequence[Store], place: Place) -> tuple[Store, StoredImage]:
+def find_image(stores: Sequence[ContainersStore], place: StoreLocation) -> tuple[ContainersStore, StoredImage]:
     """The image that *place* names, and the store that has it. Raises NotFound and UsageError."""
     there = [store for store in stores if store.exists()]
     if not there:
-        raise NotFound(f"{str(place.root)!r} is no image store of the driver {place.driver!r}")
-    wanted = Wanted.parse(place.name)
+        raise NotFoundError(f"{str(place.root)!r} is no image store of the driver {place.driver!r}")
+    wanted = ImageQuery.parse(place.name)
     known = [(store, store.images()) for store in there]
     for store, image in _suiting(known, wanted):
         return store, image
-    raise NotFound(f"the image store {str(place.root)!r} has no image {place.name!r}")
+    raise NotFoundError(f"the image store {str(place.root)!r} has no image {place.name!r}")
 
 
-def _suiting(known: list[tuple[Store, tuple[StoredImage, ...]]], wanted: Wanted) -> Iterator[tuple[Store, StoredImage]]:
+def _suiting(
+    known: list[tuple[ContainersStore, tuple[StoredImage, ...]]], wanted: ImageQuery
+) -> Iterator[tuple[ContainersStore, StoredImage]]:
     everything = [(store, image) for store, images in known for image in images]
     if wanted.digest:
         repositories = {_repository(name) for name in wanted.spelt}
@@ -71,12 +73,14 @@ def _suiting(known: list[tuple[Store, tuple[StoredImage, ...]]], wanted: Wanted)
             yield from _by_id(everything, wanted.id)
 
 
-def _by_id(everything: list[tuple[Store, StoredImage]], beginning: str) -> Iterator[tuple[Store, StoredImage]]:
+def _by_id(
+    everything: list[tuple[ContainersStore, StoredImage]], beginning: str
+) -> Iterator[tuple[ContainersStore, StoredImage]]:
     """The one whose id begins with *beginning*. Raises LayoutError if there are several."""
     begun = [(store, image) for store, image in everything if image.id.startswith(beginning)]
     ids = sorted({image.id for _, image in begun})
     if len(ids) > 1:
-        error = LayoutError(f"the ids of {len(ids)} images begin with {beginning!r}: {listed(ids)}")
+        error = UnsupportedImageError(f"the ids of {len(ids)} images begin with {beginning!r}: {listed(ids)}")
         error.add_note("hint: give more digits")
         raise error
     yield from begun

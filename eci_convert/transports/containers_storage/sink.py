@@ -11,23 +11,27 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from eci_convert.errors import CannotHold, DigestMismatch, FormatError, NotFound
+from eci_convert.errors import CannotHoldError, DigestMismatchError, FormatError, NotFoundError
 from eci_convert.oci import json_fields, media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, ImageConfig, Index, Manifest, parse
+from eci_convert.oci.image import ImageConfig
+from eci_convert.oci.index import Index
+from eci_convert.oci.manifest import Manifest, parse_manifest
 from eci_convert.oci.reference import Reference
 from eci_convert.streams.hashing import at_most
 from eci_convert.tar.input import ExtensionBudget
-from eci_convert.transports.base import NO_VARIANTS, Settings, Variants
+from eci_convert.transports.base import NO_VARIANTS, Variants
 from eci_convert.transports.containers_storage.commit import NewImage, NewLayer, commit, layer_id
 from eci_convert.transports.containers_storage.drivers.staging import Staged, Staging
-from eci_convert.transports.containers_storage.index_files import Layer
-from eci_convert.transports.containers_storage.layers import layer_import
-from eci_convert.transports.containers_storage.layers.layer_archive import rebuilt
-from eci_convert.transports.containers_storage.location import Place
-from eci_convert.transports.containers_storage.store import store
+from eci_convert.transports.containers_storage.index_files import LayerRecord
+from eci_convert.transports.containers_storage.layers.layer_archive import rebuild_archive
+from eci_convert.transports.containers_storage.layers.layer_import import import_layer
+from eci_convert.transports.containers_storage.location import StoreLocation
+from eci_convert.transports.containers_storage.store import open_store
 from eci_convert.transports.ids import check_is_name
-from eci_convert.transports.verified_input import Received
+from eci_convert.transports.settings import Settings
+from eci_convert.transports.verified_input import VerifiedInput
 
 
 class StorageSink:
@@ -36,21 +40,21 @@ class StorageSink:
     holds_artifacts = False
     holds_indexes = False
     holds_sha512 = False
-    wants_raw_layers = True
-    wants_compressed_layers = False
+    stores_layers_uncompressed = True
+    prefers_compressed_layers = False
 
-    def __init__(self, place: Place, settings: Settings) -> None:
+    def __init__(self, place: StoreLocation, settings: Settings) -> None:
         check_is_name(place.name)
         reference = Reference.parse(place.name)
-        self._name, self._digest = reference.stored, reference.digest
+        self._name, self._digest = reference.store_name, reference.digest
         self._reporter = settings.reporter
-        self._store = store(place.root, place.driver, settings.timeout)
+        self._store = open_store(place.root, place.driver, settings.timeout)
         self._lock = threading.Lock()
         self._budget = ExtensionBudget()
         self._staging: Staging | None = None
         self._documents: dict[Digest, bytes] = {}
         self._staged: dict[Digest, Staged] = {}
-        self._there: dict[Digest, Layer] = {}
+        self._there: dict[Digest, LayerRecord] = {}
         self._used: set[Digest] = set()
 
     @property
@@ -72,7 +76,7 @@ class StorageSink:
     def put(
         self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
     ) -> Descriptor:
-        received = Received(chunks, digest, size)
+        received = VerifiedInput(chunks, digest, size)
         if media_type in media_types.DOCUMENTS | media_types.CONFIGS:
             content = b"".join(at_most(received, json_fields.MAX_DOCUMENT, "a manifest or config"))
             stored = received.descriptor(media_type)
@@ -80,24 +84,22 @@ class StorageSink:
             return stored
         if not media_types.is_tar_layer(media_type):
             raise _no_container(media_type)
-        staged = layer_import.staged(
-            self._begun(), self._store.driver, media_type, received, self._reporter, self._budget
-        )
+        staged = import_layer(self._begun(), self._store.driver, media_type, received, self._reporter, self._budget)
         with self._lock:
             self._staged[staged.blob.digest] = staged
         return staged.blob
 
     def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
         if self._digest not in (None, manifest.digest):
-            raise DigestMismatch(self._digest, manifest.digest, "the manifest")
+            raise DigestMismatchError(self._digest, manifest.digest, "the manifest")
         text = self._document(manifest.digest, "manifest")
-        found = _held(parse(text, manifest.media_type))
+        found = _held(parse_manifest(text, manifest.media_type))
         content = self._document(found.config.digest, "config")
         config = ImageConfig.parse(content)
         self._store.make()
         layers = tuple(self._layers(found, config))
         if len(layers) > self._store.driver.max_layers:
-            raise CannotHold(
+            raise CannotHoldError(
                 f"{len(layers)} layers are more than the driver can stack ({self._store.driver.max_layers})"
             )
         commit(
@@ -119,7 +121,7 @@ class StorageSink:
 
     def _document(self, digest: Digest, what: str) -> bytes:
         if digest not in self._documents:
-            raise NotFound(f"the {what} {str(digest)!r} was not put into the store")
+            raise NotFoundError(f"the {what} {str(digest)!r} was not put into the store")
         return self._documents[digest]
 
     def _layers(self, manifest: Manifest, config: ImageConfig) -> Iterator[NewLayer]:
@@ -148,9 +150,9 @@ class StorageSink:
         elif blob.digest in self._there:
             actual = self._there[blob.digest].diff_id
         else:
-            raise NotFound(f"the layer {str(blob.digest)!r} was not put into the store")
+            raise NotFoundError(f"the layer {str(blob.digest)!r} was not put into the store")
         if actual != diff_id:
-            error = DigestMismatch(diff_id, actual, f"the archive in the layer {blob.digest.short}")
+            error = DigestMismatchError(diff_id, actual, f"the archive in the layer {blob.digest.short}")
             error.add_note(
                 "hint: the image's config is wrong; eci-convert verify --fix writes it again as it should be"
             )
@@ -163,13 +165,13 @@ class StorageSink:
             return self._staged[blob.digest]
         if blob.digest in self._staged:
             staged = self._staged[blob.digest]
-            archive = rebuilt(staged.split, staged.diff)
-            promised = Received(archive, staged.diff_id, staged.size)
+            archive = rebuild_archive(staged.split, staged.diff)
+            promised = VerifiedInput(archive, staged.diff_id, staged.size)
         else:
             layer = self._there[blob.digest]
-            archive = rebuilt(self._store.split_file(layer.id), self._store.driver.content(layer.id))
-            promised = Received(archive, layer.diff_id, layer.diff_size)
-        again = layer_import.staged(
+            archive = rebuild_archive(self._store.split_file(layer.id), self._store.driver.content(layer.id))
+            promised = VerifiedInput(archive, layer.diff_id, layer.diff_size)
+        again = import_layer(
             self._begun(), self._store.driver, media_types.OCI_LAYER, promised, self._reporter, self._budget
         )
         return replace(again, blob=blob)
@@ -188,18 +190,22 @@ class StorageSink:
 def _held(found: Manifest | Index) -> Manifest:
     """*found*, if a store of containers can hold it. Raises CannotHold."""
     if isinstance(found, Index):
-        raise CannotHold("a store of containers holds one image under a name, not an index")
+        raise CannotHoldError("a store of containers holds one image under a name, not an index")
     if found.config.media_type not in media_types.CONFIGS:
-        raise CannotHold(f"a store of containers cannot hold an image with a config of {found.config.media_type!r}")
+        raise CannotHoldError(
+            f"a store of containers cannot hold an image with a config of {found.config.media_type!r}"
+        )
     for blob in (found.config, *found.layers):
         if blob.digest.algorithm != "sha256":
-            raise CannotHold(f"a store of containers knows blobs by their sha256, which {blob.digest.short!r} is not")
+            raise CannotHoldError(
+                f"a store of containers knows blobs by their sha256, which {blob.digest.short!r} is not"
+            )
         if blob is not found.config and not media_types.is_tar_layer(blob.media_type):
             raise _no_container(blob.media_type)
     return found
 
 
-def _no_container(media_type: str) -> CannotHold:
-    error = CannotHold(f"a store of containers cannot hold a blob of type {media_type!r}")
+def _no_container(media_type: str) -> CannotHoldError:
+    error = CannotHoldError(f"a store of containers cannot hold a blob of type {media_type!r}")
     error.add_note("hint: --format legacy makes an image that it can hold")
     return error

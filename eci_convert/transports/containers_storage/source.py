@@ -12,17 +12,20 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from eci_convert.errors import FormatError, NotFound, TransportError
+from eci_convert.errors import FormatError, NotFoundError, TransportError
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import MAX_LAYERS, Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import MAX_LAYERS, Descriptor, ImageConfig, Manifest, parse, rendered
-from eci_convert.transports.base import NO_PROVENANCE, Filesystem, Settings
+from eci_convert.oci.image import ImageConfig
+from eci_convert.oci.manifest import Manifest, parse_manifest, to_json
+from eci_convert.transports.base import NO_MOUNT_HINTS, ContainerFiles
 from eci_convert.transports.containers_storage import index_files
-from eci_convert.transports.containers_storage.index_files import Layer, StoredImage
-from eci_convert.transports.containers_storage.layers.layer_archive import rebuilt
-from eci_convert.transports.containers_storage.location import Place
-from eci_convert.transports.containers_storage.lookup import found_image
-from eci_convert.transports.containers_storage.store import Store, store
+from eci_convert.transports.containers_storage.index_files import LayerRecord, StoredImage
+from eci_convert.transports.containers_storage.layers.layer_archive import rebuild_archive
+from eci_convert.transports.containers_storage.location import StoreLocation
+from eci_convert.transports.containers_storage.lookup import find_image
+from eci_convert.transports.containers_storage.store import ContainersStore, open_store
+from eci_convert.transports.settings import Settings
 
 _RAW = (media_types.OCI_LAYER, media_types.DOCKER_LAYER)
 
@@ -30,16 +33,16 @@ _RAW = (media_types.OCI_LAYER, media_types.DOCKER_LAYER)
 class StorageSource:
     """An image in containers-storage."""
 
-    provenance = NO_PROVENANCE
+    mount_hints = NO_MOUNT_HINTS
     resumable = False
 
-    def __init__(self, place: Place, settings: Settings) -> None:
+    def __init__(self, place: StoreLocation, settings: Settings) -> None:
         self._place = place
-        self._stores = tuple(store(root, place.driver, settings.timeout) for root in (place.root, *place.more))
+        self._stores = tuple(open_store(root, place.driver, settings.timeout) for root in (place.root, *place.more))
         self._documents: dict[Digest, bytes] = {}
-        self._layers: dict[Digest, tuple[Store, str]] = {}
+        self._layers: dict[Digest, tuple[ContainersStore, str]] = {}
         self._root: Descriptor | None = None
-        self.made_up = False
+        self.synthetic_manifest = False
 
     @property
     def origin(self) -> str:
@@ -57,15 +60,15 @@ class StorageSource:
             yield (self._documents[blob.digest][skip:],)
         elif blob.digest in self._layers:
             home, layer = self._layers[blob.digest]
-            chunks = rebuilt(home.split_file(layer), home.driver.content(layer), skip)
+            chunks = rebuild_archive(home.split_file(layer), home.driver.content(layer), skip)
             try:
                 yield chunks
             finally:
                 chunks.close()
         else:
-            raise NotFound(f"{self.origin}: no blob {str(blob.digest)!r}")
+            raise NotFoundError(f"{self.origin}: no blob {str(blob.digest)!r}")
 
-    def filesystem(self) -> Filesystem | None:
+    def filesystem(self) -> ContainerFiles | None:
         return None
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
@@ -73,7 +76,7 @@ class StorageSource:
 
     def _found(self) -> Descriptor:
         """What the name stands for; its documents and layers are noted."""
-        home, image = found_image(self._stores, self._place)
+        home, image = find_image(self._stores, self._place)
         directory = home.image_directory(image.id)
         text = index_files.read_document(directory, "manifest")
         stored = _manifest(text, image)
@@ -89,21 +92,21 @@ class StorageSource:
             layers.append(_raw(described, diff_id, layer))
         self._documents[stored.config.digest] = content
         if tuple(layers) != stored.layers:
-            self.made_up = True
-            text = rendered(_anew(stored, tuple(layers)))
+            self.synthetic_manifest = True
+            text = to_json(_anew(stored, tuple(layers)))
             stored_type = media_types.OCI_MANIFEST
         self._documents[Digest.of(text)] = text
         return Descriptor.of(text, stored_type)
 
-    def _chain(self, image: StoredImage) -> list[tuple[Store, Layer]]:
+    def _chain(self, image: StoredImage) -> list[tuple[ContainersStore, LayerRecord]]:
         """The layers of *image*, the lowest first, each with the store that has it."""
         known = [(where, where.layers()) for where in self._stores if where.exists()]
-        found: list[tuple[Store, Layer]] = []
+        found: list[tuple[ContainersStore, LayerRecord]] = []
         wanted = image.layer
         while wanted:
             holders = [(where, layers[wanted]) for where, layers in known if wanted in layers]
             if not holders or not holders[0][1].complete:
-                raise NotFound(f"{self.origin}: the store has no layer {wanted!r}, which the image needs")
+                raise NotFoundError(f"{self.origin}: the store has no layer {wanted!r}, which the image needs")
             if len(found) > MAX_LAYERS:
                 raise FormatError(f"{self.origin}: the chain of layers has no end")
             found.append(holders[0])
@@ -119,13 +122,13 @@ class StorageSource:
 
 
 def _manifest(text: bytes, image: StoredImage) -> Manifest:
-    found = parse(text, "", f"image {image.id[:12]}")
+    found = parse_manifest(text, "", f"image {image.id[:12]}")
     if not isinstance(found, Manifest):
         raise FormatError(f"the image {image.id[:12]} has an index for a manifest")
     return found
 
 
-def _raw(described: Descriptor, diff_id: Digest, layer: Layer) -> Descriptor:
+def _raw(described: Descriptor, diff_id: Digest, layer: LayerRecord) -> Descriptor:
     """What the layer is when it is no longer compressed: *described* itself, if it never was."""
     if layer.diff_id is None or not layer.diff_size:
         raise TransportError(f"the store does not know the archive of its layer {layer.id[:12]}")

@@ -4,43 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-from eci_convert.files.temp_files import local_errors
-from eci_convert.transports.containers_storage import index_files, locks
+from eci_convert.files.errors import local_errors
+from eci_convert.transports.containers_storage import locks
+from eci_convert.transports.containers_storage.drivers.base import StorageDriver
 from eci_convert.transports.containers_storage.drivers.overlay import Overlay
-from eci_convert.transports.containers_storage.drivers.staging import Staged, Staging
+from eci_convert.transports.containers_storage.drivers.staging import Staging
 from eci_convert.transports.containers_storage.drivers.vfs import Vfs
-from eci_convert.transports.containers_storage.drivers.whiteouts import Lists, Marks
-from eci_convert.transports.containers_storage.index_files import Layer, StoredImage
-
-
-class Driver(Protocol):
-    """How layers are kept as files."""
-
-    name: str
-    home: Path
-    max_layers: int
-
-    def whiteouts(self) -> Marks | Lists:
-        """How deletions are to be noted while a layer is unpacked."""
-
-    def content(self, layer: str) -> Path:
-        """Where the files of a layer's archive are."""
-
-    def complete(self, staged: Staged, parent: Path | None) -> None:
-        """Makes of what was unpacked what the driver keeps, above what is in *parent*. Raises LocalError."""
-
-    def place(self, staged: Staged, layer: str, parent: str) -> None:
-        """Moves a complete layer to its place, above the layer *parent* ("": none). Raises LocalError."""
+from eci_convert.transports.containers_storage.index_files import LayerRecord, StoredImage, read_images, read_layers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Store:
+class ContainersStore:
     """The store *root*. *patience* is how many seconds to wait for its locks."""
 
     root: Path
-    driver: Driver
+    driver: StorageDriver
     patience: float
 
     @property
@@ -69,15 +48,15 @@ class Store:
         with locks.exclusive(self.layers_file.with_name("layers.lock"), self.patience):
             return Staging.begun(self.driver.home)
 
-    def layers(self) -> dict[str, Layer]:
+    def layers(self) -> dict[str, LayerRecord]:
         """All layers, by their ids."""
         with locks.shared(self.layers_file.with_name("layers.lock"), self.patience):
-            return index_files.layers(self.layers_file)
+            return read_layers(self.layers_file)
 
     def images(self) -> tuple[StoredImage, ...]:
         """All images."""
         with locks.shared(self.images_file.with_name("images.lock"), self.patience):
-            return index_files.images(self.images_file)
+            return read_images(self.images_file)
 
     def split_file(self, layer: str) -> Path:
         """Where the layer's tar-split data is."""
@@ -88,6 +67,6 @@ class Store:
         return self.images_file.parent / image
 
 
-def store(root: Path, driver: str, patience: float) -> Store:
+def open_store(root: Path, driver: str, patience: float) -> ContainersStore:
     """The store in the directory *root*, of which *driver* is "overlay" or "vfs"."""
-    return Store(root=root, driver=Overlay(root) if driver == "overlay" else Vfs(root), patience=patience)
+    return ContainersStore(root=root, driver=Overlay(root) if driver == "overlay" else Vfs(root), patience=patience)

@@ -16,9 +16,9 @@ from shutil import which
 from typing import TYPE_CHECKING, cast
 
 from eci_convert.streams import interrupts
-from eci_convert.transports.base import Settings
 from eci_convert.transports.credentials.config_files import Credential, is_text
 from eci_convert.transports.credentials.go_json import decoded, member, members
+from eci_convert.transports.settings import Settings
 
 if TYPE_CHECKING:
     from typing import IO

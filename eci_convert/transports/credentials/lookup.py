@@ -14,9 +14,9 @@ from pathlib import Path
 from eci_convert.errors import UsageError
 from eci_convert.files.home import home
 from eci_convert.oci.reference import HUB, HUB_API, Reference, registry_name
-from eci_convert.transports.base import Settings
 from eci_convert.transports.credentials import helpers
 from eci_convert.transports.credentials.config_files import AuthFile, Credential, Keys
+from eci_convert.transports.settings import Settings
 
 __all__ = ["Credential", "credential_for"]
 

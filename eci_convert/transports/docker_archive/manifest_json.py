@@ -11,20 +11,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from eci_convert.errors import DigestMismatch, FormatError, LayoutError, LimitExceeded, NotFound
+from eci_convert.errors import (
+    DigestMismatchError,
+    FormatError,
+    LimitExceededError,
+    NotFoundError,
+    UnsupportedImageError,
+)
 from eci_convert.oci import json_fields, media_types
+from eci_convert.oci.descriptor import MAX_LAYERS, Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import MAX_LAYERS, Descriptor, ImageConfig, Manifest
+from eci_convert.oci.image import ImageConfig
+from eci_convert.oci.manifest import Manifest
 from eci_convert.transports.ids import digits, is_id
-from eci_convert.transports.layout.selector import Name, listed, same
+from eci_convert.transports.layout.selector import ImageSelector, listed, same_reference
 
-CONTENTS = "manifest.json"
+MANIFEST_JSON = "manifest.json"
 
 _HEX = re.compile(r"(?:.*/)?([0-9a-f]{64})(?:\.json)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Saved:
+class ManifestEntry:
     """One image in the archive. *layers* are paths of tar archives, lowest first; *tags* are Docker's short names."""
 
     config: str
@@ -37,7 +45,7 @@ class Saved:
         layers = json_fields.optional(data, "Layers", list, where, [])
         tags = json_fields.optional(data, "RepoTags", list, where, [])
         if len(layers) > MAX_LAYERS:
-            raise LimitExceeded(f"{len(layers)} entries (limit {MAX_LAYERS})", where=f"{where}.Layers")
+            raise LimitExceededError(f"{len(layers)} entries (limit {MAX_LAYERS})", where=f"{where}.Layers")
         return cls(
             config=_path(json_fields.required(data, "Config", str, where), f"{where}.Config"),
             layers=tuple(_path(path, f"{where}.Layers[{index}]") for index, path in enumerate(layers)),
@@ -58,7 +66,7 @@ class Saved:
         """The digest of the config's *content*. Raises DigestMismatch if its path promises another."""
         digest = Digest.of(content)
         if self.id not in (None, digest):
-            raise DigestMismatch(self.id, digest, f"the config {self.config!r}")
+            raise DigestMismatchError(self.id, digest, f"the config {self.config!r}")
         return digest
 
     def manifest(self, config: bytes, sizes: Sequence[int]) -> Manifest:
@@ -67,7 +75,8 @@ class Saved:
         diff_ids = ImageConfig.parse(config, self.config).diff_ids
         if len(diff_ids) != len(self.layers):
             raise FormatError(
-                f"{len(self.layers)} layers, and a config with {len(diff_ids)} diff ids", where=f"{CONTENTS}.Layers"
+                f"{len(self.layers)} layers, and a config with {len(diff_ids)} diff ids",
+                where=f"{MANIFEST_JSON}.Layers",
             )
         return Manifest(
             config=Descriptor.of(config, media_types.OCI_CONFIG),
@@ -78,25 +87,25 @@ class Saved:
         )
 
 
-def parse(content: bytes) -> tuple[Saved, ...]:
+def parse_manifest_json(content: bytes) -> tuple[ManifestEntry, ...]:
     """The images that manifest.json lists. Raises FormatError."""
-    found = json_fields.array(content, CONTENTS)
+    found = json_fields.array(content, MANIFEST_JSON)
     if len(found) > MAX_LAYERS:
-        raise LimitExceeded(f"{len(found)} entries (limit {MAX_LAYERS})", where=CONTENTS)
+        raise LimitExceededError(f"{len(found)} entries (limit {MAX_LAYERS})", where=MANIFEST_JSON)
     return tuple(
-        Saved.parse(json_fields.typed(entry, dict, f"{CONTENTS}[{index}]"), f"{CONTENTS}[{index}]")
+        ManifestEntry.parse(json_fields.typed(entry, dict, f"{MANIFEST_JSON}[{index}]"), f"{MANIFEST_JSON}[{index}]")
         for index, entry in enumerate(found)
     )
 
 
-def rendered(images: Sequence[Saved]) -> bytes:
+def rendered(images: Sequence[ManifestEntry]) -> bytes:
     """The text of manifest.json. Raises LimitExceeded where nobody here could read it again."""
     if len(images) > MAX_LAYERS:
-        raise LimitExceeded(f"it would have {len(images)} entries (limit {MAX_LAYERS})", where=CONTENTS)
+        raise LimitExceededError(f"it would have {len(images)} entries (limit {MAX_LAYERS})", where=MANIFEST_JSON)
     return json.dumps([image.json() for image in images], separators=(",", ":")).encode()
 
 
-def chosen(images: Sequence[Saved], name: Name, origin: str) -> Saved:
+def select_entry(images: Sequence[ManifestEntry], name: ImageSelector, origin: str) -> ManifestEntry:
     """The one of *images* that *name* stands for: a tag, an image id behind `@`, the first digits of one, or its place.
 
     Raises NotFound, and LayoutError where several could be meant.
@@ -108,22 +117,22 @@ def chosen(images: Sequence[Saved], name: Name, origin: str) -> Saved:
     names = (image.tags[0] if image.tags else f"@{place}" for place, image in reversed(once.values()))
     there = listed(names) or "nothing"
     if found:
-        several = LayoutError(f"{origin}: {len(found)} images, and no name that tells one: {there}")
+        several = UnsupportedImageError(f"{origin}: {len(found)} images, and no name that tells one: {there}")
         several.add_note("hint: put the name behind a colon")
         raise several
-    error = NotFound(f"{origin}: no image {str(name)!r}")
+    error = NotFoundError(f"{origin}: no image {str(name)!r}")
     error.add_note(f"hint: it has {there}")
     raise error
 
 
-def _matching(images: Sequence[Saved], name: Name) -> Sequence[Saved]:
+def _matching(images: Sequence[ManifestEntry], name: ImageSelector) -> Sequence[ManifestEntry]:
     if name.position is not None:
         return images[name.position : name.position + 1]
     if name.digest:
         return [image for image in images if image.id == name.digest]
     if not name.text:
         return images
-    named = [image for image in images if any(same(name.text, tag) for tag in image.tags)]
+    named = [image for image in images if any(same_reference(name.text, tag) for tag in image.tags)]
     if (named and not is_id(name.text)) or not (beginning := digits(name.text)):
         return named
     return [image for image in images if image.id and image.id.hex.startswith(beginning)]

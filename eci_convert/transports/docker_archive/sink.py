@@ -14,25 +14,35 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from eci_convert.compression.codec import Compression, decompressed, peeked, sniffed
-from eci_convert.errors import CannotHold, DigestMismatch, FormatError, LimitExceeded, NotFound, UsageError
+from eci_convert.compression.codec import Compression, decompressed, detect_compression
+from eci_convert.errors import (
+    CannotHoldError,
+    DigestMismatchError,
+    FormatError,
+    LimitExceededError,
+    NotFoundError,
+    UsageError,
+)
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
+from eci_convert.oci.image import ImageConfig
 from eci_convert.oci.json_fields import MAX_DOCUMENT
-from eci_convert.oci.manifest import Descriptor, ImageConfig, Manifest, parse
+from eci_convert.oci.manifest import Manifest, parse_manifest
 from eci_convert.oci.reference import Reference
-from eci_convert.transports.base import NO_VARIANTS, Settings, Variants
+from eci_convert.streams.blocks import peek
+from eci_convert.transports.base import NO_VARIANTS, Variants
 from eci_convert.transports.docker_archive import manifest_json
-from eci_convert.transports.docker_archive.manifest_json import Saved
-from eci_convert.transports.layout.archive import is_archive, spelt
-from eci_convert.transports.layout.selector import Name, split
-from eci_convert.transports.tar_store.writer import TarOutput, tar_output
-from eci_convert.transports.verified_input import Received
+from eci_convert.transports.docker_archive.manifest_json import MANIFEST_JSON, ManifestEntry
+from eci_convert.transports.layout.selector import ImageSelector, may_be_archive, spelt, split_path
+from eci_convert.transports.settings import Settings
+from eci_convert.transports.tar_store.writer import TarWriter, tar_output
+from eci_convert.transports.verified_input import VerifiedInput
 
 
 def open_sink(rest: str, settings: Settings) -> DockerArchiveSink:
     """A place for an image in *rest*, `FILE[:NAME]`. Raises UsageError."""
-    path, name = split(rest, is_archive)
+    path, name = split_path(rest, may_be_archive)
     if name.digest:
         raise UsageError(f"'@{name.digest}': a docker-archive keeps no digest of its image")
     tags = (Reference.parse(name.text).familiar,) if name.writable().text else ()
@@ -57,7 +67,7 @@ class DockerArchiveWriter:
     within `publish`; `close` without it leaves *write* with a truncated archive, which the engine refuses.
     """
 
-    def __init__(self, output: TarOutput, tags: tuple[str, ...] = ()) -> None:
+    def __init__(self, output: TarWriter, tags: tuple[str, ...] = ()) -> None:
         self._output = output
         self._tags = tags
         self._layers: dict[Digest, _Stored] = {}
@@ -71,14 +81,14 @@ class DockerArchiveWriter:
 
     def put(self, media_type: str, chunks: Iterable[bytes], digest: Digest | None, size: int | None) -> Descriptor:
         """As `Sink.put`. Raises CannotHold for anything but tar layers, configs and manifests."""
-        received = Received(chunks, digest, size)
+        received = VerifiedInput(chunks, digest, size)
         if media_types.is_tar_layer(media_type):
             self._layer(received)
         elif media_type in media_types.DOCUMENTS | media_types.CONFIGS:
             content = _small(received)
             self._small[received.descriptor("").digest] = content
         else:
-            raise CannotHold(f"an archive for docker load cannot hold a blob of type {media_type!r}")
+            raise CannotHoldError(f"an archive for docker load cannot hold a blob of type {media_type!r}")
         return received.descriptor(media_type)
 
     def publish(self, manifest: Descriptor) -> Digest:
@@ -87,28 +97,30 @@ class DockerArchiveWriter:
         Raises NotFound for what was not put, CannotHold for an index, and DigestMismatch for layers that do not have
         the diff ids of the config, which no engine would take.
         """
-        found = parse(self._found(manifest), manifest.media_type)
+        found = parse_manifest(self._found(manifest), manifest.media_type)
         if not isinstance(found, Manifest):
-            raise CannotHold("an archive for docker load holds one image, and no index")
+            raise CannotHoldError("an archive for docker load holds one image, and no index")
         config = self._found(found.config)
         layers = [self._stored(layer) for layer in found.layers]
         _check(layers, ImageConfig.parse(config).diff_ids)
         digest = Digest.of(config)
-        saved = Saved(config=f"{digest.hex}.json", layers=tuple(layer.name for layer in layers), tags=self._tags)
+        saved = ManifestEntry(
+            config=f"{digest.hex}.json", layers=tuple(layer.name for layer in layers), tags=self._tags
+        )
         self._add(saved.config, config)
-        self._add(manifest_json.CONTENTS, manifest_json.rendered((saved,)))
-        self._output.finish([*dict.fromkeys(saved.layers), saved.config, manifest_json.CONTENTS])
+        self._add(MANIFEST_JSON, manifest_json.rendered((saved,)))
+        self._output.finish([*dict.fromkeys(saved.layers), saved.config, MANIFEST_JSON])
         return digest
 
     def close(self) -> None:
         """Let go of everything. What is not published is gone."""
         self._output.close()
 
-    def _layer(self, received: Received) -> None:
-        head, chunks = peeked(received)
-        wrapped = sniffed(head)
+    def _layer(self, received: VerifiedInput) -> None:
+        head, chunks = peek(received)
+        wrapped = detect_compression(head)
         raw = wrapped is Compression.NONE and (not received.promised or received.promised.algorithm == "sha256")
-        inner = Received(
+        inner = VerifiedInput(
             decompressed(chunks, wrapped),
             received.promised if raw else None,
             received.promised_size if raw else None,
@@ -125,16 +137,16 @@ class DockerArchiveWriter:
             blob.digest.check(blob.data)
             return blob.data
         if blob.digest not in self._small:
-            raise NotFound(f"{blob.digest} has not been put there")
+            raise NotFoundError(f"{blob.digest} has not been put there")
         return self._small[blob.digest]
 
     def _stored(self, layer: Descriptor) -> _Stored:
         if layer.digest not in self._layers:
-            raise NotFound(f"the layer {layer.digest} has not been put there")
+            raise NotFoundError(f"the layer {layer.digest} has not been put there")
         return self._layers[layer.digest]
 
     def _add(self, name: str, content: bytes) -> None:
-        self._output.add(Received((content,), Digest.of(content), len(content)), lambda _: name)
+        self._output.add(VerifiedInput((content,), Digest.of(content), len(content)), lambda _: name)
 
 
 class DockerArchiveSink:
@@ -143,10 +155,10 @@ class DockerArchiveSink:
     holds_artifacts = False
     holds_indexes = False
     holds_sha512 = True
-    wants_raw_layers = True
-    wants_compressed_layers = False
+    stores_layers_uncompressed = True
+    prefers_compressed_layers = False
 
-    def __init__(self, path: str, name: Name, writer: DockerArchiveWriter) -> None:
+    def __init__(self, path: str, name: ImageSelector, writer: DockerArchiveWriter) -> None:
         self._path = path
         self._name = name
         self._writer = writer
@@ -175,12 +187,12 @@ class DockerArchiveSink:
         self._writer.close()
 
 
-def _small(received: Received) -> bytes:
+def _small(received: VerifiedInput) -> bytes:
     pieces: list[bytes] = []
     for chunk in received:
         pieces.append(chunk)
         if received.size > MAX_DOCUMENT:
-            raise LimitExceeded(f"a document of more than {MAX_DOCUMENT} bytes")
+            raise LimitExceededError(f"a document of more than {MAX_DOCUMENT} bytes")
     return b"".join(pieces)
 
 
@@ -189,8 +201,10 @@ def _check(layers: list[_Stored], diff_ids: tuple[Digest, ...]) -> None:
         raise FormatError(f"{len(layers)} layers, and a config with {len(diff_ids)} diff ids", where="config.rootfs")
     for number, (layer, diff_id) in enumerate(zip(layers, diff_ids, strict=True)):
         if diff_id.algorithm != layer.diff_id.algorithm:
-            raise CannotHold(f"an archive for docker load knows layers by their sha256, which {diff_id.short!r} is not")
+            raise CannotHoldError(
+                f"an archive for docker load knows layers by their sha256, which {diff_id.short!r} is not"
+            )
         if layer.diff_id != diff_id:
-            error = DigestMismatch(diff_id, layer.diff_id, f"layer {number}, uncompressed,")
+            error = DigestMismatchError(diff_id, layer.diff_id, f"layer {number}, uncompressed,")
             error.add_note("hint: the image's diff ids are wrong; eci-convert verify --fix makes them right")
             raise error

@@ -13,20 +13,27 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from eci_convert.compression.codec import Compression, decompressed, peeked, sniffed
-from eci_convert.errors import FormatError, LimitExceeded, SizeMismatch
+from eci_convert.compression.codec import Compression, decompressed, detect_compression
+from eci_convert.errors import FormatError, LimitExceededError, SizeMismatchError
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, Manifest, parse, rendered
-from eci_convert.oci.platform import candidates
+from eci_convert.oci.index import Index, candidates
+from eci_convert.oci.manifest import Manifest, parse_manifest, to_json
+from eci_convert.streams.blocks import peek
 from eci_convert.streams.hashing import at_most
-from eci_convert.transports.base import NO_PROVENANCE, Filesystem, Settings
-from eci_convert.transports.docker_archive import manifest_json
-from eci_convert.transports.docker_archive.manifest_json import CONTENTS, Saved
+from eci_convert.transports.base import NO_MOUNT_HINTS, ContainerFiles
+from eci_convert.transports.docker_archive.manifest_json import (
+    MANIFEST_JSON,
+    ManifestEntry,
+    parse_manifest_json,
+    select_entry,
+)
 from eci_convert.transports.docker_archive.sink import DockerArchiveSink, open_sink
 from eci_convert.transports.layout import index
-from eci_convert.transports.layout.archive import is_archive, spelt
-from eci_convert.transports.layout.selector import Name, distinct, split
-from eci_convert.transports.tar_store.reader import Archive
+from eci_convert.transports.layout.index import list_images, resolve
+from eci_convert.transports.layout.selector import ImageSelector, distinct, may_be_archive, spelt, split_path
+from eci_convert.transports.settings import Settings
+from eci_convert.transports.tar_store.reader import TarStore
 
 __all__ = ["DockerArchiveSink", "DockerArchiveSource", "open_sink", "open_source"]
 
@@ -38,36 +45,36 @@ _RATIO = 1100
 
 def open_source(rest: str, settings: Settings) -> DockerArchiveSource:
     """The image that *rest*, `FILE[:NAME]`, stands for. Raises UsageError."""
-    path, name = split(rest, is_archive)
-    return DockerArchiveSource(Archive(path, settings.environ), name)
+    path, name = split_path(rest, may_be_archive)
+    return DockerArchiveSource(TarStore(path, settings.environ), name)
 
 
 class DockerArchiveSource:
     """The image that *archive* keeps under *name*."""
 
-    provenance = NO_PROVENANCE
+    mount_hints = NO_MOUNT_HINTS
     resumable = False
 
-    def __init__(self, archive: Archive, name: Name, origin: str = "") -> None:
+    def __init__(self, archive: TarStore, name: ImageSelector, origin: str = "") -> None:
         self._archive = archive
         self._name = name
         self._documents: dict[Digest, bytes] = {}
-        self._layers: dict[Digest, _Layer] = {}
+        self._layers: dict[Digest, _ArchivedLayer] = {}
         self._parsed: dict[Digest, Manifest | Index | None] = {}
         self._budget = _MAX_READ
-        self.made_up = False
+        self.synthetic_manifest = False
         self.origin = origin or spelt("docker-archive", archive.path, name)
 
     def resolve(self) -> Descriptor:
         self._archive.check()
-        if CONTENTS in self._archive:
-            saved = manifest_json.chosen(manifest_json.parse(self._archive.read(CONTENTS)), self._name, self.origin)
+        if MANIFEST_JSON in self._archive:
+            saved = select_entry(parse_manifest_json(self._archive.read(MANIFEST_JSON)), self._name, self.origin)
             return self._promised(saved) or self._made_up(saved)
         if index.INDEX in self._archive:
-            return index.resolved(self._archive.read, self._name, self.origin)
+            return resolve(self._archive.read, self._name, self.origin)
         old = "repositories" in self._archive
         what = "Docker before 1.10 wrote it" if old else "it is none of docker save's archives"
-        raise FormatError(f"there is no {CONTENTS} in it: {what}", where=self.origin)
+        raise FormatError(f"there is no {MANIFEST_JSON} in it: {what}", where=self.origin)
 
     @contextmanager
     def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
@@ -81,37 +88,37 @@ class DockerArchiveSource:
         path = layer.path if layer else index.blob_path(blob.digest)
         size = self._archive.size(path)
         if size != blob.size:
-            raise SizeMismatch(blob.size, size, f"{self.origin}: blob {blob.digest.short}")
+            raise SizeMismatchError(blob.size, size, f"{self.origin}: blob {blob.digest.short}")
         yield self._archive.chunks(path, skip)
 
-    def filesystem(self) -> Filesystem | None:
+    def filesystem(self) -> ContainerFiles | None:
         return None
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
         return ()
 
-    def _made_up(self, saved: Saved) -> Descriptor:
+    def _made_up(self, saved: ManifestEntry) -> Descriptor:
         """A manifest of what the config promises."""
-        self.made_up = True
+        self.synthetic_manifest = True
         config = self._archive.read(saved.config)
         layers, sizes = [], dict[tuple[int, int, int], tuple[Compression, int]]()
         for path in saved.layers:  # each file is looked at once, whatever names it how often
             place = self._archive.place(path)
             if place not in sizes:
-                layer = _Layer(path=path, compression=self._compression(path))
+                layer = _ArchivedLayer(path=path, compression=self._compression(path))
                 sizes[place] = (layer.compression, self._size(layer))
-            layers.append(_Layer(path=path, compression=sizes[place][0]))
+            layers.append(_ArchivedLayer(path=path, compression=sizes[place][0]))
         manifest = saved.manifest(config, [sizes[self._archive.place(path)][1] for path in saved.layers])
         self._layers = {blob.digest: layer for blob, layer in zip(manifest.layers, layers, strict=True)}
-        content = rendered(manifest)
+        content = to_json(manifest)
         self._documents = {saved.check_config(config): config, Digest.of(content): content}
         return Descriptor.of(content, manifest.media_type)
 
     def _compression(self, path: str) -> Compression:
-        head, _ = peeked(self._archive.chunks(path))
-        return sniffed(head)
+        head, _ = peek(self._archive.chunks(path))
+        return detect_compression(head)
 
-    def _size(self, layer: _Layer) -> int:
+    def _size(self, layer: _ArchivedLayer) -> int:
         """The length of the layer's archive. One that is wrapped is unwrapped to tell; it may not grow beyond what gzip
         can do, which is all that is found here."""
         stored = self._archive.size(layer.path)
@@ -120,15 +127,15 @@ class DockerArchiveSource:
         limit = max(_SMALL, stored * _RATIO)
         return sum(map(len, at_most(self._unwrapped(layer), limit, f"the layer {layer.path!r}")))
 
-    def _unwrapped(self, layer: _Layer) -> Iterator[bytes]:
+    def _unwrapped(self, layer: _ArchivedLayer) -> Iterator[bytes]:
         return decompressed(self._archive.chunks(layer.path), layer.compression)
 
-    def _promised(self, saved: Saved) -> Descriptor | None:
+    def _promised(self, saved: ManifestEntry) -> Descriptor | None:
         """What the layout beside manifest.json promises of the image: a manifest, or the index with it where images for
         several platforms are in the archive. None where there is no layout, or nothing of the image in it."""
         if index.INDEX not in self._archive or saved.id is None:
             return None
-        for entry in distinct(index.images(self._archive.read, self.origin)):
+        for entry in distinct(list_images(self._archive.read, self.origin)):
             found = self._document(entry)
             if isinstance(found, Manifest) and found.config.digest == saved.id:
                 return entry
@@ -152,8 +159,8 @@ class DockerArchiveSource:
                 entry.digest.check(content, f"manifest {entry.digest.short}")
                 self._budget -= len(content)
                 if self._budget < 0:
-                    raise LimitExceeded(f"more than {_MAX_READ} bytes of manifests", where=self.origin)
-                self._parsed[entry.digest] = parse(content, entry.media_type)
+                    raise LimitExceededError(f"more than {_MAX_READ} bytes of manifests", where=self.origin)
+                self._parsed[entry.digest] = parse_manifest(content, entry.media_type)
         return self._parsed[entry.digest]
 
     def __enter__(self) -> Self:
@@ -166,7 +173,7 @@ class DockerArchiveSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Layer:
+class _ArchivedLayer:
     """A tar archive within the archive, and how it is wrapped."""
 
     path: str

@@ -11,9 +11,9 @@ transports/docker_daemon/load.py       which is sent while it is made
 
 from __future__ import annotations
 
-from eci_convert.transports.base import Settings
 from eci_convert.transports.docker_daemon.sink import DaemonSink
 from eci_convert.transports.docker_daemon.source import DaemonSource
+from eci_convert.transports.settings import Settings
 
 
 def open_source(rest: str, settings: Settings) -> DaemonSource:

@@ -26,9 +26,10 @@ from docker.utils import parse_host
 from docker.utils.proxy import ProxyConfig
 from requests.utils import get_environ_proxies
 
-from eci_convert.errors import LimitExceeded, TransportError, UsageError
+from eci_convert.errors import LimitExceededError, TransportError, UsageError
 from eci_convert.transports.docker_daemon import errors
 from eci_convert.transports.docker_daemon.endpoint import Endpoint
+from eci_convert.transports.docker_daemon.errors import raise_for_event
 
 NEWEST: Final = (1, 51)
 """The newest version of the API that this was tried with (Docker 28.5)."""
@@ -37,7 +38,7 @@ _MAX_EVENT: Final = 4 << 20
 _MAX_MESSAGE: Final = 64 << 10
 
 
-class Client(APIClient):
+class EngineClient(APIClient):
     """A client for the engine at *endpoint* that waits *timeout* seconds for each answer.
 
     *version* is the API's; None: `negotiate` will say. Raises UsageError for an address that is none.
@@ -126,10 +127,10 @@ class _Archives(UnixHTTPAdapter):
     """Connections to the same socket that speak HTTP/1.0, one for each archive."""
 
     def get_connection(self, url: Any, proxies: object = None) -> UnixHTTPConnectionPool:
-        return _Pool(url, self.socket_path, self.timeout)
+        return _ConnectionPool(url, self.socket_path, self.timeout)
 
 
-class _Pool(UnixHTTPConnectionPool):
+class _ConnectionPool(UnixHTTPConnectionPool):
     def _new_conn(self) -> Any:
         return _Connection(self.base_url, self.socket_path, self.timeout)  # type: ignore[arg-type]  # whole seconds there
 
@@ -144,7 +145,7 @@ def _events(received: Iterable[bytes | str], host: str) -> Iterator[Mapping[str,
     for piece in received:
         *lines, line = (line + (piece.encode() if isinstance(piece, str) else piece)).split(b"\n")
         if len(line) > _MAX_EVENT:
-            raise LimitExceeded(f"{host}: the Docker engine says a line of more than {_MAX_EVENT} bytes")
+            raise LimitExceededError(f"{host}: the Docker engine says a line of more than {_MAX_EVENT} bytes")
         yield from (_event(one, host) for one in lines if one.strip())
     if line.strip():
         yield _event(line, host)
@@ -155,7 +156,7 @@ def _event(line: bytes, host: str) -> Mapping[str, Any]:
         event = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise TransportError(f"{host}: the Docker engine says what is no JSON: {line[:80]!r}") from error
-    return errors.checked(event if isinstance(event, dict) else {}, host)
+    return raise_for_event(event if isinstance(event, dict) else {}, host)
 
 
 def _message(response: requests.Response) -> str:

@@ -17,26 +17,28 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from eci_convert.errors import AccessDenied, EciError, NotFound, TransportError
+from eci_convert.errors import AccessDeniedError, EciError, NotFoundError, TransportError
 from eci_convert.transports.base import NotShown, Source
 from eci_convert.transports.docker_daemon import hidden_paths
 from eci_convert.transports.docker_daemon.engine import Engine, Json
 from eci_convert.transports.docker_daemon.errors import Refused
-from eci_convert.transports.docker_daemon.saved_image import Saved
+from eci_convert.transports.docker_daemon.saved_image import SavedImageSource
 
-LABEL: Final = "io.eci-convert.process"
+OWNER_LABEL: Final = "io.eci-convert.process"
 _COMMAND: Final = ["/never-started"]
 _ABANDONED: Final = 24 * 60 * 60
 """Seconds after which the container of a process on another computer is taken for one that was left behind."""
 
 
-class Unpacked:
+class DockerContainerFiles:
     """The files of the image with the id *image*, for *platform* ("" where the engine is to choose).
 
     *volumes* are those of the image.
     """
 
-    def __init__(self, engine: Engine, image: str, platform: str, whole: Saved, volumes: Collection[str] = ()) -> None:
+    def __init__(
+        self, engine: Engine, image: str, platform: str, whole: SavedImageSource, volumes: Collection[str] = ()
+    ) -> None:
         self._engine = engine
         self._image = image
         self._platform = platform
@@ -52,7 +54,7 @@ class Unpacked:
     def fetch(self, path: str) -> Iterator[Iterable[bytes]]:
         if not hidden_paths.is_encodable(path):
             raise NotShown(f"{self._engine.host}: {path!r} is not UTF-8")
-        container = self._ready()
+        container = self._created_container()
         if self._binds or hidden_paths.is_hidden(path, self._mounts) or (path.endswith("/") and self._mounts):
             raise NotShown(f"{self._engine.host}: a container may hide {path!r}")
         if hidden_paths.is_pattern(path) and not self._engine.is_docker:
@@ -62,7 +64,7 @@ class Unpacked:
                 parameters = {"path": path.rstrip("/") or "/"}
                 stream = self._engine.stream(f"/containers/{container}/archive", parameters)
                 pieces = stack.enter_context(stream)
-            except NotFound as error:
+            except NotFoundError as error:
                 self._check_is_there(error)
                 if hidden_paths.may_be_replaced(path):
                     raise NotShown(f"{self._engine.host}: a container may hide {path!r}") from error
@@ -79,21 +81,21 @@ class Unpacked:
 
     @property
     def follows_links(self) -> bool:
-        self._ready()
+        self._created_container()
         return self._engine.is_podman
 
-    def saved(self) -> Source:
+    def full_image(self) -> Source:
         return self._whole
 
-    def told(self) -> Json:
-        """What a container tells of its image: labels and platform, in the words of `Engine.inspected`; nothing where
+    def labels_and_platform(self) -> Json:
+        """What a container tells of its image: labels and platform, in the words of `Engine.inspect_image`; nothing where
         the engine makes no container of it."""
         try:
-            container = self._ready()
+            container = self._created_container()
             found = self._about(container)
         except EciError:
             return {}
-        labels = {key: text for key, text in (found["Config"].get("Labels") or {}).items() if key != LABEL}
+        labels = {key: text for key, text in (found["Config"].get("Labels") or {}).items() if key != OWNER_LABEL}
         platform = (found.get("ImageManifestDescriptor") or {}).get("platform") or {"os": found.get("Platform", "")}
         return {"Config": {"Labels": labels}, **{key.capitalize(): text for key, text in platform.items()}}
 
@@ -104,7 +106,7 @@ class Unpacked:
         if container:
             _remove(self._engine, container)
 
-    def _ready(self) -> str:
+    def _created_container(self) -> str:
         with self._lock:
             if self._refusal:
                 raise NotShown(str(self._refusal)) from self._refusal
@@ -125,11 +127,11 @@ class Unpacked:
         try:
             try:
                 self._create(self._platform)
-            except NotFound:
+            except NotFoundError:
                 if not self._platform:
                     raise
                 self._create("")
-        except (NotFound, AccessDenied, Refused) as error:
+        except (NotFoundError, AccessDeniedError, Refused) as error:
             self._container, self._refusal = "", error
             raise NotShown(str(error)) from error
 
@@ -142,48 +144,48 @@ class Unpacked:
             self._binds = any(mount.get("Type") == "bind" for mount in found)
 
     def _about(self, container: str) -> Json:
-        with self._engine.asked() as client:
+        with self._engine.client() as client:
             found: Json = client.inspect_container(container)
         if not isinstance(found, dict):
             raise TransportError(f"{self._engine.host}: invalid answer about the container {container!r}")
         return found
 
     def _create(self, platform: str) -> None:
-        with self._engine.asked(patiently=True) as client:
+        with self._engine.client(patiently=True) as client:
             client.create_container(
                 self._image,
                 command=_COMMAND,
                 name=self._container,
-                labels={LABEL: _signature()},
+                labels={OWNER_LABEL: _signature()},
                 host_config=client.create_host_config(network_mode="none"),
                 platform=platform or None if client.at_least(1, 41) else None,
                 use_config_proxy=False,
             )
 
-    def _check_is_there(self, error: NotFound) -> None:
+    def _check_is_there(self, error: NotFoundError) -> None:
         """The engine says 404 for a path and for a container: somebody may have removed ours."""
         try:
             self._about(self._container)
-        except NotFound:
+        except NotFoundError:
             raise TransportError(f"{self._engine.host}: somebody removed the container {self._container!r}") from error
 
 
 def _remove(engine: Engine, container: str) -> None:
-    with suppress(NotFound), engine.asked(patiently=True) as client:
+    with suppress(NotFoundError), engine.client(patiently=True) as client:
         client.remove_container(container, v=True, force=True)
 
 
 def _sweep(engine: Engine) -> None:
     """Remove the containers that killed processes left. What fails here is no reason not to go on."""
     with suppress(EciError):
-        with engine.asked() as client:
-            found = client.containers(all=True, filters={"label": LABEL, "status": "created"})
+        with engine.client() as client:
+            found = client.containers(all=True, filters={"label": OWNER_LABEL, "status": "created"})
         for container in filter(_is_abandoned, found):
             _remove(engine, str(container.get("Id")))
 
 
 def _is_abandoned(container: Json) -> bool:
-    words = str(container.get("Labels", {}).get(LABEL, "")).split("/")
+    words = str(container.get("Labels", {}).get(OWNER_LABEL, "")).split("/")
     if len(words) == 4 and words[:2] == _signature().split("/")[:2]:
         return not words[2].isdigit() or _started(int(words[2])) != words[3]
     return time.time() - int(container.get("Created", 0)) > _ABANDONED

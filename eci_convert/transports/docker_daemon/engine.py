@@ -14,10 +14,10 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from eci_convert.errors import TransportError
-from eci_convert.transports.base import Settings
 from eci_convert.transports.docker_daemon import endpoint, response_body
-from eci_convert.transports.docker_daemon.client import Client
-from eci_convert.transports.docker_daemon.errors import translated
+from eci_convert.transports.docker_daemon.client import EngineClient
+from eci_convert.transports.docker_daemon.errors import translated_engine_errors
+from eci_convert.transports.settings import Settings
 
 _PATIENCE: Final = 10
 _AS_STORED: Final = {"Accept-Encoding": "identity", "Connection": "close"}
@@ -34,7 +34,7 @@ class Engine:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._endpoint = endpoint.find(settings.environ)
-        self._clients: dict[float, Client] = {}
+        self._clients: dict[float, EngineClient] = {}
         self._components: frozenset[str] = frozenset()
         self._lock = Lock()
 
@@ -44,11 +44,11 @@ class Engine:
         return self._endpoint.shown
 
     @contextmanager
-    def asked(self, *, patiently: bool = False) -> Iterator[Client]:
+    def client(self, *, patiently: bool = False) -> Iterator[EngineClient]:
         """A client; the block holds what is asked of it and nothing else. Foreign errors of the block become
         TransportError and AccessDenied."""
         timeout = self.settings.timeout * (_PATIENCE if patiently else 1)
-        with translated(self.host, timeout):
+        with translated_engine_errors(self.host, timeout):
             yield self._client(timeout)
 
     @contextmanager
@@ -57,20 +57,20 @@ class Engine:
 
         Raises NotFound for an answer 404, TransportError for one that is cut short or stops.
         """
-        with self.asked(patiently=True) as client:
+        with self.client(patiently=True) as client:
             url = f"{client.archive_url}/v{client.api_version}{path}"
             response = client.get(url, params=parameters, headers=_AS_STORED, stream=True, timeout=client.timeout)
         try:
-            with self.asked():
+            with self.client():
                 client._raise_for_status(response)
                 response_body.allow_silence(response, self.settings.timeout)
             yield self._pieces(response)
         finally:
             response.close()
 
-    def inspected(self, name: str) -> Json:
+    def inspect_image(self, name: str) -> Json:
         """What the engine says of the image called *name*, and of each manifest that it has for it. Raises NotFound."""
-        with self.asked() as client:
+        with self.client() as client:
             wanted = {"manifests": "1"} if client.at_least(*_TELLS_MANIFESTS) else {}
             url = f"{client.base_url}/v{client.api_version}/images/{quote(name, safe='/:')}/json"
             response = client.get(url, params=wanted, timeout=client.timeout)
@@ -83,7 +83,7 @@ class Engine:
     @cached_property
     def keeps_images_in_containerd(self) -> bool:
         """Whether images are in containerd's store, which leaves manifests as they are, and not in the classic one."""
-        with self.asked() as client:
+        with self.client() as client:
             status = client.info().get("DriverStatus")
         return ["driver-type", "io.containerd.snapshotter.v1"] in (status or [])
 
@@ -103,11 +103,11 @@ class Engine:
             while self._clients:
                 self._clients.popitem()[1].close()
 
-    def _client(self, timeout: float) -> Client:
+    def _client(self, timeout: float) -> EngineClient:
         with self._lock:
             if timeout not in self._clients:
                 known = next((client.api_version for client in self._clients.values()), None)
-                client = Client(self._endpoint, timeout, known)
+                client = EngineClient(self._endpoint, timeout, known)
                 if known is None:
                     client.negotiate()
                     self._components = client.components
@@ -115,12 +115,12 @@ class Engine:
             return self._clients[timeout]
 
     def _pieces(self, response: Any) -> Iterator[bytes]:
-        with translated(self.host, self.settings.timeout):
+        with translated_engine_errors(self.host, self.settings.timeout):
             yield from response_body.pieces(response)
 
 
 def image_id(found: Json, where: str) -> str:
-    """The id in what `Engine.inspected` says. Raises TransportError."""
+    """The id in what `Engine.inspect_image` says. Raises TransportError."""
     identity = found.get("Id")
     if not isinstance(identity, str) or not identity:
         raise TransportError(f"{where}: the Docker engine does not say the image's id")

@@ -15,7 +15,7 @@ from docker.errors import DockerException
 from requests import exceptions as requests_errors
 from urllib3 import exceptions as urllib3_errors
 
-from eci_convert.errors import AccessDenied, EciError, IntegrityError, NotFound, TransportError, UsageError
+from eci_convert.errors import AccessDeniedError, EciError, IntegrityError, NotFoundError, TransportError, UsageError
 
 _FOREIGN = (requests_errors.RequestException, urllib3_errors.HTTPError, HTTPException, DockerException)
 _TIMEOUTS = (TimeoutError, requests_errors.Timeout, urllib3_errors.TimeoutError)
@@ -26,22 +26,22 @@ class Refused(TransportError):
     """The engine was reached, and answered with an error."""
 
 
-_BY_STATUS: Mapping[int, type[EciError]] = {401: AccessDenied, 403: AccessDenied, 404: NotFound}
+_BY_STATUS: Mapping[int, type[EciError]] = {401: AccessDeniedError, 403: AccessDeniedError, 404: NotFoundError}
 _BY_WORDS: tuple[tuple[re.Pattern[str], type[EciError]], ...] = (
     (re.compile(r"invalid reference format", re.IGNORECASE), UsageError),
     (re.compile(r"invalid diffid|wrong diff ?id|unexpected (commit )?digest", re.IGNORECASE), IntegrityError),
     (
         re.compile(r"access denied|unauthorized|authentication required|authorization failed", re.IGNORECASE),
-        AccessDenied,
+        AccessDeniedError,
     ),
-    (re.compile(r"no such image|manifest unknown|: not found$", re.IGNORECASE), NotFound),
+    (re.compile(r"no such image|manifest unknown|: not found$", re.IGNORECASE), NotFoundError),
 )
 _NOT_UNPACKED = re.compile(r"error unpacking image ", re.IGNORECASE)
 _LONGEST = 500
 
 
 @contextmanager
-def translated(host: str, timeout: float) -> Iterator[None]:
+def translated_engine_errors(host: str, timeout: float) -> Iterator[None]:
     """What is asked of the engine at *host*, and nothing else, belongs in the block.
 
     *timeout* is the seconds of silence that it was allowed. Raises TransportError and AccessDenied.
@@ -57,38 +57,38 @@ def refused(status: int, said: str, what: str) -> EciError:
     kind = _BY_STATUS.get(status) or _by_words(said)
     if kind is TransportError:
         kind = Refused
-    return kind(f"{what}: {sentence(said) or f'HTTP status {status}'}")
+    return kind(f"{what}: {one_line(said) or f'HTTP status {status}'}")
 
 
-def checked(event: Mapping[str, Any], what: str) -> Mapping[str, Any]:
+def raise_for_event(event: Mapping[str, Any], what: str) -> Mapping[str, Any]:
     """*event* of a stream. Raises the error that it tells of, if it does: the HTTP status was sent long before."""
     detail = event.get("errorDetail")
     said = (detail.get("message") if isinstance(detail, dict) else detail) or event.get("error")
     if not said and "errorDetail" not in event:
         return event
-    raise _told(str(said or "it failed and does not say why"), what)
+    raise _event_error(str(said or "it failed and does not say why"), what)
 
 
-def unpacked(event: Mapping[str, Any], what: str) -> None:
+def raise_if_unpack_failed(event: Mapping[str, Any], what: str) -> None:
     """Raises the error that *event* of a load tells of in passing: an engine with containerd's store has the image by
     then, and cannot use it."""
     said = str(event.get("stream", ""))
     if _NOT_UNPACKED.match(said):
-        raise _told(said, what)
+        raise _event_error(said, what)
 
 
-def sentence(said: str) -> str:
+def one_line(said: str) -> str:
     """*said* in one line that is fit to be shown.
 
-    >>> sentence("no such image\\n\\n")
+    >>> one_line("no such image\\n\\n")
     'no such image'
     """
     line = " ".join("".join(character if character.isprintable() else " " for character in said).split())
     return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"
 
 
-def _told(said: str, what: str) -> EciError:
-    error = _by_words(said)(f"{what}: {sentence(said)}")
+def _event_error(said: str, what: str) -> EciError:
+    error = _by_words(said)(f"{what}: {one_line(said)}")
     if isinstance(error, IntegrityError):
         error.add_note("hint: `eci-convert verify --fix` writes such an image again, with right diff ids")
     return error
@@ -99,11 +99,11 @@ def _by_words(said: str) -> type[EciError]:
 
 
 def _ours(error: Exception, host: str, timeout: float) -> EciError:
-    below = _below(error)
+    below = _causes(error)
     root = next((found for found in below if isinstance(found, OSError) and found.errno is not None), error)
     if isinstance(root, PermissionError):
         return _hinted(
-            AccessDenied(f"{host}: this user may not speak to the Docker engine"),
+            AccessDeniedError(f"{host}: this user may not speak to the Docker engine"),
             "join the group `docker`, be root, or set DOCKER_HOST to an engine of your own",
         )
     if any(isinstance(found, _NEVER_BEGAN) for found in below):
@@ -123,7 +123,7 @@ def _hinted(error: EciError, hint: str) -> EciError:
     return error
 
 
-def _below(error: BaseException) -> list[BaseException]:
+def _causes(error: BaseException) -> list[BaseException]:
     """*error* and all that lies under it: the libraries put the system's error now into the arguments, now behind
     `reason`, now into the cause."""
     found: list[BaseException] = [error]
@@ -136,4 +136,4 @@ def _below(error: BaseException) -> list[BaseException]:
 def _reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return sentence(str(error)) or type(error).__name__
+    return one_line(str(error)) or type(error).__name__

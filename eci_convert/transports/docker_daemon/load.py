@@ -8,9 +8,9 @@ from typing import Final
 
 from eci_convert.errors import EciError, TransportError
 from eci_convert.streams import interrupts
-from eci_convert.streams.threads import Belt
+from eci_convert.streams.threads import BoundedQueue
 from eci_convert.transports.docker_daemon.engine import Engine
-from eci_convert.transports.docker_daemon.errors import unpacked
+from eci_convert.transports.docker_daemon.errors import raise_if_unpack_failed
 
 _DEPTH: Final = 8 << 20
 _GRACE: Final = 10.0
@@ -19,13 +19,13 @@ _HASTE: Final = 0.5
 """The same, where the whole program is to stop."""
 
 
-class Load:
+class LoadRequest:
     """One archive on its way into *engine*, from the first `write` on. *what* is what messages call it."""
 
     def __init__(self, engine: Engine, what: str) -> None:
         self._engine = engine
         self._what = what
-        self._belt = Belt(_DEPTH)
+        self._belt = BoundedQueue(_DEPTH)
         self._thread: Thread | None = None
         self._all_written = False
         self._ended_well = False
@@ -34,9 +34,9 @@ class Load:
     def write(self, data: bytes) -> None:
         """Send *data*. Raises the error that the engine has reported meanwhile."""
         if self._thread is None:
-            self._thread = Thread(target=self._run, name="docker load", daemon=True)
+            self._thread = Thread(target=self._send_in_thread, name="docker load", daemon=True)
             self._thread.start()
-        if data and not self._belt.put(data):
+        if data and not self._belt.push(data):
             raise self._failed()
 
     def finish(self) -> None:
@@ -54,11 +54,11 @@ class Load:
         if self._thread is not None:
             self._thread.join(_HASTE if interrupts.requested() else _GRACE)
 
-    def _run(self) -> None:
+    def _send_in_thread(self) -> None:
         try:
-            with self._engine.asked(patiently=True) as client:
+            with self._engine.client(patiently=True) as client:
                 for event in client.load_image(self._sent()):  # type: ignore[no-untyped-call]
-                    unpacked(event, self._what)
+                    raise_if_unpack_failed(event, self._what)
             self._ended_well = self._all_written
         except EciError as error:
             self._failure = error
@@ -66,7 +66,7 @@ class Load:
             self._belt.stop()
 
     def _sent(self) -> Iterator[bytes]:
-        while chunk := self._belt.take():
+        while chunk := self._belt.pop():
             yield chunk
         if not self._all_written:
             raise _AbandonedError(f"{self._what}: given up")

@@ -18,7 +18,7 @@ from eci_convert.errors import TransportError
 if TYPE_CHECKING:
     from requests import Response
 
-PIECE: Final = 1 << 20
+RECEIVE_SIZE: Final = 1 << 20
 _END: Final = bytes(1024)
 """What an archive ends with: two blocks of zeros."""
 _LONGEST_LINE: Final = 4096
@@ -35,7 +35,7 @@ def pieces(response: Response) -> Iterator[bytes]:
     elif body.length is None and (sock := _socket(response)) and sock.family == socket.AF_UNIX:
         yield from _whole_archive(_until_closed(body.fp, sock))
     else:
-        yield from response.raw.stream(PIECE, decode_content=False)
+        yield from response.raw.stream(RECEIVE_SIZE, decode_content=False)
 
 
 def allow_silence(response: Response, seconds: float) -> None:
@@ -66,7 +66,7 @@ def _until_closed(file: BufferedReader, sock: socket.socket) -> Iterator[bytes]:
     while piece:
         yield piece
         try:
-            piece = sock.recv(PIECE, socket.MSG_WAITALL)
+            piece = sock.recv(RECEIVE_SIZE, socket.MSG_WAITALL)
         except BlockingIOError as error:
             raise TimeoutError from error
 
@@ -104,14 +104,17 @@ def dechunked(fill: Callable[[memoryview], int]) -> Iterator[bytes]:
     """The content of a chunked body in pieces of up to 1 MiB. *fill* puts what comes next into a buffer and says how
     many bytes it was; 0 is the end. Raises TransportError for what is not chunked or ends too early."""
     source = _Buffer(fill)
-    piece, have = memoryview(bytearray(PIECE)), 0  # made once: growing one for each piece costs seven times as much
+    piece, have = (
+        memoryview(bytearray(RECEIVE_SIZE)),
+        0,
+    )  # made once: growing one for each piece costs seven times as much
     while left := _chunk_size(source.line()):
         while left:
-            some = source.some(min(left, PIECE - have))
+            some = source.some(min(left, RECEIVE_SIZE - have))
             piece[have : have + len(some)] = some
             have += len(some)
             left -= len(some)
-            if have == PIECE:
+            if have == RECEIVE_SIZE:
                 yield bytes(piece)
                 have = 0
         if source.line():
@@ -136,7 +139,7 @@ class _Buffer:
 
     def __init__(self, fill: Callable[[memoryview], int]) -> None:
         self._fill = fill
-        self._bytes = bytearray(PIECE)
+        self._bytes = bytearray(RECEIVE_SIZE)
         self._view = memoryview(self._bytes)
         self._start = self._end = 0
 
@@ -162,7 +165,7 @@ class _Buffer:
     def _receive(self) -> None:
         if self._start == self._end:
             self._start = self._end = 0
-        elif self._end == PIECE:
+        elif self._end == RECEIVE_SIZE:
             self._bytes[: self._end - self._start] = self._bytes[self._start : self._end]
             self._start, self._end = 0, self._end - self._start
         count = self._fill(self._view[self._end :])

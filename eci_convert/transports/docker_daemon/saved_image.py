@@ -11,20 +11,20 @@ from threading import Lock
 from types import TracebackType
 from typing import Self
 
-from eci_convert.errors import NotFound
+from eci_convert.errors import NotFoundError
 from eci_convert.files.spool import Spool
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
-from eci_convert.transports.base import NO_PROVENANCE, Filesystem, Source
+from eci_convert.transports.base import NO_MOUNT_HINTS, ContainerFiles, Source
 from eci_convert.transports.docker_daemon.engine import Engine
-from eci_convert.transports.layout.selector import Name
-from eci_convert.transports.tar_store.reader import Archive
+from eci_convert.transports.layout.selector import ImageSelector
+from eci_convert.transports.tar_store.reader import TarStore
 
 
-class Saved:
+class SavedImageSource:
     """The image called *name*, which messages call *origin*."""
 
-    provenance = NO_PROVENANCE
+    mount_hints = NO_MOUNT_HINTS
     resumable = False
 
     def __init__(self, engine: Engine, name: str, origin: str) -> None:
@@ -36,7 +36,7 @@ class Saved:
         self.origin = origin
 
     @property
-    def made_up(self) -> bool:
+    def synthetic_manifest(self) -> bool:
         """Also where the engine saves a layout: the classic store makes its manifests while it saves."""
         return not self._engine.keeps_images_in_containerd
 
@@ -48,11 +48,11 @@ class Saved:
         with ExitStack() as stack:
             try:
                 chunks = stack.enter_context(self._opened().fetch(blob, skip))
-            except NotFound as error:
+            except NotFoundError as error:
                 raise self._incomplete(blob) from error
             yield chunks
 
-    def filesystem(self) -> Filesystem | None:
+    def filesystem(self) -> ContainerFiles | None:
         return None
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
@@ -67,10 +67,10 @@ class Saved:
                 self._spool.close()
             self._archive = self._spool = None
 
-    def _incomplete(self, blob: Descriptor) -> NotFound:
+    def _incomplete(self, blob: Descriptor) -> NotFoundError:
         """Docker 25 to 28 with containerd's store: a pull leaves out layers that are unpacked already, if compressed in
         another way (moby/moby#49784)."""
-        error = NotFound(f"{self.origin}: the Docker engine saves the image without its blob {blob.digest}")
+        error = NotFoundError(f"{self.origin}: the Docker engine saves the image without its blob {blob.digest}")
         error.add_note(
             "hint: read the image from its registry with docker://, or remove it from the engine and pull it again"
         )
@@ -92,15 +92,15 @@ class Saved:
                 self._spool.append(pieces)
         finally:
             reporter.finished(task)
-        archive = Archive(self.origin, self._engine.settings.environ, descriptor=self._spool.descriptor)
-        with suppress(NotFound):
+        archive = TarStore(self.origin, self._engine.settings.environ, descriptor=self._spool.descriptor)
+        with suppress(NotFoundError):
             if archive.size("oci-layout"):
                 from eci_convert.transports.layout.archive import OciArchiveSource
 
-                return OciArchiveSource(archive, Name(), self.origin)
+                return OciArchiveSource(archive, ImageSelector(), self.origin)
         from eci_convert.transports.docker_archive.source import DockerArchiveSource
 
-        return DockerArchiveSource(archive, Name(), self.origin)
+        return DockerArchiveSource(archive, ImageSelector(), self.origin)
 
     def __enter__(self) -> Self:
         return self

@@ -19,20 +19,31 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self
 
-from eci_convert.compression.codec import Compression, decompressed, peeked, sniffed
-from eci_convert.errors import CannotHold, DigestMismatch, LimitExceeded, NotFound, TransportError, UsageError
-from eci_convert.files.sparse import Mapped
+from eci_convert.compression.codec import Compression, decompressed, detect_compression
+from eci_convert.errors import (
+    CannotHoldError,
+    DigestMismatchError,
+    LimitExceededError,
+    NotFoundError,
+    TransportError,
+    UsageError,
+)
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
+from eci_convert.oci.image import ImageConfig
 from eci_convert.oci.json_fields import MAX_DOCUMENT
-from eci_convert.oci.manifest import Descriptor, ImageConfig, Manifest, parse, rendered
+from eci_convert.oci.manifest import Manifest, parse_manifest, to_json
 from eci_convert.oci.reference import Reference
-from eci_convert.transports.base import NO_VARIANTS, Settings, Variants
+from eci_convert.streams.blocks import peek
+from eci_convert.streams.repeatable import SparseStream
+from eci_convert.transports.base import NO_VARIANTS, Variants
 from eci_convert.transports.docker_daemon.engine import Engine, image_id
-from eci_convert.transports.docker_daemon.load import Load
+from eci_convert.transports.docker_daemon.load import LoadRequest
 from eci_convert.transports.ids import check_is_name
-from eci_convert.transports.tar_store.stream_writer import Tape
-from eci_convert.transports.verified_input import Received
+from eci_convert.transports.settings import Settings
+from eci_convert.transports.tar_store.stream_writer import StreamTarWriter
+from eci_convert.transports.verified_input import VerifiedInput
 
 _READS_ZSTD: Final = (1, 42)
 """The API of Docker 23, whose classic store was the first to read layers of zstd."""
@@ -44,8 +55,8 @@ class DaemonSink:
     holds_artifacts = False
     holds_indexes = False
     holds_sha512 = False
-    wants_raw_layers = True
-    wants_compressed_layers = False
+    stores_layers_uncompressed = True
+    prefers_compressed_layers = False
 
     def __init__(self, name: str, settings: Settings) -> None:
         check_is_name(name)
@@ -53,8 +64,8 @@ class DaemonSink:
         if self._reference.digest or not self._reference.tag:
             raise UsageError(f"{name!r}: an image is loaded under a name and a tag, not under a digest")
         self._engine = Engine(settings)
-        self._load = Load(self._engine, self.destination)
-        self._archive = Tape(self._load.write, settings.environ)
+        self._load = LoadRequest(self._engine, self.destination)
+        self._archive = StreamTarWriter(self._load.write, settings.environ)
         self._layers: dict[Digest, str] = {}
         self._archives: dict[Digest, Descriptor] = {}
         self._documents: dict[Digest, bytes] = {}
@@ -73,7 +84,7 @@ class DaemonSink:
     ) -> Descriptor:
         if media_types.is_tar_layer(media_type):
             return self._layer_sent(media_type, chunks, digest, size)
-        received = Received(chunks, digest, size)
+        received = VerifiedInput(chunks, digest, size)
         document = self._buffered(received)
         stored = received.descriptor(media_type)
         self._documents[stored.digest] = document
@@ -81,16 +92,16 @@ class DaemonSink:
 
     def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
         document = self._document(manifest.digest)
-        found = parse(document, manifest.media_type)
+        found = parse_manifest(document, manifest.media_type)
         if not isinstance(found, Manifest):
-            raise CannotHold(f"{self.destination} cannot hold an index of several images")
+            raise CannotHoldError(f"{self.destination} cannot hold an index of several images")
         config = self._document(found.config.digest)
         self._check_diff_ids(found, config)
         sent = replace(found, layers=tuple(self._as_sent(layer) for layer in found.layers))
-        document = document if sent == found else rendered(sent)
+        document = document if sent == found else to_json(sent)
         root = Descriptor.of(document, found.media_type) if sent != found else replace(manifest, size=len(document))
         for name, text in self._index(found, root, document).items():
-            self._archive.add(name, Received((text,), None, len(text)))
+            self._archive.add(name, VerifiedInput((text,), None, len(text)))
         self._archive.finish()
         self._load.finish()
         self._check_is_there({str(root.digest), str(found.config.digest)})
@@ -99,14 +110,14 @@ class DaemonSink:
         self, media_type: str, chunks: Iterable[bytes], digest: Digest | None, size: int | None
     ) -> Descriptor:
         """Sends a layer: as it is, or as the archive in it where the engine could not read it."""
-        data = chunks.data() if isinstance(chunks, Mapped) else None
-        head, chunks = peeked(chunks)
-        received, compression = Received(chunks, digest, size), sniffed(head)
+        data = chunks.data() if isinstance(chunks, SparseStream) else None
+        head, chunks = peek(chunks)
+        received, compression = VerifiedInput(chunks, digest, size), detect_compression(head)
         name = f"{self._prefix}/{self._sent}.tar"
         self._sent += 1
-        plain: Received | None = None
+        plain: VerifiedInput | None = None
         if self._must_be_plain(media_type, compression):
-            plain = Received(decompressed(received, compression), None, None)
+            plain = VerifiedInput(decompressed(received, compression), None, None)
         self._archive.add(name, plain or received, None if plain else data)
         stored = received.descriptor(media_type)
         self._layers[stored.digest] = name
@@ -134,7 +145,7 @@ class DaemonSink:
         )
 
     def _reads_zstd(self) -> bool:
-        with self._engine.asked() as client:
+        with self._engine.client() as client:
             if client.at_least(*_READS_ZSTD):
                 return True
         return self._engine.keeps_images_in_containerd
@@ -154,42 +165,42 @@ class DaemonSink:
             f"{root.digest.hex}.manifest": document,
             "manifest.json": _json([{"Config": config, "RepoTags": [self._reference.familiar], "Layers": layers}]),
             "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
-            "index.json": rendered({"schemaVersion": 2, "mediaType": media_types.OCI_INDEX, "manifests": [entry]}),
+            "index.json": to_json({"schemaVersion": 2, "mediaType": media_types.OCI_INDEX, "manifests": [entry]}),
         }
 
-    def _buffered(self, received: Received) -> bytes:
+    def _buffered(self, received: VerifiedInput) -> bytes:
         found = bytearray()
         for chunk in received:
             found += chunk
             if len(found) > MAX_DOCUMENT:
-                raise LimitExceeded(f"a document is more than {MAX_DOCUMENT} bytes", where=self.destination)
+                raise LimitExceededError(f"a document is more than {MAX_DOCUMENT} bytes", where=self.destination)
         return bytes(found)
 
     def _document(self, digest: Digest) -> bytes:
         if digest not in self._documents:
-            raise NotFound(f"{self.destination}: no blob {digest}")
+            raise NotFoundError(f"{self.destination}: no blob {digest}")
         return self._documents[digest]
 
     def _layer(self, layer: Descriptor) -> str:
         if layer.digest not in self._layers:
-            raise NotFound(f"{self.destination}: no blob {layer.digest}")
+            raise NotFoundError(f"{self.destination}: no blob {layer.digest}")
         return self._layers[layer.digest]
 
     def _check_diff_ids(self, manifest: Manifest, config: bytes) -> None:
         """What the engine would refuse in words of its own, after it has taken everything."""
         diff_ids = ImageConfig.parse(config).diff_ids
         if len(diff_ids) != len(manifest.layers):
-            raise CannotHold(
+            raise CannotHoldError(
                 f"{self.destination}: the config names {len(diff_ids)} layers and the manifest {len(manifest.layers)}"
             )
         for number, (layer, diff_id) in enumerate(zip(manifest.layers, diff_ids, strict=True)):
             archive = self._archives.get(layer.digest)
             if archive and archive.digest.algorithm == diff_id.algorithm and archive.digest != diff_id:
-                raise DigestMismatch(diff_id, archive.digest, f"layer {number}")
+                raise DigestMismatchError(diff_id, archive.digest, f"layer {number}")
 
     def _check_is_there(self, expected: set[str]) -> None:
         """An engine says "loaded" in English, and a stream that was cut says nothing: so it is asked."""
-        found = image_id(self._engine.inspected(self._reference.familiar), self.destination)
+        found = image_id(self._engine.inspect_image(self._reference.familiar), self.destination)
         if found not in expected:
             raise TransportError(
                 f"{self.destination}: the Docker engine has {found} under this name, which was not sent"

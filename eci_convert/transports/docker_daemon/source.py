@@ -17,16 +17,18 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self
 
-from eci_convert.errors import NotFound, TransportError
+from eci_convert.errors import NotFoundError, TransportError
 from eci_convert.oci import json_fields, media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Manifest, rendered
+from eci_convert.oci.manifest import Manifest, to_json
 from eci_convert.oci.reference import Reference
-from eci_convert.transports.base import IDENTITY, NO_PROVENANCE, Filesystem, Settings
-from eci_convert.transports.docker_daemon.container_files import Unpacked
+from eci_convert.transports.base import IMAGE_ID_ANNOTATION, NO_MOUNT_HINTS, ContainerFiles
+from eci_convert.transports.docker_daemon.container_files import DockerContainerFiles
 from eci_convert.transports.docker_daemon.engine import Engine, Json, image_id
-from eci_convert.transports.docker_daemon.saved_image import Saved
+from eci_convert.transports.docker_daemon.saved_image import SavedImageSource
 from eci_convert.transports.ids import is_id
+from eci_convert.transports.settings import Settings
 
 _PLATFORM: Final = {"Architecture": "architecture", "Os": "os", "Variant": "variant", "OsVersion": "os.version"}
 
@@ -34,7 +36,7 @@ _PLATFORM: Final = {"Architecture": "architecture", "Os": "os", "Variant": "vari
 class DaemonSource:
     """The image that *name* stands for in the engine that *settings* lead to. Raises UsageError for what is no name."""
 
-    provenance = NO_PROVENANCE
+    mount_hints = NO_MOUNT_HINTS
     resumable = False
 
     def __init__(self, name: str, settings: Settings) -> None:
@@ -44,28 +46,32 @@ class DaemonSource:
         self._engine = Engine(settings)
         self._documents: dict[Digest, bytes] = {}
         self._root: Descriptor | None = None
-        self._unpacked: Unpacked | None = None
-        self._saved = Saved(self._engine, name, self.origin)
+        self._unpacked: DockerContainerFiles | None = None
+        self._saved = SavedImageSource(self._engine, name, self.origin)
 
     @property
     def origin(self) -> str:
         return f"docker-daemon:{self._name}"
 
     @property
-    def made_up(self) -> bool:
-        return self._saved.made_up
+    def synthetic_manifest(self) -> bool:
+        return self._saved.synthetic_manifest
 
     def resolve(self) -> Descriptor:
         if self._root is None:
             found = self._inspected()
             if _images(found) > 1:
-                self._root = replace(self._saved.resolve(), annotations={IDENTITY: image_id(found, self.origin)})
+                self._root = replace(
+                    self._saved.resolve(), annotations={IMAGE_ID_ANNOTATION: image_id(found, self.origin)}
+                )
                 return self._root
             identity = image_id(found, self.origin)
-            self._unpacked = Unpacked(self._engine, identity, _platform(found), self._saved, _volumes(found))
+            self._unpacked = DockerContainerFiles(
+                self._engine, identity, _platform(found), self._saved, _volumes(found)
+            )
             if not found.get("Os"):
-                found = {**found, **self._unpacked.told()}
-            self._root = replace(self._described(found), annotations={IDENTITY: identity})
+                found = {**found, **self._unpacked.labels_and_platform()}
+            self._root = replace(self._described(found), annotations={IMAGE_ID_ANNOTATION: identity})
         return self._root
 
     @contextmanager
@@ -79,7 +85,7 @@ class DaemonSource:
             raise TransportError(f"{self.origin}: a Docker engine gives layers with the whole image only")
         yield (self._documents[blob.digest][skip:],)
 
-    def filesystem(self) -> Filesystem | None:
+    def filesystem(self) -> ContainerFiles | None:
         self.resolve()
         return self._unpacked
 
@@ -88,18 +94,18 @@ class DaemonSource:
 
     def _inspected(self) -> Json:
         try:
-            return self._engine.inspected(self._name)
-        except NotFound as error:
-            missing = NotFound(f"{self.origin}: the Docker engine has no such image")
+            return self._engine.inspect_image(self._name)
+        except NotFoundError as error:
+            missing = NotFoundError(f"{self.origin}: the Docker engine has no such image")
             missing.add_note("hint: `docker pull` it first, or read it from its registry with docker://")
             raise missing from error
 
     def _described(self, found: Json) -> Descriptor:
         where = self.origin
         diff_ids = _diff_ids(found, where)
-        config = self._kept(rendered(_config(found, diff_ids, where)), media_types.OCI_CONFIG)
+        config = self._kept(to_json(_config(found, diff_ids, where)), media_types.OCI_CONFIG)
         layers = tuple(Descriptor(media_type=media_types.OCI_LAYER, digest=each, size=0) for each in diff_ids)
-        return self._kept(rendered(Manifest(config=config, layers=layers)), media_types.OCI_MANIFEST)
+        return self._kept(to_json(Manifest(config=config, layers=layers)), media_types.OCI_MANIFEST)
 
     def _kept(self, document: bytes, media_type: str) -> Descriptor:
         descriptor = Descriptor.of(document, media_type)

@@ -6,53 +6,54 @@ archive of one image, which replaces FILE when it is complete.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
-from eci_convert.errors import DigestMismatch, LimitExceeded, NotFound, SizeMismatch
+from eci_convert.errors import DigestMismatchError, LimitExceededError, NotFoundError, SizeMismatchError
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, parse
-from eci_convert.oci.referrers import Referrers
-from eci_convert.transports.base import NO_PROVENANCE, NO_VARIANTS, Filesystem, Settings, Variants
-from eci_convert.transports.docker_archive.manifest_json import CONTENTS
+from eci_convert.oci.index import Index
+from eci_convert.oci.manifest import parse_manifest
+from eci_convert.oci.referrers import ReferrerIndex
+from eci_convert.transports.base import NO_MOUNT_HINTS, NO_VARIANTS, ContainerFiles, Variants
 from eci_convert.transports.layout import index
-from eci_convert.transports.layout.selector import Name, split
-from eci_convert.transports.tar_store.reader import STANDARD, Archive
-from eci_convert.transports.tar_store.writer import TarOutput, tar_output
-from eci_convert.transports.verified_input import Received
+from eci_convert.transports.layout.index import add_image, referrers, resolve
+from eci_convert.transports.layout.selector import ImageSelector, may_be_archive, spelt, split_path
+from eci_convert.transports.settings import Settings
+from eci_convert.transports.tar_store.reader import TarStore
+from eci_convert.transports.tar_store.writer import TarWriter, tar_output
+from eci_convert.transports.verified_input import VerifiedInput
 
 _MAX_NESTING = 16
 
 
+_DOCKER_ARCHIVE = "manifest.json"
+"""What an archive of `docker save` has beside, or instead of, index.json."""
+
+
 def open_source(rest: str, settings: Settings) -> OciArchiveSource:
     """The image that *rest*, `FILE[:NAME]`, stands for. Raises UsageError."""
-    path, name = split(rest, is_archive)
-    return OciArchiveSource(Archive(path, settings.environ), name)
+    path, name = split_path(rest, may_be_archive)
+    return OciArchiveSource(TarStore(path, settings.environ), name)
 
 
 def open_sink(rest: str, settings: Settings) -> OciArchiveSink:
     """A place for an image in *rest*, `FILE[:NAME]`. Raises UsageError."""
-    path, name = split(rest, is_archive)
+    path, name = split_path(rest, may_be_archive)
     return OciArchiveSink(path, name.writable(), settings)
-
-
-def is_archive(path: str) -> bool:
-    """Whether there is something at *path* that may be an archive."""
-    return path == STANDARD or (os.path.exists(path) and not os.path.isdir(path))
 
 
 class OciArchiveSource:
     """The image that *archive* keeps under *name*."""
 
-    provenance = NO_PROVENANCE
+    mount_hints = NO_MOUNT_HINTS
     resumable = False
-    made_up = False
+    synthetic_manifest = False
 
-    def __init__(self, archive: Archive, name: Name, origin: str = "") -> None:
+    def __init__(self, archive: TarStore, name: ImageSelector, origin: str = "") -> None:
         self._archive = archive
         self._name = name
         self._top: str | None = None
@@ -61,9 +62,9 @@ class OciArchiveSource:
     def resolve(self) -> Descriptor:
         self._archive.check()
         try:
-            return index.resolved(self._read, self._name, self.origin)
-        except NotFound as error:
-            if CONTENTS in self._archive and index.INDEX not in self._archive:
+            return resolve(self._read, self._name, self.origin)
+        except NotFoundError as error:
+            if _DOCKER_ARCHIVE in self._archive and index.INDEX not in self._archive:
                 error.add_note(f"hint: docker save wrote it: docker-archive:{self._archive.path}")
             raise
 
@@ -72,14 +73,14 @@ class OciArchiveSource:
         path = self._below(index.blob_path(blob.digest))
         size = self._archive.size(path)
         if size != blob.size:
-            raise SizeMismatch(blob.size, size, f"{self.origin}: blob {blob.digest.short}")
+            raise SizeMismatchError(blob.size, size, f"{self.origin}: blob {blob.digest.short}")
         yield self._archive.chunks(path, skip)
 
-    def filesystem(self) -> Filesystem | None:
+    def filesystem(self) -> ContainerFiles | None:
         return None
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
-        return index.referring(self._read, self.origin, subject)
+        return referrers(self._read, self.origin, subject)
 
     def _read(self, path: str) -> bytes:
         return self._archive.read(self._below(path))
@@ -104,16 +105,16 @@ class OciArchiveSink:
     holds_artifacts = True
     holds_indexes = True
     holds_sha512 = True
-    wants_raw_layers = False
-    wants_compressed_layers = False
+    stores_layers_uncompressed = False
+    prefers_compressed_layers = False
 
-    def __init__(self, path: str, name: Name, settings: Settings) -> None:
+    def __init__(self, path: str, name: ImageSelector, settings: Settings) -> None:
         self._path = path
         self._name = name
-        self._output: TarOutput = tar_output(path, settings.environ)
+        self._output: TarWriter = tar_output(path, settings.environ)
         self._blobs: dict[Digest, int] = {}
         self._documents: dict[Digest, tuple[str, bytes]] = {}
-        self._referrers = Referrers()
+        self._referrers = ReferrerIndex()
 
     @property
     def destination(self) -> str:
@@ -127,7 +128,7 @@ class OciArchiveSink:
     def put(
         self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
     ) -> Descriptor:
-        received = Received(self._referrers.noting(media_type, chunks, digest), digest, size)
+        received = VerifiedInput(self._referrers.record(media_type, chunks, digest), digest, size)
         if media_type in media_types.DOCUMENTS:
             content = b"".join(received)
             stored = received.descriptor(media_type)
@@ -140,9 +141,9 @@ class OciArchiveSink:
 
     def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
         if self._name.digest not in (None, manifest.digest):
-            raise DigestMismatch(self._name.digest, manifest.digest, "the manifest")
+            raise DigestMismatchError(self._name.digest, manifest.digest, "the manifest")
         if not self.has(manifest):
-            raise NotFound(f"{self.destination}: manifest {manifest.digest} has not been put there")
+            raise NotFoundError(f"{self.destination}: manifest {manifest.digest} has not been put there")
         order: dict[Digest, None] = {}
         self._walk(manifest.digest, order)
         order |= dict.fromkeys(sorted({*self._blobs, *self._documents} - {*order}))  # what nothing known refers to
@@ -150,12 +151,12 @@ class OciArchiveSink:
             if digest in self._documents:
                 self._add(index.blob_path(digest), self._documents[digest][1])
         self._add(index.MARKER, index.MARKER_TEXT)
-        beside = (entry for entry, _ in self._referrers.beside(manifest.digest))
-        self._add(index.INDEX, index.with_image(None, manifest, self._name.text, beside, variants))
+        beside = (entry for entry, _ in self._referrers.others(manifest.digest))
+        self._add(index.INDEX, add_image(None, manifest, self._name.text, beside, variants))
         self._output.finish([*map(index.blob_path, order), index.MARKER, index.INDEX])
 
     def _add(self, path: str, content: bytes) -> None:
-        self._output.add(Received((content,), Digest.of(content), len(content)), lambda _: path)
+        self._output.add(VerifiedInput((content,), Digest.of(content), len(content)), lambda _: path)
 
     def _walk(self, digest: Digest, order: dict[Digest, None], levels: int = _MAX_NESTING) -> None:
         """Add *digest* and all that it refers to, as far as it was put here, to *order*, what is referred to first."""
@@ -163,9 +164,9 @@ class OciArchiveSink:
             return
         if digest in self._documents:
             if not levels:
-                raise LimitExceeded(f"indexes are nested more than {_MAX_NESTING} deep", where=self.destination)
+                raise LimitExceededError(f"indexes are nested more than {_MAX_NESTING} deep", where=self.destination)
             media_type, content = self._documents[digest]
-            found = parse(content, media_type)
+            found = parse_manifest(content, media_type)
             for child in found.manifests if isinstance(found, Index) else (*found.layers, found.config):
                 self._walk(child.digest, order, levels - 1)
         order[digest] = None
@@ -177,12 +178,6 @@ class OciArchiveSink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._output.close()
-
-
-def spelt(scheme: str, path: str, name: Name) -> str:
-    """The reference as a user would write it."""
-    text = str(name)
-    return f"{scheme}:{path}:{text}" if text else f"{scheme}:{path}"
 
 
 def _top(names: Iterable[str]) -> str:

@@ -18,18 +18,18 @@ from threading import Lock
 
 from eci_convert.errors import FormatError, LocalError
 from eci_convert.files import leftovers, locks
+from eci_convert.files.errors import local_errors
 from eci_convert.files.sparse import write_sparse
-from eci_convert.files.temp_files import local_errors
-from eci_convert.files.writeback import written_back
+from eci_convert.files.writeback import start_writeback
 from eci_convert.oci.digest import Digest
-from eci_convert.transports.verified_input import Received
+from eci_convert.transports.verified_input import VerifiedInput
 
-_OURS = re.compile(r"\.eci-convert\.[0-9a-f]{16}\.part")
+_STAGING_NAME = re.compile(r"\.eci-convert\.[0-9a-f]{16}\.part")
 _ATTEMPTS = 20
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class Ingest:
+class BlobStaging:
     """What is on its way into *root*, which is made when the first blob comes and unmade if none arrives."""
 
     def __init__(self, root: Path) -> None:
@@ -44,12 +44,12 @@ class Ingest:
         """The size in bytes of a blob that waits for its name; None where none does."""
         return self._waiting[digest][1] if digest in self._waiting else None
 
-    def take(self, received: Received, size: int | None) -> None:
+    def write(self, received: VerifiedInput, size: int | None) -> None:
         """Write one blob and bring it to the disk. *size* is what it should be. May be called from several threads.
 
         Raises what *received* raises, and LocalError.
         """
-        (room, descriptor), token = self._entered(), secrets.token_hex(8)
+        (room, descriptor), token = self._enter(), secrets.token_hex(8)
         try:
             _write(room / token, descriptor, received, size)
         except BaseException:
@@ -59,7 +59,7 @@ class Ingest:
         blob = received.descriptor("")
         self._waiting[blob.digest] = (token, blob.size)
 
-    def settle(self) -> None:
+    def commit(self) -> None:
         """Give every blob its name, `blobs/ALGORITHM/HEX`. Raises FormatError for links on the way, and LocalError."""
         for algorithm in sorted({digest.algorithm for digest in self._waiting}):
             with self._directory("blobs", algorithm) as descriptor:
@@ -82,7 +82,7 @@ class Ingest:
                 path.rmdir()
             leftovers.forget(path)
 
-    def _entered(self) -> tuple[Path, int]:
+    def _enter(self) -> tuple[Path, int]:
         with self._lock, local_errors(self._root):
             if self._room is None:
                 self._room, self._room_descriptor = self._made_room()
@@ -92,8 +92,8 @@ class Ingest:
         for _ in range(_ATTEMPTS):
             with suppress(FileNotFoundError):  # another writer, which failed, may just have unmade the directory
                 self._make(self._root)
-                locks.sweep_unheld(self._root, _OURS, _remove)
-                return _room(self._root)
+                locks.sweep_unheld(self._root, _STAGING_NAME, _remove)
+                return _staging_directory(self._root)
         raise FileNotFoundError(errno.ENOENT, "it is not there, and cannot be made")
 
     def _make(self, path: Path) -> None:
@@ -126,14 +126,14 @@ class Ingest:
                 os.close(descriptor)
 
 
-def _write(path: Path, directory: int, received: Received, size: int | None) -> None:
+def _write(path: Path, directory: int, received: VerifiedInput, size: int | None) -> None:
     """Write a new file in the open *directory*: another user may have put a link at *path* since it was opened."""
     root = path.parent.parent  # which the user knows; a file's name, and not its number, is in its errors
     with local_errors(root):
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         descriptor = os.open(path.name, flags, 0o666, dir_fd=directory)
     with open(root, "r+b", buffering=0, opener=lambda *_: descriptor) as file:
-        write_sparse(file, written_back(received, descriptor), size)
+        write_sparse(file, start_writeback(received, descriptor), size)
         with local_errors(root):
             os.fsync(descriptor)
 
@@ -144,7 +144,7 @@ def _mkdir(name: str, parent: int) -> None:
         os.fsync(parent)
 
 
-def _room(root: Path) -> tuple[Path, int]:
+def _staging_directory(root: Path) -> tuple[Path, int]:
     """A new directory below *root* that is locked, and a descriptor of it, which is the lock. Raises OSError."""
     while True:
         path = root / f".eci-convert.{secrets.token_hex(8)}.part"

@@ -13,50 +13,51 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from eci_convert.errors import DigestMismatch, FormatError, NotFound, SizeMismatch
-from eci_convert.files import safe_open
-from eci_convert.files.atomic import replacing
+from eci_convert.errors import DigestMismatchError, FormatError, NotFoundError, SizeMismatchError
+from eci_convert.files.atomic import atomic_write
+from eci_convert.files.errors import local_errors
 from eci_convert.files.locks import exclusive
-from eci_convert.files.temp_files import local_errors
+from eci_convert.files.safe_open import open_regular, read_range, read_small_file
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
-from eci_convert.oci.referrers import Referrers
-from eci_convert.transports.base import NO_PROVENANCE, NO_VARIANTS, Filesystem, Settings, Variants
-from eci_convert.transports.layout.blob_staging import Ingest
+from eci_convert.oci.referrers import ReferrerIndex
+from eci_convert.transports.base import NO_MOUNT_HINTS, NO_VARIANTS, ContainerFiles, Variants
+from eci_convert.transports.layout.blob_staging import BlobStaging
 from eci_convert.transports.layout.index import (
     INDEX,
     MARKER,
     MARKER_TEXT,
+    add_image,
     blob_path,
-    images,
-    referring,
-    resolved,
-    with_image,
+    list_images,
+    referrers,
+    resolve,
 )
-from eci_convert.transports.layout.selector import Name, split
-from eci_convert.transports.verified_input import Received
+from eci_convert.transports.layout.selector import ImageSelector, split_path
+from eci_convert.transports.settings import Settings
+from eci_convert.transports.verified_input import VerifiedInput
 
 
 def open_source(rest: str, settings: Settings) -> LayoutSource:
     """The image that *rest*, `DIR[:NAME]`, stands for. Raises UsageError."""
-    path, name = split(rest, os.path.isdir)
+    path, name = split_path(rest, os.path.isdir)
     return LayoutSource(Path(path), name)
 
 
 def open_sink(rest: str, settings: Settings, *, first: bool = False) -> LayoutSink:
     """A place for an image under *rest*, `DIR[:NAME]`; *first*: it is listed before all others. Raises UsageError."""
-    path, name = split(rest, os.path.isdir)
+    path, name = split_path(rest, os.path.isdir)
     return LayoutSink(Path(path), name.writable(), settings, first=first)
 
 
 class LayoutSource:
     """The image that *directory* keeps under *name*."""
 
-    provenance = NO_PROVENANCE
+    mount_hints = NO_MOUNT_HINTS
     resumable = False
-    made_up = False
+    synthetic_manifest = False
 
-    def __init__(self, directory: Path, name: Name) -> None:
+    def __init__(self, directory: Path, name: ImageSelector) -> None:
         self._directory = directory
         self._name = name
 
@@ -65,24 +66,24 @@ class LayoutSource:
         return _spelt(self._directory, self._name)
 
     def resolve(self) -> Descriptor:
-        return resolved(self._read, self._name, self.origin)
+        return resolve(self._read, self._name, self.origin)
 
     @contextmanager
     def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
-        with safe_open.opened(self._directory, *blob_path(blob.digest).split("/")) as descriptor:
+        with open_regular(self._directory, *blob_path(blob.digest).split("/")) as descriptor:
             size = os.fstat(descriptor).st_size
             if size != blob.size:
-                raise SizeMismatch(blob.size, size, f"{self.origin}: blob {blob.digest.short}")
-            yield safe_open.between(descriptor, skip, size)
+                raise SizeMismatchError(blob.size, size, f"{self.origin}: blob {blob.digest.short}")
+            yield read_range(descriptor, skip, size)
 
-    def filesystem(self) -> Filesystem | None:
+    def filesystem(self) -> ContainerFiles | None:
         return None
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
-        return referring(self._read, self.origin, subject)
+        return referrers(self._read, self.origin, subject)
 
     def _read(self, path: str) -> bytes:
-        return safe_open.read_small(self._directory, *path.split("/"))
+        return read_small_file(self._directory, *path.split("/"))
 
     def __enter__(self) -> Self:
         return self
@@ -98,18 +99,18 @@ class LayoutSink:
     holds_artifacts = True
     holds_indexes = True
     holds_sha512 = True
-    wants_raw_layers = False
-    wants_compressed_layers = False
+    stores_layers_uncompressed = False
+    prefers_compressed_layers = False
 
-    def __init__(self, directory: Path, name: Name, settings: Settings, *, first: bool = False) -> None:
+    def __init__(self, directory: Path, name: ImageSelector, settings: Settings, *, first: bool = False) -> None:
         self._directory = directory
         self._name = name
         self._first = first
         self._settings = settings
-        self._ingest = Ingest(directory)
+        self._ingest = BlobStaging(directory)
         self._checked: dict[Digest, bool] = {}
         self._begun = False
-        self._referrers = Referrers()
+        self._referrers = ReferrerIndex()
 
     @property
     def destination(self) -> str:
@@ -130,24 +131,24 @@ class LayoutSink:
         if not self._begun:
             self._images()  # what cannot be added to is refused before the first byte
             self._begun = True
-        received = Received(self._referrers.noting(media_type, chunks, digest), digest, size)
-        self._ingest.take(received, size)
+        received = VerifiedInput(self._referrers.record(media_type, chunks, digest), digest, size)
+        self._ingest.write(received, size)
         stored = received.descriptor(media_type)
         self._checked[stored.digest] = True
         return stored
 
     def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
         if self._name.digest not in (None, manifest.digest):
-            raise DigestMismatch(self._name.digest, manifest.digest, "the manifest")
+            raise DigestMismatchError(self._name.digest, manifest.digest, "the manifest")
         if not self.has(manifest):
-            raise NotFound(f"{self.destination}: manifest {manifest.digest} has not been put there")
+            raise NotFoundError(f"{self.destination}: manifest {manifest.digest} has not been put there")
         with exclusive(self._directory, self._settings.timeout):
-            beside = [entry for entry, _ in self._referrers.beside(manifest.digest)]
+            beside = [entry for entry, _ in self._referrers.others(manifest.digest)]
             own = {manifest.digest, *(entry.digest for entry in (*beside, *variants.values()))}
             others = [entry for entry in self._images() if entry.digest not in own]
             index = self._read(INDEX) if self._has(INDEX) else None
-            changed = with_image(index, manifest, self._name.text, beside, variants, first=self._first)
-            self._ingest.settle()
+            changed = add_image(index, manifest, self._name.text, beside, variants, first=self._first)
+            self._ingest.commit()
             if not self._has(MARKER):
                 _replace(self._directory / MARKER, MARKER_TEXT)
             _replace(self._directory / INDEX, changed)
@@ -158,12 +159,12 @@ class LayoutSink:
 
     def _images(self) -> tuple[Descriptor, ...]:
         try:
-            return images(self._read, self.destination)
-        except NotFound:
+            return list_images(self._read, self.destination)
+        except NotFoundError:
             return ()
 
     def _read(self, path: str) -> bytes:
-        return safe_open.read_small(self._directory, *path.split("/"))
+        return read_small_file(self._directory, *path.split("/"))
 
     def _has(self, path: str) -> bool:
         with local_errors(self._directory):
@@ -171,14 +172,14 @@ class LayoutSink:
 
     def _sound(self, blob: Descriptor) -> bool:
         try:
-            with safe_open.opened(self._directory, *blob_path(blob.digest).split("/")) as descriptor:
+            with open_regular(self._directory, *blob_path(blob.digest).split("/")) as descriptor:
                 if os.fstat(descriptor).st_size != blob.size:
                     return False
                 hasher = blob.digest.hasher()
-                for block in safe_open.between(descriptor, 0, blob.size):
+                for block in read_range(descriptor, 0, blob.size):
                     hasher.update(block)
                 return hasher.hexdigest() == blob.digest.hex
-        except (NotFound, FormatError):
+        except (NotFoundError, FormatError):
             return False
 
     def __enter__(self) -> Self:
@@ -190,11 +191,11 @@ class LayoutSink:
         self._ingest.close()
 
 
-def _spelt(directory: Path, name: Name) -> str:
+def _spelt(directory: Path, name: ImageSelector) -> str:
     text = str(name)
     return f"oci:{directory}:{text}" if text else f"oci:{directory}"
 
 
 def _replace(path: Path, content: bytes) -> None:
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(content)

@@ -12,13 +12,22 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from eci_convert.errors import EciError, FormatError, LimitExceeded, NotFound
+from eci_convert.errors import EciError, FormatError, LimitExceededError, NotFoundError
 from eci_convert.oci import json_fields, media_types
+from eci_convert.oci.annotations import REF_NAME
+from eci_convert.oci.descriptor import MAX_LAYERS, Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import MAX_LAYERS, Descriptor, Index, Manifest, parse, rendered
-from eci_convert.oci.platform import candidates
+from eci_convert.oci.index import Index, candidates
+from eci_convert.oci.manifest import Manifest, parse_manifest, to_json
+from eci_convert.oci.referrers import referrer
 from eci_convert.transports.ids import digits, is_id, is_id_prefix
-from eci_convert.transports.layout.selector import REF_NAME, Name, distinct, matching, nothing_found, several_found
+from eci_convert.transports.layout.selector import (
+    ImageSelector,
+    ambiguous_error,
+    distinct,
+    no_match_error,
+    select_entries,
+)
 
 INDEX = "index.json"
 MARKER = "oci-layout"
@@ -37,79 +46,60 @@ def blob_path(digest: Digest) -> str:
     return f"blobs/{digest.algorithm}/{digest.hex}"
 
 
-def images(read: Read, origin: str) -> tuple[Descriptor, ...]:
+def list_images(read: Read, origin: str) -> tuple[Descriptor, ...]:
     """What index.json lists. Raises NotFound, and FormatError for a layout of another version."""
     _check_version(read, origin)
     try:
         content = read(INDEX)
-    except NotFound as error:
-        raise NotFound(f"{origin}: no OCI image layout is there: {error}") from error
-    found = parse(content, media_types.OCI_INDEX, f"{origin}: {INDEX}")
+    except NotFoundError as error:
+        raise NotFoundError(f"{origin}: no OCI image layout is there: {error}") from error
+    found = parse_manifest(content, media_types.OCI_INDEX, f"{origin}: {INDEX}")
     return found.manifests if isinstance(found, Index) else ()
 
 
-def resolved(read: Read, name: Name, origin: str) -> Descriptor:
+def resolve(read: Read, name: ImageSelector, origin: str) -> Descriptor:
     """What *name* stands for in the layout.
 
     Several images under one name are one index if each is for a platform of its own; it is made up, and comes inside
     its descriptor. Raises NotFound, and LayoutError for a name that stands for several.
     """
-    entries = images(read, origin)
-    found = matching(entries, name)
+    entries = list_images(read, origin)
+    found = select_entries(entries, name)
     if len(found) > 1 and not str(name):
-        found = _by_themselves(read, found) or found
+        found = _without_referrers(read, found) or found
     if not found and (digest := name.digest or _whole_id(name.text)):
         found = tuple(_unlisted(read, digest))
     if len(found) > 1 and all(is_id_prefix(name.text, entry.digest) for entry in found):
-        raise several_found(origin, found, name, entries)
+        raise ambiguous_error(origin, found, name, entries)
     if not found:
-        raise nothing_found(origin, entries, name)
+        raise no_match_error(origin, entries, name)
     one = found[0] if len(found) == 1 else _joined(found)
     if one is None:
-        raise several_found(origin, found, name, entries)
+        raise ambiguous_error(origin, found, name, entries)
     return one
 
 
-def referring(read: Read, origin: str, subject: Digest) -> tuple[Descriptor, ...]:
+def referrers(read: Read, origin: str, subject: Digest) -> tuple[Descriptor, ...]:
     """The manifests whose subject is *subject*, of those that index.json lists itself or in an index under the
     referrers tag (distribution-spec v1.1.1, "Referrers Tag Schema")."""
-    entries = images(read, origin)
+    entries = list_images(read, origin)
     tag = f"{subject.algorithm}-{subject.hex}"
     tagged = [entry for entry in entries if entry.annotations.get(REF_NAME) == tag]
-    listed = [child for entry in tagged for child in _children(_promised(read, entry))]
-    found = (referrer(entry, _promised(read, entry), subject) for entry in distinct((*entries, *listed)))
+    listed = [child for entry in tagged for child in _children(_verified_document(read, entry))]
+    found = (referrer(entry, _verified_document(read, entry), subject) for entry in distinct((*entries, *listed)))
     return tuple(entry for entry in found if entry)
 
 
 def _children(content: bytes) -> tuple[Descriptor, ...]:
     """What the index *content* lists; nothing where it is none: then the tag means something else."""
     try:
-        index = parse(content, "")
+        index = parse_manifest(content, "")
     except EciError:
         return ()
     return index.manifests if isinstance(index, Index) else ()
 
 
-def referrer(entry: Descriptor, content: bytes, subject: Digest) -> Descriptor | None:
-    """*entry*, whose document is *content*, as a registry would list it among the referrers of *subject*; None if it is
-    none (distribution-spec v1.1.1, "Listing Referrers")."""
-    try:
-        document = parse(content, entry.media_type)
-    except EciError:  # artifacts of other kinds refer to nothing that we know of
-        return None
-    if not document.subject or document.subject.digest != subject:
-        return None
-    config = document.config.media_type if isinstance(document, Manifest) else ""
-    return replace(
-        entry,
-        media_type=document.media_type,
-        artifact_type=document.artifact_type or config,
-        annotations=document.annotations,
-        data=None,
-    )
-
-
-def with_image(
+def add_image(
     content: bytes | None,
     manifest: Descriptor,
     name: str,
@@ -127,7 +117,7 @@ def with_image(
     """
     index: dict[str, Any] = {"schemaVersion": 2, "mediaType": media_types.OCI_INDEX}
     if content is not None:
-        parse(content, media_types.OCI_INDEX, INDEX)
+        parse_manifest(content, media_types.OCI_INDEX, INDEX)
         index = {**json_fields.document(content, INDEX), "schemaVersion": 2}
     called = {name: manifest} | {name + suffix if name else suffix: entry for suffix, entry in variants.items()}
     kept: list[Any] = index.get("manifests") or []
@@ -139,10 +129,10 @@ def with_image(
     own = _listed(manifest, {REF_NAME: name} if name else {})
     index["manifests"] = [own, *kept, *entries] if first else [*kept, *entries, own]
     if len(index["manifests"]) > MAX_LAYERS:
-        raise LimitExceeded(f"it would have {len(index['manifests'])} entries (limit {MAX_LAYERS})", where=INDEX)
-    text = rendered(index)
+        raise LimitExceededError(f"it would have {len(index['manifests'])} entries (limit {MAX_LAYERS})", where=INDEX)
+    text = to_json(index)
     if len(text) > json_fields.MAX_DOCUMENT:
-        raise LimitExceeded(f"it would be {len(text)} bytes (limit {json_fields.MAX_DOCUMENT})", where=INDEX)
+        raise LimitExceededError(f"it would be {len(text)} bytes (limit {json_fields.MAX_DOCUMENT})", where=INDEX)
     return text
 
 
@@ -162,7 +152,7 @@ def _check_version(read: Read, origin: str) -> None:
     where = f"{origin}: {MARKER}"
     try:
         content = read(MARKER)
-    except NotFound:
+    except NotFoundError:
         return
     version = json_fields.required(json_fields.document(content, where), "imageLayoutVersion", str, where)
     if version != "1.0.0":
@@ -173,10 +163,10 @@ def _unlisted(read: Read, digest: Digest) -> Iterator[Descriptor]:
     """A manifest that only an index within the layout lists."""
     try:
         content = read(blob_path(digest))
-    except NotFound:
+    except NotFoundError:
         return
     digest.check(content, f"manifest {digest.short}")
-    yield Descriptor(media_type=parse(content, "").media_type, digest=digest, size=len(content))
+    yield Descriptor(media_type=parse_manifest(content, "").media_type, digest=digest, size=len(content))
 
 
 def _whole_id(text: str) -> Digest | None:
@@ -192,13 +182,13 @@ def _joined(entries: Sequence[Descriptor]) -> Descriptor | None:
     platforms = {str(entry.platform) for entry in found if entry.platform}
     if len(platforms) < len(found) or not found:
         return None
-    text = rendered(Index(manifests=tuple(replace(entry, annotations={}) for entry in found)))
+    text = to_json(Index(manifests=tuple(replace(entry, annotations={}) for entry in found)))
     return replace(Descriptor.of(text, media_types.OCI_INDEX), data=text)
 
 
-def _by_themselves(read: Read, entries: Sequence[Descriptor]) -> tuple[Descriptor, ...]:
+def _without_referrers(read: Read, entries: Sequence[Descriptor]) -> tuple[Descriptor, ...]:
     """Those of *entries* that refer to nothing, and that no index among *entries* lists."""
-    documents = {entry.digest: _parsed(entry, _promised(read, entry)) for entry in entries}
+    documents = {entry.digest: _parsed(entry, _verified_document(read, entry)) for entry in entries}
     indexes = [document for document in documents.values() if isinstance(document, Index)]
     inner = {child.digest for index in indexes for child in index.manifests}
     return tuple(
@@ -210,18 +200,18 @@ def _by_themselves(read: Read, entries: Sequence[Descriptor]) -> tuple[Descripto
 
 def _parsed(entry: Descriptor, content: bytes) -> Manifest | Index | None:
     try:
-        return parse(content, entry.media_type)
+        return parse_manifest(content, entry.media_type)
     except EciError:  # what is no manifest refers to nothing
         return None
 
 
-def _promised(read: Read, entry: Descriptor) -> bytes:
+def _verified_document(read: Read, entry: Descriptor) -> bytes:
     """The document that *entry* promises; nothing where there is none that is worth reading."""
     if entry.size > json_fields.MAX_DOCUMENT:
         return b""
     try:
         content = read(blob_path(entry.digest))
-    except NotFound:
+    except NotFoundError:
         return b""
     entry.digest.check(content, f"manifest {entry.digest.short}")
     return content

@@ -8,19 +8,19 @@ before it; `PATH:sha256:HEX` is one too, and what no image is called may be the 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from eci_convert.errors import FormatError, LayoutError, NotFound, UsageError
+from eci_convert.errors import FormatError, NotFoundError, UnsupportedImageError, UsageError
+from eci_convert.oci.annotations import IMAGE_NAME, REF_NAME
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
 from eci_convert.oci.reference import Reference
 from eci_convert.transports.ids import check_is_name, digits, is_id, may_be_digest
-
-REF_NAME = "org.opencontainers.image.ref.name"
-IMAGE_NAME = "io.containerd.image.name"
+from eci_convert.transports.tar_store.reader import STANDARD
 
 _DIGEST = re.compile(r"(.*)@((?:sha256|sha512):[0-9a-zA-Z]*)", re.ASCII | re.DOTALL)
 """Three digits at least, as containers/image has it."""
@@ -32,7 +32,7 @@ _SHOWN_NAMES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Name:
+class ImageSelector:
     """What stands behind the path. All three are empty where only one image can be meant."""
 
     text: str = ""
@@ -66,31 +66,31 @@ class Name:
         return self
 
 
-def split(text: str, is_there: Callable[[str], bool]) -> tuple[str, Name]:
+def split_path(text: str, is_there: Callable[[str], bool]) -> tuple[str, ImageSelector]:
     """The path in *text*, and the name behind it. *is_there* tells whether a path is one that is looked for.
 
-    >>> split("dir:a:b", {"dir:a"}.__contains__)
-    ('dir:a', Name(text='b', digest=None, position=None))
-    >>> split("dir:a:b", set().__contains__)[0]
+    >>> split_path("dir:a:b", {"dir:a"}.__contains__)
+    ('dir:a', ImageSelector(text='b', digest=None, position=None))
+    >>> split_path("dir:a:b", set().__contains__)[0]
     'dir'
     """
     if "\0" in text:
         raise UsageError(f"{text!r} is no path")
     if is_there(text):
-        return text, Name()
+        return text, ImageSelector()
     digest = _DIGEST.fullmatch(text)
     head, tail = (digest[1], "@" + digest[2]) if digest else (text, "")
     colons = [place for place, character in enumerate(head) if character == ":"]
     for end in (len(head), *reversed(colons)):
         if is_there(head[:end]):
-            return head[:end], Name.parse(head[end + 1 :] + tail)
+            return head[:end], ImageSelector.parse(head[end + 1 :] + tail)
     path, _, name = head.partition(":")
     if not path:
         raise UsageError(f"{text!r} names no file")
-    return path, Name.parse(name + tail)
+    return path, ImageSelector.parse(name + tail)
 
 
-def matching(entries: Sequence[Descriptor], name: Name) -> tuple[Descriptor, ...]:
+def select_entries(entries: Sequence[Descriptor], name: ImageSelector) -> tuple[Descriptor, ...]:
     """Those of *entries*, which an index.json lists, that *name* may stand for, each digest once.
 
     The first kind of match that there is counts: the annotations as they stand, `NAME@DIGEST` as the original eci wrote
@@ -123,22 +123,22 @@ def distinct(entries: Iterable[Descriptor]) -> tuple[Descriptor, ...]:
     return tuple({entry.digest: entry for entry in entries}.values())
 
 
-def nothing_found(origin: str, entries: Sequence[Descriptor], name: Name) -> NotFound:
+def no_match_error(origin: str, entries: Sequence[Descriptor], name: ImageSelector) -> NotFoundError:
     """The error for a name that stands for nothing; it tells what there is."""
-    error = NotFound(f"{origin}: no image {str(name)!r}" if str(name) else f"{origin}: no image in it")
+    error = NotFoundError(f"{origin}: no image {str(name)!r}" if str(name) else f"{origin}: no image in it")
     if entries:
         error.add_note(f"hint: it has {_images(entries)}")
     return error
 
 
-def several_found(
-    origin: str, found: Sequence[Descriptor], name: Name, entries: Sequence[Descriptor] = ()
-) -> LayoutError:
+def ambiguous_error(
+    origin: str, found: Sequence[Descriptor], name: ImageSelector, entries: Sequence[Descriptor] = ()
+) -> UnsupportedImageError:
     """The error for a name that stands for several images; it lists them, by the names that *entries* have for them."""
     digests = {entry.digest for entry in found}
     what = f"{str(name)!r} stands for {len(digests)} images" if str(name) else f"{len(digests)} images, and no name"
     named = [entry for entry in entries or found if entry.digest in digests]
-    error = LayoutError(f"{origin}: {what}: {_images(named)}")
+    error = UnsupportedImageError(f"{origin}: {what}: {_images(named)}")
     error.add_note("hint: put the name, or @DIGEST, behind a colon")
     return error
 
@@ -166,7 +166,7 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(map(repr, found[:_SHOWN])) + rest
 
 
-def same(one: str, other: str) -> bool:
+def same_reference(one: str, other: str) -> bool:
     """Whether two names are one to Docker: `ubuntu` and `docker.io/library/ubuntu:latest`."""
     return one == other or (bool(_full(one)) and _full(one) == _full(other))
 
@@ -190,3 +190,14 @@ def _digest(text: str) -> Digest:
         return Digest.parse(text)
     except FormatError as error:
         raise UsageError(str(error)) from error
+
+
+def may_be_archive(path: str) -> bool:
+    """Whether there is something at *path* that may be an archive."""
+    return path == STANDARD or (os.path.exists(path) and not os.path.isdir(path))
+
+
+def spelt(scheme: str, path: str, name: ImageSelector) -> str:
+    """The reference as a user would write it."""
+    text = str(name)
+    return f"{scheme}:{path}:{text}" if text else f"{scheme}:{path}"

@@ -1,22 +1,28 @@
-"""docker://: images in registries (distribution-spec v1.1.1), over HTTP of our own.
+"""`docker://`, images in registries (distribution-spec v1.1.1), over an HTTP/1.1 client of our own.
 
-    source      an image, read           download  target  ranges  referrers  links
-    sink        an image, written        manifests  mounts  nearby  whereabouts
-    upload      a blob on its way        upload_plan  outgoing  chunks  sessions  ledger  hosts  state
-    client      one talk: credentials where they belong, redirects, repeated attempts
-                login  tokens  challenge  patience  faults  warnings
-    pool        connections kept         dial  wire  answer  url  proxies  certs  neighbours  addresses
-                socks  nested_tls
+source.py       RegistrySource
+sink.py         RegistrySink
+client.py       RegistryClient: requests with credentials, redirects and retries
+manifests.py    manifests, by tag or digest
+referrers.py    the referrers API and its tag scheme
+mount_hints.py  in which other repository a blob lies
+upload_plan.py  what the next request of an upload looks like
+http/           connections, TLS, proxies, responses, retries
+auth/           challenges and tokens
+state/          what is known of a registry, in memory and on disk
+pull/           blobs received
+push/           blobs sent
 
-Written on http.client's parser and not on requests or urllib3: their 60 to 80 ms of import are twice what a whole
-`inspect` takes, and what they do unasked (netrc, cookies, redirects with a body, Content-Encoding, timeouts that every
-byte renews) had to be undone. `eci_convert.transports.oras_registry` offers the same to users of oras-py.
+The client stands on http.client's parser and not on requests or urllib3: importing those takes longer than a whole
+`inspect`, and what they do unasked (netrc, cookies, redirects with a body, Content-Encoding, timeouts that every byte
+renews) would have to be undone. `eci_convert.Registry` offers the same to users of oras-py.
 """
 
 from __future__ import annotations
 
 from eci_convert.oci.reference import Reference
-from eci_convert.transports.base import Settings, Sink, Source
+from eci_convert.transports.base import Sink, Source
+from eci_convert.transports.settings import Settings
 
 
 def open_source(rest: str, settings: Settings) -> Source:

@@ -10,20 +10,22 @@ from functools import cached_property
 
 from eci_convert.errors import TransportError
 from eci_convert.oci.reference import HUB, HUB_API, Reference, registry_name
-from eci_convert.transports.base import ExplicitLogin, Settings
+from eci_convert.transports.base import ExplicitLogin
 from eci_convert.transports.credentials.config_files import Credential
-from eci_convert.transports.registry.auth import challenge
-from eci_convert.transports.registry.auth.authenticator import Login
-from eci_convert.transports.registry.auth.challenge import Challenge
-from eci_convert.transports.registry.http import addresses, dial, errors
+from eci_convert.transports.registry.auth.authenticator import Authenticator
+from eci_convert.transports.registry.auth.challenge import Challenge, parse_challenges
+from eci_convert.transports.registry.http import addresses, errors
 from eci_convert.transports.registry.http.connection import Request
-from eci_convert.transports.registry.http.pool import Pool
-from eci_convert.transports.registry.http.response import Answer
-from eci_convert.transports.registry.http.retry import Patience, Transient
+from eci_convert.transports.registry.http.dial import answers_tls
+from eci_convert.transports.registry.http.errors import parse_error_body
+from eci_convert.transports.registry.http.pool import ConnectionPool
+from eci_convert.transports.registry.http.response import Response
+from eci_convert.transports.registry.http.retry import RetryBudget, TransientError
 from eci_convert.transports.registry.http.url import Url
 from eci_convert.transports.registry.http.warnings import RegistryWarnings
-from eci_convert.transports.registry.state.blob_locations import Whereabouts
-from eci_convert.transports.registry.state.host_facts import Host
+from eci_convert.transports.registry.state.blob_locations import BlobLocations
+from eci_convert.transports.registry.state.host_facts import HostFacts
+from eci_convert.transports.settings import Settings
 
 PULL, PUSH = "pull", "pull,push"
 
@@ -34,7 +36,7 @@ _FOLLOWED = frozenset({301, 302, 303, 307, 308})
 _log = logging.getLogger(__name__)
 
 
-class Client:
+class RegistryClient:
     """Asks the registry of *reference*. Used from several threads; nothing is asked before it is needed.
 
     *find* looks the user's credential up; where there is none, the places of `auth` are looked through. Not
@@ -70,16 +72,16 @@ class Client:
         plain = Url.of_host("http", host)
         if self.settings.plain_http:
             return plain
-        return plain if addresses.is_loopback(secure.host) and not dial.speaks_tls(secure, self.settings) else secure
+        return plain if addresses.is_loopback(secure.host) and not answers_tls(secure, self.settings) else secure
 
     @property
-    def host(self) -> Host:
+    def host(self) -> HostFacts:
         """What is known of the registry's host."""
         with self._lock:
             return self._known_host
 
     @property
-    def whereabouts(self) -> Whereabouts:
+    def whereabouts(self) -> BlobLocations:
         """In which repositories of the registry blobs were seen."""
         with self._lock:
             return self._known_whereabouts
@@ -88,11 +90,11 @@ class Client:
         """The URL of *path* in the repository, such as `manifests/latest`."""
         return self._base().at(f"/v2/{self.reference.repository}/{path}")
 
-    def patience(self, size: int | None = None) -> Patience:
+    def patience(self, size: int | None = None) -> RetryBudget:
         """The patience for one transfer of *size* bytes."""
-        return Patience(self.settings.retries, size)
+        return RetryBudget(self.settings.retries, size)
 
-    def ask(
+    def request(
         self,
         method: str,
         url: Url,
@@ -101,8 +103,8 @@ class Client:
         scope: str = PULL,
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
-        patience: Patience | None = None,
-    ) -> Answer:
+        patience: RetryBudget | None = None,
+    ) -> Response:
         """The answer to a small request, tried again where that may help. Its status is one of *accept*.
 
         Raises NotFound, AccessDenied, TransportError.
@@ -112,11 +114,11 @@ class Client:
         patience = patience or self.patience()
         while True:
             try:
-                return self.once(request, accept=accept, scope=scope)
-            except Transient as error:
-                patience.after(error)
+                return self.send_once(request, accept=accept, scope=scope)
+            except TransientError as error:
+                patience.wait_or_raise(error)
 
-    def read(self, url: Url, *, accept: str, limit: int) -> tuple[Answer, bytes]:
+    def read(self, url: Url, *, accept: str, limit: int) -> tuple[Response, bytes]:
         """A small document of media type *accept*: the answer, closed, and its body of at most *limit* bytes.
 
         Raises as `ask` does, and TransportError where the body is longer.
@@ -125,26 +127,26 @@ class Client:
         patience = self.patience()
         while True:
             try:
-                with self.once(request, accept=(200,)) as answer:
+                with self.send_once(request, accept=(200,)) as answer:
                     return answer, answer.read(limit)
-            except Transient as error:
-                patience.after(error)
+            except TransientError as error:
+                patience.wait_or_raise(error)
 
-    def once(self, request: Request, *, accept: Iterable[int], scope: str = PULL) -> Answer:
+    def send_once(self, request: Request, *, accept: Iterable[int], scope: str = PULL) -> Response:
         """The answer to *request*, asked once (and again after logging in). Its status is one of *accept*.
 
         Raises Transient where it may be better later, NotFound, AccessDenied, TransportError.
         """
-        answer = self._answered(request, scope)
+        answer = self._follow(request, scope)
         if answer.status in accept:
             return answer
         with answer:
-            said = errors.fault(answer, self.redacted)
+            said = parse_error_body(answer, self.redact)
             if answer.status in (401, 403) and answer.url.origin == self._base().origin and not errors.is_quota(said):
                 raise self._login().denied(answer.url, said.reason)
             raise errors.error_of(answer, said)
 
-    def redacted(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """*text* without any secret."""
         return self._login().redacted(text)
 
@@ -155,27 +157,27 @@ class Client:
         if "_pool" in self.__dict__:
             self._pool.close()
 
-    def _answered(self, request: Request, scope: str) -> Answer:
+    def _follow(self, request: Request, scope: str) -> Response:
         """The first answer that is neither a redirect nor a call for credentials that we can follow."""
         asked_again = not self._logs_in
         scope = f"repository:{self.reference.repository}:{scope}"
         for _ in range(_MAX_REDIRECTS):
             carried = self._login().header(request.url, scope)
-            answer = self._exchanged(request, carried)
+            answer = self._send(request, carried)
             if answer.status in _FOLLOWED and answer.header("Location"):
                 request = self._redirected(request, answer)
             elif not asked_again and (challenges := self._challenges(request, answer, carried)) is not None:
                 asked_again = answer.status == 401
                 with answer:
                     _discard(answer)
-                self._login().learn(challenges, scope, carried)
-                if not request.can_be_repeated:
-                    raise Transient(f"{request.url.shown}: the login was renewed")
+                self._login().handle_challenge(challenges, scope, carried)
+                if not request.repeatable:
+                    raise TransientError(f"{request.url.shown}: the login was renewed")
             else:
                 return answer
         raise TransportError(f"{request.url.shown}: redirected more than {_MAX_REDIRECTS} times")
 
-    def _challenges(self, request: Request, answer: Answer, carried: str) -> tuple[Challenge, ...] | None:
+    def _challenges(self, request: Request, answer: Response, carried: str) -> tuple[Challenge, ...] | None:
         """What *answer*, to a request that *carried* a login or none, wants to be told first; None: it is final.
 
         A registry may hide from strangers what there is, or leave it to its root to say how to log in.
@@ -183,20 +185,20 @@ class Client:
         if request.url.origin != self._base().origin:
             return None
         if answer.status == 401:
-            return challenge.parse(answer.header_lines("WWW-Authenticate")) or self._login().asked_at_root()
-        return (self._login().asked_at_root() or None) if answer.status in (403, 404) and not carried else None
+            return parse_challenges(answer.header_lines("WWW-Authenticate")) or self._login().root_challenges()
+        return (self._login().root_challenges() or None) if answer.status in (403, 404) and not carried else None
 
-    def _exchanged(self, request: Request, authorization: str) -> Answer:
+    def _send(self, request: Request, authorization: str) -> Response:
         if authorization:
             request = replace(request, headers={**request.headers, "Authorization": authorization})
         answer = self._pool.exchange(request)
         if request.url.origin == self._base().origin:
             self._warnings.report(answer)
         if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("%s %s: %s", request.method, self.redacted(request.url.shown), answer.status)
+            _log.debug("%s %s: %s", request.method, self.redact(request.url.shown), answer.status)
         return answer
 
-    def _redirected(self, request: Request, answer: Answer) -> Request:
+    def _redirected(self, request: Request, answer: Response) -> Request:
         """The request to where *answer* points. Its headers are ours and hold no secret; nobody is asked in clear
         text who was asked over TLS."""
         with answer:
@@ -208,7 +210,7 @@ class Client:
         target = secured
         if answer.status == 303 and request.method != "HEAD":
             return replace(request, method="GET", url=target, body=None, length=None)
-        if not request.can_be_repeated:
+        if not request.repeatable:
             raise TransportError(f"{request.url.shown}: redirected in the middle of what was sent")
         return replace(request, url=target)
 
@@ -222,31 +224,31 @@ class Client:
         return lookup.credential_for(self.reference, self.settings)
 
     @cached_property
-    def _known_host(self) -> Host:
-        return Host(self.reference.host, self.settings)
+    def _known_host(self) -> HostFacts:
+        return HostFacts(self.reference.host, self.settings)
 
     @cached_property
-    def _known_whereabouts(self) -> Whereabouts:
-        return Whereabouts(f"{self._base().scheme}://{self.reference.host}", self.settings)
+    def _known_whereabouts(self) -> BlobLocations:
+        return BlobLocations(f"{self._base().scheme}://{self.reference.host}", self.settings)
 
     @cached_property
     def _warnings(self) -> RegistryWarnings:
-        return RegistryWarnings(self.reference.host, self.settings.reporter, self.redacted)
+        return RegistryWarnings(self.reference.host, self.settings.reporter, self.redact)
 
     @cached_property
-    def _pool(self) -> Pool:
-        return Pool(self._base(), self.settings)
+    def _pool(self) -> ConnectionPool:
+        return ConnectionPool(self._base(), self.settings)
 
-    def _login(self) -> Login:
+    def _login(self) -> Authenticator:
         with self._lock:
             return self._known_login
 
     @cached_property
-    def _known_login(self) -> Login:
-        return Login(self._base(), self._pool, self._find)
+    def _known_login(self) -> Authenticator:
+        return Authenticator(self._base(), self._pool, self._find)
 
 
-def _discard(answer: Answer) -> None:
+def _discard(answer: Response) -> None:
     """Reads a short body, so that the connection can be kept."""
     try:
         answer.read(_MAX_DISCARDED)

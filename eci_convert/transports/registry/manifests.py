@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from eci_convert.errors import DigestMismatch, FormatError, ManifestRefused, TransportError
-from eci_convert.oci import json_fields, manifest, media_types
+from eci_convert.errors import DigestMismatchError, FormatError, ManifestRefusedError, TransportError
+from eci_convert.oci import json_fields, media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
-from eci_convert.transports.registry.client import PUSH, Client
-from eci_convert.transports.registry.http import errors
-from eci_convert.transports.registry.http.response import Answer
-from eci_convert.transports.registry.http.retry import RETRIED
+from eci_convert.oci.manifest import parse_manifest
+from eci_convert.transports.registry.client import PUSH, RegistryClient
+from eci_convert.transports.registry.http.errors import parse_error_body
+from eci_convert.transports.registry.http.response import Response
+from eci_convert.transports.registry.http.retry import RETRYABLE_STATUSES
 
 ACCEPT = ", ".join(sorted(media_types.DOCUMENTS))
 
-_JUDGED = tuple(status for status in range(400, 500) if status not in (401, 403, *RETRIED))
+_JUDGED = tuple(status for status in range(400, 500) if status not in (401, 403, *RETRYABLE_STATUSES))
 _BLOB_IS_LOST = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
 
 
@@ -21,7 +22,7 @@ class BlobLost(TransportError):
     """The registry lacks a blob that it has said to have."""
 
 
-def get(client: Client, name: str) -> tuple[Descriptor, bytes]:
+def get(client: RegistryClient, name: str) -> tuple[Descriptor, bytes]:
     """The manifest under the tag or digest *name*.
 
     Its bytes say what it is: headers are checked, never believed. Raises DigestMismatch where the bytes are not those
@@ -34,17 +35,17 @@ def get(client: Client, name: str) -> tuple[Descriptor, bytes]:
         raise TransportError(f"{url.shown}: a web page where a manifest was expected")
     digest = _checked(content, name, answer.header("Docker-Content-Digest"))
     if media_type not in media_types.DOCUMENTS | media_types.DOCKER_SCHEMA1:
-        media_type = manifest.parse(content, "", where=str(client.reference)).media_type
+        media_type = parse_manifest(content, "", where=str(client.reference)).media_type
     return Descriptor(media_type=media_type, digest=digest, size=len(content)), content
 
 
-def put(client: Client, name: str, media_type: str, content: bytes) -> bool:
+def put(client: RegistryClient, name: str, media_type: str, content: bytes) -> bool:
     """Stores a manifest under the tag or digest *name*; whether the registry noted what it refers to (`subject`).
 
     Raises BlobLost, ManifestRefused, TransportError.
     """
     url = client.url(f"manifests/{name}")
-    answer = client.ask(
+    answer = client.request(
         "PUT", url, headers={"Content-Type": media_type}, content=content, scope=PUSH, accept=(200, 201, 202, *_JUDGED)
     )
     with answer:
@@ -52,20 +53,20 @@ def put(client: Client, name: str, media_type: str, content: bytes) -> bool:
             raise TransportError(f"{url.shown}: a web page where a manifest was to be stored")
         if answer.status < 400:
             return bool(answer.header("OCI-Subject"))
-        said = errors.fault(answer, client.redacted)
+        said = parse_error_body(answer, client.redact)
         detail = ": ".join(filter(None, (said.code, said.reason)))
         text = f"{url.shown}: the manifest is refused: {answer.status} {detail}".rstrip()
         if said.code in _BLOB_IS_LOST:
             raise BlobLost(text)
-        raise ManifestRefused(text, status=answer.status, code=said.code, reason=said.reason)
+        raise ManifestRefusedError(text, status=answer.status, code=said.code, reason=said.reason)
 
 
-def is_page(answer: Answer) -> bool:
+def is_page(answer: Response) -> bool:
     """Whether *answer* is for people: of a proxy, or of the network that one logs in to, which says 200 to anything."""
     return _media_type(answer) == "text/html"
 
 
-def _media_type(answer: Answer) -> str:
+def _media_type(answer: Response) -> str:
     return answer.header("Content-Type").partition(";")[0].strip().lower()
 
 
@@ -81,5 +82,5 @@ def _checked(content: bytes, name: str, said: str) -> Digest:
         return Digest.of(content)
     actual = Digest.of(content, claimed.algorithm)
     if actual != claimed:
-        raise DigestMismatch(claimed, actual, "the manifest")
+        raise DigestMismatchError(claimed, actual, "the manifest")
     return claimed

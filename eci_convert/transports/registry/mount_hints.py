@@ -20,7 +20,7 @@ class MountHint(str):
     __slots__ = ()
 
 
-def provenance(reference: Reference) -> dict[str, str]:
+def mount_hints(reference: Reference) -> dict[str, str]:
     """The annotation that says of a blob: the repository of *reference* has it."""
     return {_HINT + reference.host: MountHint(reference.repository)}
 

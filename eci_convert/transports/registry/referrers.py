@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from eci_convert.errors import FormatError, LimitExceeded, NotFound, TransportError
-from eci_convert.oci import json_fields, manifest, media_types
+from eci_convert.errors import FormatError, LimitExceededError, NotFoundError, TransportError
+from eci_convert.oci import json_fields, media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, Manifest, rendered
-from eci_convert.transports.layout.index import referrer
+from eci_convert.oci.index import Index
+from eci_convert.oci.manifest import Manifest, parse_manifest, to_json
+from eci_convert.oci.referrers import referrer
 from eci_convert.transports.registry import manifests
-from eci_convert.transports.registry.client import Client
+from eci_convert.transports.registry.client import RegistryClient
 from eci_convert.transports.registry.http.connection import Request
 from eci_convert.transports.registry.http.links import next_page
-from eci_convert.transports.registry.http.response import Answer
-from eci_convert.transports.registry.http.retry import Transient
+from eci_convert.transports.registry.http.response import Response
+from eci_convert.transports.registry.http.retry import TransientError
 from eci_convert.transports.registry.http.url import Url
 
 _MAX_PAGES = 50
@@ -23,21 +25,21 @@ _NO_API = (400, 404, 405, 406, 410, 415, 422, 501)
 """What registries answer that do not know of the API: the specification says 404, and not all do."""
 
 
-def of(client: Client, subject: Digest) -> tuple[Descriptor, ...]:
+def of(client: RegistryClient, subject: Digest) -> tuple[Descriptor, ...]:
     """What refers to *subject*: by the API, else by the tag in its stead. Raises TransportError, FormatError."""
     try:
         return tuple(_listed(client, subject))
-    except NotFound:
+    except NotFoundError:
         index = _tagged(client, subject)
     return tuple(_believable(client, subject, index.manifests if index is not None else ()))
 
 
-def note(client: Client, descriptor: Descriptor, content: bytes) -> None:
+def note(client: RegistryClient, descriptor: Descriptor, content: bytes) -> None:
     """Adds the manifest that *descriptor* promises to the tag's list of what refers to its subject, if it has one.
 
     For a registry that did not say that it keeps the list itself ("Pushing Manifests with Subject").
     """
-    document = manifest.parse(content, descriptor.media_type)
+    document = parse_manifest(content, descriptor.media_type)
     if document.subject is None:
         return
     kind = document.artifact_type or (document.config.media_type if isinstance(document, Manifest) else "")
@@ -58,7 +60,7 @@ def note(client: Client, descriptor: Descriptor, content: bytes) -> None:
         return
     known = listed.manifests
     if entry.digest not in {one.digest for one in known}:
-        text = rendered(Index(manifests=(*known, entry)))
+        text = to_json(Index(manifests=(*known, entry)))
         manifests.put(client, fallback_tag(subject), media_types.OCI_INDEX, text)
 
 
@@ -67,7 +69,7 @@ def fallback_tag(subject: Digest) -> str:
     return f"{subject.algorithm}-{subject.hex}"[:128]
 
 
-def _listed(client: Client, subject: Digest) -> Iterator[Descriptor]:
+def _listed(client: RegistryClient, subject: Digest) -> Iterator[Descriptor]:
     """What the API lists. Raises NotFound where there is no API."""
     url: Url | None = client.url(f"referrers/{subject}")
     for number in range(_MAX_PAGES):
@@ -80,28 +82,28 @@ def _listed(client: Client, subject: Digest) -> Iterator[Descriptor]:
             status in _NO_API
             or answer.header("Content-Type").partition(";")[0].strip().lower() != media_types.OCI_INDEX
         ):
-            raise NotFound(f"{url.shown}: no list of referrers")
-        document = manifest.parse(content, media_types.OCI_INDEX, where="referrers")
+            raise NotFoundError(f"{url.shown}: no list of referrers")
+        document = parse_manifest(content, media_types.OCI_INDEX, where="referrers")
         if not isinstance(document, Index):
             raise FormatError("is no index", where="referrers")
         yield from document.manifests
         url = next_page(url, ", ".join(answer.header_lines("Link")))
-    raise LimitExceeded(f"the list of referrers has more than {_MAX_PAGES} pages", where=str(client.reference))
+    raise LimitExceededError(f"the list of referrers has more than {_MAX_PAGES} pages", where=str(client.reference))
 
 
-def _page(client: Client, url: Url) -> tuple[int, Answer, bytes]:
+def _page(client: RegistryClient, url: Url) -> tuple[int, Response, bytes]:
     """The status of a page of a list, its answer, closed, and its content."""
     request = Request(method="GET", url=url, headers={"Accept": media_types.OCI_INDEX})
     patience = client.patience()
     while True:
         try:
-            with client.once(request, accept=(200, *_NO_API)) as answer:
+            with client.send_once(request, accept=(200, *_NO_API)) as answer:
                 return answer.status, answer, answer.read(json_fields.MAX_DOCUMENT) if answer.status == 200 else b""
-        except Transient as error:
-            patience.after(error)
+        except TransientError as error:
+            patience.wait_or_raise(error)
 
 
-def _tagged(client: Client, subject: Digest) -> Index | None:
+def _tagged(client: RegistryClient, subject: Digest) -> Index | None:
     """The list under the tag of *subject*, empty where there is none; None where something else stands there.
 
     GitLab takes the tag for the digest and hands out the subject itself. What is no valid index is no list ("Referrers
@@ -109,27 +111,29 @@ def _tagged(client: Client, subject: Digest) -> Index | None:
     """
     try:
         descriptor, content = manifests.get(client, fallback_tag(subject))
-    except NotFound:
+    except NotFoundError:
         return Index(manifests=())
     except FormatError:
         return None
     if Digest.of(content, subject.algorithm) == subject or descriptor.media_type not in media_types.INDEXES:
         return None
     try:
-        document = manifest.parse(content, descriptor.media_type, where="referrers")
+        document = parse_manifest(content, descriptor.media_type, where="referrers")
     except FormatError:
         return None
     return document if isinstance(document, Index) else None
 
 
-def _believable(client: Client, subject: Digest, entries: Sequence[Descriptor]) -> Iterator[Descriptor]:
+def _believable(client: RegistryClient, subject: Digest, entries: Sequence[Descriptor]) -> Iterator[Descriptor]:
     """Those of *entries*, listed under a tag that anybody may have pushed, whose manifest does refer to *subject*."""
     if len(entries) > _MAX_TAGGED:
-        raise LimitExceeded(f"the list of referrers has more than {_MAX_TAGGED} entries", where=str(client.reference))
+        raise LimitExceededError(
+            f"the list of referrers has more than {_MAX_TAGGED} entries", where=str(client.reference)
+        )
     for entry in entries:
         try:
             _, content = manifests.get(client, str(entry.digest))
-        except NotFound:
+        except NotFoundError:
             client.settings.reporter.warned(f"{entry.digest.short}, which is to refer to an image, is not there")
             continue
         if (checked := referrer(entry, content, subject)) is not None:

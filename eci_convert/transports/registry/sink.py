@@ -8,19 +8,20 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from eci_convert.errors import DigestMismatch, TransportError
+from eci_convert.errors import DigestMismatchError, TransportError
 from eci_convert.oci import json_fields, media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
 from eci_convert.oci.reference import Reference
 from eci_convert.streams.hashing import at_most
-from eci_convert.transports.base import NO_VARIANTS, ExplicitLogin, Settings, Variants
+from eci_convert.transports.base import NO_VARIANTS, ExplicitLogin, Variants
 from eci_convert.transports.registry import manifests, referrers
-from eci_convert.transports.registry.client import PUSH, Client
-from eci_convert.transports.registry.push.buffer import Promise
-from eci_convert.transports.registry.push.mounts import Mounts
+from eci_convert.transports.registry.client import PUSH, RegistryClient
+from eci_convert.transports.registry.push.buffer import ExpectedBlob
+from eci_convert.transports.registry.push.mounts import BlobMounts
 from eci_convert.transports.registry.push.upload import Upload
-from eci_convert.transports.registry.push.upload_log import Entry
+from eci_convert.transports.registry.push.upload_log import UploadRecord
+from eci_convert.transports.settings import Settings
 
 _NO_HEAD = (400, 403, 405, 501)
 _THERE = (200, 206, 416)
@@ -34,15 +35,15 @@ class RegistrySink:
     name them is sent. So a push that fails leaves blobs behind, which nobody sees, and no name.
     """
 
-    def __init__(self, reference: Reference, settings: Settings, client: Client | None = None) -> None:
+    def __init__(self, reference: Reference, settings: Settings, client: RegistryClient | None = None) -> None:
         self._reference = reference
-        self._client = client or Client(reference, settings)
-        self._mounts = Mounts(self._client, self._is_there)
+        self._client = client or RegistryClient(reference, settings)
+        self._mounts = BlobMounts(self._client, self._is_there)
         self._lock = threading.Lock()
         self._waiting: dict[Digest, tuple[str, bytes]] = {}
         self._present: set[Digest] = set()
         self._absent: set[Digest] = set()
-        self._entries: list[Entry] = []
+        self._entries: list[UploadRecord] = []
 
     @property
     def destination(self) -> str:
@@ -66,11 +67,11 @@ class RegistrySink:
         return True
 
     @property
-    def wants_raw_layers(self) -> bool:
+    def stores_layers_uncompressed(self) -> bool:
         return False
 
     @property
-    def wants_compressed_layers(self) -> bool:
+    def prefers_compressed_layers(self) -> bool:
         return True
 
     def has(self, blob: Descriptor) -> bool:
@@ -80,7 +81,7 @@ class RegistrySink:
         there = self._is_there(blob.digest) or self._mounts.mount(blob)
         (self._present if there else self._absent).add(blob.digest)
         if there:
-            self._client.whereabouts.seen(blob.digest, self._reference.repository, blob.size)
+            self._client.whereabouts.record(blob.digest, self._reference.repository, blob.size)
         return there
 
     def recalls(self, blob: Descriptor) -> bool:
@@ -102,13 +103,13 @@ class RegistrySink:
             blob = Descriptor(media_type=media_type, digest=digest, size=size)
             if self._is_known(blob):
                 return blob
-        promise = Promise(media_type=media_type, digest=digest, size=size)
+        promise = ExpectedBlob(media_type=media_type, digest=digest, size=size)
         upload = Upload(self._client, promise, self._is_there, partial(self._mounts.begin, digest))
         sent, count = upload.send(chunks)
         self._present.add(sent)
         if upload.entry:
             self._entries.append(upload.entry)
-        self._client.whereabouts.seen(sent, self._reference.repository, count)
+        self._client.whereabouts.record(sent, self._reference.repository, count)
         return Descriptor(media_type=media_type, digest=sent, size=count)
 
     def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
@@ -117,7 +118,7 @@ class RegistrySink:
         Raises ManifestRefused, DigestMismatch where the reference has another digest, and TransportError.
         """
         if self._reference.digest not in (None, manifest.digest):
-            raise DigestMismatch(self._reference.digest, manifest.digest, "the manifest")
+            raise DigestMismatchError(self._reference.digest, manifest.digest, "the manifest")
         with self._lock:
             media_type, content = self._waiting.pop(manifest.digest, ("", b""))
         if not media_type:
@@ -127,8 +128,8 @@ class RegistrySink:
         sent = Descriptor(media_type=media_type, digest=manifest.digest, size=len(content))
         self._send(self._reference.tag or str(manifest.digest), sent, content)
         for entry in self._entries:
-            entry.erase()
-        self._mounts.settle()
+            entry.delete()
+        self._mounts.commit()
 
     def __enter__(self) -> Self:
         return self
@@ -154,11 +155,13 @@ class RegistrySink:
         the thing itself, of a blob for its first byte."""
         url, document = self._client.url(path), path.startswith("manifests/")
         headers = {"Accept": manifests.ACCEPT} if document else {}
-        with self._client.ask("HEAD", url, headers=headers, accept=(200, 404, *_NO_HEAD), scope=PUSH) as answer:
+        with self._client.request("HEAD", url, headers=headers, accept=(200, 404, *_NO_HEAD), scope=PUSH) as answer:
             if answer.status in (200, 404):
                 return answer.status == 200 and not manifests.is_page(answer)
         headers = headers if document else {"Range": "bytes=0-0"}
-        with self._client.ask("GET", url, headers=headers, accept=(*_THERE, 400, 404, 405, 501), scope=PUSH) as answer:
+        with self._client.request(
+            "GET", url, headers=headers, accept=(*_THERE, 400, 404, 405, 501), scope=PUSH
+        ) as answer:
             return answer.status in _THERE and not manifests.is_page(answer)
 
     def _kept(self, media_type: str, chunks: Iterable[bytes], digest: Digest | None) -> Descriptor:
@@ -189,7 +192,7 @@ class RegistrySink:
         try:
             noted = manifests.put(self._client, name, manifest.media_type, content)
         except manifests.BlobLost:
-            self._mounts.doubt()
+            self._mounts.forget_all()
             raise
         if not noted and b'"subject"' in content:
             referrers.note(self._client, manifest, content)

@@ -8,13 +8,15 @@ from types import TracebackType
 from typing import Self
 
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
 from eci_convert.oci.reference import Reference
-from eci_convert.transports.base import ExplicitLogin, Filesystem, Settings
-from eci_convert.transports.registry import manifests, mount_hints, referrers
-from eci_convert.transports.registry.client import Client
+from eci_convert.transports.base import ContainerFiles, ExplicitLogin
+from eci_convert.transports.registry import manifests, referrers
+from eci_convert.transports.registry.client import RegistryClient
+from eci_convert.transports.registry.mount_hints import mount_hints
 from eci_convert.transports.registry.pull.download import Download
+from eci_convert.transports.settings import Settings
 
 
 class RegistrySource:
@@ -22,7 +24,7 @@ class RegistrySource:
 
     def __init__(self, reference: Reference, settings: Settings) -> None:
         self._reference = reference
-        self._client = Client(reference, settings)
+        self._client = RegistryClient(reference, settings)
         self._documents: dict[Digest, bytes] = {}
 
     @property
@@ -35,15 +37,15 @@ class RegistrySource:
         return self._client.explicit_login
 
     @property
-    def provenance(self) -> Mapping[str, str]:
-        return mount_hints.provenance(self._reference)
+    def mount_hints(self) -> Mapping[str, str]:
+        return mount_hints(self._reference)
 
     @property
     def resumable(self) -> bool:
         return True
 
     @property
-    def made_up(self) -> bool:
+    def synthetic_manifest(self) -> bool:
         return False
 
     def resolve(self) -> Descriptor:
@@ -66,9 +68,9 @@ class RegistrySource:
             return
         with Download(self._client, blob, skip) as pieces:
             yield pieces
-        self._client.whereabouts.seen(blob.digest, self._reference.repository, blob.size)
+        self._client.whereabouts.record(blob.digest, self._reference.repository, blob.size)
 
-    def filesystem(self) -> Filesystem | None:
+    def filesystem(self) -> ContainerFiles | None:
         return None
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:

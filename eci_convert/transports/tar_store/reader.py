@@ -14,18 +14,25 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 
-from eci_convert.compression.codec import Compression, decompressed, sniffed
-from eci_convert.errors import CorruptStream, FormatError, LimitExceeded, LocalError, NotFound, UsageError
-from eci_convert.files.atomic import read_chunks
-from eci_convert.files.safe_open import between
+from eci_convert.compression.codec import Compression, decompressed, detect_compression
+from eci_convert.errors import (
+    CorruptStreamError,
+    FormatError,
+    LimitExceededError,
+    LocalError,
+    NotFoundError,
+    UsageError,
+)
+from eci_convert.files.errors import local_errors
+from eci_convert.files.safe_open import read_chunks, read_range
 from eci_convert.files.spool import Spool
-from eci_convert.files.temp_files import local_errors, path_of
+from eci_convert.files.temp_files import path_of
 from eci_convert.oci.json_fields import MAX_DOCUMENT
-from eci_convert.streams.blocks import ZEROS
-from eci_convert.streams.threads import ahead
-from eci_convert.tar import Entry, EntryType, entries
-from eci_convert.tar.header import BLOCK
-from eci_convert.tar.input import Content
+from eci_convert.streams.blocks import ZERO_BLOCK
+from eci_convert.streams.threads import prefetch
+from eci_convert.tar import EntryType, TarEntry, entries
+from eci_convert.tar.header import TAR_BLOCK
+from eci_convert.tar.input import MemberContent
 
 STANDARD: Final = "-"
 """The path that means standard input or output."""
@@ -33,8 +40,8 @@ MAX_MEMBERS: Final = 50_000
 """Members of an archive of images; a layer has more, an archive of layers has not."""
 _MAX_NAME = 1024
 _MAX_LINKS = 8
-_AFTERWARDS = 64 << 20
-_MUCH = bytes(64 << 20)  # never touched, so it takes no memory
+_MAX_TRAILING = 64 << 20
+_PLACEHOLDER = bytes(64 << 20)  # never touched, so it takes no memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +54,7 @@ class _Member:
     link: str | None = None
 
 
-class Archive:
+class TarStore:
     """The archive at *path*, `-` being standard input. It is opened when something is asked of it.
 
     Of members with one name the last counts, as for tar. *environ* says where a spool may be. *descriptor* is a file
@@ -95,13 +102,13 @@ class Archive:
     def chunks(self, name: str, skip: int = 0) -> Iterator[bytes]:
         """The bytes of the file *name* from offset *skip*. Raises as `read`."""
         member = self._member(name)
-        return between(member.descriptor, member.start + min(skip, member.size), member.start + member.size)
+        return read_range(member.descriptor, member.start + min(skip, member.size), member.start + member.size)
 
     def read(self, name: str) -> bytes:
         """The whole of a small file. Raises NotFound, FormatError for a link that leads nowhere, LimitExceeded."""
         size = self.size(name)
         if size > MAX_DOCUMENT:
-            raise LimitExceeded(f"{name!r} is {size} bytes (limit {MAX_DOCUMENT})", where=self.path)
+            raise LimitExceededError(f"{name!r} is {size} bytes (limit {MAX_DOCUMENT})", where=self.path)
         return b"".join(self.chunks(name))
 
     def close(self) -> None:
@@ -118,7 +125,7 @@ class Archive:
         wanted = name
         for _ in range(_MAX_LINKS):
             if wanted not in members:
-                raise NotFound(f"{self.path}: there is no {wanted!r} in it")
+                raise NotFoundError(f"{self.path}: there is no {wanted!r} in it")
             member = members[wanted]
             if member.link is None:
                 return member
@@ -137,11 +144,13 @@ class Archive:
         descriptor = self._open()
         try:
             if _in_place(descriptor):
-                blocks = _Blocks(descriptor)
-                return self._gathered(_Watched(blocks), blocks)
-            return self._gathered(_Watched(ahead(decompressed(ahead(read_chunks(descriptor)), None))), None)
-        except CorruptStream as error:
-            raise CorruptStream(f"no tar archive, or a damaged one: {error}", where=self.path) from error
+                blocks = _HeaderOnlyReader(descriptor)
+                return self._gathered(_TrailingDataLimit(blocks), blocks)
+            return self._gathered(
+                _TrailingDataLimit(prefetch(decompressed(prefetch(read_chunks(descriptor)), None))), None
+            )
+        except CorruptStreamError as error:
+            raise CorruptStreamError(f"no tar archive, or a damaged one: {error}", where=self.path) from error
 
     def _open(self) -> int:
         if self._descriptor < 0:
@@ -150,17 +159,17 @@ class Archive:
                     os.dup(0) if self._location == STANDARD else os.open(self._location, os.O_RDONLY | os.O_CLOEXEC)
                 )
             except FileNotFoundError as error:
-                raise NotFound(f"{self.path}: there is no such file") from error
+                raise NotFoundError(f"{self.path}: there is no such file") from error
             except OSError as error:
                 raise LocalError(f"{self.path}: {error.strerror or error}") from error
             if stat.S_ISDIR(os.fstat(self._descriptor).st_mode):
                 raise UsageError(f"{self.path!r} is a directory and no archive")
         return self._descriptor
 
-    def _gathered(self, tape: _Watched, blocks: _Blocks | None) -> dict[str, _Member]:
+    def _gathered(self, tape: _TrailingDataLimit, blocks: _HeaderOnlyReader | None) -> dict[str, _Member]:
         found: dict[str, _Member] = {}
         for entry in entries(tape, limit=MAX_MEMBERS):
-            tape.go_on(0)
+            tape.extend(0)
             name = _inside(entry.name, self.path)
             if entry.type in (EntryType.SYMLINK, EntryType.HARDLINK):
                 below = name.rpartition("/")[0] if entry.type is EntryType.SYMLINK else ""
@@ -169,19 +178,21 @@ class Archive:
                 found[name] = self._file(entry, tape, blocks)
         return found
 
-    def _file(self, entry: Entry, tape: _Watched, blocks: _Blocks | None) -> _Member:
-        if blocks and isinstance(entry.chunks, Content):  # as stored: not a sparse member, whose holes are left out
+    def _file(self, entry: TarEntry, tape: _TrailingDataLimit, blocks: _HeaderOnlyReader | None) -> _Member:
+        if blocks and isinstance(
+            entry.chunks, MemberContent
+        ):  # as stored: not a sparse member, whose holes are left out
             start = blocks.position
             blocks.pass_over(entry.size)
-            tape.go_on(entry.size)
+            tape.extend(entry.size)
             return _Member(descriptor=blocks.descriptor, start=start, size=entry.size)
         if not self._spool:
             self._spool = Spool(self._environ)
-        start, size = self._spool.append(tape.followed(entry.chunks))
+        start, size = self._spool.append(tape.track(entry.chunks))
         return _Member(descriptor=self._spool.descriptor, start=start, size=size)
 
 
-class _Blocks:
+class _HeaderOnlyReader:
     """An archive in a file, block by block, for a reader that takes it block by block: *position* is the reader's.
 
     Contents can be passed over: zeros stand for them, and they are not read.
@@ -195,20 +206,20 @@ class _Blocks:
 
     def pass_over(self, length: int) -> None:
         """The content that begins here, *length* bytes and its padding, is of no interest."""
-        self._resume = self.position + length + -length % BLOCK
+        self._resume = self.position + length + -length % TAR_BLOCK
 
     def __iter__(self) -> Iterator[bytes]:
         while self.position < self._size:
             if self.position < self._resume:
-                block = _stand_in(min(self._resume, self._size) - self.position)
+                block = _placeholder(min(self._resume, self._size) - self.position)
             else:
                 with local_errors(path_of(self.descriptor)):
-                    block = os.pread(self.descriptor, BLOCK, self.position)
+                    block = os.pread(self.descriptor, TAR_BLOCK, self.position)
             self.position += len(block)
             yield block
 
 
-class _Watched:
+class _TrailingDataLimit:
     """Chunks up to 64 MiB behind the last of which use was made: so much may follow the archive's end, which nobody
     interprets, and whatever is longer is not worth reading."""
 
@@ -216,27 +227,27 @@ class _Watched:
         self._chunks = chunks
         self._idle = 0
 
-    def go_on(self, length: int) -> None:
+    def extend(self, length: int) -> None:
         """What has been read was of use, and so are the next *length* bytes."""
         self._idle = -length
 
-    def followed(self, content: Iterable[bytes]) -> Iterator[bytes]:
+    def track(self, content: Iterable[bytes]) -> Iterator[bytes]:
         """*content*, which comes out of these chunks."""
         for chunk in content:
-            self.go_on(0)
+            self.extend(0)
             yield chunk
 
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self._chunks:
             yield chunk
             self._idle += len(chunk)
-            if self._idle > _AFTERWARDS:
+            if self._idle > _MAX_TRAILING:
                 return
 
 
-def _stand_in(length: int) -> bytes:
+def _placeholder(length: int) -> bytes:
     """At most *length* bytes that nobody looks at: as many as cost nothing."""
-    return _MUCH if length >= len(_MUCH) else ZEROS[:length]
+    return _PLACEHOLDER if length >= len(_PLACEHOLDER) else ZERO_BLOCK[:length]
 
 
 def _in_place(descriptor: int) -> bool:
@@ -244,14 +255,17 @@ def _in_place(descriptor: int) -> bool:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         return False
     with suppress(OSError):
-        return os.lseek(descriptor, 0, os.SEEK_CUR) == 0 and sniffed(os.pread(descriptor, 6, 0)) is Compression.NONE
+        return (
+            os.lseek(descriptor, 0, os.SEEK_CUR) == 0
+            and detect_compression(os.pread(descriptor, 6, 0)) is Compression.NONE
+        )
     return False
 
 
 def _inside(name: str, where: str) -> str:
     """*name* as a path below the archive's root. Raises FormatError for one that leads out of it."""
     if len(name) > _MAX_NAME:
-        raise LimitExceeded(f"a member's name is {len(name)} characters long (limit {_MAX_NAME})", where=where)
+        raise LimitExceededError(f"a member's name is {len(name)} characters long (limit {_MAX_NAME})", where=where)
     steps = [step for step in name.split("/") if step not in ("", ".")]
     if ".." in steps:
         raise FormatError(f"the member {name!r} leads out of the archive", where=where)

@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
 
-from eci_convert.files.safe_open import between
+from eci_convert.files.safe_open import read_range
 from eci_convert.files.sparse import extents
 from eci_convert.files.spool import Spool
-from eci_convert.streams.blocks import ZEROS
-from eci_convert.tar import TarMember, header
-from eci_convert.tar.header import BLOCK
-from eci_convert.tar.sparse_write import at_entries, packed_size, sparse_header, sparse_map
+from eci_convert.streams.blocks import ZERO_BLOCK
+from eci_convert.tar import TarMember, member_header
+from eci_convert.tar.header import TAR_BLOCK
+from eci_convert.tar.sparse_write import only_data, packed_size, sparse_header, sparse_map
 from eci_convert.tar.writer import TRAILER
-from eci_convert.transports.verified_input import Received
+from eci_convert.transports.verified_input import VerifiedInput
 
 
-class Tape:
+class StreamTarWriter:
     """An archive that is given to *write* piece by piece; *environ* says where a spool may be."""
 
     def __init__(self, write: Callable[[bytes], object], environ: Mapping[str, str]) -> None:
@@ -30,7 +30,7 @@ class Tape:
         self._lock = Lock()
         self._owed = 0
 
-    def add(self, name: str, received: Received, data: Iterable[tuple[int, int]] | None = None) -> None:
+    def add(self, name: str, received: VerifiedInput, data: Iterable[tuple[int, int]] | None = None) -> None:
         """Write the member *name*; *data* is where it is not zero, (offset, length), if that is known.
 
         May be called from several threads, which wait for each other. Raises what *received* and the writing raise.
@@ -43,7 +43,7 @@ class Tape:
             spool = Spool(self._environ)
             try:
                 start, size = spool.append(received)
-                self._member(name, size, between(spool.descriptor, start, start + size), extents(spool.descriptor))
+                self._member(name, size, read_range(spool.descriptor, start, start + size), extents(spool.descriptor))
             finally:
                 spool.close()
 
@@ -59,10 +59,10 @@ class Tape:
         member, stored = TarMember(name=name, size=size), size
         if entries := sparse_map(data, size) if data else ():
             self._write(sparse_header(member, entries))
-            chunks, stored = at_entries(chunks, entries), packed_size(entries)
+            chunks, stored = only_data(chunks, entries), packed_size(entries)
         else:
-            self._write(header(member))
-        self._owed = stored + -stored % BLOCK
+            self._write(member_header(member))
+        self._owed = stored + -stored % TAR_BLOCK
         for chunk in chunks:
             self._owed -= len(chunk)
             self._write(chunk)
@@ -71,6 +71,6 @@ class Tape:
     def _fill(self) -> None:
         """The padding of a member; or all that one which broke off still lacks."""
         while self._owed:
-            piece = ZEROS[: min(self._owed, len(ZEROS))]
+            piece = ZERO_BLOCK[: min(self._owed, len(ZERO_BLOCK))]
             self._owed -= len(piece)
             self._write(piece)

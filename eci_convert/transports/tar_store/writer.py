@@ -16,29 +16,30 @@ from threading import Lock
 from typing import BinaryIO, Protocol
 
 from eci_convert.errors import LocalError
-from eci_convert.files.atomic import StagedFiles, open_file
-from eci_convert.files.safe_open import between
+from eci_convert.files.atomic import AtomicFiles
+from eci_convert.files.errors import local_errors
+from eci_convert.files.output_paths import inherited_descriptor
+from eci_convert.files.safe_open import read_range
 from eci_convert.files.sparse import write_data
 from eci_convert.files.spool import Spool
-from eci_convert.files.temp_files import local_errors
-from eci_convert.files.writeback import written_back
+from eci_convert.files.writeback import start_writeback
 from eci_convert.oci.digest import Digest
-from eci_convert.options import epoch
-from eci_convert.tar import TarMember, header
-from eci_convert.tar.header import BLOCK
+from eci_convert.options import source_date_epoch
+from eci_convert.tar import TarMember, member_header
+from eci_convert.tar.header import TAR_BLOCK
 from eci_convert.tar.writer import TRAILER
-from eci_convert.transports.verified_input import Received
+from eci_convert.transports.verified_input import VerifiedInput
 
-Naming = Callable[[Digest | None], str]
+NameOf = Callable[[Digest | None], str]
 """What a member is called by the digest of its content; asked with None, it answers "" if the digest must be known."""
 
 _LARGEST_OCTAL = 8**11
 
 
-class TarOutput(Protocol):
+class TarWriter(Protocol):
     """An archive in the making."""
 
-    def add(self, received: Received, named: Naming) -> str:
+    def add(self, received: VerifiedInput, named: NameOf) -> str:
         """Write a member and say what it is called. One of a name that is there already is not written again.
 
         May be called from several threads. Raises what *received* raises, and LocalError.
@@ -51,16 +52,16 @@ class TarOutput(Protocol):
         """Let go of everything; of what is not finished nothing stays."""
 
 
-def tar_output(path: str, environ: Mapping[str, str]) -> TarOutput:
+def tar_output(path: str, environ: Mapping[str, str]) -> TarWriter:
     """An archive at *path*: in a stream if that is `-`, a pipe or a device, else in a file that appears when it is
     finished."""
     if path == "-":
         return StreamOutput(lambda data: _write(1, data), environ, "standard output")
-    return PipeOutput(path, environ) if _is_stream(path) else FileOutput(Path(path), epoch(environ))
+    return PipeOutput(path, environ) if _is_stream(path) else FileOutput(Path(path), source_date_epoch(environ))
 
 
 @dataclass(slots=True)
-class _Region:
+class _Slot:
     """Where a member lies in the file: its header at *start*, its content behind that. Without a name it is waste."""
 
     start: int
@@ -69,11 +70,11 @@ class _Region:
 
     @property
     def content(self) -> int:
-        return self.start + BLOCK
+        return self.start + TAR_BLOCK
 
     @property
     def end(self) -> int:
-        return self.content + self.size + -self.size % BLOCK
+        return self.content + self.size + -self.size % TAR_BLOCK
 
 
 class FileOutput:
@@ -82,13 +83,13 @@ class FileOutput:
     def __init__(self, path: Path, mtime: int = 0) -> None:
         self._path = path
         self._mtime = mtime
-        self._staged = StagedFiles()
+        self._staged = AtomicFiles()
         self._file: BinaryIO | None = None
-        self._regions: list[_Region] = []
+        self._regions: list[_Slot] = []
         self._lock = Lock()
         self._tail = Lock()
 
-    def add(self, received: Received, named: Naming) -> str:
+    def add(self, received: VerifiedInput, named: NameOf) -> str:
         if received.promised_size is None:
             with self._tail:  # nobody can begin behind a member that is still growing
                 return self._write(self._reserved(0), received, named)
@@ -106,17 +107,17 @@ class FileOutput:
     def close(self) -> None:
         self._staged.__exit__(None, None, None)
 
-    def _reserved(self, size: int) -> _Region:
+    def _reserved(self, size: int) -> _Slot:
         with self._lock:
             self._descriptor()
-            region = _Region(self._end(), size)
+            region = _Slot(self._end(), size)
             self._regions.append(region)
             return region
 
-    def _write(self, region: _Region, received: Received, named: Naming) -> str:
+    def _write(self, region: _Slot, received: VerifiedInput, named: NameOf) -> str:
         descriptor, at = self._descriptor(), region.content
         try:
-            for chunk in written_back(received, descriptor, at):
+            for chunk in start_writeback(received, descriptor, at):
                 with local_errors(self._path):
                     write_data(descriptor, chunk, at)
                 at += len(chunk)
@@ -134,12 +135,14 @@ class FileOutput:
         """Copy the members to another file in *order*, and leave the rest behind."""
         there = {region.name: region for region in self._regions if region.name}
         old, old_file = self._staged, self._descriptor()
-        self._staged, self._file, self._regions = StagedFiles(), None, []
+        self._staged, self._file, self._regions = AtomicFiles(), None, []
         try:
             for name in order:
                 source = there[name]
                 region = self._reserved(source.size)
-                for at, chunk in _placed(between(old_file, source.start, source.content + source.size), region.start):
+                for at, chunk in _placed(
+                    read_range(old_file, source.start, source.content + source.size), region.start
+                ):
                     with local_errors(self._path):
                         write_data(self._descriptor(), chunk, at)
                 region.name = name
@@ -148,7 +151,7 @@ class FileOutput:
 
     def _descriptor(self) -> int:
         if self._file is None:
-            self._file = self._staged.stage(self._path)
+            self._file = self._staged.add(self._path)
         return self._file.fileno()
 
     def _end(self) -> int:
@@ -161,13 +164,13 @@ class StreamOutput:
     def __init__(self, write: Callable[[bytes], object], environ: Mapping[str, str], what: str) -> None:
         self._write = write
         self._environ = environ
-        self._mtime = epoch(environ)
+        self._mtime = source_date_epoch(environ)
         self._what = what
         self._names: set[str] = set()
         self._lock = Lock()
         self._broken = False
 
-    def add(self, received: Received, named: Naming) -> str:
+    def add(self, received: VerifiedInput, named: NameOf) -> str:
         with self._lock:
             self._check()
             name = named(received.promised)
@@ -188,13 +191,13 @@ class StreamOutput:
 
     def close(self) -> None: ...
 
-    def _spooled(self, received: Received, named: Naming) -> str:
+    def _spooled(self, received: VerifiedInput, named: NameOf) -> str:
         spool = Spool(self._environ)
         try:
             start, size = spool.append(received)
             name = named(received.descriptor("").digest)
             if name not in self._names:
-                self._member(name, size, between(spool.descriptor, start, start + size))
+                self._member(name, size, read_range(spool.descriptor, start, start + size))
             return name
         finally:
             spool.close()
@@ -207,7 +210,7 @@ class StreamOutput:
             with local_errors(self._what):
                 self._write(chunk)
         with local_errors(self._what):
-            self._write(bytes(-size % BLOCK))
+            self._write(bytes(-size % TAR_BLOCK))
         self._broken = False
 
     def _check(self) -> None:
@@ -233,7 +236,7 @@ class PipeOutput(StreamOutput):
 
     def _into(self, data: bytes) -> None:
         if self._descriptor < 0:
-            number = open_file(self._path)
+            number = inherited_descriptor(self._path)
             flags = os.O_WRONLY | os.O_CLOEXEC
             self._descriptor = os.open(self._path, flags) if number is None else os.dup(number)
         _write(self._descriptor, data)
@@ -263,7 +266,7 @@ def _placed(chunks: Iterable[bytes], at: int) -> Iterable[tuple[int, bytes]]:
 def _header(name: str, size: int, mtime: int = 0) -> bytes:
     """One block, whatever the size: from 8 GiB on it is written in base 256, which every reader of these knows."""
     octal = size if size < _LARGEST_OCTAL else 0
-    block = bytearray(header(TarMember(name=name, size=octal, mtime=min(mtime, _LARGEST_OCTAL - 1))))
+    block = bytearray(member_header(TarMember(name=name, size=octal, mtime=min(mtime, _LARGEST_OCTAL - 1))))
     if size >= _LARGEST_OCTAL:
         block[124:136] = b"\x80" + size.to_bytes(11, "big")
         block[148:156] = b" " * 8

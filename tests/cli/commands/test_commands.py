@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert.transports.layout.selector import REF_NAME
+from eci_convert.oci.annotations import REF_NAME
 from tests.cli.conftest import Parts
 from tests.support.command_line import Run, one_line
 

@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 
 from eci_convert import dialects
-from eci_convert.errors import CannotHold, UnknownDialect
-from eci_convert.model import Artifact, DiskType, Image, Role, Rootfs
-from eci_convert.oci.manifest import Descriptor
-from eci_convert.operations.verify import check
+from eci_convert.dialects import read_with
+from eci_convert.errors import CannotHoldError, UnknownDialectError
+from eci_convert.model import Artifact, DiskType, Role, RootfsFile
+from eci_convert.oci.descriptor import Descriptor
+from eci_convert.oci.image import Image
+from eci_convert.operations.verify import verify_image
 from eci_convert.tar import entries
 from tests.support.images import an_image
 from tests.support.machines import an_image_of, image, part, written
@@ -37,7 +39,7 @@ def test_it_is_found_where_kubevirt_looks() -> None:
     name, found = dialects.read(image(written(a_disk(), "containerdisk")[0]))
 
     assert name == "containerdisk"
-    assert [each.locator for each in found.parts] == [Rootfs(path="disk/")]
+    assert [each.locator for each in found.parts] == [RootfsFile(path="disk/")]
 
 
 def test_kernel_and_initrd_are_told_by_labels() -> None:
@@ -53,7 +55,7 @@ def test_kernel_and_initrd_are_told_by_labels() -> None:
 
 @pytest.mark.parametrize("disk_type", [DiskType.VMDK, DiskType.VHD, DiskType.OVA, DiskType.QCOW])
 def test_a_type_that_kubevirt_does_not_take_is_refused(disk_type: DiskType) -> None:
-    with pytest.raises(CannotHold, match=str(disk_type)):
+    with pytest.raises(CannotHoldError, match=str(disk_type)):
         written(a_disk("r", disk_type), "containerdisk")
 
 
@@ -64,16 +66,16 @@ def test_an_image_that_runs_a_program_is_none_unless_its_history_tells_of_the_di
     assert dialects.read(an_image_of([LAYER]))[0] == "containerdisk"
     assert dialects.read(an_image_of([LAYER], settings=runs, fields={"history": told}))[0] == "containerdisk"
     for history in (None, [], [1], [{"created_by": "RUN true"}], "/disk"):
-        with pytest.raises(UnknownDialect):
+        with pytest.raises(UnknownDialectError):
             dialects.read(an_image_of([LAYER], settings=runs, fields={"history": history}))
-    assert dialects.read_as("containerdisk", an_image_of([LAYER], settings=runs))[0] == "containerdisk"
+    assert read_with("containerdisk", an_image_of([LAYER], settings=runs))[0] == "containerdisk"
 
 
 @pytest.mark.parametrize(
     "layers", [[], [Descriptor.of(b"x", "application/octet-stream")], [LAYER, Descriptor.of(b"x", "text/plain")]]
 )
 def test_what_is_no_container_image_is_none(layers: list[Descriptor]) -> None:
-    with pytest.raises(UnknownDialect):
+    with pytest.raises(UnknownDialectError):
         dialects.read(an_image_of(layers))
 
 
@@ -88,7 +90,7 @@ def test_one_of_kubevirts_own_is_known_by_the_entrypoint_that_is_none(extra: dic
 
 @pytest.mark.parametrize("entrypoint", [["no-entrypoint", "x"], ["/no-entrypoint"], "no-entrypoint", ["sh"]])
 def test_another_entrypoint_is_a_program(entrypoint: object) -> None:
-    with pytest.raises(UnknownDialect):
+    with pytest.raises(UnknownDialectError):
         dialects.read(an_image_of([LAYER], settings={"Entrypoint": entrypoint}, fields={"history": [{}]}))
 
 
@@ -103,7 +105,7 @@ def test_an_artifact_of_titled_files_is_no_containerdisk() -> None:
         an_image_of([TITLED], artifact_type="application/vnd.unknown.artifact.v1"),
         with_diff_ids(an_image_of([TITLED], artifact_type="application/vnd.unknown.artifact.v1")),
     ):
-        with pytest.raises(UnknownDialect):
+        with pytest.raises(UnknownDialectError):
             dialects.read(found)
     assert dialects.read(with_diff_ids(an_image_of([TITLED])))[0] == "containerdisk"
     assert dialects.read(an_image_of([TITLED, LAYER]))[0] == "containerdisk"
@@ -116,7 +118,7 @@ def with_diff_ids(found: Image) -> Image:
 def test_an_artifact_of_titled_files_is_not_unpacked_to_be_verified() -> None:
     builder = an_image().layer(TAR, b"no archive", title="deploy.kernel").config_field("rootfs", None)
 
-    report = check(builder.build())
+    report = verify_image(builder.build())
 
     assert report.good, report.findings
     assert "no dialect" in report.notes[0]

@@ -15,19 +15,22 @@ from typing import Any
 import pytest
 
 from eci_convert.compression.codec import Codec
-from eci_convert.dialects.blueprint import Terms
-from eci_convert.errors import DigestMismatch, SizeMismatch
+from eci_convert.dialects.blueprint import WriteOptions
+from eci_convert.errors import DigestMismatchError, SizeMismatchError
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index
+from eci_convert.oci.index import Index
 from eci_convert.oci.platform import parse_platform
 from eci_convert.operations.copy import copy
-from eci_convert.operations.extract_request import inspect
-from eci_convert.operations.verify import check, fixed_index
-from eci_convert.reading import blobs
+from eci_convert.operations.inspect import inspect
+from eci_convert.operations.verify import fixed_index, verify_image
+from eci_convert.reading.blobs import load_document
+from eci_convert.reading.images import load_image, load_manifest, load_root
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Settings, Source
-from eci_convert.transports.memory import MemorySink, MemorySource, Store
+from eci_convert.transports.base import Source
+from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
+from eci_convert.transports.settings import Settings
 from tests.support.command_line import Run, one_line
 from tests.support.fake_containerd import a_containerd
 from tests.support.fake_registry.server import a_registry
@@ -38,9 +41,9 @@ MULTI = json.loads((GOLDEN / "registry-multi.json").read_text())
 TARGETS = {"qemu/x86_64": b"kernel", "fc/x86_64": b"kernel", "xen/arm64": b"kernel2"}
 
 
-def stored() -> Store:
+def stored() -> MemoryStore:
     """The package as it lay in KraftKit's store, and in the registry that it was pushed to."""
-    store = Store()
+    store = MemoryStore()
     with tarfile.open(GOLDEN / "store-multi.tar.gz") as archive:
         for member in archive:
             if member.isfile() and "/digests/" in f"/{member.name}":
@@ -117,7 +120,7 @@ def test_every_target_is_read_wherever_it_is(
             found = inspect(source, parse_platform(platform))
             assert found.dialect == "unikraft"
             assert str(found.image.platform) == platform
-            layer = blobs.document(source, found.image.manifest.layers[0])
+            layer = load_document(source, found.image.manifest.layers[0])
             with tarfile.open(fileobj=io.BytesIO(layer)) as archive:
                 [member] = archive
                 file = archive.extractfile(member)
@@ -128,48 +131,48 @@ def test_every_target_is_read_wherever_it_is(
 def test_the_digest_still_decides() -> None:
     store = stored()
     source = MemorySource(store, "package")
-    entry = blobs.root(source)[1].manifests[0]  # type: ignore[union-attr]
+    entry = load_root(source)[1].manifests[0]  # type: ignore[union-attr]
     assert entry.size == 32
     spoilt = bytearray(store.blobs[entry.digest])
     spoilt[-3] ^= 1
     store.blobs[entry.digest] = bytes(spoilt)
 
-    with pytest.raises(DigestMismatch):
-        blobs.child(source, entry)
+    with pytest.raises(DigestMismatchError):
+        load_manifest(source, entry)
 
 
 def test_a_size_that_is_too_small_is_wrong_where_it_is_not_kraftkits() -> None:
     source = MemorySource(stored(), "package")
-    entry = blobs.root(source)[1].manifests[0]  # type: ignore[union-attr]
+    entry = load_root(source)[1].manifests[0]  # type: ignore[union-attr]
     for other in (
         Descriptor(media_type=entry.media_type, digest=entry.digest, size=32),
         Descriptor(media_type=entry.media_type, digest=entry.digest, size=31, annotations=entry.annotations),
     ):
-        with pytest.raises(SizeMismatch):
-            blobs.child(source, other)
+        with pytest.raises(SizeMismatchError):
+            load_manifest(source, other)
 
 
 def test_verify_tells_the_sizes_and_nothing_else() -> None:
-    report = check(MemorySource(stored(), "package"))
+    report = verify_image(MemorySource(stored(), "package"))
 
     assert report.images == 3
-    assert [type(finding.error) for finding in report.findings] == [SizeMismatch, SizeMismatch]
-    with pytest.raises(SizeMismatch):
-        report.conclude()
+    assert [type(finding.error) for finding in report.findings] == [SizeMismatchError, SizeMismatchError]
+    with pytest.raises(SizeMismatchError):
+        report.raise_worst()
 
 
 def test_the_repair_has_right_sizes_and_the_same_images() -> None:
-    source, repaired = MemorySource(stored(), "package"), Store()
+    source, repaired = MemorySource(stored(), "package"), MemoryStore()
 
-    packed = fixed_index(source, MemorySink(repaired, "package"), check(source).diff_ids)
+    packed = fixed_index(source, MemorySink(repaired, "package"), verify_image(source).diff_ids)
 
-    index, before = packed.manifest, blobs.root(source)[1]
+    index, before = packed.manifest, load_root(source)[1]
     assert isinstance(index, Index)
     assert isinstance(before, Index)
     assert [entry.digest for entry in index.manifests] == [entry.digest for entry in before.manifests]
     assert [entry.size for entry in index.manifests] == [len(repaired.blobs[e.digest]) for e in index.manifests]
     assert (index.annotations, index.manifests[0].platform) == (before.annotations, before.manifests[0].platform)
-    assert check(MemorySource(repaired, "package")).good
+    assert verify_image(MemorySource(repaired, "package")).good
 
 
 def test_the_repair_is_had_from_the_command_line(run: Run, tmp_path: Path) -> None:
@@ -187,26 +190,26 @@ def test_the_repair_is_had_from_the_command_line(run: Run, tmp_path: Path) -> No
 
 def test_what_changes_the_images_changes_the_sizes_too() -> None:
     """Layers that are compressed on their way make new manifests, and a new index."""
-    sink = MemorySink(Store(), "package")
+    sink = MemorySink(MemoryStore(), "package")
 
     copy(MemorySource(stored(), "package"), sink, codec=Codec.parse("gzip"))
 
-    _, index = blobs.root(MemorySource(sink.store, "package"))
+    _, index = load_root(MemorySource(sink.store, "package"))
     assert isinstance(index, Index)
     assert [entry.size for entry in index.manifests] == [len(sink.store.blobs[e.digest]) for e in index.manifests]
 
 
 def test_another_format_has_right_sizes() -> None:
-    sink = MemorySink(Store(), "package")
+    sink = MemorySink(MemoryStore(), "package")
 
     copy(MemorySource(stored(), "package"), sink, format="unikraft", all_platforms=True)
 
-    assert check(MemorySource(sink.store, "package")).good
+    assert verify_image(MemorySource(sink.store, "package")).good
 
 
 def test_a_package_is_kept_whole_byte_for_byte() -> None:
     """Nobody finds a target alone: a package of KraftKit's is an index."""
-    sink, heard = MemorySink(Store(), "package"), Listening()
+    sink, heard = MemorySink(MemoryStore(), "package"), Listening()
 
     packed = copy(MemorySource(stored(), "package"), sink, reporter=heard)
 
@@ -216,28 +219,28 @@ def test_a_package_is_kept_whole_byte_for_byte() -> None:
 
 
 def test_a_package_is_said_again_whole_too() -> None:
-    sink = MemorySink(Store(), "package")
+    sink = MemorySink(MemoryStore(), "package")
 
     copy(MemorySource(stored(), "package"), sink, format="unikraft")
 
-    _, index = blobs.root(MemorySource(sink.store, "package"))
+    _, index = load_root(MemorySource(sink.store, "package"))
     assert isinstance(index, Index)
     assert [str(entry.platform) for entry in index.manifests] == list(TARGETS)
 
 
 def test_one_target_is_taken_where_it_is_asked_for() -> None:
-    sink = MemorySink(Store(), "package")
+    sink = MemorySink(MemoryStore(), "package")
 
     copy(MemorySource(stored(), "package"), sink, platform=parse_platform("xen/arm64"))
 
-    assert str(blobs.image(MemorySource(sink.store, "package")).platform) == "xen/arm64"
+    assert str(load_image(MemorySource(sink.store, "package")).platform) == "xen/arm64"
 
 
 def test_a_target_is_named_by_its_digest_in_containerd(tmp_path: Path) -> None:
     with a_containerd(tmp_path) as there, elsewhere("containerd:r.example/uk/multi:1", there.settings):
         digest = json.loads(MULTI["index"])["manifests"][0]["digest"]
         with open_source(f"containerd:r.example/uk/multi@{digest}", there.settings) as source:
-            assert str(blobs.image(source).platform) == "qemu/x86_64"
+            assert str(load_image(source).platform) == "qemu/x86_64"
 
 
 @pytest.fixture
@@ -263,8 +266,8 @@ def a_package(**annotations: str) -> IndexBuilder:
 
 
 def said_again(source: Source, **how: Any) -> MemorySource:
-    sink = MemorySink(Store(), "package")
-    terms = Terms(platform=parse_platform("linux/amd64"), **how)
+    sink = MemorySink(MemoryStore(), "package")
+    terms = WriteOptions(platform=parse_platform("linux/amd64"), **how)
     copy(source, sink, format="unikraft", all_platforms=True, terms=terms)
     return MemorySource(sink.store, "package")
 
@@ -273,7 +276,7 @@ def test_what_a_package_has_beside_its_parts_is_kept_in_a_new_one() -> None:
     before = a_package(who="me").build()
     after = said_again(before, name="r.example/uk/new:2", annotations={"more": "1"})
 
-    old, new = blobs.image(before), blobs.image(after)
+    old, new = load_image(before), load_image(after)
     assert [layer.digest for layer in new.manifest.layers] == list(old.config.diff_ids)
     assert [layer.annotations for layer in new.manifest.layers] == [layer.annotations for layer in old.manifest.layers]
     assert {layer.media_type for layer in new.manifest.layers} == {media_types.OCI_LAYER}
@@ -282,15 +285,15 @@ def test_what_a_package_has_beside_its_parts_is_kept_in_a_new_one() -> None:
     assert (notes["org.unikraft.kernel.version"], notes["x"], notes["more"]) == ("0.16.3", "y", "1")
     assert notes["sh.kraftkit.version"] == "0.9"
     assert notes["org.unikraft.image.name"] == "r.example/uk/new"
-    assert blobs.root(after)[1].annotations["who"] == "me"
-    assert check(after).good
+    assert load_root(after)[1].annotations["who"] == "me"
+    assert verify_image(after).good
 
 
 def test_the_golden_package_said_again_has_the_same_layers_and_platforms() -> None:
     before, after = MemorySource(stored(), "package"), said_again(MemorySource(stored(), "package"))
 
     for platform in TARGETS:
-        old, new = (blobs.image(source, parse_platform(platform)) for source in (before, after))
+        old, new = (load_image(source, parse_platform(platform)) for source in (before, after))
         assert new.manifest.layers == old.manifest.layers
         assert (new.platform, new.manifest.config.platform) == (old.platform, old.manifest.config.platform)
 
@@ -304,14 +307,14 @@ def test_the_golden_package_said_again_has_the_same_layers_and_platforms() -> No
     ],
 )
 def test_what_a_unikernel_runs_on_can_be_said(system: str, features: tuple[str, ...]) -> None:
-    sink = MemorySink(Store(), "package")
-    terms = Terms(platform=parse_platform("linux/amd64"), system=system)
+    sink = MemorySink(MemoryStore(), "package")
+    terms = WriteOptions(platform=parse_platform("linux/amd64"), system=system)
 
     copy(
         MemorySource(stored(), "package"), sink, format="unikraft", platform=parse_platform("qemu/x86_64"), terms=terms
     )
 
-    platform = blobs.image(MemorySource(sink.store, "package")).platform
+    platform = load_image(MemorySource(sink.store, "package")).platform
     assert platform
     assert platform.os == {"firecracker": "fc"}.get(system, system)
     assert platform.os_features == features

@@ -12,18 +12,19 @@ from hypothesis import strategies as st
 
 from eci_convert import dialects
 from eci_convert.compression.codec import Codec
-from eci_convert.dialects.blueprint import Terms
+from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.dialects.container_images import unikraft
-from eci_convert.dialects.container_images.command_line import joined, parted
-from eci_convert.errors import CannotHold, FormatError, UnknownDialect
-from eci_convert.model import Artifact, Blob, Member, Role, Rootfs
-from eci_convert.oci.manifest import Descriptor, Platform
-from eci_convert.reading import blobs
+from eci_convert.dialects.container_images.command_line import join_command_line, split_command_line
+from eci_convert.errors import CannotHoldError, FormatError, UnknownDialectError
+from eci_convert.model import Artifact, Blob, Member, Role, RootfsFile
+from eci_convert.oci.descriptor import Descriptor
+from eci_convert.oci.platform import Platform
+from eci_convert.reading.images import load_image
 from tests.support.machines import AMD64, an_image_of, image, part, written
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "unikraft.json").read_text())
 TAR = "application/vnd.oci.image.layer.v1.tar"
-NAMED = Terms(platform=AMD64, name="localhost:5000/acme/hello:1.2@sha256:" + 64 * "0")
+NAMED = WriteOptions(platform=AMD64, name="localhost:5000/acme/hello:1.2@sha256:" + 64 * "0")
 
 
 def a_unikernel(command_line: str | None = None) -> Artifact:
@@ -76,7 +77,7 @@ def test_a_unikernels_own_platform_is_kept_and_its_features_are_in_order() -> No
     platform = Platform(
         os="fc", architecture="arm64", os_version="0.16", os_features=("CONFIG_B=1", "10", "CONFIG_A=y", "9")
     )
-    source, _ = written(a_unikernel(), "unikraft", Terms(platform=platform))
+    source, _ = written(a_unikernel(), "unikraft", WriteOptions(platform=platform))
 
     config = json.loads(source.blobs[image(source).manifest.config.digest])
 
@@ -85,7 +86,7 @@ def test_a_unikernels_own_platform_is_kept_and_its_features_are_in_order() -> No
 
 
 def test_other_formats_name_the_platform_in_gos_words() -> None:
-    source, _ = written(a_unikernel(), "legacy", Terms(platform=Platform(os="xen", architecture="x86_64")))
+    source, _ = written(a_unikernel(), "legacy", WriteOptions(platform=Platform(os="xen", architecture="x86_64")))
 
     assert str(image(source).platform) == "linux/amd64"
 
@@ -123,25 +124,25 @@ def test_arguments_stay_apart_in_other_formats_and_on_their_way_back(
 ) -> None:
     read = dialects.read(an_image_of([layer("image", "/boot/k")], settings={"Cmd": arguments}))[1]
     elsewhere, _ = written(replace(read, parts=a_unikernel().parts), form)
-    found = dialects.read(blobs.image(elsewhere))[1]
+    found = dialects.read(load_image(elsewhere))[1]
     assert found.command_line == text
 
     back, _ = written(replace(found, parts=a_unikernel().parts), "unikraft")
 
-    assert blobs.image(back).config.fields["config"] == {"Cmd": arguments}
+    assert load_image(back).config.fields["config"] == {"Cmd": arguments}
 
 
 @given(st.text("\" ='ab", max_size=20))
 def test_a_command_line_is_the_same_after_it_was_a_list(text: str) -> None:
-    assert joined(parted(text)) == text
+    assert join_command_line(split_command_line(text)) == text
 
 
 @given(st.lists(st.text("\" ='ab", max_size=8), max_size=4))
 def test_a_list_is_the_same_after_it_was_a_command_line(arguments: list[str]) -> None:
     """But for quotes that are the very ones that a word gets: KraftKit, which adds none, wants them in the list."""
-    same = parted(joined(arguments))
+    same = split_command_line(join_command_line(arguments))
 
-    assert joined(same) == joined(arguments)
+    assert join_command_line(same) == join_command_line(arguments)
     for before, after in zip(arguments or [""], same, strict=True):
         assert (
             before == after
@@ -158,15 +159,15 @@ def test_the_environment_comes_along(form: str) -> None:
     machine = replace(machine, parts=a_unikernel().parts)
 
     source, _ = written(machine, form)
-    found = dialects.read(blobs.image(source))[1]
+    found = dialects.read(load_image(source))[1]
 
     assert found.environment == tuple(words)
     if form == "unikraft":
-        assert blobs.image(source).config.fields["config"] == {"Env": words}
+        assert load_image(source).config.fields["config"] == {"Env": words}
 
 
 def test_an_environment_for_which_there_is_no_place_is_named() -> None:
-    with pytest.raises(CannotHold, match="ironcore has no place for the environment 'HOME=/'"):
+    with pytest.raises(CannotHoldError, match="ironcore has no place for the environment 'HOME=/'"):
         written(replace(a_unikernel(), environment=("HOME=/",)), "ironcore")
     with pytest.raises(FormatError, match=r"config\.Env"):
         dialects.read(an_image_of([layer("image", "/boot/k")], settings={"Env": [1]}))
@@ -180,11 +181,11 @@ def test_an_image_that_is_marked_but_whose_layers_say_nothing_has_things_where_k
     one = dialects.read(an_image_of(bare[:1], entry=mark))[1]
 
     assert [each.locator for each in two.parts] == [
-        Rootfs(path="/unikraft/bin/kernel"),
-        Rootfs(path="/unikraft/bin/initrd"),
+        RootfsFile(path="/unikraft/bin/kernel"),
+        RootfsFile(path="/unikraft/bin/initrd"),
     ]
     assert [each.role for each in one.parts] == [Role.KERNEL]
-    with pytest.raises(UnknownDialect):
+    with pytest.raises(UnknownDialectError):
         dialects.read(an_image_of(bare, settings={"Cmd": ["x"]}))
 
 

@@ -10,12 +10,14 @@ from hypothesis import given, settings
 
 from eci_convert import dialects
 from eci_convert.compression.codec import Codec
-from eci_convert.dialects.blueprint import Terms
+from eci_convert.dialects import writer
+from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.dialects.eci import layer_roles
-from eci_convert.dialects.part_labels import MEDIA_TYPE, ROLE, TITLE
-from eci_convert.errors import AmbiguousRole, FormatError, UnknownDialect, UsageError
+from eci_convert.dialects.eci.media_types import MEDIA_TYPE, ROLE
+from eci_convert.errors import AmbiguousRoleError, FormatError, UnknownDialectError, UsageError
 from eci_convert.model import Artifact, Blob, DiskType, Member, Role
-from eci_convert.oci.manifest import Descriptor
+from eci_convert.oci.annotations import TITLE
+from eci_convert.oci.descriptor import Descriptor
 from tests.support.machines import (
     AMD64,
     TERMS,
@@ -119,7 +121,7 @@ def test_a_generated_config_is_in_the_originals_order() -> None:
 
 def test_strict_artifacts_are_as_the_original_writes_them() -> None:
     machine = Artifact(parts=(part(Role.KERNEL, "kernel", b"kernel"),))
-    source, packed = written(machine, "artifacts", Terms(platform=AMD64, strict=True))
+    source, packed = written(machine, "artifacts", WriteOptions(platform=AMD64, artifact_type_support=True))
 
     manifest = json.loads(source.blobs[packed.descriptor.digest])
 
@@ -154,7 +156,7 @@ def test_the_sample_manifest_of_the_readme_is_read() -> None:
 
     assert name == "eci-legacy"
     assert [each.name for each in found.parts] == ["kernel", "disk-root-a.raw", "config.json"]
-    assert found.parts[0].locator == Member(descriptor=layers[0], path="kernel", or_bytes=True)
+    assert found.parts[0].locator == Member(descriptor=layers[0], path="kernel", or_whole_blob=True)
     assert found.parts[2].locator == Blob(descriptor=config)
 
 
@@ -211,7 +213,7 @@ def test_disks_are_numbered_by_their_titles_and_else_in_order() -> None:
     ],
 )
 def test_what_could_be_read_in_two_ways_is_refused(layers: list[Descriptor]) -> None:
-    with pytest.raises(AmbiguousRole):
+    with pytest.raises(AmbiguousRoleError):
         dialects.read(an_image_of(layers))
 
 
@@ -252,7 +254,7 @@ def test_a_name_that_grows_too_long_keeps_its_end() -> None:
 
 
 def test_a_plain_image_is_of_no_dialect() -> None:
-    with pytest.raises(UnknownDialect) as caught:
+    with pytest.raises(UnknownDialectError) as caught:
         dialects.read(an_image_of([layer(f"{TAR}+gzip")], settings={"Cmd": ["sh"]}))
 
     assert any("--path" in note for note in caught.value.__notes__)
@@ -264,21 +266,21 @@ def test_a_name_that_no_reader_would_take_is_not_written(name: str, format: str)
     machine = Artifact(parts=(part(Role.OTHER, name, b"x"),))
 
     with pytest.raises(UsageError):
-        dialects.by_name(format)(machine, TERMS)
+        writer(format)(machine, TERMS)
 
 
 def test_labels_of_the_users_are_written_but_cannot_contradict_the_parts() -> None:
     machine = Artifact(parts=(part(Role.KERNEL, "kernel", b"kernel"),), labels={"kept": "1"})
-    source, _ = written(machine, "legacy", Terms(platform=AMD64, labels={"mine": "2"}))
+    source, _ = written(machine, "legacy", WriteOptions(platform=AMD64, labels={"mine": "2"}))
 
     assert image(source).config.labels == {"kept": "1", "mine": "2", "org.lfedge.eci.artifact.kernel": "/kernel"}
     with pytest.raises(UsageError):
-        written(machine, "legacy", Terms(platform=AMD64, labels={"org.lfedge.eci.artifact.kernel": "/other"}))
+        written(machine, "legacy", WriteOptions(platform=AMD64, labels={"org.lfedge.eci.artifact.kernel": "/other"}))
 
 
 def test_a_legacy_image_can_serve_kubevirt_as_well() -> None:
     machine = Artifact(parts=(part(Role.ROOT_DISK, "r.qcow2", b"disk", DiskType.QCOW2),))
-    source, _ = written(machine, "legacy", Terms(platform=AMD64, also=("containerdisk",)))
+    source, _ = written(machine, "legacy", WriteOptions(platform=AMD64, extra_dialects=("containerdisk",)))
 
     name, found = dialects.read(image(source))
 
@@ -291,7 +293,7 @@ def test_a_legacy_image_can_serve_kubevirt_as_well() -> None:
 @pytest.mark.parametrize(("format", "also"), [("artifacts", "containerdisk"), ("legacy", "ironcore")])
 def test_what_cannot_serve_two_says_so(format: str, also: str) -> None:
     with pytest.raises(UsageError, match=also):
-        dialects.by_name(format)(a_whole_machine(), Terms(platform=AMD64, also=(also,)))
+        writer(format)(a_whole_machine(), WriteOptions(platform=AMD64, extra_dialects=(also,)))
 
 
 def test_the_generated_config_is_there_for_those_who_want_it() -> None:

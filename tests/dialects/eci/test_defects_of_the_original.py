@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
-from eci_convert import Disk, DiskType, Known, Role, machine
+from eci_convert import Disk, DiskType, KnownBlob, Role, artifact_from_parts
 from eci_convert.compression.codec import Codec
 from eci_convert.dialects import WRITERS, read
-from eci_convert.errors import MissingPart, UsageError
+from eci_convert.errors import MissingPartError, UsageError
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Manifest, parse
-from eci_convert.pack import pack
-from eci_convert.reading.blobs import image as read_image
+from eci_convert.oci.manifest import Manifest, parse_manifest
+from eci_convert.pack.image import pack
+from eci_convert.reading.images import load_image as read_image
 from eci_convert.transports.base import Source
-from eci_convert.transports.memory import MemorySink, MemorySource, Store
+from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 from tests.support.command_line import Run, one_line
 from tests.support.fake_containerd import a_containerd
 from tests.support.fake_registry.server import a_registry
@@ -302,8 +302,8 @@ def test_an_index_whose_config_is_ecis_own_gives_it(run: Run, parts: list[str], 
 
 def test_what_is_in_memory_is_archived_as_a_file_is(tmp_path: Path) -> None:
     """D18: it was called an archive, and was none."""
-    store = Store()
-    made = machine(kernel=b"kernel", disks=[Disk(content=b"disk", name="d.raw", type=DiskType.RAW)])
+    store = MemoryStore()
+    made = artifact_from_parts(kernel=b"kernel", disks=[Disk(content=b"disk", name="d.raw", type=DiskType.RAW)])
     pack(WRITERS["legacy"](made, TERMS), MemorySink(store), codec=Codec.parse("gzip"))
     layers = read_image(MemorySource(store)).manifest.layers
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(store.blobs[layers[0].digest]))) as archive:
@@ -312,11 +312,11 @@ def test_what_is_in_memory_is_archived_as_a_file_is(tmp_path: Path) -> None:
 
 def test_what_is_known_by_its_digest_is_not_claimed_to_be_archived() -> None:
     """D18 again: what nobody has cannot be put into an archive, and a disk needs a name."""
-    made = machine(kernel=Known(digest=Digest.of(b"kernel"), size=6))
-    with pytest.raises(MissingPart, match="digest alone"):
-        pack(WRITERS["legacy"](made, TERMS), MemorySink(Store()), codec=Codec.parse("gzip"))
+    made = artifact_from_parts(kernel=KnownBlob(digest=Digest.of(b"kernel"), size=6))
+    with pytest.raises(MissingPartError, match="digest alone"):
+        pack(WRITERS["legacy"](made, TERMS), MemorySink(MemoryStore()), codec=Codec.parse("gzip"))
     with pytest.raises(UsageError, match="name"):
-        machine(disks=[Disk(content=b"disk", type=DiskType.RAW)])
+        artifact_from_parts(disks=[Disk(content=b"disk", type=DiskType.RAW)])
 
 
 def test_an_unknown_type_is_not_raw_and_other_files_are_pulled(run: Run, tmp_path: Path) -> None:
@@ -408,7 +408,7 @@ def test_what_goes_over_the_wire_is_what_was_meant(run: Run, parts: list[str], f
     with a_registry() as registry:
         run("push", f"{registry.host}/edge/machine:1", *parts, "--format", form)
         kind, text = registry.manifests["edge/machine", "1"]
-        found = parse(text, kind)
+        found = parse_manifest(text, kind)
         assert isinstance(found, Manifest)
         assert kind == found.media_type == "application/vnd.oci.image.manifest.v1+json"
         assert [layer.annotations[MEDIA_TYPE] for layer in found.layers] == types

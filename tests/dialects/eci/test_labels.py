@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from eci_convert import dialects
-from eci_convert.errors import AmbiguousRole, FormatError, UnknownDialect
-from eci_convert.model import Role, Rootfs
+from eci_convert.errors import AmbiguousRoleError, FormatError, UnknownDialectError
+from eci_convert.model import Role, RootfsFile
 from tests.support.machines import an_image_of
 
 KEY = "org.lfedge.eci.artifact."
@@ -17,7 +17,7 @@ def test_a_path_may_be_spelt_in_any_way(value: str) -> None:
     name, found = dialects.read(an_image_of(labels={f"{KEY}kernel": value}))
 
     assert name == "labels"
-    assert found.parts[0].locator == Rootfs(path="/boot/vmlinuz")
+    assert found.parts[0].locator == RootfsFile(path="/boot/vmlinuz")
     assert found.parts[0].name == "kernel"
 
 
@@ -39,7 +39,7 @@ def test_disks_are_in_the_order_of_their_numbers() -> None:
 
 
 def test_two_spellings_of_one_number_are_refused() -> None:
-    with pytest.raises(AmbiguousRole):
+    with pytest.raises(AmbiguousRoleError):
         dialects.read(an_image_of(labels={f"{KEY}disk-1": "/a", f"{KEY}disk-01": "/b"}))
 
 
@@ -54,13 +54,13 @@ def test_a_label_that_is_no_path_is_refused_and_located(value: str) -> None:
 def test_dots_are_left_to_be_resolved_inside_the_image() -> None:
     found = dialects.read(an_image_of(labels={f"{KEY}root": "/../../etc/passwd"}))[1]
 
-    assert found.parts[0].locator == Rootfs(path="/../../etc/passwd")
+    assert found.parts[0].locator == RootfsFile(path="/../../etc/passwd")
     assert found.parts[0].name == "disk-root-passwd"
 
 
 @pytest.mark.parametrize("key", ["kernel ", "KERNEL", "disk-", "disk-١", "disk--1", "disk-1x", "disk-9999999999", "x"])
 def test_keys_that_are_not_ecis_say_nothing(key: str) -> None:
-    with pytest.raises(UnknownDialect):
+    with pytest.raises(UnknownDialectError):
         dialects.read(an_image_of(labels={KEY + key: "/p"}))
 
 
@@ -70,9 +70,9 @@ def test_labels_win_over_annotations_and_those_over_the_indexs() -> None:
     def path(**documents: dict[str, str]) -> object:
         return dialects.read(an_image_of(**documents))[1].parts[0].locator  # type: ignore[arg-type]
 
-    assert path(labels=labels, annotations=annotations, entry=entry) == Rootfs(path="/l")
-    assert path(annotations=annotations, entry=entry) == Rootfs(path="/a")
-    assert path(entry=entry) == Rootfs(path="/i")
+    assert path(labels=labels, annotations=annotations, entry=entry) == RootfsFile(path="/l")
+    assert path(annotations=annotations, entry=entry) == RootfsFile(path="/a")
+    assert path(entry=entry) == RootfsFile(path="/i")
 
 
 def test_other_parts_are_read_beside_parts_with_a_role_and_do_not_make_a_machine() -> None:
@@ -85,7 +85,7 @@ def test_other_parts_are_read_beside_parts_with_a_role_and_do_not_make_a_machine
         (Role.OTHER, "notes"),
         (Role.OTHER, "more"),
     ]
-    with pytest.raises(UnknownDialect):
+    with pytest.raises(UnknownDialectError):
         dialects.read(an_image_of(labels=other))
 
 

@@ -9,16 +9,19 @@ from pathlib import Path
 import pytest
 
 from eci_convert import dialects
-from eci_convert.dialects.blueprint import Terms
+from eci_convert.dialects import writer
+from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.dialects.oci_artifacts import ironcore
-from eci_convert.errors import AmbiguousRole, CannotHold, FormatError
-from eci_convert.model import Artifact, DiskType, Known, Role
+from eci_convert.errors import AmbiguousRoleError, CannotHoldError, FormatError
+from eci_convert.model import Artifact, DiskType, KnownBlob, Role
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, Platform
+from eci_convert.oci.index import Index
+from eci_convert.oci.platform import Platform
 from eci_convert.operations.copy import copy
-from eci_convert.pack import pack
-from eci_convert.reading import blobs
-from eci_convert.transports.memory import MemorySink, MemorySource, Store
+from eci_convert.pack.image import pack
+from eci_convert.reading.images import load_image, load_root
+from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 from tests.support.images import an_image, an_index
 from tests.support.machines import AMD64, PLAIN, TERMS, an_image_of, image, part, written
 
@@ -54,8 +57,8 @@ def test_onmetals_images_are_the_originals_byte_for_byte(vector: dict[str, objec
 def test_a_manifest_can_be_made_of_digests_and_sizes_alone() -> None:
     vector = VECTORS["descriptors_only"]
 
-    def known(name: str) -> Known:
-        return Known(digest=Digest.parse(vector[name]["digest"]), size=vector[name]["size"])
+    def known(name: str) -> KnownBlob:
+        return KnownBlob(digest=Digest.parse(vector[name]["digest"]), size=vector[name]["size"])
 
     machine = Artifact(
         parts=(
@@ -68,14 +71,14 @@ def test_a_manifest_can_be_made_of_digests_and_sizes_alone() -> None:
 
     from tests.pack.test_image import HasEverything
 
-    packed = pack(dialects.by_name("onmetal")(machine, TERMS), HasEverything(), codec=PLAIN)
+    packed = pack(writer("onmetal")(machine, TERMS), HasEverything(), codec=PLAIN)
 
     assert {"size": packed.descriptor.size, "digest": str(packed.descriptor.digest)} == vector["manifest"]
     assert packed.bytes_reused == 231536600 + 16583520 + 13212832 + 147
 
 
 def test_ironcores_images_are_in_an_index_that_names_the_architecture() -> None:
-    source, packed = written(a_machine(), "ironcore", Terms(platform=Platform(os="linux", architecture="arm64")))
+    source, packed = written(a_machine(), "ironcore", WriteOptions(platform=Platform(os="linux", architecture="arm64")))
 
     index = json.loads(source.blobs[packed.descriptor.digest])
 
@@ -103,7 +106,7 @@ def test_all_generations_are_read_and_the_newest_counts() -> None:
 
 
 def test_a_type_that_stands_twice_is_refused() -> None:
-    with pytest.raises(AmbiguousRole):
+    with pytest.raises(AmbiguousRoleError):
         dialects.read(an_image_of([layer(f"{THREE}kernel", "a"), layer(f"{THREE}kernel", "b")]))
 
 
@@ -133,7 +136,7 @@ def test_an_iso_beside_the_root_disk_has_a_place_and_any_other_disk_has_none() -
         (Role.EXTRA_DISK, 0, DiskType.ISO),
     ]
     for extra in (part(Role.EXTRA_DISK, "d", b"d", DiskType.RAW, 0), part(Role.EXTRA_DISK, "d", b"d", DiskType.ISO, 1)):
-        with pytest.raises(CannotHold, match=f"disk {extra.index}"):
+        with pytest.raises(CannotHoldError, match=f"disk {extra.index}"):
             written(Artifact(parts=(root, extra)), "ironcore")
 
 
@@ -141,7 +144,7 @@ def test_what_ironcore_alone_has_goes_through_eci_and_back() -> None:
     machine = Artifact(parts=(part(Role.OTHER, "uki", b"uki"), part(Role.OTHER, "squashfs", b"squashfs")))
     there = dialects.read(image(written(machine, "artifacts")[0]))[1]
 
-    back = dialects.by_name("ironcore")(there, TERMS)
+    back = writer("ironcore")(there, TERMS)
 
     assert [recipe.media_type for recipe in back.recipes] == [f"{THREE}squashfs", f"{THREE}uki"]
 
@@ -157,20 +160,20 @@ def test_the_config_escapes_as_go_does() -> None:
     config = source.blobs[image(source).manifest.config.digest]
 
     assert config == b'{"commandLine":"a\\u003cb\\u003e\\u0026c"}'
-    assert dialects.read(blobs.image(source))[1].command_line == "a<b>&c"
+    assert dialects.read(load_image(source))[1].command_line == "a<b>&c"
     assert ironcore.ONMETAL.config == image(source).manifest.config.media_type
-    assert Terms(platform=AMD64) == TERMS.__class__(platform=AMD64)
+    assert WriteOptions(platform=AMD64) == TERMS.__class__(platform=AMD64)
 
 
 def test_an_index_said_again_keeps_its_annotations_and_those_in_it() -> None:
     wanted = {"ours": "2", "theirs": "1"}
-    before, _ = written(a_machine(), "ironcore", Terms(platform=AMD64, annotations={"theirs": "1"}))
-    sink = MemorySink(Store())
+    before, _ = written(a_machine(), "ironcore", WriteOptions(platform=AMD64, annotations={"theirs": "1"}))
+    sink = MemorySink(MemoryStore())
 
-    copy(before, sink, format="ironcore", terms=Terms(platform=AMD64, annotations={"ours": "2"}))
+    copy(before, sink, format="ironcore", terms=WriteOptions(platform=AMD64, annotations={"ours": "2"}))
 
     again = MemorySource(sink.store)
-    assert blobs.root(again)[1].annotations == wanted
+    assert load_root(again)[1].annotations == wanted
     assert [layer.digest for layer in image(again).manifest.layers] == [
         layer.digest for layer in image(before).manifest.layers
     ]
@@ -180,11 +183,11 @@ def test_annotations_of_manifest_and_entry_and_layers_are_kept() -> None:
     """OCI-SPEC.md of ironcore has a manifest tell its variant, though the builder does not write it."""
     layer = an_image().layer("application/vnd.ironcore.image.kernel", b"kernel", annotations={"a": "layer"})
     index = an_index(layer.annotation("variant", "metal")).annotated(0, {"c": "entry"})
-    sink = MemorySink(Store())
+    sink = MemorySink(MemoryStore())
 
     copy(replace(index, annotations={"b": "index"}).build(), sink, format="ironcore")
 
-    _, found = blobs.root(MemorySource(sink.store))
+    _, found = load_root(MemorySource(sink.store))
     assert isinstance(found, Index)
     assert found.annotations == {"b": "index"}
     assert found.manifests[0].annotations == {"c": "entry"}

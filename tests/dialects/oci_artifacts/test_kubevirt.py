@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from eci_convert import dialects
-from eci_convert.dialects.blueprint import Terms
+from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.dialects.oci_artifacts import kubevirt
-from eci_convert.errors import CannotHold, FormatError
-from eci_convert.model import Artifact, Blob, DiskType, Image, Role
-from eci_convert.oci.manifest import Descriptor
+from eci_convert.errors import CannotHoldError, FormatError
+from eci_convert.model import Artifact, Blob, DiskType, Role
+from eci_convert.oci.descriptor import Descriptor
+from eci_convert.oci.image import Image
 from tests.support.machines import AMD64, an_image_of, contents, image, part, written
 
 DISK = "application/vnd.kubevirt.disk.raw+zstd"
@@ -108,7 +109,7 @@ def test_the_documents_are_as_kubevirt_has_them() -> None:
             part(Role.EXTRA_DISK, "d.iso", b"iso", DiskType.ISO, 3),
         )
     )
-    source, packed = written(machine, "kubevirt", Terms(platform=AMD64, name="host/vm:1"))
+    source, packed = written(machine, "kubevirt", WriteOptions(platform=AMD64, name="host/vm:1"))
 
     index = json.loads(source.blobs[packed.descriptor.digest])
     manifest = json.loads(source.blobs[image(source).descriptor.digest])
@@ -168,7 +169,7 @@ def test_volumes_have_names_of_their_own_that_kubernetes_takes() -> None:
 def test_a_disk_that_is_not_raw_is_refused_with_advice() -> None:
     machine = Artifact(parts=(part(Role.ROOT_DISK, "r.qcow2", b"r", DiskType.QCOW2),))
 
-    with pytest.raises(CannotHold, match=r"the root disk 'disk-root-r\.qcow2' is qcow2") as caught:
+    with pytest.raises(CannotHoldError, match=r"the root disk 'disk-root-r\.qcow2' is qcow2") as caught:
         written(machine, "kubevirt")
 
     assert any("qemu-img" in note for note in caught.value.__notes__)

@@ -12,27 +12,30 @@ from typing import Any
 
 import pytest
 
-from eci_convert.errors import CannotHold, LayoutError, NotFound, TransportError, UsageError
+from eci_convert.errors import CannotHoldError, NotFoundError, TransportError, UnsupportedImageError, UsageError
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, Platform
-from eci_convert.oci.platform import parse_platform
+from eci_convert.oci.index import Index
+from eci_convert.oci.platform import Platform, parse_platform
 from eci_convert.operations.copy import copy
 from eci_convert.operations.store import entries
 from eci_convert.operations.store.index import add, create, remove
-from eci_convert.operations.store.strategy import Settings, Strategy
-from eci_convert.operations.verify import check
-from eci_convert.reading import blobs
-from eci_convert.transports import base, open_sink, open_source
+from eci_convert.operations.store.strategy import AppendOptions, Strategy
+from eci_convert.operations.verify import verify_image
+from eci_convert.reading.blobs import load_document
+from eci_convert.reading.images import Documents, load_manifest, load_root, select_image
+from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Sink, Source
-from eci_convert.transports.memory import MemorySink, MemorySource, Store
+from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
+from eci_convert.transports.settings import Settings
 from tests.dialects.container_images.test_kraftkit_packages import MULTI, stored
 from tests.support.command_line import Run, one_line
 from tests.support.fake_containerd import a_containerd
 from tests.support.fake_registry.server import a_registry
 from tests.support.images import KERNEL_TYPE, ImageBuilder, a_container, an_image, an_index
 
-PLAIN = Settings()
+PLAIN = AppendOptions()
 Open = Callable[[str], tuple[Source, Sink]]
 
 
@@ -45,28 +48,28 @@ AMD64, ARM64 = a_machine("linux/amd64", b"amd64"), a_machine("linux/arm64", b"ar
 
 @contextmanager
 def in_memory(tmp_path: Path) -> Iterator[Open]:
-    store = Store()
+    store = MemoryStore()
     yield lambda name: (MemorySource(store, name), MemorySink(store, name))
 
 
-def at(pattern: str, settings: base.Settings) -> Open:
+def at(pattern: str, settings: Settings) -> Open:
     return lambda name: (open_source(pattern.format(name), settings), open_sink(pattern.format(name), settings))
 
 
 @contextmanager
 def in_a_layout(tmp_path: Path) -> Iterator[Open]:
-    yield at(f"oci:{tmp_path}/layout:{{}}", base.Settings())
+    yield at(f"oci:{tmp_path}/layout:{{}}", Settings())
 
 
 @contextmanager
 def in_an_archive(tmp_path: Path) -> Iterator[Open]:
-    yield at(f"oci-archive:{tmp_path}/archive.tar:{{}}", base.Settings())
+    yield at(f"oci-archive:{tmp_path}/archive.tar:{{}}", Settings())
 
 
 @contextmanager
 def in_a_registry(tmp_path: Path) -> Iterator[Open]:
     with a_registry() as registry:
-        yield at(f"docker://{registry.host}/acme/{{}}", base.Settings())
+        yield at(f"docker://{registry.host}/acme/{{}}", Settings())
 
 
 @contextmanager
@@ -97,15 +100,15 @@ def made(place: Open, *images: ImageBuilder, name: str = "m:1") -> None:
 def added(
     place: Open, *images: ImageBuilder, name: str = "m:1", strategy: Strategy = Strategy.MERGE, **settings: Any
 ) -> None:
-    how = Settings(**settings)
+    how = AppendOptions(**settings)
     done(place, name, lambda before, sink: add([image.build() for image in images], sink, before, None, strategy, how))
 
 
 def root(place: Open, name: str = "m:1") -> Index:
     with place(name)[0] as source:
-        _, found = blobs.root(source)
+        _, found = load_root(source)
         assert isinstance(found, Index)
-        assert check(source).good, check(source).findings
+        assert verify_image(source).good, verify_image(source).findings
         return found
 
 
@@ -117,8 +120,8 @@ def kernels(place: Open, name: str = "m:1") -> dict[str, bytes]:
     with place(name)[0] as source:
         found = {}
         for entry in root(place, name).manifests:
-            image = blobs.selected(blobs.Documents(source), entry, blobs.child(source, entry), None)
-            found[str(entry.platform)] = blobs.document(source, image.manifest.layers[0])
+            image = select_image(Documents(source), entry, load_manifest(source, entry), None)
+            found[str(entry.platform)] = load_document(source, image.manifest.layers[0])
         return found
 
 
@@ -174,9 +177,9 @@ def test_a_removed_image_is_gone_and_the_others_are_whole(place: Open) -> None:
     digest = str(ARM64.descriptor().digest)
     done(place, "m:1", lambda before, sink: remove(before, sink, digest=digest, settings=PLAIN))
     with place("m:1")[0] as source:
-        root, found = blobs.root(source)
+        root, found = load_root(source)
         assert isinstance(found, Index)
-        assert json.loads(blobs.document(source, root))["manifests"] == []
+        assert json.loads(load_document(source, root))["manifests"] == []
 
 
 def test_nothing_of_the_place_changes_in_a_dry_run(place: Open) -> None:
@@ -188,29 +191,33 @@ def test_nothing_of_the_place_changes_in_a_dry_run(place: Open) -> None:
         place,
         "m:1",
         lambda before, sink: remove(
-            before, sink, platform=parse_platform("linux/amd64"), settings=Settings(dry_run=True)
+            before, sink, platform=parse_platform("linux/amd64"), settings=AppendOptions(dry_run=True)
         ),
     )
 
     assert root(place) == before
 
 
-def in_one(*images: ImageBuilder, **annotations: str) -> tuple[Store, Callable[[], Index]]:
+def in_one(*images: ImageBuilder, **annotations: str) -> tuple[MemoryStore, Callable[[], Index]]:
     """A store with an index of *images* as "m:1", and how to read that."""
-    store = Store()
-    create([image.build() for image in images], MemorySink(store, "m:1"), None, Settings(annotations=annotations))
+    store = MemoryStore()
+    create([image.build() for image in images], MemorySink(store, "m:1"), None, AppendOptions(annotations=annotations))
 
     def index() -> Index:
-        _, found = blobs.root(MemorySource(store, "m:1"))
+        _, found = load_root(MemorySource(store, "m:1"))
         assert isinstance(found, Index)
         return found
 
     return store, index
 
 
-def put(store: Store, *sources: Source, platform: str = "", strategy: Strategy = Strategy.MERGE, **how: Any) -> Any:
+def put(
+    store: MemoryStore, *sources: Source, platform: str = "", strategy: Strategy = Strategy.MERGE, **how: Any
+) -> Any:
     wanted = parse_platform(platform) if platform else None
-    return add(list(sources), MemorySink(store, "m:1"), MemorySource(store, "m:1"), wanted, strategy, Settings(**how))
+    return add(
+        list(sources), MemorySink(store, "m:1"), MemorySource(store, "m:1"), wanted, strategy, AppendOptions(**how)
+    )
 
 
 def test_annotations_of_the_index_are_kept_and_added_to() -> None:
@@ -256,15 +263,15 @@ def test_an_image_listed_for_two_platforms_stays_listed_for_both() -> None:
 
 
 def test_two_images_of_one_platform_at_once_are_refused_before_anything_is_sent() -> None:
-    store = Store()
+    store = MemoryStore()
     two = [AMD64.build(), a_machine("linux/amd64", b"other").build("other")]
 
     with pytest.raises(UsageError, match="both for linux/amd64"):
         create(two, MemorySink(store, "m:1"), None, PLAIN)
-    assert store == Store()
+    assert store == MemoryStore()
 
     create([AMD64.build(), AMD64.build()], MemorySink(store, "m:1"), None, PLAIN)
-    assert len(blobs.root(MemorySource(store, "m:1"))[1].manifests) == 1  # type: ignore[union-attr]
+    assert len(load_root(MemorySource(store, "m:1"))[1].manifests) == 1  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -315,7 +322,7 @@ def test_what_buildkit_attests_comes_and_goes_with_its_image() -> None:
 def test_an_image_of_no_platform_needs_to_be_told_one() -> None:
     store, index = in_one(AMD64)
 
-    with pytest.raises(LayoutError, match="does not say which platform"):
+    with pytest.raises(UnsupportedImageError, match="does not say which platform"):
         put(store, a_machine(None).build())
     put(store, a_machine(None).build(), platform="linux/arm64")
 
@@ -323,14 +330,14 @@ def test_an_image_of_no_platform_needs_to_be_told_one() -> None:
 
 
 def test_a_place_without_indexes_is_refused_at_once() -> None:
-    store = Store()
+    store = MemoryStore()
 
-    with pytest.raises(CannotHold):
+    with pytest.raises(CannotHoldError):
         create([AMD64.build()], MemorySink(store, "m:1", holds_indexes=False), None, PLAIN)
-    with pytest.raises(CannotHold):
+    with pytest.raises(CannotHoldError):
         create([AMD64.build()], MemorySink(store, "m:1", holds_artifacts=False), None, PLAIN)
 
-    assert store == Store()
+    assert store == MemoryStore()
 
 
 def test_docker_images_make_a_manifest_list_until_another_comes() -> None:
@@ -345,8 +352,8 @@ def test_docker_images_make_a_manifest_list_until_another_comes() -> None:
 def test_a_bundle_is_no_image() -> None:
     bundle = replace(an_index(AMD64), annotations={"io.cnab.runtime_version": "v1.0.0"}).build()
 
-    with pytest.raises(LayoutError, match="bundle"):
-        put(Store(), bundle)
+    with pytest.raises(UnsupportedImageError, match="bundle"):
+        put(MemoryStore(), bundle)
 
 
 def test_aborting_and_asking_concern_what_is_there() -> None:
@@ -366,11 +373,11 @@ def test_aborting_and_asking_concern_what_is_there() -> None:
     assert [str(entry.platform) for entry in index().manifests] == ["linux/arm64"]
 
     for strategy in (Strategy.ABORT, Strategy.PROMPT):
-        put(Store(), AMD64.build(), strategy=strategy, choose=choose)
+        put(MemoryStore(), AMD64.build(), strategy=strategy, choose=choose)
     assert asked == ["asked"]
 
 
-@pytest.mark.parametrize(("platform", "error"), [("linux/s390x", NotFound), ("linux/arm", UsageError)])
+@pytest.mark.parametrize(("platform", "error"), [("linux/s390x", NotFoundError), ("linux/arm", UsageError)])
 def test_what_cannot_be_removed_is_said(platform: str, error: type[Exception]) -> None:
     store, index = in_one(a_machine("linux/arm/v6"), a_machine("linux/arm/v5", b"5"))
     before = index()
@@ -390,7 +397,7 @@ def test_an_image_is_removed_by_the_beginning_of_its_id() -> None:
         entries.without(
             [replace(AMD64.descriptor(), digest=Digest("sha256", "abc" + 61 * end)) for end in "01"], None, "abc"
         )
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         remove(source, sink, digest=("0" if amd64.hex[0] != "0" != arm64.hex[0] else "f") * 12, settings=PLAIN)
     remove(source, sink, digest=amd64.hex[:12], settings=PLAIN)
 
@@ -434,7 +441,7 @@ def test_a_name_that_never_stands_still_is_given_up() -> None:
 
 def test_a_target_joins_kraftkits_package_and_all_sizes_are_right() -> None:
     store = stored()
-    before = blobs.root(MemorySource(store, "package"))[1]
+    before = load_root(MemorySource(store, "package"))[1]
     kernel = {"unikraft/bin/kernel": b"riscv"}
     image = (
         an_image()
@@ -444,7 +451,7 @@ def test_a_target_joins_kraftkits_package_and_all_sizes_are_right() -> None:
     )
 
     sink, source = MemorySink(store, "package"), MemorySource(store, "package")
-    packed = add([image.build()], sink, source, None, Strategy.MERGE, Settings(name="127.0.0.1:5711/uk/gmulti:1"))
+    packed = add([image.build()], sink, source, None, Strategy.MERGE, AppendOptions(name="127.0.0.1:5711/uk/gmulti:1"))
 
     found = packed.manifest
     assert isinstance(found, Index)
@@ -453,15 +460,15 @@ def test_a_target_joins_kraftkits_package_and_all_sizes_are_right() -> None:
     assert all(entry.size == len(store.blobs[entry.digest]) for entry in found.manifests)
     assert found.manifests[3].annotations == {"sh.kraftkit.version": "0.9"}
     assert found.annotations == before.annotations
-    assert check(source).good
+    assert verify_image(source).good
 
 
 def test_a_package_made_of_targets_is_one_for_kraftkit() -> None:
     """Its index bears the marker, and the repository without tag, whatever port the registry has (K4, K5)."""
-    store = Store()
+    store = MemoryStore()
     targets = [MemorySource(stored(), "package")]
 
-    packed = create(targets, MemorySink(store, "new"), None, Settings(name="127.0.0.1:5000/uk/new:2"))
+    packed = create(targets, MemorySink(store, "new"), None, AppendOptions(name="127.0.0.1:5000/uk/new:2"))
 
     assert packed.manifest.annotations == json.loads(MULTI["index"])["annotations"] | {
         "io.containerd.image.name": "127.0.0.1:5000/uk/new:2",
@@ -471,10 +478,10 @@ def test_a_package_made_of_targets_is_one_for_kraftkit() -> None:
 
 def test_ironcores_images_keep_names_of_their_own_in_a_new_index() -> None:
     """Their platforms are told by the index that they were in alone: nothing in such an image says one."""
-    store, target = Store(), Store()
+    store, target = MemoryStore(), MemoryStore()
     copy(an_index(AMD64, ARM64).build(), MemorySink(store, "m:1"), format="ironcore", all_platforms=True)
 
-    with pytest.raises(LayoutError, match="which platform"):
+    with pytest.raises(UnsupportedImageError, match="which platform"):
         create([MemorySource(store, "m:1-arm64")], MemorySink(target, "new"), None, PLAIN)
     create([MemorySource(store, "m:1")], MemorySink(target, "new"), None, PLAIN)
 

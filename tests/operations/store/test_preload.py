@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from eci_convert.cli import main
-from eci_convert.reading import blobs
+from eci_convert.reading.blobs import open_layer
+from eci_convert.reading.images import load_image
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 from tests.support.command_line import Run, one_line
 from tests.support.images import ImageBuilder, an_image, copied
 from tests.support.storage_layers import an_archive, member, seen
@@ -137,10 +138,10 @@ def test_the_images_are_read_from_it_as_they_were(run: Run, driver: str, tmp_pat
 
     for image, name in ((IMAGE, "edge/app:1"), (OTHER, "edge/other:2")):
         with open_source(f"containers-storage:[{driver}@{root}]{name}", SETTINGS) as source:
-            found = blobs.image(source)
+            found = load_image(source)
             assert found.config.diff_ids == image.diff_ids
             for layer, diff_id in zip(found.manifest.layers, image.diff_ids, strict=True):
-                with blobs.archive(source, layer) as entries:
+                with open_layer(source, layer) as entries:
                     assert [entry.name for entry in entries]
                 assert layer.digest == diff_id or layer.digest.algorithm == "sha256"
 

@@ -10,27 +10,28 @@ from pathlib import Path
 import pytest
 
 from eci_convert.errors import (
-    CannotHold,
-    DigestMismatch,
-    DiskTypeMismatch,
+    CannotHoldError,
+    DigestMismatchError,
+    DiskTypeError,
     EciError,
     FormatError,
     IntegrityError,
-    MissingPart,
-    NotFound,
-    SizeMismatch,
+    MissingPartError,
+    NotFoundError,
+    SizeMismatchError,
     TransportError,
 )
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Manifest, parse, rendered
-from eci_convert.operations.extract import extract
-from eci_convert.operations.output_files import Target
-from eci_convert.operations.verify import Report, check, fixed
-from eci_convert.reading import blobs
+from eci_convert.oci.manifest import Manifest, parse_manifest, to_json
+from eci_convert.operations.extract import extract_files
+from eci_convert.operations.output_files import OutputTarget
+from eci_convert.operations.verify import Report, repair, verify_image
+from eci_convert.reading.images import load_image
 from eci_convert.transports import open_source
-from eci_convert.transports.base import Settings
-from eci_convert.transports.memory import MemorySink, MemorySource, Store
+from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
+from eci_convert.transports.settings import Settings
 from tests.support.images import (
     KERNEL_TYPE,
     LABEL,
@@ -82,18 +83,18 @@ def _fields(image: ImageBuilder) -> dict[str, object]:
     "image", [a_machine(), a_container(), a_container("zstd"), a_container("none"), a_legacy_image()], ids=str
 )
 def test_a_good_image_is_good(image: ImageBuilder) -> None:
-    report = check(image.build())
+    report = verify_image(image.build())
 
     assert report.good, report.findings
     assert not report.notes
-    report.conclude()
+    report.raise_worst()
 
 
 def test_every_layer_has_its_right_diff_id_told() -> None:
     source = a_container().build()
-    image = blobs.image(source)
+    image = load_image(source)
 
-    assert check(source).diff_ids == dict(
+    assert verify_image(source).diff_ids == dict(
         zip([layer.digest for layer in image.manifest.layers], image.config.diff_ids, strict=True)
     )
 
@@ -102,44 +103,44 @@ def test_every_layer_has_its_right_diff_id_told() -> None:
 @pytest.mark.parametrize("image", [a_machine(), a_legacy_image()], ids=["artifacts", "legacy"])
 def test_every_blob_is_held_against_its_digest(image: ImageBuilder, number: int) -> None:
     source = image.build()
-    digest = blobs.image(source).manifest.layers[number].digest
+    digest = load_image(source).manifest.layers[number].digest
     source.blobs[digest] = source.blobs[digest][:-1] + bytes([source.blobs[digest][-1] ^ 1])
 
-    report = check(source)
+    report = verify_image(source)
 
-    assert (f"layer {digest.short}", DigestMismatch) in findings(report)
-    with pytest.raises(DigestMismatch):
-        report.conclude()
+    assert (f"layer {digest.short}", DigestMismatchError) in findings(report)
+    with pytest.raises(DigestMismatchError):
+        report.raise_worst()
 
 
 def test_a_blob_that_is_missing_or_cut_is_found_and_the_rest_is_looked_at_all_the_same() -> None:
     source = a_machine().build()
-    first, second, _ = blobs.image(source).manifest.layers
+    first, second, _ = load_image(source).manifest.layers
     source.blobs[second.digest] = source.blobs[second.digest][:-1]
     del source.blobs[first.digest]
 
-    assert set(findings(check(source))) == {
-        (f"layer {first.digest.short}", NotFound),
-        (f"layer {second.digest.short}", SizeMismatch),
+    assert set(findings(verify_image(source))) == {
+        (f"layer {first.digest.short}", NotFoundError),
+        (f"layer {second.digest.short}", SizeMismatchError),
     }
 
 
 def test_every_layer_is_held_against_its_diff_id() -> None:
-    report = check(a_legacy_image(wrong=True).build())
+    report = verify_image(a_legacy_image(wrong=True).build())
 
-    assert [kind for _, kind in findings(report)] == [DigestMismatch] * 3
+    assert [kind for _, kind in findings(report)] == [DigestMismatchError] * 3
     with pytest.raises(IntegrityError, match="unpacked"):
-        report.conclude()
+        report.raise_worst()
 
 
 def test_a_diff_id_more_or_less_is_wrong() -> None:
     image = a_container().config_field("rootfs", {"type": "layers", "diff_ids": [str(Digest.of(b""))]})
 
-    assert ("the config", IntegrityError) in findings(check(image.build()))
+    assert ("the config", IntegrityError) in findings(verify_image(image.build()))
 
 
 def test_diff_ids_of_what_is_no_layer_are_odd_and_no_more() -> None:
-    report = check(
+    report = verify_image(
         a_machine().config_field("rootfs", {"type": "layers", "diff_ids": [str(Digest.of(b""))] * 3}).build()
     )
 
@@ -148,17 +149,17 @@ def test_diff_ids_of_what_is_no_layer_are_odd_and_no_more() -> None:
 
 
 def test_every_label_leads_to_a_file() -> None:
-    report = check(a_container().label(LABEL + "disk-1", "/boot").label(LABEL + "disk-2", "/no").build())
+    report = verify_image(a_container().label(LABEL + "disk-1", "/boot").label(LABEL + "disk-2", "/no").build())
 
-    assert findings(report) == [(f"label {LABEL}disk-1", MissingPart), (f"label {LABEL}disk-2", MissingPart)]
-    with pytest.raises(MissingPart):
-        report.conclude()
+    assert findings(report) == [(f"label {LABEL}disk-1", MissingPartError), (f"label {LABEL}disk-2", MissingPartError)]
+    with pytest.raises(MissingPartError):
+        report.raise_worst()
 
 
 def test_the_labels_of_a_legacy_image_are_looked_up_too() -> None:
-    report = check(a_legacy_image().label(LABEL + "initrd", "/initrd").build())
+    report = verify_image(a_legacy_image().label(LABEL + "initrd", "/initrd").build())
 
-    assert findings(report) == [(f"label {LABEL}initrd", MissingPart)]
+    assert findings(report) == [(f"label {LABEL}initrd", MissingPartError)]
 
 
 def test_every_declared_type_is_held_against_the_bytes() -> None:
@@ -169,14 +170,14 @@ def test_every_declared_type_is_held_against_the_bytes() -> None:
     )
 
     for image in (blob, member):
-        assert findings(check(image.build())) == [("disk-root-d", DiskTypeMismatch)]
+        assert findings(verify_image(image.build())) == [("disk-root-d", DiskTypeError)]
 
 
 def test_a_disk_that_refers_to_a_file_beside_it_is_refused() -> None:
     header = struct.pack(">4sIQIIQ", b"QFI\xfb", 2, 512, 11, 16, 1 << 20).ljust(512, b"\0")
     image = an_image().layer(QCOW2_TYPE, header + b"/etc/shadow", role="disk-root", title="disk-root-d")
 
-    report = check(image.build())
+    report = verify_image(image.build())
 
     assert findings(report) == [("disk-root-d", FormatError)]
     assert "backing file '/etc/shadow'" in str(report.findings[0].error)
@@ -185,29 +186,29 @@ def test_a_disk_that_refers_to_a_file_beside_it_is_refused() -> None:
 def test_a_layer_that_is_malformed_is_found() -> None:
     image = a_container().tar_layer(b"no archive" * 100)
 
-    report = check(image.build())
+    report = verify_image(image.build())
 
     with pytest.raises(FormatError):
-        report.conclude()
+        report.raise_worst()
 
 
 def test_a_layer_that_is_a_file_where_that_is_allowed_is_fine() -> None:
     image = an_image().layer(LAYER, b"abc\n", role="kernel", title="kernel", annotations={MEDIA_TYPE: KERNEL_TYPE})
 
-    report = check(image.build())
+    report = verify_image(image.build())
 
     assert report.good, report.findings
 
 
 def test_an_image_that_is_no_machine_has_its_blobs_checked() -> None:
     source = an_image().tar_layer({"etc/os-release": b"x"}).build()
-    report = check(source)
+    report = verify_image(source)
     assert report.good
     assert "no dialect" in report.notes[0]
 
-    digest = blobs.image(source).manifest.layers[0].digest
+    digest = load_image(source).manifest.layers[0].digest
     source.blobs[digest] += b"x"
-    assert findings(check(source)) == [(f"layer {digest.short}", SizeMismatch)]
+    assert findings(verify_image(source)) == [(f"layer {digest.short}", SizeMismatchError)]
 
 
 def test_all_images_of_an_index_are_checked_or_the_one_that_is_named() -> None:
@@ -216,43 +217,45 @@ def test_all_images_of_an_index_are_checked_or_the_one_that_is_named() -> None:
     good, bad = a_machine(), a_legacy_image(wrong=True).platform("linux/arm64")
     source = an_index(good, bad).build()
 
-    assert not check(source).good
-    assert check(source).images == 2
-    assert check(source, platform=parse_platform("linux/amd64")).good
+    assert not verify_image(source).good
+    assert verify_image(source).images == 2
+    assert verify_image(source, platform=parse_platform("linux/amd64")).good
 
 
 @pytest.mark.parametrize("image", [a_machine(), a_container(), a_legacy_image()], ids=["artifacts", "labels", "legacy"])
 def test_files_in_a_directory_are_held_against_the_parts(tmp_path: Path, image: ImageBuilder) -> None:
     source = image.build()
     names = [part.name for part in parts(source)]
-    extract(source, blobs.image(source), [Target(part=part, path=tmp_path / part.name) for part in parts(source)])
+    extract_files(
+        source, load_image(source), [OutputTarget(part=part, path=tmp_path / part.name) for part in parts(source)]
+    )
     (tmp_path / "mine").write_bytes(b"not a part")
-    assert check(source, directory=tmp_path).good
+    assert verify_image(source, directory=tmp_path).good
 
     data = (tmp_path / names[0]).read_bytes()
     (tmp_path / names[0]).write_bytes(data[:-1] + b"?")
     (tmp_path / names[1]).write_bytes(b"longer" * 1000)
-    assert findings(check(source, directory=tmp_path)) == [
-        (str(tmp_path / names[0]), DigestMismatch),
-        (str(tmp_path / names[1]), SizeMismatch),
+    assert findings(verify_image(source, directory=tmp_path)) == [
+        (str(tmp_path / names[0]), DigestMismatchError),
+        (str(tmp_path / names[1]), SizeMismatchError),
     ]
 
     (tmp_path / names[0]).unlink()
-    assert (str(tmp_path / names[0]), NotFound) in findings(check(source, directory=tmp_path))
+    assert (str(tmp_path / names[0]), NotFoundError) in findings(verify_image(source, directory=tmp_path))
 
 
 @pytest.mark.parametrize("version", ['"schemaVersion":0,', ""])
 def test_a_schema_version_that_registries_refuse_is_wrong(version: str) -> None:
     image = a_machine()
-    text = rendered(image.manifest()).replace(b'"schemaVersion":2,', version.encode())
-    index = rendered(an_index(image).index()).replace(b'"schemaVersion":2,', version.encode())
+    text = to_json(image.manifest()).replace(b'"schemaVersion":2,', version.encode())
+    index = to_json(an_index(image).index()).replace(b'"schemaVersion":2,', version.encode())
     index = index.replace(str(image.descriptor().digest).encode(), str(Digest.of(text)).encode())
     index = index.replace(f'"size":{image.descriptor().size}'.encode(), f'"size":{len(text)}'.encode())
-    store = Store({**image.contents(), Digest.of(text): text, Digest.of(index): index})
+    store = MemoryStore({**image.contents(), Digest.of(text): text, Digest.of(index): index})
     store.names["one"] = Descriptor.of(text, media_types.OCI_MANIFEST)
     store.names["all"] = Descriptor.of(index, media_types.OCI_INDEX)
 
-    one, everything = check(MemorySource(store, "one")), check(MemorySource(store, "all"))
+    one, everything = verify_image(MemorySource(store, "one")), verify_image(MemorySource(store, "all"))
 
     assert findings(one) == [(f"manifest {Digest.of(text).short}", FormatError)]
     assert findings(everything) == [(f"index {Digest.of(index).short}", FormatError), *findings(one)]
@@ -260,11 +263,11 @@ def test_a_schema_version_that_registries_refuse_is_wrong(version: str) -> None:
 
 def test_the_gravest_is_what_it_ends_with() -> None:
     source = a_container().label(LABEL + "disk-1", "/no").tar_layer(b"no archive" * 100).build()
-    digest = blobs.image(source).manifest.layers[0].digest
+    digest = load_image(source).manifest.layers[0].digest
     source.blobs[digest] += b"x"
 
     with pytest.raises(IntegrityError):
-        check(source).conclude()
+        verify_image(source).raise_worst()
 
 
 def test_a_place_that_cannot_be_reached_is_no_finding() -> None:
@@ -273,17 +276,17 @@ def test_a_place_that_cannot_be_reached_is_no_finding() -> None:
             raise TransportError("gone")
 
     with pytest.raises(TransportError):
-        check(Gone(a_machine().build().store))
+        verify_image(Gone(a_machine().build().store))
 
 
 def test_an_image_with_wrong_diff_ids_is_written_again_with_right_ones() -> None:
-    source, store = a_legacy_image(wrong=True).label("mine", "kept").build(), Store()
-    image = blobs.image(source)
+    source, store = a_legacy_image(wrong=True).label("mine", "kept").build(), MemoryStore()
+    image = load_image(source)
 
-    written = fixed(source, image, MemorySink(store), check(source).diff_ids)
+    written = repair(source, image, MemorySink(store), verify_image(source).diff_ids)
 
     again = MemorySource(store)
-    report, repaired = check(again), blobs.image(again)
+    report, repaired = verify_image(again), load_image(again)
     assert report.good, report.findings
     assert repaired.manifest.layers == image.manifest.layers
     assert repaired.config.labels == image.config.labels
@@ -293,23 +296,23 @@ def test_an_image_with_wrong_diff_ids_is_written_again_with_right_ones() -> None
 
 
 def test_what_the_destination_has_is_not_sent_again() -> None:
-    source, store = a_legacy_image(wrong=True).build(), Store()
-    for layer in blobs.image(source).manifest.layers:
+    source, store = a_legacy_image(wrong=True).build(), MemoryStore()
+    for layer in load_image(source).manifest.layers:
         store.blobs[layer.digest] = source.blobs[layer.digest]
 
-    written = fixed(source, blobs.image(source), MemorySink(store), check(source).diff_ids)
+    written = repair(source, load_image(source), MemorySink(store), verify_image(source).diff_ids)
 
-    assert written.bytes_reused == sum(layer.size for layer in blobs.image(source).manifest.layers)
+    assert written.bytes_reused == sum(layer.size for layer in load_image(source).manifest.layers)
 
 
 def test_a_repair_that_cannot_be_stored_or_makes_no_sense_is_refused() -> None:
     source = a_machine().build()
-    with pytest.raises(CannotHold):
-        fixed(source, blobs.image(source), MemorySink(Store(), holds_artifacts=False), {})
+    with pytest.raises(CannotHoldError):
+        repair(source, load_image(source), MemorySink(MemoryStore(), holds_artifacts=False), {})
 
     odd = a_machine().config(b"{}", "application/vnd.example").build()
     with pytest.raises(FormatError, match=r"config\.mediaType"):
-        fixed(odd, blobs.image(odd), MemorySink(Store()), {})
+        repair(odd, load_image(odd), MemorySink(MemoryStore()), {})
 
 
 @pytest.mark.parametrize(("name", "wrong"), [("eci-artifacts", 1), ("eci-legacy", 6)])
@@ -317,22 +320,22 @@ def test_images_of_the_original_eci(tmp_path: Path, name: str, wrong: int) -> No
     with tarfile.open(FIXTURES / f"{name}.tar.gz") as archive:
         archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Debian 12's Python 3.11.2 has none
         archive.extractall(tmp_path)  # noqa: S202 - an archive of our own
-    source, store = open_source(f"oci:{tmp_path}/{name}", Settings()), Store()
+    source, store = open_source(f"oci:{tmp_path}/{name}", Settings()), MemoryStore()
 
-    report = check(source)
+    report = verify_image(source)
     assert len(report.findings) == wrong, report.findings
     assert "manifest.schemaVersion: 0 is not 2" in str(report.findings[0].error)
-    fixed(source, blobs.image(source), MemorySink(store), report.diff_ids)
+    repair(source, load_image(source), MemorySink(store), report.diff_ids)
 
-    assert check(MemorySource(store)).good
-    manifest = parse(store.blobs[store.names["image"].digest], "")
+    assert verify_image(MemorySource(store)).good
+    manifest = parse_manifest(store.blobs[store.names["image"].digest], "")
     assert isinstance(manifest, Manifest)
 
 
 def test_no_thread_outlives_a_layer_that_is_malformed():
     before = set(threading.enumerate())
 
-    report = check(an_image().layer(media_types.OCI_LAYER, b"no tar " * 500_000).build())
+    report = verify_image(an_image().layer(media_types.OCI_LAYER, b"no tar " * 500_000).build())
 
     assert not report.good
     assert not set(threading.enumerate()) - before

@@ -13,21 +13,23 @@ import grpc
 import pytest
 
 from eci_convert.errors import (
-    AccessDenied,
-    DigestMismatch,
+    AccessDeniedError,
+    DigestMismatchError,
     LocalError,
-    NotFound,
+    NotFoundError,
     TransportError,
-    UploadLost,
+    UploadLostError,
     UsageError,
 )
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
-from eci_convert.reading import blobs
+from eci_convert.reading.blobs import load_document, open_blob
+from eci_convert.reading.images import load_image
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Settings, Sink, Source
+from eci_convert.transports.base import Sink, Source
 from eci_convert.transports.containerd import ingest
-from eci_convert.transports.containerd.names import ImageName
+from eci_convert.transports.containerd.names import RecordName
+from eci_convert.transports.settings import Settings
 from tests.contract.places import Place, Row
 from tests.support.fake_containerd import AContainerd, a_containerd
 from tests.support.images import a_container, a_machine, an_image, an_index, copied
@@ -116,7 +118,7 @@ def test_an_image_that_lacks_a_blob_gets_no_name(there: AContainerd):
     with a_sink(there) as sink:
         root = sink.put(image.media_type, [image.build().blobs[image.descriptor().digest]])
 
-        with pytest.raises(NotFound, match="which the image"):
+        with pytest.raises(NotFoundError, match="which the image"):
             sink.publish(root)
 
     assert there.images == {}
@@ -142,8 +144,8 @@ def test_what_is_read_is_leased_meanwhile(there: AContainerd):
     with a_source(there) as source:
         root = source.resolve()
         assert list(there.leases.values()) == [{str(root.digest)}]
-        image = blobs.image(source)
-        blobs.document(source, image.manifest.layers[0])
+        image = load_image(source)
+        load_document(source, image.manifest.layers[0])
         [lease] = there.leases.values()
 
         assert {str(image.descriptor.digest), str(image.manifest.layers[0].digest)} <= lease
@@ -151,7 +153,7 @@ def test_what_is_read_is_leased_meanwhile(there: AContainerd):
 
 
 def test_the_lease_is_given_back_after_an_error_and_its_loss_is_none(there: AContainerd):
-    with pytest.raises(DigestMismatch), a_sink(there) as sink:
+    with pytest.raises(DigestMismatchError), a_sink(there) as sink:
         sink.put(BYTES, [b"lenrek"], digest=Digest.of(b"kernel"))
     assert there.leases == {}
 
@@ -179,7 +181,7 @@ def test_other_content_is_not_added_to(there: AContainerd, begun: bytes):
     there.ingests[f"eci-convert-{Digest.of(blob)}"] = bytearray(begun)
 
     with a_sink(there) as sink:
-        with pytest.raises(UploadLost):
+        with pytest.raises(UploadLostError):
             sink.put(BYTES, [blob], digest=Digest.of(blob))
         assert there.ingests == {}
         sink.put(BYTES, [blob], digest=Digest.of(blob))
@@ -227,7 +229,7 @@ def test_a_digest_in_the_name_must_be_that_of_the_image(there: AContainerd, tag:
     image = a_machine()
     digest = image.descriptor().digest
 
-    with pytest.raises(DigestMismatch):
+    with pytest.raises(DigestMismatchError):
         copied(image.build(), open_sink(f"containerd:x.io/machine{tag}@{Digest.of(b'')}", there.settings))
     assert there.images == {}
     copied(image.build(), open_sink(f"containerd:x.io/machine{tag}@{digest}", there.settings))
@@ -267,14 +269,14 @@ def test_a_containerd_that_says_nothing_is_not_waited_for_when_reading(there: AC
     there.silent.add(silent)
 
     with a_source(there, timeout=0.5) as source, pytest.raises(TransportError, match="said nothing for"):
-        blobs.document(source, image.layers[0][0])
+        load_document(source, image.layers[0][0])
 
 
 def test_a_slow_reader_is_not_a_silent_containerd(there: AContainerd):
     image = an_image().layer(BYTES, bytes(40 * MIB))
     copied(image.build(), a_sink(there))
 
-    with a_source(there, timeout=0.5) as source, blobs.opened(source, image.layers[0][0]) as chunks:
+    with a_source(there, timeout=0.5) as source, open_blob(source, image.layers[0][0]) as chunks:
         next(chunks)
         time.sleep(2)
         assert sum(map(len, chunks)) == 39 * MIB
@@ -290,7 +292,7 @@ def test_a_question_has_a_time_limit_too(there: AContainerd):
 @pytest.mark.parametrize(
     ("code", "says", "error"),
     [
-        (grpc.StatusCode.PERMISSION_DENIED, "no", AccessDenied),
+        (grpc.StatusCode.PERMISSION_DENIED, "no", AccessDeniedError),
         (grpc.StatusCode.UNKNOWN, "write /x: no space left on device", LocalError),
         (grpc.StatusCode.INVALID_ARGUMENT, "bad name", UsageError),
         (grpc.StatusCode.INTERNAL, "panic\n\x1b[31m", TransportError),
@@ -315,7 +317,7 @@ def test_long_messages_are_taken(there: AContainerd):
     copied(image.build(), a_sink(there))
     there.chunk = 6 * MIB
 
-    with a_source(there) as source, blobs.opened(source, image.layers[0][0]) as chunks:
+    with a_source(there) as source, open_blob(source, image.layers[0][0]) as chunks:
         assert sum(map(len, chunks)) == 6 * MIB
 
 
@@ -333,8 +335,8 @@ def test_a_blob_that_is_on_other_platforms_alone_is_not_found(there: AContainerd
     layer = image.layers[0][0]
     del there.blobs[str(layer.digest)]
 
-    with a_source(there) as source, pytest.raises(NotFound, match="not found"):
-        blobs.document(source, layer)
+    with a_source(there) as source, pytest.raises(NotFoundError, match="not found"):
+        load_document(source, layer)
 
 
 def test_no_thread_outlives_the_connection(there: AContainerd):
@@ -354,7 +356,7 @@ def test_words_that_cannot_be_right_are_refused_at_once(settings: Settings):
 @pytest.mark.parametrize("text", ["x@sha256:12", "@sha256:" + 64 * "0", "x@y"])
 def test_a_bad_digest_is_refused(text: str):
     with pytest.raises(UsageError):
-        ImageName.parse(text)
+        RecordName.parse(text)
 
 
 def test_a_digest_alone_is_no_name_to_write():

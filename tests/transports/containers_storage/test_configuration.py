@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert.errors import NotFound, UsageError
-from eci_convert.reading import blobs
+from eci_convert.errors import NotFoundError, UsageError
+from eci_convert.reading.images import load_image
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Settings
-from eci_convert.transports.containers_storage.location import Place
+from eci_convert.transports.containers_storage.location import StoreLocation
+from eci_convert.transports.settings import Settings
 from tests.support.images import an_image, copied
 
 
@@ -26,8 +26,8 @@ def configuration(folder: Path, root: Path, more: Path | None = None, driver: st
     return {"XDG_CONFIG_HOME": str(folder / "xdg"), "HOME": str(folder / "home")}
 
 
-def place(environ: dict[str, str], text: str = "machine:1") -> Place:
-    return Place.parse(text, Settings(environ=environ))
+def place(environ: dict[str, str], text: str = "machine:1") -> StoreLocation:
+    return StoreLocation.parse(text, Settings(environ=environ))
 
 
 @pytest.mark.parametrize("user", [0, 1000])
@@ -86,7 +86,7 @@ def test_storage_driver_counts_more_than_storage_conf(tmp_path: Path) -> None:
 
 
 def test_a_storage_conf_that_is_named_and_not_there_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="CONTAINERS_STORAGE_CONF"):
+    with pytest.raises(NotFoundError, match="CONTAINERS_STORAGE_CONF"):
         place({"CONTAINERS_STORAGE_CONF": str(tmp_path / "none"), "HOME": str(tmp_path)})
 
 
@@ -96,4 +96,4 @@ def test_an_image_of_a_store_that_storage_opts_names_is_read(tmp_path: Path) -> 
     environ = configuration(tmp_path, tmp_path / "s") | {"STORAGE_OPTS": f"overlay.imagestore={tmp_path}/more"}
 
     with open_source("containers-storage:machine:1", Settings(environ=environ)) as source:
-        assert blobs.image(source).config.diff_ids == image.diff_ids
+        assert load_image(source).config.diff_ids == image.diff_ids

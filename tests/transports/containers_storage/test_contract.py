@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert.errors import DigestMismatch
+from eci_convert.errors import DigestMismatchError
 from eci_convert.oci.digest import Digest
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Settings, Sink, Source
+from eci_convert.transports.base import Sink, Source
+from eci_convert.transports.settings import Settings
 from tests.contract.places import Place, Row, spoilt
 from tests.support.images import a_container, copied
 
@@ -80,7 +81,7 @@ def test_a_digest_in_the_name_must_be_that_of_the_image(tmp_path: Path, tag: str
     image, store = a_container(), f"containers-storage:[vfs@{tmp_path}/store]x.io/machine{tag}"
     digest = image.descriptor().digest
 
-    with pytest.raises(DigestMismatch):
+    with pytest.raises(DigestMismatchError):
         copied(image.build(), open_sink(f"{store}@{Digest.of(b'')}", Settings()))
     copied(image.build(), open_sink(f"{store}@{digest}", Settings()))
 

@@ -23,22 +23,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eci_convert.errors import (
-    CannotHold,
-    DigestMismatch,
+    CannotHoldError,
+    DigestMismatchError,
     FormatError,
     IntegrityError,
     LocalError,
-    NotFound,
+    NotFoundError,
     TransportError,
     UsageError,
 )
 from eci_convert.oci import media_types
 from eci_convert.oci.digest import Digest
-from eci_convert.reading import blobs
+from eci_convert.reading.blobs import load_document
+from eci_convert.reading.images import load_image
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Settings, Sink, Source
+from eci_convert.transports.base import Sink, Source
 from eci_convert.transports.containers_storage.drivers.staging import sweep
-from eci_convert.transports.containers_storage.location import Place
+from eci_convert.transports.containers_storage.location import StoreLocation
+from eci_convert.transports.settings import Settings
 from tests.support.images import a_container, a_machine, a_tar, an_image, copied
 from tests.support.storage_layers import an_archive, member, seen
 
@@ -68,7 +70,7 @@ def images_of(root: Path, driver: str = "overlay") -> list[dict[str, object]]:
 def archives(root: Path, name: str = "x.io/machine:1", driver: str = "overlay") -> list[bytes]:
     """The archives of the image's layers, verified."""
     with a_source(root, name, driver) as source:
-        return [blobs.document(source, layer) for layer in blobs.image(source).manifest.layers]
+        return [load_document(source, layer) for layer in load_image(source).manifest.layers]
 
 
 def test_ids_are_those_that_skopeo_gave(tmp_path: Path):
@@ -89,7 +91,7 @@ def test_an_image_comes_back_with_its_archives_and_its_config(tmp_path: Path, dr
     copied(image.build(), a_sink(tmp_path / "s", driver=driver))
 
     with a_source(tmp_path / "s", driver=driver) as source:
-        found = blobs.image(source)
+        found = load_image(source)
     assert found.config.labels == image.labels
     assert found.manifest.config.digest == image.manifest().config.digest
     assert [Digest.of(archive) for archive in archives(tmp_path / "s", driver=driver)] == list(image.diff_ids)
@@ -111,7 +113,7 @@ def test_annotations_of_layers_are_kept(tmp_path: Path):
     copied(image.build(), a_sink(tmp_path))
 
     with a_source(tmp_path) as source:
-        [layer] = blobs.image(source).manifest.layers
+        [layer] = load_image(source).manifest.layers
     assert layer.annotations == image.manifest().layers[0].annotations
 
 
@@ -214,24 +216,24 @@ def test_what_podman_built_here_is_found_by_its_short_name(tmp_path: Path):
 def test_other_names_are_not_found(tmp_path: Path, name: str):
     copied(a_container("none").build(), a_sink(tmp_path, "machine:1"))
 
-    with a_source(tmp_path, name) as source, pytest.raises(NotFound):
+    with a_source(tmp_path, name) as source, pytest.raises(NotFoundError):
         source.resolve()
 
 
 def test_there_may_be_no_store_at_all(tmp_path: Path):
-    with a_source(tmp_path / "nothing") as source, pytest.raises(NotFound, match="no image store"):
+    with a_source(tmp_path / "nothing") as source, pytest.raises(NotFoundError, match="no image store"):
         source.resolve()
 
     assert not (tmp_path / "nothing").exists()
 
 
 def test_only_containers_can_be_held(tmp_path: Path):
-    with pytest.raises(CannotHold):
+    with pytest.raises(CannotHoldError):
         copied(a_machine().build(), a_sink(tmp_path))
-    with pytest.raises(CannotHold):
+    with pytest.raises(CannotHoldError):
         copied(an_image().config(b"{}", "application/vnd.oci.empty.v1+json").build(), a_sink(tmp_path))
 
-    with a_source(tmp_path) as source, pytest.raises(NotFound):
+    with a_source(tmp_path) as source, pytest.raises(NotFoundError):
         source.resolve()
 
 
@@ -239,7 +241,7 @@ def test_a_wrong_diff_id_is_refused_with_a_hint(tmp_path: Path):
     """As the original `eci` writes them (specs/eci.md, D1)."""
     image = an_image().tar_layer(FIRST, diff_id=Digest.of(b"something else"))
 
-    with pytest.raises(DigestMismatch) as caught:
+    with pytest.raises(DigestMismatchError) as caught:
         copied(image.build(), a_sink(tmp_path))
 
     assert any("--fix" in note for note in caught.value.__notes__)
@@ -333,7 +335,7 @@ import sys
 sys.path.insert(0, sys.argv[3])
 from tests.support.images import an_image, copied
 from eci_convert.transports import open_sink
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 root, driver = sys.argv[1:3]
 image = an_image()
 for number in range(4):
@@ -387,7 +389,7 @@ def test_an_incomplete_layer_is_no_layer_and_is_made_anew(tmp_path: Path):
     [record] = json.loads(path.read_text())
     path.write_text(json.dumps([record | {"flags": {"incomplete": True}}]))
     (tmp_path / "overlay" / str(record["id"]) / "diff/boot/kernel").unlink()
-    with a_source(tmp_path) as source, pytest.raises(NotFound):
+    with a_source(tmp_path) as source, pytest.raises(NotFoundError):
         source.resolve()
 
     with a_sink(tmp_path) as sink:
@@ -432,13 +434,13 @@ def test_a_file_that_was_changed_in_the_store_is_noticed(tmp_path: Path, driver:
     [path] = (path for path in tmp_path.rglob("boot/kernel"))
 
     path.write_bytes(b"lenrek")
-    with pytest.raises(DigestMismatch):
+    with pytest.raises(DigestMismatchError):
         archives(tmp_path, driver=driver)
     path.write_bytes(b"longer than before")
     with pytest.raises(FormatError):
         archives(tmp_path, driver=driver)
     path.unlink()
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         archives(tmp_path, driver=driver)
 
 
@@ -497,7 +499,7 @@ def test_bad_records_are_an_error_and_are_left_as_they_are(tmp_path: Path, recor
     copied(an_image().tar_layer(FIRST).build(), a_sink(tmp_path))
     (tmp_path / which).write_text(record)
 
-    with a_source(tmp_path) as source, pytest.raises((FormatError, NotFound)):
+    with a_source(tmp_path) as source, pytest.raises((FormatError, NotFoundError)):
         source.resolve()
     assert (tmp_path / which).read_text() == record
 
@@ -513,8 +515,8 @@ def test_layers_may_be_in_another_store_that_is_to_be_read_only(tmp_path: Path):
     configured = Settings(environ={"CONTAINERS_STORAGE_CONF": str(conf)})
 
     with open_source("containers-storage:x.io/machine:1", configured) as source:
-        [layer] = blobs.image(source).manifest.layers
-        assert blobs.document(source, layer) == FIRST
+        [layer] = load_image(source).manifest.layers
+        assert load_document(source, layer) == FIRST
 
 
 _SMALL = st.sampled_from(["a", "b", "c"])
@@ -598,7 +600,7 @@ def _over(below: Mapping[str, object], steps, number: int) -> dict[str, object]:
     ],
 )
 def test_the_reference_says_which_store(text: str, driver: str, root: str, name: str):
-    place = Place.parse(text, Settings())
+    place = StoreLocation.parse(text, Settings())
 
     assert (place.driver, place.root, place.name) == (driver, Path(root), name)
 
@@ -606,13 +608,13 @@ def test_the_reference_says_which_store(text: str, driver: str, root: str, name:
 @pytest.mark.parametrize("text", ["[overlay@/s]", "[overlay@/s", "[btrfs@/s]x", "[zfs@]x"])
 def test_a_reference_that_names_no_store_or_no_image_is_refused(text: str):
     with pytest.raises(UsageError):
-        Place.parse(text, Settings())
+        StoreLocation.parse(text, Settings())
 
 
 def test_the_driver_is_the_one_that_is_there(tmp_path: Path):
     copied(a_container().build(), a_sink(tmp_path, driver="vfs"))
 
-    assert Place.parse(f"[{tmp_path}]x", Settings()).driver == "vfs"
+    assert StoreLocation.parse(f"[{tmp_path}]x", Settings()).driver == "vfs"
 
 
 def test_storage_conf_says_where_and_the_home_directory_does_where_it_does_not(tmp_path: Path):
@@ -620,9 +622,9 @@ def test_storage_conf_says_where_and_the_home_directory_does_where_it_does_not(t
     conf.write_text('[storage]\ndriver="vfs"\ngraphroot="/g"\nrootless_storage_path="$HOME/r"\n')
     home = {"HOME": str(tmp_path), "CONTAINERS_STORAGE_CONF": str(conf)}
 
-    place = Place.parse("x", Settings(environ=home))
+    place = StoreLocation.parse("x", Settings(environ=home))
     conf.write_text("")
-    default = Place.parse("x", Settings(environ=home))
+    default = StoreLocation.parse("x", Settings(environ=home))
 
     if os.geteuid() == 0:
         assert (place.root, default.root) == (Path("/g"), Path("/var/lib/containers/storage"))
@@ -631,7 +633,7 @@ def test_storage_conf_says_where_and_the_home_directory_does_where_it_does_not(t
     assert place.driver == "vfs"
     conf.write_text("[[[")
     with pytest.raises(FormatError):
-        Place.parse("x", Settings(environ=home))
+        StoreLocation.parse("x", Settings(environ=home))
 
 
 @DRIVERS

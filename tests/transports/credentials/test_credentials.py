@@ -17,13 +17,13 @@ import pytest
 
 from eci_convert.errors import UsageError
 from eci_convert.oci.reference import Reference
-from eci_convert.transports.base import Settings
 from eci_convert.transports.credentials import helpers, lookup
 from eci_convert.transports.credentials.config_files import Credential
 from eci_convert.transports.credentials.lookup import credential_for
 from eci_convert.transports.docker_daemon import endpoint
 from eci_convert.transports.registry.http import tls
 from eci_convert.transports.registry.http.url import Url
+from eci_convert.transports.settings import Settings
 
 HUB = "https://index.docker.io/v1/"
 

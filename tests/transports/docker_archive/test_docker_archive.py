@@ -10,25 +10,26 @@ from pathlib import Path
 import pytest
 
 from eci_convert.errors import (
-    CannotHold,
-    DigestMismatch,
+    CannotHoldError,
+    DigestMismatchError,
     FormatError,
     IntegrityError,
-    LayoutError,
-    LimitExceeded,
-    NotFound,
-    SizeMismatch,
+    LimitExceededError,
+    NotFoundError,
+    SizeMismatchError,
+    UnsupportedImageError,
     UsageError,
 )
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Manifest, rendered
-from eci_convert.reading import blobs as reading_blobs
-from eci_convert.reading.blobs import document, image
+from eci_convert.oci.manifest import Manifest, to_json
+from eci_convert.reading.blobs import load_document
+from eci_convert.reading.images import load_image
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Settings
 from eci_convert.transports.docker_archive import source as docker_archive_source
 from eci_convert.transports.docker_archive.sink import DockerArchiveWriter
+from eci_convert.transports.settings import Settings
 from eci_convert.transports.tar_store.writer import StreamOutput
 from tests.support.docker_saves import (
     contents,
@@ -60,8 +61,8 @@ def archived(tmp_path: Path, files, *, compressed: bool = False) -> Path:
 
 def layers_of(source) -> list[bytes]:
     with source:
-        image = reading_blobs.image(source)
-        blobs = [document(source, layer) for layer in image.manifest.layers]
+        image = load_image(source)
+        blobs = [load_document(source, layer) for layer in image.manifest.layers]
         assert [Digest.of(blob) for blob in blobs] == list(image.config.diff_ids)
         return blobs
 
@@ -73,7 +74,7 @@ def test_archives_of_all_years_are_read(tmp_path: Path, vintage: str, compressed
     path = archived(tmp_path, VINTAGES[vintage](ONE, "machine:1", "machine:latest"), compressed=compressed)
 
     assert layers_of(opened(path, name)) == [blob for _, blob in ONE.layers]
-    assert image(opened(path, name)).config.labels == {"a": "b"}
+    assert load_image(opened(path, name)).config.labels == {"a": "b"}
 
 
 @pytest.mark.parametrize("vintage", VINTAGES)
@@ -86,10 +87,10 @@ def test_one_of_several_images_is_chosen_by_a_name(tmp_path: Path, vintage: str)
         assert layers_of(opened(path, name))[0] == ONE.layers[0][1]
     for name in (":machine:2", ":@1"):
         assert layers_of(opened(path, name))[0] == OTHER.layers[0][1]
-    with pytest.raises(LayoutError, match="'machine:1', 'machine:2'"):
+    with pytest.raises(UnsupportedImageError, match="'machine:1', 'machine:2'"):
         opened(path).resolve()
     for name in (":machine:3", ":machine", ":@2", f"@{Digest.of(b'')}"):
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             opened(path, name).resolve()
 
 
@@ -98,7 +99,7 @@ def test_an_image_without_a_name_is_read(tmp_path: Path, vintage: str):
     path = archived(tmp_path, VINTAGES[vintage](ONE))
 
     assert layers_of(opened(path)) == [blob for _, blob in ONE.layers]
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         opened(path, ":machine:1").resolve()
 
 
@@ -113,7 +114,7 @@ def test_a_manifest_is_made_up_of_what_the_config_promises(tmp_path: Path):
     path = archived(tmp_path, docker_1_10(ONE))
 
     with opened(path) as source:
-        image = reading_blobs.image(source)
+        image = load_image(source)
         again = opened(path).resolve()
 
     assert image.descriptor == again
@@ -140,7 +141,7 @@ def test_a_layout_beside_manifest_json_is_preferred(tmp_path: Path):
     image = a_container("gzip").annotation("only", "here")
     path = archived(tmp_path, docker_25(image, "machine:1"))
 
-    found = reading_blobs.image(opened(path, ":machine:1"))
+    found = load_image(opened(path, ":machine:1"))
 
     assert found.descriptor.digest == manifest_digest(image)
     assert found.manifest.annotations == {"only": "here"}
@@ -155,9 +156,9 @@ def test_a_layout_without_the_image_is_not(tmp_path: Path):
 
 def test_a_layout_with_a_spoilt_manifest_is_refused(tmp_path: Path):
     files = docker_25(ONE, "machine:1")
-    files[f"blobs/sha256/{manifest_digest(ONE).hex}"] = rendered(OTHER.manifest())
+    files[f"blobs/sha256/{manifest_digest(ONE).hex}"] = to_json(OTHER.manifest())
 
-    with pytest.raises(DigestMismatch):
+    with pytest.raises(DigestMismatchError):
         opened(archived(tmp_path, files), ":machine:1").resolve()
 
 
@@ -178,14 +179,14 @@ def test_an_image_for_several_platforms_is_an_index(tmp_path: Path):
     path = archived(tmp_path, with_index(images))
 
     for image in images:
-        assert reading_blobs.image(opened(path, ":machine:1"), image.runs_on).config.diff_ids == image.diff_ids
+        assert load_image(opened(path, ":machine:1"), image.runs_on).config.diff_ids == image.diff_ids
 
 
 def test_of_an_index_the_only_image_that_is_there_is_meant(tmp_path: Path):
     images = [an_image().platform(f"linux/{name}").tar_layer({"a": name.encode()}) for name in ("s390x", "amd64")]
     path = archived(tmp_path, with_index(images, missing=images[1:]))
 
-    assert image(opened(path, ":machine:1")).config.diff_ids == images[0].diff_ids
+    assert load_image(opened(path, ":machine:1")).config.diff_ids == images[0].diff_ids
 
 
 def test_a_layout_alone_is_read_too(tmp_path: Path):
@@ -231,7 +232,7 @@ def test_a_table_of_contents_that_is_none_is_refused(tmp_path: Path, text: bytes
 
 
 def test_an_empty_table_of_contents_has_no_image(tmp_path: Path):
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         opened(archived(tmp_path, {"manifest.json": b"[]"})).resolve()
 
 
@@ -251,7 +252,7 @@ def test_what_is_missing_is_named(tmp_path: Path, which: str):
     missing = entry["Config"] if which == "config" else entry["Layers"][1]
     del files[missing]
 
-    with pytest.raises(NotFound, match=missing):
+    with pytest.raises(NotFoundError, match=missing):
         opened(archived(tmp_path, files)).resolve()
 
 
@@ -260,16 +261,16 @@ def test_a_config_that_its_name_does_not_promise_is_refused(tmp_path: Path, vint
     files = VINTAGES[vintage](ONE)
     files[json.loads(files["manifest.json"])[0]["Config"]] = ONE.label("evil", "yes").config_blob()[0]
 
-    with pytest.raises(DigestMismatch):
+    with pytest.raises(DigestMismatchError):
         opened(archived(tmp_path, files)).resolve()
 
 
 @pytest.mark.parametrize("vintage", ["1.10", "25"])
 def test_a_layer_of_another_size_is_refused_before_it_is_read(tmp_path: Path, vintage: str):
     with opened(archived(tmp_path, VINTAGES[vintage](ONE))) as source:
-        layer = image(source).manifest.layers[0]
+        layer = load_image(source).manifest.layers[0]
 
-        with pytest.raises(SizeMismatch), source.fetch(replace(layer, size=layer.size + 1)):
+        with pytest.raises(SizeMismatchError), source.fetch(replace(layer, size=layer.size + 1)):
             pytest.fail("it was opened")
 
 
@@ -288,7 +289,7 @@ def test_a_wrapped_layer_that_grows_without_end_is_refused(tmp_path: Path, monke
     [path] = json.loads(files["manifest.json"])[0]["Layers"]
     files[path] = wrapped(layer, "zstd")
 
-    with pytest.raises(LimitExceeded):
+    with pytest.raises(LimitExceededError):
         opened(archived(tmp_path, files)).resolve()
 
 
@@ -354,7 +355,7 @@ def test_layers_of_known_size_go_straight_into_the_stream(tmp_path: Path):
     ],
 )
 def test_layers_that_no_engine_would_take_are_refused(tmp_path: Path, image):
-    with pytest.raises(DigestMismatch) as caught:
+    with pytest.raises(DigestMismatchError) as caught:
         copied(image.build(), open_sink(f"docker-archive:{tmp_path}/saved", Settings()))
 
     assert "--fix" in caught.value.__notes__[0]
@@ -372,7 +373,7 @@ def test_more_or_fewer_diff_ids_than_layers_are_refused(tmp_path: Path):
 
 def test_what_it_cannot_hold_is_said(tmp_path: Path):
     for source in (a_machine().build(), an_index(ONE, OTHER).build()):
-        with pytest.raises(CannotHold):
+        with pytest.raises(CannotHoldError):
             copied(source, open_sink(f"docker-archive:{tmp_path}/saved", Settings()))
 
     assert files_in(tmp_path) == {}
@@ -389,7 +390,7 @@ def test_a_document_without_end_is_not_kept(tmp_path: Path):
         while True:
             yield os.urandom(1 << 16)
 
-    with open_sink(f"docker-archive:{tmp_path}/saved", Settings()) as sink, pytest.raises(LimitExceeded):
+    with open_sink(f"docker-archive:{tmp_path}/saved", Settings()) as sink, pytest.raises(LimitExceededError):
         sink.put(media_types.OCI_CONFIG, endless())
 
 
@@ -399,7 +400,7 @@ def test_a_layer_known_by_its_sha512_is_stored_and_held_to_its_diff_id(tmp_path:
     blob = compress(layer)
     config = json.dumps({"rootfs": {"type": "layers", "diff_ids": [str(Digest.of(layer))]}}).encode()
     promised = replace(Descriptor.of(blob, media_types.OCI_LAYER), digest=Digest.of(blob, "sha512"))
-    manifest = rendered(Manifest(config=Descriptor.of(config, media_types.OCI_CONFIG), layers=(promised,)))
+    manifest = to_json(Manifest(config=Descriptor.of(config, media_types.OCI_CONFIG), layers=(promised,)))
 
     with open_sink(f"docker-archive:{tmp_path}/image.tar", Settings()) as sink:
         sink.put(media_types.OCI_LAYER, (blob,), digest=promised.digest, size=len(blob))
@@ -407,4 +408,4 @@ def test_a_layer_known_by_its_sha512_is_stored_and_held_to_its_diff_id(tmp_path:
         sink.publish(sink.put(media_types.OCI_MANIFEST, (manifest,)))
 
     with open_source(f"docker-archive:{tmp_path}/image.tar", Settings()) as source:
-        assert [found.digest for found in image(source).manifest.layers] == [Digest.of(layer)]
+        assert [found.digest for found in load_image(source).manifest.layers] == [Digest.of(layer)]

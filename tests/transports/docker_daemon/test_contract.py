@@ -14,9 +14,10 @@ import pytest
 
 from eci_convert.oci.digest import Digest
 from eci_convert.transports import open_sink
-from eci_convert.transports.base import Settings, Sink, Source
+from eci_convert.transports.base import Sink, Source
 from eci_convert.transports.docker_daemon.engine import Engine
-from eci_convert.transports.docker_daemon.saved_image import Saved
+from eci_convert.transports.docker_daemon.saved_image import SavedImageSource
+from eci_convert.transports.settings import Settings
 from tests.contract.places import Place, Row, spoilt
 from tests.support.fake_docker import ADocker, a_docker
 
@@ -27,10 +28,10 @@ class InDocker:
     def __init__(self, settings: Settings, prefix: str = "") -> None:
         self.settings = settings
         self.prefix = prefix
-        self.opened: list[Saved] = []
+        self.opened: list[SavedImageSource] = []
 
     def source(self, name: str) -> Source:
-        saved = Saved(Engine(self.settings), f"{self.prefix}{name}:1", f"docker-daemon:{name}")
+        saved = SavedImageSource(Engine(self.settings), f"{self.prefix}{name}:1", f"docker-daemon:{name}")
         self.opened.append(saved)
         return saved
 

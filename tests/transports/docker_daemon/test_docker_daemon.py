@@ -25,26 +25,28 @@ import zstandard
 from docker import APIClient
 
 from eci_convert.errors import (
-    AccessDenied,
-    CannotHold,
+    AccessDeniedError,
+    CannotHoldError,
     IntegrityError,
     LocalError,
-    MissingPart,
-    NotFound,
+    MissingPartError,
+    NotFoundError,
     TransportError,
     UsageError,
 )
-from eci_convert.files.sparse import Mapped
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
-from eci_convert.reading import blobs
-from eci_convert.reading.files import files
+from eci_convert.reading.blobs import load_document
+from eci_convert.reading.files import read_files
+from eci_convert.reading.images import load_image, load_root
+from eci_convert.streams.repeatable import SparseStream
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import IDENTITY, Settings
-from eci_convert.transports.docker_daemon.client import Client
-from eci_convert.transports.docker_daemon.container_files import LABEL, _signature
+from eci_convert.transports.base import IMAGE_ID_ANNOTATION
+from eci_convert.transports.docker_daemon.client import EngineClient
+from eci_convert.transports.docker_daemon.container_files import OWNER_LABEL, _signature
 from eci_convert.transports.docker_daemon.endpoint import Endpoint
+from eci_convert.transports.settings import Settings
 from tests.support.chunking import cut, noise
 from tests.support.fake_docker import ADocker, AnImage, Handler, a_docker, over_tcp
 from tests.support.images import ImageBuilder, Link, a_container, a_tar, an_image, an_index, copied
@@ -94,7 +96,7 @@ class Taken:
 def files_of(docker: ADocker, *paths: str, name: str = "machine:1") -> dict[str, bytes]:
     taken = Taken()
     with open_source(f"docker-daemon:{name}", docker.settings()) as source:
-        files(source, blobs.image(source), paths, taken)
+        read_files(source, load_image(source), paths, taken)
     return taken.files
 
 
@@ -106,7 +108,7 @@ def test_labels_platform_and_diff_ids_are_those_of_the_image(docker: ADocker):
     loaded(docker, written)
 
     with open_source("docker-daemon:machine:1", docker.settings()) as source:
-        image = blobs.image(source)
+        image = load_image(source)
 
     assert image.config.labels == written.labels
     assert image.config.diff_ids == written.diff_ids
@@ -132,7 +134,7 @@ def test_where_the_engine_is_silent_about_an_image_its_container_is_asked():
         loaded(docker, written)
         says_nothing(docker, "machine:1")
         with open_source("docker-daemon:machine:1", docker.settings()) as source:
-            image = blobs.image(source)
+            image = load_image(source)
             assert image.config.labels == written.labels
             assert str(image.platform) == "linux/amd64"
         assert not docker.containers
@@ -143,7 +145,7 @@ def test_where_the_engine_is_silent_and_makes_no_container_there_are_no_labels(d
     says_nothing(docker, "machine:1")
     docker.instead["POST create"] = lambda handler: (handler.body(), handler.refuse(500, "not today"))[1]
     with open_source("docker-daemon:machine:1", docker.settings()) as source:
-        assert not blobs.image(source).config.labels
+        assert not load_image(source).config.labels
 
 
 def test_an_image_that_is_saved_without_a_layer_says_so():
@@ -156,8 +158,8 @@ def test_an_image_that_is_saved_without_a_layer_says_so():
             files = source.filesystem()
             assert files is not None
             with (
-                pytest.raises(NotFound, match=f"machine:1: the Docker engine saves .* {layer.digest}") as caught,
-                files.saved().fetch(layer),
+                pytest.raises(NotFoundError, match=f"machine:1: the Docker engine saves .* {layer.digest}") as caught,
+                files.full_image().fetch(layer),
             ):
                 pass
         assert "hint:" in caught.value.__notes__[0]
@@ -168,8 +170,8 @@ def test_an_image_is_found_by_its_id_and_known_by_it(docker: ADocker):
     identity = docker.identity(docker.images["machine:1"])
 
     with open_source(f"docker-daemon:{identity}", docker.settings()) as source:
-        assert source.resolve().annotations[IDENTITY] == identity
-        assert blobs.image(source).config.labels
+        assert source.resolve().annotations[IMAGE_ID_ANNOTATION] == identity
+        assert load_image(source).config.labels
 
 
 def test_files_come_out_one_by_one_and_no_layer_travels(docker: ADocker):
@@ -256,7 +258,7 @@ def test_an_image_for_several_platforms_is_read_whole(docker: ADocker, kinds: li
 def test_what_is_not_in_the_image_is_missing(docker: ADocker):
     loaded(docker, an_image().tar_layer({"kernel": b"kernel"}))
 
-    with pytest.raises(MissingPart, match="nothing"):
+    with pytest.raises(MissingPartError, match="nothing"):
         files_of(docker, "/nothing")
 
 
@@ -274,7 +276,7 @@ def test_a_container_that_somebody_removed_is_not_taken_for_a_missing_file(one_d
 
 
 def test_an_image_that_is_not_there_is_not_found(docker: ADocker):
-    with pytest.raises(NotFound) as caught:
+    with pytest.raises(NotFoundError) as caught:
         resolved(docker.settings())
 
     assert "docker-daemon:machine" in str(caught.value)
@@ -292,13 +294,13 @@ def test_layers_are_had_with_the_whole_image_only(docker: ADocker):
     loaded(docker, an_image().tar_layer({"kernel": BIG}))
 
     with open_source("docker-daemon:machine:1", docker.settings()) as source:
-        quick = blobs.image(source)
+        quick = load_image(source)
         with pytest.raises(TransportError, match="whole image"):
-            blobs.document(source, quick.manifest.layers[0])
+            load_document(source, quick.manifest.layers[0])
         files = source.filesystem()
         assert files is not None
-        whole = blobs.image(files.saved())
-        assert Digest.of(blobs.document(files.saved(), whole.manifest.layers[0])) == quick.config.diff_ids[0]
+        whole = load_image(files.full_image())
+        assert Digest.of(load_document(files.full_image(), whole.manifest.layers[0])) == quick.config.diff_ids[0]
 
     assert whole.config.diff_ids == quick.config.diff_ids
     assert docker.log.count("GET get") == 1
@@ -311,7 +313,7 @@ def test_the_containerd_store_keeps_the_manifest_with_its_annotations(docker: AD
     with open_source("docker-daemon:machine:1", docker.settings()) as source:
         files = source.filesystem()
         assert files is not None
-        whole = blobs.image(files.saved())
+        whole = load_image(files.full_image())
 
     kept = whole.manifest == written.manifest()
     assert kept is docker.in_containerd
@@ -343,7 +345,7 @@ def test_nothing_is_created_where_no_file_is_asked_for(docker: ADocker):
     loaded(docker, a_container("none"))
 
     with open_source("docker-daemon:machine:1", docker.settings()) as source:
-        blobs.image(source)
+        load_image(source)
         source.filesystem()
 
     assert "POST create" not in docker.log
@@ -391,17 +393,17 @@ def test_what_a_killed_process_left_goes_on_the_next_run(one_docker: ADocker):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     one_docker.containers |= {
-        "dead": {"Image": "x", "Labels": {LABEL: f"{boot}/{namespace}/{dead.pid}/1"}},
-        "reused": {"Image": "x", "Labels": {LABEL: f"{boot}/{namespace}/{process}/1"}},
-        "alive": {"Image": "x", "Labels": {LABEL: f"{boot}/{namespace}/{process}/{started}"}},
-        "elsewhere": {"Image": "x", "Labels": {LABEL: f"other/{namespace}/1/1"}, "Created": int(time.time())},
-        "long ago": {"Image": "x", "Labels": {LABEL: f"other/{namespace}/1/1"}, "Created": 1},
+        "dead": {"Image": "x", "Labels": {OWNER_LABEL: f"{boot}/{namespace}/{dead.pid}/1"}},
+        "reused": {"Image": "x", "Labels": {OWNER_LABEL: f"{boot}/{namespace}/{process}/1"}},
+        "alive": {"Image": "x", "Labels": {OWNER_LABEL: f"{boot}/{namespace}/{process}/{started}"}},
+        "elsewhere": {"Image": "x", "Labels": {OWNER_LABEL: f"other/{namespace}/1/1"}, "Created": int(time.time())},
+        "long ago": {"Image": "x", "Labels": {OWNER_LABEL: f"other/{namespace}/1/1"}, "Created": 1},
     }
 
     files_of(one_docker, "/kernel")
 
     assert set(one_docker.containers) == {"alive", "elsewhere"}
-    assert LABEL in one_docker.queries["GET json"]["filters"]
+    assert OWNER_LABEL in one_docker.queries["GET json"]["filters"]
 
 
 def test_an_engine_that_will_not_list_containers_is_read_all_the_same(one_docker: ADocker):
@@ -533,8 +535,8 @@ def test_an_engine_that_never_answers_is_given_up(one_docker: ADocker):
     ("status", "text", "error"),
     [
         (500, '{"message": "the disk is on fire"}', TransportError),
-        (403, '{"message": "authorization denied by plugin"}', AccessDenied),
-        (404, '{"message": "No such image"}', NotFound),
+        (403, '{"message": "authorization denied by plugin"}', AccessDeniedError),
+        (404, '{"message": "No such image"}', NotFoundError),
         (400, '{"message": "invalid reference format: repository name must be lowercase"}', UsageError),
         (400, '{"message": "something else"}', TransportError),
         (500, '["a list"]', TransportError),
@@ -676,12 +678,12 @@ def test_holes_are_not_sent(docker: ADocker, known: bool):
 
     docker.instead["POST load"] = counting
     pieces = cut(blob, 1 << 20)
-    chunks = Mapped(pieces, lambda: [(0, 6000), (48 << 20, len(blob) - (48 << 20))]) if known else pieces
+    chunks = SparseStream(pieces, lambda: [(0, 6000), (48 << 20, len(blob) - (48 << 20))]) if known else pieces
     with image.build() as source, open_sink("docker-daemon:machine:1", docker.settings()) as sink:
-        root, manifest = blobs.root(source)
+        root, manifest = load_root(source)
         sink.put(layer.media_type, chunks, size=layer.size if known else None)
         for document in (manifest.config, root):
-            sink.put(document.media_type, (blobs.document(source, document),))
+            sink.put(document.media_type, (load_document(source, document),))
         sink.publish(root)
 
     assert sent[0] < 200_000
@@ -786,7 +788,7 @@ def test_an_engine_that_says_nothing_has_not_loaded_anything(docker: ADocker):
 
     docker.instead["POST load"] = quiet
 
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         loaded(docker, a_container("none"))
 
 
@@ -883,7 +885,7 @@ def test_no_two_loads_call_a_layer_alike(one_docker: ADocker):
 def test_an_index_is_not_held(one_docker: ADocker):
     index = an_index(a_container("none")).build()
 
-    with pytest.raises(CannotHold):
+    with pytest.raises(CannotHoldError):
         copied(index, open_sink("docker-daemon:machine", one_docker.settings()))
 
 
@@ -938,7 +940,7 @@ def a_context(config: Path, name: str, host: str) -> Path:
 
 
 def engine_answers(environ: dict[str, str]) -> bool:
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         resolved(Settings(environ=environ, timeout=5))
     return True
 
@@ -968,7 +970,7 @@ def test_an_odd_config_json_is_no_reason_not_to_speak_to_the_engine(
 def test_the_client_has_all_that_the_sdks_own_has():
     """Ours does not run the SDK's constructor; a new version of it may set more."""
     theirs = APIClient(base_url="unix:///nowhere", version="1.41")
-    ours = Client(Endpoint(host="unix:///nowhere", origin="a test"), 60, "1.41")
+    ours = EngineClient(Endpoint(host="unix:///nowhere", origin="a test"), 60, "1.41")
 
     assert set(vars(theirs)) <= set(vars(ours))
     assert theirs.base_url == ours.base_url
@@ -981,7 +983,7 @@ def test_the_client_has_all_that_the_sdks_own_has():
 )  # fmt: skip
 def test_the_newest_api_that_both_know_is_used(one_docker: ADocker, api: str, lowest: str, used: str):
     one_docker.api, one_docker.lowest_api = api, lowest
-    client = Client(Endpoint(host=one_docker.environ["DOCKER_HOST"], origin="a test"), 5)
+    client = EngineClient(Endpoint(host=one_docker.environ["DOCKER_HOST"], origin="a test"), 5)
 
     assert client.negotiate() == used
     client.close()
@@ -1002,7 +1004,7 @@ def test_where_no_engine_is_there_is_a_hint(tmp_path: Path):
     for path in (tmp_path / "nothing.sock", tmp_path / "dead.sock"):
         with pytest.raises(TransportError) as caught:
             resolved(Settings(environ={"DOCKER_HOST": f"unix://{path}"}, timeout=5))
-        assert not isinstance(caught.value, (NotFound, AccessDenied))
+        assert not isinstance(caught.value, (NotFoundError, AccessDeniedError))
         assert "DOCKER_HOST" in caught.value.__notes__[0]
 
 
@@ -1023,11 +1025,11 @@ def test_a_socket_that_is_not_for_us_is_access_denied(one_docker: ADocker):
         "import os, sys\n"
         "try: os.setgid(65534); os.setuid(65534)\n"
         "except OSError: sys.exit(77)\n"
-        "from eci_convert.errors import AccessDenied\n"
+        "from eci_convert.errors import AccessDeniedError\n"
         "from eci_convert.transports import open_source\n"
-        "from eci_convert.transports.base import Settings\n"
+        "from eci_convert.transports.settings import Settings\n"
         "try: open_source('docker-daemon:x', Settings(environ={'DOCKER_HOST': sys.argv[1]})).resolve()\n"
-        "except AccessDenied as error: sys.exit(0 if 'group' in error.__notes__[0] else 2)\n"
+        "except AccessDeniedError as error: sys.exit(0 if 'group' in error.__notes__[0] else 2)\n"
     )
     preload = "import eci_convert.transports.docker_daemon, encodings.idna\n"  # what another user may not read here
 
@@ -1051,7 +1053,7 @@ def test_certificates_are_the_users_own(tmp_path: Path):
         (tmp_path / f"{name}.pem").write_text("")
 
     found = find({"DOCKER_HOST": "tcp://h:2376", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(tmp_path)})
-    client = Client(found, 5, "1.41")
+    client = EngineClient(found, 5, "1.41")
 
     assert client.base_url == "https://h:2376"
     assert client.verify == str(tmp_path / "ca.pem")
@@ -1064,7 +1066,7 @@ def test_a_proxy_stands_before_no_engine_of_this_computer(one_docker: ADocker, m
         monkeypatch.setenv("no_proxy", "")
         assert engine_answers({"DOCKER_HOST": f"tcp://{address}"})
 
-    there = Client(Endpoint(host="tcp://engine.example:2375", origin="a test"), 5, "1.41")
+    there = EngineClient(Endpoint(host="tcp://engine.example:2375", origin="a test"), 5, "1.41")
     assert there.proxies["http"] == "http://127.0.0.1:9"
 
 
@@ -1086,5 +1088,5 @@ def test_an_image_of_no_layers_can_be_named(one_docker: ADocker):
     one_docker.images["empty:1"] = AnImage(config, [])
 
     with open_source("docker-daemon:empty:1", one_docker.settings()) as source:
-        assert blobs.image(source).manifest.layers == ()
+        assert load_image(source).manifest.layers == ()
         assert isinstance(source.resolve(), Descriptor)

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from eci_convert.errors import AmbiguousRole, LimitExceeded, MissingPart
-from eci_convert.reading import blobs
-from eci_convert.reading.files import files
+from eci_convert.errors import AmbiguousRoleError, LimitExceededError, MissingPartError
+from eci_convert.reading.files import read_files
+from eci_convert.reading.images import load_image
 from eci_convert.transports import open_source
 from tests.rootfs.test_search import Basket
 from tests.support.fake_docker import ADocker, AnImage, Handler, a_docker
@@ -137,7 +137,7 @@ def test_a_name_is_no_pattern():
     with podman() as engine:
         loaded(engine, an_image().tar_layer(files))
         assert files_of(engine, "/disk[1].raw", "/d*/k") == {"/disk[1].raw": b"THE DISK", "/d*/k": b"K"}
-        with pytest.raises(MissingPart):
+        with pytest.raises(MissingPartError):
             files_of(engine, "/disk?.raw")
 
 
@@ -165,7 +165,7 @@ def test_dots_behind_a_link_are_read_from_the_image_where_links_are_followed():
         loaded(engine, an_image().tar_layer({"l": Link("boot/sub"), "boot/sub/x": b"", "boot/k": b"K", "k": b"wrong"}))
         basket = Basket()
         with open_source("docker-daemon:machine:1", engine.settings()) as source:
-            files(source, blobs.image(source), ["/l/../k"], basket)
+            read_files(source, load_image(source), ["/l/../k"], basket)
         assert basket.files == {"/l/../k": b"K"}
 
 
@@ -186,7 +186,7 @@ def test_where_no_container_can_be_made_the_image_is_saved(docker: ADocker, stat
     docker.instead["POST create"] = lambda handler: (handler.body(), handler.refuse(status, "not today"))[1]
 
     assert files_of(docker, "/kernel") == {"/kernel": b"kernel"}
-    with pytest.raises(MissingPart):
+    with pytest.raises(MissingPartError):
         files_of(docker, "/nothing")
 
 
@@ -194,7 +194,7 @@ def test_what_is_below_a_file_is_not_in_the_image(docker: ADocker):
     loaded(docker, an_image().tar_layer({"boot/vmlinuz": b"kernel", "k": Link("boot/vmlinuz/x")}))
 
     for path in ("/boot/vmlinuz/x", "/boot/vmlinuz/", "/k"):
-        with pytest.raises(MissingPart):
+        with pytest.raises(MissingPartError):
             files_of(docker, path)
     assert "GET get" not in docker.log
 
@@ -210,7 +210,7 @@ def test_where_the_engine_does_not_give_a_file_the_saved_image_does(docker: ADoc
 def test_links_that_go_round_are_the_image_s_fault(docker: ADocker):
     loaded(docker, an_image().tar_layer({"a": Link("b"), "b": Link("a")}))
 
-    with pytest.raises(LimitExceeded):
+    with pytest.raises(LimitExceededError):
         files_of(docker, "/a/x")
 
 
@@ -224,7 +224,7 @@ def test_names_that_are_not_utf_8_come_from_the_saved_image(docker: ADocker):
 def test_a_directory_with_two_files_is_as_ambiguous_in_a_volume():
     with podman(hidden=("/disk/b",)) as engine:
         loaded(engine, image_with_volumes({"disk/": None, "disk/a": b"a", "disk/b": b"b"}, "/disk/b"))
-        with pytest.raises(AmbiguousRole):
+        with pytest.raises(AmbiguousRoleError):
             files_of(engine, "/disk/")
 
 
@@ -242,5 +242,5 @@ def test_the_size_of_a_hidden_file_is_known_before_it_travels(docker: ADocker):
 
     scales = Scales()
     with open_source("docker-daemon:machine:1", docker.settings()) as source:
-        files(source, blobs.image(source), ["/etc/hosts"], scales)
+        read_files(source, load_image(source), ["/etc/hosts"], scales)
     assert scales.size == len(b"10.0.0.1 box\n")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eci_convert.errors import TransportError
-from eci_convert.transports.docker_daemon.response_body import PIECE, dechunked
+from eci_convert.transports.docker_daemon.response_body import RECEIVE_SIZE, dechunked
 
 CHUNKS = st.lists(st.binary(min_size=1, max_size=200), max_size=20)
 
@@ -68,7 +68,7 @@ def test_pieces_are_of_one_mib_whatever_the_chunks_are():
 
     pieces = list(dechunked(in_pieces(chunked(chunks), [])))
 
-    assert {len(piece) for piece in pieces[:-1]} == {PIECE}
+    assert {len(piece) for piece in pieces[:-1]} == {RECEIVE_SIZE}
     assert b"".join(pieces) == content
 
 

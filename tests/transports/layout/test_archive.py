@@ -13,15 +13,24 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert.errors import DigestMismatch, FormatError, LayoutError, LocalError, NotFound, SizeMismatch, UsageError
+from eci_convert.errors import (
+    DigestMismatchError,
+    FormatError,
+    LocalError,
+    NotFoundError,
+    SizeMismatchError,
+    UnsupportedImageError,
+    UsageError,
+)
 from eci_convert.oci import media_types
+from eci_convert.oci.annotations import REF_NAME
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, rendered
-from eci_convert.reading import blobs as reading_blobs
-from eci_convert.reading.blobs import document, image
+from eci_convert.oci.manifest import to_json
+from eci_convert.reading.blobs import load_document
+from eci_convert.reading.images import load_image
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Settings
-from eci_convert.transports.layout.selector import REF_NAME
+from eci_convert.transports.settings import Settings
 from tests.support.images import Link, a_container, a_machine, a_tar, an_image, an_index, copied, files_in
 from tests.support.layouts_by_hand import laid_out, manifest_digest
 from tests.support.programs import python
@@ -35,7 +44,7 @@ def opened(path: Path | str, name: str = ""):
 
 def kernel_of(source) -> bytes:
     with source:
-        return document(source, image(source).manifest.layers[0])
+        return load_document(source, load_image(source).manifest.layers[0])
 
 
 def packed(layout: Path, prefix: str = "") -> bytes:
@@ -52,9 +61,9 @@ def test_a_layout_lies_at_the_top_or_in_the_one_directory(tmp_path: Path, prefix
 
     assert kernel_of(opened(tmp_path / "archive", ":one")) == b"one"
     assert kernel_of(opened(tmp_path / "archive", ":other")) == b"other"
-    with pytest.raises(LayoutError, match="'one', 'other'"):
+    with pytest.raises(UnsupportedImageError, match="'one', 'other'"):
         opened(tmp_path / "archive").resolve()
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         opened(tmp_path / "archive", ":two").resolve()
 
 
@@ -63,7 +72,7 @@ def test_of_several_directories_none_is_taken(tmp_path: Path):
     twice = {f"{directory}/{name}": blob for directory in "ab" for name, blob in files.items()}
     (tmp_path / "archive").write_bytes(a_tar(twice))
 
-    with pytest.raises(NotFound, match="no OCI image layout"):
+    with pytest.raises(NotFoundError, match="no OCI image layout"):
         opened(tmp_path / "archive").resolve()
 
 
@@ -73,7 +82,7 @@ def test_a_blob_of_another_size_is_refused(tmp_path: Path):
     files[f"blobs/sha256/{layer.digest.hex}"] += b"x"
     (tmp_path / "archive").write_bytes(a_tar(files))
 
-    with pytest.raises(SizeMismatch):
+    with pytest.raises(SizeMismatchError):
         kernel_of(opened(tmp_path / "archive"))
 
 
@@ -81,7 +90,7 @@ def test_a_blob_of_another_size_is_refused_before_it_is_read(tmp_path: Path):
     copied(ONE.build(), open_sink(f"oci-archive:{tmp_path}/archive", Settings()))
     layer = ONE.manifest().layers[0]
 
-    with pytest.raises(SizeMismatch), opened(tmp_path / "archive").fetch(replace(layer, size=layer.size + 1)):
+    with pytest.raises(SizeMismatchError), opened(tmp_path / "archive").fetch(replace(layer, size=layer.size + 1)):
         pytest.fail("it was opened")
 
 
@@ -98,7 +107,7 @@ def test_a_blob_that_is_a_link_out_of_the_archive_is_refused(tmp_path: Path):
 def test_an_archive_of_docker_is_told_apart(tmp_path: Path):
     (tmp_path / "archive").write_bytes(a_tar({"manifest.json": b"[]"}))
 
-    with pytest.raises(NotFound) as caught:
+    with pytest.raises(NotFoundError) as caught:
         opened(tmp_path / "archive").resolve()
 
     assert "docker-archive:" in caught.value.__notes__[0]
@@ -169,11 +178,11 @@ def test_an_index_is_archived_with_all_its_images(tmp_path: Path):
     with opened(tmp_path / "archive") as read:
         assert read.resolve().digest == source.resolve().digest
         for image in images:
-            assert reading_blobs.image(read, image.runs_on).config.diff_ids == image.diff_ids
+            assert load_image(read, image.runs_on).config.diff_ids == image.diff_ids
 
 
 def test_another_digest_than_the_name_says_is_not_published(tmp_path: Path):
-    with pytest.raises(DigestMismatch):
+    with pytest.raises(DigestMismatchError):
         copied(ONE.build(), open_sink(f"oci-archive:{tmp_path}/archive:1@{manifest_digest(OTHER)}", Settings()))
 
     assert files_in(tmp_path) == {}
@@ -190,7 +199,7 @@ def test_a_failure_leaves_the_old_archive(tmp_path: Path):
 
     with open_sink(f"oci-archive:{tmp_path}/archive:1", Settings()) as sink:
         sink.put(media_types.OCI_LAYER, [b"x"])
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             sink.publish(OTHER.descriptor())
 
     assert files_in(tmp_path) == {"archive": b"old"}
@@ -201,7 +210,7 @@ import resource, sys
 from tests.support.images import an_image, copied
 from eci_convert.errors import LocalError
 from eci_convert.transports import open_sink
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
     copied(an_image().tar_layer({"root": b"x" * 200_000}).build(), open_sink(sys.argv[1], Settings()))
@@ -226,7 +235,7 @@ def test_standard_output_and_input_are_an_archive(tmp_path: Path):
         "import sys\n"
         "from tests.support.images import a_machine, copied\n"
         "from eci_convert.transports import open_sink, open_source\n"
-        "from eci_convert.transports.base import Settings\n"
+        "from eci_convert.transports.settings import Settings\n"
         "copied(open_source('oci-archive:-', Settings()), open_sink('oci-archive:-:again', Settings()))\n"
     )
     copied(ONE.build(), open_sink(f"oci-archive:{tmp_path}/archive:machine", Settings()))
@@ -261,14 +270,14 @@ def test_referrers_in_an_archive_are_found(tmp_path: Path):
 
 
 def test_a_document_without_its_blobs_is_archived_as_it_is(tmp_path: Path):
-    text = rendered(ONE.manifest())
+    text = to_json(ONE.manifest())
     with open_sink(f"oci-archive:{tmp_path}/archive:x", Settings()) as sink:
         sink.publish(sink.put(media_types.OCI_MANIFEST, [text]))
 
     with opened(tmp_path / "archive") as source:
         assert source.resolve().digest == Digest.of(text)
-        with pytest.raises(NotFound):
-            image(source)
+        with pytest.raises(NotFoundError):
+            load_image(source)
 
 
 def test_what_nothing_known_refers_to_is_kept(tmp_path: Path):
@@ -280,7 +289,7 @@ def test_what_nothing_known_refers_to_is_kept(tmp_path: Path):
 
     with opened(tmp_path / "archive") as source:
         for stray in strays:
-            assert document(source, Descriptor.of(stray, "x/y")) == stray
+            assert load_document(source, Descriptor.of(stray, "x/y")) == stray
 
 
 def test_a_closed_pipe_is_said():

@@ -11,17 +11,25 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert.errors import DigestMismatch, FormatError, LimitExceeded, LocalError, NotFound, UsageError
+from eci_convert.errors import (
+    DigestMismatchError,
+    FormatError,
+    LimitExceededError,
+    LocalError,
+    NotFoundError,
+    UsageError,
+)
 from eci_convert.oci import media_types
+from eci_convert.oci.annotations import REF_NAME
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
 from eci_convert.operations.copy import copy
-from eci_convert.progress import Silent
-from eci_convert.reading.blobs import document, image
+from eci_convert.progress import NullReporter
+from eci_convert.reading.blobs import load_document
+from eci_convert.reading.images import load_image
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Settings
 from eci_convert.transports.layout.directory import open_sink as open_layout
-from eci_convert.transports.layout.selector import REF_NAME
+from eci_convert.transports.settings import Settings
 from tests.support.images import ImageBuilder, a_container, a_machine, copied, files_in
 from tests.support.layouts_by_hand import blob_in, laid_out, manifest_digest
 from tests.support.programs import python
@@ -35,7 +43,7 @@ def write(image: ImageBuilder, layout: Path, name: str = "", settings: Settings 
 
 def kernel_of(layout: Path, name: str = "") -> bytes:
     source = open_source(f"oci:{layout}{name}", Settings())
-    blobs = [document(source, layer) for layer in image(source).manifest.layers]
+    blobs = [load_document(source, layer) for layer in load_image(source).manifest.layers]
     return blobs[0]
 
 
@@ -122,7 +130,7 @@ def test_a_sink_that_puts_its_image_first_keeps_the_order_of_the_others(tmp_path
 def test_an_image_without_a_name_is_listed_once_and_others_stay(tmp_path: Path):
     warnings: list[str] = []
 
-    class Listening(Silent):
+    class Listening(NullReporter):
         def warned(self, message: str) -> None:
             warnings.append(message)
 
@@ -144,7 +152,7 @@ def test_a_name_with_a_digest_is_stored_without_it(tmp_path: Path):
 
 
 def test_another_digest_than_the_name_says_is_not_published(tmp_path: Path):
-    with pytest.raises(DigestMismatch):
+    with pytest.raises(DigestMismatchError):
         write(ONE, tmp_path / "layout", f":1@{manifest_digest(OTHER)}")
 
     assert list(tmp_path.iterdir()) == []
@@ -264,7 +272,7 @@ def test_a_failure_leaves_the_layout_as_it_was(tmp_path: Path):
 
     with open_sink(f"oci:{layout}:one", Settings()) as sink:
         sink.put(layer.media_type, [b"other"])
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             sink.publish(OTHER.descriptor())
 
     assert files_in(layout) == before
@@ -272,7 +280,7 @@ def test_a_failure_leaves_the_layout_as_it_was(tmp_path: Path):
 
 def test_a_blob_that_failed_takes_no_room(tmp_path: Path):
     with open_sink(f"oci:{tmp_path}/layout:1", Settings()) as sink:
-        with pytest.raises(DigestMismatch):
+        with pytest.raises(DigestMismatchError):
             sink.put("text/plain", [b"x" * 1000], digest=Digest.of(b"y"))
 
         assert files_in(tmp_path) == {}
@@ -306,7 +314,7 @@ WRITER = """
     import sys
     from tests.support.images import a_machine, copied
     from eci_convert.transports import open_sink
-    from eci_convert.transports.base import Settings
+    from eci_convert.transports.settings import Settings
     for number in range(5):
         image = a_machine(kernel=b"%s-%d" % (sys.argv[2].encode(), number))
         copied(image.build(), open_sink(f"oci:{sys.argv[1]}:{sys.argv[2]}-{number}", Settings()))
@@ -326,7 +334,7 @@ KILLED = """
     import os, signal, sys
     from tests.support.images import a_machine, copied
     from eci_convert.transports import open_sink
-    from eci_convert.transports.base import Settings
+    from eci_convert.transports.settings import Settings
     call, left = sys.argv[2], int(sys.argv[3])
     real = getattr(os, call)
     def deadly(*args, **kwargs):
@@ -395,7 +403,7 @@ FULL = """
     from tests.support.images import a_machine, copied
     from eci_convert.errors import LocalError
     from eci_convert.transports import open_sink
-    from eci_convert.transports.base import Settings
+    from eci_convert.transports.settings import Settings
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
     try:
         copied(a_machine(root=b"x" * 200_000).build(), open_sink(f"oci:{sys.argv[1]}:machine", Settings()))
@@ -453,7 +461,7 @@ def test_a_sha512_blob_lies_among_its_like(tmp_path: Path):
 
     assert blob_in(tmp_path / "layout", promise).read_bytes() == b"blob"
     source = open_source(f"oci:{tmp_path}/layout", Settings())
-    assert document(source, stored) == b"blob"
+    assert load_document(source, stored) == b"blob"
 
 
 def test_an_index_that_would_be_too_long_is_refused(tmp_path: Path):
@@ -463,14 +471,14 @@ def test_an_index_that_would_be_too_long_is_refused(tmp_path: Path):
     (layout / "index.json").write_text(json.dumps(text | {"annotations": {"x": "x" * room}}))
     before = files_in(layout)
 
-    with pytest.raises(LimitExceeded):
+    with pytest.raises(LimitExceededError):
         write(OTHER, layout, ":other")
 
     assert files_in(layout) == before
 
 
 def test_what_has_not_been_put_is_not_published(tmp_path: Path):
-    with open_sink(f"oci:{tmp_path}/layout:x", Settings()) as sink, pytest.raises(NotFound):
+    with open_sink(f"oci:{tmp_path}/layout:x", Settings()) as sink, pytest.raises(NotFoundError):
         sink.publish(Descriptor.of(b"{}", media_types.OCI_MANIFEST))
 
 

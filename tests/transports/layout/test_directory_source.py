@@ -8,22 +8,25 @@ from pathlib import Path
 import pytest
 
 from eci_convert.errors import (
-    DigestMismatch,
+    DigestMismatchError,
     FormatError,
     IntegrityError,
-    LayoutError,
-    LimitExceeded,
-    NotFound,
-    SizeMismatch,
+    LimitExceededError,
+    NotFoundError,
+    SizeMismatchError,
+    UnsupportedImageError,
     UsageError,
 )
+from eci_convert.oci.annotations import IMAGE_NAME, REF_NAME
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, rendered
+from eci_convert.oci.index import Index
+from eci_convert.oci.manifest import to_json
 from eci_convert.oci.platform import parse_platform
-from eci_convert.reading import blobs
+from eci_convert.reading.blobs import load_document
+from eci_convert.reading.images import load_image, load_root
 from eci_convert.transports import open_source
-from eci_convert.transports.base import Settings
-from eci_convert.transports.layout.selector import IMAGE_NAME, REF_NAME
+from eci_convert.transports.settings import Settings
 from tests.support.images import a_container, a_machine, an_image, an_index, files_in
 from tests.support.layouts_by_hand import add_blobs, blob_in, laid_out, manifest_digest
 
@@ -35,11 +38,11 @@ def opened(layout: Path, name: str = ""):
 
 
 def kernel_of(source) -> bytes:
-    return blobs.document(source, blobs.image(source).manifest.layers[0])
+    return load_document(source, load_image(source).manifest.layers[0])
 
 
 def everything(source) -> list[bytes]:
-    return [blobs.document(source, layer) for layer in blobs.image(source).manifest.layers]
+    return [load_document(source, layer) for layer in load_image(source).manifest.layers]
 
 
 def changed_index(layout: Path, **changes: object) -> None:
@@ -54,7 +57,7 @@ def test_the_flaws_of_the_original_eci_are_read(tmp_path: Path):
 
     for spelling in ("", ":docker.io/lfedge/eci-nginx:1", f":{name}", f"@{manifest_digest(ONE)}"):
         assert kernel_of(opened(layout, spelling)) == b"one"
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         opened(layout, ":docker.io/other/thing:zzz").resolve()
 
 
@@ -68,20 +71,20 @@ def test_the_doubled_entry_of_onmetal_is_one_image(tmp_path: Path):
 def test_a_layout_without_images_has_none(tmp_path: Path):
     layout = laid_out(tmp_path / "layout", index={"manifests": None})
 
-    with pytest.raises(NotFound, match="no image"):
+    with pytest.raises(NotFoundError, match="no image"):
         opened(layout).resolve()
 
 
 def test_several_images_need_a_name(tmp_path: Path):
     layout = laid_out(tmp_path / "layout", (ONE, {REF_NAME: "one"}), (OTHER, {IMAGE_NAME: "docker.io/library/o:1"}))
 
-    with pytest.raises(LayoutError, match=r"2 images.*'one', 'docker\.io/library/o:1'"):
+    with pytest.raises(UnsupportedImageError, match=r"2 images.*'one', 'docker\.io/library/o:1'"):
         opened(layout).resolve()
     assert kernel_of(opened(layout, ":one")) == b"one"
     assert kernel_of(opened(layout, ":o:1")) == b"other"
     assert kernel_of(opened(layout, f":@{manifest_digest(OTHER)}")) == b"other"
     assert kernel_of(opened(layout, ":@1")) == b"other"
-    with pytest.raises(NotFound) as caught:
+    with pytest.raises(NotFoundError) as caught:
         opened(layout, ":two").resolve()
     assert "'one'" in caught.value.__notes__[0]
 
@@ -89,7 +92,7 @@ def test_several_images_need_a_name(tmp_path: Path):
 def test_one_name_for_two_images_is_refused(tmp_path: Path):
     layout = laid_out(tmp_path / "layout", (ONE, {REF_NAME: "1"}), (OTHER, {REF_NAME: "1"}))
 
-    with pytest.raises(LayoutError, match="2 images"):
+    with pytest.raises(UnsupportedImageError, match="2 images"):
         opened(layout, ":1").resolve()
 
 
@@ -103,9 +106,9 @@ def test_one_name_for_several_platforms_is_an_index(tmp_path: Path):
 
     source = opened(layout, ":1")
 
-    assert isinstance(blobs.root(source)[1], Index)
+    assert isinstance(load_root(source)[1], Index)
     for image in images:
-        assert blobs.image(source, image.runs_on).config.diff_ids == image.diff_ids
+        assert load_image(source, image.runs_on).config.diff_ids == image.diff_ids
 
 
 def test_an_attestation_beside_an_image_is_no_second_image(tmp_path: Path):
@@ -125,25 +128,25 @@ def test_an_image_within_an_index_has_a_digest(tmp_path: Path):
     add_blobs(layout, index.build())
     changed_index(layout, manifests=[index.build().resolve().json()])
 
-    found = blobs.image(opened(layout, f"@{manifest_digest(images[1])}"))
+    found = load_image(opened(layout, f"@{manifest_digest(images[1])}"))
 
     assert found.platform == parse_platform("linux/arm64")
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         opened(layout, f"@{Digest.of(b'nothing')}").resolve()
 
 
 def test_a_manifest_that_nobody_lists_is_verified(tmp_path: Path):
     layout = laid_out(tmp_path / "layout")
     add_blobs(layout, ONE.build())
-    blob_in(layout, manifest_digest(ONE)).write_bytes(rendered(OTHER.manifest()))
+    blob_in(layout, manifest_digest(ONE)).write_bytes(to_json(OTHER.manifest()))
 
-    with pytest.raises(DigestMismatch):
+    with pytest.raises(DigestMismatchError):
         opened(layout, f"@{manifest_digest(ONE)}").resolve()
 
 
 def test_what_is_not_there_is_not_made(tmp_path: Path):
     for reference in (f"{tmp_path}/nothing", f"{tmp_path}", f"{tmp_path}/nothing:1"):
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             opened(Path(reference)).resolve()
 
     assert files_in(tmp_path) == {}
@@ -169,7 +172,7 @@ def test_an_index_that_is_none_is_refused(tmp_path: Path, text: str):
 
 def test_a_manifest_in_place_of_the_index_is_refused(tmp_path: Path):
     layout = laid_out(tmp_path / "layout", (ONE, {}))
-    (layout / "index.json").write_bytes(rendered(ONE.manifest()))
+    (layout / "index.json").write_bytes(to_json(ONE.manifest()))
 
     with pytest.raises(FormatError):
         opened(layout).resolve()
@@ -179,7 +182,7 @@ def test_an_index_without_end_is_not_read(tmp_path: Path):
     layout = laid_out(tmp_path / "layout", (ONE, {}))
     os.truncate(layout / "index.json", 1 << 40)
 
-    with pytest.raises(LimitExceeded):
+    with pytest.raises(LimitExceededError):
         opened(layout).resolve()
 
 
@@ -207,7 +210,7 @@ def test_nothing_but_files_is_opened(tmp_path: Path, what: str, kind: str):
     named = {"manifest": manifest_digest(ONE), "layer": ONE.manifest().layers[0].digest}
     put_in_place_of(blob_in(layout, named[what]) if what in named else layout / what, kind)
 
-    with pytest.raises((FormatError, NotFound)):
+    with pytest.raises((FormatError, NotFoundError)):
         kernel_of(opened(layout))
 
 
@@ -223,7 +226,7 @@ def test_a_blob_of_another_size_is_refused(tmp_path: Path, blob: bytes):
     layout = laid_out(tmp_path / "layout", (ONE, {}))
     blob_in(layout, ONE.manifest().layers[0].digest).write_bytes(blob)
 
-    with pytest.raises(SizeMismatch):
+    with pytest.raises(SizeMismatchError):
         kernel_of(opened(layout))
 
 
@@ -231,7 +234,7 @@ def test_a_blob_of_another_size_is_refused_before_it_is_read(tmp_path: Path):
     layout = laid_out(tmp_path / "layout", (ONE, {}))
     layer = ONE.manifest().layers[0]
 
-    with pytest.raises(SizeMismatch), opened(layout).fetch(replace(layer, size=layer.size + 1)):
+    with pytest.raises(SizeMismatchError), opened(layout).fetch(replace(layer, size=layer.size + 1)):
         pytest.fail("it was opened")
 
 
@@ -251,7 +254,7 @@ def test_a_missing_blob_is_named(tmp_path: Path):
     layer = ONE.manifest().layers[0]
     blob_in(layout, layer.digest).unlink()
 
-    with pytest.raises(NotFound, match=layer.digest.hex):
+    with pytest.raises(NotFoundError, match=layer.digest.hex):
         kernel_of(opened(layout))
 
 
@@ -262,7 +265,7 @@ def test_addresses_of_foreign_layers_are_not_followed(tmp_path: Path):
     assert kernel_of(opened(layout)) == b"one"
     blob_in(layout, layer.digest).unlink()
 
-    with pytest.raises(NotFound, match=layer.digest.hex):
+    with pytest.raises(NotFoundError, match=layer.digest.hex):
         kernel_of(opened(layout))
 
 
@@ -285,7 +288,7 @@ def test_holes_are_read_as_zeros(tmp_path: Path):
 def test_names_from_an_index_are_not_printed_raw(tmp_path: Path):
     layout = laid_out(tmp_path / "layout", (ONE, {REF_NAME: "\x1b[2Jone\n"}), (OTHER, {REF_NAME: "\u202eother"}))
 
-    with pytest.raises(LayoutError) as caught:
+    with pytest.raises(UnsupportedImageError) as caught:
         opened(layout).resolve()
 
     assert str(caught.value).isprintable()
@@ -299,7 +302,7 @@ def test_referrers_are_listed_or_tagged(tmp_path: Path):
     stranger = an_image().layer("text/plain", b"stranger").subject(ONE.descriptor())
     layout = laid_out(tmp_path / "layout", (image, {REF_NAME: "1"}), (listed, {}), (stranger, {}))
     add_blobs(layout, tagged.build())
-    tag = rendered(Index(manifests=(tagged.descriptor(),)))
+    tag = to_json(Index(manifests=(tagged.descriptor(),)))
     blob_in(layout, Digest.of(tag)).write_bytes(tag)
     entries = json.loads((layout / "index.json").read_text())["manifests"]
     name = f"sha256-{subject.digest.hex}"

@@ -3,21 +3,20 @@ from __future__ import annotations
 import pytest
 
 from eci_convert.errors import UsageError
+from eci_convert.oci.annotations import IMAGE_NAME, REF_NAME
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
 from eci_convert.transports import image_name
 from eci_convert.transports.ids import is_id_prefix
 from eci_convert.transports.layout.selector import (
-    IMAGE_NAME,
-    REF_NAME,
-    Name,
+    ImageSelector,
+    ambiguous_error,
     distinct,
     listed,
-    matching,
-    nothing_found,
-    same,
-    several_found,
-    split,
+    no_match_error,
+    same_reference,
+    select_entries,
+    split_path,
 )
 
 D1, D2 = Digest.of(b"one"), Digest.of(b"two")
@@ -33,79 +32,87 @@ def entry(digest: Digest, **annotations: str) -> Descriptor:
 @pytest.mark.parametrize(
     ("text", "there", "path", "name"),
     [
-        ("dir", {"dir"}, "dir", Name()),
-        ("dir", set(), "dir", Name()),
-        ("dir:", {"dir"}, "dir", Name()),
-        ("dir:1", {"dir"}, "dir", Name(text="1")),
-        ("dir:1", set(), "dir", Name(text="1")),
-        ("dir:1", {"dir", "dir:1"}, "dir:1", Name()),
-        ("/a/b:c/d", {"/a/b:c/d"}, "/a/b:c/d", Name()),
-        ("/a/b:c/d:1", {"/a/b:c/d"}, "/a/b:c/d", Name(text="1")),
-        ("/a/b:c/d:host:5000/repo:1", {"/a/b:c/d", "/a/b"}, "/a/b:c/d", Name(text="host:5000/repo:1")),
-        ("dir:host:5000/repo:1", set(), "dir", Name(text="host:5000/repo:1")),
-        ("dir:host:5000/repo:1", {"dir:host"}, "dir:host", Name(text="5000/repo:1")),
-        (f"dir@{D1}", {"dir"}, "dir", Name(digest=D1)),
-        (f"dir:@{D1}", {"dir"}, "dir", Name(digest=D1)),
-        (f"dir:1@{D1}", set(), "dir", Name(text="1", digest=D1)),
-        (f"dir:repo:1@{D1}", {"dir"}, "dir", Name(text="repo:1", digest=D1)),
-        (f"dir:{D1}", {"dir"}, "dir", Name(digest=D1)),
-        (f"dir:{D1}", set(), "dir", Name(digest=D1)),
-        (f"dir:sha512:{'a' * 128}", {"dir"}, "dir", Name(digest=Digest.parse(f"sha512:{'a' * 128}"))),
-        (f"dir:sha256:{D1.hex[:12]}", {"dir"}, "dir", Name(text=f"sha256:{D1.hex[:12]}")),
-        ("dir:@0", {"dir"}, "dir", Name(position=0)),
-        ("-", {"-"}, "-", Name()),
-        ("-:repo:1", {"-"}, "-", Name(text="repo:1")),
-        ("user@host", {"user@host"}, "user@host", Name()),
+        ("dir", {"dir"}, "dir", ImageSelector()),
+        ("dir", set(), "dir", ImageSelector()),
+        ("dir:", {"dir"}, "dir", ImageSelector()),
+        ("dir:1", {"dir"}, "dir", ImageSelector(text="1")),
+        ("dir:1", set(), "dir", ImageSelector(text="1")),
+        ("dir:1", {"dir", "dir:1"}, "dir:1", ImageSelector()),
+        ("/a/b:c/d", {"/a/b:c/d"}, "/a/b:c/d", ImageSelector()),
+        ("/a/b:c/d:1", {"/a/b:c/d"}, "/a/b:c/d", ImageSelector(text="1")),
+        ("/a/b:c/d:host:5000/repo:1", {"/a/b:c/d", "/a/b"}, "/a/b:c/d", ImageSelector(text="host:5000/repo:1")),
+        ("dir:host:5000/repo:1", set(), "dir", ImageSelector(text="host:5000/repo:1")),
+        ("dir:host:5000/repo:1", {"dir:host"}, "dir:host", ImageSelector(text="5000/repo:1")),
+        (f"dir@{D1}", {"dir"}, "dir", ImageSelector(digest=D1)),
+        (f"dir:@{D1}", {"dir"}, "dir", ImageSelector(digest=D1)),
+        (f"dir:1@{D1}", set(), "dir", ImageSelector(text="1", digest=D1)),
+        (f"dir:repo:1@{D1}", {"dir"}, "dir", ImageSelector(text="repo:1", digest=D1)),
+        (f"dir:{D1}", {"dir"}, "dir", ImageSelector(digest=D1)),
+        (f"dir:{D1}", set(), "dir", ImageSelector(digest=D1)),
+        (f"dir:sha512:{'a' * 128}", {"dir"}, "dir", ImageSelector(digest=Digest.parse(f"sha512:{'a' * 128}"))),
+        (f"dir:sha256:{D1.hex[:12]}", {"dir"}, "dir", ImageSelector(text=f"sha256:{D1.hex[:12]}")),
+        ("dir:@0", {"dir"}, "dir", ImageSelector(position=0)),
+        ("-", {"-"}, "-", ImageSelector()),
+        ("-:repo:1", {"-"}, "-", ImageSelector(text="repo:1")),
+        ("user@host", {"user@host"}, "user@host", ImageSelector()),
     ],
 )
-def test_the_longest_path_that_is_there_is_the_path(text: str, there: set[str], path: str, name: Name):
-    assert split(text, there.__contains__) == (path, name)
+def test_the_longest_path_that_is_there_is_the_path(text: str, there: set[str], path: str, name: ImageSelector):
+    assert split_path(text, there.__contains__) == (path, name)
 
 
 @pytest.mark.parametrize("text", [":1", "a\0b", f"dir@sha256:{'0' * 63}", f"dir:1@sha256:{'G' * 64}"])
 def test_what_names_nothing_is_refused(text: str):
     with pytest.raises(UsageError):
-        split(text, lambda _: False)
+        split_path(text, lambda _: False)
 
 
 @pytest.mark.parametrize("text", ["", "1", f"1@{D1}", f"@{D1}", "@3"])
 def test_a_name_is_spelt_as_it_was_read(text: str):
-    assert str(Name.parse(text)) == text
+    assert str(ImageSelector.parse(text)) == text
 
 
 def test_the_annotation_as_it_stands_goes_first():
     entries = (entry(D2, ref="1", image="docker.io/library/machine:1"), entry(D1, ref="docker.io/library/machine:1"))
 
-    assert [found.digest for found in matching(entries, Name(text="docker.io/library/machine:1"))] == [D1]
-    assert [found.digest for found in matching(entries, Name(text="1"))] == [D2]
+    assert [found.digest for found in select_entries(entries, ImageSelector(text="docker.io/library/machine:1"))] == [
+        D1
+    ]
+    assert [found.digest for found in select_entries(entries, ImageSelector(text="1"))] == [D2]
 
 
 @pytest.mark.parametrize(
     "text", ["machine:1", "docker.io/machine:1", "library/machine:1", "docker.io/library/machine:1"]
 )
 def test_a_name_may_be_spelt_as_docker_spells_it(text: str):
-    assert matching((entry(D1, ref="1", image="docker.io/library/machine:1"), entry(D2, ref="2")), Name(text=text))
+    assert select_entries(
+        (entry(D1, ref="1", image="docker.io/library/machine:1"), entry(D2, ref="2")), ImageSelector(text=text)
+    )
 
 
 def test_the_spelling_of_the_original_eci_is_read():
     entries = (entry(D1, ref=f"docker.io/lfedge/eci-nginx:1@{D1}"), entry(D2, ref=f"docker.io/lfedge/eci-nginx:2@{D2}"))
 
-    assert [found.digest for found in matching(entries, Name(text="docker.io/lfedge/eci-nginx:1"))] == [D1]
-    assert [found.digest for found in matching(entries, Name.parse(f"docker.io/lfedge/eci-nginx:2@{D2}"))] == [D2]
-    assert matching(entries, Name(text="docker.io/lfedge/eci-nginx:3")) == ()
+    assert [found.digest for found in select_entries(entries, ImageSelector(text="docker.io/lfedge/eci-nginx:1"))] == [
+        D1
+    ]
+    assert [
+        found.digest for found in select_entries(entries, ImageSelector.parse(f"docker.io/lfedge/eci-nginx:2@{D2}"))
+    ] == [D2]
+    assert select_entries(entries, ImageSelector(text="docker.io/lfedge/eci-nginx:3")) == ()
 
 
 def test_a_digest_decides_whatever_stands_before_it():
     entries = (entry(D1, ref="1"), entry(D2, ref="2"))
 
-    assert matching(entries, Name(text="1", digest=D2)) == (entries[1],)
-    assert matching(entries, Name(text="1", digest=Digest.of(b"three"))) == ()
+    assert select_entries(entries, ImageSelector(text="1", digest=D2)) == (entries[1],)
+    assert select_entries(entries, ImageSelector(text="1", digest=Digest.of(b"three"))) == ()
 
 
 def test_one_image_under_two_names_is_one_image():
     entries = (entry(D1), entry(D1, ref="machine"))
 
-    assert len(matching(entries, Name())) == 1
+    assert len(select_entries(entries, ImageSelector())) == 1
 
 
 @pytest.mark.parametrize(
@@ -129,8 +136,8 @@ def test_the_beginning_of_an_id_is_three_digits_at_least(text: str, is_one: bool
 def test_messages_name_each_image_once():
     entries = (entry(D1), entry(D1, ref="edge:1"), entry(D1, ref="edge:1"), entry(D1, ref="edge:latest"), entry(D2))
 
-    [hint] = nothing_found("oci:dir", entries, Name(text="nope")).__notes__
-    several = str(several_found("oci:dir", distinct(entries), Name(), entries))
+    [hint] = no_match_error("oci:dir", entries, ImageSelector(text="nope")).__notes__
+    several = str(ambiguous_error("oci:dir", distinct(entries), ImageSelector(), entries))
 
     assert hint == f"hint: it has 'edge:1' = 'edge:latest', '@{D2}'"
     assert several == f"oci:dir: 2 images, and no name: 'edge:1' = 'edge:latest', '@{D2}'"
@@ -139,7 +146,7 @@ def test_messages_name_each_image_once():
 def test_messages_about_many_images_have_an_end():
     entries = [entry(Digest.of(b"%d" % number), ref="\x1b" * 400) for number in range(1000)]
 
-    [hint] = nothing_found("oci:dir", entries, Name(text="nope")).__notes__
+    [hint] = no_match_error("oci:dir", entries, ImageSelector(text="nope")).__notes__
 
     assert hint.isprintable()
     assert "980 more" in hint
@@ -148,19 +155,19 @@ def test_messages_about_many_images_have_an_end():
 def test_a_place_counts_from_nothing():
     entries = (entry(D1), entry(D2))
 
-    assert matching(entries, Name(position=1)) == (entries[1],)
-    assert matching(entries, Name(position=2)) == ()
+    assert select_entries(entries, ImageSelector(position=1)) == (entries[1],)
+    assert select_entries(entries, ImageSelector(position=2)) == ()
 
 
 @pytest.mark.parametrize("text", ["1", "machine:1", "docker.io/lfedge/eci-nginx:1", "localhost:5000/a_b/c--d:v1.0+x"])
 def test_names_that_can_be_written(text: str):
-    assert Name.parse(text).writable().text == text
+    assert ImageSelector.parse(text).writable().text == text
 
 
 @pytest.mark.parametrize("text", ["a b", "a\nb", "\x1b[2J", "-rf", ".", "ä", "@0", "a" * 600])
 def test_names_that_cannot_be_written(text: str):
     with pytest.raises(UsageError):
-        Name.parse(text).writable()
+        ImageSelector.parse(text).writable()
 
 
 def test_names_from_images_are_listed_escaped_and_not_without_end():
@@ -184,7 +191,7 @@ def test_names_from_images_are_listed_escaped_and_not_without_end():
     ],
 )
 def test_two_spellings_of_one_name_are_the_same(one: str, other: str, expected: bool):
-    assert same(one, other) is expected
+    assert same_reference(one, other) is expected
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.support.home_directory import User
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "FIRST_WAIT", 0.002)
+    monkeypatch.setattr(retry, "INITIAL_DELAY", 0.002)
 
 
 @pytest.fixture

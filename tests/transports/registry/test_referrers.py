@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eci_convert.errors import LimitExceeded, TransportError
+from eci_convert.errors import LimitExceededError, TransportError
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, Manifest, rendered
+from eci_convert.oci.index import Index
+from eci_convert.oci.manifest import Manifest, to_json
 from eci_convert.transports import open_source
 from eci_convert.transports.registry import referrers
 from eci_convert.transports.registry.http.links import next_page
@@ -36,11 +38,11 @@ def put(registry: FaultyRegistry, text: bytes, media_type: str = media_types.OCI
 
 def pointing(registry: FaultyRegistry, subject: Descriptor, name: str) -> Descriptor:
     pointer = Descriptor(media_type=subject.media_type, digest=subject.digest, size=subject.size)
-    return put(registry, rendered(Manifest(config=CONFIG, layers=(), subject=pointer, annotations={"name": name})))
+    return put(registry, to_json(Manifest(config=CONFIG, layers=(), subject=pointer, annotations={"name": name})))
 
 
 def an_image(registry: FaultyRegistry, name: str = "1") -> Descriptor:
-    return put(registry, rendered(Manifest(config=CONFIG, layers=(), annotations={"image": name})), tag=name)
+    return put(registry, to_json(Manifest(config=CONFIG, layers=(), annotations={"image": name})), tag=name)
 
 
 def found(registry: FaultyRegistry, user: User, subject: Descriptor) -> set[Digest]:
@@ -54,7 +56,7 @@ def test_a_registry_without_the_api_may_say_so_in_other_words(
 ) -> None:
     subject = an_image(registry)
     one = pointing(registry, subject, "one")
-    put(registry, rendered(Index(manifests=(one,))), media_types.OCI_INDEX, fallback_tag(subject.digest))
+    put(registry, to_json(Index(manifests=(one,))), media_types.OCI_INDEX, fallback_tag(subject.digest))
     registry.misbehave("GET", "/referrers/", faults.status(status, b"no"), times=9)
     assert found(registry, user, subject) == {one.digest}
 
@@ -83,8 +85,8 @@ def strange_things(registry: FaultyRegistry, subject: Descriptor) -> dict[str, t
     return {
         "the image itself": registry.manifests["machine", str(subject.digest)],
         "another image": registry.manifests["machine", "2"],
-        "an index of images": (media_types.OCI_INDEX, rendered(Index(manifests=(other,)))),
-        "an index of the image": (media_types.OCI_INDEX, rendered(Index(manifests=(subject,)))),
+        "an index of images": (media_types.OCI_INDEX, to_json(Index(manifests=(other,)))),
+        "an index of the image": (media_types.OCI_INDEX, to_json(Index(manifests=(subject,)))),
         "no manifest": ("application/json", b"{}"),
         "no JSON": (media_types.OCI_INDEX, b"hello"),
         "an index that is none": (media_types.OCI_INDEX, b'{"schemaVersion": 2, "manifests": 7}'),
@@ -111,7 +113,7 @@ def test_what_stands_under_the_tag_and_is_no_list_of_referrers_lists_none(
 def test_an_index_of_which_gitlab_hands_out_itself_has_no_referrers(registry: FaultyRegistry, user: User) -> None:
     registry.has_referrers = False
     child = an_image(registry)
-    subject = put(registry, rendered(Index(manifests=(child,))), media_types.OCI_INDEX, "1")
+    subject = put(registry, to_json(Index(manifests=(child,))), media_types.OCI_INDEX, "1")
     registry.manifests["machine", fallback_tag(subject.digest)] = registry.manifests["machine", "1"]
     assert found(registry, user, subject) == set()
 
@@ -123,7 +125,7 @@ def test_what_the_tag_lists_and_does_not_refer_to_the_image_is_passed_over(
     subject, other = an_image(registry), an_image(registry, "2")
     good, stray = pointing(registry, subject, "good"), pointing(registry, other, "stray")
     gone = Descriptor.of(b"gone", media_types.OCI_MANIFEST)
-    text = rendered(Index(manifests=(good, stray, gone, other)))
+    text = to_json(Index(manifests=(good, stray, gone, other)))
     put(registry, text, media_types.OCI_INDEX, fallback_tag(subject.digest))
     assert found(registry, user, subject) == {good.digest}
     assert any(gone.digest.short in warning for warning in user.warnings)
@@ -134,8 +136,8 @@ def test_a_list_under_the_tag_has_an_end(registry: FaultyRegistry, user: User, m
     registry.has_referrers = False
     subject = an_image(registry)
     entries = tuple(pointing(registry, subject, name) for name in "abc")
-    put(registry, rendered(Index(manifests=entries)), media_types.OCI_INDEX, fallback_tag(subject.digest))
-    with user.source(registry) as source, pytest.raises(LimitExceeded):
+    put(registry, to_json(Index(manifests=entries)), media_types.OCI_INDEX, fallback_tag(subject.digest))
+    with user.source(registry) as source, pytest.raises(LimitExceededError):
         source.referrers(subject.digest)
 
 
@@ -151,7 +153,7 @@ def test_what_stands_under_the_tag_and_is_no_list_is_not_written_over(
     pointer = Descriptor(media_type=subject.media_type, digest=subject.digest, size=subject.size)
     with user.sink(registry, "machine:sig") as sink:
         config = sink.put(media_types.OCI_CONFIG, [b"{}"])
-        text = rendered(Manifest(config=config, layers=(), subject=pointer))
+        text = to_json(Manifest(config=config, layers=(), subject=pointer))
         sink.publish(sink.put(media_types.OCI_MANIFEST, [text]))
     assert registry.manifests[key] == before
     assert any(key[1] in warning for warning in user.warnings)
@@ -160,7 +162,7 @@ def test_what_stands_under_the_tag_and_is_no_list_is_not_written_over(
 def test_in_a_layout_too_the_tag_may_mean_something_else(tmp_path: Path) -> None:
     subject = Descriptor.of(b"subject", media_types.OCI_MANIFEST)
     pointer = Descriptor(media_type=subject.media_type, digest=subject.digest, size=subject.size)
-    texts = [b"no JSON", b"{}", rendered(Manifest(config=CONFIG, layers=(), subject=pointer))]
+    texts = [b"no JSON", b"{}", to_json(Manifest(config=CONFIG, layers=(), subject=pointer))]
     names = ({"org.opencontainers.image.ref.name": fallback_tag(subject.digest)}, {})
     entries = [
         {**Descriptor.of(text, media_types.OCI_MANIFEST).json(), "annotations": name}

@@ -19,9 +19,16 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from eci_convert.errors import CorruptStream, FormatError, LimitExceeded, LocalError, NotFound, UsageError
+from eci_convert.errors import (
+    CorruptStreamError,
+    FormatError,
+    LimitExceededError,
+    LocalError,
+    NotFoundError,
+    UsageError,
+)
 from eci_convert.transports.tar_store import reader as archives
-from eci_convert.transports.tar_store.reader import Archive
+from eci_convert.transports.tar_store.reader import TarStore
 from tests.support.images import Hard, Link, a_tar
 
 FILES = {"blobs/": None, "blobs/big": os.urandom(100_000), "index.json": b"{}", "blobs/link": Link("big")}
@@ -36,13 +43,13 @@ WRAPPED: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-def opened(tmp_path: Path, content: bytes, environ: dict[str, str] | None = None) -> Archive:
+def opened(tmp_path: Path, content: bytes, environ: dict[str, str] | None = None) -> TarStore:
     path = tmp_path / "archive"
     path.write_bytes(content)
-    return Archive(str(path), environ or {})
+    return TarStore(str(path), environ or {})
 
 
-def read(archive: Archive, name: str, skip: int = 0) -> bytes:
+def read(archive: TarStore, name: str, skip: int = 0) -> bytes:
     return b"".join(archive.chunks(name, skip))
 
 
@@ -79,7 +86,7 @@ def test_an_archive_is_read_whatever_it_is_wrapped_in(tmp_path: Path, kind: str)
 @pytest.mark.parametrize("kind", ["tar", "gz"])
 def test_an_archive_is_read_from_a_pipe(kind: str):
     with piped(WRAPPED[kind](TAR)) as path:
-        archive = Archive(path, {})
+        archive = TarStore(path, {})
 
         assert read(archive, "blobs/big") == FILES["blobs/big"]
         assert read(archive, "blobs/big") == FILES["blobs/big"]
@@ -88,8 +95,8 @@ def test_an_archive_is_read_from_a_pipe(kind: str):
 
 def test_standard_input_is_an_archive_too(tmp_path: Path):
     program = (
-        "from eci_convert.transports.tar_store.reader import Archive\n"
-        "archive = Archive('-', {})\n"
+        "from eci_convert.transports.tar_store.reader import TarStore\n"
+        "archive = TarStore('-', {})\n"
         "print(len(b''.join(archive.chunks('blobs/big'))), archive.read('index.json'))"
     )
     (tmp_path / "file").write_bytes(TAR)
@@ -117,7 +124,7 @@ def test_the_content_of_a_huge_member_is_not_read_to_find_the_next_one(tmp_path:
         file.write(header.tobuf(tarfile.GNU_FORMAT))
         file.seek(512 + header.size)
         file.write(a_tar({"small": b"small"}))
-    archive = Archive(str(path), {})
+    archive = TarStore(str(path), {})
 
     assert archive.size("huge") == 1 << 42
     assert archive.read("small") == b"small"
@@ -218,7 +225,7 @@ def test_links_that_go_round_are_refused(tmp_path: Path, files):
 
 
 def test_a_link_to_nothing_is_not_found(tmp_path: Path):
-    with pytest.raises(NotFound, match="nothing"):
+    with pytest.raises(NotFoundError, match="nothing"):
         opened(tmp_path, a_tar({"a": Link("nothing")})).read("a")
 
 
@@ -233,7 +240,7 @@ def test_devices_and_pipes_are_not_there(tmp_path: Path):
     archive = opened(tmp_path, buffer.getvalue())
 
     assert archive.names() == ()
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         archive.read("device")
 
 
@@ -246,7 +253,7 @@ def test_sparse_members_are_expanded(tmp_path: Path):
     for form in ("gnu", "posix"):
         command = ["tar", "-C", tmp_path, f"--format={form}", "-Scf", tmp_path / f"{form}.tar", "disk"]
         subprocess.run(command, check=True)
-        archive = Archive(str(tmp_path / f"{form}.tar"), {"TMPDIR": str(tmp_path)})
+        archive = TarStore(str(tmp_path / f"{form}.tar"), {"TMPDIR": str(tmp_path)})
 
         assert read(archive, "disk") == expected
         assert read(archive, "disk", 499_990) == expected[499_990:]
@@ -255,7 +262,7 @@ def test_sparse_members_are_expanded(tmp_path: Path):
 @pytest.mark.parametrize("kind", ["tar", "gz"])
 @pytest.mark.parametrize("cut", [1, 100, 511, 600, 2000, 50_000])
 def test_a_cut_archive_is_refused(tmp_path: Path, kind: str, cut: int):
-    with pytest.raises(CorruptStream, match="archive"):
+    with pytest.raises(CorruptStreamError, match="archive"):
         opened(tmp_path, WRAPPED[kind](TAR[:cut])).names()
 
 
@@ -264,7 +271,7 @@ def test_an_empty_archive_has_nothing_in_it(tmp_path: Path, content: bytes):
     archive = opened(tmp_path, content)
 
     assert archive.names() == ()
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         archive.read("index.json")
     with pytest.raises(FormatError, match="there is nothing in it"):
         archive.check()
@@ -272,7 +279,7 @@ def test_an_empty_archive_has_nothing_in_it(tmp_path: Path, content: bytes):
 
 @pytest.mark.parametrize("content", [b"not a tar archive at all" * 100, os.urandom(5000), b"{}"])
 def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes):
-    with pytest.raises(CorruptStream, match="no tar archive"):
+    with pytest.raises(CorruptStreamError, match="no tar archive"):
         opened(tmp_path, content).names()
 
 
@@ -280,26 +287,26 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes):
 def test_a_cut_compressed_file_is_refused(tmp_path: Path, kind: str):
     whole = WRAPPED[kind](TAR)
     for cut in (10, len(whole) // 2):
-        with pytest.raises(CorruptStream):
+        with pytest.raises(CorruptStreamError):
             opened(tmp_path, whole[:cut]).names()
 
 
 def test_many_members_are_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(archives, "MAX_MEMBERS", 100)
 
-    with pytest.raises(LimitExceeded):
+    with pytest.raises(LimitExceededError):
         opened(tmp_path, a_tar({f"file-{number}": b"" for number in range(101)})).names()
 
 
 def test_a_long_name_is_too_long(tmp_path: Path):
-    with pytest.raises(LimitExceeded):
+    with pytest.raises(LimitExceededError):
         opened(tmp_path, a_tar({"x" * 2000: b""})).names()
 
 
 def test_a_large_document_is_too_large(tmp_path: Path):
     archive = opened(tmp_path, a_tar({"index.json": bytes((4 << 20) + 1)}))
 
-    with pytest.raises(LimitExceeded):
+    with pytest.raises(LimitExceededError):
         archive.read("index.json")
 
 
@@ -309,7 +316,7 @@ def test_what_follows_the_end_is_not_read_for_ever(tmp_path: Path):
     path.write_bytes(TAR)
     os.truncate(path, 1 << 40)
 
-    assert Archive(str(path), {}).names() == ("blobs/big", "index.json", "blobs/link")
+    assert TarStore(str(path), {}).names() == ("blobs/big", "index.json", "blobs/link")
 
 
 @pytest.mark.timeout(20)
@@ -325,7 +332,7 @@ def test_what_follows_the_end_in_a_pipe_is_not_read_for_ever():
 
     writer = threading.Thread(target=write)
     writer.start()
-    archive = Archive(f"/dev/fd/{ours}", {})
+    archive = TarStore(f"/dev/fd/{ours}", {})
     names = archive.names()
     archive.close()
     os.close(ours)
@@ -341,12 +348,12 @@ def test_padding_behind_the_end_is_fine(tmp_path: Path):
 
 def test_a_directory_is_no_archive(tmp_path: Path):
     with pytest.raises(UsageError):
-        Archive(str(tmp_path), {}).names()
+        TarStore(str(tmp_path), {}).names()
 
 
 def test_a_file_that_is_not_there_is_not_found(tmp_path: Path):
-    with pytest.raises(NotFound):
-        Archive(str(tmp_path / "nothing"), {}).names()
+    with pytest.raises(NotFoundError):
+        TarStore(str(tmp_path / "nothing"), {}).names()
 
 
 def test_several_threads_read_one_index(tmp_path: Path):

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert.errors import DigestMismatch, LocalError, SizeMismatch
+from eci_convert.errors import DigestMismatchError, LocalError, SizeMismatchError
 from eci_convert.oci.digest import Digest
 from eci_convert.tar import entries
 from eci_convert.transports.tar_store import writer as outputs
 from eci_convert.transports.tar_store.writer import FileOutput, StreamOutput, tar_output
-from eci_convert.transports.verified_input import Received
+from eci_convert.transports.verified_input import VerifiedInput
 from tests.support.images import files_in
 from tests.support.stdlib_tarfile import tarfile
 
@@ -26,10 +26,10 @@ def named(digest: Digest | None) -> str:
     return digest.hex if digest else ""
 
 
-def given(blob: bytes, know: str) -> Received:
+def given(blob: bytes, know: str) -> VerifiedInput:
     pieces = iter([blob[:100], b"", blob[100:]])
     digest = Digest.of(blob) if know in ("digest", "both") else None
-    return Received(pieces, digest, len(blob) if know in ("size", "both") else None)
+    return VerifiedInput(pieces, digest, len(blob) if know in ("size", "both") else None)
 
 
 def members(content: bytes) -> dict[str, bytes]:
@@ -77,7 +77,7 @@ def test_a_stream_begins_before_a_member_ends_if_all_is_known():
             seen.append(len(b"".join(pieces)))
             yield b"x" * 1000
 
-    output.add(Received(chunks(), Digest.of(b"x" * 3000), 3000), named)
+    output.add(VerifiedInput(chunks(), Digest.of(b"x" * 3000), 3000), named)
 
     assert seen == [512, 1512, 2512]
 
@@ -133,8 +133,8 @@ def test_threads_make_the_same_archive(tmp_path: Path, know: str):
 @pytest.mark.parametrize("know", ["size", "both"])
 def test_a_member_that_fails_leaves_no_trace(tmp_path: Path, know: str):
     output = FileOutput(tmp_path / "archive")
-    bad = Received(iter([b"y" * 700, b"z"]), Digest.of(b"other"), 5000 if know == "both" else None)
-    with pytest.raises((SizeMismatch, DigestMismatch)):
+    bad = VerifiedInput(iter([b"y" * 700, b"z"]), Digest.of(b"other"), 5000 if know == "both" else None)
+    with pytest.raises((SizeMismatchError, DigestMismatchError)):
         output.add(bad, named)
     for blob in BLOBS.values():
         output.add(given(blob, "nothing"), named)
@@ -146,8 +146,8 @@ def test_a_member_that_fails_leaves_no_trace(tmp_path: Path, know: str):
 
 def test_a_stream_that_broke_cannot_be_completed():
     output = StreamOutput(lambda _: None, {}, "the stream")
-    with pytest.raises(SizeMismatch):
-        output.add(Received(iter([b"x"]), Digest.of(b"xy"), 2), named)
+    with pytest.raises(SizeMismatchError):
+        output.add(VerifiedInput(iter([b"x"]), Digest.of(b"xy"), 2), named)
 
     with pytest.raises(LocalError, match="the stream"):
         output.finish([])
@@ -158,8 +158,8 @@ def test_a_stream_that_broke_cannot_be_completed():
 def test_a_spooled_member_that_fails_breaks_nothing():
     pieces: list[bytes] = []
     output = StreamOutput(pieces.append, {}, "the stream")
-    with pytest.raises(DigestMismatch):
-        output.add(Received(iter([b"x"]), Digest.of(b"xy"), None), named)
+    with pytest.raises(DigestMismatchError):
+        output.add(VerifiedInput(iter([b"x"]), Digest.of(b"xy"), None), named)
     output.add(given(b"blob", "nothing"), named)
     output.finish([])
 
@@ -196,7 +196,7 @@ def test_where_no_file_can_be_is_said(tmp_path: Path, path: str):
 def test_holes_stay_holes(tmp_path: Path):
     output = FileOutput(tmp_path / "archive")
     zeros = bytes(1 << 20)
-    output.add(Received((zeros for _ in range(32)), None, 32 << 20), named)
+    output.add(VerifiedInput((zeros for _ in range(32)), None, 32 << 20), named)
     output.finish([Digest.of(zeros * 32).hex])
 
     assert (tmp_path / "archive").stat().st_blocks * 512 < 1 << 20
@@ -243,11 +243,11 @@ def test_a_full_device_is_said():
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
 def test_the_names_of_open_files_are_written_to_and_not_replaced(tmp_path: Path, name: str):
     program = (
-        "from eci_convert.transports.verified_input import Received\n"
+        "from eci_convert.transports.verified_input import VerifiedInput\n"
         "from eci_convert.transports.tar_store.writer import PipeOutput, tar_output\n"
         f"output = tar_output({name!r}, {{}})\n"
         "assert isinstance(output, PipeOutput)\n"
-        "output.add(Received([b'blob'], None, None), lambda found: 'name' if found else '')\n"
+        "output.add(VerifiedInput([b'blob'], None, None), lambda found: 'name' if found else '')\n"
         "output.finish([])\n"
     )
     with (tmp_path / "archive").open("wb") as file:
@@ -259,10 +259,10 @@ def test_the_names_of_open_files_are_written_to_and_not_replaced(tmp_path: Path,
 def test_standard_output_takes_an_archive():
     program = (
         "from eci_convert.oci.digest import Digest\n"
-        "from eci_convert.transports.verified_input import Received\n"
+        "from eci_convert.transports.verified_input import VerifiedInput\n"
         "from eci_convert.transports.tar_store.writer import tar_output\n"
         "output = tar_output('-', {})\n"
-        "output.add(Received([b'blob'], None, None), lambda found: 'name' if found else '')\n"
+        "output.add(VerifiedInput([b'blob'], None, None), lambda found: 'name' if found else '')\n"
         "output.finish([])\n"
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 import click
 
 from eci_convert.cli import options, output, push_report
-from eci_convert.cli.options import Call, option
-from eci_convert.dialects.blueprint import Packed
+from eci_convert.cli.options import CommonOptions, command, option
+from eci_convert.cli.push_report import report_push
 from eci_convert.errors import UsageError
+from eci_convert.pack.result import PushResult
 from eci_convert.transports import image_name, open_sink, open_source
 from eci_convert.transports.ids import digits, may_be_digest
 
 if TYPE_CHECKING:
-    from eci_convert.operations.store.strategy import Settings, Strategy
+    from eci_convert.operations.store.strategy import AppendOptions, Strategy
     from eci_convert.transports.base import Sink, Source
 
 _STRATEGIES = ("merge", "overwrite", "abort", "prompt")
@@ -49,7 +50,7 @@ eci-convert index remove oci:layout:machine --digest sha256:0123…
 """
 
 
-@options.verb(
+@command(
     click.argument("dst"),
     click.argument("sources", metavar="SRC...", nargs=-1, required=True),
     _TO_INDEX,
@@ -59,7 +60,7 @@ eci-convert index remove oci:layout:machine --digest sha256:0123…
     examples=_CREATE,
 )
 def create(
-    call: Call, *, dst: str, sources: tuple[str, ...], annotations: tuple[tuple[str, str], ...],
+    call: CommonOptions, *, dst: str, sources: tuple[str, ...], annotations: tuple[tuple[str, str], ...],
     max_size: int | None, digest_file: Path | None, dry_run: bool,
 ) -> None:  # fmt: skip
     """Make DST an index of the images SRC, each for the platform that it says itself.
@@ -74,7 +75,7 @@ def create(
     _told(call, dst, packed, digest_file, f"Created {dst}", dry_run=dry_run)
 
 
-@options.verb(
+@command(
     click.argument("dst"),
     click.argument("sources", metavar="SRC...", nargs=-1, required=True),
     option("--strategy", type=click.Choice(_STRATEGIES), default="merge", show_default=True,
@@ -86,7 +87,7 @@ def create(
     examples=_ADD,
 )  # fmt: skip
 def add(
-    call: Call, *, dst: str, sources: tuple[str, ...], strategy: str, annotations: tuple[tuple[str, str], ...],
+    call: CommonOptions, *, dst: str, sources: tuple[str, ...], strategy: str, annotations: tuple[tuple[str, str], ...],
     max_size: int | None, digest_file: Path | None, dry_run: bool,
 ) -> None:  # fmt: skip
     """Put the images SRC into the index DST, in the place of those of the same platforms; the others stay as they are.
@@ -102,7 +103,7 @@ def add(
     _told(call, dst, packed, digest_file, f"Added to {dst}", dry_run=dry_run)
 
 
-@options.verb(
+@command(
     click.argument("dst"),
     option("--digest", default="", metavar="DIGEST", help="The image to remove, or the beginning of its id."),
     _TO_INDEX,
@@ -111,7 +112,7 @@ def add(
     examples=_REMOVE,
 )
 def remove(
-    call: Call, *, dst: str, digest: str, annotations: tuple[tuple[str, str], ...], digest_file: Path | None,
+    call: CommonOptions, *, dst: str, digest: str, annotations: tuple[tuple[str, str], ...], digest_file: Path | None,
     dry_run: bool,
 ) -> None:  # fmt: skip
     """Take the image for --platform, or with --digest, out of the index DST. Its blobs stay where they are."""
@@ -135,15 +136,15 @@ index = click.Group(
 
 
 def appending(
-    call: Call, word: str | None, sink: Sink, before: Source, annotations: Mapping[str, str], *, dry_run: bool
-) -> tuple[Strategy, Settings] | None:
+    call: CommonOptions, word: str | None, sink: Sink, before: Source, annotations: Mapping[str, str], *, dry_run: bool
+) -> tuple[Strategy, AppendOptions] | None:
     """What `--append` asks for, settled before anything is sent; None without it."""
     if word is None:
         return None
     from eci_convert.operations.store.index import settled
-    from eci_convert.operations.store.strategy import Settings, Strategy
+    from eci_convert.operations.store.strategy import AppendOptions, Strategy
 
-    settings = Settings(
+    settings = AppendOptions(
         annotations=annotations,
         concurrency=call.settings.concurrency,
         dry_run=dry_run,
@@ -153,13 +154,15 @@ def appending(
     return settled(Strategy(word), sink, before, settings), settings
 
 
-def _settings(call: Call, dst: str, annotations: Mapping[str, str], max_size: int | None, *, dry_run: bool) -> Settings:
-    from eci_convert.operations.store.strategy import Settings
+def _settings(
+    call: CommonOptions, dst: str, annotations: Mapping[str, str], max_size: int | None, *, dry_run: bool
+) -> AppendOptions:
+    from eci_convert.operations.store.strategy import AppendOptions
 
     push_report.check_stdout(call, dst)
     if "@sha256:" in dst or "@sha512:" in dst:
         raise UsageError(f"{dst!r} names a digest, and an index that changes has another one")
-    return Settings(
+    return AppendOptions(
         name=image_name(dst),
         annotations=annotations,
         max_size=max_size,
@@ -171,7 +174,7 @@ def _settings(call: Call, dst: str, annotations: Mapping[str, str], max_size: in
 
 
 @contextmanager
-def _opened(call: Call, dst: str, sources: Sequence[str]) -> Iterator[tuple[list[Source], Sink, Source]]:
+def _opened(call: CommonOptions, dst: str, sources: Sequence[str]) -> Iterator[tuple[list[Source], Sink, Source]]:
     with ExitStack() as stack:
         opened = [stack.enter_context(open_source(source, call.settings, "")) for source in sources]
         before = stack.enter_context(open_source(dst, call.settings, ""))
@@ -190,8 +193,10 @@ def _choose(name: str) -> Strategy:
     return Strategy(answer) if answer else Strategy.ABORT
 
 
-def _told(call: Call, dst: str, packed: Packed, digest_file: Path | None, sentence: str, *, dry_run: bool) -> None:
+def _told(
+    call: CommonOptions, dst: str, packed: PushResult, digest_file: Path | None, sentence: str, *, dry_run: bool
+) -> None:
     if not dry_run:
         options.write_digest(digest_file, packed.descriptor.digest)
     sentence = f"{sentence} with digest {packed.descriptor.digest}"
-    push_report.published(call, dst, "", packed, sentence=sentence, dry_run=dry_run)
+    report_push(call, dst, "", packed, sentence=sentence, dry_run=dry_run)

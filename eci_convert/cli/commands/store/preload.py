@@ -10,19 +10,19 @@ from typing import Any
 
 import click
 
-from eci_convert.cli import options
-from eci_convert.cli.options import Call, option
-from eci_convert.cli.output import json, line, note
-from eci_convert.cli.param_types import Place
+from eci_convert.cli.options import CommonOptions, command, option
+from eci_convert.cli.output import info, json, line
+from eci_convert.cli.param_types import PathParam
 from eci_convert.errors import UsageError
-from eci_convert.files.atomic import open_file, replacing
-from eci_convert.files.temp_files import local_errors
+from eci_convert.files.atomic import atomic_write
+from eci_convert.files.errors import local_errors
+from eci_convert.files.output_paths import inherited_descriptor
 from eci_convert.operations.store.preload import DEFAULT_PREFIX, DRIVERS, PreloadedImage, stored_name, temporary_store
 from eci_convert.operations.store.preload import preload as preload_images
 from eci_convert.operations.store.store_tar import store_archive
-from eci_convert.options import epoch
+from eci_convert.options import source_date_epoch
 from eci_convert.transports import image_name
-from eci_convert.transports.containers_storage.store import store as open_store
+from eci_convert.transports.containers_storage.store import open_store
 
 _EXAMPLES = """
 eci-convert preload docker://registry.example/apps/web:1.2 docker-daemon:db:14 -o images.tar
@@ -31,10 +31,10 @@ eci-convert preload docker://registry.example/apps/web:1.2 -o - | tar -C rootfs 
 """
 
 
-@options.verb(
+@command(
     click.argument("references", metavar="REF...", nargs=-1, required=True),
-    option("-o", "--output", type=Place(str), metavar="FILE", help="A tar archive of the tree; - is standard output."),
-    option("--root", type=Place(directory=True), metavar="DIR", help="The tree itself, in DIR, which may have others."),
+    option("-o", "--output", type=PathParam(str), metavar="FILE", help="A tar archive of the tree; - is standard output."),
+    option("--root", type=PathParam(directory=True), metavar="DIR", help="The tree itself, in DIR, which may have others."),
     option("--driver", type=click.Choice(DRIVERS), default="overlay", show_default=True,
            help="How layers are kept."),
     option("--prefix", metavar="PATH",
@@ -42,7 +42,13 @@ eci-convert preload docker://registry.example/apps/web:1.2 -o - | tar -C rootfs 
     examples=_EXAMPLES,
 )  # fmt: skip
 def preload(
-    call: Call, *, references: tuple[str, ...], output: str | None, root: Path | None, driver: str, prefix: str | None
+    call: CommonOptions,
+    *,
+    references: tuple[str, ...],
+    output: str | None,
+    root: Path | None,
+    driver: str,
+    prefix: str | None,
 ) -> None:
     """Write the container images REF... into a containers-storage tree, which podman and CRI-O use as it is or as an
     additional image store. Neither root nor podman nor skopeo is needed.
@@ -52,7 +58,7 @@ def preload(
     """
     if (output is None) == (root is None):
         raise UsageError("either -o FILE or --root DIR says where the images go")
-    to_stdout = output is not None and open_file(output) == 1
+    to_stdout = output is not None and inherited_descriptor(output) == 1
     if to_stdout and call.json:
         raise UsageError("--json and the archive both want standard output")
     images = [(reference, stored_name(reference, image_name(reference))) for reference in references]
@@ -64,7 +70,7 @@ def preload(
         done = preload_images(images, folder, call.settings, **words)
         store = open_store(folder, driver, call.settings.timeout)
         where = DEFAULT_PREFIX if prefix is None else prefix
-        _write(str(output), store_archive(store, _relative(where), epoch(call.settings.environ)))
+        _write(str(output), store_archive(store, _relative(where), source_date_epoch(call.settings.environ)))
     return _report(call, done, str(output), to_stdout=to_stdout)
 
 
@@ -77,12 +83,12 @@ def _relative(prefix: str) -> str:
 
 
 def _write(path: str, chunks: Iterable[bytes]) -> None:
-    number = open_file(path)
+    number = inherited_descriptor(path)
     if number is None and _is_stream(path):
         with local_errors(path):
             number = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     if number is None:
-        with replacing(path) as file:
+        with atomic_write(path) as file:
             file.writelines(chunks)
         return
     for chunk in chunks:
@@ -100,7 +106,7 @@ def _is_stream(path: str) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
-def _report(call: Call, images: tuple[PreloadedImage, ...], where: str, *, to_stdout: bool) -> None:
+def _report(call: CommonOptions, images: tuple[PreloadedImage, ...], where: str, *, to_stdout: bool) -> None:
     if call.json:
         return json(
             [
@@ -110,5 +116,5 @@ def _report(call: Call, images: tuple[PreloadedImage, ...], where: str, *, to_st
         )
     for image in images:
         sentence = f"Preloaded {image.name} into {where} with id {image.id}"
-        note(sentence) if to_stdout else line(sentence)
+        info(sentence) if to_stdout else line(sentence)
     return None

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from eci_convert.errors import LocalError
+from eci_convert.files.errors import local_errors
 from eci_convert.files.sparse import extents
-from eci_convert.files.temp_files import local_errors
 from eci_convert.transports.containers_storage.drivers.staging import remove
-from eci_convert.transports.containers_storage.drivers.whiteouts import Lists
+from eci_convert.transports.containers_storage.drivers.whiteouts import DeletionList
 
 _FICLONE: Final = 0x40049409
 _PIECE: Final = 1 << 30
@@ -30,7 +30,7 @@ def copy_tree(source: Path, target: Path) -> None:
         os.chmod(target, 0o700)
 
 
-def merge_tree(upper: Path, lower: Path, deleted: Lists) -> None:
+def merge_tree(upper: Path, lower: Path, deleted: DeletionList) -> None:
     """Lays *upper* over *lower*, out of which goes first what *deleted* lists; uses *upper* up. Raises LocalError."""
     with local_errors(lower):
         for parts in deleted.hidden:

@@ -10,9 +10,9 @@ import secrets
 from pathlib import Path
 
 from eci_convert.errors import TransportError
-from eci_convert.files.temp_files import local_errors
+from eci_convert.files.errors import local_errors
 from eci_convert.transports.containers_storage.drivers.staging import TOP_MODE, Staged, link_name, remove
-from eci_convert.transports.containers_storage.drivers.whiteouts import Marks
+from eci_convert.transports.containers_storage.drivers.whiteouts import OverlayMarks
 
 
 class Overlay:
@@ -24,8 +24,8 @@ class Overlay:
     def __init__(self, root: Path) -> None:
         self.home = root / self.name
 
-    def whiteouts(self) -> Marks:
-        return Marks()
+    def whiteouts(self) -> OverlayMarks:
+        return OverlayMarks()
 
     def content(self, layer: str) -> Path:
         return self.home / layer / "diff"

@@ -20,11 +20,11 @@ from typing import Final
 
 from eci_convert.errors import LocalError
 from eci_convert.files import leftovers
-from eci_convert.files.temp_files import local_errors
+from eci_convert.files.errors import local_errors
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
 from eci_convert.transports.containers_storage import locks
-from eci_convert.transports.containers_storage.drivers.whiteouts import Lists
+from eci_convert.transports.containers_storage.drivers.whiteouts import DeletionList
 
 PREFIX: Final = ".eci-convert-"
 _LOCK: Final = "lock"
@@ -46,7 +46,7 @@ class Staged:
     compression: int
     uids: tuple[int, ...]
     gids: tuple[int, ...]
-    deleted: Lists | None = None
+    deleted: DeletionList | None = None
 
     @property
     def diff(self) -> Path:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from eci_convert.files.temp_files import local_errors
+from eci_convert.files.errors import local_errors
 from eci_convert.transports.containers_storage.drivers.copy_tree import copy_tree, merge_tree
 from eci_convert.transports.containers_storage.drivers.staging import TOP_MODE, Staged, remove
-from eci_convert.transports.containers_storage.drivers.whiteouts import Lists
+from eci_convert.transports.containers_storage.drivers.whiteouts import DeletionList
 
 
 class Vfs:
@@ -20,8 +20,8 @@ class Vfs:
     def __init__(self, root: Path) -> None:
         self.home = root / self.name
 
-    def whiteouts(self) -> Lists:
-        return Lists()
+    def whiteouts(self) -> DeletionList:
+        return DeletionList()
 
     def content(self, layer: str) -> Path:
         return self.home / "dir" / layer
@@ -31,7 +31,7 @@ class Vfs:
         if parent is not None:
             tree = staged.directory / "tree"
             copy_tree(parent, tree)
-            merge_tree(staged.diff, tree, staged.deleted or Lists())
+            merge_tree(staged.diff, tree, staged.deleted or DeletionList())
             remove(staged.diff)
             with local_errors(staged.diff):
                 os.rename(tree, staged.diff)

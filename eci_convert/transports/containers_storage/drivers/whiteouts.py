@@ -11,25 +11,25 @@ import os
 import stat
 from typing import Protocol
 
-from eci_convert.files.safe_tree import Tree
+from eci_convert.files.safe_tree import SafeTree
 
-Parts = tuple[str, ...]
+PathComponents = tuple[str, ...]
 
 
 class Whiteouts(Protocol):
     """How deletions are noted while a layer is unpacked."""
 
-    def hide(self, tree: Tree, parts: Parts) -> None:
+    def hide(self, tree: SafeTree, parts: PathComponents) -> None:
         """What lower layers have at *parts* is deleted."""
 
-    def hide_below(self, tree: Tree, parts: Parts) -> None:
+    def hide_below(self, tree: SafeTree, parts: PathComponents) -> None:
         """What lower layers have below *parts* is deleted."""
 
 
-class Marks:
+class OverlayMarks:
     """As overlayfs reads them."""
 
-    def hide(self, tree: Tree, parts: Parts) -> None:
+    def hide(self, tree: SafeTree, parts: PathComponents) -> None:
         mode = tree.mode(parts)
         if mode is None:
             # Any user may make this one device (Linux 5.8).
@@ -37,7 +37,7 @@ class Marks:
         elif stat.S_ISDIR(mode):
             self.hide_below(tree, parts)
 
-    def hide_below(self, tree: Tree, parts: Parts) -> None:
+    def hide_below(self, tree: SafeTree, parts: PathComponents) -> None:
         directory = tree.directory(parts, make=True)
         try:
             os.setxattr(directory, "trusted.overlay.opaque", b"y")
@@ -45,17 +45,17 @@ class Marks:
             os.setxattr(directory, "user.overlay.opaque", b"y")  # what a mount by such a user looks at
 
 
-class Lists:
+class DeletionList:
     """Kept aside, for a tree that is put together afterwards."""
 
     def __init__(self) -> None:
-        self.hidden: list[Parts] = []
-        self.hidden_below: list[Parts] = []
+        self.hidden: list[PathComponents] = []
+        self.hidden_below: list[PathComponents] = []
 
-    def hide(self, tree: Tree, parts: Parts) -> None:
+    def hide(self, tree: SafeTree, parts: PathComponents) -> None:
         self.hidden.append(parts)
 
-    def hide_below(self, tree: Tree, parts: Parts) -> None:
+    def hide_below(self, tree: SafeTree, parts: PathComponents) -> None:
         self.hidden_below.append(parts)
 
 

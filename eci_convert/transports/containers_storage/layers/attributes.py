@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from eci_convert.errors import FormatError
-from eci_convert.tar import Entry, EntryType
+from eci_convert.tar import EntryType, TarEntry
 
 _XATTR: Final = "SCHILY.xattr."
 _TAKEN: Final = ("user.", "security.capability")
@@ -30,7 +30,7 @@ _FRACTION: Final = re.compile(r"-?[0-9]+\.([0-9]{1,9})[0-9]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attributes:
+class FileAttributes:
     """*mtime* is in nanoseconds; *xattrs* are names and values."""
 
     mode: int
@@ -40,7 +40,7 @@ class Attributes:
     xattrs: tuple[tuple[str, bytes], ...] = ()
 
     @classmethod
-    def of(cls, entry: Entry) -> Self:
+    def of(cls, entry: TarEntry) -> Self:
         """What *entry* says. Raises FormatError for owners that there cannot be."""
         for owner in (entry.uid, entry.gid):
             if not 0 <= owner <= _LAST_ID:
@@ -93,7 +93,7 @@ def _wanted(name: str) -> bool:
     return name.startswith(_TAKEN) and not name.startswith(_NOT_TAKEN) and "\0" not in name
 
 
-def _nanoseconds(entry: Entry) -> int:
+def _nanoseconds(entry: TarEntry) -> int:
     """The member's time with its fraction, held within what the kernel takes; it may hold it within less."""
     fraction = _FRACTION.fullmatch(entry.pax.get("mtime", ""))
     seconds = max(min(entry.mtime, _FARTHEST), -_FARTHEST)

@@ -7,13 +7,13 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from eci_convert.errors import FormatError, TransportError
-from eci_convert.files.safe_tree import Tree, parts_of
+from eci_convert.files.errors import local_errors
+from eci_convert.files.safe_tree import SafeTree, components_of
 from eci_convert.files.sparse import file_chunks
-from eci_convert.files.temp_files import local_errors
-from eci_convert.transports.containers_storage.layers.tar_split import steps
+from eci_convert.transports.containers_storage.layers.tar_split import read_entries
 
 
-def rebuilt(split: Path, content: Path, skip: int = 0) -> Generator[bytes]:
+def rebuild_archive(split: Path, content: Path, skip: int = 0) -> Generator[bytes]:
     """The archive from offset *skip*, unverified: *split* has its tar-split data, the directory *content* its files.
 
     Raises TransportError, FormatError, NotFound and LocalError.
@@ -22,8 +22,8 @@ def rebuilt(split: Path, content: Path, skip: int = 0) -> Generator[bytes]:
         if not split.exists():
             raise TransportError(f"{split}: the layer has no tar-split data, so its archive cannot be made again")
         file = open(split, "rb")  # noqa: SIM115
-    with file, Tree(content) as tree:
-        for step in steps(file, str(split)):
+    with file, SafeTree(content) as tree:
+        for step in read_entries(file, str(split)):
             length = step.size if step.name else len(step.raw)
             if skip >= length:
                 skip -= length
@@ -35,8 +35,8 @@ def rebuilt(split: Path, content: Path, skip: int = 0) -> Generator[bytes]:
                 skip = 0
 
 
-def _content(tree: Tree, name: str, size: int, skip: int) -> Iterator[bytes]:
-    descriptor = tree.open_file(parts_of(name))
+def _content(tree: SafeTree, name: str, size: int, skip: int) -> Iterator[bytes]:
+    descriptor = tree.open_file(components_of(name))
     try:
         found = os.fstat(descriptor).st_size
         if found != size:

@@ -8,20 +8,20 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from eci_convert.compression.codec import Compression, decompressed, sniffed
+from eci_convert.compression.codec import Compression, decompressed, detect_compression
 from eci_convert.errors import FormatError, IntegrityError
-from eci_convert.files.safe_tree import Tree
-from eci_convert.files.temp_files import local_errors
+from eci_convert.files.errors import local_errors
+from eci_convert.files.safe_tree import SafeTree
 from eci_convert.progress import Reporter
-from eci_convert.streams.hashing import Measured
-from eci_convert.streams.threads import ahead
+from eci_convert.streams.hashing import HashingStream
+from eci_convert.streams.threads import prefetch
 from eci_convert.tar.input import ExtensionBudget
+from eci_convert.transports.containers_storage.drivers.base import StorageDriver
 from eci_convert.transports.containers_storage.drivers.staging import DIFF, SPLIT, Staged, Staging, remove
-from eci_convert.transports.containers_storage.drivers.whiteouts import Lists
+from eci_convert.transports.containers_storage.drivers.whiteouts import DeletionList
 from eci_convert.transports.containers_storage.layers.tar_split import SplitWriter
 from eci_convert.transports.containers_storage.layers.unpack import Unpacking
-from eci_convert.transports.containers_storage.store import Driver
-from eci_convert.transports.verified_input import Received
+from eci_convert.transports.verified_input import VerifiedInput
 
 _CODES: Final = {
     Compression.NONE: 0,
@@ -33,11 +33,11 @@ _CODES: Final = {
 """How layers.json says it (B3)."""
 
 
-def staged(
+def import_layer(
     staging: Staging,
-    driver: Driver,
+    driver: StorageDriver,
     media_type: str,
-    received: Received,
+    received: VerifiedInput,
     reporter: Reporter,
     budget: ExtensionBudget | None = None,
 ) -> Staged:
@@ -62,19 +62,19 @@ def staged(
 
 def _unpacked(
     room: Path,
-    driver: Driver,
+    driver: StorageDriver,
     media_type: str,
-    received: Received,
+    received: VerifiedInput,
     chunks: Iterator[bytes],
     reporter: Reporter,
     budget: ExtensionBudget | None,
 ) -> Staged:
     head, chunks = _peeked(chunks)
-    compression = sniffed(head)
-    stage = ahead(decompressed(chunks, compression))
-    archive = Measured(stage, threaded=compression is not Compression.NONE)
+    compression = detect_compression(head)
+    stage = prefetch(decompressed(chunks, compression))
+    archive = HashingStream(stage, threaded=compression is not Compression.NONE)
     whiteouts = driver.whiteouts()
-    with _new(room / SPLIT) as file, Tree(room / DIFF) as tree, _ended(stage), _ended(iter(archive)) as passing:
+    with _new(room / SPLIT) as file, SafeTree(room / DIFF) as tree, _ended(stage), _ended(iter(archive)) as passing:
         unpacking = Unpacking(tree, SplitWriter(file), whiteouts, reporter)
         unpacking.run(passing, budget)
     return Staged(
@@ -85,7 +85,7 @@ def _unpacked(
         compression=_CODES[compression],
         uids=tuple(sorted(unpacking.uids)),
         gids=tuple(sorted(unpacking.gids)),
-        deleted=whiteouts if isinstance(whiteouts, Lists) else None,
+        deleted=whiteouts if isinstance(whiteouts, DeletionList) else None,
     )
 
 
@@ -107,7 +107,7 @@ def _new(path: Path) -> Iterator[BinaryIO]:
 class _Promised:
     """The chunks of *received*, whose verdict is not lost if the thread that heard it was no longer listened to."""
 
-    def __init__(self, received: Received) -> None:
+    def __init__(self, received: VerifiedInput) -> None:
         self._chunks = iter(received)
         self._verdict: IntegrityError | None = None
 

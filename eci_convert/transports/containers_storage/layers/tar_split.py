@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
-from eci_convert.errors import FormatError, LimitExceeded
-from eci_convert.files.temp_files import local_errors
+from eci_convert.errors import FormatError, LimitExceededError
+from eci_convert.files.errors import local_errors
 from eci_convert.oci import json_fields
-from eci_convert.tar.input import Input
+from eci_convert.tar.input import ByteReader
 
 _FILE, _SEGMENT = 1, 2
 _SEGMENT_SIZE: Final = 64 << 10
@@ -28,7 +28,7 @@ _BLOCK: Final = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Split:
+class TarSplitEntry:
     """One step of making an archive again: *raw* bytes, or, where *name* is given, *size* bytes of that file."""
 
     raw: bytes = b""
@@ -88,7 +88,7 @@ class SplitWriter:
         self._position += 1
 
 
-class SplitInput(Input):
+class SplitInput(ByteReader):
     """An archive as `streams.tar.entries` reads it: what is no content goes to *writer* as it passes.
 
     Where *packed*, contents go there too.
@@ -101,55 +101,55 @@ class SplitInput(Input):
         self.header = b""
         """The block that was read last as structure: behind the last extension, the member's own header."""
 
-    def up_to(self, length: int) -> bytes:
-        data = super().up_to(length)
+    def read_up_to(self, length: int) -> bytes:
+        data = super().read_up_to(length)
         if length == _BLOCK:
             self.header = data
         self._writer.raw(data)
         return data
 
-    def some(self, limit: int) -> bytes:
-        data = super().some(limit)
+    def read_some(self, limit: int) -> bytes:
+        data = super().read_some(limit)
         if self.packed:
             self._writer.raw(data)
         return data
 
     def skip(self, length: int) -> None:
         while length:
-            data = super().some(length)
+            data = super().read_some(length)
             self._writer.raw(data)
             length -= len(data)
 
     def drain(self) -> None:
-        while data := super().up_to(_SEGMENT_SIZE):
+        while data := super().read_up_to(_SEGMENT_SIZE):
             self._writer.raw(data)
 
 
-def steps(file: BinaryIO, where: str) -> Iterator[Split]:
+def read_entries(file: BinaryIO, where: str) -> Iterator[TarSplitEntry]:
     """How the archive is made whose tar-split data *file* has. Raises FormatError."""
     try:
         with gzip.GzipFile(fileobj=file, mode="rb") as lines:
             while line := lines.readline(_LINE_LIMIT):
                 if not line.endswith(b"\n") and len(line) == _LINE_LIMIT:
-                    raise LimitExceeded(f"a line is longer than {_LINE_LIMIT} bytes", where=where)
+                    raise LimitExceededError(f"a line is longer than {_LINE_LIMIT} bytes", where=where)
                 if line.strip():
                     yield _step(line, where)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise FormatError(f"not tar-split data: {error}", where=where) from error
 
 
-def _step(line: bytes, where: str) -> Split:
+def _step(line: bytes, where: str) -> TarSplitEntry:
     try:
         entry = json.loads(line)
         kind = json_fields.required(entry, "type", int, where)
         payload = base64.b64decode(json_fields.optional(entry, "payload", str, where, ""), validate=True)
         if kind == _SEGMENT:
-            return Split(raw=payload)
+            return TarSplitEntry(raw=payload)
         if kind != _FILE:
             raise FormatError(f"an entry of type {kind}", where=where)
         raw_name = base64.b64decode(json_fields.optional(entry, "name_raw", str, where, ""), validate=True)
         name = raw_name.decode("utf-8", "surrogateescape") or json_fields.optional(entry, "name", str, where, "")
-        return Split(name=name, size=json_fields.optional(entry, "size", int, where, 0))
+        return TarSplitEntry(name=name, size=json_fields.optional(entry, "size", int, where, 0))
     except (ValueError, TypeError, binascii.Error) as error:
         raise FormatError(f"not tar-split data: {line[:80]!r}", where=where) from error
 

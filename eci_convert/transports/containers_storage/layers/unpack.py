@@ -15,15 +15,15 @@ from collections.abc import Iterator
 from typing import Final
 
 from eci_convert.errors import FormatError, LocalError
-from eci_convert.files.safe_tree import Tree, parts_of
+from eci_convert.files.safe_tree import SafeTree, components_of
 from eci_convert.files.sparse import write_sparse
-from eci_convert.files.writeback import written_back
+from eci_convert.files.writeback import start_writeback
 from eci_convert.progress import Reporter
-from eci_convert.tar import Entry, EntryType, entries
+from eci_convert.tar import EntryType, TarEntry, entries
 from eci_convert.tar.header import number
-from eci_convert.tar.input import Content, ExtensionBudget
+from eci_convert.tar.input import ExtensionBudget, MemberContent
 from eci_convert.transports.containers_storage.drivers.whiteouts import Whiteouts, is_whiteout
-from eci_convert.transports.containers_storage.layers.attributes import Attributes
+from eci_convert.transports.containers_storage.layers.attributes import FileAttributes
 from eci_convert.transports.containers_storage.layers.crc64 import Crc64
 from eci_convert.transports.containers_storage.layers.tar_split import SplitInput, SplitWriter
 
@@ -31,19 +31,19 @@ _MARK: Final = ".wh."
 _OPAQUE: Final = ".wh..wh..opq"
 _AUFS: Final = ".wh..wh."
 
-Parts = tuple[str, ...]
+PathComponents = tuple[str, ...]
 
 
 class Unpacking:
     """The members of one archive, on their way into *tree*. *uids* and *gids* are the owners that were seen."""
 
-    def __init__(self, tree: Tree, split: SplitWriter, whiteouts: Whiteouts, reporter: Reporter) -> None:
+    def __init__(self, tree: SafeTree, split: SplitWriter, whiteouts: Whiteouts, reporter: Reporter) -> None:
         self._tree = tree
         self._split = split
         self._whiteouts = whiteouts
         self._reporter = reporter
-        self._directories: dict[Parts, Attributes] = {}
-        self._with_content: set[Parts] = set()
+        self._directories: dict[PathComponents, FileAttributes] = {}
+        self._with_content: set[PathComponents] = set()
         self.uids: set[int] = set()
         self.gids: set[int] = set()
 
@@ -55,7 +55,7 @@ class Unpacking:
         source = SplitInput(chunks, self._split)
         for entry in entries(source, budget=budget):
             try:
-                self._member(entry, parts_of(entry.name), source)
+                self._member(entry, components_of(entry.name), source)
             except OSError as error:
                 reason = (error.strerror or str(error)).lower()
                 raise LocalError(f"{entry.name!r} cannot be unpacked: {reason}") from error
@@ -66,7 +66,7 @@ class Unpacking:
         except OSError as error:
             raise LocalError(f"{'/'.join(parts)!r} cannot be unpacked: {error.strerror or error}") from error
 
-    def _member(self, entry: Entry, parts: Parts, source: SplitInput) -> None:
+    def _member(self, entry: TarEntry, parts: PathComponents, source: SplitInput) -> None:
         base = parts[-1] if parts else ""
         if any(part.startswith(_MARK) for part in parts[:-1]):
             raise FormatError(f"the layer has {entry.name!r}, below what marks a deletion")
@@ -84,12 +84,12 @@ class Unpacking:
         if not entry.size:
             self._split.file(entry.name)
 
-    def _owners(self, entry: Entry) -> None:
+    def _owners(self, entry: TarEntry) -> None:
         self.uids.add(entry.uid)
         self.gids.add(entry.gid)
 
-    def _made(self, entry: Entry, parts: Parts, source: SplitInput) -> None:
-        attributes = Attributes.of(entry)
+    def _made(self, entry: TarEntry, parts: PathComponents, source: SplitInput) -> None:
+        attributes = FileAttributes.of(entry)
         self._make_way(entry, parts)
         match entry.type:
             case EntryType.FILE:
@@ -105,7 +105,7 @@ class Unpacking:
         if not entry.size:
             self._split.file(entry.name)
 
-    def _make_way(self, entry: Entry, parts: Parts) -> None:
+    def _make_way(self, entry: TarEntry, parts: PathComponents) -> None:
         """Remove what is at *parts*. No content may get lost, since the archive could not be made again then."""
         mode = self._tree.mode(parts)
         if mode is None or (stat.S_ISDIR(mode) and entry.type is EntryType.DIR):
@@ -125,12 +125,12 @@ class Unpacking:
             self._tree.directory(parts, make=True)
             self._whiteouts.hide_below(self._tree, parts)
 
-    def _file(self, entry: Entry, parts: Parts, attributes: Attributes, source: SplitInput) -> None:
+    def _file(self, entry: TarEntry, parts: PathComponents, attributes: FileAttributes, source: SplitInput) -> None:
         directory, crc = self._tree.parent(parts, make=True), Crc64()
-        sparse = not isinstance(entry.chunks, Content)  # what is stored is not what it holds
+        sparse = not isinstance(entry.chunks, MemberContent)  # what is stored is not what it holds
         source.packed = sparse or self._split.has(entry.name)
         with open(repr(entry.name), "xb", buffering=0, opener=lambda *_: _new(parts[-1], directory)) as file:
-            write_sparse(file, written_back(_counted(entry.chunks, crc), file.fileno()), entry.size)
+            write_sparse(file, start_writeback(_counted(entry.chunks, crc), file.fileno()), entry.size)
             attributes.apply(file.fileno())
         if not source.packed:
             self._split.file(entry.name, entry.size, crc.digest())
@@ -138,8 +138,8 @@ class Unpacking:
         if entry.size:
             self._with_content.add(parts)
 
-    def _hard_link(self, entry: Entry, parts: Parts) -> None:
-        target = parts_of(entry.linkname)
+    def _hard_link(self, entry: TarEntry, parts: PathComponents) -> None:
+        target = components_of(entry.linkname)
         mode = self._tree.mode(target)
         if mode is None or stat.S_ISDIR(mode) or is_whiteout(target[-1], self._tree.parent(target)):
             raise FormatError(f"{entry.name!r} is a link to {entry.linkname!r}, which is no file in its layer")
@@ -150,7 +150,7 @@ class Unpacking:
         finally:
             os.close(there)
 
-    def _special(self, entry: Entry, parts: Parts, attributes: Attributes, source: SplitInput) -> None:
+    def _special(self, entry: TarEntry, parts: PathComponents, attributes: FileAttributes, source: SplitInput) -> None:
         directory, base = self._tree.parent(parts, make=True), parts[-1]
         match entry.type:
             case EntryType.SYMLINK if entry.linkname:
@@ -173,18 +173,18 @@ def _new(name: str, directory: int) -> int:
     return os.open(name, flags, 0o600, dir_fd=directory)
 
 
-def _hidden(base: str, entry: Entry) -> str:
+def _hidden(base: str, entry: TarEntry) -> str:
     name = base.removeprefix(_MARK)
     if name in ("", ".", ".."):
         raise FormatError(f"the layer has {entry.name!r}, which would delete a directory that it stands in")
     return name
 
 
-def _twice(entry: Entry) -> FormatError:
+def _twice(entry: TarEntry) -> FormatError:
     return FormatError(f"the layer has {entry.name!r} twice, or a part of its path as something else")
 
 
-def _made_device(entry: Entry, directory: int, base: str, header: bytes) -> bool:
+def _made_device(entry: TarEntry, directory: int, base: str, header: bytes) -> bool:
     """Makes the device, whose number is in *header*. Not one that overlayfs takes for a deletion; not if we may not."""
     device = os.makedev(number(header[329:337], "device number"), number(header[337:345], "device number"))
     if not device:

@@ -6,26 +6,26 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
-from eci_convert.errors import AccessDenied, TransportError
+from eci_convert.errors import AccessDeniedError, TransportError
 from eci_convert.transports.credentials.config_files import Credential
-from eci_convert.transports.registry.auth import challenge, tokens
-from eci_convert.transports.registry.auth.challenge import Challenge
-from eci_convert.transports.registry.auth.tokens import Token
+from eci_convert.transports.registry.auth import tokens
+from eci_convert.transports.registry.auth.challenge import Challenge, parse_challenges
+from eci_convert.transports.registry.auth.tokens import Token, fetch_token
 from eci_convert.transports.registry.http.connection import Request
-from eci_convert.transports.registry.http.pool import Pool
+from eci_convert.transports.registry.http.pool import ConnectionPool
 from eci_convert.transports.registry.http.url import Url
 
 _MAX_SCOPES = 8
 _MERGED = "repository:"
 
 
-class Login:
+class Authenticator:
     """The Authorization headers for one registry, by scope. Used from several threads.
 
     *find* looks the user's credential up; it is called once, when the registry asks for one.
     """
 
-    def __init__(self, registry: Url, pool: Pool, find: Callable[[], Credential | None]) -> None:
+    def __init__(self, registry: Url, pool: ConnectionPool, find: Callable[[], Credential | None]) -> None:
         self._registry = registry
         self._pool = pool
         self._find = find
@@ -45,7 +45,7 @@ class Login:
         """
         if url.origin != self._registry.origin:
             return ""
-        token = self._tokens.get(scope) or self._widened(scope)
+        token = self._tokens.get(scope) or self._token_for_wider_scope(scope)
         if token is not None and not token.fresh:
             with self._lock:
                 token = self._tokens[scope]
@@ -53,7 +53,7 @@ class Login:
                     token = self._fetch(scope)
         return f"Bearer {token.text}" if token is not None else self._basic
 
-    def learn(self, challenges: Sequence[Challenge], scope: str, refused: str) -> None:
+    def handle_challenge(self, challenges: Sequence[Challenge], scope: str, refused: str) -> None:
         """Finds the header that satisfies the *challenges* of a 401 to a request that carried *refused*.
 
         Raises AccessDenied where there is none or where that very header was refused, and what the token server raises.
@@ -69,19 +69,19 @@ class Login:
             elif "basic" in asked:
                 self._basic = self._name_and_password(refused)
             else:
-                raise AccessDenied(f"{self._registry.authority}: access denied, and no way to log in is named")
+                raise AccessDeniedError(f"{self._registry.authority}: access denied, and no way to log in is named")
 
-    def asked_at_root(self) -> tuple[Challenge, ...]:
+    def root_challenges(self) -> tuple[Challenge, ...]:
         """The challenges at the registry's root, where docker begins. Their scope is not for any repository."""
         with self._lock:
             if self._root is None:
                 self._root = ()
                 with suppress(TransportError), self._pool.exchange(self._greeting()) as answer:
                     lines = answer.header_lines("WWW-Authenticate") if answer.status == 401 else []
-                    self._root = tuple(one.without_scope for one in challenge.parse(lines))
+                    self._root = tuple(one.without_scope for one in parse_challenges(lines))
             return self._root
 
-    def denied(self, where: Url, reason: str) -> AccessDenied:
+    def denied(self, where: Url, reason: str) -> AccessDeniedError:
         """The error of being turned away from *where* although we said all there is to say."""
         return tokens.denied(where, self._found[0] if self._found else None, reason)
 
@@ -109,12 +109,12 @@ class Login:
         else:
             scopes = merged([*asked.parameters.get("scope", "").split()[:_MAX_SCOPES], *scope.split()])
             realm, service = self._realm(asked.parameters["realm"]), asked.parameters.get("service", "")
-            token = tokens.fetched(self._pool, realm, self._registry, service, scopes, who)
+            token = fetch_token(self._pool, realm, self._registry, service, scopes, who)
         self._secrets.add(token.text)
         self._tokens[scope] = token
         return token
 
-    def _widened(self, scope: str) -> Token | None:
+    def _token_for_wider_scope(self, scope: str) -> Token | None:
         """A token for *scope*, where there was one for the first part of it: the registry would only ask for it."""
         with self._lock:
             asked = next((asked for part, asked in self._asked.items() if scope.startswith(f"{part} ")), None)

@@ -32,10 +32,10 @@ class Challenge:
         return replace(self, parameters={name: value for name, value in self.parameters.items() if name != "scope"})
 
 
-def parse(headers: Sequence[str]) -> tuple[Challenge, ...]:
+def parse_challenges(headers: Sequence[str]) -> tuple[Challenge, ...]:
     """The challenges of all the WWW-Authenticate *headers* of an answer; what makes no sense is passed over.
 
-    >>> parse(['Bearer realm="https://a/t",service="r", Basic realm="x"'])[0].parameters["service"]
+    >>> parse_challenges(['Bearer realm="https://a/t",service="r", Basic realm="x"'])[0].parameters["service"]
     'r'
     """
     return tuple(challenge for header in headers for challenge in _challenges(header[:_MAX_LENGTH]))

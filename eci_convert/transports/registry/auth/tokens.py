@@ -10,15 +10,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from eci_convert.errors import AccessDenied, TransportError
+from eci_convert.errors import AccessDeniedError, TransportError
 from eci_convert.transports.credentials.config_files import Credential
 from eci_convert.transports.registry.http import errors
 from eci_convert.transports.registry.http.address_policy import is_private
 from eci_convert.transports.registry.http.addresses import address_of, is_loopback
 from eci_convert.transports.registry.http.connection import Request
-from eci_convert.transports.registry.http.pool import Pool
-from eci_convert.transports.registry.http.response import Answer
-from eci_convert.transports.registry.http.retry import RETRIED, Transient
+from eci_convert.transports.registry.http.errors import parse_error_body
+from eci_convert.transports.registry.http.pool import ConnectionPool
+from eci_convert.transports.registry.http.response import Response
+from eci_convert.transports.registry.http.retry import RETRYABLE_STATUSES, TransientError
 from eci_convert.transports.registry.http.url import Url
 
 _CLIENT = "eci-convert"
@@ -44,7 +45,7 @@ class Token:
         return time.monotonic() < self.expires
 
 
-def may_be_told(realm: Url, registry: Url) -> bool:
+def may_send_credentials(realm: Url, registry: Url) -> bool:
     """Whether *registry*'s credentials may go to *realm*.
 
     To the registry's own server always; to another port of its host over HTTPS; to another host over HTTPS unless it
@@ -66,18 +67,18 @@ def _never_leaves(host: str) -> bool:
     return host == "localhost" if address is None else address.is_loopback
 
 
-def fetched(
-    pool: Pool, realm: Url, registry: Url, service: str, scopes: tuple[str, ...], who: Credential | None
+def fetch_token(
+    pool: ConnectionPool, realm: Url, registry: Url, service: str, scopes: tuple[str, ...], who: Credential | None
 ) -> Token:
     """A token for *scopes* from *realm*. Raises AccessDenied, Transient, TransportError.
 
     Redirects are followed within one server only: whoever is entitled to our password is asked for it directly.
     """
-    told = who if may_be_told(realm, registry) else None
+    told = who if may_send_credentials(realm, registry) else None
     with _answered(pool, _request(realm, service, scopes, told)) as answer:
         try:
             return _token(answer, told)
-        except AccessDenied as error:
+        except AccessDeniedError as error:
             if who is not None and told is None:
                 error.add_note(f"hint: {realm.authority} is not told the password for {registry.authority}")
             raise
@@ -98,7 +99,7 @@ def _request(realm: Url, service: str, scopes: tuple[str, ...], who: Credential 
     return Request(method="GET", url=realm, headers=accept | ({"Authorization": who.basic} if who is not None else {}))
 
 
-def _answered(pool: Pool, request: Request) -> Answer:
+def _answered(pool: ConnectionPool, request: Request) -> Response:
     """The answer to *request*, which is asked again, as it is, where the same server says that it belongs."""
     for _ in range(_MAX_HOPS):
         answer = pool.exchange(request)
@@ -113,7 +114,7 @@ def _answered(pool: Pool, request: Request) -> Answer:
     raise TransportError(f"{request.url.shown}: redirected more than {_MAX_HOPS} times")
 
 
-def _token(answer: Answer, who: Credential | None) -> Token:
+def _token(answer: Response, who: Credential | None) -> Token:
     if answer.status != 200:
         raise _refusal(answer, who)
     try:
@@ -123,12 +124,12 @@ def _token(answer: Answer, who: Credential | None) -> Token:
     return _parsed(data if isinstance(data, dict) else {}, answer.url)
 
 
-def _refusal(answer: Answer, who: Credential | None) -> TransportError:
+def _refusal(answer: Response, who: Credential | None) -> TransportError:
     """The error that an *answer* without a token stands for."""
-    said = errors.fault(answer, lambda text: _without(who.secrets if who is not None else (), text))
+    said = parse_error_body(answer, lambda text: _without(who.secrets if who is not None else (), text))
     detail = f": {said.reason}" if said.reason else ""
-    if answer.status in RETRIED:
-        return Transient(f"{answer.url.shown}: {answer.status}{detail}", errors.retry_after(answer), answer.status)
+    if answer.status in RETRYABLE_STATUSES:
+        return TransientError(f"{answer.url.shown}: {answer.status}{detail}", errors.retry_after(answer), answer.status)
     if answer.status in (400, 401, 403) and not errors.is_quota(said):
         return denied(answer.url, who, said.reason)
     return TransportError(f"{answer.url.shown}: {answer.status} where a token was expected{detail}")
@@ -149,12 +150,12 @@ def _parsed(data: Mapping[str, Any], realm: Url) -> Token:
     return Token(text=text, expires=time.monotonic() + max(seconds, _SHORTEST_LIFE) * _USED)
 
 
-def denied(where: Url, who: Credential | None, reason: str = "") -> AccessDenied:
+def denied(where: Url, who: Credential | None, reason: str = "") -> AccessDeniedError:
     """The error of a refused credential, or of none."""
     detail = f": {reason}" if reason else ""
     if who is None:
-        error = AccessDenied(f"{where.shown}: access denied to an anonymous user{detail}")
+        error = AccessDeniedError(f"{where.shown}: access denied to an anonymous user{detail}")
         error.add_note("hint: log in, for example with docker login")
         return error
     name = f" of {who.username!r}" if who.username else ""
-    return AccessDenied(f"{where.shown}: access denied with the credential{name} from {who.origin}{detail}")
+    return AccessDeniedError(f"{where.shown}: access denied with the credential{name} from {who.origin}{detail}")

@@ -10,7 +10,7 @@ from eci_convert.transports.registry.http.addresses import Address, address_of, 
 from eci_convert.transports.registry.http.url import Url
 
 
-def check(url: Url, registry: Url, peer: str | None, own_peer: str | None) -> None:
+def check_address(url: Url, registry: Url, peer: str | None, own_peer: str | None) -> None:
     """Raises TransportError unless *url*, whose host resolves to *peer*, may be connected to for *registry*.
 
     The registry itself may be anywhere, but its name may not be bound anew from out there to this network. Another

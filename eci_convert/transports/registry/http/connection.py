@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from eci_convert._version import __version__
 from eci_convert.errors import TransportError
 from eci_convert.streams import interrupts
-from eci_convert.transports.registry.http.response import Answer, Response, Wire, reason
-from eci_convert.transports.registry.http.retry import Cut
+from eci_convert.transports.registry.http.response import DeadlineReader, Response, ResponseParser, reason
+from eci_convert.transports.registry.http.retry import ConnectionLost
 from eci_convert.transports.registry.http.url import Url
 
 _SENT_AT_ONCE = 256 * 1024
@@ -39,15 +39,15 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict, hash=False)
     body: Iterable[bytes] | None = None
     length: int | None = None
-    wait: float = 0.0
-    alone: bool = False
+    extra_timeout: float = 0.0
+    own_connection: bool = False
 
     @property
-    def can_be_repeated(self) -> bool:
+    def repeatable(self) -> bool:
         return self.body is None or isinstance(self.body, tuple)
 
 
-class Connection:
+class HttpConnection:
     """A connected socket that speaks HTTP/1.1 with *origin*; through a proxy in the clear where *absolute*."""
 
     def __init__(
@@ -69,20 +69,20 @@ class Connection:
         self._proxy = proxy
         interrupts.abort_on_request(self)
 
-    def exchange(self, request: Request) -> Answer:
+    def exchange(self, request: Request) -> Response:
         """Sends *request* and returns the beginning of the answer. Raises Cut, after which this is of no use."""
         where = request.url.shown
         try:
             sent = self._sent(request)
         except OSError as error:
-            raise Cut(f"{where}: {reason(error)}") from error
+            raise ConnectionLost(f"{where}: {reason(error)}") from error
         try:
-            wire = Wire(self._sock, self._timeout + request.wait)
+            wire = DeadlineReader(self._sock, self._timeout + request.extra_timeout)
             return self._answer(request, wire, spoiled=not sent)
         except TimeoutError as error:
-            raise Cut(f"{where}: no answer within {self._timeout + request.wait:g} s") from error
+            raise ConnectionLost(f"{where}: no answer within {self._timeout + request.extra_timeout:g} s") from error
         except (OSError, http.client.HTTPException) as error:
-            raise Cut(f"{where}: {reason(error)}") from error
+            raise ConnectionLost(f"{where}: {reason(error)}") from error
 
     def idle(self) -> bool:
         """Whether the server has neither hung up nor said anything unasked."""
@@ -134,12 +134,12 @@ class Connection:
             lines.append(f"{name}: {value}")
         return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
 
-    def _answer(self, request: Request, wire: Wire, *, spoiled: bool) -> Answer:
-        response = Response(wire.spoken(), method=request.method)  # type: ignore[arg-type]
+    def _answer(self, request: Request, wire: DeadlineReader, *, spoiled: bool) -> Response:
+        response = ResponseParser(wire.spoken(), method=request.method)  # type: ignore[arg-type]
         response.begin()
         wire.renew(self._timeout, framed=response.chunked)
         self.used = True
-        return Answer(response, request.method, request.url, self, wire, spoiled=spoiled)
+        return Response(response, request.method, request.url, self, wire, spoiled=spoiled)
 
 
 def _pieces(request: Request) -> Iterator[bytes | memoryview]:

@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from eci_convert.errors import TransportError
-from eci_convert.transports.base import Settings
-from eci_convert.transports.registry.http import address_policy, proxies, socks
-from eci_convert.transports.registry.http.connection import Connection
+from eci_convert.transports.registry.http import proxies, socks
+from eci_convert.transports.registry.http.address_policy import check_address
+from eci_convert.transports.registry.http.connection import HttpConnection
 from eci_convert.transports.registry.http.nested_tls import NestedTls
 from eci_convert.transports.registry.http.proxies import Proxy
-from eci_convert.transports.registry.http.retry import RETRIED, Transient
+from eci_convert.transports.registry.http.retry import RETRYABLE_STATUSES, TransientError
 from eci_convert.transports.registry.http.url import Url
+from eci_convert.transports.settings import Settings
 
 _LONGEST_CONNECTING = 30.0
 _MAX_PROXY_ANSWER = 64 * 1024
@@ -23,16 +24,16 @@ _UNSENT = 512 * 1024
 _NO_TLS = "hint: --plain-http speaks to a registry without it"
 _NO_TLS_PROXY = "hint: most proxies are http:// also for what is asked over https"
 
-Trust = Callable[[Url], ssl.SSLContext]
+TlsContextFor = Callable[[Url], ssl.SSLContext]
 _Resolved = tuple[Any, ...]
 """What getaddrinfo(3) says of one address: family, type, protocol, name, socket address."""
 
 
-class Refused(TransportError):
+class ConnectionRefused(TransportError):
     """Nothing listens there."""
 
 
-def dial(url: Url, registry: Url, own_peer: str | None, settings: Settings, trust: Trust) -> Connection:
+def dial(url: Url, registry: Url, own_peer: str | None, settings: Settings, trust: TlsContextFor) -> HttpConnection:
     """A connection to *url*, for a talk with *registry*, which was met at *own_peer* before (None: not yet).
 
     Raises Transient where it may be better later, else TransportError.
@@ -40,12 +41,10 @@ def dial(url: Url, registry: Url, own_peer: str | None, settings: Settings, trus
     proxy = proxies.proxy_for(url, settings.environ)
     timeout = min(settings.timeout, _LONGEST_CONNECTING)
     if proxy:
-        address_policy.check(url, registry, None, own_peer)
+        check_address(url, registry, None, own_peer)
         sock = _connected(proxy.host, proxy.port, timeout)
     else:
-        sock = _connected(
-            url.host, url.port, timeout, lambda address: address_policy.check(url, registry, address, own_peer)
-        )
+        sock = _connected(url.host, url.port, timeout, lambda address: check_address(url, registry, address, own_peer))
     try:
         peer = None if proxy else sock.getpeername()[0]
         if proxy:
@@ -57,10 +56,10 @@ def dial(url: Url, registry: Url, own_peer: str | None, settings: Settings, trus
         raise
     absolute = proxy is not None and url.scheme == "http" and not proxy.is_socks
     authorization = proxy.authorization if proxy else ""
-    return Connection(sock, url, peer=peer, timeout=settings.timeout, absolute=absolute, proxy=authorization)
+    return HttpConnection(sock, url, peer=peer, timeout=settings.timeout, absolute=absolute, proxy=authorization)
 
 
-def speaks_tls(url: Url, settings: Settings) -> bool:
+def answers_tls(url: Url, settings: Settings) -> bool:
     """Whether *url*'s server, on this computer, answers a TLS greeting. Whom it claims to be is not asked here."""
     anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anybody.check_hostname = False
@@ -85,14 +84,14 @@ def _connected(host: str, port: int, timeout: float, check: Callable[[str], None
         sock = _first_connected(_allowed(host, port, check), timeout)
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
-            raise Transient(f"{host!r} cannot be looked up for now") from error
+            raise TransientError(f"{host!r} cannot be looked up for now") from error
         raise TransportError(f"there is no computer named {host!r}") from error
     except ConnectionRefusedError as error:
-        raise Refused(f"{where}: nothing listens there") from error
+        raise ConnectionRefused(f"{where}: nothing listens there") from error
     except TimeoutError as error:
-        raise Transient(f"{where}: no connection within {timeout:g} s") from error
+        raise TransientError(f"{where}: no connection within {timeout:g} s") from error
     except (OSError, UnicodeError) as error:
-        raise Transient(f"{where}: {getattr(error, 'strerror', None) or 'cannot be reached'}".lower()) from error
+        raise TransientError(f"{where}: {getattr(error, 'strerror', None) or 'cannot be reached'}".lower()) from error
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
@@ -137,13 +136,13 @@ def _first_connected(resolved: Sequence[_Resolved], timeout: float) -> socket.so
     raise failed
 
 
-def _through(sock: socket.socket, url: Url, proxy: Proxy, timeout: float, trust: Trust) -> socket.socket:
+def _through(sock: socket.socket, url: Url, proxy: Proxy, timeout: float, trust: TlsContextFor) -> socket.socket:
     """The way to *url*, or for plain HTTP to who asks it for us, behind *sock*, which is connected to *proxy*."""
     if proxy.is_socks:
         try:
             socks.connect(sock, url.host, url.port, proxy, timeout)
         except OSError as error:
-            raise Transient(f"{proxy.shown} does not answer") from error
+            raise TransientError(f"{proxy.shown} does not answer") from error
         return sock
     if proxy.scheme == "https":
         itself = Url(scheme="https", host=proxy.host, port=proxy.port)
@@ -165,10 +164,10 @@ def _tunnel(sock: socket.socket, url: Url, proxy: Proxy, timeout: float) -> None
         while 100 <= (status := _status(sock, deadline)) < 200:
             pass  # interim responses (RFC 9110 §15.2)
     except OSError as error:
-        raise Transient(f"{proxy.shown} does not answer") from error
+        raise TransientError(f"{proxy.shown} does not answer") from error
     if not 200 <= status < 300:
         hint = ": it wants a name and a password" if status == 407 else ""
-        kind = Transient if status in RETRIED else TransportError
+        kind = TransientError if status in RETRYABLE_STATUSES else TransportError
         raise kind(f"{proxy.shown} lets nobody through to {url.authority}: {status}{hint}")
 
 
@@ -202,6 +201,6 @@ def _secured(sock: socket.socket, host: str, context: ssl.SSLContext, who: str, 
             failed = TransportError(f"{who} does not speak TLS")
             failed.add_note(no_tls)
             raise failed from error
-        raise Transient(f"{who}: no TLS: {(error.reason or 'it broke off').lower()}") from error
+        raise TransientError(f"{who}: no TLS: {(error.reason or 'it broke off').lower()}") from error
     except OSError as error:
-        raise Transient(f"{who}: it hung up on the TLS greeting") from error
+        raise TransientError(f"{who}: it hung up on the TLS greeting") from error

@@ -11,9 +11,9 @@ from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any
 
-from eci_convert.errors import AccessDenied, NotFound, TransportError
-from eci_convert.transports.registry.http.response import Answer
-from eci_convert.transports.registry.http.retry import RETRIED, Transient
+from eci_convert.errors import AccessDeniedError, NotFoundError, TransportError
+from eci_convert.transports.registry.http.response import Response
+from eci_convert.transports.registry.http.retry import RETRYABLE_STATUSES, TransientError
 
 _MAX_FAULT = 64 * 1024
 _MAX_SHOWN = 200
@@ -35,51 +35,51 @@ Redacted = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class ErrorBody:
     """What the registry said of a failure (distribution-spec v1.1.1, "Error Codes"): the first code, all sentences."""
 
     code: str = ""
     reason: str = ""
 
 
-def fault(answer: Answer, redacted: Redacted) -> Fault:
+def parse_error_body(answer: Response, redacted: Redacted) -> ErrorBody:
     """What the body of *answer* says of the failure, in whatever shape. The text can be shown."""
     content = answer.beginning(_MAX_FAULT)
     text = content.decode(errors="replace")
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
-        return Fault(reason=shown(_plain(text), redacted))
+        return ErrorBody(reason=printable_body(_plain(text), redacted))
     entries = _entries(document)
     reasons = dict.fromkeys(_sentence(entry) for entry in entries)
     codes = (entry.get("code") for entry in entries if isinstance(entry, dict))
     code = next(codes, None)
-    return Fault(
-        code=shown(str(code), redacted) if isinstance(code, str | int) and code else "",
-        reason=shown("; ".join(filter(None, reasons)), redacted),
+    return ErrorBody(
+        code=printable_body(str(code), redacted) if isinstance(code, str | int) and code else "",
+        reason=printable_body("; ".join(filter(None, reasons)), redacted),
     )
 
 
-def is_quota(said: Fault) -> bool:
+def is_quota(said: ErrorBody) -> bool:
     """Whether something is used up: logging in would not help."""
     return _QUOTA.search(f"{said.code} {said.reason}".replace("_", " ")) is not None
 
 
-def error(answer: Answer, redacted: Redacted) -> TransportError:
+def error_for(answer: Response, redacted: Redacted) -> TransportError:
     """The error that *answer*, which nobody expected, stands for. A failure that may pass is Transient."""
-    return error_of(answer, fault(answer, redacted))
+    return error_of(answer, parse_error_body(answer, redacted))
 
 
-def error_of(answer: Answer, said: Fault) -> TransportError:
+def error_of(answer: Response, said: ErrorBody) -> TransportError:
     """The error that *answer* stands for, of which the body *said* why."""
     detail = f": {said.reason}" if said.reason else ""
     text = f"{answer.method} {answer.url.shown}: {answer.status}{detail}"
-    if answer.status in RETRIED:
-        return Transient(text, retry_after(answer), answer.status)
+    if answer.status in RETRYABLE_STATUSES:
+        return TransientError(text, retry_after(answer), answer.status)
     if answer.status == 404:
-        return NotFound(f"{answer.url.shown}: not found{detail}")
+        return NotFoundError(f"{answer.url.shown}: not found{detail}")
     if answer.status in (401, 403) and not is_quota(said):
-        return AccessDenied(f"{answer.url.shown}: access denied{detail}")
+        return AccessDeniedError(f"{answer.url.shown}: access denied{detail}")
     if answer.status == 400 and answer.url.scheme == "http":
         hinted = TransportError(text)
         hinted.add_note("hint: a registry that speaks TLS answers so to --plain-http")
@@ -87,7 +87,7 @@ def error_of(answer: Answer, said: Fault) -> TransportError:
     return TransportError(text)
 
 
-def retry_after(answer: Answer) -> float | None:
+def retry_after(answer: Response) -> float | None:
     """The seconds that the server asks to be left alone (RFC 9110 §10.2.3), None where it does not."""
     text = answer.header("Retry-After").strip()
     if text.isascii() and text.isdigit():
@@ -101,7 +101,7 @@ def retry_after(answer: Answer) -> float | None:
         return None
 
 
-def shown(text: str, redacted: Redacted, limit: int = _MAX_SHOWN) -> str:
+def printable_body(text: str, redacted: Redacted, limit: int = _MAX_SHOWN) -> str:
     """A server's words as they may be shown: one short line, nothing for a terminal to obey, no secret of ours."""
     clean = redacted("".join(letter if letter.isprintable() else " " for letter in text[:_MAX_FAULT])).strip()
     return clean if len(clean) <= limit else f"{clean[:limit]}…"

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from eci_convert.errors import TransportError
-from eci_convert.transports.registry.http.retry import Transient
+from eci_convert.transports.registry.http.retry import TransientError
 from eci_convert.transports.registry.http.url import Url
 
-PIECE = 1024 * 1024
+READ_SIZE = 1024 * 1024
 """Bytes of a body that are handed on at once, if the network is fast enough to have them."""
 
 _RENEWING = 4 * 1024
@@ -29,13 +29,13 @@ _FRAMING_RATIO = 32
 as many bytes as the content: chunks of one byte are legal, kilobytes of extensions for each are an attack."""
 
 
-class Line(Protocol):
+class Abortable(Protocol):
     """The connection that an answer comes over."""
 
     def abort(self) -> None: ...
 
 
-class Response(http.client.HTTPResponse):
+class ResponseParser(http.client.HTTPResponse):
     """http.client's parser, which passes over interim responses of any kind and not of status 100 alone (RFC 9110
     §15.2). 101 is final: nobody asked for another protocol."""
 
@@ -47,11 +47,18 @@ class Response(http.client.HTTPResponse):
             http.client.parse_headers(self.fp)
 
 
-class Answer:
+class Response:
     """The answer to a request: its status and headers, and a body that is still to come. Close it."""
 
     def __init__(
-        self, response: http.client.HTTPResponse, method: str, url: Url, line: Line, wire: Wire, *, spoiled: bool
+        self,
+        response: http.client.HTTPResponse,
+        method: str,
+        url: Url,
+        line: Abortable,
+        wire: DeadlineReader,
+        *,
+        spoiled: bool,
     ) -> None:
         self.status = response.status
         self.method = method
@@ -80,7 +87,7 @@ class Answer:
         text = self.header("Content-Length")
         return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
-    def pieces(self) -> Iterator[bytes]:
+    def iter_bytes(self) -> Iterator[bytes]:
         """The body as stored, up to 1 MiB at a time: the digest is of these bytes, so nothing is decoded.
 
         Raises Transient, after what came before the fault. A body that ends early without a sign of it just ends.
@@ -90,61 +97,61 @@ class Answer:
             fault: Exception | None = None
             try:
                 self._wire.begin_read()
-                piece = response.read1(PIECE - count)
+                piece = response.read1(READ_SIZE - count)
                 self._wire.end_read(len(piece))
             except (OSError, http.client.HTTPException, ValueError) as error:
                 piece, fault = b"", error
             gathered.append(piece)
             count += len(piece)
-            if count >= PIECE // 4 or not piece:
+            if count >= READ_SIZE // 4 or not piece:
                 if count:
                     yield gathered[0] if len(gathered) == 1 else b"".join(gathered)
                 gathered, count = [], 0
             if fault is not None:
                 self._spoiled = True
-                raise Transient(f"{self.url.shown}: {reason(fault)}") from fault
+                raise TransientError(f"{self.url.shown}: {reason(fault)}") from fault
             if not piece:
                 return
 
-    def into(self, view: memoryview) -> int:
+    def readinto(self, view: memoryview) -> int:
         """Puts the next bytes of the body into *view*, up to 256 KiB; how many, 0 at the end. Raises Transient, and
         what came just before the fault is lost then."""
         try:
             self._wire.begin_read()
             if self._response.chunked:  # readinto() would wait for all of a view to be filled, however slowly
-                piece = self._response.read1(min(len(view), PIECE // 4))
+                piece = self._response.read1(min(len(view), READ_SIZE // 4))
                 count = len(piece)
                 view[:count] = piece
             else:
-                count = self._response.readinto(view[: PIECE // 4])
+                count = self._response.readinto(view[: READ_SIZE // 4])
             self._wire.end_read(count)
             return count
         except (OSError, http.client.HTTPException, ValueError) as error:
             self._spoiled = True
-            raise Transient(f"{self.url.shown}: {reason(error)}") from error
+            raise TransientError(f"{self.url.shown}: {reason(error)}") from error
 
     def read(self, limit: int) -> bytes:
         """The whole body. Raises TransportError where it is longer than *limit* bytes, Transient where it is cut."""
         found = bytearray()
-        for piece in self.pieces():
+        for piece in self.iter_bytes():
             found += piece
             if len(found) > limit:
                 self._spoiled = True
                 raise TransportError(f"{self.url.shown}: the answer is longer than {limit} bytes")
         if self.length is not None and self.method != "HEAD" and len(found) < self.length:
-            raise Transient(f"{self.url.shown}: the answer ended after {len(found)} of {self.length} bytes")
+            raise TransientError(f"{self.url.shown}: the answer ended after {len(found)} of {self.length} bytes")
         return bytes(found)
 
     def beginning(self, limit: int) -> bytes:
         """The first *limit* bytes of the body, or as many as come. Nothing is raised."""
         content = bytearray()
         try:
-            for piece in self.pieces():
+            for piece in self.iter_bytes():
                 content += piece
                 if len(content) > limit:
                     self._spoiled = True
                     break
-        except Transient:
+        except TransientError:
             pass
         return bytes(content[:limit])
 
@@ -163,14 +170,14 @@ class Answer:
         if release is not None:
             release(whole and not self._spoiled)
 
-    def __enter__(self) -> Answer:
+    def __enter__(self) -> Response:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
-class Wire(io.RawIOBase):
+class DeadlineReader(io.RawIOBase):
     """What a socket receives. Until the answer begins there is one deadline, *timeout* seconds away.
 
     From `renew` on the limit is *timeout* seconds between 4 KiB of content and the next: what frames the content is no
@@ -187,9 +194,9 @@ class Wire(io.RawIOBase):
         self._allowed = _MAX_HEAD
         self._content = 0
 
-    def spoken(self) -> _Spoken:
+    def spoken(self) -> _SocketLike:
         """All that http.client's parser wants of a socket."""
-        return _Spoken(self)
+        return _SocketLike(self)
 
     def readable(self) -> bool:
         return True
@@ -231,8 +238,8 @@ class Wire(io.RawIOBase):
             self._content, self._deadline = 0, time.monotonic() + self._timeout
 
 
-class _Spoken:
-    def __init__(self, wire: Wire) -> None:
+class _SocketLike:
+    def __init__(self, wire: DeadlineReader) -> None:
         self._wire = wire
 
     def makefile(self, _mode: str) -> io.BufferedReader:

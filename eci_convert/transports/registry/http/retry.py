@@ -7,7 +7,7 @@ import random
 from eci_convert.errors import TransportError
 from eci_convert.streams.interrupts import check, sleep
 
-FIRST_WAIT = 0.5
+INITIAL_DELAY = 0.5
 """Seconds before the first attempt but one; each further wait is up to twice as long."""
 
 LONGEST_WAIT = 20.0
@@ -22,12 +22,12 @@ _MOST_TIMES = 4
 _MOST_BESIDE = 32 * 1024 * 1024
 """A blob may be sent so many times, and so many bytes more."""
 
-RETRIED = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 520, 521, 522, 523, 524, 530})
+RETRYABLE_STATUSES = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 520, 521, 522, 523, 524, 530})
 """Statuses that may be another the next time (RFC 9110; 425: RFC 8470; 429: RFC 6585; 499: nginx; 520 to 530:
 Cloudflare, of an origin server that does not answer)."""
 
 
-class Transient(TransportError):
+class TransientError(TransportError):
     """A failure that may pass. *wait* is how many seconds the server asked for, None if it did not say; *status* is
     that of its answer, 0 if there was none."""
 
@@ -37,7 +37,7 @@ class Transient(TransportError):
         self.status = status
 
 
-class Cut(Transient):
+class ConnectionLost(TransientError):
     """A connection that broke before there was an answer."""
 
 
@@ -59,7 +59,7 @@ class TrafficLimit:
             raise error
 
 
-class Patience:
+class RetryBudget:
     """The failures that one transfer may still have. Progress gives them back."""
 
     def __init__(self, retries: int, size: int | None = None) -> None:
@@ -68,7 +68,7 @@ class Patience:
         self._progress = self._furthest = 0
         self._worth = _RENEWING if size is None else max(1, min(_RENEWING, size // 64))
 
-    def progressed(self, count: int) -> None:
+    def record_progress(self, count: int) -> None:
         """*count* more bytes are safe. Enough of them, and what failed before is forgotten."""
         self._progress += count
         if self._progress >= self._worth:
@@ -77,10 +77,10 @@ class Patience:
     def reached(self, offset: int) -> None:
         """The bytes up to *offset* are safe. What was there before, and was lost, is no progress a second time."""
         if offset > self._furthest:
-            self.progressed(offset - self._furthest)
+            self.record_progress(offset - self._furthest)
             self._furthest = offset
 
-    def after(self, error: Transient) -> None:
+    def wait_or_raise(self, error: TransientError) -> None:
         """Waits until it is worth trying again; or raises *error* because it has been tried enough."""
         check()
         self._failures += 1
@@ -96,5 +96,5 @@ class Patience:
 
     def _wait(self, asked: float | None) -> float:
         """Random, so that clients that failed together do not come back together."""
-        longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (self._failures - 1))
+        longest = min(LONGEST_WAIT, INITIAL_DELAY * 2 ** (self._failures - 1))
         return (asked or 0.0) + random.uniform(longest / 2, longest)  # noqa: S311 - it spreads load, it hides nothing

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from eci_convert.errors import LocalError, UsageError
 from eci_convert.files.home import home
-from eci_convert.transports.base import Settings
 from eci_convert.transports.registry.http.url import Url
+from eci_convert.transports.settings import Settings
 
 _SYSTEM_FOLDERS = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 from eci_convert.progress import Reporter
-from eci_convert.transports.registry.http import errors
-from eci_convert.transports.registry.http.response import Answer
+from eci_convert.transports.registry.http.errors import printable_body
+from eci_convert.transports.registry.http.response import Response
 
 _WARNING = re.compile(r'(?:^|,)[ \t]*299[ \t]+[^ \t",]+[ \t]+"((?:[^"\\]|\\.)*)"')
 _MAX_WARNINGS = 10
@@ -32,11 +32,11 @@ class RegistryWarnings:
         self._redacted = redacted
         self._texts = _texts_reported(reporter, host)
 
-    def report(self, answer: Answer) -> None:
+    def report(self, answer: Response) -> None:
         """Reports the warnings in *answer* that are new."""
         for line in answer.header_lines("Warning"):
             for match in _WARNING.finditer(line):
-                text = errors.shown(_decoded(re.sub(r"\\(.)", r"\1", match[1])), self._redacted, _MAX_SHOWN)
+                text = printable_body(_decoded(re.sub(r"\\(.)", r"\1", match[1])), self._redacted, _MAX_SHOWN)
                 if text and self._is_new(text):
                     self._reporter.warned(f"{self._host} warns: {text}")
 

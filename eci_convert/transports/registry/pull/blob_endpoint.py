@@ -5,30 +5,30 @@ from __future__ import annotations
 import re
 
 from eci_convert.errors import TransportError
-from eci_convert.transports.registry.client import Client
+from eci_convert.transports.registry.client import RegistryClient
 from eci_convert.transports.registry.http.connection import Request
-from eci_convert.transports.registry.http.response import Answer
-from eci_convert.transports.registry.http.retry import Transient
+from eci_convert.transports.registry.http.response import Response
+from eci_convert.transports.registry.http.retry import TransientError
 from eci_convert.transports.registry.http.url import Url
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.ASCII)
 
 
-class Target:
+class BlobEndpoint:
     """One blob. A registry that redirects to a store is asked once, and again when the store has had enough."""
 
-    def __init__(self, client: Client, url: Url) -> None:
+    def __init__(self, client: RegistryClient, url: Url) -> None:
         self.url = url
         self._client = client
         self._store: Url | None = None
 
-    def opened(self, wanted: str = "") -> Answer:
-        """The answer to a request for the range *wanted*, or for everything. Raises as `Client.once` does."""
+    def opened(self, wanted: str = "") -> Response:
+        """The answer to a request for the range *wanted*, or for everything. Raises as `RegistryClient.send_once` does."""
         store = self._store
         if store is not None:
             try:
                 return self._asked(store, wanted)
-            except Transient:
+            except TransientError:
                 raise
             except TransportError:
                 self._store = None  # its signature has expired
@@ -36,12 +36,12 @@ class Target:
         self._store = answer.url if answer.url != self.url else None
         return answer
 
-    def _asked(self, url: Url, wanted: str) -> Answer:
+    def _asked(self, url: Url, wanted: str) -> Response:
         headers = {"Range": wanted} if wanted else {}
-        return self._client.once(Request(method="GET", url=url, headers=headers), accept=(200, 206, 416))
+        return self._client.send_once(Request(method="GET", url=url, headers=headers), accept=(200, 206, 416))
 
 
-def is_as_asked(answer: Answer, first: int, last: int | None) -> bool:
+def matches_range(answer: Response, first: int, last: int | None) -> bool:
     """Whether the 206 *answer* says that it is the bytes from *first* to *last* (None: to the end), and means them."""
     said = _CONTENT_RANGE.fullmatch(answer.header("Content-Range").strip())
     if said is None or int(said[1]) != first or (last is not None and int(said[2]) != last):

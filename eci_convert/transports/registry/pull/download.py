@@ -10,18 +10,18 @@ import time
 from collections.abc import Generator, Iterator
 from types import TracebackType
 
-from eci_convert.oci.manifest import Descriptor
-from eci_convert.transports.registry.client import Client
-from eci_convert.transports.registry.http.response import Answer
-from eci_convert.transports.registry.http.retry import Transient
-from eci_convert.transports.registry.pull.blob_endpoint import Target, is_as_asked
-from eci_convert.transports.registry.pull.parallel_ranges import RANGE, SLOW, NoRanges, Ranges
+from eci_convert.oci.descriptor import Descriptor
+from eci_convert.transports.registry.client import RegistryClient
+from eci_convert.transports.registry.http.response import Response
+from eci_convert.transports.registry.http.retry import TransientError
+from eci_convert.transports.registry.pull.blob_endpoint import BlobEndpoint, matches_range
+from eci_convert.transports.registry.pull.parallel_ranges import RANGE, SLOW, ParallelRanges, RangesUnsupported
 
-_JUDGED_AFTER = 0.25
-_WORTH_IT = 4 * RANGE
+_SAMPLE_SECONDS = 0.25
+_MIN_PARALLEL_SIZE = 4 * RANGE
 
 
-class _Slow(Exception):
+class _SlowConnection(Exception):
     """One connection gives so little that several may give more: *speed* bytes a second."""
 
     def __init__(self, speed: float) -> None:
@@ -35,12 +35,12 @@ class Download:
     Entering it asks for the blob, so that a missing one is missed at once.
     """
 
-    def __init__(self, client: Client, blob: Descriptor, skip: int) -> None:
+    def __init__(self, client: RegistryClient, blob: Descriptor, skip: int) -> None:
         self._client = client
-        self._target = Target(client, client.url(f"blobs/{blob.digest}"))
+        self._target = BlobEndpoint(client, client.url(f"blobs/{blob.digest}"))
         self._size = blob.size
         self._offset = skip
-        self._answer: Answer | None = None
+        self._answer: Response | None = None
         self._ranges = True
         self._stopped = False
         self._several = client.settings.concurrency > 1
@@ -50,8 +50,8 @@ class Download:
         while self._offset < self._size and self._answer is None:
             try:
                 self._answer = self._opened()
-            except Transient as error:
-                patience.after(error)
+            except TransientError as error:
+                patience.wait_or_raise(error)
         self._stream = self._pieces()
         return self._stream
 
@@ -73,15 +73,15 @@ class Download:
             try:
                 for piece in self._rest():
                     self._offset += len(piece)
-                    patience.progressed(len(piece))
+                    patience.record_progress(len(piece))
                     yield piece
                 return
-            except Transient as error:
+            except TransientError as error:
                 self._close()
                 if self._stopped:
                     raise
-                patience.after(error)
-            except _Slow as slow:
+                patience.wait_or_raise(error)
+            except _SlowConnection as slow:
                 self._close()
                 yield from self._in_ranges(slow.speed)
 
@@ -100,11 +100,11 @@ class Download:
             if at > self._size:
                 return
         if at < self._size and at != ends:
-            raise Transient(f"{answer.url.shown}: the answer ended after {at} of {self._size} bytes")
+            raise TransientError(f"{answer.url.shown}: the answer ended after {at} of {self._size} bytes")
 
-    def _watched(self, answer: Answer) -> Iterator[bytes]:
+    def _watched(self, answer: Response) -> Iterator[bytes]:
         """The pieces of *answer*. The time that counts is what we wait for them, not what they wait for us."""
-        waited, count, pieces = 0.0, 0, answer.pieces()
+        waited, count, pieces = 0.0, 0, answer.iter_bytes()
         while True:
             begun = time.monotonic()
             piece = next(pieces, None)
@@ -113,28 +113,28 @@ class Download:
                 return
             count += len(piece)
             yield piece
-            if waited > _JUDGED_AFTER:
-                if self._several and self._size - self._offset > _WORTH_IT and count < SLOW * waited:
-                    raise _Slow(count / waited)
+            if waited > _SAMPLE_SECONDS:
+                if self._several and self._size - self._offset > _MIN_PARALLEL_SIZE and count < SLOW * waited:
+                    raise _SlowConnection(count / waited)
                 waited, count = 0.0, 0
 
     def _in_ranges(self, speed: float) -> Iterator[bytes]:
         self._several = False
         try:
-            with Ranges(self._client, self._target, self._offset, self._size, speed) as pieces:
+            with ParallelRanges(self._client, self._target, self._offset, self._size, speed) as pieces:
                 for piece in pieces:
                     self._offset += len(piece)
                     yield piece
-        except NoRanges as error:
+        except RangesUnsupported as error:
             self._ranges = self._ranges and error.one_works
 
-    def _opened(self) -> Answer:
+    def _opened(self) -> Response:
         answer = self._target.opened(f"bytes={self._offset}-" if self._offset and self._ranges else "")
-        if answer.status == 200 or (answer.status == 206 and is_as_asked(answer, self._offset, None)):
+        if answer.status == 200 or (answer.status == 206 and matches_range(answer, self._offset, None)):
             return answer
         answer.close()
         if not self._ranges:
-            raise Transient(f"{answer.url.shown}: {answer.status} where everything was asked for")
+            raise TransientError(f"{answer.url.shown}: {answer.status} where everything was asked for")
         self._ranges = False
         return self._opened()
 

@@ -14,10 +14,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from eci_convert.errors import TransportError
 from eci_convert.streams import interrupts
-from eci_convert.transports.registry.client import Client
-from eci_convert.transports.registry.http.response import Answer
-from eci_convert.transports.registry.http.retry import Transient
-from eci_convert.transports.registry.pull.blob_endpoint import Target, is_as_asked
+from eci_convert.transports.registry.client import RegistryClient
+from eci_convert.transports.registry.http.response import Response
+from eci_convert.transports.registry.http.retry import TransientError
+from eci_convert.transports.registry.pull.blob_endpoint import BlobEndpoint, matches_range
 
 RANGE = 4 * 1024 * 1024
 SLOW = 150_000_000
@@ -34,7 +34,7 @@ _EPOCH = 8
 _PAYING = 1.2
 
 
-class NoRanges(TransportError):
+class RangesUnsupported(TransportError):
     """The server does not hand out several ranges at once. *one_works*: but perhaps one at a time."""
 
     def __init__(self, message: str, *, one_works: bool) -> None:
@@ -42,13 +42,13 @@ class NoRanges(TransportError):
         self.one_works = one_works
 
 
-class Ranges:
+class ParallelRanges:
     """The bytes of *target* from offset *first* to before *end*. A context manager: leaving it stops the fetching.
 
     *speed* is the bytes a second that one connection has been seen to give.
     """
 
-    def __init__(self, client: Client, target: Target, first: int, end: int, speed: float) -> None:
+    def __init__(self, client: RegistryClient, target: BlobEndpoint, first: int, end: int, speed: float) -> None:
         self._client = client
         self._target = target
         self._next = first
@@ -58,7 +58,7 @@ class Ranges:
         self._most = min(_MANY, client.settings.concurrency * 2)
         self._pool = ThreadPoolExecutor(self._most, thread_name_prefix="range")
         self._lock = threading.Lock()
-        self._under_way: set[Answer] = set()
+        self._under_way: set[Response] = set()
         self._stopped = False
         self._free = deque[memoryview]()
 
@@ -75,7 +75,7 @@ class Ranges:
     def _pieces(self) -> Iterator[bytes]:
         """Raises NoRanges, after which nothing is lost: all that was handed on is in order."""
         waiting = deque[Future[memoryview]]()
-        pace = _Pace(self._workers, self._most)
+        pace = _ConnectionScaling(self._workers, self._most)
         while True:
             while self._next < self._end and len(waiting) < pace.workers + _AHEAD:
                 last = min(self._next + self._length, self._end)
@@ -102,13 +102,13 @@ class Ranges:
             try:
                 for count in self._received(found[at:], first + at, end):
                     at += count
-                    patience.progressed(count)
-            except Transient as error:
+                    patience.record_progress(count)
+            except TransientError as error:
                 if self._stopped:
                     raise
                 if error.status == 429:
-                    raise NoRanges(str(error), one_works=True) from error
-                patience.after(error)
+                    raise RangesUnsupported(str(error), one_works=True) from error
+                patience.wait_or_raise(error)
         return found
 
     def _received(self, view: memoryview, first: int, end: int) -> Iterator[int]:
@@ -119,20 +119,20 @@ class Ranges:
         try:
             with answer:
                 if self._stopped:
-                    raise Transient("stopped")
-                if answer.status != 206 or not is_as_asked(answer, first, end - 1):
-                    raise NoRanges(f"{answer.url.shown}: ranges are not handed out as asked", one_works=False)
-                while view and (count := answer.into(view)):
+                    raise TransientError("stopped")
+                if answer.status != 206 or not matches_range(answer, first, end - 1):
+                    raise RangesUnsupported(f"{answer.url.shown}: ranges are not handed out as asked", one_works=False)
+                while view and (count := answer.readinto(view)):
                     view = view[count:]
                     yield count
             if view:
-                raise Transient(f"{answer.url.shown}: the answer ended {len(view)} bytes early")
+                raise TransientError(f"{answer.url.shown}: the answer ended {len(view)} bytes early")
         finally:
             with self._lock:
                 self._under_way.discard(answer)
 
 
-class _Pace:
+class _ConnectionScaling:
     """How many connections to use: twice as many if we wait for them, and back if that was no faster."""
 
     def __init__(self, workers: int, most: int) -> None:

@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from eci_convert.errors import DigestMismatch, SizeMismatch
+from eci_convert.errors import DigestMismatchError, SizeMismatchError
 from eci_convert.oci.digest import Digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Promise:
+class ExpectedBlob:
     """What is known of a blob before its bytes. *size* is in bytes."""
 
     media_type: str
@@ -19,10 +19,10 @@ class Promise:
     size: int | None = None
 
 
-class Outgoing:
+class UploadBuffer:
     """A stream, of which the bytes from offset *start* to *end* are held here. *ended*: nothing comes after *end*."""
 
-    def __init__(self, chunks: Iterable[bytes], promise: Promise) -> None:
+    def __init__(self, chunks: Iterable[bytes], promise: ExpectedBlob) -> None:
         self.start = self.end = 0
         self.ended = False
         self._promise = promise
@@ -32,19 +32,19 @@ class Outgoing:
         self._algorithm = promise.digest.algorithm if promise.digest else "sha256"
         self._hasher = Digest(self._algorithm, "").hasher()
 
-    def gather(self, count: int) -> None:
+    def fill(self, count: int) -> None:
         """Takes *count* more bytes, fewer at the end, which is noticed when it is reached and not a call later.
 
         Raises SizeMismatch, and what the stream raises.
         """
-        for block in self._helping(count):
+        for block in self._take(count):
             self._hasher.update(block)
             self._blocks.append(block)
             self.end += len(block)
         if self._promise.size is not None and self.end > self._promise.size:
-            raise SizeMismatch(self._promise.size, self.end)
+            raise SizeMismatchError(self._promise.size, self.end)
 
-    def forget(self, offset: int) -> None:
+    def discard_before(self, offset: int) -> None:
         """Lets go of what lies before *offset*, in whole blocks."""
         while self._blocks and self.start + len(self._blocks[0]) <= offset:
             self.start += len(self._blocks.popleft())
@@ -65,7 +65,7 @@ class Outgoing:
         return self._promise.size
 
     @property
-    def held(self) -> tuple[bytes, ...]:
+    def blocks(self) -> tuple[bytes, ...]:
         return tuple(self._blocks)
 
     @property
@@ -77,20 +77,20 @@ class Outgoing:
         """Raises IntegrityError unless the stream, which has ended, is what was promised."""
         size, digest = self._promise.size, self._promise.digest
         if size is not None and size != self.end:
-            raise SizeMismatch(size, self.end)
+            raise SizeMismatchError(size, self.end)
         if digest is not None and digest != self.digest:
-            raise DigestMismatch(digest, self.digest)
+            raise DigestMismatchError(digest, self.digest)
 
-    def passed(self, until: int, points: Mapping[int, str]) -> bool:
+    def skip_verified(self, until: int, points: Mapping[int, str]) -> bool:
         """Reads on to offset *until* (or the end), keeping nothing, all that is held included. Whether the content so
         far has, at each offset of *points* up to there, the digest that stands there."""
         same = all(self._digest_of(at) == known for at, known in points.items() if at <= min(self.end, until))
         while same and self.end < until and not self.ended:
             ahead = [at for at in (*points, until) if self.end < at <= until]
-            self.forget(self.end)
-            self.gather(min(*ahead, self.end + 1024 * 1024) - self.end)
+            self.discard_before(self.end)
+            self.fill(min(*ahead, self.end + 1024 * 1024) - self.end)
             same = points.get(self.end, self.digest.hex) == self.digest.hex
-        self.forget(until)
+        self.discard_before(until)
         return same
 
     def _digest_of(self, count: int) -> str:
@@ -100,7 +100,7 @@ class Outgoing:
             hasher.update(block)
         return hasher.hexdigest()
 
-    def _helping(self, count: int) -> Iterator[bytes]:
+    def _take(self, count: int) -> Iterator[bytes]:
         while count > 0 and not self.ended:
             block = self._left or self._next()
             self._left = block[count:]

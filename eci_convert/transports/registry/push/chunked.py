@@ -13,26 +13,32 @@ from concurrent.futures import ThreadPoolExecutor
 from eci_convert.errors import IntegrityError, TransportError
 from eci_convert.oci.digest import Digest
 from eci_convert.streams import interrupts
-from eci_convert.transports.registry.client import Client
-from eci_convert.transports.registry.http.retry import Cut, Patience, TrafficLimit, Transient
+from eci_convert.transports.registry.client import RegistryClient
+from eci_convert.transports.registry.http.retry import ConnectionLost, RetryBudget, TrafficLimit, TransientError
 from eci_convert.transports.registry.http.url import Url
-from eci_convert.transports.registry.push.buffer import Outgoing
-from eci_convert.transports.registry.push.session import LetGo, OutOfPlace, Session, SessionLost, TooLarge
-from eci_convert.transports.registry.push.upload_log import Entry, Unfinished
+from eci_convert.transports.registry.push.buffer import UploadBuffer
+from eci_convert.transports.registry.push.session import (
+    BytesDiscarded,
+    OutOfPlace,
+    SessionLost,
+    TooLarge,
+    UploadSession,
+)
+from eci_convert.transports.registry.push.upload_log import OpenUpload, UploadRecord
 from eci_convert.transports.registry.upload_plan import MIB, NextRequest, Pace, UploadPlan, positions
 
 
-class Chunks:
+class ChunkedUpload:
     """The talk about one upload. *entry* is its line in the ledger, *begin* begins a session."""
 
     def __init__(
         self,
-        client: Client,
-        outgoing: Outgoing,
-        entry: Entry,
-        patience: Patience,
+        client: RegistryClient,
+        outgoing: UploadBuffer,
+        entry: UploadRecord,
+        patience: RetryBudget,
         traffic: TrafficLimit,
-        begin: Callable[[], Session],
+        begin: Callable[[], UploadSession],
     ) -> None:
         self._client = client
         self._begin = begin
@@ -46,7 +52,7 @@ class Chunks:
         self._strides.begun()
         self._refused = frozenset[int]()
         self._reopened = False
-        self._session = self._taken_up() or begin()
+        self._session = self._resume() or begin()
         self._confirmed = self._sent = self._session.offset
 
     def send(self) -> None:
@@ -57,14 +63,14 @@ class Chunks:
         outgoing, confirmed = self._outgoing, (str(self._session.location), 0, "")
         with ThreadPoolExecutor(1, thread_name_prefix="upload") as sender:
             while True:
-                outgoing.gather(self._plan.missing)
+                outgoing.fill(self._plan.missing)
                 plan = self._plan
                 request = plan.next_request()
                 if request is None:
                     break
                 if not request.held:
                     self._entry.write(*confirmed)
-                    self._flow(request)
+                    self._send_long(request)
                     confirmed = (str(self._session.location), request.last, outgoing.digest.hex)
                     continue
                 blocks = outgoing.between(request.first, request.last)
@@ -72,11 +78,11 @@ class Chunks:
                 under_way = sender.submit(self._deliver, request, blocks)
                 try:
                     self._entry.write(*confirmed)
-                    outgoing.gather(plan.ahead)
+                    outgoing.fill(plan.ahead)
                 finally:
                     interrupts.result(under_way)
                 if self._reopened:
-                    self._entry.erase()
+                    self._entry.delete()
                     self._reopened = False
                 arrived = self._confirmed == request.last  # where it only seems so, all of it is kept for now
                 if arrived and self._session.pieces > 1:
@@ -100,33 +106,33 @@ class Chunks:
     def _spend(self, length: int) -> None:
         self._traffic.spend(length, self._outgoing.size or self._outgoing.end)
 
-    def _flow(self, request: NextRequest) -> None:
+    def _send_long(self, request: NextRequest) -> None:
         """Sends a long request. Raises LetGo where it does not arrive, and what the stream raises."""
         session, begun = self._session, time.monotonic()
         self._spend(request.length)
         try:
-            session.send(self._flowing(request.last), request.length)
+            session.send(self._long_body(request.last), request.length)
         except TransportError as error:
             if error is self._fault:
                 raise
             self._client.host.long_requests = False
-            raise LetGo(f"{error}; it has to be sent again in smaller pieces") from error
+            raise BytesDiscarded(f"{error}; it has to be sent again in smaller pieces") from error
         self._arrived(request, time.monotonic() - begun)
 
-    def _flowing(self, target: int) -> Iterator[bytes]:
+    def _long_body(self, target: int) -> Iterator[bytes]:
         outgoing = self._outgoing
         yield from outgoing.between(self._session.offset, outgoing.end)
         while outgoing.end < target:
-            outgoing.forget(outgoing.end)
+            outgoing.discard_before(outgoing.end)
             try:
-                outgoing.gather(min(MIB, target - outgoing.end))
+                outgoing.fill(min(MIB, target - outgoing.end))
                 if outgoing.ended and outgoing.end < target:
                     outgoing.check()
             except TransportError as error:
                 self._fault = error
                 raise
-            yield from outgoing.held
-        outgoing.forget(target)
+            yield from outgoing.blocks
+        outgoing.discard_before(target)
 
     def finish(self, is_there: Callable[[Digest], bool]) -> None:
         """Makes a blob of what was sent. Where the answer is lost, the blob may be there all the same."""
@@ -144,8 +150,8 @@ class Chunks:
                 if is_there(outgoing.digest):
                     return
                 raise SessionLost(str(error)) from error
-            except Transient as error:
-                self._patience.after(error)
+            except TransientError as error:
+                self._patience.wait_or_raise(error)
                 if is_there(outgoing.digest):
                     return
                 self._ask(session)
@@ -159,13 +165,13 @@ class Chunks:
         except TooLarge:
             if not self._client.host.too_large(request.length, session.smallest):
                 raise
-        except Transient as error:
+        except TransientError as error:
             self._recover(error, request)
         except SessionLost as error:
             self._reopen(error)
         else:
             self._arrived(request, time.monotonic() - begun)
-            self._strides.arrived(request.length)
+            self._strides.record_success(request.length)
 
     def _arrived(self, request: NextRequest, seconds: float) -> None:
         self._pace = Pace.of(request.length, seconds)
@@ -177,13 +183,15 @@ class Chunks:
         """Lets go of what was confirmed, but for what the registry, which may be right, counts as missing of the last
         chunk. The first is held until it is known that the host takes a second."""
         counted = self._session.counted
-        self._outgoing.forget(request.last if counted is None else min(request.last, max(request.first, counted)))
+        self._outgoing.discard_before(
+            request.last if counted is None else min(request.last, max(request.first, counted))
+        )
 
-    def _recover(self, error: Transient, request: NextRequest) -> None:
+    def _recover(self, error: TransientError, request: NextRequest) -> None:
         """After *error*: waits, and goes to where the session is, or on in a new one. Where connections break, the next
         chunks are shorter."""
         session, lost = self._session, None
-        self._patience.after(error)
+        self._patience.wait_or_raise(error)
         if isinstance(error, OutOfPlace):
             self._refused |= {request.first}
         else:
@@ -195,13 +203,13 @@ class Chunks:
             self._go_on(session, error)
         except SessionLost as reason:
             lost = reason
-        if isinstance(error, Cut) and (lost or session.offset < request.last):
-            self._strides.cut(request.length, lost=lost is not None)
+        if isinstance(error, ConnectionLost) and (lost or session.offset < request.last):
+            self._strides.record_loss(request.length, lost=lost is not None)
         if lost:
             lost.counted = True
             self._reopen(lost)
 
-    def _go_on(self, session: Session, error: Transient) -> None:
+    def _go_on(self, session: UploadSession, error: TransientError) -> None:
         """Moves *session* to where it most likely is. Raises SessionLost where it has been everywhere."""
         counted = session.counted
         if counted is not None and counted > self._sent + 1:
@@ -225,40 +233,40 @@ class Chunks:
         if self._outgoing.start:
             raise error
         if not error.counted:
-            self._patience.after(Transient(str(error)))
+            self._patience.wait_or_raise(TransientError(str(error)))
         self._refused, self._reopened = frozenset(), True
         self._session = self._begin()
         self._confirmed = self._sent = 0
 
-    def _ask(self, session: Session) -> None:
+    def _ask(self, session: UploadSession) -> None:
         """Learns what the registry counts. Raises SessionLost."""
         while True:
             try:
-                session.ask()
+                session.send_request()
                 return
-            except Transient as error:
-                self._patience.after(error)
+            except TransientError as error:
+                self._patience.wait_or_raise(error)
 
-    def _taken_up(self) -> Session | None:
+    def _resume(self) -> UploadSession | None:
         """The session that an earlier run left, with the stream read to where it is; None where there is none."""
         unfinished = self._entry.read()
-        if not isinstance(unfinished, Unfinished):
+        if not isinstance(unfinished, OpenUpload):
             return None
         floor = max(unfinished.checkpoints, default=0)
         try:
             location = Url.parse(unfinished.location)
             if location.origin != self._client.url("").origin:  # who can write there would be sent the blob
                 raise TransportError(f"{location.shown}: not a place of this registry")
-            session = Session(self._client, location)
+            session = UploadSession(self._client, location)
             self._ask(session)
         except TransportError:
-            self._entry.erase()
+            self._entry.delete()
             return None
         session.pieces = 2
         counted = floor if session.counted is None else session.counted
         session.offset = floor if counted <= floor + 1 else counted  # nobody stops after one byte
         outgoing = self._outgoing
-        if not outgoing.passed(session.offset, unfinished.checkpoints) or session.offset > outgoing.end:
+        if not outgoing.skip_verified(session.offset, unfinished.checkpoints) or session.offset > outgoing.end:
             session.cancel()
             raise SessionLost(f"{session.location.shown}: what was begun is not what is sent now")
         self._patience.reached(session.offset)

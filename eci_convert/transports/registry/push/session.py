@@ -8,11 +8,12 @@ from typing import Self
 
 from eci_convert.errors import TransportError
 from eci_convert.oci.digest import Digest
-from eci_convert.transports.registry.client import PUSH, Client
+from eci_convert.transports.registry.client import PUSH, RegistryClient
 from eci_convert.transports.registry.http import errors
 from eci_convert.transports.registry.http.connection import Request
-from eci_convert.transports.registry.http.response import Answer
-from eci_convert.transports.registry.http.retry import RETRIED, Transient
+from eci_convert.transports.registry.http.errors import ErrorBody, parse_error_body
+from eci_convert.transports.registry.http.response import Response
+from eci_convert.transports.registry.http.retry import RETRYABLE_STATUSES, TransientError
 from eci_convert.transports.registry.http.url import Url
 
 _RANGE = re.compile(r"(?:bytes[= ])?(\d{1,19})-(\d{1,19})", re.ASCII)
@@ -33,7 +34,7 @@ class SessionLost(TransportError):
     counted = False
 
 
-class LetGo(SessionLost):
+class BytesDiscarded(SessionLost):
     """The bytes that the session lacks were not kept: whoever can have them again goes on."""
 
 
@@ -41,22 +42,22 @@ class TooLarge(TransportError):
     """The registry, or a proxy before it, takes no request of this size."""
 
 
-class OnePieceOnly(TransportError):
+class MonolithicOnly(TransportError):
     """The registry takes a blob in one request without `Content-Range`, and this was another."""
 
 
-class OutOfPlace(Transient):
+class OutOfPlace(TransientError):
     """The registry says that it is not where the chunk begins (416)."""
 
 
-class Session:
+class UploadSession:
     """One upload. *offset* is how many bytes the registry has: what it confirmed by a success, or as far as it said.
 
     *counted* is its own count in its last answer, None where it does not tell. It is not always to be believed: it may
     be stale (Amazon ECR), that of the last chunk alone, or one byte too many (*counts_one_more*).
     """
 
-    def __init__(self, client: Client, at: Url, offset: int = 0) -> None:
+    def __init__(self, client: RegistryClient, at: Url, offset: int = 0) -> None:
         self.location = at
         self.offset = offset
         self.smallest = 0
@@ -66,31 +67,33 @@ class Session:
         self.pieces = 0
 
     @classmethod
-    def opened(cls, client: Client) -> Self:
+    def start(cls, client: RegistryClient) -> Self:
         """A new session. Raises AccessDenied, TransportError."""
         url = client.url("blobs/uploads/")
-        with client.ask("POST", url, accept=(200, 201, 202), scope=PUSH) as answer:
-            return cls.begun(client, answer)
+        with client.request("POST", url, accept=(200, 201, 202), scope=PUSH) as answer:
+            return cls.from_response(client, answer)
 
     @classmethod
-    def begun(cls, client: Client, answer: Answer) -> Self:
+    def from_response(cls, client: RegistryClient, answer: Response) -> Self:
         """The session that *answer* tells of. Raises TransportError."""
         session = cls(client, location(client, answer))
         smallest = answer.header("OCI-Chunk-Min-Length")
         session.smallest = int(smallest) if smallest.isascii() and smallest.isdigit() and len(smallest) < 12 else 0
         return session
 
-    def ask(self) -> None:
+    def send_request(self) -> None:
         """Learns from the registry what it counts, without going there. Raises SessionLost, Transient, AccessDenied."""
         request = Request(method="GET", url=self.location)
-        with self._client.once(request, accept=(200, 202, 204, 400, 404, 405, 410, 416, 501), scope=PUSH) as answer:
+        with self._client.send_once(
+            request, accept=(200, 202, 204, 400, 404, 405, 410, 416, 501), scope=PUSH
+        ) as answer:
             self.counted = _confirmed(answer)
             if answer.status in (405, 501):
                 self.counted = None
                 return
             if answer.status >= 400:
                 raise SessionLost(f"{self.location.shown}: the upload session is gone ({answer.status})")
-            self._moved(answer)
+            self._update_location(answer)
 
     def send(self, blocks: Iterable[bytes], length: int) -> None:
         """Sends the next bytes, *length* of them, all of which have arrived afterwards: a success is believed, whatever
@@ -100,12 +103,12 @@ class Session:
         """
         headers = _OCTETS | {"Content-Range": f"{self.offset}-{self.offset + length - 1}"}
         request = Request(
-            method="PATCH", url=self.location, headers=headers, body=blocks, length=length, alone=self._alone
+            method="PATCH", url=self.location, headers=headers, body=blocks, length=length, own_connection=self._alone
         )
-        with self._client.once(request, accept=_not_retried(), scope=PUSH) as answer:
-            self._judged(answer)
+        with self._client.send_once(request, accept=_not_retried(), scope=PUSH) as answer:
+            self._check(answer)
             self.counted = _confirmed(answer)
-            self._moved(answer)
+            self._update_location(answer)
         self.offset += length
         self.counts_one_more = self.counted == self.offset + 1
         if self.counts_one_more:
@@ -115,9 +118,9 @@ class Session:
     def stream(self, blocks: Iterable[bytes], length: int | None) -> None:
         """Sends everything in one piece, which cannot be gone on with. *length* None: as long as it gets."""
         request = Request(method="PATCH", url=self.location, headers=_OCTETS, body=blocks, length=length)
-        with self._client.once(request, accept=_not_retried(), scope=PUSH) as answer:
-            self._judged(answer)
-            self._moved(answer)
+        with self._client.send_once(request, accept=_not_retried(), scope=PUSH) as answer:
+            self._check(answer)
+            self._update_location(answer)
 
     def finish(self, digest: Digest, size: int, blocks: tuple[bytes, ...] | None = None) -> None:
         """Makes a blob of what was sent, and *blocks*. Raises as `send` does."""
@@ -127,47 +130,49 @@ class Session:
             headers=_OCTETS,
             body=blocks,
             length=None if blocks is None else sum(map(len, blocks)),
-            wait=size / _SETTLING,
-            alone=blocks is not None and self._alone,
+            extra_timeout=size / _SETTLING,
+            own_connection=blocks is not None and self._alone,
         )
-        with self._client.once(request, accept=_not_retried(), scope=PUSH) as answer:
-            self._judged(answer)
+        with self._client.send_once(request, accept=_not_retried(), scope=PUSH) as answer:
+            self._check(answer)
 
     def cancel(self) -> None:
         """Lets the registry forget the session, if it cares."""
         try:
-            self._client.once(Request(method="DELETE", url=self.location), accept=range(200, 500), scope=PUSH).close()
+            self._client.send_once(
+                Request(method="DELETE", url=self.location), accept=range(200, 500), scope=PUSH
+            ).close()
         except TransportError:
             return
 
     @property
     def _alone(self) -> bool:
-        return self._client.host.strides.careful
+        return self._client.host.strides.lossy
 
-    def _judged(self, answer: Answer) -> None:
+    def _check(self, answer: Response) -> None:
         if answer.status in (200, 201, 202, 204):
             return
-        said = errors.fault(answer, self._client.redacted)
+        said = parse_error_body(answer, self._client.redact)
         text = f"{answer.method} {answer.url.shown}: {answer.status} {said.code} {said.reason}".rstrip()
         elsewhere = answer.status == 416 and _confirmed(answer) not in (None, self.offset)
         if answer.status == 413 or (not elsewhere and _is_too_large(answer.status, said)):
             raise TooLarge(text)
         if answer.method == "PATCH" and not self.pieces and not self.offset and _may_take_a_stream(answer.status, said):
-            raise OnePieceOnly(text)
+            raise MonolithicOnly(text)
         if answer.status == 416:
             raise OutOfPlace(text, 0.0)
         if answer.status in (404, 410) or said.code in ("BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID"):
             raise SessionLost(text)
         if answer.method == "PATCH" and self.pieces:
-            raise OnePieceOnly(text)
+            raise MonolithicOnly(text)
         raise TransportError(text)
 
-    def _moved(self, answer: Answer) -> None:
+    def _update_location(self, answer: Response) -> None:
         if answer.header("Location"):
             self.location = location(self._client, answer)
 
 
-def _is_too_large(status: int, said: errors.Fault) -> bool:
+def _is_too_large(status: int, said: ErrorBody) -> bool:
     """Whether a refusal is of the request's size: GitHub's registries say so with 416."""
     text = f"{said.code} {said.reason}".replace("_", " ")
     if status == 416:
@@ -175,17 +180,21 @@ def _is_too_large(status: int, said: errors.Fault) -> bool:
     return status in (400, 422) and re.search("too ?large", text, re.I) is not None and _BODY.search(text) is not None
 
 
-def _may_take_a_stream(status: int, said: errors.Fault) -> bool:
+def _may_take_a_stream(status: int, said: ErrorBody) -> bool:
     """Whether a refusal of the first chunk may be one of `Content-Range`, without which docker sends."""
     return status in (400, 405, 406, 411, 415, 416, 422, 501) and not errors.is_quota(said)
 
 
 def _not_retried() -> tuple[int, ...]:
     """Every status of which we make something ourselves."""
-    return (*range(200, 300), *(status for status in range(400, 500) if status not in (401, 403, *RETRIED)), 501)
+    return (
+        *range(200, 300),
+        *(status for status in range(400, 500) if status not in (401, 403, *RETRYABLE_STATUSES)),
+        501,
+    )
 
 
-def location(client: Client, answer: Answer) -> Url:
+def location(client: RegistryClient, answer: Response) -> Url:
     """Where the upload goes on. Raises TransportError.
 
     A registry behind a TLS proxy may not know that it is: a plain URL on its own host means that very registry. To
@@ -203,7 +212,7 @@ def location(client: Client, answer: Answer) -> Url:
     return secured
 
 
-def _confirmed(answer: Answer) -> int | None:
+def _confirmed(answer: Response) -> int | None:
     """How many bytes the registry says it has. `0-0` is how most say none; nobody stops after one byte."""
     said = _RANGE.fullmatch(answer.header("Range").strip())
     if said is None:

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from eci_convert.errors import FormatError
 from eci_convert.files.own_directory import OwnDirectory
 from eci_convert.oci.digest import Digest
-from eci_convert.transports.base import Settings
 from eci_convert.transports.registry.state import files
+from eci_convert.transports.settings import Settings
 
 FINGERPRINTED = 1024 * 1024
 """Bytes at the beginning of an upload by which it is known again."""
@@ -27,7 +27,7 @@ _NAMES = rf"{files.NAMES}|[0-9a-f]{{32}}\.lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unfinished:
+class OpenUpload:
     """An upload session. *checkpoints*: by offset in bytes, the sha256 of all that comes before."""
 
     location: str
@@ -35,7 +35,7 @@ class Unfinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arrived:
+class FinishedUpload:
     """An upload that has become a blob of *size* bytes. *checkpoints* as above."""
 
     digest: Digest
@@ -43,7 +43,7 @@ class Arrived:
     checkpoints: Mapping[int, str] = field(default_factory=dict, hash=False)
 
 
-class Entry:
+class UploadRecord:
     """The line in the ledger of one upload; closed, it is free for another process."""
 
     def __init__(self, directory: OwnDirectory | None = None, name: str = "") -> None:
@@ -53,7 +53,7 @@ class Entry:
         self._checkpoints: dict[int, str] = {}
 
     @classmethod
-    def of(cls, settings: Settings, *key: object) -> Entry:
+    def of(cls, settings: Settings, *key: object) -> UploadRecord:
         """The line for the upload that *key* tells from all others. Empty, and never written, while another process
         has it, or where there is no place for it."""
         directory = files.directory(settings, "uploads")
@@ -65,7 +65,7 @@ class Entry:
         entry._lock = directory.hold(entry._lock_file)
         return cls() if entry._lock is None else entry
 
-    def read(self) -> Unfinished | Arrived | None:
+    def read(self) -> OpenUpload | FinishedUpload | None:
         """What is written here, or None."""
         found = files.load(self._directory, self._file) if self._directory else {}
         location, size, points = found.get("location"), found.get("size"), found.get("checkpoints")
@@ -74,10 +74,10 @@ class Entry:
         with contextlib.suppress(ValueError, FormatError):
             self._checkpoints = {int(at): str(digest) for at, digest in points.items()}
             if isinstance(location, str):
-                return Unfinished(location=location, checkpoints=dict(self._checkpoints))
+                return OpenUpload(location=location, checkpoints=dict(self._checkpoints))
             if isinstance(size, int):
                 digest = Digest.parse(str(found.get("digest")))
-                return Arrived(digest=digest, size=size, checkpoints=dict(self._checkpoints))
+                return FinishedUpload(digest=digest, size=size, checkpoints=dict(self._checkpoints))
         return None
 
     def write(self, location: str, offset: int, digest: str) -> None:
@@ -90,13 +90,13 @@ class Entry:
         if self._directory is not None:
             files.save(self._directory, self._file, {"location": location, "checkpoints": self._checkpoints})
 
-    def arrived(self, digest: Digest, size: int) -> None:
+    def record_finished(self, digest: Digest, size: int) -> None:
         """All of it is there now, *size* bytes; for a run that ends before the image has its name."""
         if self._directory is not None:
             value = {"digest": str(digest), "size": size, "checkpoints": self._checkpoints}
             files.save(self._directory, self._file, value)
 
-    def erase(self) -> None:
+    def delete(self) -> None:
         """There is nothing to go on with."""
         self._checkpoints = {}
         if self._directory is not None:

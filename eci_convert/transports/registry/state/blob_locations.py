@@ -14,8 +14,9 @@ from typing import Any
 
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.reference import is_repository
-from eci_convert.transports.base import Settings
 from eci_convert.transports.registry.state import files
+from eci_convert.transports.registry.state.files import locked_state
+from eci_convert.transports.settings import Settings
 
 _KEPT = 30
 """Days."""
@@ -32,17 +33,17 @@ Places = dict[str, int]
 """Repositories, and the day on which the blob was last seen in each; the latest last."""
 
 
-class Whereabouts:
+class BlobLocations:
     """What is known of the registry *name*, SCHEME://HOST. Used from several threads; read once, written by `save`."""
 
     def __init__(self, name: str, settings: Settings) -> None:
         self._name = name
-        self._rehearsed = settings.rehearsed
+        self._rehearsed = settings.dry_run
         self._directory = files.directory(settings, "blobs")
         self._file = f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
         self._lock = threading.Lock()
         self._known: dict[str, Places] | None = None
-        self._news: dict[tuple[str, str], bool] = {}
+        self._pending: dict[tuple[str, str], bool] = {}
         self._worth_it = False
 
     def of(self, digest: Digest) -> tuple[str, ...]:
@@ -52,25 +53,25 @@ class Whereabouts:
                 self._known = self._read()
             return tuple(name for name in reversed(self._known.get(str(digest), {})) if is_repository(name))
 
-    def seen(self, digest: Digest, repository: str, size: int) -> None:
+    def record(self, digest: Digest, repository: str, size: int) -> None:
         """The blob, of *size* bytes, is in *repository*."""
         with self._lock:
-            self._news[str(digest), repository] = True
+            self._pending[str(digest), repository] = True
             self._worth_it |= size >= _WORTH_IT
 
-    def gone(self, repository: str, digest: Digest | None = None) -> None:
+    def remove(self, repository: str, digest: Digest | None = None) -> None:
         """The blob cannot be had from *repository*; None: nothing can."""
         with self._lock:
-            self._news["" if digest is None else str(digest), repository] = False
+            self._pending["" if digest is None else str(digest), repository] = False
             self._worth_it = True
 
     def save(self) -> None:
         """Writes down what is new, together with what other processes wrote meanwhile."""
         with self._lock:
-            news, self._news = self._news, {}
+            news, self._pending = self._pending, {}
             if self._directory is None or self._rehearsed or not (news and self._worth_it):
                 return
-            with files.locked(self._directory):
+            with locked_state(self._directory):
                 known = self._read()
                 if _told(known, news):
                     files.save(self._directory, self._file, {"registry": self._name, "blobs": _bounded(known)})

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 
-_CALM = 4
+_SUCCESSES_TO_GROW = 4
 """Chunks in a row that have to arrive before they become longer; twice as many after each further cut."""
 
 _LONGEST_CALM = 64
 
 
-class Strides:
+class ChunkSizeControl:
     """What the uploads to one host learn from cuts, for as long as the process lives. Chunks are never made shorter
     than *smallest* bytes, and nothing is left to be learned of *largest*. Used from several threads."""
 
@@ -20,12 +20,12 @@ class Strides:
         self._largest = largest
         self._lock = threading.Lock()
         self._limit: int | None = None
-        self._calm = _CALM
+        self._calm = _SUCCESSES_TO_GROW
         self._arrived = 0
         self._lossy = False
 
     @property
-    def careful(self) -> bool:
+    def lossy(self) -> bool:
         """Whether each chunk had better go over a connection of its own: some ways carry so many bytes and no more."""
         return self._limit is not None
 
@@ -39,7 +39,7 @@ class Strides:
         with self._lock:
             self._lengthen()
 
-    def arrived(self, length: int) -> None:
+    def record_success(self, length: int) -> None:
         """A chunk of *length* bytes arrived. Where a cut costs all that was sent before, chunks stay as they are."""
         with self._lock:
             if self._limit is not None and length >= self._limit:
@@ -47,7 +47,7 @@ class Strides:
                 if not self._lossy:
                     self._lengthen()
 
-    def cut(self, length: int, *, lost: bool) -> None:
+    def record_loss(self, length: int, *, lost: bool) -> None:
         """A chunk of *length* bytes did not arrive whole, and the upload is *lost* for it, or is not.
 
         The next are half as long; a quarter, if none arrived since the last cut.

@@ -14,7 +14,7 @@ from typing import Any
 
 from eci_convert.files.home import home as home_directory
 from eci_convert.files.own_directory import OwnDirectory
-from eci_convert.transports.base import Settings
+from eci_convert.transports.settings import Settings
 
 NAMES = r"[0-9a-f]{32}\.json"
 """The names of our files, as a regular expression: the digest of what each is about."""
@@ -49,7 +49,7 @@ def save(directory: OwnDirectory, name: str, value: Mapping[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def locked(directory: OwnDirectory | Path) -> Iterator[None]:
+def locked_state(directory: OwnDirectory | Path) -> Iterator[None]:
     """While no other process that asks for this changes what is in *directory*; one that never ends is not waited
     for."""
     own = OwnDirectory(base=directory, names=()) if isinstance(directory, Path) else directory

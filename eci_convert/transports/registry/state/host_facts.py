@@ -7,12 +7,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from eci_convert.errors import ManifestRefused
-from eci_convert.transports.base import Settings
+from eci_convert.errors import ManifestRefusedError
 from eci_convert.transports.registry import upload_plan
 from eci_convert.transports.registry.state import files
-from eci_convert.transports.registry.state.chunk_size import Strides
+from eci_convert.transports.registry.state.chunk_size import ChunkSizeControl
 from eci_convert.transports.registry.upload_plan import Limits
+from eci_convert.transports.settings import Settings
 
 _LARGEST = {"ghcr.io": 4_000_000}
 """Bytes that a request may have where a host is known to take less (github.com/orgs/community/discussions/26299)."""
@@ -23,7 +23,7 @@ _ONE_PIECE = ("gcr.io", ".gcr.io", ".pkg.dev")
 _REMEMBERED = 30 * 24 * 3600.0
 
 
-class Host:
+class HostFacts:
     """One registry host. What is noted holds for this process at once, and for later ones where there is a place."""
 
     def __init__(self, name: str, settings: Settings) -> None:
@@ -31,7 +31,7 @@ class Host:
         self._file = f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
         self._name = name
         self._lock = threading.Lock()
-        self.strides = Strides(upload_plan.SMALLEST, upload_plan.SHARED)
+        self.strides = ChunkSizeControl(upload_plan.SMALLEST, upload_plan.SHARED)
         self._largest = _LARGEST.get(name)
         self._uploads = 0
         self.long_requests = True
@@ -59,7 +59,7 @@ class Host:
         with self._lock:
             learnt = self._facts.get("largest")
             if not isinstance(learnt, int) or shorter < learnt:
-                self.note(largest=shorter)
+                self.remember(largest=shorter)
         return True
 
     @contextmanager
@@ -74,16 +74,16 @@ class Host:
                 self._uploads -= 1
 
     @property
-    def one_piece(self) -> bool:
+    def monolithic_only(self) -> bool:
         """Whether a blob is taken in one piece only."""
         known = any(self._name == host or (host[0] == "." and self._name.endswith(host)) for host in _ONE_PIECE)
         return known or self._facts.get("one_piece") is True
 
-    def fact(self, name: str) -> object:
+    def get(self, name: str) -> object:
         """What was noted under *name*, or None."""
         return self._facts.get(name)
 
-    def note(self, **facts: object) -> None:
+    def remember(self, **facts: object) -> None:
         """From now on *facts* are known of the host."""
         self._facts |= facts
         if self._directory is not None:
@@ -100,22 +100,22 @@ _FACT = "artifact_type"
 _REFUSED = "refused"
 
 
-class Strictness:
+class ArtifactTypeRefusals:
     """Whether the registry *host* takes a manifest with an `artifactType` (image-spec v1.1), as GitLab and old Quays do
     not."""
 
     def __init__(self, host: str, settings: Settings) -> None:
         self._name = host
-        self._host = Host(host, settings)
+        self._host = HostFacts(host, settings)
         self._reporter = settings.reporter
 
     @property
     def known(self) -> bool:
         """Whether it has refused one before."""
-        return self._host.fact(_FACT) == _REFUSED
+        return self._host.get(_FACT) == _REFUSED
 
-    def learn(self, refusal: ManifestRefused) -> None:
+    def learn(self, refusal: ManifestRefusedError) -> None:
         """It has refused one now."""
-        self._host.note(**{_FACT: _REFUSED})
+        self._host.remember(**{_FACT: _REFUSED})
         rule = " ".join(filter(None, (str(refusal.status), refusal.code, refusal.reason)))
         self._reporter.warned(f"{self._name} refuses a manifest with an artifactType ({rule}): sending it without")

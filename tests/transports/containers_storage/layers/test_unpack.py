@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eci_convert.errors import CorruptStream, DigestMismatch, FormatError, LimitExceeded
+from eci_convert.errors import CorruptStreamError, DigestMismatchError, FormatError, LimitExceededError
 from eci_convert.oci.digest import Digest
 from eci_convert.transports.containers_storage.drivers.overlay import Overlay
 from eci_convert.transports.containers_storage.drivers.staging import Staging
-from eci_convert.transports.containers_storage.layers import layer_import
-from eci_convert.transports.verified_input import Received
+from eci_convert.transports.containers_storage.layers.layer_import import import_layer
+from eci_convert.transports.verified_input import VerifiedInput
 from tests.support.images import a_tar, wrapped
 from tests.support.storage_layers import Noted, World, an_archive, member, seen, unpacked, world
 
@@ -84,7 +84,7 @@ def test_a_compressed_layer_is_known_by_both_its_digests(world: World, compressi
     driver = Overlay(world.home)
     driver.home.mkdir()
 
-    staged = layer_import.staged(Staging.begun(driver.home), driver, "type", Received([blob], None, None), Noted())
+    staged = import_layer(Staging.begun(driver.home), driver, "type", VerifiedInput([blob], None, None), Noted())
 
     assert (staged.diff_id, staged.size) == (Digest.of(archive), len(archive))
     assert (staged.blob.digest, staged.blob.size) == (Digest.of(blob), len(blob))
@@ -211,7 +211,7 @@ def test_the_top_stays_a_directory(world: World, name: str, kind: str):
     info, content = member(name, kind)
     info.linkname = str(world.host)
 
-    with pytest.raises((FormatError, CorruptStream)):
+    with pytest.raises((FormatError, CorruptStreamError)):
         unpacked(world.home, an_archive((info, content)))
 
 
@@ -279,7 +279,7 @@ def test_what_has_no_content_may_come_twice(world: World):
 
 @pytest.mark.parametrize("name", ["d/" * 401 + "x", "n" * 200 + "/" + ("m" * 250 + "/") * 12 + "x"])
 def test_paths_have_a_limit(world: World, name: str):
-    with pytest.raises(LimitExceeded):
+    with pytest.raises(LimitExceededError):
         unpacked(world.home, an_archive(member(name)))
 
 
@@ -356,8 +356,8 @@ def test_bytes_that_are_not_the_promised_ones_are_that_and_not_a_bad_archive(wor
         spoilt[len(spoilt) // 3] ^= 1
         chunks = [bytes(spoilt[start : start + 5000]) for start in range(0, len(spoilt), 5000)]
 
-        with pytest.raises(DigestMismatch):
-            layer_import.staged(Staging.begun(driver.home), driver, "", Received(chunks, promised, None), Noted())
+        with pytest.raises(DigestMismatchError):
+            import_layer(Staging.begun(driver.home), driver, "", VerifiedInput(chunks, promised, None), Noted())
 
 
 def test_what_was_refused_is_gone(world: World):

@@ -14,8 +14,9 @@ import pytest
 
 from eci_convert.errors import LocalError, TransportError, UsageError
 from eci_convert.transports import open_source
-from eci_convert.transports.registry.http import address_policy, dial
+from eci_convert.transports.registry.http import dial
 from eci_convert.transports.registry.http import tls as http_tls
+from eci_convert.transports.registry.http.address_policy import check_address
 from eci_convert.transports.registry.http.addresses import is_loopback
 from eci_convert.transports.registry.http.proxies import proxy_for
 from eci_convert.transports.registry.http.tls import folders
@@ -343,7 +344,7 @@ def test_where_a_registry_may_send_us(
 ) -> None:
     """71, 78, 79, 82."""
     try:
-        address_policy.check(Url.parse(target), Url.parse(registry), peer, own)
+        check_address(Url.parse(target), Url.parse(registry), peer, own)
     except TransportError:
         assert not allowed
     else:

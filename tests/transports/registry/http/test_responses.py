@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from eci_convert.errors import AccessDenied, TransportError
+from eci_convert.errors import AccessDeniedError, TransportError
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
 from eci_convert.transports import open_source
-from eci_convert.transports.base import Settings
-from eci_convert.transports.registry.http.retry import Transient
+from eci_convert.transports.registry.http.retry import TransientError
 from eci_convert.transports.registry.http.url import Url
+from eci_convert.transports.settings import Settings
 from tests.support.fake_registry import behaviour as faults
 from tests.support.fake_registry.behaviour import Change, Reply
 from tests.support.fake_registry.server import CERTS, FaultyRegistry, a_registry
@@ -76,7 +76,7 @@ def test_switching_protocols_is_a_final_response(registry: FaultyRegistry, user:
 
 def test_interim_responses_without_end_are_given_up(registry: FaultyRegistry, user: User) -> None:
     registry.misbehave("GET", "/manifests/", faults.raw(HINTS * 100_000), times=9)
-    with pytest.raises(Transient, match="not HTTP"):
+    with pytest.raises(TransientError, match="not HTTP"):
         user.resolves(registry, retries=0)
 
 
@@ -128,7 +128,7 @@ def test_a_time_in_retry_after_that_has_gone_by_is_no_wait(
 
 def test_a_wait_that_is_too_long_is_told_in_seconds_from_now(registry: FaultyRegistry, user: User) -> None:
     registry.misbehave("GET", "/manifests/", faults.status(429, Retry_After=str(int(time.time() + 500))))
-    with pytest.raises(Transient) as caught:
+    with pytest.raises(TransientError) as caught:
         user.resolves(registry)
     seconds = [int(word) for word in caught.value.__notes__[0].split() if word.isdigit()]
     assert 490 <= seconds[0] <= 500
@@ -322,7 +322,7 @@ def test_a_token_server_s_reason_is_shown(registry: FaultyRegistry, user: User, 
     content = json.dumps({"error": "denied", "error_description": f"too wide for {PASSWORD}"}).encode()
     registry.misbehave("GET", "/token", faults.status(code, content), times=9)
     user.logs_in(registry.host)
-    with pytest.raises(AccessDenied, match=r"too wide for \*\*\*"):
+    with pytest.raises(AccessDeniedError, match=r"too wide for \*\*\*"):
         user.resolves(registry)
 
 
@@ -342,13 +342,13 @@ def test_a_quota_is_not_told_as_log_in(
     registry.misbehave(method, "", faults.status(403, content), times=9)
     with pytest.raises(TransportError) as caught:
         user.resolves(registry) if method == "GET" else user.pushes(registry, [DATA])
-    assert not isinstance(caught.value, AccessDenied)
+    assert not isinstance(caught.value, AccessDeniedError)
     assert not any("log in" in note for note in getattr(caught.value, "__notes__", []))
 
 
 def test_a_reason_that_says_no_more_than_denied_is_a_matter_of_logging_in(registry: FaultyRegistry, user: User) -> None:
     registry.misbehave("GET", "/manifests/", faults.refusal(403, "DENIED", "requested access is denied"), times=9)
-    with pytest.raises(AccessDenied) as caught:
+    with pytest.raises(AccessDeniedError) as caught:
         user.resolves(registry)
     assert any("log in" in note for note in caught.value.__notes__)
 
@@ -374,13 +374,13 @@ def test_framing_without_end_is_an_error(registry: FaultyRegistry, user: User, n
 def test_the_time_limit_counts_content(registry: FaultyRegistry, user: User, piece: bytes) -> None:
     start = b"0\r\n" if piece.startswith(b"x") else b""
     registry.misbehave("GET", "/manifests/", chunked(b"2\r\n{}\r\n" + start, piece * 2000, pause=0.002), times=9)
-    with pytest.raises(Transient, match="stands still"):
+    with pytest.raises(TransientError, match="stands still"):
         user.resolves(registry, retries=0, timeout=0.3)
 
 
 def test_header_lines_without_end_are_an_error(registry: FaultyRegistry, user: User) -> None:
     registry.misbehave("GET", "/manifests/", faults.raw(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200_000), times=9)
-    with pytest.raises(Transient):
+    with pytest.raises(TransientError):
         user.resolves(registry, retries=0)
 
 

@@ -7,11 +7,19 @@ from dataclasses import replace
 
 import pytest
 
-from eci_convert.errors import DigestMismatch, FormatError, LimitExceeded, NotFound, SizeMismatch, TransportError
+from eci_convert.errors import (
+    DigestMismatchError,
+    FormatError,
+    LimitExceededError,
+    NotFoundError,
+    SizeMismatchError,
+    TransportError,
+)
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
-from eci_convert.reading import blobs
+from eci_convert.reading.blobs import open_blob
+from eci_convert.reading.images import load_root
 from tests.support.fake_registry import behaviour as faults
 from tests.support.fake_registry.behaviour import Reply
 from tests.support.fake_registry.server import FaultyRegistry
@@ -28,8 +36,8 @@ def holds(registry: FaultyRegistry, data: bytes = DATA) -> tuple[str, int]:
 def test_an_image_is_resolved_and_read(registry: FaultyRegistry, user: User) -> None:
     user.pushes(registry, [b"kernel", DATA])
     with user.source(registry) as source:
-        descriptor, manifest = blobs.root(source)
-        with blobs.opened(source, manifest.layers[1]) as chunks:  # type: ignore[union-attr]
+        descriptor, manifest = load_root(source)
+        with open_blob(source, manifest.layers[1]) as chunks:  # type: ignore[union-attr]
             assert b"".join(chunks) == DATA
     assert descriptor.media_type == media_types.OCI_MANIFEST
     assert len(registry.seen("/manifests/1", "GET")) == 1
@@ -52,9 +60,9 @@ def test_a_digest_decides_and_the_tag_beside_it_does_not(registry: FaultyRegistr
 
 
 def test_a_missing_image_and_a_missing_blob_are_named(registry: FaultyRegistry, user: User) -> None:
-    with pytest.raises(NotFound, match="manifest unknown"):
+    with pytest.raises(NotFoundError, match="manifest unknown"):
         user.resolves(registry)
-    with pytest.raises(NotFound, match="blobs/sha256:"):
+    with pytest.raises(NotFoundError, match="blobs/sha256:"):
         user.pulls(registry, str(Digest.of(b"nowhere")), 7)
 
 
@@ -140,7 +148,7 @@ def test_a_server_that_lies_well_about_ranges_is_found_out_at_the_end(registry: 
     digest, size = holds(registry)
     registry.misbehave("GET", BLOBS, faults.cut(100_000))
     registry.misbehave("GET", BLOBS, lambda reply: replace(reply, body=DATA[: len(reply.body)]))
-    with pytest.raises(DigestMismatch):
+    with pytest.raises(DigestMismatchError):
         user.pulls(registry, digest, size)
 
 
@@ -160,7 +168,7 @@ def test_wrong_bytes_are_refused(registry: FaultyRegistry, user: User) -> None:
     """91."""
     digest, size = holds(registry)
     registry.misbehave("GET", BLOBS, faults.spoiled)
-    with pytest.raises(DigestMismatch):
+    with pytest.raises(DigestMismatchError):
         user.pulls(registry, digest, size)
 
 
@@ -169,7 +177,7 @@ def test_a_blob_of_another_length_is_refused_at_once(registry: FaultyRegistry, u
     """56, 91: no retry makes it longer."""
     digest, size = holds(registry)
     registry.blobs[digest] = data
-    with pytest.raises(SizeMismatch):
+    with pytest.raises(SizeMismatchError):
         user.pulls(registry, digest, size)
     assert len(registry.seen(BLOBS)) == 1
 
@@ -299,7 +307,7 @@ def test_a_manifest_that_is_not_the_one_asked_for_is_refused(registry: FaultyReg
     """90."""
     good = user.pushes(registry, [b"kernel"])
     registry.misbehave("GET", "/manifests/", lambda reply: faults.body(reply.body + b" ")(reply))
-    with pytest.raises(DigestMismatch):
+    with pytest.raises(DigestMismatchError):
         user.resolves(registry, f"machine@{good.digest}")
 
 
@@ -307,7 +315,7 @@ def test_a_digest_header_that_contradicts_the_bytes_is_believed_neither(registry
     """90."""
     user.pushes(registry, [b"kernel"])
     registry.misbehave("GET", "/manifests/", faults.header("Docker-Content-Digest", str(Digest.of(b"other"))))
-    with pytest.raises(DigestMismatch):
+    with pytest.raises(DigestMismatchError):
         user.resolves(registry)
 
 
@@ -349,7 +357,7 @@ def test_schema_1_is_refused_and_named(registry: FaultyRegistry, user: User) -> 
     for media_type in (*media_types.DOCKER_SCHEMA1, "application/json"):
         registry.manifests["machine", "1"] = (media_type, text)
         with user.source(registry) as source, pytest.raises(FormatError, match="schema 1"):
-            blobs.root(source)
+            load_root(source)
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -357,7 +365,7 @@ def test_a_huge_manifest_is_not_read_to_its_end(registry: FaultyRegistry, user: 
     """63: 4 MiB, whatever is claimed."""
     reply = Reply.of(200, b" " * (5 * 1024 * 1024), Content_Type=media_types.OCI_MANIFEST)
     registry.misbehave("GET", "/manifests/", lambda _: reply if told else replace(reply, length=None), times=9)
-    with pytest.raises((TransportError, LimitExceeded), match="4194304"):
+    with pytest.raises((TransportError, LimitExceededError), match="4194304"):
         user.resolves(registry)
 
 
@@ -374,7 +382,7 @@ def test_urls_of_foreign_layers_are_ignored(registry: FaultyRegistry, other: Fau
     blob = Descriptor(
         media_type=TYPE, digest=Digest.parse(digest), size=size, urls=(f"{other.url}/v2/x/blobs/{digest}",)
     )
-    with user.source(registry) as source, pytest.raises(NotFound), blobs.opened(source, blob):
+    with user.source(registry) as source, pytest.raises(NotFoundError), open_blob(source, blob):
         pass
     assert other.requests == []
 
@@ -386,7 +394,7 @@ def test_what_a_server_says_is_shown_without_what_a_terminal_obeys(registry: Fau
     """94."""
     nasty = "\x1b]0;owned\x07\x1b[31mred\r\nsecond line\u202e" + "x" * 1000
     registry.misbehave("GET", "/manifests/", faults.refusal(404, "MANIFEST_UNKNOWN", nasty))
-    with pytest.raises(NotFound) as caught:
+    with pytest.raises(NotFoundError) as caught:
         user.resolves(registry)
     text = str(caught.value)
     assert "red" in text

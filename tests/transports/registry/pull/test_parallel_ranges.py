@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from eci_convert.errors import DigestMismatch, TransportError
+from eci_convert.errors import DigestMismatchError, TransportError
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
-from eci_convert.reading import blobs
+from eci_convert.reading.blobs import open_blob
 from eci_convert.transports.registry.pull import download, parallel_ranges
 from tests.support.fake_registry import behaviour as faults
 from tests.support.fake_registry.behaviour import Reply
@@ -26,8 +26,8 @@ def _everything_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """One piece of the first connection is judged, and found wanting."""
     monkeypatch.setattr(parallel_ranges, "RANGE", RANGE)
     monkeypatch.setattr(download, "SLOW", 1 << 60)
-    monkeypatch.setattr(download, "_WORTH_IT", 4 * RANGE)
-    monkeypatch.setattr(download, "_JUDGED_AFTER", 0.0)
+    monkeypatch.setattr(download, "_MIN_PARALLEL_SIZE", 4 * RANGE)
+    monkeypatch.setattr(download, "_SAMPLE_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_a_server_without_ranges_is_read_over_one_connection(
 def test_wrong_bytes_in_a_range_are_refused(registry: FaultyRegistry, user: User, held: Descriptor) -> None:
     registry.misbehave("GET", BLOBS, times=9)
     registry.misbehave("GET", BLOBS, faults.spoiled)
-    with pytest.raises(DigestMismatch):
+    with pytest.raises(DigestMismatchError):
         pulled(user, registry, held)
 
 
@@ -165,7 +165,7 @@ def test_a_consumer_that_is_interrupted_leaves_no_thread(
     registry.pace = 2e6
 
     def interrupted() -> None:
-        with user.source(registry) as source, blobs.opened(source, held) as chunks:
+        with user.source(registry) as source, open_blob(source, held) as chunks:
             next(chunks)
             raise KeyboardInterrupt
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from eci_convert.errors import DigestMismatch, SizeMismatch, TransportError, UploadLost
+from eci_convert.errors import DigestMismatchError, SizeMismatchError, TransportError, UploadLostError
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor
 from eci_convert.transports.registry import upload_plan
 from eci_convert.transports.registry.state import host_facts
 from tests.support.fake_registry import behaviour as faults
@@ -113,7 +113,7 @@ def test_a_session_that_is_gone_for_it_begins_anew(registry: FaultyRegistry, use
 def test_of_what_cannot_be_had_again_the_caller_hears_and_may_go_on(registry: FaultyRegistry, user: User) -> None:
     the_third(registry, faults.dropped, hears=1000)
     with user.sink(registry) as sink:
-        with pytest.raises(UploadLost, match="again"):
+        with pytest.raises(UploadLostError, match="again"):
             sink.put(TYPE, once(DATA), digest=DIGEST, size=len(DATA))
         arrived = sum(sizes(registry))
         sink.put(TYPE, once(DATA), digest=DIGEST, size=len(DATA))
@@ -124,14 +124,14 @@ def test_of_what_cannot_be_had_again_the_caller_hears_and_may_go_on(registry: Fa
 
 
 def test_a_spoilt_stream_makes_no_blob(registry: FaultyRegistry, user: User) -> None:
-    with pytest.raises(DigestMismatch):
+    with pytest.raises(DigestMismatchError):
         sends(user, registry, once(DATA[:-1] + b"x"))
     assert registry.blobs == {}
 
 
 @pytest.mark.parametrize("length", [len(DATA) - 1, 5 * CHUNK, len(DATA) + 1, len(DATA) + CHUNK])
 def test_a_stream_of_another_size_makes_no_blob(registry: FaultyRegistry, user: User, length: int) -> None:
-    with pytest.raises(SizeMismatch):
+    with pytest.raises(SizeMismatchError):
         sends(user, registry, once((DATA + DATA)[:length]))
     assert registry.blobs == {}
 

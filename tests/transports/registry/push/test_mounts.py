@@ -12,17 +12,18 @@ from typing import Any
 
 import pytest
 
-from eci_convert.errors import DigestMismatch, NotFound, TransportError
+from eci_convert.errors import DigestMismatchError, NotFoundError, TransportError
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Manifest, rendered
+from eci_convert.oci.manifest import Manifest, to_json
 from eci_convert.oci.reference import Reference
 from eci_convert.operations import copy
-from eci_convert.operations.verify import fixed
-from eci_convert.reading import blobs
+from eci_convert.operations.verify import repair
+from eci_convert.reading.images import load_image
 from eci_convert.transports import open_source
 from eci_convert.transports.registry import upload_plan
-from eci_convert.transports.registry.client import Client
+from eci_convert.transports.registry.client import RegistryClient
 from eci_convert.transports.registry.mount_hints import MountHint
 from tests.support.fake_registry import behaviour as faults
 from tests.support.fake_registry.server import FaultyRegistry, a_registry
@@ -48,7 +49,7 @@ def sends(user: User, registry: FaultyRegistry, name: str, **flags: Any) -> list
         for blob, content in ((BLOB, DATA), (CONFIG, b"{}")):
             if not sink.has(blob):
                 sink.put(blob.media_type, [content], digest=blob.digest, size=blob.size)
-        manifest = rendered(Manifest(config=CONFIG, layers=(BLOB,)))
+        manifest = to_json(Manifest(config=CONFIG, layers=(BLOB,)))
         sink.publish(sink.put(media_types.OCI_MANIFEST, [manifest]))
     assert registry.blobs[str(BLOB.digest)] == DATA
     return froms(registry)
@@ -99,7 +100,7 @@ def test_what_was_found_is_mounted(registry: FaultyRegistry, user: User) -> None
 def test_what_was_pulled_and_is_spoiled_is_not_remembered(registry: FaultyRegistry, user: User) -> None:
     registry.places.add(("a", registry.hold(DATA)))
     registry.misbehave("GET", "/blobs/", faults.spoiled)
-    with pytest.raises(DigestMismatch):
+    with pytest.raises(DigestMismatchError):
         user.pulls(registry, str(BLOB.digest), BLOB.size, name="a:1")
     assert not state(user)
 
@@ -302,11 +303,14 @@ def test_no_other_host_is_told(registry: FaultyRegistry, other: FaultyRegistry, 
 
 def test_what_was_told_over_tls_is_not_told_in_the_clear(user: User) -> None:
     reference = Reference.parse("registry.example/secret/project:1")
-    secure, plain = Client(reference, user.settings()), Client(reference, user.settings(plain_http=True))
-    secure.whereabouts.seen(BLOB.digest, reference.repository, BLOB.size)
+    secure, plain = (
+        RegistryClient(reference, user.settings()),
+        RegistryClient(reference, user.settings(plain_http=True)),
+    )
+    secure.whereabouts.record(BLOB.digest, reference.repository, BLOB.size)
     secure.close()
     assert plain.whereabouts.of(BLOB.digest) == ()
-    assert Client(reference, user.settings()).whereabouts.of(BLOB.digest) == ("secret/project",)
+    assert RegistryClient(reference, user.settings()).whereabouts.of(BLOB.digest) == ("secret/project",)
 
 
 def test_a_name_that_is_none_is_not_asked_with(registry: FaultyRegistry, user: User) -> None:
@@ -329,16 +333,16 @@ def test_an_image_does_not_say_where_its_blobs_are_taken_from(
         labels = {"org.lfedge.eci.artifact.kernel": "/kernel"}
         config = rendered_config(labels)
         layers = (replace(BLOB, media_type=f"{media_types.OCI_LAYER}+gzip", annotations=notes),)
-        text = rendered(Manifest(config=Descriptor.of(config, media_types.OCI_CONFIG), layers=layers))
+        text = to_json(Manifest(config=Descriptor.of(config, media_types.OCI_CONFIG), layers=layers))
         stranger.hold(config)
         stranger.manifests["machine", "1"] = (media_types.OCI_MANIFEST, text)
         with user.source(stranger) as source, user.sink(registry, "public/mirror:1") as sink:
-            image = blobs.image(source, None)
+            image = load_image(source, None)
             copied: dict[str, Callable[[], object]] = {
                 "keep": lambda: copy.copy(source, sink),
-                "fix": lambda: fixed(source, image, sink, {}, user),
+                "fix": lambda: repair(source, image, sink, {}, user),
             }
-            with pytest.raises(NotFound):
+            with pytest.raises(NotFoundError):
                 copied[format]()
     assert froms(registry) == []
 
@@ -352,7 +356,7 @@ def test_what_the_source_lacks_is_not_taken_from_where_the_user_saw_it(
     registry.requests.clear()
     config = rendered_config({})
     layers = (replace(BLOB, media_type=f"{media_types.OCI_LAYER}+gzip"),)
-    text = rendered(Manifest(config=Descriptor.of(config, media_types.OCI_CONFIG), layers=layers))
+    text = to_json(Manifest(config=Descriptor.of(config, media_types.OCI_CONFIG), layers=layers))
     with a_registry() as stranger:
         stranger.hold(config)
         stranger.manifests["machine", "1"] = (media_types.OCI_MANIFEST, text)
@@ -365,7 +369,7 @@ def test_what_the_source_lacks_is_not_taken_from_where_the_user_saw_it(
         (folder / "index.json").write_text(json.dumps(listed))
         name = f"docker://{stranger.host}/machine:1" if place == "registry" else f"oci:{folder}"
         source = open_source(name, user.settings())
-        with source, user.sink(registry, "public/mirror:1") as sink, pytest.raises(NotFound):
+        with source, user.sink(registry, "public/mirror:1") as sink, pytest.raises(NotFoundError):
             copy.copy(source, sink)
         assert froms(registry) == []
 

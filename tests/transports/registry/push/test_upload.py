@@ -9,13 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert.errors import DigestMismatch, ManifestRefused, SizeMismatch, TransportError, UploadLost
+from eci_convert.errors import (
+    DigestMismatchError,
+    ManifestRefusedError,
+    SizeMismatchError,
+    TransportError,
+    UploadLostError,
+)
 from eci_convert.oci import media_types
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Descriptor, Index, Manifest, rendered
+from eci_convert.oci.index import Index
+from eci_convert.oci.manifest import Manifest, to_json
 from eci_convert.transports.registry import upload_plan
 from eci_convert.transports.registry.mount_hints import MountHint
-from eci_convert.transports.registry.state import host_facts
+from eci_convert.transports.registry.state.host_facts import HostFacts
 from tests.support.fake_registry import behaviour as faults
 from tests.support.fake_registry.server import FaultyRegistry
 from tests.support.home_directory import TYPE, Counted, User, again, noise, once
@@ -101,7 +109,7 @@ def test_a_blob_of_another_repository_is_mounted(registry: FaultyRegistry, user:
     registry.misbehave("HEAD", "/blobs/", faults.status(404))
     blob = Descriptor(media_type=TYPE, digest=Digest.of(DATA), size=len(DATA))
     with user.source(registry, "elsewhere/machine:1") as source, user.sink(registry) as sink:
-        assert sink.has(Descriptor(media_type=TYPE, digest=blob.digest, size=blob.size, annotations=source.provenance))
+        assert sink.has(Descriptor(media_type=TYPE, digest=blob.digest, size=blob.size, annotations=source.mount_hints))
     posted = registry.seen(SESSIONS, "POST")[0].path
     assert f"mount={DIGEST.replace(':', '%3A')}&from=elsewhere%2Fmachine" in posted
 
@@ -188,7 +196,7 @@ def test_what_is_not_what_was_promised_becomes_no_blob(
     registry: FaultyRegistry, user: User, size: int, digest: bytes | None
 ) -> None:
     promised = None if digest is None else Digest.of(digest)
-    with user.sink(registry) as sink, pytest.raises((SizeMismatch, DigestMismatch)):
+    with user.sink(registry) as sink, pytest.raises((SizeMismatchError, DigestMismatchError)):
         sink.put(TYPE, again(DATA), digest=promised, size=size)
     assert registry.blobs == {}
     assert not registry.seen(SESSIONS, "PUT")
@@ -400,7 +408,7 @@ def test_a_session_that_expired_late_is_begun_again_where_the_bytes_can_be_had(
 
 def test_bytes_that_went_by_are_asked_for_by_an_error_of_its_own(registry: FaultyRegistry, user: User) -> None:
     expired(registry, 4)
-    with pytest.raises(UploadLost):
+    with pytest.raises(UploadLostError):
         user.sends(registry, once(DATA))
     user.sends(registry, once(DATA))
     assert registry.blobs[DIGEST] == DATA
@@ -417,7 +425,7 @@ def test_an_iterable_is_not_taken_for_one_that_can_be_had_again(registry: Faulty
             yield from self._chunks
 
     expired(registry, 4)
-    with pytest.raises(UploadLost):
+    with pytest.raises(UploadLostError):
         user.sends(registry, Once())
     assert registry.blobs == {}
 
@@ -436,7 +444,7 @@ def test_a_registry_that_forgets_a_session_when_it_is_cut_gets_it_all_again(
 def test_a_registry_that_never_keeps_a_session_is_given_up(registry: FaultyRegistry, user: User) -> None:
     for _ in range(9):
         expired(registry, 2)
-    with pytest.raises(UploadLost):
+    with pytest.raises(UploadLostError):
         user.sends(registry, again(DATA))
     assert registry.blobs == {}
 
@@ -516,7 +524,7 @@ def test_a_registry_that_takes_no_more_is_not_taken_for_one_that_takes_one_piece
     registry.misbehave("PATCH", SESSIONS, faults.refusal(400, "DENIED", "the quota is used up"), times=2)
     with pytest.raises(TransportError, match="quota"):
         user.sends(registry, again(DATA))
-    assert not host_facts.Host(registry.host, user.settings()).one_piece
+    assert not HostFacts(registry.host, user.settings()).monolithic_only
 
 
 def test_one_piece_of_a_known_size_says_so(registry: FaultyRegistry, user: User) -> None:
@@ -537,20 +545,20 @@ def test_one_piece_that_is_cut_is_sent_again_where_it_can_be_had(registry: Fault
     user.sends(registry, again(data))
     assert registry.blobs[str(Digest.of(data))] == data
     registry.misbehave("PATCH", SESSIONS, hears=1000)
-    with pytest.raises(UploadLost):
+    with pytest.raises(UploadLostError):
         user.sends(registry, once(DATA + b"3"))
 
 
 def test_what_ghcr_and_google_allow_is_known_beforehand(tmp_path: Path) -> None:
     settings = User(tmp_path).settings()
-    assert upload_plan.chunk_length(host_facts.Host("ghcr.io", settings).limits()) <= 4_000_000
-    assert host_facts.Host("europe-docker.pkg.dev", settings).one_piece
-    assert not host_facts.Host("evil-gcr.io", settings).one_piece
+    assert upload_plan.chunk_length(HostFacts("ghcr.io", settings).limits()) <= 4_000_000
+    assert HostFacts("europe-docker.pkg.dev", settings).monolithic_only
+    assert not HostFacts("evil-gcr.io", settings).monolithic_only
 
 
 def test_aws_gets_chunks_of_5_mb_and_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    limits = host_facts.Host("1.dkr.ecr.eu-west-1.amazonaws.com", User(tmp_path).settings()).limits()
+    limits = HostFacts("1.dkr.ecr.eu-west-1.amazonaws.com", User(tmp_path).settings()).limits()
     assert upload_plan.chunk_length(limits) >= 5 * 1024 * 1024
 
 
@@ -664,7 +672,7 @@ def test_a_session_of_other_bytes_that_began_alike_is_not_gone_on_with(registry:
     assert methods(registry)[:3] == ["GET", "DELETE", "POST"]
     start = b"1" + bytes(1024 * 1024 - 1)
     killed(user, registry, start + noise(4 * CHUNK, 3), len(start) + 3 * CHUNK)
-    with pytest.raises(UploadLost):
+    with pytest.raises(UploadLostError):
         user.sends(registry, once(start + noise(4 * CHUNK, 4)))
 
 
@@ -725,7 +733,7 @@ def test_a_spoiled_ledger_is_an_empty_one(registry: FaultyRegistry, user: User, 
 
 
 def manifest_of(*blobs: Descriptor, **more: object) -> bytes:
-    return rendered(Manifest(config=blobs[0], layers=blobs[1:], **more))  # type: ignore[arg-type]
+    return to_json(Manifest(config=blobs[0], layers=blobs[1:], **more))  # type: ignore[arg-type]
 
 
 def test_a_push_that_fails_publishes_no_tag(registry: FaultyRegistry, user: User) -> None:
@@ -742,7 +750,7 @@ def test_an_index_comes_after_what_it_names_and_before_the_tag(registry: FaultyR
         config = sink.put(media_types.OCI_CONFIG, [b"{}"])
         entries = tuple(sink.put(media_types.OCI_MANIFEST, [manifest_of(config, annotations={"n": n})]) for n in "ab")
         assert all(sink.has(entry) for entry in entries)
-        index = sink.put(media_types.OCI_INDEX, [rendered(Index(manifests=entries))])
+        index = sink.put(media_types.OCI_INDEX, [to_json(Index(manifests=entries))])
         sink.publish(index)
     put = [seen.path.rpartition("/")[2] for seen in registry.seen("/manifests/", "PUT")]
     assert put == [*(str(entry.digest) for entry in entries), "1"]
@@ -760,7 +768,7 @@ def test_a_manifest_goes_byte_for_byte(registry: FaultyRegistry, user: User) -> 
 def test_a_refused_manifest_says_why(registry: FaultyRegistry, user: User) -> None:
     """So that a packer can try one that strict registries know (GitLab, old Quay)."""
     registry.misbehave("PUT", "/manifests/", faults.refusal(400, "MANIFEST_INVALID", "unknown artifactType"))
-    with pytest.raises(ManifestRefused, match="unknown artifactType") as caught:
+    with pytest.raises(ManifestRefusedError, match="unknown artifactType") as caught:
         user.pushes(registry, [b"kernel"])
     assert (caught.value.status, caught.value.code, caught.value.reason) == (
         400,
@@ -774,7 +782,7 @@ def test_a_lost_blob_is_no_fault_of_the_manifest(registry: FaultyRegistry, user:
     registry.misbehave("PUT", "/manifests/", faults.refusal(404, "MANIFEST_BLOB_UNKNOWN", "blob unknown"))
     with pytest.raises(TransportError, match="blob unknown") as caught:
         user.pushes(registry, [b"kernel"])
-    assert not isinstance(caught.value, ManifestRefused)
+    assert not isinstance(caught.value, ManifestRefusedError)
 
 
 @pytest.mark.parametrize("fault", [faults.dropped, faults.status(503), faults.status(429, Retry_After="0")])
@@ -794,7 +802,7 @@ def test_without_a_tag_the_digest_is_published(registry: FaultyRegistry, user: U
 
 
 def test_what_has_another_digest_than_the_reference_is_not_published(registry: FaultyRegistry, user: User) -> None:
-    with pytest.raises(DigestMismatch):
+    with pytest.raises(DigestMismatchError):
         user.pushes(registry, [b"kernel"], name=f"machine:1@{Digest.of(b'other')}")
     assert registry.manifests == {}
 

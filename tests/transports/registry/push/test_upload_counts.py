@@ -12,7 +12,7 @@ from eci_convert.errors import TransportError
 from eci_convert.oci.digest import Digest
 from eci_convert.transports.registry import upload_plan
 from eci_convert.transports.registry.http import retry
-from eci_convert.transports.registry.state import host_facts
+from eci_convert.transports.registry.state.host_facts import HostFacts
 from tests.support.fake_registry import behaviour as faults
 from tests.support.fake_registry.behaviour import Reply
 from tests.support.fake_registry.server import FaultyRegistry, Seen
@@ -195,7 +195,7 @@ def test_a_request_that_is_too_large_is_made_smaller_whatever_it_is_called(
     registry.requests.clear()
     user.sends(registry, once(b"2" + data))
     assert large_requests(registry, 100_000) == []
-    assert not host_facts.Host(registry.host, user.settings()).one_piece
+    assert not HostFacts(registry.host, user.settings()).monolithic_only
 
 
 @pytest.mark.parametrize("message", ["the range exceeds the current size", "out of the limits: too large an offset"])
@@ -277,7 +277,7 @@ def test_what_was_found_out_of_a_registry_and_holds_no_longer_is_forgotten(
     user.sends(registry, again(b"2" + DATA))
     assert registry.blobs[str(Digest.of(b"2" + DATA))] == b"2" + DATA
     assert len(registry.seen(SESSIONS, "PATCH")) > 2
-    assert not host_facts.Host(registry.host, user.settings()).one_piece
+    assert not HostFacts(registry.host, user.settings()).monolithic_only
 
 
 def test_a_quota_at_the_first_chunk_is_no_reason_to_send_all_of_it(registry: FaultyRegistry, user: User) -> None:

@@ -14,26 +14,26 @@ from threading import Thread
 import pytest
 
 from eci_convert.oci.digest import Digest
-from eci_convert.transports.base import Settings
 from eci_convert.transports.registry.state import files as state_files
-from eci_convert.transports.registry.state.blob_locations import Whereabouts
-from eci_convert.transports.registry.state.files import locked
+from eci_convert.transports.registry.state.blob_locations import BlobLocations
+from eci_convert.transports.registry.state.files import locked_state
+from eci_convert.transports.settings import Settings
 
 BIG = 1 << 20
 NAME = "https://registry.example"
 A, B = Digest.of(b"a"), Digest.of(b"b")
 
 
-def opened(home: Path, name: str = NAME) -> Whereabouts:
+def opened(home: Path, name: str = NAME) -> BlobLocations:
     """The memory as another run finds it."""
-    return Whereabouts(name, Settings(environ={"HOME": str(home)}))
+    return BlobLocations(name, Settings(environ={"HOME": str(home)}))
 
 
 def remembers(home: Path, *seen: tuple[Digest, str], name: str = NAME) -> None:
     """A run that sees these."""
     where = opened(home, name)
     for digest, repository in seen:
-        where.seen(digest, repository, BIG)
+        where.record(digest, repository, BIG)
     where.save()
 
 
@@ -60,10 +60,10 @@ def test_each_registry_has_a_file_of_its_own_that_nobody_else_reads(tmp_path: Pa
 def test_what_is_gone_is_forgotten(tmp_path: Path) -> None:
     remembers(tmp_path, (A, "one"), (A, "two"), (B, "one"), (B, "two"))
     where = opened(tmp_path)
-    where.gone("one", A)
+    where.remove("one", A)
     where.save()
     assert (opened(tmp_path).of(A), opened(tmp_path).of(B)) == (("two",), ("two", "one"))
-    where.gone("two")
+    where.remove("two")
     where.save()
     assert (opened(tmp_path).of(A), opened(tmp_path).of(B)) == ((), ("one",))
 
@@ -77,11 +77,11 @@ def test_nothing_is_written_where_nothing_is_new(tmp_path: Path) -> None:
 
 def test_small_blobs_alone_are_not_worth_a_file(tmp_path: Path) -> None:
     where = opened(tmp_path)
-    where.seen(A, "one", 1000)
+    where.record(A, "one", 1000)
     where.save()
     assert files(tmp_path) == []
-    where.seen(A, "one", 1000)
-    where.seen(B, "one", BIG)
+    where.record(A, "one", 1000)
+    where.record(B, "one", BIG)
     where.save()
     assert opened(tmp_path).of(A) == ("one",)
 
@@ -162,11 +162,11 @@ def test_several_processes_at_once_lose_nothing(tmp_path: Path) -> None:
     program = """if True:
         import sys
         from eci_convert.oci.digest import Digest
-        from eci_convert.transports.base import Settings
-        from eci_convert.transports.registry.state.blob_locations import Whereabouts
+        from eci_convert.transports.settings import Settings
+        from eci_convert.transports.registry.state.blob_locations import BlobLocations
         name, home, letter = sys.argv[1:]
         for number in range(30):
-            where = Whereabouts(name, Settings(environ={"HOME": home}))
+            where = BlobLocations(name, Settings(environ={"HOME": home}))
             where.seen(Digest.of(f"{letter}{number}".encode()), "one", 1 << 20)
             where.save()
     """
@@ -179,15 +179,15 @@ def test_several_processes_at_once_lose_nothing(tmp_path: Path) -> None:
 def test_one_that_never_ends_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state_files, "_LONGEST_WAIT", 0.05)
     remembers(tmp_path, (A, "one"))
-    with locked(files(tmp_path)[0].parent):
+    with locked_state(files(tmp_path)[0].parent):
         remembers(tmp_path, (A, "two"))
     assert opened(tmp_path).of(A) == ("two", "one")
 
 
 @pytest.mark.parametrize("environ", [{}, {"HOME": ""}, {"HOME": "relative"}, {"HOME": "/proc/nowhere"}])
 def test_without_a_place_nothing_is_remembered(environ: dict[str, str]) -> None:
-    where = Whereabouts(NAME, Settings(environ=environ))
-    where.seen(A, "one", BIG)
+    where = BlobLocations(NAME, Settings(environ=environ))
+    where.record(A, "one", BIG)
     where.save()
     assert where.of(A) == ()
 

@@ -1,0 +1,5 @@
+"""Commands for stores.
+
+index.py    images of several platforms under one name
+preload.py  images into a containers-storage tree
+"""

@@ -1,0 +1,45 @@
+"""What a user may name as an output: a path, - for standard output, /dev/stdout, /dev/fd/N."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from eci_convert.errors import LocalError
+from eci_convert.files.atomic import StrPath, atomic_write, final_target
+from eci_convert.files.errors import local_errors
+
+
+def write_output(path: StrPath, content: bytes) -> None:
+    """*content* into the open file that *path* stands for, else in place of *path*. Raises as `atomic_write` does."""
+    number = inherited_descriptor(path)
+    if number is None:
+        with atomic_write(path) as file:
+            file.write(content)
+        return
+    with local_errors(path):
+        while content:
+            content = content[os.write(number, content) :]
+
+
+def check_writable(path: StrPath) -> None:
+    """Raises LocalError where `write_output` could put nothing at *path*, as far as that is known before."""
+    if inherited_descriptor(path) is None and not os.access(final_target(path).parent, os.W_OK | os.X_OK):
+        raise LocalError(f"{os.fspath(path)}: this user may not write there")
+
+
+def inherited_descriptor(path: StrPath) -> int | None:
+    """The open file of this process that *path* stands for, by its number; None where it is the name of a file.
+
+    >>> inherited_descriptor("-"), inherited_descriptor("/dev/fd/3"), inherited_descriptor("kernel")
+    (1, 3, None)
+    """
+    text = os.fspath(path)
+    if text in _STANDARD:
+        return _STANDARD[text]
+    found = _OPEN_FILE.fullmatch(text)
+    return int(found[1]) if found else None
+
+
+_STANDARD = {"-": 1, "/dev/stdout": 1}
+_OPEN_FILE = re.compile(r"/(?:dev|proc/self)/fd/(\d{1,4})", re.ASCII)

@@ -1,0 +1,19 @@
+"""Checks that there is room for what is about to be written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from eci_convert.errors import LocalError
+
+
+def check_free_space(path: Path, size: int) -> None:
+    """Raises LocalError if *size* bytes, none of them in holes, are more than there is room for."""
+    try:
+        room = os.statvfs(path.parent)
+    except OSError as error:
+        raise LocalError(f"{path.parent}: {error.strerror or error}") from error
+    free = room.f_bavail * room.f_frsize
+    if size > free:
+        raise LocalError(f"{str(path)!r} needs {size} bytes and there is room for {free}")

@@ -1,0 +1,57 @@
+"""The size of one file of an image, without reading more than it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from eci_convert.oci.image import Image
+
+if TYPE_CHECKING:
+    from eci_convert.transports.base import ContainerFiles, Source
+
+
+def size_of_file(source: Source, image: Image, path: str) -> int:
+    """The bytes of the file that *path* is in the filesystem of *image*. Raises as `rootfs.files`."""
+    from eci_convert.reading.files import read_files
+
+    if files := source.filesystem():
+        return _size_in_container(files, path)
+    scales = _SizeProbe(patient=True)
+    read_files(source, image, [path], scales)
+    return scales.size
+
+
+class _SizeFound(Exception):
+    """The file was reached; nothing more is wanted of it."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+
+class _SizeProbe:
+    """A consumer that wants to know how much it would be given. It ends the reading there, unless it is *patient*."""
+
+    can_retake = True
+
+    def __init__(self, *, patient: bool = False) -> None:
+        self.size = 0
+        self._patient = patient
+
+    def take(self, paths: tuple[str, ...], size: int, chunks: Iterator[bytes]) -> None:
+        if not self._patient:
+            raise _SizeFound(size)
+        self.size = size
+        for _ in chunks:
+            pass
+
+
+def _size_in_container(files: ContainerFiles, path: str) -> int:
+    from eci_convert.reading.container_files import read_container_files
+
+    try:
+        read_container_files(files, [path], _SizeProbe())
+    except _SizeFound as weighed:
+        return weighed.size
+    return 0

@@ -1,0 +1,157 @@
+"""Images loaded from a source: manifests and configs, verified, then parsed; the one for a platform selected."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from operator import is_
+from typing import Final
+
+from eci_convert.dialects import index_sizes
+from eci_convert.errors import EciError, FormatError, LimitExceededError, NotFoundError
+from eci_convert.oci import json_fields, media_types
+from eci_convert.oci.descriptor import Descriptor
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.image import Image, ImageConfig
+from eci_convert.oci.index import Index, candidates, check_no_bundle, select
+from eci_convert.oci.manifest import Manifest, parse_manifest
+from eci_convert.oci.platform import Platform, check_platform, told_platform
+from eci_convert.reading.blobs import load_document
+from eci_convert.transports.base import Source
+
+MAX_DOCUMENTS: Final = 32 << 20
+"""Bytes that all manifests, indexes and configs of what one name stands for may have together."""
+_MAX_NESTING = 4
+_MAX_INNER = 64
+
+
+def existing_image(source: Source | None) -> Image | None:
+    """The image that is there, or None where there is none or it cannot be read: then nothing of it is reused."""
+    try:
+        return load_image(source) if source else None
+    except EciError:
+        return None
+
+
+class Documents:
+    """The manifests, indexes and configs that *source* has of what one name stands for: each is read once, whatever
+    lists it how often, and all together are no more than *budget* bytes, or LimitExceeded is raised."""
+
+    def __init__(self, source: Source, budget: int = MAX_DOCUMENTS) -> None:
+        self.source = source
+        self._budget = budget
+        self._manifests: dict[tuple[Digest, str], Manifest | Index] = {}
+        self._configs: dict[tuple[Digest, str], ImageConfig] = {}
+
+    def manifest(self, descriptor: Descriptor) -> Manifest | Index:
+        """The manifest or index that an entry of an index promises. Raises as `load_root` does."""
+        key = (descriptor.digest, descriptor.media_type)
+        if key not in self._manifests:
+            self.account(descriptor.size)
+            self._manifests[key] = load_manifest(self.source, descriptor)
+        return self._manifests[key]
+
+    def config(self, blob: Descriptor) -> ImageConfig:
+        """The config that a manifest promises; an empty one where it is that of no container."""
+        key = (blob.digest, blob.media_type)
+        if key not in self._configs:
+            self.account(min(blob.size, json_fields.MAX_DOCUMENT))
+            self._configs[key] = _config(self.source, blob)
+        return self._configs[key]
+
+    def account(self, size: int) -> None:
+        """*size* bytes more are read. Raises LimitExceeded."""
+        self._budget -= size
+        if self._budget < 0:
+            raise LimitExceededError("its manifests and configs are too many and too long", where=self.source.origin)
+
+
+def load_root(source: Source) -> tuple[Descriptor, Manifest | Index]:
+    """What the source's name stands for. Raises FormatError, IntegrityError and what the source raises."""
+    descriptor = right_sized(source, source.resolve())
+    return descriptor, parse_manifest(load_document(source, descriptor, "manifest"), descriptor.media_type)
+
+
+def load_image(source: Source, platform: Platform | None = None) -> Image:
+    """The image that the source's name stands for; of several, the one for *platform* (see `oci.select`)."""
+    descriptor, found = load_root(source)
+    return select_image(Documents(source), descriptor, found, platform)
+
+
+def select_image(
+    documents: Documents, descriptor: Descriptor, found: Manifest | Index, platform: Platform | None
+) -> Image:
+    """The image that *found*, which *descriptor* promises, holds for *platform*.
+
+    An image that no index describes says itself what it is for. Raises LayoutError where that is another platform.
+    """
+    described, source = False, documents.source
+    for _ in range(_MAX_NESTING):
+        if isinstance(found, Manifest):
+            image = _image(documents, descriptor, found)
+            if platform and not described:
+                check_platform(image.platform, platform, source.origin)
+            return image
+        descriptor = right_sized(documents.source, select(flatten_index(documents, found), platform, source.origin))
+        described, found = True, documents.manifest(descriptor)
+    raise LimitExceededError(f"indexes are nested more than {_MAX_NESTING} deep", where=source.origin)
+
+
+def flatten_index(documents: Documents, found: Index, *, bundle: bool = False) -> Index:
+    """*found* with what the indexes in it list in their places, unless such an index says what it is for. What an index
+    lists that is listed more than once comes once.
+
+    Raises LimitExceeded where they are nested too deep or too many, IsBundle where *found* is a CNAB bundle, unless
+    *bundle*, and as `load_root` does.
+    """
+    where = documents.source.origin
+    if not bundle:
+        check_no_bundle(found, where)
+    seen: set[Digest] = set()
+    for _ in range(_MAX_NESTING):
+        inner = {id(entry) for entry in candidates(found) if entry.media_type in media_types.INDEXES}
+        entries: list[Descriptor] = []
+        for entry in found.manifests:
+            if id(entry) not in inner or entry.platform:
+                entries.append(entry)
+            elif entry.digest not in seen:
+                seen.add(entry.digest)
+                if len(seen) > _MAX_INNER:
+                    raise LimitExceededError(f"more than {_MAX_INNER} indexes in an index", where=where)
+                within = documents.manifest(entry)
+                entries += within.manifests if isinstance(within, Index) else (entry,)
+        if len(entries) == len(found.manifests) and all(map(is_, entries, found.manifests)):
+            return found
+        found = replace(found, manifests=tuple(entries))
+    raise LimitExceededError(f"indexes are nested more than {_MAX_NESTING} deep", where=where)
+
+
+def right_sized(source: Source, entry: Descriptor) -> Descriptor:
+    """*entry* of an index, whose document comes inside it where the index lies about its size. Raises as `load_root`."""
+    return index_sizes.right_sized(
+        entry, lambda promised: load_document(source, promised, f"manifest {entry.digest.short}")
+    )
+
+
+def load_manifest(source: Source, descriptor: Descriptor) -> Manifest | Index:
+    """The manifest or index that an entry of an index promises. Raises as `load_root` does."""
+    descriptor = right_sized(source, descriptor)
+    return parse_manifest(
+        load_document(source, descriptor, f"manifest {descriptor.digest.short}"), descriptor.media_type
+    )
+
+
+def _image(documents: Documents, descriptor: Descriptor, found: Manifest) -> Image:
+    config = documents.config(found.config)
+    platform = told_platform(descriptor.platform, config.platform, found.config.platform)
+    return Image(descriptor=descriptor, manifest=found, config=config, platform=platform)
+
+
+def _config(source: Source, blob: Descriptor) -> ImageConfig:
+    if blob.media_type in media_types.CONFIGS:
+        return ImageConfig.parse(load_document(source, blob, "config"))
+    if blob.size > json_fields.MAX_DOCUMENT:
+        return ImageConfig()
+    try:
+        return ImageConfig(fields=json_fields.document(load_document(source, blob, "config"), "config"))
+    except (NotFoundError, FormatError):
+        return ImageConfig()

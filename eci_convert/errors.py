@@ -25,6 +25,7 @@ a note that begins with "hint: " is advice.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from eci_convert.redaction import redacted
@@ -176,3 +177,14 @@ class ManifestRefusedError(TransportError):
 
 class UploadLostError(TransportError):
     """An upload cannot go on where it was, and its bytes have gone by: send the blob again from its first byte."""
+
+
+def quoted_list(names: Iterable[str], limit: int = 20) -> str:
+    """At most *limit* of *names* in one line, each quoted and escaped: they may come from images.
+
+    >>> quoted_list("abc", limit=2)
+    "'a', 'b' and 1 more"
+    """
+    every = list(names)
+    rest = f" and {len(every) - limit} more" if len(every) > limit else ""
+    return ", ".join(map(repr, every[:limit])) + rest

@@ -51,7 +51,7 @@ class AtomicFiles:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as there:
     ...     with AtomicFiles() as staged:
-    ...         count = staged.stage(f"{there}/kernel").write(b"k")
+    ...         count = staged.add(f"{there}/kernel").write(b"k")
     ...         before = [name for name in os.listdir(there) if not name.startswith(".")]
     ...         staged.commit()
     ...     before, os.listdir(there)

@@ -101,7 +101,7 @@ class Reference:
     def store_name(self) -> str:
         """The name under which a store keeps the image: with its tag, and with its digest only where it has no tag.
 
-        >>> Reference.parse("localhost/machine:1@sha256:" + 64 * "0").stored
+        >>> Reference.parse("localhost/machine:1@sha256:" + 64 * "0").store_name
         'localhost/machine:1'
         """
         return f"{self.name}:{self.tag}" if self.tag else str(self)

@@ -6,7 +6,6 @@ once; a place that has it already is not sent it.
 
 from __future__ import annotations
 
-import shlex
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -28,11 +27,11 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.diff_ids import certainly_wrong, layers_by_diff_id
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.image import Image
-from eci_convert.oci.index import Index, is_bundle
+from eci_convert.oci.index import Index
 from eci_convert.oci.manifest import Manifest, to_json
 from eci_convert.oci.platform import Platform
 from eci_convert.operations.convert import ImageConverter, images_to_convert
-from eci_convert.pack.preflight import check_copy_fits
+from eci_convert.pack.preflight import check_copy_fits, repair_command, warn_of_bundle
 from eci_convert.pack.result import PushResult
 from eci_convert.progress import NULL_REPORTER, Reporter
 from eci_convert.reading.blobs import open_blob
@@ -109,7 +108,7 @@ def copy(
         if referrers:
             documents[-1:-1] = referrers_of(source, documents)
         check(sink, source, documents, reporter, max_size)
-        _report_bundle(source, documents[-1], reporter)
+        warn_of_bundle(source, documents[-1], reporter)
         press = layer_codec(codec, source, sink, referrers=referrers)
         there = existing_image(before) if press else None
         return BlobCopier(source, sink, reporter, concurrency, kept, press, there).copy_all(documents, dry_run=dry_run)
@@ -120,11 +119,6 @@ def check(sink: Sink, source: Source, documents: list[Document], reporter: Repor
     check_copy_fits(sink, source, documents)
     _check_diff_ids(sink, source, documents, reporter)
     _check_sizes(documents, max_size)
-
-
-def _report_bundle(source: Source, root: Document, reporter: Reporter) -> None:
-    if isinstance(root.value, Index) and is_bundle(root.value):
-        reporter.warned(f"{source.origin} is a CNAB bundle: all of its images are copied")
 
 
 def layer_codec(said: Codec | None, source: Source, sink: Sink, *, referrers: bool = False) -> Codec | None:
@@ -302,8 +296,3 @@ class BlobCopier:
                 self._written += size
             else:
                 self._reused += size
-
-
-def repair_command(source: Source, sink: Sink) -> str:
-    """What to type for an image of the original `eci`, whose diff ids and schema version are wrong."""
-    return f"`eci-convert {shlex.join(('verify', source.origin, '--fix', sink.destination))}`"

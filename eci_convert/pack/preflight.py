@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+
 from eci_convert.dialects.blueprint import Blueprint
 from eci_convert.errors import CannotHoldError
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import MAX_LAYERS
 from eci_convert.oci.index import Index, is_bundle
 from eci_convert.oci.manifest import Manifest
+from eci_convert.progress import Reporter
 from eci_convert.reading.manifests import Document
 from eci_convert.transports.base import Sink, Source
 
@@ -63,3 +66,13 @@ def check_pack_fits(blueprint: Blueprint, sink: Sink) -> None:
         error = CannotHoldError(f"{sink.destination} {problem}")
         error.add_note("hint: use --format legacy")
         raise error
+
+
+def repair_command(source: Source, sink: Sink) -> str:
+    """What to type for an image of the original `eci`, whose diff ids and schema version are wrong."""
+    return f"`eci-convert {shlex.join(('verify', source.origin, '--fix', sink.destination))}`"
+
+
+def warn_of_bundle(source: Source, root: Document, reporter: Reporter) -> None:
+    if isinstance(root.value, Index) and is_bundle(root.value):
+        reporter.warned(f"{source.origin} is a CNAB bundle: all of its images are copied")

@@ -31,7 +31,7 @@ from eci_convert.tar import entries
 from eci_convert.tar import input as tar_input
 from eci_convert.tar.input import ExtensionBudget
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.docker_archive import source
+from eci_convert.transports.docker_archive import source as docker_archive_source
 from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 from eci_convert.transports.settings import Settings
 from tests.support.images import LABEL, ImageBuilder, a_tar, an_image, an_index, copied
@@ -185,7 +185,9 @@ def test_a_layer_of_a_saved_image_is_measured_once_however_often_it_is_named(
             out.addfile(link)
     measured = []
     original = codec.decompressed
-    monkeypatch.setattr(source, "decompressed", lambda chunks, how: measured.append(how) or original(chunks, how))
+    monkeypatch.setattr(
+        docker_archive_source, "decompressed", lambda chunks, how: measured.append(how) or original(chunks, how)
+    )
 
     with open_source(f"docker-archive:{tmp_path}/x.tar", Settings()) as source:
         image = load_image(source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eci_convert.errors import NotFoundError, UnsupportedImageError, UsageError
+from eci_convert.errors import NotFoundError, UnsupportedImageError, UsageError, quoted_list
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.index import Index
@@ -11,7 +11,6 @@ from eci_convert.transports.containerd.content import read_small_blob
 from eci_convert.transports.containerd.names import RecordName
 from eci_convert.transports.containerd.proto import containerd_pb2 as api
 from eci_convert.transports.ids import digits
-from eci_convert.transports.layout.selector import listed
 
 _IMAGES = "/containerd.services.images.v1.Images/"
 
@@ -81,7 +80,7 @@ def _by_first_digits(name: RecordName, everything: dict[str, Descriptor]) -> Des
         return None
     if len(targets) > 1:
         error = UnsupportedImageError(
-            f"the digests of {len(targets)} images begin with {beginning!r}: {listed(map(str, targets))}"
+            f"the digests of {len(targets)} images begin with {beginning!r}: {quoted_list(map(str, targets))}"
         )
         error.add_note("hint: give more digits")
         raise error

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
-from eci_convert.errors import FormatError, NotFoundError, UnsupportedImageError, UsageError
+from eci_convert.errors import FormatError, NotFoundError, UnsupportedImageError, UsageError, quoted_list
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.reference import Reference
 from eci_convert.transports.containers_storage.index_files import StoredImage
 from eci_convert.transports.containers_storage.location import StoreLocation
 from eci_convert.transports.containers_storage.store import ContainersStore
 from eci_convert.transports.ids import digits, is_id
-from eci_convert.transports.layout.selector import listed
 
 _AT_ID: Final = re.compile(r"[0-9a-f]{3,64}", re.ASCII)
 
@@ -80,7 +79,7 @@ def _by_id(
     begun = [(store, image) for store, image in everything if image.id.startswith(beginning)]
     ids = sorted({image.id for _, image in begun})
     if len(ids) > 1:
-        error = UnsupportedImageError(f"the ids of {len(ids)} images begin with {beginning!r}: {listed(ids)}")
+        error = UnsupportedImageError(f"the ids of {len(ids)} images begin with {beginning!r}: {quoted_list(ids)}")
         error.add_note("hint: give more digits")
         raise error
     yield from begun

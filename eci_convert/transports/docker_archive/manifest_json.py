@@ -17,6 +17,7 @@ from eci_convert.errors import (
     LimitExceededError,
     NotFoundError,
     UnsupportedImageError,
+    quoted_list,
 )
 from eci_convert.oci import json_fields, media_types
 from eci_convert.oci.descriptor import MAX_LAYERS, Descriptor
@@ -24,7 +25,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.image import ImageConfig
 from eci_convert.oci.manifest import Manifest
 from eci_convert.transports.ids import digits, is_id
-from eci_convert.transports.layout.selector import ImageSelector, listed, same_reference
+from eci_convert.transports.layout.selector import ImageSelector, same_reference
 
 MANIFEST_JSON = "manifest.json"
 
@@ -115,7 +116,7 @@ def select_entry(images: Sequence[ManifestEntry], name: ImageSelector, origin: s
         return next(iter(found.values()))
     once = {image.config: (place, image) for place, image in reversed(list(enumerate(images)))}
     names = (image.tags[0] if image.tags else f"@{place}" for place, image in reversed(once.values()))
-    there = listed(names) or "nothing"
+    there = quoted_list(names) or "nothing"
     if found:
         several = UnsupportedImageError(f"{origin}: {len(found)} images, and no name that tells one: {there}")
         several.add_note("hint: put the name behind a colon")

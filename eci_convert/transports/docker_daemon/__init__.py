@@ -1,12 +1,16 @@
 """`docker-daemon:NAME[:TAG]`: images in a Docker engine, through the Docker SDK's low-level client.
 
-transports/docker_daemon/endpoint.py   where the engine is
-transports/docker_daemon/client.py     the SDK's client, without what breaks it      transports/docker_daemon/errors.py   errors, as ours
-transports/docker_daemon/engine.py     one engine, and how long it may be silent     transports/docker_daemon/response_body.py     its answers in large pieces
-transports/docker_daemon/source.py     an image to be read: documents made of what the engine says about it
-transports/docker_daemon/container_files.py   its files, one at a time                      transports/docker_daemon/saved_image.py    all of it, as `docker save` gives it
-transports/docker_daemon/sink.py       an image to be loaded                         transports/tar_store/stream_writer.py     as one archive
-transports/docker_daemon/load.py       which is sent while it is made
+source.py           DaemonSource: an image to be read, from what the engine says about it
+container_files.py  its files, one at a time, out of a container that is created and never started
+hidden_paths.py     files that a container hides, adds or replaces, and that the saved image must tell
+saved_image.py      all of it, as `docker save` gives it
+sink.py             DaemonSink: an image to be loaded
+load.py             the load request, sent while the archive is made
+engine.py           one engine, and how long it may be silent
+client.py           the SDK's client, without what breaks it
+endpoint.py         where the engine is
+errors.py           the engine's errors as errors of ours
+response_body.py    its responses in large pieces
 """
 
 from __future__ import annotations

@@ -159,13 +159,6 @@ def _images(entries: Sequence[Descriptor]) -> str:
     return ", ".join(texts) + rest
 
 
-def listed(names: Iterable[str]) -> str:
-    """*names* in one line, escaped: they come from images."""
-    found = list(names)
-    rest = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return ", ".join(map(repr, found[:_SHOWN])) + rest
-
-
 def same_reference(one: str, other: str) -> bool:
     """Whether two names are one to Docker: `ubuntu` and `docker.io/library/ubuntu:latest`."""
     return one == other or (bool(_full(one)) and _full(one) == _full(other))

@@ -13,7 +13,7 @@ from eci_convert.oci.digest import Digest
 
 
 class Role(StrEnum):
-    """What a part is to the machine. The values are those of ECI (specs/eci.md §2.3) where it has one."""
+    """What a part is to the machine. The values are those of ECI (docs/specs/eci.md#2.3) where it has one."""
 
     KERNEL = "kernel"
     INITRD = "initrd"
@@ -24,7 +24,7 @@ class Role(StrEnum):
 
 
 class DiskType(StrEnum):
-    """How the sectors of a disk lie in its file (specs/eci.md §2.2)."""
+    """How the sectors of a disk lie in its file (docs/specs/eci.md#2.2)."""
 
     RAW = "raw"
     VHD = "vhd"
@@ -52,7 +52,7 @@ class Blob:
 class Member:
     """The file is at *path* in the tar archive that this one layer is; "" is its only regular file.
 
-    Where *or_bytes*, a layer that is no tar archive is the file itself (specs/eci.md §7, the README's sample).
+    Where *or_bytes*, a layer that is no tar archive is the file itself (docs/specs/eci.md#7, the README's sample).
     """
 
     descriptor: Descriptor
@@ -97,7 +97,7 @@ Locator = Blob | Member | RootfsFile | LocalFile | Memory | KnownBlob
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One file of a machine. *name* is what ECI calls it (specs/eci.md §2.5), and never leads out of a directory.
+    """One file of a machine. *name* is what ECI calls it (docs/specs/eci.md#2.5), and never leads out of a directory.
 
     *disk_type* is None where nobody says; *index* counts extra disks and is None for all else.
     """

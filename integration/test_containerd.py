@@ -184,7 +184,7 @@ def test_without_our_own_labels_pruning_would_take_the_layers(containerd_engine:
 def test_content_is_there_already_and_still_gets_its_name_and_its_labels(
     containerd_engine: Containerd, a_namespace: str
 ) -> None:
-    """The original `eci` loses both there (specs/eci.md, D20)."""
+    """The original `eci` loses both there (docs/specs/eci.md#D20)."""
     descriptor = written(containerd_engine, "docker.io/some/machine:1", a_machine(), a_namespace)
 
     written(containerd_engine, "docker.io/some/machine:2", a_machine(), a_namespace)

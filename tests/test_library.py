@@ -1,4 +1,4 @@
-"""`import eci_convert` and nothing below it: what users of the Go library pkg/registry do (specs/eci.md §5)."""
+"""`import eci_convert` and nothing below it: what users of the Go library pkg/registry do (docs/specs/eci.md#5)."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ _FLAGS = frozenset({"--debug", "--verbose"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line *argv* (without the program's name) and returns its exit code (design/cli.md).
+    """Runs the command line *argv* (without the program's name) and returns its exit code (README.md#exit-codes).
 
     A link or an alias by the name of one of ORIGINALS is that tool.
     """

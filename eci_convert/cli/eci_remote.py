@@ -1,4 +1,4 @@
-"""Where `eci`'s `--remote` points (specs/eci.md §4)."""
+"""Where `eci`'s `--remote` points (docs/specs/eci.md#4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which error is which exit code (design/cli.md, "Exit codes"), and how an error is said."""
+"""Which error is which exit code (README.md#exit-codes), and how an error is said."""
 
 from __future__ import annotations
 

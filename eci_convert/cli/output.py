@@ -1,7 +1,7 @@
 """The only module that prints: results on standard output, talk on standard error.
 
 Text from images and from the network is data: control characters in it are shown as escapes, never sent to a
-terminal (design/threats.md, first principle 6); and a line of talk is no longer than people read.
+terminal (docs/explanation/security.md#names-from-images-are-data); and a line of talk is no longer than people read.
 """
 
 from __future__ import annotations

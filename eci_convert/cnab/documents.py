@@ -1,4 +1,5 @@
-"""Bundles of the Cloud Native Application Bundle kind, as cnab-to-oci stores them (specs/cnab.md): the documents alone.
+"""Bundles of the Cloud Native Application Bundle kind, as cnab-to-oci stores them (docs/specs/cnab.md): the documents
+alone.
 
 A bundle is an index: of its own description (a config blob, with a manifest around it) and of the images that it needs,
 all in one repository. It is no machine, so it is in neither READERS nor WRITERS. Every document is byte for byte the

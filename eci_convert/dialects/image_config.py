@@ -18,7 +18,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 def image_config(
     terms: WriteOptions, labels: Mapping[str, str], written: tuple[StoredBlob, ...], *, history: bool = False
 ) -> bytes:
-    """The config JSON in the order of ECI's (specs/eci.md §3.4), with the diff ids of *written*.
+    """The config JSON in the order of ECI's (docs/specs/eci.md#3.4), with the diff ids of *written*.
 
     With *history*, one entry a layer that names the part.
     """

@@ -1,4 +1,5 @@
-"""Sizes that an index lies about: KraftKit's, of every entry that it did not just make (specs/unikraft.md §13, K2).
+"""Sizes that an index lies about: KraftKit's, of every entry that it did not just make (docs/specs/unikraft.md#13 and
+docs/specs/unikraft.md#K2).
 
 The digest alone decides there, and what it is the digest of.
 """

@@ -1,4 +1,4 @@
-"""What ECI calls the parts of a machine (specs/eci.md §2.5), and names from images made harmless."""
+"""What ECI calls the parts of a machine (docs/specs/eci.md#2.5), and names from images made harmless."""
 
 from __future__ import annotations
 

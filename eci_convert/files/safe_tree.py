@@ -1,6 +1,6 @@
 """A directory tree that an image's names may not lead out of: each step is from an open directory, no link is followed.
 
-Names from layers and from tar-split data are paths in that tree and nothing else (threats.md A1 to A9).
+Names from layers and from tar-split data are paths in that tree and nothing else (docs/explanation/security.md#A).
 """
 
 from __future__ import annotations

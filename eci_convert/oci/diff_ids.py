@@ -1,7 +1,7 @@
 """Which layers diff ids name, and which of them can be seen to be wrong without reading a layer.
 
 They are digests of uncompressed archives, so that of an uncompressed layer is its own, and that of a compressed one is
-no blob's. The original `eci` writes wrong ones (specs/eci.md, D1), beside a schemaVersion of 0 (D2).
+no blob's. The original `eci` writes wrong ones (docs/specs/eci.md#D1), beside a schemaVersion of 0 (ECI D2).
 """
 
 from __future__ import annotations

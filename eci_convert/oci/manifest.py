@@ -47,9 +47,9 @@ class Manifest:
 def parse_manifest(content: bytes, media_type: str, where: str = "manifest") -> Manifest | Index:
     """The manifest or index in *content*, which was found under *media_type* (may be empty: then it says itself).
 
-    A `schemaVersion` that is 0, as the original `eci` writes it (specs/eci.md, D2), or absent, is read as if it were 2,
-    and told as 0. Raises FormatError for schema 1, for a document that is both a manifest and an index, and for one
-    whose own media type contradicts *media_type* in kind.
+    A `schemaVersion` that is 0, as the original `eci` writes it (docs/specs/eci.md#D2), or absent, is read as if it
+    were 2, and told as 0. Raises FormatError for schema 1, for a document that is both a manifest and an index, and for
+    one whose own media type contradicts *media_type* in kind.
     """
     data = json_fields.document(content, where)
     if data.get("schemaVersion") == 1 or media_type in media_types.DOCKER_SCHEMA1:

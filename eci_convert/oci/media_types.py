@@ -40,7 +40,7 @@ def is_tar_layer(media_type: str) -> bool:
 
 
 def is_encrypted(media_type: str) -> bool:
-    """Whether a blob of *media_type* is encrypted (containers/ocicrypt, docs/spec.md: whatever it is, and a suffix)."""
+    """Whether a blob of *media_type* is encrypted (containers/ocicrypt, spec.md: whatever it is, and a suffix)."""
     return media_type.endswith("+encrypted")
 
 

@@ -6,7 +6,7 @@ import json as json_
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +14,11 @@ from eci_convert.compression.codec import decompressed
 from eci_convert.errors import FormatError, LocalError
 from eci_convert.files.atomic import atomic_write
 from eci_convert.files.safe_open import read_chunks
+from eci_convert.oci import media_types
+from eci_convert.oci.index import Index, select
+from eci_convert.oci.manifest import parse_manifest
 from eci_convert.oci.reference import Reference
+from eci_convert.oras_compat.names import OrasName
 from eci_convert.tar import EntryType, entries
 from eci_convert.transports.registry.http.url import Url
 
@@ -30,6 +34,21 @@ class FilesRegistry(Protocol):
     """What is needed of the registry to write files."""
 
     def download_blob(self, container: Any, digest: str, outfile: str) -> str: ...
+
+    def get_manifest(self, container: Any, allowed_media_type: Sequence[str] | None = None) -> dict[str, Any]: ...
+
+
+def image_manifest(registry: FilesRegistry, name: OrasName, allowed: Sequence[str] | None) -> dict[str, Any]:
+    """The manifest that *name* stands for; of an index, that of the image for this computer."""
+    manifest = registry.get_manifest(name, allowed)
+    if "manifests" not in manifest:
+        return manifest
+    content = json_.dumps(manifest).encode()
+    index = parse_manifest(content, manifest.get("mediaType") or media_types.OCI_INDEX, where=str(name))
+    if not isinstance(index, Index):
+        return manifest
+    chosen = select(index, None, where=str(name))
+    return registry.get_manifest(OrasName(f"{name.reference.name}@{chosen.digest}"))
 
 
 def reference_of(url: Url) -> Reference:

@@ -31,11 +31,9 @@ import requests
 from eci_convert.errors import LimitExceededError, TransportError
 from eci_convert.files.atomic import atomic_write
 from eci_convert.files.safe_open import read_chunks
-from eci_convert.oci import json_fields, media_types
+from eci_convert.oci import json_fields
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.index import Index, select
-from eci_convert.oci.manifest import parse_manifest
 from eci_convert.oci.reference import HUB, Reference, registry_name
 from eci_convert.oras_compat import files
 from eci_convert.oras_compat.names import OrasName
@@ -289,20 +287,8 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         """
         name = self.get_container(target)
         self._load_configs(name, [config_path] if config_path else None)
-        manifest = self._image(name, allowed_media_type)
+        manifest = files.image_manifest(self, name, allowed_media_type)
         return files.written(self, name, manifest, outdir, overwrite=overwrite)
-
-    def _image(self, name: OrasName, allowed: Sequence[str] | None) -> dict[str, Any]:
-        found = self.get_manifest(name, allowed)
-        if "manifests" not in found:
-            return found
-        index = parse_manifest(
-            json.dumps(found).encode(), found.get("mediaType") or media_types.OCI_INDEX, where=str(name)
-        )
-        if not isinstance(index, Index):
-            return found
-        chosen = select(index, None, where=str(name))
-        return self.get_manifest(OrasName(f"{name.reference.name}@{chosen.digest}"))
 
     def _url(self, name: OrasName, path: str) -> str:
         return str(self._client(name.reference).url(path))

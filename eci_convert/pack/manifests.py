@@ -45,7 +45,7 @@ def store_manifest(
 
 
 def manifest_text(manifest: Manifest, *, typed: bool) -> bytes:
-    """The JSON of *manifest*; not *typed*, without its own media type (specs/ironcore.md §4)."""
+    """The JSON of *manifest*; not *typed*, without its own media type (docs/specs/ironcore.md#4)."""
     document = manifest.json()
     if not typed:
         del document["mediaType"]

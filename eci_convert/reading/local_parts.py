@@ -1,6 +1,6 @@
 """The parts of a machine, from files, from memory, or known by digest and size only, as an Artifact.
 
-Names are those of the ECI layout (specs/eci.md §2.5); disk types are declared, or told by the first bytes.
+Names are those of the ECI layout (docs/specs/eci.md#2.5); disk types are declared, or told by the first bytes.
 """
 
 from __future__ import annotations

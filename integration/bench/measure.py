@@ -26,7 +26,8 @@ class Contender:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One job and the ways to do it; ours is the first. *goal* is design/performance.md's, in words."""
+    """One job and the ways to do it; ours is the first. *goal* is that of docs/explanation/performance.md#goals, in
+    words."""
 
     name: str
     goal: str

@@ -1,5 +1,5 @@
 """Hostile and malformed images, from the command line down: the exit code of the contract, one clear line, and nothing
-touched but the output. The row numbers are those of threats.md."""
+touched but the output. The row numbers are those of docs/explanation/security.md."""
 
 from __future__ import annotations
 

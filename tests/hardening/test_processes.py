@@ -1,5 +1,5 @@
 """Processes that are killed, interrupted, cut off from their reader, or not alone. The row numbers are those of
-threats.md, G."""
+docs/explanation/security.md#G."""
 
 from __future__ import annotations
 

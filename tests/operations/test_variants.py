@@ -1,5 +1,6 @@
 """What `--format ironcore` writes lists each image of the index under a name of its own too, as ironcore-image does
-and as it needs to push the index, and to give a boot loader its files (specs/ironcore.md §5, specs/originals.md)."""
+and as it needs to push the index, and to give a boot loader its files (docs/specs/ironcore.md#5,
+docs/specs/ironcore.md#8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Users of oras-py use ours in its place: the same verbs, and none of the holes (design/dependencies.md, "oras")."""
+"""Users of oras-py use ours in its place: the same verbs, and none of the holes
+(docs/explanation/dependencies.md#oras)."""
 
 from __future__ import annotations
 
@@ -165,7 +166,7 @@ def test_tags_are_listed_over_pages_and_deleted(registry: Registry, server: Faul
 
 
 def test_a_list_of_tags_does_not_lead_to_another_server(registry: Registry, server: FaultyRegistry) -> None:
-    """80."""
+    """Threat 80."""
     with a_registry() as other:
         link = faults.header("Link", f"<{other.url}/v2/x/tags/list>; rel=next")
         server.misbehave("GET", "/tags/", lambda reply: link(faults.status(200, b'{"tags": ["1"]}')(reply)))
@@ -247,7 +248,7 @@ def test_what_may_pass_is_asked_for_again(registry: Registry, server: FaultyRegi
 def test_no_title_leads_out_of_the_directory(
     registry: Registry, server: FaultyRegistry, tmp_path: Path, title: str
 ) -> None:
-    """73: oras-py takes `/out-evil` to be inside `/out`."""
+    """Threat 73: oras-py takes `/out-evil` to be inside `/out`."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out/link").symlink_to(tmp_path)
     before = sorted(tmp_path.rglob("*"))
@@ -440,7 +441,7 @@ def test_a_back_end_of_one_s_own_is_not_asked_for_another_host(
 def test_a_login_for_one_host_is_not_told_another(
     registry: Registry, server: FaultyRegistry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """96: oras-py tells it to whichever registry comes next."""
+    """Threat 96: oras-py tells it to whichever registry comes next."""
     monkeypatch.setattr(oras.provider.oras.utils, "get_docker_client", _nobody)
     registry.login("me", "pw", hostname="elsewhere.example", config_path=str(tmp_path / "config.json"))
     server.users = {"me": "pw"}
@@ -454,7 +455,7 @@ def _nobody(**_: object) -> None:
 
 
 def test_an_upload_elsewhere_carries_no_authorization(registry: Registry, server: FaultyRegistry) -> None:
-    """79: one token for all hosts, sent to whatever host an upload's Location names."""
+    """Threat 79: one token for all hosts, sent to whatever host an upload's Location names."""
     server.users, server.bearer = {"me": "pw"}, True
     registry.auth.set_basic_auth("me", "pw")
     with a_registry() as other:

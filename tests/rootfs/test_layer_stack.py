@@ -1,4 +1,5 @@
-"""The filesystem that layers make, from their headers alone. The row numbers are those of threats.md, A."""
+"""The filesystem that layers make, from their headers alone. The row numbers are those of
+docs/explanation/security.md#A."""
 
 from __future__ import annotations
 

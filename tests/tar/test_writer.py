@@ -21,7 +21,7 @@ LAYERS = [
     for name in ("eci.json", "unikraft.json")
     for vector in json.loads((VECTORS / name).read_text())["layer_tars"]
 ]
-MORE = [  # specs/eci.md, section 9
+MORE = [  # docs/specs/eci.md#9
     ("kernel", "kernel", 0, "3d6035a4ba473be675a89a7c91ab5b2ecefc77c8359dbecec55ce9c429b22c55"),
     ("kernel", "kernel", 1600000001, "f12f5a05be05fb76aeadb8861c3f935d40ca3b1699c420203318dfaa64134748"),
     (f"disk-root-{'x' * 120}.raw", "a", 1600000000, "7e4ffd04dcd7a88f38a61762415a76d25f234bac28c6627bfd2e412d46aabd42"),

@@ -272,14 +272,12 @@ def _report_dry_run(call: CommonOptions, target: Reference, fixed: FixedBundle, 
     """Says where each image would be, and as what the bundle would be pushed."""
     if call.json:
         pushed = {"digest": digest} if digest else {}
-        return output.json(
-            {"reference": f"docker://{target}", **pushed, "images": fixed.relocation_map, "dry_run": True}
-        )
+        output.json({"reference": f"docker://{target}", **pushed, "images": fixed.relocation_map, "dry_run": True})
+        return
     for image, place in fixed.relocation_map.items():
         output.line(f"{image} would be {place}")
     if digest:
         output.line(f"the bundle would be docker://{target} with digest {digest}")
-    return None
 
 
 def _read_map(path: str | None) -> dict[str, str]:

@@ -1,4 +1,5 @@
-"""`eci-convert pullfiles`: parts of an image to chosen files, flag for flag as `eci pullfiles` (specs/eci.md §4)."""
+"""`eci-convert pullfiles`: parts of an image to chosen files, flag for flag as `eci pullfiles`
+(docs/specs/eci.md#4)."""
 
 from __future__ import annotations
 

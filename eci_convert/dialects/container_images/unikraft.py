@@ -1,4 +1,5 @@
-"""Unikernels as KraftKit packages them (specs/unikraft.md): kernel and initrd, each alone in an uncompressed tar layer.
+"""Unikernels as KraftKit packages them (docs/specs/unikraft.md): kernel and initrd, each alone in an uncompressed tar
+layer.
 
 The mark of such an image is an annotation, `sh.kraftkit.version`; each layer's path is one too. Operating system and
 architecture are named in KraftKit's words (qemu, x86_64), and stand in the config's descriptor as well.
@@ -168,7 +169,7 @@ def _repository(name: str) -> str:
 
 
 def _config(artifact: Artifact, terms: WriteOptions, platform: Platform, written: tuple[StoredBlob, ...]) -> bytes:
-    """The config JSON (specs/unikraft.md §4)."""
+    """The config JSON (docs/specs/unikraft.md#4)."""
     settings: dict[str, Any] = {"Env": list(artifact.environment)} if artifact.environment else {}
     if artifact.command_line:
         settings["Cmd"] = split_command_line(artifact.command_line)
@@ -229,11 +230,11 @@ def is_package(index: Index) -> bool:
 
 def has_false_size(entry: Descriptor) -> bool:
     """Whether KraftKit gave this entry of an index the length of a hash for a size: it does so with all entries that
-    it did not just make (specs/unikraft.md §13, K2)."""
+    it did not just make (docs/specs/unikraft.md#13 and docs/specs/unikraft.md#K2)."""
     return entry.size == _HASH_LENGTH and MARK in entry.annotations and entry.data is None
 
 
 def platform_checksum(reference: str, platform: Platform | None) -> str:
-    """The hexadecimal sha256 by which KraftKit tells apart the images under one name (specs/unikraft.md §6)."""
+    """The hexadecimal sha256 by which KraftKit tells apart the images under one name (docs/specs/unikraft.md#6)."""
     text = to_json(platform.json()) if platform else b"null"
     return hashlib.sha256(reference.encode() + text).hexdigest()

@@ -1,4 +1,5 @@
-"""Container images whose labels say which file is which part (specs/eci.md §2.4 and §6, "container style").
+"""Container images whose labels say which file is which part (docs/specs/eci.md#2.4 and docs/specs/eci.md#6, "container
+style").
 
 Labels outlast annotations: Docker and podman's store keep the former and drop the latter. So images of the legacy
 format carry both, and are read here where only labels are left. Disks are counted from 0 by ECI's code and from 1 by

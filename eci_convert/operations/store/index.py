@@ -1,8 +1,9 @@
 """Several images under one name: an index is made of images, gets more of them, loses some.
 
 Platforms are read from the images. What stays in an index stays byte for byte, with the size that it has: KraftKit
-writes 32 for all that it did not just make (specs/unikraft.md §13, K2). Blobs are never deleted here, so nothing that
-another image shares is lost (K6). Where a name changes while the images of it are sent, it is read again.
+writes 32 for all that it did not just make (docs/specs/unikraft.md#13 and docs/specs/unikraft.md#K2). Blobs are never
+deleted here, so nothing that another image shares is lost (K6). Where a name changes while the images of it are sent,
+it is read again.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """A containers-storage tree as a tar archive, with the owners, devices and attributes that the images have, whoever
-writes it (specs/containers-storage.md, B12).
+writes it (docs/specs/containers-storage.md#12).
 
 What an ordinary user's files cannot say is in the tar-split data of each layer: its own headers.
 """

@@ -1,7 +1,7 @@
 """An image written again with right diff ids and schema version, an index with right sizes; blobs as they are.
 
-The original `eci` writes wrong diff ids into legacy images (specs/eci.md, D1 and D2), which engines then refuse to
-unpack; KraftKit writes wrong sizes into the index of several images (specs/unikraft.md, K2).
+The original `eci` writes wrong diff ids into legacy images (docs/specs/eci.md#D1 and docs/specs/eci.md#D2), which
+engines then refuse to unpack; KraftKit writes wrong sizes into the index of several images (docs/specs/unikraft.md#K2).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Labels that keep the garbage collector from what an image needs.
 
 `ctr` and everything built on containerd's client put `containerd.io/gc.ref.content.config`, `….l.N` and `….m.N` on
-manifests and indexes; the original `eci` put `….N` (specs/eci.md §3.7). `ctr content prune references` takes both away
-from layers again, because a container that is unpacked needs none of them. A machine does: each layer has a second
+manifests and indexes; the original `eci` put `….N` (docs/specs/eci.md#3.7). `ctr content prune references` takes both
+away from layers again, because a container that is unpacked needs none of them. A machine does: each layer has a second
 label here, which that command leaves alone.
 """
 

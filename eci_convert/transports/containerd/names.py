@@ -2,7 +2,7 @@
 
 containerd itself knows no short names; Docker, nerdctl and Kubernetes spell them out before they ask it, and so do we:
 what is written under `machine:1` is the record `docker.io/library/machine:1`. Reading finds the exact words first. The
-original `eci` names a record NAME@DIGEST where NAME was meant (specs/eci.md, D5): that is found too.
+original `eci` names a record NAME@DIGEST where NAME was meant (docs/specs/eci.md#D5): that is found too.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`containers-storage:`, the image store of podman, buildah, skopeo and CRI-O, read and written as files.
 
-Neither root nor a daemon nor any of those programs is needed; specs/containers-storage.md part B is the format.
+Neither root nor a daemon nor any of those programs is needed; docs/specs/containers-storage.md is the format.
 
 source.py       StorageSource
 sink.py         StorageSink

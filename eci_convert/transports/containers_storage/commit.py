@@ -54,7 +54,7 @@ class NewImage:
 
 
 def layer_id(parent: str, diff_id: Digest) -> str:
-    """The id of the layer with *diff_id* above the layer *parent* ("": none) (B2).
+    """The id of the layer with *diff_id* above the layer *parent* ("": none) (docs/specs/containers-storage.md#2).
 
     >>> layer_id("", Digest.of(b""))[:8]
     'e3b0c442'

@@ -1,4 +1,5 @@
-"""layers.json and images.json: what is in a store (specs/containers-storage.md B3 to B5).
+"""layers.json and images.json: what is in a store (docs/specs/containers-storage.md#3 to
+docs/specs/containers-storage.md#5).
 
 They are lists of objects, of which we know some fields; the rest is kept as it is.
 """
@@ -103,7 +104,7 @@ def read_images(path: Path) -> tuple[StoredImage, ...]:
 
 
 def document_path(image: Path, key: str) -> Path:
-    """Where the document *key* of an image is, whose directory is *image* (B5).
+    """Where the document *key* of an image is, whose directory is *image* (docs/specs/containers-storage.md#5).
 
     >>> document_path(Path("/i"), "manifest").name, document_path(Path("/i"), "sha256:00").name
     ('manifest', '=c2hhMjU2OjAw')

@@ -87,7 +87,8 @@ def _try(descriptor: int, kind: int, path: Path) -> bool:
 
 
 def _sign(descriptor: int, path: Path) -> None:
-    """Say that we wrote last: time, a count, process, and what nobody else says (specs/containers-storage.md B8)."""
+    """Say that we wrote last: time, a count, process, and what nobody else says
+    (docs/specs/containers-storage.md#8)."""
     words = struct.pack("<QQI", time.time_ns(), 1, os.getpid()) + secrets.token_bytes(_RANDOM)
     with local_errors(path):
         os.pwrite(descriptor, words, 0)

@@ -1,4 +1,4 @@
-"""The Docker SDK's low-level client, without what breaks it (docker 7.2, design/dependencies.md).
+"""The Docker SDK's low-level client, without what breaks it (docker 7.2, docs/explanation/dependencies.md#docker).
 
 * Its constructor reads the user's config.json and fails over odd ones; an engine can be spoken to without it.
 * It pins no API version but takes whatever the engine has: here it is the newest that both know.

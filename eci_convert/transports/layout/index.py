@@ -111,9 +111,9 @@ def add_image(
     """index.json (*content*, None where there is none) with *manifest* under *name*, and without what stood there.
 
     *variants* are listed under *name* with each key behind it; without a name, once. *first* puts *manifest* before
-    all others: the original `eci` takes the first entry, whatever its name (specs/eci.md, D3). *beside* are what refers
-    to it: they are listed without a name, once. What others wrote stays, fields that nobody here knows too. With an
-    empty *name* the image is listed once, unnamed. Raises FormatError if *content* is no index.
+    all others: the original `eci` takes the first entry, whatever its name (docs/specs/eci.md#D3). *beside* are what
+    refers to it: they are listed without a name, once. What others wrote stays, fields that nobody here knows too. With
+    an empty *name* the image is listed once, unnamed. Raises FormatError if *content* is no index.
     """
     index: dict[str, Any] = {"schemaVersion": 2, "mediaType": media_types.OCI_INDEX}
     if content is not None:

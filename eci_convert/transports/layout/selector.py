@@ -94,7 +94,7 @@ def select_entries(entries: Sequence[Descriptor], name: ImageSelector) -> tuple[
     """Those of *entries*, which an index.json lists, that *name* may stand for, each digest once.
 
     The first kind of match that there is counts: the annotations as they stand, `NAME@DIGEST` as the original eci wrote
-    it (specs/eci.md, D5), the names as Docker spells them out, and last the first digits of digests.
+    it (docs/specs/eci.md#D5), the names as Docker spells them out, and last the first digits of digests.
     """
     if name.position is not None:
         return tuple(entries[name.position : name.position + 1])

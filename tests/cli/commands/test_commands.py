@@ -218,7 +218,8 @@ def test_a_dialect_that_writes_a_name_down_gets_that_of_the_image(run: Run, part
 
 
 def test_a_push_to_a_directory_is_what_the_original_pulls_next(run: Run, parts: Parts, tmp_path: Path) -> None:
-    """It takes the first entry of index.json, and calls its own `NAME@DIGEST` (specs/eci.md, D3 and D5)."""
+    """It takes the first entry of index.json, and calls its own `NAME@DIGEST` (docs/specs/eci.md#D3 and
+    docs/specs/eci.md#D5)."""
     layout, name = tmp_path / "layout", "registry.example/edge/machine:1"
     first = run("push", "--remote", layout, name, "--kernel", parts.kernel, "--json").json["digest"]
     index = json.loads((layout / "index.json").read_text())

@@ -1,4 +1,4 @@
-"""What the original `eci` got wrong, and we do not: a test for each of D1 to D24 of specs/eci.md §8."""
+"""What the original `eci` got wrong, and we do not: a test for each of D1 to D24 of docs/specs/eci.md#8."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def padded_tar(members: Iterable[tuple[str, bytes]]) -> bytes:
 
 
 def test_diff_ids_are_those_of_the_uncompressed_layers(run: Run, parts: list[str], tmp_path: Path) -> None:
-    """D1: the digests of compressed blobs, and those of the wrong ones."""
+    """ECI D1: the digests of compressed blobs, and those of the wrong ones."""
     push(run, tmp_path / "l", *parts, "--format", "legacy")
     found = manifest(tmp_path / "l")
     told = document(tmp_path / "l", found["config"]["digest"])["rootfs"]["diff_ids"]
@@ -136,14 +136,14 @@ def test_diff_ids_are_those_of_the_uncompressed_layers(run: Run, parts: list[str
 
 
 def test_manifests_and_indexes_have_schema_version_2(run: Run, parts: list[str], tmp_path: Path) -> None:
-    """D2: schemaVersion 0, in both."""
+    """ECI D2: schemaVersion 0, in both."""
     push(run, tmp_path / "l", *parts)
     assert manifest(tmp_path / "l")["schemaVersion"] == 2
     assert json.loads((tmp_path / "l/index.json").read_bytes())["schemaVersion"] == 2
 
 
 def test_another_name_is_not_found_and_reading_makes_no_directory(run: Run, parts: list[str], tmp_path: Path) -> None:
-    """D3: whatever was asked for, the first image came; and a directory was made where there was none."""
+    """ECI D3: whatever was asked for, the first image came; and a directory was made where there was none."""
     push(run, tmp_path / "l", *parts)
     one_line(run("pull", "--remote", tmp_path / "l", "docker.io/other/thing:zzz", "--dir", "out", exits=4), "zzz")
     assert not (tmp_path / "out").exists()
@@ -152,7 +152,7 @@ def test_another_name_is_not_found_and_reading_makes_no_directory(run: Run, part
 
 
 def test_a_layout_keeps_every_image_that_is_pushed_to_it(run: Run, parts: list[str], tmp_path: Path) -> None:
-    """D4: a second push dropped the first image, and no oci-layout file was written."""
+    """ECI D4: a second push dropped the first image, and no oci-layout file was written."""
     push(run, tmp_path / "l", *parts, name="x/one:1")
     push(run, tmp_path / "l", "--kernel=in/initrd", name="x/two:1")
     assert pulled(run, tmp_path / "l", "x/one:1", "one") == PULLED
@@ -161,7 +161,7 @@ def test_a_layout_keeps_every_image_that_is_pushed_to_it(run: Run, parts: list[s
 
 
 def test_the_name_that_is_pushed_is_the_name_that_is_stored(run: Run, parts: list[str], tmp_path: Path) -> None:
-    """D5: `@sha256:…` was added to it, so in containerd nobody found it again."""
+    """ECI D5: `@sha256:…` was added to it, so in containerd nobody found it again."""
     push(run, tmp_path / "l", *parts)
     [entry] = json.loads((tmp_path / "l/index.json").read_bytes())["manifests"]
     assert entry["annotations"]["org.opencontainers.image.ref.name"] == NAME
@@ -175,7 +175,7 @@ def test_the_name_that_is_pushed_is_the_name_that_is_stored(run: Run, parts: lis
 def test_a_blob_that_is_not_what_its_digest_says_is_neither_read_nor_kept(
     run: Run, parts: list[str], tmp_path: Path
 ) -> None:
-    """D6: nothing was verified, and a good blob was truncated before it was written anew."""
+    """ECI D6: nothing was verified, and a good blob was truncated before it was written anew."""
     push(run, tmp_path / "l", *parts)
     path = tmp_path / "l/blobs/sha256" / hashlib.sha256(b"kernel").hexdigest()
     with path.open("rb") as held:
@@ -191,13 +191,13 @@ def test_a_blob_that_is_not_what_its_digest_says_is_neither_read_nor_kept(
 @pytest.mark.parametrize("form", ["artifacts", "legacy"])
 @pytest.mark.parametrize("which", [*range(5)])
 def test_every_part_may_be_left_out(run: Run, parts: list[str], tmp_path: Path, which: int, form: str) -> None:
-    """D7: without a kernel and an initrd there was an error."""
+    """ECI D7: without a kernel and an initrd there was an error."""
     push(run, tmp_path / "l", parts[which], "--format", form)
     assert len(pulled(run, tmp_path / "l")) == 1
 
 
 def test_a_config_of_ones_own_leaves_a_legacy_image_valid(run: Run, parts: list[str], tmp_path: Path) -> None:
-    """D8: the config was a layer, and the image had none."""
+    """ECI D8: the config was a layer, and the image had none."""
     (tmp_path / "in/cfg.json").write_bytes(b'{"abc":"def"}\n')
     push(run, tmp_path / "l", *parts, "--config=in/cfg.json", "--format", "legacy")
     config = manifest(tmp_path / "l")["config"]
@@ -210,7 +210,7 @@ def test_a_config_of_ones_own_leaves_a_legacy_image_valid(run: Run, parts: list[
 
 
 def test_pull_unpacks_legacy_and_container_images(run: Run, parts: list[str], tmp_path: Path) -> None:
-    """D9: legacy images came as archives, container images not at all."""
+    """ECI D9: legacy images came as archives, container images not at all."""
     push(run, tmp_path / "l", *parts, "--format", "legacy")
     assert pulled(run, tmp_path / "l") == PULLED
     in_layout(a_container(), tmp_path / "c")
@@ -218,7 +218,7 @@ def test_pull_unpacks_legacy_and_container_images(run: Run, parts: list[str], tm
 
 
 def test_an_image_without_a_kernel_and_an_initrd_is_no_disaster(run: Run, parts: list[str], tmp_path: Path) -> None:
-    """D10: a nil pointer was followed, also after everything had been written."""
+    """ECI D10: a nil pointer was followed, also after everything had been written."""
     push(run, tmp_path / "l", parts[2])
     assert pulled(run, tmp_path / "l") == {"disk-root-root.raw": b"root.raw"}
     run("pullfiles", "--remote", tmp_path / "l", NAME, "--root", "r")
@@ -227,7 +227,7 @@ def test_an_image_without_a_kernel_and_an_initrd_is_no_disaster(run: Run, parts:
 
 
 def test_pulling_twice_is_pulling_once(run: Run, parts: list[str], tmp_path: Path) -> None:
-    """D11: the second time the bytes were appended."""
+    """ECI D11: the second time the bytes were appended."""
     push(run, tmp_path / "l", *parts)
     for _ in range(2):
         run("pullfiles", "--remote", tmp_path / "l", NAME, "--kernel", "k")
@@ -237,7 +237,7 @@ def test_pulling_twice_is_pulling_once(run: Run, parts: list[str], tmp_path: Pat
 
 @pytest.mark.parametrize("form", ["artifacts", "legacy"])
 def test_pullfiles_takes_configs_and_extra_disks(run: Run, parts: list[str], tmp_path: Path, form: str) -> None:
-    """D12: configs came out empty, extra disks not at all."""
+    """ECI D12: configs came out empty, extra disks not at all."""
     push(run, tmp_path / "l", *parts, "--format", form)
     run("pullfiles", "--remote", tmp_path / "l", NAME, "--config", "c", "--disk", "0=d0", "--disk", "1=d1")
     assert (tmp_path / "c").read_bytes() == blob(tmp_path / "l", manifest(tmp_path / "l")["config"]["digest"])
@@ -247,7 +247,7 @@ def test_pullfiles_takes_configs_and_extra_disks(run: Run, parts: list[str], tmp
 
 @pytest.mark.parametrize("size", ["0", "1", "32768"])
 def test_no_blocksize_changes_anything(run: Run, parts: list[str], tmp_path: Path, size: str) -> None:
-    """D13: --blocksize was taken and forgotten; we choose ourselves, and say so in no output."""
+    """ECI D13: --blocksize was taken and forgotten; we choose ourselves, and say so in no output."""
     push(run, tmp_path / "l", *parts, "--blocksize", size)
     said = run("pullfiles", "--remote", tmp_path / "l", NAME, "--kernel", "k", "--blocksize", size)
     run("pull", "--remote", tmp_path / "l", NAME, "--dir", "out", "--blocksize", size)
@@ -258,13 +258,13 @@ def test_no_blocksize_changes_anything(run: Run, parts: list[str], tmp_path: Pat
 @pytest.mark.parametrize("label", ["/boot/kernel", "boot/kernel", "./boot/kernel"])
 @pytest.mark.parametrize("entry", ["boot/kernel", "./boot/kernel", "/boot/kernel"])
 def test_a_file_is_found_however_its_path_is_spelt(run: Run, tmp_path: Path, entry: str, label: str) -> None:
-    """D14: `./kernel` in the archive was not `kernel`, and an empty file came out."""
+    """ECI D14: `./kernel` in the archive was not `kernel`, and an empty file came out."""
     in_layout(an_image().tar_layer(a_tar({entry: b"kernel"})).label(LABEL + "kernel", label), tmp_path / "l")
     assert pulled(run, tmp_path / "l", "machine:1") == {"kernel": b"kernel"}
 
 
 def test_padding_behind_an_archive_is_read(run: Run, tmp_path: Path) -> None:
-    """D15: for ever."""
+    """ECI D15: for ever."""
     archive = padded_tar([("kernel", b"kernel")]) + bytes(64 * 10240)
     in_layout(an_image().tar_layer(archive, compression="gzip").label(LABEL + "kernel", "/kernel"), tmp_path / "l")
     assert pulled(run, tmp_path / "l", "machine:1") == {"kernel": b"kernel"}
@@ -273,7 +273,7 @@ def test_padding_behind_an_archive_is_read(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
 @pytest.mark.parametrize("family", ["oci.image.layer.v1.tar+", "docker.image.rootfs.diff.tar."])
 def test_every_compression_is_undone(run: Run, tmp_path: Path, compression: str, family: str) -> None:
-    """D16: nothing but gzip was."""
+    """ECI D16: nothing but gzip was."""
     kind = f"application/vnd.{family}{compression}".removesuffix("+none").removesuffix(".none")
     layer = an_image().tar_layer({"kernel": b"kernel"}, compression=compression, media_type=kind)
     in_layout(layer.label(LABEL + "kernel", "/kernel"), tmp_path / "l")
@@ -281,7 +281,7 @@ def test_every_compression_is_undone(run: Run, tmp_path: Path, compression: str,
 
 
 def test_of_several_platforms_one_is_chosen(run: Run, tmp_path: Path) -> None:
-    """D17: all of them were written to the same files; the search for a config ended at the first child without."""
+    """ECI D17: all of them were written to the same files; the search for a config ended at the first child without."""
     attestation = an_image().platform("unknown/unknown").config(b"{}", "application/vnd.in-toto+json")
     amd64, arm64 = (a_machine(word.encode()).platform(f"linux/{word}") for word in ("amd64", "arm64"))
     in_layout(an_index(attestation, amd64, arm64), tmp_path / "l")
@@ -293,7 +293,7 @@ def test_of_several_platforms_one_is_chosen(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["artifacts", "legacy"])
 def test_an_index_whose_config_is_ecis_own_gives_it(run: Run, parts: list[str], tmp_path: Path, form: str) -> None:
-    """D17, its last part: a config of ECI's type was never found."""
+    """ECI D17, its last part: a config of ECI's type was never found."""
     (tmp_path / "in/cfg.json").write_bytes(b'{"abc":"def"}\n')
     push(run, tmp_path / "l", parts[0], "--config=in/cfg.json", "--format", form)
     run("pull", "--remote", tmp_path / "l", NAME, "--dir", "out")
@@ -301,7 +301,7 @@ def test_an_index_whose_config_is_ecis_own_gives_it(run: Run, parts: list[str], 
 
 
 def test_what_is_in_memory_is_archived_as_a_file_is(tmp_path: Path) -> None:
-    """D18: it was called an archive, and was none."""
+    """ECI D18: it was called an archive, and was none."""
     store = MemoryStore()
     made = artifact_from_parts(kernel=b"kernel", disks=[Disk(content=b"disk", name="d.raw", type=DiskType.RAW)])
     pack(WRITERS["legacy"](made, TERMS), MemorySink(store), codec=Codec.parse("gzip"))
@@ -311,7 +311,7 @@ def test_what_is_in_memory_is_archived_as_a_file_is(tmp_path: Path) -> None:
 
 
 def test_what_is_known_by_its_digest_is_not_claimed_to_be_archived() -> None:
-    """D18 again: what nobody has cannot be put into an archive, and a disk needs a name."""
+    """ECI D18 again: what nobody has cannot be put into an archive, and a disk needs a name."""
     made = artifact_from_parts(kernel=KnownBlob(digest=Digest.of(b"kernel"), size=6))
     with pytest.raises(MissingPartError, match="digest alone"):
         pack(WRITERS["legacy"](made, TERMS), MemorySink(MemoryStore()), codec=Codec.parse("gzip"))
@@ -320,7 +320,7 @@ def test_what_is_known_by_its_digest_is_not_claimed_to_be_archived() -> None:
 
 
 def test_an_unknown_type_is_not_raw_and_other_files_are_pulled(run: Run, tmp_path: Path) -> None:
-    """D19: a type that nobody knows was raw, and what was no kernel, initrd or disk was lost."""
+    """ECI D19: a type that nobody knows was raw, and what was no kernel, initrd or disk was lost."""
     image = (
         an_image()
         .layer("application/octet-stream", b"disk", role="disk-root", title="disk-root-x.new")
@@ -336,7 +336,7 @@ def test_an_unknown_type_is_not_raw_and_other_files_are_pulled(run: Run, tmp_pat
 def test_a_manifest_that_containerd_has_still_gets_its_name_and_its_labels(
     run: Run, parts: list[str], tmp_path: Path
 ) -> None:
-    """D20: it got neither, so the garbage collector came; and a lease was never released."""
+    """ECI D20: it got neither, so the garbage collector came; and a lease was never released."""
     with a_containerd(tmp_path) as there:
         for name in ("x.io/m:1", "x.io/m:2", "x.io/m:2"):
             run("push", "--remote", f"containerd:{there.address}", name, *parts)
@@ -352,7 +352,7 @@ def test_a_manifest_that_containerd_has_still_gets_its_name_and_its_labels(
 def test_the_same_parts_make_the_same_image_at_any_time(
     run: Run, parts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """D21: `created` was the time of day, whatever was asked for."""
+    """ECI D21: `created` was the time of day, whatever was asked for."""
     for day, layout in (("1600000000", "one"), ("1600000000", "two"), ("", "three")):
         monkeypatch.setenv("SOURCE_DATE_EPOCH", day)
         (tmp_path / "in/kernel").touch()
@@ -365,7 +365,7 @@ def test_the_same_parts_make_the_same_image_at_any_time(
 
 
 def test_no_name_in_an_image_leads_out_of_the_directory(run: Run, tmp_path: Path) -> None:
-    """D22: names were joined to the directory as they were."""
+    """ECI D22: names were joined to the directory as they were."""
     for number, name in enumerate(("../evil", "/etc/evil", "a/../../evil")):
         layout = tmp_path / f"l{number}"
         in_layout(an_image().layer(KERNEL_TYPE, b"kernel", annotations={TITLE: name, ROLE: "kernel"}), layout)
@@ -379,7 +379,7 @@ def test_no_name_in_an_image_leads_out_of_the_directory(run: Run, tmp_path: Path
 
 @pytest.mark.parametrize("name", ["a:b.img", "C:raw", "a,b.img", "x:raw,y.img"])
 def test_paths_may_hold_colons_and_commas(run: Run, tmp_path: Path, name: str) -> None:
-    """D23: paths were cut at the first colon and at every comma; and a word that is no verb was no error."""
+    """ECI D23: paths were cut at the first colon and at every comma; and a word that is no verb was no error."""
     (tmp_path / name).write_bytes(b"disk")
     push(run, tmp_path / "l", "--disk", f"{name}:raw", "--root", f"{name}:raw")
     found = pulled(run, tmp_path / "l")
@@ -391,7 +391,7 @@ def test_paths_may_hold_colons_and_commas(run: Run, tmp_path: Path, name: str) -
 def test_commas_between_disks_that_are_there_are_commas_between_disks(
     run: Run, parts: list[str], tmp_path: Path
 ) -> None:
-    """D23 again: scripts that rely on it go on working."""
+    """ECI D23 again: scripts that rely on it go on working."""
     push(run, tmp_path / "l", "--disk=in/disk1.qcow2:qcow2,in/d2.iso:iso", "--disk=in/root.raw:raw")
     assert pulled(run, tmp_path / "l") == {
         "disk-0-disk1.qcow2": b"disk1.qcow2", "disk-1-d2.iso": b"d2.iso", "disk-2-root.raw": b"root.raw",
@@ -401,7 +401,7 @@ def test_commas_between_disks_that_are_there_are_commas_between_disks(
 
 @pytest.mark.parametrize("form", ["artifacts", "legacy"])
 def test_what_goes_over_the_wire_is_what_was_meant(run: Run, parts: list[str], form: str) -> None:
-    """D24: no test of the original looked at a byte that was sent, and one could never fail."""
+    """ECI D24: no test of the original looked at a byte that was sent, and one could never fail."""
     types = [
         KERNEL_TYPE, "application/vnd.lfedge.eci.initrd.layer.v1+cpio", DISK + "raw", DISK + "qcow2", DISK + "iso",
     ]  # fmt: skip

@@ -74,7 +74,7 @@ def archives(root: Path, name: str = "x.io/machine:1", driver: str = "overlay") 
 
 
 def test_ids_are_those_that_skopeo_gave(tmp_path: Path):
-    """specs/containers-storage.md, part C."""
+    """docs/specs/containers-storage.md#15."""
     first = bytes.fromhex("92f141e42e2f0ba96131f39e31a5ea87db3d397a1f4694bd95ee132ea5e55751")
     second = Digest.parse("sha256:9e7900f8dc7232b8a0ff0abf2d46de134e55eedca473b215e06a8198699fe0b5")
 
@@ -238,7 +238,7 @@ def test_only_containers_can_be_held(tmp_path: Path):
 
 
 def test_a_wrong_diff_id_is_refused_with_a_hint(tmp_path: Path):
-    """As the original `eci` writes them (specs/eci.md, D1)."""
+    """As the original `eci` writes them (docs/specs/eci.md#D1)."""
     image = an_image().tar_layer(FIRST, diff_id=Digest.of(b"something else"))
 
     with pytest.raises(DigestMismatchError) as caught:

@@ -88,7 +88,7 @@ def logins(**hosts: str) -> dict[str, Any]:
 
 
 def test_each_place_goes_before_the_next(world: World, tmp_path: Path) -> None:
-    """In the order of cli.md, "Credentials"."""
+    """In the order of docs/explanation/security.md#credentials."""
     world.environ |= {"XDG_RUNTIME_DIR": str(world.home / "run"), "DOCKER_CONFIG": str(world.home / "conf")}
     places = [
         lambda: world.file(".config/containers/auth.json", logins(r__io="podman-config")),
@@ -148,7 +148,7 @@ def test_an_authfile_stands_for_all_others(world: World) -> None:
     ],
 )
 def test_a_credential_is_for_the_exact_host_and_port(world: World, text: str, name: str) -> None:
-    """96."""
+    """Threat 96."""
     keys = {"r.io": "plain", "r.io:5000": "port", "https://old.io/v1/": "old", "http://older.io/v2": "older"}
     world.file(".docker/config.json", {"auths": {key: basic(f"{name}:pw") for key, name in keys.items()}})
     assert world.name(text) == name
@@ -164,7 +164,7 @@ HUB_REFERENCES = ["ubuntu", "index.docker.io/library/ubuntu", "registry-1.docker
 @pytest.mark.parametrize("key", HUB_KEYS)
 @pytest.mark.parametrize("text", HUB_REFERENCES)
 def test_docker_hub_has_other_names(world: World, key: str, text: str) -> None:
-    """96: helm and oras say registry-1.docker.io, and helm 3.18 files the login under it."""
+    """Threat 96: helm and oras say registry-1.docker.io, and helm 3.18 files the login under it."""
     world.file(".docker/config.json", {"auths": {key: basic("me:pw")}})
     assert world.name(text) == "me"
     for other in ("docker.io.evil.example/ubuntu", "registry-1.docker.io.evil.example/a", "registry-2.docker.io/a"):
@@ -327,7 +327,7 @@ def test_podman_files_credentials_under_namespaces_the_longest_first(world: Worl
     ],
 )
 def test_every_form_of_an_entry_is_read(world: World, entry: dict[str, str], meant: tuple[str, ...]) -> None:
-    """95."""
+    """Threat 95."""
     world.file(".docker/config.json", {"auths": {"r.io": entry}})
     found = world.asked("r.io/a")
     assert found is not None
@@ -336,13 +336,13 @@ def test_every_form_of_an_entry_is_read(world: World, entry: dict[str, str], mea
 
 @pytest.mark.parametrize("entry", [{}, {"auth": ""}, {"auth": 7}, {"email": "x@y"}, None, "text", basic("onlyname")])
 def test_an_entry_that_says_nothing_is_no_credential(world: World, entry: Any) -> None:
-    """95: `docker logout` and credential stores leave empty entries behind."""
+    """Threat 95: `docker logout` and credential stores leave empty entries behind."""
     world.file(".docker/config.json", {"auths": {"r.io": entry}})
     assert world.asked("r.io/a") is None
 
 
 def test_what_is_not_base64_is_warned_of_by_name_and_passed_over(world: World) -> None:
-    """95."""
+    """Threat 95."""
     world.file(".docker/config.json", {"auths": {"r.io": {"auth": "s3cr3t!!"}}})
     world.file(".config/containers/auth.json", logins(r__io="podman"))
     assert world.name("r.io/a") == "podman"
@@ -359,7 +359,7 @@ def test_a_broken_file_is_warned_of_by_name_and_passed_over(world: World, text: 
 
 
 def test_a_link_and_a_file_for_all_to_read_are_read(world: World, tmp_path: Path) -> None:
-    """95."""
+    """Threat 95."""
     real = tmp_path / "real.json"
     real.write_text(json.dumps(logins(r__io="linked")))
     real.chmod(0o644)
@@ -440,7 +440,7 @@ def test_the_token_user_of_a_helper_is_an_identity_token(world: World) -> None:
     ],
 )
 def test_a_broken_helper_is_warned_of_by_name_and_what_else_is_known_is_used(world: World, script: str) -> None:
-    """95."""
+    """Threat 95."""
     world.helper("bad", script)
     world.file(".docker/config.json", {"credsStore": "bad", **logins(r__io="inline")})
     assert world.name("r.io/a") == "inline"
@@ -512,7 +512,7 @@ def test_a_helper_is_not_taken_from_the_working_directory(
 
 
 def test_no_secret_is_in_the_text_of_a_credential() -> None:
-    """94."""
+    """Threat 94."""
     credential = Credential(username="me", password="p4ss", identity_token="idt0", registry_token="rt0")
     assert not any(secret in repr(credential) for secret in credential.secrets)
     assert {"p4ss", "idt0", "rt0"} < set(credential.secrets)

@@ -45,7 +45,7 @@ def finished(process: subprocess.Popen[bytes]) -> None:
 def test_a_push_that_was_killed_is_finished_by_the_next_run(
     registry: FaultyRegistry, user: User, tmp_path: Path
 ) -> None:
-    """106: and what had arrived is not sent again."""
+    """Threat 106: and what had arrived is not sent again."""
     (tmp_path / "disk.img").write_bytes(DISK)
     push = ("push", f"{registry.host}/machine:1", "--root", f"{tmp_path}/disk.img:raw")
     registry.misbehave("PATCH", "/uploads/", times=2)
@@ -65,7 +65,7 @@ def test_a_push_that_was_killed_is_finished_by_the_next_run(
 def test_a_pull_that_was_killed_is_finished_by_the_next_run(
     registry: FaultyRegistry, user: User, tmp_path: Path
 ) -> None:
-    """106: and there was no half of a file in between."""
+    """Threat 106: and there was no half of a file in between."""
     (tmp_path / "disk.img").write_bytes(DISK)
     finished(started(user, "push", f"{registry.host}/machine:1", "--root", f"{tmp_path}/disk.img:raw"))
     pull = ("pull", f"{registry.host}/machine:1", "--dir", tmp_path / "out")

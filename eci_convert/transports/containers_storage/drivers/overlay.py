@@ -1,6 +1,6 @@
 """How the overlay driver keeps layers: each by itself, with a short name for mount(8), and the names of those below.
 
-specs/containers-storage.md B1, B2, B9.
+docs/specs/containers-storage.md#1, docs/specs/containers-storage.md#2, docs/specs/containers-storage.md#9.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ _LINK: Final = "link"
 DIFF: Final = "diff"
 SPLIT: Final = "tar-split.gz"
 TOP_MODE: Final = 0o555
-"""What the top directory of a layer has, whatever the image says (B7)."""
+"""What the top directory of a layer has, whatever the image says (docs/specs/containers-storage.md#7)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,7 @@ class Staging:
 
 
 def link_name(of: str) -> str:
-    """A short name, 26 letters and digits, the same one for the same *of* (B2)."""
+    """A short name, 26 letters and digits, the same one for the same *of* (docs/specs/containers-storage.md#2)."""
     return base64.b32encode(hashlib.sha256(of.encode()).digest()).decode()[:26]
 
 

@@ -1,4 +1,5 @@
-"""How the vfs driver keeps layers: each as the whole tree that it and those below it make (B11)."""
+"""How the vfs driver keeps layers: each as the whole tree that it and those below it make
+(docs/specs/containers-storage.md#11)."""
 
 from __future__ import annotations
 

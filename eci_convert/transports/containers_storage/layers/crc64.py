@@ -1,4 +1,4 @@
-"""CRC-64/ISO, as Go's hash/crc64 counts it: what tar-split keeps of each file (specs/containers-storage.md B6).
+"""CRC-64/ISO, as Go's hash/crc64 counts it: what tar-split keeps of each file (docs/specs/containers-storage.md#6).
 
 No library that we have counts it, and a loop over bytes is a hundred times too slow for a disk. But its polynomial has
 few terms: x⁶⁴ = x⁴ + x³ + x + 1. In arithmetic modulo 2, squaring a sum squares its terms, so for every power s of two

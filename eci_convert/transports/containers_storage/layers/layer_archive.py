@@ -1,4 +1,5 @@
-"""A layer's archive made again from its files and its tar-split data, byte for byte as it came (B6)."""
+"""A layer's archive made again from its files and its tar-split data, byte for byte as it came
+(docs/specs/containers-storage.md#6)."""
 
 from __future__ import annotations
 

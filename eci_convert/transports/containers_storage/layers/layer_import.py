@@ -30,7 +30,7 @@ _CODES: Final = {
     Compression.XZ: 3,
     Compression.ZSTD: 4,
 }
-"""How layers.json says it (B3)."""
+"""How layers.json says it (docs/specs/containers-storage.md#3)."""
 
 
 def import_layer(

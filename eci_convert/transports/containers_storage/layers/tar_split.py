@@ -1,8 +1,8 @@
 """tar-split: what a layer's archive is besides the contents of its files, so that it can be made again byte for byte.
 
-A gzip file of JSON objects, one a line (specs/containers-storage.md B6): segments hold raw bytes, headers and padding;
-between them stand files by name, whose content is in the unpacked layer. What cannot be left to a file (the packed
-bytes of a sparse member, a member that is not unpacked) is kept in segments too.
+A gzip file of JSON objects, one a line (docs/specs/containers-storage.md#6): segments hold raw bytes, headers and
+padding; between them stand files by name, whose content is in the unpacked layer. What cannot be left to a file (the
+packed bytes of a sparse member, a member that is not unpacked) is kept in segments too.
 """
 
 from __future__ import annotations

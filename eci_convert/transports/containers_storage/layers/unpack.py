@@ -1,9 +1,10 @@
 """A layer's archive, unpacked for containers/storage: the one place where an image is made into files.
 
-Nothing outside the directory can be touched, whatever the archive says (threats.md A): names are walked from an open
-directory and no link is ever followed, neither in a path nor at its end; what is there already is not written through,
-and what has content is never replaced, because the archive could not be made again then. As root, files get the image's
-owners and modes and devices are made, as podman makes them, in directories that let nobody else in.
+Nothing outside the directory can be touched, whatever the archive says (docs/explanation/security.md#A): names are
+walked from an open directory and no link is ever followed, neither in a path nor at its end; what is there already is
+not written through, and what has content is never replaced, because the archive could not be made again then. As root,
+files get the image's owners and modes and devices are made, as podman makes them, in directories that let nobody else
+in.
 """
 
 from __future__ import annotations

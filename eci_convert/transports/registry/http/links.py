@@ -30,7 +30,7 @@ def next_page(url: Url, link: str) -> Url | None:
 
 
 def _links(text: str) -> Iterator[tuple[str, frozenset[str]]]:
-    """The targets in *text* with their relations; of two parameters `rel` the first counts (§3.3). Targets and quoted
+    """The targets in *text* with their relations; of two parameters `rel` the first counts (RFC 8288, section 3.3). Targets and quoted
     values may hold commas and semicolons. What is no link ends the reading."""
     at = 0
     while target := _TARGET.match(text, at):

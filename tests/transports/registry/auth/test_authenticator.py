@@ -101,7 +101,7 @@ def test_without_a_credential_a_token_is_fetched_anonymously(registry: FaultyReg
 
 
 def test_an_identity_token_is_exchanged(registry: FaultyRegistry, user: User) -> None:
-    """95."""
+    """Threat 95."""
     user.pushes(registry, [b"kernel"])
     guarded(registry, bearer=True)
     registry.identity_tokens.add("idt")
@@ -201,7 +201,7 @@ def test_what_an_open_registry_does_not_have_is_not_there(registry: FaultyRegist
 
 
 def test_a_token_that_would_be_two_headers_is_not_sent(registry: FaultyRegistry, user: User) -> None:
-    """94."""
+    """Threat 94."""
     registry.bearer = True
     path = user.home / ".docker/config.json"
     path.parent.mkdir(parents=True)
@@ -223,7 +223,7 @@ def test_a_name_and_a_password_on_the_command_line(registry: FaultyRegistry, use
 def test_a_wrong_password_is_tried_once_and_named_by_its_place(
     registry: FaultyRegistry, user: User, bearer: bool
 ) -> None:
-    """84: 401 storms."""
+    """Threat 84: 401 storms."""
     guarded(registry, bearer=bearer)
     user.logs_in(registry.host, password="wr0ng")
     with pytest.raises(AccessDeniedError, match=r"config\.json") as caught:
@@ -240,7 +240,7 @@ def test_an_anonymous_user_is_told_to_log_in(registry: FaultyRegistry, user: Use
 
 
 def test_a_storm_of_401_ends_soon(registry: FaultyRegistry, user: User) -> None:
-    """84: fresh tokens that are never good enough ("insufficient scope")."""
+    """Threat 84: fresh tokens that are never good enough ("insufficient scope")."""
     guarded(registry, bearer=True)
     registry.token_life = -1.0
     user.logs_in(registry.host)
@@ -259,7 +259,7 @@ def test_403_is_final(registry: FaultyRegistry, user: User) -> None:
 def test_a_token_that_expires_in_the_middle_of_an_upload_is_renewed(
     registry: FaultyRegistry, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """84, 93: late 401; the chunk that was refused is sent again."""
+    """Threats 84, 93: late 401; the chunk that was refused is sent again."""
     for name in ("CHUNK", "SHARED"):
         monkeypatch.setattr(upload_plan, name, 128 * 1024)
     guarded(registry, bearer=True)
@@ -323,7 +323,7 @@ def test_a_token_is_not_used_past_its_life(
 def test_a_token_server_that_makes_no_sense_is_an_error(
     registry: FaultyRegistry, user: User, answer: faults.Change
 ) -> None:
-    """83: huge, HTML, empty."""
+    """Threat 83: huge, HTML, empty."""
     guarded(registry, bearer=True)
     user.logs_in(registry.host)
     registry.misbehave(".*", "/token", answer, times=99)
@@ -333,7 +333,7 @@ def test_a_token_server_that_makes_no_sense_is_an_error(
 
 
 def test_a_token_answer_is_not_read_past_its_limit(registry: FaultyRegistry, user: User) -> None:
-    """83."""
+    """Threat 83."""
     registry.bearer = True
     registry.misbehave("GET", "/token", faults.status(200, b'{"token": "t", "pad": "' + b"x" * 200_000 + b'"}'))
     with pytest.raises(TransportError, match="131072"):
@@ -341,7 +341,7 @@ def test_a_token_answer_is_not_read_past_its_limit(registry: FaultyRegistry, use
 
 
 def test_a_slow_token_server_is_not_waited_for(registry: FaultyRegistry, user: User) -> None:
-    """83."""
+    """Threat 83."""
     guarded(registry, bearer=True)
     user.logs_in(registry.host)
     registry.misbehave("GET", "/token", faults.delayed(1.0), times=99)
@@ -363,7 +363,7 @@ def _at_home(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 def test_a_realm_on_another_server_is_not_told_the_password(
     registry: FaultyRegistry, other: FaultyRegistry, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """78: skopeo tells it. Another port is another server."""
+    """Threat 78: skopeo tells it. Another port is another server."""
     _at_home(monkeypatch, "elsewhere.localhost")
     guarded(registry, bearer=True)
     user.logs_in(registry.host)
@@ -428,7 +428,7 @@ def test_a_realm_on_this_computer_is_told_the_password_of_a_registry_on_this_com
 def test_an_identity_token_is_a_secret_too(
     registry: FaultyRegistry, other: FaultyRegistry, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """78."""
+    """Threat 78."""
     _at_home(monkeypatch, "elsewhere.localhost")
     guarded(registry, bearer=True)
     user.logs_in(registry.host, "<token>", "idt")
@@ -467,14 +467,14 @@ def test_an_identity_token_is_a_secret_too(
     ],
 )
 def test_who_is_told_a_password(realm: str, registry_url: str, told: bool) -> None:
-    """78: threats.md, "Decisions"."""
+    """Threat 78: docs/explanation/security.md#decisions."""
     assert may_send_credentials(Url.parse(realm), Url.parse(registry_url)) is told
 
 
 def test_a_redirect_to_another_server_carries_no_authorization(
     registry: FaultyRegistry, other: FaultyRegistry, user: User
 ) -> None:
-    """76, 77: and a store that refuses two kinds of authorization at once is content."""
+    """Threats 76, 77: and a store that refuses two kinds of authorization at once is content."""
     digest = registry.hold(DATA)
     other.hold(DATA)
     guarded(registry)
@@ -492,7 +492,7 @@ def test_a_redirect_to_another_server_carries_no_authorization(
 def test_the_same_name_on_another_port_is_another_server(
     registry: FaultyRegistry, other: FaultyRegistry, user: User
 ) -> None:
-    """76, 96: although the user has a password for that one as well."""
+    """Threats 76, 96: although the user has a password for that one as well."""
     digest = registry.hold(DATA)
     guarded(registry)
     guarded(other)
@@ -508,7 +508,7 @@ def test_the_same_name_on_another_port_is_another_server(
 def test_an_upload_to_another_server_carries_no_authorization(
     registry: FaultyRegistry, other: FaultyRegistry, user: User
 ) -> None:
-    """79: skopeo sends the registry's password there."""
+    """Threat 79: skopeo sends the registry's password there."""
     guarded(registry)
     user.logs_in(registry.host)
     other.uploads["session-9"] = bytearray()
@@ -522,7 +522,7 @@ def test_an_upload_to_another_server_carries_no_authorization(
 def test_a_server_that_asks_for_a_login_behind_a_redirect_gets_none(
     registry: FaultyRegistry, other: FaultyRegistry, user: User
 ) -> None:
-    """76: ggcr's TestBearerTokenNotLeakedOnCrossHostChallenge."""
+    """Threat 76: ggcr's TestBearerTokenNotLeakedOnCrossHostChallenge."""
     digest = registry.hold(DATA)
     user.logs_in(registry.host)
     guarded(other, bearer=True)
@@ -537,7 +537,7 @@ def test_a_server_that_asks_for_a_login_behind_a_redirect_gets_none(
 
 
 def test_no_secret_is_logged_or_told(registry: FaultyRegistry, user: User, caplog: pytest.LogCaptureFixture) -> None:
-    """94: with --debug neither."""
+    """Threat 94: with --debug neither."""
     caplog.set_level(logging.DEBUG)
     guarded(registry, bearer=True)
     user.logs_in(registry.host)
@@ -553,7 +553,7 @@ def test_no_secret_is_logged_or_told(registry: FaultyRegistry, user: User, caplo
 
 
 def test_signatures_in_urls_are_not_told(registry: FaultyRegistry, user: User) -> None:
-    """94."""
+    """Threat 94."""
     digest = registry.hold(DATA)
     registry.misbehave(
         "GET", "/blobs/", faults.status(302, Location="/v2/x/blobs/sha256:0?X-Amz-Signature=s1gnature&b=2")
@@ -565,7 +565,7 @@ def test_signatures_in_urls_are_not_told(registry: FaultyRegistry, user: User) -
 
 
 def test_a_netrc_file_has_no_say(registry: FaultyRegistry, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    """dependencies.md: requests reads it unasked."""
+    """requests reads it unasked (docs/explanation/security.md#credentials)."""
     netrc = user.home / ".netrc"
     user.home.mkdir()
     netrc.write_text("machine 127.0.0.1 login evil password netrc\ndefault login evil password netrc\n")
@@ -599,19 +599,19 @@ def test_a_netrc_file_has_no_say(registry: FaultyRegistry, user: User, monkeypat
     ],
 )  # fmt: skip
 def test_challenges_are_read_tolerantly(headers: list[str], found: list[tuple[str, dict[str, str]]]) -> None:
-    """85."""
+    """Threat 85."""
     assert [(one.scheme, dict(one.parameters)) for one in parse_challenges(headers)] == found
 
 
 @given(st.text(max_size=200))
 def test_any_header_is_read_somehow(text: str) -> None:
-    """85."""
+    """Threat 85."""
     for found in parse_challenges([text]):
         assert found.scheme == found.scheme.lower()
 
 
 def test_a_challenge_without_end_takes_no_time() -> None:
-    """85."""
+    """Threat 85."""
     for text in ("a " * 500_000, 'a="' * 500_000, "\\" * 500_000, " , " * 500_000, 'Bearer realm="' + "\\a" * 500_000):
         parse_challenges([text])
 
@@ -620,7 +620,7 @@ def test_a_challenge_without_end_takes_no_time() -> None:
     "value", ["", "Negotiate", "Bearer", 'Bearer realm=""', 'Bearer realm="ftp://x/"', 'Bearer realm="http://a b"']
 )
 def test_a_challenge_that_nobody_can_meet_is_an_error(registry: FaultyRegistry, user: User, value: str) -> None:
-    """85."""
+    """Threat 85."""
     registry.misbehave("GET", "/manifests/", faults.status(401, WWW_Authenticate=value), times=9)
     with pytest.raises(TransportError):
         user.resolves(registry)
@@ -634,7 +634,7 @@ def test_docker_hub_is_asked_at_its_api(user: User) -> None:
 
 
 def test_two_registries_are_told_their_own(user: User) -> None:
-    """96."""
+    """Threat 96."""
     with a_registry() as one, a_registry() as two:
         for each, password in ((one, "first"), (two, "second")):
             each.users = {"me": password}

@@ -59,7 +59,7 @@ def test_an_authority_may_be_named_by_the_environment(user: User, monkeypatch: p
     ],
 )
 def test_a_certificate_that_proves_nothing_is_refused(user: User, cert: str, flags: dict[str, str], said: str) -> None:
-    """92: and no plain HTTP is tried instead, nor is it tried again."""
+    """Threat 92: and no plain HTTP is tried instead, nor is it tried again."""
     with a_registry(cert=cert) as registry:
         with pytest.raises(TransportError, match=said) as caught:
             user.resolves(registry, **flags)
@@ -99,7 +99,7 @@ def test_insecure_believes_anybody(user: User, cert: str) -> None:
 
 
 def test_insecure_is_not_plain(user: User) -> None:
-    """92: a name that is not this computer's is never asked in clear text."""
+    """Threat 92: a name that is not this computer's is never asked in clear text."""
     with a_registry() as registry:
         user.environ["ALL_PROXY"] = registry.url
         with pytest.raises(TransportError):
@@ -117,7 +117,7 @@ def test_insecure_is_for_the_registry_and_not_for_where_it_leads(user: User) -> 
 
 
 def test_plain_http_is_not_spoken_to_a_port_that_answers_tls(user: User) -> None:
-    """92: containerd's TestHTTPFallbackPortError."""
+    """Threat 92: containerd's TestHTTPFallbackPortError."""
     with a_registry(cert="server") as registry, pytest.raises(TransportError):
         user.resolves(registry, plain_http=True, retries=0)
 
@@ -129,7 +129,7 @@ def test_plain_http_is_spoken_on_this_computer_where_https_is_not_answered(user:
 
 
 def test_tls_to_a_plain_port_is_explained(user: User) -> None:
-    """92."""
+    """Threat 92."""
     with a_registry() as registry, a_tunnel(registry) as proxy:
         user.environ["HTTPS_PROXY"] = proxy.url
         with pytest.raises(TransportError, match="TLS") as caught:
@@ -237,7 +237,7 @@ def test_redirects_are_followed(registry: FaultyRegistry, user: User) -> None:
      "gopher://127.0.0.1:70/_x", "\x00", "http://[::1/"],
 )  # fmt: skip
 def test_a_redirect_to_no_web_address_is_refused(registry: FaultyRegistry, user: User, location: str) -> None:
-    """82."""
+    """Threat 82."""
     registry.misbehave("GET", "/blobs/", faults.status(302, Location=location), times=9)
     with pytest.raises(TransportError) as caught:
         user.pulls(registry, registry.hold(DATA), len(DATA), retries=0)
@@ -245,14 +245,14 @@ def test_a_redirect_to_no_web_address_is_refused(registry: FaultyRegistry, user:
 
 
 def test_a_redirect_without_a_location_is_an_error(registry: FaultyRegistry, user: User) -> None:
-    """82."""
+    """Threat 82."""
     registry.misbehave("GET", "/blobs/", faults.status(302), times=9)
     with pytest.raises(TransportError, match="302"):
         user.pulls(registry, registry.hold(DATA), len(DATA))
 
 
 def test_a_circle_of_redirects_ends(registry: FaultyRegistry, user: User) -> None:
-    """82."""
+    """Threat 82."""
     digest = registry.hold(DATA)
     registry.misbehave("GET", "/blobs/", faults.status(302, Location=f"/v2/machine/blobs/{digest}"), times=99)
     with pytest.raises(TransportError, match="10 times"):
@@ -261,7 +261,7 @@ def test_a_circle_of_redirects_ends(registry: FaultyRegistry, user: User) -> Non
 
 
 def test_a_redirect_from_https_to_http_is_refused(registry: FaultyRegistry, user: User) -> None:
-    """82."""
+    """Threat 82."""
     digest = registry.hold(DATA)
     with a_registry(cert="server") as secure:
         secure.misbehave("GET", "/blobs/", faults.status(302, Location=f"{registry.url}/v2/x/blobs/{digest}"))
@@ -342,7 +342,7 @@ def test_a_registry_behind_tls_that_does_not_know_it_is_understood(user: User) -
 def test_where_a_registry_may_send_us(
     target: str, registry: str, peer: str | None, own: str | None, allowed: bool
 ) -> None:
-    """71, 78, 79, 82."""
+    """Threats 71, 78, 79, 82."""
     try:
         check_address(Url.parse(target), Url.parse(registry), peer, own)
     except TransportError:
@@ -353,7 +353,7 @@ def test_where_a_registry_may_send_us(
 
 @pytest.mark.parametrize("header", ["redirect", "upload", "realm"])
 def test_a_registry_out_there_does_not_make_us_knock_on_our_own_doors(user: User, header: str) -> None:
-    """78, 79, 82: the address that was reached counts, not the name."""
+    """Threats 78, 79, 82: the address that was reached counts, not the name."""
     with a_registry() as proxy, a_registry() as ours:
         user.environ["HTTP_PROXY"] = proxy.url
         user.environ["NO_PROXY"] = "127.0.0.1"
@@ -434,7 +434,7 @@ class Outside:
 
 
 def test_plain_http_goes_through_a_proxy_in_full(user: User) -> None:
-    """97."""
+    """Threat 97."""
     with a_registry() as proxy:
         user.environ["http_proxy"] = f"http://proxy-user:proxy%2Fpass@{proxy.host}"
         proxy.users = {"me": PASSWORD}
@@ -446,7 +446,7 @@ def test_plain_http_goes_through_a_proxy_in_full(user: User) -> None:
 
 
 def test_https_goes_through_a_tunnel_and_the_proxy_hears_nothing(user: User) -> None:
-    """97: who we are to the registry is said inside the tunnel."""
+    """Threat 97: who we are to the registry is said inside the tunnel."""
     with a_registry(cert="elsewhere") as registry, a_tunnel(registry) as proxy:
         registry.users = {"me": PASSWORD}
         user.logs_in("elsewhere.invalid:444")
@@ -463,7 +463,7 @@ def test_https_goes_through_a_tunnel_and_the_proxy_hears_nothing(user: User) -> 
     "answer", [b"HTTP/1.1 407 no\r\n\r\n", b"HTTP/1.1 403 \r\n\r\n", b"garbage\r\n\r\n", b"", b"x" * 100_000]
 )
 def test_a_proxy_that_refuses_is_named_without_its_password(user: User, answer: bytes) -> None:
-    """97, 94."""
+    """Threats 97, 94."""
     with a_registry() as registry, a_tunnel(registry, answer) as proxy:
         user.environ["HTTPS_PROXY"] = proxy.url.replace("//", "//who:s3cret@")
         with pytest.raises(TransportError, match="proxy 127") as caught:
@@ -635,7 +635,7 @@ def test_a_proxy_that_nobody_can_speak_to_is_misuse(text: str) -> None:
     ],
 )
 def test_which_proxy_is_asked(url: str, environ: dict[str, str], proxy: str) -> None:
-    """97: a loopback address never goes through one."""
+    """Threat 97: a loopback address never goes through one."""
     found = proxy_for(Url.parse(url), environ)
     assert (f"{found.host}:{found.port}" if found else "") == proxy
 

@@ -71,7 +71,7 @@ def test_a_missing_image_and_a_missing_blob_are_named(registry: FaultyRegistry, 
 
 @pytest.mark.parametrize("after", [0, 1, 1000, 299_999])
 def test_a_cut_download_goes_on_where_it_was(registry: FaultyRegistry, user: User, after: int) -> None:
-    """86, 87: an end without an error, too, is a cut, and what was received is not sent again."""
+    """Threats 86, 87: an end without an error, too, is a cut, and what was received is not sent again."""
     digest, size = holds(registry)
     registry.misbehave("GET", BLOBS, faults.cut(after))
 
@@ -82,7 +82,7 @@ def test_a_cut_download_goes_on_where_it_was(registry: FaultyRegistry, user: Use
 
 
 def test_a_body_without_a_length_that_ends_early_is_a_cut(registry: FaultyRegistry, user: User) -> None:
-    """86."""
+    """Threat 86."""
     digest, size = holds(registry)
     registry.misbehave("GET", BLOBS, lambda reply: replace(faults.cut(5000)(reply), length=None))
     assert user.pulls(registry, digest, size) == DATA
@@ -90,7 +90,7 @@ def test_a_body_without_a_length_that_ends_early_is_a_cut(registry: FaultyRegist
 
 
 def test_progress_gives_patience_back(registry: FaultyRegistry, user: User) -> None:
-    """87: a link that breaks more often than --retries allows in a row still carries a blob."""
+    """Threat 87: a link that breaks more often than --retries allows in a row still carries a blob."""
     digest, size = holds(registry)
     registry.misbehave("GET", BLOBS, faults.cut(20_000), times=100)
     assert user.pulls(registry, digest, size, retries=2) == DATA
@@ -115,7 +115,7 @@ def test_a_trickle_of_single_bytes_does_not_renew_patience(registry: FaultyRegis
 
 
 def test_a_server_that_ignores_ranges_is_read_past_what_is_known(registry: FaultyRegistry, user: User) -> None:
-    """87."""
+    """Threat 87."""
     digest, size = holds(registry)
     registry.has_ranges = False
     registry.misbehave("GET", BLOBS, faults.cut(100_000))
@@ -136,7 +136,7 @@ LIES = {
 def test_a_server_that_misreports_ranges_is_asked_for_everything(
     registry: FaultyRegistry, user: User, lie: str
 ) -> None:
-    """87."""
+    """Threat 87."""
     digest, size = holds(registry)
     registry.misbehave("GET", BLOBS, faults.cut(100_000))
     registry.misbehave("GET", BLOBS, LIES[lie])
@@ -165,7 +165,7 @@ def test_what_another_process_received_is_skipped(registry: FaultyRegistry, user
 
 
 def test_wrong_bytes_are_refused(registry: FaultyRegistry, user: User) -> None:
-    """91."""
+    """Threat 91."""
     digest, size = holds(registry)
     registry.misbehave("GET", BLOBS, faults.spoiled)
     with pytest.raises(DigestMismatchError):
@@ -174,7 +174,7 @@ def test_wrong_bytes_are_refused(registry: FaultyRegistry, user: User) -> None:
 
 @pytest.mark.parametrize("data", [DATA + b"!", DATA + DATA, DATA[:-1], b""])
 def test_a_blob_of_another_length_is_refused_at_once(registry: FaultyRegistry, user: User, data: bytes) -> None:
-    """56, 91: no retry makes it longer."""
+    """Threats 56, 91: no retry makes it longer."""
     digest, size = holds(registry)
     registry.blobs[digest] = data
     with pytest.raises(SizeMismatchError):
@@ -183,7 +183,7 @@ def test_a_blob_of_another_length_is_refused_at_once(registry: FaultyRegistry, u
 
 
 def test_no_more_than_was_promised_is_read(registry: FaultyRegistry, user: User) -> None:
-    """53: neither a body without end nor one that would unpack to one."""
+    """Threat 53: neither a body without end nor one that would unpack to one."""
     digest, _ = holds(registry)
     registry.blobs[digest] = bytes(64 * 1024 * 1024)
     blob = Descriptor(media_type=TYPE, digest=Digest.parse(digest), size=1000)
@@ -197,7 +197,7 @@ def test_an_empty_blob_is_not_asked_for(registry: FaultyRegistry, user: User) ->
 
 
 def test_content_encoding_is_not_undone(registry: FaultyRegistry, user: User) -> None:
-    """53: the digest is of the bytes as they are stored, whatever a store says of them."""
+    """Threat 53: the digest is of the bytes as they are stored, whatever a store says of them."""
     import gzip
 
     data = gzip.compress(DATA)
@@ -211,7 +211,7 @@ def test_content_encoding_is_not_undone(registry: FaultyRegistry, user: User) ->
 
 @pytest.mark.parametrize("code", [408, 425, 429, 500, 502, 503, 504])
 def test_what_may_pass_is_asked_for_again(registry: FaultyRegistry, user: User, code: int) -> None:
-    """88."""
+    """Threat 88."""
     digest, size = holds(registry)
     user.pushes(registry, [DATA])
     registry.misbehave("GET", "/manifests/", faults.status(code), times=2)
@@ -238,14 +238,14 @@ def test_what_will_not_pass_is_not_asked_for_again(registry: FaultyRegistry, use
     ],
 )
 def test_a_broken_answer_is_asked_for_again(registry: FaultyRegistry, user: User, fault: faults.Change) -> None:
-    """88."""
+    """Threat 88."""
     digest, size = holds(registry)
     registry.misbehave("GET", BLOBS, fault, times=2)
     assert user.pulls(registry, digest, size) == DATA
 
 
 def test_the_time_that_a_server_asks_for_is_given(registry: FaultyRegistry, user: User, waits: list[float]) -> None:
-    """88."""
+    """Threat 88."""
     digest, size = holds(registry)
     registry.misbehave("GET", BLOBS, faults.status(429, Retry_After="7"))
     registry.misbehave("GET", BLOBS, faults.status(503, Retry_After="Thu, 01 Jan 1970 00:00:00 GMT"))
@@ -258,7 +258,7 @@ def test_the_time_that_a_server_asks_for_is_given(registry: FaultyRegistry, user
 def test_a_server_that_asks_for_an_hour_is_told_of_at_once(
     registry: FaultyRegistry, user: User, waits: list[float]
 ) -> None:
-    """88: skopeo sleeps for as long as it is told."""
+    """Threat 88: skopeo sleeps for as long as it is told."""
     digest, size = holds(registry)
     registry.misbehave("GET", BLOBS, faults.status(429, Retry_After="3600"), times=9)
     with pytest.raises(TransportError) as caught:
@@ -271,7 +271,7 @@ def test_a_server_that_asks_for_an_hour_is_told_of_at_once(
 
 
 def test_a_stalled_download_is_cut_and_goes_on(registry: FaultyRegistry, user: User) -> None:
-    """89: skopeo hangs for ever."""
+    """Threat 89: skopeo hangs for ever."""
     digest, size = holds(registry)
     registry.misbehave("GET", BLOBS, faults.cut(70_000, stall=2.0))
     assert user.pulls(registry, digest, size, timeout=0.3) == DATA
@@ -279,21 +279,21 @@ def test_a_stalled_download_is_cut_and_goes_on(registry: FaultyRegistry, user: U
 
 
 def test_an_answer_that_does_not_begin_is_not_waited_for(registry: FaultyRegistry, user: User) -> None:
-    """89."""
+    """Threat 89."""
     digest, size = holds(registry)
     registry.misbehave("GET", BLOBS, faults.delayed(2.0))
     assert user.pulls(registry, digest, size, timeout=0.3) == DATA
 
 
 def test_headers_that_come_byte_by_byte_are_not_waited_for(registry: FaultyRegistry, user: User) -> None:
-    """89: each byte is in time, all of them are not."""
+    """Threat 89: each byte is in time, all of them are not."""
     digest, size = holds(registry)
     registry.misbehave("GET", BLOBS, faults.trickling(b"HTTP/1.1 200 OK\r\nX-Padding: " + b"x" * 1000, pause=0.05))
     assert user.pulls(registry, digest, size, timeout=0.4) == DATA
 
 
 def test_a_body_that_comes_byte_by_byte_is_not_waited_for(registry: FaultyRegistry, user: User) -> None:
-    """89: slow-loris."""
+    """Threat 89: slow-loris."""
     digest, size = holds(registry)
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n"
     registry.misbehave("GET", BLOBS, faults.trickling(head + DATA, pause=0.05, at_once=len(head)))
@@ -304,7 +304,7 @@ def test_a_body_that_comes_byte_by_byte_is_not_waited_for(registry: FaultyRegist
 
 
 def test_a_manifest_that_is_not_the_one_asked_for_is_refused(registry: FaultyRegistry, user: User) -> None:
-    """90."""
+    """Threat 90."""
     good = user.pushes(registry, [b"kernel"])
     registry.misbehave("GET", "/manifests/", lambda reply: faults.body(reply.body + b" ")(reply))
     with pytest.raises(DigestMismatchError):
@@ -312,7 +312,7 @@ def test_a_manifest_that_is_not_the_one_asked_for_is_refused(registry: FaultyReg
 
 
 def test_a_digest_header_that_contradicts_the_bytes_is_believed_neither(registry: FaultyRegistry, user: User) -> None:
-    """90."""
+    """Threat 90."""
     user.pushes(registry, [b"kernel"])
     registry.misbehave("GET", "/manifests/", faults.header("Docker-Content-Digest", str(Digest.of(b"other"))))
     with pytest.raises(DigestMismatchError):
@@ -321,7 +321,7 @@ def test_a_digest_header_that_contradicts_the_bytes_is_believed_neither(registry
 
 @pytest.mark.parametrize("value", [None, "", "nonsense", "md5:" + 32 * "0", "sha256:abc"])
 def test_a_missing_digest_header_is_no_fault(registry: FaultyRegistry, user: User, value: str | None) -> None:
-    """90: the bytes say which they are."""
+    """Threat 90: the bytes say which they are."""
     digest = user.pushes(registry, [b"kernel"]).digest
     registry.misbehave("GET", "/manifests/", faults.header("Docker-Content-Digest", value))
     assert user.resolves(registry).digest == digest
@@ -337,14 +337,14 @@ def test_a_manifest_under_no_type_says_itself_what_it_is(
 
 
 def test_a_web_page_is_not_a_manifest(registry: FaultyRegistry, user: User) -> None:
-    """91: the portal of a hotel."""
+    """Threat 91: the portal of a hotel."""
     registry.misbehave("GET", "/manifests/", faults.status(200, b"<html>pay here</html>", Content_Type="text/html"))
     with pytest.raises(TransportError, match="web page"):
         user.resolves(registry)
 
 
 def test_an_error_under_200_is_no_manifest(registry: FaultyRegistry, user: User) -> None:
-    """91."""
+    """Threat 91."""
     error = json.dumps({"errors": [{"code": "DENIED"}]}).encode()
     registry.misbehave("GET", "/manifests/", faults.status(200, error, Content_Type="application/json"))
     with pytest.raises(FormatError):
@@ -352,7 +352,7 @@ def test_an_error_under_200_is_no_manifest(registry: FaultyRegistry, user: User)
 
 
 def test_schema_1_is_refused_and_named(registry: FaultyRegistry, user: User) -> None:
-    """61."""
+    """Threat 61."""
     text = json.dumps({"schemaVersion": 1, "name": "machine", "tag": "1", "fsLayers": [], "history": []}).encode()
     for media_type in (*media_types.DOCKER_SCHEMA1, "application/json"):
         registry.manifests["machine", "1"] = (media_type, text)
@@ -362,7 +362,7 @@ def test_schema_1_is_refused_and_named(registry: FaultyRegistry, user: User) -> 
 
 @pytest.mark.parametrize("told", [True, False])
 def test_a_huge_manifest_is_not_read_to_its_end(registry: FaultyRegistry, user: User, told: bool) -> None:
-    """63: 4 MiB, whatever is claimed."""
+    """Threat 63: 4 MiB, whatever is claimed."""
     reply = Reply.of(200, b" " * (5 * 1024 * 1024), Content_Type=media_types.OCI_MANIFEST)
     registry.misbehave("GET", "/manifests/", lambda _: reply if told else replace(reply, length=None), times=9)
     with pytest.raises((TransportError, LimitExceededError), match="4194304"):
@@ -370,14 +370,14 @@ def test_a_huge_manifest_is_not_read_to_its_end(registry: FaultyRegistry, user: 
 
 
 def test_a_cut_manifest_is_asked_for_again(registry: FaultyRegistry, user: User) -> None:
-    """86: "short read manifest"."""
+    """Threat 86: "short read manifest"."""
     digest = user.pushes(registry, [b"kernel"]).digest
     registry.misbehave("GET", "/manifests/", faults.cut(50))
     assert user.resolves(registry).digest == digest
 
 
 def test_urls_of_foreign_layers_are_ignored(registry: FaultyRegistry, other: FaultyRegistry, user: User) -> None:
-    """71: they may lead anywhere."""
+    """Threat 71: they may lead anywhere."""
     digest, size = holds(other)
     blob = Descriptor(
         media_type=TYPE, digest=Digest.parse(digest), size=size, urls=(f"{other.url}/v2/x/blobs/{digest}",)
@@ -391,7 +391,7 @@ def test_urls_of_foreign_layers_are_ignored(registry: FaultyRegistry, other: Fau
 
 
 def test_what_a_server_says_is_shown_without_what_a_terminal_obeys(registry: FaultyRegistry, user: User) -> None:
-    """94."""
+    """Threat 94."""
     nasty = "\x1b]0;owned\x07\x1b[31mred\r\nsecond line\u202e" + "x" * 1000
     registry.misbehave("GET", "/manifests/", faults.refusal(404, "MANIFEST_UNKNOWN", nasty))
     with pytest.raises(NotFoundError) as caught:
@@ -403,7 +403,7 @@ def test_what_a_server_says_is_shown_without_what_a_terminal_obeys(registry: Fau
 
 
 def test_no_cookie_is_kept(registry: FaultyRegistry, user: User) -> None:
-    """81."""
+    """Threat 81."""
     digest, size = holds(registry)
     user.pushes(registry, [DATA])
     registry.misbehave("GET", "/manifests/", faults.header("Set-Cookie", "session=1; Path=/"))

@@ -155,7 +155,7 @@ def test_a_registry_that_knows_no_head_is_asked_for_the_thing(registry: FaultyRe
 
 
 def test_a_web_page_is_no_receipt(registry: FaultyRegistry, user: User) -> None:
-    """91: who says 200 to anything has stored nothing."""
+    """Threat 91: who says 200 to anything has stored nothing."""
     page = faults.status(200, b"<html>", Content_Type="text/html; charset=utf-8")
     registry.misbehave("HEAD", "", page, times=9)
     blob = Descriptor(media_type=TYPE, digest=Digest.of(DATA), size=len(DATA))
@@ -203,7 +203,7 @@ def test_what_is_not_what_was_promised_becomes_no_blob(
 
 
 def test_sha512_is_spoken_where_it_was_promised(registry: FaultyRegistry, user: User) -> None:
-    """59."""
+    """Threat 59."""
     digest = Digest.of(b"kernel", "sha512")
     registry.misbehave("PUT", SESSIONS, faults.status(201))
     with user.sink(registry) as sink:
@@ -216,7 +216,7 @@ def test_sha512_is_spoken_where_it_was_promised(registry: FaultyRegistry, user: 
 
 @pytest.mark.parametrize("hears", [0, 1, 1000, CHUNK - 1])
 def test_a_cut_chunk_goes_on_where_the_registry_says(registry: FaultyRegistry, user: User, hears: int) -> None:
-    """93: what arrived is not sent again, and nothing that was confirmed is held."""
+    """Threat 93: what arrived is not sent again, and nothing that was confirmed is held."""
     registry.misbehave("PATCH", SESSIONS)
     registry.misbehave("PATCH", SESSIONS, hears=hears)
 
@@ -242,7 +242,7 @@ def test_a_chunk_of_which_nothing_was_kept_is_sent_again(registry: FaultyRegistr
 def test_a_chunk_whose_answer_is_lost_is_asked_after(
     registry: FaultyRegistry, user: User, fault: faults.Change
 ) -> None:
-    """93: it arrived all the same, so it is not sent twice."""
+    """Threat 93: it arrived all the same, so it is not sent twice."""
     registry.misbehave("PATCH", SESSIONS)
     registry.misbehave("PATCH", SESSIONS, fault)
     user.sends(registry, once(DATA))
@@ -261,7 +261,7 @@ def test_a_success_is_believed_whatever_the_registry_counts(registry: FaultyRegi
 
 
 def test_a_registry_that_kept_less_than_it_said_is_sent_the_rest(registry: FaultyRegistry, user: User) -> None:
-    """93: 416."""
+    """Threat 93: 416."""
 
     def shortened(reply: faults.Reply) -> faults.Reply:
         for key, held in registry.uploads.items():
@@ -297,7 +297,7 @@ def test_a_registry_that_counts_bytes_instead_of_naming_the_last_is_understood(
 
 
 def test_a_blob_whose_last_answer_is_lost_is_looked_for(registry: FaultyRegistry, user: User) -> None:
-    """93: 500 at PUT, though it was done."""
+    """Threat 93: 500 at PUT, though it was done."""
     registry.misbehave("PUT", SESSIONS, faults.status(500))
     user.sends(registry, once(DATA))
     assert registry.blobs[DIGEST] == DATA
@@ -322,7 +322,7 @@ def test_a_finish_that_failed_is_tried_again(registry: FaultyRegistry, user: Use
 
 
 def test_a_server_that_hangs_up_before_it_has_heard_all_is_heard(registry: FaultyRegistry, user: User) -> None:
-    """93: the answer says more than the broken pipe."""
+    """Threat 93: the answer says more than the broken pipe."""
     registry.misbehave("PATCH", SESSIONS, faults.refusal(403, "DENIED", "quota"), hears=-1)
     with pytest.raises(TransportError, match="quota"):
         user.sends(registry, once(DATA))
@@ -398,7 +398,7 @@ def expired(registry: FaultyRegistry, after: int) -> None:
 def test_a_session_that_expired_late_is_begun_again_where_the_bytes_can_be_had(
     registry: FaultyRegistry, user: User
 ) -> None:
-    """93: "restart"."""
+    """Threat 93: "restart"."""
     expired(registry, 4)
     data = Counted(DATA)
     user.sends(registry, data.chunks)
@@ -450,7 +450,7 @@ def test_a_registry_that_never_keeps_a_session_is_given_up(registry: FaultyRegis
 
 
 def test_what_was_spoiled_on_its_way_is_sent_again(registry: FaultyRegistry, user: User) -> None:
-    """93: the registry's digest is another."""
+    """Threat 93: the registry's digest is another."""
     registry.misbehave("PATCH", SESSIONS, times=2)
     registry.misbehave("PATCH", SESSIONS, faults.spoils_upload(registry))
     user.sends(registry, again(DATA))
@@ -461,7 +461,7 @@ def test_what_was_spoiled_on_its_way_is_sent_again(registry: FaultyRegistry, use
 
 
 def test_no_chunk_is_shorter_than_the_registry_wants(registry: FaultyRegistry, user: User) -> None:
-    """93: OCI-Chunk-Min-Length."""
+    """Threat 93: OCI-Chunk-Min-Length."""
     registry.min_chunk = 2 * CHUNK
     user.sends(registry, once(DATA))
     assert sizes(registry) == [2 * CHUNK, 2 * CHUNK, CHUNK + 1000]
@@ -480,7 +480,7 @@ def test_a_chunk_that_is_cut_in_two_leaves_no_short_rest(
 
 
 def test_chunks_shrink_until_they_are_taken_and_the_next_run_knows(registry: FaultyRegistry, user: User) -> None:
-    """93: 413, of nginx for example."""
+    """Threat 93: 413, of nginx for example."""
     registry.max_body = 100_000
     user.sends(registry, once(DATA))
     assert registry.blobs[DIGEST] == DATA
@@ -581,7 +581,7 @@ def killed(user: User, registry: FaultyRegistry, data: bytes, at: int) -> None:
 
 
 def test_the_next_run_finishes_what_is_left(registry: FaultyRegistry, user: User) -> None:
-    """106: the same command makes the same bytes, and only those are sent that are not there."""
+    """Threat 106: the same command makes the same bytes, and only those are sent that are not there."""
     killed(user, registry, DATA, 4 * CHUNK + 70_000)
     user.sends(registry, once(DATA, 50_000))
     assert registry.blobs[DIGEST] == DATA
@@ -696,7 +696,7 @@ def test_two_uploads_that_begin_alike_do_not_share_a_session(registry: FaultyReg
 
 
 def test_the_ledger_is_for_this_user_alone_and_empty_after_success(registry: FaultyRegistry, user: User) -> None:
-    """94: a session's URL lets others write to it."""
+    """Threat 94: a session's URL lets others write to it."""
     killed(user, registry, DATA, 3 * CHUNK)
     folder = user.home / ".local/state/eci-convert/uploads"
     written = list(folder.glob("*.json"))
@@ -737,7 +737,7 @@ def manifest_of(*blobs: Descriptor, **more: object) -> bytes:
 
 
 def test_a_push_that_fails_publishes_no_tag(registry: FaultyRegistry, user: User) -> None:
-    """93: manifest last."""
+    """Threat 93: manifest last."""
     registry.misbehave("PUT", SESSIONS, faults.status(507), times=9)
     with pytest.raises(TransportError):
         user.pushes(registry, [DATA])
@@ -778,7 +778,7 @@ def test_a_refused_manifest_says_why(registry: FaultyRegistry, user: User) -> No
 
 
 def test_a_lost_blob_is_no_fault_of_the_manifest(registry: FaultyRegistry, user: User) -> None:
-    """93: said to be there, and gone."""
+    """Threat 93: said to be there, and gone."""
     registry.misbehave("PUT", "/manifests/", faults.refusal(404, "MANIFEST_BLOB_UNKNOWN", "blob unknown"))
     with pytest.raises(TransportError, match="blob unknown") as caught:
         user.pushes(registry, [b"kernel"])
@@ -836,7 +836,7 @@ def test_an_image_that_nothing_refers_to_has_no_referrers(registry: FaultyRegist
 def test_a_list_of_referrers_ends_on_its_own_server_and_some_day(
     registry: FaultyRegistry, other: FaultyRegistry, user: User
 ) -> None:
-    """80."""
+    """Threat 80."""
     page = "/v2/machine/referrers/more"
     registry.misbehave("GET", "/referrers/", faults.header("Link", f'<{page}>; rel="next"'), times=1000)
     with user.source(registry) as source, pytest.raises(Exception, match="pages"):
@@ -847,7 +847,7 @@ def test_a_list_of_referrers_ends_on_its_own_server_and_some_day(
 def test_a_list_of_referrers_does_not_lead_to_another_server(
     registry: FaultyRegistry, other: FaultyRegistry, user: User
 ) -> None:
-    """80."""
+    """Threat 80."""
     registry.misbehave("GET", "/referrers/", faults.header("Link", f'<{other.url}/v2/x>; rel="next"'))
     with user.source(registry) as source, pytest.raises(TransportError, match="refused"):
         source.referrers(Digest.of(b"x"))

@@ -14,7 +14,7 @@ import click
 
 from eci_convert.cli import output, progress
 from eci_convert.cli.malloc import tune_malloc
-from eci_convert.cli.param_types import ByteSizeParam, KeyValueParam, Option, PathParam
+from eci_convert.cli.param_types import ByteSizeParam, KeyValueParam, Option, PathParam, Verb
 from eci_convert.cli.side_options import side_settings
 from eci_convert.errors import UsageError
 from eci_convert.oci.platform import Platform, parse_platform
@@ -117,7 +117,7 @@ _COMMON = options(
 
 
 def command(
-    *decorators: Callable[[Any], Any], examples: str, cls: type[click.Command] = click.Command
+    *decorators: Callable[[Any], Any], examples: str, cls: type[click.Command] = Verb
 ) -> Callable[[Callable[..., None]], click.Command]:
     """A command of the verb that the function is named after, with the options that every verb has.
 

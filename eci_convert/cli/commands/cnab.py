@@ -11,7 +11,7 @@ import click
 from eci_convert.cli import output
 from eci_convert.cli.options import CommonOptions, command, digest_file, dry_run, option, options, write_digest
 from eci_convert.cli.output import raw_bytes
-from eci_convert.cli.param_types import PathParam
+from eci_convert.cli.param_types import PathParam, Verb
 from eci_convert.cnab import bundle as bundles
 from eci_convert.cnab.canonical_json import canonical
 from eci_convert.cnab.documents import config_blob
@@ -45,7 +45,7 @@ _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
 
-class GoFlags(click.Command):
+class GoFlags(Verb):
     """A command whose flags may have a value, as those of Go programs: `--push-images=false`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -38,8 +38,10 @@ class IsBundleError(UnsupportedImageError):
 
 
 def is_bundle(index: Index) -> bool:
-    """Whether *index* is a bundle: one of its entries is the bundle's description."""
-    return any(entry.annotations.get(BUNDLE_KIND) == "config" for entry in index.manifests)
+    """Whether *index* is a bundle: it says so, or one of its entries is the bundle's description."""
+    return "io.cnab.runtime_version" in index.annotations or any(
+        entry.annotations.get(BUNDLE_KIND) == "config" for entry in index.manifests
+    )
 
 
 def check_no_bundle(index: Index, where: str) -> None:

@@ -39,8 +39,8 @@ from tests.support.tar_archives import file, pax
 class Basket:
     """Keeps what it is given, and how often."""
 
-    def __init__(self, *, retractable: bool = True) -> None:
-        self.retractable = retractable
+    def __init__(self, *, can_retake: bool = True) -> None:
+        self.can_retake = can_retake
         self.files: dict[str, bytes] = {}
         self.taken: list[tuple[str, ...]] = []
 
@@ -141,7 +141,7 @@ def test_the_last_of_two_entries_in_a_layer_wins() -> None:
 
 def test_what_cannot_be_taken_back_is_not_taken_twice() -> None:
     archive = a_tar({"kernel": b"first"})[:-1024] + a_tar({"kernel": b"second"})
-    source, basket = an_image().tar_layer(archive).build(), Basket(retractable=False)
+    source, basket = an_image().tar_layer(archive).build(), Basket(can_retake=False)
 
     with pytest.raises(FormatError, match="twice"):
         read_files(source, load_image(source), ["kernel"], basket)

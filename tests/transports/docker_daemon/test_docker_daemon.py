@@ -82,7 +82,7 @@ def loaded(docker: ADocker, image: ImageBuilder, name: str = "machine:1") -> Non
 class Taken:
     """A consumer that keeps what it is given."""
 
-    retractable = False
+    can_retake = False
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}

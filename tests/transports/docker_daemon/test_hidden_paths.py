@@ -232,7 +232,7 @@ def test_the_size_of_a_hidden_file_is_known_before_it_travels(docker: ADocker):
     loaded(docker, an_image().tar_layer(FILES))
 
     class Scales:
-        retractable = False
+        can_retake = False
         size = -1
 
         def take(self, paths: tuple[str, ...], size: int, chunks: Iterator[bytes]) -> None:

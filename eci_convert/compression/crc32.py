@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from isal.isal_zlib import crc32
-
 try:
     from isal.isal_zlib import crc32
 except ImportError:  # no build for this computer
     from zlib import crc32
 
-
 __all__ = ["crc32", "crc32_combine"]
-
 
 _POLYNOMIAL = 0xEDB88320
 _ONE = 0x80000000  # bits are reflected: the highest is the coefficient of x⁰

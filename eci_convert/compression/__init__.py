@@ -3,6 +3,7 @@ codec.py            Compression and Codec; compressed, decompressed; detect a co
 decoder.py          what the decoders have in common
 gzip_read.py        gzip, on all cores where the stream allows it
 zstd_read.py        zstd, frame by frame
+libzstd.py          the zstd library, wherever this Python has it
 xz_bzip2.py         xz and bzip2
 write.py            gzip and zstd written, on all cores, with the same bytes whatever their number
 parallel_decode.py  independent pieces of a stream decoded in parallel

@@ -164,7 +164,9 @@ def _stored(data: bytes, *, final: bool) -> bytes:
 
 
 def _zstd_frame(data: bytes, level: int) -> _Encoded:
-    import zstandard
+    from eci_convert.compression.libzstd import zstd
 
-    frame = zstandard.ZstdCompressor(level, write_checksum=True, write_content_size=True).compress(data)
-    return _Encoded(frame, 0, len(data))
+    parameter = zstd.CompressionParameter
+    options: dict[int, int] = {parameter.compression_level: level, parameter.checksum_flag: 1}
+    compressor = zstd.ZstdCompressor(options=options)
+    return _Encoded(compressor.compress(data, compressor.FLUSH_FRAME), 0, len(data))

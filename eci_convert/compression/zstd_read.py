@@ -1,31 +1,26 @@
-"""zstd frames (RFC 8878), undone in blocks of bounded size.
+"""Decompresses zstd frames (RFC 8878) in blocks of bounded size.
 
-The library's reader takes a stream that ends in the middle of a frame for a complete one. So the frames are walked
-here, block header by block header, on their way to it: where a stream may end is known before it has been inflated.
-
-Frames know nothing of each other. As long as they are short and say how long they are, as ours do, they are undone
-side by side; the first other one, and all behind it, goes to the reader.
+Frames are independent of each other. As long as they are short and declare their content size, as ours do, they are
+decompressed in parallel; the first other frame and all that follow are decompressed one after another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final
 
+from eci_convert.compression.decoder import Decoder, decode
 from eci_convert.compression.lookahead import LookaheadReader
 from eci_convert.compression.parallel_decode import MIN_MEAN_BLOCK, DecodedBlock, ParallelDecoder, Piece
 from eci_convert.errors import CorruptStreamError
 
-if TYPE_CHECKING:
-    from typing import IO
-
-WINDOW_LIMIT: Final = 128 << 20
-"""The largest window that a frame may ask for, in bytes: that much memory reading it takes."""
+_WINDOW_LOG_LIMIT: Final = 27
+WINDOW_LIMIT: Final = 1 << _WINDOW_LOG_LIMIT
+"""The largest window in bytes that a frame may declare: reading it takes that much memory."""
 ZSTD_BLOCK: Final = 1 << 20
 ZSTD_MAGIC: Final = 0xFD2FB528
 _SKIPPABLE = range(0x184D2A50, 0x184D2A60)
-_FEED = 128 << 10
 _RLE = 1
 _LONGEST_HEADER = 18
 _LONGEST_FRAME = ZSTD_BLOCK + (64 << 10)
@@ -33,8 +28,7 @@ _CHECKSUM = 4
 
 
 def zstd_decompressed(chunks: Iterable[bytes], threads: int | None = None) -> Iterator[bytes]:
-    """The content of the zstd frames in *chunks*, skippable ones passed over, undone by up to *threads* threads (None:
-    one for each core).
+    """The content of the zstd frames in *chunks*, decompressed by up to *threads* threads (None: one for each core).
 
     Raises CorruptStream for anything malformed, cut short, or with a window over 128 MiB.
     """
@@ -68,82 +62,41 @@ def _whole_frame(source: LookaheadReader) -> Piece | None:
 
 
 def _content(frame: Piece) -> DecodedBlock | None:
-    """What *frame* holds, or None if it is damaged."""
-    import zstandard
+    """The content of *frame*, or None if it is damaged or is not one whole frame."""
+    from eci_convert.compression.libzstd import zstd
 
+    decoder = _decoder()
     try:
-        return DecodedBlock(zstandard.ZstdDecompressor(max_window_size=WINDOW_LIMIT).decompress(frame))
-    except zstandard.ZstdError:
+        content = decoder.decompress(frame, ZSTD_BLOCK)
+    except zstd.ZstdError:
         return None
+    return DecodedBlock(content) if decoder.eof and not decoder.unused_data else None
 
 
 def _read(source: LookaheadReader) -> Iterator[bytes]:
-    """The content of all frames that are left, of any kind."""
-    import zstandard
+    """The content of the frames that are left, of any kind; the library skips skippable ones."""
+    from eci_convert.compression.libzstd import zstd
 
-    decompressor = zstandard.ZstdDecompressor(max_window_size=WINDOW_LIMIT)
-    frames = _Frames(source)
-    with decompressor.stream_reader(
-        cast("IO[bytes]", frames), read_size=_FEED, read_across_frames=True, closefd=False
-    ) as reader:
-        while True:
-            try:
-                output = reader.read(ZSTD_BLOCK)
-            except zstandard.ZstdError as error:
-                raise CorruptStreamError(f"zstd: {error}") from error
-            if not output:
-                return
-            yield output
+    begun = False
+    while not begun or source.at_least(1):
+        begun = True
+        source.at_least(4)
+        if not is_zstd(bytes(source.view()[:4])):
+            raise CorruptStreamError("zstd: not a zstd stream, or trailing garbage after one")
+        yield from decode(source, _decoder(), "zstd", (zstd.ZstdError,))
+
+
+def _decoder() -> Decoder:
+    """A Decoder of one frame, which refuses a window over the limit."""
+    from eci_convert.compression.libzstd import zstd
+
+    return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG_LIMIT})
 
 
 def is_zstd(head: bytes) -> bool:
     """Whether *head*, at least four bytes, begins a zstd frame, skippable or not."""
     magic = int.from_bytes(head[:4], "little")
     return len(head) >= 4 and (magic == ZSTD_MAGIC or magic in _SKIPPABLE)
-
-
-class _Frames:
-    """The chunks as a file to be read from, with a check on the way that they are whole frames."""
-
-    def __init__(self, source: LookaheadReader) -> None:
-        self._pieces = _frames(source)
-        self._piece = memoryview(b"")
-
-    def read(self, size: int) -> bytes:
-        """At most *size* bytes; none at the end, which is between frames. Raises CorruptStream."""
-        if not self._piece:
-            self._piece = next(self._pieces, self._piece)
-        data = bytes(self._piece[:size])
-        self._piece = self._piece[size:]
-        return data
-
-
-def _frames(source: LookaheadReader) -> Iterator[memoryview]:
-    """The bytes of the frames that hold content. Raises CorruptStream for what is not whole frames."""
-    begun = False
-    while not begun or source.at_least(1):
-        begun = True
-        source.at_least(8)
-        if not is_zstd(head := bytes(source.view()[:8])):
-            raise CorruptStreamError("zstd: this is no zstd stream, or something follows one")
-        if int.from_bytes(head[:4], "little") == ZSTD_MAGIC:
-            yield from _frame(source, head)
-        else:
-            for _ in _exactly(source, 8 + int.from_bytes(head[4:], "little")):
-                pass
-
-
-def _frame(source: LookaheadReader, head: bytes) -> Iterator[memoryview]:
-    if len(head) < 5:
-        raise CorruptStreamError("zstd: the stream ends too early")
-    yield from _exactly(source, _header(head[4])[0])
-    last = False
-    while not last:
-        source.at_least(3)
-        length, last = _blocks(source.view())
-        yield from _exactly(source, length)
-    if head[4] & 4:
-        yield from _exactly(source, _CHECKSUM)
 
 
 def _window(descriptor: int, window: int) -> int:
@@ -160,21 +113,11 @@ def _header(descriptor: int) -> tuple[int, int]:
 
 
 def _blocks(view: memoryview) -> tuple[int, bool]:
-    """The length in bytes of the blocks whose headers are in *view*, and whether the frame's last is among them."""
+    """The length in bytes of the blocks whose headers are in *view*, at least one, and whether the frame's last is
+    among them."""
     end, last = 0, 0
     while not last and end + 3 <= len(view):
         header = view[end] | view[end + 1] << 8 | view[end + 2] << 16
         last, kind = header & 1, header >> 1 & 3
         end += 3 + (1 if kind == _RLE else header >> 3)
-    if not end:
-        raise CorruptStreamError("zstd: the stream ends too early")
     return end, bool(last)
-
-
-def _exactly(source: LookaheadReader, length: int) -> Iterator[memoryview]:
-    while length:
-        piece = source.take(length)
-        if not piece:
-            raise CorruptStreamError("zstd: the stream ends too early")
-        length -= len(piece)
-        yield piece

@@ -115,7 +115,7 @@ HEAVY = {
     "requests",
     "urllib3",
     "backports",
-    "zstandard",
+    "compression",
 }
 """Imported where they are needed, never when the command line starts."""
 

@@ -8,18 +8,19 @@ import sys
 import zlib
 
 import pytest
-import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from eci_convert.compression.codec import Codec, Compression, compressed, decompressed, detect_compression
+from eci_convert.compression.libzstd import zstd
 from eci_convert.errors import CorruptStreamError, LimitExceededError, UsageError
 from tests.support.chunking import cut, cut_by, noise, repetitive, sizes
 
+CHECKSUM = zstd.CompressionParameter.checksum_flag
 CONTENT = b"the kernel, the initrd and the disk; " * 500 + noise(3000)
 MADE = {
     Compression.GZIP: gzip.compress(CONTENT, mtime=0),
-    Compression.ZSTD: zstandard.ZstdCompressor(write_checksum=True).compress(CONTENT),
+    Compression.ZSTD: zstd.compress(CONTENT, options={CHECKSUM: 1}),
     Compression.XZ: lzma.compress(CONTENT),
     Compression.BZIP2: bz2.compress(CONTENT),
 }
@@ -73,7 +74,7 @@ def test_garbage_behind_the_stream_is_an_error(compression, rest, library):
 def test_several_members_are_one_stream(compression, library):
     empty = {
         Compression.GZIP: gzip.compress(b""),
-        Compression.ZSTD: zstandard.compress(b""),
+        Compression.ZSTD: zstd.compress(b""),
         Compression.XZ: lzma.compress(b""),
         Compression.BZIP2: bz2.compress(b""),
     }[compression]
@@ -203,9 +204,17 @@ class TestZstd:
         with pytest.raises(CorruptStreamError):
             undone([b"\x5a\x2a\x4d\x18\xff\xff\xff\xff" + b"x" * 5000], Compression.ZSTD)
 
-    @pytest.mark.parametrize("options", [{"write_content_size": False}, {"write_checksum": False}, {"level": 19}])
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {zstd.CompressionParameter.content_size_flag: 0, CHECKSUM: 1},
+            {CHECKSUM: 0},
+            {zstd.CompressionParameter.compression_level: 19},
+        ],
+        ids=["no content size", "no checksum", "level 19"],
+    )
     def test_any_frame_header_is_walked(self, options):
-        made = zstandard.ZstdCompressor(**options).compress(CONTENT)
+        made = zstd.compress(CONTENT, options=options)
 
         assert undone(cut(made, 3), Compression.ZSTD) == CONTENT
         for end in range(len(made) - 8, len(made)):
@@ -233,7 +242,7 @@ class TestBombs:
     """Resident memory is measured in a process of its own, where nothing else has been."""
 
     PROGRAM = """
-import gzip, resource, sys, zstandard, bz2, lzma
+import gzip, resource, sys, bz2, lzma
 from eci_convert.compression.codec import decompressed
 from eci_convert.compression import decoder
 if sys.argv[2] == "zlib": decoder.igzip_lib = None
@@ -252,7 +261,7 @@ print(total, longest, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - befor
         size, zeros = 200 << 20, bytes(1 << 20)
         maker = {
             "gzip": lambda: zlib.compressobj(9, wbits=31),
-            "zstd": lambda: zstandard.ZstdCompressor(3).compressobj(),
+            "zstd": lambda: zstd.ZstdCompressor(3),
             "xz": lambda: lzma.LZMACompressor(preset=0),
             "bzip2": lambda: bz2.BZ2Compressor(1),
         }[name]()

@@ -1,12 +1,15 @@
 """Frames are undone side by side where they say what they are, and to the same bytes wherever they come from."""
 
+import subprocess
+import sys
+
 import pytest
-import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from eci_convert.compression import zstd_read
 from eci_convert.compression.codec import Codec, compressed
+from eci_convert.compression.libzstd import zstd
 from eci_convert.compression.lookahead import LookaheadReader
 from eci_convert.compression.zstd_read import zstd_decompressed
 from eci_convert.errors import CorruptStreamError
@@ -29,11 +32,11 @@ SKIPPABLE = b"\x5a\x2a\x4d\x18" + (5).to_bytes(4, "little") + b"notes"
 
 
 def frame(content, *, sized=True, checked=True, level=1):
-    maker = zstandard.ZstdCompressor(level, write_content_size=sized, write_checksum=checked)
+    parameter = zstd.CompressionParameter
+    maker = zstd.ZstdCompressor(options={parameter.compression_level: level, parameter.checksum_flag: checked})
     if sized:
-        return maker.compress(content)
-    stream = maker.compressobj()
-    return stream.compress(content) + stream.flush()
+        return maker.compress(content, maker.FLUSH_FRAME)
+    return maker.compress(content) + maker.flush()
 
 
 frames = st.lists(
@@ -99,3 +102,44 @@ def test_a_window_over_128_mebibytes_is_refused_in_a_short_frame_too():
 def test_other_frames_are_left_to_the_reader(content, tried):
     assert b"".join(zstd_decompressed(cut(frame(content) * 9, 10_000), 2)) == content * 9
     assert not tried
+
+
+@pytest.mark.parametrize("behind", [b"\0", bytes(4096), b"\x28\xb5\x2f", SKIPPABLE[:7]], ids=repr)
+@pytest.mark.parametrize("content", [b"kernel", text(70_000)], ids=["read", "in parallel"])
+def test_padding_and_cut_frames_behind_a_frame_are_errors(content, behind):
+    with pytest.raises(CorruptStreamError, match=r"^zstd: "):
+        list(zstd_decompressed([frame(content), behind], 2))
+
+
+def test_tens_of_thousands_of_frames_are_one_stream():
+    assert b"".join(zstd_decompressed([frame(b"x") * 20_000], 2)) == b"x" * 20_000
+
+
+def test_a_frame_holds_as_much_as_its_header_declares():
+    made = bytearray(frame(text(70_000), checked=False))
+    assert made[4] >> 6 == 2, "four bytes declare the size"
+    start = 5 + (not made[4] >> 5 & 1)
+    for declared in (69_999, 70_001):
+        made[start : start + 4] = declared.to_bytes(4, "little")
+        with pytest.raises(CorruptStreamError, match=r"^zstd: "):
+            list(zstd_decompressed([bytes(made)], 2))
+
+
+def test_where_there_is_no_zstd_library_the_error_names_the_package():
+    program = """
+import sys
+sys.modules["backports.zstd"] = sys.modules["compression"] = None  # importing them raises ImportError
+from eci_convert.compression.codec import Codec, compressed, decompressed
+from eci_convert.errors import LocalError
+gzipped = b"".join(compressed([b"kernel"], Codec.parse("gzip")))
+assert b"".join(decompressed([gzipped], None)) == b"kernel"
+for stage in (compressed([b"kernel"], Codec.parse("zstd")), decompressed([b"\\x28\\xb5\\x2f\\xfd" + bytes(20)], None)):
+    try:
+        b"".join(stage)
+    except LocalError as error:
+        print(error, *error.__notes__)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    line = "zstd compression needs the package backports.zstd, which is not installed hint: pip install backports.zstd"
+    assert done.stdout.splitlines() == [line, line]

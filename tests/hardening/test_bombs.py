@@ -32,9 +32,10 @@ def zeros(length: int) -> Iterator[bytes]:
 
 
 def zstd_zeros(length: int) -> bytes:
-    import zstandard
+    from eci_convert.compression.libzstd import zstd
 
-    packer = zstandard.ZstdCompressor(level=1).compressobj(size=length)
+    packer = zstd.ZstdCompressor(level=1)
+    packer.set_pledged_input_size(length)
     return b"".join(packer.compress(piece) for piece in zeros(length)) + packer.flush()
 
 

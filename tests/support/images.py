@@ -91,9 +91,9 @@ def wrapped(archive: bytes, compression: str) -> bytes:
         return archive
     if compression == "gzip":
         return gzip.compress(archive, 1, mtime=0)
-    import zstandard
+    from eci_convert.compression.libzstd import zstd
 
-    return zstandard.compress(archive)
+    return zstd.compress(archive)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-import zstandard
 
+from eci_convert.compression.libzstd import zstd
 from eci_convert.errors import (
     CorruptStreamError,
     FormatError,
@@ -38,7 +38,7 @@ WRAPPED: dict[str, Callable[[bytes], bytes]] = {
     "tar": bytes,
     "gz": gzip.compress,
     "xz": lzma.compress,
-    "zst": zstandard.compress,
+    "zst": zstd.compress,
     "bz2": bz2.compress,
 }
 

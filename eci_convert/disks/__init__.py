@@ -2,6 +2,7 @@
 detect.py           the type that the first and last bytes show
 declared.py         a declared type against the bytes
 references.py       backing files, external data, extents
+integers.py         little- and big-endian integers in headers
 vmdk.py             VMDK descriptors
 vhdx.py             VHDX metadata
 probe.py            ContentProbe: size, type and references of bytes that pass by

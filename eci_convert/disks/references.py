@@ -11,6 +11,7 @@ from typing import Final
 
 from eci_convert.disks import vhdx
 from eci_convert.disks.detect import detect_disk_type
+from eci_convert.disks.integers import big_endian, little_endian
 from eci_convert.disks.vhdx import vhdx_parent
 from eci_convert.disks.vmdk import printable_value, reference_if_descriptor, vmdk_reference
 from eci_convert.model import DiskType
@@ -47,14 +48,14 @@ def extra_range(head: bytes) -> range:
 
 
 def _of_qcow(head: bytes, size: int, _: bytes) -> str | None:
-    offset, length = _big(head, 8, 8), _big(head, 16, 4)
+    offset, length = big_endian(head, 8, 8), big_endian(head, 16, 4)
     if offset and 0 < length <= _BACKING_LIMIT and offset + length <= size:
         return f"the backing file {printable_value(head[offset : offset + length])}"
     return None
 
 
 def _of_qcow2(head: bytes, size: int, tail: bytes) -> str | None:
-    features = _big(head, 72, 8) if _big(head, 4, 4) >= 3 else 0
+    features = big_endian(head, 72, 8) if big_endian(head, 4, 4) >= 3 else 0
     if features & _UNKNOWN_FEATURES:
         return None
     if features & _DATA_FILE:
@@ -64,7 +65,7 @@ def _of_qcow2(head: bytes, size: int, tail: bytes) -> str | None:
 
 def _of_qed(head: bytes) -> str | None:
     """No type of disk here is called so, but qemu opens one for what it is wherever nobody says what it is."""
-    features, offset, length = (_little(head, at, size) for at, size in ((16, 8), (56, 4), (60, 4)))
+    features, offset, length = (little_endian(head, at, size) for at, size in ((16, 8), (56, 4), (60, 4)))
     if not head.startswith(b"QED\0") or features & _QED_UNKNOWN or not features & _QED_BACKED:
         return None
     return f"the backing file {printable_value(head[offset : offset + min(length, _BACKING_LIMIT)])}"
@@ -72,9 +73,9 @@ def _of_qed(head: bytes) -> str | None:
 
 def _extension(head: bytes, wanted: int) -> bytes:
     """The content of the header extension of type *wanted*; empty if it is not there."""
-    at = _big(head, 100, 4)
-    while at + 8 <= len(head) and (kind := _big(head, at, 4)):
-        length = _big(head, at + 4, 4)
+    at = big_endian(head, 100, 4)
+    while at + 8 <= len(head) and (kind := big_endian(head, at, 4)):
+        length = big_endian(head, at + 4, 4)
         if kind == wanted:
             return head[at + 8 : at + 8 + length]
         at += 8 + length + -length % 8
@@ -85,7 +86,7 @@ def _of_vhd(head: bytes, _: int, tail: bytes) -> str | None:
     """Of the footer and its copy in front either may be the one that is read."""
     footers = (head, tail[max(0, tail.find(b"conectix")) :])
     cookies = [footer for footer in footers if footer.startswith(b"conectix")]
-    return "a parent disk" if any(_big(footer, 60, 4) == _DIFFERENCING for footer in cookies) else None
+    return "a parent disk" if any(big_endian(footer, 60, 4) == _DIFFERENCING for footer in cookies) else None
 
 
 _READERS: Final[dict[DiskType, Callable[[bytes, int, bytes], str | None]]] = {
@@ -94,11 +95,3 @@ _READERS: Final[dict[DiskType, Callable[[bytes, int, bytes], str | None]]] = {
     DiskType.VMDK: lambda head, size, _: vmdk_reference(head, size),
     DiskType.VHD: _of_vhd,
 }
-
-
-def _little(data: bytes, at: int, length: int) -> int:
-    return int.from_bytes(data[at : at + length].ljust(length, b"\0"), "little")
-
-
-def _big(data: bytes, at: int, length: int) -> int:
-    return int.from_bytes(data[at : at + length].ljust(length, b"\0"), "big")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 from uuid import UUID
 
+from eci_convert.disks.integers import little_endian
+
 TABLES: Final = (192 << 10, 256 << 10)
 """Where the region table and its copy begin; each is 64 KiB long."""
 
@@ -21,10 +23,10 @@ def metadata(head: bytes) -> range | None:
         return None
     for table in TABLES:
         if head.startswith(b"regi", table):
-            for entry in range(table + 16, table + 16 + 32 * min(_ENTRIES, _little(head, table + 8, 4)), 32):
+            for entry in range(table + 16, table + 16 + 32 * min(_ENTRIES, little_endian(head, table + 8, 4)), 32):
                 if head.startswith(_METADATA, entry):
-                    start = _little(head, entry + 16, 8)
-                    return range(start, start + min(_METADATA_SIZE, _little(head, entry + 24, 4)))
+                    start = little_endian(head, entry + 16, 8)
+                    return range(start, start + min(_METADATA_SIZE, little_endian(head, entry + 24, 4)))
     return None
 
 
@@ -32,14 +34,10 @@ def vhdx_parent(region: bytes) -> str | None:
     """What the disk with the metadata *region* refers to, for people; or None."""
     if not region.startswith(b"metadata"):
         return None
-    for entry in range(32, 32 + 32 * min(_ENTRIES, _little(region, 10, 2)), 32):
+    for entry in range(32, 32 + 32 * min(_ENTRIES, little_endian(region, 10, 2)), 32):
         if (
             region.startswith(_PARAMETERS, entry)
-            and _little(region, _little(region, entry + 16, 4) + 4, 4) & _HAS_PARENT
+            and little_endian(region, little_endian(region, entry + 16, 4) + 4, 4) & _HAS_PARENT
         ):
             return "a parent disk"
     return None
-
-
-def _little(data: bytes, at: int, length: int) -> int:
-    return int.from_bytes(data[at : at + length].ljust(length, b"\0"), "little")

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from eci_convert.disks.integers import little_endian
+
 _SECTOR: Final = 512
 _EXTENT = re.compile(rb'(?:RW|RDONLY|NOACCESS)\s+[+]?[0-9]+\s*([A-Z]+)(?:\s*"([^"\r\n]*))?')
 _PARENT = re.compile(rb'parentFileNameHint(?:[ \t="]*([^ \t="\r\n][^"\r\n]*)|[\s\S]{2}([^"]+))', re.IGNORECASE)
@@ -26,10 +28,10 @@ def vmdk_reference(head: bytes, size: int) -> str | None:
     parent = _parent(_text(head, _SECTOR))
     if parent or head.startswith(b"COWD"):
         return parent
-    start = _little(head, 28) * _SECTOR
+    start = little_endian(head, 28, 8) * _SECTOR
     if not start:
         return None
-    return _unless_cut(head, start, size) or _extents(_text(head, start), own=1 if _little(head, 12) else 0)
+    return _unless_cut(head, start, size) or _extents(_text(head, start), own=1 if little_endian(head, 12, 8) else 0)
 
 
 def reference_if_descriptor(text: bytes) -> str | None:
@@ -78,7 +80,3 @@ def _parent(text: bytes) -> str | None:
 def printable_value(text: bytes) -> str:
     """The name *text* as people may see it."""
     return repr(text.decode("utf-8", "backslashreplace")) if text else "that it does not name"
-
-
-def _little(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 8].ljust(8, b"\0"), "little")

@@ -2,6 +2,7 @@
 
 source.py        ContainerdSource
 sink.py          ContainerdSink
+libgrpc.py       the gRPC library, or what to install
 connection.py    the gRPC channel to one socket and namespace, and its errors
 stall_watch.py   calls that make no progress
 content.py       blobs in the content store

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
-import grpc
 from google.protobuf.message import Message
 
 from eci_convert.errors import AccessDeniedError, EciError, LocalError, NotFoundError, TransportError, UsageError
+from eci_convert.transports.containerd.libgrpc import grpc
 from eci_convert.transports.containerd.stall_watch import CancellableCall, StallWatch, WatchedStream
 from eci_convert.transports.settings import Settings
 

@@ -15,14 +15,13 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from itertools import chain
 
-import grpc
-
 from eci_convert.errors import CannotHoldError, IntegrityError, TransportError, UploadLostError
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.streams import interrupts
 from eci_convert.transports.containerd.connection import ContainerdConnection, status
 from eci_convert.transports.containerd.lease import Lease
+from eci_convert.transports.containerd.libgrpc import grpc
 from eci_convert.transports.containerd.proto import containerd_pb2 as api
 from eci_convert.transports.containerd.writer import CONTENT, Writer
 from eci_convert.transports.verified_input import VerifiedInput

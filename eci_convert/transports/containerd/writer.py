@@ -5,11 +5,10 @@ from __future__ import annotations
 import queue
 from contextlib import ExitStack
 
-import grpc
-
 from eci_convert.errors import TransportError
 from eci_convert.oci.digest import Digest
 from eci_convert.transports.containerd.connection import ContainerdConnection, status, translated_grpc_errors
+from eci_convert.transports.containerd.libgrpc import grpc
 from eci_convert.transports.containerd.proto import containerd_pb2 as api
 
 CONTENT = "/containerd.services.content.v1.Content/"

@@ -2,6 +2,7 @@
 # make test    all that CI runs. As root on Debian 12 it installs real engines first; `make test ENGINES=` leaves them out
 # make lint    types, style and formatting
 # make bench   measure against other tools, side by side
+# make dist    build the sdist and the wheel, and check what is in them
 # make clean   remove what the others made
 PYTHON ?= python3
 ENGINES := $(shell integration/install_engines --possible 2>/dev/null && echo 1)
@@ -33,6 +34,12 @@ lint: $(VENV)/dev
 bench: engines .venv/dev
 	.venv/bin/python -m integration.bench
 
+# The wheel is made from the sdist, so what the sdist lacks the wheel lacks too.
+dist: $(VENV)/dev
+	rm -rf dist
+	$(VENV)/bin/python -m build --outdir dist . >/dev/null
+	$(VENV)/bin/python -P integration/support/check_dist.py dist
+
 clean:
 	rm -rf .venv build dist demo .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
@@ -59,4 +66,4 @@ wheel: $(TESTED)/bin/python
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "venv is needed: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $*
 
-.PHONY: demo test lint bench clean engines wheel
+.PHONY: demo test lint bench dist clean engines wheel

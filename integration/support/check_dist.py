@@ -72,7 +72,12 @@ def sdist_problems(names: Collection[str], files: Collection[str]) -> Iterator[s
 
 def metadata_problems(metadata: Message, version: str) -> Iterator[str]:
     """What is wrong with the *metadata* of a distribution of *version*."""
-    expected = {"Name": "eci-convert", "Version": version, "License-Expression": "Apache-2.0", "License-File": "LICENSE"}
+    expected = {
+        "Name": "eci-convert",
+        "Version": version,
+        "License-Expression": "Apache-2.0",
+        "License-File": "LICENSE",
+    }
     expected |= {"Requires-Python": ">=3.11", "Description-Content-Type": "text/markdown"}
     for field, value in expected.items():
         if metadata[field] != value:

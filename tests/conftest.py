@@ -1,35 +1,75 @@
-"""Either library, and who did the work."""
+"""What every test has: none of the user's environment; and fixtures about libraries and threads.
 
+Hypothesis: the profile `dev` tries other examples on every run, `ci` the same ones; HYPOTHESIS_PROFILE chooses.
+"""
+
+from __future__ import annotations
+
+import os
+import re
 import threading
 from collections import Counter
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from eci_convert.compression import decoder
 
+settings.register_profile("dev", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+USERS_OWN = re.compile(
+    r"(XDG|DOCKER|BUILDX|BUILDKIT|CONTAINERD|CONTAINER|ECI_CONVERT)_.*|_ECI_CONVERT_COMPLETE|REGISTRY_AUTH_FILE"
+    r"|SOURCE_DATE_EPOCH|(http|https|all|no|ftp)_proxy|NO_COLOR|FORCE_COLOR|NETRC",
+    re.IGNORECASE,
+)
+"""Variables that change what eci-convert does. Whoever wants one sets it in the test."""
+_KEPT = "ECI_CONVERT_REQUIRE_ENGINES"
+_numbers = count()
+
+
+@pytest.fixture(autouse=True)
+def _isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A home of the test's own, which is not there until something is written to it, and no variable of the user's."""
+    for name in list(os.environ):
+        if USERS_OWN.fullmatch(name) and name != _KEPT:
+            monkeypatch.delenv(name)
+    home: Path = tmp_path_factory.getbasetemp() / "homes" / str(next(_numbers))
+    monkeypatch.setenv("HOME", str(home))
+
 
 @pytest.fixture(params=["isal", "zlib"])
-def library(request, monkeypatch):
-    """Both libraries that undo gzip: the second one serves where there is no build of the first."""
-    if request.param == "zlib":
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both libraries that inflate gzip: the second serves where there is no build of the first."""
+    name: str = request.param
+    if name == "zlib":
         monkeypatch.setattr(decoder, "igzip_lib", None)
     else:
         pytest.importorskip("isal")
-    return request.param
+    return name
+
+
+CountByThread = Callable[[ModuleType, str], Counter[str]]
 
 
 @pytest.fixture
-def by_thread(monkeypatch):
+def by_thread(monkeypatch: pytest.MonkeyPatch) -> CountByThread:
     """Counts the calls of a module's function, for each thread, by what its name begins with."""
 
-    def begun(module, name):
-        counted, original = Counter(), getattr(module, name)
+    def start(module: ModuleType, name: str) -> Counter[str]:
+        calls, original = Counter[str](), getattr(module, name)
 
-        def counting(*arguments):
-            counted[threading.current_thread().name.partition("_")[0]] += 1
+        def counting(*arguments: Any) -> Any:
+            calls[threading.current_thread().name.partition("_")[0]] += 1
             return original(*arguments)
 
         monkeypatch.setattr(module, name, counting)
-        return counted
+        return calls
 
-    return begun
+    return start

@@ -29,8 +29,6 @@ class Parts:
 
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    for name in ("SOURCE_DATE_EPOCH", "DOCKER_HOST", "DOCKER_CONFIG", "ECI_CONVERT_DEBUG"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     return Run(capfd)
 

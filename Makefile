@@ -1,9 +1,10 @@
-# make demo    see it work: needs python3 (3.11 or newer, with venv) and make, nothing else
-# make test    all that CI runs. As root on Debian 12 it installs real engines first; `make test ENGINES=` leaves them out
-# make lint    types, style and formatting
-# make bench   measure against other tools, side by side
-# make dist    build the sdist and the wheel, and check what is in them
-# make clean   remove what the others made
+# make demo      see it work: needs python3 (3.11 or newer, with venv) and make, nothing else
+# make test      all that CI runs. As root on Debian 12 it installs real engines first; `make test ENGINES=` leaves them out
+# make lint      types, style and formatting
+# make bench     measure against other tools, side by side
+# make coverage  how much of the code the unit tests run; less than the floor in pyproject.toml fails
+# make dist      build the sdist and the wheel, and check what is in them
+# make clean     remove what the others made
 PYTHON ?= python3
 ENGINES := $(shell integration/install_engines --possible 2>/dev/null && echo 1)
 OFFLINE := $(shell for try in "unshare --net" "unshare --map-root-user --net"; do \
@@ -14,17 +15,23 @@ TESTED := build/venv
 demo: .venv/demo
 	.venv/bin/python -m integration.demo demo
 
-# Engines are shared, and machines are loaded: what failed is run once more, by itself, and its first failure stays said.
-ONCE_MORE := ||
+PYTEST := --durations=15
+# In CI the examples that hypothesis tries are the same on every run (tests/conftest.py).
+export HYPOTHESIS_PROFILE ?= $(if $(CI),ci,dev)
 
-# The wheel is tested, in a place of its own: what is in the tree but not in the wheel is not there.
+# The wheel is tested, in an environment of its own: what is in the tree but not in the wheel is not there. Each test
+# runs once.
 test: engines wheel
 	$(MAKE) --no-print-directory lint VENV=$(TESTED)
 	$(if $(OFFLINE),,@echo "no unshare --net here: the unit tests run with a network")
-	$(OFFLINE) $(TESTED)/bin/python -P integration/support/installed.py tests $(ONCE_MORE) \
-		$(OFFLINE) $(TESTED)/bin/python -P integration/support/installed.py tests --last-failed
-	export ECI_CONVERT_REQUIRE_ENGINES=$(ENGINES); $(TESTED)/bin/python -P integration/support/installed.py integration \
-		$(ONCE_MORE) $(TESTED)/bin/python -P integration/support/installed.py integration --last-failed
+	$(OFFLINE) $(TESTED)/bin/python -P integration/support/installed.py tests $(PYTEST)
+	ECI_CONVERT_REQUIRE_ENGINES=$(ENGINES) $(TESTED)/bin/python -P integration/support/installed.py integration $(PYTEST)
+
+# The unit tests only, in this process only: what tests run as programs is not counted.
+coverage: $(VENV)/dev
+	$(VENV)/bin/coverage erase
+	$(VENV)/bin/coverage run -m pytest tests $(PYTEST)
+	$(VENV)/bin/coverage report
 
 lint: $(VENV)/dev
 	$(VENV)/bin/ruff check
@@ -66,4 +73,4 @@ wheel: $(TESTED)/bin/python
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "venv is needed: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $*
 
-.PHONY: demo test lint bench dist clean engines wheel
+.PHONY: demo test coverage lint bench dist clean engines wheel

@@ -46,7 +46,9 @@ def saved(image: ImageBuilder, reference: str) -> str:
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])
-def test_docker_loads_what_we_write(docker_engine: DockerEngine, image_name: str, tmp_path: Path, compression: str):
+def test_docker_loads_what_we_write(
+    docker_engine: DockerEngine, image_name: str, tmp_path: Path, compression: str
+) -> None:
     image = a_container(compression)
     saved(image, f"docker-archive:{tmp_path}/image.tar:{image_name}")
 
@@ -58,7 +60,7 @@ def test_docker_loads_what_we_write(docker_engine: DockerEngine, image_name: str
     docker_engine.docker("rmi", image_name)
 
 
-def test_docker_loads_what_we_stream(docker_engine: DockerEngine, image_name: str):
+def test_docker_loads_what_we_stream(docker_engine: DockerEngine, image_name: str) -> None:
     image = an_image().tar_layer({"boot/kernel": b"kernel"}).tar_layer({"initrd": b"streamed" * 100})
     stream = Streamed(image, image_name)
 
@@ -70,7 +72,7 @@ def test_docker_loads_what_we_stream(docker_engine: DockerEngine, image_name: st
     docker_engine.docker("rmi", image_name)
 
 
-def test_docker_loads_an_image_without_a_name(docker_engine: DockerEngine, tmp_path: Path):
+def test_docker_loads_an_image_without_a_name(docker_engine: DockerEngine, tmp_path: Path) -> None:
     image = an_image().tar_layer({"kernel": str(tmp_path).encode()})
     saved(image, f"docker-archive:{tmp_path}/image.tar")
 
@@ -80,7 +82,7 @@ def test_docker_loads_an_image_without_a_name(docker_engine: DockerEngine, tmp_p
     assert found["RootFS"]["Layers"] == expected(image)
 
 
-def test_podman_loads_what_we_write(podman_vfs: Store, image_name: str, tmp_path: Path):
+def test_podman_loads_what_we_write(podman_vfs: Store, image_name: str, tmp_path: Path) -> None:
     image = a_container("gzip")
     saved(image, f"docker-archive:{tmp_path}/docker.tar:{image_name}")
     saved(image, f"oci-archive:{tmp_path}/oci.tar:{image_name}-oci")
@@ -91,7 +93,7 @@ def test_podman_loads_what_we_write(podman_vfs: Store, image_name: str, tmp_path
         assert found[0]["RootFS"]["Layers"] == expected(image)
 
 
-def test_skopeo_reads_what_we_write(tmp_path: Path, programs: Programs):
+def test_skopeo_reads_what_we_write(tmp_path: Path, programs: Programs) -> None:
     image = a_container("gzip")
     for reference in (f"docker-archive:{tmp_path}/docker.tar:machine:1", f"oci-archive:{tmp_path}/oci.tar:machine"):
         saved(image, reference)
@@ -100,13 +102,13 @@ def test_skopeo_reads_what_we_write(tmp_path: Path, programs: Programs):
         assert diff_ids_of(f"oci:{tmp_path}/{scheme}:copy") == expected(image)
 
 
-def test_crane_finds_nothing_wrong_with_what_we_write(tmp_path: Path, programs: Programs):
+def test_crane_finds_nothing_wrong_with_what_we_write(tmp_path: Path, programs: Programs) -> None:
     saved(a_container("gzip"), f"docker-archive:{tmp_path}/docker.tar:machine:1")
 
     run(programs.crane, "validate", "--tarball", tmp_path / "docker.tar")
 
 
-def test_we_read_what_docker_saves(docker_engine: DockerEngine, image_name: str, tmp_path: Path):
+def test_we_read_what_docker_saves(docker_engine: DockerEngine, image_name: str, tmp_path: Path) -> None:
     (tmp_path / "context").mkdir()
     (tmp_path / "context/kernel").write_bytes(b"kernel")
     (tmp_path / "context/Dockerfile").write_text("FROM scratch\nCOPY kernel /kernel\nCOPY kernel /again/kernel\n")
@@ -127,7 +129,7 @@ def test_we_read_what_docker_saves(docker_engine: DockerEngine, image_name: str,
 
 def test_we_read_what_docker_saves_into_our_standard_input(
     docker_engine: DockerEngine, image_name: str, tmp_path: Path, programs: Programs
-):
+) -> None:
     image = a_container("none")
     saved(image, f"docker-archive:{tmp_path}/image.tar:{image_name}")
     docker_engine.docker("load", "-i", str(tmp_path / "image.tar"))
@@ -140,7 +142,7 @@ def test_we_read_what_docker_saves_into_our_standard_input(
     docker_engine.docker("rmi", image_name)
 
 
-def test_we_read_what_podman_saves(podman_store: Store, image_name: str, tmp_path: Path):
+def test_we_read_what_podman_saves(podman_store: Store, image_name: str, tmp_path: Path) -> None:
     image = a_container("gzip")
     saved(image, f"docker-archive:{tmp_path}/image.tar:{image_name}")
     podman_store.podman("load", "-i", str(tmp_path / "image.tar"))
@@ -152,7 +154,7 @@ def test_we_read_what_podman_saves(podman_store: Store, image_name: str, tmp_pat
     assert diff_ids_of(f"docker-archive:{tmp_path}/docker-archive.tar:localhost/{image_name}") == expected(image)
 
 
-def test_we_read_what_skopeo_writes(tmp_path: Path, programs: Programs):
+def test_we_read_what_skopeo_writes(tmp_path: Path, programs: Programs) -> None:
     image = a_container("none")
     saved(image, f"oci:{tmp_path}/layout:machine")
 
@@ -162,7 +164,7 @@ def test_we_read_what_skopeo_writes(tmp_path: Path, programs: Programs):
         assert diff_ids_of(reference) == expected(image)
 
 
-def test_we_read_what_buildx_exports(docker28: DockerEngine, tmp_path: Path):
+def test_we_read_what_buildx_exports(docker28: DockerEngine, tmp_path: Path) -> None:
     (tmp_path / "context").mkdir()
     (tmp_path / "context/kernel").write_bytes(b"kernel")
     (tmp_path / "context/Dockerfile").write_text("FROM scratch\nCOPY kernel /kernel\n")

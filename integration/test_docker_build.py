@@ -38,7 +38,7 @@ def inspected(engine: DockerEngine, name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("builder", ["direct", "docker", "buildx"])
 def test_what_is_built_comes_out_again(
     docker_engine: DockerEngine, builder: str, machine: Machine, image_name: str, eci_convert: Convert, tmp_path: Path
-):
+) -> None:
     done = eci_convert(
         "build",
         *words_for(machine),
@@ -66,7 +66,7 @@ def test_what_is_built_comes_out_again(
 
 def test_a_machine_that_was_built_boots(
     docker_engine: DockerEngine, machine: Machine, image_name: str, eci_convert: Convert, tmp_path: Path
-):
+) -> None:
     if not machine.boots:
         pytest.skip("no kernel and no busybox here")
     eci_convert("build", *words_for(machine), "-t", image_name, env=docker_engine.env)
@@ -78,7 +78,7 @@ def test_a_machine_that_was_built_boots(
 @pytest.mark.parametrize("builder", ["docker", "buildx"])
 def test_parts_go_on_top_of_a_base(
     docker_engine: DockerEngine, builder: str, machine: Machine, image_name: str, eci_convert: Convert, tmp_path: Path
-):
+) -> None:
     (tmp_path / "more").write_bytes(b"more")
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY more /more\n")
     settings = Settings(environ=docker_engine.env)
@@ -98,7 +98,7 @@ def test_parts_go_on_top_of_a_base(
 @pytest.mark.parametrize("builder", ["docker", "buildx"])
 def test_a_dockerfile_of_the_users_is_built(
     docker_engine: DockerEngine, builder: str, image_name: str, eci_convert: Convert, tmp_path: Path
-):
+) -> None:
     context = tmp_path / "context"
     (context / "boot").mkdir(parents=True)
     (context / "boot/vmlinuz").write_bytes(b"kernel")
@@ -122,7 +122,7 @@ def test_a_dockerfile_of_the_users_is_built(
 @pytest.mark.parametrize("builder", ["docker", "buildx"])
 def test_a_dockerfile_that_fails_is_exit_3_with_the_reason(
     docker_engine: DockerEngine, builder: str, image_name: str, eci_convert: Convert, tmp_path: Path
-):
+) -> None:
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY nothing-of-this-name /\n")
 
     done = eci_convert(
@@ -144,7 +144,7 @@ def test_a_dockerfile_that_fails_is_exit_3_with_the_reason(
 @pytest.mark.parametrize("builder", ["direct", "docker", "buildx"])
 def test_a_broken_credential_helper_breaks_no_build_from_scratch(
     docker_engine: DockerEngine, builder: str, machine: Machine, image_name: str, eci_convert: Convert, tmp_path: Path
-):
+) -> None:
     client = Path(docker_engine.env["DOCKER_CONFIG"])
     (tmp_path / "config.json").write_text('{"credsStore": "broken", "auths": {"x": {"auth": ""}}}')
     (tmp_path / "cli-plugins").symlink_to(client / "cli-plugins")
@@ -157,7 +157,7 @@ def test_a_broken_credential_helper_breaks_no_build_from_scratch(
 
 def test_images_are_for_the_platform_asked_for(
     docker_engine: DockerEngine, machine: Machine, image_name: str, eci_convert: Convert
-):
+) -> None:
     """Whatever was built before: Docker 20.10's cache does not tell platforms apart."""
     words = ("build", "--kernel", machine.kernel, "-t", image_name, "--builder")
 
@@ -169,7 +169,7 @@ def test_images_are_for_the_platform_asked_for(
 
 def test_images_for_several_platforms_at_once(
     docker28: DockerEngine, machine: Machine, image_name: str, eci_convert: Convert, tmp_path: Path
-):
+) -> None:
     eci_convert(
         "build", "--kernel", machine.kernel, "-t", image_name, "--builder", "buildx", "--platform", "linux/arm64",
         "--platform", "linux/amd64", env=docker28.env,
@@ -181,7 +181,7 @@ def test_images_for_several_platforms_at_once(
 
 def test_each_platform_of_an_image_for_several_comes_out(
     docker28: DockerEngine, image_name: str, eci_convert: Convert, tmp_path: Path
-):
+) -> None:
     for name in ("amd64", "arm64"):
         (tmp_path / name).write_text(f"the kernel for {name}")
     lines = (
@@ -201,7 +201,9 @@ def test_each_platform_of_an_image_for_several_comes_out(
         assert done.stdout == f"the kernel for {name}"
 
 
-def test_buildx_writes_an_archive_that_is_the_same_each_time(docker28: DockerEngine, machine: Machine, tmp_path: Path):
+def test_buildx_writes_an_archive_that_is_the_same_each_time(
+    docker28: DockerEngine, machine: Machine, tmp_path: Path
+) -> None:
     order = BuildRequest(
         name="machine", artifact=machine_of(kernel=machine.kernel), annotations={"a": "b, c"}, created=1000
     )
@@ -226,7 +228,7 @@ def inspect_archive(path: Path) -> dict[str, Any]:
 
 def test_the_engines_own_builder_gets_a_sparse_disk_without_a_copy_of_it(
     docker20: DockerEngine, image_name: str, tmp_path: Path
-):
+) -> None:
     disk = tmp_path / "disk.raw"
     write_disk(disk, 512 * _MIB, {at * _MIB: b"data" for at in range(0, 512, 64)})
     (tmp_path / "temporary").mkdir()

@@ -28,7 +28,7 @@ def engine(programs: Programs) -> Iterator[DockerEngine]:
 @pytest.mark.parametrize("builder", ["direct", "docker", "buildx"])
 def test_an_image_goes_in_and_comes_out(
     engine: DockerEngine, builder: str, machine: Machine, image_name: str, eci_convert: Convert, tmp_path: Path
-):
+) -> None:
     words = ("--kernel", machine.kernel, "--root", f"{machine.root}:raw", "--builder", builder)
     done = eci_convert("build", *words, "-t", image_name, "--platform", "linux/arm64", env=engine.env)
     eci_convert("extract", image_name, tmp_path, env=engine.env)
@@ -43,7 +43,7 @@ def test_an_image_goes_in_and_comes_out(
 
 def test_an_image_is_verified_and_copied_as_it_is(
     engine: DockerEngine, machine: Machine, image_name: str, eci_convert: Convert, tmp_path: Path
-):
+) -> None:
     identity = eci_convert("build", "--kernel", machine.kernel, "-t", image_name, env=engine.env).stdout
 
     eci_convert("verify", image_name, env=engine.env)

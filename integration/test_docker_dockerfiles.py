@@ -79,7 +79,7 @@ EXPECTED: Mapping[str, Callable[[Machine], dict[str, Path]]] = {
 @pytest.mark.parametrize("example", EXPECTED)
 def test_every_example_is_built_and_comes_out_again(
     builder: Builder, example: str, machine: Machine, image_name: str, eci_convert: Convert, tmp_path: Path
-):
+) -> None:
     builder.build(image_name, (EXAMPLES / f"{example}.Dockerfile").read_text(), machine.kernel.parent)
 
     eci_convert("extract", image_name, tmp_path, env=builder.engine.env)
@@ -87,11 +87,11 @@ def test_every_example_is_built_and_comes_out_again(
     assert files_in(tmp_path) == {name: path.read_bytes() for name, path in EXPECTED[example](machine).items()}
 
 
-def test_every_example_is_here():
+def test_every_example_is_here() -> None:
     assert {path.name.removesuffix(".Dockerfile") for path in EXAMPLES.iterdir()} == set(EXPECTED)
 
 
-def test_the_single_layer_is_one(builder: Builder, machine: Machine, image_name: str):
+def test_the_single_layer_is_one(builder: Builder, machine: Machine, image_name: str) -> None:
     builder.build(image_name, (EXAMPLES / "single-layer.Dockerfile").read_text(), machine.kernel.parent)
 
     assert len(layers_of(builder.engine, image_name)) == 1
@@ -121,7 +121,7 @@ def odd_artifact(folder: Path, names: Sequence[str] = FEW) -> tuple[Artifact, di
 @pytest.mark.parametrize("names", [NAMES, FEW], ids=["all", "few in a single layer"])
 def test_odd_names_and_labels_mean_what_they_say(
     builder: Builder, names: Sequence[str], image_name: str, eci_convert: Convert, tmp_path: Path
-):
+) -> None:
     artifact, expected = odd_artifact(tmp_path / "context", names)
     sources = paths_in_context(artifact, tmp_path / "context")
 
@@ -138,7 +138,7 @@ def test_odd_names_and_labels_mean_what_they_say(
 @pytest.mark.parametrize("single_layer", [False, True])
 def test_odd_names_come_through_a_staged_context(
     builder: Builder, single_layer: bool, image_name: str, eci_convert: Convert, tmp_path: Path
-):
+) -> None:
     artifact, expected = odd_artifact(tmp_path / "elsewhere")
     (tmp_path / "context").mkdir()
     (tmp_path / "context" / "secret").write_bytes(b"what is beside the parts")
@@ -156,7 +156,7 @@ def test_odd_names_come_through_a_staged_context(
 
 def test_the_parts_go_on_top_of_a_base(
     builder: Builder, machine: Machine, image_name: str, eci_convert: Convert, tmp_path: Path
-):
+) -> None:
     (tmp_path / "base").mkdir()
     (tmp_path / "base/kernel").write_bytes(b"the kernel of the base")
     (tmp_path / "base/more").write_bytes(b"more")
@@ -178,7 +178,7 @@ def machine_of(parts: Machine) -> Artifact:
 
 def test_the_command_prints_a_dockerfile_that_docker_builds(
     builder: Builder, machine: Machine, image_name: str, eci_convert: Convert, tmp_path: Path
-):
+) -> None:
     folder = machine.kernel.parent
     words = ("--kernel", "vmlinuz", "--initrd", "initrd.img", "--root", "root.img:raw", "--label", "colour=dark red")
     text = eci_convert("dockerfile", *words, cwd=folder).stdout
@@ -190,7 +190,7 @@ def test_the_command_prints_a_dockerfile_that_docker_builds(
     assert labels_of(builder.engine, image_name)["colour"] == "dark red"
 
 
-def test_a_staged_context_takes_no_room(machine: Machine, eci_convert: Convert, tmp_path: Path):
+def test_a_staged_context_takes_no_room(machine: Machine, eci_convert: Convert, tmp_path: Path) -> None:
     eci_convert("dockerfile", "--root", f"{machine.root}:raw", "--stage", tmp_path / "context")
 
     staged_disk = tmp_path / "context" / "disk-root-root.img"

@@ -59,7 +59,9 @@ def inspected(engine: DockerEngine, name: str) -> dict[str, Any]:
     return dict(found)
 
 
-def test_a_legacy_image_is_what_docker_says_it_is(docker_engine: DockerEngine, image_name: str, machine: Machine):
+def test_a_legacy_image_is_what_docker_says_it_is(
+    docker_engine: DockerEngine, image_name: str, machine: Machine
+) -> None:
     packed = pushed(docker_engine, an_artifact(machine), image_name)
 
     found = inspected(docker_engine, image_name)
@@ -74,7 +76,7 @@ def test_a_legacy_image_is_what_docker_says_it_is(docker_engine: DockerEngine, i
 @pytest.mark.parametrize("platform", ["linux/amd64", "linux/arm64", "linux/riscv64"])
 def test_what_was_loaded_comes_out_again(
     docker_engine: DockerEngine, image_name: str, machine: Machine, platform: str, eci_convert: Any, tmp_path: Path
-):
+) -> None:
     pushed(docker_engine, an_artifact(machine), image_name, platform)
 
     eci_convert("extract", image_name, tmp_path, env=docker_engine.env)
@@ -89,7 +91,7 @@ def test_what_was_loaded_comes_out_again(
 
 def test_docker_copies_the_parts_out_of_a_loaded_image(
     docker_engine: DockerEngine, image_name: str, machine: Machine, tmp_path: Path
-):
+) -> None:
     pushed(docker_engine, an_artifact(machine), image_name)
 
     container = docker_engine.docker("create", image_name, "/nothing")
@@ -101,7 +103,7 @@ def test_docker_copies_the_parts_out_of_a_loaded_image(
 
 def test_a_loaded_image_can_be_built_upon(
     docker_engine: DockerEngine, image_name: str, machine: Machine, tmp_path: Path
-):
+) -> None:
     """The classic builder counts history and layers of the image that it starts from."""
     pushed(docker_engine, an_artifact(machine), image_name)
     (tmp_path / "Dockerfile").write_text(f"FROM {image_name}\nCOPY more /more\n")
@@ -112,7 +114,9 @@ def test_a_loaded_image_can_be_built_upon(
     assert len(inspected(docker_engine, f"{image_name}-more")["RootFS"]["Layers"]) == 5
 
 
-def test_containerds_store_keeps_manifest_and_annotations(docker28: DockerEngine, image_name: str, machine: Machine):
+def test_containerds_store_keeps_manifest_and_annotations(
+    docker28: DockerEngine, image_name: str, machine: Machine
+) -> None:
     packed = pushed(docker28, an_artifact(machine), image_name)
 
     with open_source(f"docker-daemon:{image_name}", settings(docker28)) as source:
@@ -124,7 +128,7 @@ def test_containerds_store_keeps_manifest_and_annotations(docker28: DockerEngine
     assert whole.manifest.annotations == {"colour": "red"}
 
 
-def test_the_same_image_twice_has_the_same_id(docker_engine: DockerEngine, image_name: str, machine: Machine):
+def test_the_same_image_twice_has_the_same_id(docker_engine: DockerEngine, image_name: str, machine: Machine) -> None:
     first = pushed(docker_engine, an_artifact(machine), image_name)
     before = inspected(docker_engine, image_name)["Id"]
     second = pushed(docker_engine, an_artifact(machine), image_name)
@@ -133,7 +137,7 @@ def test_the_same_image_twice_has_the_same_id(docker_engine: DockerEngine, image
     assert inspected(docker_engine, image_name)["Id"] == before
 
 
-def test_a_load_that_breaks_off_leaves_the_name_as_it_was(docker_engine: DockerEngine, image_name: str):
+def test_a_load_that_breaks_off_leaves_the_name_as_it_was(docker_engine: DockerEngine, image_name: str) -> None:
     copied(
         an_image().tar_layer({"old": b"old"}).build(), open_sink(f"docker-daemon:{image_name}", settings(docker_engine))
     )
@@ -149,7 +153,7 @@ def test_a_load_that_breaks_off_leaves_the_name_as_it_was(docker_engine: DockerE
     assert inspected(docker_engine, image_name)["Id"] == before
 
 
-def test_a_killed_load_leaves_no_image(docker_engine: DockerEngine, image_name: str, tmp_path: Path):
+def test_a_killed_load_leaves_no_image(docker_engine: DockerEngine, image_name: str, tmp_path: Path) -> None:
     program = (
         "import sys\n"
         "from eci_convert.transports import open_sink\n"
@@ -170,7 +174,7 @@ def test_a_killed_load_leaves_no_image(docker_engine: DockerEngine, image_name: 
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
-def test_layers_of_any_compression_are_kept(docker_engine: DockerEngine, image_name: str, compression: str):
+def test_layers_of_any_compression_are_kept(docker_engine: DockerEngine, image_name: str, compression: str) -> None:
     image = a_container(compression)
 
     copied(image.build(), open_sink(f"docker-daemon:{image_name}", settings(docker_engine)))
@@ -178,7 +182,7 @@ def test_layers_of_any_compression_are_kept(docker_engine: DockerEngine, image_n
     assert inspected(docker_engine, image_name)["RootFS"]["Layers"] == [str(each) for each in image.diff_ids]
 
 
-def test_wrong_diff_ids_are_refused(docker_engine: DockerEngine, image_name: str):
+def test_wrong_diff_ids_are_refused(docker_engine: DockerEngine, image_name: str) -> None:
     image = an_image().tar_layer({"kernel": b"kernel"}, diff_id=Digest.of(b"else"))
 
     with pytest.raises(IntegrityError):
@@ -187,7 +191,7 @@ def test_wrong_diff_ids_are_refused(docker_engine: DockerEngine, image_name: str
     assert docker_engine.run("docker", "image", "inspect", image_name, check=False).returncode != 0
 
 
-def test_wrong_diff_ids_under_a_wrapping_are_the_engines_to_find(docker_engine: DockerEngine, image_name: str):
+def test_wrong_diff_ids_under_a_wrapping_are_the_engines_to_find(docker_engine: DockerEngine, image_name: str) -> None:
     """The classic store finds them while loading, the other one when the image is used."""
     image = an_image().tar_layer({"kernel": b"kernel"}, compression="gzip", diff_id=Digest.of(b"else"))
 
@@ -203,7 +207,7 @@ def test_wrong_diff_ids_under_a_wrapping_are_the_engines_to_find(docker_engine: 
         used()
 
 
-def test_the_same_file_twice_is_two_layers(docker_engine: DockerEngine, image_name: str):
+def test_the_same_file_twice_is_two_layers(docker_engine: DockerEngine, image_name: str) -> None:
     image = an_image().tar_layer({"kernel": b"kernel"}).tar_layer({"kernel": b"kernel"})
 
     copied(image.build(), open_sink(f"docker-daemon:{image_name}", settings(docker_engine)))
@@ -211,7 +215,9 @@ def test_the_same_file_twice_is_two_layers(docker_engine: DockerEngine, image_na
     assert len(inspected(docker_engine, image_name)["RootFS"]["Layers"]) == 2
 
 
-def test_a_large_sparse_disk_is_loaded_without_memory_or_files(docker20: DockerEngine, image_name: str, tmp_path: Path):
+def test_a_large_sparse_disk_is_loaded_without_memory_or_files(
+    docker20: DockerEngine, image_name: str, tmp_path: Path
+) -> None:
     disk = tmp_path / "disk.raw"
     write_disk(disk, 1024 * _MIB, {at * _MIB: b"data" for at in range(0, 1024, 64)})
     temporary = tmp_path / "temporary"
@@ -251,7 +257,7 @@ class watched:  # noqa: N801 - it reads as a statement
         self.thread.join()
 
 
-def test_leftovers_of_a_killed_reader_are_removed_by_the_next(docker_engine: DockerEngine, image_name: str):
+def test_leftovers_of_a_killed_reader_are_removed_by_the_next(docker_engine: DockerEngine, image_name: str) -> None:
     copied(a_container("none").build(), open_sink(f"docker-daemon:{image_name}", settings(docker_engine)))
     program = (
         "import os, sys, signal\n"
@@ -274,7 +280,9 @@ def test_leftovers_of_a_killed_reader_are_removed_by_the_next(docker_engine: Doc
     assert not docker_engine.docker("ps", "--all", "--quiet", "--filter", f"ancestor={image_name}")
 
 
-def test_an_interrupted_reader_leaves_no_container(docker_engine: DockerEngine, image_name: str, tmp_path: Path):
+def test_an_interrupted_reader_leaves_no_container(
+    docker_engine: DockerEngine, image_name: str, tmp_path: Path
+) -> None:
     image = an_image().tar_layer({"root.raw": os.urandom(64 * _MIB)}).label("org.lfedge.eci.artifact.root", "/root.raw")
     copied(image.build(), open_sink(f"docker-daemon:{image_name}", settings(docker_engine)))
     reader, writer = os.pipe()
@@ -294,7 +302,7 @@ def test_an_interrupted_reader_leaves_no_container(docker_engine: DockerEngine, 
 
 def test_an_image_in_the_engine_is_verified(
     docker_engine: DockerEngine, image_name: str, machine: Machine, eci_convert: Any, tmp_path: Path
-):
+) -> None:
     pushed(docker_engine, an_artifact(machine), image_name)
 
     assert "is what it claims to be" in eci_convert("verify", image_name, env=docker_engine.env).stdout
@@ -303,7 +311,7 @@ def test_an_image_in_the_engine_is_verified(
 
 def test_an_image_is_copied_out_of_the_engine_and_in_again(
     docker_engine: DockerEngine, image_name: str, machine: Machine, eci_convert: Any, tmp_path: Path
-):
+) -> None:
     pushed(docker_engine, an_artifact(machine), image_name)
     before = inspected(docker_engine, image_name)["Id"]
 
@@ -316,7 +324,7 @@ def test_an_image_is_copied_out_of_the_engine_and_in_again(
 
 def test_an_image_out_of_the_engine_becomes_artifacts_without_a_layer_travelling(
     docker_engine: DockerEngine, image_name: str, machine: Machine, eci_convert: Any, tmp_path: Path
-):
+) -> None:
     pushed(docker_engine, an_artifact(machine), image_name)
     words = ("copy", f"docker-daemon:{image_name}", f"oci:{tmp_path}/layout", "--format", "artifacts")
 

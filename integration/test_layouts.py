@@ -40,13 +40,13 @@ def written(tmp_path: Path) -> Path:
     return tmp_path / "layout"
 
 
-def test_skopeo_copies_what_we_write(written: Path, tmp_path: Path, programs: Programs):
+def test_skopeo_copies_what_we_write(written: Path, tmp_path: Path, programs: Programs) -> None:
     run(programs.skopeo, "--insecure-policy", "copy", f"oci:{written}:machine", f"oci:{tmp_path}/theirs:machine")
 
     assert layers_of(f"oci:{tmp_path}/theirs:machine") == list(a_container().diff_ids)
 
 
-def test_umoci_unpacks_what_we_write(written: Path, tmp_path: Path, programs: Programs):
+def test_umoci_unpacks_what_we_write(written: Path, tmp_path: Path, programs: Programs) -> None:
     for umoci, tag in ((programs.umoci, "machine"), (programs.umoci_new, "raw")):
         bundle = tmp_path / Path(umoci).parts[1]
         run(umoci, "unpack", "--rootless", "--image", f"{written}:{tag}", bundle)
@@ -55,7 +55,7 @@ def test_umoci_unpacks_what_we_write(written: Path, tmp_path: Path, programs: Pr
         assert (bundle / "rootfs/root.raw").read_bytes() == b"root" * 300
 
 
-def test_umoci_changes_a_layout_that_we_wrote_and_we_one_that_it_changed(written: Path, programs: Programs):
+def test_umoci_changes_a_layout_that_we_wrote_and_we_one_that_it_changed(written: Path, programs: Programs) -> None:
     run(programs.umoci, "config", "--image", f"{written}:machine", "--tag", "changed", "--author", "umoci")
     copied(a_machine().build(), open_sink(f"oci:{written}:artifacts", Settings()))
     listed = run(programs.umoci, "list", "--layout", written).split()
@@ -66,7 +66,7 @@ def test_umoci_changes_a_layout_that_we_wrote_and_we_one_that_it_changed(written
     assert layers_of(f"oci:{written}:raw") == list(a_container().diff_ids)
 
 
-def test_oras_reads_artifacts_and_images_of_ours(written: Path, tmp_path: Path, programs: Programs):
+def test_oras_reads_artifacts_and_images_of_ours(written: Path, tmp_path: Path, programs: Programs) -> None:
     copied(a_machine().build(), open_sink(f"oci:{written}:artifacts", Settings()))
 
     manifest = json.loads(run(programs.oras, "manifest", "fetch", "--oci-layout", f"{written}:machine"))
@@ -76,7 +76,7 @@ def test_oras_reads_artifacts_and_images_of_ours(written: Path, tmp_path: Path, 
     assert (tmp_path / "pulled/kernel").read_bytes() == b"kernel"
 
 
-def test_we_read_what_skopeo_umoci_and_oras_write(written: Path, tmp_path: Path, programs: Programs):
+def test_we_read_what_skopeo_umoci_and_oras_write(written: Path, tmp_path: Path, programs: Programs) -> None:
     run(programs.skopeo, "--insecure-policy", "copy", f"oci:{written}:machine", f"oci:{tmp_path}/skopeo")
     run(programs.umoci, "init", "--layout", tmp_path / "umoci")
     run(programs.umoci, "new", "--image", f"{tmp_path}/umoci:empty")
@@ -91,7 +91,7 @@ def test_we_read_what_skopeo_umoci_and_oras_write(written: Path, tmp_path: Path,
         assert load_document(source, layer) == b"kernel"
 
 
-def test_skopeo_and_we_write_one_layout_in_turn(tmp_path: Path, programs: Programs):
+def test_skopeo_and_we_write_one_layout_in_turn(tmp_path: Path, programs: Programs) -> None:
     layout = tmp_path / "layout"
     copied(a_container("gzip").build(), open_sink(f"oci:{layout}:ours", Settings()))
     run(programs.skopeo, "--insecure-policy", "copy", f"oci:{layout}:ours", f"oci:{layout}:theirs")

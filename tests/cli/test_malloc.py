@@ -1,5 +1,7 @@
 """Large blocks that come and go are not got from the kernel page by page each time."""
 
+from __future__ import annotations
+
 import platform
 import subprocess
 import sys
@@ -31,5 +33,5 @@ def faults(how):
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
-def test_blocks_are_used_again():
+def test_blocks_are_used_again() -> None:
     assert 10 * faults("tuned") < faults("left alone")

@@ -1,11 +1,14 @@
 """What is compressed is undone, however it is cut; what is damaged, short or followed by anything is an error."""
 
+from __future__ import annotations
+
 import bz2
 import gzip
 import lzma
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -33,18 +36,20 @@ def undone(chunks, compression=None):
 
 @FORMATS
 @given(cuts=sizes)
-def test_a_stream_is_undone_however_it_is_cut(compression, cuts):
+def test_a_stream_is_undone_however_it_is_cut(compression, cuts: list[int]) -> None:
     assert undone(cut_by(MADE[compression], cuts), compression) == CONTENT
     assert undone(cut_by(MADE[compression], cuts)) == CONTENT
 
 
 @FORMATS
-def test_a_stream_is_undone_byte_by_byte(compression, library):
+def test_a_stream_is_undone_byte_by_byte(compression, library: str) -> None:
     assert undone(cut(MADE[compression], 1), compression) == CONTENT
 
 
 @given(st.sampled_from(["none", "gzip", "gzip:1", "gzip:6", "zstd", "zstd:1"]), repetitive, sizes, sizes)
-def test_decompressed_after_compressed_is_the_identity(codec, data, cuts, again):
+def test_decompressed_after_compressed_is_the_identity(
+    codec: str, data: bytes, cuts: list[int], again: list[int]
+) -> None:
     codec = Codec.parse(codec)
     made = b"".join(compressed(cut_by(data, cuts), codec))
 
@@ -52,7 +57,7 @@ def test_decompressed_after_compressed_is_the_identity(codec, data, cuts, again)
 
 
 @FORMATS
-def test_a_stream_cut_anywhere_is_an_error(compression, library):
+def test_a_stream_cut_anywhere_is_an_error(compression, library: str) -> None:
     made = MADE[compression]
     ends = {*range(40), *range(len(made) - 40, len(made)), *range(40, len(made), 97)}
 
@@ -63,7 +68,7 @@ def test_a_stream_cut_anywhere_is_an_error(compression, library):
 
 @FORMATS
 @pytest.mark.parametrize("rest", [b"x", b"\0\0\0\0x", b"PK\3\4 something else entirely"])
-def test_garbage_behind_the_stream_is_an_error(compression, rest, library):
+def test_garbage_behind_the_stream_is_an_error(compression, rest: bytes, library: str) -> None:
     with pytest.raises(CorruptStreamError):
         undone([MADE[compression], rest], compression)
     with pytest.raises(CorruptStreamError):
@@ -71,7 +76,7 @@ def test_garbage_behind_the_stream_is_an_error(compression, rest, library):
 
 
 @FORMATS
-def test_several_members_are_one_stream(compression, library):
+def test_several_members_are_one_stream(compression, library: str) -> None:
     empty = {
         Compression.GZIP: gzip.compress(b""),
         Compression.ZSTD: zstd.compress(b""),
@@ -85,18 +90,18 @@ def test_several_members_are_one_stream(compression, library):
 
 
 @pytest.mark.parametrize("compression", [Compression.GZIP, Compression.XZ, Compression.BZIP2])
-def test_zeros_behind_the_stream_are_padding(compression, library):
+def test_zeros_behind_the_stream_are_padding(compression: Compression, library: str) -> None:
     for size in (1, 100, 10**6):
         assert undone(cut(MADE[compression] + bytes(10_000), size), compression) == CONTENT
 
 
-def test_a_member_behind_the_padding_is_an_error():
+def test_a_member_behind_the_padding_is_an_error() -> None:
     with pytest.raises(CorruptStreamError, match="padding"):
         undone([MADE[Compression.GZIP] + bytes(100) + MADE[Compression.GZIP]], Compression.GZIP)
 
 
 @pytest.mark.parametrize("at", range(1, 9), ids=lambda at: f"trailer-byte-{9 - at}")
-def test_a_wrong_checksum_or_length_in_a_gzip_trailer_is_an_error(at, library):
+def test_a_wrong_checksum_or_length_in_a_gzip_trailer_is_an_error(at: int, library: str) -> None:
     made = bytearray(MADE[Compression.GZIP])
     made[-at] ^= 1
 
@@ -104,7 +109,7 @@ def test_a_wrong_checksum_or_length_in_a_gzip_trailer_is_an_error(at, library):
         undone([bytes(made)], Compression.GZIP)
 
 
-def test_a_wrong_checksum_in_a_zstd_frame_is_an_error():
+def test_a_wrong_checksum_in_a_zstd_frame_is_an_error() -> None:
     made = bytearray(MADE[Compression.ZSTD])
     made[-1] ^= 1
 
@@ -113,7 +118,7 @@ def test_a_wrong_checksum_in_a_zstd_frame_is_an_error():
 
 
 @pytest.mark.parametrize("flags", range(32))
-def test_a_gzip_header_with_all_its_fields_is_read_however_it_is_cut(flags, library):
+def test_a_gzip_header_with_all_its_fields_is_read_however_it_is_cut(flags: int, library: str) -> None:
     header = bytearray(b"\x1f\x8b\x08" + bytes([flags]) + bytes(6))
     header += b"\x04\x00abcd" if flags & 4 else b""
     header += b"disk.tar\0" if flags & 8 else b""
@@ -127,19 +132,19 @@ def test_a_gzip_header_with_all_its_fields_is_read_however_it_is_cut(flags, libr
 
 
 @pytest.mark.parametrize("flag", [0x20, 0x40, 0x80])
-def test_unknown_gzip_flags_are_an_error(flag, library):
+def test_unknown_gzip_flags_are_an_error(flag: int, library: str) -> None:
     with pytest.raises(CorruptStreamError):
         undone([b"\x1f\x8b\x08" + bytes([flag]) + MADE[Compression.GZIP][4:]], Compression.GZIP)
 
 
-def test_a_gzip_header_without_end_is_refused_after_a_mebibyte():
+def test_a_gzip_header_without_end_is_refused_after_a_mebibyte() -> None:
     endless = [b"\x1f\x8b\x08\x08" + bytes(6)] + [b"a" * 60_000] * 40
 
     with pytest.raises(LimitExceededError):
         undone(endless, Compression.GZIP)
 
 
-def test_an_empty_stream_is_no_gzip_stream_and_nothing_when_sniffed():
+def test_an_empty_stream_is_no_gzip_stream_and_nothing_when_sniffed() -> None:
     for compression in MADE:
         with pytest.raises(CorruptStreamError):
             undone([], compression)
@@ -147,26 +152,26 @@ def test_an_empty_stream_is_no_gzip_stream_and_nothing_when_sniffed():
 
 
 @FORMATS
-def test_a_media_type_that_lies_is_an_error(compression):
+def test_a_media_type_that_lies_is_an_error(compression) -> None:
     for data in (b"\0" * 600, b"kernel", b"\x1f", b"ustar" * 300):
         with pytest.raises(CorruptStreamError):
             undone([data], compression)
 
 
 @given(st.binary(max_size=600))
-def test_sniffing_leaves_the_bytes_alone_that_are_not_compressed(data):
+def test_sniffing_leaves_the_bytes_alone_that_are_not_compressed(data: bytes) -> None:
     if detect_compression(data) is Compression.NONE:
         assert undone(cut(data, 1)) == data
 
 
-def test_sniffing_waits_for_enough_bytes():
+def test_sniffing_waits_for_enough_bytes() -> None:
     for compression, made in MADE.items():
         assert detect_compression(made[:6]) is compression
         assert undone([b"", made[:1], b"", made[1:2], made[2:]]) == CONTENT
     assert detect_compression(b"\x50\x2a\x4d\x18\4\0\0\0") is Compression.ZSTD  # a skippable frame leads
 
 
-def test_an_exception_of_the_source_comes_through():
+def test_an_exception_of_the_source_comes_through() -> None:
     def failing(made):
         yield made[:20]
         raise CorruptStreamError("the connection")
@@ -177,7 +182,7 @@ def test_an_exception_of_the_source_comes_through():
 
 
 @given(st.data())
-def test_a_damaged_stream_is_an_error_or_its_content_and_never_a_crash(draw):
+def test_a_damaged_stream_is_an_error_or_its_content_and_never_a_crash(draw: st.DataObject) -> None:
     compression = draw.draw(st.sampled_from(list(MADE)))
     made = bytearray(MADE[compression])
     for _ in range(draw.draw(st.integers(1, 3))):
@@ -194,13 +199,13 @@ def test_a_damaged_stream_is_an_error_or_its_content_and_never_a_crash(draw):
 class TestZstd:
     SKIPPABLE = b"\x5a\x2a\x4d\x18" + (5).to_bytes(4, "little") + b"notes"
 
-    def test_skippable_frames_are_passed_over_wherever_they_are(self):
+    def test_skippable_frames_are_passed_over_wherever_they_are(self) -> None:
         made = self.SKIPPABLE + MADE[Compression.ZSTD] + self.SKIPPABLE * 2 + MADE[Compression.ZSTD] + self.SKIPPABLE
 
         for size in (1, 50, len(made)):
             assert undone(cut(made, size)) == 2 * CONTENT
 
-    def test_a_skippable_frame_that_claims_gigabytes_takes_no_memory_and_is_too_short(self):
+    def test_a_skippable_frame_that_claims_gigabytes_takes_no_memory_and_is_too_short(self) -> None:
         with pytest.raises(CorruptStreamError):
             undone([b"\x5a\x2a\x4d\x18\xff\xff\xff\xff" + b"x" * 5000], Compression.ZSTD)
 
@@ -213,7 +218,7 @@ class TestZstd:
         ],
         ids=["no content size", "no checksum", "level 19"],
     )
-    def test_any_frame_header_is_walked(self, options):
+    def test_any_frame_header_is_walked(self, options) -> None:
         made = zstd.compress(CONTENT, options=options)
 
         assert undone(cut(made, 3), Compression.ZSTD) == CONTENT
@@ -222,7 +227,7 @@ class TestZstd:
                 undone([made[:end]], Compression.ZSTD)
 
     @pytest.mark.parametrize(("window_log", "fits"), [(27, True), (28, False)])
-    def test_a_window_over_128_mebibytes_is_refused(self, window_log, fits):
+    def test_a_window_over_128_mebibytes_is_refused(self, window_log: int, fits: bool) -> None:
         # A frame without content size: magic, descriptor 0, the window's exponent, one last raw block of 1 byte.
         made = b"\x28\xb5\x2f\xfd\x00" + bytes([(window_log - 10) << 3]) + b"\x09\x00\x00k"
 
@@ -232,7 +237,7 @@ class TestZstd:
             with pytest.raises(CorruptStreamError):
                 undone([made], Compression.ZSTD)
 
-    def test_a_million_empty_blocks_are_walked_in_no_time(self):
+    def test_a_million_empty_blocks_are_walked_in_no_time(self) -> None:
         frame = b"\x28\xb5\x2f\xfd\x00\x58" + bytes(3) * 300_000 + b"\x01\x00\x00"
 
         assert undone(cut(frame, 100_000), Compression.ZSTD) == b""
@@ -256,7 +261,7 @@ print(total, longest, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - befor
 """
 
     @pytest.mark.parametrize("kind", ["gzip isal", "gzip zlib", "zstd isal", "xz isal", "bzip2 isal"])
-    def test_a_bomb_comes_out_in_blocks_and_takes_no_memory(self, kind, tmp_path):
+    def test_a_bomb_comes_out_in_blocks_and_takes_no_memory(self, kind: str, tmp_path: Path) -> None:
         name, library = kind.split()
         size, zeros = 200 << 20, bytes(1 << 20)
         maker = {
@@ -280,7 +285,7 @@ print(total, longest, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - befor
 
 
 class TestSmallMembers:
-    def test_thousands_of_members_are_linear_work(self):
+    def test_thousands_of_members_are_linear_work(self) -> None:
         member = gzip.compress(b"x", mtime=0)
 
         assert undone([member * 20_000]) == b"x" * 20_000
@@ -288,22 +293,22 @@ class TestSmallMembers:
 
 class TestCodec:
     @pytest.mark.parametrize("spelling", ["none", "gzip:2", "gzip:9", "zstd:3", "zstd:22"])
-    def test_a_codec_is_spelt_as_it_is_parsed(self, spelling):
+    def test_a_codec_is_spelt_as_it_is_parsed(self, spelling: str) -> None:
         assert str(Codec.parse(spelling)) == spelling
 
     @pytest.mark.parametrize(
         "text_", ["", "xz", "gzip:", "gzip:0", "gzip:10", "zstd:23", "zstd:0", "GZIP", "gzip:²", "none:1", "gzip:2\n"]
     )
-    def test_other_spellings_are_usage_errors(self, text_):
+    def test_other_spellings_are_usage_errors(self, text_: str) -> None:
         with pytest.raises(UsageError, match="is no compression"):
             Codec.parse(text_)
 
-    def test_what_is_only_read_is_not_written(self):
+    def test_what_is_only_read_is_not_written(self) -> None:
         with pytest.raises(UsageError):
             compressed([b"x"], Codec(compression=Compression.XZ, level=6))
 
 
-def test_everything_works_where_isal_is_not_installed():
+def test_everything_works_where_isal_is_not_installed() -> None:
     program = """
 import sys
 sys.modules["isal"] = None  # importing it raises ImportError

@@ -1,5 +1,7 @@
 """What is made is the same bytes whatever the threads and the cuts, and other tools read it."""
 
+from __future__ import annotations
+
 import gzip
 import shutil
 import subprocess
@@ -23,7 +25,7 @@ CODECS = pytest.mark.parametrize("codec", ["gzip", "gzip:1", "gzip:3", "gzip:6",
 
 
 @pytest.fixture(params=["isal", "zlib"])
-def library(request, monkeypatch):
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "zlib":
         monkeypatch.setattr(write, "isal_zlib", None)
     else:
@@ -35,7 +37,7 @@ def made(chunks, codec, threads=None):
 
 
 @CODECS
-def test_the_bytes_do_not_depend_on_threads_or_cuts(codec):
+def test_the_bytes_do_not_depend_on_threads_or_cuts(codec: str) -> None:
     expected = made([MIXED], codec, threads=1)
 
     assert made(cut(MIXED, 99_999), codec, threads=3) == expected
@@ -44,21 +46,21 @@ def test_the_bytes_do_not_depend_on_threads_or_cuts(codec):
 
 @settings(max_examples=20)
 @given(st.lists(st.integers(0, 2 * MIB), max_size=8))
-def test_blocks_are_cut_at_every_mebibyte(cuts):
+def test_blocks_are_cut_at_every_mebibyte(cuts: list[int]) -> None:
     blocks = list(reblocked(cut_by(MIXED, cuts)))
 
     assert b"".join(blocks) == MIXED
     assert all(len(block) == MIB for block in blocks[:-1])
 
 
-def test_blocks_that_are_cut_already_are_not_copied():
+def test_blocks_that_are_cut_already_are_not_copied() -> None:
     given_ = cut(MIXED, MIB)
 
     assert all(a is b for a, b in zip(given_, reblocked(given_), strict=True))
 
 
 @CODECS
-def test_other_implementations_read_it(codec, library):
+def test_other_implementations_read_it(codec: str, library: str) -> None:
     data = made(cut(MIXED, 500_000), codec)
 
     if codec.startswith("gzip"):
@@ -72,7 +74,7 @@ def test_other_implementations_read_it(codec, library):
 
 
 @pytest.mark.parametrize("tool", ["gzip", "zstd"])
-def test_the_tool_reads_it(tool):
+def test_the_tool_reads_it(tool: str) -> None:
     if not shutil.which(tool):
         pytest.skip(f"no {tool} here")
 
@@ -81,12 +83,12 @@ def test_the_tool_reads_it(tool):
     assert done.stdout == MIXED
 
 
-def test_the_gzip_header_is_the_one_that_go_writes():
+def test_the_gzip_header_is_the_one_that_go_writes() -> None:
     assert made([b"x"], "gzip")[:10].hex() == "1f8b08000000000000ff"
 
 
 @CODECS
-def test_nothing_is_compressed_to_something(codec):
+def test_nothing_is_compressed_to_something(codec: str) -> None:
     data = made([], codec)
 
     assert data
@@ -94,7 +96,7 @@ def test_nothing_is_compressed_to_something(codec):
     assert (gzip.decompress(data) if codec.startswith("gzip") else zstd.decompress(data)) == b""
 
 
-def test_zeros_are_compressed_once(monkeypatch):
+def test_zeros_are_compressed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     flushed = write._flushed
     monkeypatch.setattr(write, "_flushed", lambda data, *how: (seen.append(len(data)), flushed(data, *how))[1])
@@ -105,12 +107,12 @@ def test_zeros_are_compressed_once(monkeypatch):
     assert gzip.decompress(data) == bytes(50 * MIB)
 
 
-def test_zeros_that_were_read_and_zeros_of_holes_are_the_same():
+def test_zeros_that_were_read_and_zeros_of_holes_are_the_same() -> None:
     assert made([bytes(MIB)] * 3, "gzip") == made(cut(bytearray(3 * MIB), 70_000), "gzip")
 
 
 @pytest.mark.parametrize("level", ["gzip", "gzip:9"])
-def test_what_does_not_shrink_is_stored(level, library):
+def test_what_does_not_shrink_is_stored(level: str, library: str) -> None:
     data = noise(3 * MIB)
 
     result = made([data], level)
@@ -120,7 +122,7 @@ def test_what_does_not_shrink_is_stored(level, library):
     assert gzip.decompress(result) == data
 
 
-def test_what_does_not_shrink_is_not_even_tried_but_for_samples(monkeypatch):
+def test_what_does_not_shrink_is_not_even_tried_but_for_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = []
     flushed = write._flushed
     monkeypatch.setattr(write, "_flushed", lambda data, *how: (tried.append(len(data)), flushed(data, *how))[1])
@@ -131,31 +133,31 @@ def test_what_does_not_shrink_is_not_even_tried_but_for_samples(monkeypatch):
     assert max(tried) < MIB // 16
 
 
-def test_what_hardly_shrinks_is_stored_because_that_is_inflated_faster():
+def test_what_hardly_shrinks_is_stored_because_that_is_inflated_faster() -> None:
     data = text(20_000) + noise(MIB - 20_000)
 
     assert data[70_000:130_000] in made([data], "gzip")
 
 
-def test_what_shrinks_only_in_part_is_deflated():
+def test_what_shrinks_only_in_part_is_deflated() -> None:
     data = noise(MIB // 2) + text(MIB // 2)
 
     assert len(made([data], "gzip")) < 0.9 * len(data)
 
 
-def test_short_noise_is_stored():
+def test_short_noise_is_stored() -> None:
     assert len(made([noise(1000)], "gzip")) < 1000 + 40
 
 
 @given(st.binary(max_size=300), st.binary(max_size=300), st.integers(0, 5000))
-def test_checksums_combine(first, second, zeros):
+def test_checksums_combine(first: bytes, second: bytes, zeros: int) -> None:
     second += bytes(zeros)
 
     assert crc32_combine(zlib.crc32(first), zlib.crc32(second), len(second)) == zlib.crc32(first + second)
 
 
 @CODECS
-def test_input_is_fetched_a_few_blocks_ahead_and_no_further(codec):
+def test_input_is_fetched_a_few_blocks_ahead_and_no_further(codec: str) -> None:
     fetched = 0
 
     def counted():
@@ -173,7 +175,7 @@ def test_input_is_fetched_a_few_blocks_ahead_and_no_further(codec):
 
 
 @CODECS
-def test_no_thread_outlives_the_stage(codec):
+def test_no_thread_outlives_the_stage(codec: str) -> None:
     before = threading.active_count()
     stage = compressed(endless(text(MIB)), Codec.parse(codec), threads=3)
     next(stage), next(stage)
@@ -183,7 +185,7 @@ def test_no_thread_outlives_the_stage(codec):
     assert threading.active_count() <= before
 
 
-def test_an_exception_of_the_source_comes_through():
+def test_an_exception_of_the_source_comes_through() -> None:
     def failing():
         yield text(MIB)
         raise OSError("the disk")

@@ -1,5 +1,7 @@
 """Frames are undone side by side where they say what they are, and to the same bytes wherever they come from."""
 
+from __future__ import annotations
+
 import subprocess
 import sys
 
@@ -14,6 +16,7 @@ from eci_convert.compression.lookahead import LookaheadReader
 from eci_convert.compression.zstd_read import zstd_decompressed
 from eci_convert.errors import CorruptStreamError
 from eci_convert.streams.blocks import ZERO_BLOCK
+from tests.conftest import CountByThread
 from tests.support.chunking import cut, cut_by, noise, sizes, text
 
 MIB = 1 << 20
@@ -59,18 +62,22 @@ def outcome(undo):
 
 
 @pytest.fixture
-def tried(by_thread):
+def tried(by_thread: CountByThread):
     """How often each thread tried to undo a frame."""
     return by_thread(zstd_read, "_content")
 
 
 @given(frames, sizes)
-def test_frames_of_all_kinds_are_undone_in_their_order(parts, cuts):
+def test_frames_of_all_kinds_are_undone_in_their_order(
+    parts: list[tuple[bytes, bool, bool, bool]], cuts: list[int]
+) -> None:
     assert b"".join(zstd_decompressed(cut_by(stream(parts), cuts), 2)) == b"".join(content for content, *_ in parts)
 
 
 @given(frames, st.data())
-def test_damage_is_found_or_undone_as_the_reader_does(parts, draw):
+def test_damage_is_found_or_undone_as_the_reader_does(
+    parts: list[tuple[bytes, bool, bool, bool]], draw: st.DataObject
+) -> None:
     made = bytearray(stream(parts))
     for _ in range(draw.draw(st.integers(1, 3))):
         made[draw.draw(st.integers(0, len(made) - 1))] = draw.draw(st.integers(0, 255))
@@ -79,7 +86,7 @@ def test_damage_is_found_or_undone_as_the_reader_does(parts, draw):
     assert outcome(zstd_decompressed([made], 2)) == outcome(zstd_read._read(LookaheadReader([made])))
 
 
-def test_layers_that_we_packed_are_undone_by_several_threads(tried):
+def test_layers_that_we_packed_are_undone_by_several_threads(tried) -> None:
     data = text(3 * MIB) + 40 * ZERO_BLOCK + text(2 * MIB) + b"end"
 
     blocks = list(zstd_decompressed(compressed([data], Codec.parse("zstd")), 2))
@@ -89,7 +96,7 @@ def test_layers_that_we_packed_are_undone_by_several_threads(tried):
     assert tried == {"MainThread": 1, "undo": 5}
 
 
-def test_a_window_over_128_mebibytes_is_refused_in_a_short_frame_too():
+def test_a_window_over_128_mebibytes_is_refused_in_a_short_frame_too() -> None:
     made = bytearray(frame(text(MIB)))
     assert not made[4] >> 5 & 1, "it has a window of its own"
     made[5] = (28 - 10) << 3
@@ -99,23 +106,23 @@ def test_a_window_over_128_mebibytes_is_refused_in_a_short_frame_too():
 
 
 @pytest.mark.parametrize("content", [b"k" * 1000, text(MIB + 1)], ids=["short", "long"])
-def test_other_frames_are_left_to_the_reader(content, tried):
+def test_other_frames_are_left_to_the_reader(content: bytes, tried) -> None:
     assert b"".join(zstd_decompressed(cut(frame(content) * 9, 10_000), 2)) == content * 9
     assert not tried
 
 
 @pytest.mark.parametrize("behind", [b"\0", bytes(4096), b"\x28\xb5\x2f", SKIPPABLE[:7]], ids=repr)
 @pytest.mark.parametrize("content", [b"kernel", text(70_000)], ids=["read", "in parallel"])
-def test_padding_and_cut_frames_behind_a_frame_are_errors(content, behind):
+def test_padding_and_cut_frames_behind_a_frame_are_errors(content: bytes, behind) -> None:
     with pytest.raises(CorruptStreamError, match=r"^zstd: "):
         list(zstd_decompressed([frame(content), behind], 2))
 
 
-def test_tens_of_thousands_of_frames_are_one_stream():
+def test_tens_of_thousands_of_frames_are_one_stream() -> None:
     assert b"".join(zstd_decompressed([frame(b"x") * 20_000], 2)) == b"x" * 20_000
 
 
-def test_a_frame_holds_as_much_as_its_header_declares():
+def test_a_frame_holds_as_much_as_its_header_declares() -> None:
     made = bytearray(frame(text(70_000), checked=False))
     assert made[4] >> 6 == 2, "four bytes declare the size"
     start = 5 + (not made[4] >> 5 & 1)
@@ -125,7 +132,7 @@ def test_a_frame_holds_as_much_as_its_header_declares():
             list(zstd_decompressed([bytes(made)], 2))
 
 
-def test_where_there_is_no_zstd_library_the_error_names_the_package():
+def test_where_there_is_no_zstd_library_the_error_names_the_package() -> None:
     program = """
 import sys
 sys.modules["backports.zstd"] = sys.modules["compression"] = None  # importing them raises ImportError

@@ -57,14 +57,14 @@ def diff_ids(image: ImageBuilder) -> tuple[Digest, ...]:
     return image.diff_ids
 
 
-def test_put_says_what_was_stored(place: Place):
+def test_put_says_what_was_stored(place: Place) -> None:
     with place.sink("machine") as sink:
         stored = sink.put(media_types.OCI_LAYER, in_pieces(TAR))
 
     assert stored == Descriptor.of(TAR, media_types.OCI_LAYER)
 
 
-def test_an_image_is_there_once_it_is_published(place: Place):
+def test_an_image_is_there_once_it_is_published(place: Place) -> None:
     image = a_container("none")
 
     copied(image.build(), place.sink("machine"))
@@ -72,7 +72,7 @@ def test_an_image_is_there_once_it_is_published(place: Place):
     assert read_back(place, "machine") == diff_ids(image)
 
 
-def test_nothing_is_there_before_it_is_published(place: Place):
+def test_nothing_is_there_before_it_is_published(place: Place) -> None:
     image = a_container("none")
     source = image.build()
 
@@ -84,7 +84,7 @@ def test_nothing_is_there_before_it_is_published(place: Place):
     assert absent(place, "machine")
 
 
-def test_a_name_stands_for_what_was_published_last(place: Place):
+def test_a_name_stands_for_what_was_published_last(place: Place) -> None:
     first, second = an_image().tar_layer(TAR), an_image().tar_layer(OTHER_TAR)
 
     copied(first.build(), place.sink("machine"))
@@ -93,7 +93,7 @@ def test_a_name_stands_for_what_was_published_last(place: Place):
     assert read_back(place, "machine") == diff_ids(second)
 
 
-def test_an_unfinished_image_leaves_the_name_as_it_was(place: Place):
+def test_an_unfinished_image_leaves_the_name_as_it_was(place: Place) -> None:
     image = an_image().tar_layer(TAR)
     copied(image.build(), place.sink("machine"))
 
@@ -103,7 +103,7 @@ def test_an_unfinished_image_leaves_the_name_as_it_was(place: Place):
     assert read_back(place, "machine") == diff_ids(image)
 
 
-def test_other_names_are_kept(place: Place, row: Row):
+def test_other_names_are_kept(place: Place, row: Row) -> None:
     if not row.keeps_others:
         pytest.skip("one file, one image")
     first, second = an_image().tar_layer(TAR), an_image().tar_layer(OTHER_TAR)
@@ -115,7 +115,7 @@ def test_other_names_are_kept(place: Place, row: Row):
     assert read_back(place, "other") == diff_ids(second)
 
 
-def test_the_same_image_twice_is_the_same(place: Place):
+def test_the_same_image_twice_is_the_same(place: Place) -> None:
     image = a_container("none")
 
     copied(image.build(), place.sink("machine"))
@@ -127,7 +127,7 @@ def test_the_same_image_twice_is_the_same(place: Place):
 
 
 @pytest.mark.parametrize("known", ["digest", "size", "both"])
-def test_promises_that_are_kept_are_accepted(place: Place, known: str):
+def test_promises_that_are_kept_are_accepted(place: Place, known: str) -> None:
     promised = {"digest": Digest.of(TAR), "size": len(TAR)}
     given = promised if known == "both" else {known: promised[known]}
 
@@ -148,7 +148,7 @@ def test_promises_that_are_kept_are_accepted(place: Place, known: str):
         {"digest": Digest.of(TAR), "size": len(TAR) - 512},
     ],
 )
-def test_promises_that_are_not_kept_are_refused(place: Place, promise):
+def test_promises_that_are_not_kept_are_refused(place: Place, promise) -> None:
     before = place.files()
 
     with place.sink("machine") as sink:
@@ -162,7 +162,7 @@ def test_promises_that_are_not_kept_are_refused(place: Place, promise):
     assert place.files() == before
 
 
-def test_a_stream_without_end_is_cut_at_the_promised_size(place: Place):
+def test_a_stream_without_end_is_cut_at_the_promised_size(place: Place) -> None:
     taken = 0
 
     def endless() -> Iterator[bytes]:
@@ -177,7 +177,7 @@ def test_a_stream_without_end_is_cut_at_the_promised_size(place: Place):
     assert taken < 200
 
 
-def test_what_breaks_in_the_stream_comes_out_as_it_is(place: Place):
+def test_what_breaks_in_the_stream_comes_out_as_it_is(place: Place) -> None:
     class BrokenHere(Exception):
         pass
 
@@ -193,7 +193,7 @@ def test_what_breaks_in_the_stream_comes_out_as_it_is(place: Place):
     assert place.files() == before
 
 
-def test_a_blob_that_failed_can_be_sent_again(place: Place):
+def test_a_blob_that_failed_can_be_sent_again(place: Place) -> None:
     image = an_image().tar_layer(TAR)
     source = image.build()
 
@@ -205,7 +205,7 @@ def test_a_blob_that_failed_can_be_sent_again(place: Place):
     assert read_back(place, "machine") == diff_ids(image)
 
 
-def test_a_blob_may_be_put_twice(place: Place):
+def test_a_blob_may_be_put_twice(place: Place) -> None:
     image = an_image().tar_layer(TAR)
 
     with place.sink("machine") as sink:
@@ -216,7 +216,7 @@ def test_a_blob_may_be_put_twice(place: Place):
     assert read_back(place, "machine") == diff_ids(image)
 
 
-def test_an_image_may_have_one_layer_twice(place: Place):
+def test_an_image_may_have_one_layer_twice(place: Place) -> None:
     image = an_image().tar_layer(TAR).tar_layer(OTHER_TAR).tar_layer(TAR)
 
     copied(image.build(), place.sink("machine"))
@@ -224,13 +224,13 @@ def test_an_image_may_have_one_layer_twice(place: Place):
     assert read_back(place, "machine") == diff_ids(image)
 
 
-def test_an_image_may_have_no_layer(place: Place):
+def test_an_image_may_have_no_layer(place: Place) -> None:
     copied(an_image().build(), place.sink("machine"))
 
     assert read_back(place, "machine") == ()
 
 
-def test_has_knows_what_is_there(place: Place, row: Row):
+def test_has_knows_what_is_there(place: Place, row: Row) -> None:
     image = an_image().tar_layer(TAR)
     layer = image.manifest().layers[0]
 
@@ -243,7 +243,7 @@ def test_has_knows_what_is_there(place: Place, row: Row):
         assert not sink.has(Descriptor.of(b"nothing", media_types.OCI_LAYER))
 
 
-def test_asking_writes_nothing(place: Place):
+def test_asking_writes_nothing(place: Place) -> None:
     before = place.files()
 
     with place.sink("machine") as sink:
@@ -252,7 +252,7 @@ def test_asking_writes_nothing(place: Place):
     assert place.files() == before
 
 
-def test_several_threads_may_put(place: Place):
+def test_several_threads_may_put(place: Place) -> None:
     tars = [a_tar({f"file-{number}": bytes([number]) * 200_000}) for number in range(12)]
     image = an_image()
     for tar in tars:
@@ -273,7 +273,7 @@ def test_several_threads_may_put(place: Place):
     assert read_back(place, "machine") == diff_ids(image)
 
 
-def test_a_manifest_that_was_not_put_is_not_published(place: Place):
+def test_a_manifest_that_was_not_put_is_not_published(place: Place) -> None:
     with place.sink("machine") as sink, pytest.raises(EciError) as caught:
         sink.publish(an_image().descriptor())
 
@@ -281,7 +281,7 @@ def test_a_manifest_that_was_not_put_is_not_published(place: Place):
     assert absent(place, "machine")
 
 
-def test_an_index_keeps_all_its_images(place: Place):
+def test_an_index_keeps_all_its_images(place: Place) -> None:
     sink = place.sink("machine")
     if not sink.holds_indexes:
         pytest.skip("one name, one image")
@@ -298,7 +298,7 @@ def test_an_index_keeps_all_its_images(place: Place):
             assert load_image(source, parse_platform(str(image.runs_on))).config.diff_ids == diff_ids(image)
 
 
-def test_artifacts_are_kept_or_it_is_said_beforehand(place: Place):
+def test_artifacts_are_kept_or_it_is_said_beforehand(place: Place) -> None:
     sink = place.sink("machine")
     if not sink.holds_artifacts:
         pytest.skip("says that it holds container images alone")
@@ -310,7 +310,7 @@ def test_artifacts_are_kept_or_it_is_said_beforehand(place: Place):
         assert load_image(source).descriptor.digest == written.resolve().digest
 
 
-def test_what_refers_to_an_image_is_found_again(place: Place, row: Row):
+def test_what_refers_to_an_image_is_found_again(place: Place, row: Row) -> None:
     image = a_machine()
     bill = a_machine(b"bill").subject(image.descriptor())
     signature = a_machine(b"signature").subject(bill.descriptor())
@@ -330,7 +330,7 @@ def test_what_refers_to_an_image_is_found_again(place: Place, row: Row):
             assert found.media_type == referrer.media_type
 
 
-def test_compressed_layers_come_back_as_the_same_files(place: Place, row: Row):
+def test_compressed_layers_come_back_as_the_same_files(place: Place, row: Row) -> None:
     image = a_container("gzip")
 
     copied(image.build(), place.sink("machine"))
@@ -342,7 +342,7 @@ def test_compressed_layers_come_back_as_the_same_files(place: Place, row: Row):
             assert found.manifest.layers == image.manifest().layers
 
 
-def test_a_promised_sha512_is_kept(place: Place, row: Row):
+def test_a_promised_sha512_is_kept(place: Place, row: Row) -> None:
     if not row.sha512:
         pytest.skip("knows sha256 alone")
     promise = Digest.of(TAR, "sha512")
@@ -355,7 +355,7 @@ def test_a_promised_sha512_is_kept(place: Place, row: Row):
             sink.put(media_types.OCI_LAYER, in_pieces(OTHER_TAR), digest=promise)
 
 
-def test_a_sink_says_what_it_is(place: Place):
+def test_a_sink_says_what_it_is(place: Place) -> None:
     with place.sink("machine") as sink:
         assert "machine" in sink.destination
         assert sink.destination.isprintable()

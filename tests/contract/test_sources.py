@@ -34,7 +34,7 @@ def layers_of(source) -> tuple[Descriptor, ...]:
     return load_image(source).manifest.layers
 
 
-def test_an_image_is_read_as_it_was_written(place: Place, row: Row):
+def test_an_image_is_read_as_it_was_written(place: Place, row: Row) -> None:
     written = a_container("none").build()
     copied(written, place.sink("machine"))
 
@@ -49,7 +49,7 @@ def test_an_image_is_read_as_it_was_written(place: Place, row: Row):
         assert image.descriptor.digest == written.resolve().digest
 
 
-def test_every_blob_is_as_long_as_its_descriptor_says(place: Place):
+def test_every_blob_is_as_long_as_its_descriptor_says(place: Place) -> None:
     copied(a_big_one().build(), place.sink("machine"))
 
     with place.source("machine") as source:
@@ -60,7 +60,7 @@ def test_every_blob_is_as_long_as_its_descriptor_says(place: Place):
 
 
 @pytest.mark.parametrize("skip", [0, 1, 511, 512, 1 << 20, (1 << 20) + 7, 3 << 20])
-def test_reading_can_begin_anywhere(place: Place, skip: int):
+def test_reading_can_begin_anywhere(place: Place, skip: int) -> None:
     copied(a_big_one().build(), place.sink("machine"))
 
     with place.source("machine") as source:
@@ -71,14 +71,14 @@ def test_reading_can_begin_anywhere(place: Place, skip: int):
         assert fetched(source, layer, layer.size) == b""
 
 
-def test_chunks_are_small(place: Place):
+def test_chunks_are_small(place: Place) -> None:
     copied(a_big_one().build(), place.sink("machine"))
 
     with place.source("machine") as source, source.fetch(layers_of(source)[0]) as chunks:
         assert max(map(len, chunks)) <= 2 << 20
 
 
-def test_two_blobs_can_be_read_at_once(place: Place):
+def test_two_blobs_can_be_read_at_once(place: Place) -> None:
     copied(a_big_one().build(), place.sink("machine"))
 
     with place.source("machine") as source:
@@ -91,7 +91,7 @@ def test_two_blobs_can_be_read_at_once(place: Place):
     assert (Digest.of(whole), Digest.of(small)) == (first.digest, second.digest)
 
 
-def test_several_threads_can_read(place: Place):
+def test_several_threads_can_read(place: Place) -> None:
     copied(a_big_one().build(), place.sink("machine"))
 
     with place.source("machine") as source, ThreadPoolExecutor(4) as pool:
@@ -101,7 +101,7 @@ def test_several_threads_can_read(place: Place):
     assert found == [blob.digest for blob in blobs]
 
 
-def test_a_reader_may_leave_early(place: Place):
+def test_a_reader_may_leave_early(place: Place) -> None:
     copied(a_big_one().build(), place.sink("machine"))
 
     with place.source("machine") as source:
@@ -114,7 +114,7 @@ def test_a_reader_may_leave_early(place: Place):
         assert Digest.of(fetched(source, layer)) == layer.digest
 
 
-def test_a_spoilt_blob_is_refused_by_content(place: Place):
+def test_a_spoilt_blob_is_refused_by_content(place: Place) -> None:
     written = a_container("none")
     copied(written.build(), place.sink("machine"))
     layer = written.manifest().layers[0]
@@ -124,12 +124,12 @@ def test_a_spoilt_blob_is_refused_by_content(place: Place):
         load_document(source, layers_of(source)[0])
 
 
-def test_a_name_that_is_not_there_is_not_found(place: Place):
+def test_a_name_that_is_not_there_is_not_found(place: Place) -> None:
     with place.source("nothing") as source, pytest.raises(NotFoundError):
         source.resolve()
 
 
-def test_a_blob_that_is_not_there_is_not_found(place: Place):
+def test_a_blob_that_is_not_there_is_not_found(place: Place) -> None:
     copied(a_container("none").build(), place.sink("machine"))
     nowhere = Descriptor.of(b"nowhere", "text/plain")
 
@@ -139,7 +139,7 @@ def test_a_blob_that_is_not_there_is_not_found(place: Place):
             list(chunks)
 
 
-def test_a_wrong_size_is_no_reason_to_send_more(place: Place):
+def test_a_wrong_size_is_no_reason_to_send_more(place: Place) -> None:
     copied(a_container("none").build(), place.sink("machine"))
 
     with place.source("machine") as source:
@@ -149,7 +149,7 @@ def test_a_wrong_size_is_no_reason_to_send_more(place: Place):
                 load_document(source, replace(layer, size=size))
 
 
-def test_reading_changes_nothing(place: Place):
+def test_reading_changes_nothing(place: Place) -> None:
     copied(a_container("none").build(), place.sink("machine"))
     before = place.files()
 
@@ -165,7 +165,7 @@ def test_reading_changes_nothing(place: Place):
     assert place.files() == before
 
 
-def test_artifacts_come_back_too(place: Place):
+def test_artifacts_come_back_too(place: Place) -> None:
     sink = place.sink("machine")
     if not sink.holds_artifacts:
         pytest.skip("holds container images alone")
@@ -183,7 +183,7 @@ def test_artifacts_come_back_too(place: Place):
         ]
 
 
-def test_referrers_are_manifests_with_that_subject(place: Place):
+def test_referrers_are_manifests_with_that_subject(place: Place) -> None:
     copied(a_container("none").build(), place.sink("machine"))
 
     with place.source("machine") as source:
@@ -192,7 +192,7 @@ def test_referrers_are_manifests_with_that_subject(place: Place):
     assert found == ()
 
 
-def test_a_source_says_what_it_is(place: Place):
+def test_a_source_says_what_it_is(place: Place) -> None:
     with place.source("machine") as source:
         assert "machine" in source.origin
         assert source.origin.isprintable()
@@ -200,7 +200,7 @@ def test_a_source_says_what_it_is(place: Place):
         assert all(isinstance(text, str) for pair in source.mount_hints.items() for text in pair)
 
 
-def test_what_a_name_stands_for_is_a_manifest(place: Place):
+def test_what_a_name_stands_for_is_a_manifest(place: Place) -> None:
     copied(a_container("none").build(), place.sink("machine"))
 
     with place.source("machine") as source:

@@ -67,12 +67,12 @@ def a_login(word: str) -> dict[str, str]:
         {"artifact": artifact_from_parts(kernel=b"k"), "name": "UPPER"},
     ],
 )
-def test_an_order_that_contradicts_itself_is_a_mistake(words: dict[str, object]):
+def test_an_order_that_contradicts_itself_is_a_mistake(words: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         BuildRequest(**{"name": "x", **words})  # type: ignore[arg-type]
 
 
-def test_an_unknown_builder_is_a_mistake():
+def test_an_unknown_builder_is_a_mistake() -> None:
     with pytest.raises(UsageError, match="kaniko"):
         build(BuildRequest(name="x", artifact=artifact_from_parts(kernel=b"k")), Settings(), builder="kaniko")
 
@@ -80,7 +80,7 @@ def test_an_unknown_builder_is_a_mistake():
 # the engine's builder
 
 
-def test_the_parts_go_to_the_engine_under_constant_names(docker: ADocker, tmp_path: Path):
+def test_the_parts_go_to_the_engine_under_constant_names(docker: ADocker, tmp_path: Path) -> None:
     artifact = a_machine(tmp_path, "a $(root) *.img")
 
     identity = build(BuildRequest(name="machine", artifact=artifact), docker.settings(), builder="docker")
@@ -94,7 +94,7 @@ def test_the_parts_go_to_the_engine_under_constant_names(docker: ADocker, tmp_pa
     assert docker.queries["POST build"]["t"] == "machine:latest"
 
 
-def test_labels_of_any_text_go_beside_the_dockerfile(docker: ADocker, tmp_path: Path):
+def test_labels_of_any_text_go_beside_the_dockerfile(docker: ADocker, tmp_path: Path) -> None:
     order = BuildRequest(name="machine", artifact=a_machine(tmp_path), labels={"a": "two\nlines $x"})
 
     build(order, docker.settings(), builder="docker")
@@ -103,7 +103,7 @@ def test_labels_of_any_text_go_beside_the_dockerfile(docker: ADocker, tmp_path: 
     assert b"two" not in docker.builds[0]["Dockerfile"]
 
 
-def test_the_context_is_archived_while_it_is_sent(docker: ADocker, tmp_path: Path):
+def test_the_context_is_archived_while_it_is_sent(docker: ADocker, tmp_path: Path) -> None:
     """No file and no memory holds it: the engine has half of a disk before the other half is read."""
     disk = tmp_path / "root.img"
     with disk.open("wb") as file:
@@ -136,7 +136,7 @@ def some_of(handler: Handler, size: int) -> None:
         handler.rfile.readline()
 
 
-def test_a_file_that_changes_meanwhile_stops_the_build(docker: ADocker, tmp_path: Path):
+def test_a_file_that_changes_meanwhile_stops_the_build(docker: ADocker, tmp_path: Path) -> None:
     disk = tmp_path / "root.img"
     disk.write_bytes(bytes(16 << 20))
 
@@ -164,7 +164,7 @@ def test_a_file_that_changes_meanwhile_stops_the_build(docker: ADocker, tmp_path
 )
 def test_a_build_that_fails_is_an_error_though_its_status_was_200(
     docker: ADocker, tmp_path: Path, event: object, error: type[Exception]
-):
+) -> None:
     docker.images["machine:latest"] = AnImage(b'{"rootfs": {"diff_ids": []}}', [])
 
     def failing(handler: Handler) -> None:
@@ -177,7 +177,7 @@ def test_a_build_that_fails_is_an_error_though_its_status_was_200(
         build(BuildRequest(name="machine", artifact=a_machine(tmp_path)), docker.settings(), builder="docker")
 
 
-def test_what_the_builder_says_is_passed_on(docker: ADocker, tmp_path: Path):
+def test_what_the_builder_says_is_passed_on(docker: ADocker, tmp_path: Path) -> None:
     heard: list[str] = []
 
     build(
@@ -190,7 +190,7 @@ def test_what_the_builder_says_is_passed_on(docker: ADocker, tmp_path: Path):
     assert heard == ["Step 1/2 : FROM scratch", "Successfully built it"]
 
 
-def test_another_platform_than_the_one_asked_for_is_an_error(docker: ADocker, tmp_path: Path):
+def test_another_platform_than_the_one_asked_for_is_an_error(docker: ADocker, tmp_path: Path) -> None:
     order = BuildRequest(name="machine", artifact=a_machine(tmp_path), platforms=(ARM,))
 
     with pytest.raises(CannotHoldError, match="linux/amd64"):
@@ -202,7 +202,7 @@ def test_another_platform_than_the_one_asked_for_is_an_error(docker: ADocker, tm
 @pytest.mark.parametrize("platforms", [(), (ARM,)])
 def test_an_engine_that_caches_for_another_platform_is_asked_again(
     docker: ADocker, tmp_path: Path, platforms: tuple[Platform, ...]
-):
+) -> None:
     """Docker 20.10's classic builder takes from its cache what was built for any platform."""
     asked: list[str] = []
 
@@ -227,7 +227,7 @@ def test_an_engine_that_caches_for_another_platform_is_asked_again(
 @pytest.mark.parametrize("words", [{"annotations": {"a": "b"}}, {"platforms": (ARM, ARM)}])
 def test_what_this_builder_cannot_do_is_told_before_anything_is_sent(
     docker: ADocker, tmp_path: Path, words: dict[str, object]
-):
+) -> None:
     order = BuildRequest(name="machine", artifact=a_machine(tmp_path), **words)  # type: ignore[arg-type]
 
     with pytest.raises(UsageError) as caught:
@@ -240,7 +240,7 @@ def test_what_this_builder_cannot_do_is_told_before_anything_is_sent(
 # credentials
 
 
-def test_an_image_from_scratch_needs_no_credentials(docker: ADocker, tmp_path: Path):
+def test_an_image_from_scratch_needs_no_credentials(docker: ADocker, tmp_path: Path) -> None:
     environ = with_login(tmp_path, auths={"r.example": a_login("secret")}, credsStore="broken")
     settings = docker.settings(environ={**docker.environ, **environ})
 
@@ -249,7 +249,7 @@ def test_an_image_from_scratch_needs_no_credentials(docker: ADocker, tmp_path: P
     assert "X-Registry-Config" not in docker.headers["POST build"]
 
 
-def test_the_credentials_for_the_base_are_sent_and_no_others(docker: ADocker, tmp_path: Path):
+def test_the_credentials_for_the_base_are_sent_and_no_others(docker: ADocker, tmp_path: Path) -> None:
     logins = {host: a_login(f"secret of {host}") for host in ("r.example", "other.example", "r.example:5000")}
     environ = with_login(tmp_path, auths=logins)
     settings = docker.settings(environ={**docker.environ, **environ})
@@ -262,7 +262,7 @@ def test_the_credentials_for_the_base_are_sent_and_no_others(docker: ADocker, tm
     assert sent == {"r.example": {"username": "me", "password": "secret of r.example", "serveraddress": "r.example"}}
 
 
-def test_a_broken_helper_does_not_break_the_build(docker: ADocker, tmp_path: Path):
+def test_a_broken_helper_does_not_break_the_build(docker: ADocker, tmp_path: Path) -> None:
     environ = with_login(tmp_path, credsStore="nothing-of-this-name")
     settings = docker.settings(environ={**docker.environ, **environ, "PATH": str(tmp_path)})
 
@@ -283,7 +283,7 @@ def test_a_broken_helper_does_not_break_the_build(docker: ADocker, tmp_path: Pat
         ("FROM alpine", {"https://index.docker.io/v1/"}),
     ],
 )
-def test_a_dockerfile_says_which_registries_are_asked(tmp_path: Path, dockerfile: str, hosts: set[str]):
+def test_a_dockerfile_says_which_registries_are_asked(tmp_path: Path, dockerfile: str, hosts: set[str]) -> None:
     names = ("r.example", "other.example", "https://index.docker.io/v1/")
     environ = with_login(tmp_path, auths={name: a_login("x") for name in names})
 
@@ -301,7 +301,7 @@ def test_one_login_is_not_told_the_registries_of_two_images():
 # a Dockerfile of the user's
 
 
-def test_a_folder_is_sent_without_what_it_ignores(docker: ADocker, tmp_path: Path):
+def test_a_folder_is_sent_without_what_it_ignores(docker: ADocker, tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     for name in ("Dockerfile", "kernel", "secret.key", "sub/more", "sub/x.log"):
         (tmp_path / name).write_bytes(name.encode())
@@ -316,7 +316,7 @@ def test_a_folder_is_sent_without_what_it_ignores(docker: ADocker, tmp_path: Pat
     assert docker.queries["POST build"]["dockerfile"] == "Dockerfile"
 
 
-def test_a_dockerfile_from_elsewhere_is_sent_and_not_copied(docker: ADocker, tmp_path: Path):
+def test_a_dockerfile_from_elsewhere_is_sent_and_not_copied(docker: ADocker, tmp_path: Path) -> None:
     folder = tmp_path / "context"
     folder.mkdir()
     (folder / "kernel").write_bytes(b"kernel")
@@ -332,7 +332,7 @@ def test_a_dockerfile_from_elsewhere_is_sent_and_not_copied(docker: ADocker, tmp
     assert name in context[".dockerignore"].decode().splitlines()
 
 
-def test_a_dockerfile_in_a_folder_below_is_found_there(docker: ADocker, tmp_path: Path):
+def test_a_dockerfile_in_a_folder_below_is_found_there(docker: ADocker, tmp_path: Path) -> None:
     (tmp_path / "docker").mkdir()
     (tmp_path / "docker/My.Dockerfile").write_text("FROM scratch\n")
 
@@ -346,7 +346,7 @@ def test_a_dockerfile_in_a_folder_below_is_found_there(docker: ADocker, tmp_path
     assert docker.builds[0]["docker/My.Dockerfile"] == b"FROM scratch\n"
 
 
-def test_what_is_no_file_is_passed_over_with_a_warning(docker: ADocker, tmp_path: Path):
+def test_what_is_no_file_is_passed_over_with_a_warning(docker: ADocker, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
     os.mkfifo(tmp_path / "pipe")
 
@@ -356,7 +356,7 @@ def test_what_is_no_file_is_passed_over_with_a_warning(docker: ADocker, tmp_path
 
 
 @pytest.mark.parametrize("builder", BUILDERS)
-def test_a_dockerfile_that_is_not_there_is_not_found(docker: ADocker, tmp_path: Path, builder: str):
+def test_a_dockerfile_that_is_not_there_is_not_found(docker: ADocker, tmp_path: Path, builder: str) -> None:
     with pytest.raises(NotFoundError, match="Dockerfile"):
         build(BuildRequest(name="machine", file=tmp_path / "Dockerfile"), docker.settings(), builder=builder)
 
@@ -400,7 +400,7 @@ def settings_for(docker: ADocker, tmp_path: Path) -> Settings:
     return docker.settings(environ={**docker.environ, "TMPDIR": str(tmp_path / "temporary")})
 
 
-def test_buildx_is_given_a_folder_of_links_that_goes_again(docker: ADocker, tmp_path: Path, log: Path):
+def test_buildx_is_given_a_folder_of_links_that_goes_again(docker: ADocker, tmp_path: Path, log: Path) -> None:
     artifact = a_machine(tmp_path / "parts")
     order = BuildRequest(name="machine", artifact=artifact, labels={"a": "two\nlines"}, platforms=(ARM,), created=17)
 
@@ -420,7 +420,7 @@ def test_buildx_is_given_a_folder_of_links_that_goes_again(docker: ADocker, tmp_
     assert files_in(tmp_path / "temporary") == {}
 
 
-def test_annotations_are_written_as_csv_has_them(docker: ADocker, tmp_path: Path, log: Path):
+def test_annotations_are_written_as_csv_has_them(docker: ADocker, tmp_path: Path, log: Path) -> None:
     order = BuildRequest(
         name="machine", artifact=a_machine(tmp_path / "parts"), annotations={"a": 'one, "two"', "b": "c"}
     )
@@ -432,7 +432,7 @@ def test_annotations_are_written_as_csv_has_them(docker: ADocker, tmp_path: Path
     assert output == 'type=docker,oci-mediatypes=true,"annotation.a=one, ""two""",annotation.b=c'
 
 
-def test_buildx_writes_an_archive_of_any_name(docker: ADocker, tmp_path: Path, log: Path):
+def test_buildx_writes_an_archive_of_any_name(docker: ADocker, tmp_path: Path, log: Path) -> None:
     order = BuildRequest(name="machine", artifact=a_machine(tmp_path / "parts"))
 
     assert buildx.build(order, settings_for(docker, tmp_path), str, archive=tmp_path / "a, b.tar") == ""
@@ -454,7 +454,7 @@ def test_buildx_writes_an_archive_of_any_name(docker: ADocker, tmp_path: Path, l
 )  # fmt: skip
 def test_what_buildx_fails_with_is_told_in_one_line(
     docker: ADocker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, error: type[Exception], words: str
-):
+) -> None:
     a_command(tmp_path, monkeypatch, said, 1)
     order = BuildRequest(name="machine", artifact=a_machine(tmp_path / "parts"))
 
@@ -464,7 +464,9 @@ def test_what_buildx_fails_with_is_told_in_one_line(
     assert files_in(tmp_path / "temporary") == {}
 
 
-def test_without_a_docker_command_there_is_a_hint(docker: ADocker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_without_a_docker_command_there_is_a_hint(
+    docker: ADocker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(UsageError, match="docker") as caught:

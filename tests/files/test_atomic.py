@@ -1,5 +1,7 @@
 """A file is there when it is complete, or what was there before is; nothing else is left behind."""
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import fcntl
@@ -9,6 +11,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -31,14 +34,14 @@ def abandoned(path, name="kernel", random="0123456789abcdef"):
 
 
 class TestReplacing:
-    def test_the_file_appears_at_the_end_of_the_block(self, tmp_path):
+    def test_the_file_appears_at_the_end_of_the_block(self, tmp_path: Path) -> None:
         with atomic_write(tmp_path / "kernel") as file:
             file.write(b"new")
             assert not (tmp_path / "kernel").exists()
 
         assert files_in(tmp_path) == {"kernel": b"new"}
 
-    def test_it_takes_the_place_of_another(self, tmp_path):
+    def test_it_takes_the_place_of_another(self, tmp_path: Path) -> None:
         (tmp_path / "kernel").write_bytes(b"old")
 
         with atomic_write(str(tmp_path / "kernel")) as file:
@@ -48,10 +51,10 @@ class TestReplacing:
         assert files_in(tmp_path) == {"kernel": b"new"}
 
     @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
-    def test_an_exception_leaves_what_was_there(self, tmp_path, error):
+    def test_an_exception_leaves_what_was_there(self, tmp_path: Path, error) -> None:
         (tmp_path / "kernel").write_bytes(b"old")
 
-        def write():
+        def write() -> None:
             with atomic_write(tmp_path / "kernel") as file:
                 file.write(b"half")
                 raise error
@@ -61,7 +64,7 @@ class TestReplacing:
 
         assert files_in(tmp_path) == {"kernel": b"old"}
 
-    def test_the_umask_applies(self, tmp_path):
+    def test_the_umask_applies(self, tmp_path: Path) -> None:
         before = os.umask(0o027)
         try:
             with atomic_write(tmp_path / "kernel"):
@@ -71,7 +74,7 @@ class TestReplacing:
 
         assert stat.S_IMODE((tmp_path / "kernel").stat().st_mode) == 0o640
 
-    def test_a_link_is_replaced_and_not_followed(self, tmp_path):
+    def test_a_link_is_replaced_and_not_followed(self, tmp_path: Path) -> None:
         (tmp_path / "precious").write_bytes(b"precious")
         (tmp_path / "kernel").symlink_to("precious")
         (tmp_path / "initrd").symlink_to("nowhere")
@@ -83,7 +86,7 @@ class TestReplacing:
         assert files_in(tmp_path) == {"precious": b"precious", "kernel": b"new", "initrd": b"new"}
         assert not (tmp_path / "kernel").is_symlink()
 
-    def test_a_hard_link_is_not_written_through(self, tmp_path):
+    def test_a_hard_link_is_not_written_through(self, tmp_path: Path) -> None:
         (tmp_path / "precious").write_bytes(b"precious")
         os.link(tmp_path / "precious", tmp_path / "kernel")
 
@@ -92,7 +95,7 @@ class TestReplacing:
 
         assert files_in(tmp_path) == {"precious": b"precious", "kernel": b"new"}
 
-    def test_a_link_to_a_directory_is_followed_above_the_name(self, tmp_path):
+    def test_a_link_to_a_directory_is_followed_above_the_name(self, tmp_path: Path) -> None:
         (tmp_path / "real").mkdir()
         (tmp_path / "out").symlink_to("real")
 
@@ -115,7 +118,9 @@ class TestReplacing:
             ("n" * 256, "File name too long"),
         ],
     )
-    def test_what_cannot_be_is_a_local_error_before_anything_is_written(self, tmp_path, name, message):
+    def test_what_cannot_be_is_a_local_error_before_anything_is_written(
+        self, tmp_path: Path, name: str, message: str
+    ) -> None:
         (tmp_path / "directory").mkdir()
         (tmp_path / "file").touch()
         os.mkfifo(tmp_path / "pipe")
@@ -127,21 +132,23 @@ class TestReplacing:
 
         assert sorted(os.listdir(tmp_path)) == before
 
-    def test_a_device_is_never_replaced(self):
+    def test_a_device_is_never_replaced(self) -> None:
         with pytest.raises(LocalError), atomic_write("/dev/null"):
             raise AssertionError("the block was entered")
 
         assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
 
-    def test_the_longest_name_will_do(self, tmp_path):
+    def test_the_longest_name_will_do(self, tmp_path: Path) -> None:
         for name in ("n" * 255, "ä" * 127):
             with atomic_write(tmp_path / name) as file:
                 file.write(b"new")
 
         assert files_in(tmp_path) == {"n" * 255: b"new", "ä" * 127: b"new"}
 
-    def test_errors_of_writing_name_the_file_that_is_to_be(self, tmp_path, monkeypatch):
-        def full(*_):
+    def test_errors_of_writing_name_the_file_that_is_to_be(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*_) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         monkeypatch.setattr(os, "pwrite", full)
@@ -153,7 +160,7 @@ class TestReplacing:
 
         assert files_in(tmp_path) == {}
 
-    def test_a_limit_on_file_sizes_is_a_local_error_that_leaves_nothing(self, tmp_path):
+    def test_a_limit_on_file_sizes_is_a_local_error_that_leaves_nothing(self, tmp_path: Path) -> None:
         """EFBIG, in a process of its own, for the limit cannot be raised again."""
         program = """
             import resource, signal, sys
@@ -177,7 +184,7 @@ class TestReplacing:
         assert done.stdout == f"{tmp_path}/kernel: File too large\n" * 3
         assert files_in(tmp_path) == {}
 
-    def test_everything_is_on_the_disk_before_the_rename(self, tmp_path, monkeypatch):
+    def test_everything_is_on_the_disk_before_the_rename(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         calls = []
         fsync, replace = os.fsync, os.replace
         monkeypatch.setattr(os, "fsync", lambda fd: calls.append("fsync") or fsync(fd))
@@ -188,10 +195,12 @@ class TestReplacing:
 
         assert calls == ["fsync", "rename", "fsync"]
 
-    def test_a_failing_disk_at_the_end_leaves_what_was_there(self, tmp_path, monkeypatch):
+    def test_a_failing_disk_at_the_end_leaves_what_was_there(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         (tmp_path / "kernel").write_bytes(b"old")
 
-        def broken(_):
+        def broken(_) -> None:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
         monkeypatch.setattr(os, "fsync", broken)
@@ -200,7 +209,9 @@ class TestReplacing:
 
         assert files_in(tmp_path) == {"kernel": b"old"}
 
-    def test_a_relative_path_survives_a_change_of_directory(self, tmp_path, monkeypatch):
+    def test_a_relative_path_survives_a_change_of_directory(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.chdir(tmp_path)
 
         with atomic_write("kernel") as file:
@@ -209,13 +220,15 @@ class TestReplacing:
 
         assert files_in(tmp_path) == {"kernel": b"new"}
 
-    def test_the_file_can_be_read_before_it_appears(self, tmp_path):
+    def test_the_file_can_be_read_before_it_appears(self, tmp_path: Path) -> None:
         with atomic_write(tmp_path / "kernel") as file:
             write_dense(file, [b"kernel"])
             file.seek(0)
             assert file.read() == b"kernel"
 
-    def test_a_link_at_the_name_that_is_written_to_is_not_followed(self, tmp_path, monkeypatch):
+    def test_a_link_at_the_name_that_is_written_to_is_not_followed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         (tmp_path / "precious").write_bytes(b"precious")
         (tmp_path / ".kernel.guessed.part").symlink_to("precious")
         monkeypatch.setattr(temp_files.secrets, "token_hex", lambda _: "guessed")
@@ -225,7 +238,7 @@ class TestReplacing:
 
         assert (tmp_path / "precious").read_bytes() == b"precious"
 
-    def test_two_at_once_do_not_disturb_each_other(self, tmp_path):
+    def test_two_at_once_do_not_disturb_each_other(self, tmp_path: Path) -> None:
         with atomic_write(tmp_path / "kernel") as first:
             first.write(b"first")
             with atomic_write(tmp_path / "kernel") as second:
@@ -236,14 +249,14 @@ class TestReplacing:
 
 
 class TestAbandonedFiles:
-    def test_those_of_the_same_name_are_removed(self, tmp_path):
+    def test_those_of_the_same_name_are_removed(self, tmp_path: Path) -> None:
         abandoned(tmp_path)
         abandoned(tmp_path, random="fedcba9876543210")
 
         with atomic_write(tmp_path / "kernel"):
             assert len(files_in(tmp_path)) == 1
 
-    def test_those_that_are_being_written_are_not(self, tmp_path):
+    def test_those_that_are_being_written_are_not(self, tmp_path: Path) -> None:
         with abandoned(tmp_path).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
 
@@ -265,7 +278,7 @@ class TestAbandonedFiles:
             ".kernel..0123456789abcdef.part",
         ],
     )
-    def test_files_of_other_names_are_left_alone(self, tmp_path, name):
+    def test_files_of_other_names_are_left_alone(self, tmp_path: Path, name: str) -> None:
         (tmp_path / name).write_bytes(b"mine")
 
         with atomic_write(tmp_path / "kernel"):
@@ -273,7 +286,7 @@ class TestAbandonedFiles:
 
         assert (tmp_path / name).read_bytes() == b"mine"
 
-    def test_links_and_directories_of_such_names_are_left_alone(self, tmp_path):
+    def test_links_and_directories_of_such_names_are_left_alone(self, tmp_path: Path) -> None:
         (tmp_path / "precious").write_bytes(b"precious")
         (tmp_path / ".kernel.0123456789abcdef.part").symlink_to("precious")
         (tmp_path / ".kernel.0000000000000000.part").mkdir()
@@ -284,10 +297,10 @@ class TestAbandonedFiles:
 
         assert len(os.listdir(tmp_path)) == 5
 
-    def test_a_new_file_that_a_sweep_took_is_made_again(self, tmp_path, monkeypatch):
+    def test_a_new_file_that_a_sweep_took_is_made_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         flock, swept = fcntl.flock, []
 
-        def sweeping(descriptor, flags):
+        def sweeping(descriptor, flags) -> None:
             if not swept:
                 swept.extend(tmp_path.iterdir())
                 swept[0].unlink()
@@ -300,10 +313,10 @@ class TestAbandonedFiles:
         assert swept
         assert files_in(tmp_path) == {"kernel": b"new"}
 
-    def test_a_filesystem_without_locks_will_do(self, tmp_path, monkeypatch):
+    def test_a_filesystem_without_locks_will_do(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         left = abandoned(tmp_path)
 
-        def unable(*_):
+        def unable(*_) -> None:
             raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
         monkeypatch.setattr(fcntl, "flock", unable)
@@ -313,7 +326,7 @@ class TestAbandonedFiles:
         assert files_in(tmp_path) == {"kernel": b"new", left.name: b"half"}, "whose it is cannot be told there"
 
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-    def test_a_killed_process_leaves_the_old_file_and_the_next_one_cleans_up(self, tmp_path, number):
+    def test_a_killed_process_leaves_the_old_file_and_the_next_one_cleans_up(self, tmp_path: Path, number) -> None:
         (tmp_path / "kernel").write_bytes(b"old")
         program = """
             import sys, time
@@ -338,7 +351,7 @@ class TestAbandonedFiles:
 
 
 class TestStagedFiles:
-    def test_all_appear_at_once(self, tmp_path):
+    def test_all_appear_at_once(self, tmp_path: Path) -> None:
         (tmp_path / "kernel").write_bytes(b"old")
         with AtomicFiles() as staged:
             for name in ("kernel", "initrd", "disk-0-d"):
@@ -348,7 +361,7 @@ class TestStagedFiles:
 
         assert files_in(tmp_path) == {"kernel": b"kernel", "initrd": b"initrd", "disk-0-d": b"disk-0-d"}
 
-    def test_without_a_commit_none_does(self, tmp_path):
+    def test_without_a_commit_none_does(self, tmp_path: Path) -> None:
         (tmp_path / "kernel").write_bytes(b"old")
         with AtomicFiles() as staged:
             staged.add(tmp_path / "kernel").write(b"new")
@@ -358,19 +371,21 @@ class TestStagedFiles:
 
     @pytest.mark.parametrize("failing", [0, 1, 2])
     @pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), KeyboardInterrupt()])
-    def test_if_one_cannot_be_renamed_all_are_what_they_were(self, tmp_path, monkeypatch, failing, error):
+    def test_if_one_cannot_be_renamed_all_are_what_they_were(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int, error
+    ) -> None:
         (tmp_path / "kernel").write_bytes(b"old kernel")
         (tmp_path / "link").symlink_to("kernel")
         count, replace = 0, os.replace
 
-        def renaming(source, target):
+        def renaming(source, target) -> None:
             nonlocal count
             count += 1
             if count == failing + 1:
                 raise error
             replace(source, target)
 
-        def publish():
+        def publish() -> None:
             with AtomicFiles() as staged:
                 for name in ("kernel", "initrd", "link"):
                     staged.add(tmp_path / name).write(b"new")
@@ -383,10 +398,10 @@ class TestStagedFiles:
         assert files_in(tmp_path) == {"kernel": b"old kernel", "link": b"old kernel"}
         assert os.readlink(tmp_path / "link") == "kernel"
 
-    def test_so_they_are_where_there_are_no_hard_links(self, tmp_path, monkeypatch):
+    def test_so_they_are_where_there_are_no_hard_links(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "kernel").write_bytes(b"old")
 
-        def unable(*_, **__):
+        def unable(*_, **__) -> None:
             raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
         monkeypatch.setattr(os, "link", unable)
@@ -395,7 +410,7 @@ class TestStagedFiles:
             staged.commit()
         assert files_in(tmp_path) == {"kernel": b"new"}
 
-        def publish():
+        def publish() -> None:
             with AtomicFiles() as staged:
                 staged.add(tmp_path / "kernel").write(b"newer")
                 staged.add(tmp_path / "initrd").write(b"newer")
@@ -407,7 +422,7 @@ class TestStagedFiles:
         assert (tmp_path / "kernel").read_bytes() == b"new"
         assert sorted(os.listdir(tmp_path)) == ["initrd", "kernel"]
 
-    def test_two_directories_will_do(self, tmp_path):
+    def test_two_directories_will_do(self, tmp_path: Path) -> None:
         for name in "ab":
             (tmp_path / name).mkdir()
         with AtomicFiles() as staged:
@@ -417,14 +432,14 @@ class TestStagedFiles:
 
         assert [(tmp_path / name / "kernel").read_bytes() for name in "ab"] == [b"a", b"b"]
 
-    def test_one_name_twice_is_a_usage_error_however_it_is_spelt(self, tmp_path):
+    def test_one_name_twice_is_a_usage_error_however_it_is_spelt(self, tmp_path: Path) -> None:
         (tmp_path / "same").symlink_to(tmp_path)
         with AtomicFiles() as staged:
             staged.add(tmp_path / "kernel")
             with pytest.raises(UsageError, match="written twice"):
                 staged.add(f"{tmp_path}/./same/kernel")
 
-    def test_what_was_there_is_let_go_at_the_end(self, tmp_path):
+    def test_what_was_there_is_let_go_at_the_end(self, tmp_path: Path) -> None:
         for _ in range(3):
             with AtomicFiles() as staged:
                 staged.add(tmp_path / "kernel").write(b"new")
@@ -432,7 +447,7 @@ class TestStagedFiles:
 
         assert files_in(tmp_path) == {"kernel": b"new"}
 
-    def test_no_descriptor_is_left_open(self, tmp_path):
+    def test_no_descriptor_is_left_open(self, tmp_path: Path) -> None:
         before = len(os.listdir("/proc/self/fd"))
         for commit in (True, False):
             with AtomicFiles() as staged:
@@ -446,12 +461,12 @@ class TestStagedFiles:
 
 
 class TestReadChunks:
-    def test_a_file_is_read_in_blocks(self, tmp_path):
+    def test_a_file_is_read_in_blocks(self, tmp_path: Path) -> None:
         (tmp_path / "f").write_bytes(b"x" * 2500)
 
         assert [len(chunk) for chunk in read_chunks(tmp_path / "f", 1000)] == [1000, 1000, 500]
 
-    def test_a_descriptor_is_read_and_left_open(self):
+    def test_a_descriptor_is_read_and_left_open(self) -> None:
         reading, writing = os.pipe()
         os.write(writing, b"kernel")
         os.close(writing)
@@ -459,13 +474,13 @@ class TestReadChunks:
         assert list(read_chunks(reading)) == [b"kernel"]
         os.close(reading)
 
-    def test_what_cannot_be_read_is_a_local_error(self, tmp_path):
+    def test_what_cannot_be_read_is_a_local_error(self, tmp_path: Path) -> None:
         with pytest.raises(LocalError, match="missing: No such file"):
             next(read_chunks(tmp_path / "missing"))
         with pytest.raises(LocalError, match="Is a directory"):
             next(read_chunks(tmp_path))
 
-    def test_the_file_is_closed_when_the_stage_is(self, tmp_path):
+    def test_the_file_is_closed_when_the_stage_is(self, tmp_path: Path) -> None:
         (tmp_path / "f").write_bytes(b"x" * 2500)
         before = len(os.listdir("/proc/self/fd"))
         stage = read_chunks(tmp_path / "f", 1000)

@@ -1,10 +1,13 @@
 """Zeros are not written, holes are not read, and nobody can tell by the content."""
 
+from __future__ import annotations
+
 import errno
 import io
 import itertools
 import os
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -26,7 +29,9 @@ cuts = st.lists(st.sampled_from([0, 1, 512, 4096, 5000, 65_536, 66_048, 131_072]
 
 @settings(max_examples=60, deadline=None)
 @given(contents, cuts, st.booleans())
-def test_a_sparse_file_reads_back_equal(tmp_path_factory, data, sizes, told):
+def test_a_sparse_file_reads_back_equal(
+    tmp_path_factory: pytest.TempPathFactory, data, sizes: list[int], told: bool
+) -> None:
     path = tmp_path_factory.mktemp("sparse") / "disk"
     with path.open("w+b") as file:
         assert write_sparse(file, cut_by(data, sizes), len(data) if told else None) == len(data)
@@ -40,7 +45,7 @@ def allocated(path):
 
 
 @pytest.fixture
-def sparse(tmp_path):
+def sparse(tmp_path: Path) -> None:
     """Whether this filesystem has holes at all."""
     path = tmp_path / "probe"
     with path.open("wb") as file:
@@ -51,7 +56,7 @@ def sparse(tmp_path):
 
 @pytest.mark.usefixtures("sparse")
 @pytest.mark.parametrize("size", [MIB, 100_000, 4096, 512 + MIB])
-def test_zeros_are_not_written(tmp_path, size):
+def test_zeros_are_not_written(tmp_path: Path, size) -> None:
     path = tmp_path / "disk"
     data = noise(64 * KIB) + bytes(20 * MIB) + noise(4 * KIB) + bytes(20 * MIB)
 
@@ -63,7 +68,7 @@ def test_zeros_are_not_written(tmp_path, size):
 
 
 @pytest.mark.usefixtures("sparse")
-def test_zeros_are_found_at_the_pages_of_the_file_however_the_chunks_lie(tmp_path):
+def test_zeros_are_found_at_the_pages_of_the_file_however_the_chunks_lie(tmp_path: Path) -> None:
     """A tar header puts every chunk 512 bytes off: a page that is half written is a whole one on the disk."""
     path = tmp_path / "disk"
     data = b"".join(noise(4 * KIB, n) + bytes(4 * KIB) for n in range(64))
@@ -75,7 +80,9 @@ def test_zeros_are_found_at_the_pages_of_the_file_however_the_chunks_lie(tmp_pat
     assert allocated(path) <= len(data) // 2 + 16 * KIB
 
 
-def test_what_is_written_is_on_its_way_to_the_disk_before_the_end(tmp_path, monkeypatch):
+def test_what_is_written_is_on_its_way_to_the_disk_before_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     begun = []
     monkeypatch.setattr(os, "posix_fadvise", lambda _, start, length, __: begun.append((start, length)))
     with (tmp_path / "disk").open("wb") as file:
@@ -85,7 +92,7 @@ def test_what_is_written_is_on_its_way_to_the_disk_before_the_end(tmp_path, monk
 
 
 @pytest.mark.parametrize("size", [None, 50_003])
-def test_what_was_in_the_file_before_is_gone(tmp_path, size):
+def test_what_was_in_the_file_before_is_gone(tmp_path: Path, size) -> None:
     path = tmp_path / "disk"
     path.write_bytes(b"old" * 100_000)
 
@@ -97,12 +104,12 @@ def test_what_was_in_the_file_before_is_gone(tmp_path, size):
 
 @pytest.mark.parametrize("write", [write_sparse, write_dense])
 @pytest.mark.parametrize("size", [5, 7])
-def test_another_size_than_promised_is_an_error(tmp_path, write, size):
+def test_another_size_than_promised_is_an_error(tmp_path: Path, write, size: int) -> None:
     with (tmp_path / "disk").open("wb") as file, pytest.raises(SizeMismatchError):
         write(file, [b"ker", b"nel"], size)
 
 
-def test_not_a_byte_beyond_the_size_is_written(tmp_path):
+def test_not_a_byte_beyond_the_size_is_written(tmp_path: Path) -> None:
     path = tmp_path / "disk"
     with path.open("wb") as file, pytest.raises(SizeMismatchError):
         write_sparse(file, [b"kernel", b"!"], 6)
@@ -115,7 +122,7 @@ def test_not_a_byte_beyond_the_size_is_written(tmp_path):
 
 
 @pytest.mark.parametrize("write", [write_sparse, write_dense])
-def test_a_pipe_gets_every_zero(write):
+def test_a_pipe_gets_every_zero(write) -> None:
     data = noise(1000) + bytes(300_000) + b"end"
     reading, writing = os.pipe()
     received = []
@@ -129,7 +136,7 @@ def test_a_pipe_gets_every_zero(write):
 
 
 @pytest.mark.parametrize("write", [write_sparse, write_dense])
-def test_a_buffer_in_memory_will_do(write):
+def test_a_buffer_in_memory_will_do(write) -> None:
     buffer = io.BytesIO()
 
     assert write(buffer, [b"a", b"", bytes(5000), b"b"]) == 5002
@@ -139,7 +146,7 @@ def test_a_buffer_in_memory_will_do(write):
 class Short(io.RawIOBase):
     """A file that takes three bytes at a time, as the system may."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.taken = b""
 
     def writable(self):
@@ -150,7 +157,7 @@ class Short(io.RawIOBase):
         return min(3, len(data))
 
 
-def test_short_writes_are_continued():
+def test_short_writes_are_continued() -> None:
     file = Short()
 
     write_dense(file, [b"kernel", b"initrd!"])
@@ -158,7 +165,7 @@ def test_short_writes_are_continued():
     assert file.taken == b"kernelinitrd!"
 
 
-def test_short_writes_of_a_sparse_file_are_continued(tmp_path, monkeypatch):
+def test_short_writes_of_a_sparse_file_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pwrite = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda fd, data, at: pwrite(fd, data[:1000], at))
     with (tmp_path / "disk").open("wb") as file:
@@ -167,13 +174,13 @@ def test_short_writes_of_a_sparse_file_are_continued(tmp_path, monkeypatch):
     assert (tmp_path / "disk").read_bytes() == noise(5000)
 
 
-def test_a_full_disk_is_a_local_error_that_says_so():
+def test_a_full_disk_is_a_local_error_that_says_so() -> None:
     with open("/dev/full", "wb", buffering=0) as file, pytest.raises(LocalError, match="/dev/full: No space left"):
         write_dense(file, [b"kernel"])
 
 
-def test_a_full_disk_under_a_sparse_file_is_one_too(tmp_path, monkeypatch):
-    def full(*_):
+def test_a_full_disk_under_a_sparse_file_is_one_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "pwrite", full)
@@ -181,12 +188,12 @@ def test_a_full_disk_under_a_sparse_file_is_one_too(tmp_path, monkeypatch):
         write_sparse(file, [b"kernel"])
 
 
-def test_a_size_that_no_filesystem_has_is_a_local_error(tmp_path):
+def test_a_size_that_no_filesystem_has_is_a_local_error(tmp_path: Path) -> None:
     with (tmp_path / "disk").open("wb") as file, pytest.raises(LocalError, match="disk: "):
         write_sparse(file, [], 2**63 - 1)
 
 
-def test_an_error_of_the_source_is_not_taken_for_one_of_the_disk(tmp_path):
+def test_an_error_of_the_source_is_not_taken_for_one_of_the_disk(tmp_path: Path) -> None:
     def failing():
         yield b"ker"
         raise OSError(errno.ENOSPC, "the source's own")
@@ -197,14 +204,14 @@ def test_an_error_of_the_source_is_not_taken_for_one_of_the_disk(tmp_path):
         write_dense(io.BytesIO(), failing())
 
 
-def test_nothing_is_an_empty_file(tmp_path):
+def test_nothing_is_an_empty_file(tmp_path: Path) -> None:
     with (tmp_path / "disk").open("w+b") as file:
         assert write_sparse(file, []) == 0
         assert list(extents(file.fileno())) == list(file_chunks(file.fileno())) == []
 
 
 @pytest.fixture
-def disk(tmp_path):
+def disk(tmp_path: Path):
     """Data, a hole, data, and a hole up to the end: 20 MiB and a bit."""
     path = tmp_path / "disk"
     with path.open("w+b") as file:
@@ -215,7 +222,7 @@ def disk(tmp_path):
 
 
 @pytest.mark.usefixtures("sparse")
-def test_extents_are_where_the_data_is(disk):
+def test_extents_are_where_the_data_is(disk) -> None:
     found = list(extents(disk.fileno()))
 
     assert sum(length for _, length in found) < 4 * MIB
@@ -223,7 +230,7 @@ def test_extents_are_where_the_data_is(disk):
 
 
 @pytest.mark.usefixtures("sparse")
-def test_holes_are_not_read_and_share_one_block(disk, monkeypatch):
+def test_holes_are_not_read_and_share_one_block(disk, monkeypatch: pytest.MonkeyPatch) -> None:
     read, pread = [], os.pread
     monkeypatch.setattr(os, "pread", lambda fd, length, at: read.append(length) or pread(fd, length, at))
 
@@ -235,7 +242,7 @@ def test_holes_are_not_read_and_share_one_block(disk, monkeypatch):
 
 
 @pytest.mark.parametrize("lead", [0, 512, 1536, MIB, 3 * MIB + 512])
-def test_chunks_are_cut_where_a_stream_is_that_has_a_lead(disk, lead):
+def test_chunks_are_cut_where_a_stream_is_that_has_a_lead(disk, lead) -> None:
     content = os.pread(disk.fileno(), 30 * MIB, 0)
 
     chunks = list(file_chunks(disk.fileno(), lead=lead))
@@ -246,10 +253,10 @@ def test_chunks_are_cut_where_a_stream_is_that_has_a_lead(disk, lead):
 
 
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.EOPNOTSUPP])
-def test_a_filesystem_that_cannot_tell_has_data_everywhere(disk, monkeypatch, code):
+def test_a_filesystem_that_cannot_tell_has_data_everywhere(disk, monkeypatch: pytest.MonkeyPatch, code) -> None:
     content = os.pread(disk.fileno(), 30 * MIB, 0)
 
-    def unable(*_):
+    def unable(*_) -> None:
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(os, "lseek", unable)
@@ -258,8 +265,8 @@ def test_a_filesystem_that_cannot_tell_has_data_everywhere(disk, monkeypatch, co
     assert b"".join(file_chunks(disk.fileno())) == content
 
 
-def test_a_disk_that_fails_is_a_local_error(disk, monkeypatch):
-    def broken(*_):
+def test_a_disk_that_fails_is_a_local_error(disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(os, "pread", broken)
@@ -270,7 +277,7 @@ def test_a_disk_that_fails_is_a_local_error(disk, monkeypatch):
         list(extents(disk.fileno()))
 
 
-def test_a_file_that_gets_shorter_is_a_local_error(disk):
+def test_a_file_that_gets_shorter_is_a_local_error(disk) -> None:
     chunks = file_chunks(disk.fileno())
     next(chunks)
     os.truncate(disk.fileno(), 10 * MIB)
@@ -279,7 +286,7 @@ def test_a_file_that_gets_shorter_is_a_local_error(disk):
         list(chunks)
 
 
-def test_short_reads_are_continued(disk, monkeypatch):
+def test_short_reads_are_continued(disk, monkeypatch: pytest.MonkeyPatch) -> None:
     content, pread = os.pread(disk.fileno(), 30 * MIB, 0), os.pread
     monkeypatch.setattr(os, "pread", lambda fd, length, at: pread(fd, min(length, 300_000), at))
 
@@ -287,7 +294,7 @@ def test_short_reads_are_continued(disk, monkeypatch):
 
 
 @given(contents, st.integers(0, 4095))
-def test_what_is_taken_for_zeros_is_zeros(data, first):
+def test_what_is_taken_for_zeros_is_zeros(data, first: int) -> None:
     data = bytes(data)
     spans = list(_data(data, first))
 
@@ -299,7 +306,7 @@ def test_what_is_taken_for_zeros_is_zeros(data, first):
     assert not any(rest)
 
 
-def test_a_corrupt_stream_leaves_the_error_as_it_is(tmp_path):
+def test_a_corrupt_stream_leaves_the_error_as_it_is(tmp_path: Path) -> None:
     def failing():
         yield b"ker"
         raise CorruptStreamError("gzip: the stream ends too early")

@@ -6,7 +6,7 @@ from pathlib import Path
 from eci_convert.files.writeback import STEP, start_writeback
 
 
-def test_what_is_written_early_is_what_was_given(tmp_path: Path):
+def test_what_is_written_early_is_what_was_given(tmp_path: Path) -> None:
     block = os.urandom(1 << 20)
     count = 3 * STEP // len(block) + 1
 
@@ -17,7 +17,7 @@ def test_what_is_written_early_is_what_was_given(tmp_path: Path):
     assert (tmp_path / "file").read_bytes() == block * count
 
 
-def test_a_pipe_that_takes_no_advice_takes_the_bytes():
+def test_a_pipe_that_takes_no_advice_takes_the_bytes() -> None:
     ours, theirs = os.pipe()
 
     assert list(start_writeback([b"x" * STEP, b"y"], theirs)) == [b"x" * STEP, b"y"]

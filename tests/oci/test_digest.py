@@ -10,7 +10,7 @@ from eci_convert.oci.digest import Digest
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
-def test_a_digest_is_spelt_as_it_was_read():
+def test_a_digest_is_spelt_as_it_was_read() -> None:
     for text in (f"sha256:{EMPTY}", "sha512:" + hashlib.sha512().hexdigest()):
         assert str(Digest.parse(text)) == text
     assert Digest.parse(f"sha256:{EMPTY}") == Digest.of(b"")
@@ -45,7 +45,7 @@ def test_a_digest_is_spelt_as_it_was_read():
         "a+" * 50_000 + ":0",
     ],
 )
-def test_everything_else_is_refused(text: str):
+def test_everything_else_is_refused(text: str) -> None:
     with pytest.raises(FormatError) as caught:
         Digest.parse(text, where="manifest.config.digest")
 
@@ -55,7 +55,7 @@ def test_everything_else_is_refused(text: str):
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
-def test_content_is_checked(algorithm: str):
+def test_content_is_checked(algorithm: str) -> None:
     digest = Digest.of(b"content", algorithm)
 
     digest.check(b"content")
@@ -67,12 +67,12 @@ def test_content_is_checked(algorithm: str):
     assert str(caught.value).startswith("the manifest has digest")
 
 
-def test_a_hasher_is_of_the_digests_own_algorithm():
+def test_a_hasher_is_of_the_digests_own_algorithm() -> None:
     hasher = Digest.of(b"", "sha512").hasher()
     hasher.update(b"content")
 
     assert hasher.hexdigest() == hashlib.sha512(b"content").hexdigest()
 
 
-def test_the_short_form_is_for_people():
+def test_the_short_form_is_for_people() -> None:
     assert Digest.of(b"").short == "sha256:e3b0c44298fc"

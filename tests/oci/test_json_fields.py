@@ -19,13 +19,13 @@ VALUES = st.recursive(
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(TEXT, VALUES, max_size=5))
-def test_an_honest_document_is_read_as_it_is(value):
+def test_an_honest_document_is_read_as_it_is(value) -> None:
     for ascii_alone in (True, False):
         assert json_fields.document(json.dumps(value, ensure_ascii=ascii_alone).encode(), "x") == value
 
 
 @given(st.binary(max_size=200))
-def test_anything_else_is_one_clean_error(content):
+def test_anything_else_is_one_clean_error(content: bytes) -> None:
     said: list[str] = []
     try:
         json_fields.document(content, "x")
@@ -72,7 +72,7 @@ def test_anything_else_is_one_clean_error(content):
         b'{/* */"a": 1}',
     ],
 )
-def test_what_is_no_json_object_is_refused(content: bytes):
+def test_what_is_no_json_object_is_refused(content: bytes) -> None:
     with pytest.raises(FormatError) as caught:
         json_fields.document(content, "manifest")
 
@@ -83,12 +83,12 @@ def test_what_is_no_json_object_is_refused(content: bytes):
 @pytest.mark.parametrize(
     "content", [b'{"a":' * 100 + b"1" + b"}" * 100, b"[" * 1_000_000, b'{"a":[' * 1000, b'{"a":' * 10]
 )
-def test_depth_has_a_limit(content: bytes):
+def test_depth_has_a_limit(content: bytes) -> None:
     with pytest.raises(FormatError):
         json_fields.document(content, "manifest")
 
 
-def test_depth_is_counted_outside_of_strings():
+def test_depth_is_counted_outside_of_strings() -> None:
     content = json.dumps({"a": "[{" * 1000 + '"\\"[[[' * 50}).encode()
 
     assert json_fields.document(content, "manifest")
@@ -97,13 +97,13 @@ def test_depth_is_counted_outside_of_strings():
         json_fields.document(b'{"a":' * 64 + b"{}" + b"}" * 64, "manifest")
 
 
-def test_length_has_a_limit():
+def test_length_has_a_limit() -> None:
     assert json_fields.document(b"{}".ljust(json_fields.MAX_DOCUMENT), "manifest") == {}
     with pytest.raises(LimitExceededError):
         json_fields.document(b"{}".ljust(json_fields.MAX_DOCUMENT + 1), "manifest")
 
 
-def test_an_array_is_read_as_strictly():
+def test_an_array_is_read_as_strictly() -> None:
     assert json_fields.array(b"[1, null]", "x") == [1, None]
     for content in (b"{}", b"null", b"[NaN]", b"[" * 100, b"[1"):
         with pytest.raises(FormatError):
@@ -127,13 +127,13 @@ DATA = {"int": 1, "text": "a", "true": True, "null": None, "list": [1], "map": {
         ("map", list, "x.map: expected array, not object"),
     ],
 )
-def test_a_field_of_another_kind_is_located(key: str, kind: type, message: str):
+def test_a_field_of_another_kind_is_located(key: str, kind: type, message: str) -> None:
     with pytest.raises(FormatError) as caught:
         json_fields.required(DATA, key, kind, "x")
     assert str(caught.value) == message
 
 
-def test_optional_fields_may_be_absent_or_null_and_nothing_else():
+def test_optional_fields_may_be_absent_or_null_and_nothing_else() -> None:
     assert json_fields.optional(DATA, "none", int, "x", 7) == 7
     assert json_fields.optional(DATA, "null", int, "x", 7) == 7
     assert json_fields.optional(DATA, "int", int, "x", 7) == 1
@@ -141,7 +141,7 @@ def test_optional_fields_may_be_absent_or_null_and_nothing_else():
         json_fields.optional(DATA, "text", int, "x", 7)
 
 
-def test_maps_of_text_hold_nothing_but_text():
+def test_maps_of_text_hold_nothing_but_text() -> None:
     assert json_fields.strings(DATA, "map", "x") == {"k": "v"}
     assert json_fields.strings(DATA, "none", "x") == json_fields.strings(DATA, "null", "x") == {}
     with pytest.raises(FormatError) as caught:

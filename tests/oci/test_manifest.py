@@ -35,7 +35,7 @@ def with_layer(**changes: Any) -> dict[str, Any]:
     return {**MANIFEST, "layers": [layer]}
 
 
-def test_a_manifest_is_what_it_says():
+def test_a_manifest_is_what_it_says() -> None:
     found = parsed({**MANIFEST, "annotations": {"a": "b"}, "artifactType": "x/y", "subject": BLOB, "unknown": [1]})
 
     assert found == Manifest(
@@ -47,7 +47,7 @@ def test_a_manifest_is_what_it_says():
     )
 
 
-def test_what_is_rendered_is_read_again():
+def test_what_is_rendered_is_read_again() -> None:
     descriptor = Descriptor(
         media_type="x/y",
         digest=Digest.of(b"blob", "sha512"),
@@ -66,7 +66,7 @@ def test_what_is_rendered_is_read_again():
         assert to_json(parse_manifest(to_json(document), "")) == to_json(document)
 
 
-def test_a_document_is_rendered_as_go_does():
+def test_a_document_is_rendered_as_go_does() -> None:
     manifest = Manifest(
         config=Descriptor.of(b"", media_types.OCI_CONFIG), layers=(), annotations={"b": "<&>\u2028", "a": "ä"}
     )
@@ -78,20 +78,20 @@ def test_a_document_is_rendered_as_go_does():
 
 
 @pytest.mark.parametrize("version", [0, None, ...])
-def test_the_schema_version_that_eci_forgets_is_forgiven(version: object):
+def test_the_schema_version_that_eci_forgets_is_forgiven(version: object) -> None:
     data = {key: value for key, value in {**MANIFEST, "schemaVersion": version}.items() if value is not ...}
 
     assert isinstance(parsed(data), Manifest)
 
 
 @pytest.mark.parametrize("version", [1, 3, -1, "2", 2.0, True, [2]])
-def test_other_schema_versions_are_refused(version: object):
+def test_other_schema_versions_are_refused(version: object) -> None:
     with pytest.raises(FormatError):
         parsed({**MANIFEST, "schemaVersion": version})
 
 
 @pytest.mark.parametrize("media_type", sorted(media_types.DOCKER_SCHEMA1))
-def test_schema_1_is_refused(media_type: str):
+def test_schema_1_is_refused(media_type: str) -> None:
     with pytest.raises(FormatError, match="schema 1"):
         parsed({"schemaVersion": 1, "name": "x", "fsLayers": []})
     with pytest.raises(FormatError, match="schema 1"):
@@ -110,7 +110,7 @@ def test_schema_1_is_refused(media_type: str):
         {"schemaVersion": 2, "mediaType": media_types.OCI_INDEX},
     ],
 )
-def test_a_document_that_is_two_things_is_refused(data: dict[str, Any]):
+def test_a_document_that_is_two_things_is_refused(data: dict[str, Any]) -> None:
     with pytest.raises(FormatError):
         parsed(data)
 
@@ -125,12 +125,12 @@ def test_a_document_that_is_two_things_is_refused(data: dict[str, Any]):
         ({key: value for key, value in MANIFEST.items() if key != "mediaType"}, media_types.OCI_INDEX),
     ],
 )
-def test_a_document_of_another_kind_than_was_promised_is_refused(data: dict[str, Any], promised: str):
+def test_a_document_of_another_kind_than_was_promised_is_refused(data: dict[str, Any], promised: str) -> None:
     with pytest.raises(FormatError):
         parsed(data, promised)
 
 
-def test_a_document_that_does_not_say_is_what_was_promised():
+def test_a_document_that_does_not_say_is_what_was_promised() -> None:
     data = {key: value for key, value in MANIFEST.items() if key != "mediaType"}
 
     assert parsed(data, media_types.DOCKER_MANIFEST).media_type == media_types.DOCKER_MANIFEST
@@ -164,19 +164,19 @@ def test_a_document_that_does_not_say_is_what_was_promised():
         ({"data": 1}, "manifest.layers[0].data: expected string, not int"),
     ],
 )
-def test_a_fault_in_a_descriptor_is_located(changes: dict[str, Any], where: str):
+def test_a_fault_in_a_descriptor_is_located(changes: dict[str, Any], where: str) -> None:
     with pytest.raises(FormatError) as caught:
         parsed(with_layer(**changes))
 
     assert str(caught.value).startswith(where)
 
 
-def test_the_largest_size_is_one():
+def test_the_largest_size_is_one() -> None:
     assert parsed(with_layer(size=2**63 - 1)).layers[0].size == 2**63 - 1
 
 
 @pytest.mark.parametrize("key", ["layers", "manifests"])
-def test_a_document_lists_no_more_than_anybody_needs(key: str):
+def test_a_document_lists_no_more_than_anybody_needs(key: str) -> None:
     data = {**(MANIFEST if key == "layers" else INDEX), key: [BLOB] * MAX_LAYERS}
     assert parsed(data)
 
@@ -185,13 +185,13 @@ def test_a_document_lists_no_more_than_anybody_needs(key: str):
 
 
 @pytest.mark.parametrize("layers", [None, ...])
-def test_a_manifest_may_have_no_layers(layers: object):
+def test_a_manifest_may_have_no_layers(layers: object) -> None:
     data = {key: value for key, value in {**MANIFEST, "layers": layers}.items() if value is not ...}
 
     assert parsed(data).layers == ()
 
 
-def test_embedded_content_is_verified_like_any_other():
+def test_embedded_content_is_verified_like_any_other() -> None:
     image = a_container("none")
     blob = image.layers[0][1]
     store = MemoryStore(dict(image.build().blobs), {})
@@ -214,7 +214,7 @@ def test_embedded_content_is_verified_like_any_other():
             reading(wrong)
 
 
-def test_a_config_tells_what_is_relied_on():
+def test_a_config_tells_what_is_relied_on() -> None:
     found = ImageConfig.parse(a_container().config_blob()[0])
 
     assert found.platform == Platform(os="linux", architecture="amd64")
@@ -231,7 +231,7 @@ def test_a_config_tells_what_is_relied_on():
         {"config": {"Labels": None}, "rootfs": {"type": "layers", "diff_ids": None}},
     ],
 )
-def test_a_config_may_say_nothing(data: dict[str, Any]):
+def test_a_config_may_say_nothing(data: dict[str, Any]) -> None:
     found = ImageConfig.parse(json.dumps(data).encode())
 
     assert (found.platform, found.labels, found.diff_ids) == (None, {}, ())
@@ -253,21 +253,21 @@ def test_a_config_may_say_nothing(data: dict[str, Any]):
         ({"created": 1}, "config.created: "),
     ],
 )
-def test_a_fault_in_a_config_is_located(data: dict[str, Any], where: str):
+def test_a_fault_in_a_config_is_located(data: dict[str, Any], where: str) -> None:
     with pytest.raises(FormatError) as caught:
         ImageConfig.parse(json.dumps(data).encode())
 
     assert str(caught.value).startswith(where)
 
 
-def test_many_labels_and_many_layers_are_read():
+def test_many_labels_and_many_layers_are_read() -> None:
     image = an_image().config_field("config", {"Labels": {f"label-{number}": "x" for number in range(150_000)}})
 
     assert len(load_image(image.build()).config.labels) == 150_000
 
 
 @pytest.mark.parametrize("media_type", ["application/json", "text/plain", media_types.OCI_EMPTY, ""])
-def test_a_config_that_is_none_is_empty(media_type: str):
+def test_a_config_that_is_none_is_empty(media_type: str) -> None:
     for blob in (b"{}", b"\0\1\2", b"not json", b'{"a": 1}'):
         found = load_image(an_image().config(blob, media_type).build()).config
 
@@ -275,7 +275,7 @@ def test_a_config_that_is_none_is_empty(media_type: str):
         assert found.fields == ({"a": 1} if blob == b'{"a": 1}' else {})
 
 
-def test_documents_over_4_mib_are_not_read():
+def test_documents_over_4_mib_are_not_read() -> None:
     big = b"{" + b" " * (4 << 20) + b"}"
     with pytest.raises(LimitExceededError):
         load_image(an_image().config(big).build())

@@ -1,10 +1,13 @@
 """Stages together make a layer of a file: its digests are those of what went by, its bytes its content's alone."""
 
+from __future__ import annotations
+
 import os
 import tarfile
 import threading
 import time
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 
@@ -23,7 +26,7 @@ THREADED = pytest.mark.parametrize("threaded", [False, True])
 
 
 @pytest.fixture
-def disk(tmp_path):
+def disk(tmp_path: Path):
     """A file with data, holes, data that does not compress, and a hole at its end; in the holes' place, then zeros."""
     sparse, dense = tmp_path / "sparse.raw", tmp_path / "dense.raw"
     content = text(MIB + 4096) + bytes(4 * MIB) + noise(MIB // 2) + bytes(3 * MIB + 77)
@@ -46,7 +49,7 @@ def packed(path, codec, threads=None, *, led=True):
 
 
 @CODECS
-def test_the_digests_are_those_of_the_blob_and_of_the_archive(disk, codec):
+def test_the_digests_are_those_of_the_blob_and_of_the_archive(disk, codec: str) -> None:
     blob, of_blob, of_archive = packed(disk[0], codec)
     archive = b"".join(decompressed([blob], Codec.parse(codec).compression))
 
@@ -60,7 +63,7 @@ def test_the_digests_are_those_of_the_blob_and_of_the_archive(disk, codec):
 
 @CODECS
 @pytest.mark.parametrize("which", [0, 1])
-def test_a_hash_that_reads_the_file_itself_is_the_same(disk, codec, which):
+def test_a_hash_that_reads_the_file_itself_is_the_same(disk, codec: str, which: int) -> None:
     expected, _, archive = packed(disk[which], codec)
     member = TarMember(name="disk-root-root.raw", size=len(disk[2]))
     with disk[which].open("rb") as file:
@@ -71,7 +74,7 @@ def test_a_hash_that_reads_the_file_itself_is_the_same(disk, codec, which):
     assert (apart.digest, apart.size) == (archive.digest, archive.size)
 
 
-def test_a_hash_that_reads_the_file_itself_does_not_run_away_from_the_reader(monkeypatch):
+def test_a_hash_that_reads_the_file_itself_does_not_run_away_from_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("eci_convert.streams.hashing._AHEAD", 4 * MIB)
     hashed = 0
     reader: list[threading.Thread] = []
@@ -92,7 +95,7 @@ def test_a_hash_that_reads_the_file_itself_does_not_run_away_from_the_reader(mon
     assert not reader[0].is_alive()
 
 
-def test_what_the_hash_cannot_read_is_an_error():
+def test_what_the_hash_cannot_read_is_an_error() -> None:
     def again():
         yield b"x"
         raise LocalError("has changed")
@@ -102,7 +105,7 @@ def test_what_the_hash_cannot_read_is_an_error():
 
 
 @CODECS
-def test_holes_and_zeros_and_any_cut_and_number_of_threads_make_the_same_layer(disk, codec):
+def test_holes_and_zeros_and_any_cut_and_number_of_threads_make_the_same_layer(disk, codec: str) -> None:
     blobs = {
         packed(path, codec, threads, led=led)[0] for path in disk[:2] for threads in (1, 2, 5, None) for led in (0, 1)
     }
@@ -110,7 +113,7 @@ def test_holes_and_zeros_and_any_cut_and_number_of_threads_make_the_same_layer(d
     assert len(blobs) == 1
 
 
-def test_no_thread_outlives_a_layer_that_is_left():
+def test_no_thread_outlives_a_layer_that_is_left() -> None:
     before = threading.active_count()
     archive = HashingStream((noise(MIB) for _ in range(1000)), threaded=True)
     layer = compressed(archive, Codec.parse("gzip"))
@@ -123,7 +126,7 @@ def test_no_thread_outlives_a_layer_that_is_left():
 
 
 @THREADED
-def test_measured_passes_everything_on_and_knows_it(threaded):
+def test_measured_passes_everything_on_and_knows_it(threaded: bool) -> None:
     stage = HashingStream([b"ker", b"", b"nel"], threaded=threaded, behind=2)
 
     assert list(stage) == [b"ker", b"", b"nel"]
@@ -131,7 +134,7 @@ def test_measured_passes_everything_on_and_knows_it(threaded):
 
 
 @THREADED
-def test_nothing_is_known_before_everything_has_gone_by(threaded):
+def test_nothing_is_known_before_everything_has_gone_by(threaded: bool) -> None:
     stage = HashingStream([b"ker", b"nel"], threaded=threaded)
     chunks = iter(stage)
     next(chunks), next(chunks)
@@ -143,7 +146,7 @@ def test_nothing_is_known_before_everything_has_gone_by(threaded):
 
 
 @THREADED
-def test_measured_passes_on_what_its_source_raises(threaded):
+def test_measured_passes_on_what_its_source_raises(threaded: bool) -> None:
     def failing():
         yield b"ker"
         raise LocalError("gone")

@@ -1,5 +1,7 @@
 """Both sides run at the same time, and neither outlives the other."""
 
+from __future__ import annotations
+
 import gc
 import subprocess
 import sys
@@ -18,7 +20,7 @@ from tests.support.chunking import cut, cut_by, endless, repetitive, sizes
 
 
 @pytest.fixture(autouse=True)
-def no_thread_is_left():
+def no_thread_is_left() -> None:
     before = set(threading.enumerate())
     yield
     assert set(threading.enumerate()) <= before
@@ -27,7 +29,7 @@ def no_thread_is_left():
 class Source:
     """A generator that remembers how it ended, and in which thread."""
 
-    def __init__(self, piece=b"x" * 1000, failing_after=None, error=None):
+    def __init__(self, piece=b"x" * 1000, failing_after=None, error=None) -> None:
         self.fetched = 0
         self.threads = set()
         self.closed = False
@@ -48,11 +50,11 @@ class Source:
 
 @settings(max_examples=30)
 @given(repetitive, sizes)
-def test_what_goes_in_comes_out(data, cuts):
+def test_what_goes_in_comes_out(data: bytes, cuts: list[int]) -> None:
     assert b"".join(prefetch(cut_by(data, cuts), 3000)) == data
 
 
-def test_the_source_runs_in_another_thread():
+def test_the_source_runs_in_another_thread() -> None:
     source = Source()
     stage = prefetch(iter(source), 2000)
     next(stage)
@@ -62,7 +64,7 @@ def test_the_source_runs_in_another_thread():
     assert len(source.threads) == 1, "closed where it ran"
 
 
-def test_the_source_is_fetched_while_the_consumer_is_busy_up_to_the_depth():
+def test_the_source_is_fetched_while_the_consumer_is_busy_up_to_the_depth() -> None:
     source = Source()
     stage = prefetch(iter(source), 5000)
     next(stage)
@@ -75,11 +77,11 @@ def test_the_source_is_fetched_while_the_consumer_is_busy_up_to_the_depth():
     stage.close()
 
 
-def test_a_chunk_that_is_longer_than_the_depth_passes():
+def test_a_chunk_that_is_longer_than_the_depth_passes() -> None:
     assert list(prefetch([b"x" * 100, b"y" * 100], 10)) == [b"x" * 100, b"y" * 100]
 
 
-def test_holes_take_no_room():
+def test_holes_take_no_room() -> None:
     source = Source(ZERO_BLOCK)
     stage = prefetch(iter(source), 1 << 20)
     next(stage)
@@ -91,11 +93,11 @@ def test_holes_take_no_room():
     stage.close()
 
 
-def test_an_empty_chunk_is_not_the_end():
+def test_an_empty_chunk_is_not_the_end() -> None:
     assert b"".join(prefetch([b"a", b"", b"b"])) == b"ab"
 
 
-def test_an_exception_of_the_source_comes_in_its_place():
+def test_an_exception_of_the_source_comes_in_its_place() -> None:
     error = CorruptStreamError("bad")
     passed = []
 
@@ -109,7 +111,7 @@ def test_an_exception_of_the_source_comes_in_its_place():
         next(stage)
 
 
-def test_closing_stops_and_closes_the_source():
+def test_closing_stops_and_closes_the_source() -> None:
     source = Source()
     stage = prefetch(iter(source), 4000)
     next(stage)
@@ -119,10 +121,10 @@ def test_closing_stops_and_closes_the_source():
     assert source.closed
 
 
-def test_an_exception_of_the_consumer_stops_and_closes_the_source():
+def test_an_exception_of_the_consumer_stops_and_closes_the_source() -> None:
     source = Source()
 
-    def consume():
+    def consume() -> None:
         for _ in prefetch(iter(source), 4000):
             raise ValueError("no space")
 
@@ -133,7 +135,7 @@ def test_an_exception_of_the_consumer_stops_and_closes_the_source():
     assert source.closed
 
 
-def test_stages_of_stages_are_closed_together():
+def test_stages_of_stages_are_closed_together() -> None:
     source = Source()
     stage = prefetch(decompressed(prefetch(iter(source), 4000), Compression.NONE), 4000)
     next(stage)
@@ -144,7 +146,7 @@ def test_stages_of_stages_are_closed_together():
 
 
 @pytest.mark.parametrize("stage", ["ahead(endless)", "iter(Measured(endless, threaded=True))", "packed"])
-def test_a_program_that_ends_with_a_stage_half_read_ends(stage):
+def test_a_program_that_ends_with_a_stage_half_read_ends(stage: str) -> None:
     """Whatever holds on to it: a name in a module, a cycle, a traceback."""
     program = f"""
         import itertools, sys
@@ -165,7 +167,7 @@ def test_a_program_that_ends_with_a_stage_half_read_ends(stage):
     assert done.returncode == 3
 
 
-def test_a_stage_that_was_never_begun_has_no_thread():
+def test_a_stage_that_was_never_begun_has_no_thread() -> None:
     source = Source()
     stage = prefetch(iter(source))
 
@@ -174,7 +176,7 @@ def test_a_stage_that_was_never_begun_has_no_thread():
     assert not source.fetched
 
 
-def test_small_chunks_are_not_lost_between_threads():
+def test_small_chunks_are_not_lost_between_threads() -> None:
     data = bytes(range(256)) * 200
 
     assert b"".join(prefetch(prefetch(cut(data, 7), 64), 64)) == data

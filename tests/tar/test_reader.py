@@ -1,8 +1,11 @@
 """Archives are read as those who wrote them meant it."""
 
+from __future__ import annotations
+
 import io
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -55,7 +58,7 @@ def by_tarfile(listed, form):
 
 @settings(max_examples=60)
 @given(st.lists(members, max_size=5), st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]), sizes)
-def test_what_tarfile_writes_is_read_however_it_is_cut(listed, form, cuts):
+def test_what_tarfile_writes_is_read_however_it_is_cut(listed, form, cuts: list[int]) -> None:
     found = [
         (e.name.rstrip("/"), e.type, b"".join(e.chunks), e.linkname, e.mode, (e.uid, e.gid), e.mtime)
         for e in entries(cut_by(by_tarfile(listed, form), cuts))
@@ -75,7 +78,7 @@ def test_what_tarfile_writes_is_read_however_it_is_cut(listed, form, cuts):
 
 @settings(max_examples=60)
 @given(st.lists(members, max_size=3), st.data())
-def test_an_archive_cut_within_a_member_is_an_error(listed, draw):
+def test_an_archive_cut_within_a_member_is_an_error(listed, draw: st.DataObject) -> None:
     made = by_tarfile(listed, tarfile.PAX_FORMAT)
     end = draw.draw(st.integers(0, len(made)))
     with tarfile.open(fileobj=io.BytesIO(made)) as tar:
@@ -91,7 +94,7 @@ def test_an_archive_cut_within_a_member_is_an_error(listed, draw):
 
 @settings(max_examples=30)
 @given(st.lists(members, max_size=5), st.lists(st.booleans(), min_size=5, max_size=5), sizes)
-def test_content_that_is_not_taken_is_skipped(listed, taken, cuts):
+def test_content_that_is_not_taken_is_skipped(listed, taken: list[bool], cuts: list[int]) -> None:
     made = by_tarfile(listed, tarfile.PAX_FORMAT)
     found = [
         (entry.name.rstrip("/"), b"".join(entry.chunks) if take else None)
@@ -105,7 +108,7 @@ def test_content_that_is_not_taken_is_skipped(listed, taken, cuts):
 
 
 @pytest.mark.parametrize("form", ["v7", "oldgnu", "gnu", "ustar", "posix"])
-def test_what_gnu_tar_writes_is_read(form, tmp_path):
+def test_what_gnu_tar_writes_is_read(form: str, tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     (tree / "boot").mkdir(parents=True)
     (tree / "boot" / "vmlinuz").write_bytes(noise(70_000))
@@ -127,7 +130,7 @@ def test_what_gnu_tar_writes_is_read(form, tmp_path):
         assert form == "v7" or found[f"./{long}"] == (EntryType.FILE, b"long", "")
 
 
-def test_content_is_passed_on_in_the_chunks_that_came_in():
+def test_content_is_passed_on_in_the_chunks_that_came_in() -> None:
     content = noise(40_000)
     chunks = cut(block(size=len(content)) + content, 10_000)
 
@@ -138,7 +141,7 @@ def test_content_is_passed_on_in_the_chunks_that_came_in():
     assert all(a is b for a, b in zip(passed[1:4], chunks[1:4], strict=True))
 
 
-def test_content_is_gone_when_the_archive_has_moved_on():
+def test_content_is_gone_when_the_archive_has_moved_on() -> None:
     archive = entries([file(b"a", b"aaa") + file(b"b", b"bbb") + END])
     first = next(archive)
     second = next(archive)
@@ -151,11 +154,11 @@ def test_content_is_gone_when_the_archive_has_moved_on():
 @pytest.mark.parametrize(
     "end", [b"", bytes(512), END, bytes(10240), END + b"garbage" * 999, END + file(b"later", b"x")]
 )
-def test_the_archive_ends_where_it_ends(end):
+def test_the_archive_ends_where_it_ends(end) -> None:
     assert read(file(b"kernel", b"k") + end) == [("kernel", "file", b"k")]
 
 
-def test_what_follows_the_end_is_drained_because_the_digest_covers_it():
+def test_what_follows_the_end_is_drained_because_the_digest_covers_it() -> None:
     passed = []
 
     def source():
@@ -168,7 +171,7 @@ def test_what_follows_the_end_is_drained_because_the_digest_covers_it():
     assert sum(passed) == 2 * (1024 + 1024 + 50_000)
 
 
-def test_an_archive_of_nothing_has_no_members():
+def test_an_archive_of_nothing_has_no_members() -> None:
     assert read() == read(b"") == read(END) == []
 
 
@@ -185,7 +188,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize(("flag", "kind"), KINDS.items())
-def test_the_types(flag, kind):
+def test_the_types(flag, kind) -> None:
     has_content = kind in ("file", "other")
 
     found = read(block(b"n", 3 if has_content else 0, flag), padded(b"abc") if has_content else b"", file(b"next"))
@@ -193,53 +196,53 @@ def test_the_types(flag, kind):
     assert found == [("n", kind, b"abc" if has_content else b""), ("next", "file", b"")]
 
 
-def test_the_size_of_what_has_no_content_is_none():
+def test_the_size_of_what_has_no_content_is_none() -> None:
     """Archivers of old wrote the length of the file with a hard link, and no file (Go, GNU tar and Python agree)."""
     for flag in b"123456":
         assert read(block(b"n", 700, bytes([flag])), file(b"next", b"x"))[1] == ("next", "file", b"x")
 
 
 class TestNames:
-    def test_a_prefix_leads_in_ustar(self):
+    def test_a_prefix_leads_in_ustar(self) -> None:
         assert one(block(b"name", rest=b"some/directory")).name == "some/directory/name"
 
-    def test_a_name_may_fill_its_field(self):
+    def test_a_name_may_fill_its_field(self) -> None:
         assert one(block(b"n" * 100, rest=b"p" * 155)).name == "p" * 155 + "/" + "n" * 100
 
-    def test_there_is_no_prefix_in_v7_and_in_gnu(self):
+    def test_there_is_no_prefix_in_v7_and_in_gnu(self) -> None:
         assert one(block(b"name", magic=bytes(8), rest=b"some")).name == "name"
         assert one(block(b"name", magic=b"ustar  \0", rest=b"12574544345\0" * 2)).name == "name"
 
-    def test_the_prefix_that_old_docker_wrote_into_gnu_headers_is_read(self):
+    def test_the_prefix_that_old_docker_wrote_into_gnu_headers_is_read(self) -> None:
         assert one(block(b"name", magic=b"ustar  \0", rest=b"some/directory")).name == "some/directory/name"
 
-    def test_the_prefix_of_star_is_shorter(self):
+    def test_the_prefix_of_star_is_shorter(self) -> None:
         rest = b"p".ljust(131, b"\0") + b"01234567012 01234567012 " + bytes(8) + b"tar\0"
         assert one(block(b"name", rest=rest)).name == "p/name"
 
-    def test_bytes_that_are_no_text_survive(self):
+    def test_bytes_that_are_no_text_survive(self) -> None:
         name = one(block(b"\xff\xfe", linkname=b"\x80", flag=b"2"))
 
         assert (os.fsencode(name.name), os.fsencode(name.linkname)) == (b"\xff\xfe", b"\x80")
 
-    def test_names_are_data(self):
+    def test_names_are_data(self) -> None:
         for name in (b"../x", b"/etc/passwd", b"a\nb", b"\x1b[2J", b" ", b".", b"a//b/./c"):
             assert os.fsencode(one(block(name)).name) == name
 
-    def test_gnu_long_names(self):
+    def test_gnu_long_names(self) -> None:
         found = one(extension(b"L", b"n" * 300 + b"\0"), extension(b"K", b"l" * 300 + b"\0"), block(flag=b"2"))
 
         assert (found.name, found.linkname) == ("n" * 300, "l" * 300)
 
-    def test_the_last_gnu_long_name_counts(self):
+    def test_the_last_gnu_long_name_counts(self) -> None:
         assert one(extension(b"L", b"first\0"), extension(b"L", b"second\0"), block()).name == "second"
 
-    def test_a_long_name_is_for_one_member(self):
+    def test_a_long_name_is_for_one_member(self) -> None:
         found = read(extension(b"L", b"long\0"), file(b"a"), file(b"b"))
 
         assert [name for name, *_ in found] == ["long", "b"]
 
-    def test_a_type_of_nul_is_a_directory_by_its_whole_name(self):
+    def test_a_type_of_nul_is_a_directory_by_its_whole_name(self) -> None:
         """CVE-2025-13462: the short name was looked at, which may be cut at a slash."""
         long = extension(b"L", b"d/" * 60 + b"file\0")
 
@@ -249,7 +252,7 @@ class TestNames:
 
 
 class TestPax:
-    def test_records_beat_the_header(self):
+    def test_records_beat_the_header(self) -> None:
         found = one(
             pax(("path", "ä" * 100), ("size", "5"), ("uid", "3000000"), ("gid", "-2"), ("mtime", "-1.5")),
             block(b"short", 1),
@@ -258,7 +261,7 @@ class TestPax:
 
         assert (found.name, found.size, found.uid, found.gid, found.mtime) == ("ä" * 100, 5, 3000000, -2, -2)
 
-    def test_the_size_of_the_record_decides_where_the_next_member_is(self):
+    def test_the_size_of_the_record_decides_where_the_next_member_is(self) -> None:
         """CVE-2025-62518: whoever takes the header's size reads the content of this member as members."""
         smuggled = file(b"smuggled", b"bad")
 
@@ -266,37 +269,37 @@ class TestPax:
 
         assert found == [("outer", "file", smuggled), ("next", "file", b"x")]
 
-    def test_the_size_is_of_the_member_and_not_of_an_extension_between(self):
+    def test_the_size_is_of_the_member_and_not_of_an_extension_between(self) -> None:
         found = read(pax(("size", "600")), extension(b"L", b"long\0"), block(b"s", 3), padded(b"z" * 600), file(b"n"))
 
         assert found == [("long", "file", b"z" * 600), ("n", "file", b"")]
 
-    def test_records_are_for_one_member(self):
+    def test_records_are_for_one_member(self) -> None:
         found = read(pax(("path", "one")), file(b"a"), file(b"b"))
 
         assert [name for name, *_ in found] == ["one", "b"]
 
-    def test_the_last_extended_header_counts_alone(self):
+    def test_the_last_extended_header_counts_alone(self) -> None:
         assert one(pax(("path", "first")), pax(("mtime", "7")), block(b"short")).name == "short"
 
-    def test_of_two_records_the_last_counts_and_an_empty_one_means_none(self):
+    def test_of_two_records_the_last_counts_and_an_empty_one_means_none(self) -> None:
         assert one(pax(("path", "a"), ("path", "b")), block(b"short")).name == "b"
         assert one(pax(("path", "")), block(b"short")).name == "short"
 
-    def test_all_records_are_to_be_had(self):
+    def test_all_records_are_to_be_had(self) -> None:
         assert one(pax(("SCHILY.xattr.user.a", "1"), ("comment", "b=c")), block()).pax == {
             "SCHILY.xattr.user.a": "1",
             "comment": "b=c",
         }
 
-    def test_a_global_header_changes_nothing(self):
+    def test_a_global_header_changes_nothing(self) -> None:
         found = read(
             pax(("path", "all"), ("size", "3"), ("linkpath", "x"), flag=b"g"), file(b"a", b"1"), file(b"b", b"2")
         )
 
         assert found == [("a", "file", b"1"), ("b", "file", b"2")]
 
-    def test_a_size_may_have_leading_zeros(self):
+    def test_a_size_may_have_leading_zeros(self) -> None:
         assert one(pax(("size", "000000000000000000000003")), block(), padded(b"abc")).size == 3
 
 
@@ -305,35 +308,35 @@ class TestNumbers:
         "field",
         [b"00000000003\0", b"          3 ", b"3\0", b"\0\0\0\0\0\0\0\0\0003\0\0", b"000000000003", b" 3\0garbage"],
     )
-    def test_octal(self, field):
+    def test_octal(self, field: bytes) -> None:
         assert one(block(size=field), padded(b"abc")).size == 3
 
-    def test_nothing_is_nought(self):
+    def test_nothing_is_nought(self) -> None:
         assert one(block(size=bytes(12), mtime=b" " * 12, uid=bytes(8))).size == 0
 
-    def test_base_256(self):
+    def test_base_256(self) -> None:
         found = one(block(size=number(3), uid=number(2**40, 8), gid=number(-2, 8), mtime=number(-1)), padded(b"abc"))
 
         assert (found.size, found.uid, found.gid, found.mtime) == (3, 2**40, -2, -1)
 
-    def test_a_size_of_many_gigabytes(self):
+    def test_a_size_of_many_gigabytes(self) -> None:
         size = 100 << 30
 
         entry = next(entries([block(size=number(size)), b"content"]))
 
         assert entry.size == size
 
-    def test_checksums_of_signed_bytes(self):
+    def test_checksums_of_signed_bytes(self) -> None:
         assert one(block(b"\xff\xfe", signed=True)).name == "\udcff\udcfe"
 
 
-def test_a_hundred_thousand_members_are_linear_work():
+def test_a_hundred_thousand_members_are_linear_work() -> None:
     member = file(b"kernel")
 
     assert sum(1 for _ in entries([member * 1000] * 100)) == 100_000
 
 
-def test_what_is_written_is_read():
+def test_what_is_written_is_read() -> None:
     content = noise(2000)
     listed = [
         TarMember(name="disk", size=2000, mtime=-3, mode=0o600),

@@ -1,8 +1,11 @@
 """Sparse members are expanded, in all four formats, or refused: their packed bytes are never taken for the content."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import tracemalloc
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -79,7 +82,7 @@ def placed(gaps):
 
 @settings(max_examples=60)
 @given(st.sampled_from([old_gnu, pax_0_0, pax_0_1, pax_1_0]), maps, st.integers(0, 5000), sizes)
-def test_holes_are_zeros(made, gaps, tail, cuts):
+def test_holes_are_zeros(made, gaps: list[tuple[int, int]], tail: int, cuts: list[int]) -> None:
     pairs, end = placed(gaps)
     packed = noise(sum(length for _, length in pairs))
     content, at = bytearray(end + tail), 0
@@ -94,14 +97,14 @@ def test_holes_are_zeros(made, gaps, tail, cuts):
 
 
 @FORMATS
-def test_a_sparse_member_that_is_not_taken_is_skipped(made):
+def test_a_sparse_member_that_is_not_taken_is_skipped(made) -> None:
     archive = made([(1000, 600), (5000, 700)], 9000, noise(1300)) + block(b"next")
 
     assert [entry.name for entry in entries(cut(archive, 333))] == ["disk", "next"]
 
 
 @FORMATS
-def test_holes_share_one_block_of_zeros(made):
+def test_holes_share_one_block_of_zeros(made) -> None:
     entry = next(entries([made([(5 * MIB, 3)], 9 * MIB, b"end")]))
 
     assert sum(chunk is ZERO_BLOCK for chunk in entry.chunks) == 8
@@ -124,13 +127,13 @@ def test_holes_share_one_block_of_zeros(made):
     ],
     ids=str,
 )
-def test_a_map_that_is_not_exact_is_refused(made, pairs, real_size):
+def test_a_map_that_is_not_exact_is_refused(made, pairs, real_size: int) -> None:
     with pytest.raises(CorruptStreamError, match="sparse map"):
         read(made(pairs, real_size, b"x" * 200))
 
 
 @FORMATS
-def test_a_sparse_member_that_is_cut_is_an_error(made):
+def test_a_sparse_member_that_is_cut_is_an_error(made) -> None:
     archive = made([(1000, 600), (5000, 700)], 9000, noise(1300))
 
     content = archive.rindex(archive.rstrip(b"\0")[-1:]) + 1  # padding behind it may be missing
@@ -143,7 +146,7 @@ def test_a_sparse_member_that_is_cut_is_an_error(made):
 
 
 @FORMATS
-def test_a_real_size_of_exabytes_takes_no_memory(made):
+def test_a_real_size_of_exabytes_takes_no_memory(made) -> None:
     tracemalloc.start()
     entry = next(entries([made([(0, 3)], 2**62, b"end")]))
     total = sum(len(next(entry.chunks)) for _ in range(2000))
@@ -155,39 +158,39 @@ def test_a_real_size_of_exabytes_takes_no_memory(made):
 
 
 class TestOldGnu:
-    def test_a_chain_of_extensions_is_refused_after_a_mebibyte(self):
+    def test_a_chain_of_extensions_is_refused_after_a_mebibyte(self) -> None:
         """CVE-2025-58183: the map was read to its end before it was looked at."""
         many = [(n * 2, 1) for n in range(60_000)]
 
         with pytest.raises(LimitExceededError):
             read(old_gnu(many, 10**6, b"x" * 60_000))
 
-    def test_the_type_in_an_archive_that_is_not_gnu_is_refused(self):
+    def test_the_type_in_an_archive_that_is_not_gnu_is_refused(self) -> None:
         with pytest.raises(CorruptStreamError, match="not GNU"):
             read(old_gnu([(0, 3)], 3, b"abc", magic=b"ustar\x0000"))
 
-    def test_negative_numbers_are_refused(self):
+    def test_negative_numbers_are_refused(self) -> None:
         for pairs, size in (([(-5, 3)], 3), ([(0, -3)], 3), ([(0, 3)], -3)):
             with pytest.raises(CorruptStreamError):
                 read(old_gnu(pairs, size, b"abc"))
 
-    def test_a_pax_size_counts_here_too(self):
+    def test_a_pax_size_counts_here_too(self) -> None:
         made = old_gnu([(10, 600)], 700, noise(600), size=1)
 
         assert one(pax(("size", "600")), made).size == 700
 
 
 class TestPax0:
-    def test_numbers_that_are_none_are_refused(self):
+    def test_numbers_that_are_none_are_refused(self) -> None:
         for map_ in ("0,x", "0,-3", "0,3,", "0", "0,3,9", ",", " 0,3", "0," + "9" * 30):
             with pytest.raises(CorruptStreamError):
                 read(pax_0_1([(0, 3)], 3, b"abc", GNU_sparse_map=map_))
 
-    def test_a_wrong_count_is_refused(self):
+    def test_a_wrong_count_is_refused(self) -> None:
         with pytest.raises(CorruptStreamError, match="promised"):
             read(pax_0_1([(0, 3)], 3, b"abc", GNU_sparse_numblocks="2"))
 
-    def test_records_that_do_not_alternate_are_refused(self):
+    def test_records_that_do_not_alternate_are_refused(self) -> None:
         made = pax(("GNU.sparse.size", "9"), ("GNU.sparse.offset", "0"), ("GNU.sparse.offset", "3"))
         with pytest.raises(CorruptStreamError, match="alternate"):
             read(made + block(b"disk"))
@@ -199,7 +202,7 @@ class TestPax0:
         [("GNU.sparse.major", "1"), ("GNU.sparse.minor", "7"), ("GNU.sparse.realsize", "3")],
         [("GNU.sparse.size", "-3"), ("GNU.sparse.map", "0,3")],
     ])  # fmt: skip
-    def test_a_format_that_is_not_known_is_refused(self, records):
+    def test_a_format_that_is_not_known_is_refused(self, records) -> None:
         with pytest.raises(CorruptStreamError):
             read(pax(*records) + block(b"disk", 3) + padded(b"abc"))
 
@@ -219,21 +222,21 @@ class TestPax1:
             b"1\r\n0\n3\n",
         ],
     )
-    def test_a_malformed_map_is_refused(self, map_):
+    def test_a_malformed_map_is_refused(self, map_: bytes) -> None:
         with pytest.raises(CorruptStreamError):
             read(pax_1_0([], 3, b"", map_=padded(map_)))
 
-    def test_a_map_that_does_not_end_within_the_member_is_refused(self):
+    def test_a_map_that_does_not_end_within_the_member_is_refused(self) -> None:
         with pytest.raises(CorruptStreamError, match="before the member does"):
             read(pax_1_0([], 9, b"", map_=b"1" * 512, stored=512) + bytes(4096))
 
-    def test_a_map_of_more_than_a_mebibyte_is_refused(self):
+    def test_a_map_of_more_than_a_mebibyte_is_refused(self) -> None:
         many = [(n * 2, 1) for n in range(200_000)]
 
         with pytest.raises(LimitExceededError):
             read(pax_1_0(many, 10**6, b"x" * 200_000))
 
-    def test_a_count_of_billions_is_no_memory(self):
+    def test_a_count_of_billions_is_no_memory(self) -> None:
         tracemalloc.start()
         with pytest.raises((CorruptStreamError, LimitExceededError)):
             read(pax_1_0([], 3, b"", map_=padded(b"999999999999\n") + b"1\n" * 300_000))
@@ -249,7 +252,7 @@ class TestPax1:
     ids=lambda options: options[-1],
 )
 @pytest.mark.parametrize("count", [0, 1, 3, 40])
-def test_what_gnu_tar_writes_is_read(options, count, tmp_path):
+def test_what_gnu_tar_writes_is_read(options, count: int, tmp_path: Path) -> None:
     path = tmp_path / ("disk" * 30)
     with path.open("wb") as file:
         for n in range(count):

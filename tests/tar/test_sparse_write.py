@@ -1,8 +1,11 @@
 """A sparse member is what it stands for to every reader of tar, and no longer than its data."""
 
+from __future__ import annotations
+
 import io
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -40,7 +43,7 @@ def member(name, content, data, chunks=None):
 
 
 @given(runs, sizes)
-def test_our_reader_and_pythons_expand_it(laid_out, cuts):
+def test_our_reader_and_pythons_expand_it(laid_out: list[tuple[int, int]], cuts: list[int]) -> None:
     content, data = disk(laid_out)
     archive = member("layers/0.tar", content, data, cut_by(content, cuts)) + member("b", *disk([(7, 9)])) + TRAILER
 
@@ -52,7 +55,7 @@ def test_our_reader_and_pythons_expand_it(laid_out, cuts):
 
 
 @pytest.mark.skipif(not shutil.which("tar"), reason="no GNU tar")
-def test_gnu_tar_expands_it(tmp_path):
+def test_gnu_tar_expands_it(tmp_path: Path) -> None:
     content, data = disk([(0, 1000), (MIB, 5000), (KIB64, 1)])
     (tmp_path / "archive.tar").write_bytes(member("d/disk", content, data) + TRAILER)
 
@@ -61,13 +64,13 @@ def test_gnu_tar_expands_it(tmp_path):
     assert (tmp_path / "d/disk").read_bytes() == content
 
 
-def test_it_is_hardly_longer_than_the_data():
+def test_it_is_hardly_longer_than_the_data() -> None:
     content, data = disk([(5 * MIB, 1000), (9 * MIB, 1000)])
 
     assert len(member("disk", content, data)) <= 9 * 512
 
 
-def test_small_gaps_are_data_and_small_holes_are_not_worth_it():
+def test_small_gaps_are_data_and_small_holes_are_not_worth_it() -> None:
     assert sparse_map([(0, 10), (20, 10), (KIB64 + 512, 5)], 10 * MIB) == [(0, 512), (KIB64 + 512, 512)]
     assert sparse_map([(0, 10), (KIB64 + 511, 10)], 10 * MIB) == [(0, KIB64 + 1024)]
     assert sparse_map([(0, 512), (9 * MIB, 7)], 9 * MIB + 7) == [(0, 512), (9 * MIB, 7)], "the end need not be whole"
@@ -76,7 +79,7 @@ def test_small_gaps_are_data_and_small_holes_are_not_worth_it():
     assert sparse_map([(0, 0), (MIB, 1)], 3 * MIB) == [(MIB, 512)]
 
 
-def test_a_map_stays_within_what_readers_take():
+def test_a_map_stays_within_what_readers_take() -> None:
     scattered = [(at // 4 * 2 * MIB + at % 4 * 2 * KIB64, 4096) for at in range(3 * MAX_MAP_ENTRIES)]
 
     found = sparse_map(iter(scattered), 2 * MIB * MAX_MAP_ENTRIES)
@@ -93,7 +96,7 @@ def test_a_map_stays_within_what_readers_take():
     )
 
 
-def test_data_in_a_hole_is_an_error():
+def test_data_in_a_hole_is_an_error() -> None:
     content, data = disk([(MIB, 100), (MIB, 100)])
     meddled = bytearray(content)
     meddled[MIB + 5000] = 1
@@ -104,5 +107,5 @@ def test_data_in_a_hole_is_an_error():
             list(only_data(pieces, found))
 
 
-def test_the_shared_zeros_are_not_looked_into():
+def test_the_shared_zeros_are_not_looked_into() -> None:
     assert b"".join(only_data([ZERO_BLOCK, noise(9), ZERO_BLOCK], [(MIB, 9)])) == noise(9)

@@ -1,5 +1,7 @@
 """Archives are written as Go's archive/tar writes them, byte for byte, whatever is in them."""
 
+from __future__ import annotations
+
 import hashlib
 import io
 import json
@@ -65,7 +67,7 @@ def made(member: TarMember, content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("vector", LAYERS, ids=lambda vector: vector["name"])
-def test_a_layer_has_the_diff_id_that_go_gives_it(vector):
+def test_a_layer_has_the_diff_id_that_go_gives_it(vector) -> None:
     content = vector["content"].encode()
     mode = int(vector.get("mode", "0644"), 8)
     member = TarMember(name=vector["name"], size=len(content), mode=mode, mtime=vector["mtime"])
@@ -74,14 +76,14 @@ def test_a_layer_has_the_diff_id_that_go_gives_it(vector):
 
 
 @pytest.mark.parametrize(("name", "content", "mtime", "expected"), MORE)
-def test_long_names_and_other_times_too(name, content, mtime, expected):
+def test_long_names_and_other_times_too(name: str, content: str, mtime: int, expected: str) -> None:
     archive = made(TarMember(name=name, size=len(content), mtime=mtime), content.encode())
 
     assert hashlib.sha256(archive).hexdigest() == expected
 
 
 @pytest.mark.parametrize(("member", "expected"), GO)
-def test_a_header_is_the_one_that_go_writes(member, expected):
+def test_a_header_is_the_one_that_go_writes(member, expected: str) -> None:
     assert hashlib.sha256(member_header(member)).hexdigest()[:16] == expected
 
 
@@ -100,7 +102,7 @@ members = st.builds(
 
 @settings(max_examples=200)
 @given(members)
-def test_tarfile_reads_what_is_written(member):
+def test_tarfile_reads_what_is_written(member) -> None:
     with tarfile.open(fileobj=io.BytesIO(member_header(member) + bytes(1024))) as tar:
         info = tar.next()
 
@@ -110,7 +112,7 @@ def test_tarfile_reads_what_is_written(member):
 
 
 @given(st.lists(st.binary(max_size=1200), max_size=4), sizes)
-def test_the_size_of_an_archive_is_known_before(contents, cuts):
+def test_the_size_of_an_archive_is_known_before(contents: list[bytes], cuts: list[int]) -> None:
     listed = [TarMember(name=f"{'ä' * n}part", size=len(content)) for n, content in enumerate(contents)]
 
     archive = b"".join(archived((m, cut_by(c, cuts)) for m, c in zip(listed, contents, strict=True)))
@@ -119,7 +121,7 @@ def test_the_size_of_an_archive_is_known_before(contents, cuts):
     assert archive.endswith(bytes(1024))
 
 
-def test_gnu_tar_reads_it(tmp_path):
+def test_gnu_tar_reads_it(tmp_path: Path) -> None:
     name = "disk-root-" + "ä" * 80
     archive = made(TarMember(name=name, size=3, mtime=8**11), b"abc")
 
@@ -128,7 +130,7 @@ def test_gnu_tar_reads_it(tmp_path):
     assert (tmp_path / name).read_bytes() == b"abc"
 
 
-def test_content_is_passed_on_uncopied():
+def test_content_is_passed_on_uncopied() -> None:
     chunks = [b"a" * 700, b"b" * 700]
 
     passed = list(archived([(TarMember(name="disk", size=1400), chunks)]))
@@ -138,15 +140,15 @@ def test_content_is_passed_on_uncopied():
 
 
 @pytest.mark.parametrize("content", [[b"kerne"], [b"kernel", b"!"], [], [b"kernelkernel"]])
-def test_content_of_another_length_than_promised_is_an_error(content):
+def test_content_of_another_length_than_promised_is_an_error(content) -> None:
     with pytest.raises(LocalError, match=r"'kernel' has (more|fewer) than 6 bytes"):
         list(archived([(TarMember(name="kernel", size=6), content)]))
 
 
-def test_not_a_byte_beyond_the_promise_is_passed_on():
+def test_not_a_byte_beyond_the_promise_is_passed_on() -> None:
     passed = []
 
-    def consume():
+    def consume() -> None:
         for chunk in archived([(TarMember(name="kernel", size=6), [b"kernel", b"kernel"])]):
             passed.append(chunk)  # noqa: PERF402 - `extend` would lose what came before the error
 
@@ -170,6 +172,6 @@ def test_not_a_byte_beyond_the_promise_is_passed_on():
         {"name": "a", "mode": 8**7},
     ],
 )
-def test_what_tar_cannot_say_is_a_usage_error(fields):
+def test_what_tar_cannot_say_is_a_usage_error(fields) -> None:
     with pytest.raises(UsageError):
         member_header(TarMember(**fields))

@@ -14,7 +14,7 @@ from eci_convert.transports.verified_input import VerifiedInput
 from tests.support.images import a_container, a_machine, a_tar, an_image, an_index, copied
 
 
-def test_an_image_can_be_read_back():
+def test_an_image_can_be_read_back() -> None:
     source = a_machine().build()
 
     image = load_image(source)
@@ -23,7 +23,7 @@ def test_an_image_can_be_read_back():
     assert image.platform == parse_platform("linux/amd64")
 
 
-def test_an_index_gives_the_image_of_the_platform():
+def test_an_index_gives_the_image_of_the_platform() -> None:
     source = an_index(an_image().platform("linux/amd64"), an_image().platform("linux/arm64")).build()
 
     image = load_image(source, parse_platform("linux/arm64"))
@@ -31,7 +31,7 @@ def test_an_index_gives_the_image_of_the_platform():
     assert image.platform == parse_platform("linux/arm64")
 
 
-def test_a_copy_has_every_digest():
+def test_a_copy_has_every_digest() -> None:
     source = an_index(a_container(), a_machine()).build()
     store = MemoryStore()
 
@@ -41,7 +41,7 @@ def test_a_copy_has_every_digest():
     assert isinstance(load_root(MemorySource(store, "copy"))[1], Index)
 
 
-def test_referrers_are_found_by_their_subject():
+def test_referrers_are_found_by_their_subject() -> None:
     image = a_container()
     signature = (
         an_image()
@@ -57,13 +57,13 @@ def test_referrers_are_found_by_their_subject():
     assert found.artifact_type == "application/x-signature"
 
 
-def test_a_builder_writes_right_diff_ids():
+def test_a_builder_writes_right_diff_ids() -> None:
     image = load_image(an_image().tar_layer({"a": b"a"}, compression="gzip").build())
 
     assert image.config.diff_ids == (Digest.of(a_tar({"a": b"a"})),)
 
 
-def test_what_is_not_there_is_not_found():
+def test_what_is_not_there_is_not_found() -> None:
     source = MemorySource(MemoryStore(), "nothing")
 
     with pytest.raises(NotFoundError, match="no such image"):
@@ -72,7 +72,7 @@ def test_what_is_not_there_is_not_found():
         pass
 
 
-def test_received_tells_what_went_by():
+def test_received_tells_what_went_by() -> None:
     received = VerifiedInput([b"one ", b"", b"blob"], None, None)
 
     assert b"".join(received) == b"one blob"
@@ -80,7 +80,7 @@ def test_received_tells_what_went_by():
     assert received.descriptor("text/plain") == Descriptor.of(b"one blob", "text/plain")
 
 
-def test_received_says_nothing_before_the_end():
+def test_received_says_nothing_before_the_end() -> None:
     received = VerifiedInput([b"one ", b"blob"], None, None)
 
     next(iter(received))
@@ -89,7 +89,7 @@ def test_received_says_nothing_before_the_end():
         received.descriptor("text/plain")
 
 
-def test_received_keeps_to_a_promised_sha512():
+def test_received_keeps_to_a_promised_sha512() -> None:
     promise = Digest.of(b"blob", "sha512")
     received = VerifiedInput([b"blob"], promise, None)
 
@@ -98,18 +98,18 @@ def test_received_keeps_to_a_promised_sha512():
     assert received.descriptor("").digest == promise
 
 
-def test_received_refuses_another_digest():
+def test_received_refuses_another_digest() -> None:
     with pytest.raises(DigestMismatchError):
         list(VerifiedInput([b"blob"], Digest.of(b"bolb"), None))
 
 
 @pytest.mark.parametrize("size", [3, 5])
-def test_received_refuses_another_size(size):
+def test_received_refuses_another_size(size: int) -> None:
     with pytest.raises(SizeMismatchError):
         list(VerifiedInput([b"blob"], None, size))
 
 
-def test_received_reads_no_more_than_was_promised():
+def test_received_reads_no_more_than_was_promised() -> None:
     endless = iter(lambda: b"x" * 100, None)
 
     with pytest.raises(SizeMismatchError):

@@ -60,7 +60,7 @@ def failing(call: str, number: int, code: int) -> Iterator[Callable[[], int]]:
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("before", ["nothing", "an image"])
-def test_a_fault_anywhere_leaves_the_old_image(tmp_path: Path, place: str, call: str, before: str):
+def test_a_fault_anywhere_leaves_the_old_image(tmp_path: Path, place: str, call: str, before: str) -> None:
     number = 0
     while True:
         number += 1
@@ -100,7 +100,7 @@ def _named(files: dict[str, bytes]) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EMFILE, errno.EXDEV])
 @pytest.mark.parametrize("place", PLACES)
-def test_whatever_the_system_says_is_said(tmp_path: Path, place: str, code: int):
+def test_whatever_the_system_says_is_said(tmp_path: Path, place: str, code: int) -> None:
     with failing("pwrite", 1, code), pytest.raises(LocalError, match=os.strerror(code)):
         copied(NEW.build(), open_sink(PLACES[place].format(tmp_path), Settings()))
 
@@ -128,7 +128,9 @@ copied(NEW.build(), open_sink(sys.argv[1], Settings()))
 
 @pytest.mark.parametrize(("call", "number"), [("pwrite", 2), ("fsync", 1), ("replace", 1), ("fsync", 2)])
 @pytest.mark.parametrize("place", ["oci-archive", "docker-archive"])
-def test_a_writer_of_an_archive_that_is_killed_leaves_the_old_one(tmp_path: Path, place: str, call: str, number: int):
+def test_a_writer_of_an_archive_that_is_killed_leaves_the_old_one(
+    tmp_path: Path, place: str, call: str, number: int
+) -> None:
     reference = PLACES[place].format(tmp_path)
     copied(OLD.build(), open_sink(reference, Settings()))
 
@@ -141,7 +143,7 @@ def test_a_writer_of_an_archive_that_is_killed_leaves_the_old_one(tmp_path: Path
     assert list(files_in(tmp_path)) == ["archive"]
 
 
-def test_an_interruption_leaves_nothing(tmp_path: Path):
+def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
     def interrupted() -> Iterator[bytes]:
         yield b"x" * 1000
         raise KeyboardInterrupt

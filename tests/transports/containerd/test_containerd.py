@@ -92,7 +92,7 @@ def first(log: list[str], line: str) -> int:
     return next(place for place, found in enumerate(log) if found.startswith(line))
 
 
-def test_everything_is_leased_before_it_is_there_and_the_name_comes_last(there: AContainerd):
+def test_everything_is_leased_before_it_is_there_and_the_name_comes_last(there: AContainerd) -> None:
     index = an_index(a_machine(), a_container().platform("linux/arm64"))
 
     copied(index.build(), a_sink(there))
@@ -106,14 +106,14 @@ def test_everything_is_leased_before_it_is_there_and_the_name_comes_last(there: 
     assert there.leases == {}
 
 
-def test_what_is_written_without_a_promise_is_leased_before_it_is_there(there: AContainerd):
+def test_what_is_written_without_a_promise_is_leased_before_it_is_there(there: AContainerd) -> None:
     with a_sink(there) as sink:
         digest = sink.put(BYTES, [b"kernel"]).digest
 
     assert first(there.log, f"Keep {digest}") < first(there.log, f"Commit {digest}")
 
 
-def test_an_image_that_lacks_a_blob_gets_no_name(there: AContainerd):
+def test_an_image_that_lacks_a_blob_gets_no_name(there: AContainerd) -> None:
     image = a_machine()
     with a_sink(there) as sink:
         root = sink.put(image.media_type, [image.build().blobs[image.descriptor().digest]])
@@ -124,7 +124,7 @@ def test_an_image_that_lacks_a_blob_gets_no_name(there: AContainerd):
     assert there.images == {}
 
 
-def test_an_index_and_its_images_get_the_labels_that_ctr_would_give_them(there: AContainerd):
+def test_an_index_and_its_images_get_the_labels_that_ctr_would_give_them(there: AContainerd) -> None:
     image = a_container()
     index = an_index(image)
 
@@ -138,7 +138,7 @@ def test_an_index_and_its_images_get_the_labels_that_ctr_would_give_them(there: 
         assert found[f"containerd.io/gc.ref.content.l.{place}"] == str(layer.digest)
 
 
-def test_what_is_read_is_leased_meanwhile(there: AContainerd):
+def test_what_is_read_is_leased_meanwhile(there: AContainerd) -> None:
     copied(a_machine().build(), a_sink(there))
 
     with a_source(there) as source:
@@ -152,7 +152,7 @@ def test_what_is_read_is_leased_meanwhile(there: AContainerd):
     assert there.leases == {}
 
 
-def test_the_lease_is_given_back_after_an_error_and_its_loss_is_none(there: AContainerd):
+def test_the_lease_is_given_back_after_an_error_and_its_loss_is_none(there: AContainerd) -> None:
     with pytest.raises(DigestMismatchError), a_sink(there) as sink:
         sink.put(BYTES, [b"lenrek"], digest=Digest.of(b"kernel"))
     assert there.leases == {}
@@ -163,7 +163,7 @@ def test_the_lease_is_given_back_after_an_error_and_its_loss_is_none(there: ACon
 
 
 @pytest.mark.parametrize("promised", [True, False])
-def test_only_what_is_missing_is_sent(there: AContainerd, promised: bool):
+def test_only_what_is_missing_is_sent(there: AContainerd, promised: bool) -> None:
     blob = bytes(range(256)) * (20 * MIB // 256)
     name = Digest.of(blob) if promised else f"from-{Digest.of(blob[:MIB])}"
     there.ingests[f"eci-convert-{name}"] = bytearray(blob[: 12 * MIB + 5])
@@ -176,7 +176,7 @@ def test_only_what_is_missing_is_sent(there: AContainerd, promised: bool):
 
 
 @pytest.mark.parametrize("begun", [b"other" * (12 * MIB // 5), bytes(20 * MIB), bytes(21 * MIB)])
-def test_other_content_is_not_added_to(there: AContainerd, begun: bytes):
+def test_other_content_is_not_added_to(there: AContainerd, begun: bytes) -> None:
     blob = bytes(20 * MIB - 1) + b"x"
     there.ingests[f"eci-convert-{Digest.of(blob)}"] = bytearray(begun)
 
@@ -189,7 +189,7 @@ def test_other_content_is_not_added_to(there: AContainerd, begun: bytes):
     assert there.blobs == {str(Digest.of(blob)): blob}
 
 
-def test_little_is_begun_anew(there: AContainerd):
+def test_little_is_begun_anew(there: AContainerd) -> None:
     there.ingests[f"eci-convert-{Digest.of(b'kernel')}"] = bytearray(b"other")
 
     with a_sink(there) as sink:
@@ -198,7 +198,7 @@ def test_little_is_begun_anew(there: AContainerd):
     assert there.blobs == {str(Digest.of(b"kernel")): b"kernel"}
 
 
-def test_an_ingest_that_somebody_else_writes_is_not_waited_for(there: AContainerd):
+def test_an_ingest_that_somebody_else_writes_is_not_waited_for(there: AContainerd) -> None:
     there.held.add(f"eci-convert-{Digest.of(b'kernel')}")
 
     with a_sink(there) as sink:
@@ -207,7 +207,7 @@ def test_an_ingest_that_somebody_else_writes_is_not_waited_for(there: AContainer
     assert str(Digest.of(b"kernel")) in there.blobs
 
 
-def test_somebody_else_has_written_it_meanwhile(there: AContainerd, monkeypatch: pytest.MonkeyPatch):
+def test_somebody_else_has_written_it_meanwhile(there: AContainerd, monkeypatch: pytest.MonkeyPatch) -> None:
     digest = Digest.of(b"kernel")
     there.held.add(f"eci-convert-{digest}")
     pauses = []
@@ -225,7 +225,7 @@ def test_somebody_else_has_written_it_meanwhile(there: AContainerd, monkeypatch:
 
 
 @pytest.mark.parametrize("tag", ["", ":2"])
-def test_a_digest_in_the_name_must_be_that_of_the_image(there: AContainerd, tag: str):
+def test_a_digest_in_the_name_must_be_that_of_the_image(there: AContainerd, tag: str) -> None:
     image = a_machine()
     digest = image.descriptor().digest
 
@@ -240,7 +240,7 @@ def test_a_digest_in_the_name_must_be_that_of_the_image(there: AContainerd, tag:
             assert source.resolve().digest == digest
 
 
-def test_content_that_is_there_is_not_even_read(there: AContainerd):
+def test_content_that_is_there_is_not_even_read(there: AContainerd) -> None:
     there.blobs[str(Digest.of(b"kernel"))] = b"kernel"
 
     def never() -> Iterator[bytes]:
@@ -252,7 +252,7 @@ def test_content_that_is_there_is_not_even_read(there: AContainerd):
 
 
 @pytest.mark.parametrize("silent", ["Stat", "Write", "Commit"])
-def test_a_containerd_that_says_nothing_is_not_waited_for_when_writing(there: AContainerd, silent: str):
+def test_a_containerd_that_says_nothing_is_not_waited_for_when_writing(there: AContainerd, silent: str) -> None:
     there.silent.add(silent)
     began = time.monotonic()
 
@@ -263,7 +263,7 @@ def test_a_containerd_that_says_nothing_is_not_waited_for_when_writing(there: AC
 
 
 @pytest.mark.parametrize("silent", ["Read", "Chunk"])
-def test_a_containerd_that_says_nothing_is_not_waited_for_when_reading(there: AContainerd, silent: str):
+def test_a_containerd_that_says_nothing_is_not_waited_for_when_reading(there: AContainerd, silent: str) -> None:
     image = an_image().layer(BYTES, bytes(4 * MIB))
     copied(image.build(), a_sink(there))
     there.silent.add(silent)
@@ -272,7 +272,7 @@ def test_a_containerd_that_says_nothing_is_not_waited_for_when_reading(there: AC
         load_document(source, image.layers[0][0])
 
 
-def test_a_slow_reader_is_not_a_silent_containerd(there: AContainerd):
+def test_a_slow_reader_is_not_a_silent_containerd(there: AContainerd) -> None:
     image = an_image().layer(BYTES, bytes(40 * MIB))
     copied(image.build(), a_sink(there))
 
@@ -282,7 +282,7 @@ def test_a_slow_reader_is_not_a_silent_containerd(there: AContainerd):
         assert sum(map(len, chunks)) == 39 * MIB
 
 
-def test_a_question_has_a_time_limit_too(there: AContainerd):
+def test_a_question_has_a_time_limit_too(there: AContainerd) -> None:
     there.silent.add("Get")
 
     with a_source(there, timeout=0.5) as source, pytest.raises(TransportError, match="did not answer in time"):
@@ -301,7 +301,7 @@ def test_a_question_has_a_time_limit_too(there: AContainerd):
 )
 def test_what_containerd_refuses_says_so_in_one_line(
     there: AContainerd, code: grpc.StatusCode, says: str, error: type[Exception]
-):
+) -> None:
     there.fails["Write"] = code, says
 
     with pytest.raises(error) as caught, a_sink(there) as sink:
@@ -312,7 +312,7 @@ def test_what_containerd_refuses_says_so_in_one_line(
     assert there.blobs == {}
 
 
-def test_long_messages_are_taken(there: AContainerd):
+def test_long_messages_are_taken(there: AContainerd) -> None:
     image = an_image().layer(BYTES, bytes(6 * MIB))
     copied(image.build(), a_sink(there))
     there.chunk = 6 * MIB
@@ -321,7 +321,7 @@ def test_long_messages_are_taken(there: AContainerd):
         assert sum(map(len, chunks)) == 6 * MIB
 
 
-def test_a_name_moves_by_its_target_alone(there: AContainerd):
+def test_a_name_moves_by_its_target_alone(there: AContainerd) -> None:
     copied(a_machine().build(), a_sink(there))
 
     copied(a_container().build(), a_sink(there))
@@ -329,7 +329,7 @@ def test_a_name_moves_by_its_target_alone(there: AContainerd):
     assert "Update x.io/machine:1 target" in there.log
 
 
-def test_a_blob_that_is_on_other_platforms_alone_is_not_found(there: AContainerd):
+def test_a_blob_that_is_on_other_platforms_alone_is_not_found(there: AContainerd) -> None:
     image = a_machine()
     copied(image.build(), a_sink(there))
     layer = image.layers[0][0]
@@ -339,7 +339,7 @@ def test_a_blob_that_is_on_other_platforms_alone_is_not_found(there: AContainerd
         load_document(source, layer)
 
 
-def test_no_thread_outlives_the_connection(there: AContainerd):
+def test_no_thread_outlives_the_connection(there: AContainerd) -> None:
     before = set(threading.enumerate())
 
     copied(a_machine().build(), a_sink(there))
@@ -348,17 +348,17 @@ def test_no_thread_outlives_the_connection(there: AContainerd):
 
 
 @pytest.mark.parametrize("settings", [Settings(namespace="a/b"), Settings(namespace="ü"), Settings(address="relative")])
-def test_words_that_cannot_be_right_are_refused_at_once(settings: Settings):
+def test_words_that_cannot_be_right_are_refused_at_once(settings: Settings) -> None:
     with pytest.raises(UsageError):
         open_source("containerd:x", settings).resolve()
 
 
 @pytest.mark.parametrize("text", ["x@sha256:12", "@sha256:" + 64 * "0", "x@y"])
-def test_a_bad_digest_is_refused(text: str):
+def test_a_bad_digest_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         RecordName.parse(text)
 
 
-def test_a_digest_alone_is_no_name_to_write():
+def test_a_digest_alone_is_no_name_to_write() -> None:
     with pytest.raises(UsageError):
         open_sink("containerd:sha256:" + 64 * "0", Settings())

@@ -77,7 +77,7 @@ def place(row: Row, tmp_path: Path) -> Iterator[Place]:
 
 
 @pytest.mark.parametrize("tag", ["", ":2"])
-def test_a_digest_in_the_name_must_be_that_of_the_image(tmp_path: Path, tag: str):
+def test_a_digest_in_the_name_must_be_that_of_the_image(tmp_path: Path, tag: str) -> None:
     image, store = a_container(), f"containers-storage:[vfs@{tmp_path}/store]x.io/machine{tag}"
     digest = image.descriptor().digest
 

@@ -38,12 +38,12 @@ def in_pieces(stream: bytes, cuts: list[int]) -> Callable[[memoryview], int]:
 
 
 @given(CHUNKS, st.lists(st.integers(0, 10000)), st.sampled_from([b"", b"Trailer: x\r\n"]))
-def test_the_content_comes_out_however_it_is_cut(chunks: list[bytes], cuts: list[int], trailer: bytes):
+def test_the_content_comes_out_however_it_is_cut(chunks: list[bytes], cuts: list[int], trailer: bytes) -> None:
     assert b"".join(dechunked(in_pieces(chunked(chunks, trailer), cuts))) == b"".join(chunks)
 
 
 @given(CHUNKS, st.integers(0, 10000))
-def test_a_body_that_is_cut_anywhere_is_an_error(chunks: list[bytes], cut: int):
+def test_a_body_that_is_cut_anywhere_is_an_error(chunks: list[bytes], cut: int) -> None:
     stream = chunked(chunks)
 
     with pytest.raises(TransportError):
@@ -51,7 +51,7 @@ def test_a_body_that_is_cut_anywhere_is_an_error(chunks: list[bytes], cut: int):
 
 
 @given(CHUNKS.filter(bool), st.integers(0, 10000), st.integers(0, 255))
-def test_a_byte_that_changed_between_chunks_is_no_reason_to_hang(chunks: list[bytes], at: int, value: int):
+def test_a_byte_that_changed_between_chunks_is_no_reason_to_hang(chunks: list[bytes], at: int, value: int) -> None:
     stream = bytearray(chunked(chunks))
     stream[at % len(stream)] = value
 
@@ -62,7 +62,7 @@ def test_a_byte_that_changed_between_chunks_is_no_reason_to_hang(chunks: list[by
     assert len(found) <= len(stream)
 
 
-def test_pieces_are_of_one_mib_whatever_the_chunks_are():
+def test_pieces_are_of_one_mib_whatever_the_chunks_are() -> None:
     content = bytes(range(256)) * (10 << 10)
     chunks = [content[start : start + (32 << 10)] for start in range(0, len(content), 32 << 10)]
 
@@ -72,11 +72,11 @@ def test_pieces_are_of_one_mib_whatever_the_chunks_are():
     assert b"".join(pieces) == content
 
 
-def test_a_chunk_that_claims_to_be_huge_takes_no_memory():
+def test_a_chunk_that_claims_to_be_huge_takes_no_memory() -> None:
     with pytest.raises(TransportError, match="cut short"):
         list(dechunked(in_pieces(b"7fffffffffffffff\r\nabc", [])))
 
 
-def test_a_trailer_without_end_is_an_error():
+def test_a_trailer_without_end_is_an_error() -> None:
     with pytest.raises(TransportError, match="does not end"):
         list(dechunked(in_pieces(b"0\r\n" + b"x: y\r\n" * 1000, [])))

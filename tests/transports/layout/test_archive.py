@@ -54,7 +54,7 @@ def packed(layout: Path, prefix: str = "") -> bytes:
 
 @pytest.mark.parametrize("prefix", ["", "./", "onmetal/", "./onmetal/"])
 @pytest.mark.parametrize("compressed", [False, True])
-def test_a_layout_lies_at_the_top_or_in_the_one_directory(tmp_path: Path, prefix: str, compressed: bool):
+def test_a_layout_lies_at_the_top_or_in_the_one_directory(tmp_path: Path, prefix: str, compressed: bool) -> None:
     layout = laid_out(tmp_path / "layout", (ONE, {REF_NAME: "one"}), (OTHER, {REF_NAME: "other"}))
     archive = packed(layout, prefix)
     (tmp_path / "archive").write_bytes(gzip.compress(archive) if compressed else archive)
@@ -67,7 +67,7 @@ def test_a_layout_lies_at_the_top_or_in_the_one_directory(tmp_path: Path, prefix
         opened(tmp_path / "archive", ":two").resolve()
 
 
-def test_of_several_directories_none_is_taken(tmp_path: Path):
+def test_of_several_directories_none_is_taken(tmp_path: Path) -> None:
     files = files_in(laid_out(tmp_path / "layout", (ONE, {})))
     twice = {f"{directory}/{name}": blob for directory in "ab" for name, blob in files.items()}
     (tmp_path / "archive").write_bytes(a_tar(twice))
@@ -76,7 +76,7 @@ def test_of_several_directories_none_is_taken(tmp_path: Path):
         opened(tmp_path / "archive").resolve()
 
 
-def test_a_blob_of_another_size_is_refused(tmp_path: Path):
+def test_a_blob_of_another_size_is_refused(tmp_path: Path) -> None:
     files = files_in(laid_out(tmp_path / "layout", (ONE, {})))
     layer = ONE.manifest().layers[0]
     files[f"blobs/sha256/{layer.digest.hex}"] += b"x"
@@ -86,7 +86,7 @@ def test_a_blob_of_another_size_is_refused(tmp_path: Path):
         kernel_of(opened(tmp_path / "archive"))
 
 
-def test_a_blob_of_another_size_is_refused_before_it_is_read(tmp_path: Path):
+def test_a_blob_of_another_size_is_refused_before_it_is_read(tmp_path: Path) -> None:
     copied(ONE.build(), open_sink(f"oci-archive:{tmp_path}/archive", Settings()))
     layer = ONE.manifest().layers[0]
 
@@ -94,7 +94,7 @@ def test_a_blob_of_another_size_is_refused_before_it_is_read(tmp_path: Path):
         pytest.fail("it was opened")
 
 
-def test_a_blob_that_is_a_link_out_of_the_archive_is_refused(tmp_path: Path):
+def test_a_blob_that_is_a_link_out_of_the_archive_is_refused(tmp_path: Path) -> None:
     files = files_in(laid_out(tmp_path / "layout", (ONE, {})))
     layer = ONE.manifest().layers[0]
     files[f"blobs/sha256/{layer.digest.hex}"] = Link("/etc/hostname")
@@ -104,7 +104,7 @@ def test_a_blob_that_is_a_link_out_of_the_archive_is_refused(tmp_path: Path):
         kernel_of(opened(tmp_path / "archive"))
 
 
-def test_an_archive_of_docker_is_told_apart(tmp_path: Path):
+def test_an_archive_of_docker_is_told_apart(tmp_path: Path) -> None:
     (tmp_path / "archive").write_bytes(a_tar({"manifest.json": b"[]"}))
 
     with pytest.raises(NotFoundError) as caught:
@@ -113,7 +113,7 @@ def test_an_archive_of_docker_is_told_apart(tmp_path: Path):
     assert "docker-archive:" in caught.value.__notes__[0]
 
 
-def test_a_path_may_hold_colons(tmp_path: Path):
+def test_a_path_may_hold_colons(tmp_path: Path) -> None:
     copied(ONE.build(), open_sink(f"oci-archive:{tmp_path}/plain.tar:a:b", Settings()))
     (tmp_path / "plain.tar").rename(tmp_path / "with:colon.tar")
 
@@ -122,7 +122,7 @@ def test_a_path_may_hold_colons(tmp_path: Path):
     assert kernel_of(opened(tmp_path / "with:colon.tar", f"@{manifest_digest(ONE)}")) == b"one"
 
 
-def test_an_archive_is_a_layout(tmp_path: Path):
+def test_an_archive_is_a_layout(tmp_path: Path) -> None:
     copied(ONE.build(), open_sink(f"oci-archive:{tmp_path}/archive.tar:machine", Settings()))
 
     with tarfile.open(tmp_path / "archive.tar") as archive:
@@ -144,7 +144,7 @@ def test_an_archive_is_a_layout(tmp_path: Path):
     assert entry["digest"] == str(manifest_digest(ONE))
 
 
-def test_the_same_image_makes_the_same_archive_in_whatever_order_it_comes(tmp_path: Path):
+def test_the_same_image_makes_the_same_archive_in_whatever_order_it_comes(tmp_path: Path) -> None:
     image = an_image()
     for number in range(8):
         image = image.tar_layer({f"{number}": os.urandom(20_000)})
@@ -169,7 +169,7 @@ def test_the_same_image_makes_the_same_archive_in_whatever_order_it_comes(tmp_pa
     assert len(set(archives)) == 1
 
 
-def test_an_index_is_archived_with_all_its_images(tmp_path: Path):
+def test_an_index_is_archived_with_all_its_images(tmp_path: Path) -> None:
     images = [an_image().platform(f"linux/{name}").tar_layer({"a": name.encode()}) for name in ("amd64", "arm64")]
     source = an_index(*images).build()
 
@@ -181,7 +181,7 @@ def test_an_index_is_archived_with_all_its_images(tmp_path: Path):
             assert load_image(read, image.runs_on).config.diff_ids == image.diff_ids
 
 
-def test_another_digest_than_the_name_says_is_not_published(tmp_path: Path):
+def test_another_digest_than_the_name_says_is_not_published(tmp_path: Path) -> None:
     with pytest.raises(DigestMismatchError):
         copied(ONE.build(), open_sink(f"oci-archive:{tmp_path}/archive:1@{manifest_digest(OTHER)}", Settings()))
 
@@ -189,12 +189,12 @@ def test_another_digest_than_the_name_says_is_not_published(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", [":a b", ":\x1b", ":@0"])
-def test_a_name_that_cannot_be_written_is_refused_at_once(tmp_path: Path, name: str):
+def test_a_name_that_cannot_be_written_is_refused_at_once(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError):
         open_sink(f"oci-archive:{tmp_path}/archive{name}", Settings())
 
 
-def test_a_failure_leaves_the_old_archive(tmp_path: Path):
+def test_a_failure_leaves_the_old_archive(tmp_path: Path) -> None:
     (tmp_path / "archive").write_bytes(b"old")
 
     with open_sink(f"oci-archive:{tmp_path}/archive:1", Settings()) as sink:
@@ -221,7 +221,7 @@ except LocalError as error:
 
 
 @pytest.mark.parametrize("scheme", ["oci-archive", "docker-archive"])
-def test_a_full_disk_leaves_the_old_archive(tmp_path: Path, scheme: str):
+def test_a_full_disk_leaves_the_old_archive(tmp_path: Path, scheme: str) -> None:
     (tmp_path / "archive").write_bytes(b"old")
     command = python(FULL, f"{scheme}:{tmp_path}/archive")
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
@@ -230,7 +230,7 @@ def test_a_full_disk_leaves_the_old_archive(tmp_path: Path, scheme: str):
     assert files_in(tmp_path) == {"archive": b"old"}
 
 
-def test_standard_output_and_input_are_an_archive(tmp_path: Path):
+def test_standard_output_and_input_are_an_archive(tmp_path: Path) -> None:
     program = (
         "import sys\n"
         "from tests.support.images import a_machine, copied\n"
@@ -251,14 +251,14 @@ def test_standard_output_and_input_are_an_archive(tmp_path: Path):
     assert kernel_of(opened(tmp_path / "again", ":again")) == b"one"
 
 
-def test_an_archive_whose_index_comes_first_or_last_is_one(tmp_path: Path):
+def test_an_archive_whose_index_comes_first_or_last_is_one(tmp_path: Path) -> None:
     files = files_in(laid_out(tmp_path / "layout", (ONE, {})))
     for order in (sorted(files), sorted(files, reverse=True)):
         (tmp_path / "archive").write_bytes(a_tar({name: files[name] for name in order}))
         assert kernel_of(opened(tmp_path / "archive")) == b"one"
 
 
-def test_referrers_in_an_archive_are_found(tmp_path: Path):
+def test_referrers_in_an_archive_are_found(tmp_path: Path) -> None:
     image = a_container()
     signature = an_image().layer("text/plain", b"signed").subject(image.descriptor())
     layout = laid_out(tmp_path / "layout", (image, {REF_NAME: "1"}), (signature, {}))
@@ -269,7 +269,7 @@ def test_referrers_in_an_archive_are_found(tmp_path: Path):
     assert found.digest == manifest_digest(signature)
 
 
-def test_a_document_without_its_blobs_is_archived_as_it_is(tmp_path: Path):
+def test_a_document_without_its_blobs_is_archived_as_it_is(tmp_path: Path) -> None:
     text = to_json(ONE.manifest())
     with open_sink(f"oci-archive:{tmp_path}/archive:x", Settings()) as sink:
         sink.publish(sink.put(media_types.OCI_MANIFEST, [text]))
@@ -280,7 +280,7 @@ def test_a_document_without_its_blobs_is_archived_as_it_is(tmp_path: Path):
             load_image(source)
 
 
-def test_what_nothing_known_refers_to_is_kept(tmp_path: Path):
+def test_what_nothing_known_refers_to_is_kept(tmp_path: Path) -> None:
     strays = [os.urandom(100) for _ in range(5)]
     with open_sink(f"oci-archive:{tmp_path}/archive:x", Settings()) as sink:
         for stray in strays:
@@ -292,7 +292,7 @@ def test_what_nothing_known_refers_to_is_kept(tmp_path: Path):
             assert load_document(source, Descriptor.of(stray, "x/y")) == stray
 
 
-def test_a_closed_pipe_is_said():
+def test_a_closed_pipe_is_said() -> None:
     ours, theirs = os.pipe()
     os.close(ours)
     with open_sink(f"oci-archive:/dev/fd/{theirs}:x", Settings()) as sink, pytest.raises(LocalError):

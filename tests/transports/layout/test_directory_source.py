@@ -50,7 +50,7 @@ def changed_index(layout: Path, **changes: object) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
-def test_the_flaws_of_the_original_eci_are_read(tmp_path: Path):
+def test_the_flaws_of_the_original_eci_are_read(tmp_path: Path) -> None:
     name = f"docker.io/lfedge/eci-nginx:1@{manifest_digest(ONE)}"
     layout = laid_out(tmp_path / "layout", (ONE, {REF_NAME: name}), index={"schemaVersion": 0})
     (layout / "oci-layout").unlink()
@@ -61,21 +61,21 @@ def test_the_flaws_of_the_original_eci_are_read(tmp_path: Path):
         opened(layout, ":docker.io/other/thing:zzz").resolve()
 
 
-def test_the_doubled_entry_of_onmetal_is_one_image(tmp_path: Path):
+def test_the_doubled_entry_of_onmetal_is_one_image(tmp_path: Path) -> None:
     layout = laid_out(tmp_path / "layout", (ONE, {}), (ONE, {REF_NAME: "ghcr.io/acme/machine:1"}))
 
     assert kernel_of(opened(layout)) == b"one"
     assert kernel_of(opened(layout, ":ghcr.io/acme/machine:1")) == b"one"
 
 
-def test_a_layout_without_images_has_none(tmp_path: Path):
+def test_a_layout_without_images_has_none(tmp_path: Path) -> None:
     layout = laid_out(tmp_path / "layout", index={"manifests": None})
 
     with pytest.raises(NotFoundError, match="no image"):
         opened(layout).resolve()
 
 
-def test_several_images_need_a_name(tmp_path: Path):
+def test_several_images_need_a_name(tmp_path: Path) -> None:
     layout = laid_out(tmp_path / "layout", (ONE, {REF_NAME: "one"}), (OTHER, {IMAGE_NAME: "docker.io/library/o:1"}))
 
     with pytest.raises(UnsupportedImageError, match=r"2 images.*'one', 'docker\.io/library/o:1'"):
@@ -89,14 +89,14 @@ def test_several_images_need_a_name(tmp_path: Path):
     assert "'one'" in caught.value.__notes__[0]
 
 
-def test_one_name_for_two_images_is_refused(tmp_path: Path):
+def test_one_name_for_two_images_is_refused(tmp_path: Path) -> None:
     layout = laid_out(tmp_path / "layout", (ONE, {REF_NAME: "1"}), (OTHER, {REF_NAME: "1"}))
 
     with pytest.raises(UnsupportedImageError, match="2 images"):
         opened(layout, ":1").resolve()
 
 
-def test_one_name_for_several_platforms_is_an_index(tmp_path: Path):
+def test_one_name_for_several_platforms_is_an_index(tmp_path: Path) -> None:
     images = [an_image().platform(f"linux/{name}").tar_layer({"a": name.encode()}) for name in ("amd64", "arm64")]
     layout = laid_out(tmp_path / "layout", *((image, {REF_NAME: "1"}) for image in images))
     text = json.loads((layout / "index.json").read_text())
@@ -111,7 +111,7 @@ def test_one_name_for_several_platforms_is_an_index(tmp_path: Path):
         assert load_image(source, image.runs_on).config.diff_ids == image.diff_ids
 
 
-def test_an_attestation_beside_an_image_is_no_second_image(tmp_path: Path):
+def test_an_attestation_beside_an_image_is_no_second_image(tmp_path: Path) -> None:
     layout = laid_out(
         tmp_path / "layout",
         (ONE, {REF_NAME: "1"}),
@@ -121,7 +121,7 @@ def test_an_attestation_beside_an_image_is_no_second_image(tmp_path: Path):
     assert kernel_of(opened(layout, ":1")) == b"one"
 
 
-def test_an_image_within_an_index_has_a_digest(tmp_path: Path):
+def test_an_image_within_an_index_has_a_digest(tmp_path: Path) -> None:
     images = [an_image().platform(f"linux/{name}").tar_layer({"a": name.encode()}) for name in ("amd64", "arm64")]
     index = an_index(*images)
     layout = laid_out(tmp_path / "layout")
@@ -135,7 +135,7 @@ def test_an_image_within_an_index_has_a_digest(tmp_path: Path):
         opened(layout, f"@{Digest.of(b'nothing')}").resolve()
 
 
-def test_a_manifest_that_nobody_lists_is_verified(tmp_path: Path):
+def test_a_manifest_that_nobody_lists_is_verified(tmp_path: Path) -> None:
     layout = laid_out(tmp_path / "layout")
     add_blobs(layout, ONE.build())
     blob_in(layout, manifest_digest(ONE)).write_bytes(to_json(OTHER.manifest()))
@@ -144,7 +144,7 @@ def test_a_manifest_that_nobody_lists_is_verified(tmp_path: Path):
         opened(layout, f"@{manifest_digest(ONE)}").resolve()
 
 
-def test_what_is_not_there_is_not_made(tmp_path: Path):
+def test_what_is_not_there_is_not_made(tmp_path: Path) -> None:
     for reference in (f"{tmp_path}/nothing", f"{tmp_path}", f"{tmp_path}/nothing:1"):
         with pytest.raises(NotFoundError):
             opened(Path(reference)).resolve()
@@ -153,7 +153,7 @@ def test_what_is_not_there_is_not_made(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_layout_of_another_version_is_refused(tmp_path: Path):
+def test_a_layout_of_another_version_is_refused(tmp_path: Path) -> None:
     layout = laid_out(tmp_path / "layout", (ONE, {}))
     (layout / "oci-layout").write_text('{"imageLayoutVersion": "2.0.0"}')
 
@@ -162,7 +162,7 @@ def test_a_layout_of_another_version_is_refused(tmp_path: Path):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "null", '{"manifests": 1}', '{"manifests": [1]}', "\xff", "{}"])
-def test_an_index_that_is_none_is_refused(tmp_path: Path, text: str):
+def test_an_index_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     layout = laid_out(tmp_path / "layout", (ONE, {}))
     (layout / "index.json").write_bytes(text.encode("latin-1"))
 
@@ -170,7 +170,7 @@ def test_an_index_that_is_none_is_refused(tmp_path: Path, text: str):
         opened(layout).resolve()
 
 
-def test_a_manifest_in_place_of_the_index_is_refused(tmp_path: Path):
+def test_a_manifest_in_place_of_the_index_is_refused(tmp_path: Path) -> None:
     layout = laid_out(tmp_path / "layout", (ONE, {}))
     (layout / "index.json").write_bytes(to_json(ONE.manifest()))
 
@@ -178,7 +178,7 @@ def test_a_manifest_in_place_of_the_index_is_refused(tmp_path: Path):
         opened(layout).resolve()
 
 
-def test_an_index_without_end_is_not_read(tmp_path: Path):
+def test_an_index_without_end_is_not_read(tmp_path: Path) -> None:
     layout = laid_out(tmp_path / "layout", (ONE, {}))
     os.truncate(layout / "index.json", 1 << 40)
 
@@ -205,7 +205,7 @@ def put_in_place_of(path: Path, kind: str) -> None:
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("kind", ["link", "pipe", "directory", "dangling", "device"])
 @pytest.mark.parametrize("what", ["index.json", "oci-layout", "manifest", "layer", "blobs/sha256", "blobs"])
-def test_nothing_but_files_is_opened(tmp_path: Path, what: str, kind: str):
+def test_nothing_but_files_is_opened(tmp_path: Path, what: str, kind: str) -> None:
     layout = laid_out(tmp_path / "layout", (ONE, {}))
     named = {"manifest": manifest_digest(ONE), "layer": ONE.manifest().layers[0].digest}
     put_in_place_of(blob_in(layout, named[what]) if what in named else layout / what, kind)
@@ -214,7 +214,7 @@ def test_nothing_but_files_is_opened(tmp_path: Path, what: str, kind: str):
         kernel_of(opened(layout))
 
 
-def test_a_layout_may_be_behind_a_link(tmp_path: Path):
+def test_a_layout_may_be_behind_a_link(tmp_path: Path) -> None:
     laid_out(tmp_path / "layout", (ONE, {}))
     (tmp_path / "link").symlink_to("layout")
 
@@ -222,7 +222,7 @@ def test_a_layout_may_be_behind_a_link(tmp_path: Path):
 
 
 @pytest.mark.parametrize("blob", [b"", b"on", b"ones", b"one" * 1000])
-def test_a_blob_of_another_size_is_refused(tmp_path: Path, blob: bytes):
+def test_a_blob_of_another_size_is_refused(tmp_path: Path, blob: bytes) -> None:
     layout = laid_out(tmp_path / "layout", (ONE, {}))
     blob_in(layout, ONE.manifest().layers[0].digest).write_bytes(blob)
 
@@ -230,7 +230,7 @@ def test_a_blob_of_another_size_is_refused(tmp_path: Path, blob: bytes):
         kernel_of(opened(layout))
 
 
-def test_a_blob_of_another_size_is_refused_before_it_is_read(tmp_path: Path):
+def test_a_blob_of_another_size_is_refused_before_it_is_read(tmp_path: Path) -> None:
     layout = laid_out(tmp_path / "layout", (ONE, {}))
     layer = ONE.manifest().layers[0]
 
@@ -239,7 +239,7 @@ def test_a_blob_of_another_size_is_refused_before_it_is_read(tmp_path: Path):
 
 
 @pytest.mark.parametrize("which", range(5))
-def test_every_spoilt_blob_is_refused(tmp_path: Path, which: int):
+def test_every_spoilt_blob_is_refused(tmp_path: Path, which: int) -> None:
     layout = laid_out(tmp_path / "layout", (ONE, {}))
     digest = sorted(ONE.build().blobs)[which]
     path = blob_in(layout, digest)
@@ -249,7 +249,7 @@ def test_every_spoilt_blob_is_refused(tmp_path: Path, which: int):
         everything(opened(layout))
 
 
-def test_a_missing_blob_is_named(tmp_path: Path):
+def test_a_missing_blob_is_named(tmp_path: Path) -> None:
     layout = laid_out(tmp_path / "layout", (ONE, {}))
     layer = ONE.manifest().layers[0]
     blob_in(layout, layer.digest).unlink()
@@ -258,7 +258,7 @@ def test_a_missing_blob_is_named(tmp_path: Path):
         kernel_of(opened(layout))
 
 
-def test_addresses_of_foreign_layers_are_not_followed(tmp_path: Path):
+def test_addresses_of_foreign_layers_are_not_followed(tmp_path: Path) -> None:
     layer = replace(ONE.manifest().layers[0], urls=("http://127.0.0.1:1/layer", "file:///etc/passwd"))
     image = replace(ONE, layers=((layer, b"one"), *ONE.layers[1:]))
     layout = laid_out(tmp_path / "layout", (image, {}))
@@ -269,7 +269,7 @@ def test_addresses_of_foreign_layers_are_not_followed(tmp_path: Path):
         kernel_of(opened(layout))
 
 
-def test_holes_are_read_as_zeros(tmp_path: Path):
+def test_holes_are_read_as_zeros(tmp_path: Path) -> None:
     blob = b"a" + bytes(5 << 20) + b"b" + bytes(3 << 20)
     image = an_image().layer("application/x-disk", blob)
     layout = laid_out(tmp_path / "layout", (image, {}))
@@ -285,7 +285,7 @@ def test_holes_are_read_as_zeros(tmp_path: Path):
             assert b"".join(chunks) == blob[skip:]
 
 
-def test_names_from_an_index_are_not_printed_raw(tmp_path: Path):
+def test_names_from_an_index_are_not_printed_raw(tmp_path: Path) -> None:
     layout = laid_out(tmp_path / "layout", (ONE, {REF_NAME: "\x1b[2Jone\n"}), (OTHER, {REF_NAME: "\u202eother"}))
 
     with pytest.raises(UnsupportedImageError) as caught:
@@ -294,7 +294,7 @@ def test_names_from_an_index_are_not_printed_raw(tmp_path: Path):
     assert str(caught.value).isprintable()
 
 
-def test_referrers_are_listed_or_tagged(tmp_path: Path):
+def test_referrers_are_listed_or_tagged(tmp_path: Path) -> None:
     image = a_container()
     subject = image.descriptor()
     listed = an_image().layer("text/plain", b"listed").subject(subject)
@@ -316,6 +316,6 @@ def test_referrers_are_listed_or_tagged(tmp_path: Path):
     assert all(one.artifact_type == "application/vnd.oci.image.config.v1+json" for one in found)
 
 
-def test_a_digest_that_is_none_is_a_mistake_of_the_user(tmp_path: Path):
+def test_a_digest_that_is_none_is_a_mistake_of_the_user(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         opened(tmp_path, "@sha256:12")

@@ -72,7 +72,7 @@ def piped(content: bytes) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("kind", WRAPPED)
-def test_an_archive_is_read_whatever_it_is_wrapped_in(tmp_path: Path, kind: str):
+def test_an_archive_is_read_whatever_it_is_wrapped_in(tmp_path: Path, kind: str) -> None:
     archive = opened(tmp_path, WRAPPED[kind](TAR))
 
     assert archive.names() == ("blobs/big", "index.json", "blobs/link")
@@ -84,7 +84,7 @@ def test_an_archive_is_read_whatever_it_is_wrapped_in(tmp_path: Path, kind: str)
 
 
 @pytest.mark.parametrize("kind", ["tar", "gz"])
-def test_an_archive_is_read_from_a_pipe(kind: str):
+def test_an_archive_is_read_from_a_pipe(kind: str) -> None:
     with piped(WRAPPED[kind](TAR)) as path:
         archive = TarStore(path, {})
 
@@ -93,7 +93,7 @@ def test_an_archive_is_read_from_a_pipe(kind: str):
         archive.close()
 
 
-def test_standard_input_is_an_archive_too(tmp_path: Path):
+def test_standard_input_is_an_archive_too(tmp_path: Path) -> None:
     program = (
         "from eci_convert.transports.tar_store.reader import TarStore\n"
         "archive = TarStore('-', {})\n"
@@ -110,13 +110,13 @@ def test_standard_input_is_an_archive_too(tmp_path: Path):
     assert said.stdout == b"100000 b'{}'\n"
 
 
-def test_an_uncompressed_file_is_read_where_it_is(tmp_path: Path):
+def test_an_uncompressed_file_is_read_where_it_is(tmp_path: Path) -> None:
     archive = opened(tmp_path, TAR, {"TMPDIR": str(tmp_path / "nowhere")})
 
     assert read(archive, "blobs/big") == FILES["blobs/big"]
 
 
-def test_the_content_of_a_huge_member_is_not_read_to_find_the_next_one(tmp_path: Path):
+def test_the_content_of_a_huge_member_is_not_read_to_find_the_next_one(tmp_path: Path) -> None:
     path = tmp_path / "archive"
     header = tarfile.TarInfo("huge")
     header.size = 1 << 42
@@ -131,7 +131,7 @@ def test_the_content_of_a_huge_member_is_not_read_to_find_the_next_one(tmp_path:
     assert read(archive, "huge", (1 << 42) - 3) == b"\0\0\0"
 
 
-def test_a_spool_is_where_tmpdir_says_and_has_no_name(tmp_path: Path):
+def test_a_spool_is_where_tmpdir_says_and_has_no_name(tmp_path: Path) -> None:
     (tmp_path / "room").mkdir()
     archive = opened(tmp_path, gzip.compress(TAR), {"TMPDIR": str(tmp_path / "room")})
 
@@ -147,14 +147,14 @@ def _exists(number: str) -> bool:
     return os.path.lexists(f"/proc/self/fd/{number}")
 
 
-def test_no_place_for_a_spool_is_said(tmp_path: Path):
+def test_no_place_for_a_spool_is_said(tmp_path: Path) -> None:
     archive = opened(tmp_path, gzip.compress(TAR), {"TMPDIR": str(tmp_path / "nowhere")})
 
     with pytest.raises(LocalError, match="nowhere"):
         archive.read("index.json")
 
 
-def test_a_spool_has_holes(tmp_path: Path):
+def test_a_spool_has_holes(tmp_path: Path) -> None:
     archive = opened(tmp_path, gzip.compress(a_tar({"zeros": bytes(32 << 20)})), {"TMPDIR": str(tmp_path)})
 
     archive.size("zeros")
@@ -169,7 +169,7 @@ def _is_spool(number: str, directory: Path) -> bool:
     return path.startswith(str(directory)) and path.endswith("(deleted)")
 
 
-def test_what_expands_beyond_the_room_there_is_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_expands_beyond_the_room_there_is_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = os.statvfs(tmp_path)
     small = os.statvfs_result((state.f_bsize, 4096, *state[2:4], 1000, *state[5:10], state.f_fsid))
     monkeypatch.setattr(os, "statvfs", lambda _: small)
@@ -181,19 +181,19 @@ def test_what_expands_beyond_the_room_there_is_has_an_end(tmp_path: Path, monkey
     assert "TMPDIR" in caught.value.__notes__[0]
 
 
-def test_names_are_cleaned(tmp_path: Path):
+def test_names_are_cleaned(tmp_path: Path) -> None:
     archive = opened(tmp_path, a_tar({"./": None, "./a//b/./c": b"1", "/d": b"2"}))
 
     assert archive.names() == ("a/b/c", "d")
 
 
 @pytest.mark.parametrize("name", ["../x", "a/../b", "a/..", ".."])
-def test_a_member_that_leads_out_is_refused(tmp_path: Path, name: str):
+def test_a_member_that_leads_out_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(FormatError, match="leads out"):
         opened(tmp_path, a_tar({name: b"1"})).names()
 
 
-def test_of_two_members_with_one_name_the_last_counts(tmp_path: Path):
+def test_of_two_members_with_one_name_the_last_counts(tmp_path: Path) -> None:
     archive = opened(tmp_path, a_tar({"a": b"first", "./a": b"last"}))
 
     assert archive.read("a") == b"last"
@@ -204,14 +204,14 @@ def test_of_two_members_with_one_name_the_last_counts(tmp_path: Path):
     [(Link("../v/layer.tar"), "w/l"), (Link("./../v/./layer.tar"), "w/l"), (Hard("v/layer.tar"), "w/l"),
      (Hard("./v/layer.tar"), "w/l"), (Link("v/layer.tar"), "l")],
 )  # fmt: skip
-def test_links_are_followed_inside(tmp_path: Path, link: Link | Hard, path: str):
+def test_links_are_followed_inside(tmp_path: Path, link: Link | Hard, path: str) -> None:
     archive = opened(tmp_path, a_tar({"v/layer.tar": b"layer", path: link}))
 
     assert archive.read(path) == b"layer"
 
 
 @pytest.mark.parametrize("target", ["../../etc/passwd", "/etc/passwd", "../a/../../../../etc/passwd", "/v"])
-def test_links_are_not_followed_outside(tmp_path: Path, target: str):
+def test_links_are_not_followed_outside(tmp_path: Path, target: str) -> None:
     archive = opened(tmp_path, a_tar({"v": b"v", "a/link": Link(target)}))
 
     with pytest.raises(FormatError, match="leads out"):
@@ -219,17 +219,17 @@ def test_links_are_not_followed_outside(tmp_path: Path, target: str):
 
 
 @pytest.mark.parametrize("files", [{"a": Link("a")}, {"a": Link("b"), "b": Link("a")}, {"a": Hard("a")}])
-def test_links_that_go_round_are_refused(tmp_path: Path, files):
+def test_links_that_go_round_are_refused(tmp_path: Path, files) -> None:
     with pytest.raises(FormatError, match="link"):
         opened(tmp_path, a_tar(files)).read("a")
 
 
-def test_a_link_to_nothing_is_not_found(tmp_path: Path):
+def test_a_link_to_nothing_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="nothing"):
         opened(tmp_path, a_tar({"a": Link("nothing")})).read("a")
 
 
-def test_devices_and_pipes_are_not_there(tmp_path: Path):
+def test_devices_and_pipes_are_not_there(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as file:
         for name, kind in (("device", tarfile.CHRTYPE), ("pipe", tarfile.FIFOTYPE), ("block", tarfile.BLKTYPE)):
@@ -244,7 +244,7 @@ def test_devices_and_pipes_are_not_there(tmp_path: Path):
         archive.read("device")
 
 
-def test_sparse_members_are_expanded(tmp_path: Path):
+def test_sparse_members_are_expanded(tmp_path: Path) -> None:
     (tmp_path / "disk").write_bytes(b"")
     os.truncate(tmp_path / "disk", 1 << 20)
     with (tmp_path / "disk").open("r+b") as file:
@@ -261,13 +261,13 @@ def test_sparse_members_are_expanded(tmp_path: Path):
 
 @pytest.mark.parametrize("kind", ["tar", "gz"])
 @pytest.mark.parametrize("cut", [1, 100, 511, 600, 2000, 50_000])
-def test_a_cut_archive_is_refused(tmp_path: Path, kind: str, cut: int):
+def test_a_cut_archive_is_refused(tmp_path: Path, kind: str, cut: int) -> None:
     with pytest.raises(CorruptStreamError, match="archive"):
         opened(tmp_path, WRAPPED[kind](TAR[:cut])).names()
 
 
 @pytest.mark.parametrize("content", [b"", bytes(512), bytes(10_240)])
-def test_an_empty_archive_has_nothing_in_it(tmp_path: Path, content: bytes):
+def test_an_empty_archive_has_nothing_in_it(tmp_path: Path, content: bytes) -> None:
     archive = opened(tmp_path, content)
 
     assert archive.names() == ()
@@ -278,32 +278,32 @@ def test_an_empty_archive_has_nothing_in_it(tmp_path: Path, content: bytes):
 
 
 @pytest.mark.parametrize("content", [b"not a tar archive at all" * 100, os.urandom(5000), b"{}"])
-def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes):
+def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(CorruptStreamError, match="no tar archive"):
         opened(tmp_path, content).names()
 
 
 @pytest.mark.parametrize("kind", ["gz", "xz", "zst", "bz2"])
-def test_a_cut_compressed_file_is_refused(tmp_path: Path, kind: str):
+def test_a_cut_compressed_file_is_refused(tmp_path: Path, kind: str) -> None:
     whole = WRAPPED[kind](TAR)
     for cut in (10, len(whole) // 2):
         with pytest.raises(CorruptStreamError):
             opened(tmp_path, whole[:cut]).names()
 
 
-def test_many_members_are_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_many_members_are_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archives, "MAX_MEMBERS", 100)
 
     with pytest.raises(LimitExceededError):
         opened(tmp_path, a_tar({f"file-{number}": b"" for number in range(101)})).names()
 
 
-def test_a_long_name_is_too_long(tmp_path: Path):
+def test_a_long_name_is_too_long(tmp_path: Path) -> None:
     with pytest.raises(LimitExceededError):
         opened(tmp_path, a_tar({"x" * 2000: b""})).names()
 
 
-def test_a_large_document_is_too_large(tmp_path: Path):
+def test_a_large_document_is_too_large(tmp_path: Path) -> None:
     archive = opened(tmp_path, a_tar({"index.json": bytes((4 << 20) + 1)}))
 
     with pytest.raises(LimitExceededError):
@@ -311,7 +311,7 @@ def test_a_large_document_is_too_large(tmp_path: Path):
 
 
 @pytest.mark.timeout(20)
-def test_what_follows_the_end_is_not_read_for_ever(tmp_path: Path):
+def test_what_follows_the_end_is_not_read_for_ever(tmp_path: Path) -> None:
     path = tmp_path / "archive"
     path.write_bytes(TAR)
     os.truncate(path, 1 << 40)
@@ -320,7 +320,7 @@ def test_what_follows_the_end_is_not_read_for_ever(tmp_path: Path):
 
 
 @pytest.mark.timeout(20)
-def test_what_follows_the_end_in_a_pipe_is_not_read_for_ever():
+def test_what_follows_the_end_in_a_pipe_is_not_read_for_ever() -> None:
     ours, theirs = os.pipe()
     zeros = bytes(1 << 20)
 
@@ -341,22 +341,22 @@ def test_what_follows_the_end_in_a_pipe_is_not_read_for_ever():
     assert names == ("blobs/big", "index.json", "blobs/link")
 
 
-def test_padding_behind_the_end_is_fine(tmp_path: Path):
+def test_padding_behind_the_end_is_fine(tmp_path: Path) -> None:
     assert opened(tmp_path, gzip.compress(TAR + bytes(10_240))).names()
     assert opened(tmp_path, TAR + os.urandom(1000)).names()
 
 
-def test_a_directory_is_no_archive(tmp_path: Path):
+def test_a_directory_is_no_archive(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         TarStore(str(tmp_path), {}).names()
 
 
-def test_a_file_that_is_not_there_is_not_found(tmp_path: Path):
+def test_a_file_that_is_not_there_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         TarStore(str(tmp_path / "nothing"), {}).names()
 
 
-def test_several_threads_read_one_index(tmp_path: Path):
+def test_several_threads_read_one_index(tmp_path: Path) -> None:
     archive = opened(tmp_path, gzip.compress(TAR))
 
     with ThreadPoolExecutor(8) as pool:
@@ -364,7 +364,7 @@ def test_several_threads_read_one_index(tmp_path: Path):
     archive.close()
 
 
-def test_a_file_that_shrinks_is_said(tmp_path: Path):
+def test_a_file_that_shrinks_is_said(tmp_path: Path) -> None:
     archive = opened(tmp_path, TAR)
     archive.names()
     os.truncate(tmp_path / "archive", 5000)

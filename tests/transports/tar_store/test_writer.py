@@ -43,7 +43,7 @@ def members(content: bytes) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("know", ["nothing", "size", "digest", "both"])
-def test_a_file_holds_what_it_was_given(tmp_path: Path, know: str):
+def test_a_file_holds_what_it_was_given(tmp_path: Path, know: str) -> None:
     output = FileOutput(tmp_path / "archive")
     for blob in BLOBS.values():
         output.add(given(blob, know), named)
@@ -56,7 +56,7 @@ def test_a_file_holds_what_it_was_given(tmp_path: Path, know: str):
 
 
 @pytest.mark.parametrize("know", ["nothing", "size", "digest", "both"])
-def test_a_stream_holds_what_it_was_given(tmp_path: Path, know: str):
+def test_a_stream_holds_what_it_was_given(tmp_path: Path, know: str) -> None:
     pieces: list[bytes] = []
     output = StreamOutput(pieces.append, {"TMPDIR": str(tmp_path)}, "the stream")
     for blob in BLOBS.values():
@@ -67,7 +67,7 @@ def test_a_stream_holds_what_it_was_given(tmp_path: Path, know: str):
     assert files_in(tmp_path) == {}
 
 
-def test_a_stream_begins_before_a_member_ends_if_all_is_known():
+def test_a_stream_begins_before_a_member_ends_if_all_is_known() -> None:
     pieces: list[bytes] = []
     output = StreamOutput(pieces.append, {"TMPDIR": "/nowhere"}, "the stream")
     seen = []
@@ -82,7 +82,7 @@ def test_a_stream_begins_before_a_member_ends_if_all_is_known():
     assert seen == [512, 1512, 2512]
 
 
-def test_what_is_known_to_be_there_is_not_written_again():
+def test_what_is_known_to_be_there_is_not_written_again() -> None:
     pieces: list[bytes] = []
     output = StreamOutput(pieces.append, {}, "the stream")
     for know in ("both", "both", "nothing"):
@@ -92,7 +92,7 @@ def test_what_is_known_to_be_there_is_not_written_again():
     assert list(members(b"".join(pieces))) == [Digest.of(b"blob").hex]
 
 
-def test_the_order_is_said_at_the_end_and_the_rest_is_left_out(tmp_path: Path):
+def test_the_order_is_said_at_the_end_and_the_rest_is_left_out(tmp_path: Path) -> None:
     archives = []
     for number, order in enumerate((list(BLOBS), list(reversed(BLOBS)))):
         output = FileOutput(tmp_path / f"{number}")
@@ -109,14 +109,16 @@ def test_the_order_is_said_at_the_end_and_the_rest_is_left_out(tmp_path: Path):
 
 
 @pytest.mark.parametrize("know", ["nothing", "both"])
-def test_threads_make_the_same_archive(tmp_path: Path, know: str):
+def test_threads_make_the_same_archive(tmp_path: Path, know: str) -> None:
     blobs = {Digest.of(blob).hex: blob for blob in (os.urandom(50_000 + number) for number in range(8))}
     archives = []
     for number, order in enumerate((list(blobs), list(reversed(blobs)))):
         output = FileOutput(tmp_path / f"{number}")
         barrier = threading.Barrier(4)
 
-        def add(name: str, output: FileOutput = output, barrier: threading.Barrier = barrier, order: list[str] = order):
+        def add(
+            name: str, output: FileOutput = output, barrier: threading.Barrier = barrier, order: list[str] = order
+        ) -> None:
             if order.index(name) < 4:
                 barrier.wait(30)
             output.add(given(blobs[name], know), named)
@@ -131,7 +133,7 @@ def test_threads_make_the_same_archive(tmp_path: Path, know: str):
 
 
 @pytest.mark.parametrize("know", ["size", "both"])
-def test_a_member_that_fails_leaves_no_trace(tmp_path: Path, know: str):
+def test_a_member_that_fails_leaves_no_trace(tmp_path: Path, know: str) -> None:
     output = FileOutput(tmp_path / "archive")
     bad = VerifiedInput(iter([b"y" * 700, b"z"]), Digest.of(b"other"), 5000 if know == "both" else None)
     with pytest.raises((SizeMismatchError, DigestMismatchError)):
@@ -144,7 +146,7 @@ def test_a_member_that_fails_leaves_no_trace(tmp_path: Path, know: str):
     assert b"yyy" not in (tmp_path / "archive").read_bytes()
 
 
-def test_a_stream_that_broke_cannot_be_completed():
+def test_a_stream_that_broke_cannot_be_completed() -> None:
     output = StreamOutput(lambda _: None, {}, "the stream")
     with pytest.raises(SizeMismatchError):
         output.add(VerifiedInput(iter([b"x"]), Digest.of(b"xy"), 2), named)
@@ -155,7 +157,7 @@ def test_a_stream_that_broke_cannot_be_completed():
         output.add(given(b"blob", "both"), named)
 
 
-def test_a_spooled_member_that_fails_breaks_nothing():
+def test_a_spooled_member_that_fails_breaks_nothing() -> None:
     pieces: list[bytes] = []
     output = StreamOutput(pieces.append, {}, "the stream")
     with pytest.raises(DigestMismatchError):
@@ -166,7 +168,7 @@ def test_a_spooled_member_that_fails_breaks_nothing():
     assert list(members(b"".join(pieces)).values()) == [b"blob"]
 
 
-def test_an_unfinished_archive_leaves_what_was_there(tmp_path: Path):
+def test_an_unfinished_archive_leaves_what_was_there(tmp_path: Path) -> None:
     (tmp_path / "archive").write_bytes(b"old")
     output = FileOutput(tmp_path / "archive")
     output.add(given(b"blob", "both"), named)
@@ -175,7 +177,7 @@ def test_an_unfinished_archive_leaves_what_was_there(tmp_path: Path):
     assert files_in(tmp_path) == {"archive": b"old"}
 
 
-def test_a_link_is_replaced_and_not_written_through(tmp_path: Path):
+def test_a_link_is_replaced_and_not_written_through(tmp_path: Path) -> None:
     (tmp_path / "precious").write_bytes(b"old")
     (tmp_path / "archive").symlink_to("precious")
     output = FileOutput(tmp_path / "archive")
@@ -186,14 +188,14 @@ def test_a_link_is_replaced_and_not_written_through(tmp_path: Path):
 
 
 @pytest.mark.parametrize("path", ["directory", "nowhere/archive"])
-def test_where_no_file_can_be_is_said(tmp_path: Path, path: str):
+def test_where_no_file_can_be_is_said(tmp_path: Path, path: str) -> None:
     (tmp_path / "directory").mkdir()
 
     with pytest.raises(LocalError):
         tar_output(str(tmp_path / path), {}).add(given(b"blob", "both"), named)
 
 
-def test_holes_stay_holes(tmp_path: Path):
+def test_holes_stay_holes(tmp_path: Path) -> None:
     output = FileOutput(tmp_path / "archive")
     zeros = bytes(1 << 20)
     output.add(VerifiedInput((zeros for _ in range(32)), None, 32 << 20), named)
@@ -204,7 +206,7 @@ def test_holes_stay_holes(tmp_path: Path):
 
 
 @pytest.mark.parametrize("size", [8**11 - 1, 8**11, 1 << 50])
-def test_a_size_of_any_length_takes_one_block(tmp_path: Path, size: int):
+def test_a_size_of_any_length_takes_one_block(tmp_path: Path, size: int) -> None:
     header = outputs._header("name", size)
 
     assert len(header) == 512
@@ -217,7 +219,7 @@ def test_a_size_of_any_length_takes_one_block(tmp_path: Path, size: int):
         assert str(size) in said.stdout
 
 
-def test_a_pipe_is_written_as_a_stream(tmp_path: Path):
+def test_a_pipe_is_written_as_a_stream(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     found: list[bytes] = []
     reader = threading.Thread(target=lambda: found.append((tmp_path / "pipe").read_bytes()))
@@ -232,7 +234,7 @@ def test_a_pipe_is_written_as_a_stream(tmp_path: Path):
     assert members(found[0]) == BLOBS
 
 
-def test_a_full_device_is_said():
+def test_a_full_device_is_said() -> None:
     output = tar_output("/dev/full", {})
 
     with pytest.raises(LocalError, match="No space left"):
@@ -241,7 +243,7 @@ def test_a_full_device_is_said():
 
 
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
-def test_the_names_of_open_files_are_written_to_and_not_replaced(tmp_path: Path, name: str):
+def test_the_names_of_open_files_are_written_to_and_not_replaced(tmp_path: Path, name: str) -> None:
     program = (
         "from eci_convert.transports.verified_input import VerifiedInput\n"
         "from eci_convert.transports.tar_store.writer import PipeOutput, tar_output\n"
@@ -256,7 +258,7 @@ def test_the_names_of_open_files_are_written_to_and_not_replaced(tmp_path: Path,
     assert members((tmp_path / "archive").read_bytes()) == {"name": b"blob"}
 
 
-def test_standard_output_takes_an_archive():
+def test_standard_output_takes_an_archive() -> None:
     program = (
         "from eci_convert.oci.digest import Digest\n"
         "from eci_convert.transports.verified_input import VerifiedInput\n"
@@ -272,7 +274,9 @@ def test_standard_output_takes_an_archive():
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(("said", "told"), [("", 0), ("1600000000", 1600000000), ("99999999999", 8**11 - 1)])
-def test_the_time_of_every_member_is_the_one_that_was_asked_for(said: str, told: int, stream: bool, tmp_path: Path):
+def test_the_time_of_every_member_is_the_one_that_was_asked_for(
+    said: str, told: int, stream: bool, tmp_path: Path
+) -> None:
     environ = {"SOURCE_DATE_EPOCH": said}
     pieces: list[bytes] = []
     path = tmp_path / "archive"

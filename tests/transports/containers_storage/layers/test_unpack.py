@@ -28,7 +28,7 @@ real_root = pytest.mark.skipif(
 )
 
 
-def test_every_kind_of_member_comes_out_and_the_archive_can_be_made_again(world: World):
+def test_every_kind_of_member_comes_out_and_the_archive_can_be_made_again(world: World) -> None:
     archive = an_archive(
         member("./", "dir", mode=0o700),
         member("boot/", "dir", mode=0o750, mtime=1_600_000_000.5),
@@ -57,7 +57,7 @@ def test_every_kind_of_member_comes_out_and_the_archive_can_be_made_again(world:
     assert stat.S_IMODE(os.stat(staged.diff).st_mode) == 0o700  # until it is complete, whatever ./ says
 
 
-def test_directories_that_the_layer_does_not_name_are_open_whatever_the_umask(world: World):
+def test_directories_that_the_layer_does_not_name_are_open_whatever_the_umask(world: World) -> None:
     before = os.umask(0o077)
     try:
         staged = unpacked(world.home, an_archive(member("with/no/parent", content=b"x", mode=0o644)))
@@ -69,7 +69,7 @@ def test_directories_that_the_layer_does_not_name_are_open_whatever_the_umask(wo
 
 
 @pytest.mark.parametrize("end", [b"", bytes(512), bytes(1024), bytes(10240), bytes(1024) + b"rubbish behind" * 9999])
-def test_whatever_follows_the_last_member_is_kept(world: World, end: bytes):
+def test_whatever_follows_the_last_member_is_kept(world: World, end: bytes) -> None:
     archive = a_tar({"kernel": b"kernel" * 1000})[:-1024] + end
 
     staged = unpacked(world.home, archive)
@@ -78,7 +78,7 @@ def test_whatever_follows_the_last_member_is_kept(world: World, end: bytes):
 
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])
-def test_a_compressed_layer_is_known_by_both_its_digests(world: World, compression: str):
+def test_a_compressed_layer_is_known_by_both_its_digests(world: World, compression: str) -> None:
     archive = a_tar({"kernel": b"kernel" * 100_000})
     blob = wrapped(archive, compression)
     driver = Overlay(world.home)
@@ -91,7 +91,7 @@ def test_a_compressed_layer_is_known_by_both_its_digests(world: World, compressi
     assert staged.compression == {"gzip": 2, "zstd": 4}[compression]
 
 
-def test_holes_stay_holes(world: World):
+def test_holes_stay_holes(world: World) -> None:
     content = bytes(8 << 20) + b"data" * 1024 + bytes(8 << 20)
 
     staged = unpacked(world.home, a_tar({"disk": content}))
@@ -111,7 +111,9 @@ _PATHS = st.lists(_NAMES, min_size=1, max_size=3).map("/".join)
     st.dictionaries(_PATHS, st.one_of(st.binary(max_size=2000), st.none()), max_size=8),
     st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]),
 )
-def test_any_archive_can_be_made_again(tmp_path_factory, files: dict[str, bytes | None], format: int):
+def test_any_archive_can_be_made_again(
+    tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes | None], format: int
+) -> None:
     wanted: dict[str, bytes | None] = {}
     for path, content in files.items():
         above = [path[:place] for place, sign in enumerate(path) if sign == "/"]
@@ -129,19 +131,19 @@ def test_any_archive_can_be_made_again(tmp_path_factory, files: dict[str, bytes 
 
 
 @pytest.mark.parametrize("name", ["/kernel", "//kernel", "./kernel", "./././kernel", "/./kernel"])
-def test_names_are_of_the_image_however_they_are_spelt(world: World, name: str):
+def test_names_are_of_the_image_however_they_are_spelt(world: World, name: str) -> None:
     assert seen(unpacked(world.home, an_archive(member(name, content=b"kernel"))).diff) == {"kernel": b"kernel"}
 
 
 @pytest.mark.parametrize("name", ["../kernel", "a/../../kernel", "/../kernel", "a/..", ".."])
-def test_names_that_lead_upwards_are_refused(world: World, name: str):
+def test_names_that_lead_upwards_are_refused(world: World, name: str) -> None:
     with pytest.raises(FormatError):
         unpacked(world.home, an_archive(member(name, content=b"kernel")))
 
 
 @pytest.mark.parametrize("target", ["{host}", "../../../../host", "/"])
 @pytest.mark.parametrize("kind", ["file", "dir", "link", "hard", "fifo", "char"])
-def test_nothing_goes_through_a_link_to_a_directory(world: World, target: str, kind: str):
+def test_nothing_goes_through_a_link_to_a_directory(world: World, target: str, kind: str) -> None:
     linkname = target.format(host=world.host)
     extra = {"linkname": "etc"} if kind in ("link", "hard") else {}
 
@@ -149,7 +151,7 @@ def test_nothing_goes_through_a_link_to_a_directory(world: World, target: str, k
         unpacked(world.home, an_archive(member("etc", "link", linkname=linkname), member("etc/passwd", kind, **extra)))
 
 
-def test_nothing_goes_through_two_links_either(world: World):
+def test_nothing_goes_through_two_links_either(world: World) -> None:
     with pytest.raises(FormatError):
         unpacked(
             world.home,
@@ -163,7 +165,7 @@ def test_nothing_goes_through_two_links_either(world: World):
 
 
 @pytest.mark.parametrize("kind", ["file", "dir", "fifo", "link"])
-def test_a_link_is_replaced_and_never_written_through(world: World, kind: str):
+def test_a_link_is_replaced_and_never_written_through(world: World, kind: str) -> None:
     extra = {"linkname": "elsewhere"} if kind == "link" else {}
     content = b"evil" if kind == "file" else b""
 
@@ -181,7 +183,7 @@ def test_a_link_is_replaced_and_never_written_through(world: World, kind: str):
 @pytest.mark.parametrize(
     "target", ["{host}/passwd", "../../../../host/passwd", "passwd", "self", "dir", "", "to-dir/x"]
 )
-def test_hard_links_are_to_files_of_the_layer(world: World, target: str):
+def test_hard_links_are_to_files_of_the_layer(world: World, target: str) -> None:
     with pytest.raises(FormatError):
         unpacked(
             world.home,
@@ -194,7 +196,7 @@ def test_hard_links_are_to_files_of_the_layer(world: World, target: str):
         )
 
 
-def test_a_hard_link_to_a_link_is_that_link(world: World):
+def test_a_hard_link_to_a_link_is_that_link(world: World) -> None:
     staged = unpacked(
         world.home,
         an_archive(
@@ -207,7 +209,7 @@ def test_a_hard_link_to_a_link_is_that_link(world: World):
 
 @pytest.mark.parametrize("name", [".", "/", "./"])
 @pytest.mark.parametrize("kind", ["link", "file", "fifo", "hard"])
-def test_the_top_stays_a_directory(world: World, name: str, kind: str):
+def test_the_top_stays_a_directory(world: World, name: str, kind: str) -> None:
     info, content = member(name, kind)
     info.linkname = str(world.host)
 
@@ -216,12 +218,12 @@ def test_the_top_stays_a_directory(world: World, name: str, kind: str):
 
 
 @pytest.mark.parametrize("name", [".wh.", ".wh..", ".wh...", "a/.wh..", "a/.wh...", ".wh.x/y"])
-def test_deletions_of_what_cannot_be_deleted_are_refused(world: World, name: str):
+def test_deletions_of_what_cannot_be_deleted_are_refused(world: World, name: str) -> None:
     with pytest.raises(FormatError):
         unpacked(world.home, an_archive(member(name)))
 
 
-def test_deletions_are_noted_as_overlayfs_reads_them(world: World):
+def test_deletions_are_noted_as_overlayfs_reads_them(world: World) -> None:
     staged = unpacked(
         world.home,
         an_archive(
@@ -256,7 +258,7 @@ def test_deletions_are_noted_as_overlayfs_reads_them(world: World):
 
 
 @pytest.mark.parametrize("twice", ["file", "dir", "link", "fifo"])
-def test_content_is_not_replaced_since_the_archive_could_not_be_made_again(world: World, twice: str):
+def test_content_is_not_replaced_since_the_archive_could_not_be_made_again(world: World, twice: str) -> None:
     extra = {"linkname": "y"} if twice == "link" else {}
 
     with pytest.raises(FormatError, match="twice"):
@@ -265,7 +267,7 @@ def test_content_is_not_replaced_since_the_archive_could_not_be_made_again(world
         unpacked(world.home, an_archive(member("x/y", content=b"one"), member("x", "link", linkname="y")))
 
 
-def test_what_has_no_content_may_come_twice(world: World):
+def test_what_has_no_content_may_come_twice(world: World) -> None:
     staged = unpacked(
         world.home,
         an_archive(
@@ -278,24 +280,24 @@ def test_what_has_no_content_may_come_twice(world: World):
 
 
 @pytest.mark.parametrize("name", ["d/" * 401 + "x", "n" * 200 + "/" + ("m" * 250 + "/") * 12 + "x"])
-def test_paths_have_a_limit(world: World, name: str):
+def test_paths_have_a_limit(world: World, name: str) -> None:
     with pytest.raises(LimitExceededError):
         unpacked(world.home, an_archive(member(name)))
 
 
 @pytest.mark.parametrize("field", ["uid", "gid"])
 @pytest.mark.parametrize("value", [(1 << 32) - 1, 1 << 40])
-def test_owners_that_there_cannot_be_are_refused(world: World, field: str, value: int):
+def test_owners_that_there_cannot_be_are_refused(world: World, field: str, value: int) -> None:
     with pytest.raises(FormatError, match="no id"):
         unpacked(world.home, an_archive(member("x", **{field: value})))
 
 
 @pytest.mark.parametrize("mtime", [-1, -(10**9), -(2**62), 10**15, 2**33, 2**62])
-def test_odd_times_are_held_within_what_can_be_kept(world: World, mtime: int):
+def test_odd_times_are_held_within_what_can_be_kept(world: World, mtime: int) -> None:
     unpacked(world.home, an_archive(member("x", content=b"x", mtime=mtime)))
 
 
-def test_attributes_that_would_be_words_to_overlayfs_or_podman_are_left_out(world: World):
+def test_attributes_that_would_be_words_to_overlayfs_or_podman_are_left_out(world: World) -> None:
     names = ("user.colour", "user.overlay.redirect", "trusted.overlay.redirect", "user.containers.override_stat")
     headers = {f"SCHILY.xattr.{name}": "/etc" for name in names}
 
@@ -305,7 +307,7 @@ def test_attributes_that_would_be_words_to_overlayfs_or_podman_are_left_out(worl
 
 
 @real_root
-def test_root_makes_owners_modes_and_devices_as_they_are_said(world: World):
+def test_root_makes_owners_modes_and_devices_as_they_are_said(world: World) -> None:
     staged = unpacked(
         world.home,
         an_archive(
@@ -324,7 +326,7 @@ def test_root_makes_owners_modes_and_devices_as_they_are_said(world: World):
     assert (staged.uids, staged.gids) == ((0, 5, 7), (0, 6))
 
 
-def test_what_cannot_be_made_is_left_out_with_a_word(world: World):
+def test_what_cannot_be_made_is_left_out_with_a_word(world: World) -> None:
     noted = Noted()
 
     staged = unpacked(
@@ -337,7 +339,7 @@ def test_what_cannot_be_made_is_left_out_with_a_word(world: World):
     assert len(noted.warnings) == 2
 
 
-def test_a_sparse_member_is_whole_as_a_file_and_packed_in_the_archive(world: World):
+def test_a_sparse_member_is_whole_as_a_file_and_packed_in_the_archive(world: World) -> None:
     archive = (Path(__file__).parent / "sparse.tar").read_bytes()
 
     staged = unpacked(world.home, archive)
@@ -345,7 +347,7 @@ def test_a_sparse_member_is_whole_as_a_file_and_packed_in_the_archive(world: Wor
     assert (staged.diff / "sparse").read_bytes() == bytes(1 << 20) + b"data" * 128 + bytes((1 << 20) - 512)
 
 
-def test_bytes_that_are_not_the_promised_ones_are_that_and_not_a_bad_archive(world: World):
+def test_bytes_that_are_not_the_promised_ones_are_that_and_not_a_bad_archive(world: World) -> None:
     archive = bytearray(a_tar({f"file-{number}": b"kernel" * 20_000 for number in range(30)}))
     promised = Digest.of(bytes(archive))
     archive[0] ^= 1
@@ -360,7 +362,7 @@ def test_bytes_that_are_not_the_promised_ones_are_that_and_not_a_bad_archive(wor
             import_layer(Staging.begun(driver.home), driver, "", VerifiedInput(chunks, promised, None), Noted())
 
 
-def test_what_was_refused_is_gone(world: World):
+def test_what_was_refused_is_gone(world: World) -> None:
     with pytest.raises(FormatError):
         unpacked(world.home, an_archive(member("x", content=b"x"), member("../y")))
 

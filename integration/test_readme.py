@@ -16,7 +16,11 @@ from integration.engines.registry import Registry
 from integration.support.boot_vm import Machine
 
 TEXT = (Path(__file__).parents[1] / "README.md").read_text()
-MAIN, _, BUILD, REGISTRY = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)[:4]
+BLOCKS = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+MAIN, BUILD, REGISTRY = (
+    next(block for block in BLOCKS if f"\neci-convert {words}" in f"\n{block}")
+    for words in ("dockerfile --kernel", "build --kernel", "push registry.example")
+)
 LIBRARY = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)[0]
 
 
@@ -25,7 +29,14 @@ def here(machine: Machine, tmp_path: Path) -> Path:
     """A folder with the files of the reader's machine."""
     for name, path in (("vmlinuz", machine.kernel), ("initrd.img", machine.initrd), ("disk.raw", machine.root)):
         subprocess.run(["cp", "--sparse=always", path, tmp_path / name], check=True)
-    command = [Programs().qemu_img, "convert", "-O", "qcow2", tmp_path / "disk.raw", tmp_path / "disk.qcow2"]
+    command: list[str | Path] = [
+        Programs().qemu_img,
+        "convert",
+        "-O",
+        "qcow2",
+        tmp_path / "disk.raw",
+        tmp_path / "disk.qcow2",
+    ]
     subprocess.run(command, check=True)
     return tmp_path
 

@@ -17,7 +17,7 @@ COMMAND_LINES = [
     line
     for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
     for line in block.splitlines()
-    if "eci-convert " in line and not line.startswith("#")
+    if re.search(r"\beci-convert [-a-z]", line) and not line.startswith("#")
 ]
 
 

@@ -53,7 +53,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def layout(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A layout with `machine`, which does not fit, in both formats; and `kernel`, which does."""
     layout = tmp_path_factory.mktemp("images") / "layout"
-    machine = ["--kernel", parts / "kernel", "--root", f"{parts}/root:raw"]
+    machine: list[str | Path] = ["--kernel", parts / "kernel", "--root", f"{parts}/root:raw"]
     for form in ("artifacts", "legacy"):
         done = run("push", "--remote", layout, form, *machine, "--format", form)
         assert done.returncode == 0, done.stderr
@@ -216,7 +216,16 @@ def test_a_context(full: Path, parts: Path) -> None:
 def test_a_digest_file(full: Path, parts: Path, tmp_path: Path) -> None:
     (full / "digest").write_text("old")
     fill(full)
-    words = ["push", "--remote", tmp_path / "l", "x", "--kernel", parts / "kernel", "--digest-file", full / "digest"]
+    words: list[str | Path] = [
+        "push",
+        "--remote",
+        tmp_path / "l",
+        "x",
+        "--kernel",
+        parts / "kernel",
+        "--digest-file",
+        full / "digest",
+    ]
     refused(run(*words), "digest")
     assert (full / "digest").read_text() == "old"
 

@@ -3,18 +3,20 @@ or refused before anything is written, where the table says so."""
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from eci_convert.model import Memory, Part
 from integration.engines.containerd import Containerd
 from integration.engines.docker import DockerEngine
 from integration.engines.podman import Store
 from integration.engines.registry import Registry
 from tests.support.generate_readme_tables import PARTS, Cell, cells
 
-Run = Callable[..., object]
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -67,6 +69,11 @@ def test_a_format_in_a_place(
     eci_convert(*copy, env=env)
     eci_convert("extract", name, tmp_path / "out", env=env)
 
-    expected = {(part.role, part.index): part.locator.content for part in PARTS[cell.format]}
+    expected = {(part.role, part.index): _content(part) for part in PARTS[cell.format]}
     written = {path.read_bytes() for path in (tmp_path / "out").iterdir() if path.name != "config.json"}
     assert written == set(expected.values())
+
+
+def _content(part: Part) -> bytes:
+    assert isinstance(part.locator, Memory)
+    return part.locator.content

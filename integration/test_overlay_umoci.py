@@ -51,10 +51,10 @@ def _files(layer: Sequence[Said]) -> Files | None:
     """*layer* for the image builder, which has no names twice."""
     found: dict[str, bytes | Link | Hard | None] = {}
     for said in layer:
-        made = {SYMLINK: Link(said.text), HARDLINK: Hard(said.text), DIR: None}.get(said.kind, said.text.encode())
+        special: dict[str, Link | Hard | None] = {SYMLINK: Link(said.text), HARDLINK: Hard(said.text), DIR: None}
         if said.name in found and said.kind is not DIR:
             return None
-        found[said.name] = made
+        found[said.name] = special.get(said.kind, said.text.encode())
     return found
 
 

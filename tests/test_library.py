@@ -206,10 +206,10 @@ def test_outputs_of_the_standard_library(places: dict[str, str], tmp_path: Path)
     def root(output: object) -> None:
         take(places["layout"], eci.ExtractRequest(roles={eci.Role.ROOT_DISK: output}))  # type: ignore[dict-item]
 
-    with gzip.open(tmp_path / "root.gz", "wb") as packed:
-        root(packed)
-    with bz2.open(tmp_path / "root.bz2", "wb") as packed:
-        root(packed)
+    with gzip.open(tmp_path / "root.gz", "wb") as gzipped:
+        root(gzipped)
+    with bz2.open(tmp_path / "root.bz2", "wb") as bzipped:
+        root(bzipped)
     with tempfile.SpooledTemporaryFile() as spooled, tempfile.NamedTemporaryFile() as named:
         for file in (spooled, named):
             file.write(b"before ")
@@ -233,7 +233,7 @@ def test_an_output_that_does_not_wait_is_waited_for(places: dict[str, str], tmp_
     reader.start()
     ours.setblocking(False)
     with theirs, ours, open(ours.fileno(), "wb", buffering=0, closefd=False) as raw:
-        take(places["layout"], eci.ExtractRequest(roles={eci.Role.ROOT_DISK: raw}))  # type: ignore[dict-item]
+        take(places["layout"], eci.ExtractRequest(roles={eci.Role.ROOT_DISK: raw}))
         ours.shutdown(socket.SHUT_WR)
         reader.join()
     assert bytes(found) == DISK
@@ -244,7 +244,7 @@ def test_an_output_that_fails_is_this_computers_fault_and_leaves_no_file(
 ) -> None:
     push(a_machine(tmp_path), places["layout"])
     with open("/dev/full", "wb", buffering=0) as full, pytest.raises(eci.LocalError, match="No space"):
-        take(places["layout"], eci.ExtractRequest(directory=tmp_path / "out", roles={eci.Role.ROOT_DISK: full}))  # type: ignore[dict-item]
+        take(places["layout"], eci.ExtractRequest(directory=tmp_path / "out", roles={eci.Role.ROOT_DISK: full}))
     assert not (tmp_path / "out").exists()
 
 

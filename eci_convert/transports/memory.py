@@ -91,16 +91,16 @@ class MemorySink:
         holds_artifacts: bool = True,
         holds_indexes: bool = True,
         holds_sha512: bool = True,
-        wants_raw_layers: bool = False,
-        wants_compressed_layers: bool = False,
+        stores_layers_uncompressed: bool = False,
+        prefers_compressed_layers: bool = False,
     ) -> None:
         self.store = store
         self.name = name
         self.holds_artifacts = holds_artifacts
         self.holds_indexes = holds_indexes
         self.holds_sha512 = holds_sha512
-        self.stores_layers_uncompressed = wants_raw_layers
-        self.prefers_compressed_layers = wants_compressed_layers
+        self.stores_layers_uncompressed = stores_layers_uncompressed
+        self.prefers_compressed_layers = prefers_compressed_layers
 
     @property
     def destination(self) -> str:

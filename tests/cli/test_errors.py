@@ -107,7 +107,7 @@ def test_an_empty_pipe_is_said_to_be_one(tmp_path: Path) -> None:
 def test_a_disk_type_that_the_bytes_contradict_is_exit_8(run: Run, tmp_path: Path) -> None:
     disk = tmp_path / "disk.img"
     disk.write_bytes(QCOW2)
-    push = ["push", "--remote", tmp_path / "l", "a:1", "--root"]
+    push: list[str | Path] = ["push", "--remote", tmp_path / "l", "a:1", "--root"]
     one_line(run(*push, f"{disk}:raw", exits=8), "qcow2", "raw")
     run(*push, f"{disk}:raw", "--trust-type")
     run(*push, disk)
@@ -167,8 +167,8 @@ def test_a_digest_file_that_cannot_be_is_told_before_anything_is_written(
     parts: Parts, run: Run, tmp_path: Path
 ) -> None:
     for place in (tmp_path / "nowhere/digest", tmp_path):
-        words = ["build", "--kernel", parts.kernel, "--to", f"oci:{tmp_path}/made", "--digest-file", place]
-        one_line(run(*words, exits=9), str(place))
+        build: list[str | Path] = ["build", "--kernel", parts.kernel, "--to", f"oci:{tmp_path}/made"]
+        one_line(run(*build, "--digest-file", place, exits=9), str(place))
     assert not (tmp_path / "made").exists()
 
 

@@ -7,6 +7,7 @@ import math
 import struct
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -84,7 +85,7 @@ def test_a_bundle_is_found_again() -> None:
 
 
 def _with(**changes: object) -> dict[str, object]:
-    changed = deepcopy(BUNDLE)
+    changed: dict[str, Any] = deepcopy(BUNDLE)
     changed["invocationImages"][0] |= changes
     return changed
 

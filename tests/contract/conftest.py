@@ -13,7 +13,8 @@ from tests.contract.places import PLACES, Place, Row
 @pytest.fixture(params=PLACES, ids=lambda row: row.name)
 def row(request: pytest.FixtureRequest) -> Row:
     """What the transport under test can do."""
-    return request.param
+    row: Row = request.param
+    return row
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Manifest
 from eci_convert.reading.blobs import load_document
 from eci_convert.reading.images import load_image, load_root
+from eci_convert.transports.base import Source
 from tests.contract.places import Place, Row
 from tests.support.images import ImageBuilder, a_container, a_machine, an_image, copied
 
@@ -25,12 +26,12 @@ def a_big_one() -> ImageBuilder:
     return an_image().tar_layer({"big": BIG}).tar_layer({"small": b"small"})
 
 
-def fetched(source, blob: Descriptor, skip: int = 0) -> bytes:
+def fetched(source: Source, blob: Descriptor, skip: int = 0) -> bytes:
     with source.fetch(blob, skip) as chunks:
         return b"".join(chunks)
 
 
-def layers_of(source) -> tuple[Descriptor, ...]:
+def layers_of(source: Source) -> tuple[Descriptor, ...]:
     return load_image(source).manifest.layers
 
 

@@ -110,7 +110,8 @@ def test_the_context_is_archived_while_it_is_sent(docker: ADocker, tmp_path: Pat
         file.truncate(64 << 20)
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    arrived, seen = threading.Event(), set()
+    arrived = threading.Event()
+    seen: set[Path] = set()
 
     def slowly(handler: Handler) -> None:
         some_of(handler, 16 << 20)

@@ -19,7 +19,7 @@ VALUES = st.recursive(
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(TEXT, VALUES, max_size=5))
-def test_an_honest_document_is_read_as_it_is(value) -> None:
+def test_an_honest_document_is_read_as_it_is(value: dict[str, object]) -> None:
     for ascii_alone in (True, False):
         assert json_fields.document(json.dumps(value, ensure_ascii=ascii_alone).encode(), "x") == value
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -276,9 +278,11 @@ def test_a_wide_index_is_not_read_through():
     original = source.fetch
 
     class Counting(MemorySource):
-        def fetch(self, blob, skip=0):
+        @contextmanager
+        def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
             fetched.append(blob.digest)
-            return original(blob, skip)
+            with original(blob, skip) as chunks:
+                yield chunks
 
     load_image(Counting(source.store), parse_platform("linux/amd64"))
 

@@ -66,7 +66,7 @@ def read_back(sink: MemorySink) -> MemorySource:
 
 
 @pytest.mark.parametrize("image", [a_machine(), a_container(), a_container("zstd")], ids=["artifacts", "gzip", "zstd"])
-def test_keep_preserves_every_byte(image, tmp_path: Path) -> None:
+def test_keep_preserves_every_byte(image: ImageBuilder, tmp_path: Path) -> None:
     source, sink = image.build(), a_sink()
 
     packed = copy(source, sink)
@@ -154,6 +154,7 @@ def test_a_blob_that_is_there_is_not_sent_again() -> None:
     sink = a_sink()
     copy(a_machine().build(), sink)
     again = copy(a_machine().build(), sink)
+    assert isinstance(again.manifest, Manifest)
     blobs = sum(layer.size for layer in again.manifest.layers) + again.manifest.config.size
     assert again.bytes_reused == blobs
     assert again.bytes_written == again.descriptor.size
@@ -286,7 +287,7 @@ def test_a_sha512_is_kept_or_refused_beforehand() -> None:
 
 @pytest.mark.parametrize("image", [a_machine(root=DISK), labelled()], ids=["artifacts", "labels"])
 @pytest.mark.parametrize("form", ["artifacts", "legacy"])
-def test_parts_survive_being_said_again(image, form: str, tmp_path: Path) -> None:
+def test_parts_survive_being_said_again(image: ImageBuilder, form: str, tmp_path: Path) -> None:
     source, sink = image.build(), a_sink()
     copy(source, sink, format=form)
     extract(read_back(sink), ExtractRequest(directory=tmp_path))

@@ -90,7 +90,7 @@ def test_without_a_codec_every_byte_is_kept(codec: Codec | None) -> None:
 
 
 def test_a_place_that_unpacks_layers_gets_them_as_they_are() -> None:
-    source, copied = kept(raw(), GZIP, wants_raw_layers=True)
+    source, copied = kept(raw(), GZIP, stores_layers_uncompressed=True)
     assert copied.blobs == source.blobs
 
 

@@ -147,7 +147,7 @@ def test_every_blob_is_read_once_whoever_wants_it(tmp_path: Path) -> None:
     source = Watched(an_image().tar_layer({"a": b"1", "b": b"2"}).layer(KERNEL_TYPE, b"kernel").build())
     archive, blob = layer(source, 0), layer(source, 1)
     source.fetched.clear()
-    locators = [
+    locators: list[Locator] = [
         Blob(descriptor=blob),
         Blob(descriptor=blob),
         Member(descriptor=archive, path="a"),
@@ -192,7 +192,8 @@ def test_an_open_file_is_written_where_it_stands(tmp_path: Path) -> None:
 def test_holes_come_back_and_can_be_refused(tmp_path: Path) -> None:
     disk = bytes(8 << 20) + NOISE + bytes(5 << 20)
     source = an_image().tar_layer({"disk": disk}, compression="gzip").layer(RAW_TYPE, disk).build()
-    for number, place in enumerate((RootfsFile(path="disk"), Blob(descriptor=layer(source, 1)))):
+    locators: tuple[Locator, ...] = (RootfsFile(path="disk"), Blob(descriptor=layer(source, 1)))
+    for number, place in enumerate(locators):
         one(source, place, tmp_path / f"holes{number}", Role.ROOT_DISK)
         one(source, place, tmp_path / f"dense{number}", Role.ROOT_DISK, sparse=False)
 

@@ -30,6 +30,7 @@ from eci_convert.reading.images import load_image
 from eci_convert.rootfs import limits
 from eci_convert.rootfs.search import Search
 from eci_convert.tar import EntryType, TarEntry
+from eci_convert.transports.base import Source
 from eci_convert.transports.memory import MemorySource
 from tests.support.images import Files, Hard, ImageBuilder, Link, a_tar, an_image
 from tests.support.reference_unpacker import DIR, FILE, HARDLINK, SYMLINK, Naive, RefusedError, Said
@@ -315,6 +316,9 @@ class Unpacked:
     def __init__(self, files: Files) -> None:
         self._files = {path.strip("/"): what for path, what in files.items()}
         self.asked: list[str] = []
+
+    def full_image(self) -> Source:
+        raise AssertionError("all of the image was asked for")
 
     @contextmanager
     def fetch(self, path: str) -> Iterator[Iterable[bytes]]:

@@ -89,10 +89,15 @@ def docker_25(image: ImageBuilder, *tags: str) -> dict[str, Member]:
 def together(*archives: dict[str, Member]) -> dict[str, Member]:
     """One archive of several images."""
     files = {name: what for archive in archives for name, what in archive.items()}
-    files["manifest.json"] = contents(
-        *(entry for archive in archives for entry in json.loads(archive["manifest.json"]))
-    )
+    files["manifest.json"] = contents(*(entry for archive in archives for entry in json_in(archive, "manifest.json")))
     if all("index.json" in archive for archive in archives):
-        entries = [entry for archive in archives for entry in json.loads(archive["index.json"])["manifests"]]
+        entries = [entry for archive in archives for entry in json_in(archive, "index.json")["manifests"]]
         files["index.json"] = json.dumps({"schemaVersion": 2, "manifests": entries}).encode()
     return files
+
+
+def json_in(archive: dict[str, Member], name: str) -> Any:
+    """What the JSON file *name* in *archive* says."""
+    content = archive[name]
+    assert isinstance(content, bytes)
+    return json.loads(content)

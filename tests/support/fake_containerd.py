@@ -180,7 +180,7 @@ def a_containerd(folder: Path) -> Iterator[AContainerd]:
         server.stop(0).wait()
 
 
-def _services(there: AContainerd) -> dict[str, dict[str, grpc.RpcMethodHandler]]:
+def _services(there: AContainerd) -> dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]]:
     return {
         "content.v1.Content": {
             "Info": _one(there.info, api.InfoRequest),
@@ -203,11 +203,13 @@ def _services(there: AContainerd) -> dict[str, dict[str, grpc.RpcMethodHandler]]
     }
 
 
-def _one(behaviour: Callable[..., Any], request: Any) -> grpc.RpcMethodHandler:
+def _one(behaviour: Callable[..., Any], request: Any) -> grpc.RpcMethodHandler[Any, Any]:
     return _handler(grpc.unary_unary_rpc_method_handler, behaviour, request)
 
 
-def _handler(make: Callable[..., grpc.RpcMethodHandler], behaviour: Callable[..., Any], request: Any) -> Any:
+def _handler(
+    make: Callable[..., grpc.RpcMethodHandler[Any, Any]], behaviour: Callable[..., Any], request: Any
+) -> grpc.RpcMethodHandler[Any, Any]:
     return make(
         behaviour,
         request_deserializer=request.FromString,

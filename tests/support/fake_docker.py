@@ -449,12 +449,12 @@ def _saved(image: AnImage, name: str, in_containerd: bool) -> bytes:
     blobs = {f"blobs/sha256/{Digest.of(blob).hex}": blob for blob in (*image.layers, image.config, image.manifest)}
     for layer, described in zip(image.layers, json.loads(image.manifest)["layers"], strict=True):
         blobs[f"blobs/sha256/{described['digest'].removeprefix('sha256:')}"] = layer  # a spoilt one keeps its name
-    entry = {
+    described_manifest = {
         "mediaType": json.loads(image.manifest)["mediaType"],
         "digest": str(Digest.of(image.manifest)),
         "size": len(image.manifest),
     }
-    index = json.dumps({"schemaVersion": 2, "manifests": [entry]}).encode()
+    index = json.dumps({"schemaVersion": 2, "manifests": [described_manifest]}).encode()
     return _tar({"oci-layout": b'{"imageLayoutVersion": "1.0.0"}', **blobs, "index.json": index})
 
 

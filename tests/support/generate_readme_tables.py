@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from eci_convert.dialects import READERS, WRITERS
@@ -110,8 +111,12 @@ def rewritten(text: str) -> str:
         marked = re.compile(
             rf"(<!-- {name}: made by tests/support/generate_readme_tables.py -->\n).*?(\n<!-- end -->)", re.DOTALL
         )
-        text = marked.sub(lambda found, table=table: f"{found[1]}{table}{found[2]}", text)
+        text = marked.sub(partial(_between_markers, table), text)
     return text
+
+
+def _between_markers(table: str, markers: re.Match[str]) -> str:
+    return f"{markers[1]}{table}{markers[2]}"
 
 
 if __name__ == "__main__":

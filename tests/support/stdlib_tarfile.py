@@ -5,12 +5,20 @@ that give an archive another digest than Go's (docs/decisions/0002-own-tar-reade
 use for it.
 """
 
-from backports import tarfile
+import json
+import sys
+from typing import Any
 
-try:
-    from backports import tarfile
-except ImportError:
-    import tarfile  # type: ignore[no-redef]
+if sys.version_info >= (3, 12):
+    import tarfile
+else:
+    import backports.tarfile as tarfile
+
+__all__ = ["json_in", "tarfile"]
 
 
-__all__ = ["tarfile"]
+def json_in(archive: tarfile.TarFile, name: str) -> Any:
+    """What the JSON file *name* in *archive* says."""
+    file = archive.extractfile(name)
+    assert file
+    return json.load(file)

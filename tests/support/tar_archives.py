@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eci_convert.tar import entries
+from eci_convert.tar import TarEntry, entries
 
 END = bytes(1024)
 
@@ -68,7 +68,7 @@ def read(*chunks: bytes) -> list[tuple[str, str, bytes]]:
     return [(entry.name, str(entry.type), b"".join(entry.chunks)) for entry in entries(chunks)]
 
 
-def one(*chunks: bytes):
+def one(*chunks: bytes) -> TarEntry:
     """The only entry, its content read."""
     found = []
     for entry in entries(chunks):

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ def failing(call: str, number: int, code: int) -> Iterator[Callable[[], int]]:
     real = getattr(os, call)
     seen = 0
 
-    def faulty(*args, **kwargs):
+    def faulty(*args: Any, **kwargs: Any) -> Any:
         nonlocal seen
         seen += 1
         if seen == number:

@@ -130,8 +130,8 @@ def test_a_repair_into_a_layout_of_several_images_is_checked_there(run: Run, lay
 
 
 def test_a_digest_file_holds_the_digest(run: Run, parts: Parts, tmp_path: Path) -> None:
-    words = ["push", "--remote", tmp_path / "l", "a:1", "--kernel", parts.kernel, "--digest-file", tmp_path / "d"]
-    found = run(*words, "--json").json
+    words: list[str | Path] = ["push", "--remote", tmp_path / "l", "a:1", "--kernel", parts.kernel]
+    found = run(*words, "--digest-file", tmp_path / "d", "--json").json
     assert (tmp_path / "d").read_text() == found["digest"] + "\n"
 
 

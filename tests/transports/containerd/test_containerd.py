@@ -27,7 +27,6 @@ from eci_convert.reading.blobs import load_document, open_blob
 from eci_convert.reading.images import load_image
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Sink, Source
-from eci_convert.transports.containerd import ingest
 from eci_convert.transports.containerd.names import RecordName
 from eci_convert.transports.settings import Settings
 from tests.contract.places import Place, Row
@@ -217,7 +216,7 @@ def test_somebody_else_has_written_it_meanwhile(there: AContainerd, monkeypatch:
         if len(pauses) == 3:
             there.blobs[str(digest)] = b"kernel"
 
-    monkeypatch.setattr(ingest.time, "sleep", they_go_on)
+    monkeypatch.setattr(time, "sleep", they_go_on)
     with a_sink(there) as sink:
         assert sink.put(BYTES, [b"kernel"], digest=digest) == Descriptor.of(b"kernel", BYTES)
 

@@ -101,7 +101,7 @@ def test_each_place_goes_before_the_next(world: World, tmp_path: Path) -> None:
     ]
     found = []
     for place in places:
-        place()
+        place()  # type: ignore[no-untyped-call]
         found.append(world.name("r.io/a"))
     assert found == ["podman-config", "podman-run", "docker-config", "docker-auth-config", "registry-auth-file"]
     assert world.name("r.io/a", authfile=str(world.file("flag.json", logins(r__io="authfile")))) == "authfile"

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import random
 import subprocess
@@ -30,19 +29,21 @@ from eci_convert.oci.manifest import to_json
 from eci_convert.reading.blobs import load_document
 from eci_convert.reading.images import load_image
 from eci_convert.transports import open_sink, open_source
+from eci_convert.transports.base import Sink, Source
 from eci_convert.transports.settings import Settings
-from tests.support.images import Link, a_container, a_machine, a_tar, an_image, an_index, copied, files_in
+from tests.support.images import Hard, Link, a_container, a_machine, a_tar, an_image, an_index, copied, files_in
 from tests.support.layouts_by_hand import laid_out, manifest_digest
 from tests.support.programs import python
+from tests.support.stdlib_tarfile import json_in
 
 ONE, OTHER = a_machine(kernel=b"one"), a_machine(kernel=b"other")
 
 
-def opened(path: Path | str, name: str = ""):
+def opened(path: Path | str, name: str = "") -> Source:
     return open_source(f"oci-archive:{path}{name}", Settings())
 
 
-def kernel_of(source) -> bytes:
+def kernel_of(source: Source) -> bytes:
     with source:
         return load_document(source, load_image(source).manifest.layers[0])
 
@@ -95,7 +96,7 @@ def test_a_blob_of_another_size_is_refused_before_it_is_read(tmp_path: Path) -> 
 
 
 def test_a_blob_that_is_a_link_out_of_the_archive_is_refused(tmp_path: Path) -> None:
-    files = files_in(laid_out(tmp_path / "layout", (ONE, {})))
+    files: dict[str, bytes | Link | Hard | None] = {**files_in(laid_out(tmp_path / "layout", (ONE, {})))}
     layer = ONE.manifest().layers[0]
     files[f"blobs/sha256/{layer.digest.hex}"] = Link("/etc/hostname")
     (tmp_path / "archive").write_bytes(a_tar(files))
@@ -127,8 +128,8 @@ def test_an_archive_is_a_layout(tmp_path: Path) -> None:
 
     with tarfile.open(tmp_path / "archive.tar") as archive:
         names = archive.getnames()
-        index = json.load(archive.extractfile("index.json"))
-        marker = json.load(archive.extractfile("oci-layout"))
+        index = json_in(archive, "index.json")
+        marker = json_in(archive, "oci-layout")
     assert names[-2:] == ["oci-layout", "index.json"]
     assert names[:-2] == [
         f"blobs/sha256/{digest.hex}"
@@ -155,7 +156,7 @@ def test_the_same_image_makes_the_same_archive_in_whatever_order_it_comes(tmp_pa
         with open_sink(f"oci-archive:{tmp_path}/{number}:x", Settings()) as sink:
             barrier = threading.Barrier(3)
 
-            def put(found, sink=sink, barrier=barrier) -> None:
+            def put(found: tuple[Digest, bytes], sink: Sink = sink, barrier: threading.Barrier = barrier) -> None:
                 digest, blob = found
                 barrier.wait(30)
                 kind = image.media_type if digest == manifest_digest(image) else "x/y"

@@ -26,6 +26,7 @@ from eci_convert.oci.platform import parse_platform
 from eci_convert.reading.blobs import load_document
 from eci_convert.reading.images import load_image, load_root
 from eci_convert.transports import open_source
+from eci_convert.transports.base import Source
 from eci_convert.transports.settings import Settings
 from tests.support.images import a_container, a_machine, an_image, an_index, files_in
 from tests.support.layouts_by_hand import add_blobs, blob_in, laid_out, manifest_digest
@@ -33,15 +34,15 @@ from tests.support.layouts_by_hand import add_blobs, blob_in, laid_out, manifest
 ONE, OTHER = a_machine(kernel=b"one"), a_machine(kernel=b"other")
 
 
-def opened(layout: Path, name: str = ""):
+def opened(layout: Path, name: str = "") -> Source:
     return open_source(f"oci:{layout}{name}", Settings())
 
 
-def kernel_of(source) -> bytes:
+def kernel_of(source: Source) -> bytes:
     return load_document(source, load_image(source).manifest.layers[0])
 
 
-def everything(source) -> list[bytes]:
+def everything(source: Source) -> list[bytes]:
     return [load_document(source, layer) for layer in load_image(source).manifest.layers]
 
 
@@ -101,6 +102,7 @@ def test_one_name_for_several_platforms_is_an_index(tmp_path: Path) -> None:
     layout = laid_out(tmp_path / "layout", *((image, {REF_NAME: "1"}) for image in images))
     text = json.loads((layout / "index.json").read_text())
     for entry, image in zip(text["manifests"], images, strict=True):
+        assert image.runs_on
         entry["platform"] = image.runs_on.json()
     (layout / "index.json").write_text(json.dumps(text))
 

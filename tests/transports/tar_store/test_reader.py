@@ -31,7 +31,8 @@ from eci_convert.transports.tar_store import reader as archives
 from eci_convert.transports.tar_store.reader import TarStore
 from tests.support.images import Hard, Link, a_tar
 
-FILES = {"blobs/": None, "blobs/big": os.urandom(100_000), "index.json": b"{}", "blobs/link": Link("big")}
+BIG = os.urandom(100_000)
+FILES = {"blobs/": None, "blobs/big": BIG, "index.json": b"{}", "blobs/link": Link("big")}
 TAR = a_tar(FILES)
 
 WRAPPED: dict[str, Callable[[bytes], bytes]] = {
@@ -79,7 +80,7 @@ def test_an_archive_is_read_whatever_it_is_wrapped_in(tmp_path: Path, kind: str)
     assert archive.read("index.json") == b"{}"
     assert archive.size("blobs/link") == 100_000
     for skip in (0, 1, 50_000, 99_999, 100_000, 200_000):
-        assert read(archive, "blobs/link", skip) == FILES["blobs/big"][skip:]
+        assert read(archive, "blobs/link", skip) == BIG[skip:]
     archive.close()
 
 
@@ -219,7 +220,7 @@ def test_links_are_not_followed_outside(tmp_path: Path, target: str) -> None:
 
 
 @pytest.mark.parametrize("files", [{"a": Link("a")}, {"a": Link("b"), "b": Link("a")}, {"a": Hard("a")}])
-def test_links_that_go_round_are_refused(tmp_path: Path, files) -> None:
+def test_links_that_go_round_are_refused(tmp_path: Path, files: dict[str, Link | Hard]) -> None:
     with pytest.raises(FormatError, match="link"):
         opened(tmp_path, a_tar(files)).read("a")
 
@@ -251,7 +252,15 @@ def test_sparse_members_are_expanded(tmp_path: Path) -> None:
         os.pwrite(file.fileno(), b"data", 500_000)
     expected = (tmp_path / "disk").read_bytes()
     for form in ("gnu", "posix"):
-        command = ["tar", "-C", tmp_path, f"--format={form}", "-Scf", tmp_path / f"{form}.tar", "disk"]
+        command: list[str | Path] = [
+            "tar",
+            "-C",
+            tmp_path,
+            f"--format={form}",
+            "-Scf",
+            tmp_path / f"{form}.tar",
+            "disk",
+        ]
         subprocess.run(command, check=True)
         archive = TarStore(str(tmp_path / f"{form}.tar"), {"TMPDIR": str(tmp_path)})
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def test_a_stream_begins_before_a_member_ends_if_all_is_known() -> None:
     output = StreamOutput(pieces.append, {"TMPDIR": "/nowhere"}, "the stream")
     seen = []
 
-    def chunks():
+    def chunks() -> Iterator[bytes]:
         for _ in range(3):
             seen.append(len(b"".join(pieces)))
             yield b"x" * 1000

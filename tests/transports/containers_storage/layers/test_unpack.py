@@ -6,6 +6,7 @@ import os
 import stat
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -145,10 +146,10 @@ def test_names_that_lead_upwards_are_refused(world: World, name: str) -> None:
 @pytest.mark.parametrize("kind", ["file", "dir", "link", "hard", "fifo", "char"])
 def test_nothing_goes_through_a_link_to_a_directory(world: World, target: str, kind: str) -> None:
     linkname = target.format(host=world.host)
-    extra = {"linkname": "etc"} if kind in ("link", "hard") else {}
+    inner = member("etc/passwd", kind, linkname="etc" if kind in ("link", "hard") else "")
 
     with pytest.raises(FormatError):
-        unpacked(world.home, an_archive(member("etc", "link", linkname=linkname), member("etc/passwd", kind, **extra)))
+        unpacked(world.home, an_archive(member("etc", "link", linkname=linkname), inner))
 
 
 def test_nothing_goes_through_two_links_either(world: World) -> None:
@@ -259,10 +260,10 @@ def test_deletions_are_noted_as_overlayfs_reads_them(world: World) -> None:
 
 @pytest.mark.parametrize("twice", ["file", "dir", "link", "fifo"])
 def test_content_is_not_replaced_since_the_archive_could_not_be_made_again(world: World, twice: str) -> None:
-    extra = {"linkname": "y"} if twice == "link" else {}
+    second = member("./x", twice, linkname="y" if twice == "link" else "")
 
     with pytest.raises(FormatError, match="twice"):
-        unpacked(world.home, an_archive(member("x", content=b"one"), member("./x", twice, **extra)))
+        unpacked(world.home, an_archive(member("x", content=b"one"), second))
     with pytest.raises(FormatError, match="twice"):
         unpacked(world.home, an_archive(member("x/y", content=b"one"), member("x", "link", linkname="y")))
 
@@ -288,8 +289,9 @@ def test_paths_have_a_limit(world: World, name: str) -> None:
 @pytest.mark.parametrize("field", ["uid", "gid"])
 @pytest.mark.parametrize("value", [(1 << 32) - 1, 1 << 40])
 def test_owners_that_there_cannot_be_are_refused(world: World, field: str, value: int) -> None:
+    owner: dict[str, Any] = {field: value}
     with pytest.raises(FormatError, match="no id"):
-        unpacked(world.home, an_archive(member("x", **{field: value})))
+        unpacked(world.home, an_archive(member("x", **owner)))
 
 
 @pytest.mark.parametrize("mtime", [-1, -(10**9), -(2**62), 10**15, 2**33, 2**62])

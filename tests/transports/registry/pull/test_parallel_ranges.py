@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def asked(registry: FaultyRegistry) -> list[str]:
     return [seen.header("Range") for seen in registry.seen(BLOBS)]
 
 
-def pulled(user: User, registry: FaultyRegistry, held: Descriptor, **flags: object) -> bytes:
+def pulled(user: User, registry: FaultyRegistry, held: Descriptor, **flags: Any) -> bytes:
     return user.pulls(registry, str(held.digest), held.size, **flags)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert.transports.registry.push.upload_log import UploadRecord
+from eci_convert.transports.registry.push.upload_log import OpenUpload, UploadRecord
 from eci_convert.transports.settings import Settings
 from tests.support.images import files_in
 
@@ -22,7 +22,7 @@ def test_a_line_is_kept_until_it_is_erased_and_then_nothing_is(tmp_path: Path) -
     first.close()
     second = UploadRecord.of(settings(tmp_path), "a", 1)
     found = second.read()
-    assert found
+    assert isinstance(found, OpenUpload)
     assert (found.location, found.checkpoints) == ("http://x/1", {5: "digest"})
     second.delete()
     second.close()

@@ -8,7 +8,9 @@ import lzma
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -30,34 +32,34 @@ MADE = {
 FORMATS = pytest.mark.parametrize("compression", list(MADE))
 
 
-def undone(chunks, compression=None):
+def undone(chunks: Iterable[bytes], compression: Compression | None = None) -> bytes:
     return b"".join(decompressed(chunks, compression))
 
 
 @FORMATS
 @given(cuts=sizes)
-def test_a_stream_is_undone_however_it_is_cut(compression, cuts: list[int]) -> None:
+def test_a_stream_is_undone_however_it_is_cut(compression: Compression, cuts: list[int]) -> None:
     assert undone(cut_by(MADE[compression], cuts), compression) == CONTENT
     assert undone(cut_by(MADE[compression], cuts)) == CONTENT
 
 
 @FORMATS
-def test_a_stream_is_undone_byte_by_byte(compression, library: str) -> None:
+def test_a_stream_is_undone_byte_by_byte(compression: Compression, library: str) -> None:
     assert undone(cut(MADE[compression], 1), compression) == CONTENT
 
 
 @given(st.sampled_from(["none", "gzip", "gzip:1", "gzip:6", "zstd", "zstd:1"]), repetitive, sizes, sizes)
 def test_decompressed_after_compressed_is_the_identity(
-    codec: str, data: bytes, cuts: list[int], again: list[int]
+    name: str, data: bytes, cuts: list[int], again: list[int]
 ) -> None:
-    codec = Codec.parse(codec)
+    codec = Codec.parse(name)
     made = b"".join(compressed(cut_by(data, cuts), codec))
 
     assert undone(cut_by(made, again), codec.compression) == data
 
 
 @FORMATS
-def test_a_stream_cut_anywhere_is_an_error(compression, library: str) -> None:
+def test_a_stream_cut_anywhere_is_an_error(compression: Compression, library: str) -> None:
     made = MADE[compression]
     ends = {*range(40), *range(len(made) - 40, len(made)), *range(40, len(made), 97)}
 
@@ -68,7 +70,7 @@ def test_a_stream_cut_anywhere_is_an_error(compression, library: str) -> None:
 
 @FORMATS
 @pytest.mark.parametrize("rest", [b"x", b"\0\0\0\0x", b"PK\3\4 something else entirely"])
-def test_garbage_behind_the_stream_is_an_error(compression, rest: bytes, library: str) -> None:
+def test_garbage_behind_the_stream_is_an_error(compression: Compression, rest: bytes, library: str) -> None:
     with pytest.raises(CorruptStreamError):
         undone([MADE[compression], rest], compression)
     with pytest.raises(CorruptStreamError):
@@ -76,7 +78,7 @@ def test_garbage_behind_the_stream_is_an_error(compression, rest: bytes, library
 
 
 @FORMATS
-def test_several_members_are_one_stream(compression, library: str) -> None:
+def test_several_members_are_one_stream(compression: Compression, library: str) -> None:
     empty = {
         Compression.GZIP: gzip.compress(b""),
         Compression.ZSTD: zstd.compress(b""),
@@ -152,7 +154,7 @@ def test_an_empty_stream_is_no_gzip_stream_and_nothing_when_sniffed() -> None:
 
 
 @FORMATS
-def test_a_media_type_that_lies_is_an_error(compression) -> None:
+def test_a_media_type_that_lies_is_an_error(compression: Compression) -> None:
     for data in (b"\0" * 600, b"kernel", b"\x1f", b"ustar" * 300):
         with pytest.raises(CorruptStreamError):
             undone([data], compression)
@@ -172,7 +174,7 @@ def test_sniffing_waits_for_enough_bytes() -> None:
 
 
 def test_an_exception_of_the_source_comes_through() -> None:
-    def failing(made):
+    def failing(made: bytes) -> Iterator[bytes]:
         yield made[:20]
         raise CorruptStreamError("the connection")
 
@@ -218,7 +220,7 @@ class TestZstd:
         ],
         ids=["no content size", "no checksum", "level 19"],
     )
-    def test_any_frame_header_is_walked(self, options) -> None:
+    def test_any_frame_header_is_walked(self, options: dict[int, int]) -> None:
         made = zstd.compress(CONTENT, options=options)
 
         assert undone(cut(made, 3), Compression.ZSTD) == CONTENT
@@ -264,12 +266,13 @@ print(total, longest, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - befor
     def test_a_bomb_comes_out_in_blocks_and_takes_no_memory(self, kind: str, tmp_path: Path) -> None:
         name, library = kind.split()
         size, zeros = 200 << 20, bytes(1 << 20)
-        maker = {
+        makers: dict[str, Callable[[], Any]] = {
             "gzip": lambda: zlib.compressobj(9, wbits=31),
             "zstd": lambda: zstd.ZstdCompressor(3),
             "xz": lambda: lzma.LZMACompressor(preset=0),
             "bzip2": lambda: bz2.BZ2Compressor(1),
-        }[name]()
+        }
+        maker = makers[name]()
         size = size // 2 if name in ("xz", "bzip2") else size
         bomb = tmp_path / "bomb"
         bomb.write_bytes(b"".join(maker.compress(zeros) for _ in range(size >> 20)) + maker.flush())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -34,7 +36,7 @@ CONTENTS = [
 SKIPPABLE = b"\x5a\x2a\x4d\x18" + (5).to_bytes(4, "little") + b"notes"
 
 
-def frame(content, *, sized=True, checked=True, level=1):
+def frame(content: bytes, *, sized: bool = True, checked: bool = True, level: int = 1) -> bytes:
     parameter = zstd.CompressionParameter
     maker = zstd.ZstdCompressor(options={parameter.compression_level: level, parameter.checksum_flag: checked})
     if sized:
@@ -42,19 +44,21 @@ def frame(content, *, sized=True, checked=True, level=1):
     return maker.compress(content) + maker.flush()
 
 
+Part = tuple[bytes, bool, bool, bool]
+"""Content, whether its size is declared, whether it has a checksum, whether a skippable frame follows."""
 frames = st.lists(
     st.tuples(st.sampled_from(CONTENTS), st.booleans(), st.booleans(), st.booleans()), min_size=1, max_size=6
 )
 
 
-def stream(parts):
+def stream(parts: list[Part]) -> bytes:
     made = (
         (frame(content, sized=sized, checked=checked), SKIPPABLE * noted) for content, sized, checked, noted in parts
     )
     return b"".join(each + note for each, note in made)
 
 
-def outcome(undo):
+def outcome(undo: Iterator[bytes]) -> bytes | None:
     try:
         return b"".join(undo)
     except CorruptStreamError:
@@ -62,31 +66,27 @@ def outcome(undo):
 
 
 @pytest.fixture
-def tried(by_thread: CountByThread):
+def tried(by_thread: CountByThread) -> Counter[str]:
     """How often each thread tried to undo a frame."""
     return by_thread(zstd_read, "_content")
 
 
 @given(frames, sizes)
-def test_frames_of_all_kinds_are_undone_in_their_order(
-    parts: list[tuple[bytes, bool, bool, bool]], cuts: list[int]
-) -> None:
+def test_frames_of_all_kinds_are_undone_in_their_order(parts: list[Part], cuts: list[int]) -> None:
     assert b"".join(zstd_decompressed(cut_by(stream(parts), cuts), 2)) == b"".join(content for content, *_ in parts)
 
 
 @given(frames, st.data())
-def test_damage_is_found_or_undone_as_the_reader_does(
-    parts: list[tuple[bytes, bool, bool, bool]], draw: st.DataObject
-) -> None:
+def test_damage_is_found_or_undone_as_the_reader_does(parts: list[Part], draw: st.DataObject) -> None:
     made = bytearray(stream(parts))
     for _ in range(draw.draw(st.integers(1, 3))):
         made[draw.draw(st.integers(0, len(made) - 1))] = draw.draw(st.integers(0, 255))
-    made = bytes(made[: draw.draw(st.integers(1, len(made)))])
+    cut_short = bytes(made[: draw.draw(st.integers(1, len(made)))])
 
-    assert outcome(zstd_decompressed([made], 2)) == outcome(zstd_read._read(LookaheadReader([made])))
+    assert outcome(zstd_decompressed([cut_short], 2)) == outcome(zstd_read._read(LookaheadReader([cut_short])))
 
 
-def test_layers_that_we_packed_are_undone_by_several_threads(tried) -> None:
+def test_layers_that_we_packed_are_undone_by_several_threads(tried: Counter[str]) -> None:
     data = text(3 * MIB) + 40 * ZERO_BLOCK + text(2 * MIB) + b"end"
 
     blocks = list(zstd_decompressed(compressed([data], Codec.parse("zstd")), 2))
@@ -106,14 +106,14 @@ def test_a_window_over_128_mebibytes_is_refused_in_a_short_frame_too() -> None:
 
 
 @pytest.mark.parametrize("content", [b"k" * 1000, text(MIB + 1)], ids=["short", "long"])
-def test_other_frames_are_left_to_the_reader(content: bytes, tried) -> None:
+def test_other_frames_are_left_to_the_reader(content: bytes, tried: Counter[str]) -> None:
     assert b"".join(zstd_decompressed(cut(frame(content) * 9, 10_000), 2)) == content * 9
     assert not tried
 
 
 @pytest.mark.parametrize("behind", [b"\0", bytes(4096), b"\x28\xb5\x2f", SKIPPABLE[:7]], ids=repr)
 @pytest.mark.parametrize("content", [b"kernel", text(70_000)], ids=["read", "in parallel"])
-def test_padding_and_cut_frames_behind_a_frame_are_errors(content: bytes, behind) -> None:
+def test_padding_and_cut_frames_behind_a_frame_are_errors(content: bytes, behind: bytes) -> None:
     with pytest.raises(CorruptStreamError, match=r"^zstd: "):
         list(zstd_decompressed([frame(content), behind], 2))
 

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import secrets
 import signal
 import stat
 import subprocess
@@ -16,17 +17,17 @@ from pathlib import Path
 import pytest
 
 from eci_convert.errors import LocalError, UsageError
-from eci_convert.files import temp_files
 from eci_convert.files.atomic import AtomicFiles, atomic_write
 from eci_convert.files.safe_open import read_chunks
 from eci_convert.files.sparse import write_dense, write_sparse
+from tests.support.chunking import close
 
 
-def files_in(path):
+def files_in(path: Path) -> dict[str, bytes]:
     return {found.name: found.read_bytes() for found in path.iterdir()}
 
 
-def abandoned(path, name="kernel", random="0123456789abcdef"):
+def abandoned(path: Path, name: str = "kernel", random: str = "0123456789abcdef") -> Path:
     """What a killed process leaves."""
     left = path / f".{name}.{random}.part"
     left.write_bytes(b"half")
@@ -51,7 +52,7 @@ class TestReplacing:
         assert files_in(tmp_path) == {"kernel": b"new"}
 
     @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
-    def test_an_exception_leaves_what_was_there(self, tmp_path: Path, error) -> None:
+    def test_an_exception_leaves_what_was_there(self, tmp_path: Path, error: type[BaseException]) -> None:
         (tmp_path / "kernel").write_bytes(b"old")
 
         def write() -> None:
@@ -148,7 +149,7 @@ class TestReplacing:
     def test_errors_of_writing_name_the_file_that_is_to_be(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def full(*_) -> None:
+        def full(*_: object) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         monkeypatch.setattr(os, "pwrite", full)
@@ -185,10 +186,19 @@ class TestReplacing:
         assert files_in(tmp_path) == {}
 
     def test_everything_is_on_the_disk_before_the_rename(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        calls = []
+        calls: list[str] = []
         fsync, replace = os.fsync, os.replace
-        monkeypatch.setattr(os, "fsync", lambda fd: calls.append("fsync") or fsync(fd))
-        monkeypatch.setattr(os, "replace", lambda a, b: calls.append("rename") or replace(a, b))
+
+        def recorded_fsync(descriptor: int) -> None:
+            calls.append("fsync")
+            fsync(descriptor)
+
+        def recorded_replace(source: str, target: str) -> None:
+            calls.append("rename")
+            replace(source, target)
+
+        monkeypatch.setattr(os, "fsync", recorded_fsync)
+        monkeypatch.setattr(os, "replace", recorded_replace)
 
         with atomic_write(tmp_path / "kernel") as file:
             file.write(b"new")
@@ -200,7 +210,7 @@ class TestReplacing:
     ) -> None:
         (tmp_path / "kernel").write_bytes(b"old")
 
-        def broken(_) -> None:
+        def broken(_: object) -> None:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
         monkeypatch.setattr(os, "fsync", broken)
@@ -231,7 +241,7 @@ class TestReplacing:
     ) -> None:
         (tmp_path / "precious").write_bytes(b"precious")
         (tmp_path / ".kernel.guessed.part").symlink_to("precious")
-        monkeypatch.setattr(temp_files.secrets, "token_hex", lambda _: "guessed")
+        monkeypatch.setattr(secrets, "token_hex", lambda _: "guessed")
 
         with pytest.raises(LocalError, match="File exists"), atomic_write(tmp_path / "kernel"):
             raise AssertionError("the block was entered")
@@ -298,9 +308,10 @@ class TestAbandonedFiles:
         assert len(os.listdir(tmp_path)) == 5
 
     def test_a_new_file_that_a_sweep_took_is_made_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        flock, swept = fcntl.flock, []
+        flock = fcntl.flock
+        swept: list[Path] = []
 
-        def sweeping(descriptor, flags) -> None:
+        def sweeping(descriptor: int, flags: int) -> None:
             if not swept:
                 swept.extend(tmp_path.iterdir())
                 swept[0].unlink()
@@ -316,7 +327,7 @@ class TestAbandonedFiles:
     def test_a_filesystem_without_locks_will_do(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         left = abandoned(tmp_path)
 
-        def unable(*_) -> None:
+        def unable(*_: object) -> None:
             raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
         monkeypatch.setattr(fcntl, "flock", unable)
@@ -326,7 +337,9 @@ class TestAbandonedFiles:
         assert files_in(tmp_path) == {"kernel": b"new", left.name: b"half"}, "whose it is cannot be told there"
 
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-    def test_a_killed_process_leaves_the_old_file_and_the_next_one_cleans_up(self, tmp_path: Path, number) -> None:
+    def test_a_killed_process_leaves_the_old_file_and_the_next_one_cleans_up(
+        self, tmp_path: Path, number: signal.Signals
+    ) -> None:
         (tmp_path / "kernel").write_bytes(b"old")
         program = """
             import sys, time
@@ -339,6 +352,7 @@ class TestAbandonedFiles:
         with subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(program), str(tmp_path / "kernel")], stdout=subprocess.PIPE
         ) as process:
+            assert process.stdout
             process.stdout.readline()
             process.send_signal(number)
         assert (tmp_path / "kernel").read_bytes() == b"old"
@@ -372,13 +386,13 @@ class TestStagedFiles:
     @pytest.mark.parametrize("failing", [0, 1, 2])
     @pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), KeyboardInterrupt()])
     def test_if_one_cannot_be_renamed_all_are_what_they_were(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int, error
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int, error: BaseException
     ) -> None:
         (tmp_path / "kernel").write_bytes(b"old kernel")
         (tmp_path / "link").symlink_to("kernel")
         count, replace = 0, os.replace
 
-        def renaming(source, target) -> None:
+        def renaming(source: str, target: str) -> None:
             nonlocal count
             count += 1
             if count == failing + 1:
@@ -401,7 +415,7 @@ class TestStagedFiles:
     def test_so_they_are_where_there_are_no_hard_links(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "kernel").write_bytes(b"old")
 
-        def unable(*_, **__) -> None:
+        def unable(*_: object, **__: object) -> None:
             raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
         monkeypatch.setattr(os, "link", unable)
@@ -486,6 +500,6 @@ class TestReadChunks:
         stage = read_chunks(tmp_path / "f", 1000)
         next(stage)
 
-        stage.close()
+        close(stage)
 
         assert len(os.listdir("/proc/self/fd")) == before

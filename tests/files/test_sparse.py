@@ -7,7 +7,9 @@ import io
 import itertools
 import os
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import pytest
 from hypothesis import given, settings
@@ -18,6 +20,9 @@ from eci_convert.files.sparse import _data, extents, file_chunks, write_dense, w
 from eci_convert.streams.blocks import ZERO_BLOCK
 from tests.support.chunking import cut, cut_by, noise
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
+
 KIB, MIB = 1 << 10, 1 << 20
 
 contents = st.lists(
@@ -26,11 +31,14 @@ contents = st.lists(
 ).map(lambda runs: b"".join(noise(length, n) if data else bytes(length) for n, (data, length) in enumerate(runs)))
 cuts = st.lists(st.sampled_from([0, 1, 512, 4096, 5000, 65_536, 66_048, 131_072]), max_size=12)
 
+Write = Callable[..., int]
+"""`write_sparse` or `write_dense`."""
+
 
 @settings(max_examples=60, deadline=None)
 @given(contents, cuts, st.booleans())
 def test_a_sparse_file_reads_back_equal(
-    tmp_path_factory: pytest.TempPathFactory, data, sizes: list[int], told: bool
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, sizes: list[int], told: bool
 ) -> None:
     path = tmp_path_factory.mktemp("sparse") / "disk"
     with path.open("w+b") as file:
@@ -40,7 +48,7 @@ def test_a_sparse_file_reads_back_equal(
         assert b"".join(file_chunks(file.fileno())) == data
 
 
-def allocated(path):
+def allocated(path: Path) -> int:
     return path.stat().st_blocks * 512
 
 
@@ -56,7 +64,7 @@ def sparse(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("sparse")
 @pytest.mark.parametrize("size", [MIB, 100_000, 4096, 512 + MIB])
-def test_zeros_are_not_written(tmp_path: Path, size) -> None:
+def test_zeros_are_not_written(tmp_path: Path, size: int) -> None:
     path = tmp_path / "disk"
     data = noise(64 * KIB) + bytes(20 * MIB) + noise(4 * KIB) + bytes(20 * MIB)
 
@@ -92,7 +100,7 @@ def test_what_is_written_is_on_its_way_to_the_disk_before_the_end(
 
 
 @pytest.mark.parametrize("size", [None, 50_003])
-def test_what_was_in_the_file_before_is_gone(tmp_path: Path, size) -> None:
+def test_what_was_in_the_file_before_is_gone(tmp_path: Path, size: int | None) -> None:
     path = tmp_path / "disk"
     path.write_bytes(b"old" * 100_000)
 
@@ -104,7 +112,7 @@ def test_what_was_in_the_file_before_is_gone(tmp_path: Path, size) -> None:
 
 @pytest.mark.parametrize("write", [write_sparse, write_dense])
 @pytest.mark.parametrize("size", [5, 7])
-def test_another_size_than_promised_is_an_error(tmp_path: Path, write, size: int) -> None:
+def test_another_size_than_promised_is_an_error(tmp_path: Path, write: Write, size: int) -> None:
     with (tmp_path / "disk").open("wb") as file, pytest.raises(SizeMismatchError):
         write(file, [b"ker", b"nel"], size)
 
@@ -122,7 +130,7 @@ def test_not_a_byte_beyond_the_size_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("write", [write_sparse, write_dense])
-def test_a_pipe_gets_every_zero(write) -> None:
+def test_a_pipe_gets_every_zero(write: Write) -> None:
     data = noise(1000) + bytes(300_000) + b"end"
     reading, writing = os.pipe()
     received = []
@@ -136,7 +144,7 @@ def test_a_pipe_gets_every_zero(write) -> None:
 
 
 @pytest.mark.parametrize("write", [write_sparse, write_dense])
-def test_a_buffer_in_memory_will_do(write) -> None:
+def test_a_buffer_in_memory_will_do(write: Write) -> None:
     buffer = io.BytesIO()
 
     assert write(buffer, [b"a", b"", bytes(5000), b"b"]) == 5002
@@ -149,18 +157,19 @@ class Short(io.RawIOBase):
     def __init__(self) -> None:
         self.taken = b""
 
-    def writable(self):
+    def writable(self) -> bool:
         return True
 
-    def write(self, data):
-        self.taken += bytes(data[:3])
-        return min(3, len(data))
+    def write(self, data: Buffer) -> int:
+        taken = bytes(data)[:3]
+        self.taken += taken
+        return len(taken)
 
 
 def test_short_writes_are_continued() -> None:
     file = Short()
 
-    write_dense(file, [b"kernel", b"initrd!"])
+    write_dense(cast("BinaryIO", file), [b"kernel", b"initrd!"])
 
     assert file.taken == b"kernelinitrd!"
 
@@ -180,7 +189,7 @@ def test_a_full_disk_is_a_local_error_that_says_so() -> None:
 
 
 def test_a_full_disk_under_a_sparse_file_is_one_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_) -> None:
+    def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "pwrite", full)
@@ -194,7 +203,7 @@ def test_a_size_that_no_filesystem_has_is_a_local_error(tmp_path: Path) -> None:
 
 
 def test_an_error_of_the_source_is_not_taken_for_one_of_the_disk(tmp_path: Path) -> None:
-    def failing():
+    def failing() -> Iterator[bytes]:
         yield b"ker"
         raise OSError(errno.ENOSPC, "the source's own")
 
@@ -207,11 +216,12 @@ def test_an_error_of_the_source_is_not_taken_for_one_of_the_disk(tmp_path: Path)
 def test_nothing_is_an_empty_file(tmp_path: Path) -> None:
     with (tmp_path / "disk").open("w+b") as file:
         assert write_sparse(file, []) == 0
-        assert list(extents(file.fileno())) == list(file_chunks(file.fileno())) == []
+        assert list(extents(file.fileno())) == []
+        assert list(file_chunks(file.fileno())) == []
 
 
 @pytest.fixture
-def disk(tmp_path: Path):
+def disk(tmp_path: Path) -> Iterator[BinaryIO]:
     """Data, a hole, data, and a hole up to the end: 20 MiB and a bit."""
     path = tmp_path / "disk"
     with path.open("w+b") as file:
@@ -222,7 +232,7 @@ def disk(tmp_path: Path):
 
 
 @pytest.mark.usefixtures("sparse")
-def test_extents_are_where_the_data_is(disk) -> None:
+def test_extents_are_where_the_data_is(disk: BinaryIO) -> None:
     found = list(extents(disk.fileno()))
 
     assert sum(length for _, length in found) < 4 * MIB
@@ -230,9 +240,15 @@ def test_extents_are_where_the_data_is(disk) -> None:
 
 
 @pytest.mark.usefixtures("sparse")
-def test_holes_are_not_read_and_share_one_block(disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, pread = [], os.pread
-    monkeypatch.setattr(os, "pread", lambda fd, length, at: read.append(length) or pread(fd, length, at))
+def test_holes_are_not_read_and_share_one_block(disk: BinaryIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    pread = os.pread
+
+    def counting(descriptor: int, length: int, offset: int) -> bytes:
+        read.append(length)
+        return pread(descriptor, length, offset)
+
+    monkeypatch.setattr(os, "pread", counting)
 
     chunks = list(file_chunks(disk.fileno()))
 
@@ -242,7 +258,7 @@ def test_holes_are_not_read_and_share_one_block(disk, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("lead", [0, 512, 1536, MIB, 3 * MIB + 512])
-def test_chunks_are_cut_where_a_stream_is_that_has_a_lead(disk, lead) -> None:
+def test_chunks_are_cut_where_a_stream_is_that_has_a_lead(disk: BinaryIO, lead: int) -> None:
     content = os.pread(disk.fileno(), 30 * MIB, 0)
 
     chunks = list(file_chunks(disk.fileno(), lead=lead))
@@ -253,10 +269,12 @@ def test_chunks_are_cut_where_a_stream_is_that_has_a_lead(disk, lead) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.EOPNOTSUPP])
-def test_a_filesystem_that_cannot_tell_has_data_everywhere(disk, monkeypatch: pytest.MonkeyPatch, code) -> None:
+def test_a_filesystem_that_cannot_tell_has_data_everywhere(
+    disk: BinaryIO, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
     content = os.pread(disk.fileno(), 30 * MIB, 0)
 
-    def unable(*_) -> None:
+    def unable(*_: object) -> None:
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(os, "lseek", unable)
@@ -265,8 +283,8 @@ def test_a_filesystem_that_cannot_tell_has_data_everywhere(disk, monkeypatch: py
     assert b"".join(file_chunks(disk.fileno())) == content
 
 
-def test_a_disk_that_fails_is_a_local_error(disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_) -> None:
+def test_a_disk_that_fails_is_a_local_error(disk: BinaryIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(os, "pread", broken)
@@ -277,7 +295,7 @@ def test_a_disk_that_fails_is_a_local_error(disk, monkeypatch: pytest.MonkeyPatc
         list(extents(disk.fileno()))
 
 
-def test_a_file_that_gets_shorter_is_a_local_error(disk) -> None:
+def test_a_file_that_gets_shorter_is_a_local_error(disk: BinaryIO) -> None:
     chunks = file_chunks(disk.fileno())
     next(chunks)
     os.truncate(disk.fileno(), 10 * MIB)
@@ -286,7 +304,7 @@ def test_a_file_that_gets_shorter_is_a_local_error(disk) -> None:
         list(chunks)
 
 
-def test_short_reads_are_continued(disk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_reads_are_continued(disk: BinaryIO, monkeypatch: pytest.MonkeyPatch) -> None:
     content, pread = os.pread(disk.fileno(), 30 * MIB, 0), os.pread
     monkeypatch.setattr(os, "pread", lambda fd, length, at: pread(fd, min(length, 300_000), at))
 
@@ -294,8 +312,7 @@ def test_short_reads_are_continued(disk, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @given(contents, st.integers(0, 4095))
-def test_what_is_taken_for_zeros_is_zeros(data, first: int) -> None:
-    data = bytes(data)
+def test_what_is_taken_for_zeros_is_zeros(data: bytes, first: int) -> None:
     spans = list(_data(data, first))
 
     assert all(start < stop <= len(data) for start, stop in spans)
@@ -307,7 +324,7 @@ def test_what_is_taken_for_zeros_is_zeros(data, first: int) -> None:
 
 
 def test_a_corrupt_stream_leaves_the_error_as_it_is(tmp_path: Path) -> None:
-    def failing():
+    def failing() -> Iterator[bytes]:
         yield b"ker"
         raise CorruptStreamError("gzip: the stream ends too early")
 

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -16,11 +17,11 @@ from eci_convert.compression.codec import Compression, decompressed
 from eci_convert.errors import CorruptStreamError
 from eci_convert.streams.blocks import ZERO_BLOCK
 from eci_convert.streams.threads import prefetch
-from tests.support.chunking import cut, cut_by, endless, repetitive, sizes
+from tests.support.chunking import close, cut, cut_by, endless, repetitive, sizes
 
 
 @pytest.fixture(autouse=True)
-def no_thread_is_left() -> None:
+def no_thread_is_left() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     assert set(threading.enumerate()) <= before
@@ -29,16 +30,19 @@ def no_thread_is_left() -> None:
 class Source:
     """A generator that remembers how it ended, and in which thread."""
 
-    def __init__(self, piece=b"x" * 1000, failing_after=None, error=None) -> None:
+    def __init__(
+        self, piece: bytes = b"x" * 1000, failing_after: int | None = None, error: Exception | None = None
+    ) -> None:
         self.fetched = 0
-        self.threads = set()
+        self.threads: set[int] = set()
         self.closed = False
         self._piece, self._failing_after, self._error = piece, failing_after, error
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[bytes]:
         try:
             for chunk in endless(self._piece):
                 if self.fetched == self._failing_after:
+                    assert self._error
                     raise self._error
                 self.fetched += 1
                 self.threads.add(threading.get_ident())
@@ -58,7 +62,7 @@ def test_the_source_runs_in_another_thread() -> None:
     source = Source()
     stage = prefetch(iter(source), 2000)
     next(stage)
-    stage.close()
+    close(stage)
 
     assert threading.get_ident() not in source.threads
     assert len(source.threads) == 1, "closed where it ran"
@@ -74,7 +78,7 @@ def test_the_source_is_fetched_while_the_consumer_is_busy_up_to_the_depth() -> N
     time.sleep(0.02)
 
     assert 6 <= source.fetched <= 7
-    stage.close()
+    close(stage)
 
 
 def test_a_chunk_that_is_longer_than_the_depth_passes() -> None:
@@ -90,7 +94,7 @@ def test_holes_take_no_room() -> None:
         time.sleep(0.001)
 
     assert source.fetched >= 500
-    stage.close()
+    close(stage)
 
 
 def test_an_empty_chunk_is_not_the_end() -> None:
@@ -99,7 +103,7 @@ def test_an_empty_chunk_is_not_the_end() -> None:
 
 def test_an_exception_of_the_source_comes_in_its_place() -> None:
     error = CorruptStreamError("bad")
-    passed = []
+    passed: list[bytes] = []
 
     with pytest.raises(CorruptStreamError) as caught:
         passed.extend(prefetch(iter(Source(failing_after=3, error=error))))
@@ -116,7 +120,7 @@ def test_closing_stops_and_closes_the_source() -> None:
     stage = prefetch(iter(source), 4000)
     next(stage)
 
-    stage.close()
+    close(stage)
 
     assert source.closed
 
@@ -140,12 +144,12 @@ def test_stages_of_stages_are_closed_together() -> None:
     stage = prefetch(decompressed(prefetch(iter(source), 4000), Compression.NONE), 4000)
     next(stage)
 
-    stage.close()
+    close(stage)
 
     assert source.closed
 
 
-@pytest.mark.parametrize("stage", ["ahead(endless)", "iter(Measured(endless, threaded=True))", "packed"])
+@pytest.mark.parametrize("stage", ["prefetch(endless)", "iter(HashingStream(endless, threaded=True))", "packed"])
 def test_a_program_that_ends_with_a_stage_half_read_ends(stage: str) -> None:
     """Whatever holds on to it: a name in a module, a cycle, a traceback."""
     program = f"""
@@ -171,7 +175,7 @@ def test_a_stage_that_was_never_begun_has_no_thread() -> None:
     source = Source()
     stage = prefetch(iter(source))
 
-    stage.close()
+    close(stage)
 
     assert not source.fetched
 

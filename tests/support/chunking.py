@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 from hypothesis import strategies as st
 
@@ -51,3 +51,9 @@ def endless(piece: bytes) -> Iterator[bytes]:
     """*piece* again and again."""
     while True:
         yield piece
+
+
+def close(stage: Iterator[bytes]) -> None:
+    """Leave *stage*, a generator, before its end."""
+    assert isinstance(stage, Generator)
+    stage.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ TYPES = {
     tarfile.BLKTYPE: EntryType.BLOCK,
     tarfile.FIFOTYPE: EntryType.FIFO,
 }
-names = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=300).filter(
+names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=300).filter(
     lambda name: name.strip("/") and len(name.encode()) < 900
 )
 members = st.builds(
@@ -42,9 +43,11 @@ members = st.builds(
     st.tuples(st.integers(0, 2**31), st.integers(0, 2**31)),
     st.integers(-(2**33), 2**40),
 )
+Listed = tuple[str, bytes, bytes, str, int, tuple[int, int], int]
+"""Name, type, content, link, mode, owner and group, time."""
 
 
-def by_tarfile(listed, form):
+def by_tarfile(listed: list[Listed], form: int) -> bytes:
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w", format=form) as tar:
         for name, kind, content, link, mode, (uid, gid), mtime in listed:
@@ -58,7 +61,7 @@ def by_tarfile(listed, form):
 
 @settings(max_examples=60)
 @given(st.lists(members, max_size=5), st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]), sizes)
-def test_what_tarfile_writes_is_read_however_it_is_cut(listed, form, cuts: list[int]) -> None:
+def test_what_tarfile_writes_is_read_however_it_is_cut(listed: list[Listed], form: int, cuts: list[int]) -> None:
     found = [
         (e.name.rstrip("/"), e.type, b"".join(e.chunks), e.linkname, e.mode, (e.uid, e.gid), e.mtime)
         for e in entries(cut_by(by_tarfile(listed, form), cuts))
@@ -78,7 +81,7 @@ def test_what_tarfile_writes_is_read_however_it_is_cut(listed, form, cuts: list[
 
 @settings(max_examples=60)
 @given(st.lists(members, max_size=3), st.data())
-def test_an_archive_cut_within_a_member_is_an_error(listed, draw: st.DataObject) -> None:
+def test_an_archive_cut_within_a_member_is_an_error(listed: list[Listed], draw: st.DataObject) -> None:
     made = by_tarfile(listed, tarfile.PAX_FORMAT)
     end = draw.draw(st.integers(0, len(made)))
     with tarfile.open(fileobj=io.BytesIO(made)) as tar:
@@ -94,7 +97,7 @@ def test_an_archive_cut_within_a_member_is_an_error(listed, draw: st.DataObject)
 
 @settings(max_examples=30)
 @given(st.lists(members, max_size=5), st.lists(st.booleans(), min_size=5, max_size=5), sizes)
-def test_content_that_is_not_taken_is_skipped(listed, taken: list[bool], cuts: list[int]) -> None:
+def test_content_that_is_not_taken_is_skipped(listed: list[Listed], taken: list[bool], cuts: list[int]) -> None:
     made = by_tarfile(listed, tarfile.PAX_FORMAT)
     found = [
         (entry.name.rstrip("/"), b"".join(entry.chunks) if take else None)
@@ -154,14 +157,14 @@ def test_content_is_gone_when_the_archive_has_moved_on() -> None:
 @pytest.mark.parametrize(
     "end", [b"", bytes(512), END, bytes(10240), END + b"garbage" * 999, END + file(b"later", b"x")]
 )
-def test_the_archive_ends_where_it_ends(end) -> None:
+def test_the_archive_ends_where_it_ends(end: bytes) -> None:
     assert read(file(b"kernel", b"k") + end) == [("kernel", "file", b"k")]
 
 
 def test_what_follows_the_end_is_drained_because_the_digest_covers_it() -> None:
     passed = []
 
-    def source():
+    def source() -> Iterator[bytes]:
         for chunk in cut(file(b"kernel", b"k") + END + noise(50_000), 1000):
             passed.append(len(chunk))
             yield chunk
@@ -188,7 +191,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize(("flag", "kind"), KINDS.items())
-def test_the_types(flag, kind) -> None:
+def test_the_types(flag: bytes, kind: str) -> None:
     has_content = kind in ("file", "other")
 
     found = read(block(b"n", 3 if has_content else 0, flag), padded(b"abc") if has_content else b"", file(b"next"))

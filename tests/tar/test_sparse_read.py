@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tracemalloc
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,16 @@ from tests.support.tar_archives import block, number, one, padded, pax, read
 
 GNU = b"ustar  \0"
 MIB = 1 << 20
+Pairs = Sequence[tuple[int, int]]
+"""Offset and length of the data in a sparse file."""
+Made = Callable[[Pairs, int, bytes], bytes]
+"""Makes an archive of the pairs, the real size and the data."""
 
 
-def old_gnu(pairs, real_size, packed, *, magic=GNU, size=None):
+def old_gnu(pairs: Pairs, real_size: int, packed: bytes, *, magic: bytes = GNU, size: int | None = None) -> bytes:
     """A member of type S: four pairs in the header, then 21 in each extension."""
 
-    def encoded(some):
+    def encoded(some: Pairs) -> bytes:
         return b"".join(number(offset) + number(length) for offset, length in some)
 
     first, others = pairs[:4], pairs[4:]
@@ -36,14 +41,14 @@ def old_gnu(pairs, real_size, packed, *, magic=GNU, size=None):
     return made + padded(packed)
 
 
-def pax_0_0(pairs, real_size, packed):
+def pax_0_0(pairs: Pairs, real_size: int, packed: bytes) -> bytes:
     records = [("GNU.sparse.size", str(real_size)), ("GNU.sparse.numblocks", str(len(pairs)))]
     for offset, length in pairs:
         records += [("GNU.sparse.offset", str(offset)), ("GNU.sparse.numbytes", str(length))]
     return pax(*records) + block(b"disk", len(packed)) + padded(packed)
 
 
-def pax_0_1(pairs, real_size, packed, **other):
+def pax_0_1(pairs: Pairs, real_size: int, packed: bytes, **other: str) -> bytes:
     records = {
         "GNU.sparse.size": str(real_size),
         "GNU.sparse.numblocks": str(len(pairs)),
@@ -54,7 +59,9 @@ def pax_0_1(pairs, real_size, packed, **other):
     return pax(*records.items()) + block(b"GNUSparseFile.1/disk", len(packed)) + padded(packed)
 
 
-def pax_1_0(pairs, real_size, packed, *, map_=None, stored=None):
+def pax_1_0(
+    pairs: Pairs, real_size: int, packed: bytes, *, map_: bytes | None = None, stored: int | None = None
+) -> bytes:
     numbers = [len(pairs), *(number_ for pair in pairs for number_ in pair)]
     map_ = padded("".join(f"{number_}\n" for number_ in numbers).encode()) if map_ is None else map_
     head = pax(
@@ -71,9 +78,10 @@ FORMATS = pytest.mark.parametrize("made", [old_gnu, pax_0_0, pax_0_1, pax_1_0])
 maps = st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 700)), max_size=60)
 
 
-def placed(gaps):
+def placed(gaps: Pairs) -> tuple[Pairs, int]:
     """Pairs with these gaps before them, and where the last one ends."""
-    pairs, end = [], 0
+    pairs: list[tuple[int, int]] = []
+    end = 0
     for gap, length in gaps:
         pairs.append((end + gap, length))
         end += gap + length
@@ -82,7 +90,7 @@ def placed(gaps):
 
 @settings(max_examples=60)
 @given(st.sampled_from([old_gnu, pax_0_0, pax_0_1, pax_1_0]), maps, st.integers(0, 5000), sizes)
-def test_holes_are_zeros(made, gaps: list[tuple[int, int]], tail: int, cuts: list[int]) -> None:
+def test_holes_are_zeros(made: Made, gaps: list[tuple[int, int]], tail: int, cuts: list[int]) -> None:
     pairs, end = placed(gaps)
     packed = noise(sum(length for _, length in pairs))
     content, at = bytearray(end + tail), 0
@@ -97,14 +105,14 @@ def test_holes_are_zeros(made, gaps: list[tuple[int, int]], tail: int, cuts: lis
 
 
 @FORMATS
-def test_a_sparse_member_that_is_not_taken_is_skipped(made) -> None:
+def test_a_sparse_member_that_is_not_taken_is_skipped(made: Made) -> None:
     archive = made([(1000, 600), (5000, 700)], 9000, noise(1300)) + block(b"next")
 
     assert [entry.name for entry in entries(cut(archive, 333))] == ["disk", "next"]
 
 
 @FORMATS
-def test_holes_share_one_block_of_zeros(made) -> None:
+def test_holes_share_one_block_of_zeros(made: Made) -> None:
     entry = next(entries([made([(5 * MIB, 3)], 9 * MIB, b"end")]))
 
     assert sum(chunk is ZERO_BLOCK for chunk in entry.chunks) == 8
@@ -127,13 +135,13 @@ def test_holes_share_one_block_of_zeros(made) -> None:
     ],
     ids=str,
 )
-def test_a_map_that_is_not_exact_is_refused(made, pairs, real_size: int) -> None:
+def test_a_map_that_is_not_exact_is_refused(made: Made, pairs: Pairs, real_size: int) -> None:
     with pytest.raises(CorruptStreamError, match="sparse map"):
         read(made(pairs, real_size, b"x" * 200))
 
 
 @FORMATS
-def test_a_sparse_member_that_is_cut_is_an_error(made) -> None:
+def test_a_sparse_member_that_is_cut_is_an_error(made: Made) -> None:
     archive = made([(1000, 600), (5000, 700)], 9000, noise(1300))
 
     content = archive.rindex(archive.rstrip(b"\0")[-1:]) + 1  # padding behind it may be missing
@@ -146,7 +154,7 @@ def test_a_sparse_member_that_is_cut_is_an_error(made) -> None:
 
 
 @FORMATS
-def test_a_real_size_of_exabytes_takes_no_memory(made) -> None:
+def test_a_real_size_of_exabytes_takes_no_memory(made: Made) -> None:
     tracemalloc.start()
     entry = next(entries([made([(0, 3)], 2**62, b"end")]))
     total = sum(len(next(entry.chunks)) for _ in range(2000))
@@ -202,7 +210,7 @@ class TestPax0:
         [("GNU.sparse.major", "1"), ("GNU.sparse.minor", "7"), ("GNU.sparse.realsize", "3")],
         [("GNU.sparse.size", "-3"), ("GNU.sparse.map", "0,3")],
     ])  # fmt: skip
-    def test_a_format_that_is_not_known_is_refused(self, records) -> None:
+    def test_a_format_that_is_not_known_is_refused(self, records: list[tuple[str, str]]) -> None:
         with pytest.raises(CorruptStreamError):
             read(pax(*records) + block(b"disk", 3) + padded(b"abc"))
 
@@ -252,7 +260,7 @@ class TestPax1:
     ids=lambda options: options[-1],
 )
 @pytest.mark.parametrize("count", [0, 1, 3, 40])
-def test_what_gnu_tar_writes_is_read(options, count: int, tmp_path: Path) -> None:
+def test_what_gnu_tar_writes_is_read(options: list[str], count: int, tmp_path: Path) -> None:
     path = tmp_path / ("disk" * 30)
     with path.open("wb") as file:
         for n in range(count):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ runs = st.lists(st.tuples(st.integers(0, 3 * MIB), st.integers(0, 40_000)), max_
 """Holes and the data behind each, in bytes."""
 
 
-def disk(laid_out):
+def disk(laid_out: Iterable[tuple[int, int]]) -> tuple[bytes, list[tuple[int, int]]]:
     """A content, and where in it there is data."""
     content, data = b"", []
     for hole, length in laid_out:
@@ -35,7 +36,7 @@ def disk(laid_out):
     return content + bytes(2 * MIB), data
 
 
-def member(name, content, data, chunks=None):
+def member(name: str, content: bytes, data: list[tuple[int, int]], chunks: Iterable[bytes] | None = None) -> bytes:
     found = sparse_map(data, len(content))
     packed = packed_size(found)
     head = sparse_header(TarMember(name=name, size=len(content)), found)

@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -67,7 +68,7 @@ def made(member: TarMember, content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("vector", LAYERS, ids=lambda vector: vector["name"])
-def test_a_layer_has_the_diff_id_that_go_gives_it(vector) -> None:
+def test_a_layer_has_the_diff_id_that_go_gives_it(vector: dict[str, Any]) -> None:
     content = vector["content"].encode()
     mode = int(vector.get("mode", "0644"), 8)
     member = TarMember(name=vector["name"], size=len(content), mode=mode, mtime=vector["mtime"])
@@ -83,7 +84,7 @@ def test_long_names_and_other_times_too(name: str, content: str, mtime: int, exp
 
 
 @pytest.mark.parametrize(("member", "expected"), GO)
-def test_a_header_is_the_one_that_go_writes(member, expected: str) -> None:
+def test_a_header_is_the_one_that_go_writes(member: TarMember, expected: str) -> None:
     assert hashlib.sha256(member_header(member)).hexdigest()[:16] == expected
 
 
@@ -102,7 +103,7 @@ members = st.builds(
 
 @settings(max_examples=200)
 @given(members)
-def test_tarfile_reads_what_is_written(member) -> None:
+def test_tarfile_reads_what_is_written(member: TarMember) -> None:
     with tarfile.open(fileobj=io.BytesIO(member_header(member) + bytes(1024))) as tar:
         info = tar.next()
 
@@ -140,7 +141,7 @@ def test_content_is_passed_on_uncopied() -> None:
 
 
 @pytest.mark.parametrize("content", [[b"kerne"], [b"kernel", b"!"], [], [b"kernelkernel"]])
-def test_content_of_another_length_than_promised_is_an_error(content) -> None:
+def test_content_of_another_length_than_promised_is_an_error(content: list[bytes]) -> None:
     with pytest.raises(LocalError, match=r"'kernel' has (more|fewer) than 6 bytes"):
         list(archived([(TarMember(name="kernel", size=6), content)]))
 
@@ -172,6 +173,6 @@ def test_not_a_byte_beyond_the_promise_is_passed_on() -> None:
         {"name": "a", "mode": 8**7},
     ],
 )
-def test_what_tar_cannot_say_is_a_usage_error(fields) -> None:
+def test_what_tar_cannot_say_is_a_usage_error(fields: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         member_header(TarMember(**fields))

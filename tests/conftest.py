@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+import tracemalloc  # noqa: F401 - pytest imports it in whichever thread it reports from, and two at once fail
 from collections import Counter
 from collections.abc import Callable
 from itertools import count

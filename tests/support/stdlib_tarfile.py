@@ -14,11 +14,17 @@ if sys.version_info >= (3, 12):
 else:
     import backports.tarfile as tarfile
 
-__all__ = ["json_in", "tarfile"]
+__all__ = ["content_of", "json_in", "tarfile"]
+
+
+def content_of(archive: tarfile.TarFile, member: tarfile.TarInfo | str) -> bytes:
+    """The content of the regular file *member* of *archive*."""
+    file = archive.extractfile(member)
+    assert file
+    content: bytes = file.read()
+    return content
 
 
 def json_in(archive: tarfile.TarFile, name: str) -> Any:
     """What the JSON file *name* in *archive* says."""
-    file = archive.extractfile(name)
-    assert file
-    return json.load(file)
+    return json.loads(content_of(archive, name))

@@ -107,6 +107,7 @@ def test_tarfile_reads_what_is_written(member: TarMember) -> None:
     with tarfile.open(fileobj=io.BytesIO(member_header(member) + bytes(1024))) as tar:
         info = tar.next()
 
+    assert info
     kind = {EntryType.SYMLINK: tarfile.SYMTYPE, EntryType.HARDLINK: tarfile.LNKTYPE}[member.type]
     assert (info.name, info.mode, info.uid, info.gid) == (member.name, member.mode, member.uid, member.gid)
     assert (info.mtime, info.type, info.linkname) == (member.mtime, kind, member.linkname)

@@ -40,7 +40,7 @@ def text(length: int, seed: int = 1) -> bytes:
     """Bytes that compress to about a third, the same every time."""
     words = [b"kernel", b"initrd", b"disk", b"root", b"\0\0\0", b"boot", b"layer", b"\n"]
     source = random.Random(seed)
-    return b" ".join(source.choice(words) for _ in range(length // 4))[:length].ljust(length, b"x")
+    return b" ".join(source.choices(words, k=length // 4))[:length].ljust(length, b"x")
 
 
 class Closed(Exception):

@@ -34,7 +34,7 @@ CONTENTS = {
 
 
 @pytest.fixture(params=["isal", "zlib"])
-def library(request, monkeypatch):
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "zlib":
         monkeypatch.setattr(write, "isal_zlib", None)
     else:
@@ -42,14 +42,14 @@ def library(request, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def reader(tmp_path_factory):
+def reader(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A Go program that reads as oras-go 1 does."""
     if not os.access(GO, os.X_OK):
         pytest.skip("no Go here")
     program = tmp_path_factory.mktemp("go") / "stop_at_trailer"
     source = Path(__file__).with_name("stop_at_trailer.go")
     environment = {**os.environ, "GOFLAGS": "", "GO111MODULE": "off", "GOTOOLCHAIN": "local"}
-    environment.setdefault("HOME", str(program.parent))
+    environment |= {"HOME": str(program.parent), "GOCACHE": str(program.parent / "cache")}
     subprocess.run([GO, "build", "-o", str(program), str(source)], check=True, env=environment)
     return str(program)
 
@@ -80,7 +80,7 @@ def behind_the_content(stream: bytes) -> int:
 
 @pytest.mark.parametrize("codec", LEVELS)
 @pytest.mark.parametrize("content", CONTENTS)
-def test_no_block_follows_the_one_with_the_last_bytes(codec, content, library):
+def test_no_block_follows_the_one_with_the_last_bytes(codec, content, library) -> None:
     data = archive(CONTENTS[content])
     stream = gzipped(data, codec)
 
@@ -91,7 +91,7 @@ def test_no_block_follows_the_one_with_the_last_bytes(codec, content, library):
 
 @pytest.mark.parametrize("codec", ["gzip:1", "gzip", "gzip:6"])
 @pytest.mark.parametrize("content", ["one block", "stored MiB", "zeros after data", "deflated, then stored"])
-def test_the_end_depends_on_neither_threads_nor_cuts(codec, content):
+def test_the_end_depends_on_neither_threads_nor_cuts(codec, content) -> None:
     data = archive(CONTENTS[content])
     expected = gzipped(data, codec, threads=1)
 
@@ -101,7 +101,7 @@ def test_the_end_depends_on_neither_threads_nor_cuts(codec, content):
 
 @pytest.mark.parametrize("codec", ["gzip:1", "gzip", "gzip:3", "gzip:6", "gzip:9"])
 @pytest.mark.parametrize("content", CONTENTS)
-def test_a_go_program_that_stops_at_the_trailer_has_read_the_stream(codec, content, library, reader):
+def test_a_go_program_that_stops_at_the_trailer_has_read_the_stream(codec, content, library, reader) -> None:
     data = archive(CONTENTS[content])
     assert len(data) % 32768, "such an archive no gzip stream can end with, whoever made it: Go's window is full"
 
@@ -112,7 +112,7 @@ def test_a_go_program_that_stops_at_the_trailer_has_read_the_stream(codec, conte
         assert done.stdout == b"kernel %d\n" % len(CONTENTS[content])
 
 
-def test_the_go_program_notices_an_empty_block_that_follows(reader):
+def test_the_go_program_notices_an_empty_block_that_follows(reader) -> None:
     data = archive(b"kernel")
     stream = zlib.compressobj(6, zlib.DEFLATED, 31)
     flushed = stream.compress(data) + stream.flush(zlib.Z_FULL_FLUSH) + stream.flush(zlib.Z_FINISH)
@@ -125,7 +125,7 @@ def test_the_go_program_notices_an_empty_block_that_follows(reader):
 
 
 @pytest.mark.parametrize("codec", LEVELS)
-def test_the_final_block_is_not_empty_behind_a_full_one(codec, library):
+def test_the_final_block_is_not_empty_behind_a_full_one(codec, library) -> None:
     """A block of zlib's holds 16,383 symbols: content whose last symbol fills one would end with an empty one."""
     for length in range(16_380, 16_387):
         stream = gzipped(noise(length).translate(bytes(byte & 0x3F for byte in range(256))), codec)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import threading
 import zlib
+from collections.abc import Iterable, Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ from eci_convert.compression.codec import Codec, compressed
 from eci_convert.compression.crc32 import crc32_combine
 from eci_convert.compression.libzstd import zstd
 from eci_convert.streams.blocks import reblocked
-from tests.support.chunking import cut, cut_by, endless, noise, text
+from tests.support.chunking import close, cut, cut_by, endless, noise, text
 
 MIB = 1 << 20
 MIXED = text(MIB + 700) + bytes(3 * MIB) + noise(2 * MIB + 5) + b"end"
@@ -32,7 +33,7 @@ def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         pytest.importorskip("isal")
 
 
-def made(chunks, codec, threads=None):
+def made(chunks: Iterable[bytes], codec: str, threads: int | None = None) -> bytes:
     return b"".join(compressed(chunks, Codec.parse(codec), threads=threads))
 
 
@@ -97,7 +98,7 @@ def test_nothing_is_compressed_to_something(codec: str) -> None:
 
 
 def test_zeros_are_compressed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
+    seen: list[int] = []
     flushed = write._flushed
     monkeypatch.setattr(write, "_flushed", lambda data, *how: (seen.append(len(data)), flushed(data, *how))[1])
 
@@ -108,7 +109,7 @@ def test_zeros_are_compressed_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_zeros_that_were_read_and_zeros_of_holes_are_the_same() -> None:
-    assert made([bytes(MIB)] * 3, "gzip") == made(cut(bytearray(3 * MIB), 70_000), "gzip")
+    assert made([bytes(MIB)] * 3, "gzip") == made(cut(bytes(bytearray(3 * MIB)), 70_000), "gzip")
 
 
 @pytest.mark.parametrize("level", ["gzip", "gzip:9"])
@@ -160,7 +161,7 @@ def test_checksums_combine(first: bytes, second: bytes, zeros: int) -> None:
 def test_input_is_fetched_a_few_blocks_ahead_and_no_further(codec: str) -> None:
     fetched = 0
 
-    def counted():
+    def counted() -> Iterator[bytes]:
         nonlocal fetched
         for block in endless(noise(MIB)):
             fetched += 1
@@ -169,7 +170,7 @@ def test_input_is_fetched_a_few_blocks_ahead_and_no_further(codec: str) -> None:
     stage = compressed(counted(), Codec.parse(codec), threads=2)
     for _ in range(3):
         next(stage)
-    stage.close()
+    close(stage)
 
     assert fetched <= 12
 
@@ -180,13 +181,13 @@ def test_no_thread_outlives_the_stage(codec: str) -> None:
     stage = compressed(endless(text(MIB)), Codec.parse(codec), threads=3)
     next(stage), next(stage)
 
-    stage.close()
+    close(stage)
 
     assert threading.active_count() <= before
 
 
 def test_an_exception_of_the_source_comes_through() -> None:
-    def failing():
+    def failing() -> Iterator[bytes]:
         yield text(MIB)
         raise OSError("the disk")
 

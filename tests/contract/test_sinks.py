@@ -374,7 +374,7 @@ def test_a_sink_says_what_it_is(place: Place) -> None:
     [gzip.compress, lzma.compress, bz2.compress, zstandard.compress, bytes],
     ids=["gzip", "xz", "bzip2", "zstd", "none"],
 )
-def test_a_layer_is_what_its_bytes_are_whatever_its_media_type_says(place: Place, wrap, media_type: str):
+def test_a_layer_is_what_its_bytes_are_whatever_its_media_type_says(place: Place, wrap, media_type: str) -> None:
     image = an_image().layer(media_type, wrap(TAR), diff_id=Digest.of(TAR)).label(LABEL + "kernel", "/kernel")
 
     copy(image.build(), place.sink("machine"))

@@ -45,7 +45,7 @@ def a_machine(folder: Path) -> Artifact:
     )
 
 
-def test_one_copy_a_part_in_order_and_then_the_labels(tmp_path: Path):
+def test_one_copy_a_part_in_order_and_then_the_labels(tmp_path: Path) -> None:
     artifact = a_machine(tmp_path)
 
     text = render(artifact, paths_in_context(artifact, tmp_path), labels={"colour": "red"})
@@ -66,7 +66,7 @@ def test_one_copy_a_part_in_order_and_then_the_labels(tmp_path: Path):
     ]
 
 
-def test_labels_of_disks_are_in_the_order_of_numbers(tmp_path: Path):
+def test_labels_of_disks_are_in_the_order_of_numbers(tmp_path: Path) -> None:
     artifact = artifact_from_parts(disks=[a_disk(tmp_path / f"{number}.img") for number in range(12)])
 
     text = render(artifact, paths_in_context(artifact, tmp_path))
@@ -74,7 +74,7 @@ def test_labels_of_disks_are_in_the_order_of_numbers(tmp_path: Path):
     assert re.findall(r"LABEL .*disk-(\d+)=", text) == [str(number) for number in range(12)]
 
 
-def test_the_first_line_is_no_directive_of_a_parser(tmp_path: Path):
+def test_the_first_line_is_no_directive_of_a_parser(tmp_path: Path) -> None:
     artifact = a_machine(tmp_path)
 
     first = render(artifact, paths_in_context(artifact, tmp_path)).splitlines()[0]
@@ -82,7 +82,7 @@ def test_the_first_line_is_no_directive_of_a_parser(tmp_path: Path):
     assert not re.match(r"#\s*\w+\s*=", first)
 
 
-def test_a_single_layer_renames_in_a_stage_before(tmp_path: Path):
+def test_a_single_layer_renames_in_a_stage_before(tmp_path: Path) -> None:
     artifact = a_machine(tmp_path)
 
     text = render(artifact, paths_in_context(artifact, tmp_path), base="alpine:3", single_layer=True)
@@ -92,7 +92,7 @@ def test_a_single_layer_renames_in_a_stage_before(tmp_path: Path):
     assert 'COPY --from=parts ["/", "/"]' in last
 
 
-def test_a_single_layer_needs_no_stage_where_the_names_are_right_already(tmp_path: Path):
+def test_a_single_layer_needs_no_stage_where_the_names_are_right_already(tmp_path: Path) -> None:
     artifact = a_machine(tmp_path / "parts")
 
     text = render(artifact, stage_context(artifact, tmp_path / "context"), single_layer=True)
@@ -102,7 +102,7 @@ def test_a_single_layer_needs_no_stage_where_the_names_are_right_already(tmp_pat
 
 
 @pytest.mark.parametrize("base", ["a b", "alpine\nRUN x", "", "$BASE", "UPPER", "--platform=x", "alpine AS parts"])
-def test_a_base_is_the_name_of_an_image_and_nothing_else(tmp_path: Path, base: str):
+def test_a_base_is_the_name_of_an_image_and_nothing_else(tmp_path: Path, base: str) -> None:
     artifact = a_machine(tmp_path)
 
     with pytest.raises(UsageError, match="start from"):
@@ -110,14 +110,14 @@ def test_a_base_is_the_name_of_an_image_and_nothing_else(tmp_path: Path, base: s
 
 
 @pytest.mark.parametrize("base", ["scratch", "alpine", "alpine:3.20", "r.example:5000/a/b@sha256:" + 64 * "0"])
-def test_any_image_can_be_the_base(tmp_path: Path, base: str):
+def test_any_image_can_be_the_base(tmp_path: Path, base: str) -> None:
     artifact = a_machine(tmp_path)
 
     assert f"\nFROM {base}\n" in render(artifact, paths_in_context(artifact, tmp_path), base=base)
 
 
 @pytest.mark.parametrize("name", ["new\nline", "re\rturn", "nul\0", "esc\x1b[31m", "nel\x85", "\x7f", "\udc80"])
-def test_control_characters_in_names_are_refused(tmp_path: Path, name: str):
+def test_control_characters_in_names_are_refused(tmp_path: Path, name: str) -> None:
     part = Part(role=Role.ROOT_DISK, locator=Memory(content=b""), name="disk-root-x")
     with pytest.raises(UsageError):
         render(Artifact(parts=(part,)), {part.name: name})
@@ -128,14 +128,14 @@ def test_control_characters_in_names_are_refused(tmp_path: Path, name: str):
 
 
 @pytest.mark.parametrize(("key", "value"), [("a\nb", "c"), ("a", "b\nc"), ("", "x"), ("a=b", "c"), ("a", "\x1b")])
-def test_a_label_that_a_dockerfile_cannot_say_is_refused(tmp_path: Path, key: str, value: str):
+def test_a_label_that_a_dockerfile_cannot_say_is_refused(tmp_path: Path, key: str, value: str) -> None:
     artifact = a_machine(tmp_path)
 
     with pytest.raises(UsageError):
         render(artifact, paths_in_context(artifact, tmp_path), labels={key: value})
 
 
-def test_a_label_cannot_contradict_a_part(tmp_path: Path):
+def test_a_label_cannot_contradict_a_part(tmp_path: Path) -> None:
     artifact = a_machine(tmp_path)
 
     with pytest.raises(UsageError, match="kernel"):
@@ -143,7 +143,7 @@ def test_a_label_cannot_contradict_a_part(tmp_path: Path):
 
 
 @given(TEXTS)
-def test_a_word_holds_nothing_that_anybody_reads_before_it_is_json(text: str):
+def test_a_word_holds_nothing_that_anybody_reads_before_it_is_json(text: str) -> None:
     word = quoting.source(text)
 
     assert word.isprintable()
@@ -154,12 +154,12 @@ def test_a_word_holds_nothing_that_anybody_reads_before_it_is_json(text: str):
 
 
 @given(TEXTS)
-def test_a_destination_is_what_the_lexer_leaves_of_it(text: str):
+def test_a_destination_is_what_the_lexer_leaves_of_it(text: str) -> None:
     assert lexed(json.loads(quoting.destination(f"/{text}"))) == f"/{text}"
 
 
 @given(TEXTS)
-def test_a_source_is_a_pattern_that_matches_the_file_and_no_other(text: str):
+def test_a_source_is_a_pattern_that_matches_the_file_and_no_other(text: str) -> None:
     pattern = lexed(json.loads(quoting.source(text)))
 
     matching = matcher(pattern)
@@ -172,12 +172,12 @@ def test_a_source_is_a_pattern_that_matches_the_file_and_no_other(text: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_odd_names_are_patterns_that_match_themselves(name: str):
+def test_odd_names_are_patterns_that_match_themselves(name: str) -> None:
     assert matcher(lexed(json.loads(quoting.source(name)))).fullmatch(name)
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"])))
-def test_a_label_is_what_the_lexer_leaves_between_its_quotes(value: str):
+def test_a_label_is_what_the_lexer_leaves_between_its_quotes(value: str) -> None:
     found = quoted_label("key", value)
 
     assert found.startswith('key="')
@@ -185,7 +185,7 @@ def test_a_label_is_what_the_lexer_leaves_between_its_quotes(value: str):
 
 
 @pytest.mark.parametrize("key", LABELS)
-def test_odd_labels_are_quoted(key: str):
+def test_odd_labels_are_quoted(key: str) -> None:
     found = quoted_label(key, LABELS[key])
 
     assert lexed(found) == f"{key}={LABELS[key]}"
@@ -238,7 +238,7 @@ def matcher(pattern: str) -> re.Pattern[str]:
 # contexts
 
 
-def test_a_part_is_found_below_the_context_through_links(tmp_path: Path):
+def test_a_part_is_found_below_the_context_through_links(tmp_path: Path) -> None:
     artifact = a_machine(tmp_path / "real")
     (tmp_path / "link").symlink_to("real")
     (tmp_path / "real/latest").symlink_to("vmlinuz")
@@ -248,7 +248,7 @@ def test_a_part_is_found_below_the_context_through_links(tmp_path: Path):
     assert paths_in_context(artifact, tmp_path / "link")["disk-0-one.img"] == "data/one.img"
 
 
-def test_a_part_outside_the_context_is_an_error_that_says_what_to_do(tmp_path: Path):
+def test_a_part_outside_the_context_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     artifact = a_machine(tmp_path / "parts")
     (tmp_path / "context").mkdir()
 
@@ -258,7 +258,7 @@ def test_a_part_outside_the_context_is_an_error_that_says_what_to_do(tmp_path: P
     assert "--stage" in caught.value.__notes__[0]
 
 
-def test_a_link_that_leads_out_of_the_context_is_outside(tmp_path: Path):
+def test_a_link_that_leads_out_of_the_context_is_outside(tmp_path: Path) -> None:
     a_machine(tmp_path / "parts")
     (tmp_path / "context").mkdir()
     (tmp_path / "context/kernel").symlink_to(tmp_path / "parts/vmlinuz")
@@ -268,7 +268,7 @@ def test_a_link_that_leads_out_of_the_context_is_outside(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["new\nline", "tab\t"])
-def test_a_file_whose_name_no_dockerfile_can_say_is_staged(tmp_path: Path, name: str):
+def test_a_file_whose_name_no_dockerfile_can_say_is_staged(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"kernel")
     artifact = artifact_from_parts(kernel=tmp_path / name)
 
@@ -277,14 +277,14 @@ def test_a_file_whose_name_no_dockerfile_can_say_is_staged(tmp_path: Path, name:
     assert stage_context(artifact, tmp_path / "context") == {"kernel": "kernel"}
 
 
-def test_a_dockerignore_is_no_part_of_its_own_context(tmp_path: Path):
+def test_a_dockerignore_is_no_part_of_its_own_context(tmp_path: Path) -> None:
     (tmp_path / ".dockerignore").write_bytes(b"kernel")
 
     with pytest.raises(UsageError, match="meaning"):
         paths_in_context(artifact_from_parts(kernel=tmp_path / ".dockerignore"), tmp_path)
 
 
-def test_a_context_that_is_not_there_is_an_error(tmp_path: Path):
+def test_a_context_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     artifact = a_machine(tmp_path)
 
     with pytest.raises(LocalError):
@@ -293,7 +293,7 @@ def test_a_context_that_is_not_there_is_an_error(tmp_path: Path):
         paths_in_context(artifact, tmp_path / "vmlinuz")
 
 
-def test_a_part_that_has_gone_meanwhile_is_not_found(tmp_path: Path):
+def test_a_part_that_has_gone_meanwhile_is_not_found(tmp_path: Path) -> None:
     artifact = a_machine(tmp_path)
     (tmp_path / "vmlinuz").unlink()
 
@@ -301,7 +301,7 @@ def test_a_part_that_has_gone_meanwhile_is_not_found(tmp_path: Path):
         paths_in_context(artifact, tmp_path)
 
 
-def test_a_staged_context_holds_the_parts_and_lets_nothing_else_in(tmp_path: Path):
+def test_a_staged_context_holds_the_parts_and_lets_nothing_else_in(tmp_path: Path) -> None:
     artifact = a_machine(tmp_path / "parts")
 
     sources = stage_context(artifact, tmp_path / "a/context")
@@ -314,7 +314,7 @@ def test_a_staged_context_holds_the_parts_and_lets_nothing_else_in(tmp_path: Pat
     assert set(sources.values()) == set(found)
 
 
-def test_parts_are_linked_and_not_copied(tmp_path: Path):
+def test_parts_are_linked_and_not_copied(tmp_path: Path) -> None:
     artifact = a_machine(tmp_path / "parts")
 
     stage_context(artifact, tmp_path / "context")
@@ -328,7 +328,7 @@ def inodes_in(folder: Path) -> list[int]:
 
 @pytest.mark.parametrize("lasting", [False, True])
 @pytest.mark.parametrize("second", ["same", "hard link", "symbolic link", "in its place"])
-def test_no_two_names_of_a_stage_are_one_inode(tmp_path: Path, second: str, lasting: bool):
+def test_no_two_names_of_a_stage_are_one_inode(tmp_path: Path, second: str, lasting: bool) -> None:
     """moby/moby#42718: the classic builder's cache would keep the old content of the second."""
     one, other, folder = tmp_path / "one.raw", tmp_path / "other.raw", tmp_path / "context"
     one.write_bytes(b"template")
@@ -351,7 +351,7 @@ def test_no_two_names_of_a_stage_are_one_inode(tmp_path: Path, second: str, last
     assert set(files_in(folder).values()) >= {b"template"}
 
 
-def test_what_is_written_to_later_is_not_in_a_lasting_stage(tmp_path: Path):
+def test_what_is_written_to_later_is_not_in_a_lasting_stage(tmp_path: Path) -> None:
     artifact = a_machine(tmp_path / "parts")
     (tmp_path / "parts/vmlinuz").chmod(0o444)
 
@@ -364,7 +364,7 @@ def test_what_is_written_to_later_is_not_in_a_lasting_stage(tmp_path: Path):
     assert (tmp_path / "context/kernel").samefile(tmp_path / "parts/vmlinuz")
 
 
-def test_a_stage_of_hard_links_is_mended_when_it_is_staged_again(tmp_path: Path):
+def test_a_stage_of_hard_links_is_mended_when_it_is_staged_again(tmp_path: Path) -> None:
     artifact = a_machine(tmp_path / "parts")
     stage_context(artifact, tmp_path / "context")
 
@@ -373,7 +373,7 @@ def test_a_stage_of_hard_links_is_mended_when_it_is_staged_again(tmp_path: Path)
     assert not (tmp_path / "context/disk-root-root.img").samefile(tmp_path / "parts/root.img")
 
 
-def test_where_no_link_can_be_a_copy_keeps_the_holes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_where_no_link_can_be_a_copy_keeps_the_holes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = tmp_path / "root.img"
     with disk.open("wb") as file:
         file.truncate(64 << 20)
@@ -401,7 +401,7 @@ def refusing_across(folder: Path) -> Callable[..., None]:
     return link
 
 
-def test_a_link_is_staged_as_what_it_leads_to(tmp_path: Path):
+def test_a_link_is_staged_as_what_it_leads_to(tmp_path: Path) -> None:
     a_machine(tmp_path)
     (tmp_path / "latest").symlink_to("vmlinuz")
 
@@ -411,7 +411,7 @@ def test_a_link_is_staged_as_what_it_leads_to(tmp_path: Path):
     assert (tmp_path / "context/kernel").read_bytes() == b"kernel"
 
 
-def test_staging_again_replaces_what_was_there(tmp_path: Path):
+def test_staging_again_replaces_what_was_there(tmp_path: Path) -> None:
     artifact = a_machine(tmp_path / "parts")
     stage_context(artifact, tmp_path / "context")
     (tmp_path / "parts/vmlinuz").unlink()
@@ -422,7 +422,7 @@ def test_staging_again_replaces_what_was_there(tmp_path: Path):
     assert (tmp_path / "context/kernel").read_bytes() == b"a newer kernel"
 
 
-def test_parts_that_are_in_each_others_places_change_them(tmp_path: Path):
+def test_parts_that_are_in_each_others_places_change_them(tmp_path: Path) -> None:
     folder = tmp_path / "context"
     folder.mkdir()
     (folder / "initrd").write_bytes(b"the kernel")
@@ -434,7 +434,7 @@ def test_parts_that_are_in_each_others_places_change_them(tmp_path: Path):
     assert (folder / "initrd").read_bytes() == b"the initrd"
 
 
-def test_a_part_that_is_in_its_place_stays(tmp_path: Path):
+def test_a_part_that_is_in_its_place_stays(tmp_path: Path) -> None:
     folder = tmp_path / "context"
     folder.mkdir()
     (folder / "kernel").write_bytes(b"kernel")
@@ -443,7 +443,7 @@ def test_a_part_that_is_in_its_place_stays(tmp_path: Path):
     assert (folder / "kernel").read_bytes() == b"kernel"
 
 
-def test_a_dockerignore_of_somebody_else_is_left_alone(tmp_path: Path):
+def test_a_dockerignore_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / "context"
     artifact = a_machine(tmp_path / "parts")
     folder.mkdir()
@@ -455,7 +455,7 @@ def test_a_dockerignore_of_somebody_else_is_left_alone(tmp_path: Path):
     assert files_in(folder) == {".dockerignore": b"*.log\n"}
 
 
-def test_a_part_that_cannot_be_staged_leaves_the_folder_as_it_was(tmp_path: Path):
+def test_a_part_that_cannot_be_staged_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
     artifact = a_machine(tmp_path / "parts")
     stage_context(artifact, tmp_path / "context")
     before = files_in(tmp_path / "context")
@@ -467,7 +467,7 @@ def test_a_part_that_cannot_be_staged_leaves_the_folder_as_it_was(tmp_path: Path
     assert files_in(tmp_path / "context") == before
 
 
-def test_parts_in_memory_are_staged_too(tmp_path: Path):
+def test_parts_in_memory_are_staged_too(tmp_path: Path) -> None:
     stage_context(artifact_from_parts(kernel=b"kernel"), tmp_path)
 
     assert (tmp_path / "kernel").read_bytes() == b"kernel"
@@ -480,19 +480,19 @@ def test_parts_in_memory_are_staged_too(tmp_path: Path):
     [("root.img", "disk-root-root.img"), ("a b", "disk-root"), ("$x", "disk-root"), ("ä", "disk-root"),
      ("x" * 250, "disk-root")],
 )  # fmt: skip
-def test_odd_names_become_plain_ones_in_a_context_of_ours(tmp_path: Path, name: str, constant: str):
+def test_odd_names_become_plain_ones_in_a_context_of_ours(tmp_path: Path, name: str, constant: str) -> None:
     artifact = artifact_from_parts(root=a_disk(tmp_path / name))
 
     assert list(context_names(artifact).values()) == [constant]
 
 
-def test_a_part_called_dockerfile_is_called_something_else(tmp_path: Path):
+def test_a_part_called_dockerfile_is_called_something_else(tmp_path: Path) -> None:
     other = Part(role=Role.OTHER, locator=LocalFile(path=tmp_path / "x"), name="Dockerfile")
 
     assert context_names(Artifact(parts=(other,))) == {"Dockerfile": "other-0"}
 
 
-def test_a_dockerfile_is_made_without_docker():
+def test_a_dockerfile_is_made_without_docker() -> None:
     import subprocess
     import sys
 

@@ -42,7 +42,7 @@ def cheaply(call, *arguments: object) -> EciError:
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_a_label_that_is_longer_than_a_path_is_refused_at_the_door(name: str, tmp_path: Path):
+def test_a_label_that_is_longer_than_a_path_is_refused_at_the_door(name: str, tmp_path: Path) -> None:
     source = SOURCES[name].build()
 
     for ask in (lambda: extract(source, ExtractRequest(roles={Role.KERNEL: tmp_path / "k"})), lambda: inspect(source)):
@@ -52,20 +52,20 @@ def test_a_label_that_is_longer_than_a_path_is_refused_at_the_door(name: str, tm
     assert not (tmp_path / "k").exists()
 
 
-def test_verify_says_so_of_every_such_label():
+def test_verify_says_so_of_every_such_label() -> None:
     for image in (SOURCES["label"], a_machine().label(LABEL + "kernel", LONG)):
         report = verify_image(image.build())
         assert any(isinstance(finding.error, LimitExceededError) for finding in report.findings)
         assert isinstance(cheaply(report.raise_worst), LimitExceededError)
 
 
-def test_a_user_who_asks_for_one_is_told(tmp_path: Path):
+def test_a_user_who_asks_for_one_is_told(tmp_path: Path) -> None:
     source = an_image().tar_layer({"k": b"k"}).build()
 
     assert isinstance(cheaply(extract, source, ExtractRequest(paths={LONG: tmp_path / "k"})), UsageError)
 
 
-def test_as_deep_a_path_as_there_can_be_is_looked_for_in_linear_memory(tmp_path: Path):
+def test_as_deep_a_path_as_there_can_be_is_looked_for_in_linear_memory(tmp_path: Path) -> None:
     image = an_image().tar_layer({f"l{n}": Link("nowhere") for n in range(50)})
     for number in range(60):
         image = image.label(f"{LABEL}disk-{number}", f"{DEEP[:-4]}{number}")
@@ -75,7 +75,7 @@ def test_as_deep_a_path_as_there_can_be_is_looked_for_in_linear_memory(tmp_path:
     assert isinstance(error, MissingPartError)
 
 
-def test_what_is_on_the_way_to_something():
+def test_what_is_on_the_way_to_something() -> None:
     wanted = _WantedPaths()
     wanted.add("p", "boot/x/kernel")
     wanted.add("q", "disk/")
@@ -92,7 +92,7 @@ def test_what_is_on_the_way_to_something():
     assert not off
 
 
-def test_a_path_of_just_the_limit_is_one():
+def test_a_path_of_just_the_limit_is_one() -> None:
     path = "/" + "a" * 200 + "/b" * ((part_names.LONGEST_PATH - 201) // 2)
 
     assert not part_names.is_too_long(path)

@@ -63,7 +63,7 @@ def nested(inner: bytes, times: int, *leaves: ImageBuilder) -> Counting:
     return Counting(MemoryStore({**blobs, listed.digest: inner, root.digest: text}, {"image": root}))
 
 
-def test_an_inner_index_is_read_once_however_often_it_is_listed():
+def test_an_inner_index_is_read_once_however_often_it_is_listed() -> None:
     image = an_image().platform("linux/amd64")
     inner = to_json(Index(manifests=(image.descriptor(),)))
     for ask in (
@@ -77,7 +77,7 @@ def test_an_inner_index_is_read_once_however_often_it_is_listed():
         assert source.fetched[image.descriptor().digest] == 1, ask
 
 
-def test_inner_indexes_that_differ_share_a_budget(monkeypatch: pytest.MonkeyPatch):
+def test_inner_indexes_that_differ_share_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Documents.__init__, "__defaults__", (20_000,))
     image = an_image().platform("linux/amd64")
     leaf = image.descriptor()
@@ -109,7 +109,7 @@ def shared(count: int, *, labels: bool = False) -> Counting:
     return Counting(an_index(*distinct).build().store)
 
 
-def test_verify_reads_a_config_once_for_all_images():
+def test_verify_reads_a_config_once_for_all_images() -> None:
     source = shared(MANY)
 
     report = verify_image(source)
@@ -119,7 +119,7 @@ def test_verify_reads_a_config_once_for_all_images():
     assert source.fetched[load_image(source.__class__(source.store), None).manifest.config.digest] == 1
 
 
-def test_verify_reads_a_layer_without_names_that_are_looked_for_once(monkeypatch: pytest.MonkeyPatch):
+def test_verify_reads_a_layer_without_names_that_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     images = [
         an_image().config_field("config", {"Cmd": ["x"]}).tar_layer({"k": b"k"}).annotation("n", str(n))
         for n in range(9)
@@ -130,7 +130,7 @@ def test_verify_reads_a_layer_without_names_that_are_looked_for_once(monkeypatch
     assert source.fetched[images[0].layers[0][0].digest] == 1
 
 
-def test_a_layer_that_is_damaged_is_read_once_and_told_for_each_image():
+def test_a_layer_that_is_damaged_is_read_once_and_told_for_each_image() -> None:
     images = [
         an_image().layer(media_types.OCI_LAYER, b"no tar " * 200).label(LABEL + "kernel", "/k").annotation("n", str(n))
         for n in range(9)
@@ -143,7 +143,7 @@ def test_a_layer_that_is_damaged_is_read_once_and_told_for_each_image():
     assert len([finding for finding in report.findings if finding.subject.startswith("layer")]) == 9
 
 
-def test_what_is_read_again_for_other_images_is_bounded(monkeypatch: pytest.MonkeyPatch):
+def test_what_is_read_again_for_other_images_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("eci_convert.operations.verify.layer_check._MAX_REPEATED", 50_000)
     monkeypatch.setattr("eci_convert.operations.verify.layer_check._MAX_RATIO", 1)
     source = shared(MANY, labels=True)
@@ -163,7 +163,7 @@ def test_what_is_read_again_for_other_images_is_bounded(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("compress", [gzip.compress, lzma.compress])
 def test_a_layer_of_a_saved_image_is_measured_once_however_often_it_is_named(
     compress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     archive = a_tar({"k": b"kernel"})
     config = json.dumps(
         {
@@ -213,7 +213,7 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("flood", FLOODS)
-def test_every_reader_of_an_archive_counts_extension_headers(flood: str, monkeypatch: pytest.MonkeyPatch):
+def test_every_reader_of_an_archive_counts_extension_headers(flood: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tar_input, "MAX_EXTENSIONS", 100_000)
     honest = b"".join(pax(("path", f"{n}" + "x" * 120)) + block() for n in range(100))
 
@@ -222,7 +222,7 @@ def test_every_reader_of_an_archive_counts_extension_headers(flood: str, monkeyp
         list(entries([FLOODS[flood] * 200 + END]))
 
 
-def test_archives_can_share_the_budget(monkeypatch: pytest.MonkeyPatch):
+def test_archives_can_share_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tar_input, "MAX_EXTENSIONS", 100_000)
     budget, archive = ExtensionBudget(), FLOODS["PAX"] + END
 
@@ -233,7 +233,7 @@ def test_archives_can_share_the_budget(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize("place", ["oci-archive:{}/a.tar", "docker-archive:{}/a.tar"])
-def test_an_archive_of_images_is_read_within_it(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_archive_of_images_is_read_within_it(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tar_input, "MAX_EXTENSIONS", 100_000)
     (tmp_path / "a.tar").write_bytes(FLOODS["PAX"] * 9 + END)
 
@@ -244,7 +244,7 @@ def test_an_archive_of_images_is_read_within_it(place: str, tmp_path: Path, monk
         source.resolve()
 
 
-def test_all_layers_that_go_into_a_store_share_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_all_layers_that_go_into_a_store_share_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tar_input, "MAX_EXTENSIONS", 200_000)
     image = an_image()
     for number in range(4):
@@ -255,7 +255,7 @@ def test_all_layers_that_go_into_a_store_share_it(tmp_path: Path, monkeypatch: p
         copied(image.build(), sink)
 
 
-def test_all_images_that_are_verified_share_it(monkeypatch: pytest.MonkeyPatch):
+def test_all_images_that_are_verified_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tar_input, "MAX_EXTENSIONS", 200_000)
     images = [
         an_image().platform("linux/amd64").tar_layer(FLOODS["PAX"] + file(b"%d" % number, b"x") + END)

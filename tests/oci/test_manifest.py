@@ -289,7 +289,7 @@ def test_documents_over_4_mib_are_not_read() -> None:
         load_root(MemorySource(store))
 
 
-def test_null_in_labels_and_annotations_is_empty():
+def test_null_in_labels_and_annotations_is_empty() -> None:
     """Go reads it so, and Docker stores `"Labels": {"maintainer": null}` as it comes."""
     layer = {"mediaType": "x", "digest": f"sha256:{'0' * 64}", "size": 0, "annotations": {"a": None, "b": "c"}}
     for document in ({"config": layer, "layers": [layer]}, {"manifests": [layer]}):

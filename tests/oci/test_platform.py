@@ -63,14 +63,14 @@ def chosen(*platforms: str | None, wanted: str | None = None) -> str | None:
         ("linux/ppc64le/power9", "linux/ppc64le/power9"),
     ],
 )
-def test_a_platform_is_read_as_users_spell_it(text: str, expected: str):
+def test_a_platform_is_read_as_users_spell_it(text: str, expected: str) -> None:
     assert str(parse_platform(text)) == expected
 
 
 @pytest.mark.parametrize(
     "text", ["", "linux", "linux/", "/amd64", "a/b/c/d", "linux/am d64", "linux/amd64\n", "ä/b", "*/*"]
 )
-def test_what_is_no_platform_is_refused(text: str):
+def test_what_is_no_platform_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_platform(text)
 
@@ -107,7 +107,7 @@ def test_what_is_no_platform_is_refused(text: str):
         (["linux/ppc64le/power8", "linux/ppc64le/power9"], "linux/ppc64le/power9", "linux/ppc64le/power9"),
     ],
 )
-def test_the_entry_that_suits_is_chosen(platforms: list[str | None], wanted: str | None, expected: str | None):
+def test_the_entry_that_suits_is_chosen(platforms: list[str | None], wanted: str | None, expected: str | None) -> None:
     assert chosen(*platforms, wanted=wanted) == expected
 
 
@@ -131,7 +131,7 @@ def test_the_entry_that_suits_is_chosen(platforms: list[str | None], wanted: str
         ([None, None], None),
     ],
 )
-def test_where_nothing_suits_it_is_said_what_there_is(platforms: list[str | None], wanted: str | None):
+def test_where_nothing_suits_it_is_said_what_there_is(platforms: list[str | None], wanted: str | None) -> None:
     with pytest.raises(UnsupportedImageError) as caught:
         chosen(*platforms, wanted=wanted)
 
@@ -141,7 +141,7 @@ def test_where_nothing_suits_it_is_said_what_there_is(platforms: list[str | None
     assert "--platform" in caught.value.__notes__[0]
 
 
-def test_of_several_that_suit_the_first_is_chosen():
+def test_of_several_that_suit_the_first_is_chosen() -> None:
     index = Index(manifests=(entry("linux/amd64", 1), entry("linux/amd64", 2)))
 
     assert select(index, parse_platform("linux/amd64")) == index.manifests[0]
@@ -160,7 +160,7 @@ def marked(number: int, artifact_type: str = "", **annotations: str) -> Descript
         tuple(marked(number, disktype=str(number)) for number in range(40)),
     ],
 )
-def test_of_several_that_differ_none_is_chosen_and_all_are_named(entries: tuple[Descriptor, ...]):
+def test_of_several_that_differ_none_is_chosen_and_all_are_named(entries: tuple[Descriptor, ...]) -> None:
     with pytest.raises(UnsupportedImageError, match=f"{len(entries)} different images for linux/amd64") as caught:
         select(Index(manifests=entries), parse_platform("linux/amd64"))
 
@@ -182,31 +182,31 @@ def test_of_several_that_differ_none_is_chosen_and_all_are_named(entries: tuple[
         (marked(1, disktype="qemu"), marked(1, disktype="applehv")),
     ],
 )
-def test_names_and_versions_make_no_difference_nor_does_one_image_that_is_listed_twice(entries):
+def test_names_and_versions_make_no_difference_nor_does_one_image_that_is_listed_twice(entries) -> None:
     assert select(Index(manifests=entries), parse_platform("linux/amd64")) == entries[0]
 
 
-def test_what_differs_by_its_variant_is_chosen_by_it():
+def test_what_differs_by_its_variant_is_chosen_by_it() -> None:
     entries = (replace(entry("linux/arm/v6", a="1"), artifact_type="x"), entry("linux/arm/v7", b="2"))
 
     assert select(Index(manifests=entries), parse_platform("linux/arm")) == entries[1]
 
 
-def test_of_several_for_nobody_in_particular_what_differs_is_not_chosen():
+def test_of_several_for_nobody_in_particular_what_differs_is_not_chosen() -> None:
     own = str(host_platform())
 
     with pytest.raises(UnsupportedImageError, match="different images"):
         select(Index(manifests=(entry(own, 1, disktype="qemu"), entry(own, 2, disktype="hyperv"))), None)
 
 
-def test_of_several_for_nobody_in_particular_the_one_for_this_computer_is_chosen():
+def test_of_several_for_nobody_in_particular_the_one_for_this_computer_is_chosen() -> None:
     own = str(host_platform())
     others = [name for name in ("linux/s390x", "linux/ppc64le", "windows/amd64") if name != own]
 
     assert chosen(*others, own) == own
 
 
-def test_attestations_and_strange_things_are_no_images():
+def test_attestations_and_strange_things_are_no_images() -> None:
     index = Index(
         manifests=(
             entry("linux/amd64"),
@@ -230,7 +230,7 @@ def test_attestations_and_strange_things_are_no_images():
         ("linux/arm/v7", "linux/arm/v6", False),
     ],
 )
-def test_what_suits(offered: str, asked: str, expected: bool):
+def test_what_suits(offered: str, asked: str, expected: bool) -> None:
     found = entry(offered).platform
     assert found is not None
     assert matches(found, parse_platform(asked)) is expected
@@ -248,14 +248,14 @@ def nested(levels: int) -> MemorySource:
     return MemorySource(store)
 
 
-def test_an_index_in_an_index_is_followed_but_not_for_ever():
+def test_an_index_in_an_index_is_followed_but_not_for_ever() -> None:
     for levels in range(4):
         assert str(load_image(nested(levels)).platform) == "linux/s390x"
     with pytest.raises(LimitExceededError):
         load_image(nested(20))
 
 
-def test_an_image_is_chosen_among_those_of_an_index_in_an_index():
+def test_an_image_is_chosen_among_those_of_an_index_in_an_index() -> None:
     images = [an_image().platform(f"linux/{word}") for word in ("amd64", "arm64", "s390x")]
     blobs = {digest: blob for image in images for digest, blob in image.contents().items()}
     within = to_json(Index(manifests=tuple(image.descriptor() for image in images[1:])))
@@ -271,7 +271,7 @@ def test_an_image_is_chosen_among_those_of_an_index_in_an_index():
     assert verify_image(source).images == 3
 
 
-def test_a_wide_index_is_not_read_through():
+def test_a_wide_index_is_not_read_through() -> None:
     images = [an_image().platform("linux/s390x").label("n", str(number)) for number in range(500)]
     source = an_index(an_image().platform("linux/amd64"), *images).build()
     fetched: list[Digest] = []

@@ -43,26 +43,26 @@ def check(docker: ADocker, order: BuildRequest, files: Files, label: str = "/ker
         {"kernel/kernel": b"kernel", "kernel/other": b"other"},
     ],
 )
-def test_a_base_that_has_something_else_at_a_part_s_place_is_refused(docker: ADocker, files: Files):
+def test_a_base_that_has_something_else_at_a_part_s_place_is_refused(docker: ADocker, files: Files) -> None:
     with pytest.raises(CannotHoldError, match="kernel") as caught:
         check(docker, BuildRequest(name="machine:1", artifact=PARTS, base="base:1"), files)
 
     assert "--base" in caught.value.__notes__[0]
 
 
-def test_parts_in_their_places_are_right_and_not_read(docker: ADocker):
+def test_parts_in_their_places_are_right_and_not_read(docker: ADocker) -> None:
     check(docker, BuildRequest(name="machine:1", artifact=PARTS, base="base:1"), {"kernel": b"kernel"})
 
     assert "GET get" not in docker.log
 
 
-def test_an_image_of_nothing_but_parts_is_not_asked_for(docker: ADocker):
+def test_an_image_of_nothing_but_parts_is_not_asked_for(docker: ADocker) -> None:
     check_built(BuildRequest(name="machine:1", artifact=PARTS), "docker-daemon:none", docker.settings())
 
     assert docker.log == []
 
 
-def test_a_dockerfile_s_labels_have_to_lead_to_files(docker: ADocker):
+def test_a_dockerfile_s_labels_have_to_lead_to_files(docker: ADocker) -> None:
     order = BuildRequest(name="machine:1", file=Path("Dockerfile"))
 
     check(docker, order, {"boot/vmlinuz": b"kernel"}, "/boot/vmlinuz")
@@ -70,7 +70,7 @@ def test_a_dockerfile_s_labels_have_to_lead_to_files(docker: ADocker):
         check(docker, order, {"boot/vmlinuz": b"kernel"}, "/boot")
 
 
-def test_a_dockerfile_that_declares_no_parts_is_warned_of(docker: ADocker):
+def test_a_dockerfile_that_declares_no_parts_is_warned_of(docker: ADocker) -> None:
     class Heard(NullReporter):
         warnings: list[str] = []  # noqa: RUF012
 

@@ -372,7 +372,9 @@ def test_a_cnab_bundle_is_kept_whole() -> None:
 
 
 @pytest.mark.parametrize("format", ["keep", "legacy"])
-def test_taking_one_image_of_several_is_said_unless_somebody_chose_it(format: str, monkeypatch) -> None:
+def test_taking_one_image_of_several_is_said_unless_somebody_chose_it(
+    format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("eci_convert.oci.platform.host_platform", lambda: parse_platform("linux/amd64"))
     source = an_index(labelled().platform("linux/amd64"), labelled().platform("linux/arm64")).build()
     heard = Listening()
@@ -403,7 +405,7 @@ def test_what_is_attested_of_the_only_image_is_left_out_and_that_is_said() -> No
     assert len(heard.warnings) == 1
 
 
-def test_a_place_without_indexes_is_not_offered_every_image(monkeypatch) -> None:
+def test_a_place_without_indexes_is_not_offered_every_image(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("eci_convert.oci.platform.host_platform", lambda: parse_platform("linux/amd64"))
     heard = Listening()
     source = an_index(a_container().platform("linux/amd64"), a_container("zstd").platform("linux/arm64")).build()

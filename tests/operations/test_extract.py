@@ -338,7 +338,7 @@ def test_a_disk_that_is_not_what_is_said_of_it_is_a_warning(tmp_path: Path) -> N
     assert notes.warnings == ["'disk-root-d' is declared as raw and its bytes are qcow2"]
 
 
-def test_a_layer_that_is_compressed_whatever_its_type_says_has_right_diff_ids(tmp_path):
+def test_a_layer_that_is_compressed_whatever_its_type_says_has_right_diff_ids(tmp_path: Path) -> None:
     archive = a_tar({"k": b"kernel"})
     image = an_image().layer(media_types.OCI_LAYER, wrapped(archive, "gzip"), diff_id=Digest.of(archive))
     notes = Notes()

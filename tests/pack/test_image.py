@@ -24,7 +24,7 @@ from eci_convert.errors import (
     NotFoundError,
     UsageError,
 )
-from eci_convert.model import Artifact, DiskType, KnownBlob, LocalFile, Locator, Part, Role, RootfsFile
+from eci_convert.model import Artifact, Blob, DiskType, KnownBlob, LocalFile, Locator, Part, Role, RootfsFile
 from eci_convert.oci import json_fields
 from eci_convert.oci.descriptor import MAX_LAYERS, Descriptor
 from eci_convert.oci.digest import Digest
@@ -52,8 +52,8 @@ class HasEverything(MemorySink):
 class Counting(MemorySink):
     """A sink that tells what it was given."""
 
-    def __init__(self, store: MemoryStore, **kinds: bool) -> None:
-        super().__init__(store, **kinds)
+    def __init__(self, store: MemoryStore, *, holds_artifacts: bool = True, holds_indexes: bool = True) -> None:
+        super().__init__(store, holds_artifacts=holds_artifacts, holds_indexes=holds_indexes)
         self.given: list[str] = []
 
     def put(
@@ -393,7 +393,8 @@ def test_a_disk_that_is_not_as_long_as_it_says_is_refused() -> None:
 def _sized(locator: Locator, size: int | None) -> Locator:
     from dataclasses import replace
 
-    return replace(locator, size=size)  # type: ignore[call-arg]
+    assert isinstance(locator, Blob)
+    return replace(locator, size=size)
 
 
 def test_a_file_that_the_image_has_not_is_missing() -> None:

@@ -33,7 +33,7 @@ def encrypted(media_type: str = TYPES[1]) -> ImageBuilder:
 
 
 @pytest.mark.parametrize("media_type", TYPES)
-def test_what_is_in_it_is_not_to_be_had(media_type: str, tmp_path: Path):
+def test_what_is_in_it_is_not_to_be_had(media_type: str, tmp_path: Path) -> None:
     (tmp_path / "kernel").write_bytes(b"old")
 
     for order in (
@@ -46,7 +46,7 @@ def test_what_is_in_it_is_not_to_be_had(media_type: str, tmp_path: Path):
     assert (tmp_path / "kernel").read_bytes() == b"old"
 
 
-def test_what_lies_above_it_is_to_be_had(tmp_path: Path):
+def test_what_lies_above_it_is_to_be_had(tmp_path: Path) -> None:
     image = encrypted().tar_layer({"k": b"kernel"}, compression="gzip")
 
     extract(image.build(), ExtractRequest(roles={Role.KERNEL: tmp_path / "kernel"}))
@@ -55,7 +55,7 @@ def test_what_lies_above_it_is_to_be_had(tmp_path: Path):
 
 
 @pytest.mark.parametrize("media_type", TYPES)
-def test_an_image_that_only_its_content_could_tell_is_said_to_be_encrypted(media_type: str, tmp_path: Path):
+def test_an_image_that_only_its_content_could_tell_is_said_to_be_encrypted(media_type: str, tmp_path: Path) -> None:
     source = an_image().layer(media_type, CIPHER).build()
 
     assert "encrypted" in inspect(source).unknown
@@ -65,7 +65,7 @@ def test_an_image_that_only_its_content_could_tell_is_said_to_be_encrypted(media
         dialects.read(inspect(source).image)
 
 
-def test_it_is_copied_as_it_is_and_cannot_be_written_in_another_dialect():
+def test_it_is_copied_as_it_is_and_cannot_be_written_in_another_dialect() -> None:
     store = MemoryStore({}, {})
     source = encrypted().build()
 
@@ -75,12 +75,12 @@ def test_it_is_copied_as_it_is_and_cannot_be_written_in_another_dialect():
         copy(source, MemorySink(MemoryStore({}, {})), format="legacy")
 
 
-def test_an_engine_that_would_have_to_unpack_it_cannot_hold_it():
+def test_an_engine_that_would_have_to_unpack_it_cannot_hold_it() -> None:
     with pytest.raises(CannotHoldError, match="encrypted"):
         copy(encrypted().build(), MemorySink(MemoryStore({}, {}), holds_artifacts=False))
 
 
-def test_verify_checks_its_digest_and_says_that_it_cannot_look_inside():
+def test_verify_checks_its_digest_and_says_that_it_cannot_look_inside() -> None:
     report = verify_image(encrypted().tar_layer({"other": b""}).build())
 
     assert [type(finding.error) for finding in report.findings] == [UnsupportedImageError]
@@ -88,7 +88,7 @@ def test_verify_checks_its_digest_and_says_that_it_cannot_look_inside():
         report.raise_worst()
 
 
-def test_a_layer_is_not_encrypted_because_its_media_type_says_so_elsewhere(tmp_path: Path):
+def test_a_layer_is_not_encrypted_because_its_media_type_says_so_elsewhere(tmp_path: Path) -> None:
     image = an_image().layer("application/vnd.encrypted.tar", a_tar({"k": b"kernel"})).label(LABEL + "kernel", "/k")
 
     extract(image.build(), ExtractRequest(roles={Role.KERNEL: tmp_path / "kernel"}))

@@ -6,6 +6,7 @@ import os
 import tarfile
 import threading
 import time
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -18,15 +19,18 @@ from eci_convert.oci.digest import Digest
 from eci_convert.streams.blocks import ZERO_BLOCK
 from eci_convert.streams.hashing import HashingStream
 from eci_convert.tar import TarMember, archive_size, archived, member_header
-from tests.support.chunking import noise, text
+from tests.support.chunking import close, noise, text
 
 MIB = 1 << 20
 CODECS = pytest.mark.parametrize("codec", ["none", "gzip", "gzip:6", "zstd"])
 THREADED = pytest.mark.parametrize("threaded", [False, True])
 
+DiskFiles = tuple[Path, Path, bytes]
+"""A sparse file, a dense one, and what is in both."""
+
 
 @pytest.fixture
-def disk(tmp_path: Path):
+def disk(tmp_path: Path) -> DiskFiles:
     """A file with data, holes, data that does not compress, and a hole at its end; in the holes' place, then zeros."""
     sparse, dense = tmp_path / "sparse.raw", tmp_path / "dense.raw"
     content = text(MIB + 4096) + bytes(4 * MIB) + noise(MIB // 2) + bytes(3 * MIB + 77)
@@ -38,7 +42,9 @@ def disk(tmp_path: Path):
     return sparse, dense, content
 
 
-def packed(path, codec, threads=None, *, led=True):
+def packed(
+    path: Path, codec: str, threads: int | None = None, *, led: bool = True
+) -> tuple[bytes, HashingStream, HashingStream]:
     """The blob, and what was measured of it and of its archive."""
     with path.open("rb") as file:
         member = TarMember(name="disk-root-root.raw", size=path.stat().st_size)
@@ -49,7 +55,7 @@ def packed(path, codec, threads=None, *, led=True):
 
 
 @CODECS
-def test_the_digests_are_those_of_the_blob_and_of_the_archive(disk, codec: str) -> None:
+def test_the_digests_are_those_of_the_blob_and_of_the_archive(disk: DiskFiles, codec: str) -> None:
     blob, of_blob, of_archive = packed(disk[0], codec)
     archive = b"".join(decompressed([blob], Codec.parse(codec).compression))
 
@@ -58,15 +64,18 @@ def test_the_digests_are_those_of_the_blob_and_of_the_archive(disk, codec: str) 
     assert of_archive.size == archive_size([TarMember(name="disk-root-root.raw", size=len(disk[2]))])
     with tarfile.open(fileobj=BytesIO(archive)) as tar:
         assert tar.getnames() == ["disk-root-root.raw"]
-        assert tar.extractfile("disk-root-root.raw").read() == disk[2]
+        file = tar.extractfile("disk-root-root.raw")
+        assert file
+        assert file.read() == disk[2]
 
 
 @CODECS
 @pytest.mark.parametrize("which", [0, 1])
-def test_a_hash_that_reads_the_file_itself_is_the_same(disk, codec: str, which: int) -> None:
-    expected, _, archive = packed(disk[which], codec)
+def test_a_hash_that_reads_the_file_itself_is_the_same(disk: DiskFiles, codec: str, which: int) -> None:
+    path = disk[0] if which == 0 else disk[1]
+    expected, _, archive = packed(path, codec)
     member = TarMember(name="disk-root-root.raw", size=len(disk[2]))
-    with disk[which].open("rb") as file:
+    with path.open("rb") as file:
         lead = len(member_header(member))
         once, again = (archived([(member, file_chunks(file.fileno(), lead=lead))]) for _ in range(2))
         apart = HashingStream(once, again=again)
@@ -79,7 +88,7 @@ def test_a_hash_that_reads_the_file_itself_does_not_run_away_from_the_reader(mon
     hashed = 0
     reader: list[threading.Thread] = []
 
-    def again():
+    def again() -> Iterator[bytes]:
         nonlocal hashed
         reader.append(threading.current_thread())
         for _ in range(64):
@@ -96,7 +105,7 @@ def test_a_hash_that_reads_the_file_itself_does_not_run_away_from_the_reader(mon
 
 
 def test_what_the_hash_cannot_read_is_an_error() -> None:
-    def again():
+    def again() -> Iterator[bytes]:
         yield b"x"
         raise LocalError("has changed")
 
@@ -105,9 +114,12 @@ def test_what_the_hash_cannot_read_is_an_error() -> None:
 
 
 @CODECS
-def test_holes_and_zeros_and_any_cut_and_number_of_threads_make_the_same_layer(disk, codec: str) -> None:
+def test_holes_and_zeros_and_any_cut_and_number_of_threads_make_the_same_layer(disk: DiskFiles, codec: str) -> None:
     blobs = {
-        packed(path, codec, threads, led=led)[0] for path in disk[:2] for threads in (1, 2, 5, None) for led in (0, 1)
+        packed(path, codec, threads, led=led)[0]
+        for path in disk[:2]
+        for threads in (1, 2, 5, None)
+        for led in (False, True)
     }
 
     assert len(blobs) == 1
@@ -119,7 +131,7 @@ def test_no_thread_outlives_a_layer_that_is_left() -> None:
     layer = compressed(archive, Codec.parse("gzip"))
     next(layer), next(layer)
 
-    layer.close()
+    close(layer)
     del archive
 
     assert threading.active_count() <= before
@@ -147,7 +159,7 @@ def test_nothing_is_known_before_everything_has_gone_by(threaded: bool) -> None:
 
 @THREADED
 def test_measured_passes_on_what_its_source_raises(threaded: bool) -> None:
-    def failing():
+    def failing() -> Iterator[bytes]:
         yield b"ker"
         raise LocalError("gone")
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import struct
 import tarfile
 import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,18 +68,10 @@ def a_legacy_image(*, wrong: bool = False) -> ImageBuilder:
         made = image.tar_layer(
             {name: data}, compression="gzip", role=role, title=name, annotations={MEDIA_TYPE: media_type}
         )
-        image = (
-            made
-            if not wrong
-            else made.__class__(**{**_fields(made), "diff_ids": (*image.diff_ids, made.layers[0][0].digest)})
-        )
+        image = made if not wrong else replace(made, diff_ids=(*image.diff_ids, made.layers[0][0].digest))
         key = role.replace("disk-root", "root").replace("disk-additional", "disk-0")
         image = image.label(LABEL + key, "/" + name)
     return image
-
-
-def _fields(image: ImageBuilder) -> dict[str, object]:
-    return {name: getattr(image, name) for name in image.__dataclass_fields__}
 
 
 @pytest.mark.parametrize(
@@ -272,8 +267,10 @@ def test_the_gravest_is_what_it_ends_with() -> None:
 
 def test_a_place_that_cannot_be_reached_is_no_finding() -> None:
     class Gone(MemorySource):
-        def fetch(self, blob: object, skip: int = 0) -> object:  # type: ignore[override]
+        @contextmanager
+        def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
             raise TransportError("gone")
+            yield ()
 
     with pytest.raises(TransportError):
         verify_image(Gone(a_machine().build().store))
@@ -332,7 +329,7 @@ def test_images_of_the_original_eci(tmp_path: Path, name: str, wrong: int) -> No
     assert isinstance(manifest, Manifest)
 
 
-def test_no_thread_outlives_a_layer_that_is_malformed():
+def test_no_thread_outlives_a_layer_that_is_malformed() -> None:
     before = set(threading.enumerate())
 
     report = verify_image(an_image().layer(media_types.OCI_LAYER, b"no tar " * 500_000).build())

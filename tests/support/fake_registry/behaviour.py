@@ -7,9 +7,9 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -47,6 +47,12 @@ class Reply:
 
 
 Change = Callable[[Reply], Reply]
+
+
+class Headers(Protocol):
+    """A request's headers, whatever the case of their names."""
+
+    def get(self, name: str, default: str, /) -> str: ...
 
 
 def status(code: int, body: bytes = b"", **headers: str) -> Change:
@@ -173,7 +179,7 @@ class Behaviour:
         self.blobs[digest] = content
         return digest
 
-    def reply(self, method: str, path: str, headers: Mapping[str, str], content: bytes) -> Reply:
+    def reply(self, method: str, path: str, headers: Headers, content: bytes) -> Reply:
         parts = urlsplit(path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         if parts.path in ("/token", "/token/"):
@@ -197,7 +203,7 @@ class Behaviour:
             self.chunks[key].append(len(content))
 
     def _routed(
-        self, method: str, found: re.Match[str], query: dict[str, str], headers: Mapping[str, str], content: bytes
+        self, method: str, found: re.Match[str], query: dict[str, str], headers: Headers, content: bytes
     ) -> Reply:
         name, kind, rest = found["name"], found["kind"], found["rest"]
         if kind == "blobs/uploads":
@@ -222,7 +228,7 @@ class Behaviour:
             return Reply.of(416, Content_Range=f"bytes */{len(content)}")
         return Reply.of(206, content[first : last + 1], Content_Range=f"bytes {first}-{last}/{len(content)}")
 
-    def _manifest(self, method: str, name: str, rest: str, headers: Mapping[str, str], content: bytes) -> Reply:
+    def _manifest(self, method: str, name: str, rest: str, headers: Headers, content: bytes) -> Reply:
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         if method == "PUT":
             media_type = headers.get("Content-Type", "")
@@ -261,7 +267,7 @@ class Behaviour:
         return Reply.of(200, json.dumps(index).encode(), Content_Type=OCI_INDEX)
 
     def _upload(
-        self, method: str, name: str, key: str, query: dict[str, str], headers: Mapping[str, str], content: bytes
+        self, method: str, name: str, key: str, query: dict[str, str], headers: Headers, content: bytes
     ) -> Reply:
         if method == "POST":
             if self.mounts and self._has(query.get("from", name), query.get("mount", "")):
@@ -285,7 +291,7 @@ class Behaviour:
             self._patch(name, key, headers, content) if method == "PATCH" else self._finish(name, key, query, content)
         )
 
-    def _patch(self, name: str, key: str, headers: Mapping[str, str], content: bytes) -> Reply:
+    def _patch(self, name: str, key: str, headers: Headers, content: bytes) -> Reply:
         held = self.uploads[key]
         start = headers.get("Content-Range", f"{len(held)}-").partition("-")[0]
         if int(start) != len(held):
@@ -314,7 +320,7 @@ class Behaviour:
             more["Range"] = f"0-{max(0, count - 1)}"
         return Reply.of(code, Location=f"/v2/{name}/blobs/uploads/{key}", **more)
 
-    def _denied(self, headers: Mapping[str, str], path: str) -> Reply | None:
+    def _denied(self, headers: Headers, path: str) -> Reply | None:
         scheme, _, value = headers.get("Authorization", "").partition(" ")
         if not self.users and not self.bearer:
             return None
@@ -334,7 +340,7 @@ class Behaviour:
         name, _, password = base64.b64decode(value).decode().partition(":")
         return self.users.get(name) == password
 
-    def _token(self, method: str, headers: Mapping[str, str], query: dict[str, list[str]], content: bytes) -> Reply:
+    def _token(self, method: str, headers: Headers, query: dict[str, list[str]], content: bytes) -> Reply:
         if method == "POST":
             form = parse_qs(content.decode())
             if form.get("refresh_token", [""])[0] not in self.identity_tokens:

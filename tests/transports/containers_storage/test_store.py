@@ -73,7 +73,7 @@ def archives(root: Path, name: str = "x.io/machine:1", driver: str = "overlay") 
         return [load_document(source, layer) for layer in load_image(source).manifest.layers]
 
 
-def test_ids_are_those_that_skopeo_gave(tmp_path: Path):
+def test_ids_are_those_that_skopeo_gave(tmp_path: Path) -> None:
     """docs/specs/containers-storage.md#15."""
     first = bytes.fromhex("92f141e42e2f0ba96131f39e31a5ea87db3d397a1f4694bd95ee132ea5e55751")
     second = Digest.parse("sha256:9e7900f8dc7232b8a0ff0abf2d46de134e55eedca473b215e06a8198699fe0b5")
@@ -85,7 +85,7 @@ def test_ids_are_those_that_skopeo_gave(tmp_path: Path):
 
 @DRIVERS
 @pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
-def test_an_image_comes_back_with_its_archives_and_its_config(tmp_path: Path, driver: str, compression: str):
+def test_an_image_comes_back_with_its_archives_and_its_config(tmp_path: Path, driver: str, compression: str) -> None:
     image = a_container(compression)
 
     copied(image.build(), a_sink(tmp_path / "s", driver=driver))
@@ -98,7 +98,7 @@ def test_an_image_comes_back_with_its_archives_and_its_config(tmp_path: Path, dr
 
 
 @DRIVERS
-def test_an_image_of_raw_layers_keeps_its_digest(tmp_path: Path, driver: str):
+def test_an_image_of_raw_layers_keeps_its_digest(tmp_path: Path, driver: str) -> None:
     image = a_container("none")
 
     written = copied(image.build(), a_sink(tmp_path, driver=driver))
@@ -107,7 +107,7 @@ def test_an_image_of_raw_layers_keeps_its_digest(tmp_path: Path, driver: str):
         assert source.resolve() == written
 
 
-def test_annotations_of_layers_are_kept(tmp_path: Path):
+def test_annotations_of_layers_are_kept(tmp_path: Path) -> None:
     image = an_image().tar_layer({"kernel": b"kernel"}, compression="gzip", role="kernel", title="kernel")
 
     copied(image.build(), a_sink(tmp_path))
@@ -118,7 +118,7 @@ def test_annotations_of_layers_are_kept(tmp_path: Path):
 
 
 @DRIVERS
-def test_layers_are_shared_among_images_and_not_sent_twice(tmp_path: Path, driver: str):
+def test_layers_are_shared_among_images_and_not_sent_twice(tmp_path: Path, driver: str) -> None:
     one = an_image().tar_layer(FIRST, compression="gzip").tar_layer(SECOND)
     other = an_image().tar_layer(FIRST, compression="gzip").tar_layer({"initrd": b"initrd"})
     copied(one.build(), a_sink(tmp_path, "x.io/one:1", driver))
@@ -133,7 +133,7 @@ def test_layers_are_shared_among_images_and_not_sent_twice(tmp_path: Path, drive
 
 
 @DRIVERS
-def test_a_layer_that_lies_above_another_one_here_is_not_sent_either(tmp_path: Path, driver: str):
+def test_a_layer_that_lies_above_another_one_here_is_not_sent_either(tmp_path: Path, driver: str) -> None:
     copied(an_image().tar_layer(FIRST).tar_layer(SECOND).build(), a_sink(tmp_path, "x.io/one:1", driver))
     turned = an_image().tar_layer(SECOND).tar_layer(FIRST)
     source = turned.build()
@@ -150,7 +150,7 @@ def test_a_layer_that_lies_above_another_one_here_is_not_sent_either(tmp_path: P
 
 
 @DRIVERS
-def test_one_layer_may_lie_in_an_image_twice(tmp_path: Path, driver: str):
+def test_one_layer_may_lie_in_an_image_twice(tmp_path: Path, driver: str) -> None:
     image = an_image().tar_layer(FIRST).tar_layer(SECOND).tar_layer(FIRST)
 
     copied(image.build(), a_sink(tmp_path, driver=driver))
@@ -158,7 +158,7 @@ def test_one_layer_may_lie_in_an_image_twice(tmp_path: Path, driver: str):
     assert archives(tmp_path, driver=driver) == [FIRST, SECOND, FIRST]
 
 
-def test_a_name_is_on_one_image_alone_and_an_image_may_have_several(tmp_path: Path):
+def test_a_name_is_on_one_image_alone_and_an_image_may_have_several(tmp_path: Path) -> None:
     one, other = an_image().tar_layer(FIRST), an_image().tar_layer(SECOND)
     copied(one.build(), a_sink(tmp_path, "x.io/machine:1"))
     copied(one.build(), a_sink(tmp_path, "x.io/machine:2"))
@@ -172,7 +172,7 @@ def test_a_name_is_on_one_image_alone_and_an_image_may_have_several(tmp_path: Pa
     }
 
 
-def test_what_others_wrote_into_the_records_is_kept(tmp_path: Path):
+def test_what_others_wrote_into_the_records_is_kept(tmp_path: Path) -> None:
     copied(an_image().tar_layer(FIRST).build(), a_sink(tmp_path, "x.io/one:1"))
     for path in (tmp_path / "overlay-layers/layers.json", tmp_path / "overlay-images/images.json"):
         [record] = json.loads(path.read_text())
@@ -197,7 +197,7 @@ def test_what_others_wrote_into_the_records_is_kept(tmp_path: Path):
         "x@{id}",
     ],
 )
-def test_an_image_is_found_by_every_name_that_podman_would_know(tmp_path: Path, name: str):
+def test_an_image_is_found_by_every_name_that_podman_would_know(tmp_path: Path, name: str) -> None:
     image = a_container("none")
     written = copied(image.build(), a_sink(tmp_path, "machine:1"))
 
@@ -205,7 +205,7 @@ def test_an_image_is_found_by_every_name_that_podman_would_know(tmp_path: Path, 
         assert source.resolve() == written
 
 
-def test_what_podman_built_here_is_found_by_its_short_name(tmp_path: Path):
+def test_what_podman_built_here_is_found_by_its_short_name(tmp_path: Path) -> None:
     copied(a_container("none").build(), a_sink(tmp_path, "localhost/machine:latest"))
 
     with a_source(tmp_path, "machine") as source:
@@ -213,21 +213,21 @@ def test_what_podman_built_here_is_found_by_its_short_name(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["machine:2", "other", "x.io/machine:1", "machine@sha256:" + 64 * "0", 64 * "0"])
-def test_other_names_are_not_found(tmp_path: Path, name: str):
+def test_other_names_are_not_found(tmp_path: Path, name: str) -> None:
     copied(a_container("none").build(), a_sink(tmp_path, "machine:1"))
 
     with a_source(tmp_path, name) as source, pytest.raises(NotFoundError):
         source.resolve()
 
 
-def test_there_may_be_no_store_at_all(tmp_path: Path):
+def test_there_may_be_no_store_at_all(tmp_path: Path) -> None:
     with a_source(tmp_path / "nothing") as source, pytest.raises(NotFoundError, match="no image store"):
         source.resolve()
 
     assert not (tmp_path / "nothing").exists()
 
 
-def test_only_containers_can_be_held(tmp_path: Path):
+def test_only_containers_can_be_held(tmp_path: Path) -> None:
     with pytest.raises(CannotHoldError):
         copied(a_machine().build(), a_sink(tmp_path))
     with pytest.raises(CannotHoldError):
@@ -237,7 +237,7 @@ def test_only_containers_can_be_held(tmp_path: Path):
         source.resolve()
 
 
-def test_a_wrong_diff_id_is_refused_with_a_hint(tmp_path: Path):
+def test_a_wrong_diff_id_is_refused_with_a_hint(tmp_path: Path) -> None:
     """As the original `eci` writes them (docs/specs/eci.md#D1)."""
     image = an_image().tar_layer(FIRST, diff_id=Digest.of(b"something else"))
 
@@ -248,7 +248,7 @@ def test_a_wrong_diff_id_is_refused_with_a_hint(tmp_path: Path):
     assert not (tmp_path / "overlay-images/images.json").exists()
 
 
-def test_nobody_else_is_let_in(tmp_path: Path):
+def test_nobody_else_is_let_in(tmp_path: Path) -> None:
     copied(a_container().build(), a_sink(tmp_path / "a/store"))
 
     for name in ("", "overlay", "overlay-layers", "overlay-images"):
@@ -257,7 +257,7 @@ def test_nobody_else_is_let_in(tmp_path: Path):
         assert stat.S_IMODE(os.stat(tmp_path / "a/store" / name).st_mode) == 0o600, name
 
 
-def test_times_that_go_would_not_read_are_not_written(tmp_path: Path):
+def test_times_that_go_would_not_read_are_not_written(tmp_path: Path) -> None:
     image = an_image().tar_layer(FIRST).config_field("created", "yesterday\x1b[31m")
 
     copied(image.build(), a_sink(tmp_path))
@@ -284,7 +284,7 @@ class Locked:
 
 
 @pytest.mark.parametrize("lock", ["overlay-layers/layers.lock", "overlay-images/images.lock"])
-def test_a_lock_of_another_program_is_waited_for_but_not_for_ever(tmp_path: Path, lock: str):
+def test_a_lock_of_another_program_is_waited_for_but_not_for_ever(tmp_path: Path, lock: str) -> None:
     copied(an_image().tar_layer(FIRST).build(), a_sink(tmp_path))
     held = Locked(tmp_path / lock)
 
@@ -296,7 +296,7 @@ def test_a_lock_of_another_program_is_waited_for_but_not_for_ever(tmp_path: Path
     assert archives(tmp_path, "x.io/other:1") == [SECOND]
 
 
-def test_our_locks_keep_other_programs_out(tmp_path: Path):
+def test_our_locks_keep_other_programs_out(tmp_path: Path) -> None:
     from eci_convert.transports.containers_storage import locks
 
     path = tmp_path / "x.lock"
@@ -314,7 +314,7 @@ def test_our_locks_keep_other_programs_out(tmp_path: Path):
 
 
 @DRIVERS
-def test_many_writers_lose_nothing(tmp_path: Path, driver: str):
+def test_many_writers_lose_nothing(tmp_path: Path, driver: str) -> None:
     images = [an_image().tar_layer(FIRST).tar_layer({"number": str(number).encode()}) for number in range(8)]
 
     with ThreadPoolExecutor(8) as pool:
@@ -346,7 +346,7 @@ copied(image.build(), open_sink(f"containers-storage:[{driver}@{root}]x.io/kille
 
 
 @DRIVERS
-def test_a_command_that_is_killed_at_any_moment_leaves_a_store_that_works(tmp_path: Path, driver: str):
+def test_a_command_that_is_killed_at_any_moment_leaves_a_store_that_works(tmp_path: Path, driver: str) -> None:
     root = tmp_path / "store"
     copied(an_image().tar_layer(FIRST).build(), a_sink(root, driver=driver))
     tree = str(Path(__file__).parents[3])
@@ -372,7 +372,7 @@ def test_a_command_that_is_killed_at_any_moment_leaves_a_store_that_works(tmp_pa
 
 
 @DRIVERS
-def test_what_was_killed_when_all_was_done_is_swept_away_by_who_has_nothing_to_do(tmp_path: Path, driver: str):
+def test_what_was_killed_when_all_was_done_is_swept_away_by_who_has_nothing_to_do(tmp_path: Path, driver: str) -> None:
     copied(an_image().tar_layer(FIRST).build(), a_sink(tmp_path, driver=driver))
     left = tmp_path / driver / ".eci-convert-left"
     (left / "0/diff").mkdir(parents=True)
@@ -383,7 +383,7 @@ def test_what_was_killed_when_all_was_done_is_swept_away_by_who_has_nothing_to_d
     assert not left.exists()
 
 
-def test_an_incomplete_layer_is_no_layer_and_is_made_anew(tmp_path: Path):
+def test_an_incomplete_layer_is_no_layer_and_is_made_anew(tmp_path: Path) -> None:
     copied(an_image().tar_layer(FIRST).build(), a_sink(tmp_path))
     path = tmp_path / "overlay-layers/layers.json"
     [record] = json.loads(path.read_text())
@@ -400,7 +400,7 @@ def test_an_incomplete_layer_is_no_layer_and_is_made_anew(tmp_path: Path):
     assert len(layers_of(tmp_path)) == 1
 
 
-def test_what_cannot_be_moved_to_its_place_is_recorded_as_incomplete(tmp_path: Path):
+def test_what_cannot_be_moved_to_its_place_is_recorded_as_incomplete(tmp_path: Path) -> None:
     """So whoever comes next, podman too, removes it, even if we are gone."""
     copied(an_image().tar_layer(FIRST).build(), a_sink(tmp_path))
     os.rename(tmp_path / "overlay/l", tmp_path / "overlay/l.aside")
@@ -417,7 +417,7 @@ def test_what_cannot_be_moved_to_its_place_is_recorded_as_incomplete(tmp_path: P
     assert [layer.get("flags") for layer in layers_of(tmp_path)] == [None, None]
 
 
-def test_nothing_is_written_where_another_command_is_at_work(tmp_path: Path):
+def test_nothing_is_written_where_another_command_is_at_work(tmp_path: Path) -> None:
     with a_sink(tmp_path) as sink:
         sink.put(media_types.OCI_LAYER, [FIRST])
         [staging] = (path for path in (tmp_path / "overlay").iterdir())
@@ -429,7 +429,7 @@ def test_nothing_is_written_where_another_command_is_at_work(tmp_path: Path):
 
 
 @DRIVERS
-def test_a_file_that_was_changed_in_the_store_is_noticed(tmp_path: Path, driver: str):
+def test_a_file_that_was_changed_in_the_store_is_noticed(tmp_path: Path, driver: str) -> None:
     copied(an_image().tar_layer(FIRST).build(), a_sink(tmp_path, driver=driver))
     [path] = (path for path in tmp_path.rglob("boot/kernel"))
 
@@ -445,20 +445,26 @@ def test_a_file_that_was_changed_in_the_store_is_noticed(tmp_path: Path, driver:
 
 
 @pytest.mark.parametrize("instead", ["link", "fifo", "directory"])
-def test_a_file_that_became_something_else_in_the_store_is_not_followed(tmp_path: Path, instead: str):
+def test_a_file_that_became_something_else_in_the_store_is_not_followed(tmp_path: Path, instead: str) -> None:
     copied(an_image().tar_layer(FIRST).build(), a_sink(tmp_path / "store"))
     secret = tmp_path / "secret"
     secret.write_bytes(b"kernel")
     [path] = (path for path in (tmp_path / "store").rglob("boot/kernel"))
     path.unlink()
-    {"link": lambda: path.symlink_to(secret), "fifo": lambda: os.mkfifo(path), "directory": path.mkdir}[instead]()
+    match instead:
+        case "link":
+            path.symlink_to(secret)
+        case "fifo":
+            os.mkfifo(path)
+        case _:
+            path.mkdir()
 
     with pytest.raises(FormatError):
         archives(tmp_path / "store")
 
 
 @pytest.mark.parametrize("name", ["../secret", "/../../secret", "boot/../../../../secret"])
-def test_tar_split_data_cannot_name_what_is_outside(tmp_path: Path, name: str):
+def test_tar_split_data_cannot_name_what_is_outside(tmp_path: Path, name: str) -> None:
     copied(an_image().tar_layer(FIRST).build(), a_sink(tmp_path / "store"))
     (tmp_path / "secret").write_bytes(b"kernel")
     [path] = (tmp_path / "store").rglob("*.tar-split.gz")
@@ -475,7 +481,7 @@ def test_tar_split_data_cannot_name_what_is_outside(tmp_path: Path, name: str):
 @pytest.mark.parametrize(
     "text", [b"", b"rubbish", gzip.compress(b"rubbish\n"), gzip.compress(b'{"type":3}\n'), gzip.compress(b"{}")]
 )
-def test_bad_tar_split_data_is_an_error(tmp_path: Path, text: bytes):
+def test_bad_tar_split_data_is_an_error(tmp_path: Path, text: bytes) -> None:
     copied(an_image().tar_layer(FIRST).build(), a_sink(tmp_path))
     [path] = tmp_path.rglob("*.tar-split.gz")
     path.write_bytes(text)
@@ -484,7 +490,7 @@ def test_bad_tar_split_data_is_an_error(tmp_path: Path, text: bytes):
         archives(tmp_path)
 
 
-def test_a_layer_without_tar_split_data_cannot_be_read(tmp_path: Path):
+def test_a_layer_without_tar_split_data_cannot_be_read(tmp_path: Path) -> None:
     copied(an_image().tar_layer(FIRST).build(), a_sink(tmp_path))
     [path] = tmp_path.rglob("*.tar-split.gz")
     path.unlink()
@@ -495,7 +501,7 @@ def test_a_layer_without_tar_split_data_cannot_be_read(tmp_path: Path):
 
 @pytest.mark.parametrize("record", ["[1]", "{}", "[{}]", '[{"id":"../../x"}]', "rubbish", '[{"id":5}]'])
 @pytest.mark.parametrize("which", ["overlay-layers/layers.json", "overlay-images/images.json"])
-def test_bad_records_are_an_error_and_are_left_as_they_are(tmp_path: Path, record: str, which: str):
+def test_bad_records_are_an_error_and_are_left_as_they_are(tmp_path: Path, record: str, which: str) -> None:
     copied(an_image().tar_layer(FIRST).build(), a_sink(tmp_path))
     (tmp_path / which).write_text(record)
 
@@ -504,7 +510,7 @@ def test_bad_records_are_an_error_and_are_left_as_they_are(tmp_path: Path, recor
     assert (tmp_path / which).read_text() == record
 
 
-def test_layers_may_be_in_another_store_that_is_to_be_read_only(tmp_path: Path):
+def test_layers_may_be_in_another_store_that_is_to_be_read_only(tmp_path: Path) -> None:
     copied(an_image().tar_layer(FIRST).build(), a_sink(tmp_path / "more"))
     copied(an_image().tar_layer(SECOND).build(), a_sink(tmp_path / "own", "x.io/other:1"))
     conf = tmp_path / "storage.conf"
@@ -520,6 +526,7 @@ def test_layers_may_be_in_another_store_that_is_to_be_read_only(tmp_path: Path):
 
 
 _SMALL = st.sampled_from(["a", "b", "c"])
+_Steps = list[tuple[list[str], str]]
 _STEPS = st.lists(
     st.tuples(st.lists(_SMALL, min_size=1, max_size=3), st.sampled_from(["file", "dir", "link", "gone", "opaque"])),
     max_size=5,
@@ -528,9 +535,12 @@ _STEPS = st.lists(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(st.lists(_STEPS, min_size=1, max_size=4), st.randoms(use_true_random=False))
-def test_vfs_makes_the_tree_that_the_layers_make(tmp_path_factory, stack, chance):
+def test_vfs_makes_the_tree_that_the_layers_make(
+    tmp_path_factory: pytest.TempPathFactory, stack: list[_Steps], chance: random.Random
+) -> None:
     """The tree of each layer is what laying it over the one below, name by name, gives."""
-    image, expected, trees = an_image(), {}, []
+    image, trees = an_image(), []
+    expected: dict[str, object] = {}
     for number, steps in enumerate(stack):
         image = image.tar_layer(_layer(steps, number))
         expected = _over(expected, steps, number)
@@ -544,7 +554,7 @@ def test_vfs_makes_the_tree_that_the_layers_make(tmp_path_factory, stack, chance
         assert seen(root / "vfs/dir" / str(record["id"])) == tree
 
 
-def _plan(steps) -> dict[str, str]:
+def _plan(steps: _Steps) -> dict[str, str]:
     """One thing at a path, and nothing below what is no directory."""
     plan: dict[str, str] = {}
     for parts, what in steps:
@@ -558,7 +568,7 @@ def _plan(steps) -> dict[str, str]:
     return plan
 
 
-def _layer(steps, number: int) -> bytes:
+def _layer(steps: _Steps, number: int) -> bytes:
     members = []
     for path, what in sorted(_plan(steps).items()):
         directory, _, name = path.rpartition("/")
@@ -575,7 +585,7 @@ def _layer(steps, number: int) -> bytes:
     return an_archive(*members)
 
 
-def _over(below: Mapping[str, object], steps, number: int) -> dict[str, object]:
+def _over(below: Mapping[str, object], steps: _Steps, number: int) -> dict[str, object]:
     tree = dict(below)
     plan = _plan(steps)
     for path, what in plan.items():
@@ -599,25 +609,25 @@ def _over(below: Mapping[str, object], steps, number: int) -> dict[str, object]:
         ("[overlay@/s]@0000", "overlay", "/s", "@0000"),
     ],
 )
-def test_the_reference_says_which_store(text: str, driver: str, root: str, name: str):
+def test_the_reference_says_which_store(text: str, driver: str, root: str, name: str) -> None:
     place = StoreLocation.parse(text, Settings())
 
     assert (place.driver, place.root, place.name) == (driver, Path(root), name)
 
 
 @pytest.mark.parametrize("text", ["[overlay@/s]", "[overlay@/s", "[btrfs@/s]x", "[zfs@]x"])
-def test_a_reference_that_names_no_store_or_no_image_is_refused(text: str):
+def test_a_reference_that_names_no_store_or_no_image_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         StoreLocation.parse(text, Settings())
 
 
-def test_the_driver_is_the_one_that_is_there(tmp_path: Path):
+def test_the_driver_is_the_one_that_is_there(tmp_path: Path) -> None:
     copied(a_container().build(), a_sink(tmp_path, driver="vfs"))
 
     assert StoreLocation.parse(f"[{tmp_path}]x", Settings()).driver == "vfs"
 
 
-def test_storage_conf_says_where_and_the_home_directory_does_where_it_does_not(tmp_path: Path):
+def test_storage_conf_says_where_and_the_home_directory_does_where_it_does_not(tmp_path: Path) -> None:
     conf = tmp_path / "storage.conf"
     conf.write_text('[storage]\ndriver="vfs"\ngraphroot="/g"\nrootless_storage_path="$HOME/r"\n')
     home = {"HOME": str(tmp_path), "CONTAINERS_STORAGE_CONF": str(conf)}
@@ -638,7 +648,7 @@ def test_storage_conf_says_where_and_the_home_directory_does_where_it_does_not(t
 
 @DRIVERS
 @pytest.mark.parametrize("limit", [10, 300, 5_000, 40_000, 80_001])
-def test_a_disk_that_is_full_is_said_to_be_and_nothing_is_left(tmp_path: Path, driver: str, limit: int):
+def test_a_disk_that_is_full_is_said_to_be_and_nothing_is_left(tmp_path: Path, driver: str, limit: int) -> None:
     """No file may become longer than *limit* bytes: the system refuses as it does where there is no space."""
     copied(an_image().tar_layer(FIRST).build(), a_sink(tmp_path, driver=driver))
     before = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")}
@@ -656,7 +666,7 @@ def test_a_disk_that_is_full_is_said_to_be_and_nothing_is_left(tmp_path: Path, d
     assert archives(tmp_path, driver=driver) == [FIRST]
 
 
-def test_a_place_that_may_not_be_written_to_is_this_computers_fault(tmp_path: Path):
+def test_a_place_that_may_not_be_written_to_is_this_computers_fault(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(LocalError):
@@ -664,7 +674,7 @@ def test_a_place_that_may_not_be_written_to_is_this_computers_fault(tmp_path: Pa
 
 
 @pytest.mark.parametrize("kind", ["link", "another user's"])
-def test_what_only_looks_like_a_directory_of_ours_is_not_swept(tmp_path: Path, kind: str):
+def test_what_only_looks_like_a_directory_of_ours_is_not_swept(tmp_path: Path, kind: str) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "important").write_bytes(b"x")

@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -37,6 +38,7 @@ from eci_convert.errors import (
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Manifest
 from eci_convert.reading.blobs import load_document
 from eci_convert.reading.files import read_files
 from eci_convert.reading.images import load_image, load_root
@@ -103,7 +105,7 @@ def files_of(docker: ADocker, *paths: str, name: str = "machine:1") -> dict[str,
 # reading
 
 
-def test_labels_platform_and_diff_ids_are_those_of_the_image(docker: ADocker):
+def test_labels_platform_and_diff_ids_are_those_of_the_image(docker: ADocker) -> None:
     written = a_container("none").platform("linux/arm64/v8")
     loaded(docker, written)
 
@@ -128,7 +130,7 @@ def says_nothing(docker: ADocker, name: str) -> None:
     docker.instead["GET json"] = answered
 
 
-def test_where_the_engine_is_silent_about_an_image_its_container_is_asked():
+def test_where_the_engine_is_silent_about_an_image_its_container_is_asked() -> None:
     with short_directory() as directory, a_docker(Path(directory), in_containerd=True) as docker:
         written = a_container()
         loaded(docker, written)
@@ -140,15 +142,20 @@ def test_where_the_engine_is_silent_about_an_image_its_container_is_asked():
         assert not docker.containers
 
 
-def test_where_the_engine_is_silent_and_makes_no_container_there_are_no_labels(docker: ADocker):
+def test_where_the_engine_is_silent_and_makes_no_container_there_are_no_labels(docker: ADocker) -> None:
     loaded(docker, a_container())
     says_nothing(docker, "machine:1")
-    docker.instead["POST create"] = lambda handler: (handler.body(), handler.refuse(500, "not today"))[1]
+
+    def refusing(handler: Handler) -> None:
+        handler.body()
+        handler.refuse(500, "not today")
+
+    docker.instead["POST create"] = refusing
     with open_source("docker-daemon:machine:1", docker.settings()) as source:
         assert not load_image(source).config.labels
 
 
-def test_an_image_that_is_saved_without_a_layer_says_so():
+def test_an_image_that_is_saved_without_a_layer_says_so() -> None:
     with short_directory() as directory, a_docker(Path(directory), in_containerd=True) as docker:
         loaded(docker, a_container())
         image = docker.found("machine:1")
@@ -165,7 +172,7 @@ def test_an_image_that_is_saved_without_a_layer_says_so():
         assert "hint:" in caught.value.__notes__[0]
 
 
-def test_an_image_is_found_by_its_id_and_known_by_it(docker: ADocker):
+def test_an_image_is_found_by_its_id_and_known_by_it(docker: ADocker) -> None:
     loaded(docker, a_container("none"))
     identity = docker.identity(docker.images["machine:1"])
 
@@ -174,7 +181,7 @@ def test_an_image_is_found_by_its_id_and_known_by_it(docker: ADocker):
         assert load_image(source).config.labels
 
 
-def test_files_come_out_one_by_one_and_no_layer_travels(docker: ADocker):
+def test_files_come_out_one_by_one_and_no_layer_travels(docker: ADocker) -> None:
     loaded(docker, an_image().tar_layer({"boot/": None, "boot/kernel": BIG}).tar_layer({"initrd": b"initrd"}))
     docker.log.clear()
 
@@ -184,7 +191,7 @@ def test_files_come_out_one_by_one_and_no_layer_travels(docker: ADocker):
     assert "GET get" not in docker.log
 
 
-def test_the_engine_is_not_asked_to_compress(one_docker: ADocker):
+def test_the_engine_is_not_asked_to_compress(one_docker: ADocker) -> None:
     """It would, for any client that says it understands gzip; and take four times as long."""
     loaded(one_docker, an_image().tar_layer({"kernel": b"kernel"}))
 
@@ -193,13 +200,13 @@ def test_the_engine_is_not_asked_to_compress(one_docker: ADocker):
     assert one_docker.headers["GET archive"]["Accept-Encoding"] == "identity"
 
 
-def test_a_link_is_followed_inside_the_image(docker: ADocker):
+def test_a_link_is_followed_inside_the_image(docker: ADocker) -> None:
     loaded(docker, an_image().tar_layer({"kernel": Link("/boot/vmlinuz"), "boot/vmlinuz": b"kernel"}))
 
     assert files_of(docker, "/kernel") == {"/kernel": b"kernel"}
 
 
-def test_an_answer_that_comes_at_once_is_not_waited_beyond(docker: ADocker):
+def test_an_answer_that_comes_at_once_is_not_waited_beyond(docker: ADocker) -> None:
     """A name that is not ASCII made Docker 20.10 send head and body together, and a reader that wants more hang."""
     loaded(docker, an_image().tar_layer({"ümläut": b"kernel"}))
     docker.instead["GET archive"] = at_once
@@ -214,7 +221,7 @@ def at_once(handler: Handler) -> None:
     handler.wfile.write(head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(archive), archive))
 
 
-def test_an_archive_that_is_not_chunked_is_read_too(one_docker: ADocker):
+def test_an_archive_that_is_not_chunked_is_read_too(one_docker: ADocker) -> None:
     loaded(one_docker, an_image().tar_layer({"kernel": BIG}))
 
     def whole(handler: Handler) -> None:
@@ -237,7 +244,7 @@ KINDS = {"image": {"Kind": "image", "Available": True}, "absent": {"Kind": "imag
     ("kinds", "whole"),
     [(["image"], False), (["image", "attestation"], False), (["image", "absent"], False), (["image", "image"], True)],
 )
-def test_an_image_for_several_platforms_is_read_whole(docker: ADocker, kinds: list[str], whole: bool):
+def test_an_image_for_several_platforms_is_read_whole(docker: ADocker, kinds: list[str], whole: bool) -> None:
     """A container would be of the platform that suits the engine, whichever is asked for."""
     loaded(docker, an_image().tar_layer({"kernel": b"kernel"}))
 
@@ -245,7 +252,11 @@ def test_an_image_for_several_platforms_is_read_whole(docker: ADocker, kinds: li
         if handler.words[0] != "images":
             return handler.get_json()
         say = handler.say
-        handler.say = lambda value: say(value | {"Manifests": [KINDS[kind] for kind in kinds]})  # type: ignore[method-assign]
+
+        def say_more(value: Any, status: int = 200) -> None:
+            say(value | {"Manifests": [KINDS[kind] for kind in kinds]}, status)
+
+        handler.say = say_more  # type: ignore[method-assign]
         return handler.get_images()
 
     docker.instead["GET json"] = telling
@@ -255,14 +266,14 @@ def test_an_image_for_several_platforms_is_read_whole(docker: ADocker, kinds: li
     assert ("POST create" in docker.log) is not whole
 
 
-def test_what_is_not_in_the_image_is_missing(docker: ADocker):
+def test_what_is_not_in_the_image_is_missing(docker: ADocker) -> None:
     loaded(docker, an_image().tar_layer({"kernel": b"kernel"}))
 
     with pytest.raises(MissingPartError, match="nothing"):
         files_of(docker, "/nothing")
 
 
-def test_a_container_that_somebody_removed_is_not_taken_for_a_missing_file(one_docker: ADocker):
+def test_a_container_that_somebody_removed_is_not_taken_for_a_missing_file(one_docker: ADocker) -> None:
     loaded(one_docker, an_image().tar_layer({"kernel": b"kernel"}))
 
     def removed(handler: Handler) -> None:
@@ -275,7 +286,7 @@ def test_a_container_that_somebody_removed_is_not_taken_for_a_missing_file(one_d
         files_of(one_docker, "/kernel")
 
 
-def test_an_image_that_is_not_there_is_not_found(docker: ADocker):
+def test_an_image_that_is_not_there_is_not_found(docker: ADocker) -> None:
     with pytest.raises(NotFoundError) as caught:
         resolved(docker.settings())
 
@@ -283,14 +294,14 @@ def test_an_image_that_is_not_there_is_not_found(docker: ADocker):
 
 
 @pytest.mark.parametrize("name", ["UPPER", "a b", "../json", "a//b", "sha256:xyz/", "a:b:c", ""])
-def test_what_is_no_name_is_not_asked_for(one_docker: ADocker, name: str):
+def test_what_is_no_name_is_not_asked_for(one_docker: ADocker, name: str) -> None:
     with pytest.raises(UsageError):
         open_source(f"docker-daemon:{name}", one_docker.settings())
 
     assert one_docker.log == []
 
 
-def test_layers_are_had_with_the_whole_image_only(docker: ADocker):
+def test_layers_are_had_with_the_whole_image_only(docker: ADocker) -> None:
     loaded(docker, an_image().tar_layer({"kernel": BIG}))
 
     with open_source("docker-daemon:machine:1", docker.settings()) as source:
@@ -306,7 +317,7 @@ def test_layers_are_had_with_the_whole_image_only(docker: ADocker):
     assert docker.log.count("GET get") == 1
 
 
-def test_the_containerd_store_keeps_the_manifest_with_its_annotations(docker: ADocker):
+def test_the_containerd_store_keeps_the_manifest_with_its_annotations(docker: ADocker) -> None:
     written = an_image().tar_layer({"kernel": b"kernel"}, role="kernel", title="kernel").annotation("colour", "red")
     loaded(docker, written)
 
@@ -323,7 +334,7 @@ def test_the_containerd_store_keeps_the_manifest_with_its_annotations(docker: AD
 # the container
 
 
-def test_the_container_is_never_started_has_no_network_and_goes_again(docker: ADocker):
+def test_the_container_is_never_started_has_no_network_and_goes_again(docker: ADocker) -> None:
     loaded(docker, an_image().tar_layer({"kernel": b"kernel"}))
     seen: list[dict[str, object]] = []
 
@@ -341,7 +352,7 @@ def test_the_container_is_never_started_has_no_network_and_goes_again(docker: AD
     assert docker.queries["DELETE containers"]["v"].lower() in ("1", "true")
 
 
-def test_nothing_is_created_where_no_file_is_asked_for(docker: ADocker):
+def test_nothing_is_created_where_no_file_is_asked_for(docker: ADocker) -> None:
     loaded(docker, a_container("none"))
 
     with open_source("docker-daemon:machine:1", docker.settings()) as source:
@@ -352,7 +363,7 @@ def test_nothing_is_created_where_no_file_is_asked_for(docker: ADocker):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, TransportError])
-def test_the_container_goes_after_errors_too(one_docker: ADocker, error: type[BaseException]):
+def test_the_container_goes_after_errors_too(one_docker: ADocker, error: type[BaseException]) -> None:
     loaded(one_docker, an_image().tar_layer({"kernel": b"kernel"}))
 
     def read() -> None:
@@ -369,12 +380,11 @@ def test_the_container_goes_after_errors_too(one_docker: ADocker, error: type[Ba
     assert one_docker.containers == {}
 
 
-def test_a_container_whose_creation_was_interrupted_goes_too(one_docker: ADocker):
+def test_a_container_whose_creation_was_interrupted_goes_too(one_docker: ADocker) -> None:
     """The answer never came; the name was known before."""
     loaded(one_docker, an_image().tar_layer({"kernel": b"kernel"}))
 
     def interrupted(handler: Handler) -> None:
-        handler.post_create = type(handler).post_create  # type: ignore[method-assign]
         wanted = json.loads(handler.body())
         handler.engine.containers[handler.query["name"]] = wanted
         handler.close_connection = True
@@ -387,7 +397,7 @@ def test_a_container_whose_creation_was_interrupted_goes_too(one_docker: ADocker
     assert one_docker.containers == {}
 
 
-def test_what_a_killed_process_left_goes_on_the_next_run(one_docker: ADocker):
+def test_what_a_killed_process_left_goes_on_the_next_run(one_docker: ADocker) -> None:
     loaded(one_docker, an_image().tar_layer({"kernel": b"kernel"}))
     boot, namespace, process, started = _signature().split("/")
     dead = subprocess.Popen([sys.executable, "-c", ""])
@@ -406,7 +416,7 @@ def test_what_a_killed_process_left_goes_on_the_next_run(one_docker: ADocker):
     assert OWNER_LABEL in one_docker.queries["GET json"]["filters"]
 
 
-def test_an_engine_that_will_not_list_containers_is_read_all_the_same(one_docker: ADocker):
+def test_an_engine_that_will_not_list_containers_is_read_all_the_same(one_docker: ADocker) -> None:
     loaded(one_docker, an_image().tar_layer({"kernel": b"kernel"}))
 
     def refusing(handler: Handler) -> None:
@@ -423,7 +433,7 @@ def test_an_engine_that_will_not_list_containers_is_read_all_the_same(one_docker
 # streams that go wrong
 
 
-def broken_archive(*parts: bytes, wait: bool = False):
+def broken_archive(*parts: bytes, wait: bool = False) -> Callable[[Handler], None]:
     """Answers in chunks, as whoever stands before an engine may, also where it was asked over HTTP/1.0."""
 
     def answer(handler: Handler) -> None:
@@ -459,7 +469,7 @@ CHUNK = b"8000\r\n" + bytes(32768) + b"\r\n"
         (b"0" * 3000 + b"\r\n",),
     ],
 )
-def test_a_stream_that_is_cut_or_garbled_is_an_error(one_docker: ADocker, parts: tuple[bytes, ...]):
+def test_a_stream_that_is_cut_or_garbled_is_an_error(one_docker: ADocker, parts: tuple[bytes, ...]) -> None:
     loaded(one_docker, an_image().tar_layer({"kernel": b"kernel"}))
     one_docker.instead["GET archive"] = broken_archive(*parts)
 
@@ -471,7 +481,7 @@ def test_a_stream_that_is_cut_or_garbled_is_an_error(one_docker: ADocker, parts:
 
 
 @pytest.mark.parametrize("length", [0, 1, 300, 512, 1000, 1023, 1024, 5000, 600_000, len(BIG) + 512, len(BIG) + 1024])
-def test_an_archive_that_ends_with_its_connection_and_too_early_is_an_error(one_docker: ADocker, length: int):
+def test_an_archive_that_ends_with_its_connection_and_too_early_is_an_error(one_docker: ADocker, length: int) -> None:
     loaded(one_docker, an_image().tar_layer({"kernel": b"kernel"}))
     archive = a_tar({"kernel": BIG})
     assert archive[-1024:] == bytes(1024)
@@ -484,7 +494,7 @@ def test_an_archive_that_ends_with_its_connection_and_too_early_is_an_error(one_
             list(chunks)
 
 
-def test_an_archive_that_stops_before_its_connection_ends_is_given_up(one_docker: ADocker):
+def test_an_archive_that_stops_before_its_connection_ends_is_given_up(one_docker: ADocker) -> None:
     loaded(one_docker, an_image().tar_layer({"kernel": b"kernel"}))
     one_docker.instead["GET archive"] = until_closed(a_tar({"kernel": BIG})[: 2 << 20], wait=True)
 
@@ -511,7 +521,7 @@ def until_closed(archive: bytes, *, wait: bool = False) -> Callable[[Handler], N
 @pytest.mark.parametrize("parts", [(), (CHUNK,), (CHUNK, b"8000\r\n" + bytes(100))])
 def test_a_stream_that_stops_is_given_up(
     one_docker: ADocker, parts: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """However long it may take to begin."""
     monkeypatch.setattr("eci_convert.transports.docker_daemon.engine._PATIENCE", 100)
     loaded(one_docker, an_image().tar_layer({"kernel": b"kernel"}))
@@ -524,8 +534,11 @@ def test_a_stream_that_stops_is_given_up(
             list(chunks)
 
 
-def test_an_engine_that_never_answers_is_given_up(one_docker: ADocker):
-    one_docker.instead["GET version"] = lambda handler: handler.engine.released.wait(30) and None
+def test_an_engine_that_never_answers_is_given_up(one_docker: ADocker) -> None:
+    def silent(handler: Handler) -> None:
+        handler.engine.released.wait(30)
+
+    one_docker.instead["GET version"] = silent
 
     with pytest.raises(TransportError, match="said nothing for"):
         resolved(one_docker.settings(timeout=0.2))
@@ -546,7 +559,9 @@ def test_an_engine_that_never_answers_is_given_up(one_docker: ADocker):
         (500, "", TransportError),
     ],
 )
-def test_refusals_of_any_shape_are_one_line(one_docker: ADocker, status: int, text: str, error: type[Exception]):
+def test_refusals_of_any_shape_are_one_line(
+    one_docker: ADocker, status: int, text: str, error: type[Exception]
+) -> None:
     def refused(handler: Handler) -> None:
         handler.send_response(status)
         handler.send_header("Content-Length", str(len(text)))
@@ -564,7 +579,7 @@ def test_refusals_of_any_shape_are_one_line(one_docker: ADocker, status: int, te
 # loading
 
 
-def test_a_loaded_image_has_its_name_and_every_layer(docker: ADocker):
+def test_a_loaded_image_has_its_name_and_every_layer(docker: ADocker) -> None:
     image = an_image().tar_layer({"kernel": BIG}).tar_layer({"initrd": b"initrd"}).label("a", "b")
 
     loaded(docker, image, "edge/machine:2")
@@ -575,13 +590,13 @@ def test_a_loaded_image_has_its_name_and_every_layer(docker: ADocker):
     assert Digest.of(docker.images[name].config) == image.manifest().config.digest
 
 
-def test_a_name_without_a_tag_is_the_latest(one_docker: ADocker):
+def test_a_name_without_a_tag_is_the_latest(one_docker: ADocker) -> None:
     loaded(one_docker, a_container("none"), "machine")
 
     assert list(one_docker.images) == ["machine:latest"]
 
 
-def test_gzip_layers_go_as_they_are(docker: ADocker):
+def test_gzip_layers_go_as_they_are(docker: ADocker) -> None:
     image = a_container("gzip")
 
     loaded(docker, image)
@@ -591,7 +606,7 @@ def test_gzip_layers_go_as_they_are(docker: ADocker):
 
 
 @pytest.mark.parametrize(("api", "goes"), [("1.41", True), ("1.42", False)])
-def test_zstd_is_undone_for_engines_that_cannot_read_it(one_docker: ADocker, api: str, goes: bool):
+def test_zstd_is_undone_for_engines_that_cannot_read_it(one_docker: ADocker, api: str, goes: bool) -> None:
     """This one cannot, whatever it says: what reaches it as zstd has wrong diff ids."""
     one_docker.api = api
     image = a_container("zstd")
@@ -609,7 +624,7 @@ def test_zstd_is_undone_for_engines_that_cannot_read_it(one_docker: ADocker, api
 @pytest.mark.parametrize("wrap", [gzip.compress, lzma.compress, bz2.compress, zstandard.compress])
 def test_a_layer_that_is_said_to_be_an_archive_and_is_compressed_is_sent_as_one(
     docker: ADocker, wrap: Callable[[bytes], bytes], media_type: str
-):
+) -> None:
     archive = a_tar({"kernel": b"kernel"})
     image = an_image().layer(media_type, wrap(archive), diff_id=Digest.of(archive))
 
@@ -620,7 +635,9 @@ def test_a_layer_that_is_said_to_be_an_archive_and_is_compressed_is_sent_as_one(
 
 
 @pytest.mark.parametrize("wrap", [lzma.compress, bz2.compress])
-def test_what_no_media_type_could_say_is_sent_as_an_archive_too(docker: ADocker, wrap: Callable[[bytes], bytes]):
+def test_what_no_media_type_could_say_is_sent_as_an_archive_too(
+    docker: ADocker, wrap: Callable[[bytes], bytes]
+) -> None:
     archive = a_tar({"kernel": b"kernel"})
 
     loaded(docker, an_image().layer(media_types.layer_type("gzip"), wrap(archive), diff_id=Digest.of(archive)))
@@ -628,7 +645,7 @@ def test_what_no_media_type_could_say_is_sent_as_an_archive_too(docker: ADocker,
     assert docker.images["machine:1"].layers == [archive]
 
 
-def test_the_diff_id_of_a_compressed_layer_is_checked_where_it_is_known(docker: ADocker):
+def test_the_diff_id_of_a_compressed_layer_is_checked_where_it_is_known(docker: ADocker) -> None:
     image = an_image().layer(media_types.OCI_LAYER, gzip.compress(a_tar({"k": b"k"})), diff_id=Digest.of(b"another"))
 
     with pytest.raises(IntegrityError, match="layer 0"):
@@ -665,7 +682,7 @@ def test_a_layer_is_sent_while_it_is_made(one_docker: ADocker):
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["of-a-file", "spooled"])
-def test_holes_are_not_sent(docker: ADocker, known: bool):
+def test_holes_are_not_sent(docker: ADocker, known: bool) -> None:
     """The engine makes them anew: a terabyte of nothing is a few blocks on the way."""
     image, sent = an_image().tar_layer({"disk": noise(5000) + bytes(48 << 20) + noise(5000)}), []
     [(layer, blob)] = image.layers
@@ -681,6 +698,7 @@ def test_holes_are_not_sent(docker: ADocker, known: bool):
     chunks = SparseStream(pieces, lambda: [(0, 6000), (48 << 20, len(blob) - (48 << 20))]) if known else pieces
     with image.build() as source, open_sink("docker-daemon:machine:1", docker.settings()) as sink:
         root, manifest = load_root(source)
+        assert isinstance(manifest, Manifest)
         sink.put(layer.media_type, chunks, size=layer.size if known else None)
         for document in (manifest.config, root):
             sink.put(document.media_type, (load_document(source, document),))
@@ -690,7 +708,7 @@ def test_holes_are_not_sent(docker: ADocker, known: bool):
     assert docker.images["machine:1"].layers == [blob]
 
 
-def test_nothing_is_loaded_under_a_name_that_is_not_published(docker: ADocker):
+def test_nothing_is_loaded_under_a_name_that_is_not_published(docker: ADocker) -> None:
     image = a_container("none")
 
     with open_sink("docker-daemon:machine:1", docker.settings()) as sink:
@@ -701,7 +719,7 @@ def test_nothing_is_loaded_under_a_name_that_is_not_published(docker: ADocker):
     assert "a whole load" not in docker.log
 
 
-def test_a_layer_that_breaks_off_takes_the_load_with_it(docker: ADocker):
+def test_a_layer_that_breaks_off_takes_the_load_with_it(docker: ADocker) -> None:
     def broken() -> Iterator[bytes]:
         yield bytes(1 << 20)
         raise TransportError("the registry is gone")
@@ -712,7 +730,7 @@ def test_a_layer_that_breaks_off_takes_the_load_with_it(docker: ADocker):
     assert docker.images == {}
 
 
-def test_a_layer_that_broke_off_can_be_sent_again(docker: ADocker):
+def test_a_layer_that_broke_off_can_be_sent_again(docker: ADocker) -> None:
     image = an_image().tar_layer({"kernel": BIG})
     [(layer, blob)] = image.layers
 
@@ -728,7 +746,7 @@ def test_a_layer_that_broke_off_can_be_sent_again(docker: ADocker):
     assert [Digest.of(each) for each in docker.images["machine:1"].layers] == list(image.diff_ids)
 
 
-def test_an_error_inside_the_answer_is_an_error(docker: ADocker):
+def test_an_error_inside_the_answer_is_an_error(docker: ADocker) -> None:
     def failing(handler: Handler) -> None:
         handler.body()
         handler.tell({"status": "Loading"}, {"errorDetail": {"message": "no space left on device"}, "error": "x"})
@@ -739,7 +757,7 @@ def test_an_error_inside_the_answer_is_an_error(docker: ADocker):
         loaded(docker, a_container("none"))
 
 
-def test_an_image_that_the_engine_has_and_cannot_unpack_is_an_error(docker: ADocker):
+def test_an_image_that_the_engine_has_and_cannot_unpack_is_an_error(docker: ADocker) -> None:
     """Docker 28 with containerd's store says so in passing, and that it is loaded."""
 
     def told(handler: Handler) -> None:
@@ -759,7 +777,7 @@ def test_an_image_that_the_engine_has_and_cannot_unpack_is_an_error(docker: ADoc
 @pytest.mark.parametrize(
     "event", [{"error": "it broke"}, {"errorDetail": {"message": "it broke"}}, {"errorDetail": {}}, {"errorDetail": 5}]
 )
-def test_an_error_is_told_in_any_way_that_engines_have(one_docker: ADocker, event: object):
+def test_an_error_is_told_in_any_way_that_engines_have(one_docker: ADocker, event: object) -> None:
     def failing(handler: Handler) -> None:
         handler.body()
         handler.tell(event)
@@ -770,7 +788,7 @@ def test_an_error_is_told_in_any_way_that_engines_have(one_docker: ADocker, even
         loaded(one_docker, a_container("none"))
 
 
-def test_an_engine_that_breaks_off_in_the_middle_is_an_error(docker: ADocker):
+def test_an_engine_that_breaks_off_in_the_middle_is_an_error(docker: ADocker) -> None:
     def broken(handler: Handler) -> None:
         handler.rfile.read(1000)
         handler.close_connection = True
@@ -781,7 +799,7 @@ def test_an_engine_that_breaks_off_in_the_middle_is_an_error(docker: ADocker):
         loaded(docker, an_image().tar_layer({"kernel": BIG * 8}))
 
 
-def test_an_engine_that_says_nothing_has_not_loaded_anything(docker: ADocker):
+def test_an_engine_that_says_nothing_has_not_loaded_anything(docker: ADocker) -> None:
     def quiet(handler: Handler) -> None:
         handler.body()
         handler.tell()
@@ -792,7 +810,7 @@ def test_an_engine_that_says_nothing_has_not_loaded_anything(docker: ADocker):
         loaded(docker, a_container("none"))
 
 
-def test_an_answer_that_was_cut_off_is_an_error(docker: ADocker):
+def test_an_answer_that_was_cut_off_is_an_error(docker: ADocker) -> None:
     loaded(docker, an_image().tar_layer({"old": b"old"}))
 
     def cut(handler: Handler) -> None:
@@ -807,7 +825,7 @@ def test_an_answer_that_was_cut_off_is_an_error(docker: ADocker):
         loaded(docker, a_container("none"))
 
 
-def test_another_image_under_the_name_is_not_taken_for_ours(docker: ADocker):
+def test_another_image_under_the_name_is_not_taken_for_ours(docker: ADocker) -> None:
     loaded(docker, an_image().tar_layer({"old": b"old"}))
 
     def lazy(handler: Handler) -> None:
@@ -820,7 +838,7 @@ def test_another_image_under_the_name_is_not_taken_for_ours(docker: ADocker):
         loaded(docker, a_container("none"))
 
 
-def test_an_answer_that_is_no_json_is_an_error(one_docker: ADocker):
+def test_an_answer_that_is_no_json_is_an_error(one_docker: ADocker) -> None:
     def odd(handler: Handler) -> None:
         handler.body()
         handler.stream([b"<html>\r\n"])
@@ -831,7 +849,7 @@ def test_an_answer_that_is_no_json_is_an_error(one_docker: ADocker):
         loaded(one_docker, a_container("none"))
 
 
-def test_wrong_diff_ids_are_told_before_anything_is_named(docker: ADocker):
+def test_wrong_diff_ids_are_told_before_anything_is_named(docker: ADocker) -> None:
     image = an_image().tar_layer({"kernel": b"kernel"}, diff_id=Digest.of(b"something else"))
 
     with pytest.raises(IntegrityError, match="layer 0"):
@@ -840,7 +858,7 @@ def test_wrong_diff_ids_are_told_before_anything_is_named(docker: ADocker):
     assert docker.images == {}
 
 
-def test_the_engines_word_on_diff_ids_is_an_integrity_error(one_docker: ADocker):
+def test_the_engines_word_on_diff_ids_is_an_integrity_error(one_docker: ADocker) -> None:
     image = an_image().tar_layer({"kernel": b"kernel"}, compression="gzip", diff_id=Digest.of(b"something else"))
 
     with pytest.raises(IntegrityError) as caught:
@@ -849,7 +867,7 @@ def test_the_engines_word_on_diff_ids_is_an_integrity_error(one_docker: ADocker)
     assert "verify --fix" in caught.value.__notes__[0]
 
 
-def test_a_layer_of_unknown_length_is_spooled(docker: ADocker, tmp_path: Path):
+def test_a_layer_of_unknown_length_is_spooled(docker: ADocker, tmp_path: Path) -> None:
     image = an_image().tar_layer({"kernel": BIG})
     settings = docker.settings(environ={**docker.environ, "TMPDIR": str(tmp_path)})
     [(layer, blob)] = image.layers
@@ -865,7 +883,7 @@ def test_a_layer_of_unknown_length_is_spooled(docker: ADocker, tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_two_loads_call_a_layer_alike(one_docker: ADocker):
+def test_no_two_loads_call_a_layer_alike(one_docker: ADocker) -> None:
     """containerd would go on where a load that broke off was, whatever the layer of that name is now."""
     names: list[str] = []
 
@@ -882,7 +900,7 @@ def test_no_two_loads_call_a_layer_alike(one_docker: ADocker):
     assert len(names) == len(set(names)) == 4
 
 
-def test_an_index_is_not_held(one_docker: ADocker):
+def test_an_index_is_not_held(one_docker: ADocker) -> None:
     index = an_index(a_container("none")).build()
 
     with pytest.raises(CannotHoldError):
@@ -890,7 +908,7 @@ def test_an_index_is_not_held(one_docker: ADocker):
 
 
 @pytest.mark.parametrize("name", ["UPPER", "machine@sha256:" + 64 * "0", "a b"])
-def test_an_image_is_loaded_under_a_name_and_a_tag(one_docker: ADocker, name: str):
+def test_an_image_is_loaded_under_a_name_and_a_tag(one_docker: ADocker, name: str) -> None:
     with pytest.raises(UsageError):
         open_sink(f"docker-daemon:{name}", one_docker.settings())
 
@@ -898,33 +916,33 @@ def test_an_image_is_loaded_under_a_name_and_a_tag(one_docker: ADocker, name: st
 # where the engine is
 
 
-def test_the_environment_names_the_engine_and_wins(one_docker: ADocker, tmp_path: Path):
+def test_the_environment_names_the_engine_and_wins(one_docker: ADocker, tmp_path: Path) -> None:
     a_context(tmp_path, "other", "unix:///nowhere")
     environ = {**one_docker.environ, "DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "other"}
 
     assert engine_answers(environ)
 
 
-def test_a_context_names_the_engine(one_docker: ADocker, tmp_path: Path):
+def test_a_context_names_the_engine(one_docker: ADocker, tmp_path: Path) -> None:
     a_context(tmp_path, "mine", one_docker.environ["DOCKER_HOST"])
 
     assert engine_answers({"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "mine"})
 
 
-def test_the_context_in_use_names_the_engine(one_docker: ADocker, tmp_path: Path):
+def test_the_context_in_use_names_the_engine(one_docker: ADocker, tmp_path: Path) -> None:
     a_context(tmp_path / ".docker", "mine", one_docker.environ["DOCKER_HOST"])
     (tmp_path / ".docker/config.json").write_text('{"currentContext": "mine"}')
 
     assert engine_answers({"HOME": str(tmp_path)})
 
 
-def test_a_context_that_is_not_there_is_an_error(tmp_path: Path):
+def test_a_context_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'nothing'"):
         open_source("docker-daemon:x", Settings(environ={"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "nothing"}))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"Endpoints": {"docker": {}}}', '{"Endpoints": 5}'])
-def test_a_context_that_says_nothing_is_an_error(tmp_path: Path, text: str):
+def test_a_context_that_says_nothing_is_an_error(tmp_path: Path, text: str) -> None:
     a_context(tmp_path, "mine", "unix:///x").write_text(text)
 
     with pytest.raises(LocalError):
@@ -960,14 +978,14 @@ def engine_answers(environ: dict[str, str]) -> bool:
 )
 def test_an_odd_config_json_is_no_reason_not_to_speak_to_the_engine(
     one_docker: ADocker, tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     (tmp_path / "config.json").write_text(text)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))  # the SDK reads the process's own
 
     assert engine_answers({**one_docker.environ, "DOCKER_CONFIG": str(tmp_path)})
 
 
-def test_the_client_has_all_that_the_sdks_own_has():
+def test_the_client_has_all_that_the_sdks_own_has() -> None:
     """Ours does not run the SDK's constructor; a new version of it may set more."""
     theirs = APIClient(base_url="unix:///nowhere", version="1.41")
     ours = EngineClient(Endpoint(host="unix:///nowhere", origin="a test"), 60, "1.41")
@@ -981,7 +999,7 @@ def test_the_client_has_all_that_the_sdks_own_has():
     ("api", "lowest", "used"), [("1.41", "1.12", "1.41"), ("1.51", "1.24", "1.51"), ("1.99", "1.44", "1.51"),
                                 ("1.99", "1.60", "1.60")],
 )  # fmt: skip
-def test_the_newest_api_that_both_know_is_used(one_docker: ADocker, api: str, lowest: str, used: str):
+def test_the_newest_api_that_both_know_is_used(one_docker: ADocker, api: str, lowest: str, used: str) -> None:
     one_docker.api, one_docker.lowest_api = api, lowest
     client = EngineClient(Endpoint(host=one_docker.environ["DOCKER_HOST"], origin="a test"), 5)
 
@@ -990,14 +1008,14 @@ def test_the_newest_api_that_both_know_is_used(one_docker: ADocker, api: str, lo
 
 
 @pytest.mark.parametrize("answer", [{}, {"ApiVersion": "one"}, {"ApiVersion": 1.5}, ["1.41"], {"ApiVersion": "1.12"}])
-def test_what_is_no_engine_is_told_from_one(one_docker: ADocker, answer: object):
+def test_what_is_no_engine_is_told_from_one(one_docker: ADocker, answer: object) -> None:
     one_docker.instead["GET version"] = lambda handler: handler.say(answer)
 
     with pytest.raises(TransportError):
         resolved(one_docker.settings())
 
 
-def test_where_no_engine_is_there_is_a_hint(tmp_path: Path):
+def test_where_no_engine_is_there_is_a_hint(tmp_path: Path) -> None:
     dead = socket.socket(socket.AF_UNIX)
     dead.bind(f"{tmp_path}/dead.sock")
     dead.close()
@@ -1008,7 +1026,7 @@ def test_where_no_engine_is_there_is_a_hint(tmp_path: Path):
         assert "DOCKER_HOST" in caught.value.__notes__[0]
 
 
-def test_an_engine_over_tcp_that_refuses_has_a_hint():
+def test_an_engine_over_tcp_that_refuses_has_a_hint() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -1018,7 +1036,7 @@ def test_an_engine_over_tcp_that_refuses_has_a_hint():
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_a_socket_that_is_not_for_us_is_access_denied(one_docker: ADocker):
+def test_a_socket_that_is_not_for_us_is_access_denied(one_docker: ADocker) -> None:
     one_docker.path.chmod(stat.S_IRUSR)
     one_docker.path.parent.chmod(0o755)
     program = (
@@ -1041,12 +1059,12 @@ def test_a_socket_that_is_not_for_us_is_access_denied(one_docker: ADocker):
 
 
 @pytest.mark.parametrize("host", ["ftp://x", "tcp://", "unix", "fd://", "tcp://host:99999", "http://h?q=1"])
-def test_what_is_no_address_is_a_mistake(host: str):
+def test_what_is_no_address_is_a_mistake(host: str) -> None:
     with pytest.raises((UsageError, TransportError)):
         resolved(Settings(environ={"DOCKER_HOST": host}))
 
 
-def test_certificates_are_the_users_own(tmp_path: Path):
+def test_certificates_are_the_users_own(tmp_path: Path) -> None:
     from eci_convert.transports.docker_daemon.endpoint import find
 
     for name in ("ca", "cert", "key"):
@@ -1060,7 +1078,7 @@ def test_certificates_are_the_users_own(tmp_path: Path):
     assert client.cert == (str(tmp_path / "cert.pem"), str(tmp_path / "key.pem"))
 
 
-def test_a_proxy_stands_before_no_engine_of_this_computer(one_docker: ADocker, monkeypatch: pytest.MonkeyPatch):
+def test_a_proxy_stands_before_no_engine_of_this_computer(one_docker: ADocker, monkeypatch: pytest.MonkeyPatch) -> None:
     with over_tcp(one_docker) as address:
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
         monkeypatch.setenv("no_proxy", "")
@@ -1070,7 +1088,7 @@ def test_a_proxy_stands_before_no_engine_of_this_computer(one_docker: ADocker, m
     assert there.proxies["http"] == "http://127.0.0.1:9"
 
 
-def test_an_engine_behind_tls_must_be_who_it_says(one_docker: ADocker, tmp_path: Path):
+def test_an_engine_behind_tls_must_be_who_it_says(one_docker: ADocker, tmp_path: Path) -> None:
     certificates = Path(__file__).parents[2] / "certs"
     (tmp_path / "ca.pem").write_bytes((certificates / "ca.pem").read_bytes())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -1083,7 +1101,7 @@ def test_an_engine_behind_tls_must_be_who_it_says(one_docker: ADocker, tmp_path:
             resolved(Settings(environ={**environ, "DOCKER_CERT_PATH": "/nonexistent"}, timeout=5))
 
 
-def test_an_image_of_no_layers_can_be_named(one_docker: ADocker):
+def test_an_image_of_no_layers_can_be_named(one_docker: ADocker) -> None:
     config = b'{"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": []}}'
     one_docker.images["empty:1"] = AnImage(config, [])
 

@@ -59,20 +59,20 @@ def image_with_volumes(files: Files, *volumes: str) -> ImageBuilder:
     "path",
     ["/etc/hosts", "/etc/resolv.conf", "/etc/mtab", "/dev/disk.raw", "/proc/kcore", "/run/secrets/key", "/.dockerenv"],
 )
-def test_what_the_engine_lays_over_the_image_comes_from_the_image(docker: ADocker, path: str):
+def test_what_the_engine_lays_over_the_image_comes_from_the_image(docker: ADocker, path: str) -> None:
     loaded(docker, an_image().tar_layer(FILES))
 
     assert files_of(docker, path) == {path: FILES[path.strip("/")]}
 
 
 @pytest.mark.parametrize("path", ["/names", "/config/hosts", "/config/../etc/hosts", "/config/resolv.conf"])
-def test_links_that_lead_there_do_not_hide_it(docker: ADocker, path: str):
+def test_links_that_lead_there_do_not_hide_it(docker: ADocker, path: str) -> None:
     loaded(docker, an_image().tar_layer(FILES))
 
     assert files_of(docker, path) in ({path: FILES["etc/hosts"]}, {path: FILES["etc/resolv.conf"]})
 
 
-def test_a_directory_that_is_a_link_in_the_image_is_read_from_it(docker: ADocker):
+def test_a_directory_that_is_a_link_in_the_image_is_read_from_it(docker: ADocker) -> None:
     """Docker makes a directory of /etc, and the image's files are behind the link that was there."""
     loaded(docker, an_image().tar_layer({"system/machine": b"m1", "etc": Link("system")}))
 
@@ -85,13 +85,13 @@ def test_a_directory_that_is_a_link_in_the_image_is_read_from_it(docker: ADocker
     assert files_of(docker, "/etc/machine") == {"/etc/machine": b"m1"}
 
 
-def test_the_one_file_of_a_directory_is_the_image_s(docker: ADocker):
+def test_the_one_file_of_a_directory_is_the_image_s(docker: ADocker) -> None:
     loaded(docker, an_image().tar_layer({"etc/": None, "etc/machine": b"m1"}))
 
     assert files_of(docker, "/etc/") == {"/etc/": b"m1"}
 
 
-def test_other_files_still_come_alone(docker: ADocker):
+def test_other_files_still_come_alone(docker: ADocker) -> None:
     loaded(docker, an_image().tar_layer(FILES))
 
     assert files_of(docker, "/kernel", "/empty/file", "/etc/hosts")["/kernel"] == b"kernel"
@@ -102,7 +102,7 @@ def test_other_files_still_come_alone(docker: ADocker):
 
 
 @pytest.mark.parametrize("path", ["/disk/vm.img", "/data/vm.img", "/boot/one", "/b/one", "/disk/", "/vm"])
-def test_what_is_below_a_volume_comes_from_the_image(path: str):
+def test_what_is_below_a_volume_comes_from_the_image(path: str) -> None:
     files: Files = {
         "disk/": None,
         "disk/vm.img": b"DISK",
@@ -120,19 +120,19 @@ def test_what_is_below_a_volume_comes_from_the_image(path: str):
         assert "GET get" not in engine.log
 
 
-def test_what_the_engine_mounts_hides_too():
+def test_what_the_engine_mounts_hides_too() -> None:
     with podman(hidden=("/pki",), mounts=({"Type": "volume", "Destination": "/pki"},)) as engine:
         loaded(engine, an_image().tar_layer({"pki/key": b"key"}))
         assert files_of(engine, "/pki/key") == {"/pki/key": b"key"}
 
 
-def test_a_directory_of_the_host_that_is_mounted_is_not_the_image():
+def test_a_directory_of_the_host_that_is_mounted_is_not_the_image() -> None:
     with podman(added={"pki/key": b"host's"}, mounts=({"Type": "bind", "Destination": "/pki"},)) as engine:
         loaded(engine, an_image().tar_layer({"pki/key": b"key", "keys": Link("pki")}))
         assert files_of(engine, "/keys/key") == {"/keys/key": b"key"}
 
 
-def test_a_name_is_no_pattern():
+def test_a_name_is_no_pattern() -> None:
     files: Files = {"disk[1].raw": b"THE DISK", "disk1.raw": b"ANOTHER", "d*/k": b"K", "dx/k": b"X"}
     with podman() as engine:
         loaded(engine, an_image().tar_layer(files))
@@ -141,14 +141,14 @@ def test_a_name_is_no_pattern():
             files_of(engine, "/disk?.raw")
 
 
-def test_docker_takes_a_name_for_a_name(docker: ADocker):
+def test_docker_takes_a_name_for_a_name(docker: ADocker) -> None:
     loaded(docker, an_image().tar_layer({"disk[1].raw": b"THE DISK", "disk1.raw": b"ANOTHER"}))
 
     assert files_of(docker, "/disk[1].raw") == {"/disk[1].raw": b"THE DISK"}
     assert "GET get" not in docker.log
 
 
-def test_another_file_than_was_asked_for_is_not_taken(docker: ADocker):
+def test_another_file_than_was_asked_for_is_not_taken(docker: ADocker) -> None:
     loaded(docker, an_image().tar_layer({"kernel": b"kernel", "other": b"other"}))
 
     def other(handler: Handler) -> None:
@@ -160,7 +160,7 @@ def test_another_file_than_was_asked_for_is_not_taken(docker: ADocker):
     assert files_of(docker, "/kernel") == {"/kernel": b"kernel"}
 
 
-def test_dots_behind_a_link_are_read_from_the_image_where_links_are_followed():
+def test_dots_behind_a_link_are_read_from_the_image_where_links_are_followed() -> None:
     with podman() as engine:
         loaded(engine, an_image().tar_layer({"l": Link("boot/sub"), "boot/sub/x": b"", "boot/k": b"K", "k": b"wrong"}))
         basket = Basket()
@@ -169,7 +169,7 @@ def test_dots_behind_a_link_are_read_from_the_image_where_links_are_followed():
         assert basket.files == {"/l/../k": b"K"}
 
 
-def test_an_image_without_architecture_is_read(docker: ADocker):
+def test_an_image_without_architecture_is_read(docker: ADocker) -> None:
     loaded(docker, an_image().tar_layer({"kernel": b"kernel"}))
     image = docker.images["machine:1"]
     config = json.loads(image.config) | {"architecture": ""}
@@ -180,7 +180,7 @@ def test_an_image_without_architecture_is_read(docker: ADocker):
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 500])
-def test_where_no_container_can_be_made_the_image_is_saved(docker: ADocker, status: int):
+def test_where_no_container_can_be_made_the_image_is_saved(docker: ADocker, status: int) -> None:
     """Docker makes none where a volume is a file, nor where a plugin forbids it."""
     loaded(docker, an_image().tar_layer({"kernel": b"kernel"}))
     docker.instead["POST create"] = lambda handler: (handler.body(), handler.refuse(status, "not today"))[1]
@@ -190,7 +190,7 @@ def test_where_no_container_can_be_made_the_image_is_saved(docker: ADocker, stat
         files_of(docker, "/nothing")
 
 
-def test_what_is_below_a_file_is_not_in_the_image(docker: ADocker):
+def test_what_is_below_a_file_is_not_in_the_image(docker: ADocker) -> None:
     loaded(docker, an_image().tar_layer({"boot/vmlinuz": b"kernel", "k": Link("boot/vmlinuz/x")}))
 
     for path in ("/boot/vmlinuz/x", "/boot/vmlinuz/", "/k"):
@@ -200,35 +200,35 @@ def test_what_is_below_a_file_is_not_in_the_image(docker: ADocker):
 
 
 @pytest.mark.parametrize("said", ["lstat /x: permission denied", "file name too long", "rename: invalid argument"])
-def test_where_the_engine_does_not_give_a_file_the_saved_image_does(docker: ADocker, said: str):
+def test_where_the_engine_does_not_give_a_file_the_saved_image_does(docker: ADocker, said: str) -> None:
     loaded(docker, an_image().tar_layer({"kernel": b"kernel"}))
     docker.instead["GET archive"] = lambda handler: handler.refuse(500, said)
 
     assert files_of(docker, "/kernel") == {"/kernel": b"kernel"}
 
 
-def test_links_that_go_round_are_the_image_s_fault(docker: ADocker):
+def test_links_that_go_round_are_the_image_s_fault(docker: ADocker) -> None:
     loaded(docker, an_image().tar_layer({"a": Link("b"), "b": Link("a")}))
 
     with pytest.raises(LimitExceededError):
         files_of(docker, "/a/x")
 
 
-def test_names_that_are_not_utf_8_come_from_the_saved_image(docker: ADocker):
+def test_names_that_are_not_utf_8_come_from_the_saved_image(docker: ADocker) -> None:
     name = os.fsdecode(b"n\xe9")
     loaded(docker, an_image().tar_layer({name: b"kernel"}))
 
     assert files_of(docker, f"/{name}") == {f"/{name}": b"kernel"}
 
 
-def test_a_directory_with_two_files_is_as_ambiguous_in_a_volume():
+def test_a_directory_with_two_files_is_as_ambiguous_in_a_volume() -> None:
     with podman(hidden=("/disk/b",)) as engine:
         loaded(engine, image_with_volumes({"disk/": None, "disk/a": b"a", "disk/b": b"b"}, "/disk/b"))
         with pytest.raises(AmbiguousRoleError):
             files_of(engine, "/disk/")
 
 
-def test_the_size_of_a_hidden_file_is_known_before_it_travels(docker: ADocker):
+def test_the_size_of_a_hidden_file_is_known_before_it_travels(docker: ADocker) -> None:
     loaded(docker, an_image().tar_layer(FILES))
 
     class Scales:

@@ -53,7 +53,7 @@ def listed(layout: Path) -> dict[str, str]:
     return {entry.get("annotations", {}).get(REF_NAME, ""): entry["digest"] for entry in entries}
 
 
-def test_a_layout_is_what_the_specification_says(tmp_path: Path):
+def test_a_layout_is_what_the_specification_says(tmp_path: Path) -> None:
     os.umask(umask := os.umask(0o022))
     write(ONE, tmp_path / "layout", ":machine")
 
@@ -77,7 +77,7 @@ def test_a_layout_is_what_the_specification_says(tmp_path: Path):
         assert path.stat().st_mode & 0o777 == (0o777 if path.is_dir() else 0o666) & ~umask
 
 
-def test_other_images_and_what_others_wrote_about_them_are_kept(tmp_path: Path):
+def test_other_images_and_what_others_wrote_about_them_are_kept(tmp_path: Path) -> None:
     layout = laid_out(
         tmp_path / "layout",
         (ONE, {REF_NAME: "one", "who": "me"}),
@@ -96,7 +96,7 @@ def test_other_images_and_what_others_wrote_about_them_are_kept(tmp_path: Path):
     assert kernel_of(layout, ":other") == b"other"
 
 
-def test_the_same_name_is_replaced_and_no_other(tmp_path: Path):
+def test_the_same_name_is_replaced_and_no_other(tmp_path: Path) -> None:
     write(ONE, tmp_path / "layout", ":1")
     write(ONE, tmp_path / "layout", ":2")
     write(OTHER, tmp_path / "layout", ":1")
@@ -104,7 +104,7 @@ def test_the_same_name_is_replaced_and_no_other(tmp_path: Path):
     assert listed(tmp_path / "layout") == {"1": str(manifest_digest(OTHER)), "2": str(manifest_digest(ONE))}
 
 
-def test_what_the_original_eci_calls_by_name_and_digest_is_replaced(tmp_path: Path):
+def test_what_the_original_eci_calls_by_name_and_digest_is_replaced(tmp_path: Path) -> None:
     notes = {REF_NAME: f"r.example/edge:1@{manifest_digest(ONE)}"}
     others = {REF_NAME: f"r.example/edge:2@{manifest_digest(ONE)}"}
     strange = {REF_NAME: f"r.example/edge:1@{manifest_digest(OTHER)}"}
@@ -119,7 +119,7 @@ def test_what_the_original_eci_calls_by_name_and_digest_is_replaced(tmp_path: Pa
     }
 
 
-def test_a_sink_that_puts_its_image_first_keeps_the_order_of_the_others(tmp_path: Path):
+def test_a_sink_that_puts_its_image_first_keeps_the_order_of_the_others(tmp_path: Path) -> None:
     write(ONE, tmp_path / "layout", ":1")
     write(ONE, tmp_path / "layout", ":2")
     copied(OTHER.build(), open_layout(f"{tmp_path}/layout:3", Settings(), first=True))
@@ -127,7 +127,7 @@ def test_a_sink_that_puts_its_image_first_keeps_the_order_of_the_others(tmp_path
     assert list(listed(tmp_path / "layout")) == ["3", "1", "2"]
 
 
-def test_an_image_without_a_name_is_listed_once_and_others_stay(tmp_path: Path):
+def test_an_image_without_a_name_is_listed_once_and_others_stay(tmp_path: Path) -> None:
     warnings: list[str] = []
 
     class Listening(NullReporter):
@@ -145,13 +145,13 @@ def test_an_image_without_a_name_is_listed_once_and_others_stay(tmp_path: Path):
     assert str(manifest_digest(OTHER)) in warnings[0]
 
 
-def test_a_name_with_a_digest_is_stored_without_it(tmp_path: Path):
+def test_a_name_with_a_digest_is_stored_without_it(tmp_path: Path) -> None:
     write(ONE, tmp_path / "layout", f":1@{manifest_digest(ONE)}")
 
     assert listed(tmp_path / "layout") == {"1": str(manifest_digest(ONE))}
 
 
-def test_another_digest_than_the_name_says_is_not_published(tmp_path: Path):
+def test_another_digest_than_the_name_says_is_not_published(tmp_path: Path) -> None:
     with pytest.raises(DigestMismatchError):
         write(ONE, tmp_path / "layout", f":1@{manifest_digest(OTHER)}")
 
@@ -159,12 +159,12 @@ def test_another_digest_than_the_name_says_is_not_published(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", [":a b", ":\x1b[2J", ":@0", ":-x"])
-def test_a_name_that_cannot_be_written_is_refused_at_once(tmp_path: Path, name: str):
+def test_a_name_that_cannot_be_written_is_refused_at_once(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError):
         open_sink(f"oci:{tmp_path}/layout{name}", Settings())
 
 
-def test_a_torn_blob_is_not_trusted(tmp_path: Path):
+def test_a_torn_blob_is_not_trusted(tmp_path: Path) -> None:
     layout = laid_out(tmp_path / "layout", (ONE, {REF_NAME: "one"}))
     layer = ONE.manifest().layers[0]
     for torn in (b"", b"o", b"\0\0\0", b"onetwo"):
@@ -177,7 +177,7 @@ def test_a_torn_blob_is_not_trusted(tmp_path: Path):
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling", "pipe"])
-def test_what_is_in_the_place_of_a_blob_is_replaced_and_not_written_through(tmp_path: Path, kind: str):
+def test_what_is_in_the_place_of_a_blob_is_replaced_and_not_written_through(tmp_path: Path, kind: str) -> None:
     layout = laid_out(tmp_path / "layout", (ONE, {REF_NAME: "one"}))
     path = blob_in(layout, ONE.manifest().layers[0].digest)
     (tmp_path / "precious").write_bytes(b"one")
@@ -196,7 +196,7 @@ def test_what_is_in_the_place_of_a_blob_is_replaced_and_not_written_through(tmp_
 
 
 @pytest.mark.parametrize("what", ["blobs", "blobs/sha256"])
-def test_a_link_among_the_directories_is_not_followed(tmp_path: Path, what: str):
+def test_a_link_among_the_directories_is_not_followed(tmp_path: Path, what: str) -> None:
     layout = laid_out(tmp_path / "layout", (ONE, {REF_NAME: "one"}))
     (tmp_path / "elsewhere").mkdir()
     (layout / what).rename(tmp_path / "moved")
@@ -210,7 +210,7 @@ def test_a_link_among_the_directories_is_not_followed(tmp_path: Path, what: str)
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"manifests": 1}', "[]"])
-def test_a_foreign_index_is_refused_before_the_first_byte(tmp_path: Path, text: str):
+def test_a_foreign_index_is_refused_before_the_first_byte(tmp_path: Path, text: str) -> None:
     (tmp_path / "index.json").write_text(text)
     taken = []
 
@@ -225,7 +225,7 @@ def test_a_foreign_index_is_refused_before_the_first_byte(tmp_path: Path, text: 
     assert files_in(tmp_path) == {"index.json": text.encode()}
 
 
-def test_a_linked_index_is_not_written_through(tmp_path: Path):
+def test_a_linked_index_is_not_written_through(tmp_path: Path) -> None:
     layout = laid_out(tmp_path / "layout", (ONE, {REF_NAME: "one"}))
     (layout / "index.json").rename(tmp_path / "precious")
     (layout / "index.json").symlink_to(tmp_path / "precious")
@@ -237,7 +237,7 @@ def test_a_linked_index_is_not_written_through(tmp_path: Path):
     assert (tmp_path / "precious").read_bytes() == before
 
 
-def test_a_file_in_the_way_is_said(tmp_path: Path):
+def test_a_file_in_the_way_is_said(tmp_path: Path) -> None:
     (tmp_path / "layout").write_bytes(b"precious")
 
     with pytest.raises(LocalError):
@@ -246,7 +246,7 @@ def test_a_file_in_the_way_is_said(tmp_path: Path):
     assert files_in(tmp_path) == {"layout": b"precious"}
 
 
-def test_a_link_that_leads_nowhere_is_not_made_to_lead_somewhere(tmp_path: Path):
+def test_a_link_that_leads_nowhere_is_not_made_to_lead_somewhere(tmp_path: Path) -> None:
     (tmp_path / "layout").symlink_to("nowhere")
 
     with pytest.raises(LocalError):
@@ -255,7 +255,7 @@ def test_a_link_that_leads_nowhere_is_not_made_to_lead_somewhere(tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["layout"]
 
 
-def test_directories_are_made_when_they_are_needed_and_unmade_when_they_were_not(tmp_path: Path):
+def test_directories_are_made_when_they_are_needed_and_unmade_when_they_were_not(tmp_path: Path) -> None:
     with open_sink(f"oci:{tmp_path}/a/b/layout:1", Settings()) as sink:
         sink.has(ONE.manifest().layers[0])
         assert list(tmp_path.iterdir()) == []
@@ -265,7 +265,7 @@ def test_directories_are_made_when_they_are_needed_and_unmade_when_they_were_not
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failure_leaves_the_layout_as_it_was(tmp_path: Path):
+def test_a_failure_leaves_the_layout_as_it_was(tmp_path: Path) -> None:
     layout = laid_out(tmp_path / "layout", (ONE, {REF_NAME: "one"}))
     before = files_in(layout)
     layer = OTHER.manifest().layers[0]
@@ -278,7 +278,7 @@ def test_a_failure_leaves_the_layout_as_it_was(tmp_path: Path):
     assert files_in(layout) == before
 
 
-def test_a_blob_that_failed_takes_no_room(tmp_path: Path):
+def test_a_blob_that_failed_takes_no_room(tmp_path: Path) -> None:
     with open_sink(f"oci:{tmp_path}/layout:1", Settings()) as sink:
         with pytest.raises(DigestMismatchError):
             sink.put("text/plain", [b"x" * 1000], digest=Digest.of(b"y"))
@@ -286,7 +286,7 @@ def test_a_blob_that_failed_takes_no_room(tmp_path: Path):
         assert files_in(tmp_path) == {}
 
 
-def test_several_writers_of_one_layout_lose_nothing(tmp_path: Path):
+def test_several_writers_of_one_layout_lose_nothing(tmp_path: Path) -> None:
     layout = tmp_path / "layout"
     images = {f"image-{number}": a_machine(kernel=b"%d" % number, root=bytes(100_000)) for number in range(16)}
 
@@ -299,7 +299,7 @@ def test_several_writers_of_one_layout_lose_nothing(tmp_path: Path):
     assert {name for name in files_in(layout) if "blobs" not in name} == {"index.json", "oci-layout"}
 
 
-def test_several_writers_of_one_image_write_that_image(tmp_path: Path):
+def test_several_writers_of_one_image_write_that_image(tmp_path: Path) -> None:
     layout = tmp_path / "layout"
 
     with ThreadPoolExecutor(8) as pool:
@@ -321,7 +321,7 @@ WRITER = """
 """
 
 
-def test_several_processes_that_write_one_layout_lose_nothing(tmp_path: Path):
+def test_several_processes_that_write_one_layout_lose_nothing(tmp_path: Path) -> None:
     layout = tmp_path / "layout"
     running = [subprocess.Popen(python(WRITER, layout, name)) for name in ("a", "b", "c")]
 
@@ -360,7 +360,7 @@ KILLED = """
         ("close", 8),
     ],
 )
-def test_a_writer_that_is_killed_leaves_the_old_image_or_the_new_one(tmp_path: Path, call: str, number: int):
+def test_a_writer_that_is_killed_leaves_the_old_image_or_the_new_one(tmp_path: Path, call: str, number: int) -> None:
     layout = tmp_path / "layout"
     write(ONE, layout, ":machine")
     write(a_container(), layout, ":container")
@@ -375,7 +375,7 @@ def test_a_writer_that_is_killed_leaves_the_old_image_or_the_new_one(tmp_path: P
     assert {name for name in files_in(layout) if "blobs/sha256/" not in name} == {"index.json", "oci-layout"}
 
 
-def test_the_killings_kill(tmp_path: Path):
+def test_the_killings_kill(tmp_path: Path) -> None:
     write(ONE, tmp_path / "layout", ":machine")
 
     done = subprocess.run(python(KILLED, tmp_path / "layout", "fsync", "1"), check=False, timeout=60)
@@ -384,7 +384,7 @@ def test_the_killings_kill(tmp_path: Path):
     assert [name for name in files_in(tmp_path / "layout") if ".part/" in name]
 
 
-def test_what_a_living_writer_is_writing_is_not_swept_away(tmp_path: Path):
+def test_what_a_living_writer_is_writing_is_not_swept_away(tmp_path: Path) -> None:
     layout = tmp_path / "layout"
 
     with open_sink(f"oci:{layout}:slow", Settings()) as slow:
@@ -414,7 +414,7 @@ FULL = """
 
 
 @pytest.mark.parametrize("before", ["nothing", "a layout"])
-def test_a_full_disk_leaves_no_debris(tmp_path: Path, before: str):
+def test_a_full_disk_leaves_no_debris(tmp_path: Path, before: str) -> None:
     layout = tmp_path / "layout"
     if before == "a layout":
         write(ONE, layout, ":machine")
@@ -429,7 +429,7 @@ def test_a_full_disk_leaves_no_debris(tmp_path: Path, before: str):
         assert list(tmp_path.iterdir()) == []
 
 
-def test_a_lock_that_is_never_given_back_is_an_error(tmp_path: Path):
+def test_a_lock_that_is_never_given_back_is_an_error(tmp_path: Path) -> None:
     layout = tmp_path / "layout"
     write(ONE, layout, ":machine")
     descriptor = os.open(layout, os.O_RDONLY)
@@ -442,7 +442,7 @@ def test_a_lock_that_is_never_given_back_is_an_error(tmp_path: Path):
     assert kernel_of(layout, ":machine") == b"one"
 
 
-def test_holes_stay_holes(tmp_path: Path):
+def test_holes_stay_holes(tmp_path: Path) -> None:
     blob = b"a" * 4096 + bytes(8 << 20)
     with open_sink(f"oci:{tmp_path}/layout:disk", Settings()) as sink:
         stored = sink.put("application/x-disk", (blob[at : at + (1 << 20)] for at in range(0, len(blob), 1 << 20)))
@@ -453,7 +453,7 @@ def test_holes_stay_holes(tmp_path: Path):
     assert state.st_blocks * 512 < 1 << 20
 
 
-def test_a_sha512_blob_lies_among_its_like(tmp_path: Path):
+def test_a_sha512_blob_lies_among_its_like(tmp_path: Path) -> None:
     promise = Digest.of(b"blob", "sha512")
     with open_sink(f"oci:{tmp_path}/layout:x", Settings()) as sink:
         stored = sink.put("text/plain", [b"blob"], digest=promise)
@@ -464,7 +464,7 @@ def test_a_sha512_blob_lies_among_its_like(tmp_path: Path):
     assert load_document(source, stored) == b"blob"
 
 
-def test_an_index_that_would_be_too_long_is_refused(tmp_path: Path):
+def test_an_index_that_would_be_too_long_is_refused(tmp_path: Path) -> None:
     layout = laid_out(tmp_path / "layout", (ONE, {REF_NAME: "x"}))
     text = json.loads((layout / "index.json").read_text())
     room = (4 << 20) - len(json.dumps(text)) - 100
@@ -477,12 +477,12 @@ def test_an_index_that_would_be_too_long_is_refused(tmp_path: Path):
     assert files_in(layout) == before
 
 
-def test_what_has_not_been_put_is_not_published(tmp_path: Path):
+def test_what_has_not_been_put_is_not_published(tmp_path: Path) -> None:
     with open_sink(f"oci:{tmp_path}/layout:x", Settings()) as sink, pytest.raises(NotFoundError):
         sink.publish(Descriptor.of(b"{}", media_types.OCI_MANIFEST))
 
 
-def test_everything_is_on_the_disk_before_it_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_everything_is_on_the_disk_before_it_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[str, str]] = []
     fsync, rename, replace = os.fsync, os.rename, os.replace
 
@@ -517,7 +517,7 @@ def test_everything_is_on_the_disk_before_it_has_a_name(tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("scheme", ["oci", "oci-archive"])
-def test_an_image_without_a_name_is_found_beside_what_refers_to_it(tmp_path: Path, scheme: str):
+def test_an_image_without_a_name_is_found_beside_what_refers_to_it(tmp_path: Path, scheme: str) -> None:
     signature = OTHER.subject(ONE.descriptor())
     reference = f"{scheme}:{tmp_path}/layout.tar"
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from eci_convert.errors import UsageError
+from eci_convert.errors import UsageError, quoted_list
 from eci_convert.oci.annotations import IMAGE_NAME, REF_NAME
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
@@ -12,7 +12,6 @@ from eci_convert.transports.layout.selector import (
     ImageSelector,
     ambiguous_error,
     distinct,
-    listed,
     no_match_error,
     same_reference,
     select_entries,
@@ -57,22 +56,22 @@ def entry(digest: Digest, **annotations: str) -> Descriptor:
         ("user@host", {"user@host"}, "user@host", ImageSelector()),
     ],
 )
-def test_the_longest_path_that_is_there_is_the_path(text: str, there: set[str], path: str, name: ImageSelector):
+def test_the_longest_path_that_is_there_is_the_path(text: str, there: set[str], path: str, name: ImageSelector) -> None:
     assert split_path(text, there.__contains__) == (path, name)
 
 
 @pytest.mark.parametrize("text", [":1", "a\0b", f"dir@sha256:{'0' * 63}", f"dir:1@sha256:{'G' * 64}"])
-def test_what_names_nothing_is_refused(text: str):
+def test_what_names_nothing_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         split_path(text, lambda _: False)
 
 
 @pytest.mark.parametrize("text", ["", "1", f"1@{D1}", f"@{D1}", "@3"])
-def test_a_name_is_spelt_as_it_was_read(text: str):
+def test_a_name_is_spelt_as_it_was_read(text: str) -> None:
     assert str(ImageSelector.parse(text)) == text
 
 
-def test_the_annotation_as_it_stands_goes_first():
+def test_the_annotation_as_it_stands_goes_first() -> None:
     entries = (entry(D2, ref="1", image="docker.io/library/machine:1"), entry(D1, ref="docker.io/library/machine:1"))
 
     assert [found.digest for found in select_entries(entries, ImageSelector(text="docker.io/library/machine:1"))] == [
@@ -84,13 +83,13 @@ def test_the_annotation_as_it_stands_goes_first():
 @pytest.mark.parametrize(
     "text", ["machine:1", "docker.io/machine:1", "library/machine:1", "docker.io/library/machine:1"]
 )
-def test_a_name_may_be_spelt_as_docker_spells_it(text: str):
+def test_a_name_may_be_spelt_as_docker_spells_it(text: str) -> None:
     assert select_entries(
         (entry(D1, ref="1", image="docker.io/library/machine:1"), entry(D2, ref="2")), ImageSelector(text=text)
     )
 
 
-def test_the_spelling_of_the_original_eci_is_read():
+def test_the_spelling_of_the_original_eci_is_read() -> None:
     entries = (entry(D1, ref=f"docker.io/lfedge/eci-nginx:1@{D1}"), entry(D2, ref=f"docker.io/lfedge/eci-nginx:2@{D2}"))
 
     assert [found.digest for found in select_entries(entries, ImageSelector(text="docker.io/lfedge/eci-nginx:1"))] == [
@@ -102,14 +101,14 @@ def test_the_spelling_of_the_original_eci_is_read():
     assert select_entries(entries, ImageSelector(text="docker.io/lfedge/eci-nginx:3")) == ()
 
 
-def test_a_digest_decides_whatever_stands_before_it():
+def test_a_digest_decides_whatever_stands_before_it() -> None:
     entries = (entry(D1, ref="1"), entry(D2, ref="2"))
 
     assert select_entries(entries, ImageSelector(text="1", digest=D2)) == (entries[1],)
     assert select_entries(entries, ImageSelector(text="1", digest=Digest.of(b"three"))) == ()
 
 
-def test_one_image_under_two_names_is_one_image():
+def test_one_image_under_two_names_is_one_image() -> None:
     entries = (entry(D1), entry(D1, ref="machine"))
 
     assert len(select_entries(entries, ImageSelector())) == 1
@@ -129,11 +128,11 @@ def test_one_image_under_two_names_is_one_image():
         (f"sha512:{D1.hex[:12]}", False),
     ],
 )
-def test_the_beginning_of_an_id_is_three_digits_at_least(text: str, is_one: bool):
+def test_the_beginning_of_an_id_is_three_digits_at_least(text: str, is_one: bool) -> None:
     assert is_id_prefix(text, D1) is is_one
 
 
-def test_messages_name_each_image_once():
+def test_messages_name_each_image_once() -> None:
     entries = (entry(D1), entry(D1, ref="edge:1"), entry(D1, ref="edge:1"), entry(D1, ref="edge:latest"), entry(D2))
 
     [hint] = no_match_error("oci:dir", entries, ImageSelector(text="nope")).__notes__
@@ -143,7 +142,7 @@ def test_messages_name_each_image_once():
     assert several == f"oci:dir: 2 images, and no name: 'edge:1' = 'edge:latest', '@{D2}'"
 
 
-def test_messages_about_many_images_have_an_end():
+def test_messages_about_many_images_have_an_end() -> None:
     entries = [entry(Digest.of(b"%d" % number), ref="\x1b" * 400) for number in range(1000)]
 
     [hint] = no_match_error("oci:dir", entries, ImageSelector(text="nope")).__notes__
@@ -152,7 +151,7 @@ def test_messages_about_many_images_have_an_end():
     assert "980 more" in hint
 
 
-def test_a_place_counts_from_nothing():
+def test_a_place_counts_from_nothing() -> None:
     entries = (entry(D1), entry(D2))
 
     assert select_entries(entries, ImageSelector(position=1)) == (entries[1],)
@@ -160,18 +159,18 @@ def test_a_place_counts_from_nothing():
 
 
 @pytest.mark.parametrize("text", ["1", "machine:1", "docker.io/lfedge/eci-nginx:1", "localhost:5000/a_b/c--d:v1.0+x"])
-def test_names_that_can_be_written(text: str):
+def test_names_that_can_be_written(text: str) -> None:
     assert ImageSelector.parse(text).writable().text == text
 
 
 @pytest.mark.parametrize("text", ["a b", "a\nb", "\x1b[2J", "-rf", ".", "ä", "@0", "a" * 600])
-def test_names_that_cannot_be_written(text: str):
+def test_names_that_cannot_be_written(text: str) -> None:
     with pytest.raises(UsageError):
         ImageSelector.parse(text).writable()
 
 
-def test_names_from_images_are_listed_escaped_and_not_without_end():
-    text = listed([f"\x1b[2Jimage-{number}\n" for number in range(1000)])
+def test_names_from_images_are_listed_escaped_and_not_without_end() -> None:
+    text = quoted_list([f"\x1b[2Jimage-{number}\n" for number in range(1000)])
 
     assert text.isprintable()
     assert len(text) < 1000
@@ -190,7 +189,7 @@ def test_names_from_images_are_listed_escaped_and_not_without_end():
         ("A B", "a b", False),
     ],
 )
-def test_two_spellings_of_one_name_are_the_same(one: str, other: str, expected: bool):
+def test_two_spellings_of_one_name_are_the_same(one: str, other: str, expected: bool) -> None:
     assert same_reference(one, other) is expected
 
 
@@ -207,5 +206,5 @@ def test_two_spellings_of_one_name_are_the_same(one: str, other: str, expected: 
         ("docker-archive:none.tar", ""),
     ],
 )
-def test_an_image_is_called_the_same_wherever_it_is(reference: str, name: str):
+def test_an_image_is_called_the_same_wherever_it_is(reference: str, name: str) -> None:
     assert image_name(reference) == name

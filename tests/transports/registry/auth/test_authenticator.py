@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -265,7 +266,7 @@ def test_a_token_that_expires_in_the_middle_of_an_upload_is_renewed(
     guarded(registry, bearer=True)
     user.logs_in(registry.host)
 
-    def revoking():  # type: ignore[no-untyped-def]
+    def revoking() -> Iterator[bytes]:
         for number, chunk in enumerate(once(DATA, 128 * 1024)):
             if number == 4:
                 registry.tokens.clear()

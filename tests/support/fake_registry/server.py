@@ -160,7 +160,7 @@ class _Server(ThreadingHTTPServer):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
-    def finish_request(self, request: Any, client_address) -> None:  # type: ignore[no-untyped-def]
+    def finish_request(self, request: socket.socket, client_address: object) -> None:
         self.connections.append(request)
         if self.tls is not None:
             request.settimeout(10)

@@ -37,6 +37,7 @@ class CommonOptions:
     platforms: tuple[Platform, ...]
     json: bool
     verbose: bool
+    quiet: bool = False
 
     @property
     def platform(self) -> Platform | None:
@@ -238,6 +239,7 @@ def _call(words: dict[str, Any]) -> CommonOptions:
         platforms=tuple(map(parse_platform, words.pop("platforms"))),
         json=words.pop("as_json"),
         verbose=words.pop("verbose"),
+        quiet=quiet,
         settings=source,
         destination=destination,
         one_login=one_login,

@@ -64,7 +64,7 @@ ORDER = {
         "auth",
         "client",
         "manifests mount_hints pull",
-        "referrers push",
+        "referrers push file_request",
         "source sink",
         "__init__",
     ),

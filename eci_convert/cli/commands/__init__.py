@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     import click
 
-_FOLDERS = {name: f"store.{name}" for name in ("index", "preload")}
+_FOLDERS = {name: f"store.{name}" for name in ("index", "preload", "url")}
 """Commands that lie in a folder of this package."""
 
 COMMANDS = {
@@ -25,6 +25,7 @@ COMMANDS = {
     "verify": "Check that an image, or a directory, is what it claims to be.",
     "cnab": "Fix up, push and pull CNAB bundles (as cnab-to-oci does).",
     "preload": "Put images into a containers-storage tree, for podman or CRI-O in a machine.",
+    "url": "Print where a boot loader gets a part of an image in a registry.",
     "completion": "Print the completion script for a shell.",
 }
 """Every command and what `--help` says of it; the module of its name holds it."""

@@ -7,4 +7,5 @@ preload.py         images into a containers-storage tree
 store_tar.py       that tree as a tar archive
 layer_members.py   the members of a layer, as the tree holds them
 merged_layers.py   the layers of several images, each once
+url.py             where a file of an image in a registry is fetched from over HTTP
 """

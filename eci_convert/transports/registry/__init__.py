@@ -5,6 +5,7 @@ sink.py         RegistrySink
 client.py       RegistryClient: requests with credentials, redirects and retries
 manifests.py    manifests, by tag or digest
 referrers.py    the referrers API and its tag scheme
+file_request.py what another HTTP client sends for a blob
 mount_hints.py  in which other repository a blob lies
 upload_plan.py  what the next request of an upload looks like
 http/           connections, TLS, proxies, responses, retries

@@ -146,6 +146,13 @@ class RegistryClient:
                 raise self._login().denied(answer.url, said.reason)
             raise errors.error_of(answer, said)
 
+    def authorization(self, url: Url) -> str:
+        """The Authorization header with which *url* is read; "" where none was asked for, and for other servers.
+
+        As secret as the credential that it was made from. Raises as `request` does where a token is renewed.
+        """
+        return self._login().header(url, f"repository:{self.reference.repository}:{PULL}")
+
     def redact(self, text: str) -> str:
         """*text* without any secret."""
         return self._login().redacted(text)

@@ -14,6 +14,7 @@ from eci_convert.oci.reference import Reference
 from eci_convert.transports.base import ContainerFiles, ExplicitLogin
 from eci_convert.transports.registry import manifests, referrers
 from eci_convert.transports.registry.client import RegistryClient
+from eci_convert.transports.registry.file_request import FileRequest, file_request
 from eci_convert.transports.registry.mount_hints import mount_hints
 from eci_convert.transports.registry.pull.download import Download
 from eci_convert.transports.settings import Settings
@@ -69,6 +70,15 @@ class RegistrySource:
         with Download(self._client, blob, skip) as pieces:
             yield pieces
         self._client.whereabouts.record(blob.digest, self._reference.repository, blob.size)
+
+    def file_request(self, blob: Descriptor, *, follow: bool) -> FileRequest:
+        """What another HTTP client sends to get *blob*, a blob or a manifest of the image that `resolve` told of.
+
+        The manifest of the reference's own tag is asked for by it. Raises as `fetch` does.
+        """
+        named = blob.digest in self._documents
+        name = str(self._reference.digest or self._reference.tag) if named else str(blob.digest)
+        return file_request(self._client, blob, name, follow=follow)
 
     def filesystem(self) -> ContainerFiles | None:
         return None

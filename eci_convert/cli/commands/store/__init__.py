@@ -2,4 +2,5 @@
 
 index.py    images of several platforms under one name
 preload.py  images into a containers-storage tree
+url.py      the URL of a part
 """

@@ -32,8 +32,8 @@ class ReferrerIndex:
                 self._found[itself.digest] = entry, subject.digest
         return (content,)
 
-    def others(self, root: Digest) -> Iterator[tuple[Descriptor, Digest]]:
-        """What came and refers to something, with what it refers to; without *root* itself."""
+    def others(self, root: Digest | None) -> Iterator[tuple[Descriptor, Digest]]:
+        """What came and refers to something, with what it refers to; without *root* itself, if given."""
         return (entry for digest, entry in self._found.items() if digest != root)
 
 

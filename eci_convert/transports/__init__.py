@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, cast
 
-from eci_convert.errors import UsageError
+from eci_convert.errors import CannotHoldError, UsageError
 from eci_convert.transports.base import Sink, Source
 from eci_convert.transports.settings import Settings
 
@@ -136,6 +136,20 @@ def open_sink(text: str, settings: Settings, default: str = "docker-daemon") -> 
     """The sink that *text* names; nothing is changed there yet. Raises UsageError."""
     scheme, rest = parse_reference(text, default)
     opener = getattr(import_module(f"eci_convert.transports.{scheme.module}"), "open_sink")  # noqa: B009
+    return cast("Callable[[str, Settings], Sink]", opener)(rest, settings)
+
+
+def open_referrer_sink(text: str, settings: Settings, default: str = "docker") -> Sink:
+    """The place for manifests that refer to the image *text*, beside it; `publish` gives them no name.
+
+    Raises UsageError, and CannotHoldError for places that keep nothing but images.
+    """
+    scheme, rest = parse_reference(text, default)
+    opener = getattr(import_module(f"eci_convert.transports.{scheme.module}"), "open_referrer_sink", None)
+    if opener is None:
+        error = CannotHoldError(f"{scheme.what} keeps nothing that refers to an image")
+        error.add_note("hint: attach it in a registry, a layout or containerd; copy --referrers takes it along")
+        raise error
     return cast("Callable[[str, Settings], Sink]", opener)(rest, settings)
 
 

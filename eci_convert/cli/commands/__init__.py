@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     import click
 
-_FOLDERS = {name: f"store.{name}" for name in ("index", "preload", "url")}
+_FOLDERS = {name: f"store.{name}" for name in ("attach", "discover", "index", "preload", "url")}
 """Commands that lie in a folder of this package."""
 
 COMMANDS = {
@@ -26,6 +26,8 @@ COMMANDS = {
     "cnab": "Fix up, push and pull CNAB bundles (as cnab-to-oci does).",
     "preload": "Put images into a containers-storage tree, for podman or CRI-O in a machine.",
     "url": "Print where a boot loader gets a part of an image in a registry.",
+    "attach": "Attach files to an image: an SBOM, a build log.",
+    "discover": "List what refers to an image: signatures, SBOMs, what `attach` attached.",
     "completion": "Print the completion script for a shell.",
 }
 """Every command and what `--help` says of it; the module of its name holds it."""

@@ -8,4 +8,6 @@ store_tar.py       that tree as a tar archive
 layer_members.py   the members of a layer, as the tree holds them
 merged_layers.py   the layers of several images, each once
 url.py             where a file of an image in a registry is fetched from over HTTP
+attach.py          files that refer to an image
+discover.py        what refers to an image
 """

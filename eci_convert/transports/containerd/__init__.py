@@ -17,7 +17,7 @@ proto/           containerd's protobuf messages
 
 from __future__ import annotations
 
-from eci_convert.transports.containerd.sink import open_sink
+from eci_convert.transports.containerd.sink import open_referrer_sink, open_sink
 from eci_convert.transports.containerd.source import open_source
 
-__all__ = ["open_sink", "open_source"]
+__all__ = ["open_referrer_sink", "open_sink", "open_source"]

@@ -26,8 +26,13 @@ def open_sink(rest: str, settings: Settings) -> ContainerdSink:
     return ContainerdSink(RecordName.parse(rest), settings)
 
 
+def open_referrer_sink(rest: str, settings: Settings) -> ContainerdSink:
+    """The place for what refers to the image *rest*: it has no name, and is kept as long as the image is."""
+    return ContainerdSink(None, settings)
+
+
 class ContainerdSink:
-    """A name in containerd, to be written."""
+    """A name in containerd, to be written; without one, the place for what refers to images."""
 
     holds_artifacts = True
     holds_indexes = True
@@ -35,9 +40,9 @@ class ContainerdSink:
     stores_layers_uncompressed = False
     prefers_compressed_layers = False
 
-    def __init__(self, name: RecordName, settings: Settings) -> None:
-        self._name = name.written()
-        self._digest = name.digest
+    def __init__(self, name: RecordName | None, settings: Settings) -> None:
+        self._name = name.written() if name else ""
+        self._digest = name.digest if name else None
         self._session = ContainerdSession(settings)
         self._referrers = ReferrerIndex()
 
@@ -63,9 +68,11 @@ class ContainerdSink:
         if self._digest not in (None, manifest.digest):
             raise DigestMismatchError(self._digest, manifest.digest, "the manifest")
         connection, lease = self._session.connection, self._session.lease
-        for entry, subject in self._referrers.others(manifest.digest):
+        for entry, subject in self._referrers.others(manifest.digest if self._name else None):
             label_tree(connection, lease, entry)
             label_referrer(connection, entry, subject)
+        if not self._name:
+            return
         label_tree(connection, lease, manifest)
         for suffix, variant in variants.items():
             set_target(connection, self._name + suffix, variant)

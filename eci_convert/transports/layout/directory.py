@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,6 +22,7 @@ from eci_convert.files.safe_open import open_regular, read_range, read_small_fil
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.referrers import ReferrerIndex
+from eci_convert.progress import NULL_REPORTER
 from eci_convert.transports.base import NO_MOUNT_HINTS, NO_VARIANTS, ContainerFiles, Variants
 from eci_convert.transports.layout.blob_staging import BlobStaging
 from eci_convert.transports.layout.index import (
@@ -48,6 +50,12 @@ def open_sink(rest: str, settings: Settings, *, first: bool = False) -> LayoutSi
     """A place for an image under *rest*, `DIR[:NAME]`; *first*: it is listed before all others. Raises UsageError."""
     path, name = split_path(rest, os.path.isdir)
     return LayoutSink(Path(path), name.writable(), settings, first=first)
+
+
+def open_referrer_sink(rest: str, settings: Settings) -> LayoutSink:
+    """The place for what refers to the image *rest*: listed without a name, which is nothing to warn of."""
+    path, _ = split_path(rest, os.path.isdir)
+    return LayoutSink(Path(path), ImageSelector(), replace(settings, reporter=NULL_REPORTER))
 
 
 class LayoutSource:

@@ -38,3 +38,11 @@ def open_sink(rest: str, settings: Settings) -> Sink:
     from eci_convert.transports.registry.sink import RegistrySink
 
     return RegistrySink(Reference.parse(rest), settings)
+
+
+def open_referrer_sink(rest: str, settings: Settings) -> Sink:
+    """The place for what refers to the image *rest*: its repository, where it goes by its digest. Raises UsageError."""
+    from eci_convert.transports.registry.sink import RegistrySink
+
+    subject = Reference.parse(rest)
+    return RegistrySink(Reference(host=subject.host, repository=subject.repository), settings)

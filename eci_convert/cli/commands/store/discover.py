@@ -1,0 +1,79 @@
+"""`eci-convert discover`: what refers to an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import click
+
+from eci_convert.cli import output
+from eci_convert.cli.options import CommonOptions, command, option
+from eci_convert.operations.store.discover import Referrer
+from eci_convert.operations.store.discover import discover as discovered
+
+_EXAMPLES = """
+eci-convert discover registry.example/edge/machine:1.2
+eci-convert discover registry.example/edge/machine:1.2 --artifact-type sbom/spdx -q
+eci-convert discover oci:layout:edge --json
+"""
+
+
+@command(
+    click.argument("reference"),
+    option("--artifact-type", default="", metavar="TYPE", help="Only what is of this type."),
+    examples=_EXAMPLES,
+)
+def discover(call: CommonOptions, *, reference: str, artifact_type: str) -> None:
+    """List what refers to the image REFERENCE, and what refers to that: type, digest and size.
+
+    The place is a registry, with the referrers API or the tags in its stead, an OCI layout or containerd; others keep
+    no such things. --platform chooses one image of an index. -v shows annotations, -q nothing but digests.
+    """
+    from eci_convert.operations.store.attach import subject_of
+    from eci_convert.transports import open_source
+
+    with open_source(reference, call.settings, "docker") as source:
+        subject = subject_of(source, call.platform)
+        found = discovered(source, subject, artifact_type)
+        origin = source.origin
+    if call.json:
+        return output.json({"reference": origin, "digest": str(subject.digest), "referrers": _json(found)})
+    if call.quiet:
+        for one, _ in _flattened(found):
+            output.line(str(one.descriptor.digest))
+        return None
+    if not found:
+        of_type = f" of type {artifact_type!r}" if artifact_type else ""
+        return output.info(f"nothing{of_type} refers to {origin}, which is {subject.digest}")
+    rows = [("ARTIFACT TYPE", "DIGEST", "SIZE"), *(_row(one, depth) for one, depth in _flattened(found))]
+    output.table(rows)
+    if call.verbose:
+        for one, _ in _flattened(found):
+            output.mapping(f"annotations of {one.descriptor.digest}", one.annotations)
+    return None
+
+
+def _flattened(found: Sequence[Referrer], depth: int = 0) -> Iterator[tuple[Referrer, int]]:
+    """Each of *found*, and behind it what refers to it, one deeper."""
+    for one in found:
+        yield one, depth
+        yield from _flattened(one.referrers, depth + 1)
+
+
+def _row(one: Referrer, depth: int) -> tuple[str, ...]:
+    return "  " * depth + (one.artifact_type or "-"), str(one.descriptor.digest), output.size(one.descriptor.size)
+
+
+def _json(found: Sequence[Referrer]) -> list[dict[str, Any]]:
+    return [
+        {
+            "artifact_type": one.artifact_type or None,
+            "media_type": one.descriptor.media_type,
+            "digest": str(one.descriptor.digest),
+            "size": one.descriptor.size,
+            "annotations": dict(one.annotations),
+            "referrers": _json(one.referrers),
+        }
+        for one in found
+    ]

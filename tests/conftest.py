@@ -20,6 +20,18 @@ import pytest
 from hypothesis import settings
 
 from eci_convert.compression import decoder
+from eci_convert.transports.registry.endpoints import daemon_json, registries_conf
+
+
+@pytest.fixture(autouse=True)
+def _no_files_of_this_computer(monkeypatch, tmp_path_factory):
+    """Which registries this computer's podman and dockerd know is nothing to the tests."""
+    nowhere = tmp_path_factory.getbasetemp() / "nowhere"
+    monkeypatch.setattr(registries_conf, "SYSTEM", nowhere)
+    monkeypatch.setattr(registries_conf, "MACHINE_ALIASES", nowhere / "aliases")
+    monkeypatch.setattr(daemon_json, "SYSTEM", nowhere / "daemon.json")
+    for name in ("CONTAINERS_REGISTRIES_CONF", "CONTAINERS_REGISTRIES_CONF_DIR", "REGISTRIES_CONFIG_PATH"):
+        monkeypatch.delenv(name, raising=False)
 
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)

@@ -6,7 +6,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ import click
 
 from eci_convert.cli import output, progress
 from eci_convert.cli.malloc import tune_malloc
+from eci_convert.cli.output import info
 from eci_convert.cli.param_types import ByteSizeParam, KeyValueParam, Option, PathParam, Verb
 from eci_convert.cli.side_options import side_settings
 from eci_convert.errors import UsageError
@@ -45,6 +46,11 @@ class CommonOptions:
         if len(self.platforms) > 1:
             raise UsageError("--platform may be given once here")
         return self.platforms[0] if self.platforms else None
+
+    @property
+    def reading(self) -> Settings:
+        """The settings for an image that is only read: mirrors and short names count."""
+        return replace(self.settings, mirrors=True)
 
     @property
     def reporter(self) -> Reporter:
@@ -227,6 +233,7 @@ def _call(words: dict[str, Any]) -> CommonOptions:
     quiet, debug = words.pop("quiet"), words.pop("debug")
     if debug:
         _log_everything()
+    _show_log_lines(wanted=words["verbose"] and not debug and not quiet)
     tune_malloc()
     common = Settings(
         dry_run=words.get("dry_run", False),
@@ -268,3 +275,18 @@ def _log_everything() -> None:
     logging.basicConfig(handlers=[handler], level=logging.DEBUG)
     for noisy in ("urllib3", "docker", "requests"):
         logging.getLogger(noisy).setLevel(logging.INFO)
+
+
+def _show_log_lines(*, wanted: bool) -> None:
+    """What the library logs of its choices is shown if it is *wanted*, each a line like any other of ours."""
+    if not wanted and "logging" not in sys.modules:
+        return
+    import logging
+
+    class LogLines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            info(record.getMessage())
+
+    logger = logging.getLogger("eci_convert")
+    logger.handlers = [LogLines(logging.INFO)] if wanted else []
+    logger.setLevel(logging.INFO if wanted else logging.NOTSET)

@@ -128,6 +128,10 @@ def image_name(text: str) -> str:
 def open_source(text: str, settings: Settings, default: str = "docker-daemon") -> Source:
     """The source that *text* names; nothing is asked of it yet. Raises UsageError."""
     scheme, rest = parse_reference(text, default)
+    if settings.mirrors and scheme.name == "docker" and rest == text:
+        from eci_convert.transports.registry import resolve_alias
+
+        rest = resolve_alias(rest, settings)
     opener = getattr(import_module(f"eci_convert.transports.{scheme.module}"), "open_source")  # noqa: B009
     return cast("Callable[[str, Settings], Source]", opener)(rest, settings)
 

@@ -60,12 +60,13 @@ ORDER = {
     ),
     "transports.registry": (
         "http upload_plan",
-        "state",
+        "state endpoints",
         "auth",
         "client",
         "manifests mount_hints pull",
         "referrers push file_request",
         "source sink",
+        "mirrored_source",
         "__init__",
     ),
     "transports.containers_storage": (

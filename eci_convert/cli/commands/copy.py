@@ -102,7 +102,7 @@ def copy(
     push_report.check_stdout(call, dst)
     part_options.check_apart(dst, digest_file)
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(src, call.settings, ""))
+        source = stack.enter_context(open_source(src, call.reading, ""))
         sink = stack.enter_context(open_sink(dst, call.destination, ""))
         before = stack.enter_context(open_source(dst, call.destination, "")) if sink.prefers_compressed_layers else None
         written = format if format != KEEP else _dialect(source, call, dialect) if call.json else ""

@@ -44,5 +44,5 @@ def extract(call: CommonOptions, *, reference: str, dialect: str, no_sparse: boo
     from eci_convert.transports import open_source
 
     max_size = words.pop("max_size")
-    with open_source(reference, call.settings, "docker-daemon") as source:
+    with open_source(reference, call.reading, "docker-daemon") as source:
         run_extract(call, source, extract_request(**words), dialect, max_size, not no_sparse, dry_run)

@@ -40,7 +40,7 @@ def inspect(call: CommonOptions, *, reference: str, raw: bool, dialect: str, max
     from eci_convert.reading.blobs import load_document
     from eci_convert.transports import open_source
 
-    with open_source(reference, call.settings, "docker-daemon") as source:
+    with open_source(reference, call.reading, "docker-daemon") as source:
         if raw:
             return raw_bytes(load_document(source, source.resolve(), "manifest"))
         try:

@@ -46,7 +46,7 @@ def pull(
     dry_run: bool,
 ) -> None:
     """Write every part of IMAGE, and its config, to a directory, under the names that the image gives them."""
-    with remote_from_options(remote, image, call.settings).source() as source:
+    with remote_from_options(remote, image, call.reading).source() as source:
         wanted = ExtractRequest(directory=Path(directory or ""), config_blob=True)
         lines = eci_output.pulled(image, directory or "", verbose=call.verbose)
         run_extract(call, source, wanted, "", max_size, sparse=True, dry_run=dry_run, lines=lines)

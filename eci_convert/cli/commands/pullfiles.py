@@ -39,7 +39,7 @@ def pullfiles(
     """Write the named parts of IMAGE to the files given. FILE `-` is standard output, for one part."""
     if not any(words.values()):
         raise UsageError("no part is named: say which with --kernel, --initrd, --root, --disk or --config")
-    with remote_from_options(remote, image, call.settings).source() as source:
+    with remote_from_options(remote, image, call.reading).source() as source:
         wanted = replace(extract_request(directory=None, **words), optional=_OPTIONAL)
         lines = eci_output.pulled_files(image, wanted.roles, verbose=call.verbose)
         run_extract(call, source, wanted, "", max_size, sparse=True, dry_run=dry_run, lines=lines)

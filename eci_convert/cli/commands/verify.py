@@ -57,7 +57,7 @@ def verify(
         part_options.check_apart(fix, digest_file)
     if fix and call.one_login:
         side_options.check_login(reference, fix, "docker-daemon")
-    with open_source(reference, call.settings, "docker-daemon") as source:
+    with open_source(reference, call.reading, "docker-daemon") as source:
         report = verify_image(
             source,
             platform=call.platform,

@@ -10,6 +10,7 @@ from eci_convert.model import Blob, Part, Role, part_label
 from eci_convert.operations.inspect import Inspection
 from eci_convert.transports.base import Source
 from eci_convert.transports.registry.file_request import FileRequest
+from eci_convert.transports.registry.mirrored_source import MirroredSource
 from eci_convert.transports.registry.source import RegistrySource
 
 _ROLES = {
@@ -67,7 +68,7 @@ def choose_part(inspection: Inspection, name: str) -> Part:
     return chosen[0]
 
 
-def _registry(source: Source) -> RegistrySource:
-    if not isinstance(source, RegistrySource):
+def _registry(source: Source) -> RegistrySource | MirroredSource:
+    if not isinstance(source, (RegistrySource, MirroredSource)):
         raise UsageError(f"{source.origin} is in no registry, so nothing of it has a URL")
     return source

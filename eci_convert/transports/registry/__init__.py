@@ -1,6 +1,7 @@
 """`docker://`, images in registries (distribution-spec v1.1.1), over an HTTP/1.1 client of our own.
 
 source.py       RegistrySource
+mirrored_source.py  an image asked of mirrors first
 sink.py         RegistrySink
 client.py       RegistryClient: requests with credentials, redirects and retries
 manifests.py    manifests, by tag or digest
@@ -8,6 +9,7 @@ referrers.py    the referrers API and its tag scheme
 file_request.py what another HTTP client sends for a blob
 mount_hints.py  in which other repository a blob lies
 upload_plan.py  what the next request of an upload looks like
+endpoints/      which servers are asked, by registries.conf and daemon.json
 http/           connections, TLS, proxies, responses, retries
 auth/           challenges and tokens
 state/          what is known of a registry, in memory and on disk
@@ -28,9 +30,22 @@ from eci_convert.transports.settings import Settings
 
 def open_source(rest: str, settings: Settings) -> Source:
     """The image that the reference *rest* stands for; nothing is asked yet. Raises UsageError."""
+    reference = Reference.parse(rest)
+    if settings.mirrors:
+        from eci_convert.transports.registry.mirrored_source import open_mirrored
+
+        return open_mirrored(reference, settings)
     from eci_convert.transports.registry.source import RegistrySource
 
-    return RegistrySource(Reference.parse(rest), settings)
+    return RegistrySource(reference, settings)
+
+
+def resolve_alias(name: str, settings: Settings) -> str:
+    """The reference that the bare *name* stands for by the user's registries.conf; *name* where it is no short name of
+    it. Raises LocalError."""
+    from eci_convert.transports.registry.endpoints.short_names import resolve
+
+    return resolve(name, settings)
 
 
 def open_sink(rest: str, settings: Settings) -> Sink:

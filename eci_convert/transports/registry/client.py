@@ -14,7 +14,8 @@ from eci_convert.transports.base import ExplicitLogin
 from eci_convert.transports.credentials.config_files import Credential
 from eci_convert.transports.registry.auth.authenticator import Authenticator
 from eci_convert.transports.registry.auth.challenge import Challenge, parse_challenges
-from eci_convert.transports.registry.http import addresses, errors
+from eci_convert.transports.registry.endpoints.choice import is_insecure
+from eci_convert.transports.registry.http import addresses, errors, proxies
 from eci_convert.transports.registry.http.connection import Request
 from eci_convert.transports.registry.http.dial import answers_tls
 from eci_convert.transports.registry.http.errors import parse_error_body
@@ -40,7 +41,8 @@ class RegistryClient:
     """Asks the registry of *reference*. Used from several threads; nothing is asked before it is needed.
 
     *find* looks the user's credential up; where there is none, the places of `auth` are looked through. Not
-    *logs_in*: a 401 is an answer like any other.
+    *logs_in*: a 401 is an answer like any other. *insecure*: as registries.conf may say of it too, no certificate is
+    checked, and plain HTTP is spoken where TLS is not answered.
     """
 
     def __init__(
@@ -50,9 +52,11 @@ class RegistryClient:
         find: Callable[[], Credential | None] | None = None,
         *,
         logs_in: bool = True,
+        insecure: bool = False,
     ) -> None:
         self.reference = reference
         self.settings = settings
+        self._insecure = insecure
         self._logs_in = logs_in
         self._find = find or self._credential
         self._lock = threading.RLock()
@@ -66,13 +70,21 @@ class RegistryClient:
 
     @cached_property
     def base(self) -> Url:
-        """The root of the registry: HTTPS, but for `--plain-http` and for this computer where HTTPS is not answered."""
+        """The root of the registry: HTTPS, but for `--plain-http`, and for this computer and registries that the user's
+        files call insecure where HTTPS is not answered.
+
+        Raises AccessDeniedError where those files block it, and LocalError where they make no sense.
+        """
         host = HUB_API if self.reference.host == HUB else self.reference.host
         secure = Url.of_host("https", host)
         plain = Url.of_host("http", host)
+        self._insecure |= is_insecure(self.reference, self.settings)
         if self.settings.plain_http:
             return plain
-        return plain if addresses.is_loopback(secure.host) and not answers_tls(secure, self.settings) else secure
+        may_be_plain = addresses.is_loopback(secure.host) or (
+            self._insecure and proxies.proxy_for(secure, self.settings.environ) is None
+        )
+        return plain if may_be_plain and not answers_tls(secure, self.settings) else secure
 
     @property
     def host(self) -> HostFacts:
@@ -244,7 +256,8 @@ class RegistryClient:
 
     @cached_property
     def _pool(self) -> ConnectionPool:
-        return ConnectionPool(self._base(), self.settings)
+        base = self._base()
+        return ConnectionPool(base, replace(self.settings, insecure=self.settings.insecure or self._insecure))
 
     def _login(self) -> Authenticator:
         with self._lock:

@@ -23,9 +23,9 @@ from eci_convert.transports.settings import Settings
 class RegistrySource:
     """The image that a reference stands for. Small documents are asked for once and remembered."""
 
-    def __init__(self, reference: Reference, settings: Settings) -> None:
+    def __init__(self, reference: Reference, settings: Settings, client: RegistryClient | None = None) -> None:
         self._reference = reference
-        self._client = RegistryClient(reference, settings)
+        self._client = client or RegistryClient(reference, settings)
         self._documents: dict[Digest, bytes] = {}
 
     @property

@@ -33,7 +33,7 @@ def discover(call: CommonOptions, *, reference: str, artifact_type: str) -> None
     from eci_convert.operations.store.attach import subject_of
     from eci_convert.transports import open_source
 
-    with open_source(reference, call.settings, "docker") as source:
+    with open_source(reference, call.reading, "docker") as source:
         subject = subject_of(source, call.platform)
         found = discovered(source, subject, artifact_type)
         origin = source.origin

@@ -50,7 +50,7 @@ def url(call: CommonOptions, *, reference: str, part: str, curl: bool, ipxe: boo
 
     if call.json + curl + ipxe > 1:
         raise UsageError("--json, --curl and --ipxe are three forms of one output: choose one")
-    with open_source(reference, call.settings, "docker") as source:
+    with open_source(reference, call.reading, "docker") as source:
         found = inspect(source, call.platform, dialect)
         if ipxe:
             chosen = [choose_part(found, part)] if part else _boot_parts(found)

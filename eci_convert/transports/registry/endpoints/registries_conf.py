@@ -1,0 +1,220 @@
+"""containers-registries.conf(5) and containers-registries.conf.d(5): which files there are, and what they say.
+
+The main file is that of CONTAINERS_REGISTRIES_CONF (or REGISTRIES_CONFIG_PATH), else the user's, else the system's.
+Drop-in files follow in the order of their names: those of CONTAINERS_REGISTRIES_CONF_DIR alone where that is set, else
+the system's and then the user's, or the user's alone beside a main file of theirs. A later table replaces the earlier
+one of the same prefix. A file that makes no sense is an error: it may be the one that blocks a registry.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from eci_convert.errors import LocalError
+from eci_convert.transports.registry.endpoints.rules import Endpoint, PullFromMirror, RegistryRule, RegistryRules
+
+SYSTEM = Path("/etc/containers")
+MACHINE_ALIASES = Path("/var/cache/containers/short-name-aliases.conf")
+
+_MAX_FILE = 4 * 1024 * 1024
+_HAS_RULES = re.compile(rb"^\s*(\[\[?\s*\"?registr|\"?registry\"?\s*=)", re.MULTILINE)
+_TABLE = re.compile(r"\s*\[\[\s*\"?registry\"?\s*\]\]")
+_BLOCKED = re.compile(r"\s*\"?blocked\"?\s*=")
+
+
+def load_rules(environ: Mapping[str, str]) -> RegistryRules:
+    """What the files for *environ* say of registries; of an environment that is empty, nothing. Raises LocalError."""
+    return _parsed(_stamped(_files(environ)), aliases=False)
+
+
+def load_aliases(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The short names that the files for *environ* define. Raises LocalError."""
+    files = [*_files(environ), *_machine_aliases(environ)]
+    return _parsed(_stamped(files), aliases=True).aliases
+
+
+def _files(environ: Mapping[str, str]) -> list[Path]:
+    if not environ:
+        return []
+    home = environ.get("HOME", "")
+    own = Path(home, ".config/containers") if home else None
+    named = environ.get("CONTAINERS_REGISTRIES_CONF") or environ.get("REGISTRIES_CONFIG_PATH")
+    folders = [SYSTEM / "registries.conf.d", *([own / "registries.conf.d"] if own else [])]
+    main = Path(named) if named else SYSTEM / "registries.conf"
+    if not named and own and (own / "registries.conf").exists():
+        main, folders = own / "registries.conf", folders[1:]
+    if environ.get("CONTAINERS_REGISTRIES_CONF_DIR"):
+        folders = [Path(environ["CONTAINERS_REGISTRIES_CONF_DIR"])]
+    if named and not main.exists():
+        raise LocalError(f"{named!r}, which the environment names for registries.conf, is not there")
+    return [main, *(path for folder in folders for path in _drop_ins(folder))]
+
+
+def _drop_ins(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == ".conf" and not path.is_dir())
+    except OSError:
+        return []
+
+
+def _machine_aliases(environ: Mapping[str, str]) -> list[Path]:
+    """What podman has written down of the choices that a user made."""
+    if not environ:
+        return []
+    home = environ.get("HOME", "")
+    own = Path(environ.get("XDG_CACHE_HOME") or f"{home}/.cache", "containers/short-name-aliases.conf")
+    return [own if os.getuid() else MACHINE_ALIASES]
+
+
+def _stamped(files: Sequence[Path]) -> tuple[tuple[Path, int], ...]:
+    """Those of *files* that are there, with the time of their last change."""
+    found = []
+    for path in files:
+        try:
+            found.append((path, path.stat().st_mtime_ns))
+        except OSError:
+            continue
+    return tuple(found)
+
+
+@lru_cache(maxsize=8)
+def _parsed(files: tuple[tuple[Path, int], ...], *, aliases: bool) -> RegistryRules:
+    rules: dict[str, RegistryRule] = {}
+    names: dict[str, str] = {}
+    for path, _ in files:
+        content = _content(path)
+        if not aliases and not _HAS_RULES.search(content):
+            continue  # most have nothing but comments and short names, which take longer to parse than all else
+        document = _document(content, path)
+        if aliases:
+            names |= _aliases(document, path)
+        else:
+            rules |= {rule.prefix: rule for rule in _rules(document, content.decode(), path)}
+    return RegistryRules(rules=tuple(rules.values()), aliases={name: text for name, text in names.items() if text})
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_FILE + 1)
+    except OSError as error:
+        raise LocalError(f"{path}: {error.strerror}") from error
+    if len(content) > _MAX_FILE:
+        raise LocalError(f"{path}: more than {_MAX_FILE} bytes")
+    return content
+
+
+def _document(content: bytes, path: Path) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        return tomllib.loads(content.decode())
+    except (ValueError, RecursionError) as error:
+        raise LocalError(f"{path}: no TOML: {error}") from error
+
+
+def _aliases(document: Mapping[str, Any], path: Path) -> dict[str, str]:
+    found = document.get("aliases", {})
+    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+        raise LocalError(f"{path}: [aliases] is to map names to names")
+    return found
+
+
+def _rules(document: Mapping[str, Any], text: str, path: Path) -> Iterator[RegistryRule]:
+    tables = document.get("registry", [])
+    old = document.get("registries", {})
+    if not isinstance(tables, list) or not isinstance(old, dict):
+        raise LocalError(f"{path}: 'registry' is no array of tables")
+    if tables and old:
+        raise LocalError(f"{path}: mixes [[registry]] with the older [registries]")
+    lines = _lines_of_tables(text)
+    for number, table in enumerate(tables):
+        line, blocked_line = lines[number] if number < len(lines) else (0, 0)
+        yield _rule(table, path, line, blocked_line)
+    yield from _old_rules(old, path)
+
+
+def _rule(table: Any, path: Path, line: int, blocked_line: int) -> RegistryRule:
+    where = f"{path}:{line}" if line else str(path)
+    if not isinstance(table, dict):
+        raise LocalError(f"{where}: 'registry' is no array of tables")
+    location = _location(table.get("location", ""), where)
+    prefix = _location(table.get("prefix", ""), where) or location
+    if not prefix or (not location and not prefix.startswith("*.")):
+        raise LocalError(f"{where}: a registry needs a location")
+    if "pull-from-mirror" in table:
+        raise LocalError(f"{where}: pull-from-mirror is for mirrors")
+    by_digest = _flag(table, "mirror-by-digest-only", where)
+    mirrors = table.get("mirror", [])
+    if not isinstance(mirrors, list):
+        raise LocalError(f"{where}: 'mirror' is no array of tables")
+    return RegistryRule(
+        prefix=prefix,
+        endpoint=Endpoint(location=location, insecure=_flag(table, "insecure", where)),
+        mirrors=tuple(_mirror(mirror, where, by_digest=by_digest) for mirror in mirrors),
+        blocked=_flag(table, "blocked", where),
+        mirror_by_digest_only=by_digest,
+        origin=where,
+        blocked_at=f"{path}:{blocked_line or line}" if line else str(path),
+    )
+
+
+def _mirror(table: Any, where: str, *, by_digest: bool) -> Endpoint:
+    location = _location(table.get("location", ""), where) if isinstance(table, dict) else ""
+    if not location:
+        raise LocalError(f"{where}: a mirror needs a location")
+    text = table.get("pull-from-mirror", "") or PullFromMirror.ALL
+    if text not in list(PullFromMirror):
+        raise LocalError(f"{where}: pull-from-mirror is {text!r}: it may be {', '.join(PullFromMirror)}")
+    if by_digest and table.get("pull-from-mirror"):
+        raise LocalError(f"{where}: pull-from-mirror and mirror-by-digest-only contradict one another")
+    return Endpoint(location=location, insecure=_flag(table, "insecure", where), pull_from_mirror=PullFromMirror(text))
+
+
+def _location(value: object, where: str) -> str:
+    if not isinstance(value, str):
+        raise LocalError(f"{where}: {value!r} is no location")
+    if "://" in value:
+        raise LocalError(f"{where}: the location {value!r} is a URL: it is to be HOST[:PORT][/NAMESPACE]")
+    return value.rstrip("/")
+
+
+def _flag(table: Mapping[str, Any], name: str, where: str) -> bool:
+    value = table.get(name, False)
+    if not isinstance(value, bool):
+        raise LocalError(f"{where}: {name} is {value!r}: it may be true or false")
+    return value
+
+
+def _old_rules(table: Mapping[str, Any], path: Path) -> Iterator[RegistryRule]:
+    """The deprecated first version: lists of registries that are blocked or insecure."""
+    found: dict[str, dict[str, bool]] = {}
+    for word, flag in (("insecure", "insecure"), ("block", "blocked")):
+        section = table.get(word, {})
+        names = section.get("registries", []) if isinstance(section, dict) else None
+        if not isinstance(names, list):
+            raise LocalError(f"{path}: [registries.{word}] is to hold a list of registries")
+        for name in names:
+            found.setdefault(_location(name, str(path)), {})[flag] = True
+    for name, flags in found.items():
+        yield _rule({"location": name, **flags}, path, 0, 0)
+
+
+def _lines_of_tables(text: str) -> list[tuple[int, int]]:
+    """For each `[[registry]]` of a file the number of its line, and that of its `blocked`, 0 where it has none."""
+    found: list[tuple[int, int]] = []
+    own = False
+    for number, line in enumerate(text.splitlines(), 1):
+        if _TABLE.match(line):
+            found.append((number, 0))
+            own = True
+        elif line.lstrip().startswith("["):
+            own = False
+        elif own and _BLOCKED.match(line):
+            found[-1] = (found[-1][0], number)
+    return found

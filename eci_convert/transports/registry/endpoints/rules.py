@@ -1,0 +1,74 @@
+"""What a user's files say of registries: values, and which reference they are for (containers-registries.conf(5))."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class PullFromMirror(StrEnum):
+    """For which references a mirror is used."""
+
+    ALL = "all"
+    DIGEST_ONLY = "digest-only"
+    TAG_ONLY = "tag-only"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A place to ask: *location*, `HOST[/NAMESPACE]`, stands for the prefix of a rule; "" leaves names as they are.
+
+    *insecure*: certificates are not checked, and plain HTTP is spoken where TLS is not answered. *plain_http*: at once.
+    """
+
+    location: str
+    insecure: bool = False
+    plain_http: bool = False
+    pull_from_mirror: PullFromMirror = PullFromMirror.ALL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryRule:
+    """A `[[registry]]` table. *origin* is its file and line, *blocked_at* those of its `blocked`."""
+
+    prefix: str
+    endpoint: Endpoint
+    mirrors: tuple[Endpoint, ...] = ()
+    blocked: bool = False
+    mirror_by_digest_only: bool = False
+    origin: str = ""
+    blocked_at: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryRules:
+    """All rules, no two with one prefix, and short names with what they stand for: `HOST/REPOSITORY`."""
+
+    rules: tuple[RegistryRule, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def rule_for(self, reference: str) -> RegistryRule | None:
+        """The rule with the longest prefix that *reference*, which is spelt out, begins with."""
+        matching = [rule for rule in self.rules if match_length(reference, rule.prefix) is not None]
+        return max(matching, key=lambda rule: len(rule.prefix), default=None)
+
+
+def match_length(reference: str, prefix: str) -> int | None:
+    """How much of *reference* the *prefix* of a rule covers; None where it does not begin with it.
+
+    >>> match_length("example.com/foo/image:1", "example.com/foo"), match_length("example.com/food", "example.com/foo")
+    (15, None)
+    >>> match_length("a.b.example.com/foo", "*.example.com"), match_length("example.com/foo", "*.example.com")
+    (15, None)
+    """
+    if prefix.startswith("*."):
+        host = reference.partition("/")[0]
+        at = host.find(prefix[1:])
+        end = at + len(prefix) - 1
+        return end if at >= 0 and _ends_component(reference, end) else None
+    return len(prefix) if reference.startswith(prefix) and _ends_component(reference, len(prefix)) else None
+
+
+def _ends_component(reference: str, end: int) -> bool:
+    return end == len(reference) or reference[end] in ":/@"

@@ -1,0 +1,268 @@
+"""containers-registries.conf(5), read as podman reads it: which files count, and what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from eci_convert.errors import AccessDeniedError, LocalError
+from eci_convert.oci.reference import Reference
+from eci_convert.transports.registry.endpoints import choice, daemon_json, registries_conf
+from eci_convert.transports.registry.endpoints.choice import candidates, is_insecure
+from eci_convert.transports.registry.endpoints.registries_conf import load_aliases, load_rules
+from eci_convert.transports.registry.endpoints.rules import match_length
+from eci_convert.transports.registry.endpoints.short_names import resolve
+from eci_convert.transports.settings import Settings
+
+DIGEST = "sha256:" + 64 * "a"
+
+MANUAL = """\
+unqualified-search-registries = ["example.com"]
+
+[[registry]]
+prefix = "example.com/foo"
+insecure = false
+blocked = false
+location = "internal-registry-for-example.com/bar"
+
+[[registry.mirror]]
+location = "example-mirror-0.local/mirror-for-foo"
+
+[[registry.mirror]]
+location = "example-mirror-1.local/mirrors/foo"
+insecure = true
+
+[[registry]]
+location = "registry.com"
+
+[[registry.mirror]]
+location = "mirror.registry.com"
+"""
+"""The example of the manual page."""
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    return {"HOME": str(tmp_path / "home")}
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def named(tmp_path: Path, text: str) -> dict[str, str]:
+    return {"CONTAINERS_REGISTRIES_CONF": str(write(tmp_path / "named.conf", text))}
+
+
+def asked(name: str, environ: dict[str, str], **flags: object) -> list[str]:
+    found = candidates(Reference.parse(name), Settings(environ=environ, **flags))  # type: ignore[arg-type]
+    return [str(one.reference) for one in found]
+
+
+def test_the_example_of_the_manual(tmp_path: Path) -> None:
+    environ = named(tmp_path, MANUAL)
+    assert asked("example.com/foo/image:latest", environ) == [
+        "example-mirror-0.local/mirror-for-foo/image:latest",
+        "example-mirror-1.local/mirrors/foo/image:latest",
+        "internal-registry-for-example.com/bar/image:latest",
+    ]
+    assert asked(f"registry.com/image@{DIGEST}", environ) == [
+        f"mirror.registry.com/image@{DIGEST}", f"registry.com/image@{DIGEST}",
+    ]  # fmt: skip
+    assert asked("example.com/food:1", environ) == ["example.com/food:1"]
+    found = candidates(Reference.parse("example.com/foo/image"), Settings(environ=environ))
+    assert [one.insecure for one in found] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("reference", "prefix", "length"),
+    [
+        ("example.com/foo:1", "example.com", 11),
+        ("example.com/foo:1", "example.com/foo", 15),
+        ("example.com/foo:1", "example.com/fo", None),
+        (f"example.com/foo@{DIGEST}", "example.com/foo", 15),
+        ("example.com/foo:1", "example.com/foo:1", 17),
+        ("a.b.example.com/foo", "*.example.com", 15),
+        ("a.example.com:5000/foo", "*.example.com", 13),
+        ("example.com/foo", "*.example.com", None),
+        ("evil.org/a.example.com/foo", "*.example.com", None),
+        ("a.example.community/foo", "*.example.com", None),
+    ],
+)
+def test_prefixes_end_with_a_component(reference: str, prefix: str, length: int | None) -> None:
+    assert match_length(reference, prefix) == length
+
+
+def test_the_longest_prefix_wins_and_a_wildcard_keeps_names(tmp_path: Path) -> None:
+    environ = named(
+        tmp_path,
+        '[[registry]]\nprefix="*.example.com"\n[[registry.mirror]]\nlocation="m.local"\n'
+        '[[registry]]\nlocation="a.example.com/team"\n[[registry.mirror]]\nlocation="team.local"\n',
+    )
+    assert asked("b.example.com/x:1", environ) == ["m.local/x:1", "b.example.com/x:1"]
+    assert asked("a.example.com/team/x:1", environ) == ["team.local/x:1", "a.example.com/team/x:1"]
+
+
+def test_mirrors_for_digests_or_tags_alone(tmp_path: Path) -> None:
+    environ = named(
+        tmp_path,
+        '[[registry]]\nlocation="r.example"\n'
+        '[[registry.mirror]]\nlocation="digests.example"\npull-from-mirror="digest-only"\n'
+        '[[registry.mirror]]\nlocation="tags.example"\npull-from-mirror="tag-only"\n'
+        '[[registry]]\nlocation="s.example"\nmirror-by-digest-only=true\n[[registry.mirror]]\nlocation="m.example"\n',
+    )
+    assert asked("r.example/x:1", environ) == ["tags.example/x:1", "r.example/x:1"]
+    assert asked(f"r.example/x@{DIGEST}", environ) == [f"digests.example/x@{DIGEST}", f"r.example/x@{DIGEST}"]
+    assert asked("s.example/x:1", environ) == ["s.example/x:1"]
+    assert asked(f"s.example/x@{DIGEST}", environ) == [f"m.example/x@{DIGEST}", f"s.example/x@{DIGEST}"]
+
+
+def test_docker_hub_is_spelt_out(tmp_path: Path) -> None:
+    environ = named(
+        tmp_path, '[[registry]]\nlocation="docker.io"\n[[registry.mirror]]\nlocation="m.example:5000/hub"\n'
+    )
+    assert asked("alpine", environ) == ["m.example:5000/hub/library/alpine:latest", "docker.io/library/alpine:latest"]
+
+
+def test_nothing_that_was_given_for_one_registry_is_told_another(tmp_path: Path) -> None:
+    environ = named(
+        tmp_path,
+        '[[registry]]\nlocation="r.example"\n[[registry.mirror]]\nlocation="m.example"\n'
+        '[[registry.mirror]]\nlocation="r.example/cache"\n',
+    )
+    settings = Settings(
+        environ=environ, username="me", password="secret", cert_file="c", key_file="k", plain_http=True, insecure=True
+    )  # fmt: skip
+    mirror, cache, own = candidates(Reference.parse("r.example/x:1"), settings)
+    assert mirror.settings.username == mirror.settings.password == mirror.settings.cert_file == ""
+    assert mirror.settings.key_file == ""
+    assert not mirror.settings.plain_http
+    assert not mirror.settings.insecure
+    assert cache.settings.password == own.settings.password == "secret"
+    assert own.settings is settings
+
+
+def test_which_files_count(tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As podman 4.3 has it: drop-ins override the main file, the user's the system's, in the order of their names."""
+    system, own = tmp_path / "etc", tmp_path / "home/.config/containers"
+    monkeypatch.setattr(registries_conf, "SYSTEM", system)
+
+    def location() -> str:
+        return asked("r.example/x:1", environ)[-1].partition("/")[0]
+
+    def rule(path: Path, where: str) -> None:
+        write(path, f'[[registry]]\nprefix="r.example"\nlocation="{where}"\n')
+
+    assert location() == "r.example"
+    rule(system / "registries.conf", "main.example")
+    assert location() == "main.example"
+    rule(system / "registries.conf.d/10-a.conf", "ten.example")
+    rule(system / "registries.conf.d/20-b.conf", "twenty.example")
+    write(system / "registries.conf.d/30.conf.orig", "no [toml")
+    assert location() == "twenty.example"
+    rule(own / "registries.conf.d/00-own.conf", "own-drop-in.example")
+    assert location() == "own-drop-in.example"
+    (own / "registries.conf.d/00-own.conf").unlink()
+    rule(own / "registries.conf", "own.example")
+    assert location() == "own.example", "the system's drop-ins count beside the user's own file"
+    environ["CONTAINERS_REGISTRIES_CONF"] = str(tmp_path / "named.conf")
+    rule(tmp_path / "named.conf", "named.example")
+    assert location() == "twenty.example"
+    environ["CONTAINERS_REGISTRIES_CONF_DIR"] = str(tmp_path / "none")
+    assert location() == "named.example"
+    (tmp_path / "named.conf").unlink()
+    with pytest.raises(LocalError, match="is not there"):
+        location()
+    assert load_rules({}).rules == ()
+
+
+def test_a_blocked_registry_is_an_error_that_names_the_line(tmp_path: Path) -> None:
+    text = '# nothing from there\n[[registry]]\nlocation = "ok.example"\n\n'
+    environ = named(tmp_path, text + '[[registry]]\nlocation = "bad.example"\n  blocked = true\n')
+    settings = Settings(environ=environ)
+    with pytest.raises(AccessDeniedError, match=r"bad.example/x:1 is blocked by .*named\.conf:7\n"):
+        is_insecure(Reference.parse("bad.example/x:1"), settings)
+    assert is_insecure(Reference.parse("ok.example/x:1"), settings) is False
+
+
+def test_the_first_version_of_the_format(tmp_path: Path) -> None:
+    text = "[registries.insecure]\nregistries = ['a.example']\n[registries.block]\nregistries = ['b.example']\n"
+    settings = Settings(environ=named(tmp_path, text))
+    assert is_insecure(Reference.parse("a.example/x"), settings)
+    with pytest.raises(AccessDeniedError, match=r"named.conf"):
+        is_insecure(Reference.parse("b.example/x"), settings)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[[registry]\n",
+        "[[registry]]\n",
+        '[[registry]]\nprefix="a.example"\n',
+        '[[registry]]\nlocation="https://a.example"\n',
+        '[[registry]]\nlocation="a.example"\nblocked="yes"\n',
+        '[[registry]]\nlocation=1\n',
+        '[[registry]]\nlocation="a.example"\n[[registry.mirror]]\ninsecure=true\n',
+        '[[registry]]\nlocation="a.example"\n[[registry.mirror]]\nlocation="m"\npull-from-mirror="x"\n',
+        '[[registry]]\nlocation="a.example"\npull-from-mirror="all"\n',
+        '[registry]\nlocation="a.example"\n',
+        '[[registry]]\nlocation="a.example"\n[registries.block]\nregistries=["b.example"]\n',
+        '[[registry]]\nlocation="a.example"\n[[registry.mirror]]\nlocation="m.example"\npull-from-mirror="all"\n'
+        '[[registry]]\nlocation="b.example"\nmirror-by-digest-only=true\n[[registry.mirror]]\nlocation="c.example"\n'
+        'pull-from-mirror="all"\n',
+        '[[registry]]\nlocation="a.example"\n[[registry.mirror]]\nlocation="no-host/x"\n',
+    ],
+)  # fmt: skip
+def test_a_file_without_sense_is_an_error_that_names_it(text: str, tmp_path: Path) -> None:
+    with pytest.raises(LocalError, match=r"named\.conf"):
+        asked("a.example/x:1", named(tmp_path, text))
+
+
+def test_short_names(tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registries_conf, "SYSTEM", tmp_path / "etc")
+    monkeypatch.setattr(registries_conf, "MACHINE_ALIASES", tmp_path / "machine.conf")
+    write(tmp_path / "etc/registries.conf", '[aliases]\n"fedora"="r.example/fedora"\n"gone"="r.example/gone"\n')
+    write(tmp_path / "etc/registries.conf.d/1.conf", '[aliases]\n"gone"=""\n"team/x"="r.example/team/x"\n')
+    settings = Settings(environ=environ)
+    assert resolve("fedora", settings) == "r.example/fedora"
+    assert resolve("fedora:38", settings) == "r.example/fedora:38"
+    assert resolve(f"fedora@{DIGEST}", settings) == f"r.example/fedora@{DIGEST}"
+    assert resolve("team/x:1", settings) == "r.example/team/x:1"
+    for name in ("gone:1", "other", "localhost/fedora", "r.example/fedora:1", "localhost:5000/fedora", "team/fedora"):
+        assert resolve(name, settings) == name
+    write(tmp_path / "etc/registries.conf", '[aliases]\n"fedora"="A Bad Name"\n')
+    with pytest.raises(LocalError, match="fedora"):
+        resolve("fedora", settings)
+    assert load_aliases({}) == {}
+
+
+def test_dockers_mirrors_are_for_docker_hub(
+    tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon_json, "SYSTEM", tmp_path / "daemon.json")
+    write(
+        tmp_path / "daemon.json", '{"registry-mirrors": ["https://m.example/", "http://n.example:5000", 7, "ftp://x"]}'
+    )
+    first, second, own = candidates(Reference.parse("ubuntu:1"), Settings(environ=environ))
+    assert str(first.reference) == "m.example/library/ubuntu:1"
+    assert str(second.reference) == "n.example:5000/library/ubuntu:1"
+    assert (first.settings.plain_http, second.settings.plain_http, own.settings.plain_http) == (False, True, False)
+    assert asked("quay.io/ubuntu:1", environ) == ["quay.io/ubuntu:1"]
+    write(tmp_path / "home/.config/docker/daemon.json", '{"registry-mirrors": ["https://own.example"]}')
+    assert asked("ubuntu:1", environ)[0] == "own.example/library/ubuntu:1"
+    write(tmp_path / "home/.config/docker/daemon.json", "{")
+    assert asked("ubuntu:1", environ)[0] == "m.example/library/ubuntu:1"
+    environ |= named(tmp_path, '[[registry]]\nlocation="docker.io"\n')
+    assert asked("ubuntu:1", environ) == ["docker.io/library/ubuntu:1"], (
+        "registries.conf decides where it says anything"
+    )
+
+
+def test_a_mirror_is_not_waited_for_as_long(tmp_path: Path) -> None:
+    environ = named(tmp_path, '[[registry]]\nlocation="r.example"\n[[registry.mirror]]\nlocation="m.example"\n')
+    mirror, own = candidates(Reference.parse("r.example/x:1"), Settings(environ=environ))
+    assert mirror.settings.retries == choice._MIRROR_RETRIES
+    assert mirror.settings.timeout < own.settings.timeout

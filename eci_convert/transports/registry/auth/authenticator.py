@@ -83,7 +83,8 @@ class Authenticator:
 
     def denied(self, where: Url, reason: str) -> AccessDeniedError:
         """The error of being turned away from *where* although we said all there is to say."""
-        return tokens.denied(where, self._found[0] if self._found else None, reason)
+        who = self._found[0] if self._found else None
+        return tokens.hint_login(tokens.denied(where, who, reason), self._registry, who)
 
     def redacted(self, text: str) -> str:
         """*text* without any secret that this login has held."""
@@ -132,7 +133,7 @@ class Authenticator:
     def _name_and_password(self, refused: str) -> str:
         who = self.credential()
         if who is None or not who.password or who.basic == refused:
-            raise tokens.denied(self._registry, who)
+            raise tokens.hint_login(tokens.denied(self._registry, who), self._registry, who)
         return who.basic
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from eci_convert.errors import AccessDeniedError, TransportError
+from eci_convert.oci.reference import HUB, HUB_API
 from eci_convert.transports.credentials.config_files import Credential
 from eci_convert.transports.registry.http import errors
 from eci_convert.transports.registry.http.address_policy import is_private
@@ -79,6 +80,7 @@ def fetch_token(
         try:
             return _token(answer, told)
         except AccessDeniedError as error:
+            hint_login(error, registry, who)
             if who is not None and told is None:
                 error.add_note(f"hint: {realm.authority} is not told the password for {registry.authority}")
             raise
@@ -154,8 +156,14 @@ def denied(where: Url, who: Credential | None, reason: str = "") -> AccessDenied
     """The error of a refused credential, or of none."""
     detail = f": {reason}" if reason else ""
     if who is None:
-        error = AccessDeniedError(f"{where.shown}: access denied to an anonymous user{detail}")
-        error.add_note("hint: log in, for example with docker login")
-        return error
+        return AccessDeniedError(f"{where.shown}: access denied to an anonymous user{detail}")
     name = f" of {who.username!r}" if who.username else ""
     return AccessDeniedError(f"{where.shown}: access denied with the credential{name} from {who.origin}{detail}")
+
+
+def hint_login(error: AccessDeniedError, registry: Url, who: Credential | None) -> AccessDeniedError:
+    """*error*, with the command that would log in to *registry* where nobody is."""
+    if who is None:
+        host = "" if registry.host == HUB_API else f" {registry.authority}"
+        error.add_note(f"hint: log in, for example with docker login{host}, or podman login{host or f' {HUB}'}")
+    return error

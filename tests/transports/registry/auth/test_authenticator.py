@@ -233,11 +233,15 @@ def test_a_wrong_password_is_tried_once_and_named_by_its_place(
     assert "wr0ng" not in str(caught.value)
 
 
-def test_an_anonymous_user_is_told_to_log_in(registry: FaultyRegistry, user: User) -> None:
-    guarded(registry)
+@pytest.mark.parametrize("bearer", [True, False])
+def test_an_anonymous_user_is_told_to_log_in(registry: FaultyRegistry, user: User, *, bearer: bool) -> None:
+    guarded(registry, bearer=bearer)
+    if bearer:
+        registry.misbehave("GET", "/token", faults.status(401))
     with pytest.raises(AccessDeniedError) as caught:
         user.resolves(registry)
-    assert any("docker login" in note for note in caught.value.__notes__)
+    said = f"hint: log in, for example with docker login {registry.host}, or podman login {registry.host}"
+    assert said in caught.value.__notes__
 
 
 def test_a_storm_of_401_ends_soon(registry: FaultyRegistry, user: User) -> None:

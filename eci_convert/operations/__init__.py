@@ -8,6 +8,7 @@ estimate.py         how many bytes an operation will read or write
 push.py             parts into an image
 copy.py             an image from one transport to another, every byte kept
 convert.py          an image in one format, written in another
+doctor/             what is on this computer, and how a registry is reached
 verify/             whether an image is what it claims to be; repair
 store/              the names in a store
 """

@@ -88,7 +88,7 @@ ORDER = {
     ),
     "pack": ("result preflight dry_run reuse once", "blob_writer", "from_image manifests", "image"),
     "operations": (
-        "inspect output_files push convert",
+        "inspect output_files push convert doctor",
         "extract_request estimate copy",
         "extract check_build verify",
         "store",

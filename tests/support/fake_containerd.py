@@ -189,6 +189,9 @@ def _services(there: AContainerd) -> dict[str, dict[str, grpc.RpcMethodHandler[A
             "Write": _handler(grpc.stream_stream_rpc_method_handler, there.write, api.WriteRequest),
             "Abort": _one(there.abort, api.AbortRequest),
         },
+        "version.v1.Version": {
+            "Version": _one(lambda request, context: api.VersionResponse(version="v1.7.99"), api.Empty),
+        },
         "images.v1.Images": {
             "Get": _one(there.get, api.GetImageRequest),
             "List": _one(there.list, api.ListImagesRequest),

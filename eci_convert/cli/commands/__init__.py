@@ -28,6 +28,7 @@ COMMANDS = {
     "url": "Print where a boot loader gets a part of an image in a registry.",
     "attach": "Attach files to an image: an SBOM, a build log.",
     "discover": "List what refers to an image: signatures, SBOMs, what `attach` attached.",
+    "doctor": "Tell what is here and what would be used: engines, a registry, a credential.",
     "completion": "Print the completion script for a shell.",
 }
 """Every command and what `--help` says of it; the module of its name holds it."""

@@ -87,6 +87,11 @@ class RegistryClient:
         return plain if may_be_plain and not answers_tls(secure, self.settings) else secure
 
     @property
+    def is_insecure(self) -> bool:
+        """Whether no certificate is checked, by the settings or by the user's files. Known once `base` is."""
+        return self.settings.insecure or self._insecure
+
+    @property
     def host(self) -> HostFacts:
         """What is known of the registry's host."""
         with self._lock:
@@ -257,7 +262,7 @@ class RegistryClient:
     @cached_property
     def _pool(self) -> ConnectionPool:
         base = self._base()
-        return ConnectionPool(base, replace(self.settings, insecure=self.settings.insecure or self._insecure))
+        return ConnectionPool(base, replace(self.settings, insecure=self.is_insecure))
 
     def _login(self) -> Authenticator:
         with self._lock:

@@ -83,7 +83,7 @@ ORDER = {
         "images",
         "layer_walk",
         "container_files",
-        "manifests files",
+        "manifests files member_range",
         "file_size",
     ),
     "pack": ("result preflight dry_run reuse once", "blob_writer", "from_image manifests", "image"),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from eci_convert.dialects.part_names import original_name
 from eci_convert.errors import AmbiguousRoleError, MissingPartError, UnsupportedImageError, UsageError
-from eci_convert.model import Blob, Part, Role, part_label
+from eci_convert.model import Blob, Member, Part, Role, part_label
 from eci_convert.operations.inspect import Inspection
+from eci_convert.progress import NULL_REPORTER, Reporter
+from eci_convert.reading.member_range import ByteRange, member_range
 from eci_convert.transports.base import Source
 from eci_convert.transports.registry.file_request import FileRequest
 from eci_convert.transports.registry.mirrored_source import MirroredSource
@@ -21,6 +24,9 @@ _ROLES = {
 } | {str(role): role for role in Role}
 """What users call a role: ECI's words and ironcore's."""
 
+_MAX_LAYER = 256 << 20
+"""A layer is read to find a file in it: one of a disk's size is not worth it."""
+
 _NUMBERED = re.compile(r"disk-([0-9]{1,9})", re.ASCII)
 
 
@@ -32,19 +38,38 @@ def manifest_request(source: Source, inspection: Inspection, *, follow: bool = F
     return _registry(source).file_request(inspection.image.descriptor, follow=follow)
 
 
-def part_request(source: Source, part: Part, *, follow: bool = False) -> FileRequest:
-    """The request for the blob that *part* of the image in *source* is, compressed where the blob is.
+def part_request(
+    source: Source, part: Part, *, follow: bool = False, reporter: Reporter = NULL_REPORTER
+) -> FileRequest:
+    """The request for the blob that *part* of the image in *source* is, compressed where the blob is; or, with a Range,
+    for the part of a layer that it is, where the layer is not compressed.
 
     *follow*: the address that the registry redirects to, if it does; it needs no login. Raises UsageError where
-    *source* is no registry, UnsupportedImageError where the part lies in a layer with others, and what the registry
-    raises.
+    *source* is no registry, UnsupportedImageError where the part cannot be had without what is around it, and what the
+    registry raises.
     """
     registry = _registry(source)
-    if not isinstance(part.locator, Blob):
-        error = UnsupportedImageError(f"the {part_label(part)} of {source.origin} lies in a layer: it has no URL alone")
-        error.add_note("hint: copy it with --format artifacts, where every part is a blob")
-        raise error
-    return registry.file_request(part.locator.descriptor, follow=follow)
+    match part.locator:
+        case Blob(descriptor=descriptor):
+            return registry.file_request(descriptor, follow=follow)
+        case Member(descriptor=descriptor, path=path) if descriptor.size <= _MAX_LAYER:
+            whole = part.locator.or_whole_blob
+            place = member_range(source, descriptor, path, or_whole_blob=whole, reporter=reporter)
+            if place and place.size:
+                return _ranged(registry.file_request(descriptor, follow=follow), place, descriptor.size)
+    error = UnsupportedImageError(
+        f"the {part_label(part)} of {source.origin} lies in a layer and cannot be fetched without unpacking that"
+    )
+    error.add_note("hint: copy it with --format artifacts, where every part is a blob")
+    raise error
+
+
+def _ranged(request: FileRequest, place: ByteRange, layer_size: int) -> FileRequest:
+    """*request* for some of a blob alone; the headers in the order of their names, as ironcore-image has them."""
+    if place == ByteRange(offset=0, size=layer_size):
+        return request
+    wanted = {"Range": f"bytes={place.offset}-{place.offset + place.size - 1}"}
+    return replace(request, headers={**request.headers, **wanted})
 
 
 def choose_part(inspection: Inspection, name: str) -> Part:

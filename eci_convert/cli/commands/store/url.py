@@ -77,7 +77,7 @@ def url(call: CommonOptions, *, reference: str, part: str, curl: bool, ipxe: boo
 def _request(call: CommonOptions, source: Source, part: Part, *, follow: bool) -> FileRequest:
     if isinstance(part.locator, Blob) and part.locator.compression:
         call.reporter.warned(f"the {part_label(part)} is compressed with {part.locator.compression} there")
-    return part_request(source, part, follow=follow)
+    return part_request(source, part, follow=follow, reporter=call.reporter)
 
 
 def _warn_of_password(call: CommonOptions, request: FileRequest) -> None:
@@ -134,6 +134,10 @@ def _ipxe(part: Part, found: Inspection, request: FileRequest) -> str:
 
 def _ipxe_address(found: Inspection, request: FileRequest) -> str:
     """The URL for iPXE, which sends no headers of ours: a name and a password stand in the URL."""
+    if "Range" in request.headers:
+        error = UnsupportedImageError(f"a part of {found.reference} lies in a layer, and iPXE fetches whole blobs")
+        error.add_note("hint: copy it with --format artifacts, where every part is a blob")
+        raise error
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     if not scheme:
         return request.url

@@ -112,6 +112,27 @@ def test_a_part_inside_a_layer_has_no_url(run: Run, registry: FaultyRegistry, wo
     assert "--format artifacts" in failed.err
 
 
+@pytest.mark.parametrize("form", ["unikraft", "legacy"])
+def test_a_part_in_a_layer_that_is_not_compressed_is_a_range_of_it(
+    form: str, run: Run, registry: FaultyRegistry, words: list[str | Path], tmp_path: Path
+) -> None:
+    """KraftKit's packages have such layers; and what is copied with --compression none."""
+    name = f"{registry.host}/ranges:1"
+    compression = ["--compression", "none"] if form == "legacy" else []
+    run("push", f"oci:{tmp_path}/artifacts:1", *words[:4])
+    platform = ["--platform", "qemu/x86_64"] if form == "unikraft" else []
+    run("copy", f"oci:{tmp_path}/artifacts:1", f"docker://{name}", "--format", form, *compression)
+
+    for part, content in (("kernel", b"kernel"), ("initrd", b"initramfs")):
+        request = run("url", name, "--part", part, "--json", *platform).json
+        [wanted] = request["headers"]["Range"]
+        assert wanted.endswith(f"-{int(wanted.removeprefix('bytes=').partition('-')[0]) + len(content) - 1}")
+        line = run("url", name, "--part", part, "--curl", *platform).out
+        subprocess.run(line, shell=True, cwd=tmp_path, check=True, capture_output=True)  # noqa: S602
+        assert (tmp_path / part).read_bytes() == content
+    one_line(run("url", name, "--ipxe", *platform, exits=8), "iPXE")
+
+
 def test_parts_of_the_same_role_are_told_apart_by_number_and_name(
     run: Run, registry: FaultyRegistry, words: list[str | Path], tmp_path: Path
 ) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,3 +71,21 @@ def test_json_has_what_another_client_needs(
         else:
             assert {"config", "layers"} <= json.loads((tmp_path / "file").read_text()).keys()
     eci_convert("url", name, "--part", "kernel", exits=5)
+
+
+def test_the_how_to_does_what_it_says(
+    registry: Registry, image_name: str, eci_convert: Run, machine: Machine, tmp_path: Path
+) -> None:
+    page = (Path(__file__).parents[1] / "docs/howto/boot-over-http.md").read_text()
+    name = f"{registry.host}/{image_name}"
+    parts = ["--kernel", machine.kernel, "--initrd", machine.initrd, "--root", f"{machine.root}:raw"]
+    eci_convert("push", name, *parts)
+    script = "\n".join(re.findall(r"```sh\n(.*?)```", page, re.DOTALL))
+    script = script.replace("registry.example/edge/machine:1.2", name)
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+    subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, env=env, check=True, capture_output=True)
+
+    assert (tmp_path / "kernel").read_bytes() == machine.kernel.read_bytes()
+    assert (tmp_path / "initrd").read_bytes() == machine.initrd.read_bytes()
+    assert (tmp_path / "boot.ipxe").read_text().startswith(f"#!ipxe\nkernel http://{registry.host}/")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -104,3 +106,25 @@ def test_doctor_finds_the_engines(
     said = eci_convert("doctor", registry_login.host, *flags, stdin=registry_login.password)
     assert json.loads(said.stdout)["login"] == "accepted"
     assert (registry_login.password or "") not in said.stdout + said.stderr
+
+
+def test_the_how_to_does_what_it_says(
+    registry: Registry, eci_convert: Run, machine: Machine, conf: Path, env: dict[str, str], tmp_path: Path
+) -> None:
+    page = (Path(__file__).parents[1] / "docs/howto/mirrors.md").read_text()
+    [toml] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    [script] = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    conf.write_text("")
+    eci_convert("push", f"{registry.host}/cache/edge/machine:1.2", "--kernel", machine.kernel, env=env)
+    conf.write_text(toml.replace("mirror.example", registry.host).replace("registry.example", "registry.invalid"))
+    script = script.replace("registry.example", "registry.invalid").replace("doctor registry.invalid", "doctor -q || :")
+    everything = {**os.environ, **env, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = ["bash", "-euo", "pipefail", "-c", script]
+
+    done = subprocess.run(command, cwd=tmp_path, env=everything, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert f"is read from docker://{registry.host}/cache/edge/machine:1.2, by {conf}:1" in done.stderr
+    assert (tmp_path / "out/kernel").read_bytes() == machine.kernel.read_bytes()
+    blocked = eci_convert("inspect", "docker://untrusted.example/x:1", env=env, exits=5).stderr
+    assert f"{conf}:9" in blocked

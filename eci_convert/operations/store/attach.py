@@ -21,7 +21,7 @@ from eci_convert.pack.dry_run import DryRunSink
 from eci_convert.pack.image import ArtifactTypeSupport
 from eci_convert.pack.result import PushResult
 from eci_convert.progress import NULL_REPORTER, Reporter
-from eci_convert.reading.images import load_root, select_image
+from eci_convert.reading.images import load_image, load_root
 from eci_convert.transports.base import Sink, Source
 
 DEFAULT_TYPE = "application/octet-stream"
@@ -67,9 +67,7 @@ def subject_of(source: Source, platform: Platform | None = None) -> Descriptor:
 
     Raises CannotHoldError where the place keeps no manifest of it that others could refer to.
     """
-    descriptor, root = load_root(source)
-    if platform:
-        descriptor = select_image(source, descriptor, root, platform).descriptor
+    descriptor = load_image(source, platform).descriptor if platform else load_root(source)[0]
     if source.synthetic_manifest or descriptor.data is not None:
         error = CannotHoldError(f"{source.origin} has no manifest of its own that files could refer to")
         error.add_note("hint: choose one image of several with --platform, or a place that keeps manifests")

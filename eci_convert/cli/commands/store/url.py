@@ -70,8 +70,10 @@ def url(call: CommonOptions, *, reference: str, part: str, curl: bool, ipxe: boo
     if curl:
         name = part_chosen.name if part_chosen else "manifest.json"
         return output.line(shlex.join(_curl(request, name, call.settings)))
-    headers = [] if call.quiet else [f"{name}: {value}" for name, value in request.headers.items()]
-    return output.text("\n".join(map(output.printable, (request.url, *headers))))
+    output.line(request.url)
+    for header, value in () if call.quiet else request.headers.items():
+        output.line(f"{header}: {value}")
+    return None
 
 
 def _request(call: CommonOptions, source: Source, part: Part, *, follow: bool) -> FileRequest:

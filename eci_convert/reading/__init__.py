@@ -5,6 +5,7 @@ images.py           load_root, load_image: manifests and configs
 manifests.py        every manifest that stands for an image; its referrers
 files.py            files of an image, out of its layers
 layer_walk.py       its layers, from the top one down
+member_range.py     which bytes of an uncompressed layer a file is
 container_files.py  the same, where an engine has them unpacked
 file_size.py        the size of one file of an image
 resume.py           downloads that were interrupted, continued

@@ -71,22 +71,23 @@ def _machine_aliases(environ: Mapping[str, str]) -> list[Path]:
     return [own if os.getuid() else MACHINE_ALIASES]
 
 
-def _stamped(files: Sequence[Path]) -> tuple[tuple[Path, int], ...]:
-    """Those of *files* that are there, with the time of their last change."""
+def _stamped(files: Sequence[Path]) -> tuple[tuple[Path, int, int], ...]:
+    """Those of *files* that are there, with what changes when they do: the time, and the size in bytes."""
     found = []
     for path in files:
         try:
-            found.append((path, path.stat().st_mtime_ns))
+            status = path.stat()
         except OSError:
             continue
+        found.append((path, status.st_mtime_ns, status.st_size))
     return tuple(found)
 
 
 @lru_cache(maxsize=8)
-def _parsed(files: tuple[tuple[Path, int], ...], *, aliases: bool) -> RegistryRules:
+def _parsed(files: tuple[tuple[Path, int, int], ...], *, aliases: bool) -> RegistryRules:
     rules: dict[str, RegistryRule] = {}
     names: dict[str, str] = {}
-    for path, _ in files:
+    for path, _, _ in files:
         content = _content(path)
         if not aliases and not _HAS_RULES.search(content):
             continue  # most have nothing but comments and short names, which take longer to parse than all else

@@ -454,7 +454,7 @@ def test_nobody_may_not_and_nothing_listens(containerd_engine: Containerd, tmp_p
         cwd="/",
     )
 
-    assert "AccessDenied: containerd's socket" in done.stderr
+    assert "AccessDeniedError: containerd's socket" in done.stderr
     with pytest.raises(TransportError, match="no such file or directory") as caught:
         open_source("containerd:x", Settings(address=str(tmp_path / "nothing"))).resolve()
     assert any("is containerd running?" in note for note in caught.value.__notes__)

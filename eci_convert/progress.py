@@ -1,9 +1,18 @@
-"""What long work says about itself while it runs: events for a reporter, which may draw, log or ignore them."""
+"""What long work reports while it runs: events for a reporter, which may draw, log or ignore them.
+
+A reporter has three methods. One that has `warned` gets warnings too, and one that has `noted` gets everything else
+that may interest a person who waits: phases, retries, and what is being waited for (`DetailedReporter`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol
+
+HASHING, COMPRESSING, RECEIVING, SENDING = "hashing", "compressing", "receiving", "sending"
+COPYING, WRITING = "copying", "writing"
 
 
 class Reporter(Protocol):
@@ -18,8 +27,93 @@ class Reporter(Protocol):
     def finished(self, task: str) -> None:
         """*task* ended, well or not."""
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """An operation began. It has *tasks* tasks of *size* bytes in all, None where that is unknown."""
+
+    tasks: int | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanEnded:
+    """The operation that the last `Plan` began ended, well or not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """*task* entered *phase*, which counts from 0 to *total* bytes. With *side*, its bytes are not those of the task:
+    a hash that comes first."""
+
+    task: str
+    phase: str
+    total: int | None
+    side: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relabelled:
+    """The phase that *task* is in is called *phase* from now on; its count stays."""
+
+    task: str
+    phase: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reused:
+    """The *size* bytes of *task*, which was not started or is not finished yet, need not be moved: they are there."""
+
+    task: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """*task* is about to finish with an error."""
+
+    task: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """*what* failed; attempt number *attempt* of at most *attempts* follows in *delay* seconds."""
+
+    what: str
+    attempt: int
+    attempts: int
+    delay: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Nothing more can be done until *what* has happened: `the Docker engine to store the image`."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitEnded:
+    """One wait for *what* is over."""
+
+    what: str
+
+
+Event = Plan | PlanEnded | Phase | Relabelled | Reused | Failed | Retry | Wait | WaitEnded
+
+
+class DetailedReporter(Reporter, Protocol):
+    """A reporter that wants to know more. Either method may be missing."""
+
     def warned(self, message: str) -> None:
-        """Something is odd, but the work goes on. *message* is one line."""
+        """Something is odd, but the work goes on. *message* is one line. Without this method it is logged."""
+
+    def noted(self, event: Event) -> None:
+        """*event* happened. There may be more kinds of events one day: ignore those you do not know.
+
+        After a `Phase`, `advanced` counts the bytes of that phase. A reporter without this method is told of the bytes
+        of the task alone, each once, whatever is hashed before or sent again.
+        """
 
 
 class NullReporter:
@@ -33,12 +127,48 @@ class NullReporter:
 
     def warned(self, message: str) -> None: ...
 
+    def noted(self, event: Event) -> None: ...
+
 
 NULL_REPORTER: Reporter = NullReporter()
 
 
-def counted(chunks: Iterable[bytes], task: str, reporter: Reporter) -> Iterator[bytes]:
-    """*chunks* as they are; *reporter* is told how many bytes of *task* have gone by."""
-    for chunk in chunks:
-        reporter.advanced(task, len(chunk))
-        yield chunk
+def warn(reporter: Reporter, message: str) -> None:
+    """Tell *reporter* that something is odd; log it where the reporter has no method for that."""
+    warned = getattr(reporter, "warned", None)
+    if warned is not None:
+        warned(message)
+        return
+    import logging
+
+    logger = logging.getLogger("eci_convert")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())  # a library prints nothing by itself
+    logger.warning("%s", message)
+
+
+def note(reporter: Reporter, event: Event) -> None:
+    """Tell *reporter* of *event*, if it wants to know."""
+    noted = getattr(reporter, "noted", None)
+    if noted is not None:
+        noted(event)
+
+
+@contextmanager
+def waiting(reporter: Reporter, what: str) -> Iterator[None]:
+    """Whatever happens inside the `with` waits for *what*."""
+    note(reporter, Wait(what=what))
+    try:
+        yield
+    finally:
+        note(reporter, WaitEnded(what=what))
+
+
+@contextmanager
+def planned(reporter: Reporter, tasks: int | None = None, size: int | None = None) -> Iterator[None]:
+    """Inside the `with`, *tasks* tasks of *size* bytes in all are done, and what belongs to them."""
+    note(reporter, Plan(tasks=tasks, size=size))
+    try:
+        yield
+    finally:
+        note(reporter, PlanEnded())

@@ -55,7 +55,7 @@ def run_build(
     order = _order(call, wanted, words)
     if dry_run:
         return _dry_run(call, order, builder)
-    heard = info if call.verbose else str
+    heard = getattr(call.reporter, "said", info) if call.verbose else str
     if wanted.archive:
         from eci_convert.docker_build import buildx
 

@@ -134,7 +134,11 @@ def command(
     def decorate(function: Callable[..., None]) -> click.Command:
         @functools.wraps(function)
         def run(**words: Any) -> None:
-            function(_call(words), **words)
+            call = _call(words)
+            try:
+                function(call, **words)
+            finally:
+                progress.close(call.reporter)
 
         epilog = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples.strip().splitlines())
         return click.command(cls=cls, epilog=epilog)(options(*decorators)(_COMMON(run)))
@@ -238,7 +242,7 @@ def _call(words: dict[str, Any]) -> CommonOptions:
     common = Settings(
         dry_run=words.get("dry_run", False),
         environ=os.environ,
-        reporter=progress.reporter(words.pop("progress"), quiet=quiet),
+        reporter=progress.reporter(words.pop("progress"), quiet=quiet, debug=debug),
         **{name: words.pop(name) for name in _SETTINGS},
     )
     source, destination, one_login = side_settings(common, words)

@@ -16,7 +16,10 @@ import traceback
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from eci_convert.errors import one_line, printable
+from eci_convert.display.terminal import has_colours
+from eci_convert.display.units import size as size
+from eci_convert.errors import one_line
+from eci_convert.errors import printable as printable
 from eci_convert.redaction import redacted
 
 _MAX_HINTS: Final = 10
@@ -112,27 +115,13 @@ def ask(question: str, choices: Sequence[str]) -> str:
 
 
 def event(text: str) -> None:
-    """One line of progress for programs."""
+    """One line on standard error for programs."""
     _write_stderr(text)
 
 
 def warning(message: str) -> None:
     """Something odd, though the work goes on."""
     _write_stderr(_coloured("eci-convert: warning: ", "33") + one_line(message))
-
-
-def size(count: int) -> str:
-    """*count* bytes as people read them.
-
-    >>> size(2 * 1024**3)
-    '2.0 GiB'
-    """
-    amount = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if amount < 1024 or unit == "TiB":
-            break
-        amount /= 1024
-    return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
 
 
 def flush() -> None:
@@ -178,8 +167,7 @@ def _write_stderr(text: str) -> None:
 
 
 def _coloured(text: str, colour: str) -> str:
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stderr.isatty()
-    return text if plain else f"\x1b[{colour}m{text}\x1b[0m"
+    return f"\x1b[{colour}m{text}\x1b[0m" if has_colours(sys.stderr, os.environ) else text
 
 
 def _utf8() -> bool:

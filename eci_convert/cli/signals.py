@@ -33,11 +33,8 @@ _REMOVING = 0.4
 _SAME = 0.1
 """Seconds in which a second signal is the first once more: `timeout` signals a process and then its group."""
 
-_SHOW_CURSOR = b"\r\x1b[K\x1b[?25h"
-
 _ending = threading.Lock()
 _wakeup: tuple[int, int] | None = None
-_drawing = False
 
 
 def install() -> None:
@@ -58,12 +55,6 @@ def install() -> None:
 def installed() -> bool:
     """Whether the signals are handled here."""
     return _wakeup is not None
-
-
-def drawing(on: bool) -> None:
-    """Whether a progress bar has hidden the terminal's cursor."""
-    global _drawing
-    _drawing = on
 
 
 def leave() -> NoReturn:
@@ -96,8 +87,6 @@ def _end(*, said: bool) -> NoReturn:
             time.sleep(1)
     leftovers.remove_all(_REMOVING)
     _end_children()
-    if _drawing:
-        _write(_SHOW_CURSOR)
     if not said:
         _write(f"eci-convert: error: {MESSAGE}\n{HINT}\n".encode())
     os._exit(INTERRUPTED)

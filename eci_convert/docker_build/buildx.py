@@ -21,6 +21,7 @@ from eci_convert.errors import AccessDeniedError, EciError, TransportError, Usag
 from eci_convert.files import leftovers
 from eci_convert.files.errors import local_errors
 from eci_convert.model import Artifact, LocalFile
+from eci_convert.progress import waiting, warn
 from eci_convert.transports.settings import Settings
 
 _DOCKERFILE: Final = "Dockerfile"
@@ -64,8 +65,9 @@ def build(
                 progress="plain",
                 stream_logs=True,
             )
-            for line in cast("Iterator[str]", lines):
-                heard(line.rstrip())
+            with waiting(settings.reporter, "BuildKit to build the image"):
+                for line in cast("Iterator[str]", lines):
+                    heard(line.rstrip())
         except ClientNotFoundError as error:
             raise _missing("docker", "Docker's command line") from error
         except DockerException as error:
@@ -129,7 +131,7 @@ def _identity(order: BuildRequest, settings: Settings) -> str:
     engine = Engine(settings)
     try:
         if order.annotations and not engine.keeps_images_in_containerd:
-            settings.reporter.warned("this Docker engine keeps no manifests, so the annotations are lost")
+            warn(settings.reporter, "this Docker engine keeps no manifests, so the annotations are lost")
         expected = order.platforms[0] if len(order.platforms) == 1 else None
         built = built_image_id(order, engine, expected)
         if not built:

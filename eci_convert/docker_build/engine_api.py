@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from eci_convert.docker_build import build_context
@@ -14,6 +15,7 @@ from eci_convert.docker_build.result import built_image_id, platform_of, wrong_p
 from eci_convert.errors import TransportError, UsageError
 from eci_convert.oci.platform import Platform
 from eci_convert.oci.reference import HUB, Reference, registry_name
+from eci_convert.progress import waiting, warn
 from eci_convert.transports.base import two_registries
 from eci_convert.transports.credentials.lookup import credential_for
 from eci_convert.transports.settings import Settings
@@ -80,7 +82,8 @@ def _run(order: BuildRequest, engine: Engine, heard: Callable[[str], object], *,
             forcerm=True,
             decode=True,
         )
-        built = any([_told(event, heard) for event in events])  # noqa: C419 - all of them are wanted
+        with waiting(settings.reporter, "the Docker engine to build the image"):
+            built = any([_told(event, heard) for event in events])  # noqa: C419 - all of them are wanted
     if not built:
         raise TransportError(f"{engine.host}: the Docker engine's build ended without an image")
 
@@ -115,7 +118,7 @@ def credentials(dockerfile: str, settings: Settings) -> dict[str, dict[str, str]
 def _sent(order: BuildRequest, text: str, name: str, settings: Settings) -> Any:
     if order.artifact is not None:
         return context_of_parts(order.artifact, text, order.created)
-    return context_of_folder(order.folder, text, name, settings.reporter.warned)
+    return context_of_folder(order.folder, text, name, partial(warn, settings.reporter))
 
 
 def _told(event: Mapping[str, Any], heard: Callable[[str], object]) -> bool:

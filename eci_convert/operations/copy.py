@@ -10,6 +10,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from eci_convert.compression.codec import Codec, Compression, compressed, detect_compression
@@ -33,8 +34,8 @@ from eci_convert.oci.platform import Platform
 from eci_convert.operations.convert import ImageConverter, images_to_convert
 from eci_convert.pack.preflight import check_copy_fits, repair_command, warn_of_bundle
 from eci_convert.pack.result import PushResult
-from eci_convert.progress import NULL_REPORTER, Reporter
-from eci_convert.reading.blobs import open_blob
+from eci_convert.progress import COMPRESSING, NULL_REPORTER, Reporter, Reused, note, planned, warn
+from eci_convert.reading.blobs import blob_name, open_blob
 from eci_convert.reading.images import Documents, existing_image
 from eci_convert.reading.manifests import Document, manifests_of, referrers_of
 from eci_convert.reading.resume import PartialDownloads
@@ -85,7 +86,7 @@ def copy(
         raise UsageError("--referrers needs --format keep: what refers to an image refers to its digest")
     if referrers and codec and codec.compression is not Compression.NONE:
         raise UsageError("--referrers needs every digest kept: leave --compression away")
-    with PartialDownloads(journal, reporter.warned) if journal else nullcontext() as kept:
+    with PartialDownloads(journal, partial(warn, reporter)) if journal else nullcontext() as kept:
         if format != KEEP:
             said = ImageConverter(
                 source, sink, format, dialect, terms, codec, max_size, reporter, concurrency, dry_run, kept
@@ -145,7 +146,7 @@ def _check_diff_ids(sink: Sink, source: Source, documents: list[Document], repor
         if certainly_wrong(found, parsed.config(found.config)):
             wrong = "the diff ids of the image are wrong, so engines will not unpack it"
             if sink.holds_artifacts:
-                reporter.warned(f"{wrong}: see verify --fix")
+                warn(reporter, f"{wrong}: see verify --fix")
                 continue
             error = IntegrityError(f"{sink.destination}: {wrong}")
             error.add_note(f"hint: {repair_command(source, sink)} writes it again with right ones")
@@ -193,8 +194,14 @@ class BlobCopier:
     def put(self, documents: list[Document], *, dry_run: bool, publish: bool = False) -> PushResult:
         """The same, without a name for the last unless *publish*."""
         blobs = {blob.digest: blob for document in documents for blob in document.blobs}
+        with planned(self._reporter, len(blobs), sum(blob.size for blob in blobs.values())):
+            return self._copy_planned(documents, list(blobs.values()), dry_run=dry_run, publish=publish)
+
+    def _copy_planned(
+        self, documents: list[Document], blobs: list[Descriptor], *, dry_run: bool, publish: bool
+    ) -> PushResult:
         with ThreadPoolExecutor(self._concurrency) as pool:
-            list(pool.map(lambda blob: self._blob(blob, dry_run=dry_run), blobs.values()))
+            list(pool.map(lambda blob: self._blob(blob, dry_run=dry_run), blobs))
         self._sizes = {document.descriptor.digest: len(document.text) for document in documents}
         moved = [self._rewrite_manifest(document) for document in documents]
         last = moved[-1]
@@ -227,6 +234,8 @@ class BlobCopier:
         codec = self._codec if self._codec and media_types.is_raw_layer(blob.media_type) else None
         kind = media_types.compressed_type(blob.media_type, codec.compression) if codec else blob.media_type
         there = self._already_there(blob, kind) if codec else self._with_mount_hint(blob)
+        if there:
+            note(self._reporter, Reused(task=blob_name(blob), size=blob.size))
         if there or dry_run:
             return self._count((there or blob).size, written=not there)
         stored = retry_lost_uploads(
@@ -253,7 +262,7 @@ class BlobCopier:
     def _copy_compressed(self, blob: Descriptor, kind: str, codec: Codec) -> Descriptor:
         """The layer *blob*, compressed: one at a time, for it takes all cores. What is compressed, whatever its type
         says, is moved as it is."""
-        with self._press, open_blob(self._source, blob, self._reporter, self._journal) as chunks:
+        with self._press, open_blob(self._source, blob, self._reporter, self._journal, COMPRESSING) as chunks:
             head, whole = peek(chunks)
             if detect_compression(head) is not Compression.NONE:
                 return self._sink.put(blob.media_type, whole, digest=blob.digest, size=blob.size)

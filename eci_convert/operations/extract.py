@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import assert_never
 
@@ -28,7 +29,7 @@ from eci_convert.oci.platform import Platform
 from eci_convert.operations.extract_request import ExtractRequest, plan_targets
 from eci_convert.operations.inspect import Inspection, inspect
 from eci_convert.operations.output_files import OutputFiles, OutputTarget
-from eci_convert.progress import NULL_REPORTER, Reporter
+from eci_convert.progress import NULL_REPORTER, Reporter, planned, waiting, warn
 from eci_convert.reading.blobs import begins_as, check_readable, open_blob
 from eci_convert.reading.files import in_archive, read_files
 from eci_convert.reading.resume import PartialDownloads
@@ -81,13 +82,14 @@ def extract_files(
     raises; then no path has changed. What went into an open file until then has gone.
     """
     paths = [target.path for target in targets if target.path]
-    keeping = PartialDownloads(journal, reporter.warned) if journal else nullcontext(None)
-    with created_directories(paths), keeping as kept, AtomicFiles() as staged:
+    keeping = PartialDownloads(journal, partial(warn, reporter)) if journal else nullcontext(None)
+    with planned(reporter), created_directories(paths), keeping as kept, AtomicFiles() as staged:
         outputs = OutputFiles(staged, max_size=max_size, sparse=sparse, digests=digests)
         places = _Passes(source, image, outputs, reporter, kept).over(targets)
-        staged.commit()
+        with waiting(reporter, "the disk to take the files"):
+            staged.commit()
     if _has_wrong_diff_ids(source, image):
-        reporter.warned("the diff ids of the image are wrong, so engines will not unpack it: see verify --fix")
+        warn(reporter, "the diff ids of the image are wrong, so engines will not unpack it: see verify --fix")
     return tuple(_extracted(target, outputs, places.get(target), reporter) for target in targets)
 
 
@@ -191,7 +193,7 @@ def _extracted(target: OutputTarget, outputs: OutputFiles, place: FileLocation |
     written, part = outputs.written[target], target.part
     found = written.disk_type if part.role in DISK_ROLES else None
     if part.disk_type and declared.contradicts(part.disk_type, found):
-        reporter.warned(f"{part.name!r} is declared as {part.disk_type} and its bytes are {found}")
+        warn(reporter, f"{part.name!r} is declared as {part.disk_type} and its bytes are {found}")
     path = place.path if place else ""
     return Extracted(
         part=part,
@@ -234,7 +236,7 @@ def extract(
     targets = plan_targets(found, order)
     for role in sorted(order.optional & order.roles.keys()):
         if found.artifact.part(role) is None:
-            reporter.warned(f"{found.reference} has no {role}: {str(order.roles[role])!r} is not written")
+            warn(reporter, f"{found.reference} has no {role}: {str(order.roles[role])!r} is not written")
     try:
         files = extract_files(
             source,

@@ -17,11 +17,12 @@ from eci_convert.oci.diff_ids import layers_by_diff_id
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.image import Image
 from eci_convert.pack.once import Once
-from eci_convert.progress import NULL_REPORTER, Reporter
+from eci_convert.progress import COMPRESSING, HASHING, NULL_REPORTER, WRITING, Reporter
 from eci_convert.reading.local_content import LocalContent, open_local
 from eci_convert.streams.hashing import HashingStream
 from eci_convert.streams.repeatable import SparseStream, retry_lost_uploads
 from eci_convert.tar import TarMember, archive_size, archived, member_header
+from eci_convert.tasks import Task
 from eci_convert.transports.base import Sink
 
 NO_CODEC = Codec(compression=Compression.NONE, level=0)
@@ -60,34 +61,43 @@ class BlobWriter:
             case KnownBlob() as known:
                 return self._known(recipe, known)
             case LocalFile() | Memory() as locator:
-                with open_local(locator) as content:
+                with open_local(locator) as content, Task(self.reporter, recipe.part.name, content.size) as task:
                     settled = _retyped(recipe, *content.head_and_tail(), content.size)
                     key = (content.identity, settled.entry, self._codec_for(settled))
                     return self._once.make(
-                        key, lambda: self._made(settled, content), lambda made: self._again(settled, content, made)
+                        key,
+                        lambda: self._made(settled, content, task),
+                        lambda made: self._again(settled, content, made, task),
                     )
             case other:
                 raise TypeError(f"{other} is not on this computer")
 
-    def _made(self, recipe: Recipe, content: LocalContent) -> StoredBlob:
+    def _made(self, recipe: Recipe, content: LocalContent, task: Task) -> StoredBlob:
         """The blob of *content*, found in the sink or sent; other files with the same bytes are not sent either."""
-        digest = self._digest(recipe, content)
-        found = self._reuse(recipe, content, digest)
+        digest = self._digest(recipe, content, task)
+        found = self._reuse(recipe, content, digest, task)
         if found:
             return found
         if digest is None:
-            return retry_lost_uploads(lambda: self._store(recipe, content, None))
+            return retry_lost_uploads(lambda: self._store(recipe, content, None, task))
         return self._once.make(
             digest,
-            lambda: retry_lost_uploads(lambda: self._store(recipe, content, digest)),
-            lambda made: self._again(recipe, content, made),
+            lambda: retry_lost_uploads(lambda: self._store(recipe, content, digest, task)),
+            lambda made: self._again(recipe, content, made, task),
         )
 
-    def _again(self, recipe: Recipe, content: LocalContent, made: StoredBlob) -> StoredBlob:
+    def _again(self, recipe: Recipe, content: LocalContent, made: StoredBlob, task: Task) -> StoredBlob:
         """The blob that was *made* of the same bytes, as that of another part."""
         self.check_size(recipe, content.size)
+        task.reused(content.size)
         self.count(made.descriptor.size, sent=False)
         return self._written(recipe, made.descriptor, made.diff_id, content.size)
+
+    def write_passing(self, recipe: Recipe, size: int, chunks: Iterable[bytes]) -> StoredBlob:
+        """The blob of a part of another image, whose *size* bytes pass by once, as a task of its own."""
+        with Task(self.reporter, recipe.part.name, size) as task:
+            self._enter(task, recipe, size)
+            return self.write_stream(recipe, size, task.counted(chunks), task=task)
 
     def write_stream(
         self,
@@ -96,9 +106,10 @@ class BlobWriter:
         chunks: Iterable[bytes],
         digest: Digest | None = None,
         supply: LocalContent | None = None,
+        task: Task | None = None,
     ) -> StoredBlob:
         """The blob of a part whose *size* bytes pass by once; *digest* is the blob's, where it is known. *supply* is
-        where the same bytes can be read again.
+        where the same bytes can be read again. *task* is what the bytes are counted for, here only as they are hashed.
 
         Raises LimitExceeded before the first of too many.
         """
@@ -114,7 +125,7 @@ class BlobWriter:
         else:
             again = supply.chunks(lead) if supply and size > _SMALL else None
             apart = archived([(_member(recipe, size), again)]) if again and recipe.entry else again
-            measured = HashingStream(plain, threaded=True, again=apart)
+            measured = HashingStream(plain, threaded=True, again=apart, hashed=task.lane() if task else None)
             stored = self.sink.put(self._type(recipe), compressed(measured, codec))
             diff_id = measured.digest
         self.count(stored.size, sent=True)
@@ -174,17 +185,19 @@ class BlobWriter:
         self.count(blob.size, sent=False)
         return found
 
-    def _digest(self, recipe: Recipe, content: LocalContent) -> Digest | None:
+    def _digest(self, recipe: Recipe, content: LocalContent, task: Task) -> Digest | None:
         """What the digest of a blob that is *content* as it is will be; None where that is not worth an extra reading,
         or cannot be known."""
         if recipe.entry or recipe.compression or not (self._probe or content.size in self._sizes):
             return None
-        return _digested(content.chunks()).digest
+        task.enter(HASHING, content.size, side=True)
+        return _digested(task.counted(content.chunks())).digest
 
-    def _reuse(self, recipe: Recipe, content: LocalContent, digest: Digest | None) -> StoredBlob | None:
+    def _reuse(self, recipe: Recipe, content: LocalContent, digest: Digest | None, task: Task) -> StoredBlob | None:
         """The blob that *content* would become, if the sink has it: a hash tells, before any work or sending."""
         if recipe.entry and self._layers:
-            digest = _digested(archived([(_member(recipe, content.size), content.chunks())])).digest
+            task.enter(HASHING, content.size, side=True)
+            digest = _digested(archived([(_member(recipe, content.size), task.counted(content.chunks()))])).digest
             blob = self._layers.get((digest, self._type(recipe)))
         elif digest:
             blob = Descriptor(media_type=recipe.media_type, digest=digest, size=content.size)
@@ -192,6 +205,7 @@ class BlobWriter:
             return None
         if not blob or not digest or not self.sink.has(blob):
             return None
+        task.reused(content.size)
         self.count(blob.size, sent=False)
         return self._written(recipe, blob, digest, content.size)
 
@@ -203,8 +217,14 @@ class BlobWriter:
         descriptor = Descriptor(media_type=media_type, digest=stored.digest, size=stored.size, annotations=notes)
         return StoredBlob(recipe=recipe, descriptor=descriptor, diff_id=diff_id)
 
-    def _store(self, recipe: Recipe, content: LocalContent, digest: Digest | None) -> StoredBlob:
-        return self.write_stream(recipe, content.size, self._reported(recipe, content), digest, content)
+    def _store(self, recipe: Recipe, content: LocalContent, digest: Digest | None, task: Task) -> StoredBlob:
+        self._enter(task, recipe, content.size)
+        chunks = task.counted(content.chunks(_header_length(recipe, content.size)))
+        return self.write_stream(recipe, content.size, chunks, digest, content, task)
+
+    def _enter(self, task: Task, recipe: Recipe, size: int) -> None:
+        plain = self._codec_for(recipe).compression is Compression.NONE
+        task.enter(WRITING if plain else COMPRESSING, size)
 
     def _codec_for(self, recipe: Recipe) -> Codec:
         if recipe.entry:
@@ -217,16 +237,6 @@ class BlobWriter:
         if recipe.entry and codec.compression is not Compression.NONE:
             return f"{recipe.media_type}+{codec.compression}"
         return recipe.media_type or _BYTES
-
-    def _reported(self, recipe: Recipe, content: LocalContent) -> Iterator[bytes]:
-        """The content, as it is; the reporter is told of it."""
-        self.reporter.started(recipe.part.name, content.size)
-        try:
-            for chunk in content.chunks(_header_length(recipe, content.size)):
-                self.reporter.advanced(recipe.part.name, len(chunk))
-                yield chunk
-        finally:
-            self.reporter.finished(recipe.part.name)
 
 
 class _HeadAndTail:

@@ -61,7 +61,7 @@ class ImageParts:
 
         def passed_on() -> StoredBlob:
             with self._content(blob) as chunks:
-                return self._press.write_stream(recipe, size, _exactly(chunks, size, blob))
+                return self._press.write_passing(recipe, size, _exactly(chunks, size, blob))
 
         return retry_lost_uploads(passed_on)
 
@@ -142,7 +142,7 @@ class _Consumer:
         """Makes a blob of the file that *paths* are, and counts it for all recipes that would make the same."""
         suiting = {number: recipe for number, recipe in self._recipes.items() if _path(recipe) in paths}
         first, *rest = suiting
-        made = self._press.write_stream(suiting[first], size, chunks)
+        made = self._press.write_passing(suiting[first], size, chunks)
         self.written[first] = made
         for number in rest:
             if _is_plain(suiting[number]) and _is_plain(suiting[first]):

@@ -10,7 +10,7 @@ from typing import Protocol
 from eci_convert.compression.codec import Codec
 from eci_convert.dialects.blueprint import Blueprint, IndexSpec, Recipe, StoredBlob
 from eci_convert.errors import CannotHoldError, ManifestRefusedError, UsageError
-from eci_convert.model import Blob, Member, RootfsFile
+from eci_convert.model import Blob, LocalFile, Member, Memory, RootfsFile
 from eci_convert.oci.descriptor import MAX_LAYERS, Descriptor
 from eci_convert.oci.image import Image
 from eci_convert.pack import manifests
@@ -19,7 +19,8 @@ from eci_convert.pack.dry_run import DryRunSink
 from eci_convert.pack.manifests import store_index, store_manifest, without_index_fields
 from eci_convert.pack.preflight import check_pack_fits
 from eci_convert.pack.result import PushResult
-from eci_convert.progress import NULL_REPORTER, Reporter
+from eci_convert.progress import NULL_REPORTER, Reporter, planned
+from eci_convert.reading.local_content import size_of_part
 from eci_convert.reading.resume import PartialDownloads
 from eci_convert.streams import interrupts
 from eci_convert.transports.base import Sink, Source
@@ -70,6 +71,21 @@ def pack(
     there = DryRunSink(sink) if dry_run else sink
     chosen = NO_CODEC if sink.stores_layers_uncompressed else codec
     press = BlobWriter(there, chosen, existing=existing, probe=probe, max_size=max_size, reporter=reporter)
+    with planned(reporter, *_plan(blueprint)):
+        return _packed(blueprint, press, origin, image, concurrency, journal, strict, publish=publish)
+
+
+def _packed(
+    blueprint: Blueprint,
+    press: BlobWriter,
+    origin: Source | None,
+    image: Image | None,
+    concurrency: int,
+    journal: PartialDownloads | None,
+    strict: ArtifactTypeSupport | None,
+    *,
+    publish: bool,
+) -> PushResult:
     written = _blobs(blueprint, press, origin, image, concurrency, journal)
     if strict and strict.known:
         blueprint = replace(blueprint, artifact_type="")
@@ -86,6 +102,15 @@ def pack(
             raise other from None
         strict.learn(refusal)
         return packed
+
+
+def _plan(blueprint: Blueprint) -> tuple[int | None, int | None]:
+    """How many parts *blueprint* has and how many bytes they are; None where parts of other images are among them."""
+    parts = [recipe.part for recipe in manifests.recipes(blueprint).values()]
+    sizes = [size_of_part(part) for part in parts if isinstance(part.locator, (LocalFile, Memory))]
+    if len(sizes) < len(parts):
+        return None, None
+    return len(parts), sum(size or 0 for size in sizes)
 
 
 def _finished(blueprint: Blueprint, written: dict[int, StoredBlob], press: BlobWriter, *, publish: bool) -> PushResult:

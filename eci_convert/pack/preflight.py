@@ -10,7 +10,7 @@ from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import MAX_LAYERS
 from eci_convert.oci.index import Index, is_bundle
 from eci_convert.oci.manifest import Manifest
-from eci_convert.progress import Reporter
+from eci_convert.progress import Reporter, warn
 from eci_convert.reading.manifests import Document
 from eci_convert.transports.base import Sink, Source
 
@@ -75,4 +75,4 @@ def repair_command(source: Source, sink: Sink) -> str:
 
 def warn_of_bundle(source: Source, root: Document, reporter: Reporter) -> None:
     if isinstance(root.value, Index) and is_bundle(root.value):
-        reporter.warned(f"{source.origin} is a CNAB bundle: all of its images are copied")
+        warn(reporter, f"{source.origin} is a CNAB bundle: all of its images are copied")

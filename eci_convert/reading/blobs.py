@@ -15,7 +15,7 @@ from eci_convert.compression.codec import Compression, decompressed, detect_comp
 from eci_convert.errors import EciError, FormatError, IntegrityError, LimitExceededError, UnsupportedImageError
 from eci_convert.oci import json_fields, media_types
 from eci_convert.oci.descriptor import Descriptor
-from eci_convert.progress import NULL_REPORTER, Reporter, counted
+from eci_convert.progress import NULL_REPORTER, RECEIVING, Reporter
 from eci_convert.reading.resume import PartialDownload, PartialDownloads
 from eci_convert.streams.blocks import peek_head
 from eci_convert.streams.hashing import verified
@@ -23,6 +23,7 @@ from eci_convert.streams.threads import prefetched
 from eci_convert.tar import TarEntry
 from eci_convert.tar.header import TAR_BLOCK, parse_header
 from eci_convert.tar.input import ByteReader, ExtensionBudget
+from eci_convert.tasks import Task
 from eci_convert.transports.base import Source
 
 _SMALL = 1 << 20
@@ -33,23 +34,25 @@ TarInputFactory = Callable[[Iterable[bytes]], Iterable[bytes] | ByteReader]
 
 @contextmanager
 def open_blob(
-    source: Source, blob: Descriptor, reporter: Reporter = NULL_REPORTER, journal: PartialDownloads | None = None
+    source: Source,
+    blob: Descriptor,
+    reporter: Reporter = NULL_REPORTER,
+    journal: PartialDownloads | None = None,
+    phase: str = RECEIVING,
 ) -> Iterator[Iterator[bytes]]:
     """The bytes of *blob*, to be used inside the `with`; leaving it without an error reads what is left and gives
     the verdict on the whole. Raises SizeMismatch, DigestMismatch, and what the source raises.
 
     Where the block finds the bytes malformed (FormatError), the verdict comes all the same: bytes that are not the
     promised ones are the truer reason. Big blobs are received and hashed in a thread of its own. *journal* keeps what
-    arrived, where that is slow, for the case that all of this ends too early.
+    arrived, where that is slow, for the case that all of this ends too early. *phase* is what the reporter is told that
+    is done with the bytes.
     """
-    task = blob.annotations.get("org.opencontainers.image.title") or blob.digest.short
-    reporter.started(task, blob.size)
     try:
-        with _fetched(source, blob, journal) as received:
+        with Task(reporter, blob_name(blob), blob.size) as task, _fetched(source, blob, journal) as received:
+            task.enter(phase, blob.size)
             verdict: list[IntegrityError] = []
-            checked = _attribute_errors(
-                verified(counted(received, task, reporter), blob.digest, blob.size), source, blob, verdict
-            )
+            checked = _attribute_errors(verified(task.counted(received), blob.digest, blob.size), source, blob, verdict)
             with prefetched(checked) if blob.size > _SMALL else nullcontext(checked) as running:
                 chunks = chain(running)  # which nobody can close: a stage that ends early cannot take the verdict along
                 try:
@@ -64,8 +67,11 @@ def open_blob(
         if journal and journal.discard(blob):
             error.add_note("hint: what an earlier run had received may be to blame, and is gone now: run it again")
         raise
-    finally:
-        reporter.finished(task)
+
+
+def blob_name(blob: Descriptor) -> str:
+    """What *blob* is called in progress and messages: its title, else its digest, shortened."""
+    return blob.annotations.get("org.opencontainers.image.title") or blob.digest.short
 
 
 def begins_as(source: Source, blob: Descriptor) -> Compression | None:

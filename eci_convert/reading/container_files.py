@@ -23,7 +23,7 @@ from eci_convert.errors import (
     TransportError,
     UnsupportedImageError,
 )
-from eci_convert.progress import NULL_REPORTER, Reporter
+from eci_convert.progress import NULL_REPORTER, RECEIVING, Reporter
 from eci_convert.reading.images import load_image
 from eci_convert.reading.layer_walk import walk_layers
 from eci_convert.rootfs import components
@@ -32,6 +32,7 @@ from eci_convert.rootfs.limits import MAX_LINKS
 from eci_convert.rootfs.search import Search
 from eci_convert.streams.threads import prefetched
 from eci_convert.tar import EntryType, TarEntry
+from eci_convert.tasks import Task
 from eci_convert.transports.base import ContainerFiles, NotShown, PartialView
 
 _MOST = 100_000
@@ -167,16 +168,9 @@ class _PathWalk:
         return [*where, components(found.name)[-1]], link
 
     def _take(self, entry: TarEntry) -> None:
-        self._reporter.started(self._path, entry.size)
-        try:
-            self._consumer.take((self._path,), entry.size, self._counted(entry.chunks))
-        finally:
-            self._reporter.finished(self._path)
-
-    def _counted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        for chunk in chunks:
-            self._reporter.advanced(self._path, len(chunk))
-            yield chunk
+        with Task(self._reporter, self._path, entry.size) as task:
+            task.enter(RECEIVING, entry.size)
+            self._consumer.take((self._path,), entry.size, task.counted(entry.chunks))
 
     def _check_way(self, where: list[str]) -> None:
         """Raises _Doubtful unless it is known which of the directories on the way to *where* are links."""

@@ -12,7 +12,7 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.index import Index, candidates, is_bundle, select
 from eci_convert.oci.manifest import Manifest, parse_manifest
 from eci_convert.oci.platform import Platform
-from eci_convert.progress import NULL_REPORTER, Reporter
+from eci_convert.progress import NULL_REPORTER, Reporter, warn
 from eci_convert.reading import images
 from eci_convert.reading.blobs import load_document
 from eci_convert.reading.images import flatten_index, select_image
@@ -60,7 +60,7 @@ def manifests_of(
             break
         listed = flatten_index(budget, document.value)
         if holds_indexes and not platform and len(candidates(listed)) == 1 < len(listed.manifests):
-            reporter.warned(f"{source.origin}: {_left_out(listed)} (--all-platforms takes everything)")
+            warn(reporter, f"{source.origin}: {_left_out(listed)} (--all-platforms takes everything)")
         document = _load(budget, chosen(listed, platform, source.origin, reporter, holds_indexes=holds_indexes))
     yield from _walk(budget, document, _MAX_NESTING, {document.descriptor.digest})
 
@@ -82,9 +82,10 @@ def chosen(
     count = len(candidates(index))
     if platform is None and count > 1:
         others = ", --all-platforms every one" if holds_indexes else ""
-        reporter.warned(
+        warn(
+            reporter,
             f"{origin} is an index of {count} images: the one for {entry.platform} is taken "
-            f"(--platform takes another one{others})"
+            f"(--platform takes another one{others})",
         )
     return entry
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from eci_convert.errors import DigestMismatchError, LimitExceededError, SizeMismatchError
@@ -26,7 +26,8 @@ class HashingStream:
     With *threaded* they are hashed in a thread of its own, up to *behind* bytes behind the reader: worth while where
     whoever reads them has work to do, such as compressing. *again* are the same chunks for that thread to read by
     itself, where they come from a file that stays the same: it need not wait then for a reader who is slow in data,
-    and hashes the holes meanwhile, which cost the reader nothing and it as much as data.
+    and hashes the holes meanwhile, which cost the reader nothing and it as much as data. *hashed* is called with the
+    number of bytes that the thread has hashed since.
     """
 
     def __init__(
@@ -36,11 +37,13 @@ class HashingStream:
         threaded: bool = False,
         behind: int = _BEHIND,
         again: Iterable[bytes] | None = None,
+        hashed: Callable[[int], None] | None = None,
     ) -> None:
         self._chunks = chunks
         self._threaded = threaded
         self._behind = behind
         self._again = again
+        self._hashed_bytes = hashed or _ignore
         self._data = 0
         self._left = False
         self._digest: Digest | None = None
@@ -69,7 +72,7 @@ class HashingStream:
 
     def _hashed_behind(self, hasher: Hasher) -> Iterator[bytes]:
         belt = BoundedQueue(self._behind)
-        hashing = WorkerThread(lambda: _update(hasher, belt), "hash")
+        hashing = WorkerThread(lambda: self._update(hasher, belt), "hash")
         try:
             for chunk in self._chunks:
                 self.size += len(chunk)
@@ -81,6 +84,11 @@ class HashingStream:
         finally:
             belt.stop()
             hashing.join_briefly()
+
+    def _update(self, hasher: Hasher, belt: BoundedQueue) -> None:
+        while chunk := belt.pop():
+            hasher.update(chunk)
+            self._hashed_bytes(len(chunk))
 
     def _hash_independently(self, hasher: Hasher, again: Iterable[bytes]) -> Iterator[bytes]:
         hashing = WorkerThread(lambda: self._read(hasher, again), "hash")
@@ -98,6 +106,7 @@ class HashingStream:
         data = 0
         for chunk in again:
             hasher.update(chunk)
+            self._hashed_bytes(len(chunk))
             data += 0 if chunk is ZERO_BLOCK else len(chunk)
             while data - self._data > _AHEAD and not self._left:
                 interrupts.sleep(_PAUSE)
@@ -105,9 +114,7 @@ class HashingStream:
                 return
 
 
-def _update(hasher: Hasher, belt: BoundedQueue) -> None:
-    while chunk := belt.pop():
-        hasher.update(chunk)
+def _ignore(count: int) -> None: ...
 
 
 def verified(chunks: Iterable[bytes], digest: Digest, size: int | None) -> Iterator[bytes]:

@@ -22,7 +22,7 @@ LEVELS = (
     "redaction _version",
     "errors",
     "progress",
-    "options",
+    "options tasks display",
     "oci",
     "model",
     "streams",

@@ -16,7 +16,9 @@ import pytest
 from eci_convert.cli import output
 from eci_convert.cli.exit_codes import run_guarded
 from eci_convert.cli.output import info
-from eci_convert.cli.progress import BarProgress, JsonProgress, WarningsOnly
+from eci_convert.display.json_lines import JsonProgress
+from eci_convert.display.reporter import WarningsOnly
+from eci_convert.display.rich import RichProgress
 from eci_convert.errors import MAX_LINE, FormatError, one_line
 from tests.support.command_line import Run
 
@@ -110,7 +112,7 @@ def test_json_spells_what_is_not_printable_and_means_the_same(
     assert json.loads(text) == value
 
 
-@pytest.mark.parametrize("say", [output.line, info, output.warning, WarningsOnly().warned, BarProgress().warned])
+@pytest.mark.parametrize("say", [output.line, info, output.warning, WarningsOnly().warned, RichProgress().warned])
 def test_whoever_says_it_it_is_printable(say, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
     say(EVIL)
     captured = capsys.readouterr()

@@ -35,7 +35,7 @@ from eci_convert.oci.manifest import Manifest
 from eci_convert.oci.platform import Platform
 from eci_convert.operations.verify.layer_check import BLOB_ERRORS, LayerCheck, Observation, Repeats
 from eci_convert.operations.verify.report import Finding, Report
-from eci_convert.progress import NULL_REPORTER, Reporter
+from eci_convert.progress import NULL_REPORTER, Reporter, planned
 from eci_convert.reading.images import Documents, flatten_index, load_root, right_sized, select_image
 from eci_convert.reading.layer_walk import is_filesystem
 from eci_convert.rootfs import components
@@ -69,14 +69,15 @@ def verify_image(
     findings = list(_version(descriptor, found)) if isinstance(found, Index) else []
     notes: dict[str, None] = {}
     seen = Repeats(source.origin)
-    for image in _images(source, descriptor, found, None if platform or directory else found, platform):
-        findings += _sizes(found, image)
-        look = _ImageCheck(source, image, dialect, reporter, seen)
-        look.run(directory, max_size)
-        images, blobs = images + 1, blobs + len({layer.digest for layer in image.manifest.layers}) + 1
-        size += look.layers.size
-        findings += look.findings
-        notes |= dict.fromkeys(look.notes)
+    with planned(reporter):
+        for image in _images(source, descriptor, found, None if platform or directory else found, platform):
+            findings += _sizes(found, image)
+            look = _ImageCheck(source, image, dialect, reporter, seen)
+            look.run(directory, max_size)
+            images, blobs = images + 1, blobs + len({layer.digest for layer in image.manifest.layers}) + 1
+            size += look.layers.size
+            findings += look.findings
+            notes |= dict.fromkeys(look.notes)
     return Report(
         reference=source.origin,
         digest=descriptor.digest,

@@ -19,9 +19,9 @@ from eci_convert.oci.index import Index
 from eci_convert.oci.manifest import Manifest, to_json
 from eci_convert.operations.copy import BlobCopier
 from eci_convert.pack.result import PushResult
-from eci_convert.progress import NULL_REPORTER, Reporter
+from eci_convert.progress import NULL_REPORTER, Reporter, Reused, note, planned
 from eci_convert.reading import images
-from eci_convert.reading.blobs import open_blob
+from eci_convert.reading.blobs import blob_name, open_blob
 from eci_convert.reading.images import load_root, select_image
 from eci_convert.reading.manifests import tree
 from eci_convert.transports.base import Sink, Source, check_logins, lent
@@ -125,8 +125,11 @@ def _rewritten(
     text = to_json(manifest)
     written = len(config) + len(text)
     blobs = {layer.digest: layer for layer in layers}.values()
-    for layer in blobs:
-        if not lent(source, sink, layer):
+    with planned(reporter, len(blobs), sum(layer.size for layer in blobs)):
+        for layer in blobs:
+            if lent(source, sink, layer):
+                note(reporter, Reused(task=blob_name(layer), size=layer.size))
+                continue
             written += layer.size
             if dry_run:
                 continue

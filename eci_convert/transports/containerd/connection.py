@@ -14,6 +14,7 @@ from typing import TypeVar
 from google.protobuf.message import Message
 
 from eci_convert.errors import AccessDeniedError, EciError, LocalError, NotFoundError, TransportError, UsageError
+from eci_convert.progress import NULL_REPORTER, Reporter, waiting
 from eci_convert.transports.containerd.libgrpc import grpc
 from eci_convert.transports.containerd.stall_watch import CancellableCall, StallWatch, WatchedStream
 from eci_convert.transports.settings import Settings
@@ -36,8 +37,9 @@ Answer = TypeVar("Answer", bound=Message)
 class ContainerdConnection:
     """A channel that is opened when first used. Methods may be called from several threads."""
 
-    def __init__(self, address: str, namespace: str, timeout: float) -> None:
+    def __init__(self, address: str, namespace: str, timeout: float, reporter: Reporter = NULL_REPORTER) -> None:
         self.address = address
+        self._reporter = reporter
         self.namespace = namespace
         self._metadata = (("containerd-namespace", namespace),)
         self._timeout = timeout
@@ -50,7 +52,7 @@ class ContainerdConnection:
         call = self._channel.unary_unary(
             method, request_serializer=_serialized, response_deserializer=answer.FromString
         )
-        with translated_grpc_errors(what):
+        with translated_grpc_errors(what), waiting(self._reporter, "containerd to answer"):
             found: Answer = call(request, timeout=self._timeout, metadata=self._metadata)
         return found
 
@@ -95,7 +97,7 @@ def connected(settings: Settings) -> ContainerdConnection:
     path = address.removeprefix("unix://").removeprefix("unix:")
     if not path.startswith("/"):
         raise UsageError(f"{address!r} is not the path of containerd's socket: it begins with no slash")
-    return ContainerdConnection(path, namespace, settings.timeout)
+    return ContainerdConnection(path, namespace, settings.timeout, settings.reporter)
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from eci_convert.errors import DigestMismatchError
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.referrers import ReferrerIndex
+from eci_convert.progress import waiting
+from eci_convert.tasks import current_task
 from eci_convert.transports.base import NO_VARIANTS, Variants
 from eci_convert.transports.containerd import content
 from eci_convert.transports.containerd.gc_labels import label_referrer, label_tree
@@ -44,6 +46,7 @@ class ContainerdSink:
         self._name = name.written() if name else ""
         self._digest = name.digest if name else None
         self._session = ContainerdSession(settings)
+        self._reporter = settings.reporter
         self._referrers = ReferrerIndex()
 
     @property
@@ -62,7 +65,10 @@ class ContainerdSink:
         if digest:
             self._session.lease.keep(digest)
         received = VerifiedInput(self._referrers.record(media_type, chunks, digest), digest, size)
-        return ingest(self._session.connection, self._session.lease, media_type, received, digest)
+        if task := current_task():
+            task.travels()
+        with waiting(self._reporter, "containerd to store the content"):
+            return ingest(self._session.connection, self._session.lease, media_type, received, digest)
 
     def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
         if self._digest not in (None, manifest.digest):

@@ -19,6 +19,7 @@ from eci_convert.oci.image import ImageConfig
 from eci_convert.oci.index import Index
 from eci_convert.oci.manifest import Manifest, parse_manifest
 from eci_convert.oci.reference import Reference
+from eci_convert.progress import waiting
 from eci_convert.streams.hashing import at_most
 from eci_convert.tar.input import ExtensionBudget
 from eci_convert.transports.base import NO_VARIANTS, Variants
@@ -64,7 +65,9 @@ class StorageSink:
     def has(self, blob: Descriptor) -> bool:
         if not self._store.exists():
             return False
-        for layer in self._store.layers().values():
+        with waiting(self._reporter, f"the locks of {self._store.root}"):
+            layers = self._store.layers()
+        for layer in layers.values():
             if layer.complete and (blob.digest, blob.size) in (
                 (layer.digest, layer.size),
                 (layer.diff_id, layer.diff_size),
@@ -97,21 +100,21 @@ class StorageSink:
         content = self._document(found.config.digest, "config")
         config = ImageConfig.parse(content)
         self._store.make()
-        layers = tuple(self._layers(found, config))
+        with waiting(self._reporter, f"the layers to be written to {self._store.root}"):
+            layers = tuple(self._layers(found, config))
         if len(layers) > self._store.driver.max_layers:
             raise CannotHoldError(
                 f"{len(layers)} layers are more than the driver can stack ({self._store.driver.max_layers})"
             )
-        commit(
-            self._store,
-            NewImage(
-                name=self._name,
-                layers=layers,
-                manifest=(manifest.digest, text),
-                config=(found.config.digest, content),
-                created=config.created,
-            ),
+        image = NewImage(
+            name=self._name,
+            layers=layers,
+            manifest=(manifest.digest, text),
+            config=(found.config.digest, content),
+            created=config.created,
         )
+        with waiting(self._reporter, f"the locks of {self._store.root}"):
+            commit(self._store, image)
 
     def _begun(self) -> Staging:
         with self._lock:

@@ -11,10 +11,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, cast
 
+from eci_convert.progress import warn
 from eci_convert.streams import interrupts
 from eci_convert.transports.credentials.config_files import Credential, is_text
 from eci_convert.transports.credentials.go_json import decoded, member, members
@@ -35,7 +37,7 @@ _NOTHING_THERE = ("credentials not found", "no credentials", "specified item cou
 def ask(name: str, servers: Sequence[str], settings: Settings) -> Credential | None:
     """What the helper *name* knows of the first of *servers* that it knows: a registry under its several names. None
     where it knows nothing, or where it is broken, with a warning."""
-    warned = settings.reporter.warned
+    warned = partial(warn, settings.reporter)
     program = f"docker-credential-{name}"
     if not _NAME.fullmatch(name):
         warned(f"the credential helper {name!r} is not a program's plain name and is not run")

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from eci_convert.errors import UsageError
 from eci_convert.files.home import home
 from eci_convert.oci.reference import HUB, HUB_API, Reference, registry_name
+from eci_convert.progress import warn
 from eci_convert.transports.credentials import helpers
 from eci_convert.transports.credentials.config_files import AuthFile, Credential, Keys
 from eci_convert.transports.settings import Settings
@@ -68,7 +70,7 @@ def _from_helpers(file: AuthFile, keys: Keys, settings: Settings) -> Credential 
 
 
 def _files(settings: Settings) -> Iterator[AuthFile]:
-    environ, warned = settings.environ, settings.reporter.warned
+    environ, warned = settings.environ, partial(warn, settings.reporter)
     if settings.authfile:
         found = AuthFile.read(Path(settings.authfile), warned)
         if found is None:
@@ -99,6 +101,6 @@ def _usual_places(settings: Settings) -> Iterator[Path]:
 
 
 def _readable(path: Path, settings: Settings) -> Iterator[AuthFile]:
-    found = AuthFile.read(path, settings.reporter.warned)
+    found = AuthFile.read(path, partial(warn, settings.reporter))
     if found is not None:
         yield found

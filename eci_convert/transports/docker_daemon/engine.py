@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from eci_convert.errors import TransportError
+from eci_convert.progress import waiting
 from eci_convert.transports.docker_daemon import endpoint, response_body
 from eci_convert.transports.docker_daemon.client import EngineClient
 from eci_convert.transports.docker_daemon.errors import translated_engine_errors
@@ -48,7 +49,10 @@ class Engine:
         """A client; the block holds what is asked of it and nothing else. Foreign errors of the block become
         TransportError and AccessDenied."""
         timeout = self.settings.timeout * (_PATIENCE if patiently else 1)
-        with translated_engine_errors(self.host, timeout):
+        with (
+            translated_engine_errors(self.host, timeout),
+            waiting(self.settings.reporter, "the Docker engine to answer"),
+        ):
             yield self._client(timeout)
 
     @contextmanager

@@ -7,6 +7,7 @@ from threading import Thread
 from typing import Final
 
 from eci_convert.errors import EciError, TransportError
+from eci_convert.progress import waiting
 from eci_convert.streams import interrupts
 from eci_convert.streams.threads import BoundedQueue
 from eci_convert.transports.docker_daemon.engine import Engine
@@ -25,6 +26,7 @@ class LoadRequest:
     def __init__(self, engine: Engine, what: str) -> None:
         self._engine = engine
         self._what = what
+        self._reporter = engine.settings.reporter
         self._belt = BoundedQueue(_DEPTH)
         self._thread: Thread | None = None
         self._all_written = False
@@ -36,15 +38,17 @@ class LoadRequest:
         if self._thread is None:
             self._thread = Thread(target=self._send_in_thread, name="docker load", daemon=True)
             self._thread.start()
-        if data and not self._belt.push(data):
-            raise self._failed()
+        with waiting(self._reporter, "the Docker engine to take the image"):
+            if data and not self._belt.push(data):
+                raise self._failed()
 
     def finish(self) -> None:
         """Wait until the engine has stored what was sent. Raises the error that it reports."""
         self._all_written = True
         self._belt.end()
         if self._thread is not None:
-            interrupts.join(self._thread)
+            with waiting(self._reporter, "the Docker engine to store the image"):
+                interrupts.join(self._thread)
         if not self._ended_well:
             raise self._failed()
 

@@ -15,6 +15,8 @@ from eci_convert.errors import NotFoundError
 from eci_convert.files.spool import Spool
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
+from eci_convert.progress import RECEIVING, waiting
+from eci_convert.tasks import Task
 from eci_convert.transports.base import NO_MOUNT_HINTS, ContainerFiles, Source
 from eci_convert.transports.docker_daemon.engine import Engine
 from eci_convert.transports.layout.selector import ImageSelector
@@ -84,14 +86,14 @@ class SavedImageSource:
 
     def _received(self) -> Source:
         self._spool = Spool(self._engine.settings.environ)
-        task = f"docker save {self._name}"
         reporter = self._engine.settings.reporter
-        reporter.started(task, None)
-        try:
-            with self._engine.stream("/images/get", {"names": self._name}) as pieces:
-                self._spool.append(pieces)
-        finally:
-            reporter.finished(task)
+        with (
+            Task(reporter, f"docker save {self._name}", None) as task,
+            waiting(reporter, "the Docker engine to save the image"),
+            self._engine.stream("/images/get", {"names": self._name}) as pieces,
+        ):
+            task.enter(RECEIVING, None)
+            self._spool.append(task.counted(pieces))
         archive = TarStore(self.origin, self._engine.settings.environ, descriptor=self._spool.descriptor)
         with suppress(NotFoundError):
             if archive.size("oci-layout"):

@@ -37,6 +37,7 @@ from eci_convert.oci.manifest import Manifest, parse_manifest, to_json
 from eci_convert.oci.reference import Reference
 from eci_convert.streams.blocks import peek
 from eci_convert.streams.repeatable import SparseStream
+from eci_convert.tasks import current_task
 from eci_convert.transports.base import NO_VARIANTS, Variants
 from eci_convert.transports.docker_daemon.engine import Engine, image_id
 from eci_convert.transports.docker_daemon.load import LoadRequest
@@ -110,6 +111,8 @@ class DaemonSink:
         self, media_type: str, chunks: Iterable[bytes], digest: Digest | None, size: int | None
     ) -> Descriptor:
         """Sends a layer: as it is, or as the archive in it where the engine could not read it."""
+        if task := current_task():
+            task.travels()
         data = chunks.data() if isinstance(chunks, SparseStream) else None
         head, chunks = peek(chunks)
         received, compression = VerifiedInput(chunks, digest, size), detect_compression(head)

@@ -22,7 +22,7 @@ from eci_convert.files.safe_open import open_regular, read_range, read_small_fil
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.referrers import ReferrerIndex
-from eci_convert.progress import NULL_REPORTER
+from eci_convert.progress import NULL_REPORTER, warn
 from eci_convert.transports.base import NO_MOUNT_HINTS, NO_VARIANTS, ContainerFiles, Variants
 from eci_convert.transports.layout.blob_staging import BlobStaging
 from eci_convert.transports.layout.index import (
@@ -161,8 +161,9 @@ class LayoutSink:
                 _replace(self._directory / MARKER, MARKER_TEXT)
             _replace(self._directory / INDEX, changed)
         if others and not self._name.text:
-            self._settings.reporter.warned(
-                f"{self._directory} holds other images: this one is oci:{self._directory}:@{manifest.digest}"
+            warn(
+                self._settings.reporter,
+                f"{self._directory} holds other images: this one is oci:{self._directory}:@{manifest.digest}",
             )
 
     def _images(self) -> tuple[Descriptor, ...]:

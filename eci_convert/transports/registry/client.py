@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 
 from eci_convert.errors import TransportError
 from eci_convert.oci.reference import HUB, HUB_API, Reference, registry_name
+from eci_convert.progress import waiting
 from eci_convert.transports.base import ExplicitLogin
 from eci_convert.transports.credentials.config_files import Credential
 from eci_convert.transports.registry.auth.authenticator import Authenticator
@@ -84,7 +86,10 @@ class RegistryClient:
         may_be_plain = addresses.is_loopback(secure.host) or (
             self._insecure and proxies.proxy_for(secure, self.settings.environ) is None
         )
-        return plain if may_be_plain and not answers_tls(secure, self.settings) else secure
+        if not may_be_plain:
+            return secure
+        with self._waiting("an answer over TLS"):
+            return secure if answers_tls(secure, self.settings) else plain
 
     @property
     def is_insecure(self) -> bool:
@@ -109,7 +114,7 @@ class RegistryClient:
 
     def patience(self, size: int | None = None) -> RetryBudget:
         """The patience for one transfer of *size* bytes."""
-        return RetryBudget(self.settings.retries, size)
+        return RetryBudget(self.settings.retries, size, self.settings.reporter)
 
     def request(
         self,
@@ -186,7 +191,8 @@ class RegistryClient:
         asked_again = not self._logs_in
         scope = f"repository:{self.reference.repository}:{scope}"
         for _ in range(_MAX_REDIRECTS):
-            carried = self._login().header(request.url, scope)
+            with self._waiting("credentials"):
+                carried = self._login().header(request.url, scope)
             answer = self._send(request, carried)
             if answer.status in _FOLLOWED and answer.header("Location"):
                 request = self._redirected(request, answer)
@@ -194,7 +200,8 @@ class RegistryClient:
                 asked_again = answer.status == 401
                 with answer:
                     _discard(answer)
-                self._login().handle_challenge(challenges, scope, carried)
+                with self._waiting("the login"):
+                    self._login().handle_challenge(challenges, scope, carried)
                 if not request.repeatable:
                     raise TransientError(f"{request.url.shown}: the login was renewed")
             else:
@@ -215,7 +222,8 @@ class RegistryClient:
     def _send(self, request: Request, authorization: str) -> Response:
         if authorization:
             request = replace(request, headers={**request.headers, "Authorization": authorization})
-        answer = self._pool.exchange(request)
+        with waiting(self.settings.reporter, f"{request.url.authority} to answer {request.method}"):
+            answer = self._pool.exchange(request)
         if request.url.origin == self._base().origin:
             self._warnings.report(answer)
         if _log.isEnabledFor(logging.DEBUG):
@@ -237,6 +245,9 @@ class RegistryClient:
         if not request.repeatable:
             raise TransportError(f"{request.url.shown}: redirected in the middle of what was sent")
         return replace(request, url=target)
+
+    def _waiting(self, what: str) -> AbstractContextManager[None]:
+        return waiting(self.settings.reporter, f"{what}: {self.reference.host}")
 
     def _base(self) -> Url:
         with self._lock:

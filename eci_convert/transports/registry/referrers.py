@@ -11,6 +11,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.index import Index
 from eci_convert.oci.manifest import Manifest, parse_manifest, to_json
 from eci_convert.oci.referrers import referrer
+from eci_convert.progress import warn
 from eci_convert.transports.registry import manifests
 from eci_convert.transports.registry.client import RegistryClient
 from eci_convert.transports.registry.http.connection import Request
@@ -53,9 +54,10 @@ def note(client: RegistryClient, descriptor: Descriptor, content: bytes) -> None
     subject = document.subject.digest
     listed = _tagged(client, subject)
     if listed is None:
-        client.settings.reporter.warned(
+        warn(
+            client.settings.reporter,
             f"{client.reference.host} has no referrers API, and its tag {fallback_tag(subject)} is no list of them: "
-            f"it is left alone, and {descriptor.digest.short} is not listed among those of {subject.short}"
+            f"it is left alone, and {descriptor.digest.short} is not listed among those of {subject.short}",
         )
         return
     known = listed.manifests
@@ -134,7 +136,7 @@ def _believable(client: RegistryClient, subject: Digest, entries: Sequence[Descr
         try:
             _, content = manifests.get(client, str(entry.digest))
         except NotFoundError:
-            client.settings.reporter.warned(f"{entry.digest.short}, which is to refer to an image, is not there")
+            warn(client.settings.reporter, f"{entry.digest.short}, which is to refer to an image, is not there")
             continue
         if (checked := referrer(entry, content, subject)) is not None:
             yield checked

@@ -71,6 +71,7 @@ class FaultyRegistry(Behaviour):
         self.requests: list[Seen] = []
         self.carries: int | None = None  # bytes of bodies that one connection brings before it breaks
         self.pace = 0.0  # bytes a second that one connection gives, 0: as fast as it goes
+        self.intake = 0.0  # bytes a second that one connection takes, 0: as fast as they come
         self._lock = threading.Lock()
         self._server = _Server((address, 0), _handler(self))
         self._server.connections = []
@@ -225,6 +226,8 @@ class _Handler(BaseHTTPRequestHandler):
                     return bytes(found), False
                 found += piece
                 size -= len(piece)
+                if self.registry.intake:
+                    time.sleep(len(piece) / self.registry.intake)
         return bytes(found), hears is None
 
     def _sizes(self) -> Iterator[int]:

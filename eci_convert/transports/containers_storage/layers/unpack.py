@@ -19,7 +19,7 @@ from eci_convert.errors import FormatError, LocalError
 from eci_convert.files.safe_tree import SafeTree, components_of
 from eci_convert.files.sparse import write_sparse
 from eci_convert.files.writeback import start_writeback
-from eci_convert.progress import Reporter
+from eci_convert.progress import Reporter, warn
 from eci_convert.tar import EntryType, TarEntry, entries
 from eci_convert.tar.header import number
 from eci_convert.tar.input import ExtensionBudget, MemberContent
@@ -163,7 +163,7 @@ class Unpacking:
             case EntryType.CHAR | EntryType.BLOCK if _made_device(entry, directory, base, source.header):
                 pass
             case _:
-                self._reporter.warned(f"{entry.name!r} is a {entry.type}, and is not unpacked")
+                warn(self._reporter, f"{entry.name!r} is a {entry.type}, and is not unpacked")
                 return
         attributes.apply_by_name(base, directory, entry.type)
 

@@ -11,7 +11,7 @@ import http.client
 import re
 import select
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from eci_convert._version import __version__
@@ -31,7 +31,7 @@ class Request:
     """What is asked. *body* None: no body; *length* None with a body: sent in chunks (RFC 9112 §7.1).
 
     A body that is a tuple can be sent again. *wait*: seconds beyond the usual that the answer may take to begin.
-    *alone*: over a connection that carries nothing else.
+    *alone*: over a connection that carries nothing else. *on_sent* is called with how many bytes of the body went out.
     """
 
     method: str
@@ -41,6 +41,7 @@ class Request:
     length: int | None = None
     extra_timeout: float = 0.0
     own_connection: bool = False
+    on_sent: Callable[[int], None] | None = field(default=None, hash=False, compare=False)
 
     @property
     def repeatable(self) -> bool:
@@ -102,12 +103,16 @@ class HttpConnection:
         """Sends all of *request*; False if the server hung up meanwhile: it has heard enough, and may have said why."""
         self._sock.settimeout(self._timeout)
         self._sock.sendall(self._head(request))
+        sent = 0
         for piece in _pieces(request):
             interrupts.check()
             try:
                 self._sock.sendall(piece)
             except (BrokenPipeError, ConnectionResetError):
                 return False
+            sent += len(piece)
+            if request.on_sent:
+                request.on_sent(sent)
         return True
 
     def _head(self, request: Request) -> bytes:

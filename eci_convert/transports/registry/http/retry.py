@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from eci_convert.errors import TransportError
+from eci_convert.progress import NULL_REPORTER, Reporter, Retry, note, waiting
 from eci_convert.streams.interrupts import check, sleep
 
 INITIAL_DELAY = 0.5
@@ -62,7 +63,8 @@ class TrafficLimit:
 class RetryBudget:
     """The failures that one transfer may still have. Progress gives them back."""
 
-    def __init__(self, retries: int, size: int | None = None) -> None:
+    def __init__(self, retries: int, size: int | None = None, reporter: Reporter = NULL_REPORTER) -> None:
+        self._reporter = reporter
         self._retries = retries
         self._failures = 0
         self._progress = self._furthest = 0
@@ -92,7 +94,11 @@ class RetryBudget:
             if self._retries:
                 error.add_note(f"hint: it was tried {self._failures} times; --retries says how often")
             raise error
-        sleep(self._wait(error.wait))
+        delay = self._wait(error.wait)
+        attempt = self._failures + 1  # the first attempt was none of the retries
+        note(self._reporter, Retry(what=str(error), attempt=attempt, attempts=self._retries + 1, delay=delay))
+        with waiting(self._reporter, "the next attempt"):
+            sleep(delay)
 
     def _wait(self, asked: float | None) -> float:
         """Random, so that clients that failed together do not come back together."""

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
-from eci_convert.progress import Reporter
+from eci_convert.progress import Reporter, warn
 from eci_convert.transports.registry.http.errors import printable_body
 from eci_convert.transports.registry.http.response import Response
 
@@ -38,7 +38,7 @@ class RegistryWarnings:
             for match in _WARNING.finditer(line):
                 text = printable_body(_decoded(re.sub(r"\\(.)", r"\1", match[1])), self._redacted, _MAX_SHOWN)
                 if text and self._is_new(text):
-                    self._reporter.warned(f"{self._host} warns: {text}")
+                    warn(self._reporter, f"{self._host} warns: {text}")
 
     def _is_new(self, text: str) -> bool:
         with _lock:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from eci_convert.errors import DigestMismatchError, SizeMismatchError
 from eci_convert.oci.digest import Digest
+from eci_convert.tasks import current_task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,16 @@ class UploadBuffer:
         self._blocks: deque[bytes] = deque()
         self._algorithm = promise.digest.algorithm if promise.digest else "sha256"
         self._hasher = Digest(self._algorithm, "").hasher()
+        self._sent = 0
+        self._task = current_task()
+        if self._task:
+            self._task.travels(buffered=True)
+
+    def sent(self, offset: int) -> None:
+        """Reports that everything before *offset* went out: what is only held here is not progress."""
+        self._sent = max(offset, self._sent)
+        if self._task:
+            self._task.sent(self._sent, self.end, ended=self.ended)
 
     def fill(self, count: int) -> None:
         """Takes *count* more bytes, fewer at the end, which is noticed when it is reached and not a call later.
@@ -41,6 +52,7 @@ class UploadBuffer:
             self._hasher.update(block)
             self._blocks.append(block)
             self.end += len(block)
+        self.sent(self._sent)
         if self._promise.size is not None and self.end > self._promise.size:
             raise SizeMismatchError(self._promise.size, self.end)
 

@@ -111,7 +111,7 @@ class ChunkedUpload:
         session, begun = self._session, time.monotonic()
         self._spend(request.length)
         try:
-            session.send(self._long_body(request.last), request.length)
+            session.send(self._long_body(request.last), request.length, self._outgoing.sent)
         except TransportError as error:
             if error is self._fault:
                 raise
@@ -161,7 +161,7 @@ class ChunkedUpload:
         session, begun = self._session, time.monotonic()
         self._spend(request.length)
         try:
-            session.send(blocks, request.length)
+            session.send(blocks, request.length, self._outgoing.sent)
         except TooLarge:
             if not self._client.host.too_large(request.length, session.smallest):
                 raise

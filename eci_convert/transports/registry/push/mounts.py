@@ -105,7 +105,7 @@ class BlobMounts:
 
     def _try_mount(self, digest: Digest, repository: str) -> bool:
         url = self._client.url("blobs/uploads/").with_query("mount", str(digest)).with_query("from", repository)
-        patience = RetryBudget(min(_RETRIES, self._client.settings.retries))
+        patience = RetryBudget(min(_RETRIES, self._client.settings.retries), reporter=self._client.settings.reporter)
         with self._client.request(
             "POST", url, accept=(201, 202), scope=_scope(repository), patience=patience
         ) as answer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Self
 
 from eci_convert.errors import TransportError
@@ -15,6 +15,8 @@ from eci_convert.transports.registry.http.errors import ErrorBody, parse_error_b
 from eci_convert.transports.registry.http.response import Response
 from eci_convert.transports.registry.http.retry import RETRYABLE_STATUSES, TransientError
 from eci_convert.transports.registry.http.url import Url
+
+OnSent = Callable[[int], None]
 
 _RANGE = re.compile(r"(?:bytes[= ])?(\d{1,19})-(\d{1,19})", re.ASCII)
 _LARGE = re.compile(
@@ -95,15 +97,21 @@ class UploadSession:
                 raise SessionLost(f"{self.location.shown}: the upload session is gone ({answer.status})")
             self._update_location(answer)
 
-    def send(self, blocks: Iterable[bytes], length: int) -> None:
+    def send(self, blocks: Iterable[bytes], length: int, on_sent: OnSent | None = None) -> None:
         """Sends the next bytes, *length* of them, all of which have arrived afterwards: a success is believed, whatever
-        the registry counts.
+        the registry counts. *on_sent* is called with the offset that was reached meanwhile.
 
         Raises OutOfPlace, SessionLost, TooLarge, OnePieceOnly; and Transient, after which one must `ask`.
         """
         headers = _OCTETS | {"Content-Range": f"{self.offset}-{self.offset + length - 1}"}
         request = Request(
-            method="PATCH", url=self.location, headers=headers, body=blocks, length=length, own_connection=self._alone
+            method="PATCH",
+            url=self.location,
+            headers=headers,
+            body=blocks,
+            length=length,
+            own_connection=self._alone,
+            on_sent=_from(self.offset, on_sent),
         )
         with self._client.send_once(request, accept=_not_retried(), scope=PUSH) as answer:
             self._check(answer)
@@ -115,14 +123,18 @@ class UploadSession:
             self.counted = self.offset
         self.pieces += 1
 
-    def stream(self, blocks: Iterable[bytes], length: int | None) -> None:
+    def stream(self, blocks: Iterable[bytes], length: int | None, on_sent: OnSent | None = None) -> None:
         """Sends everything in one piece, which cannot be gone on with. *length* None: as long as it gets."""
-        request = Request(method="PATCH", url=self.location, headers=_OCTETS, body=blocks, length=length)
+        request = Request(
+            method="PATCH", url=self.location, headers=_OCTETS, body=blocks, length=length, on_sent=on_sent
+        )
         with self._client.send_once(request, accept=_not_retried(), scope=PUSH) as answer:
             self._check(answer)
             self._update_location(answer)
 
-    def finish(self, digest: Digest, size: int, blocks: tuple[bytes, ...] | None = None) -> None:
+    def finish(
+        self, digest: Digest, size: int, blocks: tuple[bytes, ...] | None = None, on_sent: OnSent | None = None
+    ) -> None:
         """Makes a blob of what was sent, and *blocks*. Raises as `send` does."""
         request = Request(
             method="PUT",
@@ -132,6 +144,7 @@ class UploadSession:
             length=None if blocks is None else sum(map(len, blocks)),
             extra_timeout=size / _SETTLING,
             own_connection=blocks is not None and self._alone,
+            on_sent=on_sent,
         )
         with self._client.send_once(request, accept=_not_retried(), scope=PUSH) as answer:
             self._check(answer)
@@ -183,6 +196,10 @@ def _is_too_large(status: int, said: ErrorBody) -> bool:
 def _may_take_a_stream(status: int, said: ErrorBody) -> bool:
     """Whether a refusal of the first chunk may be one of `Content-Range`, without which docker sends."""
     return status in (400, 405, 406, 411, 415, 416, 422, 501) and not errors.is_quota(said)
+
+
+def _from(start: int, on_sent: OnSent | None) -> OnSent | None:
+    return (lambda count: on_sent(start + count)) if on_sent else None
 
 
 def _not_retried() -> tuple[int, ...]:

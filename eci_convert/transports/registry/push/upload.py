@@ -61,6 +61,7 @@ class Upload:
                 outgoing = UploadBuffer(chunks, self._promise)
                 with self._client.host.uploading():
                     self._sent(outgoing)
+                outgoing.sent(outgoing.end)
                 return outgoing.digest, outgoing.end
             except SessionLost as error:
                 if not error.counted:
@@ -124,7 +125,7 @@ class Upload:
         while True:
             self._traffic.spend(outgoing.end, outgoing.end)
             try:
-                self._begin().finish(outgoing.digest, outgoing.end, outgoing.blocks)
+                self._begin().finish(outgoing.digest, outgoing.end, outgoing.blocks, outgoing.sent)
                 return True
             except TooLarge:
                 if not self._client.host.too_large(outgoing.end):
@@ -156,7 +157,7 @@ class Upload:
         self._traffic.spend(self._promise.size or outgoing.end, self._promise.size or outgoing.end)
         session = self._begin()
         try:
-            session.stream(_streamed(outgoing), self._promise.size)
+            session.stream(_streamed(outgoing), self._promise.size, outgoing.sent)
             outgoing.check()
             session.finish(outgoing.digest, outgoing.end)
         except (MonolithicOnly, TooLarge) as error:

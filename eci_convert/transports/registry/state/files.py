@@ -9,11 +9,13 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from eci_convert.files.home import home as home_directory
 from eci_convert.files.own_directory import OwnDirectory
+from eci_convert.progress import warn
 from eci_convert.transports.settings import Settings
 
 NAMES = r"[0-9a-f]{32}\.json"
@@ -31,7 +33,7 @@ def directory(settings: Settings, name: str) -> OwnDirectory | None:
         if not os.path.isabs(home):
             return None
         root = f"{home}/.local/state"
-    return OwnDirectory(base=Path(root), names=("eci-convert", name), warn=settings.reporter.warned)
+    return OwnDirectory(base=Path(root), names=("eci-convert", name), warn=partial(warn, settings.reporter))
 
 
 def load(directory: OwnDirectory, name: str) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from eci_convert.errors import ManifestRefusedError
+from eci_convert.progress import warn
 from eci_convert.transports.registry import upload_plan
 from eci_convert.transports.registry.state import files
 from eci_convert.transports.registry.state.chunk_size import ChunkSizeControl
@@ -118,4 +119,4 @@ class ArtifactTypeRefusals:
         """It has refused one now."""
         self._host.remember(**{_FACT: _REFUSED})
         rule = " ".join(filter(None, (str(refusal.status), refusal.code, refusal.reason)))
-        self._reporter.warned(f"{self._name} refuses a manifest with an artifactType ({rule}): sending it without")
+        warn(self._reporter, f"{self._name} refuses a manifest with an artifactType ({rule}): sending it without")

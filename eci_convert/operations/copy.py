@@ -99,11 +99,7 @@ def copy(
             source = files.full_image()
         documents = list(
             manifests_of(
-                source,
-                platform,
-                everything=all_platforms,
-                holds_indexes=sink.holds_indexes,
-                reporter=reporter,
+                source, platform, everything=all_platforms, holds_indexes=sink.holds_indexes, reporter=reporter
             )
         )
         if referrers:
@@ -195,18 +191,13 @@ class BlobCopier:
         """The same, without a name for the last unless *publish*."""
         blobs = {blob.digest: blob for document in documents for blob in document.blobs}
         with planned(self._reporter, len(blobs), sum(blob.size for blob in blobs.values())):
-            return self._copy_planned(documents, list(blobs.values()), dry_run=dry_run, publish=publish)
-
-    def _copy_planned(
-        self, documents: list[Document], blobs: list[Descriptor], *, dry_run: bool, publish: bool
-    ) -> PushResult:
-        with ThreadPoolExecutor(self._concurrency) as pool:
-            list(pool.map(lambda blob: self._blob(blob, dry_run=dry_run), blobs))
-        self._sizes = {document.descriptor.digest: len(document.text) for document in documents}
-        moved = [self._rewrite_manifest(document) for document in documents]
+            with ThreadPoolExecutor(self._concurrency) as pool:
+                list(pool.map(lambda blob: self._blob(blob, dry_run=dry_run), blobs.values()))
+            self._sizes = {document.descriptor.digest: len(document.text) for document in documents}
+            moved = [self._rewrite_manifest(document) for document in documents]
+            if not dry_run:
+                self._put(moved, publish=publish)
         last = moved[-1]
-        if not dry_run:
-            self._put(moved, publish=publish)
         return PushResult(
             descriptor=last.descriptor,
             manifest=last.value,

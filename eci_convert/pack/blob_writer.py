@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from eci_convert.compression.codec import Codec, Compression, compressed
 from eci_convert.dialects.blueprint import Recipe, StoredBlob
@@ -75,16 +76,12 @@ class BlobWriter:
     def _made(self, recipe: Recipe, content: LocalContent, task: Task) -> StoredBlob:
         """The blob of *content*, found in the sink or sent; other files with the same bytes are not sent either."""
         digest = self._digest(recipe, content, task)
-        found = self._reuse(recipe, content, digest, task)
-        if found:
+        if found := self._reuse(recipe, content, digest, task):
             return found
+        store = partial(retry_lost_uploads, lambda: self._store(recipe, content, digest, task))
         if digest is None:
-            return retry_lost_uploads(lambda: self._store(recipe, content, None, task))
-        return self._once.make(
-            digest,
-            lambda: retry_lost_uploads(lambda: self._store(recipe, content, digest, task)),
-            lambda made: self._again(recipe, content, made, task),
-        )
+            return store()
+        return self._once.make(digest, store, lambda made: self._again(recipe, content, made, task))
 
     def _again(self, recipe: Recipe, content: LocalContent, made: StoredBlob, task: Task) -> StoredBlob:
         """The blob that was *made* of the same bytes, as that of another part."""
@@ -223,8 +220,7 @@ class BlobWriter:
         return self.write_stream(recipe, content.size, chunks, digest, content, task)
 
     def _enter(self, task: Task, recipe: Recipe, size: int) -> None:
-        plain = self._codec_for(recipe).compression is Compression.NONE
-        task.enter(WRITING if plain else COMPRESSING, size)
+        task.enter(WRITING if self._codec_for(recipe).compression is Compression.NONE else COMPRESSING, size)
 
     def _codec_for(self, recipe: Recipe) -> Codec:
         if recipe.entry:

@@ -27,7 +27,7 @@ from eci_convert.files.output_paths import inherited_descriptor, write_output
 from eci_convert.files.safe_open import read_chunks
 from eci_convert.oci.json_fields import MAX_DOCUMENT
 from eci_convert.oci.reference import Reference
-from eci_convert.progress import Reporter
+from eci_convert.progress import Failed, Reporter, note
 from eci_convert.transports import parse_reference as parse_transport
 
 _FIXUP_EXAMPLES = """
@@ -239,6 +239,7 @@ class _Progress:
         self._reporter.finished(f"image {image}")
 
     def failed(self, image: str, error: EciError) -> None:
+        note(self._reporter, Failed(task=f"image {image}"))
         self._reporter.finished(f"image {image}")
 
 

@@ -126,7 +126,7 @@ def test_a_rehearsal_mounts_nothing_and_writes_nothing_down(registry: FaultyRegi
     sends(user, registry, "a")
     before = [path.read_bytes() for path in state(user)]
     registry.requests.clear()
-    with user.sink(registry, "b:1", rehearsed=True) as sink:
+    with user.sink(registry, "b:1", dry_run=True) as sink:
         assert sink.has(BLOB)
         assert not sink.has(Descriptor(media_type=TYPE, digest=Digest.of(b"other"), size=5))
     assert {seen.method for seen in registry.requests if seen.path != "/v2/"} == {"HEAD"}

@@ -266,3 +266,44 @@ def test_lines_are_seconds_apart(clock: Clock) -> None:
         shown.advanced("disk", MIB)
         shown._look(clock.now)
     assert len(stream.getvalue().splitlines()) == 30 // int(plain_module._LINES_EVERY)
+
+
+EVIL = "PUT https://me:hunter2@r.io/v2/\x1b[31m\n: 503"
+
+
+@pytest.mark.parametrize("make", [PlainProgress, JsonProgress, RichProgress])
+def test_nothing_that_is_shown_holds_a_password_or_a_control_character(make: type[WatchedWork], clock: Clock) -> None:
+    stream = io.StringIO()
+    shown = make(stream, {"NO_COLOR": "1"})
+    shown.started(EVIL, MIB)
+    shown.advanced(EVIL, 1000)
+    clock.now += 2
+    shown.noted(Retry(what=EVIL, attempt=2, attempts=6, delay=0.5))
+    shown.noted(Wait(what=EVIL))
+    shown.warned(EVIL)
+    shown.said(EVIL)
+    clock.now += 10
+    shown._look(clock.now)
+    shown.finished(EVIL)
+    shown._look(clock.now)
+
+    text = stream.getvalue()
+    assert text.count("***@r.io") >= 4
+    assert "hunter2" not in text
+    assert "\x1b[31m" not in text
+    assert all(line.isprintable() for line in re.sub(r"\r?(\x1b\[\d*[AJ])*", "", text).split("\n"))
+
+
+@pytest.mark.parametrize("make", [PlainProgress, JsonProgress])
+def test_no_line_is_longer_than_people_read(make: type[WatchedWork], clock: Clock) -> None:
+    stream = io.StringIO()
+    shown = make(stream, {})
+    shown.started("t" * 100_000, MIB)
+    clock.now += 2
+    shown.noted(Retry(what="w" * 100_000, attempt=2, attempts=6, delay=0.5))
+    shown.warned("w" * 100_000)
+    shown.finished("t" * 100_000)
+
+    lines = stream.getvalue().splitlines()
+    assert len(lines) >= 3
+    assert max(map(len, lines)) < 3000

@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import pytest
+
 from eci_convert.compression.codec import Codec
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.oci.platform import parse_platform
 from eci_convert.operations.copy import copy
 from eci_convert.operations.push import push
 from eci_convert.progress import Phase, Relabelled, Retry, Reused, Wait, WaitEnded
+from eci_convert.reading.images import load_root
 from eci_convert.reading.local_parts import Disk, artifact_from_parts
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.settings import Settings
-from tests.support.fake_registry.behaviour import status
+from tests.support.fake_registry.behaviour import header, status
 from tests.support.fake_registry.server import FaultyRegistry, a_registry
 from tests.support.home_directory import User
-from tests.support.reporters import Noting
+from tests.support.reporters import Counting, Noting
 
 MIB = 1 << 20
 TERMS = WriteOptions(platform=parse_platform("linux/amd64"))
@@ -78,3 +81,19 @@ def test_a_copy_from_one_registry_to_another_counts_what_is_sent(
 
     assert set(phases(reporter)) == {"receiving", "copying"}
     assert reporter.done == sent
+
+
+def test_what_a_registry_warns_of_reaches_a_reporter_of_three_methods_as_a_log(
+    registry: FaultyRegistry, user: User, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "disk.img").write_bytes(bytes(1000))
+    push_disk(registry, user, tmp_path / "disk.img", "artifacts")
+    registry.misbehave("GET", "/manifests/", header("Warning", '299 - "this image is old"'))
+
+    settings = Settings(environ=user.environ, reporter=Counting())
+    with open_source(f"docker://{registry.host}/machine:1", settings) as source:
+        load_root(source)
+
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        f"{registry.host} warns: this image is old"
+    ]

@@ -33,6 +33,7 @@ def _no_files_of_this_computer(monkeypatch, tmp_path_factory):
     for name in ("CONTAINERS_REGISTRIES_CONF", "CONTAINERS_REGISTRIES_CONF_DIR", "REGISTRIES_CONFIG_PATH"):
         monkeypatch.delenv(name, raising=False)
 
+
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))

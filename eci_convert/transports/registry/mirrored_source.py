@@ -18,6 +18,7 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.json_fields import MAX_DOCUMENT
 from eci_convert.oci.reference import Reference
+from eci_convert.progress import warn
 from eci_convert.transports.base import ContainerFiles, Source
 from eci_convert.transports.registry.client import RegistryClient
 from eci_convert.transports.registry.endpoints.choice import Candidate, candidates
@@ -107,8 +108,9 @@ class MirroredSource:
             except EciError as error:
                 if number == self._first == len(self._sources) - 1:
                     raise
-                self._places[number].settings.reporter.warned(
-                    f"what refers to {subject.short} cannot be asked of {self._places[number].reference.host}: {error}"
+                warn(
+                    self._places[number].settings.reporter,
+                    f"what refers to {subject.short} cannot be asked of {self._places[number].reference.host}: {error}",
                 )
                 continue
             if found:

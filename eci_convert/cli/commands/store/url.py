@@ -16,6 +16,7 @@ from eci_convert.errors import UnsupportedImageError, UsageError
 from eci_convert.model import Blob, Part, Role, part_label
 from eci_convert.operations.inspect import Inspection, inspect
 from eci_convert.operations.store.url import choose_part, manifest_request, part_request
+from eci_convert.progress import warn
 from eci_convert.transports.base import Source
 from eci_convert.transports.registry.file_request import FileRequest
 from eci_convert.transports.settings import Settings
@@ -78,13 +79,13 @@ def url(call: CommonOptions, *, reference: str, part: str, curl: bool, ipxe: boo
 
 def _request(call: CommonOptions, source: Source, part: Part, *, follow: bool) -> FileRequest:
     if isinstance(part.locator, Blob) and part.locator.compression:
-        call.reporter.warned(f"the {part_label(part)} is compressed with {part.locator.compression} there")
+        warn(call.reporter, f"the {part_label(part)} is compressed with {part.locator.compression} there")
     return part_request(source, part, follow=follow, reporter=call.reporter)
 
 
 def _warn_of_password(call: CommonOptions, request: FileRequest) -> None:
     if request.headers.get("Authorization", "").startswith("Basic "):
-        call.reporter.warned("what is printed holds your password, and anybody can read it from there")
+        warn(call.reporter, "what is printed holds your password, and anybody can read it from there")
 
 
 def _go_json(request: FileRequest) -> str:

@@ -89,7 +89,8 @@ def _warn_of_password(call: CommonOptions, request: FileRequest) -> None:
 
 
 def _go_json(request: FileRequest) -> str:
-    """What ironcore-image prints, byte for byte (specs/ironcore.md §8): Go escapes what HTML would take for markup."""
+    """What ironcore-image prints, byte for byte (docs/specs/ironcore.md#8): Go escapes what HTML would take for
+    markup."""
     headers = {name: [value] for name, value in sorted(request.headers.items())}
     text = json.dumps(({"headers": headers} if headers else {}) | {"url": request.url}, indent=2, ensure_ascii=False)
     for character in "<>&":

@@ -29,7 +29,7 @@ def registry() -> Iterator[FaultyRegistry]:
 
 @pytest.fixture
 def words(tmp_path: Path) -> list[str | Path]:
-    """The parts of specs/ironcore.md §12."""
+    """The parts of docs/specs/ironcore.md#12."""
     found: list[str | Path] = []
     for option, word in (("--kernel", "kernel"), ("--initrd", "initramfs"), ("--root", "rootfs")):
         (tmp_path / word).write_text(word)

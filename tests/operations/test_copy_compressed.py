@@ -96,7 +96,7 @@ def test_a_place_that_unpacks_layers_gets_them_as_they_are() -> None:
 
 def test_layers_that_no_manifest_lists_are_compressed_on_their_way_to_a_registry() -> None:
     """As an engine keeps them; `--compression none` keeps them."""
-    source, registry = raw().build(), MemorySink(MemoryStore({}, {}), "copy", wants_compressed_layers=True)
+    source, registry = raw().build(), MemorySink(MemoryStore({}, {}), "copy", prefers_compressed_layers=True)
     source.synthetic_manifest = True
 
     copy(source, registry)
@@ -104,7 +104,7 @@ def test_layers_that_no_manifest_lists_are_compressed_on_their_way_to_a_registry
     assert layer.media_type == media_types.layer_type("gzip")
 
     for sink, codec in (
-        (MemorySink(MemoryStore({}, {}), "copy", wants_compressed_layers=True), Codec.parse("none")),
+        (MemorySink(MemoryStore({}, {}), "copy", prefers_compressed_layers=True), Codec.parse("none")),
         (MemorySink(MemoryStore({}, {}), "copy"), None),
     ):
         copy(source, sink, codec=codec)
@@ -112,7 +112,7 @@ def test_layers_that_no_manifest_lists_are_compressed_on_their_way_to_a_registry
 
 
 def test_layers_that_a_manifest_lists_raw_are_kept_on_their_way_to_a_registry() -> None:
-    source, sink = raw().build(), MemorySink(MemoryStore({}, {}), "copy", wants_compressed_layers=True)
+    source, sink = raw().build(), MemorySink(MemoryStore({}, {}), "copy", prefers_compressed_layers=True)
     copy(source, sink)
     assert sink.store.blobs == source.blobs
 

@@ -167,7 +167,7 @@ def test_a_place_for_containers_alone_refuses_before_the_first_byte(format: str)
 
 def test_layers_are_not_compressed_where_that_is_lost_work() -> None:
     store = MemoryStore()
-    pack(blueprint(a_whole_machine()), MemorySink(store, wants_raw_layers=True), codec=GZIP)
+    pack(blueprint(a_whole_machine()), MemorySink(store, stores_layers_uncompressed=True), codec=GZIP)
 
     found = image(MemorySource(store))
 

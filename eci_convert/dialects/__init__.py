@@ -21,7 +21,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
-from eci_convert.dialects import part_names
+from eci_convert.dialects import part_labels, part_names
 from eci_convert.errors import UnknownDialectError, UsageError
 
 if TYPE_CHECKING:
@@ -59,10 +59,13 @@ READERS: Mapping[str, Reader] = MappingProxyType(
         "containerdisk": _reader("container_images.containerdisk"),
     }
 )
-"""In the order in which they are asked. The last one, which nothing marks, is only guessed at if nobody names it."""
+"""In the order in which they are asked."""
 
-FALLBACK_READER = "containerdisk"
-"""The dialect that nothing marks: whether it is one shows when its files are looked for."""
+_RECOGNISERS: Mapping[str, Reader] = MappingProxyType(
+    {**READERS, "containerdisk": _reader("container_images.containerdisk", "recognise")}
+)
+"""The same for images of which nobody says what they are: any container image may have a disk in /disk, so that one
+is taken for a containerDisk only where its manifest or config says so. No dialect is ever a guess."""
 
 WRITERS: Mapping[str, Writer] = MappingProxyType(
     {
@@ -89,7 +92,7 @@ INDEXED = frozenset({"ironcore", "unikraft", "kubevirt"})
 
 def read(image: Image) -> tuple[str, Artifact]:
     """The dialect of *image*, and what it holds. Raises UnknownDialect, and what the dialect's reader raises."""
-    for name, reader in {**READERS, "containerdisk": _reader("container_images.containerdisk", "guess")}.items():
+    for name, reader in _RECOGNISERS.items():
         if artifact := reader(image):
             part_names.check_distinct(artifact.parts)
             return name, artifact
@@ -97,12 +100,25 @@ def read(image: Image) -> tuple[str, Artifact]:
 
 
 def unknown_dialect_error(image: Image) -> UnknownDialectError:
-    """What is said of an *image* that no dialect recognises, and of one that was guessed at in vain."""
+    """The error for an *image* that declares no parts, with hints at what can be tried."""
     if any(layer.media_type.endswith("+encrypted") for layer in image.manifest.layers):
-        return UnknownDialectError("the image is encrypted, and what is in it cannot be told here")
-    error = UnknownDialectError("the image has no part of a machine: neither ECI's media types, annotations nor labels")
-    error.add_note("hint: take any file out of it by its path with --path IMAGEPATH=FILE")
+        return UnknownDialectError("the image is encrypted, and its parts cannot be read here")
+    error = UnknownDialectError("the image declares no parts: no media type, annotation or label names any")
+    for hint in untried(image):
+        error.add_note(f"hint: {hint}")
     return error
+
+
+def untried(image: Image) -> tuple[str, ...]:
+    """What can be tried with an *image* that declares no parts, one sentence each."""
+    from eci_convert.dialects.container_images import containerdisk
+
+    if part_labels.is_file_artifact(image) or not containerdisk.read(image):
+        return ("take a file out of it with --path TITLE=FILE",)
+    return (
+        "take any file out of it by its path with --path IMAGEPATH=FILE",
+        "if it is a KubeVirt containerDisk, --dialect containerdisk looks for the disk in /disk",
+    )
 
 
 def read_with(name: str, image: Image) -> tuple[str, Artifact]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from eci_convert.dialects import FALLBACK_READER
 from eci_convert.dialects.part_names import checked_name
 from eci_convert.docker_build.dockerfile import SCRATCH
 from eci_convert.docker_build.request import BuildRequest
@@ -33,8 +32,8 @@ def check_built(order: BuildRequest, reference: str, settings: Settings) -> None
 
 def _check_image(order: BuildRequest, source: Source, platform: Platform | None, settings: Settings) -> None:
     inspection = inspect.inspect(source, platform)
-    if order.artifact is None and inspection.dialect in ("", FALLBACK_READER):
-        warn(settings.reporter, f"{source.origin} declares no parts of a machine")
+    if order.artifact is None and not inspection.dialect:
+        settings.reporter.warned(f"{source.origin} declares no parts of a machine")
         return
     expected: dict[str, int | None] = {
         part.locator.path: None for part in inspection.artifact.parts if isinstance(part.locator, RootfsFile)

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import assert_never
 
 from eci_convert.compression.codec import Compression, decompressed
-from eci_convert.dialects import FALLBACK_READER, unknown_dialect_error
 from eci_convert.disks import declared
-from eci_convert.errors import MissingPartError, UsageError
+from eci_convert.errors import UsageError
 from eci_convert.files.atomic import AtomicFiles, created_directories
 from eci_convert.model import DISK_ROLES, Blob, DiskType, KnownBlob, LocalFile, Member, Memory, Part, RootfsFile
 from eci_convert.oci import diff_ids
@@ -236,20 +235,15 @@ def extract(
     targets = plan_targets(found, order)
     for role in sorted(order.optional & order.roles.keys()):
         if found.artifact.part(role) is None:
-            warn(reporter, f"{found.reference} has no {role}: {str(order.roles[role])!r} is not written")
-    try:
-        files = extract_files(
-            source,
-            found.image,
-            targets,
-            reporter=reporter,
-            max_size=max_size,
-            sparse=sparse,
-            digests=digests,
-            journal=journal,
-        )
-    except MissingPartError as error:
-        if found.dialect != FALLBACK_READER or dialect or not order.needs_dialect:
-            raise
-        raise unknown_dialect_error(found.image) from error
+            reporter.warned(f"{found.reference} has no {role}: {str(order.roles[role])!r} is not written")
+    files = extract_files(
+        source,
+        found.image,
+        targets,
+        reporter=reporter,
+        max_size=max_size,
+        sparse=sparse,
+        digests=digests,
+        journal=journal,
+    )
     return ExtractResult(inspection=found, files=files)

@@ -10,7 +10,7 @@ from eci_convert.cli import extract_common, options, output
 from eci_convert.cli.extract_common import location_of
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.output import info, raw_bytes
-from eci_convert.dialects import FALLBACK_READER
+from eci_convert.dialects import untried
 from eci_convert.errors import LimitExceededError
 from eci_convert.model import Blob, KnownBlob, Part, part_label
 from eci_convert.oci.index import BUNDLE_COMPONENT, BUNDLE_HINT, BUNDLE_KIND, Index, IsBundleError
@@ -128,8 +128,7 @@ def _digest(part: Part) -> str | None:
 def _tell(found: Inspection) -> None:
     output.line(f"reference: {found.reference}")
     output.line(f"digest:    {found.digest}")
-    guess = " (a guess: nothing marks it)" if found.dialect == FALLBACK_READER else ""
-    output.line(f"dialect:   {found.dialect or 'none: ' + found.unknown}{guess}")
+    output.line(f"dialect:   {found.dialect or 'none: ' + found.unknown}")
     output.line(f"platforms: {', '.join(map(str, found.platforms)) or 'none named'}")
     if found.artifact.command_line is not None:
         output.line(f"cmdline:   {found.artifact.command_line}")
@@ -139,6 +138,9 @@ def _tell(found: Inspection) -> None:
         output.table([("  ROLE", "NAME", "TYPE", "SIZE", "WHERE"), *rows])
     output.mapping("labels", found.image.config.labels)
     output.mapping("annotations", found.image.manifest.annotations)
+    if not found.dialect:
+        for hint in untried(found.image):
+            info(hint)
 
 
 def _row(part: Part) -> tuple[str, ...]:

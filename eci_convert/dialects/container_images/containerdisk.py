@@ -1,21 +1,31 @@
-"""KubeVirt's containerdisks: a container image with one file in /disk, which is the machine's disk.
+"""KubeVirt's containerDisks: a container image with one file in /disk, which is the machine's disk.
 
-Nothing marks them. They are what an image is taken for that no other dialect knows and that runs no program; whether
-there is a file in /disk shows when it is looked for. The containerdisks project, which publishes KubeVirt's own, gives
-them an entrypoint that is none, so that a container can be created of them. KubeVirt runs qemu as user and group 107,
-who must be able to read the file (user guide, "containerDisk"). Kernel and initrd for KubeVirt's kernelBoot may lie in
-the same image: KubeVirt is told their paths elsewhere, and we by ECI's labels.
+KubeVirt asks for no mark, but most publishers leave one that manifest and config show (specs/wild.md W4): an artifact
+type, the Entrypoint `no-entrypoint` of the containerdisks project, which lets `docker create` take the image, labels
+of Deckhouse, the variable PODVM_IMAGE_PATH of OpenShift, or a build step that copies something into /disk. An image
+without any of them is read as one only if that is asked for. KubeVirt runs qemu as user and group 107, who must be
+able to read the file (user guide, "containerDisk"). Kernel and initrd for KubeVirt's kernelBoot may lie in the same
+image: KubeVirt is told their paths elsewhere, and we by ECI's labels.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from eci_convert.dialects import part_labels
 from eci_convert.dialects.blueprint import Blueprint, Recipe, TarEntrySpec, WriteOptions
 from eci_convert.dialects.image_config import container_platform, image_config, merge_labels
 from eci_convert.dialects.part_labels import labels_for, other_labels
-from eci_convert.dialects.part_names import canonical_name, checked_name, describe, original_name, unsupported_part
+from eci_convert.dialects.part_names import (
+    absolute_image_path,
+    canonical_name,
+    checked_name,
+    describe,
+    original_name,
+    unsupported_part,
+)
 from eci_convert.errors import CannotHoldError, UsageError
 from eci_convert.model import Artifact, DiskType, Part, Role, RootfsFile
 from eci_convert.oci import media_types
@@ -24,19 +34,29 @@ from eci_convert.oci.image import Image
 DIRECTORY = "disk/"
 USER = 107
 _BOOT = {Role.KERNEL: "boot/vmlinuz", Role.INITRD: "boot/initrd"}
-_NO_PROGRAM = ["no-entrypoint"]
+_ARTIFACT_TYPE = "application/vnd.kubevirt.containerdisk"
+_ENTRYPOINT = ["no-entrypoint"]
+_LABELS = ("source-image-format", "source-image-size")
+"""Labels that Deckhouse's importer sets, both of them."""
+_PATH_VARIABLE = "PODVM_IMAGE_PATH=/"
+_COPY_STEP = re.compile(r"\b(?:ADD|COPY)\b.*\s[\"']?/disk(?:/[^\s\"']*)?[\"']?\]?\s*(?:#.*)?")
+"""A step of a Dockerfile whose destination is /disk or in it, as the classic builder, BuildKit and buildah tell it."""
+_OWN_STEP = "eci-convert: disk-root-"
+"""How the history of a containerDisk begins that an eci-convert before 0.2 wrote: it had no Entrypoint."""
 _TYPES = (DiskType.RAW, DiskType.ISO, DiskType.QCOW2, None)
 """What KubeVirt's qemu takes; it looks at the bytes to tell them apart."""
 
 
 def read(image: Image) -> Artifact | None:
-    """The disk of *image* if it is a container image at all, else None."""
+    """The disk of *image* if it is a container image at all, else None: what `--dialect containerdisk` asks for."""
     layers = image.manifest.layers
     if image.manifest.config.media_type not in media_types.CONFIGS or not layers:
         return None
     if not all(media_types.is_tar_layer(layer.media_type) for layer in layers):
         return None
-    part = Part(role=Role.ROOT_DISK, locator=RootfsFile(path=DIRECTORY), name=canonical_name(Role.ROOT_DISK, "disk"))
+    path = _variable_path(_settings(image)) or DIRECTORY
+    name = canonical_name(Role.ROOT_DISK, "disk")
+    part = Part(role=Role.ROOT_DISK, locator=RootfsFile(path=path), name=name)
     return Artifact(
         parts=(part,),
         command_line=part_labels.command_line(image),
@@ -45,22 +65,47 @@ def read(image: Image) -> Artifact | None:
     )
 
 
-def guess(image: Image) -> Artifact | None:
-    """The disk of *image* if it may be a containerdisk: it runs nothing, or its history tells of /disk, and its layers
-    are no files; else None."""
-    if part_labels.is_file_artifact(image):
-        return None
-    found = image.config.fields.get("config")
-    settings = found if isinstance(found, dict) else {}
-    if settings.get("Entrypoint") == _NO_PROGRAM:
-        return read(image)
-    runs = any(settings.get(key) for key in ("Cmd", "Entrypoint"))
-    return None if runs and not _tells_of_disk(image.config.fields.get("history")) else read(image)
+def recognise(image: Image) -> Artifact | None:
+    """The disk of *image* if its manifest or config marks it as a containerDisk, else None."""
+    return read(image) if not part_labels.is_file_artifact(image) and _is_marked(image) else None
 
 
-def _tells_of_disk(history: Any) -> bool:
-    steps = [step for step in history if isinstance(step, dict)] if isinstance(history, list) else []
-    return any("/disk" in str(step.get("created_by", "")) for step in steps)
+def _is_marked(image: Image) -> bool:
+    settings = _settings(image)
+    return (
+        _ARTIFACT_TYPE in (image.manifest.artifact_type, image.descriptor.artifact_type)
+        or settings.get("Entrypoint") == _ENTRYPOINT
+        or all(label in image.config.labels for label in _LABELS)
+        or bool(_variable_path(settings))
+        or _copies_a_disk(image.config.fields.get("history"))
+    )
+
+
+def _settings(image: Image) -> Mapping[str, Any]:
+    settings = image.config.fields.get("config")
+    return settings if isinstance(settings, dict) else {}
+
+
+def _variable_path(settings: Mapping[str, Any]) -> str:
+    """The path of the disk that the environment tells; "" where it tells none. Raises FormatError for a hostile one."""
+    variables = settings.get("Env")
+    for variable in variables if isinstance(variables, list) else ():
+        if isinstance(variable, str) and variable.startswith(_PATH_VARIABLE):
+            return absolute_image_path(variable.partition("=")[2], "config.config.Env")
+    return ""
+
+
+def _copies_a_disk(history: Any) -> bool:
+    """Whether a build step put something into /disk, or the image is one that we made before it had an Entrypoint."""
+    steps = [step.get("created_by") for step in history if isinstance(step, dict)] if isinstance(history, list) else []
+    texts = [step for step in steps if isinstance(step, str)]
+    return any(_COPY_STEP.fullmatch(_after_shell(text)) or text.startswith(_OWN_STEP) for text in texts)
+
+
+def _after_shell(step: str) -> str:
+    """*step* from its ADD or COPY on: "" where it has none, or runs a command that only mentions one."""
+    instruction = step.strip().removeprefix("/bin/sh -c #(nop)").strip()
+    return instruction if instruction.startswith(("ADD", "COPY")) and "\n" not in instruction else ""
 
 
 def write(artifact: Artifact, terms: WriteOptions) -> Blueprint:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from eci_convert import dialects, model
-from eci_convert.dialects import FALLBACK_READER, part_labels, part_names, read_with
+from eci_convert.dialects import part_labels, part_names, read_with
 from eci_convert.dialects.part_labels import part_for_label
 from eci_convert.disks.declared import check_type
 from eci_convert.errors import (
@@ -112,7 +112,6 @@ class _ImageCheck:
         self.image = image
         self.findings: list[Finding] = []
         self.notes: list[str] = []
-        self._guessed = False
         self._artifact = self._read(dialect)
         self._labels = {key: path for key, path in _labels(image) if not self._refuse_label(key, path)}
         locators = [part.locator for part in self._artifact.parts]
@@ -131,7 +130,7 @@ class _ImageCheck:
             try:
                 seen = self._observation(part)
             except (*BLOB_ERRORS, UnsupportedImageError) as error:
-                self._missing_part(part, error)
+                self._add(part.name, error)
                 continue
             if seen:
                 self._check_part(part, seen)
@@ -142,9 +141,7 @@ class _ImageCheck:
 
     def _read(self, dialect: str) -> Artifact:
         try:
-            name, artifact = read_with(dialect, self.image) if dialect else dialects.read(self.image)
-            self._guessed = not dialect and name == FALLBACK_READER
-            return artifact
+            return (read_with(dialect, self.image) if dialect else dialects.read(self.image))[1]
         except UnknownDialectError:
             self.notes.append(_NO_MACHINE)
         except (FormatError, UnsupportedImageError) as error:
@@ -156,13 +153,6 @@ class _ImageCheck:
         if part_names.is_too_long(path):
             self._add(f"label {key}", LimitExceededError(f"a path of {len(path)} characters: {path[:80]!r}…"))
         return part_names.is_too_long(path)
-
-    def _missing_part(self, part: Part, error: EciError) -> None:
-        """*part* is not to be had: that is wrong, but where it was only guessed that there might be one."""
-        if self._guessed and isinstance(error, UnsupportedImageError):
-            self.notes.append(_NO_MACHINE)
-        else:
-            self._add(part.name, error)
 
     def _add(self, subject: str, error: EciError) -> None:
         self.findings.append(Finding(subject=subject, error=error))

@@ -12,6 +12,7 @@ blueprint.py       Blueprint, Recipe: what a writer wants written
 part_names.py      canonical names of parts, safe paths
 part_labels.py     the labels and annotations that name files as parts
 image_config.py    configs of container images
+containerdisk_layout.py  where a containerDisk has its disk, whichever format it is
 """
 
 from __future__ import annotations

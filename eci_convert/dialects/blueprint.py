@@ -16,13 +16,17 @@ from eci_convert.oci.platform import Platform
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TarEntrySpec:
-    """The tar entry that a part becomes inside a layer. *path* has no leading slash; *mtime* is in seconds."""
+    """The tar entry that a part becomes inside a layer. *path* has no leading slash; *mtime* is in seconds.
+
+    With *directory_mode*, the directories that lead to it have entries too, with that mode and the file's owner.
+    """
 
     path: str
     mode: int = 0o644
     uid: int = 0
     gid: int = 0
     mtime: int = 0
+    directory_mode: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

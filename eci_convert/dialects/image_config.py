@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,15 +16,23 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def image_config(
-    terms: WriteOptions, labels: Mapping[str, str], written: tuple[StoredBlob, ...], *, history: bool = False
+    terms: WriteOptions,
+    labels: Mapping[str, str],
+    written: tuple[StoredBlob, ...],
+    *,
+    history: bool = False,
+    entrypoint: Sequence[str] = (),
 ) -> bytes:
     """The config JSON in the order of ECI's (docs/specs/eci.md#3.4), with the diff ids of *written*.
 
     With *history*, one entry a layer that names the part.
     """
+    settings: dict[str, Any] = {"Entrypoint": list(entrypoint)} if entrypoint else {}
+    if labels:
+        settings["Labels"] = dict(sorted(labels.items()))
     platform = container_platform(terms.platform)
     document: dict[str, Any] = {"created": rfc3339(terms.created), "author": terms.author, **platform.json()}
-    document["config"] = {"Labels": dict(sorted(labels.items()))} if labels else {}
+    document["config"] = settings
     document["rootfs"] = {"type": "layers", "diff_ids": [str(layer.diff_id) for layer in written]}
     if history:
         document["history"] = [

@@ -5,6 +5,7 @@ from_image.py       parts that lie in another image
 manifests.py        configs, manifests and indexes of a blueprint
 preflight.py        whether a sink can hold an image
 dry_run.py          a sink that stores nothing
+tar_layer.py        the tar archive that a recipe becomes
 once.py             what several parts share, made once
 result.py           PushResult: what was written
 """

@@ -18,7 +18,8 @@ from eci_convert.oci.diff_ids import layers_by_diff_id
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.image import Image
 from eci_convert.pack.once import Once
-from eci_convert.progress import COMPRESSING, HASHING, NULL_REPORTER, WRITING, Reporter
+from eci_convert.pack.tar_layer import archive_part, blob_size, header_length
+from eci_convert.progress import COMPRESSING, HASHING, NULL_REPORTER, Reporter, WRITING
 from eci_convert.reading.local_content import LocalContent, open_local
 from eci_convert.streams.hashing import HashingStream
 from eci_convert.streams.repeatable import SparseStream, retry_lost_uploads
@@ -112,16 +113,16 @@ class BlobWriter:
         """
         self.check_size(recipe, size)
         ends = _HeadAndTail(chunks, wanted=recipe.with_disk_type is not None)
-        plain: Iterable[bytes] = archived([(_member(recipe, size), ends)]) if recipe.entry else ends
-        codec, lead = self._codec_for(recipe), _header_length(recipe, size)
+        plain: Iterable[bytes] = archive_part(recipe, size, ends)
+        codec, lead = self._codec_for(recipe), header_length(recipe, size)
         if codec.compression is Compression.NONE:
             if supply:
                 plain = SparseStream(plain, lambda: _shift(lead, supply.extents()))
-            stored = self.sink.put(self._type(recipe), plain, digest=digest, size=_plain_size(recipe, size))
+            stored = self.sink.put(self._type(recipe), plain, digest=digest, size=blob_size(recipe, size))
             diff_id = stored.digest
         else:
             again = supply.chunks(lead) if supply and size > _SMALL else None
-            apart = archived([(_member(recipe, size), again)]) if again and recipe.entry else again
+            apart = archive_part(recipe, size, again) if again else None
             measured = HashingStream(plain, threaded=True, again=apart, hashed=task.lane() if task else None)
             stored = self.sink.put(self._type(recipe), compressed(measured, codec))
             diff_id = measured.digest
@@ -194,7 +195,7 @@ class BlobWriter:
         """The blob that *content* would become, if the sink has it: a hash tells, before any work or sending."""
         if recipe.entry and self._layers:
             task.enter(HASHING, content.size, side=True)
-            digest = _digested(archived([(_member(recipe, content.size), task.counted(content.chunks()))])).digest
+            digest = _digested(archive_part(recipe, content.size, task.counted(content.chunks()))).digest
             blob = self._layers.get((digest, self._type(recipe)))
         elif digest:
             blob = Descriptor(media_type=recipe.media_type, digest=digest, size=content.size)
@@ -270,27 +271,11 @@ def _unknown_type(recipe: Recipe) -> CannotHoldError:
     return error
 
 
-def _member(recipe: Recipe, size: int) -> TarMember:
-    entry = recipe.entry
-    if entry is None:
-        raise TypeError(f"{recipe.part.name!r} becomes no tar entry")
-    return TarMember(name=entry.path, size=size, mode=entry.mode, uid=entry.uid, gid=entry.gid, mtime=entry.mtime)
-
-
-def _header_length(recipe: Recipe, size: int) -> int:
-    """How many bytes the archive that *recipe* becomes has before the part, which is *size* bytes."""
-    return len(member_header(_member(recipe, size))) if recipe.entry else 0
-
-
 def _shift(lead: int, data: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """*data* as it is behind *lead* bytes, which are data too."""
     yield 0, lead
     for offset, length in data:
         yield lead + offset, length
-
-
-def _plain_size(recipe: Recipe, size: int) -> int:
-    return archive_size([_member(recipe, size)]) if recipe.entry else size
 
 
 def _digested(chunks: Iterable[bytes]) -> HashingStream:

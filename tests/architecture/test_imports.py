@@ -43,7 +43,7 @@ another. CONTRIBUTING.md shows the same picture."""
 ORDER = {
     "dialects": (
         "part_names part_labels blueprint",
-        "image_config",
+        "image_config containerdisk_layout",
         "eci oci_artifacts container_images",
         "index_sizes",
         "__init__",
@@ -86,7 +86,7 @@ ORDER = {
         "manifests files member_range",
         "file_size",
     ),
-    "pack": ("result preflight dry_run reuse once", "blob_writer", "from_image manifests", "image"),
+    "pack": ("result preflight dry_run reuse once tar_layer", "blob_writer", "from_image manifests", "image"),
     "operations": (
         "inspect output_files push convert doctor",
         "extract_request estimate copy",

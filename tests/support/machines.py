@@ -18,7 +18,7 @@ from eci_convert.oci.platform import Platform
 from eci_convert.pack.image import pack
 from eci_convert.pack.result import PushResult
 from eci_convert.reading.images import load_image
-from eci_convert.tar import entries
+from eci_convert.tar import EntryType, entries
 from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 
 AMD64 = Platform(os="linux", architecture="amd64")
@@ -115,7 +115,7 @@ def content_of(source: MemorySource, part: Part) -> bytes:
 
 def _files(source: MemorySource, layer: Descriptor) -> dict[str, bytes]:
     archive = decompressed((source.blobs[layer.digest],), None)
-    return {entry.name: b"".join(entry.chunks) for entry in entries(archive)}
+    return {entry.name: b"".join(entry.chunks) for entry in entries(archive) if entry.type is EntryType.FILE}
 
 
 def contents(source: MemorySource, artifact: Artifact) -> dict[tuple[Role, int | None, str], bytes]:

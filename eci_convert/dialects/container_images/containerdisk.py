@@ -16,26 +16,27 @@ from typing import Any
 
 from eci_convert.dialects import part_labels
 from eci_convert.dialects.blueprint import Blueprint, Recipe, TarEntrySpec, WriteOptions
+from eci_convert.dialects.containerdisk_layout import (
+    DIRECTORY,
+    ENTRYPOINT,
+    USER,
+    check_containerdisk,
+    disk_entry,
+)
 from eci_convert.dialects.image_config import container_platform, image_config, merge_labels
-from eci_convert.dialects.part_labels import labels_for, other_labels
+from eci_convert.dialects.part_labels import FILE_PATH, FILE_SIZE, labels_for, other_labels
 from eci_convert.dialects.part_names import (
     absolute_image_path,
     canonical_name,
-    checked_name,
-    describe,
-    original_name,
     unsupported_part,
 )
-from eci_convert.errors import CannotHoldError, UsageError
-from eci_convert.model import Artifact, DiskType, Part, Role, RootfsFile
+from eci_convert.errors import UsageError
+from eci_convert.model import Artifact, Part, Role, RootfsFile
 from eci_convert.oci import media_types
 from eci_convert.oci.image import Image
 
-DIRECTORY = "disk/"
-USER = 107
 _BOOT = {Role.KERNEL: "boot/vmlinuz", Role.INITRD: "boot/initrd"}
 _ARTIFACT_TYPE = "application/vnd.kubevirt.containerdisk"
-_ENTRYPOINT = ["no-entrypoint"]
 _LABELS = ("source-image-format", "source-image-size")
 """Labels that Deckhouse's importer sets, both of them."""
 _PATH_VARIABLE = "PODVM_IMAGE_PATH=/"
@@ -43,8 +44,6 @@ _COPY_STEP = re.compile(r"\b(?:ADD|COPY)\b.*\s[\"']?/disk(?:/[^\s\"']*)?[\"']?\]
 """A step of a Dockerfile whose destination is /disk or in it, as the classic builder, BuildKit and buildah tell it."""
 _OWN_STEP = "eci-convert: disk-root-"
 """How the history of a containerDisk begins that an eci-convert before 0.2 wrote: it had no Entrypoint."""
-_TYPES = (DiskType.RAW, DiskType.ISO, DiskType.QCOW2, None)
-"""What KubeVirt's qemu takes; it looks at the bytes to tell them apart."""
 
 
 def read(image: Image) -> Artifact | None:
@@ -74,7 +73,7 @@ def _is_marked(image: Image) -> bool:
     settings = _settings(image)
     return (
         _ARTIFACT_TYPE in (image.manifest.artifact_type, image.descriptor.artifact_type)
-        or settings.get("Entrypoint") == _ENTRYPOINT
+        or settings.get("Entrypoint") == list(ENTRYPOINT)
         or all(label in image.config.labels for label in _LABELS)
         or bool(_variable_path(settings))
         or _copies_a_disk(image.config.fields.get("history"))
@@ -112,31 +111,32 @@ def write(artifact: Artifact, terms: WriteOptions) -> Blueprint:
     """*artifact* as a containerdisk. Raises CannotHold that names the part for which there is no place."""
     if terms.extra_dialects:
         raise UsageError(f"an image of the format 'containerdisk' cannot serve {terms.extra_dialects[0]!r} as well")
-    paths = {part.name: _path(part) for part in artifact.parts}
-    if not artifact.part(Role.ROOT_DISK):
-        raise CannotHoldError("a containerdisk is a root disk, and there is none")
+    check_containerdisk(artifact)
+    entries = {part.name: _entry(part, terms) for part in artifact.parts}
+    paths = {name: entry.path for name, entry in entries.items()}
     boots = any(artifact.part(role) for role in _BOOT)
     own = labels_for(artifact, paths if boots else {})
     texts = merge_labels(own, artifact.labels, terms.labels)
     return Blueprint(
-        recipes=tuple(_recipe(part, paths[part.name], terms) for part in artifact.parts),
-        config=lambda written: image_config(terms, texts, written, history=True),
+        recipes=tuple(
+            Recipe(
+                part=part,
+                media_type=media_types.OCI_LAYER,
+                entry=entries[part.name],
+                annotations={FILE_PATH: "/" + paths[part.name]},
+                size_annotations=(FILE_SIZE,),
+            )
+            for part in artifact.parts
+        ),
+        config=lambda written: image_config(terms, texts, written, history=True, entrypoint=ENTRYPOINT),
         annotations=terms.annotations,
         platform=container_platform(terms.platform),
     )
 
 
-def _path(part: Part) -> str:
-    if part.role in _BOOT:
-        return _BOOT[part.role]
-    if part.role is not Role.ROOT_DISK:
+def _entry(part: Part, terms: WriteOptions) -> TarEntrySpec:
+    if part.role is Role.ROOT_DISK:
+        return disk_entry(part, terms)
+    if part.role not in _BOOT:
         raise unsupported_part("containerdisk", part)
-    if part.disk_type not in _TYPES:
-        raise CannotHoldError(f"a containerdisk is raw or qcow2, and {describe(part)} is {part.disk_type}")
-    checked_name(part)
-    return DIRECTORY + original_name(part)
-
-
-def _recipe(part: Part, path: str, terms: WriteOptions) -> Recipe:
-    entry = TarEntrySpec(path=path, mode=0o440, uid=USER, gid=USER, mtime=terms.created)
-    return Recipe(part=part, media_type=media_types.OCI_LAYER, entry=entry)
+    return TarEntrySpec(path=_BOOT[part.role], mode=0o440, uid=USER, gid=USER, mtime=terms.created)

@@ -10,20 +10,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from eci_convert.dialects.blueprint import Blueprint, Recipe, StoredBlob, TarEntrySpec, WriteOptions
+from eci_convert.dialects.containerdisk_layout import ENTRYPOINT, check_containerdisk, disk_entry
 from eci_convert.dialects.eci.layer_roles import artifact_of, is_marked
 from eci_convert.dialects.eci.media_types import DISKS, MEDIA_TYPE, ROLE, TYPES
 from eci_convert.dialects.image_config import container_platform, image_config, merge_labels
-from eci_convert.dialects.part_labels import labels_for
+from eci_convert.dialects.part_labels import FILE_SIZE, labels_for
 from eci_convert.dialects.part_names import checked_name
-from eci_convert.errors import CannotHoldError, UsageError
+from eci_convert.errors import UsageError
 from eci_convert.model import DISK_ROLES, Artifact, DiskType, Part, Role
 from eci_convert.oci import media_types
 from eci_convert.oci.annotations import TITLE
 from eci_convert.oci.image import Image
 
 CONTAINERDISK = "containerdisk"
-DISK_USER = 107
-"""The uid and gid of qemu in KubeVirt's pods."""
 
 
 def write(artifact: Artifact, terms: WriteOptions) -> Blueprint:
@@ -32,15 +31,22 @@ def write(artifact: Artifact, terms: WriteOptions) -> Blueprint:
     Raises UsageError for names that an image cannot carry and for labels that contradict the parts.
     """
     served = _also(artifact, terms)
+    sizes = () if terms.artifact_type_support else (FILE_SIZE,)
     entries = {part.name: _entry(part, terms, served) for part in artifact.parts}
     own = labels_for(artifact, {name: entry.path for name, entry in entries.items()})
     texts = merge_labels(own, artifact.labels, terms.labels)
 
     def config(written: tuple[StoredBlob, ...]) -> bytes:
-        return image_config(terms, texts, written, history=not terms.artifact_type_support)
+        return image_config(
+            terms,
+            texts,
+            written,
+            history=not terms.artifact_type_support,
+            entrypoint=ENTRYPOINT if served else (),
+        )
 
     return Blueprint(
-        recipes=tuple(_recipe(part, entries[part.name]) for part in artifact.parts),
+        recipes=tuple(_recipe(part, entries[part.name], sizes) for part in artifact.parts),
         config=config,
         config_annotations={TITLE: "config.json"},
         annotations=terms.annotations,
@@ -54,19 +60,19 @@ def _also(artifact: Artifact, terms: WriteOptions) -> bool:
             raise UsageError(
                 f"an image of the format 'legacy' cannot serve {name!r} as well ({CONTAINERDISK!r} it can)"
             )
-    if terms.extra_dialects and not artifact.part(Role.ROOT_DISK):
-        raise CannotHoldError("a containerdisk is a root disk, and there is none")
+    if terms.extra_dialects:
+        check_containerdisk(artifact)
     return bool(terms.extra_dialects)
 
 
 def _entry(part: Part, terms: WriteOptions, containerdisk: bool) -> TarEntrySpec:
     name = checked_name(part)
     if containerdisk and part.role is Role.ROOT_DISK:
-        return TarEntrySpec(path=f"disk/{name}", uid=DISK_USER, gid=DISK_USER, mtime=terms.created)
+        return disk_entry(part, terms)
     return TarEntrySpec(path=name, mtime=terms.created)
 
 
-def _recipe(part: Part, entry: TarEntrySpec) -> Recipe:
+def _recipe(part: Part, entry: TarEntrySpec, sizes: tuple[str, ...]) -> Recipe:
     role = "" if part.role in (Role.CONFIG, Role.OTHER) else str(part.role)
     annotations = {ROLE: role, TITLE: entry.path}
     is_disk = part.role in DISK_ROLES
@@ -75,13 +81,14 @@ def _recipe(part: Part, entry: TarEntrySpec) -> Recipe:
         annotations[MEDIA_TYPE] = media_type
 
     def retyped(disk_type: DiskType) -> Recipe:
-        return _recipe(replace(part, disk_type=disk_type), entry)
+        return _recipe(replace(part, disk_type=disk_type), entry, sizes)
 
     return Recipe(
         part=part,
         media_type=media_types.OCI_LAYER,
         entry=entry,
         annotations=annotations,
+        size_annotations=sizes,
         with_disk_type=None if media_type else retyped,
     )
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from eci_convert import dialects
+from eci_convert.compression.codec import Codec
 from eci_convert.dialects import read_with
 from eci_convert.errors import CannotHoldError, UnknownDialectError
 from eci_convert.model import Artifact, DiskType, Role, RootfsFile
@@ -15,7 +16,7 @@ from eci_convert.oci.image import Image
 from eci_convert.operations.verify import verify_image
 from eci_convert.tar import entries
 from tests.support.images import an_image
-from tests.support.machines import an_image_of, image, part, written
+from tests.support.machines import TERMS, an_image_of, image, part, written
 
 TAR = "application/vnd.oci.image.layer.v1.tar"
 LAYER = Descriptor.of(b"x", f"{TAR}+gzip")
@@ -29,10 +30,37 @@ def test_the_disk_is_the_only_file_in_its_directory_and_qemu_may_read_it() -> No
     source, _ = written(a_disk(), "containerdisk")
     [layer] = image(source).manifest.layers
 
-    [entry] = [(each.name, each.uid, each.gid, each.mode) for each in entries((source.blobs[layer.digest],))]
+    members = [(each.name, each.uid, each.gid, each.mode) for each in entries((source.blobs[layer.digest],))]
 
-    assert entry == ("disk/r.qcow2", 107, 107, 0o440)
+    assert members == [("disk/", 107, 107, 0o755), ("disk/r.qcow2", 107, 107, 0o440)]
     assert not image(source).config.labels
+
+
+@pytest.mark.parametrize("codec", ["none", "gzip", "zstd"])
+def test_the_layer_of_the_disk_is_the_same_whichever_format_it_serves(codec: str) -> None:
+    also = replace(TERMS, extra_dialects=("containerdisk",))
+
+    made = [
+        image(written(a_disk(), format, terms, codec=Codec.parse(codec))[0])
+        for format, terms in (("containerdisk", TERMS), ("legacy", also))
+    ]
+
+    assert made[0].manifest.layers[0].digest == made[1].manifest.layers[0].digest
+    assert made[0].config.diff_ids == made[1].config.diff_ids
+    assert {tuple(one.config.fields["config"]["Entrypoint"]) for one in made} == {("no-entrypoint",)}
+
+
+def test_a_layer_tells_the_size_and_the_path_of_its_file() -> None:
+    [layer] = image(written(a_disk(), "containerdisk")[0]).manifest.layers
+
+    assert layer.annotations["io.eci-convert.file.size"] == "4"
+    assert layer.annotations["io.eci-convert.file.path"] == "/disk/r.qcow2"
+
+
+def test_a_legacy_image_serves_kubevirt_only_with_a_disk_that_it_boots() -> None:
+    for machine in (a_disk("r", DiskType.VMDK), Artifact(parts=(part(Role.KERNEL, "", b"k"),))):
+        with pytest.raises(CannotHoldError, match="containerdisk"):
+            written(machine, "legacy", replace(TERMS, extra_dialects=("containerdisk",)))
 
 
 def test_it_is_found_where_kubevirt_looks() -> None:

@@ -285,7 +285,7 @@ def test_a_legacy_image_can_serve_kubevirt_as_well() -> None:
     name, found = dialects.read(image(source))
 
     assert name == "eci-legacy"
-    assert image(source).config.labels["org.lfedge.eci.artifact.root"] == "/disk/disk-root-r.qcow2"
+    assert image(source).config.labels["org.lfedge.eci.artifact.root"] == "/disk/r.qcow2"
     assert saying(found) == saying(machine)
     assert contents(source, found) == contents(source, machine)
 

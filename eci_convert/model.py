@@ -13,12 +13,16 @@ from eci_convert.oci.digest import Digest
 
 
 class Role(StrEnum):
-    """What a part is to the machine. The values are those of ECI (docs/specs/eci.md#2.3) where it has one."""
+    """What a part is to the machine. The values are those of ECI (docs/specs/eci.md#2.3) where it has one.
+
+    CMDLINE is the kernel command line where that becomes a file; an `Artifact` has it as `command_line`.
+    """
 
     KERNEL = "kernel"
     INITRD = "initrd"
     ROOT_DISK = "disk-root"
     EXTRA_DISK = "disk-additional"
+    CMDLINE = "cmdline"
     CONFIG = "config"
     OTHER = "other"
 

@@ -93,7 +93,7 @@ def _order(call: CommonOptions, wanted: EngineBuild, words: Mapping[str, Any]) -
 
     return BuildRequest(
         name=wanted.tag,
-        artifact=_artifact(wanted, words),
+        artifact=_artifact(call, wanted, words),
         base=wanted.base or SCRATCH,
         file=wanted.file,
         context=wanted.context,
@@ -104,12 +104,12 @@ def _order(call: CommonOptions, wanted: EngineBuild, words: Mapping[str, Any]) -
     )
 
 
-def _artifact(wanted: EngineBuild, words: Mapping[str, Any]) -> Artifact | None:
+def _artifact(call: CommonOptions, wanted: EngineBuild, words: Mapping[str, Any]) -> Artifact | None:
     if not wanted.tag:
         raise UsageError("the image needs a name: give it one with -t NAME")
     if not wanted.file:
-        return artifact_from_options(wanted.archive, wanted.digest_file, **words)
-    if any(words[name] for name in ("kernel", "initrd", "root", "disks", "config")):
+        return artifact_from_options(wanted.archive, wanted.digest_file, reporter=call.reporter, **words)
+    if any(words[name] for name in ("kernel", "initrd", "root", "disks", "config", "cmdline", "others")):
         raise UsageError("--file is a Dockerfile that copies the parts itself: name none beside it")
     return None
 

@@ -27,8 +27,9 @@ from eci_convert.reading.resume import default_directory
 from eci_convert.transports.base import Source
 
 
-def _options(*, may_be_empty: bool) -> Callable[[F], F]:
-    file = PathParam(str, may_be_empty=may_be_empty)
+def _options(*, of_eci: bool) -> Callable[[F], F]:
+    file = PathParam(str, may_be_empty=of_eci)
+    ours = option("--cmdline", type=file, once=True, metavar="FILE", help="Where the kernel command line goes.")
     return cli_options.options(
         option("--kernel", type=file, once=True, metavar="FILE", help="Where the kernel goes."),
         option("--initrd", type=file, once=True, metavar="FILE", help="Where the initial ramdisk goes."),
@@ -42,16 +43,17 @@ def _options(*, may_be_empty: bool) -> Callable[[F], F]:
             help="Where disk N goes; repeatable.",
         ),
         option("--config", type=file, once=True, metavar="FILE", help="Where the config goes."),
+        *(() if of_eci else (ours,)),
     )
 
 
-options: Callable[[Callable[..., None]], Callable[..., None]] = _options(may_be_empty=False)
+options: Callable[[Callable[..., None]], Callable[..., None]] = _options(of_eci=False)
 """The outputs that parts can have; `extract_request` makes one of them."""
 
-options_of_eci: Callable[[Callable[..., None]], Callable[..., None]] = _options(may_be_empty=True)
+options_of_eci: Callable[[Callable[..., None]], Callable[..., None]] = _options(of_eci=True)
 """The same as `eci` takes them: an empty name is none."""
 
-_ROLES = {"kernel": Role.KERNEL, "initrd": Role.INITRD, "root": Role.ROOT_DISK, "config": Role.CONFIG}
+_ROLES = {"kernel": Role.KERNEL, "initrd": Role.INITRD, "root": Role.ROOT_DISK, "config": Role.CONFIG, "cmdline": Role.CMDLINE}
 
 
 def extract_request(

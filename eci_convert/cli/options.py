@@ -156,6 +156,9 @@ def _parts(*, may_be_empty: bool) -> Callable[[F], F]:
         option("--disk", "disks", type=disk, multiple=True, metavar="PATH[:TYPE]",
                help="One more disk; may be repeated, in order."),
         option("--config", type=file, once=True, metavar="PATH", help="A config of your own."),
+        option("--cmdline", once=True, metavar="TEXT|@FILE", help="The kernel command line, or a file that holds it."),
+        option("--other", "others", type=KeyValueParam(), multiple=True, metavar="NAME=PATH",
+               help="One more file, under the name NAME in the image; may be repeated."),
         option("--trust-type", is_flag=True, help="Believe TYPE even where the bytes contradict it."),
     )  # fmt: skip
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
 
-from eci_convert.errors import UsageError
+from eci_convert.errors import LocalError, NotFoundError, UsageError
 from eci_convert.files.output_paths import inherited_descriptor
 from eci_convert.files.temp_files import resolve
 from eci_convert.model import Artifact, LocalFile, part_label
 from eci_convert.oci.platform import Platform, host_platform, parse_platform
+from eci_convert.progress import NULL_REPORTER, Reporter
 from eci_convert.reading.local_parts import Disk, artifact_from_parts
 
+_MAX_COMMAND_LINE = 64 << 10
 _PLAT = re.compile(r"[A-Za-z0-9_.+-]{1,64}", re.ASCII)
 
 
@@ -23,9 +27,12 @@ def artifact_from_options(
     root: str | None,
     disks: tuple[str, ...],
     config: Path | None,
+    cmdline: str | None,
+    others: tuple[tuple[str, str], ...],
     trust_type: bool,
+    reporter: Reporter = NULL_REPORTER,
 ) -> Artifact:
-    """The machine that `parts` describe.
+    """The machine that `parts` describe. *reporter* is warned of files that seem to be mixed up.
 
     Raises UsageError where one of *outputs*, which are to be written, is a part, and what `artifact_from_parts` raises.
     """
@@ -35,10 +42,53 @@ def artifact_from_options(
         root=Disk.parse(root, trusted=trust_type) if root else None,
         disks=[Disk.parse(disk, trusted=trust_type) for disk in disks],
         config=config,
+        others=_distinct_others(others),
+        command_line=_command_line(cmdline),
+        reporter=reporter,
     )
     for output in outputs:
         _check_not_an_input(output, found)
     return found
+
+
+def _distinct_others(others: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    by_name = dict(others)
+    if len(by_name) < len(others):
+        names = [name for name, _ in others]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UsageError(f"--other {twice}=… is given twice")
+    return by_name
+
+
+def _command_line(text: str | None) -> str | None:
+    """The kernel command line that `--cmdline` says: the text, or the one line of a file.
+
+    Raises UsageError for what no kernel could be given, NotFound and LocalError for a file that cannot be read.
+    """
+    if text is None:
+        return None
+    if text.startswith("@"):
+        text = _read_line(Path(text[1:]))
+    if not text or any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        what = "is empty" if not text else f"{text[:80]!r} holds line breaks or other control characters"
+        raise UsageError(f"--cmdline {what}")
+    return text
+
+
+def _read_line(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_COMMAND_LINE + 1)
+    except FileNotFoundError as error:
+        raise NotFoundError(f"no such file: {str(path)!r}") from error
+    except OSError as error:
+        raise LocalError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
+    if len(content) > _MAX_COMMAND_LINE:
+        raise UsageError(f"{str(path)!r} is longer than {_MAX_COMMAND_LINE} bytes: no kernel takes such a command line")
+    try:
+        return content.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{str(path)!r} is not UTF-8 text") from error
 
 
 def archive_path(reference: str) -> Path | None:

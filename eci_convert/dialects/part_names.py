@@ -17,7 +17,7 @@ LONGEST_PATH = 4095
 
 _EXTRA = re.compile(r"disk-([0-9]{1,9})-(?=.)", re.ASCII | re.DOTALL)
 _ROOT = "disk-root-"
-_FIXED = {Role.KERNEL: "kernel", Role.INITRD: "initrd", Role.CONFIG: "config.json"}
+_FIXED = {Role.KERNEL: "kernel", Role.INITRD: "initrd", Role.CMDLINE: "cmdline", Role.CONFIG: "config.json"}
 
 
 def canonical_name(role: Role, base: str, index: int | None = None) -> str:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from eci_convert.dialects import part_names, unknown_dialect_error
+from eci_convert.dialects.part_names import canonical_name
 from eci_convert.errors import EciError, MissingPartError, UnsupportedImageError, UsageError
 from eci_convert.files.atomic import named_file
 from eci_convert.files.temp_files import resolve
-from eci_convert.model import Blob, Part, Role, RootfsFile, part_label
+from eci_convert.model import Artifact, Blob, Memory, Part, Role, RootfsFile, part_label
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.operations.inspect import Inspection
 from eci_convert.operations.output_files import OutputTarget
@@ -29,8 +30,8 @@ class ExtractRequest:
 
     With *directory* all parts go there under their own names, but for those that have an output of their own. *disks*
     are by the index that the image gives them. *paths* are files of the image's filesystem by their absolute path.
-    *only* narrows the parts that go to the directory. *config_blob*: an image without a config part gives its own
-    config, as `eci pull` does. *optional* are roles that an image may lack as long as it has something else that is
+    *only* narrows the parts that go to the directory. *config_blob*: what goes there is what `eci pull` writes: the
+    image's own config where it has no config part, and no file for the kernel command line. *optional* are roles that an image may lack as long as it has something else that is
     wanted: a warning tells it.
     """
 
@@ -73,7 +74,7 @@ def _requested(found: Inspection, order: ExtractRequest) -> list[OutputTarget]:
 
 
 def _part(found: Inspection, role: Role) -> Part:
-    part = found.artifact.part(role)
+    part = command_line_part(found.artifact) if role is Role.CMDLINE else found.artifact.part(role)
     if part is None and role is Role.CONFIG:
         return _config(found.image.manifest.config)
     if part is None:
@@ -89,7 +90,16 @@ def _disk(found: Inspection, index: int) -> Part:
 
 
 def _summary_of_parts(found: Inspection) -> str:
-    return ", ".join(map(part_label, found.artifact.parts)) or "no parts"
+    parts = [*found.artifact.parts, *filter(None, (command_line_part(found.artifact),))]
+    return ", ".join(map(part_label, parts)) or "no parts"
+
+
+def command_line_part(artifact: Artifact) -> Part | None:
+    """The kernel command line of *artifact* as a file of its own; None where it has none."""
+    if artifact.command_line is None:
+        return None
+    content = artifact.command_line.encode("utf-8", "surrogatepass")
+    return Part(role=Role.CMDLINE, locator=Memory(content=content), name=canonical_name(Role.CMDLINE, ""))
 
 
 def _config(blob: Descriptor) -> Part:
@@ -110,6 +120,8 @@ def _remaining(found: Inspection, order: ExtractRequest) -> list[OutputTarget]:
     if order.directory is None:
         return []
     parts = list(found.artifact.parts)
+    if (text := command_line_part(found.artifact)) and not order.config_blob:
+        parts.append(text)
     if order.config_blob and found.artifact.part(Role.CONFIG) is None:
         parts.append(_config(found.image.manifest.config))
     wanted = [part for part in parts if not order.only or part.role in order.only]

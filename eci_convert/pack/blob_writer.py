@@ -8,10 +8,11 @@ from functools import partial
 
 from eci_convert.compression.codec import Codec, Compression, compressed
 from eci_convert.dialects.blueprint import Recipe, StoredBlob
-from eci_convert.disks import detect
+from eci_convert.dialects.part_names import describe
 from eci_convert.disks.detect import detect_disk_type
+from eci_convert.disks.probe import ContentProbe
 from eci_convert.errors import CannotHoldError, LimitExceededError, MissingPartError
-from eci_convert.model import KnownBlob, LocalFile, Memory, part_label
+from eci_convert.model import DISK_ROLES, KnownBlob, LocalFile, Memory, part_label
 from eci_convert.oci import json_fields
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.diff_ids import layers_by_diff_id
@@ -21,6 +22,7 @@ from eci_convert.pack.once import Once
 from eci_convert.pack.tar_layer import archive_part, blob_size, header_length
 from eci_convert.progress import COMPRESSING, HASHING, NULL_REPORTER, Reporter, WRITING
 from eci_convert.reading.local_content import LocalContent, open_local
+from eci_convert.reading.local_disks import check_complete
 from eci_convert.streams.hashing import HashingStream
 from eci_convert.streams.repeatable import SparseStream, retry_lost_uploads
 from eci_convert.tar import TarMember, archive_size, archived, member_header
@@ -64,7 +66,7 @@ class BlobWriter:
                 return self._known(recipe, known)
             case LocalFile() | Memory() as locator:
                 with open_local(locator) as content, Task(self.reporter, recipe.part.name, content.size) as task:
-                    settled = _retyped(recipe, *content.head_and_tail(), content.size)
+                    settled = _with_local_type(recipe, content)
                     key = (content.identity, settled.entry, self._codec_for(settled))
                     return self._once.make(
                         key,
@@ -112,8 +114,8 @@ class BlobWriter:
         Raises LimitExceeded before the first of too many.
         """
         self.check_size(recipe, size)
-        ends = _HeadAndTail(chunks, wanted=recipe.with_disk_type is not None)
-        plain: Iterable[bytes] = archive_part(recipe, size, ends)
+        probe = _probe(recipe, chunks)
+        plain: Iterable[bytes] = archive_part(recipe, size, probe or chunks)
         codec, lead = self._codec_for(recipe), header_length(recipe, size)
         if codec.compression is Compression.NONE:
             if supply:
@@ -127,7 +129,7 @@ class BlobWriter:
             stored = self.sink.put(self._type(recipe), compressed(measured, codec))
             diff_id = measured.digest
         self.count(stored.size, sent=True)
-        return self._written(_retyped(recipe, ends.head, ends.tail, size), stored, diff_id, size)
+        return self._written(_settled(recipe, probe), stored, diff_id, size)
 
     def check_size(self, recipe: Recipe, size: int) -> None:
         """Raises LimitExceeded for a part of more bytes than the user allows."""
@@ -136,13 +138,13 @@ class BlobWriter:
 
     def verbatim(self, recipe: Recipe, blob: Descriptor, chunks: Iterable[bytes], *, send: bool) -> StoredBlob:
         """The blob *blob* as it is, whose bytes pass by; not *send*: the sink has it, and they only tell its type."""
-        ends = _HeadAndTail(chunks, wanted=recipe.with_disk_type is not None)
+        probe = None if recipe.compression else _probe(recipe, chunks)
         if send:
-            self.sink.put(self._type(recipe), ends, digest=blob.digest, size=blob.size)
+            self.sink.put(self._type(recipe), probe or chunks, digest=blob.digest, size=blob.size)
         else:
-            for _ in ends:
+            for _ in probe or chunks:
                 pass
-        return self.reused(_retyped(recipe, ends.head, ends.tail, blob.size), blob, sent=send)
+        return self.reused(_settled(recipe, probe), blob, sent=send)
 
     def reused(self, recipe: Recipe, blob: Descriptor, *, sent: bool = False) -> StoredBlob:
         """*blob*, which the sink has: it was *sent* just now, or need not be."""
@@ -217,7 +219,7 @@ class BlobWriter:
 
     def _store(self, recipe: Recipe, content: LocalContent, digest: Digest | None, task: Task) -> StoredBlob:
         self._enter(task, recipe, content.size)
-        chunks = task.counted(content.chunks(_header_length(recipe, content.size)))
+        chunks = task.counted(content.chunks(header_length(recipe, content.size)))
         return self.write_stream(recipe, content.size, chunks, digest, content, task)
 
     def _enter(self, task: Task, recipe: Recipe, size: int) -> None:
@@ -236,30 +238,29 @@ class BlobWriter:
         return recipe.media_type or _BYTES
 
 
-class _HeadAndTail:
-    """*chunks* as they are; *head* and *tail* are their first and last bytes, where they are *wanted*."""
-
-    def __init__(self, chunks: Iterable[bytes], *, wanted: bool) -> None:
-        self._chunks = chunks
-        self._wanted = wanted
-        self.head = self.tail = b""
-
-    def __iter__(self) -> Iterator[bytes]:
-        if not self._wanted:
-            yield from self._chunks
-            return
-        for chunk in self._chunks:
-            if len(self.head) < detect.HEAD:
-                self.head += chunk[: detect.HEAD - len(self.head)]
-            self.tail = (self.tail + chunk[-detect.TAIL :])[-detect.TAIL :]
-            yield chunk
+def _probe(recipe: Recipe, chunks: Iterable[bytes]) -> ContentProbe | None:
+    """*chunks* with somebody who looks at them, where they are a disk's."""
+    return ContentProbe(chunks) if recipe.part.role in DISK_ROLES or recipe.with_disk_type else None
 
 
-def _retyped(recipe: Recipe, head: bytes, tail: bytes, size: int) -> Recipe:
-    """*recipe* as it is once the bytes have told the type of the disk, if it did not know it."""
+def _settled(recipe: Recipe, probe: ContentProbe | None) -> Recipe:
+    """*recipe* as it is once the bytes have gone by *probe*, and told the type of the disk if that was not known.
+
+    Raises CannotHoldError for a disk that needs other files.
+    """
+    if probe is None:
+        return recipe
+    check_complete(probe.foreign_reference, describe(recipe.part))
+    found = probe.disk_type if recipe.with_disk_type else None
+    return recipe.with_disk_type(found) if recipe.with_disk_type and found else recipe
+
+
+def _with_local_type(recipe: Recipe, content: LocalContent) -> Recipe:
+    """The same, where the bytes are here and their ends can be looked at before any is sent."""
     if not recipe.with_disk_type:
         return recipe
-    found = detect_disk_type(head, size, tail)
+    head, tail = content.head_and_tail()
+    found = detect_disk_type(head, content.size, tail)
     return recipe.with_disk_type(found) if found else recipe
 
 

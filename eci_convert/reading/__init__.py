@@ -10,5 +10,6 @@ container_files.py  the same, where an engine has them unpacked
 file_size.py        the size of one file of an image
 resume.py           downloads that were interrupted, continued
 local_parts.py      parts from files on this computer
+local_disks.py      whether a disk can be packed, and as what type
 local_content.py    their bytes and sizes
 """

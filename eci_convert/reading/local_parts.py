@@ -11,11 +11,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from eci_convert.dialects.part_names import canonical_name
-from eci_convert.disks.declared import check_type
-from eci_convert.disks.detect import HEAD, TAIL, detect_disk_type
+from eci_convert.dialects.part_names import canonical_name, checked_name
+from eci_convert.disks.boot_files import contradiction
 from eci_convert.errors import LocalError, NotFoundError, UsageError
-from eci_convert.model import Artifact, DiskType, KnownBlob, LocalFile, Locator, Memory, Part, Role
+from eci_convert.model import (
+    DISK_ROLES,
+    Artifact,
+    DiskType,
+    KnownBlob,
+    LocalFile,
+    Locator,
+    Memory,
+    Part,
+    Role,
+    part_label,
+)
+from eci_convert.progress import NULL_REPORTER, Reporter
+from eci_convert.reading.local_disks import FileEnds, resolve_disk
 
 PartContent = Path | str | bytes | KnownBlob
 """Where the bytes of a part are: a file, in memory, or nowhere here (a blob that the destination has)."""
@@ -49,15 +61,18 @@ def artifact_from_parts(
     config: PartContent | None = None,
     others: Mapping[str, PartContent] | None = None,
     command_line: str | None = None,
+    reporter: Reporter = NULL_REPORTER,
 ) -> Artifact:
     """The machine that these parts make; one is needed, none in particular. *others* are files by their names.
+    *reporter* is warned of a kernel, an initrd or a disk that looks like another of the three.
 
     >>> disk = Disk(content=b"...", name="data", type=DiskType.RAW)
     >>> [part.name for part in artifact_from_parts(kernel=b"...", disks=[disk], others={"notes": b"..."}).parts]
     ['kernel', 'disk-0-data', 'notes']
 
-    Raises UsageError where there is none, or a disk whose type nobody can tell; NotFound and LocalError for files
-    that cannot be read; DiskTypeMismatch where a disk's bytes contradict its declared type.
+    Raises UsageError where there is none, a disk whose type nobody can tell, or a name that another part has; NotFound
+    and LocalError for files that cannot be read; DiskTypeError where a disk's bytes contradict its declared type, or
+    are compressed; CannotHoldError for a disk that needs other files.
     """
     parts: list[Part] = []
     if kernel is not None:
@@ -69,13 +84,13 @@ def artifact_from_parts(
     parts.extend(_disk(disk, Role.EXTRA_DISK, index) for index, disk in enumerate(disks))
     if config is not None:
         parts.append(Part(role=Role.CONFIG, locator=_locator(config), name="config.json"))
-    parts.extend(
-        Part(role=Role.OTHER, locator=_locator(content), name=name) for name, content in (others or {}).items()
-    )
+    parts.extend(_other(name, content, parts) for name, content in (others or {}).items())
     if not parts:
         error = UsageError("no part is named: an image needs one at least")
-        error.add_note("hint: name it with --kernel, --initrd, --root, --disk or --config")
+        error.add_note("hint: name it with --kernel, --initrd, --root, --disk, --config or --other")
         raise error
+    for part in parts:
+        _warn_of_mixed_up_files(part, reporter)
     return Artifact(parts=tuple(parts), command_line=command_line)
 
 
@@ -85,12 +100,32 @@ def _disk(disk: Disk, role: Role, index: int | None) -> Part:
     if not name:
         raise UsageError("a disk that is no file needs a name")
     kind = disk.type
-    if isinstance(locator, LocalFile):
-        kind = resolve_type(locator.path, disk.type, trusted=disk.trust_declared_type)
+    if isinstance(locator, LocalFile | Memory):
+        shown = str(locator.path) if isinstance(locator, LocalFile) else name
+        kind = resolve_disk(FileEnds.read(locator), shown, disk.type, trusted=disk.trust_declared_type)
     if kind is None:
         raise UsageError(f"the type of disk {name!r} is not known: say which it is")
     named = canonical_name(role, name, index)
     return Part(role=role, locator=locator, name=named, disk_type=kind, index=index)
+
+
+_RESERVED = frozenset({"kernel", "initrd", "config.json", "cmdline"})
+"""Names that images or `extract` give to something else."""
+
+
+def _other(name: str, content: PartContent, parts: Sequence[Part]) -> Part:
+    part = Part(role=Role.OTHER, locator=_locator(content), name=name)
+    if checked_name(part) in _RESERVED or any(part.name == name for part in parts):
+        raise UsageError(f"the name {name!r} is that of another part")
+    return part
+
+
+def _warn_of_mixed_up_files(part: Part, reporter: Reporter) -> None:
+    if part.role in (Role.KERNEL, Role.INITRD, *DISK_ROLES) and isinstance(part.locator, LocalFile | Memory):
+        ends = FileEnds.read(part.locator)
+        if seen := contradiction(part.role, ends.head, ends.size, ends.tail):
+            file = part.locator.path if isinstance(part.locator, LocalFile) else part.name
+            reporter.warned(f"{str(file)!r} is given as the {part_label(part)} and looks like {seen}")
 
 
 def _locator(content: PartContent) -> Locator:
@@ -127,32 +162,3 @@ def parse_disk_argument(text: str) -> tuple[Path, DiskType | None]:
     if os.path.lexists(path):
         raise UsageError(f"{word!r} in {text!r} is no type of disk: write one of {', '.join(DiskType)}")
     return Path(text), None
-
-
-def resolve_type(path: Path, declared: DiskType | None, *, trusted: bool = False) -> DiskType:
-    """The type of the disk in the file at *path*: what is *declared*, if its bytes do not contradict that.
-
-    Raises UsageError where nothing is declared and the bytes do not tell; DiskTypeMismatch, unless the declaration is
-    *trusted*; LocalError for a file that cannot be read.
-    """
-    if declared and trusted:
-        return declared
-    found = _detected(path)
-    check_type(declared, found, repr(str(path)))
-    kind = declared or found
-    if kind is None:
-        error = UsageError(f"{str(path)!r} could be any type of disk")
-        error.add_note(f"hint: say which: {path}:raw, or :{', :'.join(kind for kind in DiskType if kind != 'raw')}")
-        raise error
-    return kind
-
-
-def _detected(path: Path) -> DiskType | None:
-    try:
-        with path.open("rb") as file:
-            head = file.read(HEAD)
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - TAIL))
-            return detect_disk_type(head, size, file.read(TAIL))
-    except OSError as error:
-        raise LocalError(f"{str(path)!r}: {error.strerror or error}") from error

@@ -78,7 +78,8 @@ ORDER = {
         "__init__",
     ),
     "reading": (
-        "resume local_parts local_content",
+        "resume local_disks local_content",
+        "local_parts",
         "blobs",
         "images",
         "layer_walk",

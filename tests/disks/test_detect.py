@@ -13,7 +13,8 @@ from eci_convert.disks.detect import HEAD, TAIL, detect_disk_type
 from eci_convert.disks.probe import ContentProbe
 from eci_convert.errors import DiskTypeError, LocalError, UsageError
 from eci_convert.model import DiskType
-from eci_convert.reading.local_parts import parse_disk_argument, resolve_type
+from eci_convert.reading.local_disks import resolve_type
+from eci_convert.reading.local_parts import parse_disk_argument
 from eci_convert.tar import TarMember, archived
 
 MBR = bytes(510) + b"\x55\xaa" + bytes(512)

@@ -92,7 +92,7 @@ def build(
     push_report.check_stdout(call, reference)
     codec = Codec.parse(compression)
     part_options.check_apart(reference, digest_file)
-    artifact = artifact_from_options(archive_path(reference), digest_file, **words)
+    artifact = artifact_from_options(archive_path(reference), digest_file, reporter=call.reporter, **words)
     with ExitStack() as stack:
         sink = stack.enter_context(open_sink(reference, call.settings, "docker-daemon"))
         before = stack.enter_context(open_source(reference, call.settings, "docker-daemon"))

@@ -60,7 +60,7 @@ def dockerfile(
     """
     if context and stage:
         raise UsageError("--context and --stage exclude each other")
-    artifact = artifact_from_options(output, **words)
+    artifact = artifact_from_options(output, reporter=call.reporter, **words)
     sources = _sources(artifact, context, stage, dry_run=dry_run)
     text = render(artifact, sources, base=base, single_layer=single_layer, labels=dict(labels))
     if output and inherited_descriptor(output) == 1:

@@ -59,7 +59,10 @@ def push(
     codec = Codec.parse(compression)
     place = remote_from_options(remote, image, call.settings)
     artifact = artifact_from_options(
-        digest_file, disks=tuple(each for text in disks if text for each in _disks(text)), **words
+        digest_file,
+        disks=tuple(each for text in disks if text for each in _disks(text)),
+        reporter=call.reporter,
+        **words,
     )
     terms = WriteOptions(
         platform=part_options.platform(call.platform, os, arch),

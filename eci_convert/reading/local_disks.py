@@ -1,0 +1,92 @@
+"""Whether a disk on this computer can be packed, and as what: one complete file whose type is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from eci_convert.compression.codec import Compression, detect_compression
+from eci_convert.disks.declared import check_type
+from eci_convert.disks.detect import HEAD, TAIL, detect_disk_type
+from eci_convert.disks.references import external_reference, extra_range
+from eci_convert.errors import CannotHoldError, DiskTypeError, UsageError
+from eci_convert.files.errors import local_errors
+from eci_convert.model import DiskType, LocalFile, Memory
+
+_RAW_SUFFIXES = (".raw", ".img")
+_TOOLS = {Compression.GZIP: "zcat", Compression.XZ: "xzcat", Compression.ZSTD: "zstdcat", Compression.BZIP2: "bzcat"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEnds:
+    """The *size* of a file in bytes, its *head* and *tail*, and the bytes *further* in that tell what it refers to."""
+
+    size: int
+    head: bytes
+    tail: bytes
+    further: bytes
+
+    @classmethod
+    def read(cls, locator: LocalFile | Memory) -> FileEnds:
+        """The ends of the file at *locator*. Raises LocalError."""
+        if isinstance(locator, Memory):
+            content = locator.content
+            wanted = extra_range(content[:HEAD])
+            return cls(
+                size=len(content),
+                head=content[:HEAD],
+                tail=content[-TAIL:],
+                further=content[wanted.start : wanted.stop],
+            )
+        with local_errors(locator.path), locator.path.open("rb") as file:
+            head = file.read(HEAD)
+            size = file.seek(0, 2)
+            file.seek(max(0, size - TAIL))
+            tail = file.read(TAIL)
+            wanted = extra_range(head)
+            file.seek(wanted.start)
+            return cls(size=size, head=head, tail=tail, further=file.read(len(wanted)))
+
+
+def resolve_type(path: Path, declared: DiskType | None, *, trusted: bool = False) -> DiskType:
+    """The type of the disk in the file at *path*. Raises as `resolve_disk`, and LocalError."""
+    return resolve_disk(FileEnds.read(LocalFile(path=path)), str(path), declared, trusted=trusted)
+
+
+def resolve_disk(ends: FileEnds, name: str, declared: DiskType | None, *, trusted: bool = False) -> DiskType:
+    """The type of the disk called *name*: what is *declared*, if its bytes do not contradict that; else what its bytes
+    are; else raw, if its name says so, for a blank disk has no bytes that could.
+
+    Raises UsageError where nothing tells; DiskTypeError, unless the declaration is *trusted*, for bytes of another type
+    and for compressed ones; CannotHoldError for a disk that needs other files, which no image would hold.
+    """
+    check_complete(external_reference(ends.head, ends.size, ends.tail, ends.further), repr(name))
+    if declared and trusted:
+        return declared
+    _check_uncompressed(ends.head, name)
+    detected = detect_disk_type(ends.head, ends.size, ends.tail)
+    check_type(declared, detected, repr(name))
+    if declared or detected:
+        return declared or detected or DiskType.RAW
+    if name.lower().endswith(_RAW_SUFFIXES):
+        return DiskType.RAW
+    error = UsageError(f"{name!r} could be any type of disk")
+    error.add_note(f"hint: say which: {name}:raw, or :{', :'.join(kind for kind in DiskType if kind != 'raw')}")
+    raise error
+
+
+def check_complete(reference: str | None, name: str) -> None:
+    """Raises CannotHoldError where the disk *name* has a *reference* to another file."""
+    if reference:
+        error = CannotHoldError(f"{name} needs {reference}, and an image would hold this one file only")
+        error.add_note("hint: qemu-img convert makes one complete file of it")
+        raise error
+
+
+def _check_uncompressed(head: bytes, name: str) -> None:
+    compression = detect_compression(head)
+    if compression is not Compression.NONE:
+        error = DiskTypeError(f"{name!r} is compressed ({compression}): no machine boots from it as it is")
+        error.add_note(f"hint: decompress it first: {_TOOLS[compression]} {name} > DISK")
+        error.add_note(f"hint: {name}:raw with --trust-type packs the compressed bytes")
+        raise error

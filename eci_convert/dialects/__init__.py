@@ -18,12 +18,13 @@ containerdisk_layout.py  where a containerDisk has its disk, whichever format it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 from eci_convert.dialects import part_labels, part_names
-from eci_convert.errors import UnknownDialectError, UsageError
+from eci_convert.errors import FormatError, UnknownDialectError, UnsupportedImageError, UsageError
 
 if TYPE_CHECKING:
     from eci_convert.dialects.blueprint import Blueprint, WriteOptions
@@ -98,6 +99,20 @@ def read(image: Image) -> tuple[str, Artifact]:
             part_names.check_distinct(artifact.parts)
             return name, artifact
     raise unknown_dialect_error(image)
+
+
+def served_dialects(image: Image) -> tuple[str, ...]:
+    """Every dialect that reads *image* as one of its own, in the order in which they are asked.
+
+    One whose marks *image* has, but which finds it malformed, is not among them.
+    """
+    served = []
+    for name, reader in _RECOGNISERS.items():
+        with suppress(FormatError, UnsupportedImageError):
+            if (artifact := reader(image)) and artifact.parts:
+                part_names.check_distinct(artifact.parts)
+                served.append(name)
+    return tuple(served)
 
 
 def unknown_dialect_error(image: Image) -> UnknownDialectError:

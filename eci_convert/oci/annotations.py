@@ -7,3 +7,4 @@ TITLE = "org.opencontainers.image.title"
 
 REF_NAME = "org.opencontainers.image.ref.name"
 IMAGE_NAME = "io.containerd.image.name"
+CREATED = "org.opencontainers.image.created"

@@ -2,6 +2,8 @@
 inspect.py          what an image holds
 extract.py          parts of an image into files
 extract_request.py  which parts go where
+kubevirt_machine.py  the VirtualMachine that boots an image
+part_sizes.py       sizes and digests of parts, as an image tells them or as they are
 output_files.py     the files that extract writes
 check_build.py      the parts in an image that a Docker engine built
 estimate.py         how many bytes an operation will read or write

@@ -27,7 +27,7 @@ from eci_convert.oci.image import Image
 from eci_convert.oci.platform import Platform
 from eci_convert.operations.extract_request import ExtractRequest, plan_targets
 from eci_convert.operations.inspect import Inspection, inspect
-from eci_convert.operations.output_files import OutputFiles, OutputTarget
+from eci_convert.operations.output_files import Discard, OutputFiles, OutputTarget
 from eci_convert.progress import NULL_REPORTER, Reporter, planned, waiting, warn
 from eci_convert.reading.blobs import begins_as, check_readable, open_blob
 from eci_convert.reading.files import in_archive, read_files
@@ -176,7 +176,9 @@ class _Consumer:
     def __init__(self, by_path: Mapping[str, list[OutputTarget]], outputs: OutputFiles) -> None:
         self._by_path = by_path
         self._outputs = outputs
-        self.can_retake = all(target.path for targets in by_path.values() for target in targets)
+        self.can_retake = all(
+            target.path or isinstance(target.file, Discard) for targets in by_path.values() for target in targets
+        )
 
     def take(self, paths: tuple[str, ...], size: int, chunks: Iterator[bytes]) -> None:
         self._outputs.write([target for path in paths for target in self._by_path[path]], chunks, size=size)

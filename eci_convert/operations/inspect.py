@@ -1,38 +1,67 @@
-"""What an image holds: its dialect, platforms and parts."""
+"""What an image holds: its dialects, platforms and parts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from eci_convert import dialects
 from eci_convert.dialects import read_with
-from eci_convert.errors import UnknownDialectError
+from eci_convert.errors import FormatError, UnknownDialectError, UnsupportedImageError
 from eci_convert.model import Artifact
+from eci_convert.oci.annotations import CREATED
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.image import Image
 from eci_convert.oci.index import Index, candidates
 from eci_convert.oci.manifest import Manifest
 from eci_convert.oci.platform import Platform
 from eci_convert.reading import images
-from eci_convert.reading.images import flatten_index, load_root, select_image
+from eci_convert.reading.images import flatten_index, load_root, right_sized, select_image
 from eci_convert.transports.base import IMAGE_ID_ANNOTATION, Source
+
+MAX_IMAGES: Final = 64
+"""Images of one index that `inspect_all` loads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inspection:
-    """What an image says of itself. *digest* is what the name stands for: an index, where it names one, and in the
-    Docker engine the image's id.
+class ImageSummary:
+    """What one image says of itself.
 
     *dialect* is "" and *artifact* empty where no dialect recognises the image; *unknown* then says why.
     """
 
-    reference: str
-    digest: Digest
-    dialect: str
-    platforms: tuple[Platform, ...]
     image: Image
+    dialect: str
     artifact: Artifact
     unknown: str = ""
+
+    @property
+    def serves(self) -> tuple[str, ...]:
+        """All dialects that read the image as one of their own, and the one that it was read as."""
+        served = dialects.served_dialects(self.image)
+        return served if self.dialect in (*served, "") else (self.dialect, *served)
+
+    @property
+    def created(self) -> str:
+        """When the image was made, as it says itself; "" where it does not."""
+        return self.image.config.created or self.image.manifest.annotations.get(CREATED, "")
+
+    @property
+    def author(self) -> str:
+        """Who made the image, as it says itself; "" where it does not."""
+        author = self.image.config.fields.get("author")
+        return author if isinstance(author, str) else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection(ImageSummary):
+    """What a reference stands for. *digest* is that of an index, where it names one, and in the Docker engine the
+    image's id. *platforms* are those of all images in the index; the fields of a summary are about the chosen one."""
+
+    reference: str
+    digest: Digest
+    platforms: tuple[Platform, ...] = field(default=())
 
 
 def inspect(source: Source, platform: Platform | None = None, dialect: str = "") -> Inspection:
@@ -43,26 +72,51 @@ def inspect(source: Source, platform: Platform | None = None, dialect: str = "")
     descriptor, found = load_root(source)
     documents = images.Documents(source)
     image = select_image(documents, descriptor, found, platform)
-    name, artifact, unknown = _read(image, dialect)
+    summary = _summarise(image, dialect)
     return Inspection(
         reference=source.origin,
         digest=Digest.parse(descriptor.annotations.get(IMAGE_ID_ANNOTATION, str(descriptor.digest))),
-        dialect=name,
+        dialect=summary.dialect,
         platforms=_platforms(found if isinstance(found, Manifest) else flatten_index(documents, found), image),
         image=image,
-        artifact=artifact,
-        unknown=unknown,
+        artifact=summary.artifact,
+        unknown=summary.unknown,
     )
 
 
-def _read(image: Image, dialect: str) -> tuple[str, Artifact, str]:
+def inspect_all(source: Source, chosen: Inspection) -> tuple[ImageSummary, ...]:
+    """What every image says that stands under the name of *source*, of which *chosen* is one; the first 64 of them.
+
+    An image that cannot be read says why. Raises what `load_root` raises for the index itself.
+    """
+    _, root = load_root(source)
+    if isinstance(root, Manifest):
+        return (chosen,)
+    documents = images.Documents(source)
+    entries = {entry.digest: entry for entry in candidates(flatten_index(documents, root))}
+    return tuple(
+        chosen if entry.digest == chosen.image.descriptor.digest else _entry(documents, entry)
+        for entry in list(entries.values())[:MAX_IMAGES]
+    )
+
+
+def _entry(documents: images.Documents, listed: Descriptor) -> ImageSummary:
+    entry = right_sized(documents.source, listed)
+    image = select_image(documents, entry, documents.manifest(entry), None)
+    try:
+        return _summarise(replace(image, platform=listed.platform or image.platform), "")
+    except (FormatError, UnsupportedImageError) as error:
+        return ImageSummary(image=image, dialect="", artifact=Artifact(parts=()), unknown=str(error))
+
+
+def _summarise(image: Image, dialect: str) -> ImageSummary:
     try:
         name, artifact = read_with(dialect, image) if dialect else dialects.read(image)
     except UnknownDialectError as error:
         if dialect:
             raise
-        return "", Artifact(parts=()), str(error)
-    return name, artifact, ""
+        return ImageSummary(image=image, dialect="", artifact=Artifact(parts=()), unknown=str(error))
+    return ImageSummary(image=image, dialect=name, artifact=artifact)
 
 
 def _platforms(found: Manifest | Index, image: Image) -> tuple[Platform, ...]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from eci_convert.disks.probe import ContentProbe
 from eci_convert.errors import LimitExceededError
@@ -16,6 +17,9 @@ from eci_convert.files.sparse import write_dense, write_sparse
 from eci_convert.model import DISK_ROLES, DiskType, Part
 from eci_convert.oci.digest import Digest
 from eci_convert.streams.hashing import HashingStream
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 _IMPLAUSIBLE_SIZE = 1 << 50
 """A size in bytes that is a lie, which will come out when the bytes do not come."""
@@ -28,6 +32,13 @@ class OutputTarget:
     part: Part
     path: Path | None = None
     file: BinaryIO | None = None
+
+
+class Discard(BytesIO):
+    """An output for which nothing is kept: the bytes are only looked at as they pass, and may pass again."""
+
+    def write(self, data: Buffer, /) -> int:
+        return len(memoryview(data).cast("B"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ COMMANDS = {
     "dockerfile": "Print a Dockerfile that makes an ECI image of the parts.",
     "build": "Make an ECI image of the parts, in the Docker engine or anywhere else.",
     "extract": "Write the parts of any image to files.",
-    "inspect": "Say what is in an image, without reading it.",
+    "inspect": "Show what is in an image: its dialects, platforms and parts.",
     "push": "Send the parts to a registry as an ECI image (as `eci push` does).",
     "pull": "Write all of an ECI image to a directory (as `eci pull` does).",
     "pullfiles": "Write parts of an ECI image to chosen files (as `eci pullfiles` does).",

@@ -1,58 +1,127 @@
-"""`eci-convert inspect`: what is in an image, without reading it."""
+"""`eci-convert inspect`: what is in an image."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 
 import click
 
-from eci_convert.cli import extract_common, options, output
-from eci_convert.cli.extract_common import location_of
+from eci_convert.cli import options, output
+from eci_convert.cli.inspect_text import inspection_json, print_inspection
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.output import info, raw_bytes
-from eci_convert.dialects import untried
-from eci_convert.errors import LimitExceededError
-from eci_convert.model import Blob, KnownBlob, Part, part_label
+from eci_convert.dialects import read_with
+from eci_convert.errors import (
+    AmbiguousRoleError,
+    LimitExceededError,
+    MissingPartError,
+    UnknownDialectError,
+    UsageError,
+)
+from eci_convert.model import Part
 from eci_convert.oci.index import BUNDLE_COMPONENT, BUNDLE_HINT, BUNDLE_KIND, Index, IsBundleError
-from eci_convert.operations.inspect import Inspection
-from eci_convert.operations.inspect import inspect as inspected
+from eci_convert.operations.inspect import Inspection, inspect_all
+from eci_convert.operations.inspect import inspect as inspect_image
+from eci_convert.operations.part_sizes import PartFacts, declared_facts, measured_facts, parts_of
 from eci_convert.transports.base import Source
 
 _EXAMPLES = """
 eci-convert inspect my-machine:1.2
 eci-convert inspect docker://registry.example/edge/machine:1.2 --json
 eci-convert inspect oci:layout:edge --raw
+eci-convert inspect docker://registry.example/edge/machine:1.2 --kubevirt | kubectl apply -f -
 """
 
 
 @command(
     click.argument("reference"),
     option("--raw", is_flag=True, help="Print the manifest or index as it is stored."),
+    option("--deep", is_flag=True, help="Read the parts too, for their sizes, digests and types."),
+    option("--kubevirt", is_flag=True, help="Print the YAML of a KubeVirt VirtualMachine that boots the image."),
+    option("--no-trunc", is_flag=True, help="Print whole digests on a terminal too."),
     option("--dialect", default="", metavar="NAME", help="Read the image as this dialect."),
     options.max_size,
     examples=_EXAMPLES,
 )
-def inspect(call: CommonOptions, *, reference: str, raw: bool, dialect: str, max_size: int | None) -> None:
-    """Say what is in the image REFERENCE: its dialect, its platforms, and each part's role, type and place.
+def inspect(
+    call: CommonOptions, *, reference: str, raw: bool, deep: bool, kubevirt: bool, no_trunc: bool, dialect: str,
+    max_size: int | None,
+) -> None:  # fmt: skip
+    """Show what is in the image REFERENCE: dialects, platforms, and each part's role, type, size, digest and place.
 
-    No blob beyond manifests and configs is read. A REFERENCE without a transport is an image in the Docker engine.
+    No blob beyond manifests and configs is read, unless with --deep. A REFERENCE without a transport is an image in
+    the Docker engine.
     """
     from eci_convert.reading.blobs import load_document
     from eci_convert.transports import open_source
 
+    _check_options(call, raw=raw, deep=deep, kubevirt=kubevirt)
     with open_source(reference, call.reading, "docker-daemon") as source:
         if raw:
             return raw_bytes(load_document(source, source.resolve(), "manifest"))
         try:
-            found = inspected(source, call.platform, dialect)
+            inspection = inspect_image(source, call.platform, dialect)
         except IsBundleError as bundle:
-            if call.platform or dialect:
+            if call.platform or dialect or kubevirt:
                 raise
             return _show_bundle(call, source, bundle.index)
-    for part in found.artifact.parts:
-        if max_size is not None and (_size(part) or 0) > max_size:
+        facts: Mapping[Part, PartFacts] = {}
+        if deep:
+            inspection, facts = _measure(call, source, inspection)
+        _check_sizes(inspection, facts, max_size)
+        if kubevirt:
+            return _print_machine(inspection, reference)
+        every = inspect_all(source, inspection)
+    if call.json:
+        return output.json(inspection_json(inspection, every, facts))
+    return print_inspection(inspection, every, facts, no_trunc=no_trunc)
+
+
+def _check_options(call: CommonOptions, *, raw: bool, deep: bool, kubevirt: bool) -> None:
+    for first, second, given in (
+        ("--raw", "--deep", raw and deep),
+        ("--raw", "--kubevirt", raw and kubevirt),
+        ("--raw", "--json", raw and call.json),
+        ("--kubevirt", "--json", kubevirt and call.json),
+    ):
+        if given:
+            raise UsageError(f"{first} and {second} exclude each other: each prints something else")
+
+
+def _measure(
+    call: CommonOptions, source: Source, inspection: Inspection
+) -> tuple[Inspection, Mapping[Part, PartFacts]]:
+    """*inspection* and what the bytes of its parts tell. An image that declares none is looked at for a containerDisk,
+    which may be without any mark."""
+    if inspection.dialect:
+        parts = parts_of(inspection.artifact)
+        return inspection, measured_facts(source, inspection.image, parts, reporter=call.reporter)
+    with suppress(UnknownDialectError, MissingPartError, AmbiguousRoleError):
+        name, artifact = read_with("containerdisk", inspection.image)
+        facts = measured_facts(source, inspection.image, artifact.parts, reporter=call.reporter)
+        return replace(inspection, dialect=name, artifact=artifact, unknown=""), facts
+    return inspection, {}
+
+
+def _check_sizes(inspection: Inspection, facts: Mapping[Part, PartFacts], max_size: int | None) -> None:
+    for part in inspection.artifact.parts:
+        size = (facts.get(part) or declared_facts(part, inspection.image)).size
+        if max_size is not None and (size or 0) > max_size:
             raise LimitExceededError(f"{part.name!r} is larger than the limit of {max_size} bytes")
-    return output.json(_json(found)) if call.json else _tell(found)
+
+
+def _print_machine(inspection: Inspection, reference: str) -> None:
+    from eci_convert.cli.yaml_text import yaml_text
+    from eci_convert.operations.kubevirt_machine import virtual_machine
+    from eci_convert.transports import image_name, parse_reference
+
+    scheme, rest = parse_reference(reference, "docker-daemon")
+    name = image_name(reference) if scheme.name in ("oci", "oci-archive", "docker-archive") else rest
+    output.text(yaml_text(virtual_machine(inspection, name or "IMAGE")))
+    if scheme.name != "docker":
+        info("a cluster pulls the image from a registry: copy it to one, and name that in the YAML")
 
 
 def _show_bundle(call: CommonOptions, source: Source, index: Index) -> None:
@@ -97,60 +166,3 @@ def _show_bundle(call: CommonOptions, source: Source, index: Index) -> None:
     )
     output.mapping("annotations", index.annotations)
     return info(BUNDLE_HINT.removeprefix("hint: "))
-
-
-def _json(found: Inspection) -> dict[str, Any]:
-    return extract_common.header(found) | {
-        "platforms": [str(platform) for platform in found.platforms],
-        "parts": [_part(part) for part in found.artifact.parts],
-        "command_line": found.artifact.command_line,
-        "labels": dict(found.image.config.labels),
-        "annotations": dict(found.image.manifest.annotations),
-        "config": dict(found.image.config.fields),
-    }
-
-
-def _part(part: Part) -> dict[str, Any]:
-    return extract_common.part(part) | {"size": _size(part), "digest": _digest(part), "source": location_of(part)}
-
-
-def _size(part: Part) -> int | None:
-    return part.locator.descriptor.size if isinstance(part.locator, Blob) and not part.locator.compression else None
-
-
-def _digest(part: Part) -> str | None:
-    if isinstance(part.locator, KnownBlob):
-        return str(part.locator.digest)
-    known = isinstance(part.locator, Blob) and not part.locator.compression
-    return str(part.locator.descriptor.digest) if known and isinstance(part.locator, Blob) else None
-
-
-def _tell(found: Inspection) -> None:
-    output.line(f"reference: {found.reference}")
-    output.line(f"digest:    {found.digest}")
-    output.line(f"dialect:   {found.dialect or 'none: ' + found.unknown}")
-    output.line(f"platforms: {', '.join(map(str, found.platforms)) or 'none named'}")
-    if found.artifact.command_line is not None:
-        output.line(f"cmdline:   {found.artifact.command_line}")
-    rows = [_row(part) for part in found.artifact.parts]
-    if rows:
-        output.line("parts:")
-        output.table([("  ROLE", "NAME", "TYPE", "SIZE", "WHERE"), *rows])
-    output.mapping("labels", found.image.config.labels)
-    output.mapping("annotations", found.image.manifest.annotations)
-    if not found.dialect:
-        for hint in untried(found.image):
-            info(hint)
-
-
-def _row(part: Part) -> tuple[str, ...]:
-    place = location_of(part)
-    size = _size(part)
-    words = ":".join(filter(None, (place["blob"], place["path"])))
-    return (
-        "  " + part_label(part),
-        part.name,
-        str(part.disk_type or "-"),
-        "-" if size is None else output.size(size),
-        words,
-    )

@@ -1,0 +1,212 @@
+"""`eci-convert inspect`: dialects, sizes, platforms, and the machine that boots an image."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Parts
+from tests.support.command_line import Run, one_line
+from tests.support.images import an_image, copied
+
+LINE = "console=ttyS0"
+
+
+def in_layout(builder, path: Path) -> str:  # type: ignore[no-untyped-def]
+    from eci_convert.transports import open_sink
+    from eci_convert.transports.settings import Settings
+
+    copied(builder.build(), open_sink(f"oci:{path}:x", Settings()))
+    return f"oci:{path}:x"
+
+
+@pytest.fixture
+def both(run: Run, parts: Parts, tmp_path: Path) -> str:
+    """A legacy image that serves KubeVirt as well."""
+    words = ["--kernel", parts.kernel, "--initrd", parts.initrd, "--root", f"{parts.root}:raw", "--cmdline", LINE]
+    run("build", "--to", f"oci:{tmp_path}/both", "--also", "containerdisk", "--author", "me", *words)
+    return f"oci:{tmp_path}/both"
+
+
+def test_every_dialect_that_an_image_serves_is_told(run: Run, both: str) -> None:
+    said = run("inspect", both, "--json").json
+
+    assert said["dialect"] == "eci-legacy"
+    assert said["serves"] == ["eci-legacy", "labels", "containerdisk"]
+    assert "dialect:   eci-legacy (also labels, containerdisk)" in run("inspect", both).out
+
+
+def test_who_made_it_and_when_and_how_large_it_is(run: Run, both: str, tmp_path: Path) -> None:
+    said = run("inspect", both, "--json").json
+    text = run("inspect", both).out
+
+    assert (said["created"], said["author"]) == ("1970-01-01T00:00:00Z", "me")
+    blobs = list((tmp_path / "both" / "blobs" / "sha256").iterdir())
+    assert said["size"] == sum(blob.stat().st_size for blob in blobs)
+    assert "created:   1970-01-01T00:00:00Z" in text
+    assert "author:    me" in text
+    assert "cmdline:   console=ttyS0" in text
+
+
+def test_our_layers_tell_the_sizes_of_their_files(run: Run, both: str, parts: Parts) -> None:
+    sizes = {part["role"]: part["size"] for part in run("inspect", both, "--json").json["parts"]}
+
+    assert sizes == {
+        "kernel": parts.kernel.stat().st_size, "initrd": parts.initrd.stat().st_size,
+        "disk-root": parts.root.stat().st_size, "cmdline": len(LINE),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("format", ["legacy", "containerdisk", "artifacts", "kubevirt", "ironcore", "unikraft"])
+def test_a_deep_look_tells_what_extract_tells(format: str, run: Run, parts: Parts, tmp_path: Path) -> None:
+    words = ["--kernel", parts.kernel, "--initrd", parts.initrd] if format != "kubevirt" else []
+    words += ["--root", f"{parts.root}:raw"] if format != "unikraft" else []
+    run("build", "--to", f"oci:{tmp_path}/l", "--format", format, *words)
+
+    deep = run("inspect", f"oci:{tmp_path}/l", "--deep", "--json").json["parts"]
+    extracted = run("extract", f"oci:{tmp_path}/l", tmp_path / "out", "--json").json["parts"]
+
+    for part in extracted:
+        path = Path(part.pop("path"))
+        assert part["digest"] == "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
+    assert deep == extracted
+
+
+def test_a_file_that_a_higher_layer_replaces_is_measured_as_it_is(run: Run, tmp_path: Path) -> None:
+    builder = an_image().tar_layer({"k": b"old kernel", "x": b"1"}).tar_layer({"k": b"first", "j": b"", "k2": b""})
+    builder = builder.label("org.lfedge.eci.artifact.kernel", "/k").tar_layer({"k": b"new"})
+
+    [part] = run("inspect", in_layout(builder, tmp_path / "l"), "--deep", "--json").json["parts"]
+
+    assert (part["size"], part["digest"]) == (3, "sha256:" + hashlib.sha256(b"new").hexdigest())
+
+
+def test_an_image_that_declares_nothing_says_so_and_what_can_be_tried(run: Run, tmp_path: Path) -> None:
+    reference = in_layout(an_image().tar_layer({"etc/motd": b"hello"}), tmp_path / "l")
+
+    said, told = run("inspect", reference), run("inspect", reference, "--json").json
+
+    assert "dialect:   none: the image declares no parts" in said.out
+    assert "--dialect containerdisk" in said.err
+    assert "--path IMAGEPATH=FILE" in said.err
+    assert (told["dialect"], told["serves"], told["parts"]) == (None, [], [])
+    one_line(run("extract", reference, tmp_path / "out", exits=8), "declares no parts")
+    one_line(run("extract", reference, tmp_path / "out", "--dialect", "containerdisk", exits=8), "disk")
+    assert run("inspect", reference, "--deep", "--json").json["dialect"] is None
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_containerdisk_without_marks_is_found_by_a_deep_look(run: Run, tmp_path: Path) -> None:
+    disk = b"QFI\xfb\0\0\0\3" + bytes(2000)
+    reference = in_layout(an_image().tar_layer({"disk/": None, "disk/x.img": disk}), tmp_path / "l")
+    assert run("inspect", reference, "--json").json["dialect"] is None
+
+    said = run("inspect", reference, "--deep", "--json").json
+
+    assert said["dialect"] == "containerdisk"
+    assert [(part["role"], part["type"], part["size"]) for part in said["parts"]] == [("disk-root", "qcow2", len(disk))]
+    assert said["parts"][0]["source"]["path"] == "/disk/x.img"
+
+
+def test_an_index_is_a_tree_of_platforms(run: Run, parts: Parts, tmp_path: Path) -> None:
+    for platform in ("linux/amd64", "linux/arm64"):
+        words = ["--platform", platform, "--kernel", parts.kernel]
+        run("build", "--to", f"oci:{tmp_path}/{platform[6:]}", "--format", "legacy", *words)
+    run("index", "create", f"oci:{tmp_path}/both:x", f"oci:{tmp_path}/amd64", f"oci:{tmp_path}/arm64")
+
+    said = run("inspect", f"oci:{tmp_path}/both:x", "--platform", "linux/arm64")
+    told = run("inspect", f"oci:{tmp_path}/both:x", "--platform", "linux/arm64", "--json").json
+
+    assert said.out.index("├─ linux/amd64") < said.out.index("└─ linux/arm64")
+    assert said.out.count("└─ kernel") == 2
+    assert told["platforms"] == ["linux/amd64", "linux/arm64"]
+    assert [(one["platform"], one["dialect"]) for one in told["images"]] == [
+        ("linux/amd64", "eci-legacy"), ("linux/arm64", "eci-legacy")
+    ]  # fmt: skip
+    assert all(one["parts"][0]["size"] == parts.kernel.stat().st_size for one in told["images"])
+    assert told["platform"] == "linux/arm64"
+
+
+def on_a_terminal(*words: str) -> str:
+    """What the command prints where standard output is a terminal."""
+    controller, terminal = pty.openpty()
+    command = [sys.executable, "-m", "eci_convert", *words]
+    with subprocess.Popen(command, stdout=terminal, stderr=subprocess.DEVNULL, env={**os.environ}) as process:
+        os.close(terminal)
+        chunks = []
+        while True:
+            try:
+                chunk = os.read(controller, 4096)
+            except OSError:  # the other end was closed
+                break
+            if not chunk:
+                break
+            chunks.append(chunk)
+    os.close(controller)
+    assert process.returncode == 0
+    return b"".join(chunks).decode()
+
+
+def test_a_terminal_gets_short_digests_and_bars(run: Run, both: str) -> None:
+    digest = run("inspect", both, "--json").json["digest"]
+
+    short, full = on_a_terminal("inspect", both), on_a_terminal("inspect", both, "--no-trunc")
+
+    assert digest[: 7 + 12] in short
+    assert digest not in short
+    assert digest in full
+    assert "█" in short
+    assert digest in run("inspect", both).out
+    assert "█" not in run("inspect", both).out
+
+
+def test_the_machine_that_boots_it(run: Run, both: str) -> None:
+    said = run("inspect", both, "--kubevirt")
+
+    assert said.out.startswith("apiVersion: kubevirt.io/v1\nkind: VirtualMachine\n")
+    assert "kernelPath: /kernel" in said.out
+    assert "initrdPath: /initrd" in said.out
+    assert 'kernelArgs: "console=ttyS0"' in said.out
+    assert "path: /disk/root.img" in said.out
+    assert "registry" in said.err
+
+
+def test_a_containerdisk_is_one_disk(run: Run, parts: Parts, tmp_path: Path) -> None:
+    reference = f"oci:{tmp_path}/l:registry.example/edge/m:1"
+    run("build", "--to", reference, "--format", "containerdisk", "--root", f"{parts.root}:raw")
+
+    said = run("inspect", reference, "--kubevirt").out
+
+    assert 'image: "registry.example/edge/m:1"' in said
+    assert "kernelBoot" not in said
+    assert "name: m\n" in said
+
+
+def test_what_kubevirt_cannot_boot_is_said(run: Run, layout: Path, parts: Parts, tmp_path: Path) -> None:
+    one_line(run("inspect", f"oci:{layout}", "--kubevirt", exits=8), "is a blob")
+    run("build", "--to", f"oci:{tmp_path}/i", "--initrd", parts.initrd)
+    one_line(run("inspect", f"oci:{tmp_path}/i", "--kubevirt", exits=8), "neither a disk nor a kernel")
+
+
+@pytest.mark.parametrize("words", [["--raw", "--deep"], ["--raw", "--json"], ["--kubevirt", "--json"]], ids=" ".join)
+def test_what_prints_something_else_is_chosen_once(words: list[str], run: Run, layout: Path) -> None:
+    one_line(run("inspect", f"oci:{layout}", *words, exits=2), *words)
+
+
+def test_the_yaml_is_what_it_was_made_of(run: Run, both: str) -> None:
+    yaml = pytest.importorskip("yaml")
+
+    machine = yaml.safe_load(run("inspect", both, "--kubevirt").out)
+
+    [volume] = machine["spec"]["template"]["spec"]["volumes"]
+    assert volume["containerDisk"]["path"] == "/disk/root.img"
+    assert json.dumps(machine["spec"]["template"]["spec"]["domain"]["devices"]["disks"]) == json.dumps(
+        [{"name": "rootdisk", "disk": {"bus": "virtio"}}]
+    )

@@ -14,6 +14,8 @@ stdio.py              standard streams that are closed or broken
 exit_codes.py         errors as exit codes
 malloc.py             the allocator's settings
 extract_common.py     what extract, pull and pullfiles share
+inspect_text.py       what inspect prints
+yaml_text.py          JSON values as YAML
 push_report.py        what was pushed, as text or JSON
 build_with_engine.py  build with a Docker engine
 commands/             one module per command
@@ -100,7 +102,11 @@ def _version() -> int:
 
 
 def _run(words: list[str]) -> None:
-    group().main(args=_reordered(words) or ["--help"], prog_name="eci-convert", standalone_mode=False)
+    import click
+
+    code = group().main(args=_reordered(words) or ["--help"], prog_name="eci-convert", standalone_mode=False)
+    if isinstance(code, int) and code:  # what click makes of an Exit
+        raise click.exceptions.Exit(code)
 
 
 def _reordered(words: list[str]) -> list[str]:

@@ -15,6 +15,8 @@ from eci_convert.redaction import redacted, secrets_in
 from eci_convert.streams import interrupts
 
 BUG = 1
+DIFFERENT = 10
+"""`diff`: the images differ."""
 INTERRUPTED = signals.INTERRUPTED
 
 CODES: tuple[tuple[type[errors.EciError], int], ...] = (

@@ -1,5 +1,7 @@
 """What a user does with images: one module an operation. Each is also a name of `eci_convert`.
 inspect.py          what an image holds
+list_files.py       the files of an image
+diff.py             how two images differ
 extract.py          parts of an image into files
 extract_request.py  which parts go where
 kubevirt_machine.py  the VirtualMachine that boots an image

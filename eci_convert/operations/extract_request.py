@@ -1,4 +1,4 @@
-"""What is in an image, and which of it goes where: the questions that `inspect`, `extract_files`, `pull` and `pullfiles` ask.
+"""Which parts of an image go where: what `extract`, `pull` and `pullfiles` ask for.
 
 An image is opened once; `inspect` stops at its small documents, `extract_files` goes on to the blobs.
 """
@@ -31,8 +31,8 @@ class ExtractRequest:
     With *directory* all parts go there under their own names, but for those that have an output of their own. *disks*
     are by the index that the image gives them. *paths* are files of the image's filesystem by their absolute path.
     *only* narrows the parts that go to the directory. *config_blob*: what goes there is what `eci pull` writes: the
-    image's own config where it has no config part, and no file for the kernel command line. *optional* are roles that an image may lack as long as it has something else that is
-    wanted: a warning tells it.
+    image's own config where it has no config part, and no file for the kernel command line. *optional* are roles that
+    an image may lack as long as it has something else that is wanted: a warning tells it.
     """
 
     directory: Path | str | None = None

@@ -1,4 +1,4 @@
-"""What an image tells of its parts' sizes and digests without a layer being read; and all of it, with every one read."""
+"""Sizes and digests of parts: what an image tells of them without a layer being read, and what their bytes tell."""
 
 from __future__ import annotations
 
@@ -64,7 +64,11 @@ def measured_facts(
     extracted = extract_files(source, image, targets, reporter=reporter, digests=True)
     return {
         file.part: PartFacts(
-            size=file.size, digest=file.digest, disk_type=file.disk_type, blob=file.blob, path=_absolute(file.image_path)
+            size=file.size,
+            digest=file.digest,
+            disk_type=file.disk_type,
+            blob=file.blob,
+            path=_absolute(file.image_path),
         )
         for file in extracted
     }

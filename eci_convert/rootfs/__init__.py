@@ -4,6 +4,7 @@ layer_tree.py       one layer as a tree
 layer_stack.py      a path looked up in a stack of layers
 symlink_writes.py   entries written through a symbolic link of a lower layer
 limits.py           limits on the work that a hostile image can cause
+listing.py          every file that the layers show
 search.py           files found while the layers stream by
 consumer.py         who receives the files found
 """

@@ -92,7 +92,8 @@ ORDER = {
         "inspect output_files push convert doctor",
         "extract_request estimate copy",
         "extract check_build verify kubevirt_machine",
-        "part_sizes",
+        "part_sizes list_files",
+        "diff",
         "store",
     ),
     "cli": (

@@ -17,6 +17,8 @@ COMMANDS = {
     "build": "Make an ECI image of the parts, in the Docker engine or anywhere else.",
     "extract": "Write the parts of any image to files.",
     "inspect": "Show what is in an image: its dialects, platforms and parts.",
+    "ls": "List the files of an image.",
+    "diff": "Say which parts, labels and platforms of two images differ.",
     "push": "Send the parts to a registry as an ECI image (as `eci push` does).",
     "pull": "Write all of an ECI image to a directory (as `eci pull` does).",
     "pullfiles": "Write parts of an ECI image to chosen files (as `eci pullfiles` does).",

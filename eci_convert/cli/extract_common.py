@@ -19,6 +19,7 @@ from eci_convert.errors import LocalError, UsageError
 from eci_convert.files.atomic import named_file
 from eci_convert.files.output_paths import inherited_descriptor
 from eci_convert.model import Blob, Member, Part, Role, RootfsFile, part_label
+from eci_convert.oci.annotations import TITLE
 from eci_convert.operations.estimate import estimate_extract
 from eci_convert.operations.extract import Extracted, extract
 from eci_convert.operations.extract_request import ExtractRequest, Output, plan_targets
@@ -62,6 +63,7 @@ def extract_request(
     disks: tuple[tuple[str, str], ...],
     paths: tuple[tuple[str, str], ...] = (),
     only: tuple[str, ...] = (),
+    names: str = "eci",
     config_blob: bool = False,
     **roles: str | None,
 ) -> ExtractRequest:
@@ -75,8 +77,11 @@ def extract_request(
         disks=_distinct("--disk", [(_number(index), _parse_output(file)) for index, file in disks]),
         paths=_distinct("--path", [(path, _parse_output(file)) for path, file in paths]),
         only=tuple(map(Role, only)),
+        image_names=names == "image",
         config_blob=config_blob,
     )
+    if names == "image" and directory is None:
+        raise UsageError("--names is about what goes to a directory, and none is named")
     if directory is not None and _to_stdout(wanted):
         raise UsageError("standard output can take one part: name no directory beside it")
     if len(_to_stdout(wanted)) > 1:
@@ -175,6 +180,8 @@ def _destination(file: Extracted, wanted: ExtractRequest) -> str:
             return str(file.path)
         case Part(role=Role.OTHER, locator=RootfsFile(path=path)):
             output = wanted.paths.get(path)
+        case Part(role=Role.OTHER, locator=Blob(descriptor=layer)):
+            output = wanted.paths.get(layer.annotations.get(TITLE, ""), wanted.paths.get(str(layer.digest)))
         case Part(role=Role.EXTRA_DISK, index=int(index)):
             output = wanted.disks.get(index)
         case Part(role=role):
@@ -202,6 +209,8 @@ def _dry_run(call: CommonOptions, source: Source, found: Inspection, wanted: Ext
 def _parse_output(file: str) -> Output:
     """Where a part goes: `-` and `/dev/stdout` are standard output, `/dev/fd/N` is a file that the shell has opened."""
     number = inherited_descriptor(file)
+    if number == 1 and sys.stdout.isatty():
+        raise UsageError("standard output is a terminal, and a part would not look good on it: redirect it, or pipe it")
     if number == 1:
         return sys.stdout.buffer
     if number is not None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 
 from eci_convert.model import Artifact, Part, Role
-from eci_convert.oci import json_fields
+from eci_convert.oci import json_fields, media_types
 from eci_convert.oci.annotations import TITLE
 from eci_convert.oci.image import Image
 from eci_convert.oci.manifest import to_json
@@ -88,6 +88,15 @@ def is_file_artifact(image: Image) -> bool:
     layers = image.manifest.layers
     titled = bool(layers) and all(layer.annotations.get(TITLE) for layer in layers)
     return titled and (not image.config.diff_ids or bool(image.manifest.artifact_type))
+
+
+def is_artifact(image: Image) -> bool:
+    """Whether the layers of *image* are files, or some of them, and make no filesystem."""
+    return (
+        image.manifest.config.media_type not in media_types.CONFIGS
+        or is_file_artifact(image)
+        or any(not media_types.is_tar_layer(layer.media_type) for layer in image.manifest.layers)
+    )
 
 
 def command_line(image: Image) -> str | None:

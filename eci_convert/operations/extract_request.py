@@ -10,13 +10,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from eci_convert.dialects import part_names, unknown_dialect_error
+from eci_convert.dialects import part_labels, part_names, unknown_dialect_error
+from eci_convert.dialects.part_labels import FILE_PATH
 from eci_convert.dialects.part_names import canonical_name
-from eci_convert.errors import EciError, MissingPartError, UnsupportedImageError, UsageError
+from eci_convert.errors import (
+    AmbiguousRoleError,
+    EciError,
+    FormatError,
+    MissingPartError,
+    UnsupportedImageError,
+    UsageError,
+)
 from eci_convert.files.atomic import named_file
 from eci_convert.files.temp_files import resolve
-from eci_convert.model import Artifact, Blob, Memory, Part, Role, RootfsFile, part_label
+from eci_convert.model import Artifact, Blob, Member, Memory, Part, Role, RootfsFile, part_label
+from eci_convert.oci.annotations import TITLE
 from eci_convert.oci.descriptor import Descriptor
+from eci_convert.oci.image import Image
 from eci_convert.operations.inspect import Inspection
 from eci_convert.operations.output_files import OutputTarget
 
@@ -29,7 +39,9 @@ class ExtractRequest:
     """Which parts are wanted, and where.
 
     With *directory* all parts go there under their own names, but for those that have an output of their own. *disks*
-    are by the index that the image gives them. *paths* are files of the image's filesystem by their absolute path.
+    are by the index that the image gives them. *paths* are files of the image's filesystem by their absolute path; of
+    an artifact, layers by their titles. *image_names*: what goes to the directory keeps the names that it has in the
+    image.
     *only* narrows the parts that go to the directory. *config_blob*: what goes there is what `eci pull` writes: the
     image's own config where it has no config part, and no file for the kernel command line. *optional* are roles that
     an image may lack as long as it has something else that is wanted: a warning tells it.
@@ -40,6 +52,7 @@ class ExtractRequest:
     disks: Mapping[int, Output] = field(default_factory=dict)
     paths: Mapping[str, Output] = field(default_factory=dict)
     only: tuple[Role, ...] = ()
+    image_names: bool = False
     config_blob: bool = False
     optional: frozenset[Role] = frozenset()
 
@@ -53,7 +66,7 @@ def plan_targets(found: Inspection, order: ExtractRequest) -> tuple[OutputTarget
     """What is to be written where. Raises MissingPart, UnknownDialect, UsageError, LayoutError."""
     if order.needs_dialect and not found.dialect:
         raise unknown_dialect_error(found.image)
-    named = [*_requested(found, order), *_by_path(order)]
+    named = [*_requested(found, order), *_by_path(found, order)]
     targets = (*named, *_remaining(found, order))
     if not targets:
         raise MissingPartError(f"{found.reference} has nothing of what was asked for")
@@ -106,14 +119,27 @@ def _config(blob: Descriptor) -> Part:
     return Part(role=Role.CONFIG, locator=Blob(descriptor=blob), name="config.json")
 
 
-def _by_path(order: ExtractRequest) -> list[OutputTarget]:
+def _by_path(found: Inspection, order: ExtractRequest) -> list[OutputTarget]:
     for path in order.paths:
         if part_names.is_too_long(path):
             raise UsageError(f"a path of {len(path)} characters is longer than any in an image: {path[:80]!r}…")
     return [
-        _target(Part(role=Role.OTHER, locator=RootfsFile(path=path), name=path.rpartition("/")[2]), output)
+        _target(Part(role=Role.OTHER, locator=_locator(found, path), name=path.rpartition("/")[2]), output)
         for path, output in order.paths.items()
     ]
+
+
+def _locator(found: Inspection, path: str) -> Blob | RootfsFile:
+    """The layer of an artifact that has *path* for a title, or a digest; else a file of the filesystem."""
+    image = found.image
+    layers = {
+        layer.digest: layer
+        for layer in (image.manifest.layers if part_labels.is_artifact(image) else ())
+        if path in (layer.annotations.get(TITLE), str(layer.digest))
+    }
+    if len(layers) > 1:
+        raise AmbiguousRoleError(f"{found.reference} has {len(layers)} layers with the title {path!r}")
+    return Blob(descriptor=next(iter(layers.values()))) if layers else RootfsFile(path=path)
 
 
 def _remaining(found: Inspection, order: ExtractRequest) -> list[OutputTarget]:
@@ -130,10 +156,33 @@ def _remaining(found: Inspection, order: ExtractRequest) -> list[OutputTarget]:
             raise MissingPartError(f"{found.reference} has no {role}: it has {_summary_of_parts(found)}")
     chosen = {(target.part.role, target.part.index) for target in _requested(found, order)}
     return [
-        _target(part, Path(order.directory, part.name))
+        _target(part, Path(order.directory, image_name(part, found.image) if order.image_names else part.name))
         for part in wanted
         if part.role is Role.OTHER or (part.role, part.index) not in chosen
     ]
+
+
+def image_name(part: Part, image: Image) -> str:
+    """The name that the file of *part* has in *image*, without directories; the part's own where it has none there."""
+    match part.locator:
+        case RootfsFile(path=path) if path.endswith("/"):
+            titles = [layer.annotations.get(FILE_PATH, "") for layer in image.manifest.layers]
+            names = [title for title in titles if title.rpartition("/")[0].strip("/") == path.strip("/")]
+            name = names[0].rpartition("/")[2] if len(names) == 1 else ""
+        case RootfsFile(path=path) | Member(path=path):
+            name = path.rpartition("/")[2]
+        case Blob(descriptor=layer, compression=compression):
+            name = layer.annotations.get(TITLE, "").rpartition("/")[2]
+            name = name.removesuffix(_SUFFIXES.get(compression, ""))
+        case _:
+            name = ""
+    try:
+        return part_names.safe_relative_path(name, "name") if name else part.name
+    except FormatError:
+        return part.name
+
+
+_SUFFIXES = {"zstd": ".zst", "gzip": ".gz"}
 
 
 def _target(part: Part, output: Output) -> OutputTarget:

@@ -9,7 +9,6 @@ from typing import Final
 
 from eci_convert.dialects import part_labels
 from eci_convert.errors import MissingPartError, UsageError
-from eci_convert.oci import media_types
 from eci_convert.oci.annotations import TITLE
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.image import Image
@@ -65,21 +64,11 @@ def list_files(
     """
     matches = _matcher(pattern)
     image = load_image(source, platform)
-    files = _titles(image) if is_artifact(image) else _filesystem(source, image, platform, reporter)
+    files = _titles(image) if part_labels.is_artifact(image) else _filesystem(source, image, platform, reporter)
     matching = tuple(entry for entry in files if matches(entry.path))
     if pattern and not matching:
         raise MissingPartError(f"{source.origin} has no file that matches {pattern!r}")
     return Listing(reference=source.origin, image=image, files=matching)
-
-
-def is_artifact(image: Image) -> bool:
-    """Whether the layers of *image* are files and make no filesystem."""
-    layers = image.manifest.layers
-    return (
-        image.manifest.config.media_type not in media_types.CONFIGS
-        or part_labels.is_file_artifact(image)
-        or any(not media_types.is_tar_layer(layer.media_type) for layer in layers)
-    )
 
 
 def _titles(image: Image) -> Iterator[FileEntry]:

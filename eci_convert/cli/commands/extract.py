@@ -26,7 +26,19 @@ eci-convert extract debian:12 --path /etc/os-release=os-release
     extract_common.options,
     option("--only", multiple=True, type=click.Choice([str(role) for role in Role]), help="Just parts of this role."),
     option(
-        "--path", "paths", multiple=True, type=KeyValueParam(), metavar="IMAGEPATH=FILE", help="Any file of the image."
+        "--path",
+        "paths",
+        multiple=True,
+        type=KeyValueParam(),
+        metavar="IMAGEPATH=FILE",
+        help="Any file of the image, by its path, or of an artifact by its title.",
+    ),
+    option(
+        "--names",
+        type=click.Choice(["eci", "image"]),
+        default="eci",
+        show_default=True,
+        help="How files in DIRECTORY are called: as ECI has it, or as they are in the image.",
     ),
     option("--dialect", default="", metavar="NAME", help="Read the image as this dialect."),
     option("--no-sparse", is_flag=True, help="Write zeros where there could be holes."),
@@ -37,8 +49,8 @@ eci-convert extract debian:12 --path /etc/os-release=os-release
 def extract(call: CommonOptions, *, reference: str, dialect: str, no_sparse: bool, dry_run: bool, **words: Any) -> None:
     """Write the parts of the image REFERENCE to DIRECTORY, which is the current one unless parts are named.
 
-    The names there are kernel, initrd, disk-root-NAME, disk-N-NAME and config.json. A file that exists is replaced;
-    nothing is unless everything could be read and was what the image promised. FILE `-` is standard output.
+    The names there are kernel, initrd, disk-root-NAME, disk-N-NAME, config.json and cmdline. A file that exists is
+    replaced, once everything could be read and was what the image promised. FILE `-` is standard output.
     A REFERENCE without a transport is an image in the Docker engine.
     """
     from eci_convert.transports import open_source

@@ -115,9 +115,9 @@ def test_a_disk_type_that_the_bytes_contradict_is_exit_8(run: Run, tmp_path: Pat
 
 
 def test_a_disk_that_could_be_anything_asks_for_its_type(run: Run, tmp_path: Path) -> None:
-    disk = tmp_path / "disk.img"
+    disk = tmp_path / "disk.bin"
     disk.write_bytes(b"x" * 5000)
-    one_line(run("push", "--remote", tmp_path / "l", "a:1", "--root", disk, exits=2), "disk.img")
+    one_line(run("push", "--remote", tmp_path / "l", "a:1", "--root", disk, exits=2), "disk.bin")
 
 
 def test_a_part_that_the_image_has_not_is_exit_8_and_leaves_the_rest(run: Run, parts: Parts, tmp_path: Path) -> None:

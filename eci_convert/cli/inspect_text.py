@@ -42,8 +42,9 @@ def inspection_json(chosen: Inspection, every: Sequence[ImageSummary], facts: Fa
                 "dialect": one.dialect or None,
                 "serves": list(one.serves),
                 "created": one.created or None,
-                "size": image_size(one.image),
+                "size": image_size(one.image) if one.is_readable else None,
                 "parts": _parts_json(one, facts),
+                "error": None if one.is_readable else one.unknown,
             }
             for one in every
         ],
@@ -75,7 +76,7 @@ def print_inspection(chosen: Inspection, every: Sequence[ImageSummary], facts: F
     also = f" (also {', '.join(others)})" if others else ""
     size = image_size(chosen.image)
     output.line(f"reference: {chosen.reference}")
-    output.line(f"digest:    {_shortened(str(chosen.digest), short)}")
+    output.line(f"digest:    {shorten_digest(str(chosen.digest), short)}")
     output.line(f"dialect:   {chosen.dialect or 'none: ' + chosen.unknown}{also}")
     output.line(f"platforms: {', '.join(map(str, chosen.platforms)) or 'none named'}")
     for name, value in (
@@ -111,12 +112,12 @@ def _tree(
     padding = ("",) if bars else ()
     for number, summary in enumerate(every, 1):
         corner, rail = ("└─", "  ") if number == len(every) else ("├─", "│ ")
-        size, digest = image_size(summary.image), str(summary.image.descriptor.digest)
-        shown = "-" if size is None else output.size(size)
+        size = image_size(summary.image) if summary.is_readable else None
+        digest, shown = str(summary.image.descriptor.digest), "-" if size is None else output.size(size)
         mark = " (shown above)" if summary is chosen else ""
         platform = f"{corner} {summary.image.platform or 'no platform'}"
-        dialect = (summary.dialect or "no parts declared") + mark
-        yield platform, dialect, "", shown, *padding, _shortened(digest, short), ""
+        dialect = (summary.dialect or ("no parts declared" if summary.is_readable else summary.unknown)) + mark
+        yield platform, dialect, "", shown, *padding, shorten_digest(digest, short), ""
         rows = _rows(summary, facts, short=short, bars=bars, most=most)
         for count, (role, *rest) in enumerate(rows, 1):
             yield f"{rail} {'└─' if count == len(rows) else '├─'} {role}", *rest
@@ -136,8 +137,8 @@ def _rows(summary: ImageSummary, facts: Facts, *, short: bool, bars: bool, most:
                 str(known.disk_type or "-"),
                 "-" if known.size is None else output.size(known.size),
                 *bar,
-                _shortened(str(known.digest), short) if known.digest else "-",
-                ":".join(filter(None, (_shortened(blob, short) if blob else None, path))) or "-",
+                shorten_digest(str(known.digest), short) if known.digest else "-",
+                ":".join(filter(None, (shorten_digest(blob, short) if blob else None, path))) or "-",
             )
         )
     return rows
@@ -164,7 +165,8 @@ def _bar(size: int | None, most: int) -> str:
     return "█" * (eighths // 8) + "▏▎▍▌▋▊▉"[eighths % 8 - 1 : eighths % 8]
 
 
-def _shortened(digest: str, short: bool) -> str:
+def shorten_digest(digest: str, short: bool) -> str:
+    """*digest*, with its first 12 digits only where *short*."""
     algorithm, _, encoded = digest.partition(":")
     return f"{algorithm}:{encoded[:_SHORT]}" if short and encoded else digest
 

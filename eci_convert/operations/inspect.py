@@ -7,12 +7,12 @@ from typing import Final
 
 from eci_convert import dialects
 from eci_convert.dialects import read_with
-from eci_convert.errors import FormatError, UnknownDialectError, UnsupportedImageError
+from eci_convert.errors import FormatError, NotFoundError, UnknownDialectError, UnsupportedImageError
 from eci_convert.model import Artifact
 from eci_convert.oci.annotations import CREATED
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import Image, ImageConfig
 from eci_convert.oci.index import Index, candidates
 from eci_convert.oci.manifest import Manifest
 from eci_convert.oci.platform import Platform
@@ -28,17 +28,21 @@ MAX_IMAGES: Final = 64
 class ImageSummary:
     """What one image says of itself.
 
-    *dialect* is "" and *artifact* empty where no dialect recognises the image; *unknown* then says why.
+    *dialect* is "" and *artifact* empty where no dialect recognises the image; *unknown* then says why. Not
+    *is_readable*: it is listed in an index, and its manifest or config is not there, or malformed.
     """
 
     image: Image
     dialect: str
     artifact: Artifact
     unknown: str = ""
+    is_readable: bool = True
 
     @property
     def serves(self) -> tuple[str, ...]:
         """All dialects that read the image as one of their own, and the one that it was read as."""
+        if not self.is_readable:
+            return ()
         served = dialects.served_dialects(self.image)
         return served if self.dialect in (*served, "") else (self.dialect, *served)
 
@@ -101,12 +105,19 @@ def inspect_all(source: Source, chosen: Inspection) -> tuple[ImageSummary, ...]:
 
 
 def _entry(documents: images.Documents, listed: Descriptor) -> ImageSummary:
-    entry = right_sized(documents.source, listed)
-    image = select_image(documents, entry, documents.manifest(entry), None)
+    """What the image says that *listed* promises; why it cannot be read, where the index is all that there is of it."""
     try:
+        entry = right_sized(documents.source, listed)
+        image = select_image(documents, entry, documents.manifest(entry), None)
         return _summarise(replace(image, platform=listed.platform or image.platform), "")
-    except (FormatError, UnsupportedImageError) as error:
-        return ImageSummary(image=image, dialect="", artifact=Artifact(parts=()), unknown=str(error))
+    except (NotFoundError, FormatError, UnsupportedImageError) as error:
+        promised = Image(
+            descriptor=listed, manifest=Manifest(config=listed, layers=()), config=ImageConfig(),
+            platform=listed.platform,
+        )  # fmt: skip
+        return ImageSummary(
+            image=promised, dialect="", artifact=Artifact(parts=()), unknown=str(error), is_readable=False
+        )
 
 
 def _summarise(image: Image, dialect: str) -> ImageSummary:

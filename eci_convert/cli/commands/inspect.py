@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -9,7 +10,7 @@ from dataclasses import replace
 import click
 
 from eci_convert.cli import options, output
-from eci_convert.cli.inspect_text import inspection_json, print_inspection
+from eci_convert.cli.inspect_text import inspection_json, print_inspection, shorten_digest
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.output import info, raw_bytes
 from eci_convert.dialects import read_with
@@ -66,7 +67,7 @@ def inspect(
         except IsBundleError as bundle:
             if call.platform or dialect or kubevirt:
                 raise
-            return _show_bundle(call, source, bundle.index)
+            return _show_bundle(call, source, bundle.index, short=sys.stdout.isatty() and not no_trunc)
         facts: Mapping[Part, PartFacts] = {}
         if deep:
             inspection, facts = _measure(call, source, inspection)
@@ -124,7 +125,7 @@ def _print_machine(inspection: Inspection, reference: str) -> None:
         info("a cluster pulls the image from a registry: copy it to one, and name that in the YAML")
 
 
-def _show_bundle(call: CommonOptions, source: Source, index: Index) -> None:
+def _show_bundle(call: CommonOptions, source: Source, index: Index, *, short: bool) -> None:
     """A CNAB bundle is no machine, and none of its images is what the reference stands for."""
     digest = source.resolve().digest
     images = [entry for entry in index.manifests if entry.annotations.get(BUNDLE_KIND) != "config"]
@@ -151,7 +152,7 @@ def _show_bundle(call: CommonOptions, source: Source, index: Index) -> None:
             }
         )
     output.line(f"reference: {source.origin}")
-    output.line(f"digest:    {digest}")
+    output.line(f"digest:    {shorten_digest(str(digest), short)}")
     output.line("dialect:   cnab (a bundle: several images that belong together)")
     output.line("images:")
     rows = [
@@ -161,7 +162,10 @@ def _show_bundle(call: CommonOptions, source: Source, index: Index) -> None:
     output.table(
         [
             ("  KIND", "NAME", "TYPE", "DIGEST"),
-            *((f"  {kind}", name, entry.media_type, str(entry.digest)) for kind, name, entry in rows),
+            *(
+                (f"  {kind}", name, entry.media_type, shorten_digest(str(entry.digest), short))
+                for kind, name, entry in rows
+            ),
         ]
     )
     output.mapping("annotations", index.annotations)

@@ -134,6 +134,22 @@ def test_an_index_is_a_tree_of_platforms(run: Run, parts: Parts, tmp_path: Path)
     assert told["platform"] == "linux/arm64"
 
 
+def test_an_index_of_which_one_image_is_not_there_is_told_all_the_same(run: Run, parts: Parts, tmp_path: Path) -> None:
+    for platform in ("linux/amd64", "linux/arm64"):
+        words = ["--platform", platform, "--kernel", parts.kernel]
+        run("build", "--to", f"oci:{tmp_path}/{platform[6:]}", *words)
+    run("index", "create", f"oci:{tmp_path}/both:x", f"oci:{tmp_path}/amd64", f"oci:{tmp_path}/arm64")
+    words = [f"oci:{tmp_path}/both:x", "--platform", "linux/amd64"]
+    lost = run("inspect", *words, "--json").json["images"][1]["digest"].removeprefix("sha256:")
+    (tmp_path / "both" / "blobs" / "sha256" / lost).unlink()
+
+    said, told = run("inspect", *words).out, run("inspect", *words, "--json").json
+
+    assert "└─ linux/arm64" in said
+    assert [bool(one["error"]) for one in told["images"]] == [False, True]
+    assert told["images"][1]["parts"] == []
+
+
 def on_a_terminal(*words: str) -> str:
     """What the command prints where standard output is a terminal."""
     controller, terminal = pty.openpty()

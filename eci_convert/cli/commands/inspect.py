@@ -22,6 +22,7 @@ from eci_convert.errors import (
     UsageError,
 )
 from eci_convert.model import Part
+from eci_convert.oci.annotations import REF_NAME
 from eci_convert.oci.index import BUNDLE_COMPONENT, BUNDLE_HINT, BUNDLE_KIND, Index, IsBundleError
 from eci_convert.operations.inspect import Inspection, inspect_all
 from eci_convert.operations.inspect import inspect as inspect_image
@@ -73,7 +74,7 @@ def inspect(
             inspection, facts = _measure(call, source, inspection)
         _check_sizes(inspection, facts, max_size)
         if kubevirt:
-            return _print_machine(inspection, reference)
+            return _print_machine(inspection, source, reference)
         every = inspect_all(source, inspection)
     if call.json:
         return output.json(inspection_json(inspection, every, facts))
@@ -113,14 +114,15 @@ def _check_sizes(inspection: Inspection, facts: Mapping[Part, PartFacts], max_si
             raise LimitExceededError(f"{part.name!r} is larger than the limit of {max_size} bytes")
 
 
-def _print_machine(inspection: Inspection, reference: str) -> None:
+def _print_machine(inspection: Inspection, source: Source, reference: str) -> None:
     from eci_convert.cli.yaml_text import yaml_text
     from eci_convert.operations.kubevirt_machine import virtual_machine
     from eci_convert.transports import image_name, parse_reference
 
     scheme, rest = parse_reference(reference, "docker-daemon")
-    name = image_name(reference) if scheme.name in ("oci", "oci-archive", "docker-archive") else rest
-    output.text(yaml_text(virtual_machine(inspection, name or "IMAGE")))
+    is_file = scheme.name in ("oci", "oci-archive", "docker-archive")
+    name = image_name(reference) or source.resolve().annotations.get(REF_NAME, "IMAGE") if is_file else rest
+    output.text(yaml_text(virtual_machine(inspection, name)))
     if scheme.name != "docker":
         info("a cluster pulls the image from a registry: copy it to one, and name that in the YAML")
 

@@ -202,6 +202,7 @@ def test_a_containerdisk_is_one_disk(run: Run, parts: Parts, tmp_path: Path) -> 
 
     assert 'image: "registry.example/edge/m:1"' in said
     assert "kernelBoot" not in said
+    assert run("inspect", f"oci:{tmp_path}/l", "--kubevirt").out == said
     assert "name: m\n" in said
 
 

@@ -54,7 +54,13 @@ options: Callable[[Callable[..., None]], Callable[..., None]] = _options(of_eci=
 options_of_eci: Callable[[Callable[..., None]], Callable[..., None]] = _options(of_eci=True)
 """The same as `eci` takes them: an empty name is none."""
 
-_ROLES = {"kernel": Role.KERNEL, "initrd": Role.INITRD, "root": Role.ROOT_DISK, "config": Role.CONFIG, "cmdline": Role.CMDLINE}
+_ROLES = {
+    "kernel": Role.KERNEL,
+    "initrd": Role.INITRD,
+    "root": Role.ROOT_DISK,
+    "config": Role.CONFIG,
+    "cmdline": Role.CMDLINE,
+}
 
 
 def extract_request(

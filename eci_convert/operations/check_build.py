@@ -9,7 +9,6 @@ from eci_convert.errors import CannotHoldError, UnsupportedImageError
 from eci_convert.model import RootfsFile
 from eci_convert.oci.platform import Platform
 from eci_convert.operations import inspect
-from eci_convert.progress import warn
 from eci_convert.reading.file_size import size_of_file
 from eci_convert.reading.local_content import size_of_part
 from eci_convert.transports import open_source

@@ -20,12 +20,11 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.image import Image
 from eci_convert.pack.once import Once
 from eci_convert.pack.tar_layer import archive_part, blob_size, header_length
-from eci_convert.progress import COMPRESSING, HASHING, NULL_REPORTER, Reporter, WRITING
+from eci_convert.progress import COMPRESSING, HASHING, NULL_REPORTER, WRITING, Reporter
 from eci_convert.reading.local_content import LocalContent, open_local
 from eci_convert.reading.local_disks import check_complete
 from eci_convert.streams.hashing import HashingStream
 from eci_convert.streams.repeatable import SparseStream, retry_lost_uploads
-from eci_convert.tar import TarMember, archive_size, archived, member_header
 from eci_convert.tasks import Task
 from eci_convert.transports.base import Sink
 

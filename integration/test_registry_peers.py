@@ -183,7 +183,7 @@ def test_what_others_push_from_a_layout_is_extracted(
     program: str,
 ) -> None:
     name = f"{registry.host}/{image_name}"
-    eci_convert("build", *parts(machine), "-t", "x/y:1", "--to", f"oci:{tmp_path}/layout:1")
+    eci_convert("build", *parts(machine), "--to", f"oci:{tmp_path}/layout:1")
     if program == "skopeo":
         run(programs.skopeo, "copy", "--dest-tls-verify=false", f"oci:{tmp_path}/layout:1", f"docker://{name}")
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from eci_convert.docker_build.dockerfile import SCRATCH
 from eci_convert.errors import UsageError
 from eci_convert.model import Artifact
 from eci_convert.transports import open_source
+from eci_convert.transports.layout.selector import split_path
 
 if TYPE_CHECKING:
     from eci_convert.docker_build.request import BuildRequest
@@ -40,7 +42,7 @@ def output_archive(destination: str, builder: str) -> Path | None:
     """The file of an `oci-archive:`, which BuildKit can write itself. Raises UsageError for any other place."""
     if not destination:
         return None
-    path = Path(destination.removeprefix(_ARCHIVE))
+    path = Path(split_path(destination.removeprefix(_ARCHIVE), os.path.isfile)[0])
     if builder != "buildx" or not destination.startswith(_ARCHIVE) or str(path) == "-":
         error = UsageError(f"--builder {builder} cannot write to {destination!r}")
         error.add_note("hint: --to needs --builder direct; buildx can write oci-archive:FILE")
@@ -48,29 +50,45 @@ def output_archive(destination: str, builder: str) -> Path | None:
     return path
 
 
+def archived_name(destination: str) -> str:
+    """The NAME of `oci-archive:FILE:NAME`; "" where there is none."""
+    if not destination.startswith(_ARCHIVE):
+        return ""
+    return split_path(destination.removeprefix(_ARCHIVE), os.path.isfile)[1].text
+
+
 def run_build(
     call: CommonOptions, builder: str, wanted: EngineBuild, words: Mapping[str, Any], *, dry_run: bool
 ) -> None:
-    """Builds, and prints the image's id; of an archive, its file."""
+    """Builds, and prints the image's id; of an archive, its reference by digest."""
     order = _order(call, wanted, words)
     if dry_run:
-        return _dry_run(call, order, builder)
+        return _dry_run(call, order, builder, wanted.archive)
     heard = getattr(call.reporter, "said", info) if call.verbose else str
     if wanted.archive:
         from eci_convert.docker_build import buildx
 
         buildx.build(order, call.settings, heard, archive=wanted.archive)
-        _check(call, order, f"oci-archive:{wanted.archive}")
-        if wanted.digest_file:
-            with open_source(f"oci-archive:{wanted.archive}", call.settings, "") as source:
-                options.write_digest(wanted.digest_file, source.resolve().digest)
-        return _report(call, f"oci-archive:{wanted.archive}", str(wanted.archive))
+        return _finish_archive(call, order, wanted)
     from eci_convert.docker_build.builders import build
 
     identity = build(order, call.settings, builder=builder, heard=heard)
     _check(call, order, f"docker-daemon:{identity}")
     options.write_digest(wanted.digest_file, identity)
-    return _report(call, f"docker-daemon:{order.reference}", identity)
+    result = _result(f"docker-daemon:{order.reference}", identity) | {"image_id": identity}
+    return output.json(result) if call.json else output.line(identity)
+
+
+def _finish_archive(call: CommonOptions, order: BuildRequest, wanted: EngineBuild) -> None:
+    reference = f"{_ARCHIVE}{wanted.archive}"
+    _check(call, order, reference)
+    with open_source(reference, call.settings, "") as source:
+        digest = str(source.resolve().digest)
+    options.write_digest(wanted.digest_file, digest)
+    reference += f":{wanted.tag}" if wanted.tag else ""
+    if call.json:
+        return output.json(_result(reference, digest) | {"image_id": None})
+    return output.line(digest if call.quiet else f"{reference}@{digest}")
 
 
 def _check(call: CommonOptions, order: BuildRequest, reference: str) -> None:
@@ -79,13 +97,18 @@ def _check(call: CommonOptions, order: BuildRequest, reference: str) -> None:
     check_built(order, reference, call.settings)
 
 
-def _dry_run(call: CommonOptions, order: BuildRequest, builder: str) -> None:
+def _dry_run(call: CommonOptions, order: BuildRequest, builder: str, archive: Path | None) -> None:
     from eci_convert.docker_build.builders import context_size
 
     count = context_size(order)
     if not call.json:
-        return output.line(f"{output.size(count)} would be sent to {builder}, to build {order.reference}")
-    return output.json(_result(f"docker-daemon:{order.reference}", None, written=count, reused=0) | {"dry_run": True})
+        return output.line(f"{output.size(count)} would be sent to {builder}, to build {_name(order, archive)}")
+    reference = _name(order, archive) if archive else f"docker-daemon:{order.reference}"
+    return output.json(_result(reference, None, written=count, reused=0) | {"dry_run": True})
+
+
+def _name(order: BuildRequest, archive: Path | None) -> str:
+    return f"{_ARCHIVE}{archive}" if archive else order.reference
 
 
 def _order(call: CommonOptions, wanted: EngineBuild, words: Mapping[str, Any]) -> BuildRequest:
@@ -105,20 +128,11 @@ def _order(call: CommonOptions, wanted: EngineBuild, words: Mapping[str, Any]) -
 
 
 def _artifact(call: CommonOptions, wanted: EngineBuild, words: Mapping[str, Any]) -> Artifact | None:
-    if not wanted.tag:
-        raise UsageError("the image needs a name: give it one with -t NAME")
     if not wanted.file:
         return artifact_from_options(wanted.archive, wanted.digest_file, reporter=call.reporter, **words)
     if any(words[name] for name in ("kernel", "initrd", "root", "disks", "config", "cmdline", "others")):
         raise UsageError("--file is a Dockerfile that copies the parts itself: name none beside it")
     return None
-
-
-def _report(call: CommonOptions, reference: str, identity: str) -> None:
-    if call.json:
-        digest = identity if identity.startswith("sha256:") else None
-        return output.json(_result(reference, digest) | {"image_id": identity})
-    return output.line(identity)
 
 
 def _result(

@@ -118,6 +118,9 @@ def run_extract(
     )
     if call.json:
         json(header(taken.inspection) | {"parts": [_file(file) for file in taken.files]})
+    elif call.quiet and not quiet:
+        for file in taken.files:
+            line(_destination(file, wanted))
     elif lines and not quiet:
         text("\n".join(lines(taken)))
     elif not quiet:

@@ -15,7 +15,7 @@ import click
 from eci_convert.cli import output, progress
 from eci_convert.cli.malloc import tune_malloc
 from eci_convert.cli.output import info
-from eci_convert.cli.param_types import ByteSizeParam, KeyValueParam, Option, PathParam, Verb
+from eci_convert.cli.param_types import ByteSizeParam, Command, KeyValueParam, Option, PathParam
 from eci_convert.cli.side_options import side_settings
 from eci_convert.errors import UsageError
 from eci_convert.oci.platform import Platform, parse_platform
@@ -24,6 +24,7 @@ from eci_convert.progress import Reporter
 from eci_convert.transports.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 _FILE = PathParam(str, may_be_empty=True)
 
 
@@ -39,6 +40,8 @@ class CommonOptions:
     json: bool
     verbose: bool
     quiet: bool = False
+    given: frozenset[str] = frozenset()
+    """The parameters that the command line itself gives, by name: not those of the environment."""
 
     @property
     def platform(self) -> Platform | None:
@@ -46,6 +49,18 @@ class CommonOptions:
         if len(self.platforms) > 1:
             raise UsageError("--platform may be given once here")
         return self.platforms[0] if self.platforms else None
+
+    def unless(self, reason: str, name: str, value: T, default: T) -> T:
+        """*value* of the parameter *name*; *default* where a *reason* is given why it would have no effect.
+
+        Raises UsageError where the command line gives it for nothing. An environment variable is for every command,
+        and may have no effect.
+        """
+        if not reason:
+            return value
+        if name in self.given:
+            raise UsageError(reason)
+        return default
 
     @property
     def reading(self) -> Settings:
@@ -124,7 +139,7 @@ _COMMON = options(
 
 
 def command(
-    *decorators: Callable[[Any], Any], examples: str, cls: type[click.Command] = Verb
+    *decorators: Callable[[Any], Any], examples: str, cls: type[click.Command] = Command
 ) -> Callable[[Callable[..., None]], click.Command]:
     """A command of the verb that the function is named after, with the options that every verb has.
 
@@ -237,6 +252,10 @@ def write_digest(path: Path | None, digest: object) -> None:
 
 
 def _call(words: dict[str, Any]) -> CommonOptions:
+    context = click.get_current_context()
+    given = frozenset(
+        name for name in words if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    )
     quiet, debug = words.pop("quiet"), words.pop("debug")
     if debug:
         _log_everything()
@@ -254,6 +273,7 @@ def _call(words: dict[str, Any]) -> CommonOptions:
         json=words.pop("as_json"),
         verbose=words.pop("verbose"),
         quiet=quiet,
+        given=given,
         settings=source,
         destination=destination,
         one_login=one_login,

@@ -38,7 +38,7 @@ class Option(click.Option):
         return split_values(found) if self.multiple and found else found
 
 
-class Verb(click.Command):
+class Command(click.Command):
     """A command some of whose options may be given once."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

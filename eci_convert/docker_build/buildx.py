@@ -55,7 +55,7 @@ def build(
             lines = client.buildx.build(
                 folder,
                 file=file,
-                tags=[order.reference],
+                tags=[order.reference] if order.name else [],
                 labels=dict(order.labels),
                 platforms=[str(platform) for platform in order.platforms] or None,
                 output=_output(order, archive),

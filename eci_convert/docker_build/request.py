@@ -18,14 +18,14 @@ _MAX_DOCKERFILE = 4 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildRequest:
-    """An image called *name*: of *artifact*, on *base*; or of the Dockerfile *file* of the user's, which finds what it
+    """An image called *name* (an archive's may have none): of *artifact*, on *base*; or of the Dockerfile *file* of the user's, which finds what it
     copies in the folder *context*.
 
     *created* is in seconds since 1970 and is every time that the builder lets us choose. Raises UsageError for what
     contradicts itself.
     """
 
-    name: str
+    name: str = ""
     artifact: Artifact | None = None
     base: str = SCRATCH
     file: Path | None = None
@@ -36,7 +36,7 @@ class BuildRequest:
     created: int = 0
 
     def __post_init__(self) -> None:
-        if Reference.parse(self.name).digest:
+        if self.name and Reference.parse(self.name).digest:
             raise UsageError(f"{self.name!r}: an image is built under a name and a tag, not under a digest")
         if (self.artifact is None) == (self.file is None):
             raise UsageError("an image is built of parts, or of a Dockerfile: of one of the two")

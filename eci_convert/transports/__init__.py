@@ -95,25 +95,29 @@ def parse_reference(text: str, default: str = "") -> tuple[Scheme, str]:
                 return scheme, _nonempty(text.removeprefix(spelling), text)
     word, colon, _ = text.partition("://")
     if colon:
-        raise UsageError(f"{word + colon!r} in {text!r} is no place that eci-convert knows: {_spellings()}")
+        error = UsageError(f"unknown transport {word + colon!r} in {text!r}: use one of {_spellings()}")
+        if closest := closest_transport(text):
+            error.add_note(f"hint: did you mean {closest!r}?")
+        raise error
     if text.startswith(("/", "./", "../")):
         error = UsageError(f"{text!r} is a path, and no image's name")
         error.add_note("hint: an image in files is oci:DIR[:NAME], oci-archive:FILE or docker-archive:FILE")
         raise error
     if not default:
-        raise UsageError(f"{text!r} names no place: begin it with one of {_spellings()}")
+        raise _no_transport_error(text)
     return next(scheme for scheme in SCHEMES if scheme.name == default), _nonempty(text, text)
 
 
-def image_name(text: str) -> str:
-    """What the image is called in the reference *text*, wherever it is; "" where that does not say.
+def image_name(text: str, default: str = "") -> str:
+    """What the image is called in the reference *text*, wherever it is; "" where that does not say. *default* names the
+    transport of a bare name.
 
     >>> image_name("docker://localhost:5000/edge:1"), image_name("oci:layout:edge"), image_name("oci:layout")
     ('localhost:5000/edge:1', 'edge', '')
     """
     from eci_convert.transports.layout.selector import split_path
 
-    scheme, rest = parse_reference(text)
+    scheme, rest = parse_reference(text, default)
     match scheme.name:
         case "oci":
             return split_path(rest, os.path.isdir)[1].text
@@ -155,6 +159,31 @@ def open_referrer_sink(text: str, settings: Settings, default: str = "docker") -
         error.add_note("hint: attach it in a registry, a layout or containerd; copy --referrers takes it along")
         raise error
     return cast("Callable[[str, Settings], Sink]", opener)(rest, settings)
+def closest_transport(text: str) -> str:
+    """*text* with the transport that its first word may be a misspelling of; "" where none is close.
+
+    >>> closest_transport("ocii:layout"), closest_transport("docker:/host/name"), closest_transport("my-machine:1")
+    ('oci:layout', 'docker://host/name', '')
+    """
+    from difflib import get_close_matches
+
+    word, colon, rest = text.partition(":")
+    spellings = {spelling.partition(":")[0]: spelling for scheme in reversed(SCHEMES) for spelling in scheme.spellings}
+    spellings["oci"] = "oci://" if rest.startswith("//") else "oci:"
+    [*matches] = get_close_matches(word.lower(), spellings, n=1, cutoff=0.75) if colon else ()
+    if not matches:
+        return ""
+    spelling = spellings[matches[0]]
+    return spelling + (rest.lstrip("/") if spelling.endswith("//") else rest)
+
+
+def _no_transport_error(text: str) -> UsageError:
+    error = UsageError(f"{text!r} has no transport: begin it with one of {_spellings()}")
+    if closest := closest_transport(text):
+        error.add_note(f"hint: did you mean {closest!r}?")
+    else:
+        error.add_note(f"hint: docker://{text} is in a registry, docker-daemon:{text} in the Docker engine")
+    return error
 
 
 def _spellings() -> str:

@@ -181,7 +181,7 @@ def test_a_digest_file_that_cannot_be_is_told_before_anything_is_written(
         ["build", "--to", "docker-archive:{link}/vmlinuz:a:1"],
         ["build", "--to", "oci:{folder}/layout", "--digest-file", "{part}"],
         ["push", "--remote", "{folder}/layout", "a:1", "--digest-file", "{part}"],
-        ["build", "-t", "a:1", "--builder", "buildx", "--to", "oci-archive:{part}"],
+        ["build", "--builder", "buildx", "--to", "oci-archive:{part}:a:1"],
         ["build", "-t", "a:1", "--builder", "docker", "--digest-file", "{part}"],
     ],
     ids=" ".join,

@@ -9,18 +9,18 @@ from typing import Any
 import click
 
 from eci_convert.cli import options, part_options, push_report
-from eci_convert.cli.build_with_engine import EngineBuild, output_archive, run_build
+from eci_convert.cli.build_with_engine import EngineBuild, archived_name, output_archive, run_build
 from eci_convert.cli.commands.store import index
 from eci_convert.cli.options import CommonOptions, command, created_time, option
 from eci_convert.cli.param_types import PathParam
 from eci_convert.cli.part_options import archive_path, artifact_from_options
-from eci_convert.cli.push_report import report_push, result_image_id
+from eci_convert.cli.push_report import published, report_dry_run, report_push
 from eci_convert.compression.codec import Codec
 from eci_convert.dialects import INDEXED, WRITERS
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.errors import UsageError
 from eci_convert.operations import push
-from eci_convert.transports import open_sink, open_source, parse_reference
+from eci_convert.transports import image_name, open_sink, open_source, parse_reference
 
 _EXAMPLES = """
 eci-convert build --kernel vmlinuz --initrd initrd.img --root disk.raw -t my-machine:1
@@ -58,20 +58,22 @@ def build(
     annotations: tuple[tuple[str, str], ...], append: str | None, compression: str, digest_file: Path | None,
     dry_run: bool, **words: Any,
 ) -> None:  # fmt: skip
-    """Make an image of the parts (the legacy format unless another one is named) and print its id.
+    """Make an image of the parts (the legacy format unless another one is named), and print what it is known by.
 
-    The same parts make the same image, on any day and any machine. With --to it is written there, without an engine.
+    With -t it goes into the Docker engine, and its image id is printed; with --to anywhere else, without an engine,
+    and its reference by digest is printed. The same parts make the same image, on any day and any machine.
     """
     from eci_convert.operations.store import index as store_index
 
-    reference = _reference(tag, destination)
+    tag, destination = _places(call, tag, destination)
+    reference = destination or f"docker-daemon:{tag}"
     terms = WriteOptions(
         platform=part_options.platform(call.platforms[0] if call.platforms else None, "", ""),
         author=author,
         created=created_time(),
         labels=dict(labels),
         annotations=dict(annotations),
-        name=tag or destination,
+        name=image_name(reference),
         extra_dialects=also,
         system=part_options.system(plat, format),
     )
@@ -81,8 +83,8 @@ def build(
         raise UsageError(f"--format {format} needs --builder direct: a Dockerfile makes a container image")
     if builder != "direct":
         wanted = EngineBuild(
-            tag=tag, base=base, file=file, context=context, archive=output_archive(destination, builder),
-            terms=terms, digest_file=digest_file,
+            tag=tag or archived_name(destination), base=base, file=file, context=context,
+            archive=output_archive(destination, builder), terms=terms, digest_file=digest_file,
         )  # fmt: skip
         return run_build(call, builder, wanted, words, dry_run=dry_run)
     if base or file or context:
@@ -104,18 +106,24 @@ def build(
         )  # fmt: skip
         if appending:
             packed = store_index.append(packed, sink, before, *appending)
-    if not dry_run:
-        options.write_digest(digest_file, packed.descriptor.digest)
-    identity = result_image_id(call, reference, packed) if not dry_run else ""
-    return report_push(call, reference, format, packed, sentence=identity, dry_run=dry_run, more={"image_id": identity})
+    if dry_run:
+        return report_dry_run(call, reference, format, packed)
+    image = published(reference, packed, call.settings)
+    options.write_digest(digest_file, image.digest)
+    in_engine = parse_reference(reference)[0].name == "docker-daemon"
+    return report_push(call, reference, format, packed, image, image.image_id if in_engine else image.pinned)
 
 
-def _reference(tag: str, destination: str) -> str:
-    """Where the image goes: `--to` before `-t`, whose name an unnamed layout or archive takes. Raises UsageError."""
+def _places(call: CommonOptions, tag: str, destination: str) -> tuple[str, str]:
+    """The name in the engine and the place elsewhere, of which one is "". Raises UsageError."""
+    if tag and destination:
+        if ("tag" in call.given) == ("destination" in call.given):
+            error = UsageError("-t puts the image into the Docker engine and --to anywhere else: give one of the two")
+            error.add_note("hint: --to oci:DIR:NAME, oci-archive:FILE:NAME and docker-archive:FILE:NAME hold a name")
+            raise error
+        tag, destination = (tag, "") if "tag" in call.given else ("", destination)
     if not tag and not destination:
         raise UsageError("the image needs a name: give it one with -t NAME, or a place with --to REF")
-    if not destination:
-        return f"docker-daemon:{tag}"
-    scheme, rest = parse_reference(destination, "docker-daemon")
-    unnamed = scheme.name in ("oci", "oci-archive", "docker-archive") and ":" not in rest
-    return f"{destination}:{tag}" if tag and unnamed else destination
+    if destination:
+        parse_reference(destination)
+    return tag, destination

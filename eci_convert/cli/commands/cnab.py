@@ -11,7 +11,7 @@ import click
 from eci_convert.cli import output
 from eci_convert.cli.options import CommonOptions, command, digest_file, dry_run, option, options, write_digest
 from eci_convert.cli.output import raw_bytes
-from eci_convert.cli.param_types import PathParam, Verb
+from eci_convert.cli.param_types import Command, PathParam
 from eci_convert.cnab import bundle as bundles
 from eci_convert.cnab.canonical_json import canonical
 from eci_convert.cnab.documents import config_blob
@@ -45,7 +45,7 @@ _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
 
-class GoFlags(Verb):
+class GoFlags(Command):
     """A command whose flags may have a value, as those of Go programs: `--push-images=false`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -150,6 +150,8 @@ def fixup(
     write_outputs(bundle, relocation_map, fixed, strict=strict)
     if call.json:
         output.json({"reference": f"docker://{reference}", "bundle": bundle, "relocation_map": relocation_map})
+    elif call.quiet:
+        _print_paths(bundle, relocation_map)
     return None
 
 
@@ -191,6 +193,8 @@ def push(
     write_digest(digest_file, pushed.digest)
     if call.json:
         return output.json({"reference": f"docker://{reference}", "digest": str(pushed.digest)})
+    if call.quiet:
+        return output.line(str(pushed.digest))
     return output.line(f'Pushed successfully, with digest "{pushed.digest}"')
 
 
@@ -215,6 +219,14 @@ def pull(
             {"reference": f"docker://{source}", "digest": str(pulled.digest), "bundle": bundle,
              "relocation_map": relocation_map}
         )  # fmt: skip
+    elif call.quiet:
+        _print_paths(bundle, relocation_map)
+
+
+def _print_paths(*paths: str) -> None:
+    for path in paths:
+        if inherited_descriptor(path) != 1:
+            output.line(path)
 
 
 cnab = click.Group(

@@ -10,7 +10,7 @@ import click
 
 from eci_convert.cli import options, part_options, push_report, side_options
 from eci_convert.cli.options import CommonOptions, command, created_time, option
-from eci_convert.cli.push_report import report_push
+from eci_convert.cli.push_report import published, report_dry_run, report_push
 from eci_convert.cli.side_options import with_side_options
 from eci_convert.dialects import WRITERS
 from eci_convert.dialects.blueprint import WriteOptions
@@ -112,7 +112,8 @@ def copy(
             max_size=max_size, concurrency=call.settings.concurrency, dry_run=dry_run,
             journal=default_directory(os.environ),
         )  # fmt: skip
-    if not dry_run:
-        options.write_digest(digest_file, packed.descriptor.digest)
-    sentence = f"Copied {src} to {dst} with digest {packed.descriptor.digest}"
-    report_push(call, dst, written, packed, sentence=sentence, dry_run=dry_run)
+    if dry_run:
+        return report_dry_run(call, dst, written, packed)
+    image = published(dst, packed, call.destination)
+    options.write_digest(digest_file, image.digest)
+    return report_push(call, dst, written, packed, image, f"Copied {src} to {dst} with digest {image.digest}")

@@ -76,6 +76,8 @@ def inspect(
         if kubevirt:
             return _print_machine(inspection, source, reference)
         every = inspect_all(source, inspection)
+    if call.quiet and not call.json:
+        return output.line(str(inspection.digest))
     if call.json:
         return output.json(inspection_json(inspection, every, facts))
     return print_inspection(inspection, every, facts, no_trunc=no_trunc)

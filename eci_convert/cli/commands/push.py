@@ -16,10 +16,11 @@ from eci_convert.cli.eci_remote import remote_from_options
 from eci_convert.cli.options import CommonOptions, command, created_time, option, parts_allowing_empty
 from eci_convert.cli.output import text
 from eci_convert.cli.part_options import artifact_from_options
-from eci_convert.cli.push_report import report_push
+from eci_convert.cli.push_report import published, report_dry_run, report_push
 from eci_convert.dialects import INDEXED, WRITERS
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.reading.local_parts import parse_disk_argument
+from eci_convert.transports import image_name
 
 _EXAMPLES = """
 eci-convert push registry.example/edge/machine:1.2 --kernel vmlinuz --initrd initrd.img --root disk.qcow2
@@ -70,7 +71,7 @@ def push(
         created=created_time(),
         labels=dict(labels),
         annotations=dict(annotations),
-        name=image,
+        name=image_name(place.reference, "docker"),
         system=part_options.system(plat, format),
     )
     with ExitStack() as stack:
@@ -84,13 +85,15 @@ def push(
         )  # fmt: skip
         if appending:
             packed = store_index.append(packed, sink, before, *appending)
-    if not dry_run:
-        options.write_digest(digest_file, packed.descriptor.digest)
-        if call.verbose and not call.json:
-            text("\n".join(eci_output.pushed(packed)))
+    if dry_run:
+        return report_dry_run(call, place.reference, format, packed)
+    pushed = published(place.reference, packed, place.settings, "docker")
+    options.write_digest(digest_file, pushed.digest)
+    if call.verbose and not call.json and not call.quiet:
+        text("\n".join(eci_output.pushed(packed)))
     there = f"to {remote} " if remote else ""
-    sentence = f"Pushed image {image} {there}with digest {packed.descriptor.digest}"
-    report_push(call, place.reference, format, packed, sentence=sentence, dry_run=dry_run)
+    sentence = f"Pushed image {image} {there}with digest {pushed.digest}"
+    return report_push(call, place.reference, format, packed, pushed, sentence)
 
 
 def _disks(text: str) -> Iterator[str]:

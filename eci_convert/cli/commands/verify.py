@@ -54,6 +54,7 @@ def verify(
     without a transport is an image in the Docker engine.
     """
     if fix:
+        parse_reference(fix)
         part_options.check_apart(fix, digest_file)
     if fix and call.one_login:
         side_options.check_login(reference, fix, "docker-daemon")
@@ -69,10 +70,10 @@ def verify(
         packed = _repair(call, source, report, fix, dry_run=dry_run) if fix else None
         if fix and packed and not dry_run:
             options.write_digest(digest_file, packed.descriptor.digest)
-            with open_source(_name(fix, packed), call.settings, "docker-daemon") as repaired:
+            with open_source(_name(fix, packed), call.settings, "") as repaired:
                 report = verify_image(repaired, platform=call.platform, dialect=dialect, reporter=call.reporter)
     would_be = packed if dry_run else None
-    output.json(_json(report, would_be)) if call.json else _tell(report)
+    output.json(_json(report, would_be)) if call.json else _tell(report, quiet=call.quiet)
     if fix and would_be and not call.json:
         output.line(push_report.would_be_written(fix, would_be))
     report.raise_worst()
@@ -87,7 +88,7 @@ def _name(destination: str, packed: PushResult) -> str:
 
 def _repair(call: CommonOptions, source: Source, report: Report, destination: str, *, dry_run: bool) -> PushResult:
     source = with_all_blobs(source)
-    with open_sink(destination, call.settings, "docker-daemon") as sink:
+    with open_sink(destination, call.destination, "") as sink:
         if not call.platform and sink.holds_indexes and isinstance(load_root(source)[1], Index):
             return fixed_index(source, sink, report.diff_ids, call.reporter, dry_run=dry_run)
         image = load_image(source, call.platform)
@@ -111,12 +112,15 @@ def _json(report: Report, would_be: PushResult | None) -> dict[str, Any]:
     )
 
 
-def _tell(report: Report) -> None:
+def _tell(report: Report, *, quiet: bool) -> None:
     for finding in report.findings:
         told = str(finding.error)
         output.line(one_line(f"wrong: {told if told.startswith(finding.subject) else f'{finding.subject}: {told}'}"))
+    if quiet:
+        return output.line(str(report.digest)) if report.good else None
     for note in report.notes:
         output.line(one_line(f"note:  {note}"))
     if report.good:
         what = f"{report.blobs} blobs, {output.size(report.size)}"
         output.line(f"{report.reference} is what it claims to be: {what}, {report.digest}")
+    return None

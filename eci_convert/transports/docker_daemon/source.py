@@ -11,6 +11,7 @@ An image for several platforms is saved whole instead: an engine makes container
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,6 +24,7 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Manifest, to_json
 from eci_convert.oci.reference import Reference
+from eci_convert.transports import closest_transport
 from eci_convert.transports.base import IMAGE_ID_ANNOTATION, NO_MOUNT_HINTS, ContainerFiles
 from eci_convert.transports.docker_daemon.container_files import DockerContainerFiles
 from eci_convert.transports.docker_daemon.engine import Engine, Json, image_id
@@ -97,7 +99,8 @@ class DaemonSource:
             return self._engine.inspect_image(self._name)
         except NotFoundError as error:
             missing = NotFoundError(f"{self.origin}: the Docker engine has no such image")
-            missing.add_note("hint: `docker pull` it first, or read it from its registry with docker://")
+            for hint in _hints(self._name):
+                missing.add_note(f"hint: {hint}")
             raise missing from error
 
     def _described(self, found: Json) -> Descriptor:
@@ -124,6 +127,20 @@ class DaemonSource:
         finally:
             self._saved.close()
             self._engine.close()
+
+
+def _hints(name: str) -> Iterator[str]:
+    """What a *name* that the engine does not have may have been meant for."""
+    if closest := closest_transport(name):
+        yield f"did you mean {closest!r}?"
+        return
+    path = name.partition(":")[0]
+    if os.path.isfile(os.path.join(path, "index.json")):
+        yield f"the image layout {path!r} is oci:{name}"
+    elif os.path.isfile(path):
+        yield f"the archive {path!r} is oci-archive:{name} or docker-archive:{name}"
+    else:
+        yield f"`docker pull {name}` it first, or read it from its registry: docker://{name}"
 
 
 def _config(found: Json, diff_ids: tuple[Digest, ...], where: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import click
 
 from eci_convert.cli import options, output, push_report
 from eci_convert.cli.options import CommonOptions, command, option
-from eci_convert.cli.push_report import report_push
+from eci_convert.cli.push_report import published, report_dry_run, report_push
 from eci_convert.errors import UsageError
 from eci_convert.pack.result import PushResult
 from eci_convert.transports import image_name, open_sink, open_source
@@ -196,7 +196,8 @@ def _choose(name: str) -> Strategy:
 def _told(
     call: CommonOptions, dst: str, packed: PushResult, digest_file: Path | None, sentence: str, *, dry_run: bool
 ) -> None:
-    if not dry_run:
-        options.write_digest(digest_file, packed.descriptor.digest)
-    sentence = f"{sentence} with digest {packed.descriptor.digest}"
-    report_push(call, dst, "", packed, sentence=sentence, dry_run=dry_run)
+    if dry_run:
+        return report_dry_run(call, dst, "", packed)
+    image = published(dst, packed, call.settings)
+    options.write_digest(digest_file, image.digest)
+    return report_push(call, dst, "", packed, image, f"{sentence} with digest {image.digest}")

@@ -114,7 +114,10 @@ def _report(call: CommonOptions, images: tuple[PreloadedImage, ...], where: str,
                 for image in images
             ]
         )
-    for image in images:
+    for image in images if call.quiet else ():
+        if not to_stdout:
+            line(image.id)
+    for image in images if not call.quiet else ():
         sentence = f"Preloaded {image.name} into {where} with id {image.id}"
         info(sentence) if to_stdout else line(sentence)
     return None

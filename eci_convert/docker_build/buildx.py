@@ -142,7 +142,7 @@ def _identity(order: BuildRequest, settings: Settings) -> str:
 
 
 def _failed(said: str) -> EciError:
-    from eci_convert.transports.docker_daemon.errors import one_line
+    from eci_convert.transports.docker_daemon.errors import NO_ENGINE_HINTS, one_line
 
     lines = [line for line in said.splitlines() if line.strip()]
     reason = next((line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "")
@@ -156,7 +156,8 @@ def _failed(said: str) -> EciError:
     if "not supported for the docker driver" in low or "docker exporter does not" in low:
         error.add_note("hint: an engine with containerd's image store, or `docker buildx create --use`, can do that")
     if "cannot connect to the docker daemon" in low:
-        error.add_note("hint: is Docker running? DOCKER_HOST=… or DOCKER_CONTEXT=… says where it is")
+        for hint in NO_ENGINE_HINTS:
+            error.add_note(f"hint: {hint}")
     return error
 
 

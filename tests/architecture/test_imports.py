@@ -49,7 +49,7 @@ ORDER = {
         "__init__",
     ),
     "transports": (
-        "settings ids",
+        "settings ids schemes",
         "base",
         "verified_input",
         "tar_store credentials memory containerd containers_storage",

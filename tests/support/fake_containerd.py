@@ -32,6 +32,7 @@ class AContainerd:
     images: dict[str, api.Image] = field(default_factory=dict)
     leases: dict[str, set[str]] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
+    namespaces: set[str] = field(default_factory=set)
     received: int = 0
     chunk: int = 1 << 20
     fails: dict[str, tuple[grpc.StatusCode, str]] = field(default_factory=dict)
@@ -44,6 +45,7 @@ class AContainerd:
 
     def begin(self, what: str, detail: str, context: grpc.ServicerContext) -> None:
         self.log.append(f"{what} {detail}".strip())
+        self.namespaces |= {str(text) for key, text in context.invocation_metadata() if key == "containerd-namespace"}
         if what in self.fails:
             context.abort(*self.fails[what])
         if what in self.silent:

@@ -263,6 +263,9 @@ class Handler(BaseHTTPRequestHandler):
         return self.say({"Id": self.words[1], "Config": {"Labels": labels}, "Platform": config.get("os"), **about})
 
     def get_json(self) -> None:
+        if self.words == ["images", "json"]:
+            return self.say([{"Id": self.engine.identity(image), "RepoTags": [name]}
+                             for name, image in self.engine.images.items()])  # fmt: skip
         if self.words[0] == "images":
             return self.get_images()
         if self.words != ["containers", "json"]:

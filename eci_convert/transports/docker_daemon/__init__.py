@@ -9,6 +9,7 @@ load.py             the load request, sent while the archive is made
 engine.py           one engine, and how long it may be silent
 client.py           the SDK's client, without what breaks it
 endpoint.py         where the engine is
+podman_socket.py    podman's service, where there is no Docker engine
 errors.py           the engine's errors as errors of ours
 response_body.py    its responses in large pieces
 """

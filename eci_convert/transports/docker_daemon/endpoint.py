@@ -1,5 +1,5 @@
 """Where the Docker engine is, told as the docker command tells it: DOCKER_HOST, then DOCKER_CONTEXT, then the context
-that `docker context use` chose, then the usual socket.
+that `docker context use` chose, then the usual socket, or podman's where there is no Docker engine.
 
 docker/cli, "docker context": a context's metadata lies in `contexts/meta/ID/meta.json` below the folder of config.json,
 its certificates in `contexts/tls/ID/docker`, ID being the sha256 of the context's name. The SDK's own reader of these
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ from typing import Any
 from eci_convert.errors import LocalError, UsageError
 from eci_convert.files.home import home
 from eci_convert.redaction import redacted_host
+from eci_convert.transports.docker_daemon.podman_socket import accepts_connections, podman_socket
+
+_log = logging.getLogger(__name__)
 
 USUAL = "unix:///var/run/docker.sock"
 _DEFAULT = "default"
@@ -55,8 +59,16 @@ def find(environ: Mapping[str, str]) -> Endpoint:
     folder = config_folder(environ)
     name = environ.get("DOCKER_CONTEXT") or _current_context(folder)
     if name == _DEFAULT:
-        return Endpoint(host=USUAL, origin="nothing else is said")
+        return _usual(environ)
     return _from_context(folder, name)
+
+
+def _usual(environ: Mapping[str, str]) -> Endpoint:
+    """Docker's usual socket; where nothing listens there, podman's if that accepts connections."""
+    if not accepts_connections(USUAL) and (podman := podman_socket(environ)):
+        _log.info("there is no Docker engine at %s: using podman's socket %s", USUAL, redacted_host(podman))
+        return Endpoint(host=podman, origin="podman's socket")
+    return Endpoint(host=USUAL, origin="nothing else is said")
 
 
 def config_folder(environ: Mapping[str, str]) -> Path:

@@ -21,6 +21,7 @@ from eci_convert.transports.docker_daemon.errors import translated_engine_errors
 from eci_convert.transports.settings import Settings
 
 _PATIENCE: Final = 10
+_MOST_NAMES: Final = 1000
 _AS_STORED: Final = {"Accept-Encoding": "identity", "Connection": "close"}
 """Asked otherwise, the engine compresses an archive with gzip, which takes it four times as long."""
 
@@ -83,6 +84,16 @@ class Engine:
         if not isinstance(found, dict):
             raise TransportError(f"{self.host}: no Docker engine answers, but something else does")
         return found
+
+    def image_names(self) -> Iterator[str]:
+        """The names that images have in the engine, at most _MOST_NAMES. Raises TransportError."""
+        with self.client() as client:
+            response = client.get(f"{client.base_url}/v{client.api_version}/images/json", timeout=client.timeout)
+            client._raise_for_status(response)
+            images = response.json()
+        for image in (images if isinstance(images, list) else [])[:_MOST_NAMES]:
+            names = image.get("RepoTags") if isinstance(image, dict) else None
+            yield from (name for name in names or () if isinstance(name, str) and name != "<none>:<none>")
 
     @cached_property
     def keeps_images_in_containerd(self) -> bool:

@@ -39,6 +39,12 @@ _BY_WORDS: tuple[tuple[re.Pattern[str], type[EciError]], ...] = (
 _NOT_UNPACKED = re.compile(r"error unpacking image ", re.IGNORECASE)
 _LONGEST = 500
 
+NO_ENGINE_HINTS = (
+    "start Docker, or say where it is with DOCKER_HOST=… or DOCKER_CONTEXT=…",
+    "with podman: `systemctl --user start podman.socket`, or CONTAINER_HOST=…",
+    "podman's images without any service: containers-storage:NAME (ECI_CONVERT_DEFAULT_TRANSPORT=containers-storage)",
+)
+
 
 @contextmanager
 def translated_engine_errors(host: str, timeout: float) -> Iterator[None]:
@@ -107,10 +113,7 @@ def _ours(error: Exception, host: str, timeout: float) -> EciError:
             "join the group `docker`, be root, or set DOCKER_HOST to an engine of your own",
         )
     if any(isinstance(found, _NEVER_BEGAN) for found in below):
-        return _hinted(
-            TransportError(f"{host}: no Docker engine answers: {_reason(root)}"),
-            "is Docker running? DOCKER_HOST=… or DOCKER_CONTEXT=… says where it is",
-        )
+        return _hinted(TransportError(f"{host}: no Docker engine answers: {_reason(root)}"), *NO_ENGINE_HINTS)
     if any(isinstance(found, _TIMEOUTS) for found in below):
         return _hinted(
             TransportError(f"{host}: the Docker engine has said nothing for {timeout:g} s"), "--timeout allows it more"
@@ -118,8 +121,9 @@ def _ours(error: Exception, host: str, timeout: float) -> EciError:
     return TransportError(f"{host}: the Docker engine failed: {_reason(root)}")
 
 
-def _hinted(error: EciError, hint: str) -> EciError:
-    error.add_note(f"hint: {hint}")
+def _hinted(error: EciError, *hints: str) -> EciError:
+    for hint in hints:
+        error.add_note(f"hint: {hint}")
     return error
 
 

@@ -18,18 +18,18 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self
 
-from eci_convert.errors import NotFoundError, TransportError
+from eci_convert.errors import EciError, NotFoundError, TransportError
 from eci_convert.oci import json_fields, media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Manifest, to_json
 from eci_convert.oci.reference import Reference
-from eci_convert.transports import closest_transport
 from eci_convert.transports.base import IMAGE_ID_ANNOTATION, NO_MOUNT_HINTS, ContainerFiles
 from eci_convert.transports.docker_daemon.container_files import DockerContainerFiles
 from eci_convert.transports.docker_daemon.engine import Engine, Json, image_id
 from eci_convert.transports.docker_daemon.saved_image import SavedImageSource
 from eci_convert.transports.ids import is_id
+from eci_convert.transports.schemes import closest_transport, nearest_names
 from eci_convert.transports.settings import Settings
 
 _PLATFORM: Final = {"Architecture": "architecture", "Os": "os", "Variant": "variant", "OsVersion": "os.version"}
@@ -99,9 +99,30 @@ class DaemonSource:
             return self._engine.inspect_image(self._name)
         except NotFoundError as error:
             missing = NotFoundError(f"{self.origin}: the Docker engine has no such image")
-            for hint in _hints(self._name):
+            for hint in self._hints():
                 missing.add_note(f"hint: {hint}")
             raise missing from error
+
+    def _hints(self) -> Iterator[str]:
+        """What a name that the engine does not have may have been meant for."""
+        name, path = self._name, self._name.partition(":")[0]
+        if closest := closest_transport(name):
+            yield f"did you mean {closest!r}?"
+        elif os.path.isfile(os.path.join(path, "index.json")):
+            yield f"the image layout {path!r} is oci:{name}"
+        elif os.path.isfile(path):
+            yield f"the archive {path!r} is oci-archive:{name} or docker-archive:{name}"
+        else:
+            if nearest := nearest_names(name, self._known_names()):
+                yield f"the engine has {', '.join(map(repr, nearest))}"
+            tool = "podman" if self._engine.is_podman else "docker"
+            yield f"`{tool} pull {name}` it first, or read it from its registry: docker://{name}"
+
+    def _known_names(self) -> tuple[str, ...]:
+        try:
+            return tuple(self._engine.image_names())
+        except EciError:  # they only were to help
+            return ()
 
     def _described(self, found: Json) -> Descriptor:
         where = self.origin
@@ -127,20 +148,6 @@ class DaemonSource:
         finally:
             self._saved.close()
             self._engine.close()
-
-
-def _hints(name: str) -> Iterator[str]:
-    """What a *name* that the engine does not have may have been meant for."""
-    if closest := closest_transport(name):
-        yield f"did you mean {closest!r}?"
-        return
-    path = name.partition(":")[0]
-    if os.path.isfile(os.path.join(path, "index.json")):
-        yield f"the image layout {path!r} is oci:{name}"
-    elif os.path.isfile(path):
-        yield f"the archive {path!r} is oci-archive:{name} or docker-archive:{name}"
-    else:
-        yield f"`docker pull {name}` it first, or read it from its registry: docker://{name}"
 
 
 def _config(found: Json, diff_ids: tuple[Digest, ...], where: str) -> dict[str, Any]:

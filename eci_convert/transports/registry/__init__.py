@@ -5,6 +5,7 @@ mirrored_source.py  an image asked of mirrors first
 sink.py         RegistrySink
 client.py       RegistryClient: requests with credentials, redirects and retries
 manifests.py    manifests, by tag or digest
+tags.py         tags near one that is not there
 referrers.py    the referrers API and its tag scheme
 file_request.py what another HTTP client sends for a blob
 mount_hints.py  in which other repository a blob lies

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
+from eci_convert.errors import NotFoundError
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
@@ -27,6 +28,7 @@ class RegistrySource:
         self._reference = reference
         self._client = client or RegistryClient(reference, settings)
         self._documents: dict[Digest, bytes] = {}
+        self._missing = False
 
     @property
     def origin(self) -> str:
@@ -49,12 +51,22 @@ class RegistrySource:
     def synthetic_manifest(self) -> bool:
         return False
 
+    def nearest_names(self) -> tuple[str, ...]:
+        """Tags of the repository that are like the one asked for, where that is not there; asks the registry."""
+        from eci_convert.transports.registry.tags import nearest_tags
+
+        return nearest_tags(self._client) if self._missing and not self._reference.digest else ()
+
     def resolve(self) -> Descriptor:
         """Its bytes say what the manifest is: digest and size of headers are checked, never believed.
 
         Raises DigestMismatch where the bytes are not those of the reference's digest or of the server's own claim.
         """
-        descriptor, content = manifests.get(self._client, str(self._reference.digest or self._reference.tag))
+        try:
+            descriptor, content = manifests.get(self._client, str(self._reference.digest or self._reference.tag))
+        except NotFoundError:
+            self._missing = True
+            raise
         self._documents = {descriptor.digest: content}
         return descriptor
 

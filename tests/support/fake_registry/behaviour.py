@@ -187,7 +187,7 @@ class Behaviour:
         if denied := self._denied(headers, parts.path):
             return denied
         found = re.fullmatch(
-            r"/v2/(?P<name>.+?)/(?P<kind>blobs/uploads|blobs|manifests|referrers)/(?P<rest>.*)", parts.path
+            r"/v2/(?P<name>.+?)/(?P<kind>blobs/uploads|blobs|manifests|referrers|tags)/(?P<rest>.*)", parts.path
         )
         if found is None:
             return Reply.of(200 if parts.path == "/v2/" else 404)
@@ -210,6 +210,9 @@ class Behaviour:
             return self._upload(method, name, rest, query, headers, content)
         if kind == "manifests":
             return self._manifest(method, name, rest, headers, content)
+        if kind == "tags":
+            tags = sorted(tag for repository, tag in self.manifests if repository == name and ":" not in tag)
+            return Reply.of(200, json.dumps({"name": name, "tags": tags}).encode()) if tags else Reply.of(404)
         if kind == "referrers":
             return self._referrers(name, rest)
         if not self._has(name, rest):
@@ -327,7 +330,7 @@ class Behaviour:
         if self.bearer:
             if scheme == "Bearer" and self.tokens.get(value, 0.0) > time.monotonic():
                 return None
-            name = re.sub(r"^/v2/|/(blobs|manifests|referrers)/.*", "", path)
+            name = re.sub(r"^/v2/|/(blobs|manifests|referrers|tags)/.*", "", path)
             realm = self.realm or f"{self.url}/token"
             challenge = f'Bearer realm="{realm}",service="faulty",scope="repository:{name}:pull,push"'
         else:

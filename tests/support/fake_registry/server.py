@@ -96,6 +96,10 @@ class FaultyRegistry(Behaviour):
         answer is given before that, and nothing is read."""
         self._faults.append(Fault(method=method, path=path, change=change, times=times, hears=hears))
 
+    def behave(self) -> None:
+        """Takes back what was ordered."""
+        self._faults.clear()
+
     def seen(self, path: str, method: str = ".*") -> list[Seen]:
         """The requests so far whose path holds the regular expression *path*."""
         return [one for one in self.requests if re.search(path, one.path) and re.fullmatch(method, one.method)]

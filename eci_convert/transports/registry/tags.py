@@ -1,0 +1,28 @@
+"""The tags of a repository (distribution-spec v1.1.1, "Listing Tags"): which are near one that is not there."""
+
+from __future__ import annotations
+
+import json
+
+from eci_convert.errors import EciError
+from eci_convert.transports.registry.client import RegistryClient
+from eci_convert.transports.registry.http.retry import RetryBudget
+from eci_convert.transports.schemes import nearest_names
+
+_MOST = 1000
+_MAX_LIST = 1 << 20
+
+
+def nearest_tags(client: RegistryClient) -> tuple[str, ...]:
+    """Tags of the repository of *client* like the one that its reference names, else some that it has; none where the
+    registry does not tell. One request, of at most one page.
+    """
+    url = client.url("tags/list").with_query("n", str(_MOST))
+    try:
+        with client.request("GET", url, accept=(200,), patience=RetryBudget(0)) as answer:
+            document = json.loads(answer.read(_MAX_LIST))
+    except (EciError, ValueError, RecursionError):  # it only was to help
+        return ()
+    tags = document.get("tags") if isinstance(document, dict) else None
+    names = [tag for tag in (tags if isinstance(tags, list) else ())[:_MOST] if isinstance(tag, str)]
+    return nearest_names(client.reference.tag, names) or tuple(names[-3:])

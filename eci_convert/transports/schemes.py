@@ -1,0 +1,168 @@
+"""How places are spelt: one row of SCHEMES is one transport, and `parse_reference` reads references by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from eci_convert.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheme:
+    """One transport: how it is spelt, *form* being what stands behind it, which module speaks to it, and what can be
+    done there.
+
+    *artifacts*, *indexes* and *uncompressed* are what its sink reports.
+    """
+
+    name: str
+    spellings: tuple[str, ...]
+    module: str
+    what: str
+    form: str
+    artifacts: bool = True
+    indexes: bool = True
+    uncompressed: bool = False
+
+
+SCHEMES: tuple[Scheme, ...] = (
+    Scheme(
+        name="docker",
+        spellings=("docker://", "oras://", "oci://"),
+        module="registry",
+        what="a registry",
+        form="HOST/REPO[:TAG][@DIGEST]",
+    ),
+    Scheme(
+        name="docker-daemon",
+        spellings=("docker-daemon:",),
+        module="docker_daemon",
+        what="the Docker engine",
+        form="NAME[:TAG]",
+        artifacts=False,
+        indexes=False,
+        uncompressed=True,
+    ),
+    Scheme(name="containerd", spellings=("containerd:",), module="containerd", what="containerd", form="NAME[:TAG]"),
+    Scheme(name="oci", spellings=("oci:",), module="layout.directory", what="an OCI image layout", form="DIR[:NAME]"),
+    Scheme(
+        name="oci-archive",
+        spellings=("oci-archive:",),
+        module="layout.archive",
+        what="an OCI image layout in a tar file",
+        form="FILE[:NAME]",
+    ),
+    Scheme(
+        name="docker-archive",
+        spellings=("docker-archive:",),
+        module="docker_archive",
+        what="what docker save writes",
+        form="FILE[:NAME]",
+        artifacts=False,
+        indexes=False,
+        uncompressed=True,
+    ),
+    Scheme(
+        name="containers-storage",
+        spellings=("containers-storage:",),
+        module="containers_storage",
+        what="the image store of podman, buildah and CRI-O",
+        form="NAME",
+        artifacts=False,
+        indexes=False,
+        uncompressed=True,
+    ),
+)
+
+
+def parse_reference(text: str, default: str = "") -> tuple[Scheme, str]:
+    """The scheme of the reference *text*, and the rest of it. *default* names the scheme of a bare name.
+
+    Raises UsageError where there is no scheme and no default, and where there is nothing behind the scheme.
+    """
+    for scheme in SCHEMES:
+        for spelling in scheme.spellings:
+            if text.startswith(spelling):
+                return scheme, _nonempty(text.removeprefix(spelling), text)
+    word, colon, _ = text.partition("://")
+    if colon:
+        error = UsageError(f"unknown transport {word + colon!r} in {text!r}: use one of {_spellings()}")
+        if closest := closest_transport(text):
+            error.add_note(f"hint: did you mean {closest!r}?")
+        raise error
+    if text.startswith(("/", "./", "../")):
+        error = UsageError(f"{text!r} is a path, and no image's name")
+        error.add_note("hint: an image in files is oci:DIR[:NAME], oci-archive:FILE or docker-archive:FILE")
+        raise error
+    if not default:
+        raise _no_transport_error(text)
+    return next(scheme for scheme in SCHEMES if scheme.name == default), _nonempty(text, text)
+
+
+def default_transport(environ: Mapping[str, str]) -> str:
+    """The transport of a bare name where that need not be in a registry: `ECI_CONVERT_DEFAULT_TRANSPORT` of *environ*,
+    else the Docker engine. Raises UsageError.
+
+    >>> default_transport({}), default_transport({"ECI_CONVERT_DEFAULT_TRANSPORT": "containers-storage:"})
+    ('docker-daemon', 'containers-storage')
+    """
+    text = environ.get("ECI_CONVERT_DEFAULT_TRANSPORT", "").strip()
+    if not text:
+        return "docker-daemon"
+    names = {spelling.partition(":")[0]: scheme.name for scheme in SCHEMES for spelling in scheme.spellings}
+    name = names.get(text.removesuffix("//").removesuffix(":"))
+    if name is None:
+        error = UsageError(f"ECI_CONVERT_DEFAULT_TRANSPORT is {text!r}: it must be one of {_spellings()}")
+        if closest := closest_transport(f"{text.rstrip(':/')}:"):
+            error.add_note(f"hint: did you mean {closest.rstrip(':/')!r}?")
+        raise error
+    return name
+
+
+def closest_transport(text: str) -> str:
+    """*text* with the transport that its first word may be a misspelling of; "" where none is close.
+
+    >>> closest_transport("ocii:layout"), closest_transport("docker:/host/name"), closest_transport("my-machine:1")
+    ('oci:layout', 'docker://host/name', '')
+    """
+    from difflib import get_close_matches
+
+    word, colon, rest = text.partition(":")
+    spellings = {spelling.partition(":")[0]: spelling for scheme in reversed(SCHEMES) for spelling in scheme.spellings}
+    spellings["oci"] = "oci://" if rest.startswith("//") else "oci:"
+    [*matches] = get_close_matches(word.lower(), spellings, n=1, cutoff=0.75) if colon else ()
+    if not matches:
+        return ""
+    spelling = spellings[matches[0]]
+    return spelling + (rest.lstrip("/") if spelling.endswith("//") else rest)
+
+
+def nearest_names(name: str, names: Iterable[str], most: int = 3) -> tuple[str, ...]:
+    """Those of *names* that are most like *name*, the likeliest first, at most *most* of them.
+
+    >>> nearest_names("1.3", ["1.2", "1.4", "latest"])
+    ('1.4', '1.2')
+    """
+    from difflib import get_close_matches
+
+    return tuple(get_close_matches(name, tuple(dict.fromkeys(names)), n=most, cutoff=0.5))
+
+
+def _no_transport_error(text: str) -> UsageError:
+    error = UsageError(f"{text!r} has no transport: begin it with one of {_spellings()}")
+    if closest := closest_transport(text):
+        error.add_note(f"hint: did you mean {closest!r}?")
+    else:
+        error.add_note(f"hint: docker://{text} is in a registry, docker-daemon:{text} in the Docker engine")
+    return error
+
+
+def _spellings() -> str:
+    return ", ".join(scheme.spellings[0] for scheme in SCHEMES)
+
+
+def _nonempty(rest: str, text: str) -> str:
+    if not rest:
+        raise UsageError(f"{text!r} names nothing")
+    return rest

@@ -1,6 +1,13 @@
 """The command line: `main` runs one command, and whatever becomes of it is an exit code.
 
 options.py            options that several commands share
+common_options.py     their values
+connection_options.py options about the way to a place, and the transports that each is for
+applicable.py         options that have no effect on a format or a place
+command.py            commands: their --help, options that are given once, mistyped subcommands
+completion.py         what shells complete
+bundle_files.py       bundle.json and relocation maps
+open_image.py         an image that is read, or the names nearest to it
 param_types.py        types of their values
 part_options.py       the parts of a machine, from options
 side_options.py       --src- and --dest- of copy
@@ -36,11 +43,11 @@ from eci_convert.errors import LocalError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_BEFORE_VERB = frozenset(
+_BEFORE_COMMAND = frozenset(
     {"--remote", "--namespace", "--address", "--platform", "--progress", "--authfile", "--ca-file", "--cert-file",
      "--key-file", "--username", "--compat", "--concurrency", "--retries", "--timeout"}
 )  # fmt: skip
-"""The options of every verb that have a value, so that the word behind it is no verb."""
+"""The options of every command that have a value, so that the word behind it is no command."""
 
 
 _ALONE = frozenset({"-h", "--help", "--version"})
@@ -57,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if original not in ORIGINALS and words[:1] and words[0] in ORIGINALS:
         original = words.pop(0)
     with reliable_stdio():
-        if words == ["--version"] and original not in ORIGINALS:
+        if words in (["--version"], ["version"]) and original not in ORIGINALS:
             return _version()
         from eci_convert.cli import signals
 
@@ -110,14 +117,14 @@ def _run(words: list[str]) -> None:
 
 
 def _reordered(words: list[str]) -> list[str]:
-    """*words* with the options that stand before the verb, as `eci` allows, put behind it.
+    """*words* with the options that stand before the command, as `eci` allows, put behind it.
 
     `--debug=true`, as Go programs take it, becomes `--debug`; `--append`, whose value may be left out, gets it.
     """
     words = [said for word in words for said in _flag(word)]
     at = 0
     while at < len(words) and words[at].startswith("-") and words[at] not in _ALONE:
-        at += 2 if words[at] in _BEFORE_VERB else 1
+        at += 2 if words[at] in _BEFORE_COMMAND else 1
     end = at + (2 if words[at : at + 1] and words[at] in GROUPS else 1)
     return [*words[at:end], *words[:at], *words[end:]] if at < len(words) else words
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from eci_convert.cli.common_options import CommonOptions
 from eci_convert.errors import UsageError
 from eci_convert.pack.image import ArtifactTypeSupport
 from eci_convert.transports import open_sink, open_source, parse_reference
@@ -40,6 +41,12 @@ class Remote:
 
             return layout_directory.open_sink(rest, self.settings, first=True)
         return open_sink(self.reference, self.settings, "docker")
+
+
+def check_remote(call: CommonOptions, remote: str) -> None:
+    """Raises UsageError where `--address` and *remote* both name a socket."""
+    reason = "--remote names containerd's socket: --address has no effect" if remote.startswith("containerd:") else ""
+    call.unless(reason, "address", None, None)
 
 
 def remote_from_options(remote: str, image: str, settings: Settings) -> Remote:

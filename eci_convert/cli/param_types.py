@@ -21,33 +21,33 @@ if TYPE_CHECKING:
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTP]?)(?:iB|B)?", re.ASCII | re.IGNORECASE)
 
 
+SUBJECT, OUTPUT, CONNECTION = "Options", "Output options", "Connection options"
+"""Groups of options in `--help`, in the order in which they are shown."""
+
+EXAMPLES = "\b\nExamples:\n"
+"""What the epilog of a command with examples begins with."""
+
+
 class Option(click.Option):
     """A click option whose environment variable is made of its first long name.
 
     One that names a file, or another place for an output, is given *once*: the last of several would win silently.
     """
 
-    def __init__(self, names: Sequence[str], *, once: bool = False, **attributes: Any) -> None:
+    def __init__(self, names: Sequence[str], *, once: bool = False, group: str = SUBJECT, **attributes: Any) -> None:
         self.once = once
+        self.group = group
         long = next(name for name in names if name.startswith("--"))
         attributes.setdefault("envvar", "ECI_CONVERT_" + long.strip("-").replace("-", "_").upper())
         super().__init__(names, **attributes)
 
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        record = super().get_help_record(ctx)
+        return (record[0], f"{record[1]}  [{self.envvar}]") if record else None
+
     def value_from_envvar(self, ctx: click.Context) -> Any:
         found = self.resolve_envvar_value(ctx)
         return split_values(found) if self.multiple and found else found
-
-
-class Command(click.Command):
-    """A command some of whose options may be given once."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not ctx.resilient_parsing:
-            _, _, given = self.make_parser(ctx).parse_args(args=list(args))
-            for option in given:
-                if isinstance(option, Option) and option.once and given.count(option) > 1:
-                    raise click.UsageError(f"{option.opts[0]} is given twice", ctx)
-        return super().parse_args(ctx, args)
 
 
 def split_values(text: str) -> list[str]:
@@ -95,7 +95,7 @@ class KeyValueParam(click.ParamType):  # type: ignore[type-arg]
 
 
 class PathParam(click.ParamType):  # type: ignore[type-arg]
-    """A file, or a directory, by its path; *made* makes what the verb wants of the word.
+    """A file, or a directory, by its path; *made* makes what the command wants of the word.
 
     The empty word is an error: it is what a shell makes of a variable that is not set. Where *may_be_empty* it is as
     good as no word, as it is to `eci`.

@@ -88,6 +88,20 @@ READ_AS: Mapping[str, str] = MappingProxyType(
 """What an image of a format is read as, where the two have different names."""
 
 
+IGNORED: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "artifacts": frozenset({"compression"}),
+        "legacy": frozenset(),
+        "ironcore": frozenset({"author", "labels", "compression"}),
+        "onmetal": frozenset({"author", "labels", "annotations", "platform", "compression"}),
+        "unikraft": frozenset({"author", "compression"}),
+        "containerdisk": frozenset(),
+        "kubevirt": frozenset({"author", "labels", "compression"}),
+    }
+)
+"""What an image of each format has no room for, among what a writer may be told."""
+
+
 INDEXED = frozenset({"ironcore", "unikraft", "kubevirt"})
 """Formats whose images are always in an index, which gets the annotations too."""
 

@@ -9,8 +9,10 @@ from typing import Any
 import click
 
 from eci_convert.cli import options, part_options, push_report
+from eci_convert.cli.applicable import check_annotations, check_compression, check_format, check_trust_type
 from eci_convert.cli.build_with_engine import EngineBuild, archived_name, output_archive, run_build
 from eci_convert.cli.commands.store import index
+from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.options import CommonOptions, command, created_time, option
 from eci_convert.cli.param_types import PathParam
 from eci_convert.cli.part_options import archive_path, artifact_from_options
@@ -21,6 +23,8 @@ from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.errors import UsageError
 from eci_convert.operations import push
 from eci_convert.transports import image_name, open_sink, open_source, parse_reference
+
+_DIRECT_ONLY = {"author": "--author", "also": "--also", "compression": "--compression", "plat": "--plat"}
 
 _EXAMPLES = """
 eci-convert build --kernel vmlinuz --initrd initrd.img --root disk.raw -t my-machine:1
@@ -55,7 +59,7 @@ eci-convert build --kernel vmlinuz --root disk.raw -t my-machine:1 --builder bui
 def build(
     call: CommonOptions, *, tag: str, destination: str, format: str, plat: str, builder: str, base: str, file: Path | None,
     context: Path | None, author: str, also: tuple[str, ...], labels: tuple[tuple[str, str], ...],
-    annotations: tuple[tuple[str, str], ...], append: str | None, compression: str, digest_file: Path | None,
+    annotations: tuple[tuple[str, str], ...], append: str | None, compression: str | None, digest_file: Path | None,
     dry_run: bool, **words: Any,
 ) -> None:  # fmt: skip
     """Make an image of the parts (the legacy format unless another one is named), and print what it is known by.
@@ -66,7 +70,18 @@ def build(
     from eci_convert.operations.store import index as store_index
 
     tag, destination = _places(call, tag, destination)
-    reference = destination or f"docker-daemon:{tag}"
+    reference = destination or f"{call.default_transport if builder == 'direct' else 'docker-daemon'}:{tag}"
+    if builder != "direct":
+        format, append = _check_builder(call, builder, reference, format, append)
+    given: dict[str, Any] = {
+        "author": author, "labels": labels, "annotations": annotations, "also": also, "plat": plat,
+        "compression": compression, "platforms": None,
+    }  # fmt: skip
+    check_format(call, format, given)
+    author, labels, also, plat = given["author"], given["labels"], given["also"], given["plat"]
+    annotations = check_annotations(call, reference, given["annotations"])
+    compression = check_compression(call, reference, given["compression"])
+    check_trust_type(call, words)
     terms = WriteOptions(
         platform=part_options.platform(call.platforms[0] if call.platforms else None, "", ""),
         author=author,
@@ -77,27 +92,24 @@ def build(
         extra_dialects=also,
         system=part_options.system(plat, format),
     )
-    if builder != "direct" and append:
-        raise UsageError("--append needs --builder direct")
-    if builder != "direct" and format != "legacy":
-        raise UsageError(f"--format {format} needs --builder direct: a Dockerfile makes a container image")
     if builder != "direct":
         wanted = EngineBuild(
             tag=tag or archived_name(destination), base=base, file=file, context=context,
             archive=output_archive(destination, builder), terms=terms, digest_file=digest_file,
         )  # fmt: skip
         return run_build(call, builder, wanted, words, dry_run=dry_run)
-    if base or file or context:
-        raise UsageError("--base, --file and --context need --builder docker or buildx")
+    for name, value in (("base", base), ("file", file), ("context", context)):
+        call.unless(f"--{name} needs --builder docker or buildx" if value else "", name, value, None)
     if len(call.platforms) > 1:
         raise UsageError("several platforms need --builder buildx")
+    check_connections(call, writes=[reference])
     push_report.check_stdout(call, reference)
-    codec = Codec.parse(compression)
+    codec = Codec.parse(compression or "none")
     part_options.check_apart(reference, digest_file)
     artifact = artifact_from_options(archive_path(reference), digest_file, reporter=call.reporter, **words)
     with ExitStack() as stack:
-        sink = stack.enter_context(open_sink(reference, call.settings, "docker-daemon"))
-        before = stack.enter_context(open_source(reference, call.settings, "docker-daemon"))
+        sink = stack.enter_context(open_sink(reference, call.settings, ""))
+        before = stack.enter_context(open_source(reference, call.settings, ""))
         notes = dict(annotations) if format in INDEXED else {}
         appending = index.appending(call, append, sink, before, notes, dry_run=dry_run)
         packed = push.push(
@@ -106,12 +118,44 @@ def build(
         )  # fmt: skip
         if appending:
             packed = store_index.append(packed, sink, before, *appending)
+    _warn_of_lost_annotations(call, reference, annotations)
     if dry_run:
         return report_dry_run(call, reference, format, packed)
     image = published(reference, packed, call.settings)
     options.write_digest(digest_file, image.digest)
-    in_engine = parse_reference(reference)[0].name == "docker-daemon"
-    return report_push(call, reference, format, packed, image, image.image_id if in_engine else image.pinned)
+    by_id = bool(tag) or parse_reference(reference)[0].name == "docker-daemon"
+    return report_push(call, reference, format, packed, image, image.image_id if by_id else image.pinned)
+
+
+def _check_builder(
+    call: CommonOptions, builder: str, reference: str, format: str, append: str | None
+) -> tuple[str, str | None]:
+    """*format* and *append* as builders of the Docker engine have them. Raises UsageError for options that they know
+    nothing of."""
+    reason = f"--format {format} needs --builder direct: a Dockerfile makes a container image"
+    format = call.unless(reason if format != "legacy" else "", "format", format, "legacy")
+    append = call.unless("--append needs --builder direct", "append", append, None)
+    for name, spelt in _DIRECT_ONLY.items():
+        call.unless(f"{spelt} needs --builder direct", name, None, None)
+    pulls = ["docker://base"] if builder == "docker" and {"base", "file"} & call.given else []
+    unused = {"concurrency", "retries"} | ({"plain_http", "insecure", "ca_file", "cert_file", "key_file"} & call.given)
+    for name in sorted(unused):
+        call.unless(f"--{name.replace('_', '-')} has no effect on --builder {builder}", name, None, None)
+    check_connections(call, reads=pulls, writes=[reference], accepted={"timeout"})
+    return format, append
+
+
+def _warn_of_lost_annotations(call: CommonOptions, reference: str, annotations: tuple[tuple[str, str], ...]) -> None:
+    if not annotations or parse_reference(reference)[0].name != "docker-daemon":
+        return
+    from eci_convert.transports.docker_daemon.engine import Engine
+
+    engine = Engine(call.settings)
+    try:
+        if not engine.keeps_images_in_containerd:
+            call.reporter.warned("this Docker engine keeps no manifests, so the annotations are lost")
+    finally:
+        engine.close()
 
 
 def _places(call: CommonOptions, tag: str, destination: str) -> tuple[str, str]:

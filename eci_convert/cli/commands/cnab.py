@@ -9,23 +9,17 @@ from typing import Any
 import click
 
 from eci_convert.cli import output
-from eci_convert.cli.options import CommonOptions, command, digest_file, dry_run, option, options, write_digest
-from eci_convert.cli.output import raw_bytes
-from eci_convert.cli.param_types import Command, PathParam
-from eci_convert.cnab import bundle as bundles
-from eci_convert.cnab.canonical_json import canonical
-from eci_convert.cnab.documents import config_blob
+from eci_convert.cli.bundle_files import check_outputs, print_paths, read_bundle, read_map, write_outputs
+from eci_convert.cli.command import Command, Group
+from eci_convert.cli.options import CommonOptions, command, compat, digest_file, dry_run, option, options, write_digest
+from eci_convert.cli.param_types import PathParam
 from eci_convert.cnab.fixup import FixedBundle, FixupOptions
 from eci_convert.cnab.fixup import fixup as fix_up
 from eci_convert.cnab.platform_filter import parse_platforms
 from eci_convert.cnab.pull import pull as pull_bundle
 from eci_convert.cnab.push import push as push_bundle
 from eci_convert.cnab.registries import Registries
-from eci_convert.cnab.relocation import parse_relocation_map
 from eci_convert.errors import EciError, UsageError
-from eci_convert.files.output_paths import inherited_descriptor, write_output
-from eci_convert.files.safe_open import read_chunks
-from eci_convert.oci.json_fields import MAX_DOCUMENT
 from eci_convert.oci.reference import Reference
 from eci_convert.progress import Failed, Reporter, note
 from eci_convert.transports import parse_reference as parse_transport
@@ -72,6 +66,9 @@ def split_list(values: tuple[str, ...]) -> tuple[str, ...]:
     """The single values of an option made by `listed`."""
     return tuple(word for value in values for word in value.split(",") if word)
 
+
+_WITHOUT = frozenset({"platforms", "address", "namespace", "verbose"})
+"""A bundle is in a registry, and has options of its own for platforms."""
 
 FILE = click.argument("file", type=PathParam(str))
 TARGET = option("-t", "--target", metavar="REF", required=True, help="Where the bundle goes.")
@@ -125,7 +122,7 @@ PLATFORMS = options(
 
 @command(
     FILE, TARGET, BUNDLE["fixup"], MAP, _FROM_MAP, INSECURE, AUTO_UPDATE, _STRICT, dry_run,
-    examples=_FIXUP_EXAMPLES, cls=GoFlags,
+    examples=_FIXUP_EXAMPLES, cls=GoFlags, without=_WITHOUT,
 )  # fmt: skip
 def fixup(
     call: CommonOptions, *, file: str, target: str, bundle: str, relocation_map: str, from_relocation_map: str | None,
@@ -136,13 +133,13 @@ def fixup(
 
     An image that is not what the bundle promises is an error, unless --auto-update-bundle.
     """
-    _check_outputs(call, bundle, relocation_map)
+    check_outputs(call, bundle, relocation_map)
     reference, registries = places(call, target, insecure_registries)
     fixed = fix_up(
         read_bundle(file, strict=strict),
         reference,
         registries,
-        FixupOptions(auto_update=auto_update_bundle, relocation_map=_read_map(from_relocation_map), dry_run=dry_run),
+        FixupOptions(auto_update=auto_update_bundle, relocation_map=read_map(from_relocation_map), dry_run=dry_run),
         _Progress(call.reporter),
     )
     if dry_run:
@@ -151,14 +148,14 @@ def fixup(
     if call.json:
         output.json({"reference": f"docker://{reference}", "bundle": bundle, "relocation_map": relocation_map})
     elif call.quiet:
-        _print_paths(bundle, relocation_map)
+        print_paths(bundle, relocation_map)
     return None
 
 
 @command(
     FILE, TARGET, _FROM_MAP, INSECURE, FALLBACKS, PLATFORMS, AUTO_UPDATE, PUSH_IMAGES, _STRICT, digest_file,
-    dry_run,
-    examples=_PUSH_EXAMPLES, cls=GoFlags,
+    dry_run, compat,
+    examples=_PUSH_EXAMPLES, cls=GoFlags, without=_WITHOUT,
 )  # fmt: skip
 def push(
     call: CommonOptions, *, file: str, target: str, from_relocation_map: str | None, insecure_registries: tuple[str, ...],
@@ -175,7 +172,7 @@ def push(
         use_engine=push_images,
         invocation_platforms=parse_platforms(split_list(invocation_platforms)),
         component_platforms=parse_platforms(split_list(component_platforms)),
-        relocation_map=_read_map(from_relocation_map),
+        relocation_map=read_map(from_relocation_map),
         dry_run=dry_run,
     )
     reference, registries = places(call, target, insecure_registries)
@@ -198,7 +195,10 @@ def push(
     return output.line(f'Pushed successfully, with digest "{pushed.digest}"')
 
 
-@command(click.argument("reference"), BUNDLE["pull"], MAP, INSECURE, _STRICT, examples=_PULL_EXAMPLES, cls=GoFlags)
+@command(
+    click.argument("reference"), BUNDLE["pull"], MAP, INSECURE, _STRICT,
+    examples=_PULL_EXAMPLES, cls=GoFlags, without=_WITHOUT | {"concurrency"},
+)  # fmt: skip
 def pull(
     call: CommonOptions,
     *,
@@ -209,7 +209,7 @@ def pull(
     strict: bool,
 ) -> None:
     """Write the bundle REFERENCE, by its tag or digest, and a map that says where each of its images is."""
-    _check_outputs(call, bundle, relocation_map)
+    check_outputs(call, bundle, relocation_map)
     source, registries = places(call, reference, insecure_registries)
     pulled = pull_bundle(source, registries, strict=strict)
     fixed = FixedBundle(bundle=pulled.bundle, relocation_map=pulled.relocation_map)
@@ -220,16 +220,10 @@ def pull(
              "relocation_map": relocation_map}
         )  # fmt: skip
     elif call.quiet:
-        _print_paths(bundle, relocation_map)
+        print_paths(bundle, relocation_map)
 
 
-def _print_paths(*paths: str) -> None:
-    for path in paths:
-        if inherited_descriptor(path) != 1:
-            output.line(path)
-
-
-cnab = click.Group(
+cnab = Group(
     "cnab",
     commands=[fixup, push, pull],
     help="Keep CNAB bundles in registries: a bundle.json and every image that it needs, in one repository.",
@@ -264,23 +258,6 @@ def places(call: CommonOptions, text: str, insecure: tuple[str, ...]) -> tuple[R
     return reference, Registries(settings=call.settings, own=reference.host, insecure=split_list(insecure))
 
 
-def read_bundle(path: str, *, strict: bool) -> bundles.Bundle:
-    """The bundle in the file *path*. Raises LocalError, FormatError."""
-    return bundles.parse(_read(path), strict=strict)
-
-
-def write_outputs(bundle: str, relocation_map: str, fixed: FixedBundle, *, strict: bool) -> None:
-    """Writes both documents of *fixed*; to standard output each with a newline. Raises LocalError."""
-    for path, content in (
-        (bundle, config_blob(fixed.bundle, strict=strict)),
-        (relocation_map, canonical(fixed.relocation_map)),
-    ):
-        if path == "-":
-            raw_bytes(content + b"\n")
-        else:
-            write_output(path, content)
-
-
 def _report_dry_run(call: CommonOptions, target: Reference, fixed: FixedBundle, digest: str = "") -> None:
     """Says where each image would be, and as what the bundle would be pushed."""
     if call.json:
@@ -291,22 +268,3 @@ def _report_dry_run(call: CommonOptions, target: Reference, fixed: FixedBundle, 
         output.line(f"{image} would be {place}")
     if digest:
         output.line(f"the bundle would be docker://{target} with digest {digest}")
-
-
-def _read_map(path: str | None) -> dict[str, str]:
-    return parse_relocation_map(_read(path), path) if path else {}
-
-
-def _read(path: str) -> bytes:
-    content = b""
-    for chunk in read_chunks(0 if path == "-" else path):
-        content += chunk
-        if len(content) > MAX_DOCUMENT:
-            break  # which the parser refuses
-    return content
-
-
-def _check_outputs(call: CommonOptions, *paths: str) -> None:
-    for path in paths:
-        if call.json and inherited_descriptor(path) == 1:
-            raise UsageError(f"--json and {path!r} both want standard output")

@@ -13,7 +13,7 @@ from dataclasses import replace
 import click
 
 from eci_convert.cli import output
-from eci_convert.cli.commands.cnab import read_bundle, write_outputs
+from eci_convert.cli.bundle_files import read_bundle, write_outputs
 from eci_convert.cli.exit_codes import run_guarded
 from eci_convert.cli.go_flags import Flag, ParsedFlags, parse_flags, usage
 from eci_convert.cli.output import text

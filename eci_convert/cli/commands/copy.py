@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import click
 
 from eci_convert.cli import options, part_options, push_report, side_options
+from eci_convert.cli.applicable import check_annotations, check_compression, check_format
+from eci_convert.cli.connection_options import check_connections
+from eci_convert.cli.open_image import open_image
 from eci_convert.cli.options import CommonOptions, command, created_time, option
 from eci_convert.cli.push_report import published, report_dry_run, report_push
 from eci_convert.cli.side_options import with_side_options
 from eci_convert.dialects import WRITERS
 from eci_convert.dialects.blueprint import WriteOptions
-from eci_convert.errors import UnsupportedImageError, UsageError
+from eci_convert.errors import UnsupportedImageError
 from eci_convert.oci.index import IsBundleError
 from eci_convert.reading.resume import default_directory
 from eci_convert.transports.base import Source
@@ -40,6 +44,17 @@ def _dialect(source: Source, call: CommonOptions, dialect: str) -> str:
         return ""
 
 
+_KEPT: dict[str, object] = {"labels": (), "annotations": (), "also": (), "plat": "", "dialect": ""}
+
+
+def _check_keep(call: CommonOptions, given: dict[str, Any]) -> None:
+    """Raises UsageError for options that change an image, or say how to read it, where every byte is kept."""
+    for name, default in _KEPT.items():
+        option = "--" + name.removesuffix("s" if name.endswith("s") and name != "also" else "")
+        reason = f"{option} has no effect: `keep` keeps every byte of an image; name another --format, such as legacy"
+        given[name] = call.unless(reason, name, given[name], default)
+
+
 @command(
     click.argument("src"),
     click.argument("dst"),
@@ -48,7 +63,7 @@ def _dialect(source: Source, call: CommonOptions, dialect: str) -> str:
         default="keep",
         type=click.Choice(["keep", *WRITERS]),
         show_default=True,
-        help="The dialect to write.",
+        help="The format to write.",
     ),
     option("--dialect", default="", metavar="NAME", help="Read the image as this dialect."),
     option("--also", multiple=True, metavar="FORMAT", help="Make the image serve this dialect too."),
@@ -73,20 +88,29 @@ def copy(
     referrers: bool, labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...],
     compression: str | None, digest_file: Path | None, max_size: int | None, dry_run: bool,
 ) -> None:  # fmt: skip
-    """Move the image SRC to DST, both with their transport, such as docker://HOST/REPO:TAG or oci:DIR:NAME.
+    """Copy the image SRC to DST, optionally converting its format. Both have a transport: docker://HOST/REPO:TAG,
+    oci:DIR:NAME.
 
     `keep` preserves every byte and digest. (Engines without containerd's store have no digests: what comes from them is
-    compressed on its way to a registry, and keeps its image id.) Any other format says the image again in that dialect.
+    compressed on its way to a registry, and keeps its image id.) Any other format converts the image to it.
     """
     from eci_convert.compression.codec import Codec
     from eci_convert.operations import copy as operations_copy
     from eci_convert.operations.copy import KEEP
     from eci_convert.transports import image_name, open_sink, open_source
 
-    if format == KEEP and (labels or annotations or also):
-        error = UsageError("--label, --annotation and --also change an image, and `keep` keeps every byte of it")
-        error.add_note("hint: say it again with --format legacy, or another dialect")
-        raise error
+    check_connections(call, reads=[src], writes=[dst])
+    given: dict[str, Any] = {
+        "labels": labels, "annotations": annotations, "also": also, "plat": plat, "dialect": dialect,
+        "compression": compression,
+    }  # fmt: skip
+    if format == KEEP:
+        _check_keep(call, given)
+    else:
+        check_format(call, format, given)
+    labels, also, plat, dialect = given["labels"], given["also"], given["plat"], given["dialect"]
+    annotations = check_annotations(call, dst, given["annotations"])
+    compression = check_compression(call, dst, given["compression"])
     terms = WriteOptions(
         platform=part_options.platform(call.platform, "", ""),
         created=created_time(),
@@ -102,7 +126,7 @@ def copy(
     push_report.check_stdout(call, dst)
     part_options.check_apart(dst, digest_file)
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(src, call.reading, ""))
+        source = stack.enter_context(open_image(src, call.reading))
         sink = stack.enter_context(open_sink(dst, call.destination, ""))
         before = stack.enter_context(open_source(dst, call.destination, "")) if sink.prefers_compressed_layers else None
         written = format if format != KEEP else _dialect(source, call, dialect) if call.json else ""

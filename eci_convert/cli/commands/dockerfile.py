@@ -8,6 +8,7 @@ from typing import Any
 
 from eci_convert.cli import options
 from eci_convert.cli import output as cli_output
+from eci_convert.cli.applicable import check_trust_type
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.output import info, json, size
 from eci_convert.cli.param_types import PathParam
@@ -48,6 +49,7 @@ eci-convert dockerfile --kernel vmlinuz --root disk.qcow2 | docker build -t my-m
     options.label,
     options.dry_run,
     examples=_EXAMPLES,
+    without=options.LOCAL,
 )
 def dockerfile(
     call: CommonOptions, *, output: Path | None, context: Path | None, stage: Path | None, base: str, single_layer: bool,
@@ -60,6 +62,7 @@ def dockerfile(
     """
     if context and stage:
         raise UsageError("--context and --stage exclude each other")
+    check_trust_type(call, words)
     artifact = artifact_from_options(output, reporter=call.reporter, **words)
     sources = _sources(artifact, context, stage, dry_run=dry_run)
     text = render(artifact, sources, base=base, single_layer=single_layer, labels=dict(labels))
@@ -74,9 +77,9 @@ def dockerfile(
         json({"dockerfile": text, "path": str(target) if target else None, **would_be})
     elif not output or dry_run:
         cli_output.text(text)
-    if dry_run and stage:
+    if dry_run and stage and not call.quiet:
         info(f"{size(staging)} would be linked or copied into {stage}")
-    if dry_run and target:
+    if dry_run and target and not call.quiet:
         info(f"{size(len(text.encode()))} would be written to {target}")
 
 

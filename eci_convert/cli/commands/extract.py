@@ -7,7 +7,9 @@ from typing import Any
 import click
 
 from eci_convert.cli import extract_common, options
+from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.extract_common import extract_request, run_extract
+from eci_convert.cli.open_image import open_image
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.param_types import KeyValueParam, PathParam
 from eci_convert.model import Role
@@ -53,8 +55,8 @@ def extract(call: CommonOptions, *, reference: str, dialect: str, no_sparse: boo
     replaced, once everything could be read and was what the image promised. FILE `-` is standard output.
     A REFERENCE without a transport is an image in the Docker engine.
     """
-    from eci_convert.transports import open_source
 
     max_size = words.pop("max_size")
-    with open_source(reference, call.reading, "docker-daemon") as source:
+    check_connections(call, reads=[reference], default=call.default_transport)
+    with open_image(reference, call.reading, call.default_transport) as source:
         run_extract(call, source, extract_request(**words), dialect, max_size, not no_sparse, dry_run)

@@ -9,8 +9,11 @@ from dataclasses import replace
 
 import click
 
-from eci_convert.cli import options, output
+from eci_convert.cli import extract_common, options, output
+from eci_convert.cli.connection_options import check_connections
+from eci_convert.cli.extract_common import location_of
 from eci_convert.cli.inspect_text import inspection_json, print_inspection, shorten_digest
+from eci_convert.cli.open_image import open_image
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.output import info, raw_bytes
 from eci_convert.dialects import read_with
@@ -29,6 +32,9 @@ from eci_convert.operations.inspect import inspect as inspect_image
 from eci_convert.operations.part_sizes import PartFacts, declared_facts, measured_facts, parts_of
 from eci_convert.transports.base import Source
 
+_NOT_RAW = {"as_json": "--json", "quiet": "--quiet", "dialect": "--dialect", "max_size": "--max-size",
+            "platforms": "--platform"}  # fmt: skip
+
 _EXAMPLES = """
 eci-convert inspect my-machine:1.2
 eci-convert inspect docker://registry.example/edge/machine:1.2 --json
@@ -46,21 +52,24 @@ eci-convert inspect docker://registry.example/edge/machine:1.2 --kubevirt | kube
     option("--dialect", default="", metavar="NAME", help="Read the image as this dialect."),
     options.max_size,
     examples=_EXAMPLES,
+    without=frozenset({"concurrency"}),
 )
 def inspect(
     call: CommonOptions, *, reference: str, raw: bool, deep: bool, kubevirt: bool, no_trunc: bool, dialect: str,
     max_size: int | None,
 ) -> None:  # fmt: skip
-    """Show what is in the image REFERENCE: dialects, platforms, and each part's role, type, size, digest and place.
+    """Show the dialects, the platforms and the parts of the image REFERENCE, and where each part is stored.
 
-    No blob beyond manifests and configs is read, unless with --deep. A REFERENCE without a transport is an image in
-    the Docker engine.
+    Only manifests and configs are read, unless with --deep. A REFERENCE without a transport is an image in the Docker
+    engine.
     """
     from eci_convert.reading.blobs import load_document
-    from eci_convert.transports import open_source
 
     _check_options(call, raw=raw, deep=deep, kubevirt=kubevirt)
-    with open_source(reference, call.reading, "docker-daemon") as source:
+    check_connections(call, reads=[reference], default=call.default_transport)
+    for name, spelt in _NOT_RAW.items() if raw else ():
+        call.unless(f"{spelt} has no effect on --raw, which prints what is stored", name, None, None)
+    with open_image(reference, call.reading, call.default_transport) as source:
         if raw:
             return raw_bytes(load_document(source, source.resolve(), "manifest"))
         try:

@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 
 from eci_convert.cli import eci_output, options
-from eci_convert.cli.eci_remote import remote_from_options
+from eci_convert.cli.connection_options import check_connections
+from eci_convert.cli.eci_remote import check_remote, remote_from_options
 from eci_convert.cli.extract_common import run_extract
+from eci_convert.cli.open_image import open_image
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.param_types import PathParam
 from eci_convert.operations.extract_request import ExtractRequest
@@ -46,7 +48,10 @@ def pull(
     dry_run: bool,
 ) -> None:
     """Write every part of IMAGE, and its config, to a directory, under the names that the image gives them."""
-    with remote_from_options(remote, image, call.reading).source() as source:
+    place = remote_from_options(remote, image, call.reading)
+    check_remote(call, remote)
+    check_connections(call, reads=[place.reference], default="docker", accepted={"namespace"})
+    with open_image(place.reference, place.settings, "docker") as source:
         wanted = ExtractRequest(directory=Path(directory or ""), config_blob=True)
         lines = eci_output.pulled(image, directory or "", verbose=call.verbose)
         run_extract(call, source, wanted, "", max_size, sparse=True, dry_run=dry_run, lines=lines)

@@ -9,8 +9,10 @@ from typing import Any
 import click
 
 from eci_convert.cli import eci_output, extract_common, options
-from eci_convert.cli.eci_remote import remote_from_options
+from eci_convert.cli.connection_options import check_connections
+from eci_convert.cli.eci_remote import check_remote, remote_from_options
 from eci_convert.cli.extract_common import extract_request, run_extract
+from eci_convert.cli.open_image import open_image
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.errors import UsageError
 from eci_convert.model import Role
@@ -39,7 +41,10 @@ def pullfiles(
     """Write the named parts of IMAGE to the files given. FILE `-` is standard output, for one part."""
     if not any(words.values()):
         raise UsageError("no part is named: say which with --kernel, --initrd, --root, --disk or --config")
-    with remote_from_options(remote, image, call.reading).source() as source:
+    place = remote_from_options(remote, image, call.reading)
+    check_remote(call, remote)
+    check_connections(call, reads=[place.reference], default="docker", accepted={"namespace"})
+    with open_image(place.reference, place.settings, "docker") as source:
         wanted = replace(extract_request(directory=None, **words), optional=_OPTIONAL)
         lines = eci_output.pulled_files(image, wanted.roles, verbose=call.verbose)
         run_extract(call, source, wanted, "", max_size, sparse=True, dry_run=dry_run, lines=lines)

@@ -11,8 +11,16 @@ from typing import Any
 import click
 
 from eci_convert.cli import eci_output, options, part_options
+from eci_convert.cli.applicable import (
+    check_annotations,
+    check_compression,
+    check_format,
+    check_platform,
+    check_trust_type,
+)
 from eci_convert.cli.commands.store import index
-from eci_convert.cli.eci_remote import remote_from_options
+from eci_convert.cli.connection_options import check_connections
+from eci_convert.cli.eci_remote import check_remote, remote_from_options
 from eci_convert.cli.options import CommonOptions, command, created_time, option, parts_allowing_empty
 from eci_convert.cli.output import text
 from eci_convert.cli.part_options import artifact_from_options
@@ -32,7 +40,13 @@ eci-convert push --remote /var/layouts edge/machine:1.2 --kernel vmlinuz
 @command(
     click.argument("image"),
     parts_allowing_empty,
-    option("--format", default="artifacts", type=click.Choice(list(WRITERS)), show_default=True),
+    option(
+        "--format",
+        default="artifacts",
+        type=click.Choice(list(WRITERS)),
+        show_default=True,
+        help="The format to write.",
+    ),
     option("--author", default="lf-edge/edge-containers", show_default=True, help="Who made the image."),
     option("--OS", "--os", "os", default="", metavar="OS", envvar="ECI_CONVERT_OS", help="What the machine runs."),
     option("--arch", default="", metavar="ARCH", help="What the machine runs on."),
@@ -43,6 +57,7 @@ eci-convert push --remote /var/layouts edge/machine:1.2 --kernel vmlinuz
     options.annotation,
     index.append,
     options.compression,
+    options.compat,
     options.digest_file,
     options.dry_run,
     examples=_EXAMPLES,
@@ -57,8 +72,25 @@ def push(
     from eci_convert.operations import push as operations_push
     from eci_convert.operations.store import index as store_index
 
-    codec = Codec.parse(compression)
     place = remote_from_options(remote, image, call.settings)
+    check_remote(call, remote)
+    check_connections(call, writes=[place.reference], default="docker", accepted={"namespace"})
+    check_platform(call, os, arch)
+    given: dict[str, Any] = {
+        "author": author,
+        "labels": labels,
+        "annotations": annotations,
+        "plat": plat,
+        "compression": compression,
+        "platforms": None,
+        "os": os,
+        "arch": arch,
+    }
+    check_format(call, format, given)
+    author, labels, plat, os, arch = (given[name] for name in ("author", "labels", "plat", "os", "arch"))
+    annotations = check_annotations(call, place.reference, given["annotations"], "docker")
+    codec = Codec.parse(check_compression(call, place.reference, given["compression"], "docker") or "none")
+    check_trust_type(call, {"disks": disks, **words})
     artifact = artifact_from_options(
         digest_file,
         disks=tuple(each for text in disks if text for each in _disks(text)),

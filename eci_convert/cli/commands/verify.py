@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from eci_convert.cli import options, output, part_options, push_report, side_options
+from eci_convert.cli.connection_options import check_connections
+from eci_convert.cli.open_image import open_image
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.param_types import PathParam
 from eci_convert.errors import one_line
@@ -53,12 +55,15 @@ def verify(
     engines and registries take it; a package of KraftKit's, whose index tells wrong sizes, with right ones. A REFERENCE
     without a transport is an image in the Docker engine.
     """
+    check_connections(call, reads=[reference], writes=[fix] if fix else (), default=call.default_transport)
+    for name in ("digest_file", "dry_run") if not fix else ():
+        call.unless(f"--{name.replace('_', '-')} needs --fix DST: nothing else is written", name, None, None)
     if fix:
         parse_reference(fix)
         part_options.check_apart(fix, digest_file)
     if fix and call.one_login:
-        side_options.check_login(reference, fix, "docker-daemon")
-    with open_source(reference, call.reading, "docker-daemon") as source:
+        side_options.check_login(reference, fix, call.default_transport)
+    with open_image(reference, call.reading, call.default_transport) as source:
         report = verify_image(
             source,
             platform=call.platform,

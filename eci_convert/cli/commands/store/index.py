@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from eci_convert.cli import options, output, push_report
+from eci_convert.cli.command import Group
+from eci_convert.cli.connection_options import check_connections
+from eci_convert.cli.open_image import open_image
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.push_report import published, report_dry_run, report_push
 from eci_convert.errors import UsageError
@@ -126,7 +129,7 @@ def remove(
     _told(call, dst, packed, digest_file, f"Removed from {dst}", dry_run=dry_run)
 
 
-index = click.Group(
+index = Group(
     name="index",
     commands=[create, add, remove],
     help="Images of several platforms under one name.",
@@ -175,8 +178,9 @@ def _settings(
 
 @contextmanager
 def _opened(call: CommonOptions, dst: str, sources: Sequence[str]) -> Iterator[tuple[list[Source], Sink, Source]]:
+    check_connections(call, reads=sources, writes=[dst])
     with ExitStack() as stack:
-        opened = [stack.enter_context(open_source(source, call.settings, "")) for source in sources]
+        opened = [stack.enter_context(open_image(source, call.settings)) for source in sources]
         before = stack.enter_context(open_source(dst, call.settings, ""))
         yield opened, stack.enter_context(open_sink(dst, call.settings, "")), before
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.output import info, json, line
 from eci_convert.cli.param_types import PathParam
@@ -61,6 +62,7 @@ def preload(
     to_stdout = output is not None and inherited_descriptor(output) == 1
     if to_stdout and call.json:
         raise UsageError("--json and the archive both want standard output")
+    check_connections(call, reads=references, accepted={"concurrency"})
     images = [(reference, stored_name(reference, image_name(reference))) for reference in references]
     words: dict[str, Any] = {"driver": driver, "platform": call.platform}
     if root is not None:

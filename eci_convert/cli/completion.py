@@ -1,0 +1,153 @@
+"""What a shell completes beside commands, options and files: references, dialects, platforms."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import click
+from click.shell_completion import BashComplete, CompletionItem, add_completion_class, split_arg_string
+
+from eci_convert.dialects import READERS
+from eci_convert.errors import printable
+from eci_convert.oci.annotations import IMAGE_NAME, REF_NAME
+from eci_convert.oci.json_fields import MAX_DOCUMENT
+from eci_convert.transports import SCHEMES
+
+PLATFORMS = (
+    "linux/amd64", "linux/arm64", "linux/arm/v7", "linux/arm/v6", "linux/386", "linux/ppc64le", "linux/s390x",
+    "linux/riscv64", "freebsd/amd64",
+)  # fmt: skip
+
+_REFERENCES = frozenset({"reference", "references", "src", "dst", "sources", "image", "destination", "fix", "refs"})
+_WORDS: dict[str, tuple[str, ...]] = {
+    "platforms": PLATFORMS,
+    "dialect": tuple(READERS),
+    "also": ("containerdisk",),
+    "compression": ("gzip", "zstd", "none"),
+}
+
+_BASH = """\
+%(complete_func)s() {
+    local IFS=$'\\n' response completion type value
+    response=$(env COMP_LINE="${COMP_LINE:0:COMP_POINT}" COMP_CWORD=$COMP_CWORD COMP_WORDS="${COMP_WORDS[*]}" \\
+        %(complete_var)s=bash_complete $1)
+    for completion in $response; do
+        IFS=',' read type value <<< "$completion"
+        case $type in
+            dir) COMPREPLY=(); compopt -o dirnames ;;
+            file) COMPREPLY=(); compopt -o default ;;
+            nospace) COMPREPLY+=("$value"); compopt -o nospace ;;
+            plain) COMPREPLY+=("$value") ;;
+        esac
+    done
+    return 0
+}
+%(complete_func)s_setup() {
+    complete -o nosort -F %(complete_func)s %(prog_name)s
+}
+%(complete_func)s_setup;
+"""
+
+
+class Bash(BashComplete):
+    """bash breaks words at colons and equals signs, of which references are full: the whole line is read instead, and
+    a reply is what goes behind the last of them."""
+
+    source_template = _BASH
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        line = os.environ.get("COMP_LINE")
+        if line is None:
+            return super().get_completion_args()
+        words = split_arg_string(line)
+        incomplete = "" if not words or line[-1:].isspace() else words.pop()
+        self._typed = incomplete
+        return words[1:], incomplete
+
+    def format_completion(self, item: CompletionItem) -> str:
+        value = str(item.value)
+        typed = getattr(self, "_typed", "")
+        broken = max(typed.rfind(":"), typed.rfind("=")) + 1
+        kind = "nospace" if item.type == "plain" and value.endswith((":", "/")) else item.type
+        return f"{kind},{value[broken:] if value.startswith(typed[:broken]) else value}"
+
+
+def install() -> None:
+    """Has click use these for `_ECI_CONVERT_COMPLETE`."""
+    add_completion_class(Bash)
+
+
+def complete_values(command: click.Command) -> None:
+    """Has the parameters of *command* complete their values, those that name images by what is there."""
+    for parameter in command.params:
+        if parameter.name in _REFERENCES and parameter.type is click.STRING:
+            parameter.type = ReferenceParam()
+        elif parameter.name in _WORDS and parameter.type is click.STRING:
+            parameter.type = WordParam(_WORDS[parameter.name])
+
+
+class WordParam(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
+    """A text that is mostly one of *words*."""
+
+    name = "text"
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._words = tuple(words)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(word) for word in self._words if word.startswith(incomplete)]
+
+
+class ReferenceParam(click.ParamType):  # type: ignore[type-arg]
+    """A reference to an image."""
+
+    name = "text"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(reference) for reference in references(incomplete)]
+
+
+def references(incomplete: str) -> Iterator[str]:
+    """References that begin with *incomplete*: transports; behind `oci:`, directories that are or hold layouts, and the
+    names in a layout; behind `oci-archive:` and `docker-archive:`, files and directories."""
+    transport, colon, rest = incomplete.partition(":")
+    if not colon:
+        spellings = (spelling for scheme in SCHEMES for spelling in scheme.spellings)
+        yield from (spelling for spelling in spellings if spelling.startswith(incomplete))
+        return
+    if transport not in ("oci", "oci-archive", "docker-archive") or rest.startswith("//"):
+        return
+    path, named, name = rest.rpartition(":")
+    if named and transport == "oci" and os.path.isdir(path):
+        yield from (f"oci:{path}:{known}" for known in layout_names(Path(path)) if known.startswith(name))
+    else:
+        yield from (f"{transport}:{found}" for found in _paths(rest, files=transport != "oci"))
+
+
+def layout_names(directory: Path) -> Iterator[str]:
+    """The names that images have in the layout *directory*; none where that is no layout."""
+    with suppress(OSError, ValueError, AttributeError, RecursionError):
+        with (directory / "index.json").open("rb") as file:
+            entries = json.loads(file.read(MAX_DOCUMENT)).get("manifests") or []
+        for entry in entries:
+            annotations = entry.get("annotations") or {}
+            if name := annotations.get(IMAGE_NAME) or annotations.get(REF_NAME):
+                yield printable(name)
+
+
+def _paths(beginning: str, *, files: bool) -> Iterator[str]:
+    """Paths that begin with *beginning*; a directory that is no layout ends in a slash."""
+    folder, slash, name = beginning.rpartition("/")
+    with suppress(OSError), os.scandir((folder + slash) or ".") as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if not entry.name.startswith(name) or (entry.name.startswith(".") and not name):
+                continue
+            path = folder + slash + entry.name
+            if entry.is_dir():
+                yield path if os.path.isfile(os.path.join(path, "index.json")) and not files else f"{path}/"
+            elif files:
+                yield path

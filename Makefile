@@ -1,10 +1,11 @@
-# make demo      see it work: needs python3 (3.11 or newer, with venv) and make, nothing else
-# make test      all that CI runs. As root on Debian 12 it installs real engines first; `make test ENGINES=` leaves them out
-# make lint      types, style and formatting
-# make bench     measure against other tools, side by side
-# make coverage  how much of the code the unit tests run; less than the floor in pyproject.toml fails
-# make dist      build the sdist and the wheel, and check what is in them
-# make clean     remove what the others made
+# make demo       see it work: needs python3 (3.11 or newer, with venv) and make, nothing else
+# make test       all that CI runs. As root on Debian 12 it installs real engines first; `make test ENGINES=` leaves them out
+# make lint       types, style and formatting
+# make bench      measure against other tools, side by side
+# make coverage   how much of the code the unit tests run; less than the floor in pyproject.toml fails
+# make dist       build the sdist and the wheel, and check what is in them
+# make reference  write the pages in docs/ that are made from the code: commands, variables, exit codes, man pages
+# make clean      remove what the others made
 PYTHON ?= python3
 ENGINES := $(shell integration/install_engines --possible 2>/dev/null && echo 1)
 OFFLINE := $(shell for try in "unshare --net" "unshare --map-root-user --net"; do \
@@ -42,10 +43,13 @@ bench: engines .venv/dev
 	.venv/bin/python -m integration.bench
 
 # The wheel is made from the sdist, so what the sdist lacks the wheel lacks too.
+
 dist: $(VENV)/dev
 	rm -rf dist
 	$(VENV)/bin/python -m build --outdir dist . >/dev/null
 	$(VENV)/bin/python -P integration/support/check_dist.py dist
+reference man: .venv/dev
+	.venv/bin/python -m tests.support.generate_reference
 
 clean:
 	rm -rf .venv build dist demo .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -73,4 +77,4 @@ wheel: $(TESTED)/bin/python
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "venv is needed: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $*
 
-.PHONY: demo test coverage lint bench dist clean engines wheel
+.PHONY: demo test coverage lint bench dist reference man clean engines wheel

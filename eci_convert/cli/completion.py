@@ -123,7 +123,7 @@ def references(incomplete: str) -> Iterator[str]:
         return
     path, named, name = rest.rpartition(":")
     if named and transport == "oci" and os.path.isdir(path):
-        yield from (f"oci:{path}:{known}" for known in layout_names(Path(path)) if known.startswith(name))
+        yield from (f"oci:{path}:{known}" for known in sorted(layout_names(Path(path))) if known.startswith(name))
     else:
         yield from (f"{transport}:{found}" for found in _paths(rest, files=transport != "oci"))
 

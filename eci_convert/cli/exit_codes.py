@@ -31,6 +31,21 @@ CODES: tuple[tuple[type[errors.EciError], int], ...] = (
 )
 """The first row whose class an error is of has its exit code."""
 
+MEANINGS: dict[int, tuple[str, str]] = {
+    0: ("done", ""),
+    BUG: ("a bug in eci-convert", "report it"),
+    2: ("the command makes no sense", "correct it"),
+    3: ("a place could not be reached, or failed", "look at the network, the daemon"),
+    4: ("no such image, tag, blob or file", "look at the name"),
+    5: ("access denied", "log in"),
+    6: ("the bytes are not the expected ones (digest, size, diff id)", "distrust the image"),
+    7: ("malformed, hostile or over a limit", "tell its producer"),
+    8: ("an image without what was asked for, or a place that cannot hold it", "try another dialect or format"),
+    9: ("this computer: no space, no permission, a file in the way", "make room"),
+    INTERRUPTED: ("interrupted", "run it again"),
+}
+"""What each exit code means, and what its reader does next."""
+
 
 def code(error: errors.EciError) -> int:
     """The exit code of *error*."""

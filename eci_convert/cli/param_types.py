@@ -37,7 +37,7 @@ class Option(click.Option):
     def __init__(self, names: Sequence[str], *, once: bool = False, group: str = SUBJECT, **attributes: Any) -> None:
         self.once = once
         self.group = group
-        long = next(name for name in names if name.startswith("--"))
+        long = next(name for name in names if name.startswith("--")).partition("/")[0]
         attributes.setdefault("envvar", "ECI_CONVERT_" + long.strip("-").replace("-", "_").upper())
         super().__init__(names, **attributes)
 

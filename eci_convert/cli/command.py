@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from difflib import get_close_matches
 
 import click
 
@@ -76,6 +75,8 @@ def write_examples(formatter: click.HelpFormatter, epilog: str | None) -> None:
 
 def closest_command(word: str, names: Sequence[str]) -> str:
     """The name that *word* may be a misspelling of; "" where none is close."""
+    from difflib import get_close_matches
+
     return next(iter(get_close_matches(word, names, n=1, cutoff=0.55)), "")
 
 

@@ -89,7 +89,7 @@ def common_options(words: dict[str, Any]) -> CommonOptions:
     for name, default in _DEFAULTS.items():
         words.setdefault(name, default)
     quiet, debug, verbose = words.pop("quiet"), words.pop("debug"), words.pop("verbose")
-    _log(logging.DEBUG if debug else logging.INFO if verbose and not quiet else logging.WARNING)
+    log_to_stderr(logging.DEBUG if debug else logging.INFO if verbose and not quiet else logging.WARNING)
     tune_malloc()
     common = Settings(
         dry_run=words.get("dry_run", False),
@@ -110,7 +110,7 @@ def common_options(words: dict[str, Any]) -> CommonOptions:
     )
 
 
-def _log(level: int) -> None:
+def log_to_stderr(level: int) -> None:
     """Has our own log of *level* written to standard error, without secrets; with DEBUG that of libraries too."""
     ours = logging.getLogger("eci_convert")
     ours.setLevel(logging.NOTSET if level == logging.DEBUG else level)

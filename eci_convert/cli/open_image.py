@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
+from eci_convert import transports
 from eci_convert.errors import NotFoundError
-from eci_convert.transports import open_source
 from eci_convert.transports.base import Source
 from eci_convert.transports.settings import Settings
 
@@ -20,7 +20,7 @@ class _Suggests(Protocol):
 @contextmanager
 def open_image(reference: str, settings: Settings, default: str = "") -> Iterator[Source]:
     """The source of *reference* while the block lasts. *default* is the transport of a bare name."""
-    with open_source(reference, settings, default) as source:
+    with transports.open_source(reference, settings, default) as source:
         yield from suggesting(source)
 
 

@@ -5,22 +5,17 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from eci_convert.cli import output, progress
+from eci_convert.cli import progress
 from eci_convert.cli.command import Command
 from eci_convert.cli.common_options import CommonOptions, common_options
 from eci_convert.cli.connection_options import CONNECTION_OPTIONS, USES, compat
-from eci_convert.cli.malloc import tune_malloc
-from eci_convert.cli.output import info
-from eci_convert.cli.param_types import ByteSizeParam, Command, EXAMPLES, KeyValueParam, OUTPUT, Option, PathParam
-from eci_convert.cli.side_options import side_settings
-from eci_convert.errors import UsageError
-from eci_convert.oci.platform import Platform, parse_platform
+from eci_convert.cli.param_types import EXAMPLES, OUTPUT, ByteSizeParam, Command, KeyValueParam, Option, PathParam
+from eci_convert.dialects import READERS
 from eci_convert.options import source_date_epoch
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -34,7 +29,7 @@ __all__ = [
     "command",
     "compat",
     "compression",
-    "created_time",
+    "created_time", "dialect",
     "digest_file",
     "dry_run",
     "label",
@@ -161,6 +156,7 @@ digest_file = option(
     help="Write the digest of what was published to FILE.",
 )
 max_size = option("--max-size", type=ByteSizeParam(), metavar="N", help="Refuse a part larger than N (such as 10G).")
+dialect = option("--dialect", default="", metavar="NAME", help=f"Read the image as this dialect: {', '.join(READERS)}.")
 label = option("--label", "labels", multiple=True, type=KeyValueParam(), metavar="KEY=VALUE", help="One more label.")
 PAIR = KeyValueParam()
 annotation = option(

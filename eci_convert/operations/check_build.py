@@ -9,6 +9,7 @@ from eci_convert.errors import CannotHoldError, UnsupportedImageError
 from eci_convert.model import RootfsFile
 from eci_convert.oci.platform import Platform
 from eci_convert.operations import inspect
+from eci_convert.progress import warn
 from eci_convert.reading.file_size import size_of_file
 from eci_convert.reading.local_content import size_of_part
 from eci_convert.transports import open_source
@@ -32,7 +33,7 @@ def check_built(order: BuildRequest, reference: str, settings: Settings) -> None
 def _check_image(order: BuildRequest, source: Source, platform: Platform | None, settings: Settings) -> None:
     inspection = inspect.inspect(source, platform)
     if order.artifact is None and not inspection.dialect:
-        settings.reporter.warned(f"{source.origin} declares no parts of a machine")
+        warn(settings.reporter, f"{source.origin} declares no parts of a machine")
         return
     expected: dict[str, int | None] = {
         part.locator.path: None for part in inspection.artifact.parts if isinstance(part.locator, RootfsFile)

@@ -237,7 +237,7 @@ def extract(
     targets = plan_targets(found, order)
     for role in sorted(order.optional & order.roles.keys()):
         if found.artifact.part(role) is None:
-            reporter.warned(f"{found.reference} has no {role}: {str(order.roles[role])!r} is not written")
+            warn(reporter, f"{found.reference} has no {role}: {str(order.roles[role])!r} is not written")
     files = extract_files(
         source,
         found.image,

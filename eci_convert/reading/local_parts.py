@@ -26,7 +26,7 @@ from eci_convert.model import (
     Role,
     part_label,
 )
-from eci_convert.progress import NULL_REPORTER, Reporter
+from eci_convert.progress import NULL_REPORTER, Reporter, warn
 from eci_convert.reading.local_disks import FileEnds, resolve_disk
 
 PartContent = Path | str | bytes | KnownBlob
@@ -125,7 +125,7 @@ def _warn_of_mixed_up_files(part: Part, reporter: Reporter) -> None:
         ends = FileEnds.read(part.locator)
         if seen := contradiction(part.role, ends.head, ends.size, ends.tail):
             file = part.locator.path if isinstance(part.locator, LocalFile) else part.name
-            reporter.warned(f"{str(file)!r} is given as the {part_label(part)} and looks like {seen}")
+            warn(reporter, f"{str(file)!r} is given as the {part_label(part)} and looks like {seen}")
 
 
 def _locator(content: PartContent) -> Locator:

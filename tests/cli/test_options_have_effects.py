@@ -556,3 +556,12 @@ def test_an_option_that_means_nothing_there_does_not_exist(words: list[str], clo
     said = run(*words, exits=2)
     assert said.err.lower().startswith("eci-convert: error: no such option")
     assert closest in said.err
+
+
+def test_a_push_falls_back_unless_it_is_to_be_strict(run: Run, parts: Parts) -> None:
+    with a_registry() as registry:
+        registry.refuses = lambda media_type, content: b"artifactType" in content
+        words = ["push", f"{registry.host}/edge/machine:1", "--kernel", parts.kernel, "--format", "artifacts"]
+        strict = run.anyhow(*words, "--compat", "strict")
+        assert (strict[0], "manifest" in strict[2]) == (3, True)
+        run(*words)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eci_convert.cli import options, progress
+from eci_convert.cli import common_options, progress
 from eci_convert.errors import EciError, FormatError, TransportError, UsageError
 from eci_convert.oci.reference import Reference
 from eci_convert.redaction import redacted, redacted_host, secrets_in
@@ -138,7 +138,7 @@ def test_no_log_line_tells_a_password_back(capsys: pytest.CaptureFixture[str], m
     root.handlers.clear()
     monkeypatch.setenv("HTTPS_PROXY", "http://robot:hunter2/x@h")
     try:
-        options._log_everything()
+        common_options.log_to_stderr(logging.DEBUG)
         try:
             raise ValueError("no port: 'hunter2'")
         except ValueError:

@@ -22,6 +22,7 @@ from eci_convert.dialects import INDEXED, WRITERS
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.errors import UsageError
 from eci_convert.operations import push
+from eci_convert.progress import warn
 from eci_convert.transports import image_name, open_sink, open_source, parse_reference
 
 _DIRECT_ONLY = {"author": "--author", "also": "--also", "compression": "--compression", "plat": "--plat"}
@@ -153,7 +154,7 @@ def _warn_of_lost_annotations(call: CommonOptions, reference: str, annotations: 
     engine = Engine(call.settings)
     try:
         if not engine.keeps_images_in_containerd:
-            call.reporter.warned("this Docker engine keeps no manifests, so the annotations are lost")
+            warn(call.reporter, "this Docker engine keeps no manifests, so the annotations are lost")
     finally:
         engine.close()
 

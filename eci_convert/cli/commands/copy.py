@@ -51,7 +51,8 @@ def _check_keep(call: CommonOptions, given: dict[str, Any]) -> None:
     """Raises UsageError for options that change an image, or say how to read it, where every byte is kept."""
     for name, default in _KEPT.items():
         option = "--" + name.removesuffix("s" if name.endswith("s") and name != "also" else "")
-        reason = f"{option} has no effect: `keep` keeps every byte of an image; name another --format, such as legacy"
+        other = "unikraft" if name == "plat" else "legacy"
+        reason = f"{option} has no effect: `keep` keeps every byte of an image; name another --format, such as {other}"
         given[name] = call.unless(reason, name, given[name], default)
 
 
@@ -65,7 +66,7 @@ def _check_keep(call: CommonOptions, given: dict[str, Any]) -> None:
         show_default=True,
         help="The format to write.",
     ),
-    option("--dialect", default="", metavar="NAME", help="Read the image as this dialect."),
+    options.dialect,
     option("--also", multiple=True, metavar="FORMAT", help="Make the image serve this dialect too."),
     options.plat,
     option("--all-platforms", is_flag=True, help="Every image of an index."),

@@ -42,7 +42,7 @@ eci-convert extract debian:12 --path /etc/os-release=os-release
         show_default=True,
         help="How files in DIRECTORY are called: as ECI has it, or as they are in the image.",
     ),
-    option("--dialect", default="", metavar="NAME", help="Read the image as this dialect."),
+    options.dialect,
     option("--no-sparse", is_flag=True, help="Write zeros where there could be holes."),
     options.max_size,
     options.dry_run,
@@ -51,9 +51,9 @@ eci-convert extract debian:12 --path /etc/os-release=os-release
 def extract(call: CommonOptions, *, reference: str, dialect: str, no_sparse: bool, dry_run: bool, **words: Any) -> None:
     """Write the parts of the image REFERENCE to DIRECTORY, which is the current one unless parts are named.
 
-    The names there are kernel, initrd, disk-root-NAME, disk-N-NAME, config.json and cmdline. A file that exists is
+        The names there are kernel, initrd, disk-root-NAME, disk-N-NAME, config.json and cmdline. A file that exists is
     replaced, once everything could be read and was what the image promised. FILE `-` is standard output.
-    A REFERENCE without a transport is an image in the Docker engine.
+    A REFERENCE without a transport is an image in the Docker engine, or where ECI_CONVERT_DEFAULT_TRANSPORT says.
     """
 
     max_size = words.pop("max_size")

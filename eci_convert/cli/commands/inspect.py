@@ -49,7 +49,7 @@ eci-convert inspect docker://registry.example/edge/machine:1.2 --kubevirt | kube
     option("--deep", is_flag=True, help="Read the parts too, for their sizes, digests and types."),
     option("--kubevirt", is_flag=True, help="Print the YAML of a KubeVirt VirtualMachine that boots the image."),
     option("--no-trunc", is_flag=True, help="Print whole digests on a terminal too."),
-    option("--dialect", default="", metavar="NAME", help="Read the image as this dialect."),
+    options.dialect,
     options.max_size,
     examples=_EXAMPLES,
     without=frozenset({"concurrency"}),
@@ -61,7 +61,7 @@ def inspect(
     """Show the dialects, the platforms and the parts of the image REFERENCE, and where each part is stored.
 
     Only manifests and configs are read, unless with --deep. A REFERENCE without a transport is an image in the Docker
-    engine.
+    engine, or where ECI_CONVERT_DEFAULT_TRANSPORT says.
     """
     from eci_convert.reading.blobs import load_document
 

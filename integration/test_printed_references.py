@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -82,3 +83,19 @@ def test_podmans_service_is_found_where_no_docker_is(
     done = eci_convert("inspect", image_name, "-v", env=env)
 
     assert f"using podman's socket {podman_service.host}" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["", ":edge/machine:1"])
+def test_buildx_prints_the_reference_of_its_archive(
+    docker28: DockerEngine, machine: Machine, eci_convert: Convert, tmp_path: Path, name: str
+) -> None:
+    place = f"oci-archive:{tmp_path}/image.tar{name}"
+    words = ("build", "--kernel", machine.kernel, "--builder", "buildx", "--to", place)
+    digest_file = tmp_path / "digest"
+
+    printed = eci_convert(*words, "--digest-file", digest_file, env=docker28.env).stdout.strip()
+
+    assert printed == f"{place}@{digest_file.read_text().strip()}"
+    found = json.loads(eci_convert("inspect", printed, "--json").stdout)
+    assert printed.endswith(found["digest"])
+    assert [part["role"] for part in found["parts"]] == ["kernel"]

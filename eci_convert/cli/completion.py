@@ -65,7 +65,8 @@ class Bash(BashComplete):
             return super().get_completion_args()
         words = split_arg_string(line)
         incomplete = "" if not words or line[-1:].isspace() else words.pop()
-        self._typed = incomplete
+        option, equals, value = incomplete.partition("=")
+        self._typed = value if equals and option.startswith("--") else incomplete
         return words[1:], incomplete
 
     def format_completion(self, item: CompletionItem) -> str:

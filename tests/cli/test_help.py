@@ -98,6 +98,7 @@ def folder(run: Run, parts: Parts, tmp_path: Path) -> Path:
         ("copy x docker-a", ["nospace,docker-archive:"]),
         ("build --to contai", ["nospace,containerd:", "nospace,containers-storage:"]),
         ("inspect oci:lay", ["plain,layout"]),
+        ("build --to=oci:lay", ["plain,layout"]),
         ("inspect oci:pa", ["nospace,parts/"]),
         ("inspect oci:layout:edge/m", ["plain,1"]),
         ("inspect oci:layout:", ["plain,edge/machine:1", "plain,edge/other:2"]),

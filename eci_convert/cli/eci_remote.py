@@ -61,6 +61,6 @@ def remote_from_options(remote: str, image: str, settings: Settings) -> Remote:
         return Remote(
             reference=f"containerd:{image}", settings=replace(settings, address=remote.removeprefix("containerd:"))
         )
-    error = UsageError(f"--remote {remote!r} is no place that eci-convert knows")
+    error = UsageError(f"unknown --remote {remote!r}")
     error.add_note("hint: leave it empty for a registry, or give /DIR, file:///DIR or containerd:/SOCKET")
     raise error

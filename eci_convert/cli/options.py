@@ -120,16 +120,16 @@ def _parts(*, may_be_empty: bool) -> Callable[[F], F]:
     file, disk = PathParam(may_be_empty=may_be_empty), PathParam(str, may_be_empty=may_be_empty)
     types = "TYPE is raw vhd vmdk iso qcow qcow2 ova or vhdx."
     return options(
-        option("--kernel", type=file, once=True, metavar="PATH", help="The kernel."),
-        option("--initrd", type=file, once=True, metavar="PATH", help="The initial ramdisk."),
-        option("--root", type=disk, once=True, metavar="PATH[:TYPE]", help=f"The root disk; {types}"),
+        option("--kernel", type=file, once=True, metavar="PATH", help="Kernel."),
+        option("--initrd", type=file, once=True, metavar="PATH", help="Initial ramdisk."),
+        option("--root", type=disk, once=True, metavar="PATH[:TYPE]", help=f"Root disk; {types}"),
         option("--disk", "disks", type=disk, multiple=True, metavar="PATH[:TYPE]",
-               help="One more disk; may be repeated, in order."),
-        option("--config", type=file, once=True, metavar="PATH", help="A config of your own."),
-        option("--cmdline", once=True, metavar="TEXT|@FILE", help="The kernel command line, or a file that holds it."),
+               help="Additional disk; may be repeated, in order."),
+        option("--config", type=file, once=True, metavar="PATH", help="Config file to use instead of a generated one."),
+        option("--cmdline", once=True, metavar="TEXT|@FILE", help="Kernel command line, or a file that holds it."),
         option("--other", "others", type=KeyValueParam(), multiple=True, metavar="NAME=PATH",
-               help="One more file, under the name NAME in the image; may be repeated."),
-        option("--trust-type", is_flag=True, help="Believe TYPE even where the bytes contradict it."),
+               help="Another file, under the name NAME in the image; may be repeated."),
+        option("--trust-type", is_flag=True, help="Use TYPE even if the bytes contradict it."),
     )  # fmt: skip
 
 
@@ -143,7 +143,7 @@ compression = option(
     "--compression",
     default="gzip",
     metavar="gzip|zstd|none[:LEVEL]",
-    help="How layers are compressed.",
+    help="Compression of layers.",
     show_default=True,
 )
 dry_run = option("--dry-run", is_flag=True, group=OUTPUT, help="Print what would be written, and write nothing.")
@@ -157,7 +157,7 @@ digest_file = option(
 )
 max_size = option("--max-size", type=ByteSizeParam(), metavar="N", help="Refuse a part larger than N (such as 10G).")
 dialect = option("--dialect", default="", metavar="NAME", help=f"Read the image as this dialect: {', '.join(READERS)}.")
-label = option("--label", "labels", multiple=True, type=KeyValueParam(), metavar="KEY=VALUE", help="One more label.")
+label = option("--label", "labels", multiple=True, type=KeyValueParam(), metavar="KEY=VALUE", help="Additional label.")
 PAIR = KeyValueParam()
 annotation = option(
     "--annotation",
@@ -165,7 +165,7 @@ annotation = option(
     multiple=True,
     type=KeyValueParam(),
     metavar="KEY=VALUE",
-    help="One more annotation of the manifest.",
+    help="Additional annotation of the manifest.",
 )
 remote = option(
     "--remote",
@@ -179,7 +179,7 @@ plat = option(
     "--plat",
     default="",
     metavar="qemu|fc|xen|…",
-    help="What a unikernel runs on, in KraftKit's words (--format unikraft).",
+    help="Platform of a unikernel, as KraftKit names it (--format unikraft).",
 )
 
 

@@ -110,7 +110,7 @@ class PathParam(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "-" and self.name == "dir":
-            self.fail("'-' is no directory: ./- is the one of that name", param, ctx)
+            self.fail("'-' is not a directory; use './-' for a directory named '-'", param, ctx)
         if value != "":
             return self._made(value)
         if not self._may_be_empty:

@@ -26,7 +26,9 @@ eci-convert extract debian:12 --path /etc/os-release=os-release
     click.argument("reference"),
     click.argument("directory", required=False, type=PathParam(directory=True)),
     extract_common.options,
-    option("--only", multiple=True, type=click.Choice([str(role) for role in Role]), help="Just parts of this role."),
+    option(
+        "--only", multiple=True, type=click.Choice([str(role) for role in Role]), help="Write only parts of this role."
+    ),
     option(
         "--path",
         "paths",

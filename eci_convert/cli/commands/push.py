@@ -47,9 +47,11 @@ eci-convert push --remote /var/layouts edge/machine:1.2 --kernel vmlinuz
         show_default=True,
         help="The format to write.",
     ),
-    option("--author", default="lf-edge/edge-containers", show_default=True, help="Who made the image."),
-    option("--OS", "--os", "os", default="", metavar="OS", envvar="ECI_CONVERT_OS", help="What the machine runs."),
-    option("--arch", default="", metavar="ARCH", help="What the machine runs on."),
+    option("--author", default="lf-edge/edge-containers", show_default=True, help="Author of the image."),
+    option(
+        "--OS", "--os", "os", default="", metavar="OS", envvar="ECI_CONVERT_OS", help="Operating system of the machine."
+    ),
+    option("--arch", default="", metavar="ARCH", help="Architecture of the machine."),
     options.plat,
     options.remote,
     option("--blocksize", type=int, default=0, hidden=True, help="Accepted for scripts written for eci."),

@@ -190,3 +190,19 @@ def test_the_same_parts_are_the_same_image_wherever_it_is_written(
         )
     }
     assert len(digests) == 1
+
+
+def test_a_repaired_image_has_the_digest_that_its_place_knows(
+    place: tuple[str, Spell], run: Run, parts: Parts, tmp_path: Path
+) -> None:
+    name, spell = place
+    run("build", "--kernel", parts.kernel, "--to", f"oci:{tmp_path}/built:a")
+    words = ["verify", f"oci:{tmp_path}/built:a", "--fix", spell("edge/fixed:1"), "--digest-file", tmp_path / "digest"]
+    run(*words)
+    told = (tmp_path / "digest").read_text().strip()
+    if name in ("docker", "docker25"):
+        assert run("inspect", f"docker-daemon:{told}", "--json").json["parts"]
+    elif name == "containers-storage":  # which keeps the manifest, and layers that are not those in it
+        assert run("inspect", f"{spell('edge/fixed:1')}@{told}", "--json").json["parts"]
+    elif name != "docker-archive":
+        assert run("inspect", spell("edge/fixed:1"), "-q").out.strip() == told

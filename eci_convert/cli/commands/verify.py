@@ -74,7 +74,7 @@ def verify(
         )
         packed = _repair(call, source, report, fix, dry_run=dry_run) if fix else None
         if fix and packed and not dry_run:
-            options.write_digest(digest_file, packed.descriptor.digest)
+            options.write_digest(digest_file, push_report.published(fix, packed, call.destination, "").digest)
             with open_source(_name(fix, packed), call.settings, "") as repaired:
                 report = verify_image(repaired, platform=call.platform, dialect=dialect, reporter=call.reporter)
     would_be = packed if dry_run else None

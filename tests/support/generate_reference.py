@@ -105,7 +105,8 @@ def _cell(text: str) -> str:
 
 
 def _context(words: str, command: click.Command) -> click.Context:
-    parent = click.Context(group(), info_name="eci-convert")
+    root = group()
+    parent = click.Context(root, info_name="eci-convert", **root.context_settings)
     *groups, name = words.split()
     for each in groups:
         parent = click.Context(click.Group(each), info_name=each, parent=parent)

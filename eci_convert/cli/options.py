@@ -14,7 +14,7 @@ from eci_convert.cli import progress
 from eci_convert.cli.command import Command
 from eci_convert.cli.common_options import CommonOptions, common_options
 from eci_convert.cli.connection_options import CONNECTION_OPTIONS, USES, compat
-from eci_convert.cli.param_types import EXAMPLES, OUTPUT, ByteSizeParam, Command, KeyValueParam, Option, PathParam
+from eci_convert.cli.param_types import EXAMPLES, OUTPUT, ByteSizeParam, KeyValueParam, Option, PathParam
 from eci_convert.dialects import READERS
 from eci_convert.options import source_date_epoch
 

@@ -22,7 +22,7 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, cast
 
-from eci_convert.errors import CannotHoldError, UsageError
+from eci_convert.errors import CannotHoldError
 from eci_convert.transports.base import Sink, Source
 from eci_convert.transports.schemes import (
     SCHEMES,

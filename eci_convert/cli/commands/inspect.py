@@ -9,9 +9,8 @@ from dataclasses import replace
 
 import click
 
-from eci_convert.cli import extract_common, options, output
+from eci_convert.cli import options, output
 from eci_convert.cli.connection_options import check_connections
-from eci_convert.cli.extract_common import location_of
 from eci_convert.cli.inspect_text import inspection_json, print_inspection, shorten_digest
 from eci_convert.cli.open_image import open_image
 from eci_convert.cli.options import CommonOptions, command, option

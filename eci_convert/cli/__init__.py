@@ -16,6 +16,7 @@ output.py             everything that is printed
 progress.py           progress, as lines, bars or JSON
 eci_output.py         lines as the original eci prints them
 go_flags.py           flags as Go programs parse them
+go_tool.py            command lines as Go programs have them
 signals.py            SIGINT, SIGTERM and SIGHUP
 stdio.py              standard streams that are closed or broken
 exit_codes.py         errors as exit codes

@@ -14,12 +14,16 @@ _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
-    """A flag: *default* is its text, "true" or "false" for one that needs no value. Lists are texts with commas."""
+    """A flag: *default* is its text, "true" or "false" for one that needs no value. Lists are texts with commas.
+
+    *type_name* is what the help calls its type, where that is not its kind.
+    """
 
     usage: str
     kind: Literal["string", "strings", "bool"] = "string"
     default: str = ""
     short: str = ""
+    type_name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +105,7 @@ def usage(flags: Mapping[str, Flag]) -> str:
     spelt = {
         name: (f"  -{flag.short}, " if flag.short else "      ")
         + f"--{name}"
-        + ("" if flag.kind == "bool" else f" {flag.kind}")
+        + ("" if flag.kind == "bool" else f" {flag.type_name or flag.kind}")
         for name, flag in flags.items()
     }
     width = max(map(len, spelt.values()), default=0) + 3
@@ -111,4 +115,6 @@ def usage(flags: Mapping[str, Flag]) -> str:
 def _default(flag: Flag) -> str:
     if flag.default in ("", "false"):
         return ""
-    return f" (default {flag.default})" if flag.kind == "bool" else f' (default "{flag.default}")'
+    return (
+        f" (default {flag.default})" if flag.kind == "bool" or flag.default == "[]" else f' (default "{flag.default}")'
+    )

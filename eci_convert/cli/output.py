@@ -32,6 +32,12 @@ def line(text: str) -> None:
     _write_stdout(printable(text) + "\n")
 
 
+def lines(texts: Iterable[str]) -> None:
+    """Lines of a result."""
+    for text in texts:
+        line(text)
+
+
 def text(text: str) -> None:
     """A result of several lines, which we made ourselves: a Dockerfile, a script."""
     _write_stdout(text if text.endswith("\n") else text + "\n")

@@ -1,7 +1,7 @@
 """Where images live. One row of `schemes.SCHEMES` is one transport; everything else here reads the table.
 
 schemes.py           SCHEMES, parse_reference: how places are spelt
-base.py              Source, Sink, ContainerFiles: what every transport answers
+base.py              Source, Sink, Catalog, ContainerFiles: what every transport answers
 settings.py          Settings: what a transport needs to reach its images
 registry/            docker://
 docker_daemon/       docker-daemon:       the Docker engine
@@ -23,14 +23,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Literal, cast
 
 from eci_convert.errors import CannotHoldError
-from eci_convert.transports.base import Sink, Source
-from eci_convert.transports.schemes import (
-    SCHEMES,
-    Scheme,
-    closest_transport,
-    default_transport,
-    parse_reference,
-)
+from eci_convert.transports.base import Catalog, Sink, Source
+from eci_convert.transports.schemes import SCHEMES, Scheme, closest_transport, default_transport, parse_reference
 from eci_convert.transports.settings import Settings
 
 if TYPE_CHECKING:
@@ -81,6 +75,28 @@ def open_sink(text: str, settings: Settings, default: str = "docker-daemon") -> 
     scheme, rest = parse_reference(text, default)
     opener = getattr(import_module(f"eci_convert.transports.{scheme.module}"), "open_sink")  # noqa: B009
     return cast("Callable[[str, Settings], Sink]", opener)(rest, settings)
+
+
+def open_catalog(text: str, settings: Settings) -> Catalog:
+    """The place of the reference *text*, which may name an image there or nothing; nothing is asked yet.
+
+    Raises UsageError.
+    """
+    scheme, rest = _scheme_of_place(text)
+    opener = getattr(import_module(f"eci_convert.transports.{scheme.module}"), "open_catalog")  # noqa: B009
+    return cast("Callable[[str, Settings], Catalog]", opener)(rest, settings)
+
+
+def _scheme_of_place(text: str) -> tuple[Scheme, str]:
+    """As `parse_reference`, but there may be nothing behind the scheme: `docker-daemon:` is a place."""
+    for scheme in SCHEMES:
+        if text in scheme.spellings and scheme.name in _ONE_PLACE:
+            return scheme, ""
+    return parse_reference(text)
+
+
+_ONE_PLACE = frozenset({"docker-daemon", "containerd", "containers-storage"})
+"""Schemes that need no more to say which place is meant."""
 
 
 def open_referrer_sink(text: str, settings: Settings, default: str = "docker") -> Sink:

@@ -1,8 +1,8 @@
-"""What every place where images live can be asked, and how it is told who asks."""
+"""What every place where images live can be asked: a Source and a Sink of one name, a Catalog of all names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from types import MappingProxyType, TracebackType
@@ -11,6 +11,7 @@ from typing import Final, Protocol, Self, runtime_checkable
 from eci_convert.errors import TransportError, UsageError
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
+from eci_convert.oci.platform import Platform
 from eci_convert.transports.settings import Settings
 
 IMAGE_ID_ANNOTATION = "io.eci-convert.identity"
@@ -186,6 +187,69 @@ class Sink(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogEntry:
+    """One name of an image in a place, or an image without a name (*name* is "" then).
+
+    *digest* is the id by which the place knows the image; None where only names are listed (the repositories of a
+    registry). *platforms* and *size* (bytes) are known where the place tells them; None: the manifests do.
+    """
+
+    name: str
+    digest: Digest | None
+    platforms: tuple[Platform, ...] | None = None
+    size: int | None = None
+
+
+class Catalog(Protocol):
+    """All images of a place. Used as a context manager; a place that is not there is an error, and is not made.
+
+    With `Settings.dry_run`, `tag` and `delete` check what they can, tell what they would do, and change nothing.
+    """
+
+    @property
+    def place(self) -> str:
+        """The place as a user would write it; equal for two references into the same place."""
+
+    @property
+    def name(self) -> str:
+        """Which image the reference named; "" where it named the place alone."""
+
+    def images(self) -> tuple[CatalogEntry, ...]:
+        """What the place lists, in its order. Raises NotFoundError where there is no such place."""
+
+    def open_image(self, entry: CatalogEntry) -> Source | None:
+        """*entry*, to be described while the catalog is open; None where that would take the whole image."""
+
+    def tag(self, name: str, new: Sequence[str]) -> Digest:
+        """Make each of *new* stand for the image *name*, whatever it stood for before; the image's id.
+
+        Raises NotFoundError, and UsageError for what is not a name here; then nothing is changed.
+        """
+
+    def delete(self, names: Sequence[str], *, all_tags: bool = False) -> tuple[CatalogEntry, ...]:
+        """Remove *names*, and what nothing refers to any more where the place does not see to that itself.
+
+        An id that several names share is UsageError unless *all_tags*. Returns what was removed. Raises NotFoundError,
+        and then nothing is changed.
+        """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def shared_id_error(place: str, name: str, names: Iterable[str]) -> UsageError:
+    """The error for an id that several names share, of which nobody said that all are to go."""
+    error = UsageError(
+        f"{place.removesuffix(':')}: {name!r} has several names: {', '.join(map(repr, sorted(set(names))))}"
+    )
+    error.add_note("hint: delete one of the names, or add --all-tags")
+    return error
 
 
 def lent(source: Source, sink: Sink, blob: Descriptor) -> bool:

@@ -66,15 +66,16 @@ ORDER = {
         "manifests mount_hints pull tags",
         "referrers push file_request",
         "source sink",
-        "mirrored_source",
+        "mirrored_source catalog",
         "__init__",
     ),
     "transports.containers_storage": (
         "locks location index_files",
         "drivers",
         "layers store",
-        "lookup commit",
+        "lookup commit removal",
         "source sink",
+        "catalog",
         "__init__",
     ),
     "reading": (
@@ -99,7 +100,7 @@ ORDER = {
     "cli": (
         "output param_types stdio malloc signals go_flags eci_output completion open_image yaml_text",
         "progress exit_codes",
-        "side_options",
+        "side_options go_tool",
         "common_options command",
         "connection_options applicable eci_remote",
         "options",

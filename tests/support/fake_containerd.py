@@ -142,6 +142,12 @@ class AContainerd:
         self.images[request.image.name].target.CopyFrom(request.image.target)
         return api.ImageResponse(image=self.images[request.image.name])
 
+    def delete(self, request: api.DeleteImageRequest, context: grpc.ServicerContext) -> api.Empty:
+        self.begin("Delete", f"{request.name}{' and collect' if request.sync else ''}", context)
+        if self.images.pop(request.name, None) is None:
+            context.abort(grpc.StatusCode.NOT_FOUND, f"image {request.name!r}: not found")
+        return api.Empty()
+
     # leases
 
     def lease(self, request: api.CreateLeaseRequest, context: grpc.ServicerContext) -> api.CreateLeaseResponse:
@@ -199,6 +205,7 @@ def _services(there: AContainerd) -> dict[str, dict[str, grpc.RpcMethodHandler[A
             "List": _one(there.list, api.ListImagesRequest),
             "Create": _one(there.create, api.CreateImageRequest),
             "Update": _one(there.move, api.UpdateImageRequest),
+            "Delete": _one(there.delete, api.DeleteImageRequest),
         },
         "leases.v1.Leases": {
             "Create": _one(there.lease, api.CreateLeaseRequest),

@@ -25,6 +25,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from eci_convert.oci.digest import Digest
+from eci_convert.oci.reference import Reference
 from eci_convert.transports.settings import Settings
 
 
@@ -200,6 +201,45 @@ class Handler(BaseHTTPRequestHandler):
         kind = ["driver-type", "io.containerd.snapshotter.v1"] if self.engine.in_containerd else ["Backing", "ext4"]
         self.say({"DriverStatus": [kind]})
 
+    def list_images(self) -> None:
+        self.say(
+            [
+                {"Id": identity, "RepoTags": self.tags(identity) or None, "Size": 1000}
+                for identity in dict.fromkeys(map(self.engine.identity, self.engine.images.values()))
+            ]
+        )
+
+    def tags(self, identity: str) -> list[str]:
+        """The names of an image; one that is only known by its id has none."""
+        named = self.engine.images.items()
+        return [name for name, image in named if self.engine.identity(image) == identity and "sha256:" not in name]
+
+    def post_tag(self) -> None:
+        image = self.engine.found("/".join(self.words[1:-1]))
+        if image is None:
+            return self.refuse(404, "No such image")
+        name = Reference.parse(f"{self.query['repo']}:{self.query['tag']}").familiar
+        self.engine.images[name] = image
+        return self.nothing_to_say()
+
+    def nothing_to_say(self) -> None:
+        self.send_response(201)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def delete_images(self) -> None:
+        name = "/".join(self.words[1:])
+        image = self.engine.found(name)
+        if image is None:
+            return self.refuse(404, f"No such image: {name}")
+        identity = self.engine.identity(image)
+        own = [one for one in self.engine.images if one in (name, f"{name}:latest")]
+        if not own and len(self.tags(identity)) > 1:
+            return self.refuse(409, f"conflict: unable to delete {name}: image is referenced in multiple repositories")
+        for one in own or [one for one, other in self.engine.images.items() if self.engine.identity(other) == identity]:
+            del self.engine.images[one]
+        return self.say([{"Untagged": name}])
+
     def get_images(self) -> None:
         image = self.engine.found("/".join(self.words[1:-1]))
         if image is None:
@@ -208,6 +248,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.say(
             {
                 "Id": self.engine.identity(image),
+                "RepoTags": self.tags(self.engine.identity(image)),
                 "Os": config.get("os", ""),
                 "Architecture": config.get("architecture", ""),
                 "Variant": config.get("variant", ""),
@@ -264,8 +305,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def get_json(self) -> None:
         if self.words == ["images", "json"]:
-            return self.say([{"Id": self.engine.identity(image), "RepoTags": [name]}
-                             for name, image in self.engine.images.items()])  # fmt: skip
+            return self.list_images()
         if self.words[0] == "images":
             return self.get_images()
         if self.words != ["containers", "json"]:
@@ -346,7 +386,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.tell({"stream": "Step 1/2 : FROM scratch\n"}, identity, {"stream": "Successfully built it\n"})
 
 
-_LAST = ("version", "info", "json", "get", "load", "create", "archive", "build")
+_LAST = ("version", "info", "json", "get", "load", "create", "archive", "build", "tag")
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):

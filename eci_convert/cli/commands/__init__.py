@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
     import click
 
-_FOLDERS = {name: f"store.{name}" for name in ("attach", "discover", "index", "preload", "url")}
+_FOLDERS = {
+    name: f"store.{name}" for name in ("attach", "delete", "discover", "index", "list", "preload", "tag", "url")
+}
 """Commands that lie in a folder of this package."""
 
 COMMANDS = {
@@ -26,6 +28,9 @@ COMMANDS = {
     "pull": "Write all of an ECI image to a directory (as `eci pull` does).",
     "pullfiles": "Write parts of an ECI image to chosen files (as `eci pullfiles` does).",
     "copy": "Copy an image between transports, optionally converting its format.",
+    "list": "List the images of a layout, an archive, a registry, an engine or a store.",
+    "tag": "Give an image more names, in its place.",
+    "delete": "Remove images from a place, and what nothing refers to any more.",
     "verify": "Check that an image, or a directory, is what it claims to be.",
     "index": "Put images of several platforms under one name, or remove one of them.",
     "cnab": "Fix up, push and pull CNAB bundles (as cnab-to-oci does).",
@@ -55,7 +60,11 @@ eci-convert extract docker://registry.example/edge/machine:1.2 out/
 eci-convert copy docker-daemon:my-machine:1 oci:layout:my-machine
 """
 
-ORIGINALS = {"cnab-to-oci": "cnab-to-oci's own command line, word for word."}
+ORIGINALS = {
+    "cnab-to-oci": "cnab-to-oci's own command line, word for word.",
+    "onmetal-image": "onmetal-image's own command line, word for word.",
+    "ironcore-image": "ironcore-image's own command line, word for word.",
+}
 """Other tools whose command lines are commands here, or when this program is called by their names."""
 
 

@@ -1,4 +1,9 @@
 """What is done with the names in a store: indexes, and stores of several images.
+list.py            what a place holds
+tag.py             more names for an image
+delete.py          names removed, and blobs that nothing refers to
+ironcore_store.py  the store of onmetal-image and ironcore-image
+ironcore_url.py    where their boot loaders get a layer
 index.py           an index is made, gets images and loses them
 images.py          the images that a name stands for
 strategy.py        what becomes of an index that is there already

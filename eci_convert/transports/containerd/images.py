@@ -21,7 +21,7 @@ def resolve_name(connection: ContainerdConnection, name: RecordName) -> Descript
         target = _record(connection, called)
         if target and name.digest in (None, target.digest):
             return target
-    everything = _all_records(connection)
+    everything = all_records(connection)
     found = _by_digest(connection, name, everything) if name.digest else _by_eci(name, everything)
     found = found or _by_first_digits(name, everything)
     if found:
@@ -44,6 +44,21 @@ def set_target(connection: ContainerdConnection, name: str, target: Descriptor) 
     connection.ask(f"{_IMAGES}Update", update, api.ImageResponse, f"image {name!r}")
 
 
+def all_records(connection: ContainerdConnection) -> dict[str, Descriptor]:
+    """What every image record of the namespace stands for."""
+    answer = connection.ask(f"{_IMAGES}List", api.ListImagesRequest(), api.ListImagesResponse, "images")
+    return {image.name: _target(image) for image in answer.images}
+
+
+def delete_record(connection: ContainerdConnection, name: str, *, collect: bool) -> None:
+    """Removes the image record *name*; with *collect*, containerd's collector has run when this returns.
+
+    Raises NotFoundError.
+    """
+    request = api.DeleteImageRequest(name=name, sync=collect)
+    connection.ask(f"{_IMAGES}Delete", request, api.Empty, f"image {name!r}")
+
+
 def _record(connection: ContainerdConnection, name: str) -> Descriptor | None:
     request = api.GetImageRequest(name=name)
     try:
@@ -51,11 +66,6 @@ def _record(connection: ContainerdConnection, name: str) -> Descriptor | None:
     except NotFoundError:
         return None
     return _target(answer.image)
-
-
-def _all_records(connection: ContainerdConnection) -> dict[str, Descriptor]:
-    answer = connection.ask(f"{_IMAGES}List", api.ListImagesRequest(), api.ListImagesResponse, "images")
-    return {image.name: _target(image) for image in answer.images}
 
 
 def _target(image: api.Image) -> Descriptor:

@@ -25,19 +25,19 @@ from eci_convert.transports.settings import Settings
 
 def open_source(rest: str, settings: Settings) -> ContainerdSource:
     """The image that *rest* names. Raises UsageError."""
-    return ContainerdSource(RecordName.parse(rest), settings)
+    return ContainerdSource(RecordName.parse(rest), ContainerdSession(settings))
 
 
 class ContainerdSource:
-    """An image in containerd, to be read."""
+    """An image in containerd, to be read; leaving it ends *session*."""
 
     mount_hints = NO_MOUNT_HINTS
     resumable = False
     synthetic_manifest = False
 
-    def __init__(self, name: RecordName, settings: Settings) -> None:
+    def __init__(self, name: RecordName, session: ContainerdSession) -> None:
         self._name = name
-        self._session = ContainerdSession(settings)
+        self._session = session
 
     @property
     def origin(self) -> str:

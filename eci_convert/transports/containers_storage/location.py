@@ -38,13 +38,14 @@ class StoreLocation:
     """Other stores, to be read only, that hold images and layers for this one (additionalimagestores)."""
 
     @classmethod
-    def parse(cls, text: str, settings: Settings) -> Self:
-        """The place that *text* means. Raises UsageError, and FormatError for a storage.conf that is none."""
+    def parse(cls, text: str, settings: Settings, *, named: bool = True) -> Self:
+        """The place that *text* means, which is *named* an image of. Raises UsageError, and FormatError for a
+        storage.conf that is none."""
         match = _STORE.fullmatch(text)
         if match is None and text.startswith("["):
             raise UsageError(f"{text!r}: no ] ends where the store is")
         name = match["name"] if match else text
-        if not name:
+        if named and not name:
             raise UsageError(f"{text!r} names no image")
         configured = {} if match and match["root"] else _configured(settings.environ)
         if match and match["root"]:

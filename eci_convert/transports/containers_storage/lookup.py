@@ -46,14 +46,20 @@ class ImageQuery:
 
 def find_image(stores: Sequence[ContainersStore], place: StoreLocation) -> tuple[ContainersStore, StoredImage]:
     """The image that *place* names, and the store that has it. Raises NotFound and UsageError."""
-    there = [store for store in stores if store.exists()]
-    if not there:
-        raise NotFoundError(f"{str(place.root)!r} is no image store of the driver {place.driver!r}")
+    there = existing_stores(stores, place)
     wanted = ImageQuery.parse(place.name)
     known = [(store, store.images()) for store in there]
     for store, image in _suiting(known, wanted):
         return store, image
     raise NotFoundError(f"the image store {str(place.root)!r} has no image {place.name!r}")
+
+
+def existing_stores(stores: Sequence[ContainersStore], place: StoreLocation) -> list[ContainersStore]:
+    """Those of *stores* that are there. Raises NotFoundError where none is."""
+    there = [store for store in stores if store.exists()]
+    if not there:
+        raise NotFoundError(f"{str(place.root)!r} is no image store of the driver {place.driver!r}")
+    return there
 
 
 def _suiting(

@@ -30,6 +30,11 @@ class ContainersStore:
     def images_file(self) -> Path:
         return self.root / f"{self.driver.name}-images" / "images.json"
 
+    @property
+    def containers_file(self) -> Path:
+        """What podman and its kin know of containers, which use images and layers."""
+        return self.root / f"{self.driver.name}-containers" / "containers.json"
+
     def exists(self) -> bool:
         """Whether there is a store of this driver."""
         with local_errors(self.root):

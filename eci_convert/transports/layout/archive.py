@@ -18,7 +18,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.index import Index
 from eci_convert.oci.manifest import parse_manifest
 from eci_convert.oci.referrers import ReferrerIndex
-from eci_convert.transports.base import NO_MOUNT_HINTS, NO_VARIANTS, ContainerFiles, Variants
+from eci_convert.transports.base import NO_MOUNT_HINTS, NO_VARIANTS, Catalog, ContainerFiles, Variants
 from eci_convert.transports.layout import index
 from eci_convert.transports.layout.index import add_image, referrers, resolve
 from eci_convert.transports.layout.selector import ImageSelector, may_be_archive, spelt, split_path
@@ -46,6 +46,13 @@ def open_sink(rest: str, settings: Settings) -> OciArchiveSink:
     return OciArchiveSink(path, name.writable(), settings)
 
 
+def open_catalog(rest: str, settings: Settings) -> Catalog:
+    """All images of the archive of *rest*, `FILE[:NAME]`. Raises UsageError."""
+    from eci_convert.transports.layout import catalog
+
+    return catalog.open_archive_catalog(rest, settings)
+
+
 class OciArchiveSource:
     """The image that *archive* keeps under *name*."""
 
@@ -62,7 +69,7 @@ class OciArchiveSource:
     def resolve(self) -> Descriptor:
         self._archive.check()
         try:
-            return resolve(self._read, self._name, self.origin)
+            return resolve(self.read, self._name, self.origin)
         except NotFoundError as error:
             if _DOCKER_ARCHIVE in self._archive and index.INDEX not in self._archive:
                 error.add_note(f"hint: docker save wrote it: docker-archive:{self._archive.path}")
@@ -80,9 +87,10 @@ class OciArchiveSource:
         return None
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
-        return referrers(self._read, self.origin, subject)
+        return referrers(self.read, self.origin, subject)
 
-    def _read(self, path: str) -> bytes:
+    def read(self, path: str) -> bytes:
+        """The whole of a small file by its path in the layout."""
         return self._archive.read(self._below(path))
 
     def _below(self, path: str) -> str:

@@ -14,7 +14,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from eci_convert.errors import DigestMismatchError, FormatError, NotFoundError, SizeMismatchError
+from eci_convert.errors import (
+    CannotHoldError,
+    DigestMismatchError,
+    FormatError,
+    NotFoundError,
+    SizeMismatchError,
+    TransportError,
+)
 from eci_convert.files.atomic import atomic_write
 from eci_convert.files.errors import local_errors
 from eci_convert.files.locks import exclusive
@@ -23,7 +30,8 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.referrers import ReferrerIndex
 from eci_convert.progress import NULL_REPORTER, warn
-from eci_convert.transports.base import NO_MOUNT_HINTS, NO_VARIANTS, ContainerFiles, Variants
+from eci_convert.transports.base import NO_MOUNT_HINTS, NO_VARIANTS, Catalog, ContainerFiles, Variants
+from eci_convert.transports.layout import kraftkit
 from eci_convert.transports.layout.blob_staging import BlobStaging
 from eci_convert.transports.layout.index import (
     INDEX,
@@ -58,6 +66,13 @@ def open_referrer_sink(rest: str, settings: Settings) -> LayoutSink:
     return LayoutSink(Path(path), ImageSelector(), replace(settings, reporter=NULL_REPORTER))
 
 
+def open_catalog(rest: str, settings: Settings) -> Catalog:
+    """All images of the layout of *rest*, `DIR[:NAME]`. Raises UsageError."""
+    from eci_convert.transports.layout import catalog
+
+    return catalog.open_catalog(rest, settings)
+
+
 class LayoutSource:
     """The image that *directory* keeps under *name*."""
 
@@ -68,6 +83,7 @@ class LayoutSource:
     def __init__(self, directory: Path, name: ImageSelector) -> None:
         self._directory = directory
         self._name = name
+        self._read = kraftkit.reader(directory)
 
     @property
     def origin(self) -> str:
@@ -78,7 +94,7 @@ class LayoutSource:
 
     @contextmanager
     def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
-        with open_regular(self._directory, *blob_path(blob.digest).split("/")) as descriptor:
+        with open_regular(self._directory, *kraftkit.blob_steps(self._directory, blob.digest)) as descriptor:
             size = os.fstat(descriptor).st_size
             if size != blob.size:
                 raise SizeMismatchError(blob.size, size, f"{self.origin}: blob {blob.digest.short}")
@@ -89,9 +105,6 @@ class LayoutSource:
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
         return referrers(self._read, self.origin, subject)
-
-    def _read(self, path: str) -> bytes:
-        return read_small_file(self._directory, *path.split("/"))
 
     def __enter__(self) -> Self:
         return self
@@ -137,6 +150,8 @@ class LayoutSink:
         self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
     ) -> Descriptor:
         if not self._begun:
+            if kraftkit.is_store(self._directory):
+                raise CannotHoldError(f"{self._directory} is a store of KraftKit's, which is read only here")
             self._images()  # what cannot be added to is refused before the first byte
             self._begun = True
         received = VerifiedInput(self._referrers.record(media_type, chunks, digest), digest, size)
@@ -157,6 +172,7 @@ class LayoutSink:
             index = self._read(INDEX) if self._has(INDEX) else None
             changed = add_image(index, manifest, self._name.text, beside, variants, first=self._first)
             self._ingest.commit()
+            self._check_kept()
             if not self._has(MARKER):
                 _replace(self._directory / MARKER, MARKER_TEXT)
             _replace(self._directory / INDEX, changed)
@@ -165,6 +181,14 @@ class LayoutSink:
                 self._settings.reporter,
                 f"{self._directory} holds other images: this one is oci:{self._directory}:@{manifest.digest}",
             )
+
+    def _check_kept(self) -> None:
+        """Raises TransportError where a blob that was there, and was not sent for that reason, has been removed."""
+        for digest, sound in self._checked.items():
+            if sound and not self._has(blob_path(digest)):
+                error = TransportError(f"{self.destination}: another command has just removed blob {digest.short}")
+                error.add_note("hint: run it again")
+                raise error
 
     def _images(self) -> tuple[Descriptor, ...]:
         try:

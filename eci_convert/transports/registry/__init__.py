@@ -3,6 +3,7 @@
 source.py       RegistrySource
 mirrored_source.py  an image asked of mirrors first
 sink.py         RegistrySink
+catalog.py      RegistryCatalog: the tags of a repository; RepositoriesCatalog: the repositories of a registry
 client.py       RegistryClient: requests with credentials, redirects and retries
 manifests.py    manifests, by tag or digest
 tags.py         tags near one that is not there
@@ -25,7 +26,7 @@ renews) would have to be undone. `eci_convert.Registry` offers the same to users
 from __future__ import annotations
 
 from eci_convert.oci.reference import Reference
-from eci_convert.transports.base import Sink, Source
+from eci_convert.transports.base import Catalog, Sink, Source
 from eci_convert.transports.settings import Settings
 
 
@@ -62,3 +63,10 @@ def open_referrer_sink(rest: str, settings: Settings) -> Sink:
 
     subject = Reference.parse(rest)
     return RegistrySink(Reference(host=subject.host, repository=subject.repository), settings)
+
+
+def open_catalog(rest: str, settings: Settings) -> Catalog:
+    """The repository of *rest*, or where that is a host alone, its registry. Raises UsageError."""
+    from eci_convert.transports.registry import catalog
+
+    return catalog.open_catalog(rest, settings)

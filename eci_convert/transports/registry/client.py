@@ -30,7 +30,9 @@ from eci_convert.transports.registry.state.blob_locations import BlobLocations
 from eci_convert.transports.registry.state.host_facts import HostFacts
 from eci_convert.transports.settings import Settings
 
-PULL, PUSH = "pull", "pull,push"
+PULL, PUSH, DELETE = "pull", "pull,push", "pull,delete"
+CATALOG = "registry:catalog:*"
+"""The scope in which a registry lists its repositories."""
 
 _MAX_REDIRECTS = 10
 _MAX_DISCARDED = 64 * 1024
@@ -140,7 +142,7 @@ class RegistryClient:
             except TransientError as error:
                 patience.wait_or_raise(error)
 
-    def read(self, url: Url, *, accept: str, limit: int) -> tuple[Response, bytes]:
+    def read(self, url: Url, *, accept: str, limit: int, scope: str = PULL) -> tuple[Response, bytes]:
         """A small document of media type *accept*: the answer, closed, and its body of at most *limit* bytes.
 
         Raises as `ask` does, and TransportError where the body is longer.
@@ -149,7 +151,7 @@ class RegistryClient:
         patience = self.patience()
         while True:
             try:
-                with self.send_once(request, accept=(200,)) as answer:
+                with self.send_once(request, accept=(200,), scope=scope) as answer:
                     return answer, answer.read(limit)
             except TransientError as error:
                 patience.wait_or_raise(error)
@@ -189,7 +191,7 @@ class RegistryClient:
     def _follow(self, request: Request, scope: str) -> Response:
         """The first answer that is neither a redirect nor a call for credentials that we can follow."""
         asked_again = not self._logs_in
-        scope = f"repository:{self.reference.repository}:{scope}"
+        scope = scope if scope == CATALOG else f"repository:{self.reference.repository}:{scope}"
         for _ in range(_MAX_REDIRECTS):
             with self._waiting("credentials"):
                 carried = self._login().header(request.url, scope)

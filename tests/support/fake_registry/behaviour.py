@@ -168,6 +168,9 @@ class Behaviour:
         self.chunks: dict[str, list[int]] = {}
         self.takes_ranges = True  # False: no PATCH with Content-Range, as some do
         self.refuses: Callable[[str, bytes], bool] = lambda media_type, content: False  # which manifests
+        self.deletes = frozenset({"tags", "digests"})  # what it deletes: distribution 2.8 no tags, a strict one nothing
+        self.lists_repositories = True
+        self.page = 1000  # names in a page of a list
         self.checks_references = False  # what a manifest lists must be in its repository
         self.url = ""
         self.requests: list[Any] = []
@@ -186,12 +189,35 @@ class Behaviour:
             return self._token(method, headers, parse_qs(parts.query), content)
         if denied := self._denied(headers, parts.path):
             return denied
+        if parts.path == "/v2/_catalog" and self.lists_repositories:
+            return self._page("repositories", sorted({name for name, _ in self.manifests}), parts.path, query)
+        if listed := re.fullmatch(r"/v2/(.+?)/tags/list", parts.path):
+            tags = sorted(key for name, key in self.manifests if name == listed[1] and ":" not in key)
+            known = any(name == listed[1] for name, _ in self.manifests)
+            return self._page("tags", tags, parts.path, query) if known else Reply.of(404)
         found = re.fullmatch(
             r"/v2/(?P<name>.+?)/(?P<kind>blobs/uploads|blobs|manifests|referrers|tags)/(?P<rest>.*)", parts.path
         )
         if found is None:
             return Reply.of(200 if parts.path == "/v2/" else 404)
         return self._routed(method, found, query, headers, content)
+
+    def _page(self, key: str, names: list[str], path: str, query: dict[str, str]) -> Reply:
+        following = [name for name in names if name > query.get("last", "")]
+        shown = following[: self.page]
+        more = {"Link": f'<{path}?last={shown[-1]}>; rel="next"'} if len(following) > len(shown) else {}
+        return Reply.of(200, json.dumps({key: shown or None}).encode(), Content_Type="application/json", **more)
+
+    def _delete(self, name: str, rest: str) -> Reply:
+        if ("digests" if ":" in rest else "tags") not in self.deletes:
+            return Reply.of(405, b'{"errors":[{"code":"UNSUPPORTED","message":"The operation is unsupported."}]}')
+        if (name, rest) not in self.manifests:
+            return Reply.of(404, b'{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}')
+        _, content = self.manifests[name, rest]
+        for key in [key for key in self.manifests if key[0] == name and (key[1] == rest or ":" in rest)]:
+            if self.manifests[key][1] == content:
+                del self.manifests[key]
+        return Reply.of(202)
 
     def interrupted(self, method: str, path: str, content: bytes) -> None:
         """A request whose body was cut: what came of a chunk may be kept."""
@@ -208,6 +234,8 @@ class Behaviour:
         name, kind, rest = found["name"], found["kind"], found["rest"]
         if kind == "blobs/uploads":
             return self._upload(method, name, rest, query, headers, content)
+        if kind == "manifests" and method == "DELETE":
+            return self._delete(name, rest)
         if kind == "manifests":
             return self._manifest(method, name, rest, headers, content)
         if kind == "tags":

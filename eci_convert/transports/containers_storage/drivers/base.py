@@ -27,3 +27,6 @@ class StorageDriver(Protocol):
 
     def place(self, staged: Staged, layer: str, parent: str) -> None:
         """Moves a complete layer to its place, above the layer *parent* ("": none). Raises LocalError."""
+
+    def discard(self, layer: str) -> None:
+        """Removes the files of a layer, as far as they are there. Raises LocalError."""

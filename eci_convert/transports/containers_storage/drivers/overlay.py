@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from eci_convert.errors import TransportError
@@ -47,6 +48,15 @@ class Overlay:
             link = self._linked(layer)
             (directory / "link").write_text(link)
             os.rename(directory, target)
+
+    def discard(self, layer: str) -> None:
+        directory = self.home / layer
+        with local_errors(directory), suppress(FileNotFoundError):
+            name = (directory / "link").read_text().strip()
+            path = self.home / "l" / os.path.basename(name)
+            if name and path.is_symlink() and os.readlink(path) == f"../{layer}/diff":
+                path.unlink()
+        remove(directory)
 
     def _linked(self, layer: str) -> str:
         """A short name for *layer*, which exists now."""

@@ -48,3 +48,10 @@ class Vfs:
             os.rename(staged.diff, target)
             os.chmod(target, TOP_MODE)
         remove(staged.directory)
+
+    def discard(self, layer: str) -> None:
+        target = self.content(layer)
+        if target.exists():
+            with local_errors(target):
+                os.chmod(target, 0o700)
+        remove(target)

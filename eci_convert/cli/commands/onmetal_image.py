@@ -1,0 +1,13 @@
+"""`onmetal-image`, word for word: its flags, its lines and its exit codes, so that an alias replaces it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from eci_convert.cli.commands.ironcore_tools import ONMETAL
+from eci_convert.cli.go_tool import run_tool
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the command line *words* of onmetal-image and return its exit code."""
+    return run_tool(ONMETAL, words)

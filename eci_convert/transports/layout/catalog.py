@@ -1,0 +1,226 @@
+"""All images of an OCI image layout, in a directory (`oci:`) or in a tar archive (`oci-archive:`).
+
+Names are added and removed under the lock of the directory. What is to be collected is written down before index.json
+changes, in a file of ours, and removed from the disk afterwards: a command that is killed in between leaves nothing
+broken, and the next deletion collects what it left.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from eci_convert.errors import CannotHoldError, EciError, FormatError, NotFoundError, UsageError, one_line
+from eci_convert.files.atomic import atomic_write
+from eci_convert.files.errors import local_errors
+from eci_convert.files.locks import exclusive
+from eci_convert.files.safe_open import read_small_file
+from eci_convert.oci.descriptor import Descriptor
+from eci_convert.oci.digest import Digest
+from eci_convert.progress import warn
+from eci_convert.transports.base import CatalogEntry, Source
+from eci_convert.transports.layout import kraftkit
+from eci_convert.transports.layout.archive import OciArchiveSource
+from eci_convert.transports.layout.directory import LayoutSource
+from eci_convert.transports.layout.index import INDEX, Read, list_images
+from eci_convert.transports.layout.index_entries import IndexEntries, Removed, entry_name
+from eci_convert.transports.layout.reachable import mentioned_blobs, owned_blobs, referrers_of
+from eci_convert.transports.layout.selector import ImageSelector, may_be_archive, split_path
+from eci_convert.transports.settings import Settings
+from eci_convert.transports.tar_store.reader import TarStore
+
+_PENDING = ".eci-convert.collect"
+"""Digests, one a line, of blobs that are to be collected unless something refers to them."""
+
+
+def open_catalog(rest: str, settings: Settings) -> LayoutCatalog:
+    """The layout of *rest*, `DIR[:NAME]`. Raises UsageError."""
+    path, name = split_path(rest, os.path.isdir)
+    return LayoutCatalog(Path(path), name, settings)
+
+
+def open_archive_catalog(rest: str, settings: Settings) -> OciArchiveCatalog:
+    """The archive of *rest*, `FILE[:NAME]`. Raises UsageError."""
+    path, name = split_path(rest, may_be_archive)
+    return OciArchiveCatalog(path, name, settings)
+
+
+class LayoutCatalog:
+    """The images in the layout *directory*; *name* is what the reference named."""
+
+    def __init__(self, directory: Path, name: ImageSelector, settings: Settings) -> None:
+        self._directory = directory
+        self._settings = settings
+        self._read: Read = kraftkit.reader(directory)
+        self.name = str(name)
+
+    @property
+    def place(self) -> str:
+        return f"oci:{self._directory}"
+
+    def images(self) -> tuple[CatalogEntry, ...]:
+        return catalog_entries(self._read, self.place)
+
+    def open_image(self, entry: CatalogEntry) -> Source | None:
+        return LayoutSource(self._directory, ImageSelector(digest=entry.digest))
+
+    def tag(self, name: str, new: Sequence[str]) -> Digest:
+        titles = [writable_name(title) for title in new]
+        with self._changing() as entries:
+            selected = entries.tag(ImageSelector.parse(name), titles)
+            self._save(entries)
+        return selected.digest
+
+    def delete(self, names: Sequence[str], *, all_tags: bool = False) -> tuple[CatalogEntry, ...]:
+        selectors = [ImageSelector.parse(name) for name in names]
+        if not all(map(str, selectors)):
+            raise UsageError(f"{self.place}: say which image: {self.place}:NAME")
+        with self._changing() as entries:
+            before = entries.descriptors
+            removed = entries.remove(selectors, all_tags=all_tags)
+            gone = {entry.digest for entry in before} - {entry.digest for entry in entries.descriptors}
+            unreferred = referrers_of(self._read, entries.descriptors, gone)
+            entries.drop(unreferred)
+            doomed = [entry for entry in before if entry.digest in gone | unreferred]
+            self._collect(entries, doomed)
+        return _as_catalog(removed)
+
+    @contextmanager
+    def _changing(self) -> Iterator[IndexEntries]:
+        """The index, while nobody else of us changes it."""
+        list_images(self._read, self.place)  # also refuses a layout of another version
+        if kraftkit.is_store(self._directory):
+            raise CannotHoldError(f"{self.place} is a store of KraftKit's, which is read only here")
+        with exclusive(self._directory, self._settings.timeout):
+            yield IndexEntries(self._read(INDEX), self.place)
+
+    def _save(self, entries: IndexEntries) -> None:
+        text = entries.to_json()
+        if self._settings.dry_run:
+            return
+        with atomic_write(self._directory / INDEX) as file:
+            file.write(text)
+
+    def _collect(self, entries: IndexEntries, doomed: Sequence[Descriptor]) -> None:
+        """Save *entries*, then remove the blobs of *doomed* that nothing mentions any more."""
+        candidates = owned_blobs(self._read, doomed) | self._pending()
+        try:
+            candidates -= mentioned_blobs(self._read, entries.descriptors)
+        except EciError as error:
+            warn(self._settings.reporter, f"{self.place}: no blobs are removed: {one_line(error)}")
+            self._save(entries)
+            return
+        if candidates and not self._settings.dry_run:
+            with atomic_write(self._directory / _PENDING) as file:
+                file.write("".join(f"{digest}\n" for digest in sorted(map(str, candidates))).encode())
+        self._save(entries)
+        if self._settings.dry_run:
+            return
+        _remove_blobs(self._directory, candidates)
+        with local_errors(self._directory), suppress(FileNotFoundError):
+            os.unlink(self._directory / _PENDING)
+
+    def _pending(self) -> set[Digest]:
+        """What a command that was killed had still to collect."""
+        try:
+            lines = read_small_file(self._directory, _PENDING).decode("ascii", "replace").splitlines()
+            return {Digest.parse(line) for line in lines}
+        except (NotFoundError, FormatError):
+            return set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class OciArchiveCatalog:
+    """The images in the archive at *path*, which is read only: an archive is written once."""
+
+    def __init__(self, path: str, name: ImageSelector, settings: Settings) -> None:
+        self._archive = TarStore(path, settings.environ)
+        self._source = OciArchiveSource(self._archive, name)
+        self.place = f"oci-archive:{path}"
+        self.name = str(name)
+
+    def images(self) -> tuple[CatalogEntry, ...]:
+        self._archive.check()
+        return catalog_entries(self._source.read, self.place)
+
+    def open_image(self, entry: CatalogEntry) -> Source | None:
+        return OciArchiveSource(self._archive, ImageSelector(digest=entry.digest), self.place)
+
+    def tag(self, name: str, new: Sequence[str]) -> Digest:
+        raise written_once_error(self.place)
+
+    def delete(self, names: Sequence[str], *, all_tags: bool = False) -> tuple[CatalogEntry, ...]:
+        raise written_once_error(self.place)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._archive.close()
+
+
+def written_once_error(place: str) -> CannotHoldError:
+    """The error for a change in an archive."""
+    error = CannotHoldError(f"{place}: an archive is written once, and not changed")
+    error.add_note("hint: copy the image, under the name that it is to have, to a layout (oci:DIR) or a new archive")
+    return error
+
+
+def writable_name(text: str) -> str:
+    """*text*, if an image of a layout can be given that name. Raises UsageError."""
+    name = ImageSelector.parse(text).writable()
+    if name.digest or not name.text:
+        raise UsageError(f"{text!r} is no name for an image")
+    return name.text
+
+
+def catalog_entries(read: Read, place: str) -> tuple[CatalogEntry, ...]:
+    """What a layout lists: each name once, and each image without a name that has no other entry with one."""
+    entries = list_images(read, place)
+    named = {entry.digest for entry in entries if entry_name(entry)}
+    listed = {(entry_name(entry), entry.digest): None for entry in entries}
+    return tuple(CatalogEntry(name=name, digest=digest) for name, digest in listed if name or digest not in named)
+
+
+def _as_catalog(removed: Removed) -> tuple[CatalogEntry, ...]:
+    return tuple(CatalogEntry(name=name, digest=entry.digest) for name, entry in removed)
+
+
+def _remove_blobs(directory: Path, digests: Iterable[Digest]) -> None:
+    """Unlink the blobs, through no link. What is not there, or cannot be removed, stays."""
+    for algorithm in ("sha256", "sha512"):
+        try:
+            descriptor = _open_below(directory, "blobs", algorithm)
+        except OSError:
+            continue
+        try:
+            for digest in digests:
+                if digest.algorithm == algorithm:
+                    with suppress(OSError):
+                        os.unlink(digest.hex, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _open_below(directory: Path, *names: str) -> int:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    descriptor = os.open(directory, flags)
+    for name in names:
+        try:
+            below = os.open(name, flags | os.O_NOFOLLOW, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = below
+    return descriptor

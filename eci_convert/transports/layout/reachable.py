@@ -1,0 +1,100 @@
+"""Which blobs of a layout belong to an image, and which are still referred to: what may be collected.
+
+A blob goes only if an image that is removed owned it and nothing that stays mentions it. Whatever cannot be read may
+refer to anything: then nothing goes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from eci_convert.errors import FormatError, IntegrityError, LimitExceededError, NotFoundError
+from eci_convert.oci import json_fields
+from eci_convert.oci.descriptor import Descriptor
+from eci_convert.oci.digest import Digest
+from eci_convert.oci.index import Index
+from eci_convert.oci.manifest import Manifest, parse_manifest
+from eci_convert.transports.layout.index import Read, blob_path
+
+_MENTION = re.compile(rb"(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})", re.ASCII)
+_MAX_READ = 256 << 20
+"""Bytes of manifests that are read to tell what stays."""
+
+
+def owned_blobs(read: Read, entries: Iterable[Descriptor]) -> set[Digest]:
+    """The blobs that make up *entries*, as far as their documents can be read: manifests, configs, layers."""
+    owned: set[Digest] = set()
+    waiting = list(entries)
+    while waiting:
+        entry = waiting.pop()
+        if entry.digest in owned:
+            continue
+        owned.add(entry.digest)
+        document = _document(read, entry)
+        if isinstance(document, Index):
+            waiting += document.manifests
+        elif document:
+            owned |= {document.config.digest, *(layer.digest for layer in document.layers)}
+    return owned
+
+
+def mentioned_blobs(read: Read, entries: Iterable[Descriptor]) -> set[Digest]:
+    """Every digest that *entries*, or the manifests and indexes below them, mention in whatever field.
+
+    A document that only an index lists, and that is not there, mentions nothing. Raises NotFoundError for one of
+    *entries* that is not there, FormatError, IntegrityError and LocalError for a document that cannot be read, and
+    LimitExceededError where they are too many to read.
+    """
+    mentioned: set[Digest] = set()
+    waiting, budget = list(entries), _MAX_READ
+    listed = {entry.digest for entry in waiting}
+    while waiting:
+        entry = waiting.pop()
+        if entry.digest in mentioned:
+            continue
+        mentioned.add(entry.digest)
+        try:
+            content = read(blob_path(entry.digest))
+        except NotFoundError:
+            if entry.digest in listed:
+                raise
+            continue
+        entry.digest.check(content, f"manifest {entry.digest.short}")
+        budget -= len(content)
+        if budget < 0:
+            raise LimitExceededError(f"more than {_MAX_READ} bytes of manifests")
+        below = {child.digest: child for child in _documents_below(json_fields.document(content, entry.digest.short))}
+        waiting += [child for child in below.values() if child.digest not in mentioned]
+        mentioned |= {Digest.parse(text.decode()) for text in _MENTION.findall(content)} - below.keys()
+    return mentioned
+
+
+def referrers_of(read: Read, entries: Iterable[Descriptor], subjects: set[Digest]) -> set[Digest]:
+    """Those of *entries* that refer (`subject`) to one of *subjects*, or to one that does."""
+    documents = {entry.digest: _document(read, entry) for entry in entries}
+    subjects_of = {
+        digest: document.subject.digest for digest, document in documents.items() if document and document.subject
+    }
+    referring: set[Digest] = set()
+    while more := {digest for digest, subject in subjects_of.items() if subject in subjects | referring} - referring:
+        referring |= more
+    return referring
+
+
+def _document(read: Read, entry: Descriptor) -> Manifest | Index | None:
+    """The manifest or index *entry*; None where it cannot be read or is neither."""
+    try:
+        content = read(blob_path(entry.digest))
+        entry.digest.check(content, f"manifest {entry.digest.short}")
+        return parse_manifest(content, entry.media_type)
+    except (FormatError, IntegrityError, NotFoundError):
+        return None
+
+
+def _documents_below(data: Mapping[str, Any]) -> Iterator[Descriptor]:
+    """The descriptors of manifests and indexes in a document, known or not."""
+    for entry in json_fields.optional(data, "manifests", list, "index", []):
+        if isinstance(entry, dict):
+            yield Descriptor.parse(entry, "index.manifests")

@@ -1,0 +1,131 @@
+"""The catalog contract over registries, of which some delete no tags; lists of several pages; repositories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from eci_convert.errors import CannotHoldError, UsageError
+from eci_convert.operations.store.delete import delete
+from eci_convert.operations.store.list import list_images
+from eci_convert.operations.store.tag import tag
+from eci_convert.transports.registry.catalog import RegistryCatalog, RepositoriesCatalog, open_catalog
+from eci_convert.transports.settings import Settings
+from tests.support.contract.catalogs import CatalogContract, Place, image
+from tests.support.fake_registry.server import FaultyRegistry, a_registry
+
+
+class RegistryPlace(Place):
+    """Names are tags, in which there are no colons."""
+
+    def at(self, name: str) -> str:
+        if name.startswith("sha256:"):
+            return self.reference.format("").rstrip(":") + f"@{name}"
+        return self.reference.format(name.replace(":", "-"))
+
+
+class TestRegistry(CatalogContract):
+    page = 1000
+
+    @contextmanager
+    def opened(self, directory: Path) -> Iterator[Place]:
+        with a_registry() as registry:
+            registry.page = self.page
+            root = f"docker://{registry.host}/acme/machines"
+            yield RegistryPlace(
+                reference=root + ":{}",
+                root=root,
+                settings=Settings(concurrency=2),
+                shown=lambda name: f"{root.removeprefix('docker://')}:{name.replace(':', '-')}",
+            )
+
+
+class TestListsOfSeveralPages(TestRegistry):
+    page = 1
+
+
+@pytest.fixture
+def registry() -> Iterator[FaultyRegistry]:
+    with a_registry() as registry:
+        yield registry
+
+
+def place_in(registry: FaultyRegistry) -> Place:
+    root = f"docker://{registry.host}/acme/machines"
+    return Place(reference=root + ":{}", root=root)
+
+
+def test_where_tags_are_not_deleted_the_manifest_is_and_no_other_tag_goes_unasked(registry: FaultyRegistry) -> None:
+    """docker-registry 2.8 deletes by digest alone."""
+    registry.deletes = frozenset({"digests"})
+    place = place_in(registry)
+    place.put("1", image(b"1"))
+    place.put("3", image(b"3"))
+    tag(place.at("1"), ["2"])
+
+    with pytest.raises(UsageError, match="several names: '1', '2'"):
+        delete([place.at("1")])
+    assert len(place.names()) == 3
+    delete([place.at("3")])
+    delete([place.at("1")], all_tags=True)
+
+    assert not registry.manifests
+
+
+def test_a_registry_that_deletes_nothing_is_said(registry: FaultyRegistry) -> None:
+    registry.deletes = frozenset()
+    place = place_in(registry)
+    place.put("1", image(b"1"))
+
+    with pytest.raises(CannotHoldError, match="deletes nothing"):
+        delete([place.at("1")])
+
+    place.check_whole("1")
+
+
+def test_a_tag_of_another_repository_is_no_name_here(registry: FaultyRegistry) -> None:
+    place = place_in(registry)
+    place.put("1", image(b"1"))
+
+    for name in (f"docker://{registry.host}/acme/others:1", f"{registry.host}/acme/others:1"):
+        with pytest.raises(UsageError, match=r"another place|not in the repository"):
+            tag(place.at("1"), [name])
+
+    assert len(place.names()) == 1
+
+
+def test_a_host_alone_lists_its_repositories(registry: FaultyRegistry) -> None:
+    registry.page = 1
+    for name in ("b/two", "a/one"):
+        Place(reference=f"docker://{registry.host}/{name}:{{}}", root="").put("1", image(b"1"))
+
+    listed = list_images(f"docker://{registry.host}")
+
+    assert [image.name for image in listed] == [f"{registry.host}/a/one", f"{registry.host}/b/two"]
+
+
+def test_a_registry_that_keeps_its_repositories_to_itself_is_said(registry: FaultyRegistry) -> None:
+    registry.lists_repositories = False
+
+    with pytest.raises(CannotHoldError, match="does not list"):
+        list_images(f"docker://{registry.host}")
+
+
+@pytest.mark.parametrize("text", ["registry.example", "localhost:5000", "[::1]:5000", "localhost", "r.example/"])
+def test_a_host_alone_is_a_registry(text: str) -> None:
+    assert isinstance(open_catalog(text, Settings()), RepositoriesCatalog)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("ubuntu", ""), ("ubuntu:22.04", "22.04"), ("r.example/a", ""), ("r.example:5000/a:1", "1"),
+     ("localhost/a@sha256:" + 64 * "0", "@sha256:" + 64 * "0")],
+)  # fmt: skip
+def test_anything_else_is_a_repository(text: str, name: str) -> None:
+    catalog = open_catalog(text, Settings())
+
+    assert isinstance(catalog, RegistryCatalog)
+    assert catalog.name == name

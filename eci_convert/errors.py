@@ -1,37 +1,41 @@
-"""Every error that eci-convert raises, split by what the user does next.
+"""Every error that eci-convert raises, split by what the user does next. The numbers are exit codes.
 
     EciError
-    ├── UsageError            the request makes no sense: correct it
-    ├── TransportError        the place could not be reached, or refused: check the network, the daemon
-    │   ├── NotFound          no such image, tag, blob or file: check the name
-    │   └── AccessDenied      log in
-    ├── IntegrityError        the bytes are not the ones that were promised: distrust the image
-    │   ├── DigestMismatch
-    │   └── SizeMismatch
-    ├── FormatError           the promised bytes, malformed: tell their producer
-    │   ├── CorruptStream
-    │   └── LimitExceeded
-    ├── LayoutError           a good image, without what was asked for: choose another dialect
-    │   ├── UnknownDialect
-    │   ├── AmbiguousRole
-    │   ├── MissingPart
-    │   ├── DiskTypeMismatch
-    │   └── CannotHold        the destination cannot store this dialect
-    └── LocalError            this computer: no space, no permission, a file in the way
+    ├── UsageError              2  the request makes no sense: correct it
+    ├── TransportError          3  the place could not be reached, or refused: check the network, the daemon
+    │   ├── NotFoundError       4  no such image, tag, blob or file: check the name
+    │   ├── AccessDeniedError   5  log in
+    │   ├── ManifestRefusedError   a registry will not have this manifest
+    │   └── UploadLostError        an upload has to begin again
+    ├── IntegrityError          6  the bytes are not the ones that were promised: distrust the image
+    │   ├── DigestMismatchError
+    │   └── SizeMismatchError
+    ├── FormatError             7  the promised bytes, malformed: tell their producer
+    │   ├── CorruptStreamError
+    │   └── LimitExceededError
+    ├── UnsupportedImageError   8  a good image, without what was asked for: choose another dialect
+    │   ├── UnknownDialectError
+    │   ├── AmbiguousRoleError
+    │   ├── MissingPartError
+    │   ├── DiskTypeError
+    │   └── CannotHoldError        the destination cannot store this dialect
+    └── LocalError              9  this computer: no space, no permission, a file in the way
 
-`str(error)` is one line. Facts are attributes. Whose fault it was, and what to do next, are notes (`add_note`);
-a note that begins with "hint: " is advice.
+`str(error)` is one line, `error.hint` says what to do next. Facts are attributes. Whose fault it was is in notes
+(`add_note`); a note that begins with "hint: " is advice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import ClassVar, Final
 
 from eci_convert.redaction import redacted
 
 MAX_LINE: Final = 2000
 """Characters of a line that people are shown: more than anybody reads, less than floods a log."""
+
+_HINT: Final = "hint: "
 
 
 class EciError(Exception):
@@ -43,25 +47,44 @@ class EciError(Exception):
     def add_note(self, note: str) -> None:
         super().add_note(redacted(note))
 
+    exit_code: ClassVar[int] = 1
+    """What the command line ends with."""
+
+    @property
+    def hint(self) -> str:
+        """What to do about it; "" where nobody knows. Several hints are separated by `; `."""
+        notes: list[str] = getattr(self, "__notes__", [])
+        return "; ".join(note.removeprefix(_HINT) for note in notes if note.startswith(_HINT))
+
 
 class UsageError(EciError):
     """The request makes no sense, whatever the images hold."""
+
+    exit_code = 2
 
 
 class TransportError(EciError):
     """A place could not be reached, failed, or refused."""
 
+    exit_code = 3
+
 
 class NotFoundError(TransportError):
     """A place was reached and has no such image, tag, blob or file."""
+
+    exit_code = 4
 
 
 class AccessDeniedError(TransportError):
     """A place was reached and does not let this user do that."""
 
+    exit_code = 5
+
 
 class IntegrityError(EciError):
     """The bytes are not the ones that were promised."""
+
+    exit_code = 6
 
 
 class DigestMismatchError(IntegrityError):
@@ -89,6 +112,8 @@ class SizeMismatchError(IntegrityError):
 class FormatError(EciError):
     """The promised bytes, malformed. *where* locates the fault: `manifest.layers[2].size`."""
 
+    exit_code = 7
+
     def __init__(self, message: str, *, where: str = "") -> None:
         super().__init__(f"{where}: {message}" if where else message)
         self.where = where
@@ -104,6 +129,8 @@ class LimitExceededError(FormatError):
 
 class UnsupportedImageError(EciError):
     """A good image, without what was asked for."""
+
+    exit_code = 8
 
 
 class UnknownDialectError(UnsupportedImageError):
@@ -128,6 +155,8 @@ class CannotHoldError(UnsupportedImageError):
 
 class LocalError(EciError):
     """This computer: no space, no permission, a file in the way."""
+
+    exit_code = 9
 
 
 def printable(text: object) -> str:

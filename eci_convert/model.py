@@ -88,15 +88,23 @@ class Memory:
     content: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownBlob:
-    """Nobody here has the file; its digest and size in bytes are known (a blob that the destination has)."""
+@dataclass(frozen=True, slots=True)
+class RemoteBlob:
+    """Nobody here has the file; its digest and size in bytes are known (a blob that the destination has).
+
+    >>> RemoteBlob(f"sha256:{64 * '0'}", 512).size
+    512
+    """
 
     digest: Digest
     size: int
 
+    def __init__(self, digest: Digest | str, size: int) -> None:
+        object.__setattr__(self, "digest", Digest.parse(digest) if isinstance(digest, str) else digest)
+        object.__setattr__(self, "size", size)
 
-Locator = Blob | Member | RootfsFile | LocalFile | Memory | KnownBlob
+
+Locator = Blob | Member | RootfsFile | LocalFile | Memory | RemoteBlob
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +119,37 @@ class Part:
     name: str
     disk_type: DiskType | None = None
     index: int | None = None
+
+    @property
+    def type(self) -> DiskType | None:
+        """What sort of disk it is, as far as the image says."""
+        return self.disk_type
+
+    @property
+    def size(self) -> int | None:
+        """The bytes of the file, where they can be known without reading it."""
+        match self.locator:
+            case Blob(compression=compression, size=size) if compression:
+                return size
+            case Blob(descriptor=blob):
+                return blob.size
+            case RemoteBlob(size=size):
+                return size
+            case Memory(content=content):
+                return len(content)
+            case _:
+                return None
+
+    @property
+    def digest(self) -> Digest | None:
+        """The digest of the file, where it is known without reading it."""
+        match self.locator:
+            case Blob(descriptor=blob, compression=""):
+                return blob.digest
+            case RemoteBlob(digest=digest):
+                return digest
+            case _:
+                return None
 
 
 _ORDER = {role: place for place, role in enumerate(Role)}

@@ -1,10 +1,29 @@
-"""The time of everything that is written."""
+"""Options that every operation has: how bytes are moved, whatever is moved; and the time of what is written."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from eci_convert.errors import UsageError
+from eci_convert.progress import NULL_REPORTER, Reporter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferOptions:
+    """How bytes are moved.
+
+    *concurrency* is how many blobs are moved at once. *max_size* (bytes) bounds each part, or each blob where images
+    are copied as they are; None is no limit. *resume_directory* keeps what arrived over a network until all is done,
+    for the case that the process ends too early; None keeps nothing. *dry_run* writes nothing and counts what would be.
+    """
+
+    reporter: Reporter = NULL_REPORTER
+    concurrency: int = 1
+    max_size: int | None = None
+    resume_directory: Path | None = None
+    dry_run: bool = False
 
 
 def source_date_epoch(environ: Mapping[str, str]) -> int:

@@ -51,7 +51,7 @@ def pushed(
 ) -> PushResult:
     with open_sink(f"docker-daemon:{name}", settings(engine, **others)) as sink:
         terms = WriteOptions(platform=parse_platform(platform), annotations={"colour": "red"})
-        return push(artifact, sink, format="legacy", terms=terms, codec=Codec.parse("gzip"))
+        return push(artifact, sink, format="legacy", write=terms, codec=Codec.parse("gzip"))
 
 
 def inspected(engine: DockerEngine, name: str) -> dict[str, Any]:

@@ -46,12 +46,17 @@ def reference(
 @pytest.fixture
 def parts(cell: Cell, tmp_path: Path) -> Path:
     """A layout that holds the parts which the cell's format can express."""
-    from eci_convert import Artifact, Codec, Platform, Settings, WriteOptions, open_sink
+    from eci_convert.compression.codec import Codec
+    from eci_convert.dialects.blueprint import WriteOptions
+    from eci_convert.model import Artifact
+    from eci_convert.oci.platform import Platform
     from eci_convert.operations.push import push
+    from eci_convert.transports import open_sink
+    from eci_convert.transports.settings import Settings
 
     terms = WriteOptions(platform=Platform(os="linux", architecture="amd64"))
     with open_sink(f"oci:{tmp_path}/parts:name", Settings()) as sink:
-        push(Artifact(parts=PARTS[cell.format]), sink, format="artifacts", terms=terms, codec=Codec.parse("none"))
+        push(Artifact(parts=PARTS[cell.format]), sink, format="artifacts", write=terms, codec=Codec.parse("none"))
     return tmp_path / "parts"
 
 

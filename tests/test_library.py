@@ -1,4 +1,4 @@
-"""`import eci_convert` and nothing below it: what users of the Go library pkg/registry do (docs/specs/eci.md#5)."""
+"""`import eci_convert` and nothing below it: what a program does that uses the library."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import json
 import logging
 import os
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -17,14 +19,10 @@ from pathlib import Path
 
 import pytest
 
-import eci_convert as eci
-from eci_convert.transports.memory import MemorySink, MemoryStore
-from tests.support.fake_registry.behaviour import cut
-from tests.support.fake_registry.server import FaultyRegistry, a_registry
+import eci_convert as ec
+from eci_convert.testing import FaultyRegistry, cut, refusal, run_registry
 from tests.support.images import files_in
 
-TERMS = eci.WriteOptions(platform=eci.Platform(os="linux", architecture="amd64"))
-GZIP = eci.Codec.parse("gzip")
 PASSWORD = "c0rrect-horse"
 DISK = os.urandom(3 << 20) + bytes(2 << 20)
 FILES = {
@@ -39,7 +37,7 @@ FILES = {
 
 @pytest.fixture
 def registry() -> Iterator[FaultyRegistry]:
-    with a_registry() as running:
+    with run_registry() as running:
         yield running
 
 
@@ -55,28 +53,18 @@ def quiet(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
     assert capfd.readouterr() == ("", "")
 
 
-def a_machine(folder: Path) -> eci.Artifact:
+def a_machine(folder: Path) -> ec.Machine:
     """A part of each kind, from files and from memory."""
     (folder / "vmlinuz").write_bytes(b"kernel")
     (folder / "r.img").write_bytes(DISK)
-    return eci.artifact_from_parts(
+    return ec.Machine(
         kernel=folder / "vmlinuz",
         initrd=b"initrd",
-        root=eci.Disk(content=str(folder / "r.img"), type=eci.DiskType.RAW),
-        disks=[eci.Disk(content=b"data", name="data", type=eci.DiskType.RAW)],
+        root=ec.Disk(str(folder / "r.img"), type="raw"),
+        disks=[ec.Disk(b"data", type=ec.DiskType.RAW, name="data")],
         config=b'{"a":1}\n',
-        others={"notes.txt": b"notes"},
+        files={"notes.txt": b"notes"},
     )
-
-
-def push(machine: eci.Artifact, place: str, form: str = "artifacts", **settings: object) -> eci.PushResult:
-    with eci.open_sink(place, eci.Settings(**settings)) as sink:  # type: ignore[arg-type]
-        return eci.push(machine, sink, format=form, terms=TERMS, codec=GZIP)
-
-
-def take(place: str, order: eci.ExtractRequest, **settings: object) -> eci.ExtractResult:
-    with eci.open_source(place, eci.Settings(**settings)) as source:  # type: ignore[arg-type]
-        return eci.extract(source, order)
 
 
 # Push and pull
@@ -84,77 +72,216 @@ def take(place: str, order: eci.ExtractRequest, **settings: object) -> eci.Extra
 
 @pytest.mark.parametrize("place", ["layout", "registry"])
 @pytest.mark.parametrize("form", ["artifacts", "legacy"])
-def test_what_is_pushed_is_pulled(places: dict[str, str], place: str, form: str, tmp_path: Path) -> None:
-    packed = push(a_machine(tmp_path), places[place], form)
+def test_what_is_pushed_is_extracted(places: dict[str, str], place: str, form: str, tmp_path: Path) -> None:
+    pushed = ec.push(a_machine(tmp_path), places[place], format=form, platform="linux/arm64", compression="zstd:3")
 
-    taken = take(places[place], eci.ExtractRequest(directory=tmp_path / "out", config_blob=True))
+    result = ec.extract(pushed.reference, tmp_path / "out")
 
     assert files_in(tmp_path / "out") == FILES
-    assert taken.inspection.digest == packed.descriptor.digest
-    assert {file.part.name: file.size for file in taken.files} == {name: len(text) for name, text in FILES.items()}
+    assert result.inspection.digest == pushed.digest
+    assert form == "artifacts" or result.inspection.platforms == (ec.Platform.parse("linux/arm64"),)
+    assert {part.name: (part.size, part.digest) for part in result.parts} == {
+        name: (len(text), ec.Digest.of(text)) for name, text in FILES.items()
+    }
+    assert [part.path for part in result.parts] == [tmp_path / "out" / name for name in FILES]
+
+
+def test_what_is_there_is_not_sent_again(places: dict[str, str], tmp_path: Path) -> None:
+    first = ec.push(a_machine(tmp_path), places["registry"], format="legacy")
+    again = ec.push(a_machine(tmp_path), places["registry"], format="legacy")
+
+    assert again.digest == first.digest
+    assert first.bytes_sent > len(DISK) // 2
+    assert again.bytes_reused > len(DISK) // 2 > again.bytes_sent
+
+
+def test_a_layout_without_a_name_is_read_by_its_digest(tmp_path: Path) -> None:
+    pushed = ec.push(ec.Machine(kernel=b"kernel"), f"oci:{tmp_path}/layout")
+    ec.push(ec.Machine(kernel=b"other"), f"oci:{tmp_path}/layout")
+
+    assert ec.inspect(pushed.reference).digest == pushed.digest
 
 
 def test_a_machine_goes_from_place_to_place_and_is_checked(places: dict[str, str], tmp_path: Path) -> None:
-    packed = push(a_machine(tmp_path), places["registry"], "legacy")
-    with (
-        eci.open_source(places["registry"], eci.Settings()) as source,
-        eci.open_sink(places["layout"], eci.Settings()) as sink,
-    ):
-        copied = eci.copy(source, sink)
-    with eci.open_source(places["layout"], eci.Settings()) as source:
-        report = eci.verify_image(source)
+    pushed = ec.push(a_machine(tmp_path), places["registry"], format="legacy")
+    copied = ec.copy(places["registry"], places["layout"])
+    report = ec.verify(places["layout"])
 
-    assert copied.descriptor.digest == packed.descriptor.digest
-    assert report.good
+    assert copied.digest == pushed.digest
+    assert report.ok
+    assert report.problems == ()
+    assert ec.verify(copied.reference, tmp_path).problems[0].subject.endswith("kernel")
 
 
-# Parts that are known by their digest and size
+def test_a_dry_run_says_what_would_be_and_writes_nothing(places: dict[str, str], tmp_path: Path) -> None:
+    would_be = ec.push(a_machine(tmp_path), places["layout"], dry_run=True)
+    assert not (tmp_path / "layout").exists()
+    assert ec.push(a_machine(tmp_path), places["layout"]) == would_be
 
 
-class Catalogue(MemorySink):
-    """A place of the user's own that need not be asked for bytes: it has every blob."""
+def test_all_platforms_are_copied(places: dict[str, str], tmp_path: Path) -> None:
+    ec.push(ec.Machine(kernel=b"kernel", initrd=b"initrd"), places["registry"], format="legacy")
+    with pytest.raises(ec.UsageError, match="is not a platform"):
+        ec.copy(places["registry"], places["layout"], platform="everything")
+    ec.copy(places["registry"], places["layout"], platform="all", format="ironcore")
+    assert ec.inspect(places["layout"]).dialect == "ironcore"
 
-    def has(self, blob: object) -> bool:
-        return True
+
+def test_a_copy_falls_back_where_a_registry_refuses_an_artifact_type(
+    registry: FaultyRegistry, places: dict[str, str], tmp_path: Path
+) -> None:
+    ec.push(a_machine(tmp_path), places["layout"])
+    registry.misbehave("PUT", "/manifests/", refusal(400, "MANIFEST_INVALID", "unknown artifactType"))
+    copied = ec.copy(places["layout"], places["registry"], format="artifacts")
+    assert ec.extract(copied.reference, tmp_path / "out").inspection.dialect == "eci-artifacts"
 
 
-def test_a_manifest_is_made_of_digests_and_sizes() -> None:
-    vectors = json.loads((Path(__file__).parent / "vectors/ironcore.json").read_bytes())["descriptors_only"]
+# Parts: where they come from
 
-    def known(name: str) -> eci.KnownBlob:
-        return eci.KnownBlob(digest=eci.Digest.parse(vectors[name]["digest"]), size=vectors[name]["size"])
 
-    machine = eci.artifact_from_parts(
-        kernel=known("kernel"),
-        initrd=known("initramfs"),
-        root=eci.Disk(content=known("rootfs"), name="rootfs", type=eci.DiskType.RAW),
-        command_line=vectors["commandLine"],
-    )
-    packed = eci.push(machine, Catalogue(MemoryStore()), format="onmetal", terms=TERMS, codec=GZIP)
+def test_content_is_a_path_bytes_or_anything_that_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "vmlinuz").write_bytes(b"kernel")
+    (tmp_path / "data.raw").write_bytes(b"skipped" + DISK)
+    unnamed = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
+    unnamed.write(b"initrd")
+    unnamed.seek(0)
+    with (tmp_path / "vmlinuz").open("rb") as kernel, (tmp_path / "data.raw").open("rb") as data, unnamed:
+        data.seek(7)
+        machine = ec.Machine(
+            kernel=kernel, initrd=unnamed, root=ec.Disk(data, type="raw"), config=io.BytesIO(b'{"a":1}\n')
+        )
+        ec.push(machine, f"oci:{tmp_path}/layout:machine")
+    ec.extract(f"oci:{tmp_path}/layout:machine", tmp_path / "out")
+    expected = {"kernel": b"kernel", "initrd": b"initrd", "disk-root-data.raw": DISK, "config.json": b'{"a":1}\n'}
+    assert files_in(tmp_path / "out") == expected
 
-    assert str(packed.descriptor.digest) == vectors["manifest"]["digest"]
-    assert packed.descriptor.size == vectors["manifest"]["size"]
+
+def test_the_type_of_bytes_is_seen_as_that_of_a_file_is(tmp_path: Path) -> None:
+    qcow2 = b"QFI\xfb\0\0\0\x03".ljust(600, b"\0")
+    ec.push(ec.Machine(root=qcow2), f"oci:{tmp_path}/layout:machine")
+    [part] = ec.inspect(f"oci:{tmp_path}/layout:machine").parts
+    assert (part.role, part.type, part.size, part.digest) == ("disk-root", "qcow2", 600, ec.Digest.of(qcow2))
+    with pytest.raises(ec.UsageError, match="not known"):
+        ec.push(ec.Machine(root=b"anything"), f"oci:{tmp_path}/layout:machine")
 
 
 def test_a_registry_is_asked_for_what_is_known_and_sent_nothing_of_it(registry: FaultyRegistry) -> None:
-    digest = eci.Digest.parse(str(registry.hold(DISK)))
-    known = eci.Disk(content=eci.KnownBlob(digest=digest, size=len(DISK)), name="r.img", type=eci.DiskType.RAW)
+    digest = registry.hold(DISK)
+    root = ec.Disk(ec.RemoteBlob(digest, len(DISK)), name="r.img", type="raw")
     place = f"docker://{registry.host}/machine:1"
 
-    packed = push(eci.artifact_from_parts(kernel=b"kernel", root=known), place)
+    pushed = ec.push(ec.Machine(kernel=b"kernel", root=root), place)
 
-    assert packed.bytes_reused == len(DISK)
+    assert pushed.bytes_reused == len(DISK)
     assert all(len(seen.body) < 10_000 for seen in registry.requests)
     disk = io.BytesIO()
-    take(place, eci.ExtractRequest(roles={eci.Role.ROOT_DISK: disk}))
+    ec.extract(place, root=disk)
     assert disk.getvalue() == DISK
 
 
 def test_a_registry_without_what_is_known_gets_no_image(registry: FaultyRegistry) -> None:
-    known = eci.KnownBlob(digest=eci.Digest.of(b"nowhere"), size=7)
-    with pytest.raises(eci.UnsupportedImageError, match="has no blob"):
-        push(eci.artifact_from_parts(kernel=known), f"docker://{registry.host}/machine:1")
+    known = ec.RemoteBlob(ec.Digest.of(b"nowhere"), 7)
+    with pytest.raises(ec.MissingPartError, match="has no blob"):
+        ec.push(ec.Machine(kernel=known), f"docker://{registry.host}/machine:1")
     assert not registry.manifests
+
+
+@pytest.mark.parametrize(
+    ("words", "known"),
+    [
+        ({"format": "artefacts"}, "artifacts, legacy"),
+        ({"platform": "arm64"}, "OS/ARCH"),
+        ({"compression": "lz4"}, "gzip"),
+        ({"also": ["kernel"]}, "containerdisk"),
+    ],
+)
+def test_an_unknown_word_is_an_error_that_lists_the_known_ones(
+    words: dict[str, str], known: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ec.UsageError, match=known):
+        ec.push(ec.Machine(kernel=b"k"), f"oci:{tmp_path}/layout:x", **{"format": "legacy", **words})  # type: ignore[arg-type]
+
+
+def test_unknown_words_elsewhere_are_errors_that_list_the_known_ones(tmp_path: Path) -> None:
+    place = ec.push(ec.Machine(kernel=b"k"), f"oci:{tmp_path}/layout:x").reference
+    with pytest.raises(ec.UsageError, match="qcow2"):
+        ec.push(ec.Machine(root=ec.Disk(b"d", type="qcow3", name="d")), place)
+    with pytest.raises(ec.UsageError, match="kernel"):
+        ec.extract(place, tmp_path / "out", only=["kernal"])
+    with pytest.raises(ec.UsageError, match="keep, artifacts"):
+        ec.copy(place, place, format="kept")
+    with pytest.raises(ec.UsageError, match="ironcore"):
+        ec.open_image(place, dialect="iron")
+    with pytest.raises(ec.UsageError, match="docker://"):
+        ec.push(ec.Machine(kernel=b"k"), "registry.example/a:1")
+
+
+# An open image
+
+
+@pytest.mark.parametrize("place", ["layout", "registry"])
+@pytest.mark.parametrize("form", ["artifacts", "legacy"])
+def test_an_open_image_says_what_it_is_and_gives_its_parts(
+    places: dict[str, str], place: str, form: str, tmp_path: Path
+) -> None:
+    pushed = ec.push(a_machine(tmp_path), places[place], format=form, annotations={"a": "b"}, platform="linux/amd64")
+
+    with ec.open_image(places[place]) as image:
+        assert image.digest == pushed.digest
+        assert image.dialects[0] == f"eci-{form}"
+        assert image.annotations["a"] == "b"
+        assert [str(platform) for platform in image.platforms] == (["linux/amd64"] if form == "legacy" else [])
+        assert [part.name for part in image.parts] == list(FILES)
+        assert (image.kernel.name, image.root.type, image.disks[0].index) == ("kernel", ec.DiskType.RAW, 0)
+        for part in image.parts:
+            with image.open(part) as stream:
+                assert stream.read() == FILES[part.name]
+        with image.open(image.root) as stream:
+            assert stream.readable()
+            assert stream.read(512) == DISK[:512]
+            assert stream.read(100_000) == DISK[512:100_512]
+            assert not stream.seekable()
+
+
+def test_a_part_that_is_read_in_part_is_verified_when_it_is_closed(
+    registry: FaultyRegistry, places: dict[str, str], tmp_path: Path
+) -> None:
+    ec.push(a_machine(tmp_path), places["registry"])
+    digest = str(ec.Digest.of(DISK))
+    registry.blobs[digest] = DISK[:-1] + b"!"
+
+    with ec.open_image(places["registry"]) as image:
+        stream = image.open(image.root)
+        assert stream.read(512) == DISK[:512]
+        with pytest.raises(ec.DigestMismatchError):
+            stream.close()
+        assert stream.closed
+        with pytest.raises(ec.DigestMismatchError), image.open(image.root) as stream:
+            stream.read()
+        with pytest.raises(KeyError), image.open(image.root) as stream:
+            raise KeyError(stream.read(1))
+
+
+def test_any_file_of_a_container_image_can_be_listed_and_read(places: dict[str, str], tmp_path: Path) -> None:
+    ec.push(a_machine(tmp_path), places["registry"], format="legacy")
+    with ec.open_image(places["registry"]) as image:
+        assert image.read("/kernel") == b"kernel"
+        assert [(entry.path, entry.size) for entry in image.files("/k*")] == [("/kernel", 6)]
+        assert {entry.path for entry in image.files()} == {f"/{name}" for name in FILES}
+        with pytest.raises(ec.MissingPartError, match="etc/passwd"):
+            image.read("/etc/passwd")
+        with pytest.raises(ec.LimitExceededError):
+            image.read("/disk-root-r.img", max_size=1000)
+
+
+def test_an_image_without_a_part_says_which_it_has(tmp_path: Path) -> None:
+    place = ec.push(
+        ec.Machine(kernel=b"k", cmdline="console=ttyS0"), f"oci:{tmp_path}/l:x", format="ironcore"
+    ).reference
+    with ec.open_image(place) as image:
+        assert image.cmdline == "console=ttyS0"
+        with pytest.raises(ec.MissingPartError, match="no initrd: it has kernel"):
+            _ = image.initrd
 
 
 # Outputs
@@ -185,26 +312,26 @@ class Takes(Writes):
 def test_an_output_is_whatever_takes_bytes(
     places: dict[str, str], place: str, form: str, kind: type[Writes], tmp_path: Path
 ) -> None:
-    push(a_machine(tmp_path), places[place], form)
+    ec.push(a_machine(tmp_path), places[place], format=form)
     root, disk = kind(), kind()
 
-    take(places[place], eci.ExtractRequest(roles={eci.Role.ROOT_DISK: root}, disks={0: disk}))  # type: ignore[dict-item]
+    ec.extract(places[place], root=root, disks={0: disk})  # type: ignore[arg-type,dict-item]
 
     assert b"".join(root.pieces) == DISK
     assert b"".join(disk.pieces) == b"data"
 
 
 def test_paths_may_be_text(places: dict[str, str], tmp_path: Path) -> None:
-    push(a_machine(tmp_path), places["layout"])
-    take(places["layout"], eci.ExtractRequest(directory=f"{tmp_path}/out", roles={eci.Role.KERNEL: f"{tmp_path}/k"}))
+    ec.push(a_machine(tmp_path), places["layout"])
+    ec.extract(places["layout"], f"{tmp_path}/out", kernel=f"{tmp_path}/k")
     assert files_in(tmp_path / "out") | {"kernel": (tmp_path / "k").read_bytes()} == FILES
 
 
 def test_outputs_of_the_standard_library(places: dict[str, str], tmp_path: Path) -> None:
-    push(a_machine(tmp_path), places["layout"], "legacy")
+    ec.push(a_machine(tmp_path), places["layout"], format="legacy")
 
     def root(output: object) -> None:
-        take(places["layout"], eci.ExtractRequest(roles={eci.Role.ROOT_DISK: output}))  # type: ignore[dict-item]
+        ec.extract(places["layout"], root=output)  # type: ignore[arg-type]
 
     with gzip.open(tmp_path / "root.gz", "wb") as gzipped:
         root(gzipped)
@@ -221,7 +348,7 @@ def test_outputs_of_the_standard_library(places: dict[str, str], tmp_path: Path)
 
 
 def test_an_output_that_does_not_wait_is_waited_for(places: dict[str, str], tmp_path: Path) -> None:
-    push(a_machine(tmp_path), places["layout"])
+    ec.push(a_machine(tmp_path), places["layout"])
     ours, theirs = socket.socketpair()
     found = bytearray()
 
@@ -233,7 +360,7 @@ def test_an_output_that_does_not_wait_is_waited_for(places: dict[str, str], tmp_
     reader.start()
     ours.setblocking(False)
     with theirs, ours, open(ours.fileno(), "wb", buffering=0, closefd=False) as raw:
-        take(places["layout"], eci.ExtractRequest(roles={eci.Role.ROOT_DISK: raw}))
+        ec.extract(places["layout"], root=raw)  # type: ignore[arg-type]
         ours.shutdown(socket.SHUT_WR)
         reader.join()
     assert bytes(found) == DISK
@@ -242,9 +369,9 @@ def test_an_output_that_does_not_wait_is_waited_for(places: dict[str, str], tmp_
 def test_an_output_that_fails_is_this_computers_fault_and_leaves_no_file(
     places: dict[str, str], tmp_path: Path
 ) -> None:
-    push(a_machine(tmp_path), places["layout"])
-    with open("/dev/full", "wb", buffering=0) as full, pytest.raises(eci.LocalError, match="No space"):
-        take(places["layout"], eci.ExtractRequest(directory=tmp_path / "out", roles={eci.Role.ROOT_DISK: full}))
+    ec.push(a_machine(tmp_path), places["layout"])
+    with open("/dev/full", "wb", buffering=0) as full, pytest.raises(ec.LocalError, match="No space"):
+        ec.extract(places["layout"], tmp_path / "out", root=full)  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
 
 
@@ -252,98 +379,121 @@ def test_an_output_that_fails_is_this_computers_fault_and_leaves_no_file(
 
 
 @pytest.mark.parametrize("form", ["artifacts", "legacy"])
-def test_manifests_and_configs_are_read_alone(registry: FaultyRegistry, form: str, tmp_path: Path) -> None:
+def test_manifests_and_configs_are_read_alone(registry: FaultyRegistry, form: str) -> None:
     place = f"docker://{registry.host}/machine:1"
-    made = eci.artifact_from_parts(
-        kernel=b"kernel", root=eci.Disk(content=b"disk" * 5000, name="r", type=eci.DiskType.RAW)
-    )
-    packed = push(made, place, form)
+    machine = ec.Machine(kernel=b"kernel", root=ec.Disk(b"disk" * 5000, name="r", type="raw"))
+    pushed = ec.push(machine, place, format=form, platform="linux/amd64")
     registry.requests.clear()
 
-    with eci.open_source(place, eci.Settings()) as source:
-        image = eci.load_image(source)
-        found = eci.inspect(source)
+    found = ec.inspect(place)
 
-    assert image.manifest == packed.manifest == found.image.manifest
-    assert image.platform == TERMS.platform
-    assert [part.name for part in found.artifact.parts] == ["kernel", "disk-root-r"]
+    assert found.image.manifest == pushed.manifest
+    assert found.platforms == (ec.Platform.parse("linux/amd64"),)
+    assert [part.name for part in found.parts] == ["kernel", "disk-root-r"]
     read = {seen.path.rpartition("/")[2] for seen in registry.seen("/blobs/", "GET")}
-    assert read == {str(image.manifest.config.digest)}
+    assert read == {str(found.image.manifest.config.digest)}
 
 
 # Progress
 
 
 class Ledger:
-    """A reporter: what was begun, how many bytes went by, and what ended."""
+    """A reporter of the user's own."""
 
     def __init__(self) -> None:
-        self.begun: dict[str, int | None] = {}
-        self.bytes: dict[str, int] = {}
+        self.done: dict[str, list[int]] = {}
+        self.totals: dict[str, int | None] = {}
         self.ended: list[str] = []
-        self._lock = threading.Lock()
 
     def started(self, task: str, total: int | None) -> None:
-        with self._lock:
-            self.begun[task] = total
+        self.done[task] = [0]
+        self.totals[task] = total
 
     def advanced(self, task: str, count: int) -> None:
-        with self._lock:
-            self.bytes[task] = self.bytes.get(task, 0) + count
+        self.done[task].append(self.done[task][-1] + count)
 
     def finished(self, task: str) -> None:
-        with self._lock:
-            self.ended.append(task)
+        self.ended.append(task)
 
     def warned(self, message: str) -> None:
         raise AssertionError(message)
 
 
-def test_progress_is_told_to_a_reporter(places: dict[str, str], tmp_path: Path) -> None:
+def test_a_reporter_is_told_of_all_bytes(places: dict[str, str], tmp_path: Path) -> None:
     pushed, pulled = Ledger(), Ledger()
-    with eci.open_sink(places["registry"], eci.Settings(reporter=pushed)) as sink:
-        eci.push(a_machine(tmp_path), sink, format="artifacts", terms=TERMS, codec=GZIP, reporter=pushed)
-    with eci.open_source(places["registry"], eci.Settings(reporter=pulled)) as source:
-        eci.extract(source, eci.ExtractRequest(directory=tmp_path / "out"), reporter=pulled)
+    ec.push(a_machine(tmp_path), places["registry"], progress=pushed)
+    ec.extract(places["registry"], tmp_path / "out", progress=pulled)
 
     for ledger in (pushed, pulled):
-        assert ledger.begun["disk-root-r.img"] == ledger.bytes["disk-root-r.img"] == len(DISK)
-        assert sorted(ledger.ended) == sorted(ledger.begun)
+        done = ledger.done["disk-root-r.img"]
+        assert (done[0], done[-1], ledger.totals["disk-root-r.img"]) == (0, len(DISK), len(DISK))
+        assert done == sorted(done)
+        assert sorted(ledger.ended) == sorted(ledger.done)
+
+
+def test_plain_progress_writes_lines_where_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    lines = io.StringIO()
+    progress = ec.PlainProgress(lines)
+    progress.started("disk", 2048)
+    progress.warned("odd \x1b[31m")
+    now = 102.0
+    progress.advanced("disk", 1024)
+    progress.finished("disk")
+    assert lines.getvalue().splitlines() == [
+        "warning: odd \\x1b[31m",
+        "disk: 1.0 KiB of 2.0 KiB (50 %), 512 B/s",
+        "disk: 1.0 KiB done",
+    ]
+
+
+def test_rich_progress_draws_nothing_in_the_first_second(
+    places: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.monotonic", lambda: 100.0)
+    ec.push(ec.Machine(kernel=b"kernel"), places["layout"], progress=ec.RichProgress())
 
 
 # Failures
 
 
-def test_a_cut_transfer_goes_on_and_nobody_is_told_but_the_reporter(registry: FaultyRegistry, tmp_path: Path) -> None:
+def test_a_cut_transfer_goes_on(registry: FaultyRegistry, tmp_path: Path) -> None:
     place = f"docker://{registry.host}/machine:1"
     registry.misbehave("PATCH", "/uploads/", hears=1 << 20)
-    push(a_machine(tmp_path), place)
+    ec.push(a_machine(tmp_path), place)
     registry.misbehave("GET", "/blobs/", cut(1 << 20))
-    take(place, eci.ExtractRequest(directory=tmp_path / "out"))
+    ec.extract(place, tmp_path / "out")
     assert files_in(tmp_path / "out") == FILES
 
 
 def test_failures_are_errors_and_not_exits(registry: FaultyRegistry, tmp_path: Path) -> None:
     place = f"docker://{registry.host}/machine:1"
-    with pytest.raises(eci.NotFoundError):
-        take(place, eci.ExtractRequest(directory=tmp_path / "out"))
-    with pytest.raises(eci.UsageError):
-        eci.open_source("nowhere://at all", eci.Settings())
-    with pytest.raises(eci.UsageError):
-        eci.artifact_from_parts()
-    with pytest.raises(eci.NotFoundError):
-        eci.artifact_from_parts(kernel=tmp_path / "vmlinuz")
-    push(a_machine(tmp_path), place)
+    with pytest.raises(ec.NotFoundError) as missing:
+        ec.extract(place, tmp_path / "out")
+    with pytest.raises(ec.UsageError):
+        ec.open_image("nowhere://at all")
+    with pytest.raises(ec.UsageError):
+        ec.Machine()
+    with pytest.raises(ec.NotFoundError):
+        ec.push(ec.Machine(kernel=tmp_path / "vmlinuz"), place)
+    ec.push(a_machine(tmp_path), place)
     for digest, content in list(registry.blobs.items()):
         registry.blobs[digest] = bytes(len(content))
-    with pytest.raises(eci.IntegrityError):
-        take(place, eci.ExtractRequest(directory=tmp_path / "out"))
+    with pytest.raises(ec.IntegrityError) as wrong:
+        ec.extract(place, tmp_path / "out")
     registry.users = {"me": PASSWORD}
-    with pytest.raises(eci.AccessDeniedError):
-        take(place, eci.ExtractRequest(directory=tmp_path / "out"))
+    with pytest.raises(ec.AccessDeniedError) as denied:
+        ec.extract(place, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    assert issubclass(eci.AccessDeniedError, eci.EciError)
-    assert not issubclass(eci.EciError, SystemExit)
+    assert [caught.value.exit_code for caught in (missing, wrong, denied)] == [4, 6, 5]
+
+
+def test_an_error_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ec.CannotHoldError) as caught:
+        ec.push(ec.Machine(kernel=b"kernel"), f"docker-archive:{tmp_path}/a.tar:x")
+    assert caught.value.hint == "use --format legacy"
+    assert caught.value.exit_code == 8
 
 
 @pytest.mark.parametrize("bearer", [False, True])
@@ -353,17 +503,32 @@ def test_no_secret_is_logged_printed_or_in_an_error(
     caplog.set_level(logging.DEBUG)
     registry.users, registry.bearer = {"me": PASSWORD}, bearer
     place = f"docker://{registry.host}/machine:1"
-    machine = a_machine(tmp_path)
+    options = ec.Options(username="me", password=PASSWORD)
 
-    push(machine, place, username="me", password=PASSWORD)
-    take(place, eci.ExtractRequest(directory=tmp_path / "out"), username="me", password=PASSWORD)
-    with pytest.raises(eci.AccessDeniedError) as caught:
-        push(machine, place, username="me", password=PASSWORD + "!")
+    ec.push(a_machine(tmp_path), place, options=options)
+    ec.extract(place, tmp_path / "out", options=options)
+    with pytest.raises(ec.AccessDeniedError) as caught:
+        ec.push(a_machine(tmp_path), place, options=ec.Options(username="me", password=PASSWORD + "!"))
 
     assert files_in(tmp_path / "out") == FILES
     said = "\n".join([caplog.text, str(caught.value), *getattr(caught.value, "__notes__", ())])
     assert PASSWORD not in said
-    assert PASSWORD not in repr(eci.Settings(username="me", password=PASSWORD))
+    assert PASSWORD not in repr(options)
+
+
+def test_the_environment_is_read_without_a_word(
+    registry: FaultyRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `docker login` has stored."""
+    registry.users = {"me": PASSWORD}
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    auth = {"username": "me", "password": PASSWORD}
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {registry.host: auth}}))
+    place = f"docker://{registry.host}/machine:1"
+
+    ec.push(ec.Machine(kernel=b"kernel"), place)
+    with pytest.raises(ec.AccessDeniedError):
+        ec.inspect(place, options=ec.Options(environ={}))
 
 
 # Documentation
@@ -374,7 +539,7 @@ def test_the_example_of_oras_registry_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "kernel").write_bytes(b"kernel")
-    text = inspect.getdoc(inspect.getmodule(eci.Registry)) or ""
+    text = inspect.getdoc(inspect.getmodule(ec.Registry)) or ""
     example = "".join(line[4:] for line in text.splitlines(keepends=True) if line.startswith("    "))
 
     exec(example.replace("localhost:5000", registry.host), {})  # noqa: S102
@@ -383,9 +548,72 @@ def test_the_example_of_oras_registry_runs(
 
 
 def test_every_public_name_is_there_and_says_what_it_is() -> None:
-    for name in eci.__all__:
+    assert ec.__all__ == dir(ec)
+    for name in ec.__all__:
         if name != "__version__":
-            assert getattr(eci, name).__doc__, name
-    assert set(dir(eci)) == set(eci.__all__)
-    with pytest.raises(AttributeError):
-        _ = eci.nothing
+            assert getattr(ec, name).__doc__, name
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = ec.nothing  # type: ignore[attr-defined]
+
+
+def test_every_error_is_exported() -> None:
+    from eci_convert import errors
+
+    kinds = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)}
+    assert kinds <= set(ec.__all__)
+
+
+def test_importing_the_library_imports_nothing_else() -> None:
+    program = "import sys; before = set(sys.modules); import eci_convert; print(*set(sys.modules) - before)"
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert set(output.stdout.split()) <= {"eci_convert", "eci_convert._version", "__future__"}
+
+
+SCRIPT = """
+import io
+from pathlib import Path
+from typing import BinaryIO
+
+import eci_convert as ec
+
+
+class Quiet:
+    def started(self, task: str, total: int | None) -> None: ...
+    def advanced(self, task: str, count: int) -> None: ...
+    def finished(self, task: str) -> None: ...
+    def warned(self, message: str) -> None: ...
+
+
+def convert(kernel: Path, disk: BinaryIO, where: str) -> tuple[ec.Digest, list[tuple[str, int | None]]]:
+    reporter: ec.Reporter = Quiet()
+    machine = ec.Machine(kernel=kernel, initrd=b"", root=disk, disks=[ec.Disk("d", type="raw"), "e.qcow2"])
+    pushed: ec.PushResult = ec.push(machine, where, format="legacy", platform="linux/arm64", progress=reporter)
+    with ec.open_image(pushed.reference, options=ec.Options(retries=1)) as image:
+        with image.open(image.kernel) as stream:
+            head: bytes = stream.read(512)
+        names = [(entry.path, entry.size) for entry in image.files("/boot/*")]
+        parts: list[tuple[str, int | None]] = [(part.name, part.size) for part in image.parts]
+    try:
+        result: ec.ExtractResult = ec.extract(where, kernel="k", root=io.BytesIO(), disks={0: Path("d")})
+    except ec.IntegrityError as error:
+        raise SystemExit(f"{error} {error.hint}") from error
+    report: ec.Report = ec.verify(where)
+    return pushed.digest if report.ok else ec.Digest.of(head), parts
+"""
+
+
+def test_a_users_script_is_checked_by_a_strict_type_checker(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    mypy = pytest.importorskip("mypy.api")
+    (tmp_path / "script.py").write_text(SCRIPT)
+    package = Path(ec.__file__).parent.parent
+    configuration = tmp_path / "mypy.ini"
+    configuration.write_text(f"[mypy]\nstrict = True\nmypy_path = {package}\nfollow_imports = silent\n")
+    arguments = [
+        "--config-file",
+        str(configuration),
+        "--cache-dir",
+        str(tmp_path / "cache"),
+        str(tmp_path / "script.py"),
+    ]
+    output, problems, status = mypy.run(arguments)
+    assert (status, problems) == (0, ""), output

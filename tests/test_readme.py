@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from importlib import import_module
+from pathlib import Path
 
 import click
 import pytest
@@ -36,3 +37,17 @@ def test_every_command_has_a_verb_and_options_that_exist(line: str) -> None:
         known = {name for param in command.get_params(context) for name in (*param.opts, *param.secondary_opts)}
     used = {word.partition("=")[0] for word in words if word.startswith("-") and word != "-"}
     assert used <= known, f"unknown: {used - known}"
+
+
+def test_the_python_example_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "vmlinuz").write_bytes(b"kernel")
+    (tmp_path / "disk.qcow2").write_bytes(b"QFI\xfb\0\0\0\x03".ljust(600, b"\0"))
+    [example] = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+    exec(example, {})  # noqa: S102
+
+    assert (tmp_path / "out" / "disk-root-disk.qcow2").stat().st_size == 600
+    assert "b'QFI\\xfb'" in capfd.readouterr().out

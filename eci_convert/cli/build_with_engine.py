@@ -34,7 +34,7 @@ class EngineBuild:
     file: Path | None
     context: Path | None
     archive: Path | None
-    terms: WriteOptions
+    write: WriteOptions
     digest_file: Path | None
 
 
@@ -121,9 +121,9 @@ def _order(call: CommonOptions, wanted: EngineBuild, words: Mapping[str, Any]) -
         file=wanted.file,
         context=wanted.context,
         platforms=call.platforms,
-        labels=wanted.terms.labels,
-        annotations=wanted.terms.annotations,
-        created=wanted.terms.created,
+        labels=wanted.write.labels,
+        annotations=wanted.write.annotations,
+        created=wanted.write.created,
     )
 
 

@@ -16,6 +16,7 @@ from eci_convert.cli.malloc import tune_malloc
 from eci_convert.cli.side_options import side_settings
 from eci_convert.errors import UsageError
 from eci_convert.oci.platform import Platform, parse_platform
+from eci_convert.options import TransferOptions
 from eci_convert.progress import Reporter
 from eci_convert.transports import default_transport
 from eci_convert.transports.settings import Settings
@@ -58,6 +59,18 @@ class CommonOptions:
     def reading(self) -> Settings:
         """The settings for an image that is only read: mirrors and short names count."""
         return replace(self.settings, mirrors=True)
+
+    def transfer(self, max_size: int | None = None) -> TransferOptions:
+        """How bytes are moved."""
+        from eci_convert.reading.resume import default_directory
+
+        return TransferOptions(
+            reporter=self.settings.reporter,
+            concurrency=self.settings.concurrency,
+            max_size=max_size,
+            resume_directory=default_directory(self.settings.environ),
+            dry_run=self.settings.dry_run,
+        )
 
     @property
     def reporter(self) -> Reporter:

@@ -24,11 +24,11 @@ def pulled(image: str, directory: str, *, verbose: bool) -> Lines:
 
     def lines(taken: ExtractResult) -> Iterator[str]:
         if verbose:
-            yield from (_downloaded(str(file.blob), file.part.name) for file in taken.files if file.blob)
+            yield from (_downloaded(str(file.blob), file.part.name) for file in taken.parts if file.blob)
         yield f"{_header(image, taken)} to directory {printable(shown)}"
         yield "file locations and types:"
-        paths = {(file.part.role, file.part.index): os.path.join(shown, file.part.name) for file in taken.files}
-        types = {(file.part.role, file.part.index): file.disk_type for file in taken.files}
+        paths = {(file.part.role, file.part.index): os.path.join(shown, file.part.name) for file in taken.parts}
+        types = {(file.part.role, file.part.index): file.disk_type for file in taken.parts}
         for role, label in _SINGLE.items():
             yield _located(label, paths.get((role, None), ""), types.get((role, None)))
         for part in _extra_disks(taken):
@@ -45,10 +45,10 @@ def pulled_files(image: str, roles: Iterable[Role], *, verbose: bool) -> Lines:
 
     def lines(taken: ExtractResult) -> Iterator[str]:
         if verbose:
-            yield from (_downloaded(str(file.blob), file.part.name) for file in taken.files if file.blob)
+            yield from (_downloaded(str(file.blob), file.part.name) for file in taken.parts if file.blob)
         yield _header(image, taken)
         yield "file locations and types:"
-        types = {(file.part.role, file.part.index): file.disk_type for file in taken.files}
+        types = {(file.part.role, file.part.index): file.disk_type for file in taken.parts}
         for role, label in _SINGLE.items():
             part = taken.inspection.artifact.part(role)
             if role in asked:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 from eci_convert.cli.common_options import CommonOptions
 from eci_convert.errors import UsageError
-from eci_convert.pack.image import ArtifactTypeSupport
 from eci_convert.transports import open_sink, open_source, parse_reference
 from eci_convert.transports.base import Sink, Source
 from eci_convert.transports.settings import Settings
@@ -22,16 +21,6 @@ class Remote:
     def source(self) -> Source:
         """The name, to be read."""
         return open_source(self.reference, self.settings, "docker")
-
-    def strictness(self) -> ArtifactTypeSupport | None:
-        """What is known of a registry's rules for manifests; None of other places, and with `--compat strict`."""
-        scheme, rest = parse_reference(self.reference, "docker")
-        if scheme.name != "docker" or self.settings.compat != "auto":
-            return None
-        from eci_convert.oci.reference import Reference
-        from eci_convert.transports.registry.state.host_facts import ArtifactTypeRefusals
-
-        return ArtifactTypeRefusals(Reference.parse(rest).host, self.settings)
 
     def sink(self) -> Sink:
         """The name, to be written. In a directory it comes first: that is the one that the original `eci` pulls."""

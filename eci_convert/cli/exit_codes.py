@@ -1,4 +1,4 @@
-"""Which error is which exit code (README.md#exit-codes), and how an error is said."""
+"""An error becomes a sentence and an exit code: that of its class."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import click
 
 from eci_convert import errors
 from eci_convert.cli import output, signals
-from eci_convert.errors import AccessDeniedError, NotFoundError, UnsupportedImageError
 from eci_convert.redaction import redacted, secrets_in
 from eci_convert.streams import interrupts
 
@@ -18,18 +17,6 @@ BUG = 1
 DIFFERENT = 10
 """`diff`: the images differ."""
 INTERRUPTED = signals.INTERRUPTED
-
-CODES: tuple[tuple[type[errors.EciError], int], ...] = (
-    (errors.UsageError, 2),
-    (NotFoundError, 4),
-    (AccessDeniedError, 5),
-    (errors.TransportError, 3),
-    (errors.IntegrityError, 6),
-    (errors.FormatError, 7),
-    (UnsupportedImageError, 8),
-    (errors.LocalError, 9),
-)
-"""The first row whose class an error is of has its exit code."""
 
 MEANINGS: dict[int, tuple[str, str]] = {
     0: ("done", ""),
@@ -47,11 +34,6 @@ MEANINGS: dict[int, tuple[str, str]] = {
 """What each exit code means, and what its reader does next."""
 
 
-def code(error: errors.EciError) -> int:
-    """The exit code of *error*."""
-    return next((number for kind, number in CODES if isinstance(error, kind)), BUG)
-
-
 def run_guarded(run: Callable[[], None], *, debug: bool) -> int:
     """Runs *run*; says what went wrong, if anything did, in one line on standard error; returns the exit code.
 
@@ -63,7 +45,7 @@ def run_guarded(run: Callable[[], None], *, debug: bool) -> int:
     except errors.EciError as error:
         if interrupts.requested():  # a connection that was cut off for that reason, among others
             return _interrupted(debug)
-        return _failed(code(error), str(error), getattr(error, "__notes__", []), debug)
+        return _failed(error.exit_code, str(error), getattr(error, "__notes__", []), debug)
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except (KeyboardInterrupt, click.Abort):
@@ -73,7 +55,7 @@ def run_guarded(run: Callable[[], None], *, debug: bool) -> int:
     except OSError as error:
         if error.filename is None:
             return _bug(error, debug)
-        return _failed(code(errors.LocalError()), f"{error.filename}: {error.strerror or error}", [], debug)
+        return _failed(errors.LocalError.exit_code, f"{error.filename}: {error.strerror or error}", [], debug)
     except Exception as error:  # noqa: BLE001
         # The last line of defence, where a traceback becomes a sentence.
         if interrupts.requested():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from io import BufferedWriter, FileIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,10 +21,9 @@ from eci_convert.files.output_paths import inherited_descriptor
 from eci_convert.model import Blob, Member, Part, Role, RootfsFile, part_label
 from eci_convert.oci.annotations import TITLE
 from eci_convert.operations.estimate import estimate_extract
-from eci_convert.operations.extract import Extracted, extract
+from eci_convert.operations.extract import ExtractedPart, extract
 from eci_convert.operations.extract_request import ExtractRequest, Output, plan_targets
 from eci_convert.operations.inspect import Inspection, inspect
-from eci_convert.reading.resume import default_directory
 from eci_convert.transports.base import Source
 
 
@@ -71,6 +70,8 @@ def extract_request(
     only: tuple[str, ...] = (),
     names: str = "eci",
     config_blob: bool = False,
+    dialect: str = "",
+    sparse: bool = True,
     **roles: str | None,
 ) -> ExtractRequest:
     """What the words of the command line ask for: the current directory, if they name no output. Raises UsageError."""
@@ -85,6 +86,8 @@ def extract_request(
         only=tuple(map(Role, only)),
         image_names=names == "image",
         config_blob=config_blob,
+        dialect=dialect,
+        sparse=sparse,
     )
     if names == "image" and directory is None:
         raise UsageError("--names is about what goes to a directory, and none is named")
@@ -96,35 +99,26 @@ def extract_request(
 
 
 def run_extract(
-    call: CommonOptions, source: Source, wanted: ExtractRequest, dialect: str, max_size: int | None, sparse: bool, dry_run: bool,
-    *, lines: Lines | None = None,
-) -> None:  # fmt: skip
-    """Takes what is wanted out of the image that *source* names, and says so: in a table, or in *lines*."""
-    quiet = bool(_to_stdout(wanted))
+    call: CommonOptions, source: Source, request: ExtractRequest, max_size: int | None, *, lines: Lines | None = None
+) -> None:
+    """Takes what is asked for out of the image that *source* names, and says so: in a table, or in *lines*."""
+    quiet = bool(_to_stdout(request))
     if quiet and call.json:
         raise UsageError("--json and a part both want standard output")
-    if dry_run:
-        return _dry_run(call, source, inspect(source, call.platform, dialect), wanted)
-    taken = extract(
-        source,
-        wanted,
-        platform=call.platform,
-        dialect=dialect,
-        max_size=max_size,
-        sparse=sparse,
-        digests=call.json,
-        journal=default_directory(os.environ),
-        reporter=call.reporter,
-    )
+    request = replace(request, platform=call.platform, digests=call.json)
+    options = call.transfer(max_size)
+    if options.dry_run:
+        return _dry_run(call, source, inspect(source, request.platform, request.dialect), request)
+    taken = extract(source, request, options)
     if call.json:
-        json(header(taken.inspection) | {"parts": [_file(file) for file in taken.files]})
+        json(header(taken.inspection) | {"parts": [_file(file) for file in taken.parts]})
     elif call.quiet and not quiet:
-        for file in taken.files:
-            line(_destination(file, wanted))
+        for file in taken.parts:
+            line(_destination(file, request))
     elif lines and not quiet:
         text("\n".join(lines(taken)))
     elif not quiet:
-        table((part_label(file.part), _destination(file, wanted), size(file.size)) for file in taken.files)
+        table((part_label(file.part), _destination(file, request), size(file.size)) for file in taken.parts)
     return None
 
 
@@ -161,7 +155,7 @@ def location_of(found: Part) -> dict[str, str | None]:
             return {"blob": None, "path": None}
 
 
-def _file(file: Extracted) -> dict[str, Any]:
+def _file(file: ExtractedPart) -> dict[str, Any]:
     place = location_of(file.part)
     blob = str(file.blob) if file.blob else place["blob"]
     return part(file.part) | {
@@ -181,7 +175,7 @@ def _absolute(path: str) -> str:
     return "/" + path.removeprefix("./").lstrip("/") if path else ""
 
 
-def _destination(file: Extracted, wanted: ExtractRequest) -> str:
+def _destination(file: ExtractedPart, wanted: ExtractRequest) -> str:
     """The name of the output that *file* went to, as the user gave it where it is an open file."""
     output: object = file.path
     match file.part:

@@ -18,8 +18,7 @@ from typing import Final
 
 from eci_convert.display.terminal import has_colours
 from eci_convert.display.units import size as size
-from eci_convert.errors import one_line
-from eci_convert.errors import printable as printable
+from eci_convert.errors import one_line, printable
 from eci_convert.redaction import redacted
 
 _MAX_HINTS: Final = 10

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
 from eci_convert.errors import LocalError, NotFoundError, UsageError
-from eci_convert.files.output_paths import inherited_descriptor
-from eci_convert.files.temp_files import resolve
-from eci_convert.model import Artifact, LocalFile, part_label
+from eci_convert.model import Artifact
 from eci_convert.oci.platform import Platform, host_platform, parse_platform
+from eci_convert.operations.destination import archive_path, check_not_an_input, resolved_path
 from eci_convert.progress import NULL_REPORTER, Reporter
 from eci_convert.reading.local_parts import Disk, artifact_from_parts
 
@@ -47,7 +45,7 @@ def artifact_from_options(
         reporter=reporter,
     )
     for output in outputs:
-        _check_not_an_input(output, found)
+        check_not_an_input(output, found)
     return found
 
 
@@ -91,38 +89,11 @@ def _read_line(path: Path) -> str:
         raise UsageError(f"{str(path)!r} is not UTF-8 text") from error
 
 
-def archive_path(reference: str) -> Path | None:
-    """The file that an archive at *reference* is; None where that is another place, or no file."""
-    from eci_convert.transports import parse_reference
-    from eci_convert.transports.layout.selector import split_path
-
-    scheme, rest = parse_reference(reference, "docker-daemon")
-    path = split_path(rest, os.path.isfile)[0] if scheme.name in ("oci-archive", "docker-archive") else "-"
-    return None if inherited_descriptor(path) is not None else Path(path)
-
-
 def check_apart(reference: str, digest_file: Path | None) -> None:
     """Raises UsageError where an archive at *reference* and *digest_file* are one file."""
     written = archive_path(reference) if digest_file else None
-    if written and digest_file and _place(written) == _place(digest_file):
+    if written and digest_file and resolved_path(written) == resolved_path(digest_file):
         raise UsageError(f"{str(digest_file)!r} is the archive, and cannot hold the digest too")
-
-
-def _place(path: Path) -> Path:
-    return resolve(path.parent) / path.name
-
-
-def _check_not_an_input(output: Path | None, machine: Artifact) -> None:
-    if output is None or inherited_descriptor(output) is not None:
-        return
-    place = _place(output)
-    for part in machine.parts:
-        if isinstance(part.locator, LocalFile):
-            path = Path(part.locator.path)
-            if place in (_place(path), resolve(path)):
-                raise UsageError(
-                    f"{str(output)!r} is the {part_label(part)}, and would be replaced by what is made of it"
-                )
 
 
 def system(plat: str, format: str) -> str:

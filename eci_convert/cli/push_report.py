@@ -9,10 +9,10 @@ from eci_convert.cli.options import CommonOptions
 from eci_convert.cli.output import info
 from eci_convert.dialects import READ_AS
 from eci_convert.errors import UsageError
-from eci_convert.files.output_paths import inherited_descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Manifest
 from eci_convert.oci.reference import Reference
+from eci_convert.operations.destination import is_stdout
 from eci_convert.pack.result import PushResult
 from eci_convert.transports import open_source, parse_reference
 from eci_convert.transports.base import IMAGE_ID_ANNOTATION
@@ -59,7 +59,7 @@ def by_digest(name: str, digest: str) -> str:
 
 def check_stdout(call: CommonOptions, reference: str) -> None:
     """Raises UsageError where an archive and `--json` both want standard output."""
-    if call.json and _is_stdout(reference):
+    if call.json and is_stdout(reference):
         raise UsageError("--json and the archive both want standard output")
 
 
@@ -73,7 +73,7 @@ def report_push(
     if call.json:
         identity = {"digest": image.digest, "image_id": image.image_id or None}
         return output.json({"reference": reference, **identity, **_counts(format, packed)})
-    if not _is_stdout(reference):
+    if not is_stdout(reference):
         return output.line(image.digest if call.quiet else sentence)
     return None if call.quiet else info(sentence)
 
@@ -84,27 +84,18 @@ def report_dry_run(call: CommonOptions, reference: str, format: str, packed: Pus
         digest = {"digest": str(packed.descriptor.digest)}
         return output.json({"reference": reference, **digest, **_counts(format, packed), "dry_run": True})
     sentence = would_be_written(reference, packed)
-    return info(sentence) if _is_stdout(reference) else output.line(sentence)
+    return info(sentence) if is_stdout(reference) else output.line(sentence)
 
 
 def _counts(format: str, packed: PushResult) -> dict[str, object]:
     return {
         "dialect": READ_AS.get(format, format) or None,
-        "bytes_written": packed.bytes_written,
+        "bytes_written": packed.bytes_sent,
         "bytes_reused": packed.bytes_reused,
     }
 
 
 def would_be_written(reference: str, packed: PushResult) -> str:
     """What a dry run says."""
-    moved = f"{output.size(packed.bytes_written)} would be written to {reference}"
+    moved = f"{output.size(packed.bytes_sent)} would be written to {reference}"
     return f"{moved}, {output.size(packed.bytes_reused)} are there already"
-
-
-def _is_stdout(reference: str) -> bool:
-    scheme, colon, rest = reference.partition(":")
-    return (
-        scheme in ("oci-archive", "docker-archive")
-        and bool(colon)
-        and inherited_descriptor(rest.partition(":")[0]) == 1
-    )

@@ -15,6 +15,7 @@ from eci_convert.errors import EciError, IntegrityError, UsageError
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.platform import Platform
 from eci_convert.oci.reference import Reference
+from eci_convert.options import TransferOptions
 
 INVOCATION = "InvocationImage"
 """What the invocation image is called in messages, where components have their names."""
@@ -136,7 +137,8 @@ class _Fixup:
         if copies:
             settings = self._registries.settings
             with self._registries.sink(replace(self._target, tag="", digest=root.digest)) as sink:
-                copy_image(found, index, sink, settings.reporter, settings.concurrency)
+                options = TransferOptions(reporter=settings.reporter, concurrency=settings.concurrency)
+                copy_image(found, index, sink, options)
         self.relocation_map[image_key(image)] = relocated(self._target, root.digest)
 
     def _is_in_target(self, found: FoundImage) -> bool:

@@ -17,7 +17,7 @@ from eci_convert.oci.platform import Platform
 from eci_convert.oci.reference import Reference
 from eci_convert.operations import copy
 from eci_convert.operations.copy import BlobCopier
-from eci_convert.progress import Reporter
+from eci_convert.options import TransferOptions
 from eci_convert.reading.manifests import Document, documents_of, fetch_document
 from eci_convert.transports.base import Sink, Source
 
@@ -117,9 +117,10 @@ class ImageFinder:
         source = stack.enter_context(self.registries.engine(name))
         settings = self.registries.settings
         with self.registries.sink(replace(self.target, tag="", digest=None)) as sink:
-            packed = copy.copy(
-                source, sink, reporter=settings.reporter, concurrency=settings.concurrency, dry_run=self.dry_run
+            options = TransferOptions(
+                reporter=settings.reporter, concurrency=settings.concurrency, dry_run=self.dry_run
             )
+            packed = copy.copy(source, sink, options=options)
         root = replace(packed.descriptor, media_type=packed.descriptor.media_type or packed.manifest.media_type)
         reference = replace(self.target, tag="", digest=root.digest)
         copied = stack.enter_context(self.registries.source(reference))
@@ -155,7 +156,7 @@ def filtered(found: FoundImage, platforms: Sequence[Platform]) -> Document | Non
     return None if result is document else result
 
 
-def copy_image(found: FoundImage, index: Document | None, sink: Sink, reporter: Reporter, concurrency: int) -> None:
+def copy_image(found: FoundImage, index: Document | None, sink: Sink, options: TransferOptions) -> None:
     """Copies *found*, or *index* instead of it, to the name of *sink*, which is a repository: manifests that it has are
     not sent again, and of those that it has not, blobs that it has."""
     root = index.descriptor if index else found.root
@@ -168,7 +169,7 @@ def copy_image(found: FoundImage, index: Document | None, sink: Sink, reporter: 
         if not sink.has(replace(document.descriptor, media_type=document.value.media_type))
     ]
     documents.append(_without_foreign_layers(root_document))
-    BlobCopier(found.source, sink, reporter, concurrency, None).copy_all(documents, dry_run=False)
+    BlobCopier(found.source, sink, options, None).copy_all(documents)
 
 
 def _without_foreign_layers(document: Document) -> Document:

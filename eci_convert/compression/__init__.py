@@ -8,4 +8,6 @@ xz_bzip2.py         xz and bzip2
 write.py            gzip and zstd written, on all cores, with the same bytes whatever their number
 parallel_decode.py  independent pieces of a stream decoded in parallel
 lookahead.py        a byte stream that can be looked into before it is read
-crc32.py            the CRC-32 of joined pieces"""
+head.py             the first bytes of a stream's content, from its first bytes
+crc32.py            the CRC-32 of joined pieces
+"""

@@ -66,10 +66,10 @@ class WriteOptions:
     """What a writer is told beside the artifact.
 
     *created* is in seconds since 1970 and is every time that is written. *name* is the reference that the image will
-    have, for dialects that write it down. *also* names dialects that the same image is to serve as well. *strict*:
-    as the original tool of the dialect writes it, and nothing beside. *system* is what a unikernel runs on (qemu, fc,
-    xen), where *platform* does not say. *original* is the image of the same dialect that is written again, and
-    *original_index* the index that it was in: what the dialect has beside the parts is kept from them.
+    have, for dialects that write it down. *extra_dialects* names dialects that the same image is to serve as well.
+    *strict*: as the original tool of the dialect writes it, and nothing beside. *system* is what a unikernel runs on
+    (qemu, fc, xen), where *platform* does not say. *original* is the image of the same dialect that is written again,
+    and *original_index* the index that it was in: what the dialect has beside the parts is kept from them.
     """
 
     platform: Platform
@@ -79,7 +79,7 @@ class WriteOptions:
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
     name: str = ""
     extra_dialects: tuple[str, ...] = ()
-    artifact_type_support: bool = False
+    strict: bool = False
     system: str = ""
     original: Image | None = None
     original_index: Index | None = None

@@ -48,7 +48,7 @@ class Descriptor:
             digest=Digest.parse(json_fields.required(data, "digest", str, where), where=f"{where}.digest"),
             size=size,
             annotations=json_fields.strings(data, "annotations", where),
-            platform=Platform.parse(platform, f"{where}.platform") if platform else None,
+            platform=Platform.from_json(platform, f"{where}.platform") if platform else None,
             artifact_type=json_fields.optional(data, "artifactType", str, where, ""),
             urls=tuple(json_fields.typed(url, str, f"{where}.urls[{index}]") for index, url in enumerate(urls)),
             data=_embedded(data, where),

@@ -51,7 +51,7 @@ class ImageConfig:
         has_platform = bool(data.get("os") or data.get("architecture"))
         return cls(
             fields=data,
-            platform=Platform.parse(data, where) if has_platform else None,
+            platform=Platform.from_json(data, where) if has_platform else None,
             labels=json_fields.strings(settings, "Labels", f"{where}.config"),
             diff_ids=tuple(
                 Digest.parse(json_fields.typed(text, str, at), where=at)

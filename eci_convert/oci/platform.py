@@ -144,7 +144,12 @@ class Platform:
     os_features: tuple[str, ...] = ()
 
     @classmethod
-    def parse(cls, data: Fields, where: str) -> Self:
+    def parse(cls, text: str) -> Platform:
+        """The platform that a user spells `OS/ARCH[/VARIANT]`. Raises UsageError."""
+        return parse_platform(text)
+
+    @classmethod
+    def from_json(cls, data: Fields, where: str) -> Self:
         """The platform that the JSON object *data* tells. Raises FormatError."""
         features = json_fields.optional(data, "os.features", list, where, [])
         return cls(

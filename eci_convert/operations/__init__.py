@@ -10,7 +10,9 @@ output_files.py     the files that extract writes
 check_build.py      the parts in an image that a Docker engine built
 estimate.py         how many bytes an operation will read or write
 push.py             parts into an image
+destination.py      where an image goes, and what must not be overwritten
 copy.py             an image from one transport to another, every byte kept
+copy_request.py     which images are copied, and as what
 convert.py          an image in one format, written in another
 doctor/             what is on this computer, and how a registry is reached
 verify/             whether an image is what it claims to be; repair

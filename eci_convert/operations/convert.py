@@ -1,8 +1,9 @@
-"""An image read in one dialect and written in another."""
+"""Images read in one dialect and written in another."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from eci_convert import dialects
 from eci_convert.compression.codec import Codec
@@ -13,90 +14,59 @@ from eci_convert.oci.image import Image
 from eci_convert.oci.index import Index, candidates
 from eci_convert.oci.manifest import Manifest
 from eci_convert.oci.platform import Platform
+from eci_convert.options import TransferOptions
 from eci_convert.pack.preflight import cannot_hold
 from eci_convert.pack.result import PushResult
 from eci_convert.progress import Reporter
 from eci_convert.reading.images import Documents, flatten_index, load_root, right_sized, select_image
 from eci_convert.reading.manifests import chosen
-from eci_convert.reading.resume import PartialDownloads
 from eci_convert.transports.base import Sink, Source
 
-
-class ImageConverter:
-    """Images are read in their dialect and written in another."""
-
-    def __init__(
-        self,
-        source: Source,
-        sink: Sink,
-        format: str,
-        dialect: str,
-        terms: WriteOptions | None,
-        codec: Codec | None,
-        max_size: int | None,
-        reporter: Reporter,
-        concurrency: int,
-        dry_run: bool,
-        journal: PartialDownloads | None,
-    ) -> None:
-        self._journal = journal
-        self._source, self._sink = source, sink
-        self._format, self._dialect = format, dialect
-        self._terms, self._codec, self._max_size = terms, codec, max_size
-        self._reporter, self._concurrency, self._dry_run = reporter, concurrency, dry_run
-        self._index: Index | None = None
-
-    def run(self, index: Index | None, images: list[Image]) -> PushResult:
-        self._index = index
-        if len(images) > 1 and not self._sink.holds_indexes:
-            raise cannot_hold(self._sink, "an index of several images", "choose one image with --platform OS/ARCH")
-        packed = [self._one(image, publish=len(images) == 1) for image in images]
-        if len(packed) == 1:
-            return packed[0]
-        from eci_convert.pack.image import join_into_index
-
-        return join_into_index(packed, self._sink, dry_run=self._dry_run)
-
-    def _one(self, image: Image, *, publish: bool) -> PushResult:
-        from eci_convert.pack.image import pack
-
-        name, artifact = read_with(self._dialect, image) if self._dialect else dialects.read(image)
-        terms = self._terms_for(image)
-        if name == dialects.READ_AS.get(self._format, self._format):
-            terms = replace(terms, original=image, original_index=self._index)
-        blueprint = writer(self._format)(artifact, terms)
-        return pack(
-            blueprint,
-            self._sink,
-            origin=self._source,
-            image=image,
-            codec=self._codec or Codec.parse("gzip"),
-            max_size=self._max_size,
-            reporter=self._reporter,
-            concurrency=self._concurrency,
-            publish=publish,
-            dry_run=self._dry_run,
-            journal=self._journal,
-        )
-
-    def _terms_for(self, image: Image) -> WriteOptions:
-        platform = image.platform or Platform(os="linux", architecture="amd64")
-        return replace(self._terms, platform=platform) if self._terms else WriteOptions(platform=platform)
+if TYPE_CHECKING:
+    from eci_convert.dialects.blueprint import Blueprint
+    from eci_convert.operations.copy_request import CopyRequest
 
 
-def images_to_convert(
+def convert_images(source: Source, sink: Sink, request: CopyRequest, options: TransferOptions) -> PushResult:
+    """Writes the images of *source* that *request* asks for to the name of *sink*, in the format it asks for."""
+    whole_package = request.format == "unikraft" and sink.capabilities.indexes
+    index, images = _requested_images(
+        source, request.platform, options.reporter, everything=request.all_platforms, whole_package=whole_package
+    )
+    if len(images) > 1 and not sink.capabilities.indexes:
+        raise cannot_hold(sink, "an index of several images", "choose one image with --platform OS/ARCH")
+    from eci_convert.pack.image import ImageOrigin, Packing, pack_all
+
+    packings = [
+        Packing(blueprint=_blueprint(image, index, request), origin=ImageOrigin(source=source, image=image))
+        for image in images
+    ]
+    codec = request.codec or Codec.parse("gzip")
+    return pack_all(packings, sink, codec=codec, options=options)
+
+
+def _blueprint(image: Image, index: Index | None, request: CopyRequest) -> Blueprint:
+    name, artifact = read_with(request.dialect, image) if request.dialect else dialects.read(image)
+    platform = image.platform or Platform(os="linux", architecture="amd64")
+    write = replace(request.write, platform=platform) if request.write else WriteOptions(platform=platform)
+    if name == dialects.READ_AS.get(request.format, request.format):
+        write = replace(write, original=image, original_index=index)
+    return writer(request.format)(artifact, write)
+
+
+def _requested_images(
     source: Source, platform: Platform | None, reporter: Reporter, *, everything: bool, whole_package: bool
 ) -> tuple[Index | None, list[Image]]:
-    """The images to write again, and the index that they are in: all of a *whole_package* of KraftKit's."""
-    descriptor, found = load_root(source)
+    """The index that the images lie in, if any, and the images: all of a *whole_package* of KraftKit's."""
+    descriptor, root = load_root(source)
     documents = Documents(source)
-    if whole_package and not platform and isinstance(found, Index) and unikraft.is_package(found):
+    if whole_package and not platform and isinstance(root, Index) and unikraft.is_package(root):
         everything = True
-    if not everything and isinstance(found, Index):
-        chosen(flatten_index(documents, found), platform, source.origin, reporter)
-    index = found if isinstance(found, Index) else None
-    if not everything or isinstance(found, Manifest):
-        return index, [select_image(documents, descriptor, found, platform)]
-    entries = candidates(flatten_index(documents, found))
+    if not everything and isinstance(root, Index):
+        chosen(flatten_index(documents, root), platform, source.origin, reporter)
+    index = root if isinstance(root, Index) else None
+    if not everything or isinstance(root, Manifest):
+        return index, [select_image(documents, descriptor, root, platform)]
+    entries = candidates(flatten_index(documents, root))
     sized = [right_sized(source, entry) for entry in entries]
     return index, [select_image(documents, entry, documents.manifest(entry), platform) for entry in sized]

@@ -11,17 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from eci_convert.compression.codec import Codec, Compression, compressed, detect_compression
-from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.errors import (
     AccessDeniedError,
     IntegrityError,
     LimitExceededError,
     NotFoundError,
     TransportError,
-    UsageError,
 )
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
@@ -30,11 +27,12 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.image import Image
 from eci_convert.oci.index import Index
 from eci_convert.oci.manifest import Manifest, to_json
-from eci_convert.oci.platform import Platform
-from eci_convert.operations.convert import ImageConverter, images_to_convert
+from eci_convert.operations.convert import convert_images
+from eci_convert.operations.copy_request import KEEP, CopyRequest
+from eci_convert.options import TransferOptions
 from eci_convert.pack.preflight import check_copy_fits, repair_command, warn_of_bundle
 from eci_convert.pack.result import PushResult
-from eci_convert.progress import COMPRESSING, NULL_REPORTER, Reporter, Reused, note, planned, warn
+from eci_convert.progress import COMPRESSING, Reporter, Reused, note, planned, warn
 from eci_convert.reading.blobs import blob_name, open_blob
 from eci_convert.reading.images import Documents, existing_image
 from eci_convert.reading.manifests import Document, manifests_of, referrers_of
@@ -43,88 +41,64 @@ from eci_convert.streams.blocks import peek
 from eci_convert.streams.repeatable import retry_lost_uploads
 from eci_convert.transports.base import Sink, Source, check_logins, lent
 
-KEEP = "keep"
+_AS_IT_IS = CopyRequest()
+_DEFAULTS = TransferOptions()
 
 
 def copy(
     source: Source,
     sink: Sink,
+    request: CopyRequest = _AS_IT_IS,
     *,
-    format: str = KEEP,
-    platform: Platform | None = None,
-    all_platforms: bool = False,
-    referrers: bool = False,
-    dialect: str = "",
-    terms: WriteOptions | None = None,
-    codec: Codec | None = None,
-    before: Source | None = None,
-    reporter: Reporter = NULL_REPORTER,
-    max_size: int | None = None,
-    concurrency: int = 1,
-    dry_run: bool = False,
-    journal: Path | None = None,
+    existing: Source | None = None,
+    options: TransferOptions = _DEFAULTS,
 ) -> PushResult:
-    """Copies the image that *source* names to the name of *sink*, and says what stands there now.
-
-    *format* "keep" preserves every byte and digest of the manifests, configs and blobs that are copied. With a *codec*
-    layers that are not compressed are; without one, those that no manifest lists, as engines keep them, on their way to
-    a registry, with gzip: configs stay, and image ids. *before* reads the image that the name of *sink* stands for now:
-    what is in it is not compressed again. Any other *format* is the name of a row of `WRITERS`, whose layers
-    are compressed with *codec*, or gzip. Of an index, the image for *platform* is copied, or with *all_platforms* every
-    one; without both, an index that is one thing (of one entry, KraftKit's, a bundle) is kept whole. *referrers* takes
-    along what refers to the image (signatures, SBOMs). *max_size* (bytes) bounds each part, or where images are kept
-    each blob. *dry_run* moves nothing: the counts are of what would move. *journal* is a directory in which what
-    arrives over a network is kept until all is done.
+    """Copies what *request* asks for of the image that *source* names to the name of *sink*, and says what stands there
+    now. *existing* reads the image that the name stands for now: what is in it is not compressed again.
 
     Raises UsageError for contradictions, CannotHold before the first byte where the destination cannot hold the format,
     and what the two raise.
     """
     check_logins(source, sink)
-    if all_platforms and platform:
-        raise UsageError(f"the image for {platform} and all images of an index exclude each other")
-    if referrers and format != KEEP:
-        raise UsageError("--referrers needs --format keep: what refers to an image refers to its digest")
-    if referrers and codec and codec.compression is not Compression.NONE:
-        raise UsageError("--referrers needs every digest kept: leave --compression away")
-    with PartialDownloads(journal, partial(warn, reporter)) if journal else nullcontext() as kept:
-        if format != KEEP:
-            said = ImageConverter(
-                source, sink, format, dialect, terms, codec, max_size, reporter, concurrency, dry_run, kept
-            )
-            whole_package = format == "unikraft" and sink.holds_indexes
-            return said.run(
-                *images_to_convert(source, platform, reporter, everything=all_platforms, whole_package=whole_package)
-            )
+    request.check()
+    if request.format != KEEP:
+        return convert_images(source, sink, request, options)
+    directory, reporter = options.resume_directory, options.reporter
+    keeping = PartialDownloads(directory, partial(warn, reporter)) if directory else nullcontext()
+    with keeping as downloads:
         if files := source.filesystem():
             source = files.full_image()
         documents = list(
             manifests_of(
-                source, platform, everything=all_platforms, holds_indexes=sink.holds_indexes, reporter=reporter
+                source,
+                request.platform,
+                everything=request.all_platforms,
+                holds_indexes=sink.capabilities.indexes,
+                reporter=reporter,
             )
         )
-        if referrers:
+        if request.referrers:
             documents[-1:-1] = referrers_of(source, documents)
-        check(sink, source, documents, reporter, max_size)
+        check_documents(sink, source, documents, options)
         warn_of_bundle(source, documents[-1], reporter)
-        press = layer_codec(codec, source, sink, referrers=referrers)
-        there = existing_image(before) if press else None
-        return BlobCopier(source, sink, reporter, concurrency, kept, press, there).copy_all(documents, dry_run=dry_run)
+        codec = layer_codec(request.codec, source, sink, referrers=request.referrers)
+        image = existing_image(existing) if codec else None
+        return BlobCopier(source, sink, options, downloads, codec, image).copy_all(documents)
 
 
-def check(sink: Sink, source: Source, documents: list[Document], reporter: Reporter, max_size: int | None) -> None:
+def check_documents(sink: Sink, source: Source, documents: list[Document], options: TransferOptions) -> None:
     """Raises CannotHold, IntegrityError or LimitExceeded where *documents* cannot be moved to *sink* as they are."""
     check_copy_fits(sink, source, documents)
-    _check_diff_ids(sink, source, documents, reporter)
-    _check_sizes(documents, max_size)
+    _check_diff_ids(sink, source, documents, options.reporter)
+    _check_sizes(documents, options.max_size)
 
 
 def layer_codec(said: Codec | None, source: Source, sink: Sink, *, referrers: bool = False) -> Codec | None:
     """What to compress raw layers with where images are kept; None keeps them."""
     if said:
         return said if said.compression is not Compression.NONE else None
-    return (
-        Codec.parse("gzip") if source.synthetic_manifest and sink.prefers_compressed_layers and not referrers else None
-    )
+    worthwhile = source.traits.synthetic and sink.capabilities.prefers_compressed and not referrers
+    return Codec.parse("gzip") if worthwhile else None
 
 
 def _check_diff_ids(sink: Sink, source: Source, documents: list[Document], reporter: Reporter) -> None:
@@ -137,11 +111,11 @@ def _check_diff_ids(sink: Sink, source: Source, documents: list[Document], repor
         found = document.value
         if isinstance(found, Index) or found.config.media_type not in media_types.CONFIGS:
             continue
-        if sink.holds_artifacts and found.schema_version == 2:
+        if sink.capabilities.artifacts and found.schema_version == 2:
             continue
         if certainly_wrong(found, parsed.config(found.config)):
             wrong = "the diff ids of the image are wrong, so engines will not unpack it"
-            if sink.holds_artifacts:
+            if sink.capabilities.artifacts:
                 warn(reporter, f"{wrong}: see verify --fix")
                 continue
             error = IntegrityError(f"{sink.destination}: {wrong}")
@@ -163,18 +137,16 @@ class BlobCopier:
         self,
         source: Source,
         sink: Sink,
-        reporter: Reporter,
-        concurrency: int,
-        journal: PartialDownloads | None,
+        options: TransferOptions,
+        partial: PartialDownloads | None,
         codec: Codec | None = None,
         existing: Image | None = None,
     ) -> None:
-        self._journal = journal
+        self._partial = partial
         self._source = source
         self._sink = sink
-        self._reporter = reporter
-        self._concurrency = concurrency
-        self._codec = None if sink.stores_layers_uncompressed else codec
+        self._options = options
+        self._codec = None if sink.capabilities.stores_uncompressed else codec
         self._layers = layers_by_diff_id(existing) if self._codec else {}
         self._became: dict[Digest, Descriptor] = {}
         self._sizes: dict[Digest, int] = {}
@@ -182,26 +154,26 @@ class BlobCopier:
         self._press = threading.Lock()
         self._written = self._reused = 0
 
-    def copy_all(self, documents: list[Document], *, dry_run: bool) -> PushResult:
-        """Moves what *documents* list, then themselves: the last is what the name is to stand for. *dry_run* counts
-        what would be moved; what would be compressed is counted as it lies there."""
-        return self.put(documents, dry_run=dry_run, publish=True)
+    def copy_all(self, documents: list[Document]) -> PushResult:
+        """Moves what *documents* list, then themselves: the last is what the name is to stand for. A dry run
+        counts what would be moved; what would be compressed is counted as it lies there."""
+        return self.put(documents, publish=True)
 
-    def put(self, documents: list[Document], *, dry_run: bool, publish: bool = False) -> PushResult:
+    def put(self, documents: list[Document], *, publish: bool = False) -> PushResult:
         """The same, without a name for the last unless *publish*."""
         blobs = {blob.digest: blob for document in documents for blob in document.blobs}
-        with planned(self._reporter, len(blobs), sum(blob.size for blob in blobs.values())):
-            with ThreadPoolExecutor(self._concurrency) as pool:
-                list(pool.map(lambda blob: self._blob(blob, dry_run=dry_run), blobs.values()))
+        with planned(self._options.reporter, len(blobs), sum(blob.size for blob in blobs.values())):
+            with ThreadPoolExecutor(self._options.concurrency) as pool:
+                list(pool.map(self._blob, blobs.values()))
             self._sizes = {document.descriptor.digest: len(document.text) for document in documents}
             moved = [self._rewrite_manifest(document) for document in documents]
-            if not dry_run:
+            if not self._options.dry_run:
                 self._put(moved, publish=publish)
         last = moved[-1]
         return PushResult(
             descriptor=last.descriptor,
             manifest=last.value,
-            bytes_written=self._written + sum(len(document.text) for document in moved),
+            bytes_sent=self._written + sum(len(document.text) for document in moved),
             bytes_reused=self._reused,
         )
 
@@ -221,13 +193,13 @@ class BlobCopier:
                 error.add_note(f"hint: its schemaVersion is not 2; {repair} writes it again as it should be")
             raise
 
-    def _blob(self, blob: Descriptor, *, dry_run: bool) -> None:
+    def _blob(self, blob: Descriptor) -> None:
         codec = self._codec if self._codec and media_types.is_raw_layer(blob.media_type) else None
         kind = media_types.compressed_type(blob.media_type, codec.compression) if codec else blob.media_type
         there = self._already_there(blob, kind) if codec else self._with_mount_hint(blob)
         if there:
-            note(self._reporter, Reused(task=blob_name(blob), size=blob.size))
-        if there or dry_run:
+            note(self._options.reporter, Reused(task=blob_name(blob), size=blob.size))
+        if there or self._options.dry_run:
             return self._count((there or blob).size, written=not there)
         stored = retry_lost_uploads(
             lambda: self._copy_compressed(blob, kind, codec) if codec else self._copy_blob(blob)
@@ -247,13 +219,13 @@ class BlobCopier:
         return known
 
     def _copy_blob(self, blob: Descriptor) -> Descriptor:
-        with open_blob(self._source, blob, self._reporter, self._journal) as chunks:
+        with open_blob(self._source, blob, self._options.reporter, self._partial) as chunks:
             return self._sink.put(blob.media_type, chunks, digest=blob.digest, size=blob.size)
 
     def _copy_compressed(self, blob: Descriptor, kind: str, codec: Codec) -> Descriptor:
         """The layer *blob*, compressed: one at a time, for it takes all cores. What is compressed, whatever its type
         says, is moved as it is."""
-        with self._press, open_blob(self._source, blob, self._reporter, self._journal, COMPRESSING) as chunks:
+        with self._press, open_blob(self._source, blob, self._options.reporter, self._partial, COMPRESSING) as chunks:
             head, whole = peek(chunks)
             if detect_compression(head) is not Compression.NONE:
                 return self._sink.put(blob.media_type, whole, digest=blob.digest, size=blob.size)

@@ -18,17 +18,28 @@ from eci_convert.compression.codec import Compression, decompressed
 from eci_convert.disks import declared
 from eci_convert.errors import UsageError
 from eci_convert.files.atomic import AtomicFiles, created_directories
-from eci_convert.model import DISK_ROLES, Blob, DiskType, KnownBlob, LocalFile, Member, Memory, Part, RootfsFile
+from eci_convert.model import (
+    DISK_ROLES,
+    Blob,
+    DiskType,
+    LocalFile,
+    Member,
+    Memory,
+    Part,
+    RemoteBlob,
+    Role,
+    RootfsFile,
+)
 from eci_convert.oci import diff_ids
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.diff_ids import certainly_wrong
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.image import Image
-from eci_convert.oci.platform import Platform
 from eci_convert.operations.extract_request import ExtractRequest, plan_targets
 from eci_convert.operations.inspect import Inspection, inspect
 from eci_convert.operations.output_files import Discard, OutputFiles, OutputTarget
-from eci_convert.progress import NULL_REPORTER, Reporter, planned, waiting, warn
+from eci_convert.options import TransferOptions
+from eci_convert.progress import Reporter, planned, waiting, warn
 from eci_convert.reading.blobs import begins_as, check_readable, open_blob
 from eci_convert.reading.files import in_archive, read_files
 from eci_convert.reading.resume import PartialDownloads
@@ -36,7 +47,9 @@ from eci_convert.rootfs.consumer import FileLocation
 from eci_convert.streams.threads import prefetched
 from eci_convert.transports.base import Source
 
-__all__ = ["Extracted", "OutputTarget", "extract_files"]
+_DEFAULTS = TransferOptions()
+
+__all__ = ["ExtractedPart", "OutputTarget", "extract_files"]
 
 
 _DOUBTFUL = 4
@@ -44,7 +57,7 @@ _DOUBTFUL = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Extracted:
+class ExtractedPart:
     """A part that was written. *path* is None where it went into an open file; *size* is in bytes.
 
     *digest* is the file's, where it was asked for. *blob* is the layer it was in, *image_path* its path there or in
@@ -59,32 +72,45 @@ class Extracted:
     image_path: str
     disk_type: DiskType | None
 
+    @property
+    def role(self) -> Role:
+        """What the part is to the machine."""
+        return self.part.role
+
+    @property
+    def name(self) -> str:
+        """What the image calls it."""
+        return self.part.name
+
+    @property
+    def type(self) -> DiskType | None:
+        """What sort of disk it is."""
+        return self.disk_type
+
 
 def extract_files(
     source: Source,
     image: Image,
     targets: Sequence[OutputTarget],
     *,
-    reporter: Reporter = NULL_REPORTER,
-    max_size: int | None = None,
     sparse: bool = True,
     digests: bool = False,
-    journal: Path | None = None,
-) -> tuple[Extracted, ...]:
+    options: TransferOptions = _DEFAULTS,
+) -> tuple[ExtractedPart, ...]:
     """Writes the parts of *image* that *targets* name, and says what was written, in their order.
 
-    *max_size* (bytes) bounds each file; *sparse* restores holes; *digests* has every file's digest told. A directory
-    that is not there is made. *journal* is a directory in which what arrives over a network is kept until all is done.
+    *sparse* restores holes; *digests* has every file's digest told. A directory that is not there is made.
 
     Raises IntegrityError for bytes that are not the promised ones, FormatError for malformed or hostile ones and for
-    more than *max_size*, MissingPart for what is not there, LocalError for what cannot be written, and what the source
+    more than is allowed, MissingPart for what is not there, LocalError for what cannot be written, and what the source
     raises; then no path has changed. What went into an open file until then has gone.
     """
     paths = [target.path for target in targets if target.path]
-    keeping = PartialDownloads(journal, partial(warn, reporter)) if journal else nullcontext(None)
-    with planned(reporter), created_directories(paths), keeping as kept, AtomicFiles() as staged:
-        outputs = OutputFiles(staged, max_size=max_size, sparse=sparse, digests=digests)
-        places = _Passes(source, image, outputs, reporter, kept).over(targets)
+    directory, reporter = options.resume_directory, options.reporter
+    keeping = PartialDownloads(directory, partial(warn, reporter)) if directory else nullcontext(None)
+    with planned(reporter), created_directories(paths), keeping as downloads, AtomicFiles() as staged:
+        outputs = OutputFiles(staged, max_size=options.max_size, sparse=sparse, digests=digests)
+        places = _Passes(source, image, outputs, reporter, downloads).over(targets)
         with waiting(reporter, "the disk to take the files"):
             staged.commit()
     if _has_wrong_diff_ids(source, image):
@@ -132,7 +158,7 @@ class _Passes:
                     files[path].append(target)
                 case Memory(content=data):
                     self._outputs.write([target], (data,), size=len(data))
-                case LocalFile() | KnownBlob():
+                case LocalFile() | RemoteBlob():
                     raise UsageError(f"{target.part.name!r} is in no image")
                 case _:
                     assert_never(target.part.locator)
@@ -190,13 +216,15 @@ def _placed(
     return {target: found[path] for path, targets in by_path.items() for target in targets}
 
 
-def _extracted(target: OutputTarget, outputs: OutputFiles, place: FileLocation | None, reporter: Reporter) -> Extracted:
+def _extracted(
+    target: OutputTarget, outputs: OutputFiles, place: FileLocation | None, reporter: Reporter
+) -> ExtractedPart:
     written, part = outputs.written[target], target.part
     found = written.disk_type if part.role in DISK_ROLES else None
     if part.disk_type and declared.contradicts(part.disk_type, found):
         warn(reporter, f"{part.name!r} is declared as {part.disk_type} and its bytes are {found}")
     path = place.path if place else ""
-    return Extracted(
+    return ExtractedPart(
         part=part,
         path=target.path,
         size=written.size,
@@ -212,40 +240,21 @@ class ExtractResult:
     """What was taken out of an image."""
 
     inspection: Inspection
-    files: tuple[Extracted, ...]
+    parts: tuple[ExtractedPart, ...]
 
 
-def extract(
-    source: Source,
-    order: ExtractRequest,
-    *,
-    platform: Platform | None = None,
-    dialect: str = "",
-    max_size: int | None = None,
-    sparse: bool = True,
-    digests: bool = False,
-    journal: Path | None = None,
-    reporter: Reporter = NULL_REPORTER,
-) -> ExtractResult:
-    """Writes what *order* wants of the image that *source* names: all of it, or nothing.
+def extract(source: Source, request: ExtractRequest, options: TransferOptions = _DEFAULTS) -> ExtractResult:
+    """Writes what *request* asks for of the image that *source* names: all of it, or nothing.
 
-    *max_size* (bytes) bounds each part; *sparse* restores holes; *digests* has the digest of every file told. *journal*
-    is a directory in which what arrives over a network is kept until all is done.
     Raises MissingPart for a part that the image has not, and what `extract_files` raises.
     """
-    found = inspect(source, platform, dialect)
-    targets = plan_targets(found, order)
-    for role in sorted(order.optional & order.roles.keys()):
-        if found.artifact.part(role) is None:
-            warn(reporter, f"{found.reference} has no {role}: {str(order.roles[role])!r} is not written")
-    files = extract_files(
-        source,
-        found.image,
-        targets,
-        reporter=reporter,
-        max_size=max_size,
-        sparse=sparse,
-        digests=digests,
-        journal=journal,
+    inspection = inspect(source, request.platform, request.dialect)
+    targets = plan_targets(inspection, request)
+    for role in sorted(request.optional & request.roles.keys()):
+        if inspection.artifact.part(role) is None:
+            output = str(request.roles[role])
+            warn(options.reporter, f"{inspection.reference} has no {role}: {output!r} is not written")
+    parts = extract_files(
+        source, inspection.image, targets, sparse=request.sparse, digests=request.digests, options=options
     )
-    return ExtractResult(inspection=found, files=files)
+    return ExtractResult(inspection=inspection, parts=parts)

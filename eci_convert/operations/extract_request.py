@@ -27,6 +27,7 @@ from eci_convert.model import Artifact, Blob, Member, Memory, Part, Role, Rootfs
 from eci_convert.oci.annotations import TITLE
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.image import Image
+from eci_convert.oci.platform import Platform
 from eci_convert.operations.inspect import Inspection
 from eci_convert.operations.output_files import OutputTarget
 
@@ -44,7 +45,9 @@ class ExtractRequest:
     image.
     *only* narrows the parts that go to the directory. *config_blob*: what goes there is what `eci pull` writes: the
     image's own config where it has no config part, and no file for the kernel command line. *optional* are roles that
-    an image may lack as long as it has something else that is wanted: a warning tells it.
+    an image may lack as long as it has something else that is wanted: a warning tells it. Of an index, the image for
+    *platform* is meant; it is read as *dialect*, or as the one that recognises it. *sparse* restores holes; *digests*
+    has the digest of every file told.
     """
 
     directory: Path | str | None = None
@@ -55,6 +58,10 @@ class ExtractRequest:
     image_names: bool = False
     config_blob: bool = False
     optional: frozenset[Role] = frozenset()
+    platform: Platform | None = None
+    dialect: str = ""
+    sparse: bool = True
+    digests: bool = False
 
     @property
     def needs_dialect(self) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from eci_convert import dialects
 from eci_convert.dialects import read_with
 from eci_convert.errors import FormatError, NotFoundError, UnknownDialectError, UnsupportedImageError
-from eci_convert.model import Artifact
+from eci_convert.model import Artifact, Part
 from eci_convert.oci.annotations import CREATED
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
@@ -66,6 +67,32 @@ class Inspection(ImageSummary):
     reference: str
     digest: Digest
     platforms: tuple[Platform, ...] = field(default=())
+
+    @property
+    def dialects(self) -> tuple[str, ...]:
+        """All dialects in which the image can be read, the one that it was read in first."""
+        names = dict.fromkeys([self.dialect, *dialects.served_dialects(self.image)] if self.dialect else [])
+        return tuple(names)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts, in the order kernel, initrd, root, disks, config, others."""
+        return self.artifact.parts
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The labels of the image's config."""
+        return self.image.config.labels
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        """The annotations of the image's manifest."""
+        return self.image.manifest.annotations
+
+    @property
+    def cmdline(self) -> str | None:
+        """The kernel's command line, where the image has one."""
+        return self.artifact.command_line
 
 
 def inspect(source: Source, platform: Platform | None = None, dialect: str = "") -> Inspection:

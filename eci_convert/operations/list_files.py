@@ -64,11 +64,18 @@ def list_files(
     """
     matches = _matcher(pattern)
     image = load_image(source, platform)
-    files = _titles(image) if part_labels.is_artifact(image) else _filesystem(source, image, platform, reporter)
+    files = files_of(source, image, platform, reporter)
     matching = tuple(entry for entry in files if matches(entry.path))
     if pattern and not matching:
         raise MissingPartError(f"{source.origin} has no file that matches {pattern!r}")
     return Listing(reference=source.origin, image=image, files=matching)
+
+
+def files_of(
+    source: Source, image: Image, platform: Platform | None = None, reporter: Reporter = NULL_REPORTER
+) -> Iterator[FileEntry]:
+    """All files of *image*, which *source* holds: paths in order, or the titles of an artifact's layers."""
+    return _titles(image) if part_labels.is_artifact(image) else _filesystem(source, image, platform, reporter)
 
 
 def _titles(image: Image) -> Iterator[FileEntry]:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from eci_convert.dialects.part_labels import FILE_PATH, FILE_SIZE
-from eci_convert.model import Artifact, Blob, DiskType, KnownBlob, Member, Memory, Part, RootfsFile
+from eci_convert.model import Artifact, Blob, DiskType, Member, Memory, Part, RemoteBlob, RootfsFile
 from eci_convert.oci.annotations import TITLE
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.image import Image
 from eci_convert.operations.extract import extract_files
 from eci_convert.operations.output_files import Discard, OutputTarget
+from eci_convert.options import TransferOptions
 from eci_convert.progress import NULL_REPORTER, Reporter
 from eci_convert.rootfs import components
 from eci_convert.transports.base import Source
@@ -49,7 +50,7 @@ def declared_facts(part: Part, image: Image) -> PartFacts:
             size = _size_of_path(path, image)
         case Memory(content=content):
             size, digest = len(content), Digest.of(content)
-        case KnownBlob(digest=digest, size=size):
+        case RemoteBlob(digest=digest, size=size):
             pass
         case _:
             pass
@@ -61,7 +62,7 @@ def measured_facts(
 ) -> Mapping[Part, PartFacts]:
     """What the bytes of *parts* tell, each blob read once and nothing kept. Raises as `extract_files`."""
     targets = [OutputTarget(part=part, file=Discard()) for part in parts]
-    extracted = extract_files(source, image, targets, reporter=reporter, digests=True)
+    extracted = extract_files(source, image, targets, digests=True, options=TransferOptions(reporter=reporter))
     return {
         file.part: PartFacts(
             size=file.size,

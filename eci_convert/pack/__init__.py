@@ -1,5 +1,5 @@
 """An artifact becomes an image in a sink.
-image.py            pack: layers, config, manifest; join_into_index
+image.py            pack, pack_all: layers, configs, manifests, an index of several
 blob_writer.py      one blob: hashed, compressed, sent, or found to be there
 from_image.py       parts that lie in another image
 manifests.py        configs, manifests and indexes of a blueprint

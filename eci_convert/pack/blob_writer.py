@@ -12,7 +12,7 @@ from eci_convert.dialects.part_names import describe
 from eci_convert.disks.detect import detect_disk_type
 from eci_convert.disks.probe import ContentProbe
 from eci_convert.errors import CannotHoldError, LimitExceededError, MissingPartError
-from eci_convert.model import DISK_ROLES, KnownBlob, LocalFile, Memory, part_label
+from eci_convert.model import DISK_ROLES, LocalFile, Memory, RemoteBlob, part_label
 from eci_convert.oci import json_fields
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.diff_ids import layers_by_diff_id
@@ -50,7 +50,7 @@ class BlobWriter:
         self.sink = sink
         self._max_size = max_size
         self.reporter = reporter
-        self.bytes_written = self.bytes_reused = 0
+        self.bytes_sent = self.bytes_reused = 0
         self._codec = codec
         self._layers = layers_by_diff_id(existing)
         self._sizes = {layer.size for layer in existing.manifest.layers} if existing else set()
@@ -61,7 +61,7 @@ class BlobWriter:
     def write_local(self, recipe: Recipe) -> StoredBlob:
         """The blob of a part that is on this computer, or that is known to be in the sink."""
         match recipe.part.locator:
-            case KnownBlob() as known:
+            case RemoteBlob() as known:
                 return self._known(recipe, known)
             case LocalFile() | Memory() as locator:
                 with open_local(locator) as content, Task(self.reporter, recipe.part.name, content.size) as task:
@@ -169,11 +169,11 @@ class BlobWriter:
         """*size* bytes were *sent*, or were there."""
         with self._lock:
             if sent:
-                self.bytes_written += size
+                self.bytes_sent += size
             else:
                 self.bytes_reused += size
 
-    def _known(self, recipe: Recipe, known: KnownBlob) -> StoredBlob:
+    def _known(self, recipe: Recipe, known: RemoteBlob) -> StoredBlob:
         name = recipe.part.name
         if recipe.entry or recipe.compression:
             raise MissingPartError(f"{name!r} is known by its digest alone, and this format wraps its bytes")

@@ -10,7 +10,7 @@ from eci_convert.errors import DigestMismatchError, SizeMismatchError
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.streams.hashing import HashingStream
-from eci_convert.transports.base import NO_VARIANTS, Sink, Variants
+from eci_convert.transports.base import NO_VARIANTS, Sink, SinkCapabilities, Variants
 
 
 class DryRunSink:
@@ -24,24 +24,8 @@ class DryRunSink:
         return self._sink.destination
 
     @property
-    def holds_artifacts(self) -> bool:
-        return self._sink.holds_artifacts
-
-    @property
-    def holds_indexes(self) -> bool:
-        return self._sink.holds_indexes
-
-    @property
-    def holds_sha512(self) -> bool:
-        return self._sink.holds_sha512
-
-    @property
-    def stores_layers_uncompressed(self) -> bool:
-        return self._sink.stores_layers_uncompressed
-
-    @property
-    def prefers_compressed_layers(self) -> bool:
-        return self._sink.prefers_compressed_layers
+    def capabilities(self) -> SinkCapabilities:
+        return self._sink.capabilities
 
     def has(self, blob: Descriptor) -> bool:
         return self._sink.has(blob)

@@ -18,18 +18,18 @@ from eci_convert.transports.base import Sink, Source
 def check_copy_fits(sink: Sink, source: Source, documents: list[Document]) -> None:
     """Raises CannotHold, with the format that would do, unless *sink* can hold every one of *documents*."""
     root = documents[-1].value
-    if not sink.holds_indexes and isinstance(root, Index) and is_bundle(root):
+    if not sink.capabilities.indexes and isinstance(root, Index) and is_bundle(root):
         raise cannot_hold(sink, "a CNAB bundle", "copy its images one by one, each by its digest")
-    if not sink.holds_indexes and any(isinstance(document.value, Index) for document in documents):
+    if not sink.capabilities.indexes and any(isinstance(document.value, Index) for document in documents):
         raise cannot_hold(sink, "an index of several images", "choose one image with --platform OS/ARCH")
-    if not sink.holds_sha512:
+    if not sink.capabilities.sha512:
         for blob in (blob for document in documents for blob in (document.descriptor, *document.blobs)):
             if blob.digest.algorithm != "sha256":
                 raise cannot_hold(
                     sink, f"a blob under its {blob.digest.algorithm}", "--format legacy gives it a sha256"
                 )
     for document in documents:
-        if isinstance(document.value, Manifest) and not sink.holds_artifacts:
+        if isinstance(document.value, Manifest) and not sink.capabilities.artifacts:
             reason = _no_container(source, document.value)
             if reason:
                 raise cannot_hold(
@@ -58,9 +58,9 @@ def check_pack_fits(blueprint: Blueprint, sink: Sink) -> None:
             f"{sink.destination}: an image of {layers} layers cannot be read again (limit {MAX_LAYERS})"
         )
     problem = ""
-    if not blueprint.is_container_image and not sink.holds_artifacts:
+    if not blueprint.is_container_image and not sink.capabilities.artifacts:
         problem = "holds container images alone, and this format makes none"
-    elif blueprint.index_spec and not sink.holds_indexes:
+    elif blueprint.index_spec and not sink.capabilities.indexes:
         problem = "holds no index, which this format needs"
     if problem:
         error = CannotHoldError(f"{sink.destination} {problem}")

@@ -12,6 +12,7 @@ from itertools import chain
 
 from eci_convert import tar
 from eci_convert.compression.codec import Compression, decompressed, detect_compression
+from eci_convert.compression.head import decompressed_head
 from eci_convert.errors import EciError, FormatError, IntegrityError, LimitExceededError, UnsupportedImageError
 from eci_convert.oci import json_fields, media_types
 from eci_convert.oci.descriptor import Descriptor
@@ -146,7 +147,7 @@ def _fetched(
     """The bytes from wherever they are: an embedded copy is as good as the source's, for it is verified like it."""
     if blob.data is not None:
         return nullcontext((blob.data,))
-    kept = journal.partial(blob) if journal and source.resumable else None
+    kept = journal.partial(blob) if journal and source.traits.resumable else None
     return nullcontext(_resumed(source, blob, kept)) if kept else source.fetch(blob)
 
 
@@ -177,7 +178,7 @@ def _attribute_errors(
 def is_tar_archive(head: bytes) -> bool:
     """Whether a blob that begins with *head* is a tar archive with something in it, wrapped or not."""
     try:
-        parse_header(next(decompressed((head,), None), b"")[:TAR_BLOCK].ljust(TAR_BLOCK, b"\0"))
+        parse_header(decompressed_head(head, TAR_BLOCK).ljust(TAR_BLOCK, b"\0"))
     except FormatError:
         return False
     return True

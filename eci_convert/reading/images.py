@@ -126,7 +126,7 @@ def flatten_index(documents: Documents, found: Index, *, bundle: bool = False) -
 
 
 def right_sized(source: Source, entry: Descriptor) -> Descriptor:
-    """*entry* of an index, whose document comes inside it where the index lies about its size. Raises as `load_root`."""
+    """*entry* of an index, which has its document in it where the index lies about its size. Raises as `load_root`."""
     return index_sizes.right_sized(
         entry, lambda promised: load_document(source, promised, f"manifest {entry.digest.short}")
     )

@@ -13,7 +13,7 @@ from eci_convert.disks import detect
 from eci_convert.errors import LocalError, NotFoundError
 from eci_convert.files.errors import local_errors
 from eci_convert.files.sparse import extents, file_chunks
-from eci_convert.model import Artifact, Blob, KnownBlob, LocalFile, Memory, Part
+from eci_convert.model import Artifact, Blob, LocalFile, Memory, Part, RemoteBlob
 
 
 class LocalContent(Protocol):
@@ -135,7 +135,7 @@ def size_of_part(part: Part) -> int | None:
             return size if compression else blob.size
         case Memory(content=content):
             return len(content)
-        case KnownBlob(size=size):
+        case RemoteBlob(size=size):
             return size
         case LocalFile(path=path):
             try:

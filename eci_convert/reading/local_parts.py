@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from eci_convert.dialects.part_names import canonical_name, checked_name
 from eci_convert.disks.boot_files import contradiction
@@ -18,30 +19,34 @@ from eci_convert.model import (
     DISK_ROLES,
     Artifact,
     DiskType,
-    KnownBlob,
     LocalFile,
     Locator,
     Memory,
     Part,
+    RemoteBlob,
     Role,
     part_label,
 )
 from eci_convert.progress import NULL_REPORTER, Reporter, warn
 from eci_convert.reading.local_disks import FileEnds, resolve_disk
 
-PartContent = Path | str | bytes | KnownBlob
+PartContent = str | os.PathLike[str] | bytes | RemoteBlob
 """Where the bytes of a part are: a file, in memory, or nowhere here (a blob that the destination has)."""
 
+DiskContent = PartContent | BinaryIO
+"""The same, or an open file, which `Machine` makes one of them."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True)
 class Disk:
-    """A disk to be packed. *type* None is detected from a file's first bytes; *name* is the file's own, unless said.
+    """A disk to be packed. *type* None is detected from its bytes; *name* is the file's own, unless said.
 
-    *trusted*: the type is believed even where the bytes contradict it.
+    *trust_declared_type*: the type is believed even where the bytes contradict it.
     """
 
-    content: PartContent
-    type: DiskType | None = None
+    content: DiskContent
+    _: KW_ONLY
+    type: DiskType | str | None = None
     name: str = ""
     trust_declared_type: bool = False
 
@@ -99,14 +104,21 @@ def _disk(disk: Disk, role: Role, index: int | None) -> Part:
     name = disk.name or (locator.path.name if isinstance(locator, LocalFile) else "")
     if not name:
         raise UsageError("a disk that is no file needs a name")
-    kind = disk.type
+    kind = parse_disk_type(disk.type) if disk.type is not None else None
     if isinstance(locator, LocalFile | Memory):
         shown = str(locator.path) if isinstance(locator, LocalFile) else name
-        kind = resolve_disk(FileEnds.read(locator), shown, disk.type, trusted=disk.trust_declared_type)
+        kind = resolve_disk(FileEnds.read(locator), shown, kind, trusted=disk.trust_declared_type)
     if kind is None:
         raise UsageError(f"the type of disk {name!r} is not known: say which it is")
     named = canonical_name(role, name, index)
     return Part(role=role, locator=locator, name=named, disk_type=kind, index=index)
+
+
+def parse_disk_type(word: str) -> DiskType:
+    """The type of disk that *word* names. Raises UsageError, which lists them all."""
+    if word not in set(DiskType):
+        raise UsageError(f"{word!r} is no type of disk: write one of {', '.join(DiskType)}")
+    return DiskType(word)
 
 
 _RESERVED = frozenset({"kernel", "initrd", "config.json", "cmdline"})
@@ -128,11 +140,13 @@ def _warn_of_mixed_up_files(part: Part, reporter: Reporter) -> None:
             warn(reporter, f"{str(file)!r} is given as the {part_label(part)} and looks like {seen}")
 
 
-def _locator(content: PartContent) -> Locator:
+def _locator(content: DiskContent) -> Locator:
     if isinstance(content, bytes):
         return Memory(content=content)
-    if isinstance(content, KnownBlob):
+    if isinstance(content, RemoteBlob):
         return content
+    if not isinstance(content, str | os.PathLike):
+        raise UsageError(f"{content!r} is an open file, and has to be read more than once")
     path = Path(content)
     try:
         found = path.stat()

@@ -7,6 +7,7 @@ limits.py           limits on the work that a hostile image can cause
 listing.py          every file that the layers show
 search.py           files found while the layers stream by
 consumer.py         who receives the files found
+listing.py          all files, by their names alone
 """
 
 from eci_convert.rootfs.layer_stack import Found, Lookup, MergedDirectory, Missing, Stack, Undecided

@@ -11,11 +11,11 @@ BLOCK_SIZE: Final = 1 << 20
 ZERO_BLOCK: Final = bytes(BLOCK_SIZE)
 
 
-_HEAD = 256 << 10
+_HEAD = 1 << 20
 
 
 def peek_head(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """The first bytes of *chunks*, 256 KiB if there are so many, and all of them still to be read."""
+    """The first bytes of *chunks*, 1 MiB if there are so many, and all of them still to be read."""
     head = b""
     while len(head) < _HEAD and (chunk := next(chunks, b"")):
         head += chunk
@@ -23,7 +23,7 @@ def peek_head(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
 
 
 def peek(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """The first bytes of *chunks*, six at least if there are so many, for `detect_compression`; and all, still to be read."""
+    """The first bytes of *chunks*, six if there are so many, for `detect_compression`; and all, still to be read."""
     rest = iter(chunks)
     head = b""
     for chunk in rest:

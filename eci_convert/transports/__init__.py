@@ -48,15 +48,12 @@ def image_name(text: str, default: str = "") -> str:
     from eci_convert.transports.layout.selector import split_path
 
     scheme, rest = parse_reference(text, default)
-    match scheme.name:
-        case "oci":
-            return split_path(rest, os.path.isdir)[1].text
-        case "oci-archive" | "docker-archive":
-            return split_path(rest, lambda path: path == "-" or os.path.isfile(path))[1].text
-        case "containers-storage":
-            return rest.partition("]")[2] if rest.startswith("[") else rest
-        case _:
-            return rest
+    if scheme.archive:
+        return split_path(rest, lambda path: path == "-" or os.path.isfile(path))[1].text
+    if scheme.path_like:
+        return split_path(rest, os.path.isdir)[1].text
+    in_brackets = scheme.name == "containers-storage" and rest.startswith("[")
+    return rest.partition("]")[2] if in_brackets else rest
 
 
 def open_source(text: str, settings: Settings, default: str = "docker-daemon") -> Source:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType, TracebackType
 from typing import Final, Protocol, Self, runtime_checkable
 
@@ -20,7 +20,7 @@ which the place itself knows the image (the Docker engine's image id)."""
 
 
 class NotShown(TransportError):
-    """An engine's container may show something else than the image has; `ContainerFiles.full_image` has the image's file."""
+    """An engine's container may show something else than the image has, which is in `ContainerFiles.full_image`."""
 
 
 class ContainerFiles(Protocol):
@@ -79,13 +79,44 @@ def two_registries(one: str, other: str) -> UsageError:
     """The error for one login of which nobody knows for which of two registries it is."""
     error = UsageError(f"one --username is for one registry, and {one} and {other} are two")
     error.add_note(
-        "hint: copy has --src-username and --dest-username, Settings are for one side each; or log in to both"
+        "hint: copy has --src-username and --dest-username, in Python destination_options; or log in to both"
     )
     return error
 
 
-NO_MOUNT_HINTS: Final[Mapping[str, str]] = MappingProxyType({})
-"""What a source tells whose blobs no sink can take from where they are."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceTraits:
+    """What can be known of a source beside its image.
+
+    *resumable*: reading is slow enough that bytes already received are worth keeping when the process dies.
+    *synthetic*: the manifest that `resolve` names is of our making, with raw layers, because the transport keeps none:
+    nobody else knows it by its digest. Docker engines without containerd's store, their archives, podman's store for
+    what came compressed. *mount_hints*: annotations that tell a sink of the same kind where it could take a blob from
+    without it being sent: `containerd.io/distribution.source.HOST=REPOSITORY` of a registry.
+    """
+
+    resumable: bool = False
+    synthetic: bool = False
+    mount_hints: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkCapabilities:
+    """What a sink can store, and what it is best given.
+
+    *artifacts*: anything, and not container images alone. *indexes*: several images under one name. *sha512*: a blob
+    under its sha512, to be read again by it. *stores_uncompressed*: tar layers are stored uncompressed, so compressing
+    them is lost work. *prefers_compressed*: sending a raw layer costs more than compressing it, and more than hashing
+    a file to see whether it is there. *artifact_types*: whether manifests may have an `artifactType` (image-spec v1.1);
+    None where that is not known: one that is refused may be sent without.
+    """
+
+    artifacts: bool = True
+    indexes: bool = True
+    sha512: bool = True
+    stores_uncompressed: bool = False
+    prefers_compressed: bool = False
+    artifact_types: bool | None = True
 
 
 class Source(Protocol):
@@ -96,19 +127,8 @@ class Source(Protocol):
         """The reference as a user would write it, for messages."""
 
     @property
-    def mount_hints(self) -> Mapping[str, str]:
-        """Annotations that tell a sink of the same kind where it could take a blob from without it being sent:
-        `containerd.io/distribution.source.HOST=REPOSITORY` of a registry; nothing of other places."""
-
-    @property
-    def resumable(self) -> bool:
-        """Whether reading is slow enough that bytes already received are worth keeping when the process dies."""
-
-    @property
-    def synthetic_manifest(self) -> bool:
-        """Whether the manifest that `resolve` names is of our making, with raw layers, because the place keeps none:
-        nobody else knows it by its digest. Docker engines without containerd's store, their archives, podman's store
-        for what came compressed. Known once `resolve` was called."""
+    def traits(self) -> SourceTraits:
+        """What can be known of it beside its image; *synthetic* is known once `resolve` was called."""
 
     def resolve(self) -> Descriptor:
         """What the name stands for: a manifest or an index. Raises NotFound, AccessDenied, TransportError."""
@@ -143,25 +163,8 @@ class Sink(Protocol):
         """The reference as a user would write it, for messages."""
 
     @property
-    def holds_artifacts(self) -> bool:
-        """Whether anything but container images can be stored. False: Docker, containers-storage, docker-archive."""
-
-    @property
-    def holds_indexes(self) -> bool:
-        """Whether several images can be stored under the one name."""
-
-    @property
-    def holds_sha512(self) -> bool:
-        """Whether a blob can be stored, and read again, under its sha512. False: Docker, containerd,
-        containers-storage."""
-
-    @property
-    def stores_layers_uncompressed(self) -> bool:
-        """Whether tar layers are stored uncompressed here, so that compressing them is lost work."""
-
-    @property
-    def prefers_compressed_layers(self) -> bool:
-        """Whether sending a raw layer here costs more than compressing it: registries."""
+    def capabilities(self) -> SinkCapabilities:
+        """What can be stored here."""
 
     def has(self, blob: Descriptor) -> bool:
         """Whether *blob* is there, or could be had from nearby without sending it. "I cannot tell" is False."""
@@ -260,7 +263,7 @@ def lent(source: Source, sink: Sink, blob: Descriptor) -> bool:
     source raises for a blob that is not there.
     """
     recalls: Callable[[Descriptor], bool] = getattr(sink, "recalls", lambda _: False)
-    if not source.synthetic_manifest and recalls(blob):
-        with source.fetch(blob, max(0, blob.size - 1) if source.resumable else 0):
+    if not source.traits.synthetic and recalls(blob):
+        with source.fetch(blob, max(0, blob.size - 1) if source.traits.resumable else 0):
             pass
-    return sink.has(replace(blob, annotations={**blob.annotations, **source.mount_hints}))
+    return sink.has(replace(blob, annotations={**blob.annotations, **source.traits.mount_hints}))

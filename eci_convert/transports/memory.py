@@ -12,7 +12,13 @@ from eci_convert.errors import NotFoundError
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.referrers import referrer
-from eci_convert.transports.base import NO_MOUNT_HINTS, NO_VARIANTS, ContainerFiles, Variants
+from eci_convert.transports.base import (
+    NO_VARIANTS,
+    ContainerFiles,
+    SinkCapabilities,
+    SourceTraits,
+    Variants,
+)
 from eci_convert.transports.verified_input import VerifiedInput
 
 _CHUNK = 1 << 20
@@ -32,9 +38,7 @@ class MemoryStore:
 class MemorySource:
     """The image that *store* keeps under *name*."""
 
-    mount_hints = NO_MOUNT_HINTS
-    resumable = False
-    synthetic_manifest = False
+    traits = SourceTraits()
 
     def __init__(self, store: MemoryStore, name: str = "image", *, filesystem: ContainerFiles | None = None) -> None:
         self.store = store
@@ -88,19 +92,11 @@ class MemorySink:
         store: MemoryStore,
         name: str = "image",
         *,
-        holds_artifacts: bool = True,
-        holds_indexes: bool = True,
-        holds_sha512: bool = True,
-        stores_layers_uncompressed: bool = False,
-        prefers_compressed_layers: bool = False,
+        capabilities: SinkCapabilities = SinkCapabilities(),  # noqa: B008 - frozen
     ) -> None:
         self.store = store
         self.name = name
-        self.holds_artifacts = holds_artifacts
-        self.holds_indexes = holds_indexes
-        self.holds_sha512 = holds_sha512
-        self.stores_layers_uncompressed = stores_layers_uncompressed
-        self.prefers_compressed_layers = prefers_compressed_layers
+        self.capabilities = capabilities
 
     @property
     def destination(self) -> str:

@@ -13,7 +13,9 @@ class Scheme:
     """One transport: how it is spelt, *form* being what stands behind it, which module speaks to it, and what can be
     done there.
 
-    *artifacts*, *indexes* and *uncompressed* are what its sink reports.
+    *artifacts*, *indexes* and *uncompressed* are what its sink reports. *path_like*: a reference is a path, and a name
+    behind it; *archive*: and that path is one file. *keeps_blobs*: what an image's name stood for before can be used
+    again.
     """
 
     name: str
@@ -24,6 +26,9 @@ class Scheme:
     artifacts: bool = True
     indexes: bool = True
     uncompressed: bool = False
+    path_like: bool = False
+    archive: bool = False
+    keeps_blobs: bool = False
 
 
 SCHEMES: tuple[Scheme, ...] = (
@@ -33,6 +38,7 @@ SCHEMES: tuple[Scheme, ...] = (
         module="registry",
         what="a registry",
         form="HOST/REPO[:TAG][@DIGEST]",
+        keeps_blobs=True,
     ),
     Scheme(
         name="docker-daemon",
@@ -44,14 +50,31 @@ SCHEMES: tuple[Scheme, ...] = (
         indexes=False,
         uncompressed=True,
     ),
-    Scheme(name="containerd", spellings=("containerd:",), module="containerd", what="containerd", form="NAME[:TAG]"),
-    Scheme(name="oci", spellings=("oci:",), module="layout.directory", what="an OCI image layout", form="DIR[:NAME]"),
+    Scheme(
+        name="containerd",
+        spellings=("containerd:",),
+        module="containerd",
+        what="containerd",
+        form="NAME[:TAG]",
+        keeps_blobs=True,
+    ),
+    Scheme(
+        name="oci",
+        spellings=("oci:",),
+        module="layout.directory",
+        what="an OCI image layout",
+        form="DIR[:NAME]",
+        path_like=True,
+        keeps_blobs=True,
+    ),
     Scheme(
         name="oci-archive",
         spellings=("oci-archive:",),
         module="layout.archive",
         what="an OCI image layout in a tar file",
         form="FILE[:NAME]",
+        path_like=True,
+        archive=True,
     ),
     Scheme(
         name="docker-archive",
@@ -59,6 +82,8 @@ SCHEMES: tuple[Scheme, ...] = (
         module="docker_archive",
         what="what docker save writes",
         form="FILE[:NAME]",
+        path_like=True,
+        archive=True,
         artifacts=False,
         indexes=False,
         uncompressed=True,

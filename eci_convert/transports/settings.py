@@ -11,7 +11,7 @@ from eci_convert.progress import NULL_REPORTER, Reporter
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How a place is spoken to. Times are in seconds. None of it is a default for an unknown: "" and None mean
-    "as the environment and the files of the user say". *rehearsed*: nothing is to be changed there. *mirrors*: an image
+    "as the environment and the files of the user say". *dry_run*: nothing is to be changed there. *mirrors*: an image
     may be read from where registries.conf or Docker's daemon.json say that copies of it are, and a bare name is looked
     for among their short names; not for what is read in order to be changed."""
 

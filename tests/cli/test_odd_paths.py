@@ -129,7 +129,7 @@ def test_a_name_with_a_nul_byte_is_no_name(tmp_path: Path) -> None:
     with pytest.raises(LocalError), created_directories([odd / "file"]):
         pass
     with pytest.raises((LocalError, NotFoundError)):
-        eci_convert.artifact_from_parts(kernel=odd)
+        eci_convert.Machine(kernel=odd).part_names()
 
 
 def test_an_error_of_the_system_that_nobody_expected_names_its_file(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

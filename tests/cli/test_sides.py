@@ -14,7 +14,6 @@ import pytest
 import eci_convert
 from eci_convert.cli import side_options
 from eci_convert.errors import UsageError
-from eci_convert.transports.settings import Settings
 from tests.support.command_line import Run, one_line
 from tests.support.fake_registry.server import CERTS, FaultyRegistry, a_registry
 
@@ -181,15 +180,11 @@ def test_every_connection_option_has_one_for_each_side() -> None:
 def test_the_library_does_not_tell_one_password_to_two_registries(
     registry: FaultyRegistry, other: FaultyRegistry, tmp_path: Path
 ) -> None:
-    def settings() -> Settings:
-        return Settings(username="me", password="my-pw", environ={"HOME": str(tmp_path)}, timeout=5.0)
-
-    one, (_, src, dst) = settings(), names(registry, other)
-    source, sink = eci_convert.open_source(src, one), eci_convert.open_sink(dst, one)
+    options = eci_convert.Options(username="me", password="my-pw", environ={"HOME": str(tmp_path)}, timeout=5.0)
+    _, src, dst = names(registry, other)
     with pytest.raises(UsageError, match="two"):
-        eci_convert.copy(source, sink)
+        eci_convert.copy(src, dst, options=options)
     assert registry.requests == other.requests == []
     other.users = {"me": "my-pw"}
-    with eci_convert.open_source(src, settings()) as source, eci_convert.open_sink(dst, settings()) as sink:
-        eci_convert.copy(source, sink)
+    eci_convert.copy(src, dst, options=options, destination_options=options)
     assert told(other) == {ME}

@@ -14,7 +14,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Manifest
 from eci_convert.reading.blobs import load_document
 from eci_convert.reading.images import load_image, load_root
-from eci_convert.transports.base import Source
+from eci_convert.transports.base import Source, SourceTraits
 from tests.contract.places import Place, Row
 from tests.support.images import ImageBuilder, a_container, a_machine, an_image, copied
 
@@ -168,7 +168,7 @@ def test_reading_changes_nothing(place: Place) -> None:
 
 def test_artifacts_come_back_too(place: Place) -> None:
     sink = place.sink("machine")
-    if not sink.holds_artifacts:
+    if not sink.capabilities.artifacts:
         pytest.skip("holds container images alone")
     written = a_machine().build()
     copied(written, sink)
@@ -197,8 +197,8 @@ def test_a_source_says_what_it_is(place: Place) -> None:
     with place.source("machine") as source:
         assert "machine" in source.origin
         assert source.origin.isprintable()
-        assert source.resumable in (True, False)
-        assert all(isinstance(text, str) for pair in source.mount_hints.items() for text in pair)
+        assert isinstance(source.traits, SourceTraits)
+        assert all(isinstance(text, str) for pair in source.traits.mount_hints.items() for text in pair)
 
 
 def test_what_a_name_stands_for_is_a_manifest(place: Place) -> None:

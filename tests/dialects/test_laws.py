@@ -13,7 +13,7 @@ from eci_convert.compression.codec import Codec
 from eci_convert.dialects import READERS, WRITERS, read_with, writer
 from eci_convert.errors import CannotHoldError, EciError, UnknownDialectError, UsageError
 from eci_convert.model import Artifact, DiskType, Memory, Part, Role, part_label
-from eci_convert.pack.image import pack
+from eci_convert.pack.image import ImageOrigin, pack
 from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 from tests.support.machines import PLAIN, TERMS, a_whole_machine, contents, image, machines, part, written
 
@@ -98,7 +98,12 @@ def test_what_two_dialects_hold_goes_from_one_to_the_other(
     known = typed(dialects.read(image(source))[1])
 
     store = MemoryStore()
-    pack(WRITERS[target](known, TERMS), MemorySink(store), codec=PLAIN, origin=source, image=image(source))
+    pack(
+        WRITERS[target](known, TERMS),
+        MemorySink(store),
+        codec=PLAIN,
+        origin=ImageOrigin(source=source, image=image(source)),
+    )
     found = dialects.read(image(MemorySource(store)))[1]
 
     assert contents(MemorySource(store), found) == contents(source, fits)

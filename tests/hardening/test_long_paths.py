@@ -55,7 +55,7 @@ def test_a_label_that_is_longer_than_a_path_is_refused_at_the_door(name: str, tm
 def test_verify_says_so_of_every_such_label() -> None:
     for image in (SOURCES["label"], a_machine().label(LABEL + "kernel", LONG)):
         report = verify_image(image.build())
-        assert any(isinstance(finding.error, LimitExceededError) for finding in report.findings)
+        assert any(isinstance(finding.error, LimitExceededError) for finding in report.problems)
         assert isinstance(cheaply(report.raise_worst), LimitExceededError)
 
 

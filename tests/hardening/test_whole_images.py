@@ -21,7 +21,7 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.index import Index
 from eci_convert.oci.manifest import to_json
-from eci_convert.operations.copy import copy
+from eci_convert.operations.copy import CopyRequest, copy
 from eci_convert.operations.inspect import inspect
 from eci_convert.operations.verify import verify_image
 from eci_convert.operations.verify.layer_check import Repeats
@@ -69,7 +69,7 @@ def test_an_inner_index_is_read_once_however_often_it_is_listed() -> None:
     for ask in (
         inspect,
         verify_image,
-        lambda source: copy(source, MemorySink(MemoryStore({}, {})), all_platforms=True),
+        lambda source: copy(source, MemorySink(MemoryStore({}, {})), CopyRequest(all_platforms=True)),
     ):
         source = nested(inner, MANY, image)
         ask(source)
@@ -90,7 +90,7 @@ def test_inner_indexes_that_differ_share_a_budget(monkeypatch: pytest.MonkeyPatc
     for ask in (
         inspect,
         verify_image,
-        lambda source: copy(source, MemorySink(MemoryStore({}, {})), all_platforms=True),
+        lambda source: copy(source, MemorySink(MemoryStore({}, {})), CopyRequest(all_platforms=True)),
     ):
         source = Counting(store)
         with pytest.raises(LimitExceededError):
@@ -114,7 +114,7 @@ def test_verify_reads_a_config_once_for_all_images() -> None:
 
     report = verify_image(source)
 
-    assert report.good
+    assert report.ok
     assert report.images == MANY
     assert source.fetched[load_image(source.__class__(source.store), None).manifest.config.digest] == 1
 
@@ -140,7 +140,7 @@ def test_a_layer_that_is_damaged_is_read_once_and_told_for_each_image() -> None:
     report = verify_image(source)
 
     assert source.fetched[images[0].layers[0][0].digest] == 1
-    assert len([finding for finding in report.findings if finding.subject.startswith("layer")]) == 9
+    assert len([finding for finding in report.problems if finding.subject.startswith("layer")]) == 9
 
 
 def test_what_is_read_again_for_other_images_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +150,7 @@ def test_what_is_read_again_for_other_images_is_bounded(monkeypatch: pytest.Monk
 
     report = verify_image(source)
 
-    assert any(isinstance(finding.error, LimitExceededError) for finding in report.findings)
+    assert any(isinstance(finding.error, LimitExceededError) for finding in report.problems)
     assert max(source.fetched.values()) < MANY
     seen, layer = Repeats("x"), Descriptor.of(b"layer", media_types.OCI_LAYER)
     seen.begin(layer)
@@ -263,6 +263,6 @@ def test_all_images_that_are_verified_share_it(monkeypatch: pytest.MonkeyPatch) 
     ]
 
     assert any(
-        isinstance(found.error, LimitExceededError) for found in verify_image(an_index(*images).build()).findings
+        isinstance(found.error, LimitExceededError) for found in verify_image(an_index(*images).build()).problems
     )
-    assert not any(isinstance(found.error, LimitExceededError) for found in verify_image(images[0].build()).findings)
+    assert not any(isinstance(found.error, LimitExceededError) for found in verify_image(images[0].build()).problems)

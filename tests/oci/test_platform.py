@@ -14,6 +14,7 @@ from eci_convert.oci.index import Index, candidates, select
 from eci_convert.oci.manifest import to_json
 from eci_convert.oci.platform import Platform, host_platform, matches, parse_platform
 from eci_convert.operations.copy import copy
+from eci_convert.operations.copy_request import CopyRequest
 from eci_convert.operations.verify import verify_image
 from eci_convert.reading.images import load_image
 from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
@@ -267,7 +268,7 @@ def test_an_image_is_chosen_among_those_of_an_index_in_an_index() -> None:
     for image in images:
         assert load_image(source, image.runs_on).descriptor.digest == image.descriptor().digest
         sink = MemorySink(MemoryStore({}, {}))
-        assert copy(source, sink, platform=image.runs_on).descriptor.digest == image.descriptor().digest
+        assert copy(source, sink, CopyRequest(platform=image.runs_on)).descriptor.digest == image.descriptor().digest
     assert verify_image(source).images == 3
 
 

@@ -23,12 +23,15 @@ from eci_convert.oci.index import Index
 from eci_convert.oci.manifest import Manifest, to_json
 from eci_convert.oci.platform import parse_platform
 from eci_convert.operations.copy import copy
+from eci_convert.operations.copy_request import CopyRequest
 from eci_convert.operations.extract import extract
 from eci_convert.operations.extract_request import ExtractRequest
 from eci_convert.operations.inspect import inspect
 from eci_convert.operations.verify import verify_image
+from eci_convert.options import TransferOptions
 from eci_convert.progress import NullReporter
 from eci_convert.reading.images import load_image, load_root
+from eci_convert.transports.base import SinkCapabilities
 from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 from tests.support.images import (
     LABEL,
@@ -58,7 +61,7 @@ def labelled() -> ImageBuilder:
 
 
 def a_sink(store: MemoryStore | None = None, **limits: bool) -> MemorySink:
-    return MemorySink(store or MemoryStore({}, {}), "copy", **limits)
+    return MemorySink(store or MemoryStore({}, {}), "copy", capabilities=SinkCapabilities(**limits))
 
 
 def read_back(sink: MemorySink) -> MemorySource:
@@ -73,7 +76,7 @@ def test_keep_preserves_every_byte(image: ImageBuilder, tmp_path: Path) -> None:
 
     assert packed.descriptor.digest == source.resolve().digest
     assert sink.store.blobs == source.blobs
-    assert packed.bytes_written == sum(map(len, source.blobs.values()))
+    assert packed.bytes_sent == sum(map(len, source.blobs.values()))
     assert packed.bytes_reused == 0
 
 
@@ -101,7 +104,7 @@ def with_wrong_diff_ids(version: int = 2) -> MemorySource:
 
 @pytest.mark.parametrize("version", [0, 2])
 def test_what_an_engine_would_not_unpack_is_refused_before_the_first_byte(version: int) -> None:
-    sink = a_sink(holds_artifacts=False)
+    sink = a_sink(artifacts=False)
 
     with pytest.raises(IntegrityError, match="diff ids") as caught:
         copy(with_wrong_diff_ids(version), sink)
@@ -113,8 +116,8 @@ def test_what_an_engine_would_not_unpack_is_refused_before_the_first_byte(versio
 def test_wrong_diff_ids_of_the_original_eci_are_told_where_nobody_unpacks() -> None:
     wrong, right = Notes(), Notes()
 
-    copy(with_wrong_diff_ids(0), a_sink(), reporter=wrong)
-    copy(a_container().build(), a_sink(), reporter=right)
+    copy(with_wrong_diff_ids(0), a_sink(), options=TransferOptions(reporter=wrong))
+    copy(a_container().build(), a_sink(), options=TransferOptions(reporter=right))
 
     assert wrong.warnings == ["the diff ids of the image are wrong, so engines will not unpack it: see verify --fix"]
     assert right.warnings == []
@@ -122,7 +125,7 @@ def test_wrong_diff_ids_of_the_original_eci_are_told_where_nobody_unpacks() -> N
 
 def test_a_layer_that_is_not_wrapped_as_its_media_type_says_is_no_reason_to_refuse() -> None:
     image = an_image().tar_layer({"kernel": b"kernel"}, media_type=f"{media_types.OCI_LAYER}+gzip")
-    sink = a_sink(holds_artifacts=False)
+    sink = a_sink(artifacts=False)
 
     copy(image.build(), sink)
 
@@ -157,18 +160,18 @@ def test_a_blob_that_is_there_is_not_sent_again() -> None:
     assert isinstance(again.manifest, Manifest)
     blobs = sum(layer.size for layer in again.manifest.layers) + again.manifest.config.size
     assert again.bytes_reused == blobs
-    assert again.bytes_written == again.descriptor.size
+    assert again.bytes_sent == again.descriptor.size
 
 
 def test_of_an_index_one_image_is_copied_or_all() -> None:
     source = an_index(a_machine().platform("linux/amd64"), a_machine(b"other").platform("linux/arm64")).build()
 
     one = a_sink()
-    copy(source, one, platform=parse_platform("linux/arm64"))
+    copy(source, one, CopyRequest(platform=parse_platform("linux/arm64")))
     assert load_image(read_back(one)).platform == parse_platform("linux/arm64")
 
     every = a_sink()
-    packed = copy(source, every, all_platforms=True)
+    packed = copy(source, every, CopyRequest(all_platforms=True))
     assert packed.descriptor.digest == source.resolve().digest
     assert every.store.blobs == source.blobs
 
@@ -176,7 +179,7 @@ def test_of_an_index_one_image_is_copied_or_all() -> None:
 def test_all_images_of_an_index_are_said_again_under_one_index() -> None:
     source = an_index(labelled().platform("linux/amd64"), labelled().platform("linux/arm64")).build()
     sink = a_sink()
-    copy(source, sink, format="artifacts", all_platforms=True)
+    copy(source, sink, CopyRequest(format="artifacts", all_platforms=True))
     _, index = load_root(read_back(sink))
     assert isinstance(index, Index)
     assert {str(entry.platform) for entry in index.manifests} == {"linux/amd64", "linux/arm64"}
@@ -195,10 +198,10 @@ def test_an_image_that_is_listed_for_two_platforms_is_copied_once() -> None:
     source, sink = listed_twice(), a_sink()
     assert [str(each) for each in inspect(source).platforms] == ["linux/amd64", "linux/arm64"]
 
-    packed = copy(source, sink, all_platforms=True)
+    packed = copy(source, sink, CopyRequest(all_platforms=True))
 
     assert sink.store.blobs == source.blobs
-    assert packed.bytes_written == sum(map(len, source.blobs.values()))
+    assert packed.bytes_sent == sum(map(len, source.blobs.values()))
     for platform in ("linux/amd64", "linux/arm64"):
         assert str(load_image(read_back(sink), parse_platform(platform)).platform) == platform
     assert verify_image(source).images == 1
@@ -207,10 +210,10 @@ def test_an_image_that_is_listed_for_two_platforms_is_copied_once() -> None:
 def test_an_image_that_is_listed_for_two_platforms_is_there_for_both_in_another_format() -> None:
     sink = a_sink()
 
-    copy(listed_twice(), sink, all_platforms=True, format="artifacts")
+    copy(listed_twice(), sink, CopyRequest(all_platforms=True, format="artifacts"))
 
     assert [str(each) for each in inspect(read_back(sink)).platforms] == ["linux/amd64", "linux/arm64"]
-    copy(read_back(sink), a_sink(), platform=parse_platform("linux/arm64"))
+    copy(read_back(sink), a_sink(), CopyRequest(platform=parse_platform("linux/arm64")))
 
 
 def test_a_variant_that_the_index_alone_tells_is_kept() -> None:
@@ -224,7 +227,9 @@ def test_a_variant_that_the_index_alone_tells_is_kept() -> None:
     root = Descriptor.of(text, media_types.OCI_INDEX)
     sink = a_sink()
 
-    copy(MemorySource(MemoryStore(blobs, {"copy": root}), "copy"), sink, format="legacy", all_platforms=True)
+    copy(
+        MemorySource(MemoryStore(blobs, {"copy": root}), "copy"), sink, CopyRequest(format="legacy", all_platforms=True)
+    )
 
     for variant in ("v6", "v7"):
         found = load_image(read_back(sink), parse_platform(f"linux/arm/{variant}"))
@@ -237,11 +242,11 @@ def test_referrers_come_along_when_asked() -> None:
     source = image.beside(signature).build()
     without, along = a_sink(), a_sink()
     copy(source, without)
-    copy(source, along, referrers=True)
+    copy(source, along, CopyRequest(referrers=True))
     assert signature.descriptor().digest not in without.store.blobs
     assert signature.descriptor().digest in along.store.blobs
     with pytest.raises(UsageError):
-        copy(source, a_sink(), referrers=True, format="legacy")
+        copy(source, a_sink(), CopyRequest(referrers=True, format="legacy"))
 
 
 def test_what_refers_to_a_referrer_and_what_a_referring_index_lists_come_along_too() -> None:
@@ -253,12 +258,12 @@ def test_what_refers_to_a_referrer_and_what_a_referring_index_lists_come_along_t
     source.store.blobs[Digest.of(to_json(bundle))] = to_json(bundle)
     sink = a_sink()
 
-    packed = copy(source, sink, referrers=True)
+    packed = copy(source, sink, CopyRequest(referrers=True))
 
     assert packed.descriptor.digest == image.descriptor().digest
     assert sink.store.blobs == source.store.blobs
     with pytest.raises(CannotHoldError, match="index"):
-        copy(source, a_sink(holds_indexes=False), referrers=True)
+        copy(source, a_sink(indexes=False), CopyRequest(referrers=True))
 
 
 def test_a_sha512_is_kept_or_refused_beforehand() -> None:
@@ -273,7 +278,7 @@ def test_a_sha512_is_kept_or_refused_beforehand() -> None:
     source, kept, untouched = (
         MemorySource(MemoryStore(blobs, {"copy": root}), "copy"),
         a_sink(),
-        a_sink(holds_sha512=False),
+        a_sink(sha512=False),
     )
 
     copy(source, kept)
@@ -289,7 +294,7 @@ def test_a_sha512_is_kept_or_refused_beforehand() -> None:
 @pytest.mark.parametrize("form", ["artifacts", "legacy"])
 def test_parts_survive_being_said_again(image: ImageBuilder, form: str, tmp_path: Path) -> None:
     source, sink = image.build(), a_sink()
-    copy(source, sink, format=form)
+    copy(source, sink, CopyRequest(format=form))
     extract(read_back(sink), ExtractRequest(directory=tmp_path))
     found = files_in(tmp_path)
     assert found["kernel"] == b"kernel"
@@ -308,18 +313,22 @@ class Untouched(MemorySink):
 
 @pytest.mark.parametrize("form", ["keep", "artifacts"])
 def test_what_the_destination_cannot_hold_is_refused_before_the_first_byte(form: str) -> None:
-    sink = Untouched(MemoryStore({}, {}), "copy", holds_artifacts=False)
+    sink = Untouched(MemoryStore({}, {}), "copy", capabilities=SinkCapabilities(artifacts=False))
     with pytest.raises(CannotHoldError) as caught:
-        copy(a_machine().build(), sink, format=form)
+        copy(a_machine().build(), sink, CopyRequest(format=form))
     assert any("--format legacy" in note for note in caught.value.__notes__)
 
 
 def test_a_place_without_indexes_is_told_one_image_only() -> None:
     source = an_index(a_container().platform("linux/amd64"), a_container().platform("linux/arm64")).build()
     with pytest.raises(CannotHoldError):
-        copy(source, Untouched(MemoryStore({}, {}), "copy", holds_indexes=False), all_platforms=True)
+        copy(
+            source,
+            Untouched(MemoryStore({}, {}), "copy", capabilities=SinkCapabilities(indexes=False)),
+            CopyRequest(all_platforms=True),
+        )
     with pytest.raises(UnsupportedImageError):
-        copy(source, a_sink(), platform=parse_platform("linux/s390x"))
+        copy(source, a_sink(), CopyRequest(platform=parse_platform("linux/s390x")))
 
 
 def test_a_spoilt_blob_publishes_nothing() -> None:
@@ -333,8 +342,8 @@ def test_a_spoilt_blob_publishes_nothing() -> None:
 
 def test_a_dry_run_counts_and_moves_nothing() -> None:
     source, sink = a_machine().build(), a_sink()
-    packed = copy(source, sink, dry_run=True)
-    assert packed.bytes_written == sum(map(len, source.blobs.values()))
+    packed = copy(source, sink, options=TransferOptions(dry_run=True))
+    assert packed.bytes_sent == sum(map(len, source.blobs.values()))
     assert sink.store == MemoryStore({}, {})
 
 
@@ -351,8 +360,8 @@ def test_the_one_image_of_an_index_is_taken_where_it_is_asked_for_or_no_index_ca
     image = a_machine().platform("linux/arm64")
     source = an_index(image).build()
 
-    asked, small = a_sink(), a_sink(holds_indexes=False)
-    copy(source, asked, platform=parse_platform("linux/arm64"))
+    asked, small = a_sink(), a_sink(indexes=False)
+    copy(source, asked, CopyRequest(platform=parse_platform("linux/arm64")))
     copy(source, small)
 
     assert load_root(read_back(asked))[0].digest == image.descriptor().digest
@@ -379,11 +388,16 @@ def test_taking_one_image_of_several_is_said_unless_somebody_chose_it(
     source = an_index(labelled().platform("linux/amd64"), labelled().platform("linux/arm64")).build()
     heard = Listening()
 
-    copy(source, a_sink(), format=format, platform=parse_platform("linux/arm64"), reporter=heard)
-    copy(source, a_sink(), format=format, all_platforms=True, reporter=heard)
+    copy(
+        source,
+        a_sink(),
+        CopyRequest(format=format, platform=parse_platform("linux/arm64")),
+        options=TransferOptions(reporter=heard),
+    )
+    copy(source, a_sink(), CopyRequest(format=format, all_platforms=True), options=TransferOptions(reporter=heard))
     assert heard.warnings == []
 
-    copy(source, a_sink(), format=format, reporter=heard)
+    copy(source, a_sink(), CopyRequest(format=format), options=TransferOptions(reporter=heard))
     assert len(heard.warnings) == 1
     assert "an index of 2 images: the one for linux/amd64 is taken" in heard.warnings[0]
 
@@ -395,13 +409,13 @@ def test_what_is_attested_of_the_only_image_is_left_out_and_that_is_said() -> No
     source = an_index(a_machine().platform("linux/amd64"), attestation).annotated(1, notes).build()
     heard, sink = Listening(), a_sink()
 
-    copy(source, sink, reporter=heard)
+    copy(source, sink, options=TransferOptions(reporter=heard))
 
     assert load_root(read_back(sink))[0].digest == a_machine().platform("linux/amd64").descriptor().digest
     assert len(heard.warnings) == 1
     assert "without the 1 entry beside it, such as attestations" in heard.warnings[0]
-    copy(source, a_sink(holds_indexes=False), reporter=heard)
-    copy(source, a_sink(), all_platforms=True, reporter=heard)
+    copy(source, a_sink(indexes=False), options=TransferOptions(reporter=heard))
+    copy(source, a_sink(), CopyRequest(all_platforms=True), options=TransferOptions(reporter=heard))
     assert len(heard.warnings) == 1
 
 
@@ -410,7 +424,7 @@ def test_a_place_without_indexes_is_not_offered_every_image(monkeypatch: pytest.
     heard = Listening()
     source = an_index(a_container().platform("linux/amd64"), a_container("zstd").platform("linux/arm64")).build()
 
-    copy(source, a_sink(holds_indexes=False), reporter=heard)
+    copy(source, a_sink(indexes=False), options=TransferOptions(reporter=heard))
 
     assert len(heard.warnings) == 1
     assert "--all-platforms" not in heard.warnings[0]
@@ -427,7 +441,10 @@ def test_nothing_is_said_of_an_index_of_one_within_an_index() -> None:
     heard, sink = Listening(), a_sink()
 
     copy(
-        MemorySource(MemoryStore(blobs, {"image": root})), sink, platform=parse_platform("linux/amd64"), reporter=heard
+        MemorySource(MemoryStore(blobs, {"image": root})),
+        sink,
+        CopyRequest(platform=parse_platform("linux/amd64")),
+        options=TransferOptions(reporter=heard),
     )
 
     assert load_image(read_back(sink)).platform == parse_platform("linux/amd64")

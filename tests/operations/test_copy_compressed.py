@@ -14,10 +14,13 @@ from eci_convert.oci.index import Index
 from eci_convert.oci.manifest import Manifest
 from eci_convert.oci.platform import parse_platform
 from eci_convert.operations.copy import copy
+from eci_convert.operations.copy_request import CopyRequest
 from eci_convert.operations.extract import extract
 from eci_convert.operations.extract_request import ExtractRequest
 from eci_convert.operations.verify import verify_image
+from eci_convert.options import TransferOptions
 from eci_convert.reading.images import load_image, load_root
+from eci_convert.transports.base import SinkCapabilities, SourceTraits
 from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 from tests.support.images import LABEL, ImageBuilder, a_container, a_machine, an_image, an_index, files_in
 
@@ -31,12 +34,12 @@ def raw(kernel: bytes = b"kernel" * 1000) -> ImageBuilder:
 
 def kept(image: ImageBuilder, codec: Codec | None, **limits: bool) -> tuple[MemorySource, MemorySource]:
     """*image*, and its copy."""
-    source, sink = image.build(), MemorySink(MemoryStore({}, {}), "copy", **limits)
-    packed = copy(source, sink, codec=codec)
+    source, sink = image.build(), MemorySink(MemoryStore({}, {}), "copy", capabilities=SinkCapabilities(**limits))
+    packed = copy(source, sink, CopyRequest(codec=codec))
     copied = MemorySource(sink.store, "copy")
     assert packed.descriptor.digest == copied.resolve().digest
     assert packed.manifest == load_root(copied)[1]
-    assert packed.bytes_written == sum(map(len, sink.store.blobs.values()))
+    assert packed.bytes_sent == sum(map(len, sink.store.blobs.values()))
     return source, copied
 
 
@@ -50,7 +53,7 @@ def test_raw_layers_are_compressed_and_the_config_stays(codec: Codec, tmp_path: 
     assert became.size < was.size
     assert b"".join(decompressed([copied.blobs[became.digest]], None)) == source.blobs[was.digest]
     assert after.manifest.config == before.manifest.config
-    assert verify_image(copied).good
+    assert verify_image(copied).ok
     extract(copied, ExtractRequest(directory=tmp_path))
     assert files_in(tmp_path) == {"kernel": b"kernel" * 1000}
 
@@ -90,50 +93,59 @@ def test_without_a_codec_every_byte_is_kept(codec: Codec | None) -> None:
 
 
 def test_a_place_that_unpacks_layers_gets_them_as_they_are() -> None:
-    source, copied = kept(raw(), GZIP, stores_layers_uncompressed=True)
+    source, copied = kept(raw(), GZIP, stores_uncompressed=True)
     assert copied.blobs == source.blobs
 
 
 def test_layers_that_no_manifest_lists_are_compressed_on_their_way_to_a_registry() -> None:
     """As an engine keeps them; `--compression none` keeps them."""
-    source, registry = raw().build(), MemorySink(MemoryStore({}, {}), "copy", prefers_compressed_layers=True)
-    source.synthetic_manifest = True
+    source, registry = (
+        raw().build(),
+        MemorySink(MemoryStore({}, {}), "copy", capabilities=SinkCapabilities(prefers_compressed=True)),
+    )
+    source.traits = SourceTraits(synthetic=True)
 
     copy(source, registry)
     [layer] = load_image(MemorySource(registry.store, "copy")).manifest.layers
     assert layer.media_type == media_types.layer_type("gzip")
 
     for sink, codec in (
-        (MemorySink(MemoryStore({}, {}), "copy", prefers_compressed_layers=True), Codec.parse("none")),
+        (
+            MemorySink(MemoryStore({}, {}), "copy", capabilities=SinkCapabilities(prefers_compressed=True)),
+            Codec.parse("none"),
+        ),
         (MemorySink(MemoryStore({}, {}), "copy"), None),
     ):
-        copy(source, sink, codec=codec)
+        copy(source, sink, CopyRequest(codec=codec))
         assert sink.store.blobs == source.blobs
 
 
 def test_layers_that_a_manifest_lists_raw_are_kept_on_their_way_to_a_registry() -> None:
-    source, sink = raw().build(), MemorySink(MemoryStore({}, {}), "copy", prefers_compressed_layers=True)
+    source, sink = (
+        raw().build(),
+        MemorySink(MemoryStore({}, {}), "copy", capabilities=SinkCapabilities(prefers_compressed=True)),
+    )
     copy(source, sink)
     assert sink.store.blobs == source.blobs
 
 
 def test_what_an_earlier_copy_made_of_a_layer_is_not_made_again() -> None:
     source, sink = raw().build(), MemorySink(MemoryStore({}, {}), "copy")
-    first = copy(source, sink, codec=GZIP)
+    first = copy(source, sink, CopyRequest(codec=GZIP))
     [layer] = load_image(MemorySource(sink.store, "copy")).manifest.layers
     del source.blobs[load_image(source).manifest.layers[0].digest]  # it need not even be read
 
-    again = copy(source, sink, codec=GZIP, before=MemorySource(sink.store, "copy"))
+    again = copy(source, sink, CopyRequest(codec=GZIP), existing=MemorySource(sink.store, "copy"))
 
     assert again.descriptor == first.descriptor
     assert again.bytes_reused >= layer.size
-    assert again.bytes_written == again.descriptor.size
+    assert again.bytes_sent == again.descriptor.size
 
 
 def test_what_an_earlier_copy_made_with_another_codec_is_made_anew() -> None:
     source, sink = raw().build(), MemorySink(MemoryStore({}, {}), "copy")
-    copy(source, sink, codec=GZIP)
-    copy(source, sink, codec=ZSTD, before=MemorySource(sink.store, "copy"))
+    copy(source, sink, CopyRequest(codec=GZIP))
+    copy(source, sink, CopyRequest(codec=ZSTD), existing=MemorySource(sink.store, "copy"))
     [layer] = load_image(MemorySource(sink.store, "copy")).manifest.layers
     assert layer.media_type == media_types.layer_type("zstd")
 
@@ -145,7 +157,7 @@ def test_an_index_names_what_its_images_became() -> None:
         MemorySink(MemoryStore({}, {}), "copy"),
     )
 
-    packed = copy(source, sink, codec=GZIP, all_platforms=True)
+    packed = copy(source, sink, CopyRequest(codec=GZIP, all_platforms=True))
 
     copied = MemorySource(sink.store, "copy")
     assert isinstance(packed.manifest, Index)
@@ -159,7 +171,7 @@ def test_an_index_names_what_its_images_became() -> None:
 def test_a_layer_that_two_images_share_is_compressed_once() -> None:
     one, other = raw().platform("linux/amd64"), raw().platform("linux/arm64")
     source, sink = an_index(one, other).build(), MemorySink(MemoryStore({}, {}), "copy")
-    copy(source, sink, codec=GZIP, all_platforms=True)
+    copy(source, sink, CopyRequest(codec=GZIP, all_platforms=True))
     manifests = [load_image(MemorySource(sink.store, "copy"), parse_platform(f"linux/{word}")).manifest
                  for word in ("amd64", "arm64")]  # fmt: skip
     assert manifests[0].layers == manifests[1].layers
@@ -168,15 +180,15 @@ def test_a_layer_that_two_images_share_is_compressed_once() -> None:
 
 def test_a_dry_run_counts_what_lies_there() -> None:
     source, sink = raw().build(), MemorySink(MemoryStore({}, {}), "copy")
-    packed = copy(source, sink, codec=GZIP, dry_run=True)
+    packed = copy(source, sink, CopyRequest(codec=GZIP), options=TransferOptions(dry_run=True))
     assert isinstance(packed.manifest, Manifest)
-    assert packed.bytes_written == sum(map(len, source.blobs.values()))
+    assert packed.bytes_sent == sum(map(len, source.blobs.values()))
     assert sink.store == MemoryStore({}, {})
 
 
 def test_what_refers_to_an_image_needs_its_digest() -> None:
     with pytest.raises(UsageError, match="leave --compression away"):
-        copy(raw().build(), MemorySink(MemoryStore({}, {}), "copy"), codec=GZIP, referrers=True)
+        copy(raw().build(), MemorySink(MemoryStore({}, {}), "copy"), CopyRequest(codec=GZIP, referrers=True))
 
 
 def test_a_spoilt_layer_publishes_nothing() -> None:
@@ -184,7 +196,7 @@ def test_a_spoilt_layer_publishes_nothing() -> None:
     [layer] = load_image(source).manifest.layers
     source.blobs[layer.digest] = b"x" * layer.size
     with pytest.raises(Exception, match="digest"):
-        copy(source, sink, codec=GZIP)
+        copy(source, sink, CopyRequest(codec=GZIP))
     assert sink.store.names == {}
 
 

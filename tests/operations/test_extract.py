@@ -27,8 +27,9 @@ from eci_convert.model import Blob, DiskType, LocalFile, Locator, Member, Memory
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.operations.extract import Extracted, extract_files
+from eci_convert.operations.extract import ExtractedPart, extract_files
 from eci_convert.operations.output_files import OutputTarget
+from eci_convert.options import TransferOptions
 from eci_convert.reading.images import load_image
 from eci_convert.transports import open_source
 from eci_convert.transports.memory import MemorySource
@@ -72,15 +73,24 @@ def a_part(locator: Locator, role: Role = Role.OTHER, name: str = "part", disk_t
     return Part(role=role, locator=locator, name=name, disk_type=disk_type)
 
 
-def everything(source: MemorySource, directory: Path, **options: object) -> dict[str, Extracted]:
+def extract_all(source: MemorySource, targets: list[OutputTarget], **words: object) -> tuple[ExtractedPart, ...]:
+    """Extracts *targets*; *words* are of `extract_files` and of `TransferOptions`."""
+    transfer = {name: words.pop(name) for name in ("reporter", "max_size") if name in words}
+    options = TransferOptions(**transfer)  # type: ignore[arg-type]
+    return extract_files(source, load_image(source), targets, options=options, **words)  # type: ignore[arg-type]
+
+
+def everything(source: MemorySource, directory: Path, **options: object) -> dict[str, ExtractedPart]:
     """Extracts all parts into *directory*; what came of them, by name."""
     targets = [OutputTarget(part=part, path=directory / part.name) for part in parts(source)]
-    return {file.part.name: file for file in extract_files(source, load_image(source), targets, **options)}  # type: ignore[arg-type]
+    return {file.part.name: file for file in extract_all(source, targets, **options)}
 
 
-def one(source: MemorySource, locator: Locator, path: Path, role: Role = Role.OTHER, **options: object) -> Extracted:
+def one(
+    source: MemorySource, locator: Locator, path: Path, role: Role = Role.OTHER, **options: object
+) -> ExtractedPart:
     part = a_part(locator, role)
-    [file] = extract_files(source, load_image(source), [OutputTarget(part=part, path=path)], **options)  # type: ignore[arg-type]
+    [file] = extract_all(source, [OutputTarget(part=part, path=path)], **options)
     return file
 
 
@@ -315,7 +325,7 @@ def test_nothing_is_written_of_what_is_known_to_be_too_large() -> None:
     target = OutputTarget(part=a_part(RootfsFile(path="disk")), file=stream)
 
     with pytest.raises(LimitExceededError):
-        extract_files(source, load_image(source), [target], max_size=len(NOISE) - 1)
+        extract_files(source, load_image(source), [target], options=TransferOptions(max_size=len(NOISE) - 1))
     assert not stream.getvalue()
 
 

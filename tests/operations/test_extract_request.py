@@ -33,7 +33,7 @@ def test_an_image_without_a_machine_says_how_to_get_a_file_out_of_it(tmp_path: P
 def test_a_guess_that_is_asked_for_by_name_says_what_is_missing(tmp_path: Path) -> None:
     plain = an_image().tar_layer({"etc/motd": b"hello"}).build()
     with pytest.raises(MissingPartError, match="disk"):
-        extract(plain, ExtractRequest(directory=tmp_path), dialect="containerdisk")
+        extract(plain, ExtractRequest(directory=tmp_path, dialect="containerdisk"))
 
 
 def test_a_part_with_an_output_of_its_own_does_not_go_to_the_directory_too(tmp_path: Path) -> None:

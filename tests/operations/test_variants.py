@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from eci_convert.oci.annotations import REF_NAME
-from eci_convert.operations.copy import copy
+from eci_convert.operations.copy import CopyRequest, copy
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 from eci_convert.transports.settings import Settings
@@ -30,7 +30,7 @@ TWO = an_index(
 def said_again(reference: str, settings: Settings | None = None) -> Any:
     """TWO as ironcore images under *reference*."""
     with open_sink(reference, settings or Settings()) as sink:
-        return copy(TWO.build(), sink, format="ironcore", all_platforms=True)
+        return copy(TWO.build(), sink, CopyRequest(format="ironcore", all_platforms=True))
 
 
 def digests(packed: Any) -> dict[str, str]:
@@ -106,7 +106,7 @@ def test_one_image_alone_has_its_name_too() -> None:
     store = MemoryStore()
     image = an_image().platform("linux/arm64").layer(KERNEL_TYPE, b"kernel", role="kernel")
 
-    copy(image.build(), MemorySink(store, "machine:1"), format="ironcore")
+    copy(image.build(), MemorySink(store, "machine:1"), CopyRequest(format="ironcore"))
 
     assert set(store.names) == {"machine:1", "machine:1-arm64"}
 
@@ -115,7 +115,7 @@ def test_one_image_alone_has_its_name_too() -> None:
 def test_other_formats_have_one_name(format: str) -> None:
     store = MemoryStore()
 
-    copy(TWO.build(), MemorySink(store, "machine:1"), format=format, all_platforms=True)
+    copy(TWO.build(), MemorySink(store, "machine:1"), CopyRequest(format=format, all_platforms=True))
 
     assert set(store.names) == {"machine:1"}
     assert MemorySource(store, "machine:1").resolve()
@@ -123,7 +123,7 @@ def test_other_formats_have_one_name(format: str) -> None:
 
 def test_it_is_so_from_the_command_line(run: Run, tmp_path: Path) -> None:
     with open_sink(f"oci:{tmp_path}/from:two", Settings()) as sink:
-        copy(TWO.build(), sink, all_platforms=True)
+        copy(TWO.build(), sink, CopyRequest(all_platforms=True))
 
     destination = f"oci:{tmp_path}/to:r.example/m:1"
     run("copy", f"oci:{tmp_path}/from:two", destination, "--format", "ironcore", "--all-platforms")
@@ -148,7 +148,7 @@ def test_the_originals_images_said_again_are_listed_as_it_lists_them(name: str, 
         open_source(f"oci:{store}:{reference}", Settings()) as source,
         open_sink(f"oci:{tmp_path}/ours:{reference}", Settings()) as sink,
     ):
-        copy(source, sink, format="ironcore", all_platforms=True)
+        copy(source, sink, CopyRequest(format="ironcore", all_platforms=True))
 
     assert named(tmp_path / "ours") == {key: one for key, one in named(store).items() if f"/{name}:" in key}
 

@@ -16,6 +16,7 @@ import oras.container
 import oras.provider
 import pytest
 
+from eci_convert import testing as faults
 from eci_convert.errors import (
     AccessDeniedError,
     DigestMismatchError,
@@ -30,7 +31,6 @@ from eci_convert.oras_compat.names import OrasName
 from eci_convert.oras_compat.registry import Registry
 from eci_convert.transports.registry.http import retry
 from eci_convert.transports.settings import Settings
-from tests.support.fake_registry import behaviour as faults
 from tests.support.fake_registry.server import FaultyRegistry, a_registry
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"

@@ -6,12 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert import Codec, Platform, Settings, WriteOptions, artifact_from_parts, inspect, open_sink, open_source
+from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.errors import ManifestRefusedError
+from eci_convert.oci.platform import Platform
+from eci_convert.operations.copy import copy
+from eci_convert.operations.copy_request import CopyRequest
+from eci_convert.operations.inspect import inspect
 from eci_convert.operations.push import push
-from eci_convert.transports.registry.state.host_facts import ArtifactTypeRefusals
-from tests.support.fake_registry.behaviour import refusal
+from eci_convert.reading.local_parts import artifact_from_parts
+from eci_convert.testing import refusal
+from eci_convert.transports import open_sink, open_source
+from eci_convert.transports.settings import Settings
 from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from tests.support.images import ImageBuilder, IndexBuilder, a_machine, an_index
 
 
 class Heard:
@@ -32,13 +39,10 @@ class Heard:
 
 def pushed(host: str, tmp_path: Path, *, auto: bool = True) -> list[str]:
     heard = Heard()
-    settings = Settings(environ={"HOME": str(tmp_path)}, reporter=heard)
-    terms = WriteOptions(platform=Platform(os="linux", architecture="amd64"))
+    settings = Settings(environ={"HOME": str(tmp_path)}, reporter=heard, compat="auto" if auto else "strict")
+    write = WriteOptions(platform=Platform(os="linux", architecture="amd64"))
     with open_sink(f"docker://{host}/edge/machine:1", settings) as sink:
-        push(
-            artifact_from_parts(kernel=b"kernel"), sink, format="artifacts", terms=terms, codec=Codec.parse("gzip"),
-            strict=ArtifactTypeRefusals(host, settings) if auto else None,
-        )  # fmt: skip
+        push(artifact_from_parts(kernel=b"kernel"), sink, format="artifacts", write=write)
     with open_source(f"docker://{host}/edge/machine:1", settings) as source:
         assert inspect(source).dialect == "eci-artifacts"
     return heard.warnings
@@ -76,3 +80,31 @@ def test_a_refusal_that_has_another_reason_teaches_nothing(tmp_path: Path) -> No
             pushed(registry.host, tmp_path)
         assert pushed(registry.host, tmp_path) == []
         assert manifests(registry) == [True, False, True]
+
+
+def copied(host: str, tmp_path: Path, image: ImageBuilder | IndexBuilder, **request: bool) -> list[str]:
+    heard = Heard()
+    settings = Settings(environ={"HOME": str(tmp_path)}, reporter=heard)
+    with open_sink(f"docker://{host}/edge/machine:2", settings) as sink:
+        copy(image.build(), sink, CopyRequest(format="artifacts", **request))
+    with open_source(f"docker://{host}/edge/machine:2", settings) as source:
+        assert inspect(source, Platform(os="linux", architecture="amd64")).dialect == "eci-artifacts"
+    return heard.warnings
+
+
+def test_a_copy_falls_back_as_a_push_does(tmp_path: Path) -> None:
+    with a_registry() as registry:
+        registry.misbehave("PUT", "/manifests/", refusal(400, "MANIFEST_INVALID", "unknown artifactType"))
+        [warning] = copied(registry.host, tmp_path, a_machine())
+        assert "MANIFEST_INVALID" in warning
+        assert pushed(registry.host, tmp_path) == []
+        assert manifests(registry) == [True, False, False]
+
+
+def test_a_copy_of_an_index_falls_back_for_all_of_its_images(tmp_path: Path) -> None:
+    index = an_index(a_machine().platform("linux/amd64"), a_machine(b"other").platform("linux/arm64"))
+    with a_registry() as registry:
+        registry.misbehave("PUT", "/manifests/", refusal(400, "MANIFEST_INVALID", "unknown artifactType"))
+        [warning] = copied(registry.host, tmp_path, index, all_platforms=True)
+        assert "MANIFEST_INVALID" in warning
+        assert manifests(registry) == [True, False, False, False]

@@ -24,19 +24,32 @@ from eci_convert.errors import (
     NotFoundError,
     UsageError,
 )
-from eci_convert.model import Artifact, Blob, DiskType, KnownBlob, LocalFile, Locator, Part, Role, RootfsFile
+from eci_convert.model import (
+    Artifact,
+    Blob,
+    DiskType,
+    LocalFile,
+    Locator,
+    Part,
+    RemoteBlob,
+    Role,
+    RootfsFile,
+)
 from eci_convert.oci import json_fields
 from eci_convert.oci.descriptor import MAX_LAYERS, Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.platform import Platform
-from eci_convert.pack.image import join_into_index, pack
+from eci_convert.options import TransferOptions
+from eci_convert.pack.image import ImageOrigin, Packing, pack, pack_all
 from eci_convert.reading.images import load_image
+from eci_convert.transports.base import SinkCapabilities
 from eci_convert.transports.layout.index import add_image
 from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 from tests.support.images import LABEL, Link, a_container, a_machine, an_image
-from tests.support.machines import AMD64, PLAIN, TERMS, a_whole_machine, contents, image, part, written
+from tests.support.machines import PLAIN, TERMS, a_whole_machine, contents, image, part, written
 
 GZIP = Codec.parse("gzip")
+SLOW = SinkCapabilities(prefers_compressed=True)
 
 
 class HasEverything(MemorySink):
@@ -133,22 +146,14 @@ def test_a_file_that_is_not_there_or_is_none_is_an_error_that_names_it(tmp_path:
 def test_blobs_come_first_then_config_manifest_and_the_name(format: str, concurrency: int) -> None:
     sink = Counting(MemoryStore())
 
-    packed = pack(blueprint(a_whole_machine(), format), sink, codec=PLAIN, concurrency=concurrency)
+    packed = pack(
+        blueprint(a_whole_machine(), format), sink, codec=PLAIN, options=TransferOptions(concurrency=concurrency)
+    )
 
     assert sink.given[-1] == "application/vnd.oci.image.manifest.v1+json"
     assert sink.store.names == {"image": packed.descriptor}
-    assert packed.bytes_written == sum(map(len, sink.store.blobs.values()))
+    assert packed.bytes_sent == sum(map(len, sink.store.blobs.values()))
     assert packed.bytes_reused == 0
-
-
-def test_what_is_not_to_be_published_has_no_name() -> None:
-    sink = MemorySink(MemoryStore())
-
-    packed = pack(blueprint(a_whole_machine()), sink, codec=PLAIN, publish=False)
-
-    assert not sink.store.names
-    assert packed.descriptor.digest in sink.store.blobs
-    assert packed.descriptor.platform == AMD64
 
 
 @pytest.mark.parametrize("format", ["artifacts", "ironcore", "unikraft", "kubevirt"])
@@ -156,7 +161,7 @@ def test_a_place_for_containers_alone_refuses_before_the_first_byte(format: str)
     machine = Artifact(parts=(part(Role.KERNEL, "", b"k"),))
     if format == "kubevirt":
         machine = one(part(Role.ROOT_DISK, "r", b"r", DiskType.RAW))
-    sink = Counting(MemoryStore(), holds_artifacts=False, holds_indexes=False)
+    sink = Counting(MemoryStore(), capabilities=SinkCapabilities(artifacts=False, indexes=False))
 
     with pytest.raises(CannotHoldError, match="memory:image") as caught:
         pack(blueprint(machine, format), sink, codec=PLAIN)
@@ -167,7 +172,11 @@ def test_a_place_for_containers_alone_refuses_before_the_first_byte(format: str)
 
 def test_layers_are_not_compressed_where_that_is_lost_work() -> None:
     store = MemoryStore()
-    pack(blueprint(a_whole_machine()), MemorySink(store, stores_layers_uncompressed=True), codec=GZIP)
+    pack(
+        blueprint(a_whole_machine()),
+        MemorySink(store, capabilities=SinkCapabilities(stores_uncompressed=True)),
+        codec=GZIP,
+    )
 
     found = image(MemorySource(store))
 
@@ -188,7 +197,7 @@ def test_a_second_run_sends_no_blob(tmp_path: Path, format: str) -> None:
 
     assert sink.given == ["application/vnd.oci.image.manifest.v1+json"]
     assert second.descriptor == first.descriptor
-    assert second.bytes_reused + second.bytes_written == first.bytes_written
+    assert second.bytes_reused + second.bytes_sent == first.bytes_sent
 
 
 def test_a_layer_is_reused_only_as_what_it_is(tmp_path: Path) -> None:
@@ -206,12 +215,12 @@ def test_a_layer_is_reused_only_as_what_it_is(tmp_path: Path) -> None:
     assert gone.manifest.layers[0].digest in store.blobs  # type: ignore[union-attr]
 
 
-def test_a_probe_finds_blobs_that_another_image_brought(tmp_path: Path) -> None:
+def test_where_sending_is_slow_a_hash_finds_blobs_that_another_image_brought(tmp_path: Path) -> None:
     machine = one(a_file(tmp_path / "r", b"disk" * 1000, Role.ROOT_DISK))
     store = MemoryStore({Digest.of(b"disk" * 1000): b"disk" * 1000})
 
     blind = pack(blueprint(machine, "artifacts"), MemorySink(store), codec=PLAIN)
-    probing = pack(blueprint(machine, "artifacts"), MemorySink(store), codec=PLAIN, probe=True)
+    probing = pack(blueprint(machine, "artifacts"), MemorySink(store, capabilities=SLOW), codec=PLAIN)
 
     assert (blind.bytes_reused, probing.bytes_reused >= 4000) == (0, True)
 
@@ -220,7 +229,7 @@ def test_a_rehearsal_says_what_would_be_sent_and_sends_nothing(tmp_path: Path) -
     machine = one(a_file(tmp_path / "r", bytes(3 << 20), Role.ROOT_DISK))
     store = MemoryStore()
 
-    said = pack(blueprint(machine), MemorySink(store), codec=GZIP, dry_run=True)
+    said = pack(blueprint(machine), MemorySink(store), codec=GZIP, options=TransferOptions(dry_run=True))
     assert not store.blobs
     assert not store.names
     done = pack(blueprint(machine), MemorySink(store), codec=GZIP)
@@ -229,7 +238,7 @@ def test_a_rehearsal_says_what_would_be_sent_and_sends_nothing(tmp_path: Path) -
 
 
 def test_parts_that_are_known_by_their_digest_need_a_place_that_has_them() -> None:
-    known = KnownBlob(digest=Digest.of(b"kernel"), size=6)
+    known = RemoteBlob(digest=Digest.of(b"kernel"), size=6)
     machine = one(part(Role.KERNEL, "", known))
 
     with pytest.raises(MissingPartError, match="has no blob"):
@@ -243,24 +252,24 @@ def test_parts_that_are_known_by_their_digest_need_a_place_that_has_them() -> No
     assert packed.bytes_reused == 6
 
 
-def test_several_images_go_under_one_name() -> None:
+def test_several_images_go_under_one_name_and_have_none_of_their_own() -> None:
     store = MemoryStore()
     platforms = [Platform(os="linux", architecture=each) for each in ("amd64", "arm64")]
     machine = Artifact(parts=(part(Role.KERNEL, "", b"k"),))
     images = [
-        pack(blueprint(machine, "unikraft", WriteOptions(platform=each, name="x/y:1")), MemorySink(store), codec=PLAIN,
-                  publish=False)
+        Packing(blueprint=blueprint(machine, "unikraft", WriteOptions(platform=each, name="x/y:1")))
         for each in platforms
-    ]  # fmt: skip
+    ]
+    sink = MemorySink(store)
 
-    packed = join_into_index(images, MemorySink(store))
+    packed = pack_all(images, sink, codec=PLAIN)
 
     for each in platforms:
         wanted = Platform(os="qemu", architecture={"amd64": "x86_64"}.get(each.architecture, each.architecture))
         found = load_image(MemorySource(store), wanted)
         assert found.descriptor.annotations["org.unikraft.image.name"] == "x/y"
     assert store.names == {"image": packed.descriptor}
-    assert packed.bytes_written == sum(each.bytes_written for each in images) + packed.descriptor.size
+    assert packed.bytes_sent + packed.bytes_reused >= sum(map(len, store.blobs.values()))
 
 
 def repacked(
@@ -271,8 +280,7 @@ def repacked(
         blueprint(machine or dialects.read(image(source))[1], format),
         MemorySink(store),
         codec=codec,
-        origin=source,
-        image=image(source),
+        origin=ImageOrigin(source=source, image=image(source)),
     )
     return store
 
@@ -300,7 +308,7 @@ def test_blobs_that_are_there_are_not_sent_and_not_read() -> None:
     sink = Counting(store)
 
     machine = dialects.read(image(source))[1]
-    pack(blueprint(machine, "artifacts"), sink, codec=PLAIN, origin=source, image=image(source))
+    pack(blueprint(machine, "artifacts"), sink, codec=PLAIN, origin=ImageOrigin(source=source, image=image(source)))
 
     assert not [each for each in sink.given if "lfedge" in each]
 
@@ -354,7 +362,7 @@ def test_bytes_that_are_not_the_promised_ones_get_no_name(format: str) -> None:
     machine = dialects.read(image(source))[1]
 
     with pytest.raises(DigestMismatchError):
-        pack(blueprint(machine, format), sink, codec=PLAIN, origin=source, image=image(source))
+        pack(blueprint(machine, format), sink, codec=PLAIN, origin=ImageOrigin(source=source, image=image(source)))
 
     assert not sink.store.names
 
@@ -368,7 +376,12 @@ def test_a_layer_that_goes_on_wrongly_behind_the_wanted_file_gets_no_name() -> N
     sink = MemorySink(MemoryStore())
 
     with pytest.raises(DigestMismatchError):
-        pack(blueprint(dialects.read(image(source))[1]), sink, codec=PLAIN, origin=source, image=image(source))
+        pack(
+            blueprint(dialects.read(image(source))[1]),
+            sink,
+            codec=PLAIN,
+            origin=ImageOrigin(source=source, image=image(source)),
+        )
 
     assert not sink.store.names
 
@@ -431,7 +444,9 @@ def test_progress_is_told_of_every_file(tmp_path: Path) -> None:
     machine = Artifact(parts=(a_file(tmp_path / "k"), a_file(tmp_path / "r", bytes(3 << 20), Role.ROOT_DISK)))
     for each in ("artifacts", "legacy"):
         reporter = Remembering()
-        pack(blueprint(machine, each), MemorySink(MemoryStore()), codec=GZIP, reporter=reporter)
+        pack(
+            blueprint(machine, each), MemorySink(MemoryStore()), codec=GZIP, options=TransferOptions(reporter=reporter)
+        )
 
         assert set(reporter.ended) == set(reporter.events) == {"kernel", "disk-root-r"}
         assert all(done <= total for total, done in reporter.events.values())
@@ -464,9 +479,9 @@ def test_one_file_as_several_parts_is_read_and_sent_once(
     machine = several(tmp_path / "same", *(tmp_path / name for name in names))
     if format == "ironcore":
         machine = Artifact(parts=machine.parts[:3])
-    sink = Counting(MemoryStore())
+    sink = Counting(MemoryStore(), capabilities=SinkCapabilities(prefers_compressed=probe))
 
-    packed = pack(blueprint(machine, format), sink, codec=PLAIN, probe=probe, concurrency=concurrency)
+    packed = pack(blueprint(machine, format), sink, codec=PLAIN, options=TransferOptions(concurrency=concurrency))
 
     blobs = [kind for kind in sink.given if "json" not in kind]
     assert len(blobs) == 1
@@ -479,8 +494,10 @@ def test_one_file_as_several_parts_is_read_and_sent_once(
 
 def test_files_with_the_same_bytes_are_sent_once_where_they_are_hashed_first(tmp_path: Path) -> None:
     parts = [a_file(tmp_path / "a", b"same" * 1000), a_file(tmp_path / "b", b"same" * 1000, Role.INITRD)]
-    sink = Counting(MemoryStore())
-    pack(blueprint(Artifact(parts=tuple(parts)), "artifacts"), sink, codec=PLAIN, probe=True, concurrency=4)
+    sink = Counting(MemoryStore(), capabilities=SLOW)
+    pack(
+        blueprint(Artifact(parts=tuple(parts)), "artifacts"), sink, codec=PLAIN, options=TransferOptions(concurrency=4)
+    )
     assert len([kind for kind in sink.given if "json" not in kind]) == 1
 
 
@@ -496,10 +513,9 @@ def test_a_file_that_fails_fails_for_all_its_parts(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match="no room"):
         pack(
             blueprint(several(tmp_path / "same"), "artifacts"),
-            Failing(MemoryStore()),
+            Failing(MemoryStore(), capabilities=SLOW),
             codec=PLAIN,
-            probe=True,
-            concurrency=4,
+            options=TransferOptions(concurrency=4),
         )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import bz2
+import gzip
+import lzma
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from random import Random
 
@@ -10,7 +13,8 @@ import pytest
 
 from eci_convert.errors import CorruptStreamError, DigestMismatchError, FormatError, LocalError, SizeMismatchError
 from eci_convert.oci.descriptor import Descriptor
-from eci_convert.reading.blobs import load_document, open_blob, open_layer
+from eci_convert.reading.blobs import is_tar_archive, load_document, open_blob, open_layer
+from eci_convert.streams.blocks import peek_head
 from eci_convert.transports.memory import MemorySource, MemoryStore
 from tests.support.images import a_tar
 
@@ -121,3 +125,26 @@ def test_leaving_an_archive_early_reads_it_to_its_end() -> None:
 
     with pytest.raises(DigestMismatchError), open_layer(source, blob) as entries:
         next(entries)
+
+
+def compressions() -> dict[str, Callable[[bytes], bytes]]:
+    import zstandard
+
+    return {
+        "none": bytes,
+        "gzip": gzip.compress,
+        "zstd": zstandard.compress,
+        "xz": lzma.compress,
+        "bzip2": bz2.compress,
+    }
+
+
+@pytest.mark.parametrize("compression", compressions())
+@pytest.mark.parametrize("size", [100, 3 << 20])
+def test_an_archive_of_what_cannot_be_compressed_is_seen_from_its_beginning(compression: str, size: int) -> None:
+    content = Random(1).randbytes(size)
+    for plain, expected in ((a_tar({"disk": content}), True), (content, False)):
+        stored = compressions()[compression](plain)
+        head, chunks = peek_head(iter([stored[at : at + 65536] for at in range(0, len(stored), 65536)]))
+        assert is_tar_archive(head) is expected
+        assert b"".join(chunks) == stored

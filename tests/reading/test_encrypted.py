@@ -10,11 +10,12 @@ from eci_convert import dialects
 from eci_convert.errors import CannotHoldError, UnsupportedImageError
 from eci_convert.model import Role
 from eci_convert.oci import media_types
-from eci_convert.operations.copy import copy
+from eci_convert.operations.copy import CopyRequest, copy
 from eci_convert.operations.extract import extract
 from eci_convert.operations.extract_request import ExtractRequest
 from eci_convert.operations.inspect import inspect
 from eci_convert.operations.verify import verify_image
+from eci_convert.transports.base import SinkCapabilities
 from eci_convert.transports.memory import MemorySink, MemoryStore
 from tests.support.images import LABEL, ImageBuilder, a_tar, an_image
 
@@ -72,18 +73,18 @@ def test_it_is_copied_as_it_is_and_cannot_be_written_in_another_dialect() -> Non
     assert copy(source, MemorySink(store)).descriptor == source.resolve()
     assert CIPHER in store.blobs.values()
     with pytest.raises(UnsupportedImageError, match="encrypted"):
-        copy(source, MemorySink(MemoryStore({}, {})), format="legacy")
+        copy(source, MemorySink(MemoryStore({}, {})), CopyRequest(format="legacy"))
 
 
 def test_an_engine_that_would_have_to_unpack_it_cannot_hold_it() -> None:
     with pytest.raises(CannotHoldError, match="encrypted"):
-        copy(encrypted().build(), MemorySink(MemoryStore({}, {}), holds_artifacts=False))
+        copy(encrypted().build(), MemorySink(MemoryStore({}, {}), capabilities=SinkCapabilities(artifacts=False)))
 
 
 def test_verify_checks_its_digest_and_says_that_it_cannot_look_inside() -> None:
     report = verify_image(encrypted().tar_layer({"other": b""}).build())
 
-    assert [type(finding.error) for finding in report.findings] == [UnsupportedImageError]
+    assert [type(finding.error) for finding in report.problems] == [UnsupportedImageError]
     with pytest.raises(UnsupportedImageError, match="encrypted"):
         report.raise_worst()
 

@@ -17,11 +17,14 @@ import pytest
 from eci_convert.errors import DigestMismatchError, LimitExceededError, TransportError
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.operations.copy import copy
+from eci_convert.operations.copy_request import CopyRequest
 from eci_convert.operations.extract import extract_files
 from eci_convert.operations.output_files import OutputTarget
+from eci_convert.options import TransferOptions
 from eci_convert.reading import resume
 from eci_convert.reading.images import load_image
 from eci_convert.reading.resume import MIN_RESUMABLE_SIZE, PartialDownloads, default_directory
+from eci_convert.transports.base import SourceTraits
 from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 from tests.support.images import INITRD_TYPE, KERNEL_TYPE, ImageBuilder, an_image, files_in, parts
 
@@ -32,8 +35,7 @@ KERNEL = Random(1).randbytes(SIZE)
 class Distant(MemorySource):
     """A source behind a network, which fails after *lasts* bytes of a blob, and counts what it sends."""
 
-    resumable = True
-    synthetic_manifest = False
+    traits = SourceTraits(resumable=True)
 
     def __init__(self, source: MemorySource, lasts: int | None = None) -> None:
         super().__init__(source.store, source.name)
@@ -62,7 +64,12 @@ def a_kernel(blob: bytes = KERNEL) -> ImageBuilder:
 
 def pull(source: Distant, directory: Path, cache: Path | None = None, max_size: int | None = None) -> None:
     targets = [OutputTarget(part=part, path=directory / "out" / part.name) for part in parts(source)]
-    extract_files(source, load_image(source), targets, journal=cache or directory / "cache", max_size=max_size)
+    extract_files(
+        source,
+        load_image(source),
+        targets,
+        options=TransferOptions(resume_directory=cache or directory / "cache", max_size=max_size),
+    )
 
 
 def test_a_download_that_broke_goes_on_where_it_broke(tmp_path: Path) -> None:
@@ -120,11 +127,16 @@ def test_a_copy_that_broke_goes_on_where_it_broke(tmp_path: Path, format: str) -
     ).build()
     cache = tmp_path / "cache"
     with pytest.raises(TransportError):
-        copy(Distant(image, lasts=2 * SIZE + (1 << 20)), MemorySink(MemoryStore()), format=format, journal=cache)
+        copy(
+            Distant(image, lasts=2 * SIZE + (1 << 20)),
+            MemorySink(MemoryStore()),
+            CopyRequest(format=format),
+            options=TransferOptions(resume_directory=cache),
+        )
     assert files_in(cache)
 
     second, sink = Distant(image), MemorySink(MemoryStore())
-    copy(second, sink, format=format, journal=cache)
+    copy(second, sink, CopyRequest(format=format), options=TransferOptions(resume_directory=cache))
 
     assert second.sent < 2 * SIZE
     assert not files_in(cache)

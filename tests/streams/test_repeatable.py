@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert import Disk, DiskType, artifact_from_parts
 from eci_convert.compression.codec import Codec
 from eci_convert.dialects import WRITERS
 from eci_convert.errors import UploadLostError
+from eci_convert.model import DiskType
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.operations.copy import copy
+from eci_convert.operations.copy_request import CopyRequest
 from eci_convert.pack.image import pack
+from eci_convert.reading.local_parts import Disk, artifact_from_parts
 from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 from tests.support.images import LABEL, ImageBuilder, a_machine, an_image, parts
 from tests.support.machines import TERMS
@@ -83,7 +85,7 @@ def test_parts_of_another_image_are_read_again(image: ImageBuilder, form: str) -
     sink, calm = Forgetful(1), MemorySink(MemoryStore())
 
     for one in (sink, calm):
-        copy(image.build(), one, format=form, terms=TERMS if form != "keep" else None)
+        copy(image.build(), one, CopyRequest(format=form, write=TERMS if form != "keep" else None))
 
     assert sink.store == calm.store
     if form != "keep":
@@ -94,5 +96,5 @@ def test_parts_of_another_image_are_read_again(image: ImageBuilder, form: str) -
 def test_a_place_that_loses_everything_is_left(form: str) -> None:
     sink = Forgetful(100)
     with pytest.raises(UploadLostError):
-        copy(a_machine().build(), sink, format=form)
+        copy(a_machine().build(), sink, CopyRequest(format=form))
     assert not sink.store.names

@@ -15,13 +15,14 @@ from eci_convert.cli.commands.store import index
 from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.options import CommonOptions, command, created_time, option
 from eci_convert.cli.param_types import PathParam
-from eci_convert.cli.part_options import archive_path, artifact_from_options
+from eci_convert.cli.part_options import artifact_from_options
 from eci_convert.cli.push_report import published, report_dry_run, report_push
 from eci_convert.compression.codec import Codec
 from eci_convert.dialects import INDEXED, WRITERS
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.errors import UsageError
 from eci_convert.operations import push
+from eci_convert.operations.destination import archive_path
 from eci_convert.progress import warn
 from eci_convert.transports import image_name, open_sink, open_source, parse_reference
 
@@ -45,8 +46,10 @@ eci-convert build --kernel vmlinuz --root disk.raw -t my-machine:1 --builder bui
     option("--builder", type=click.Choice(["direct", "docker", "buildx"]), default="direct", show_default=True,
            help="Make the layers here, with the Docker engine's builder, or with BuildKit."),
     option("--base", default="", once=True, metavar="IMAGE", help="Base image (docker, buildx)."),
-    option("--file", type=PathParam(), once=True, metavar="DOCKERFILE", help="A Dockerfile of your own (docker, buildx)."),
-    option("--context", type=PathParam(directory=True), once=True, metavar="DIR", help="Build context of that Dockerfile."),
+    option("--file", type=PathParam(), once=True, metavar="DOCKERFILE",
+           help="A Dockerfile of your own (docker, buildx)."),
+    option("--context", type=PathParam(directory=True), once=True, metavar="DIR",
+           help="Build context of that Dockerfile."),
     option("--author", default="lf-edge/edge-containers", show_default=True, help="Author of the image."),
     option("--also", multiple=True, metavar="FORMAT", help="Make the image serve this dialect too: containerdisk."),
     options.label,
@@ -58,8 +61,8 @@ eci-convert build --kernel vmlinuz --root disk.raw -t my-machine:1 --builder bui
     examples=_EXAMPLES,
 )  # fmt: skip
 def build(
-    call: CommonOptions, *, tag: str, destination: str, format: str, plat: str, builder: str, base: str, file: Path | None,
-    context: Path | None, author: str, also: tuple[str, ...], labels: tuple[tuple[str, str], ...],
+    call: CommonOptions, *, tag: str, destination: str, format: str, plat: str, builder: str, base: str,
+    file: Path | None, context: Path | None, author: str, also: tuple[str, ...], labels: tuple[tuple[str, str], ...],
     annotations: tuple[tuple[str, str], ...], append: str | None, compression: str | None, digest_file: Path | None,
     dry_run: bool, **words: Any,
 ) -> None:  # fmt: skip
@@ -83,7 +86,7 @@ def build(
     annotations = check_annotations(call, reference, given["annotations"])
     compression = check_compression(call, reference, given["compression"])
     check_trust_type(call, words)
-    terms = WriteOptions(
+    write = WriteOptions(
         platform=part_options.platform(call.platforms[0] if call.platforms else None, "", ""),
         author=author,
         created=created_time(),
@@ -96,7 +99,7 @@ def build(
     if builder != "direct":
         wanted = EngineBuild(
             tag=tag or archived_name(destination), base=base, file=file, context=context,
-            archive=output_archive(destination, builder), terms=terms, digest_file=digest_file,
+            archive=output_archive(destination, builder), write=write, digest_file=digest_file,
         )  # fmt: skip
         return run_build(call, builder, wanted, words, dry_run=dry_run)
     for name, value in (("base", base), ("file", file), ("context", context)):
@@ -108,15 +111,14 @@ def build(
     codec = Codec.parse(compression or "none")
     part_options.check_apart(reference, digest_file)
     artifact = artifact_from_options(archive_path(reference), digest_file, reporter=call.reporter, **words)
-    with ExitStack() as stack:
+    with ExitStack() as stack:  # no layer is reused: the same parts, same bytes
         sink = stack.enter_context(open_sink(reference, call.settings, ""))
         before = stack.enter_context(open_source(reference, call.settings, ""))
         notes = dict(annotations) if format in INDEXED else {}
         appending = index.appending(call, append, sink, before, notes, dry_run=dry_run)
         packed = push.push(
-            artifact, sink, format=format, terms=terms, codec=codec, reporter=call.reporter,
-            concurrency=call.settings.concurrency, dry_run=dry_run, publish=not appending,
-        )  # fmt: skip
+            artifact, sink, format=format, write=write, codec=codec, options=call.transfer(), publish=not appending
+        )
         if appending:
             packed = store_index.append(packed, sink, before, *appending)
     _warn_of_lost_annotations(call, reference, annotations)

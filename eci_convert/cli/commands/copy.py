@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,6 @@ from eci_convert.dialects import WRITERS
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.errors import UnsupportedImageError
 from eci_convert.oci.index import IsBundleError
-from eci_convert.reading.resume import default_directory
 from eci_convert.transports.base import Source
 
 _EXAMPLES = """
@@ -85,8 +82,8 @@ def _check_keep(call: CommonOptions, given: dict[str, Any]) -> None:
     examples=_EXAMPLES,
 )
 def copy(
-    call: CommonOptions, *, src: str, dst: str, format: str, dialect: str, also: tuple[str, ...], plat: str, all_platforms: bool,
-    referrers: bool, labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...],
+    call: CommonOptions, *, src: str, dst: str, format: str, dialect: str, also: tuple[str, ...], plat: str,
+    all_platforms: bool, referrers: bool, labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...],
     compression: str | None, digest_file: Path | None, max_size: int | None, dry_run: bool,
 ) -> None:  # fmt: skip
     """Copy the image SRC to DST, optionally converting its format. Both have a transport: docker://HOST/REPO:TAG,
@@ -97,8 +94,9 @@ def copy(
     """
     from eci_convert.compression.codec import Codec
     from eci_convert.operations import copy as operations_copy
-    from eci_convert.operations.copy import KEEP
-    from eci_convert.transports import image_name, open_sink, open_source
+    from eci_convert.operations.copy_request import KEEP, CopyRequest
+    from eci_convert.operations.destination import open_destination
+    from eci_convert.transports import image_name
 
     check_connections(call, reads=[src], writes=[dst])
     given: dict[str, Any] = {
@@ -112,7 +110,7 @@ def copy(
     labels, also, plat, dialect = given["labels"], given["also"], given["plat"], given["dialect"]
     annotations = check_annotations(call, dst, given["annotations"])
     compression = check_compression(call, dst, given["compression"])
-    terms = WriteOptions(
+    write = WriteOptions(
         platform=part_options.platform(call.platform, "", ""),
         created=created_time(),
         labels=dict(labels),
@@ -121,22 +119,20 @@ def copy(
         extra_dialects=also,
         system=part_options.system(plat, format),
     )
-    codec = Codec.parse(compression) if compression else None
+    request = CopyRequest(
+        format=format, platform=call.platform, all_platforms=all_platforms, referrers=referrers, dialect=dialect,
+        write=write, codec=Codec.parse(compression) if compression else None,
+    )  # fmt: skip
+    request.check()
     if call.one_login:
         side_options.check_login(src, dst)
     push_report.check_stdout(call, dst)
     part_options.check_apart(dst, digest_file)
-    with ExitStack() as stack:
-        source = stack.enter_context(open_image(src, call.reading))
-        sink = stack.enter_context(open_sink(dst, call.destination, ""))
-        before = stack.enter_context(open_source(dst, call.destination, "")) if sink.prefers_compressed_layers else None
+    with open_image(src, call.reading) as source, open_destination(dst, call.destination, "") as destination:
         written = format if format != KEEP else _dialect(source, call, dialect) if call.json else ""
         packed = operations_copy.copy(
-            source, sink, format=format, dialect=dialect, platform=call.platform, all_platforms=all_platforms,
-            referrers=referrers, terms=terms, codec=codec, before=before, reporter=call.reporter,
-            max_size=max_size, concurrency=call.settings.concurrency, dry_run=dry_run,
-            journal=default_directory(os.environ),
-        )  # fmt: skip
+            source, destination.sink, request, existing=destination.existing, options=call.transfer(max_size)
+        )
     if dry_run:
         return report_dry_run(call, dst, written, packed)
     image = published(dst, packed, call.destination)

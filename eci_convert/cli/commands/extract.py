@@ -50,15 +50,16 @@ eci-convert extract debian:12 --path /etc/os-release=os-release
     options.dry_run,
     examples=_EXAMPLES,
 )
-def extract(call: CommonOptions, *, reference: str, dialect: str, no_sparse: bool, dry_run: bool, **words: Any) -> None:
+def extract(
+    call: CommonOptions, *, reference: str, no_sparse: bool, max_size: int | None, dry_run: bool, **words: Any
+) -> None:
     """Write the parts of the image REFERENCE to DIRECTORY, which is the current one unless parts are named.
 
-        The names there are kernel, initrd, disk-root-NAME, disk-N-NAME, config.json and cmdline. A file that exists is
+    The names there are kernel, initrd, disk-root-NAME, disk-N-NAME, config.json and cmdline. A file that exists is
     replaced, once everything could be read and was what the image promised. FILE `-` is standard output.
     A REFERENCE without a transport is an image in the Docker engine, or where ECI_CONVERT_DEFAULT_TRANSPORT says.
     """
 
-    max_size = words.pop("max_size")
     check_connections(call, reads=[reference], default=call.default_transport)
     with open_image(reference, call.reading, call.default_transport) as source:
-        run_extract(call, source, extract_request(**words), dialect, max_size, not no_sparse, dry_run)
+        run_extract(call, source, extract_request(sparse=not no_sparse, **words), max_size)

@@ -16,13 +16,7 @@ from eci_convert.cli.open_image import open_image
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.output import info, raw_bytes
 from eci_convert.dialects import read_with
-from eci_convert.errors import (
-    AmbiguousRoleError,
-    LimitExceededError,
-    MissingPartError,
-    UnknownDialectError,
-    UsageError,
-)
+from eci_convert.errors import AmbiguousRoleError, LimitExceededError, MissingPartError, UnknownDialectError, UsageError
 from eci_convert.model import Part
 from eci_convert.oci.annotations import REF_NAME
 from eci_convert.oci.index import BUNDLE_COMPONENT, BUNDLE_HINT, BUNDLE_KIND, Index, IsBundleError

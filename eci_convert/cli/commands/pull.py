@@ -54,4 +54,4 @@ def pull(
     with open_image(place.reference, place.settings, "docker") as source:
         wanted = ExtractRequest(directory=Path(directory or ""), config_blob=True)
         lines = eci_output.pulled(image, directory or "", verbose=call.verbose)
-        run_extract(call, source, wanted, "", max_size, sparse=True, dry_run=dry_run, lines=lines)
+        run_extract(call, source, wanted, max_size, lines=lines)

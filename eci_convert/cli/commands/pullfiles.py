@@ -47,4 +47,4 @@ def pullfiles(
     with open_image(place.reference, place.settings, "docker") as source:
         wanted = replace(extract_request(directory=None, **words), optional=_OPTIONAL)
         lines = eci_output.pulled_files(image, wanted.roles, verbose=call.verbose)
-        run_extract(call, source, wanted, "", max_size, sparse=True, dry_run=dry_run, lines=lines)
+        run_extract(call, source, wanted, max_size, lines=lines)

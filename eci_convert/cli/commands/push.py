@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from os.path import exists
 from pathlib import Path
 from typing import Any
@@ -65,8 +64,8 @@ eci-convert push --remote /var/layouts edge/machine:1.2 --kernel vmlinuz
     examples=_EXAMPLES,
 )
 def push(
-    call: CommonOptions, *, image: str, format: str, author: str, os: str, arch: str, plat: str, remote: str, blocksize: int,
-    compression: str, labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...],
+    call: CommonOptions, *, image: str, format: str, author: str, os: str, arch: str, plat: str, remote: str,
+    blocksize: int, compression: str, labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...],
     append: str | None, digest_file: Path | None, disks: tuple[str, ...], dry_run: bool, **words: Any,
 ) -> None:  # fmt: skip
     """Send the parts to the registry that IMAGE names, as an image of any format. One part at least is needed."""
@@ -99,7 +98,7 @@ def push(
         reporter=call.reporter,
         **words,
     )
-    terms = WriteOptions(
+    write = WriteOptions(
         platform=part_options.platform(call.platform, os, arch),
         author=author,
         created=created_time(),
@@ -108,13 +107,11 @@ def push(
         name=image_name(place.reference, "docker"),
         system=part_options.system(plat, format),
     )
-    with ExitStack() as stack:
-        before, sink = stack.enter_context(place.source()), stack.enter_context(place.sink())
+    with place.source() as before, place.sink() as sink:
         notes = dict(annotations) if format in INDEXED else {}
         appending = index.appending(call, append, sink, before, notes, dry_run=dry_run)
         packed = operations_push.push(
-            artifact, sink, format=format, terms=terms, codec=codec, before=before, probe=not remote,
-            reporter=call.reporter, concurrency=call.settings.concurrency, dry_run=dry_run, strict=place.strictness(),
+            artifact, sink, format=format, write=write, codec=codec, existing=before, options=call.transfer(),
             publish=not appending,
         )  # fmt: skip
         if appending:

@@ -14,6 +14,7 @@ from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.param_types import PathParam
 from eci_convert.errors import one_line
 from eci_convert.oci.index import Index
+from eci_convert.operations.destination import pinned_reference
 from eci_convert.operations.verify import Report, fixed_index, repair, verify_image
 from eci_convert.pack.result import PushResult
 from eci_convert.reading.images import load_image, load_root
@@ -69,14 +70,13 @@ def verify(
             platform=call.platform,
             dialect=dialect,
             directory=directory,
-            max_size=max_size,
-            reporter=call.reporter,
+            options=call.transfer(max_size),
         )
-        packed = _repair(call, source, report, fix, dry_run=dry_run) if fix else None
+        packed = _repair(call, source, report, fix) if fix else None
         if fix and packed and not dry_run:
             options.write_digest(digest_file, push_report.published(fix, packed, call.destination, "").digest)
-            with open_source(_name(fix, packed), call.settings, "") as repaired:
-                report = verify_image(repaired, platform=call.platform, dialect=dialect, reporter=call.reporter)
+            with open_source(pinned_reference(fix, packed.descriptor.digest), call.settings, "") as repaired:
+                report = verify_image(repaired, platform=call.platform, dialect=dialect, options=call.transfer())
     would_be = packed if dry_run else None
     output.json(_json(report, would_be)) if call.json else _tell(report, quiet=call.quiet)
     if fix and would_be and not call.json:
@@ -84,48 +84,41 @@ def verify(
     report.raise_worst()
 
 
-def _name(destination: str, packed: PushResult) -> str:
-    """What stands for the repaired image: its digest, where a layout that may hold others got no name for it."""
-    scheme, rest = parse_reference(destination, "docker-daemon")
-    unnamed = scheme.name == "oci" and ":" not in rest
-    return f"{destination}:@{packed.descriptor.digest}" if unnamed else destination
-
-
-def _repair(call: CommonOptions, source: Source, report: Report, destination: str, *, dry_run: bool) -> PushResult:
+def _repair(call: CommonOptions, source: Source, report: Report, destination: str) -> PushResult:
     source = with_all_blobs(source)
     with open_sink(destination, call.destination, "") as sink:
-        if not call.platform and sink.holds_indexes and isinstance(load_root(source)[1], Index):
-            return fixed_index(source, sink, report.diff_ids, call.reporter, dry_run=dry_run)
+        if not call.platform and sink.capabilities.indexes and isinstance(load_root(source)[1], Index):
+            return fixed_index(source, sink, report.diff_ids, call.transfer())
         image = load_image(source, call.platform)
-        return repair(source, image, sink, report.diff_ids, call.reporter, dry_run=dry_run)
+        return repair(source, image, sink, report.diff_ids, call.transfer())
 
 
 def _json(report: Report, would_be: PushResult | None) -> dict[str, Any]:
     return {
         "reference": report.reference,
         "digest": str(report.digest),
-        "good": report.good,
+        "good": report.ok,
         "images": report.images,
         "blobs": report.blobs,
         "bytes": report.size,
-        "findings": [{"subject": one.subject, "error": str(one.error)} for one in report.findings],
+        "findings": [{"subject": one.subject, "error": str(one.error)} for one in report.problems],
         "notes": list(report.notes),
     } | (
-        {"dry_run": True, "bytes_written": would_be.bytes_written, "bytes_reused": would_be.bytes_reused}
+        {"dry_run": True, "bytes_written": would_be.bytes_sent, "bytes_reused": would_be.bytes_reused}
         if would_be
         else {}
     )
 
 
 def _tell(report: Report, *, quiet: bool) -> None:
-    for finding in report.findings:
+    for finding in report.problems:
         told = str(finding.error)
         output.line(one_line(f"wrong: {told if told.startswith(finding.subject) else f'{finding.subject}: {told}'}"))
     if quiet:
-        return output.line(str(report.digest)) if report.good else None
+        return output.line(str(report.digest)) if report.ok else None
     for note in report.notes:
         output.line(one_line(f"note:  {note}"))
-    if report.good:
+    if report.ok:
         what = f"{report.blobs} blobs, {output.size(report.size)}"
         output.line(f"{report.reference} is what it claims to be: {what}, {report.digest}")
     return None

@@ -19,7 +19,7 @@ from eci_convert.oci.annotations import TITLE
 from eci_convert.oci.image import Image
 
 ARTIFACT_TYPE = "application/vnd.lfedge.eci.v1+json"
-"""What ECI calls a manifest of its own, though its code never writes it; with `WriteOptions.artifact_type_support`, neither do we."""
+"""What ECI calls a manifest of its own, though its code never writes it; with `WriteOptions.strict`, neither do we."""
 
 
 def write(artifact: Artifact, terms: WriteOptions) -> Blueprint:
@@ -39,7 +39,7 @@ def write(artifact: Artifact, terms: WriteOptions) -> Blueprint:
         config=_recipe(user) if user else _generated(terms, texts),
         config_type=CONFIG_TYPE if user else media_types.OCI_CONFIG,
         config_annotations={TITLE: "config.json"},
-        artifact_type="" if terms.artifact_type_support else ARTIFACT_TYPE,
+        artifact_type="" if terms.strict else ARTIFACT_TYPE,
         annotations=annotations,
         is_container_image=False,
         platform=container_platform(terms.platform),

@@ -2,7 +2,7 @@
 
 Roles are told by annotations of the layers and by labels of the config: Docker and podman's store keep only the
 latter. The diff ids are right (the original's are not). The history, which the original leaves out, has an entry a
-layer, so that `docker history` says which layer is which part; `WriteOptions.artifact_type_support` leaves it out too.
+layer, so that `docker history` says which layer is which part; `WriteOptions.strict` leaves it out too.
 """
 
 from __future__ import annotations
@@ -31,19 +31,13 @@ def write(artifact: Artifact, terms: WriteOptions) -> Blueprint:
     Raises UsageError for names that an image cannot carry and for labels that contradict the parts.
     """
     served = _also(artifact, terms)
-    sizes = () if terms.artifact_type_support else (FILE_SIZE,)
+    sizes = () if terms.strict else (FILE_SIZE,)
     entries = {part.name: _entry(part, terms, served) for part in artifact.parts}
     own = labels_for(artifact, {name: entry.path for name, entry in entries.items()})
     texts = merge_labels(own, artifact.labels, terms.labels)
 
     def config(written: tuple[StoredBlob, ...]) -> bytes:
-        return image_config(
-            terms,
-            texts,
-            written,
-            history=not terms.artifact_type_support,
-            entrypoint=ENTRYPOINT if served else (),
-        )
+        return image_config(terms, texts, written, history=not terms.strict, entrypoint=ENTRYPOINT if served else ())
 
     return Blueprint(
         recipes=tuple(_recipe(part, entries[part.name], sizes) for part in artifact.parts),

@@ -16,17 +16,17 @@ from eci_convert.oci.annotations import TITLE
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.manifest import Manifest, to_json
 from eci_convert.oci.platform import Platform
+from eci_convert.options import TransferOptions
 from eci_convert.pack.blob_writer import BlobWriter
 from eci_convert.pack.dry_run import DryRunSink
-from eci_convert.pack.image import ArtifactTypeSupport
 from eci_convert.pack.result import PushResult
-from eci_convert.progress import NULL_REPORTER, Reporter
 from eci_convert.reading.images import load_image, load_root
 from eci_convert.transports.base import Sink, Source
 
 DEFAULT_TYPE = "application/octet-stream"
 
 _EMPTY = b"{}"
+_DEFAULTS = TransferOptions()
 _WORD = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 _MEDIA_TYPE = re.compile(rf"{_WORD}/{_WORD}", re.ASCII)
 
@@ -68,7 +68,7 @@ def subject_of(source: Source, platform: Platform | None = None) -> Descriptor:
     Raises CannotHoldError where the place keeps no manifest of it that others could refer to.
     """
     descriptor = load_image(source, platform).descriptor if platform else load_root(source)[0]
-    if source.synthetic_manifest or descriptor.data is not None:
+    if source.traits.synthetic or descriptor.data is not None:
         error = CannotHoldError(f"{source.origin} has no manifest of its own that files could refer to")
         error.add_note("hint: choose one image of several with --platform, or a place that keeps manifests")
         raise error
@@ -82,23 +82,20 @@ def attach(
     artifact_type: str,
     *,
     annotations: Mapping[str, str],
-    reporter: Reporter = NULL_REPORTER,
-    concurrency: int = 1,
-    dry_run: bool = False,
-    strict: ArtifactTypeSupport | None = None,
+    options: TransferOptions = _DEFAULTS,
 ) -> PushResult:
     """Stores *attachments* in *sink* as an artifact of *artifact_type* that refers to *subject*.
 
     *sink* is that of `open_referrer_sink`, for the place of the subject. The same files make the same artifact.
-    *strict* knows a registry that refuses manifests with an artifactType: there the type is that of the config.
+    Where a registry refuses manifests with an artifactType, the type is that of the config.
 
     Raises UsageError for two files of one name, LocalError, and what the sink raises.
     """
     check_media_type(artifact_type)
     _check_names(attachments)
-    there = DryRunSink(sink) if dry_run else sink
-    writer = BlobWriter(there, probe=True, reporter=reporter)
-    with ThreadPoolExecutor(concurrency, thread_name_prefix="attach") as pool:
+    there = DryRunSink(sink) if options.dry_run else sink
+    writer = BlobWriter(there, probe=True, reporter=options.reporter)
+    with ThreadPoolExecutor(options.concurrency, thread_name_prefix="attach") as pool:
         layers = tuple(blob.descriptor for blob in pool.map(writer.write_local, map(_recipe, attachments)))
     empty = writer.write_manifest(_EMPTY, media_types.OCI_EMPTY, again=False)
     manifest = Manifest(
@@ -108,20 +105,20 @@ def attach(
         artifact_type=artifact_type,
         subject=subject,
     )
-    if strict and strict.known:
+    artifact_types = sink.capabilities.artifact_types
+    if artifact_types is False:
         manifest = _typed_by_config(manifest)
     try:
         descriptor = _published(manifest, writer)
-    except ManifestRefusedError as refusal:
-        if strict is None or not manifest.artifact_type:
+    except ManifestRefusedError:
+        if artifact_types is True or not manifest.artifact_type:
             raise
         manifest = _typed_by_config(manifest)
         descriptor = _published(manifest, writer)
-        strict.learn(refusal)
     return PushResult(
         descriptor=descriptor,
         manifest=manifest,
-        bytes_written=writer.bytes_written,
+        bytes_sent=writer.bytes_sent,
         bytes_reused=writer.bytes_reused,
     )
 

@@ -40,7 +40,7 @@ class _New:
     entries: tuple[Descriptor, ...]
     annotations: Mapping[str, str]
     variants: Mapping[str, Descriptor]
-    bytes_written: int
+    bytes_sent: int
     bytes_reused: int
 
 
@@ -76,14 +76,14 @@ def append(packed: PushResult, sink: Sink, before: Source, strategy: Strategy, s
 
     *strategy* is a settled one (see `settled`). Raises as `add`.
     """
-    wrapper = packed.wrapper
+    spec = packed.index_spec
     entry = packed.descriptor
-    variants = {f"-{entry.platform.architecture}": _bare(entry)} if wrapper and entry.platform else {}
+    variants = {f"-{entry.platform.architecture}": _bare(entry)} if spec and entry.platform else {}
     new = _New(
         entries=(entry,),
-        annotations=wrapper.annotations if wrapper else {},
-        variants=variants if wrapper and wrapper.names_variants else {},
-        bytes_written=packed.bytes_written,
+        annotations=spec.annotations if spec else {},
+        variants=variants if spec and spec.names_variants else {},
+        bytes_sent=packed.bytes_sent,
         bytes_reused=packed.bytes_reused,
     )
     return _written(new, sink, before, strategy, settings)
@@ -119,7 +119,7 @@ def remove(
         if not isinstance(found, Index):
             raise UnsupportedImageError(f"{before.origin} is one image and no index")
         left = entries.without(found.manifests, platform, digest)
-        nothing = _New(entries=(), annotations={}, variants={}, bytes_written=0, bytes_reused=0)
+        nothing = _New(entries=(), annotations={}, variants={}, bytes_sent=0, bytes_reused=0)
         packed = _index(replace(found, manifests=left), nothing, before, sink, settings)
         if _published(packed, sink, before, root.digest, nothing, settings):
             return packed
@@ -137,18 +137,17 @@ def _sent(sources: Sequence[Source], sink: Sink, platform: Platform | None, sett
     entries.check_distinct([(source.origin, entry) for source, _, each in found for entry in each])
     plans = [(source, entry, list(manifests.tree(source, entry))) for source, _, each in found for entry in each]
     for source, _, listed in plans:
-        copy.check(sink, source, listed, settings.reporter, settings.max_size)
+        copy.check_documents(sink, source, listed, settings.transfer)
     sent: list[Descriptor] = []
     notes: dict[str, str] = {}
     variants: dict[str, Descriptor] = {}
     written = reused = 0
     for source, entry, listed in plans:
         codec = copy.layer_codec(None, source, sink)
-        move = BlobCopier(source, sink, settings.reporter, settings.concurrency, None, codec)
-        packed = move.put(listed, dry_run=settings.dry_run)
+        packed = BlobCopier(source, sink, settings.transfer, None, codec).put(listed)
         stored = replace(entry, digest=packed.descriptor.digest, size=packed.descriptor.size, data=None)
         sent.append(stored)
-        written, reused = written + packed.bytes_written, reused + packed.bytes_reused
+        written, reused = written + packed.bytes_sent, reused + packed.bytes_reused
         if isinstance(packed.manifest, Manifest):
             notes = {**unikraft.package_annotations(packed.manifest, settings.name), **notes}
             if ironcore.is_one(packed.manifest) and entry.platform:
@@ -159,7 +158,7 @@ def _sent(sources: Sequence[Source], sink: Sink, platform: Platform | None, sett
         entries=tuple(entry for place, entry in enumerate(sent) if entry not in sent[:place]),
         annotations=notes,
         variants=variants,
-        bytes_written=written,
+        bytes_sent=written,
         bytes_reused=reused,
     )
 
@@ -188,7 +187,7 @@ def _as_index(before: Source, root: Descriptor, found: Manifest | Index) -> Inde
 def _index(index: Index, new: _New, before: Source | None, sink: Sink, settings: AppendOptions) -> PushResult:
     """Stores *index*, and what it lists beside what is *new*, where the place does not keep that by itself."""
     fresh = {entry.digest for entry in new.entries}
-    written, reused = new.bytes_written, new.bytes_reused
+    written, reused = new.bytes_sent, new.bytes_reused
     listed = []
     for entry in index.manifests:
         if before is None or entry.digest in fresh:
@@ -197,7 +196,7 @@ def _index(index: Index, new: _New, before: Source | None, sink: Sink, settings:
         right, packed = _kept(before, entry, sink, settings)
         listed.append(right)
         if packed:
-            written, reused = written + packed.bytes_written, reused + packed.bytes_reused
+            written, reused = written + packed.bytes_sent, reused + packed.bytes_reused
     index = replace(
         index,
         manifests=tuple(listed),
@@ -207,7 +206,7 @@ def _index(index: Index, new: _New, before: Source | None, sink: Sink, settings:
     )
     text = to_json(index)
     top = Descriptor.of(text, index.media_type)
-    return PushResult(descriptor=top, manifest=index, bytes_written=written + len(text), bytes_reused=reused)
+    return PushResult(descriptor=top, manifest=index, bytes_sent=written + len(text), bytes_reused=reused)
 
 
 def _kept(
@@ -221,8 +220,7 @@ def _kept(
         right = entries.plain(right_sized(before, entry))
         if sink.has(right):
             return right, None
-        move = BlobCopier(before, sink, settings.reporter, settings.concurrency, None)
-        return right, move.put(list(manifests.tree(before, entry)), dry_run=settings.dry_run)
+        return right, BlobCopier(before, sink, settings.transfer, None).put(list(manifests.tree(before, entry)))
     except NotFoundError:
         return entry, None
 
@@ -255,7 +253,7 @@ def _standing(before: Source) -> tuple[Descriptor, Manifest | Index] | None:
 
 
 def _check_holds(sink: Sink) -> None:
-    if not sink.holds_indexes:
+    if not sink.capabilities.indexes:
         error = CannotHoldError(f"{sink.destination} cannot hold an index of several images")
         error.add_note("hint: a registry, an OCI layout, an archive of one, and containerd can")
         raise error

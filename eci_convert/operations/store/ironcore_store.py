@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from eci_convert.compression.codec import Codec
+from eci_convert.dialects import writer
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.errors import LocalError, NotFoundError, UsageError
 from eci_convert.model import Artifact, DiskType, LocalFile, Part, Role
@@ -26,8 +27,9 @@ from eci_convert.oci.manifest import parse_manifest, to_json
 from eci_convert.oci.platform import Platform
 from eci_convert.oci.reference import Reference
 from eci_convert.operations.copy import copy
+from eci_convert.operations.copy_request import CopyRequest
 from eci_convert.operations.push import push
-from eci_convert.pack.image import join_into_index
+from eci_convert.pack.image import Packing, pack_all
 from eci_convert.reading.blobs import load_document
 from eci_convert.transports.base import CatalogEntry
 from eci_convert.transports.ids import is_id_prefix
@@ -130,7 +132,7 @@ class IroncoreStore:
                 f"reference: {problem}"
             )
         with self._sink(name) as sink:
-            return push(artifact, sink, format="onmetal", terms=_options(""), codec=_RAW).descriptor.digest
+            return push(artifact, sink, format="onmetal", write=_options(""), codec=_RAW).descriptor.digest
 
     def build_ironcore(self, images: Sequence[ImageFiles], name: str, annotations: Mapping[str, str]) -> Digest:
         """Store an index of *images*, under *name* unless that is empty, and each under *name*-ARCHITECTURE."""
@@ -144,19 +146,12 @@ class IroncoreStore:
         if name and (problem := canonical_problem(name)):
             raise UsageError(f"error tagging image with ref {name}: destination has to be a named reference: {problem}")
         with self._sink(name) as sink:
-            packed = [
-                push(
-                    artifact,
-                    sink,
-                    format="ironcore",
-                    terms=_options(image.architecture, annotations),
-                    codec=_RAW,
-                    publish=False,
-                )
+            packings = [
+                Packing(blueprint=writer("ironcore")(artifact, _options(image.architecture, annotations)))
                 for image, artifact in zip(images, artifacts, strict=True)
             ]
-            if packed:
-                return join_into_index(packed, sink).descriptor.digest
+            if packings:
+                return pack_all(packings, sink, codec=_RAW).descriptor.digest
             content = to_json(Index(manifests=(), annotations=annotations))
             index = sink.put(media_types.OCI_INDEX, [content], digest=Digest.of(content), size=len(content))
             sink.publish(index)
@@ -204,7 +199,7 @@ class IroncoreStore:
     def _send(self, entry: Descriptor, reference: Reference) -> None:
         source = LayoutSource(self._path, ImageSelector(digest=entry.digest))
         with source, RegistrySink(reference, self._settings) as sink:
-            copy(source, sink, all_platforms=entry.media_type in media_types.INDEXES)
+            copy(source, sink, CopyRequest(all_platforms=entry.media_type in media_types.INDEXES))
 
     def _read(self, entry: Descriptor) -> bytes:
         return load_document(LayoutSource(self._path, ImageSelector()), replace(entry, data=None))

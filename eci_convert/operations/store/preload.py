@@ -21,7 +21,8 @@ from eci_convert.oci.manifest import Manifest
 from eci_convert.oci.platform import Platform
 from eci_convert.oci.reference import Reference
 from eci_convert.operations import copy
-from eci_convert.options import source_date_epoch
+from eci_convert.operations.copy_request import CopyRequest
+from eci_convert.options import TransferOptions, source_date_epoch
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.containers_storage import locks
 from eci_convert.transports.containers_storage.drivers.staging import SPLIT, remove
@@ -121,9 +122,8 @@ def _add(
         open_source(reference, settings, "") as source,
         open_sink(f"containers-storage:[{driver}@{_plain(root)}]{name}", settings) as sink,
     ):
-        packed = copy.copy(
-            source, sink, platform=platform, reporter=settings.reporter, concurrency=settings.concurrency
-        )
+        options = TransferOptions(reporter=settings.reporter, concurrency=settings.concurrency)
+        packed = copy.copy(source, sink, CopyRequest(platform=platform), options=options)
     manifest = packed.manifest
     identity = str(manifest.config.digest) if isinstance(manifest, Manifest) else ""
     return PreloadedImage(reference=reference, name=name, id=identity, digest=packed.descriptor.digest)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from eci_convert.errors import UsageError
+from eci_convert.options import TransferOptions
 from eci_convert.progress import NULL_REPORTER, Reporter
 
 
@@ -39,3 +40,10 @@ class AppendOptions:
     dry_run: bool = False
     reporter: Reporter = NULL_REPORTER
     choose: Choose = _nobody
+
+    @property
+    def transfer(self) -> TransferOptions:
+        """How the bytes of the images are moved."""
+        return TransferOptions(
+            reporter=self.reporter, concurrency=self.concurrency, max_size=self.max_size, dry_run=self.dry_run
+        )

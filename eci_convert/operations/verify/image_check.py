@@ -34,14 +34,15 @@ from eci_convert.oci.index import Index, candidates
 from eci_convert.oci.manifest import Manifest
 from eci_convert.oci.platform import Platform
 from eci_convert.operations.verify.layer_check import BLOB_ERRORS, LayerCheck, Observation, Repeats
-from eci_convert.operations.verify.report import Finding, Report
-from eci_convert.progress import NULL_REPORTER, Reporter, planned
+from eci_convert.operations.verify.report import Problem, Report
+from eci_convert.options import TransferOptions
+from eci_convert.progress import Reporter, planned
 from eci_convert.reading.images import Documents, flatten_index, load_root, right_sized, select_image
 from eci_convert.reading.layer_walk import is_filesystem
 from eci_convert.rootfs import components
 from eci_convert.transports.base import Source, with_all_blobs
 
-"""The dialect that nothing marks."""
+_DEFAULTS = TransferOptions()
 _NO_MACHINE = "no dialect recognises the image, so only its blobs were checked"
 
 
@@ -51,14 +52,13 @@ def verify_image(
     platform: Platform | None = None,
     dialect: str = "",
     directory: Path | None = None,
-    max_size: int | None = None,
-    reporter: Reporter = NULL_REPORTER,
+    options: TransferOptions = _DEFAULTS,
 ) -> Report:
     """Whether the image that *source* names is what it claims to be; of several, all of them, or that for *platform*.
 
     Every blob is held against its digest, every layer against its diff id, every label against a file that is there,
     every declared type of a disk against its bytes; a disk that refers to files beside it is wrong. With *directory*,
-    the files there under the parts' names are held against the image's. A part of more than *max_size* bytes is wrong.
+    the files there under the parts' names are held against the image's. A part larger than *options* allow is wrong.
 
     Raises what keeps it from looking: TransportError, and the errors of manifests and configs. What is wrong with the
     rest is in the report.
@@ -66,17 +66,17 @@ def verify_image(
     source = with_all_blobs(source)
     descriptor, found = load_root(source)
     images = blobs = size = 0
-    findings = list(_version(descriptor, found)) if isinstance(found, Index) else []
+    problems = list(_version(descriptor, found)) if isinstance(found, Index) else []
     notes: dict[str, None] = {}
     seen = Repeats(source.origin)
-    with planned(reporter):
+    with planned(options.reporter):
         for image in _images(source, descriptor, found, None if platform or directory else found, platform):
-            findings += _sizes(found, image)
-            look = _ImageCheck(source, image, dialect, reporter, seen)
-            look.run(directory, max_size)
+            problems += _sizes(found, image)
+            look = _ImageCheck(source, image, dialect, options.reporter, seen)
+            look.run(directory, options.max_size)
             images, blobs = images + 1, blobs + len({layer.digest for layer in image.manifest.layers}) + 1
             size += look.layers.size
-            findings += look.findings
+            problems += look.findings
             notes |= dict.fromkeys(look.notes)
     return Report(
         reference=source.origin,
@@ -84,7 +84,7 @@ def verify_image(
         images=images,
         blobs=blobs,
         size=size,
-        findings=tuple(findings),
+        problems=tuple(problems),
         notes=tuple(notes),
         diff_ids=seen.diff_ids,
     )
@@ -110,7 +110,7 @@ class _ImageCheck:
 
     def __init__(self, source: Source, image: Image, dialect: str, reporter: Reporter, seen: Repeats) -> None:
         self.image = image
-        self.findings: list[Finding] = []
+        self.findings: list[Problem] = []
         self.notes: list[str] = []
         self._artifact = self._read(dialect)
         self._labels = {key: path for key, path in _labels(image) if not self._refuse_label(key, path)}
@@ -155,7 +155,7 @@ class _ImageCheck:
         return part_names.is_too_long(path)
 
     def _add(self, subject: str, error: EciError) -> None:
-        self.findings.append(Finding(subject=subject, error=error))
+        self.findings.append(Problem(subject=subject, error=error))
 
     def _observation(self, part: Part) -> Observation | None:
         """What *part* is; None if nobody can know, for a reason that is told elsewhere."""
@@ -171,12 +171,12 @@ class _ImageCheck:
             case _:
                 return None
 
-    def _missing_labels(self) -> Iterator[Finding]:
+    def _missing_labels(self) -> Iterator[Problem]:
         """Labels that lead to nothing. Those of an image without a filesystem name the titles of its layers."""
         titles = {layer.annotations.get(TITLE, "") for layer in self.image.manifest.layers}
         for key, path in self._labels.items():
             if path in self.layers.failed and "/".join(components(path)) not in titles:
-                yield Finding(subject=f"label {key}", error=self.layers.failed[path])
+                yield Problem(subject=f"label {key}", error=self.layers.failed[path])
 
     def _check_part(self, part: Part, seen: Observation) -> None:
         if part.role not in model.DISK_ROLES:
@@ -212,22 +212,22 @@ def _compare(path: Path, seen: Observation) -> None:
         raise DigestMismatchError(seen.digest, f"sha256:{hasher.hexdigest()}", repr(str(path)))
 
 
-def _version(descriptor: Descriptor, found: Manifest | Index) -> Iterator[Finding]:
+def _version(descriptor: Descriptor, found: Manifest | Index) -> Iterator[Problem]:
     """A schemaVersion that registries refuse (image-spec v1.1.1, manifest.md: it must be 2)."""
     if found.schema_version != 2:
         what = "index" if isinstance(found, Index) else "manifest"
         error = FormatError(f"{found.schema_version} is not 2", where=f"{what}.schemaVersion")
-        yield Finding(subject=f"{what} {descriptor.digest.short}", error=error)
+        yield Problem(subject=f"{what} {descriptor.digest.short}", error=error)
 
 
-def _sizes(found: Manifest | Index, image: Image) -> Iterator[Finding]:
+def _sizes(found: Manifest | Index, image: Image) -> Iterator[Problem]:
     """A size that an index lies about, as KraftKit's do: whoever believes it cannot read the image."""
     listed = {entry.digest: entry.size for entry in found.manifests} if isinstance(found, Index) else {}
     descriptor = image.descriptor
     size = listed.get(descriptor.digest, descriptor.size)
     if size != descriptor.size:
         what = f"manifest {descriptor.digest.short}"
-        yield Finding(subject=what, error=SizeMismatchError(size, descriptor.size, what))
+        yield Problem(subject=what, error=SizeMismatchError(size, descriptor.size, what))
 
 
 def _labels(image: Image) -> Iterator[tuple[str, str]]:
@@ -237,7 +237,7 @@ def _labels(image: Image) -> Iterator[tuple[str, str]]:
                 yield key, value
 
 
-def _diff_ids(image: Image, right: Mapping[Digest, Digest]) -> Iterator[Finding]:
+def _diff_ids(image: Image, right: Mapping[Digest, Digest]) -> Iterator[Problem]:
     """Diff ids that are not those of the layers (image-spec v1.1.1, config.md). Of what is no layer there is none."""
     layers, promised = image.manifest.layers, image.config.diff_ids
     if image.manifest.config.media_type not in media_types.CONFIGS or not any(map(is_filesystem, layers)):
@@ -246,11 +246,11 @@ def _diff_ids(image: Image, right: Mapping[Digest, Digest]) -> Iterator[Finding]
         return
     if len(layers) != len(promised):
         error = IntegrityError(f"the config has {len(promised)} diff ids for {len(layers)} layers")
-        yield Finding(subject="the config", error=error)
+        yield Problem(subject="the config", error=error)
     for layer, diff_id in zip(layers, promised, strict=False):
         if layer.digest in right and right[layer.digest] != diff_id:
             error = DigestMismatchError(diff_id, right[layer.digest], f"layer {layer.digest.short}, unpacked,")
-            yield Finding(subject=f"layer {layer.digest.short}", error=error)
+            yield Problem(subject=f"layer {layer.digest.short}", error=error)
 
 
 def _odd_diff_ids(image: Image) -> Iterator[str]:

@@ -22,7 +22,7 @@ from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.image import Image
-from eci_convert.operations.verify.report import Finding
+from eci_convert.operations.verify.report import Problem
 from eci_convert.progress import Reporter
 from eci_convert.reading import blobs, files, layer_walk
 from eci_convert.reading.blobs import is_tar_archive, open_blob, open_layer, read_members
@@ -127,7 +127,7 @@ class LayerCheck:
         self, source: Source, image: Image, paths: Iterable[str], parts: Iterable[Blob | Member], reporter: Reporter,
         seen: Repeats,
     ) -> None:  # fmt: skip
-        self.findings: list[Finding] = []
+        self.findings: list[Problem] = []
         self.diff_ids: dict[Digest, Digest] = {}
         self.blobs: dict[tuple[Digest, str], Observation] = {}
         self.failed: Mapping[str, EciError] = {}
@@ -170,7 +170,7 @@ class LayerCheck:
             except (*BLOB_ERRORS, UnsupportedImageError) as error:
                 self._seen.errors[key] = error
                 self.broken.add(layer.digest)
-                self.findings.append(Finding(subject=f"layer {layer.digest.short}", error=error))
+                self.findings.append(Problem(subject=f"layer {layer.digest.short}", error=error))
                 self._search = None if layer in stack else self._search
         if self._search and self._looks_for_files:
             self._finish(self._search, stack)

@@ -18,13 +18,16 @@ from eci_convert.oci.image import Image
 from eci_convert.oci.index import Index
 from eci_convert.oci.manifest import Manifest, to_json
 from eci_convert.operations.copy import BlobCopier
+from eci_convert.options import TransferOptions
 from eci_convert.pack.result import PushResult
-from eci_convert.progress import NULL_REPORTER, Reporter, Reused, note, planned
+from eci_convert.progress import Reused, note, planned
 from eci_convert.reading import images
 from eci_convert.reading.blobs import blob_name, open_blob
 from eci_convert.reading.images import load_root, select_image
 from eci_convert.reading.manifests import tree
 from eci_convert.transports.base import Sink, Source, check_logins, lent
+
+_DEFAULTS = TransferOptions()
 
 
 def repair(
@@ -32,19 +35,15 @@ def repair(
     image: Image,
     sink: Sink,
     diff_ids: Mapping[Digest, Digest],
-    reporter: Reporter = NULL_REPORTER,
-    *,
-    dry_run: bool = False,
+    options: TransferOptions = _DEFAULTS,
 ) -> PushResult:
     """Writes *image*, which *source* has, to *sink* with the *diff_ids* that a Report has found, and publishes it.
-
-    *dry_run* says what would be written, and writes nothing.
 
     Raises FormatError for a config that is no container image's, CannotHold where the sink holds none but container
     images and this is no such, and what source and sink raise.
     """
-    packed = _rewritten(source, image, sink, diff_ids, reporter, dry_run=dry_run)
-    if not dry_run:
+    packed = _rewritten(source, image, sink, diff_ids, options)
+    if not options.dry_run:
         sink.publish(packed.descriptor)
     return packed
 
@@ -53,9 +52,7 @@ def fixed_index(
     source: Source,
     sink: Sink,
     diff_ids: Mapping[Digest, Digest],
-    reporter: Reporter = NULL_REPORTER,
-    *,
-    dry_run: bool = False,
+    options: TransferOptions = _DEFAULTS,
 ) -> PushResult:
     """Writes the index that *source* names to *sink*, with the sizes that its entries have, and each image in it that
     needs it as `repair` does; what is right stays as it is, byte for byte.
@@ -65,7 +62,7 @@ def fixed_index(
     _, found = load_root(source)
     if not isinstance(found, Index):
         raise FormatError("is no index", where=source.origin)
-    written = [_entry(source, entry, sink, diff_ids, reporter, dry_run=dry_run) for entry in found.manifests]
+    written = [_entry(source, entry, sink, diff_ids, options) for entry in found.manifests]
     entries = (
         replace(entry, digest=packed.descriptor.digest, size=packed.descriptor.size, data=None)
         for entry, packed in zip(found.manifests, written, strict=True)
@@ -73,13 +70,13 @@ def fixed_index(
     index = replace(found, manifests=tuple(entries), schema_version=2)
     text = to_json(index)
     top = Descriptor.of(text, index.media_type)
-    if not dry_run:
+    if not options.dry_run:
         sink.put(index.media_type, (text,), digest=top.digest, size=top.size)
         sink.publish(top)
     return PushResult(
         descriptor=top,
         manifest=index,
-        bytes_written=sum(packed.bytes_written for packed in written) + len(text),
+        bytes_sent=sum(packed.bytes_sent for packed in written) + len(text),
         bytes_reused=sum(packed.bytes_reused for packed in written),
     )
 
@@ -89,9 +86,7 @@ def _entry(
     entry: Descriptor,
     sink: Sink,
     diff_ids: Mapping[Digest, Digest],
-    reporter: Reporter,
-    *,
-    dry_run: bool,
+    options: TransferOptions,
 ) -> PushResult:
     """What became of one entry of an index: an image with right diff ids and schema version, or what it was."""
     documents = list(tree(source, entry))
@@ -101,8 +96,8 @@ def _entry(
         known = image.config.diff_ids and {layer.digest for layer in root.value.layers} <= diff_ids.keys()
         right = tuple(diff_ids.get(layer.digest, layer.digest) for layer in root.value.layers)
         if root.value.schema_version != 2 or (known and right != image.config.diff_ids):
-            return _rewritten(source, image, sink, diff_ids, reporter, dry_run=dry_run)
-    return BlobCopier(source, sink, reporter, 1, None).put(documents, dry_run=dry_run)
+            return _rewritten(source, image, sink, diff_ids, options)
+    return BlobCopier(source, sink, options, None).put(documents)
 
 
 def _rewritten(
@@ -110,38 +105,36 @@ def _rewritten(
     image: Image,
     sink: Sink,
     diff_ids: Mapping[Digest, Digest],
-    reporter: Reporter,
-    *,
-    dry_run: bool,
+    options: TransferOptions,
 ) -> PushResult:
     layers = image.manifest.layers
     check_logins(source, sink)
     if image.manifest.config.media_type not in media_types.CONFIGS:
         raise FormatError(f"{image.manifest.config.media_type!r} has no diff ids to repair", where="config.mediaType")
-    if not sink.holds_artifacts and not all(media_types.is_tar_layer(layer.media_type) for layer in layers):
+    if not sink.capabilities.artifacts and not all(media_types.is_tar_layer(layer.media_type) for layer in layers):
         raise CannotHoldError(f"{sink.destination} holds container images alone, and this is none")
     config = to_json(_config(image, [diff_ids.get(layer.digest, layer.digest) for layer in layers]))
     manifest = replace(image.manifest, config=_config_descriptor(image, config), schema_version=2)
     text = to_json(manifest)
     written = len(config) + len(text)
     blobs = {layer.digest: layer for layer in layers}.values()
-    with planned(reporter, len(blobs), sum(layer.size for layer in blobs)):
+    with planned(options.reporter, len(blobs), sum(layer.size for layer in blobs)):
         for layer in blobs:
             if lent(source, sink, layer):
-                note(reporter, Reused(task=blob_name(layer), size=layer.size))
+                note(options.reporter, Reused(task=blob_name(layer), size=layer.size))
                 continue
             written += layer.size
-            if dry_run:
+            if options.dry_run:
                 continue
-            with open_blob(source, layer, reporter) as chunks:
+            with open_blob(source, layer, options.reporter) as chunks:
                 sink.put(layer.media_type, chunks, digest=layer.digest, size=layer.size)
     total = sum(blob.size for blob in blobs) + len(config) + len(text)
-    if dry_run:
+    if options.dry_run:
         would_be = Descriptor.of(text, manifest.media_type)
-        return PushResult(descriptor=would_be, manifest=manifest, bytes_written=written, bytes_reused=total - written)
+        return PushResult(descriptor=would_be, manifest=manifest, bytes_sent=written, bytes_reused=total - written)
     sink.put(manifest.config.media_type, (config,), digest=manifest.config.digest, size=len(config))
     stored = sink.put(manifest.media_type, (text,))
-    return PushResult(descriptor=stored, manifest=manifest, bytes_written=written, bytes_reused=total - written)
+    return PushResult(descriptor=stored, manifest=manifest, bytes_sent=written, bytes_reused=total - written)
 
 
 def _config(image: Image, diff_ids: list[Digest]) -> dict[str, Any]:

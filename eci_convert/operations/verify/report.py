@@ -13,7 +13,7 @@ _GRAVE = (IntegrityError, FormatError, UnsupportedImageError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Problem:
     """Something is wrong with *subject*: a blob, a layer, a label, a part, a file."""
 
     subject: str
@@ -32,19 +32,19 @@ class Report:
     images: int
     blobs: int
     size: int
-    findings: tuple[Finding, ...] = ()
+    problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     diff_ids: Mapping[Digest, Digest] = field(default_factory=dict, hash=False)
 
     @property
-    def good(self) -> bool:
+    def ok(self) -> bool:
         """Whether nothing is wrong."""
-        return not self.findings
+        return not self.problems
 
     def raise_worst(self) -> None:
         """Raises the gravest of what is wrong: a digest before a malformed file before a label that leads nowhere."""
-        if self.findings:
-            raise min((finding.error for finding in self.findings), key=_rank)
+        if self.problems:
+            raise min((problem.error for problem in self.problems), key=_rank)
 
 
 def _rank(error: EciError) -> int:

@@ -12,7 +12,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.referrers import ReferrerIndex
 from eci_convert.progress import waiting
 from eci_convert.tasks import current_task
-from eci_convert.transports.base import NO_VARIANTS, Variants
+from eci_convert.transports.base import NO_VARIANTS, SinkCapabilities, Variants
 from eci_convert.transports.containerd import content
 from eci_convert.transports.containerd.gc_labels import label_referrer, label_tree
 from eci_convert.transports.containerd.images import set_target
@@ -36,11 +36,7 @@ def open_referrer_sink(rest: str, settings: Settings) -> ContainerdSink:
 class ContainerdSink:
     """A name in containerd, to be written; without one, the place for what refers to images."""
 
-    holds_artifacts = True
-    holds_indexes = True
-    holds_sha512 = False
-    stores_layers_uncompressed = False
-    prefers_compressed_layers = False
+    capabilities = SinkCapabilities(sha512=False)
 
     def __init__(self, name: RecordName | None, settings: Settings) -> None:
         self._name = name.written() if name else ""

@@ -14,7 +14,7 @@ from typing import Self
 
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.transports.base import NO_MOUNT_HINTS, ContainerFiles
+from eci_convert.transports.base import ContainerFiles, SourceTraits
 from eci_convert.transports.containerd import content
 from eci_convert.transports.containerd.gc_labels import labelled_referrers
 from eci_convert.transports.containerd.images import resolve_name
@@ -31,9 +31,7 @@ def open_source(rest: str, settings: Settings) -> ContainerdSource:
 class ContainerdSource:
     """An image in containerd, to be read; leaving it ends *session*."""
 
-    mount_hints = NO_MOUNT_HINTS
-    resumable = False
-    synthetic_manifest = False
+    traits = SourceTraits()
 
     def __init__(self, name: RecordName, session: ContainerdSession) -> None:
         self._name = name

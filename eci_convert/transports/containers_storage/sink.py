@@ -22,7 +22,7 @@ from eci_convert.oci.reference import Reference
 from eci_convert.progress import waiting
 from eci_convert.streams.hashing import at_most
 from eci_convert.tar.input import ExtensionBudget
-from eci_convert.transports.base import NO_VARIANTS, Variants
+from eci_convert.transports.base import NO_VARIANTS, SinkCapabilities, Variants
 from eci_convert.transports.containers_storage.commit import NewImage, NewLayer, commit, layer_id
 from eci_convert.transports.containers_storage.drivers.staging import Staged, Staging
 from eci_convert.transports.containers_storage.index_files import LayerRecord
@@ -38,11 +38,7 @@ from eci_convert.transports.verified_input import VerifiedInput
 class StorageSink:
     """A name in containers-storage."""
 
-    holds_artifacts = False
-    holds_indexes = False
-    holds_sha512 = False
-    stores_layers_uncompressed = True
-    prefers_compressed_layers = False
+    capabilities = SinkCapabilities(artifacts=False, indexes=False, sha512=False, stores_uncompressed=True)
 
     def __init__(self, place: StoreLocation, settings: Settings) -> None:
         check_is_name(place.name)

@@ -18,7 +18,7 @@ from eci_convert.oci.descriptor import MAX_LAYERS, Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.image import ImageConfig
 from eci_convert.oci.manifest import Manifest, parse_manifest, to_json
-from eci_convert.transports.base import NO_MOUNT_HINTS, ContainerFiles
+from eci_convert.transports.base import ContainerFiles, SourceTraits
 from eci_convert.transports.containers_storage import index_files
 from eci_convert.transports.containers_storage.index_files import LayerRecord, StoredImage
 from eci_convert.transports.containers_storage.layers.layer_archive import rebuild_archive
@@ -33,16 +33,13 @@ _RAW = (media_types.OCI_LAYER, media_types.DOCKER_LAYER)
 class StorageSource:
     """An image in containers-storage."""
 
-    mount_hints = NO_MOUNT_HINTS
-    resumable = False
-
     def __init__(self, place: StoreLocation, settings: Settings) -> None:
         self._place = place
         self._stores = tuple(open_store(root, place.driver, settings.timeout) for root in (place.root, *place.more))
         self._documents: dict[Digest, bytes] = {}
         self._layers: dict[Digest, tuple[ContainersStore, str]] = {}
         self._root: Descriptor | None = None
-        self.synthetic_manifest = False
+        self.traits = SourceTraits()
 
     @property
     def origin(self) -> str:
@@ -92,7 +89,7 @@ class StorageSource:
             layers.append(_raw(described, diff_id, layer))
         self._documents[stored.config.digest] = content
         if tuple(layers) != stored.layers:
-            self.synthetic_manifest = True
+            self.traits = SourceTraits(synthetic=True)
             text = to_json(_anew(stored, tuple(layers)))
             stored_type = media_types.OCI_MANIFEST
         self._documents[Digest.of(text)] = text

@@ -31,7 +31,7 @@ from eci_convert.oci.json_fields import MAX_DOCUMENT
 from eci_convert.oci.manifest import Manifest, parse_manifest
 from eci_convert.oci.reference import Reference
 from eci_convert.streams.blocks import peek
-from eci_convert.transports.base import NO_VARIANTS, Variants
+from eci_convert.transports.base import NO_VARIANTS, SinkCapabilities, Variants
 from eci_convert.transports.docker_archive import manifest_json
 from eci_convert.transports.docker_archive.manifest_json import MANIFEST_JSON, ManifestEntry
 from eci_convert.transports.layout.selector import ImageSelector, may_be_archive, spelt, split_path
@@ -152,11 +152,7 @@ class DockerArchiveWriter:
 class DockerArchiveSink:
     """Writes an archive at *path* that holds one image."""
 
-    holds_artifacts = False
-    holds_indexes = False
-    holds_sha512 = True
-    stores_layers_uncompressed = True
-    prefers_compressed_layers = False
+    capabilities = SinkCapabilities(artifacts=False, indexes=False, stores_uncompressed=True)
 
     def __init__(self, path: str, name: ImageSelector, writer: DockerArchiveWriter) -> None:
         self._path = path

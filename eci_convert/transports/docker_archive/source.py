@@ -21,7 +21,7 @@ from eci_convert.oci.index import Index, candidates
 from eci_convert.oci.manifest import Manifest, parse_manifest, to_json
 from eci_convert.streams.blocks import peek
 from eci_convert.streams.hashing import at_most
-from eci_convert.transports.base import NO_MOUNT_HINTS, ContainerFiles
+from eci_convert.transports.base import ContainerFiles, SourceTraits
 from eci_convert.transports.docker_archive.manifest_json import (
     MANIFEST_JSON,
     ManifestEntry,
@@ -52,9 +52,6 @@ def open_source(rest: str, settings: Settings) -> DockerArchiveSource:
 class DockerArchiveSource:
     """The image that *archive* keeps under *name*."""
 
-    mount_hints = NO_MOUNT_HINTS
-    resumable = False
-
     def __init__(self, archive: TarStore, name: ImageSelector, origin: str = "") -> None:
         self._archive = archive
         self._name = name
@@ -62,7 +59,7 @@ class DockerArchiveSource:
         self._layers: dict[Digest, _ArchivedLayer] = {}
         self._parsed: dict[Digest, Manifest | Index | None] = {}
         self._budget = _MAX_READ
-        self.synthetic_manifest = False
+        self.traits = SourceTraits()
         self.origin = origin or spelt("docker-archive", archive.path, name)
 
     def resolve(self) -> Descriptor:
@@ -99,7 +96,7 @@ class DockerArchiveSource:
 
     def _made_up(self, saved: ManifestEntry) -> Descriptor:
         """A manifest of what the config promises."""
-        self.synthetic_manifest = True
+        self.traits = SourceTraits(synthetic=True)
         config = self._archive.read(saved.config)
         layers, sizes = [], dict[tuple[int, int, int], tuple[Compression, int]]()
         for path in saved.layers:  # each file is looked at once, whatever names it how often

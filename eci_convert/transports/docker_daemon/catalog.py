@@ -117,7 +117,7 @@ class DaemonCatalog:
         if len(found) < 2:
             return None
         self._several.add(identity)
-        return tuple(Platform.parse(each, self.place) for each in found if each)
+        return tuple(Platform.from_json(each, self.place) for each in found if each)
 
     def _writable(self, text: str) -> Reference:
         check_is_name(text)

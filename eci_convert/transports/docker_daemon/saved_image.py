@@ -17,7 +17,7 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.progress import RECEIVING, waiting
 from eci_convert.tasks import Task
-from eci_convert.transports.base import NO_MOUNT_HINTS, ContainerFiles, Source
+from eci_convert.transports.base import ContainerFiles, Source, SourceTraits
 from eci_convert.transports.docker_daemon.engine import Engine
 from eci_convert.transports.layout.selector import ImageSelector
 from eci_convert.transports.tar_store.reader import TarStore
@@ -25,9 +25,6 @@ from eci_convert.transports.tar_store.reader import TarStore
 
 class SavedImageSource:
     """The image called *name*, which messages call *origin*."""
-
-    mount_hints = NO_MOUNT_HINTS
-    resumable = False
 
     def __init__(self, engine: Engine, name: str, origin: str) -> None:
         self._engine = engine
@@ -38,9 +35,9 @@ class SavedImageSource:
         self.origin = origin
 
     @property
-    def synthetic_manifest(self) -> bool:
-        """Also where the engine saves a layout: the classic store makes its manifests while it saves."""
-        return not self._engine.keeps_images_in_containerd
+    def traits(self) -> SourceTraits:
+        """Synthetic also where the engine saves a layout: the classic store makes its manifests while it saves."""
+        return SourceTraits(synthetic=not self._engine.keeps_images_in_containerd)
 
     def resolve(self) -> Descriptor:
         return self._opened().resolve()

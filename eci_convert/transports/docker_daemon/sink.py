@@ -38,7 +38,7 @@ from eci_convert.oci.reference import Reference
 from eci_convert.streams.blocks import peek
 from eci_convert.streams.repeatable import SparseStream
 from eci_convert.tasks import current_task
-from eci_convert.transports.base import NO_VARIANTS, Variants
+from eci_convert.transports.base import NO_VARIANTS, SinkCapabilities, Variants
 from eci_convert.transports.docker_daemon.engine import Engine, image_id
 from eci_convert.transports.docker_daemon.load import LoadRequest
 from eci_convert.transports.ids import check_is_name
@@ -53,11 +53,7 @@ _READS_ZSTD: Final = (1, 42)
 class DaemonSink:
     """A place for one image under *name* in the engine that *settings* lead to. Raises UsageError for no such name."""
 
-    holds_artifacts = False
-    holds_indexes = False
-    holds_sha512 = False
-    stores_layers_uncompressed = True
-    prefers_compressed_layers = False
+    capabilities = SinkCapabilities(artifacts=False, indexes=False, sha512=False, stores_uncompressed=True)
 
     def __init__(self, name: str, settings: Settings) -> None:
         check_is_name(name)

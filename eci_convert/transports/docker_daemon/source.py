@@ -24,7 +24,7 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Manifest, to_json
 from eci_convert.oci.reference import Reference
-from eci_convert.transports.base import IMAGE_ID_ANNOTATION, NO_MOUNT_HINTS, ContainerFiles
+from eci_convert.transports.base import IMAGE_ID_ANNOTATION, ContainerFiles, SourceTraits
 from eci_convert.transports.docker_daemon.container_files import DockerContainerFiles
 from eci_convert.transports.docker_daemon.engine import Engine, Json, image_id
 from eci_convert.transports.docker_daemon.saved_image import SavedImageSource
@@ -37,9 +37,6 @@ _PLATFORM: Final = {"Architecture": "architecture", "Os": "os", "Variant": "vari
 
 class DaemonSource:
     """The image that *name* stands for in the engine that *settings* lead to. Raises UsageError for what is no name."""
-
-    mount_hints = NO_MOUNT_HINTS
-    resumable = False
 
     def __init__(self, name: str, settings: Settings) -> None:
         if not is_id(name):
@@ -56,8 +53,8 @@ class DaemonSource:
         return f"docker-daemon:{self._name}"
 
     @property
-    def synthetic_manifest(self) -> bool:
-        return self._saved.synthetic_manifest
+    def traits(self) -> SourceTraits:
+        return self._saved.traits
 
     def resolve(self) -> Descriptor:
         if self._root is None:

@@ -18,7 +18,14 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.index import Index
 from eci_convert.oci.manifest import parse_manifest
 from eci_convert.oci.referrers import ReferrerIndex
-from eci_convert.transports.base import NO_MOUNT_HINTS, NO_VARIANTS, Catalog, ContainerFiles, Variants
+from eci_convert.transports.base import (
+    NO_VARIANTS,
+    Catalog,
+    ContainerFiles,
+    SinkCapabilities,
+    SourceTraits,
+    Variants,
+)
 from eci_convert.transports.layout import index
 from eci_convert.transports.layout.index import add_image, referrers, resolve
 from eci_convert.transports.layout.selector import ImageSelector, may_be_archive, spelt, split_path
@@ -56,9 +63,7 @@ def open_catalog(rest: str, settings: Settings) -> Catalog:
 class OciArchiveSource:
     """The image that *archive* keeps under *name*."""
 
-    mount_hints = NO_MOUNT_HINTS
-    resumable = False
-    synthetic_manifest = False
+    traits = SourceTraits()
 
     def __init__(self, archive: TarStore, name: ImageSelector, origin: str = "") -> None:
         self._archive = archive
@@ -110,11 +115,7 @@ class OciArchiveSource:
 class OciArchiveSink:
     """Writes an archive at *path* that holds one image, under *name*."""
 
-    holds_artifacts = True
-    holds_indexes = True
-    holds_sha512 = True
-    stores_layers_uncompressed = False
-    prefers_compressed_layers = False
+    capabilities = SinkCapabilities()
 
     def __init__(self, path: str, name: ImageSelector, settings: Settings) -> None:
         self._path = path

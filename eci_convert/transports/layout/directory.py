@@ -30,7 +30,14 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.referrers import ReferrerIndex
 from eci_convert.progress import NULL_REPORTER, warn
-from eci_convert.transports.base import NO_MOUNT_HINTS, NO_VARIANTS, Catalog, ContainerFiles, Variants
+from eci_convert.transports.base import (
+    NO_VARIANTS,
+    Catalog,
+    ContainerFiles,
+    SinkCapabilities,
+    SourceTraits,
+    Variants,
+)
 from eci_convert.transports.layout import kraftkit
 from eci_convert.transports.layout.blob_staging import BlobStaging
 from eci_convert.transports.layout.index import (
@@ -76,9 +83,7 @@ def open_catalog(rest: str, settings: Settings) -> Catalog:
 class LayoutSource:
     """The image that *directory* keeps under *name*."""
 
-    mount_hints = NO_MOUNT_HINTS
-    resumable = False
-    synthetic_manifest = False
+    traits = SourceTraits()
 
     def __init__(self, directory: Path, name: ImageSelector) -> None:
         self._directory = directory
@@ -117,11 +122,7 @@ class LayoutSource:
 class LayoutSink:
     """Stores an image in *directory* under *name*. The directory is made when the first blob comes."""
 
-    holds_artifacts = True
-    holds_indexes = True
-    holds_sha512 = True
-    stores_layers_uncompressed = False
-    prefers_compressed_layers = False
+    capabilities = SinkCapabilities()
 
     def __init__(self, directory: Path, name: ImageSelector, settings: Settings, *, first: bool = False) -> None:
         self._directory = directory

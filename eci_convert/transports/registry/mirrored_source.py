@@ -7,7 +7,7 @@ it is verified as ever: a digest is of bytes, wherever they came from.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from types import TracebackType
@@ -19,7 +19,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.json_fields import MAX_DOCUMENT
 from eci_convert.oci.reference import Reference
 from eci_convert.progress import warn
-from eci_convert.transports.base import ContainerFiles, Source
+from eci_convert.transports.base import ContainerFiles, Source, SourceTraits
 from eci_convert.transports.registry.client import RegistryClient
 from eci_convert.transports.registry.endpoints.choice import Candidate, candidates
 from eci_convert.transports.registry.file_request import FileRequest
@@ -42,9 +42,6 @@ def open_mirrored(reference: Reference, settings: Settings) -> Source:
 class MirroredSource:
     """The image *reference*, which any of *places*, in that order, may have. Reading may go on from several threads."""
 
-    resumable = True
-    synthetic_manifest = False
-
     def __init__(self, reference: Reference, places: tuple[Candidate, ...]) -> None:
         self._reference = reference
         self._places = places
@@ -61,12 +58,12 @@ class MirroredSource:
         return getattr(self._sources[-1], "explicit_login", None)
 
     @property
-    def mount_hints(self) -> Mapping[str, str]:
-        """In every place that may have the image: whoever has not refuses to have a blob mounted from there."""
+    def traits(self) -> SourceTraits:
+        """Blobs can be mounted from every place that may have the image: whoever has not refuses to have a blob mounted."""
         hints: dict[str, str] = {}
-        for host, repository in (pair for source in self._sources for pair in source.mount_hints.items()):
+        for host, repository in (pair for source in self._sources for pair in source.traits.mount_hints.items()):
             hints[host] = f"{hints[host]},{repository}" if host in hints else repository
-        return hints
+        return SourceTraits(resumable=True, mount_hints=hints)
 
     def resolve(self) -> Descriptor:
         self._first = 0

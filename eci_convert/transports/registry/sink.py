@@ -8,24 +8,26 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from eci_convert.errors import DigestMismatchError, TransportError
+from eci_convert.errors import DigestMismatchError, ManifestRefusedError, TransportError
 from eci_convert.oci import json_fields, media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.reference import Reference
 from eci_convert.streams.hashing import at_most
-from eci_convert.transports.base import NO_VARIANTS, ExplicitLogin, Variants
+from eci_convert.transports.base import NO_VARIANTS, ExplicitLogin, SinkCapabilities, Variants
 from eci_convert.transports.registry import manifests, referrers
 from eci_convert.transports.registry.client import PUSH, RegistryClient
 from eci_convert.transports.registry.push.buffer import ExpectedBlob
 from eci_convert.transports.registry.push.mounts import BlobMounts
 from eci_convert.transports.registry.push.upload import Upload
 from eci_convert.transports.registry.push.upload_log import UploadRecord
+from eci_convert.transports.registry.state.host_facts import ArtifactTypeRefusals
 from eci_convert.transports.settings import Settings
 
 _NO_HEAD = (400, 403, 405, 501)
 _THERE = (200, 206, 416)
 """416: a blob without a first byte."""
+_ARTIFACT_TYPE = b'"artifactType"'
 
 
 class RegistrySink:
@@ -44,6 +46,9 @@ class RegistrySink:
         self._present: set[Digest] = set()
         self._absent: set[Digest] = set()
         self._entries: list[UploadRecord] = []
+        self._falls_back = settings.compat == "auto"
+        self._reporter = settings.reporter
+        self._refusal: ManifestRefusedError | None = None
 
     @property
     def destination(self) -> str:
@@ -55,24 +60,8 @@ class RegistrySink:
         return self._client.explicit_login
 
     @property
-    def holds_artifacts(self) -> bool:
-        return True
-
-    @property
-    def holds_indexes(self) -> bool:
-        return True
-
-    @property
-    def holds_sha512(self) -> bool:
-        return True
-
-    @property
-    def stores_layers_uncompressed(self) -> bool:
-        return False
-
-    @property
-    def prefers_compressed_layers(self) -> bool:
-        return True
+    def capabilities(self) -> SinkCapabilities:
+        return SinkCapabilities(prefers_compressed=True, artifact_types=self._artifact_types())
 
     def has(self, blob: Descriptor) -> bool:
         """Whether the repository has *blob*, or another of this registry has it and lets it be mounted here."""
@@ -143,6 +132,15 @@ class RegistrySink:
             entry.close()
         self._client.close()
 
+    def _refusals(self) -> ArtifactTypeRefusals:
+        return ArtifactTypeRefusals(self._client.host, self._reporter)
+
+    def _artifact_types(self) -> bool | None:
+        """None while it is not known, and where something can be done about a refusal."""
+        if not self._falls_back:
+            return True
+        return False if self._refusals().known else None
+
     def _is_there(self, digest: Digest) -> bool:
         return self._answers(f"blobs/{digest}")
 
@@ -194,5 +192,11 @@ class RegistrySink:
         except manifests.BlobLost:
             self._mounts.forget_all()
             raise
+        except ManifestRefusedError as refusal:
+            self._refusal = refusal if _ARTIFACT_TYPE in content else None
+            raise
+        if self._falls_back and self._refusal and _ARTIFACT_TYPE not in content:
+            self._refusals().learn(self._refusal)
+            self._refusal = None
         if not noted and b'"subject"' in content:
             referrers.note(self._client, manifest, content)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -12,7 +12,7 @@ from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.reference import Reference
-from eci_convert.transports.base import ContainerFiles, ExplicitLogin
+from eci_convert.transports.base import ContainerFiles, ExplicitLogin, SourceTraits
 from eci_convert.transports.registry import manifests, referrers
 from eci_convert.transports.registry.client import RegistryClient
 from eci_convert.transports.registry.file_request import FileRequest, file_request
@@ -40,16 +40,8 @@ class RegistrySource:
         return self._client.explicit_login
 
     @property
-    def mount_hints(self) -> Mapping[str, str]:
-        return mount_hints(self._reference)
-
-    @property
-    def resumable(self) -> bool:
-        return True
-
-    @property
-    def synthetic_manifest(self) -> bool:
-        return False
+    def traits(self) -> SourceTraits:
+        return SourceTraits(resumable=True, mount_hints=mount_hints(self._reference))
 
     def nearest_names(self) -> tuple[str, ...]:
         """Tags of the repository that are like the one asked for, where that is not there; asks the registry."""

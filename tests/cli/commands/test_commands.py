@@ -251,3 +251,12 @@ def test_the_beginning_of_an_id_has_to_be_that_of_one_image(run: Run, layout: Pa
     (layout / "index.json").write_text(json.dumps(index | {"manifests": [entry, twin]}))
 
     one_line(run("inspect", f"oci:{layout}:{entry['digest'][7:19]}", exits=8), "2 images", "'edge/machine:1', 'twin'")
+
+
+def test_a_build_does_not_depend_on_what_its_name_stood_for(run: Run, parts: Parts, tmp_path: Path) -> None:
+    """The same parts make the same image, whatever compressed them before."""
+    words = ("build", "--root", f"{parts.root}:raw", "--json", "--to")
+    before = run(*words, f"oci:{tmp_path}/other:x", "--compression", "gzip:9").json["digest"]
+    fresh = run(*words, f"oci:{tmp_path}/fresh:x").json["digest"]
+    assert before != fresh
+    assert run(*words, f"oci:{tmp_path}/other:x").json["digest"] == fresh

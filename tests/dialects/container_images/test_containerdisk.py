@@ -224,5 +224,5 @@ def test_an_artifact_of_titled_files_is_not_unpacked_to_be_verified() -> None:
 
     report = verify_image(builder.build())
 
-    assert report.good, report.findings
+    assert report.ok, report.problems
     assert "no dialect" in report.notes[0]

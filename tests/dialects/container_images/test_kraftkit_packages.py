@@ -22,9 +22,10 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.index import Index
 from eci_convert.oci.platform import parse_platform
-from eci_convert.operations.copy import copy
+from eci_convert.operations.copy import CopyRequest, copy
 from eci_convert.operations.inspect import inspect
 from eci_convert.operations.verify import fixed_index, verify_image
+from eci_convert.options import TransferOptions
 from eci_convert.reading.blobs import load_document
 from eci_convert.reading.images import load_image, load_manifest, load_root
 from eci_convert.transports import open_sink, open_source
@@ -77,7 +78,7 @@ def in_pieces(tmp_path: Path) -> Iterator[Source]:
 @contextmanager
 def elsewhere(reference: str, settings: Settings) -> Iterator[Source]:
     with open_sink(reference, settings) as sink:
-        copy(MemorySource(stored(), "package"), sink, all_platforms=True)
+        copy(MemorySource(stored(), "package"), sink, CopyRequest(all_platforms=True))
     with open_source(reference, settings) as source:
         yield source
 
@@ -156,7 +157,7 @@ def test_verify_tells_the_sizes_and_nothing_else() -> None:
     report = verify_image(MemorySource(stored(), "package"))
 
     assert report.images == 3
-    assert [type(finding.error) for finding in report.findings] == [SizeMismatchError, SizeMismatchError]
+    assert [type(finding.error) for finding in report.problems] == [SizeMismatchError, SizeMismatchError]
     with pytest.raises(SizeMismatchError):
         report.raise_worst()
 
@@ -172,7 +173,7 @@ def test_the_repair_has_right_sizes_and_the_same_images() -> None:
     assert [entry.digest for entry in index.manifests] == [entry.digest for entry in before.manifests]
     assert [entry.size for entry in index.manifests] == [len(repaired.blobs[e.digest]) for e in index.manifests]
     assert (index.annotations, index.manifests[0].platform) == (before.annotations, before.manifests[0].platform)
-    assert verify_image(MemorySource(repaired, "package")).good
+    assert verify_image(MemorySource(repaired, "package")).ok
 
 
 def test_the_repair_is_had_from_the_command_line(run: Run, tmp_path: Path) -> None:
@@ -192,7 +193,7 @@ def test_what_changes_the_images_changes_the_sizes_too() -> None:
     """Layers that are compressed on their way make new manifests, and a new index."""
     sink = MemorySink(MemoryStore(), "package")
 
-    copy(MemorySource(stored(), "package"), sink, codec=Codec.parse("gzip"))
+    copy(MemorySource(stored(), "package"), sink, CopyRequest(codec=Codec.parse("gzip")))
 
     _, index = load_root(MemorySource(sink.store, "package"))
     assert isinstance(index, Index)
@@ -202,16 +203,16 @@ def test_what_changes_the_images_changes_the_sizes_too() -> None:
 def test_another_format_has_right_sizes() -> None:
     sink = MemorySink(MemoryStore(), "package")
 
-    copy(MemorySource(stored(), "package"), sink, format="unikraft", all_platforms=True)
+    copy(MemorySource(stored(), "package"), sink, CopyRequest(format="unikraft", all_platforms=True))
 
-    assert verify_image(MemorySource(sink.store, "package")).good
+    assert verify_image(MemorySource(sink.store, "package")).ok
 
 
 def test_a_package_is_kept_whole_byte_for_byte() -> None:
     """Nobody finds a target alone: a package of KraftKit's is an index."""
     sink, heard = MemorySink(MemoryStore(), "package"), Listening()
 
-    packed = copy(MemorySource(stored(), "package"), sink, reporter=heard)
+    packed = copy(MemorySource(stored(), "package"), sink, options=TransferOptions(reporter=heard))
 
     assert packed.descriptor.digest == Digest.parse(MULTI["index digest"])
     assert heard.warnings == []
@@ -221,7 +222,7 @@ def test_a_package_is_kept_whole_byte_for_byte() -> None:
 def test_a_package_is_said_again_whole_too() -> None:
     sink = MemorySink(MemoryStore(), "package")
 
-    copy(MemorySource(stored(), "package"), sink, format="unikraft")
+    copy(MemorySource(stored(), "package"), sink, CopyRequest(format="unikraft"))
 
     _, index = load_root(MemorySource(sink.store, "package"))
     assert isinstance(index, Index)
@@ -231,7 +232,7 @@ def test_a_package_is_said_again_whole_too() -> None:
 def test_one_target_is_taken_where_it_is_asked_for() -> None:
     sink = MemorySink(MemoryStore(), "package")
 
-    copy(MemorySource(stored(), "package"), sink, platform=parse_platform("xen/arm64"))
+    copy(MemorySource(stored(), "package"), sink, CopyRequest(platform=parse_platform("xen/arm64")))
 
     assert str(load_image(MemorySource(sink.store, "package")).platform) == "xen/arm64"
 
@@ -268,7 +269,7 @@ def a_package(**annotations: str) -> IndexBuilder:
 def said_again(source: Source, **how: Any) -> MemorySource:
     sink = MemorySink(MemoryStore(), "package")
     terms = WriteOptions(platform=parse_platform("linux/amd64"), **how)
-    copy(source, sink, format="unikraft", all_platforms=True, terms=terms)
+    copy(source, sink, CopyRequest(format="unikraft", all_platforms=True, write=terms))
     return MemorySource(sink.store, "package")
 
 
@@ -286,7 +287,7 @@ def test_what_a_package_has_beside_its_parts_is_kept_in_a_new_one() -> None:
     assert notes["sh.kraftkit.version"] == "0.9"
     assert notes["org.unikraft.image.name"] == "r.example/uk/new"
     assert load_root(after)[1].annotations["who"] == "me"
-    assert verify_image(after).good
+    assert verify_image(after).ok
 
 
 def test_the_golden_package_said_again_has_the_same_layers_and_platforms() -> None:
@@ -311,7 +312,9 @@ def test_what_a_unikernel_runs_on_can_be_said(system: str, features: tuple[str, 
     terms = WriteOptions(platform=parse_platform("linux/amd64"), system=system)
 
     copy(
-        MemorySource(stored(), "package"), sink, format="unikraft", platform=parse_platform("qemu/x86_64"), terms=terms
+        MemorySource(stored(), "package"),
+        sink,
+        CopyRequest(format="unikraft", platform=parse_platform("qemu/x86_64"), write=terms),
     )
 
     platform = load_image(MemorySource(sink.store, "package")).platform

@@ -48,7 +48,7 @@ def test_layers_are_byte_for_byte_kraftkits_and_never_compressed() -> None:
 @pytest.mark.parametrize("vector", VECTORS["platform_checksums"])
 def test_platform_checksums_are_kraftkits(vector: dict[str, object]) -> None:
     found = vector["platform"]
-    platform = Platform.parse(found, "platform") if isinstance(found, dict) else None
+    platform = Platform.from_json(found, "platform") if isinstance(found, dict) else None
 
     assert unikraft.platform_checksum(str(vector["reference"]), platform) == vector["checksum"]
 

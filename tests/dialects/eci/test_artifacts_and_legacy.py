@@ -121,7 +121,7 @@ def test_a_generated_config_is_in_the_originals_order() -> None:
 
 def test_strict_artifacts_are_as_the_original_writes_them() -> None:
     machine = Artifact(parts=(part(Role.KERNEL, "kernel", b"kernel"),))
-    source, packed = written(machine, "artifacts", WriteOptions(platform=AMD64, artifact_type_support=True))
+    source, packed = written(machine, "artifacts", WriteOptions(platform=AMD64, strict=True))
 
     manifest = json.loads(source.blobs[packed.descriptor.digest])
 

@@ -13,14 +13,15 @@ from typing import Any
 
 import pytest
 
-from eci_convert import Disk, DiskType, KnownBlob, Role, artifact_from_parts
 from eci_convert.compression.codec import Codec
 from eci_convert.dialects import WRITERS, read
 from eci_convert.errors import MissingPartError, UsageError
+from eci_convert.model import DiskType, RemoteBlob, Role
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Manifest, parse_manifest
 from eci_convert.pack.image import pack
 from eci_convert.reading.images import load_image as read_image
+from eci_convert.reading.local_parts import Disk, artifact_from_parts
 from eci_convert.transports.base import Source
 from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 from tests.support.command_line import Run, one_line
@@ -106,7 +107,8 @@ def manifest(layout: Path, which: int = 0) -> Any:
 
 
 def in_layout(image: ImageBuilder | IndexBuilder, layout: Path, name: str = "machine:1") -> Source:
-    from eci_convert import Settings, open_sink, open_source
+    from eci_convert.transports import open_sink, open_source
+    from eci_convert.transports.settings import Settings
 
     copied(image.build(), open_sink(f"oci:{layout}:{name}", Settings()))
     return open_source(f"oci:{layout}:{name}", Settings())
@@ -312,7 +314,7 @@ def test_what_is_in_memory_is_archived_as_a_file_is(tmp_path: Path) -> None:
 
 def test_what_is_known_by_its_digest_is_not_claimed_to_be_archived() -> None:
     """ECI D18 again: what nobody has cannot be put into an archive, and a disk needs a name."""
-    made = artifact_from_parts(kernel=KnownBlob(digest=Digest.of(b"kernel"), size=6))
+    made = artifact_from_parts(kernel=RemoteBlob(digest=Digest.of(b"kernel"), size=6))
     with pytest.raises(MissingPartError, match="digest alone"):
         pack(WRITERS["legacy"](made, TERMS), MemorySink(MemoryStore()), codec=Codec.parse("gzip"))
     with pytest.raises(UsageError, match="name"):

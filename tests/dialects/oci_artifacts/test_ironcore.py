@@ -13,12 +13,12 @@ from eci_convert.dialects import writer
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.dialects.oci_artifacts import ironcore
 from eci_convert.errors import AmbiguousRoleError, CannotHoldError, FormatError
-from eci_convert.model import Artifact, DiskType, KnownBlob, Role
+from eci_convert.model import Artifact, DiskType, RemoteBlob, Role
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.index import Index
 from eci_convert.oci.platform import Platform
-from eci_convert.operations.copy import copy
+from eci_convert.operations.copy import CopyRequest, copy
 from eci_convert.pack.image import pack
 from eci_convert.reading.images import load_image, load_root
 from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
@@ -57,8 +57,8 @@ def test_onmetals_images_are_the_originals_byte_for_byte(vector: dict[str, objec
 def test_a_manifest_can_be_made_of_digests_and_sizes_alone() -> None:
     vector = VECTORS["descriptors_only"]
 
-    def known(name: str) -> KnownBlob:
-        return KnownBlob(digest=Digest.parse(vector[name]["digest"]), size=vector[name]["size"])
+    def known(name: str) -> RemoteBlob:
+        return RemoteBlob(digest=Digest.parse(vector[name]["digest"]), size=vector[name]["size"])
 
     machine = Artifact(
         parts=(
@@ -170,7 +170,7 @@ def test_an_index_said_again_keeps_its_annotations_and_those_in_it() -> None:
     before, _ = written(a_machine(), "ironcore", WriteOptions(platform=AMD64, annotations={"theirs": "1"}))
     sink = MemorySink(MemoryStore())
 
-    copy(before, sink, format="ironcore", terms=WriteOptions(platform=AMD64, annotations={"ours": "2"}))
+    copy(before, sink, CopyRequest(format="ironcore", write=WriteOptions(platform=AMD64, annotations={"ours": "2"})))
 
     again = MemorySource(sink.store)
     assert load_root(again)[1].annotations == wanted
@@ -185,7 +185,7 @@ def test_annotations_of_manifest_and_entry_and_layers_are_kept() -> None:
     index = an_index(layer.annotation("variant", "metal")).annotated(0, {"c": "entry"})
     sink = MemorySink(MemoryStore())
 
-    copy(replace(index, annotations={"b": "index"}).build(), sink, format="ironcore")
+    copy(replace(index, annotations={"b": "index"}).build(), sink, CopyRequest(format="ironcore"))
 
     _, found = load_root(MemorySource(sink.store))
     assert isinstance(found, Index)

@@ -18,7 +18,7 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.index import Index
 from eci_convert.oci.platform import Platform, parse_platform
-from eci_convert.operations.copy import copy
+from eci_convert.operations.copy import CopyRequest, copy
 from eci_convert.operations.store import entries
 from eci_convert.operations.store.index import add, create, remove
 from eci_convert.operations.store.strategy import AppendOptions, Strategy
@@ -26,7 +26,7 @@ from eci_convert.operations.verify import verify_image
 from eci_convert.reading.blobs import load_document
 from eci_convert.reading.images import Documents, load_manifest, load_root, select_image
 from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Sink, Source
+from eci_convert.transports.base import Sink, SinkCapabilities, Source
 from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 from eci_convert.transports.settings import Settings
 from tests.dialects.container_images.test_kraftkit_packages import MULTI, stored
@@ -108,7 +108,7 @@ def root(place: Open, name: str = "m:1") -> Index:
     with place(name)[0] as source:
         _, found = load_root(source)
         assert isinstance(found, Index)
-        assert verify_image(source).good, verify_image(source).findings
+        assert verify_image(source).ok, verify_image(source).problems
         return found
 
 
@@ -333,9 +333,9 @@ def test_a_place_without_indexes_is_refused_at_once() -> None:
     store = MemoryStore()
 
     with pytest.raises(CannotHoldError):
-        create([AMD64.build()], MemorySink(store, "m:1", holds_indexes=False), None, PLAIN)
+        create([AMD64.build()], MemorySink(store, "m:1", capabilities=SinkCapabilities(indexes=False)), None, PLAIN)
     with pytest.raises(CannotHoldError):
-        create([AMD64.build()], MemorySink(store, "m:1", holds_artifacts=False), None, PLAIN)
+        create([AMD64.build()], MemorySink(store, "m:1", capabilities=SinkCapabilities(artifacts=False)), None, PLAIN)
 
     assert store == MemoryStore()
 
@@ -460,7 +460,7 @@ def test_a_target_joins_kraftkits_package_and_all_sizes_are_right() -> None:
     assert all(entry.size == len(store.blobs[entry.digest]) for entry in found.manifests)
     assert found.manifests[3].annotations == {"sh.kraftkit.version": "0.9"}
     assert found.annotations == before.annotations
-    assert verify_image(source).good
+    assert verify_image(source).ok
 
 
 def test_a_package_made_of_targets_is_one_for_kraftkit() -> None:
@@ -479,7 +479,7 @@ def test_a_package_made_of_targets_is_one_for_kraftkit() -> None:
 def test_ironcores_images_keep_names_of_their_own_in_a_new_index() -> None:
     """Their platforms are told by the index that they were in alone: nothing in such an image says one."""
     store, target = MemoryStore(), MemoryStore()
-    copy(an_index(AMD64, ARM64).build(), MemorySink(store, "m:1"), format="ironcore", all_platforms=True)
+    copy(an_index(AMD64, ARM64).build(), MemorySink(store, "m:1"), CopyRequest(format="ironcore", all_platforms=True))
 
     with pytest.raises(UnsupportedImageError, match="which platform"):
         create([MemorySource(store, "m:1-arm64")], MemorySink(target, "new"), None, PLAIN)

@@ -33,6 +33,7 @@ from eci_convert.operations.output_files import OutputTarget
 from eci_convert.operations.verify import Report, repair, verify_image
 from eci_convert.reading.images import load_image
 from eci_convert.transports import open_source
+from eci_convert.transports.base import SinkCapabilities
 from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 from eci_convert.transports.settings import Settings
 from tests.support.images import (
@@ -54,7 +55,7 @@ FIXTURES = Path(__file__).parents[2] / "fixtures"
 
 
 def findings(report: Report) -> list[tuple[str, type[EciError]]]:
-    return [(finding.subject, type(finding.error)) for finding in report.findings]
+    return [(finding.subject, type(finding.error)) for finding in report.problems]
 
 
 def a_legacy_image(*, wrong: bool = False) -> ImageBuilder:
@@ -80,7 +81,7 @@ def a_legacy_image(*, wrong: bool = False) -> ImageBuilder:
 def test_a_good_image_is_good(image: ImageBuilder) -> None:
     report = verify_image(image.build())
 
-    assert report.good, report.findings
+    assert report.ok, report.problems
     assert not report.notes
     report.raise_worst()
 
@@ -139,7 +140,7 @@ def test_diff_ids_of_what_is_no_layer_are_odd_and_no_more() -> None:
         a_machine().config_field("rootfs", {"type": "layers", "diff_ids": [str(Digest.of(b""))] * 3}).build()
     )
 
-    assert report.good
+    assert report.ok
     assert "diff ids" in report.notes[0]
 
 
@@ -175,7 +176,7 @@ def test_a_disk_that_refers_to_a_file_beside_it_is_refused() -> None:
     report = verify_image(image.build())
 
     assert findings(report) == [("disk-root-d", FormatError)]
-    assert "backing file '/etc/shadow'" in str(report.findings[0].error)
+    assert "backing file '/etc/shadow'" in str(report.problems[0].error)
 
 
 def test_a_layer_that_is_malformed_is_found() -> None:
@@ -192,13 +193,13 @@ def test_a_layer_that_is_a_file_where_that_is_allowed_is_fine() -> None:
 
     report = verify_image(image.build())
 
-    assert report.good, report.findings
+    assert report.ok, report.problems
 
 
 def test_an_image_that_is_no_machine_has_its_blobs_checked() -> None:
     source = an_image().tar_layer({"etc/os-release": b"x"}).build()
     report = verify_image(source)
-    assert report.good
+    assert report.ok
     assert "no dialect" in report.notes[0]
 
     digest = load_image(source).manifest.layers[0].digest
@@ -212,9 +213,9 @@ def test_all_images_of_an_index_are_checked_or_the_one_that_is_named() -> None:
     good, bad = a_machine(), a_legacy_image(wrong=True).platform("linux/arm64")
     source = an_index(good, bad).build()
 
-    assert not verify_image(source).good
+    assert not verify_image(source).ok
     assert verify_image(source).images == 2
-    assert verify_image(source, platform=parse_platform("linux/amd64")).good
+    assert verify_image(source, platform=parse_platform("linux/amd64")).ok
 
 
 @pytest.mark.parametrize("image", [a_machine(), a_container(), a_legacy_image()], ids=["artifacts", "labels", "legacy"])
@@ -225,7 +226,7 @@ def test_files_in_a_directory_are_held_against_the_parts(tmp_path: Path, image: 
         source, load_image(source), [OutputTarget(part=part, path=tmp_path / part.name) for part in parts(source)]
     )
     (tmp_path / "mine").write_bytes(b"not a part")
-    assert verify_image(source, directory=tmp_path).good
+    assert verify_image(source, directory=tmp_path).ok
 
     data = (tmp_path / names[0]).read_bytes()
     (tmp_path / names[0]).write_bytes(data[:-1] + b"?")
@@ -284,7 +285,7 @@ def test_an_image_with_wrong_diff_ids_is_written_again_with_right_ones() -> None
 
     again = MemorySource(store)
     report, repaired = verify_image(again), load_image(again)
-    assert report.good, report.findings
+    assert report.ok, report.problems
     assert repaired.manifest.layers == image.manifest.layers
     assert repaired.config.labels == image.config.labels
     assert repaired.descriptor.digest == written.descriptor.digest
@@ -305,7 +306,9 @@ def test_what_the_destination_has_is_not_sent_again() -> None:
 def test_a_repair_that_cannot_be_stored_or_makes_no_sense_is_refused() -> None:
     source = a_machine().build()
     with pytest.raises(CannotHoldError):
-        repair(source, load_image(source), MemorySink(MemoryStore(), holds_artifacts=False), {})
+        repair(
+            source, load_image(source), MemorySink(MemoryStore(), capabilities=SinkCapabilities(artifacts=False)), {}
+        )
 
     odd = a_machine().config(b"{}", "application/vnd.example").build()
     with pytest.raises(FormatError, match=r"config\.mediaType"):
@@ -320,11 +323,11 @@ def test_images_of_the_original_eci(tmp_path: Path, name: str, wrong: int) -> No
     source, store = open_source(f"oci:{tmp_path}/{name}", Settings()), MemoryStore()
 
     report = verify_image(source)
-    assert len(report.findings) == wrong, report.findings
-    assert "manifest.schemaVersion: 0 is not 2" in str(report.findings[0].error)
+    assert len(report.problems) == wrong, report.problems
+    assert "manifest.schemaVersion: 0 is not 2" in str(report.problems[0].error)
     repair(source, load_image(source), MemorySink(store), report.diff_ids)
 
-    assert verify_image(MemorySource(store)).good
+    assert verify_image(MemorySource(store)).ok
     manifest = parse_manifest(store.blobs[store.names["image"].digest], "")
     assert isinstance(manifest, Manifest)
 
@@ -334,5 +337,5 @@ def test_no_thread_outlives_a_layer_that_is_malformed() -> None:
 
     report = verify_image(an_image().layer(media_types.OCI_LAYER, b"no tar " * 500_000).build())
 
-    assert not report.good
+    assert not report.ok
     assert not set(threading.enumerate()) - before

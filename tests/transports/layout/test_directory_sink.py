@@ -24,6 +24,7 @@ from eci_convert.oci.annotations import REF_NAME
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.operations.copy import copy
+from eci_convert.operations.copy_request import CopyRequest
 from eci_convert.progress import NullReporter
 from eci_convert.reading.blobs import load_document
 from eci_convert.reading.images import load_image
@@ -523,7 +524,7 @@ def test_an_image_without_a_name_is_found_beside_what_refers_to_it(tmp_path: Pat
 
     for _ in range(2):
         with open_sink(reference, Settings()) as sink:
-            copy(ONE.beside(signature).build(), sink, referrers=True)
+            copy(ONE.beside(signature).build(), sink, CopyRequest(referrers=True))
 
     with open_source(reference, Settings()) as source:
         assert source.resolve().digest == ONE.descriptor().digest

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.support.fake_registry import behaviour as faults
+from eci_convert import testing as faults
 from tests.support.fake_registry.server import FaultyRegistry
 from tests.support.home_directory import User, noise
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eci_convert import testing as faults
 from eci_convert.errors import LimitExceededError, TransportError
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
@@ -21,7 +22,6 @@ from eci_convert.transports.registry import referrers
 from eci_convert.transports.registry.http.links import next_page
 from eci_convert.transports.registry.http.url import Url
 from eci_convert.transports.registry.referrers import fallback_tag
-from tests.support.fake_registry import behaviour as faults
 from tests.support.fake_registry.server import FaultyRegistry
 from tests.support.home_directory import User
 

@@ -48,9 +48,7 @@ def attach(
     with open_referrer_sink(reference, call.settings) as sink, place.source() as source:
         subject = operation.subject_of(source, call.platform)
         attached = operation.attach(
-            subject, sink, attachments, artifact_type, annotations=dict(annotations), reporter=call.reporter,
-            concurrency=call.settings.concurrency, dry_run=dry_run,
-            strict=place.strictness(),
+            subject, sink, attachments, artifact_type, annotations=dict(annotations), options=call.transfer()
         )  # fmt: skip
     digest = str(attached.descriptor.digest)
     if not dry_run:
@@ -62,7 +60,7 @@ def attach(
                 "subject": str(subject.digest),
                 "artifact_type": artifact_type,
                 "digest": digest,
-                "bytes_written": attached.bytes_written,
+                "bytes_written": attached.bytes_sent,
                 "bytes_reused": attached.bytes_reused,
             }
             | ({"dry_run": True} if dry_run else {})

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from eci_convert.errors import ManifestRefusedError
-from eci_convert.progress import warn
+from eci_convert.progress import Reporter, warn
 from eci_convert.transports.registry import upload_plan
 from eci_convert.transports.registry.state import files
 from eci_convert.transports.registry.state.chunk_size import ChunkSizeControl
@@ -30,7 +30,7 @@ class HostFacts:
     def __init__(self, name: str, settings: Settings) -> None:
         self._directory = files.directory(settings, "hosts")
         self._file = f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
-        self._name = name
+        self.name = name
         self._lock = threading.Lock()
         self.strides = ChunkSizeControl(upload_plan.SMALLEST, upload_plan.SHARED)
         self._largest = _LARGEST.get(name)
@@ -77,7 +77,7 @@ class HostFacts:
     @property
     def monolithic_only(self) -> bool:
         """Whether a blob is taken in one piece only."""
-        known = any(self._name == host or (host[0] == "." and self._name.endswith(host)) for host in _ONE_PIECE)
+        known = any(self.name == host or (host[0] == "." and self.name.endswith(host)) for host in _ONE_PIECE)
         return known or self._facts.get("one_piece") is True
 
     def get(self, name: str) -> object:
@@ -88,7 +88,7 @@ class HostFacts:
         """From now on *facts* are known of the host."""
         self._facts |= facts
         if self._directory is not None:
-            files.save(self._directory, self._file, {**self._facts, "host": self._name})
+            files.save(self._directory, self._file, {**self._facts, "host": self.name})
 
     def _remembered(self) -> dict[str, object]:
         """Hosts change: what was found out a month ago is found out again."""
@@ -105,10 +105,9 @@ class ArtifactTypeRefusals:
     """Whether the registry *host* takes a manifest with an `artifactType` (image-spec v1.1), as GitLab and old Quays do
     not."""
 
-    def __init__(self, host: str, settings: Settings) -> None:
-        self._name = host
-        self._host = HostFacts(host, settings)
-        self._reporter = settings.reporter
+    def __init__(self, host: HostFacts, reporter: Reporter) -> None:
+        self._host = host
+        self._reporter = reporter
 
     @property
     def known(self) -> bool:
@@ -119,4 +118,4 @@ class ArtifactTypeRefusals:
         """It has refused one now."""
         self._host.remember(**{_FACT: _REFUSED})
         rule = " ".join(filter(None, (str(refusal.status), refusal.code, refusal.reason)))
-        warn(self._reporter, f"{self._name} refuses a manifest with an artifactType ({rule}): sending it without")
+        warn(self._reporter, f"{self._host.name} refuses a manifest with an artifactType ({rule}): sending it without")

@@ -13,10 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eci_convert import testing as faults
 from eci_convert.errors import AccessDeniedError, NotFoundError, TransportError
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.reference import Reference
+from eci_convert.testing import Reply
 from eci_convert.transports.registry import upload_plan
 from eci_convert.transports.registry.auth import tokens
 from eci_convert.transports.registry.auth.challenge import parse_challenges
@@ -24,8 +26,6 @@ from eci_convert.transports.registry.auth.tokens import may_send_credentials
 from eci_convert.transports.registry.client import RegistryClient
 from eci_convert.transports.registry.http.url import Url
 from eci_convert.transports.registry.mount_hints import MountHint
-from tests.support.fake_registry import behaviour as faults
-from tests.support.fake_registry.behaviour import Reply
 from tests.support.fake_registry.server import FaultyRegistry, a_registry
 from tests.support.home_directory import PASSWORD, TYPE, User, noise, once
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from eci_convert import testing as faults
 from eci_convert.errors import LocalError, TransportError, UsageError
 from eci_convert.transports import open_source
 from eci_convert.transports.registry.http import dial
@@ -21,7 +22,6 @@ from eci_convert.transports.registry.http.addresses import is_loopback
 from eci_convert.transports.registry.http.proxies import proxy_for
 from eci_convert.transports.registry.http.tls import folders
 from eci_convert.transports.registry.http.url import Url
-from tests.support.fake_registry import behaviour as faults
 from tests.support.fake_registry.server import CERTS, FaultyRegistry, a_registry
 from tests.support.home_directory import PASSWORD, User, noise
 from tests.support.proxy import a_socks_proxy, a_tunnel, tls_before

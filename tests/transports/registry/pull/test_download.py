@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from eci_convert import testing as faults
 from eci_convert.errors import (
     DigestMismatchError,
     FormatError,
@@ -20,8 +21,7 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.reading.blobs import open_blob
 from eci_convert.reading.images import load_root
-from tests.support.fake_registry import behaviour as faults
-from tests.support.fake_registry.behaviour import Reply
+from eci_convert.testing import Reply
 from tests.support.fake_registry.server import FaultyRegistry
 from tests.support.home_directory import TYPE, User, noise
 

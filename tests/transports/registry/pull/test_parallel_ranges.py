@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from eci_convert import testing as faults
 from eci_convert.errors import DigestMismatchError, TransportError
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.reading.blobs import open_blob
+from eci_convert.testing import Reply
 from eci_convert.transports.registry.pull import download, parallel_ranges
-from tests.support.fake_registry import behaviour as faults
-from tests.support.fake_registry.behaviour import Reply
 from tests.support.fake_registry.server import FaultyRegistry
 from tests.support.home_directory import TYPE, User, noise
 

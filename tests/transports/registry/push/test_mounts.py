@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from eci_convert import testing as faults
 from eci_convert.errors import DigestMismatchError, NotFoundError, TransportError
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
@@ -20,12 +21,12 @@ from eci_convert.oci.manifest import Manifest, to_json
 from eci_convert.oci.reference import Reference
 from eci_convert.operations import copy
 from eci_convert.operations.verify import repair
+from eci_convert.options import TransferOptions
 from eci_convert.reading.images import load_image
 from eci_convert.transports import open_source
 from eci_convert.transports.registry import upload_plan
 from eci_convert.transports.registry.client import RegistryClient
 from eci_convert.transports.registry.mount_hints import MountHint
-from tests.support.fake_registry import behaviour as faults
 from tests.support.fake_registry.server import FaultyRegistry, a_registry
 from tests.support.home_directory import TYPE, User, noise
 
@@ -340,7 +341,7 @@ def test_an_image_does_not_say_where_its_blobs_are_taken_from(
             image = load_image(source, None)
             copied: dict[str, Callable[[], object]] = {
                 "keep": lambda: copy.copy(source, sink),
-                "fix": lambda: repair(source, image, sink, {}, user),
+                "fix": lambda: repair(source, image, sink, {}, TransferOptions(reporter=user)),
             }
             with pytest.raises(NotFoundError):
                 copied[format]()

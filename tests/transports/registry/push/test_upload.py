@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from eci_convert import testing as faults
 from eci_convert.errors import (
     DigestMismatchError,
     ManifestRefusedError,
@@ -24,7 +25,6 @@ from eci_convert.oci.manifest import Manifest, to_json
 from eci_convert.transports.registry import upload_plan
 from eci_convert.transports.registry.mount_hints import MountHint
 from eci_convert.transports.registry.state.host_facts import HostFacts
-from tests.support.fake_registry import behaviour as faults
 from tests.support.fake_registry.server import FaultyRegistry
 from tests.support.home_directory import TYPE, Counted, User, again, noise, once
 
@@ -109,7 +109,9 @@ def test_a_blob_of_another_repository_is_mounted(registry: FaultyRegistry, user:
     registry.misbehave("HEAD", "/blobs/", faults.status(404))
     blob = Descriptor(media_type=TYPE, digest=Digest.of(DATA), size=len(DATA))
     with user.source(registry, "elsewhere/machine:1") as source, user.sink(registry) as sink:
-        assert sink.has(Descriptor(media_type=TYPE, digest=blob.digest, size=blob.size, annotations=source.mount_hints))
+        assert sink.has(
+            Descriptor(media_type=TYPE, digest=blob.digest, size=blob.size, annotations=source.traits.mount_hints)
+        )
     posted = registry.seen(SESSIONS, "POST")[0].path
     assert f"mount={DIGEST.replace(':', '%3A')}&from=elsewhere%2Fmachine" in posted
 

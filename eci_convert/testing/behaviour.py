@@ -1,4 +1,4 @@
-"""What a well-behaved registry answers (distribution-spec v1.1.1), in memory; and the faults that spoil an answer."""
+"""What a well-behaved registry answers (distribution-spec v1.1.1), from memory."""
 
 from __future__ import annotations
 
@@ -8,137 +8,12 @@ import json
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from email.message import Message
 from urllib.parse import parse_qs, urlsplit
 
+from eci_convert.testing.faults import Reply
+
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reply:
-    """An answer to be. *length* None: none is told; *cut*: so many bytes of the body, then *stall* seconds of silence
-    and the end of the connection; *dropped*: the end at once; *raw*: these bytes and nothing else, one by one with a
-    *pause* in seconds between them, but for the first *at_once*."""
-
-    status: int = 200
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-    length: int | None = 0
-    cut: int | None = None
-    stall: float = 0.0
-    delay: float = 0.0
-    dropped: bool = False
-    raw: bytes | None = None
-    pause: float = 0.0
-    at_once: int = 0
-
-    @classmethod
-    def of(cls, status: int, body: bytes = b"", **headers: str) -> Reply:
-        pairs = tuple((name.replace("_", "-"), value) for name, value in headers.items())
-        return cls(status=status, body=body, length=None if status == 204 else len(body), headers=pairs)
-
-    def header(self, name: str) -> str:
-        return next((value for key, value in self.headers if key.lower() == name.lower()), "")
-
-    def with_header(self, name: str, value: str | None) -> Reply:
-        kept = tuple(pair for pair in self.headers if pair[0].lower() != name.lower())
-        return replace(self, headers=kept if value is None else (*kept, (name, value)))
-
-
-Change = Callable[[Reply], Reply]
-
-
-class Headers(Protocol):
-    """A request's headers, whatever the case of their names."""
-
-    def get(self, name: str, default: str, /) -> str: ...
-
-
-def status(code: int, body: bytes = b"", **headers: str) -> Change:
-    """Another answer instead."""
-    return lambda _: Reply.of(code, body, **headers)
-
-
-def refusal(code: int, word: str, message: str) -> Change:
-    """An answer with the error document of the specification."""
-    return status(code, json.dumps({"errors": [{"code": word, "message": message}]}).encode())
-
-
-def cut(after: int, *, stall: float = 0.0) -> Change:
-    """The body ends after so many bytes, whatever was promised."""
-    return lambda reply: replace(reply, cut=after, stall=stall)
-
-
-def dropped(_: Reply) -> Reply:
-    """The connection ends without an answer."""
-    return Reply(dropped=True)
-
-
-def delayed(seconds: float) -> Change:
-    return lambda reply: replace(reply, delay=seconds)
-
-
-def header(name: str, value: str | None) -> Change:
-    """One header is another, or (None) missing."""
-    return lambda reply: reply.with_header(name, value)
-
-
-def body(content: bytes) -> Change:
-    """Another body, its length told."""
-    return lambda reply: replace(reply, body=content, length=len(content))
-
-
-def spoiled(reply: Reply) -> Reply:
-    """The right number of wrong bytes."""
-    return replace(reply, body=bytes(byte ^ 0xFF for byte in reply.body))
-
-
-def raw(content: bytes) -> Change:
-    return lambda _: Reply(raw=content)
-
-
-def unheard(change: Change) -> Change:
-    """The answer is *change*, and what was asked for is not done."""
-    change_ = lambda reply: change(reply)  # noqa: E731
-    change_.unheard = True  # type: ignore[attr-defined]
-    return change_
-
-
-def spoils_upload(registry: Behaviour) -> Change:
-    """One byte of an upload is another afterwards."""
-
-    def change(reply: Reply) -> Reply:
-        for held in registry.uploads.values():
-            held[0] ^= 1
-        return reply
-
-    return change
-
-
-def refuses_authorization(registry: Behaviour) -> Change:
-    """As S3 does: a signature and an Authorization header are one too many."""
-
-    def change(reply: Reply) -> Reply:
-        last = registry.requests[-1]
-        return Reply.of(400) if last.headers.get("Authorization") else reply
-
-    return change
-
-
-def echoes_authorization(registry: Behaviour, code: int) -> Change:
-    """An error that repeats what it was told."""
-
-    def change(_: Reply) -> Reply:
-        told = registry.requests[-1].headers.get("Authorization", "")
-        return refusal(code, "BAD", f"what is {told}?")(Reply())
-
-    return change
-
-
-def trickling(content: bytes, *, pause: float, at_once: int = 0) -> Change:
-    """The bytes of an answer, one by one."""
-    return lambda _: Reply(raw=content, pause=pause, at_once=at_once)
 
 
 class Behaviour:
@@ -146,34 +21,57 @@ class Behaviour:
 
     def __init__(self) -> None:
         self.blobs: dict[str, bytes] = {}
+        """Contents by their digests; put wrong ones here to see what a client makes of them."""
         self.manifests: dict[tuple[str, str], tuple[str, bytes]] = {}
+        """Media type and content by repository and tag, and by repository and digest."""
         self.uploads: dict[str, bytearray] = {}
-        self.users: dict[str, str] = {}  # not empty: a password is asked for
-        self.bearer = False  # ... by way of a token
-        self.realm = ""  # where tokens are said to be had: here
+        """What arrived of blobs that are being sent."""
+        self.users: dict[str, str] = {}
+        """Passwords by names; where there are any, one has to be given."""
+        self.bearer = False
+        """Whether a password is given for a token, and the token for everything else."""
+        self.realm = ""
+        """Where tokens are said to be had; "" is here."""
         self.token_life = 3600.0
+        """Seconds after which a token is refused."""
         self.tokens: dict[str, float] = {}
         self.identity_tokens: set[str] = set()
+        """Refresh tokens that are taken instead of a password."""
         self.has_ranges = True
         self.has_referrers = True
         self.mounts = True
-        self.apart = False  # a repository shows what was sent or mounted to itself alone
-        self.places: set[tuple[str, str]] = set()  # ... which is in here: repositories and digests
+        """Whether a blob of another repository can be mounted."""
+        self.apart = False
+        """Whether a repository shows only what was sent or mounted to itself; see `places`."""
+        self.places: set[tuple[str, str]] = set()
+        """Repositories and the digests of the blobs that they have."""
         self.keeps_partial = True
-        self.forgets_cut = False  # as distribution 2.8 does: an upload that was cut within a chunk is called off
+        """Whether what arrived of a chunk that was cut is kept."""
+        self.forgets_cut = False
+        """Whether an upload that was cut within a chunk is called off, as distribution 2.8 does."""
         self.min_chunk = 0
+        """Bytes that a chunk must have, as `OCI-Chunk-Min-Length` says."""
         self.max_body = 1 << 40
+        """Bytes that a request may have."""
         self.max_patches = 1 << 30
-        self.counts: Callable[[list[int]], int] = sum  # what it tells of chunks of these lengths; -1: nothing
+        """Chunks that an upload may have."""
+        self.counts: Callable[[list[int]], int] = sum
+        """How many bytes it says to have of chunks of these lengths; -1: it does not say."""
         self.chunks: dict[str, list[int]] = {}
-        self.takes_ranges = True  # False: no PATCH with Content-Range, as some do
-        self.refuses: Callable[[str, bytes], bool] = lambda media_type, content: False  # which manifests
-        self.deletes = frozenset({"tags", "digests"})  # what it deletes: distribution 2.8 no tags, a strict one nothing
+        """Lengths of the chunks of blobs that are being sent."""
+        self.takes_ranges = True
+        """Whether a PATCH may have a Content-Range, which some registries refuse."""
+        self.refuses: Callable[[str, bytes], bool] = lambda media_type, content: False
+        """Which manifests are refused, by media type and content."""
+        self.checks_references = False
+        """Whether what a manifest lists must be in its repository."""
+        self.deletes = frozenset({"tags", "digests"})
+        """What can be deleted: distribution 2.8 deletes no tags, a strict registry nothing."""
         self.lists_repositories = True
-        self.page = 1000  # names in a page of a list
-        self.checks_references = False  # what a manifest lists must be in its repository
+        """Whether it tells the names of its repositories."""
+        self.page = 1000
+        """Names in a page of a list."""
         self.url = ""
-        self.requests: list[Any] = []
         self._count = 0
 
     def hold(self, content: bytes) -> str:
@@ -182,7 +80,8 @@ class Behaviour:
         self.blobs[digest] = content
         return digest
 
-    def reply(self, method: str, path: str, headers: Headers, content: bytes) -> Reply:
+    def reply(self, method: str, path: str, headers: Message, content: bytes) -> Reply:
+        """The answer to a request, once it is carried out."""
         parts = urlsplit(path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         if parts.path in ("/token", "/token/"):
@@ -229,7 +128,7 @@ class Behaviour:
             self.chunks[key].append(len(content))
 
     def _routed(
-        self, method: str, found: re.Match[str], query: dict[str, str], headers: Headers, content: bytes
+        self, method: str, found: re.Match[str], query: dict[str, str], headers: Message, content: bytes
     ) -> Reply:
         name, kind, rest = found["name"], found["kind"], found["rest"]
         if kind == "blobs/uploads":
@@ -259,7 +158,7 @@ class Behaviour:
             return Reply.of(416, Content_Range=f"bytes */{len(content)}")
         return Reply.of(206, content[first : last + 1], Content_Range=f"bytes {first}-{last}/{len(content)}")
 
-    def _manifest(self, method: str, name: str, rest: str, headers: Headers, content: bytes) -> Reply:
+    def _manifest(self, method: str, name: str, rest: str, headers: Message, content: bytes) -> Reply:
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         if method == "PUT":
             media_type = headers.get("Content-Type", "")
@@ -271,8 +170,8 @@ class Behaviour:
             for key in {rest, digest}:
                 self.manifests[name, key] = (headers.get("Content-Type", ""), content)
             subject = json.loads(content).get("subject") if self.has_referrers else None
-            more = {"OCI_Subject": subject["digest"]} if subject else {}
-            return Reply.of(201, Location=f"/v2/{name}/manifests/{rest}", Docker_Content_Digest=digest, **more)
+            reply = Reply.of(201, Location=f"/v2/{name}/manifests/{rest}", Docker_Content_Digest=digest)
+            return reply.with_header("OCI-Subject", subject["digest"]) if subject else reply
         if (name, rest) not in self.manifests:
             return Reply.of(404, b'{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}')
         media_type, found = self.manifests[name, rest]
@@ -298,7 +197,7 @@ class Behaviour:
         return Reply.of(200, json.dumps(index).encode(), Content_Type=OCI_INDEX)
 
     def _upload(
-        self, method: str, name: str, key: str, query: dict[str, str], headers: Headers, content: bytes
+        self, method: str, name: str, key: str, query: dict[str, str], headers: Message, content: bytes
     ) -> Reply:
         if method == "POST":
             if self.mounts and self._has(query.get("from", name), query.get("mount", "")):
@@ -322,7 +221,7 @@ class Behaviour:
             self._patch(name, key, headers, content) if method == "PATCH" else self._finish(name, key, query, content)
         )
 
-    def _patch(self, name: str, key: str, headers: Headers, content: bytes) -> Reply:
+    def _patch(self, name: str, key: str, headers: Message, content: bytes) -> Reply:
         held = self.uploads[key]
         start = headers.get("Content-Range", f"{len(held)}-").partition("-")[0]
         if int(start) != len(held):
@@ -345,13 +244,18 @@ class Behaviour:
         return Reply.of(201, Location=f"/v2/{name}/blobs/{digest}")
 
     def _session(self, code: int, name: str, key: str) -> Reply:
-        more = {"OCI_Chunk_Min_Length": str(self.min_chunk)} if self.min_chunk else {}
+        headers: dict[str, str] = {}
+        if self.min_chunk:
+            headers["OCI-Chunk-Min-Length"] = str(self.min_chunk)
         count = self.counts(self.chunks[key])
         if count >= 0:
-            more["Range"] = f"0-{max(0, count - 1)}"
-        return Reply.of(code, Location=f"/v2/{name}/blobs/uploads/{key}", **more)
+            headers["Range"] = f"0-{max(0, count - 1)}"
+        reply = Reply.of(code, Location=f"/v2/{name}/blobs/uploads/{key}")
+        for header, value in headers.items():
+            reply = reply.with_header(header, value)
+        return reply
 
-    def _denied(self, headers: Headers, path: str) -> Reply | None:
+    def _denied(self, headers: Message, path: str) -> Reply | None:
         scheme, _, value = headers.get("Authorization", "").partition(" ")
         if not self.users and not self.bearer:
             return None
@@ -371,7 +275,7 @@ class Behaviour:
         name, _, password = base64.b64decode(value).decode().partition(":")
         return self.users.get(name) == password
 
-    def _token(self, method: str, headers: Headers, query: dict[str, list[str]], content: bytes) -> Reply:
+    def _token(self, method: str, headers: Message, query: dict[str, list[str]], content: bytes) -> Reply:
         if method == "POST":
             form = parse_qs(content.decode())
             if form.get("refresh_token", [""])[0] not in self.identity_tokens:

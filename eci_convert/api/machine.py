@@ -1,0 +1,118 @@
+"""Machine: the parts to be packed, from files, bytes or anything that can be read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import KW_ONLY, dataclass, field, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from eci_convert.errors import UsageError
+from eci_convert.files.errors import local_errors
+from eci_convert.model import Artifact, RemoteBlob
+from eci_convert.reading.local_parts import Disk, artifact_from_parts
+
+Content = str | os.PathLike[str] | bytes | BinaryIO | RemoteBlob
+"""The bytes of a part: the path of a file, bytes, a readable binary file, or a blob that the destination has."""
+
+_SPOOL = "/var/tmp"  # noqa: S108 - where big files go; /tmp is often in memory
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The parts of a virtual machine; one is needed, none in particular.
+
+    A disk is content, or a `Disk` where its type or name is to be said. *files* are further files by their names.
+    Files are read when the machine is pushed; those that are open from where they are.
+
+    >>> Machine(kernel=b"...", disks=[Disk(b"...", type="raw", name="data")]).part_names()
+    ('kernel', 'disk-0-data')
+    """
+
+    _: KW_ONLY
+    kernel: Content | None = None
+    initrd: Content | None = None
+    root: Content | Disk | None = None
+    disks: Sequence[Content | Disk] = ()
+    config: Content | None = None
+    files: Mapping[str, Content] = field(default_factory=dict)
+    cmdline: str | None = None
+
+    def __post_init__(self) -> None:
+        single = (self.kernel, self.initrd, self.root, self.config)
+        if all(content is None for content in single) and not self.disks and not self.files:
+            raise UsageError("no part is named: a machine needs one at least")
+
+    def part_names(self) -> tuple[str, ...]:
+        """What the parts are called in an image. Raises as `artifact` does."""
+        with self.artifact() as artifact:
+            return tuple(part.name for part in artifact.parts)
+
+    @contextmanager
+    def artifact(self) -> Iterator[Artifact]:
+        """The machine as it is packed, to be used inside the `with`.
+
+        Raises NotFoundError and LocalError for files that cannot be read, UsageError for a disk whose type nobody can
+        tell, DiskTypeError where its bytes contradict the declared type.
+        """
+        with ExitStack() as spools:
+            yield artifact_from_parts(
+                kernel=_optional(self.kernel, spools),
+                initrd=_optional(self.initrd, spools),
+                root=_disk(self.root, "root", spools) if self.root is not None else None,
+                disks=[_disk(disk, "disk", spools) for disk in self.disks],
+                config=_optional(self.config, spools),
+                others={name: _rereadable(content, spools) for name, content in self.files.items()},
+                command_line=self.cmdline,
+            )
+
+
+def _optional(content: Content | None, spools: ExitStack) -> Path | bytes | RemoteBlob | None:
+    return None if content is None else _rereadable(content, spools)
+
+
+def _disk(disk: Content | Disk, default_name: str, spools: ExitStack) -> Disk:
+    disk = disk if isinstance(disk, Disk) else Disk(disk)
+    content = _rereadable(disk.content, spools)
+    return replace(disk, content=content, name=disk.name or _file_name(disk.content) or default_name)
+
+
+def _file_name(content: Content) -> str:
+    if isinstance(content, str | os.PathLike):
+        return Path(content).name
+    name = getattr(content, "name", "")
+    return Path(name).name if isinstance(name, str) else ""
+
+
+def _rereadable(content: Content, spools: ExitStack) -> Path | bytes | RemoteBlob:
+    """*content* as something that can be read twice: an open file that has no name any more, or that is not at its
+    beginning, is copied to a temporary file, which goes with *spools*."""
+    if isinstance(content, bytes | RemoteBlob):
+        return content
+    if isinstance(content, str | os.PathLike):
+        return Path(content)
+    if path := _path_of(content):
+        return path
+    directory = os.environ.get("TMPDIR") or (_SPOOL if os.access(_SPOOL, os.W_OK) else tempfile.gettempdir())
+    with local_errors(directory):
+        spool = spools.enter_context(tempfile.NamedTemporaryFile(dir=directory))  # noqa: SIM115 - *spools* closes it
+        shutil.copyfileobj(content, spool, 1 << 20)
+        spool.flush()
+    return Path(spool.name)
+
+
+def _path_of(file: BinaryIO) -> Path | None:
+    """Where *file* can be opened again, if it is a regular file that was not read from yet."""
+    name = getattr(file, "name", None)
+    if not isinstance(name, str):
+        return None
+    try:
+        state = os.fstat(file.fileno())
+        same = os.path.samestat(os.stat(name), state) and file.tell() == 0
+    except (OSError, ValueError):
+        return None
+    return Path(name) if same else None

@@ -1,0 +1,86 @@
+"""Options: how transports are spoken to, for programs that want to say it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eci_convert.options import TransferOptions
+from eci_convert.progress import NULL_REPORTER, Reporter
+from eci_convert.reading.resume import default_directory
+from eci_convert.transports.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Connection, credentials and effort. What is not said is what the environment and the files of the user say.
+
+    *environ* None is `os.environ`: `docker login`, `DOCKER_HOST` and proxies work without a word. *address* and
+    *namespace* are containerd's. *compat* "strict" sends a registry what was asked for or nothing; "auto" leaves out
+    the `artifactType` that it refuses. *timeout* is in seconds without a sign of life. *resume* keeps what arrived over
+    a network in the user's cache until all is done.
+
+    >>> "secret" in repr(Options(username="me", password="secret", concurrency=8))
+    False
+    """
+
+    plain_http: bool = False
+    insecure: bool = False
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    authfile: str = ""
+    username: str = ""
+    password: str = field(default="", repr=False)
+    address: str = ""
+    namespace: str = ""
+    compat: str = "auto"
+    concurrency: int = 4
+    retries: int = 5
+    timeout: float = 60.0
+    resume: bool = True
+    environ: Mapping[str, str] | None = field(default=None, repr=False, hash=False)
+
+    def settings(self, progress: Reporter | None = None, *, dry_run: bool = False) -> Settings:
+        """What transports are told."""
+        return Settings(
+            plain_http=self.plain_http,
+            insecure=self.insecure,
+            ca_file=self.ca_file,
+            cert_file=self.cert_file,
+            key_file=self.key_file,
+            authfile=self.authfile,
+            username=self.username,
+            password=self.password,
+            address=self.address,
+            namespace=self.namespace,
+            compat=self.compat,
+            concurrency=self.concurrency,
+            retries=self.retries,
+            timeout=self.timeout,
+            dry_run=dry_run,
+            environ=self.environment,
+            reporter=progress or NULL_REPORTER,
+        )
+
+    def transfer(
+        self, progress: Reporter | None = None, *, max_size: int | None = None, dry_run: bool = False
+    ) -> TransferOptions:
+        """How bytes are moved."""
+        return TransferOptions(
+            reporter=progress or NULL_REPORTER,
+            concurrency=self.concurrency,
+            max_size=max_size,
+            resume_directory=self._resume_directory(),
+            dry_run=dry_run,
+        )
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The environment that is read."""
+        return os.environ if self.environ is None else self.environ
+
+    def _resume_directory(self) -> Path | None:
+        return default_directory(self.environment) if self.resume else None

@@ -1,18 +1,18 @@
-"""Where images live. One row of SCHEMES is one transport; everything else here reads the table.
+"""Transports: where images are read from and written to. Each row of SCHEMES is one transport.
 
-base.py              Source, Sink, ContainerFiles: what every transport answers
-settings.py          Settings: what a transport needs to reach its images
+base.py              Source, Sink, ContainerFiles: the interface of all transports
+settings.py          Settings: how a transport is accessed
 registry/            docker://
 docker_daemon/       docker-daemon:       the Docker engine
 containerd/          containerd:
 layout/              oci: oci-archive:    an OCI image layout in a directory, or in a tar archive
 docker_archive/      docker-archive:      what docker save writes
 containers_storage/  containers-storage:  podman, buildah, CRI-O
-memory.py            nothing but this process: for tests and for images made in passing
-credentials/         who we are at a registry: docker login's files and helpers
+memory.py            in this process: for tests and temporary images
+credentials/         credentials for registries: files and helpers of docker login
 tar_store/           a tar archive as storage
 verified_input.py    VerifiedInput: what every sink reads through
-ids.py               ids of images, by one rule in every store
+ids.py               image ids and their abbreviations
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ Access = Literal["read", "write"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scheme:
-    """One place: how it is spelt, which module speaks to it, and what can be done there.
+    """One transport: its spellings, its module, and what it can hold.
 
-    *artifacts* and *indexes* are what its sink reports.
+    *artifacts* and *indexes* are the capabilities of its sink.
     """
 
     name: str
@@ -69,7 +69,7 @@ SCHEMES: tuple[Scheme, ...] = (
         name="docker-archive",
         spellings=("docker-archive:",),
         module="docker_archive",
-        what="what docker save writes",
+        what="an archive of docker save",
         artifacts=False,
         indexes=False,
     ),
@@ -85,9 +85,9 @@ SCHEMES: tuple[Scheme, ...] = (
 
 
 def parse_reference(text: str, default: str = "") -> tuple[Scheme, str]:
-    """The scheme of the reference *text*, and the rest of it. *default* names the scheme of a bare name.
+    """The transport of the reference *text*, and the rest of it. *default* is the transport of a bare name.
 
-    Raises UsageError where there is no scheme and no default, and where there is nothing behind the scheme.
+    Raises UsageError without a transport and a default, and if the rest is empty.
     """
     for scheme in SCHEMES:
         for spelling in scheme.spellings:
@@ -95,18 +95,18 @@ def parse_reference(text: str, default: str = "") -> tuple[Scheme, str]:
                 return scheme, _nonempty(text.removeprefix(spelling), text)
     word, colon, _ = text.partition("://")
     if colon:
-        raise UsageError(f"{word + colon!r} in {text!r} is no place that eci-convert knows: {_spellings()}")
+        raise UsageError(f"{word + colon!r} in {text!r} is an unknown transport: use one of {_spellings()}")
     if text.startswith(("/", "./", "../")):
-        error = UsageError(f"{text!r} is a path, and no image's name")
-        error.add_note("hint: an image in files is oci:DIR[:NAME], oci-archive:FILE or docker-archive:FILE")
+        error = UsageError(f"{text!r} is a path, not an image reference")
+        error.add_note("hint: for images in files use oci:DIR[:NAME], oci-archive:FILE or docker-archive:FILE")
         raise error
     if not default:
-        raise UsageError(f"{text!r} names no place: begin it with one of {_spellings()}")
+        raise UsageError(f"{text!r} has no transport: begin it with one of {_spellings()}")
     return next(scheme for scheme in SCHEMES if scheme.name == default), _nonempty(text, text)
 
 
 def image_name(text: str) -> str:
-    """What the image is called in the reference *text*, wherever it is; "" where that does not say.
+    """The name of the image in the reference *text*, without the transport and location; "" if there is none.
 
     >>> image_name("docker://localhost:5000/edge:1"), image_name("oci:layout:edge"), image_name("oci:layout")
     ('localhost:5000/edge:1', 'edge', '')
@@ -126,14 +126,14 @@ def image_name(text: str) -> str:
 
 
 def open_source(text: str, settings: Settings, default: str = "docker-daemon") -> Source:
-    """The source that *text* names; nothing is asked of it yet. Raises UsageError."""
+    """The source for the reference *text*; nothing is requested yet. Raises UsageError."""
     scheme, rest = parse_reference(text, default)
     opener = getattr(import_module(f"eci_convert.transports.{scheme.module}"), "open_source")  # noqa: B009
     return cast("Callable[[str, Settings], Source]", opener)(rest, settings)
 
 
 def open_sink(text: str, settings: Settings, default: str = "docker-daemon") -> Sink:
-    """The sink that *text* names; nothing is changed there yet. Raises UsageError."""
+    """The sink for the reference *text*; nothing is changed yet. Raises UsageError."""
     scheme, rest = parse_reference(text, default)
     opener = getattr(import_module(f"eci_convert.transports.{scheme.module}"), "open_sink")  # noqa: B009
     return cast("Callable[[str, Settings], Sink]", opener)(rest, settings)
@@ -145,5 +145,5 @@ def _spellings() -> str:
 
 def _nonempty(rest: str, text: str) -> str:
     if not rest:
-        raise UsageError(f"{text!r} names nothing")
+        raise UsageError(f"{text!r} has no name after the transport")
     return rest

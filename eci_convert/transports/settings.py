@@ -10,8 +10,8 @@ from eci_convert.progress import NULL_REPORTER, Reporter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How a place is spoken to. Times are in seconds. None of it is a default for an unknown: "" and None mean
-    "as the environment and the files of the user say". *rehearsed*: nothing is to be changed there."""
+    """How a transport is accessed. Times are in seconds. "" and None mean "as configured in the user's environment and
+    files". *dry_run*: nothing may be changed."""
 
     plain_http: bool = False
     insecure: bool = False

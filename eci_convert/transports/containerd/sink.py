@@ -1,4 +1,4 @@
-"""ContainerdSink: an image written into containerd's content store."""
+"""ContainerdSink: writes an image into containerd's content store."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from eci_convert.transports.verified_input import VerifiedInput
 
 
 def open_sink(rest: str, settings: Settings) -> ContainerdSink:
-    """The name *rest*, to be written. Raises UsageError."""
+    """The sink for the name *rest*. Raises UsageError."""
     return ContainerdSink(RecordName.parse(rest), settings)
 
 
 class ContainerdSink:
-    """A name in containerd, to be written."""
+    """An image record and its blobs in containerd, written."""
 
     holds_artifacts = True
     holds_indexes = True

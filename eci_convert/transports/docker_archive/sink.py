@@ -119,11 +119,11 @@ class DockerArchiveWriter:
     def _layer(self, received: VerifiedInput) -> None:
         head, chunks = peek(received)
         wrapped = detect_compression(head)
-        raw = wrapped is Compression.NONE and (not received.promised or received.promised.algorithm == "sha256")
+        raw = wrapped is Compression.NONE and (not received.expected or received.expected.algorithm == "sha256")
         inner = VerifiedInput(
             decompressed(chunks, wrapped),
-            received.promised if raw else None,
-            received.promised_size if raw else None,
+            received.expected if raw else None,
+            received.expected_size if raw else None,
         )
         name = self._output.add(inner, self._named)
         given = received.descriptor("")

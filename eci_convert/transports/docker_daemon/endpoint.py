@@ -1,9 +1,9 @@
-"""Where the Docker engine is, told as the docker command tells it: DOCKER_HOST, then DOCKER_CONTEXT, then the context
-that `docker context use` chose, then the usual socket.
+"""The address of the Docker engine, determined as by the docker command: DOCKER_HOST, then DOCKER_CONTEXT, then the
+context chosen by `docker context use`, then the default socket.
 
-docker/cli, "docker context": a context's metadata lies in `contexts/meta/ID/meta.json` below the folder of config.json,
-its certificates in `contexts/tls/ID/docker`, ID being the sha256 of the context's name. The SDK's own reader of these
-loses them where there is no config.json, and reads the process environment alone.
+docker/cli, "docker context": a context's metadata is `contexts/meta/ID/meta.json` below the directory of config.json,
+its certificates are in `contexts/tls/ID/docker`; ID is the sha256 of the context's name. The SDK's own reader misses
+contexts without a config.json, and reads the process environment only.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from eci_convert.errors import LocalError, UsageError
 from eci_convert.files.home import home
 from eci_convert.redaction import redacted_host
 
-USUAL = "unix:///var/run/docker.sock"
+DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 _DEFAULT = "default"
 _MAX_META = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """An engine's address as DOCKER_HOST spells it, and what is needed for TLS.
+    """An engine's address as in DOCKER_HOST, and its TLS settings.
 
-    *origin* says what decided it. *cert*, *key* and *ca* are files, "" for none; *verify* is whether the engine must
-    prove who it is.
+    *origin* is where it was configured. *cert*, *key* and *ca* are files, "" for none; *verify*: verify the engine's
+    certificate.
     """
 
     host: str = field(repr=False)
@@ -43,24 +43,26 @@ class Endpoint:
 
     @property
     def shown(self) -> str:
-        """The address for people: what stands before an `@` in it is a user's name and password."""
+        """The address for display, without credentials before an `@`."""
         return redacted_host(self.host)
 
 
 def find(environ: Mapping[str, str]) -> Endpoint:
-    """The engine that *environ* and the user's files name. Raises UsageError for a context that is not there, and
-    LocalError for one that cannot be read."""
+    """The engine configured by *environ* and the user's files.
+
+    Raises UsageError for a context that does not exist, LocalError for one that cannot be read.
+    """
     if environ.get("DOCKER_HOST"):
         return _from_environment(environ)
-    folder = config_folder(environ)
-    name = environ.get("DOCKER_CONTEXT") or _current_context(folder)
+    directory = config_folder(environ)
+    name = environ.get("DOCKER_CONTEXT") or _current_context(directory)
     if name == _DEFAULT:
-        return Endpoint(host=USUAL, origin="nothing else is said")
-    return _from_context(folder, name)
+        return Endpoint(host=DEFAULT_SOCKET, origin="the default")
+    return _from_context(directory, name)
 
 
 def config_folder(environ: Mapping[str, str]) -> Path:
-    """Where Docker's client keeps its files."""
+    """The directory of Docker's client configuration."""
     if environ.get("DOCKER_CONFIG"):
         return Path(environ["DOCKER_CONFIG"])
     return Path(home(environ) or "/", ".docker")
@@ -71,22 +73,22 @@ def _from_environment(environ: Mapping[str, str]) -> Endpoint:
     verify = bool(environ.get("DOCKER_TLS_VERIFY"))
     if not (verify or environ.get("DOCKER_TLS") or environ.get("DOCKER_CERT_PATH")):
         return Endpoint(host=host, origin="DOCKER_HOST")
-    folder = Path(environ.get("DOCKER_CERT_PATH") or config_folder(environ))
-    return Endpoint(host=host, origin="DOCKER_HOST", tls=True, verify=verify, **_certificates(folder))
+    directory = Path(environ.get("DOCKER_CERT_PATH") or config_folder(environ))
+    return Endpoint(host=host, origin="DOCKER_HOST", tls=True, verify=verify, **_certificates(directory))
 
 
-def _from_context(folder: Path, name: str) -> Endpoint:
-    identity = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
-    path = folder / "contexts/meta" / identity / "meta.json"
+def _from_context(directory: Path, name: str) -> Endpoint:
+    context_id = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
+    path = directory / "contexts/meta" / context_id / "meta.json"
     if not os.path.isfile(path):
-        error = UsageError(f"there is no Docker context {name!r}")
-        error.add_note("hint: DOCKER_CONTEXT or `docker context use` names it; `docker context ls` shows what there is")
+        error = UsageError(f"no such Docker context: {name!r}")
+        error.add_note("hint: it was chosen by DOCKER_CONTEXT or `docker context use`; `docker context ls` lists all")
         raise error
     endpoint = _object(_object(_read(path).get("Endpoints")).get("docker"))
     host = endpoint.get("Host")
     if not isinstance(host, str) or not host:
-        raise LocalError(f"{str(path)!r} names no Docker engine")
-    certificates = _certificates(folder / "contexts/tls" / identity / "docker")
+        raise LocalError(f"{str(path)!r} has no endpoint of a Docker engine")
+    certificates = _certificates(directory / "contexts/tls" / context_id / "docker")
     return Endpoint(
         host=host,
         origin=f"the context {name!r}",
@@ -96,9 +98,9 @@ def _from_context(folder: Path, name: str) -> Endpoint:
     )
 
 
-def _current_context(folder: Path) -> str:
-    """What `docker context use` chose. A config.json that cannot be read chooses nothing, as for the docker command."""
-    path = folder / "config.json"
+def _current_context(directory: Path) -> str:
+    """The context chosen by `docker context use`. An unreadable config.json is ignored, as by the docker command."""
+    path = directory / "config.json"
     try:
         name = _read(path).get("currentContext")
     except LocalError:
@@ -111,14 +113,14 @@ def _read(path: Path) -> Mapping[str, Any]:
         with path.open("rb") as file:
             return _object(json.loads(file.read(_MAX_META)))
     except OSError as error:
-        raise LocalError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
+        raise LocalError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
-        raise LocalError(f"{str(path)!r} is no JSON document") from error
+        raise LocalError(f"{str(path)!r} is not valid JSON") from error
 
 
-def _certificates(folder: Path) -> dict[str, str]:
+def _certificates(directory: Path) -> dict[str, str]:
     return {
-        name: str(folder / f"{name}.pem") if os.path.isfile(folder / f"{name}.pem") else ""
+        name: str(directory / f"{name}.pem") if os.path.isfile(directory / f"{name}.pem") else ""
         for name in ("ca", "cert", "key")
     }
 

@@ -5,7 +5,7 @@ sink.py         RegistrySink
 client.py       RegistryClient: requests with credentials, redirects and retries
 manifests.py    manifests, by tag or digest
 referrers.py    the referrers API and its tag scheme
-mount_hints.py  in which other repository a blob lies
+mount_hints.py  repositories to mount a blob from
 upload_plan.py  what the next request of an upload looks like
 http/           connections, TLS, proxies, responses, retries
 auth/           challenges and tokens
@@ -26,14 +26,14 @@ from eci_convert.transports.settings import Settings
 
 
 def open_source(rest: str, settings: Settings) -> Source:
-    """The image that the reference *rest* stands for; nothing is asked yet. Raises UsageError."""
+    """The source for the reference *rest*; sends nothing yet. Raises UsageError."""
     from eci_convert.transports.registry.source import RegistrySource
 
     return RegistrySource(Reference.parse(rest), settings)
 
 
 def open_sink(rest: str, settings: Settings) -> Sink:
-    """The place for an image that the reference *rest* names; nothing is asked yet. Raises UsageError."""
+    """The sink for the reference *rest*; sends nothing yet. Raises UsageError."""
     from eci_convert.transports.registry.sink import RegistrySink
 
     return RegistrySink(Reference.parse(rest), settings)

@@ -37,8 +37,8 @@ class StreamTarWriter:
         """
         with self._lock:
             self._fill()
-            if received.promised_size is not None:
-                self._member(name, received.promised_size, received, data)
+            if received.expected_size is not None:
+                self._member(name, received.expected_size, received, data)
                 return
             spool = Spool(self._environ)
             try:

@@ -90,11 +90,11 @@ class FileOutput:
         self._tail = Lock()
 
     def add(self, received: VerifiedInput, named: NameOf) -> str:
-        if received.promised_size is None:
+        if received.expected_size is None:
             with self._tail:  # nobody can begin behind a member that is still growing
                 return self._write(self._reserved(0), received, named)
         with self._tail:
-            region = self._reserved(received.promised_size)
+            region = self._reserved(received.expected_size)
         return self._write(region, received, named)
 
     def finish(self, order: Sequence[str]) -> None:
@@ -173,12 +173,12 @@ class StreamOutput:
     def add(self, received: VerifiedInput, named: NameOf) -> str:
         with self._lock:
             self._check()
-            name = named(received.promised)
+            name = named(received.expected)
             if name in self._names:
                 for _ in received:
                     pass
-            elif name and received.promised_size is not None:
-                self._member(name, received.promised_size, received)
+            elif name and received.expected_size is not None:
+                self._member(name, received.expected_size, received)
             else:
                 name = self._spooled(received, named)
             self._names.add(name)

@@ -480,7 +480,7 @@ def test_an_archive_that_ends_with_its_connection_and_too_early_is_an_error(one_
     with open_source("docker-daemon:machine:1", one_docker.settings()) as source:
         files = source.filesystem()
         assert files is not None
-        with pytest.raises(TransportError, match="cut short"), files.fetch("/kernel") as chunks:
+        with pytest.raises(TransportError, match="unexpected EOF"), files.fetch("/kernel") as chunks:
             list(chunks)
 
 
@@ -491,7 +491,7 @@ def test_an_archive_that_stops_before_its_connection_ends_is_given_up(one_docker
     with open_source("docker-daemon:machine:1", one_docker.settings(timeout=0.2)) as source:
         files = source.filesystem()
         assert files is not None
-        with pytest.raises(TransportError, match="said nothing for"), files.fetch("/kernel") as chunks:
+        with pytest.raises(TransportError, match="timed out"), files.fetch("/kernel") as chunks:
             list(chunks)
 
 
@@ -520,14 +520,14 @@ def test_a_stream_that_stops_is_given_up(
     with open_source("docker-daemon:machine:1", one_docker.settings(timeout=0.2)) as source:
         files = source.filesystem()
         assert files is not None
-        with pytest.raises(TransportError, match="said nothing for"), files.fetch("/kernel") as chunks:
+        with pytest.raises(TransportError, match="timed out"), files.fetch("/kernel") as chunks:
             list(chunks)
 
 
 def test_an_engine_that_never_answers_is_given_up(one_docker: ADocker):
     one_docker.instead["GET version"] = lambda handler: handler.engine.released.wait(30) and None
 
-    with pytest.raises(TransportError, match="said nothing for"):
+    with pytest.raises(TransportError, match="timed out"):
         resolved(one_docker.settings(timeout=0.2))
 
 
@@ -816,7 +816,7 @@ def test_another_image_under_the_name_is_not_taken_for_ours(docker: ADocker):
 
     docker.instead["POST load"] = lazy
 
-    with pytest.raises(TransportError, match="not sent"):
+    with pytest.raises(TransportError, match="has another image"):
         loaded(docker, a_container("none"))
 
 
@@ -1013,7 +1013,7 @@ def test_an_engine_over_tcp_that_refuses_has_a_hint():
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
 
-    with pytest.raises(TransportError, match="no Docker engine answers"):
+    with pytest.raises(TransportError, match="cannot connect to the Docker engine"):
         resolved(Settings(environ={"DOCKER_HOST": f"tcp://127.0.0.1:{port}"}))
 
 

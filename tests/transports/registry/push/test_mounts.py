@@ -126,7 +126,7 @@ def test_a_rehearsal_mounts_nothing_and_writes_nothing_down(registry: FaultyRegi
     sends(user, registry, "a")
     before = [path.read_bytes() for path in state(user)]
     registry.requests.clear()
-    with user.sink(registry, "b:1", rehearsed=True) as sink:
+    with user.sink(registry, "b:1", dry_run=True) as sink:
         assert sink.has(BLOB)
         assert not sink.has(Descriptor(media_type=TYPE, digest=Digest.of(b"other"), size=5))
     assert {seen.method for seen in registry.requests if seen.path != "/v2/"} == {"HEAD"}
@@ -307,10 +307,10 @@ def test_what_was_told_over_tls_is_not_told_in_the_clear(user: User) -> None:
         RegistryClient(reference, user.settings()),
         RegistryClient(reference, user.settings(plain_http=True)),
     )
-    secure.whereabouts.record(BLOB.digest, reference.repository, BLOB.size)
+    secure.blob_locations.record(BLOB.digest, reference.repository, BLOB.size)
     secure.close()
-    assert plain.whereabouts.of(BLOB.digest) == ()
-    assert RegistryClient(reference, user.settings()).whereabouts.of(BLOB.digest) == ("secret/project",)
+    assert plain.blob_locations.of(BLOB.digest) == ()
+    assert RegistryClient(reference, user.settings()).blob_locations.of(BLOB.digest) == ("secret/project",)
 
 
 def test_a_name_that_is_none_is_not_asked_with(registry: FaultyRegistry, user: User) -> None:

@@ -41,7 +41,9 @@ class Codec:
         (Codec(compression=<Compression.GZIP: 'gzip'>, level=2), 'zstd:19')
         """
         if not _SPELLING.fullmatch(text):
-            raise UsageError(f"{text!r} is no compression (none, gzip, gzip:1 to gzip:9, zstd, zstd:1 to zstd:22 are)")
+            raise UsageError(
+                f"{text!r} is not a compression: use none, gzip, gzip:1 to gzip:9, zstd, or zstd:1 to zstd:22"
+            )
         name, _, level = text.partition(":")
         compression = Compression(name)
         return cls(compression=compression, level=int(level or _LEVELS[compression]))
@@ -100,7 +102,7 @@ def compressed(chunks: Iterable[bytes], codec: Codec, *, threads: int | None = N
 
             return zstd_compressed(chunks, codec.level, threads)
         case Compression.XZ | Compression.BZIP2:
-            raise UsageError(f"{codec.compression} is read and not written")
+            raise UsageError(f"writing {codec.compression} is not supported")
         case _:
             assert_never(codec.compression)
 

@@ -84,7 +84,7 @@ def decode_members(
             return _only_zeros(source, name)
         source.at_least(len(magic))
         if source.view()[: len(magic)] != magic:
-            raise CorruptStreamError(f"{name}: this is no {name} stream, or something follows one")
+            raise CorruptStreamError(f"{name}: not a {name} stream, or trailing garbage")
         yield from member(source)
         begun = True
     return None
@@ -100,7 +100,7 @@ def decode(
         if decoder.needs_input:
             piece = source.take(feed)
             if not piece:
-                raise CorruptStreamError(f"{name}: the stream ends too early")
+                raise CorruptStreamError(f"{name}: unexpected EOF")
             feed = min(4 * feed, OUTPUT_BLOCK)
         try:
             output = decoder.decompress(piece, OUTPUT_BLOCK)
@@ -114,4 +114,4 @@ def decode(
 def _only_zeros(source: LookaheadReader, name: str) -> None:
     while piece := source.take(OUTPUT_BLOCK):
         if bytes(piece).strip(b"\0"):
-            raise CorruptStreamError(f"{name}: something follows the padding")
+            raise CorruptStreamError(f"{name}: trailing garbage after the padding")

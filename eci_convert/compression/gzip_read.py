@@ -45,9 +45,9 @@ def _member(source: LookaheadReader, segments: Segments) -> Iterator[bytes]:
         crc, length = crc32(block, crc), length + len(block)
         yield block
     if not source.at_least(8):
-        raise CorruptStreamError("gzip: the stream ends too early")
+        raise CorruptStreamError("gzip: unexpected EOF")
     if bytes(source.take(8)) != crc.to_bytes(4, "little") + (length & 0xFFFFFFFF).to_bytes(4, "little"):
-        raise CorruptStreamError("gzip: the checksum or the length is not what the trailer says")
+        raise CorruptStreamError("gzip: checksum or length mismatch")
 
 
 def _header(source: LookaheadReader) -> int:
@@ -55,7 +55,7 @@ def _header(source: LookaheadReader) -> int:
     source.at_least(10)
     flags = source.view()[3:4]
     if not flags or flags[0] & 0xE0:
-        raise CorruptStreamError("gzip: the header is cut short or has unknown flags")
+        raise CorruptStreamError("gzip: truncated header, or unknown flags")
     end = 10
     if flags[0] & 4:
         source.at_least(end + 2)
@@ -66,7 +66,7 @@ def _header(source: LookaheadReader) -> int:
     if flags[0] & 2:
         end += 2
     if not source.at_least(end):
-        raise CorruptStreamError("gzip: the stream ends too early")
+        raise CorruptStreamError("gzip: unexpected EOF")
     return end
 
 
@@ -80,7 +80,8 @@ _MOST_STORED = 64
 
 
 class Segments:
-    """The segments that come next in *source*, as `ParallelDecoder` has them. A source without any is not searched again."""
+    """The segments that come next in *source*, as `ParallelDecoder` has them. A source without any is not searched
+    again."""
 
     def __init__(self, source: LookaheadReader, threads: int | None = None) -> None:
         self._source = source

@@ -79,4 +79,4 @@ class LookaheadReader:
             if len(view) > limit:
                 raise LimitExceededError(f"a header is longer than {limit} bytes")
             if not self.at_least(len(view) + 1):
-                raise CorruptStreamError("the stream ends in the middle of a header")
+                raise CorruptStreamError("unexpected EOF in a header")

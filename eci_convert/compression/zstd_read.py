@@ -125,7 +125,7 @@ def _frames(source: LookaheadReader) -> Iterator[memoryview]:
         begun = True
         source.at_least(8)
         if not is_zstd(head := bytes(source.view()[:8])):
-            raise CorruptStreamError("zstd: this is no zstd stream, or something follows one")
+            raise CorruptStreamError("zstd: not a zstd stream, or trailing garbage")
         if int.from_bytes(head[:4], "little") == ZSTD_MAGIC:
             yield from _frame(source, head)
         else:
@@ -135,7 +135,7 @@ def _frames(source: LookaheadReader) -> Iterator[memoryview]:
 
 def _frame(source: LookaheadReader, head: bytes) -> Iterator[memoryview]:
     if len(head) < 5:
-        raise CorruptStreamError("zstd: the stream ends too early")
+        raise CorruptStreamError("zstd: unexpected EOF")
     yield from _exactly(source, _header(head[4])[0])
     last = False
     while not last:
@@ -167,7 +167,7 @@ def _blocks(view: memoryview) -> tuple[int, bool]:
         last, kind = header & 1, header >> 1 & 3
         end += 3 + (1 if kind == _RLE else header >> 3)
     if not end:
-        raise CorruptStreamError("zstd: the stream ends too early")
+        raise CorruptStreamError("zstd: unexpected EOF")
     return end, bool(last)
 
 
@@ -175,6 +175,6 @@ def _exactly(source: LookaheadReader, length: int) -> Iterator[memoryview]:
     while length:
         piece = source.take(length)
         if not piece:
-            raise CorruptStreamError("zstd: the stream ends too early")
+            raise CorruptStreamError("zstd: unexpected EOF")
         length -= len(piece)
         yield piece

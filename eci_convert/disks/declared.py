@@ -14,6 +14,6 @@ def contradicts(declared: DiskType, found: DiskType | None) -> bool:
 def check_type(declared: DiskType | None, found: DiskType | None, name: str) -> None:
     """Raises DiskTypeMismatch that names both if *found* contradicts what *name* is declared as."""
     if declared and contradicts(declared, found):
-        error = DiskTypeError(f"{name} is declared as {declared} and its bytes are {found}")
-        error.add_note("hint: --trust-type takes the declared type for true")
+        error = DiskTypeError(f"{name} is declared as {declared}, but its content is {found}")
+        error.add_note("hint: --trust-type accepts the declared type")
         raise error

@@ -16,7 +16,7 @@ _EXTENT = re.compile(rb'(?:RW|RDONLY|NOACCESS)\s+[+]?[0-9]+\s*([A-Z]+)(?:\s*"([^
 _PARENT = re.compile(rb'parentFileNameHint(?:[ \t="]*([^ \t="\r\n][^"\r\n]*)|[\s\S]{2}([^"]+))', re.IGNORECASE)
 _WORD = re.compile(rb"\S")
 _PARENT_ID = re.compile(rb"^[ \t]*parentCID[ \t]*=[ \t]*([0-9a-f]{1,8})", re.MULTILINE | re.IGNORECASE)
-_TRUNCATED: Final = "a description that begins or ends too far behind"
+_TRUNCATED: Final = "a description at an offset that is too large"
 
 
 def vmdk_reference(head: bytes, size: int) -> str | None:

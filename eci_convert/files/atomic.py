@@ -41,7 +41,7 @@ def named_file(text: str) -> Path:
     'kernel'
     """
     if os.path.basename(text) in ("", ".", ".."):
-        raise UsageError(f"{text!r} names a directory, and a file is wanted" if text else "a file name is empty")
+        raise UsageError(f"{text!r} is a directory, expected a file" if text else "empty file name")
     return Path(text)
 
 
@@ -62,11 +62,11 @@ class AtomicFiles:
         self._staged: list[TempFile] = []
 
     def add(self, path: StrPath) -> BinaryIO:
-        """A file to be written that `commit` will name *path*, readable too. Raises as `atomic_write`, and UsageError for
-        a path that is staged already."""
+        """A file to be written that `commit` will name *path*, readable too. Raises as `atomic_write`, and UsageError
+        for a path that is staged already."""
         target = final_target(path)
         if any(part.target == target for part in self._staged):
-            raise UsageError(f"{str(path)!r} is to be written twice")
+            raise UsageError(f"{str(path)!r} would be written twice")
         part = create_temp(target)
         self._staged.append(part)
         return part.file
@@ -143,15 +143,15 @@ def final_target(path: StrPath) -> Path:
     text = os.fspath(path)
     name = os.path.basename(text)
     if name in ("", ".", "..") or "\0" in text:
-        raise LocalError(f"{text!r} is no name for a file")
+        raise LocalError(f"{text!r} is not a valid file name")
     with local_errors(text):
         target = Path(os.path.realpath(os.path.dirname(text), strict=True), name)
         found = _mode(target)
     if str(target).startswith(_NO_FILES):
-        raise LocalError(f"{text}: no file can be put there")
+        raise LocalError(f"{text}: cannot create a file there")
     if found is None or stat.S_ISREG(found):
         return target
-    raise LocalError(f"{text}: {'a directory' if stat.S_ISDIR(found) else 'something that is no file'} is in the way")
+    raise LocalError(f"{text}: {'is a directory' if stat.S_ISDIR(found) else 'exists and is not a regular file'}")
 
 
 def _mode(target: Path) -> int | None:

@@ -21,4 +21,4 @@ def local_errors(name: object) -> Iterator[None]:
     except ValueError as error:
         if "null byte" not in str(error):
             raise
-        raise LocalError(f"{str(name)!r}: no name of a file holds a NUL byte") from error
+        raise LocalError(f"{str(name)!r}: NUL byte in a file name") from error

@@ -25,7 +25,7 @@ def write_output(path: StrPath, content: bytes) -> None:
 def check_writable(path: StrPath) -> None:
     """Raises LocalError where `write_output` could put nothing at *path*, as far as that is known before."""
     if inherited_descriptor(path) is None and not os.access(final_target(path).parent, os.W_OK | os.X_OK):
-        raise LocalError(f"{os.fspath(path)}: this user may not write there")
+        raise LocalError(f"{os.fspath(path)}: permission denied")
 
 
 def inherited_descriptor(path: StrPath) -> int | None:

@@ -55,7 +55,7 @@ class OwnDirectory:
         try:
             descriptor = self._descend()
         except NotOursError as error:
-            _warn_once(self.warn, f"{error}: nothing is kept there")
+            _warn_once(self.warn, f"{error}: not used")
             raise
         try:
             yield descriptor

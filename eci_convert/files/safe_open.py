@@ -42,7 +42,7 @@ def open_regular(directory: Path, *names: str) -> Iterator[int]:
                 descriptors.append(os.open(step, _DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptors[-1]))
             descriptors.append(os.open(names[-1], _FILE, dir_fd=descriptors[-1]))
             if not stat.S_ISREG(os.fstat(descriptors[-1]).st_mode):
-                raise FormatError(f"{name} is no regular file", where=str(directory))
+                raise FormatError(f"{name} is not a regular file", where=str(directory))
         yield descriptors[-1]
     finally:
         for descriptor in descriptors:
@@ -53,9 +53,9 @@ def _root(directory: Path) -> int:
     try:
         return os.open(directory, _DIRECTORY)
     except FileNotFoundError as error:
-        raise NotFoundError(f"{directory}: there is no such directory") from error
+        raise NotFoundError(f"{directory}: no such directory") from error
     except NotADirectoryError as error:
-        raise LocalError(f"{directory} is no directory") from error
+        raise LocalError(f"{directory} is not a directory") from error
     except OSError as error:
         raise LocalError(f"{directory}: {error.strerror or error}") from error
 
@@ -84,7 +84,7 @@ def read_range(descriptor: int, start: int, end: int) -> Iterator[bytes]:
             with local_errors(path_of(descriptor)):
                 block = os.pread(descriptor, min(BLOCK_SIZE, hole - start), start)
         if not block:
-            raise LocalError(f"a file has become shorter than {end} bytes while it was read")
+            raise LocalError(f"a file was truncated to less than {end} bytes while it was read")
         start += len(block)
         yield block
 
@@ -109,9 +109,9 @@ def _translate_oserror(directory: Path, name: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _NO_SUCH:
-            raise NotFoundError(f"{directory}: there is no {name}") from error
+            raise NotFoundError(f"{directory}: no such file: {name}") from error
         if error.errno in _NOT_PLAIN:
-            raise FormatError(f"{name} is a link, or there is one on the way to it", where=str(directory)) from error
+            raise FormatError(f"{name} is a symbolic link, or below one", where=str(directory)) from error
         raise LocalError(f"{directory / name}: {error.strerror or error}") from error
 
 

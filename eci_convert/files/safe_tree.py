@@ -33,7 +33,7 @@ def components_of(name: str) -> tuple[str, ...]:
     if len(found) > MAX_DEPTH:
         raise LimitExceededError(f"the layer has a path of {len(found)} directories (limit {MAX_DEPTH})")
     if ".." in found or "\0" in name:
-        raise FormatError(f"the layer has the path {name!r}, which leads elsewhere")
+        raise FormatError(f"the layer has the path {name!r}, which points outside the layer")
     return found
 
 
@@ -80,7 +80,7 @@ class SafeTree:
     def open_file(self, parts: tuple[str, ...]) -> int:
         """A descriptor of the regular file *parts*, for reading. Raises NotFound, FormatError for what is no file."""
         if not parts:
-            raise FormatError("the layer has a file where its top should be")
+            raise FormatError("the layer has a file in place of its top directory")
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         name = "/".join(parts)
         try:
@@ -89,7 +89,7 @@ class SafeTree:
             raise _why_not(error, name) from error
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise FormatError(f"{name!r} is no file in the unpacked layer")
+            raise FormatError(f"{name!r} is not a file in the unpacked layer")
         return descriptor
 
     def _forget(self) -> None:
@@ -137,7 +137,7 @@ def _made(directory: int, part: str) -> bool:
 
 def _why_not(error: OSError, name: str) -> FormatError | NotFoundError | LocalError:
     if error.errno in _NO_DIRECTORY:
-        return FormatError(f"the path {name!r} leads through a link or a file")
+        return FormatError(f"the path {name!r} passes through a link or a file")
     if isinstance(error, FileNotFoundError):
         return NotFoundError(f"the unpacked layer has no {name!r}")
     return LocalError(f"{name!r}: {(error.strerror or str(error)).lower()}")

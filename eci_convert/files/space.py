@@ -16,4 +16,4 @@ def check_free_space(path: Path, size: int) -> None:
         raise LocalError(f"{path.parent}: {error.strerror or error}") from error
     free = room.f_bavail * room.f_frsize
     if size > free:
-        raise LocalError(f"{str(path)!r} needs {size} bytes and there is room for {free}")
+        raise LocalError(f"{str(path)!r} no space left on device: needs {size} bytes, {free} are free")

@@ -100,7 +100,7 @@ def extents(descriptor: int) -> Iterator[tuple[int, int]]:
             if error.errno == errno.ENXIO:  # a hole up to the end
                 return
             if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
-                raise LocalError(f"holes cannot be looked for: {error.strerror or error}") from error
+                raise LocalError(f"cannot look for holes: {error.strerror or error}") from error
             start, end = end, size
         if start < size:
             yield start, end - start
@@ -143,7 +143,7 @@ def _name(file: BinaryIO) -> object:
 
 
 def _truncated_error(size: int) -> LocalError:
-    return LocalError(f"a file has become shorter than {size} bytes while it was read")
+    return LocalError(f"a file was truncated to less than {size} bytes while it was read")
 
 
 def _can_have_holes(file: BinaryIO) -> bool:

@@ -56,10 +56,8 @@ class Spool:
 
 
 def _too_long(directory: str, room: int) -> LocalError:
-    error = LocalError(
-        f"{directory}: what is kept there until it is used is longer than the {room} bytes that are free"
-    )
+    error = LocalError(f"{directory}: no space left on device: temporary data is longer than the {room} free bytes")
     error.add_note(
-        "hint: set TMPDIR to a larger place, or name a file, not a pipe: what is not compressed is read where it is"
+        "hint: set TMPDIR to a larger filesystem, or use a file instead of a pipe: uncompressed files are read in place"
     )
     return error

@@ -32,7 +32,7 @@ class IsBundleError(UnsupportedImageError):
         names = (
             f"{entry.annotations.get(BUNDLE_COMPONENT, 'invocation image')} {entry.digest.short}" for entry in images
         )
-        super().__init__(f"{where} is a CNAB bundle and not one image: it has {', '.join(names) or 'no images'}")
+        super().__init__(f"{where} is a CNAB bundle, not an image: it has {', '.join(names) or 'no images'}")
         self.index = index
         self.add_note(BUNDLE_HINT)
 
@@ -125,7 +125,7 @@ def select(index: Index, wanted: Platform | None, where: str = "index") -> Descr
         ", ".join(sorted({str(entry.platform) if entry.platform else "(none named)" for entry in images})) or "nothing"
     )
     error = UnsupportedImageError(f"{where} has no image for {asked}: it has {there}")
-    error.add_note("hint: choose one with --platform OS/ARCH")
+    error.add_note("hint: select one with --platform OS/ARCH")
     raise error
 
 
@@ -137,7 +137,7 @@ def _check_alike(entries: list[Descriptor], asked: Platform, where: str) -> None
     listed = "; ".join(map(_described, distinct[:_DESCRIBED]))
     more = f"; and {len(distinct) - _DESCRIBED} more" if len(distinct) > _DESCRIBED else ""
     error = UnsupportedImageError(f"{where} has {len(distinct)} different images for {asked}: {listed}{more}")
-    error.add_note("hint: name one by its digest, NAME@sha256:…; copy --all-platforms takes the whole index")
+    error.add_note("hint: select one by its digest, NAME@sha256:…; copy --all-platforms copies the whole index")
     raise error
 
 

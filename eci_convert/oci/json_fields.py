@@ -98,7 +98,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise ValueError(f"key {key!r} stands twice in one object")
+                raise ValueError(f"duplicate key {key!r} in an object")
             seen.add(key)
     return found
 

@@ -66,12 +66,12 @@ def parse_manifest(content: bytes, media_type: str, where: str = "manifest") -> 
         and media_type in media_types.DOCUMENTS
         and (own in media_types.INDEXES) != (media_type in media_types.INDEXES)
     ):
-        raise FormatError(f"says {own!r} where {media_type!r} was promised", where=f"{where}.mediaType")
+        raise FormatError(f"has the media type {own!r}, expected {media_type!r}", where=f"{where}.mediaType")
     if "manifests" in data and ("layers" in data or "config" in data):
         raise FormatError("is both a manifest and an index", where=where)
     if "manifests" in data:
         if claimed in media_types.MANIFESTS:
-            raise FormatError(f"is an index but says {claimed!r}", where=where)
+            raise FormatError(f"is an index, but has the media type {claimed!r}", where=where)
         return parse_index(data, claimed or media_types.OCI_INDEX, where)
     if claimed in media_types.INDEXES:
         raise FormatError("missing", where=f"{where}.manifests")

@@ -82,7 +82,7 @@ def check_platform(offered: Platform | None, asked: Platform, where: str) -> Non
     """Raises LayoutError where an image that says what it is for is for another platform than the one *asked* for."""
     if offered and offered.os and offered.architecture and not matches(offered, asked):
         error = UnsupportedImageError(f"{where} has no image for {asked}: it has {offered}")
-        error.add_note("hint: leave --platform out to take it as it is")
+        error.add_note("hint: omit --platform to use it as it is")
         raise error
 
 

@@ -62,20 +62,20 @@ class Reference:
         'localhost/machine:1'
         """
         if _IDENTIFIER.fullmatch(text):
-            raise UsageError(f"{text!r} is an image's id and no reference to one in a registry")
+            raise UsageError(f"{text!r} is an image id, not a reference to an image in a registry")
         name, at, digits = text.partition("@")
         if "/" in digits:
-            raise UsageError("a reference holds no user and no password: log in, or give --username with its password")
+            raise UsageError("credentials are not allowed in an image reference: log in, or use --username")
         name, tag = _untagged(name)
         host, repository = _split(name)
         if not _HOST.fullmatch(host):
-            raise UsageError(f"{host!r} in {text!r} is not the name of a registry")
+            raise UsageError(f"{host!r} in {text!r} is not a valid registry name")
         if not _REPOSITORY.fullmatch(repository):
             raise _bad_repository(repository, text)
         if len(repository) > _MAX_REPOSITORY:
             raise UsageError(f"the repository's name in {text[:80]!r}… is longer than {_MAX_REPOSITORY} characters")
         if tag is not None and not _TAG.fullmatch(tag):
-            raise UsageError(f"{tag!r} in {text!r} is not a tag")
+            raise UsageError(f"{tag!r} in {text!r} is not a valid tag")
         digest = _digest(digits) if at else None
         return cls(host=host, repository=repository, tag=tag or ("" if digest else _DEFAULT_TAG), digest=digest)
 
@@ -149,10 +149,10 @@ def _digest(digits: str) -> Digest:
     try:
         return Digest.parse(digits)
     except FormatError as error:
-        raise UsageError(f"a reference ends in '@' and no digest: {error}") from error
+        raise UsageError(f"invalid digest after '@': {error}") from error
 
 
 def _bad_repository(repository: str, text: str) -> UsageError:
     if _REPOSITORY.fullmatch(repository.lower()):
-        return UsageError(f"{text!r}: the name of a repository is lower case, {repository!r} is not")
-    return UsageError(f"{text!r} is not a reference to an image")
+        return UsageError(f"{text!r}: repository name must be lowercase: {repository!r}")
+    return UsageError(f"{text!r} is not a valid image reference")

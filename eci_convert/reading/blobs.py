@@ -62,7 +62,9 @@ def open_blob(
                 deque(chunks, maxlen=0)
     except IntegrityError as error:
         if journal and journal.discard(blob):
-            error.add_note("hint: what an earlier run had received may be to blame, and is gone now: run it again")
+            error.add_note(
+                "hint: data from an earlier run may have been corrupt; it was deleted: run the command again"
+            )
         raise
     finally:
         reporter.finished(task)
@@ -101,9 +103,9 @@ def check_readable(blob: Descriptor) -> None:
     """Raises LayoutError where *blob* is encrypted: nobody here has the key."""
     if media_types.is_encrypted(blob.media_type):
         error = UnsupportedImageError(
-            f"{blob.digest.short} is encrypted, and cannot be read here: it is {blob.media_type!r}"
+            f"{blob.digest.short} is encrypted, which is not supported: it is {blob.media_type!r}"
         )
-        error.add_note("hint: skopeo copy --decryption-key makes an image that can")
+        error.add_note("hint: decrypt the image with skopeo copy --decryption-key")
         raise error
 
 

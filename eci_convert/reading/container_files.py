@@ -92,7 +92,7 @@ class _PathWalk:
         where, rest = list[str](), components(self._path)[::-1]
         while True:
             if ".." in rest and self._follows:
-                raise NotShown(f"the engine follows links: what .. means in {self._path!r} is not shown")
+                raise NotShown(f"the engine follows links: cannot resolve .. in {self._path!r}")
             if ".." not in rest and (not self._careful or len(rest) < 2):
                 where, target = self._open_target([*where, *rest[::-1]])
                 if target is None:
@@ -113,13 +113,13 @@ class _PathWalk:
                 case EntryType.DIR:
                     return where, []
                 case _:
-                    raise MissingPartError(f"{self._path!r} leads through {where[-1]!r}, which is no directory")
+                    raise MissingPartError(f"{self._path!r} passes through {where[-1]!r}, which is not a directory")
 
     def _follow_link(self, link: list[str], target: str) -> tuple[list[str], list[str]]:
         """Where to go on from, and what then, in reverse, at a symbolic *link* to *target*."""
         self._links += 1
         if self._links > MAX_LINKS:
-            raise LimitExceededError(f"more than {MAX_LINKS} symbolic links lead to {self._path!r}")
+            raise LimitExceededError(f"too many levels of symbolic links: {self._path!r}")
         if target.startswith("/"):
             return [], components(target)[::-1]
         if ".." in components(target):  # the directories on the way may be links themselves
@@ -145,7 +145,7 @@ class _PathWalk:
                 case EntryType.DIR:
                     raise MissingPartError(f"{self._path!r} is a directory, not a regular file")
                 case _ if self._wants_directory:
-                    raise MissingPartError(f"there is no file in {self._path!r}")
+                    raise MissingPartError(f"no file in {self._path!r}")
                 case _:
                     raise MissingPartError(f"{self._path!r} is of type {entry.type}, not a regular file")
 
@@ -155,12 +155,14 @@ class _PathWalk:
             if entry.type is EntryType.DIR or len(components(entry.name)) != depth:
                 continue
             if found:
-                raise AmbiguousRoleError(f"{self._path!r} holds more than one file: {found.name!r} and {entry.name!r}")
+                raise AmbiguousRoleError(
+                    f"{self._path!r} contains more than one file: {found.name!r} and {entry.name!r}"
+                )
             found = entry
             if entry.type is EntryType.FILE:
                 self._take(entry)
         if found is None:
-            raise MissingPartError(f"there is no file in {self._path!r}")
+            raise MissingPartError(f"no file in {self._path!r}")
         if found.type not in (EntryType.FILE, EntryType.SYMLINK):
             raise MissingPartError(f"{found.name!r} in {self._path!r} is of type {found.type}, not a regular file")
         link = found.linkname if found.type is EntryType.SYMLINK else None
@@ -188,7 +190,7 @@ class _PathWalk:
         """What is at *where*, and the entries behind it, which count if *all_of_it* is wanted."""
         path = "/" + "/".join(where)
         if "\0" in path:
-            raise MissingPartError(f"{self._path!r} is not in the image: no path holds a NUL byte")
+            raise MissingPartError(f"{self._path!r} is not in the image: NUL byte in a path")
         try:
             with (
                 self._filesystem.fetch(path.rstrip("/") + "/" if all_of_it else path) as chunks,
@@ -197,9 +199,9 @@ class _PathWalk:
                 entries = tar.entries(received, limit=_MOST)
                 entry = next(entries, None)
                 if entry is None:
-                    raise CorruptStreamError(f"the engine sends nothing for {self._path!r}")
+                    raise CorruptStreamError(f"the engine returned an empty archive for {self._path!r}")
                 if where and components(entry.name) != where[-1:]:
-                    raise NotShown(f"the engine sends {entry.name!r} where {path!r} was asked for")
+                    raise NotShown(f"the engine returned {entry.name!r} instead of {path!r}")
                 yield entry, entries
         except NotShown:
             raise
@@ -210,7 +212,7 @@ class _PathWalk:
         """What *error*, the engine's answer for the path *where*, says of the image."""
         words = str(error)
         if any(each in words for each in _DOCKER_LOOP_MESSAGE):
-            return LimitExceededError(f"{self._path!r} is behind a loop of links")
+            return LimitExceededError(f"{self._path!r} is behind too many levels of symbolic links")
         if _TOO_LONG in words:
             return NotShown(words)
         if not isinstance(error, NotFoundError) and _NO_DIRECTORY not in words:

@@ -62,7 +62,9 @@ class Documents:
         """*size* bytes more are read. Raises LimitExceeded."""
         self._budget -= size
         if self._budget < 0:
-            raise LimitExceededError("its manifests and configs are too many and too long", where=self.source.origin)
+            raise LimitExceededError(
+                "the total size of its manifests and configs is too large", where=self.source.origin
+            )
 
 
 def load_root(source: Source) -> tuple[Descriptor, Manifest | Index]:

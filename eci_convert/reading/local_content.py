@@ -57,7 +57,7 @@ def _descriptor(path: Path) -> int:
     except FileNotFoundError as error:
         raise NotFoundError(f"no such file: {str(path)!r}") from error
     except OSError as error:
-        raise LocalError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
+        raise LocalError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise LocalError(f"{str(path)!r} is not a regular file")
@@ -108,7 +108,7 @@ class _OpenFile:
     def chunks(self, lead: int = 0) -> Iterator[bytes]:
         yield from file_chunks(self._descriptor, lead=lead)
         if self._now() != self._state:
-            raise LocalError(f"{str(self._path)!r} has changed while it was read")
+            raise LocalError(f"{str(self._path)!r} changed while it was read")
 
     def extents(self) -> Iterator[tuple[int, int]]:
         return extents(self._descriptor)
@@ -143,6 +143,6 @@ def size_of_part(part: Part) -> int | None:
             except FileNotFoundError as error:
                 raise NotFoundError(f"no such file: {str(path)!r}") from error
             except OSError as error:
-                raise LocalError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
+                raise LocalError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
         case _:
             return None

@@ -73,8 +73,8 @@ def artifact_from_parts(
         Part(role=Role.OTHER, locator=_locator(content), name=name) for name, content in (others or {}).items()
     )
     if not parts:
-        error = UsageError("no part is named: an image needs one at least")
-        error.add_note("hint: name it with --kernel, --initrd, --root, --disk or --config")
+        error = UsageError("an image needs at least one part")
+        error.add_note("hint: use --kernel, --initrd, --root, --disk or --config")
         raise error
     return Artifact(parts=tuple(parts), command_line=command_line)
 
@@ -83,12 +83,12 @@ def _disk(disk: Disk, role: Role, index: int | None) -> Part:
     locator = _locator(disk.content)
     name = disk.name or (locator.path.name if isinstance(locator, LocalFile) else "")
     if not name:
-        raise UsageError("a disk that is no file needs a name")
+        raise UsageError("a disk from a stream needs a name")
     kind = disk.type
     if isinstance(locator, LocalFile):
         kind = resolve_type(locator.path, disk.type, trusted=disk.trust_declared_type)
     if kind is None:
-        raise UsageError(f"the type of disk {name!r} is not known: say which it is")
+        raise UsageError(f"unknown type of disk {name!r}: specify it")
     named = canonical_name(role, name, index)
     return Part(role=role, locator=locator, name=named, disk_type=kind, index=index)
 
@@ -122,10 +122,10 @@ def parse_disk_argument(text: str) -> tuple[Path, DiskType | None]:
         return Path(text), None
     if word in set(DiskType):
         if not path:
-            raise UsageError(f"{text!r} names no file")
+            raise UsageError(f"{text!r} has no file name")
         return Path(path), DiskType(word)
     if os.path.lexists(path):
-        raise UsageError(f"{word!r} in {text!r} is no type of disk: write one of {', '.join(DiskType)}")
+        raise UsageError(f"{word!r} in {text!r} is not a disk type: use one of {', '.join(DiskType)}")
     return Path(text), None
 
 
@@ -141,8 +141,10 @@ def resolve_type(path: Path, declared: DiskType | None, *, trusted: bool = False
     check_type(declared, found, repr(str(path)))
     kind = declared or found
     if kind is None:
-        error = UsageError(f"{str(path)!r} could be any type of disk")
-        error.add_note(f"hint: say which: {path}:raw, or :{', :'.join(kind for kind in DiskType if kind != 'raw')}")
+        error = UsageError(f"{str(path)!r} is of unknown disk type")
+        error.add_note(
+            f"hint: append the type: {path}:raw, or :{', :'.join(kind for kind in DiskType if kind != 'raw')}"
+        )
         raise error
     return kind
 

@@ -60,7 +60,7 @@ def manifests_of(
             break
         listed = flatten_index(budget, document.value)
         if holds_indexes and not platform and len(candidates(listed)) == 1 < len(listed.manifests):
-            reporter.warned(f"{source.origin}: {_left_out(listed)} (--all-platforms takes everything)")
+            reporter.warned(f"{source.origin}: {_left_out(listed)} (--all-platforms includes everything)")
         document = _load(budget, chosen(listed, platform, source.origin, reporter, holds_indexes=holds_indexes))
     yield from _walk(budget, document, _MAX_NESTING, {document.descriptor.digest})
 
@@ -81,10 +81,10 @@ def chosen(
     entry = select(index, platform, origin)
     count = len(candidates(index))
     if platform is None and count > 1:
-        others = ", --all-platforms every one" if holds_indexes else ""
+        others = ", --all-platforms all" if holds_indexes else ""
         reporter.warned(
-            f"{origin} is an index of {count} images: the one for {entry.platform} is taken "
-            f"(--platform takes another one{others})"
+            f"{origin} is an index of {count} images: using the one for {entry.platform} "
+            f"(--platform selects another one{others})"
         )
     return entry
 
@@ -92,9 +92,7 @@ def chosen(
 def _left_out(index: Index) -> str:
     """What is not copied of an index of one image: what BuildKit attests of it."""
     count = len(index.manifests) - 1
-    return (
-        f"the image is taken without the {count} {'entries' if count > 1 else 'entry'} beside it, such as attestations"
-    )
+    return f"ignoring {count} other {'entries' if count > 1 else 'entry'} of the index, such as attestations"
 
 
 def tree(source: Source, entry: Descriptor) -> Iterator[Document]:

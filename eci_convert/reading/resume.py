@@ -91,7 +91,7 @@ class PartialDownload:
         self._name = name
         descriptor = directory.hold(name)
         if descriptor is None:
-            raise PermissionError(f"{directory.path / name} is not a file of ours, or in use")
+            raise PermissionError(f"{directory.path / name} is not a file of eci-convert, or is in use")
         self._file = descriptor
         try:
             self._check(size)
@@ -137,4 +137,4 @@ class PartialDownload:
         room = os.fstatvfs(self._file)
         if room.f_bavail * room.f_frsize < _FREE_SPACE_FACTOR * size:
             self._directory.remove(self._name)
-            raise OSError("there is not room enough")
+            raise OSError("not enough free space")

@@ -97,7 +97,7 @@ class Stack:
         return None if view.open else (len(self.layers), WHITEOUT)
 
 
-TOO_MANY_LINKS = Special(f"behind more than {MAX_LINKS} links, or a loop of them", broken=True)
+TOO_MANY_LINKS = Special("behind too many levels of symbolic links", broken=True)
 
 
 class _Lookup:
@@ -159,7 +159,7 @@ class _Lookup:
             case Found():
                 return number, Special("a hard link to a directory", broken=True)
             case Missing():
-                return number, Special(f"a hard link to {target!r}, which is not there", broken=True)
+                return number, Special(f"a hard link to {target!r}, which does not exist", broken=True)
 
 
 def _normalise(path: list[str]) -> str:

@@ -21,7 +21,7 @@ _ODD = {
     EntryType.CHAR: Special("a character device"),
     EntryType.BLOCK: Special("a block device"),
     EntryType.FIFO: Special("a named pipe"),
-    EntryType.OTHER: Special("of a type that nobody knows"),
+    EntryType.OTHER: Special("of unknown type"),
 }
 
 
@@ -46,7 +46,7 @@ class LayerTree:
         if ".." in path or "\0" in name:
             raise CorruptStreamError(f"the layer has an entry with the name {name!r}")
         if not path and kind is not EntryType.DIR:
-            raise CorruptStreamError(f"the layer makes {name!r}, its root, something that is no directory")
+            raise CorruptStreamError(f"the layer makes {name!r}, its root, something that is not a directory")
         if not path:
             return None
         last = path.pop()
@@ -119,7 +119,7 @@ class LayerTree:
                 child = self._unnamed(trail[-1], part, hides=child is not None)
             if not isinstance(child, Directory):
                 raise CorruptStreamError(
-                    f"the layer has an entry below {'/'.join([*where, part])!r}, which is no directory"
+                    f"the layer has an entry below {'/'.join([*where, part])!r}, which is not a directory"
                 )
             trail.append(child)
             where.append(part)
@@ -155,7 +155,7 @@ class LayerTree:
                 trail.append(child)
                 where.append(part)
             elif rest or child is None or isinstance(child, Whiteout):
-                return Special(f"a hard link to {linkname!r}, which is not there", broken=True)
+                return Special(f"a hard link to {linkname!r}, which does not exist", broken=True)
             else:
                 return child
         return Special("a hard link to a directory", broken=True)
@@ -187,5 +187,5 @@ def pop_component(trail: list[Directory], where: list[str]) -> None:
 
 def _followed(links: int, path: list[str]) -> int:
     if links == MAX_LINKS:
-        raise LimitExceededError(f"more than {MAX_LINKS} symbolic links lead to {'/'.join(path)!r}")
+        raise LimitExceededError(f"too many levels of symbolic links: {'/'.join(path)!r}")
     return links + 1

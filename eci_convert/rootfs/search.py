@@ -188,7 +188,10 @@ class Search:
             return
         for path in paths:
             if path in self._taken and not self._consumer.can_retake:
-                raise FormatError(f"{path or entry.name!r} stands in the image twice, and the first is gone already")
+                raise FormatError(
+                    f"{path or entry.name!r} occurs twice in the image; the first copy was already written to the output "
+                    "and cannot be replaced"
+                )
             self._taken[path] = where
         self._consumer.take(paths, entry.size, entry.chunks)
 
@@ -225,16 +228,16 @@ def _failure(path: str, answer: Lookup) -> EciError:
             return MissingPartError(f"{path!r} is {what}, not a regular file")
         case _ if path == ONLY_FILE:
             if isinstance(answer, Missing):
-                return MissingPartError("there is no file in the archive")
-            return AmbiguousRoleError("the archive holds more than one file, and it is not said which is meant")
+                return MissingPartError("no file in the archive")
+            return AmbiguousRoleError("the archive contains more than one file: name one of them")
         case Found(node=MergedDirectory() as view) if path.endswith("/"):
             names = sorted(view.names())
             if names:
-                return AmbiguousRoleError(f"{path!r} holds more than one file: {names[0]!r} and {names[1]!r}")
-            return MissingPartError(f"there is no file in {path!r}")
+                return AmbiguousRoleError(f"{path!r} contains more than one file: {names[0]!r} and {names[1]!r}")
+            return MissingPartError(f"no file in {path!r}")
         case Found():
             return MissingPartError(f"{path!r} is a directory, not a regular file")
         case _ if components(path) != components(answer.path):
-            return MissingPartError(f"{path!r} leads to {answer.path!r}, which is not in the image")
+            return MissingPartError(f"{path!r} is a link to {answer.path!r}, which is not in the image")
         case _:
             return MissingPartError(f"{path!r} is not in the image")

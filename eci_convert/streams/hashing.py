@@ -50,7 +50,7 @@ class HashingStream:
     def digest(self) -> Digest:
         """The sha256 of all chunks. Raises ValueError before they have all gone by."""
         if self._digest is None:
-            raise ValueError("not everything has gone by yet")
+            raise ValueError("the stream was not read to its end")
         return self._digest
 
     def __iter__(self) -> Iterator[bytes]:

@@ -73,7 +73,7 @@ def number(field: bytes, what: str) -> int:
     if not digits:
         return 0
     if digits.translate(None, b"01234567"):
-        raise CorruptStreamError(f"tar header: {what} is {digits!r}, which is no octal number")
+        raise CorruptStreamError(f"tar header: {what} is {digits!r}, which is not an octal number")
     return int(digits, 8)
 
 
@@ -98,7 +98,7 @@ def _check(block: bytes) -> None:
     expected = number(block[148:156], "checksum")
     unsigned = _sum(block) - sum(block[148:156]) + _SPACES
     if unsigned != expected and sum(_SIGNED.unpack(block)) + _SPACES != expected:
-        raise CorruptStreamError("tar header: wrong checksum")
+        raise CorruptStreamError("tar header: checksum mismatch")
 
 
 def _sum(block: bytes) -> int:

@@ -55,13 +55,13 @@ class ByteReader:
         self.budget.spend(length)
         data = self.read_up_to(length)
         if len(data) < length:
-            raise CorruptStreamError("the archive ends in the middle of a member")
+            raise CorruptStreamError("unexpected EOF in a member of the archive")
         return data
 
     def read_some(self, limit: int) -> bytes:
         """At least one and at most *limit* bytes, a whole chunk if it fits. Raises CorruptStream at the end."""
         if self._at == len(self._chunk) and not self._more():
-            raise CorruptStreamError("the archive ends in the middle of a member")
+            raise CorruptStreamError("unexpected EOF in a member of the archive")
         whole = not self._at and len(self._chunk) <= limit
         data = self._chunk if whole else self._chunk[self._at : self._at + limit]
         self._at += len(data)
@@ -71,7 +71,7 @@ class ByteReader:
         """Pass over *length* bytes. Raises CorruptStream if the stream ends before."""
         while length:
             if self._at == len(self._chunk) and not self._more():
-                raise CorruptStreamError("the archive ends in the middle of a member")
+                raise CorruptStreamError("unexpected EOF in a member of the archive")
             step = min(length, len(self._chunk) - self._at)
             self._at += step
             length -= step
@@ -112,7 +112,7 @@ class MemberContent:
     def read_some(self, limit: int) -> bytes:
         """At least one and at most *limit* of the bytes, of which there must be so many."""
         if self._over:
-            raise ValueError("the archive has moved on from this member")
+            raise ValueError("the archive was read past this member")
         data = self._source.read_some(min(limit, self._left))
         self._left -= len(data)
         return data

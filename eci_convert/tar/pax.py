@@ -27,7 +27,7 @@ def parse_records(data: bytes) -> Records:
         end = start + int(digits)
         record = data[start + len(digits) + 1 : end]
         if end > len(data) or not record.endswith(b"\n"):
-            raise CorruptStreamError(f"pax header: a record of {int(digits)} bytes does not end where it says")
+            raise CorruptStreamError(f"pax header: a record of {int(digits)} bytes has a wrong length")
         records.append(_record(record[:-1]))
         start = end
     return records
@@ -45,7 +45,7 @@ def _record(record: bytes) -> tuple[str, str]:
 def decimal(value: str, what: str) -> int:
     """A count or an offset. Raises CorruptStream for signs, spaces, other digits and what does not fit in 63 bits."""
     if not _DECIMAL.fullmatch(value) or int(value) > _LARGEST:
-        raise CorruptStreamError(f"pax header: {what} is {value[:80]!r}, which is no number")
+        raise CorruptStreamError(f"pax header: {what} is {value[:80]!r}, which is not a number")
     return int(value)
 
 

@@ -98,7 +98,7 @@ def _next_member(source: ByteReader) -> tuple[TarEntry, MemberContent] | None:
         block = _next_block(source)
         if block is None:
             if count:
-                raise CorruptStreamError("the archive ends behind an extension header")
+                raise CorruptStreamError("unexpected EOF after an extension header")
             return None
         header = parse_header(block)
         if header.typeflag not in _EXTENSION_TYPES:
@@ -113,10 +113,10 @@ def _next_block(source: ByteReader) -> bytes | None:
     if block == ZERO_HEADER:
         block = source.read_up_to(TAR_BLOCK)
         if block not in (b"", ZERO_HEADER):
-            raise CorruptStreamError("the archive goes on behind a lone zero block")
+            raise CorruptStreamError("data after a single zero block")
         return None
     if block and len(block) < TAR_BLOCK:
-        raise CorruptStreamError("the archive ends in the middle of a header")
+        raise CorruptStreamError("unexpected EOF in a header of the archive")
     return block or None
 
 
@@ -190,7 +190,7 @@ def _sparse(
     version = (pax.get("GNU.sparse.major"), pax.get("GNU.sparse.minor"))
     size = pax.get("GNU.sparse.realsize", pax.get("GNU.sparse.size"))
     if size is None or version not in ((None, None), ("0", "0"), ("0", "1"), ("1", "0")):
-        raise CorruptStreamError(f"a sparse member of format {version!r}, or without a size")
+        raise CorruptStreamError(f"unsupported sparse format {version!r}, or no size")
     real_size = decimal(size, "real size")
     if version == ("1", "0"):
         entries_, mapped = pax_1_map(source, stored)

@@ -30,7 +30,7 @@ def checked(entries: SparseMap, real_size: int, packed_size: int) -> SparseMap:
             raise CorruptStreamError(f"sparse map: {length} bytes at {offset} overlap or go beyond {real_size}")
         end = offset + length
     if sum(length for _, length in entries) != packed_size:
-        raise CorruptStreamError(f"sparse map: it does not add up to the {packed_size} bytes that are stored")
+        raise CorruptStreamError(f"sparse map: does not match the {packed_size} bytes stored")
     return entries
 
 
@@ -58,7 +58,7 @@ def _zeros(length: int) -> Iterator[bytes]:
 def old_gnu_map(block: bytes, source: ByteReader) -> tuple[SparseMap, int]:
     """The map of a member of type S, and its real size. Reads the extension blocks that follow *block*."""
     if block[257:265] != GNU_MAGIC:
-        raise CorruptStreamError("tar header: a sparse member of GNU's type in an archive that is not GNU's")
+        raise CorruptStreamError("tar header: GNU sparse member in an archive of another format")
     entries = _old_entries(block[386:482])
     real_size = not_negative(number(block[483:495], "real size"), "real size")
     more, read = block[482], 0
@@ -95,9 +95,7 @@ def pax_0_map(records: Records) -> SparseMap:
         numbers = [value for _, value in fields]
     entries = _pairs([decimal(value, "sparse map") for value in numbers])
     if "GNU.sparse.numblocks" in given and decimal(given["GNU.sparse.numblocks"], "numblocks") != len(entries):
-        raise CorruptStreamError(
-            f"sparse map: {len(entries)} entries where {given['GNU.sparse.numblocks']!r} were promised"
-        )
+        raise CorruptStreamError(f"sparse map: {len(entries)} entries, expected {given['GNU.sparse.numblocks']!r}")
     return entries
 
 
@@ -111,7 +109,7 @@ def pax_1_map(source: ByteReader, stored: int) -> tuple[SparseMap, int]:
         if taken > MAP_LIMIT:
             raise LimitExceededError(f"sparse map: longer than {MAP_LIMIT} bytes")
         if taken > stored:
-            raise CorruptStreamError("sparse map: it does not end before the member does")
+            raise CorruptStreamError("sparse map: longer than its member")
         block = source.read_exactly(TAR_BLOCK)
         blocks += block
         lines += block.count(b"\n")

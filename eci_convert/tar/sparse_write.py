@@ -67,7 +67,7 @@ def only_data(chunks: Iterable[bytes], entries: SparseMap) -> Iterator[bytes]:
             if at >= start:
                 yield chunk if upto - at == len(chunk) else chunk[at - begin : upto - begin]
             elif chunk is not ZERO_BLOCK and chunk.count(0, at - begin, upto - begin) != upto - at:
-                raise LocalError("a file has got data where it had a hole, while it was read")
+                raise LocalError("a file changed while it was read: data where a hole was")
             at = upto
 
 

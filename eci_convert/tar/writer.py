@@ -64,9 +64,9 @@ def member_header(member: TarMember, sparse: Mapping[str, str] | None = None) ->
     Raises UsageError for what tar cannot say.
     """
     if "\0" in member.name + member.linkname or not member.name:
-        raise UsageError(f"{member.name!r} cannot be the name of a tar member")
+        raise UsageError(f"{member.name!r} is not a valid name of a tar member")
     if member.type is EntryType.FILE and member.name.endswith("/"):
-        raise UsageError(f"{member.name!r} cannot be the name of a file")
+        raise UsageError(f"{member.name!r} is not a valid file name")
     if member.type not in _FLAGS or member.size < 0 or (member.size and member.type is not EntryType.FILE):
         raise UsageError(f"a tar member of type {member.type} and {member.size} bytes cannot be written")
     prefix, name = _split(member.name)
@@ -88,7 +88,7 @@ def _promised(member: TarMember, chunks: Iterable[bytes]) -> Iterator[bytes]:
             yield chunk
     if left:
         raise LocalError(
-            f"{member.name!r} has {'more' if left < 0 else 'fewer'} than {member.size} bytes: it has changed"
+            f"{member.name!r} has {'more' if left < 0 else 'fewer'} than {member.size} bytes: changed while read"
         )
 
 

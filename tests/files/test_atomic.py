@@ -109,9 +109,9 @@ class TestReplacing:
             ("device", "something that is no file is in the way"),
             ("missing/kernel", "No such file"),
             ("file/kernel", "Not a directory"),
-            ("..", "is no name for a file"),
-            ("x/", "is no name for a file"),
-            ("a\0b", "is no name for a file"),
+            ("..", "is not a valid file name"),
+            ("x/", "is not a valid file name"),
+            ("a\0b", "is not a valid file name"),
             ("n" * 256, "File name too long"),
         ],
     )

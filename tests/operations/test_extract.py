@@ -334,7 +334,7 @@ def test_a_disk_that_is_not_what_is_said_of_it_is_a_warning(tmp_path: Path) -> N
     file = everything(source, tmp_path, reporter=notes)["disk-root-d"]
 
     assert file.disk_type is DiskType.RAW
-    assert notes.warnings == ["'disk-root-d' is declared as raw and its bytes are qcow2"]
+    assert notes.warnings == ["'disk-root-d' is declared as raw, but its content is qcow2"]
 
 
 def test_a_layer_that_is_compressed_whatever_its_type_says_has_right_diff_ids(tmp_path):
@@ -408,7 +408,7 @@ def test_what_cannot_fit_is_refused_beforehand_and_what_may_be_holes_is_not(
     source = Watched(an_image().layer(RAW_TYPE, bytes(6000)).build())
     place = Blob(descriptor=layer(source))
 
-    with pytest.raises(LocalError, match="needs 6000 bytes and there is room for 5120"):
+    with pytest.raises(LocalError, match="no space left on device: needs 6000 bytes, 5120 are free"):
         one(source, place, tmp_path / "kernel", Role.KERNEL)
     with pytest.raises(LocalError, match="room"):
         one(source, place, tmp_path / "disk", Role.ROOT_DISK, sparse=False)

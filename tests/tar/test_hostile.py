@@ -237,7 +237,7 @@ class TestPaxRecords:
         "size", ["-1", "1.5", "0x10", "1e3", " 1", "1 ", "+1", "١", "9" * 19, "9" * 5000, "nan", "1_0"]
     )
     def test_a_size_that_is_none(self, size):
-        refused(pax(("size", size)) + block(), match="which is no number")
+        refused(pax(("size", size)) + block(), match="which is not a number")
 
     @pytest.mark.parametrize("mtime", ["nan", "inf", "-inf", "1e300", "", " 1", "1.5.5", "--1", "9" * 30, "0x1", "1,5"])
     def test_an_odd_time(self, mtime):

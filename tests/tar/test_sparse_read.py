@@ -184,7 +184,7 @@ class TestPax0:
                 read(pax_0_1([(0, 3)], 3, b"abc", GNU_sparse_map=map_))
 
     def test_a_wrong_count_is_refused(self):
-        with pytest.raises(CorruptStreamError, match="promised"):
+        with pytest.raises(CorruptStreamError, match="expected"):
             read(pax_0_1([(0, 3)], 3, b"abc", GNU_sparse_numblocks="2"))
 
     def test_records_that_do_not_alternate_are_refused(self):

@@ -83,7 +83,7 @@ def _add_layers(store: ContainersStore, layers: tuple[NewLayer, ...], written: C
     new = [layer for layer in layers if layer.id not in there]
     for layer in new:
         if layer.staged is None:
-            raise TransportError(f"the layer {layer.id[:12]} has been removed from the store meanwhile; try again")
+            raise TransportError(f"the layer {layer.id[:12]} was removed from the store by another process; try again")
     if not new:
         return
     ids = {layer.id for layer in new}

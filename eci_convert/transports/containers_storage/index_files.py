@@ -120,7 +120,7 @@ def read_document(image: Path, key: str) -> bytes:
             with open(path, "rb") as file:
                 content = file.read(json_fields.MAX_DOCUMENT + 1)
         except FileNotFoundError as error:
-            raise NotFoundError(f"{path}: the store has no such document") from error
+            raise NotFoundError(f"{path}: no such file in the store") from error
     if len(content) > json_fields.MAX_DOCUMENT:
         raise FormatError(f"longer than {json_fields.MAX_DOCUMENT} bytes", where=str(path))
     return content

@@ -42,10 +42,10 @@ class StoreLocation:
         """The place that *text* means. Raises UsageError, and FormatError for a storage.conf that is none."""
         match = _STORE.fullmatch(text)
         if match is None and text.startswith("["):
-            raise UsageError(f"{text!r}: no ] ends where the store is")
+            raise UsageError(f"{text!r}: missing ] after the location of the store")
         name = match["name"] if match else text
         if not name:
-            raise UsageError(f"{text!r} names no image")
+            raise UsageError(f"{text!r} has no image name")
         configured = {} if match and match["root"] else _configured(settings.environ)
         if match and match["root"]:
             root = Path(os.path.abspath(match["root"]))
@@ -62,7 +62,7 @@ class StoreLocation:
 def _driver(asked: str, root: Path) -> str:
     name = "overlay" if asked == "overlay2" else asked
     if name and name not in DRIVERS:
-        raise UsageError(f"{asked!r} is a storage driver that is not supported ({' and '.join(DRIVERS)} are)")
+        raise UsageError(f"{asked!r} is not a supported storage driver (supported: {', '.join(DRIVERS)})")
     there = [driver for driver in DRIVERS if is_directory(root / f"{driver}-images")]
     return name or (there[0] if there else DRIVERS[0])
 

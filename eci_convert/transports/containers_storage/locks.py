@@ -71,7 +71,7 @@ def _lock(descriptor: int, kind: int, path: Path, patience: float) -> None:
     deadline = time.monotonic() + patience
     while not _try(descriptor, kind, path):
         if time.monotonic() > deadline:
-            raise TransportError(f"{path} has been locked by another program for {patience:g} seconds")
+            raise TransportError(f"{path} timed out: locked by another process for {patience:g} s")
         interrupts.sleep(_PAUSE)
 
 

@@ -48,7 +48,7 @@ def find_image(stores: Sequence[ContainersStore], place: StoreLocation) -> tuple
     """The image that *place* names, and the store that has it. Raises NotFound and UsageError."""
     there = [store for store in stores if store.exists()]
     if not there:
-        raise NotFoundError(f"{str(place.root)!r} is no image store of the driver {place.driver!r}")
+        raise NotFoundError(f"{str(place.root)!r} is not an image store of the driver {place.driver!r}")
     wanted = ImageQuery.parse(place.name)
     known = [(store, store.images()) for store in there]
     for store, image in _suiting(known, wanted):
@@ -79,7 +79,7 @@ def _by_id(
     begun = [(store, image) for store, image in everything if image.id.startswith(beginning)]
     ids = sorted({image.id for _, image in begun})
     if len(ids) > 1:
-        error = UnsupportedImageError(f"the ids of {len(ids)} images begin with {beginning!r}: {quoted_list(ids)}")
+        error = UnsupportedImageError(f"{beginning!r} is ambiguous, it matches {len(ids)} images: {quoted_list(ids)}")
         error.add_note("hint: give more digits")
         raise error
     yield from begun

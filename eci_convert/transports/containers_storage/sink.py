@@ -121,7 +121,7 @@ class StorageSink:
 
     def _document(self, digest: Digest, what: str) -> bytes:
         if digest not in self._documents:
-            raise NotFoundError(f"the {what} {str(digest)!r} was not put into the store")
+            raise NotFoundError(f"the {what} {str(digest)!r} was not written to the store")
         return self._documents[digest]
 
     def _layers(self, manifest: Manifest, config: ImageConfig) -> Iterator[NewLayer]:
@@ -150,12 +150,10 @@ class StorageSink:
         elif blob.digest in self._there:
             actual = self._there[blob.digest].diff_id
         else:
-            raise NotFoundError(f"the layer {str(blob.digest)!r} was not put into the store")
+            raise NotFoundError(f"the layer {str(blob.digest)!r} was not written to the store")
         if actual != diff_id:
             error = DigestMismatchError(diff_id, actual, f"the archive in the layer {blob.digest.short}")
-            error.add_note(
-                "hint: the image's config is wrong; eci-convert verify --fix writes it again as it should be"
-            )
+            error.add_note("hint: the image's config is wrong; eci-convert verify --fix corrects it")
             raise error
 
     def _taken(self, blob: Descriptor) -> Staged:
@@ -190,22 +188,20 @@ class StorageSink:
 def _held(found: Manifest | Index) -> Manifest:
     """*found*, if a store of containers can hold it. Raises CannotHold."""
     if isinstance(found, Index):
-        raise CannotHoldError("a store of containers holds one image under a name, not an index")
+        raise CannotHoldError("containers-storage holds one image under a name, not an index")
     if found.config.media_type not in media_types.CONFIGS:
         raise CannotHoldError(
-            f"a store of containers cannot hold an image with a config of {found.config.media_type!r}"
+            f"containers-storage cannot hold an image with a config of type {found.config.media_type!r}"
         )
     for blob in (found.config, *found.layers):
         if blob.digest.algorithm != "sha256":
-            raise CannotHoldError(
-                f"a store of containers knows blobs by their sha256, which {blob.digest.short!r} is not"
-            )
+            raise CannotHoldError(f"containers-storage supports sha256 digests only, not {blob.digest.short!r}")
         if blob is not found.config and not media_types.is_tar_layer(blob.media_type):
             raise _no_container(blob.media_type)
     return found
 
 
 def _no_container(media_type: str) -> CannotHoldError:
-    error = CannotHoldError(f"a store of containers cannot hold a blob of type {media_type!r}")
-    error.add_note("hint: --format legacy makes an image that it can hold")
+    error = CannotHoldError(f"containers-storage cannot hold a blob of type {media_type!r}")
+    error.add_note("hint: use --format legacy for such stores")
     return error

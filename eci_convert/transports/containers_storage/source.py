@@ -108,7 +108,7 @@ class StorageSource:
             if not holders or not holders[0][1].complete:
                 raise NotFoundError(f"{self.origin}: the store has no layer {wanted!r}, which the image needs")
             if len(found) > MAX_LAYERS:
-                raise FormatError(f"{self.origin}: the chain of layers has no end")
+                raise FormatError(f"{self.origin}: the chain of layers is a loop, or too long")
             found.append(holders[0])
             wanted = holders[0][1].parent
         return found[::-1]
@@ -131,7 +131,7 @@ def _manifest(text: bytes, image: StoredImage) -> Manifest:
 def _raw(described: Descriptor, diff_id: Digest, layer: LayerRecord) -> Descriptor:
     """What the layer is when it is no longer compressed: *described* itself, if it never was."""
     if layer.diff_id is None or not layer.diff_size:
-        raise TransportError(f"the store does not know the archive of its layer {layer.id[:12]}")
+        raise TransportError(f"the store has no digest of the archive of its layer {layer.id[:12]}")
     if described.digest == diff_id and described.size == layer.diff_size and described.media_type in _RAW:
         return described
     return Descriptor(

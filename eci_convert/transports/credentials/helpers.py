@@ -58,7 +58,7 @@ def get_from_helper(name: str, servers: Sequence[str], settings: Settings) -> Cr
             credential = _parse(output, program)
             if credential is None:
                 warned(
-                    f"the credential helper {program!r} returned an invalid response for {server!r}: continuing without it"
+                    f"the credential helper {program!r} sent an invalid response for {server!r}: continuing without it"
                 )
             return credential
         if not any(message in output.decode(errors="replace").lower() for message in _NOT_FOUND_MESSAGES):

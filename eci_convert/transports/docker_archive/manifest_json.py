@@ -76,7 +76,7 @@ class ManifestEntry:
         diff_ids = ImageConfig.parse(config, self.config).diff_ids
         if len(diff_ids) != len(self.layers):
             raise FormatError(
-                f"{len(self.layers)} layers, and a config with {len(diff_ids)} diff ids",
+                f"{len(self.layers)} layers, but {len(diff_ids)} diff ids in the config",
                 where=f"{MANIFEST_JSON}.Layers",
             )
         return Manifest(
@@ -118,11 +118,11 @@ def select_entry(images: Sequence[ManifestEntry], name: ImageSelector, origin: s
     names = (image.tags[0] if image.tags else f"@{place}" for place, image in reversed(once.values()))
     there = quoted_list(names) or "nothing"
     if found:
-        several = UnsupportedImageError(f"{origin}: {len(found)} images, and no name that tells one: {there}")
-        several.add_note("hint: put the name behind a colon")
+        several = UnsupportedImageError(f"{origin}: {len(found)} images: a name is required: {there}")
+        several.add_note("hint: append :NAME")
         raise several
     error = NotFoundError(f"{origin}: no image {str(name)!r}")
-    error.add_note(f"hint: it has {there}")
+    error.add_note(f"hint: it contains {there}")
     raise error
 
 
@@ -144,5 +144,5 @@ def _path(value: object, where: str) -> str:
     text = json_fields.typed(value, str, where)
     steps = [step for step in text.split("/") if step not in ("", ".")]
     if text.startswith("/") or ".." in steps or not steps:
-        raise FormatError(f"{text!r} is no path in the archive", where=where)
+        raise FormatError(f"{text!r} is not a valid path in the archive", where=where)
     return "/".join(steps)

@@ -234,7 +234,7 @@ def test_results_are_json(run: Run) -> None:
     [
         (("oci:layout:edge/app:1",), 2, "-o FILE or --root DIR"),
         (("oci:layout:edge/app:1", "-o", "a.tar", "--root", "b"), 2, "-o FILE or --root DIR"),
-        (("edge/app:1", "-o", "a.tar"), 2, "names no place"),
+        (("edge/app:1", "-o", "a.tar"), 2, "has no transport"),
         (("oci:layout", "-o", "a.tar"), 2, "does not say what the image is to be called"),
         (("oci:layout:edge/app:1", "-o", "a.tar", "--prefix", "../x"), 2, "leads out of the tree"),
         (("oci:layout:edge/app:1", "-o", "-", "--json"), 2, "--json"),

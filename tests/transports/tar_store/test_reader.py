@@ -273,7 +273,7 @@ def test_an_empty_archive_has_nothing_in_it(tmp_path: Path, content: bytes):
     assert archive.names() == ()
     with pytest.raises(NotFoundError):
         archive.read("index.json")
-    with pytest.raises(FormatError, match="there is nothing in it"):
+    with pytest.raises(FormatError, match="empty file"):
         archive.check()
 
 

@@ -133,7 +133,7 @@ def _copy_extents(old: int, new: int) -> None:
         while done < length:
             count = os.copy_file_range(old, new, min(length - done, _PIECE), start + done, start + done)
             if not count:
-                raise LocalError("a file has become shorter while it was copied")
+                raise LocalError("a file was truncated while it was copied")
             done += count
 
 

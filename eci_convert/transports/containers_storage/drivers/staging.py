@@ -78,7 +78,7 @@ class Staging:
                 (path / _LINK).write_text(link_name(path.name))
             lock = locks.held(path / _LOCK, make=True)
             if lock is None:
-                raise LocalError(f"{path}: somebody else has locked what was made just now")
+                raise LocalError(f"{path}: the new directory is locked by another process")
         except LocalError:
             remove(path)
             leftovers.forget(path)

@@ -44,7 +44,7 @@ class FileAttributes:
         """What *entry* says. Raises FormatError for owners that there cannot be."""
         for owner in (entry.uid, entry.gid):
             if not 0 <= owner <= _LAST_ID:
-                raise FormatError(f"{entry.name!r} belongs to {owner}, which is no id of a user or a group")
+                raise FormatError(f"{entry.name!r} has the owner {owner}, which is not a valid user or group id")
         xattrs = (
             (key.removeprefix(_XATTR), value.encode("utf-8", "surrogateescape"))
             for key, value in entry.pax.items()

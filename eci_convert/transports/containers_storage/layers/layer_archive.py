@@ -21,7 +21,7 @@ def rebuild_archive(split: Path, content: Path, skip: int = 0) -> Generator[byte
     """
     with local_errors(split):
         if not split.exists():
-            raise TransportError(f"{split}: the layer has no tar-split data, so its archive cannot be made again")
+            raise TransportError(f"{split}: the layer has no tar-split data, so its archive cannot be rebuilt")
         file = open(split, "rb")  # noqa: SIM115
     with file, SafeTree(content) as tree:
         for step in read_entries(file, str(split)):
@@ -41,7 +41,7 @@ def _content(tree: SafeTree, name: str, size: int, skip: int) -> Iterator[bytes]
     try:
         found = os.fstat(descriptor).st_size
         if found != size:
-            raise FormatError(f"{name!r} is {found} bytes in the unpacked layer, and was {size}")
+            raise FormatError(f"{name!r} is {found} bytes in the unpacked layer, expected {size}")
         for chunk in file_chunks(descriptor):
             if skip >= len(chunk):
                 skip -= len(chunk)

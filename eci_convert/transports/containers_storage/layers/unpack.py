@@ -59,18 +59,18 @@ class Unpacking:
                 self._member(entry, components_of(entry.name), source)
             except OSError as error:
                 reason = (error.strerror or str(error)).lower()
-                raise LocalError(f"{entry.name!r} cannot be unpacked: {reason}") from error
+                raise LocalError(f"cannot unpack {entry.name!r}: {reason}") from error
         self._split.close()
         try:
             for parts in sorted(self._directories, key=len, reverse=True):
                 self._directories[parts].apply(self._tree.directory(parts))
         except OSError as error:
-            raise LocalError(f"{'/'.join(parts)!r} cannot be unpacked: {error.strerror or error}") from error
+            raise LocalError(f"cannot unpack {'/'.join(parts)!r}: {error.strerror or error}") from error
 
     def _member(self, entry: TarEntry, parts: PathComponents, source: SplitInput) -> None:
         base = parts[-1] if parts else ""
         if any(part.startswith(_MARK) for part in parts[:-1]):
-            raise FormatError(f"the layer has {entry.name!r}, below what marks a deletion")
+            raise FormatError(f"the layer has {entry.name!r} below a whiteout")
         if not parts:
             if entry.type is not EntryType.DIR:
                 raise FormatError(f"the layer has a {entry.type} in place of its top directory")
@@ -143,7 +143,7 @@ class Unpacking:
         target = components_of(entry.linkname)
         mode = self._tree.mode(target)
         if mode is None or stat.S_ISDIR(mode) or is_whiteout(target[-1], self._tree.parent(target)):
-            raise FormatError(f"{entry.name!r} is a link to {entry.linkname!r}, which is no file in its layer")
+            raise FormatError(f"{entry.name!r} is a link to {entry.linkname!r}, which is not a file in the layer")
         there = os.dup(self._tree.parent(target))
         try:
             here = self._tree.parent(parts, make=True)
@@ -157,13 +157,13 @@ class Unpacking:
             case EntryType.SYMLINK if entry.linkname:
                 os.symlink(entry.linkname, base, dir_fd=directory)
             case EntryType.SYMLINK:
-                raise FormatError(f"{entry.name!r} is a link to nowhere")
+                raise FormatError(f"{entry.name!r} is a link with an empty target")
             case EntryType.FIFO:
                 os.mkfifo(base, 0o600, dir_fd=directory)
             case EntryType.CHAR | EntryType.BLOCK if _made_device(entry, directory, base, source.header):
                 pass
             case _:
-                self._reporter.warned(f"{entry.name!r} is a {entry.type}, and is not unpacked")
+                self._reporter.warned(f"{entry.name!r} is a {entry.type}, which is not supported")
                 return
         attributes.apply_by_name(base, directory, entry.type)
 
@@ -177,12 +177,12 @@ def _new(name: str, directory: int) -> int:
 def _hidden(base: str, entry: TarEntry) -> str:
     name = base.removeprefix(_MARK)
     if name in ("", ".", ".."):
-        raise FormatError(f"the layer has {entry.name!r}, which would delete a directory that it stands in")
+        raise FormatError(f"the layer has {entry.name!r}, a whiteout of its own parent directory")
     return name
 
 
 def _twice(entry: TarEntry) -> FormatError:
-    return FormatError(f"the layer has {entry.name!r} twice, or a part of its path as something else")
+    return FormatError(f"the layer has {entry.name!r} twice, or a parent that is not a directory")
 
 
 def _made_device(entry: TarEntry, directory: int, base: str, header: bytes) -> bool:

@@ -22,7 +22,7 @@ def library(request, monkeypatch):
 def by_thread(monkeypatch):
     """Counts the calls of a module's function, for each thread, by what its name begins with."""
 
-    def begun(module, name):
+    def create(module, name):
         counted, original = Counter(), getattr(module, name)
 
         def counting(*arguments):

@@ -481,7 +481,7 @@ def test_a_helper_that_never_stops_talking_is_interrupted(world: World) -> None:
     world.helper("flood", "exec cat /dev/zero")
     world.file(".docker/config.json", {"credsStore": "flood"})
     assert world.asked("r.io/a") is None
-    assert "says too much" in world.reporter.warnings[0]
+    assert "output too long" in world.reporter.warnings[0]
 
 
 @pytest.mark.parametrize("name", ["x/../evil", "../evil", "/tmp/evil", "-evil", "", " ", "a\nb"])

@@ -1,4 +1,4 @@
-"""How the vfs driver keeps layers: each as the whole tree that it and those below it make
+"""The vfs driver: each layer as the complete tree of itself and all layers below
 (docs/specs/containers-storage.md#11)."""
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from eci_convert.transports.containers_storage.drivers.whiteouts import Deletion
 
 
 class Vfs:
-    """The vfs driver's part of the store *root*."""
+    """The vfs driver of the store *root*."""
 
     name = "vfs"
     max_layers = 2000
@@ -28,7 +28,7 @@ class Vfs:
         return self.home / "dir" / layer
 
     def complete(self, staged: Staged, parent: Path | None) -> None:
-        """Puts what is in *parent*, the tree below, underneath what was unpacked."""
+        """Merges the content of *parent*, the tree below, with what was unpacked."""
         if parent is not None:
             tree = staged.directory / "tree"
             copy_tree(parent, tree)
@@ -41,10 +41,10 @@ class Vfs:
 
     def place(self, staged: Staged, layer: str, parent: str) -> None:
         target = self.content(layer)
-        remove(target)  # what a killed command left
+        remove(target)  # left by a killed process
         with local_errors(target):
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.chmod(staged.diff, 0o700)  # its owner may not move it otherwise, if that is not root
+            os.chmod(staged.diff, 0o700)  # otherwise only root could move it
             os.rename(staged.diff, target)
             os.chmod(target, TOP_MODE)
         remove(staged.directory)

@@ -1,4 +1,4 @@
-"""A layer's archive made again from its files and its tar-split data, byte for byte as it came
+"""Rebuilds a layer's archive from its files and its tar-split data, byte for byte
 (docs/specs/containers-storage.md#6)."""
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from eci_convert.transports.containers_storage.layers.tar_split import read_entr
 
 
 def rebuild_archive(split: Path, content: Path, skip: int = 0) -> Generator[bytes]:
-    """The archive from offset *skip*, unverified: *split* has its tar-split data, the directory *content* its files.
+    """The archive from offset *skip*, unverified: *split* is its tar-split data, the directory *content* has its files.
 
-    Raises TransportError, FormatError, NotFound and LocalError.
+    Raises TransportError, FormatError, NotFoundError and LocalError.
     """
     with local_errors(split):
         if not split.exists():

@@ -13,7 +13,8 @@ _LZMA_MEMORY = 192 << 20
 
 
 def xz_decompressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The content of the xz streams in *chunks*. Raises CorruptStream, also where 192 MiB are not memory enough."""
+    """The content of the xz streams in *chunks*. Raises CorruptStreamError, also if more than 192 MiB of memory are
+    needed."""
 
     def member(source: LookaheadReader) -> Iterator[bytes]:
         return decode(source, lzma.LZMADecompressor(lzma.FORMAT_XZ, _LZMA_MEMORY), "xz", (lzma.LZMAError,))
@@ -22,7 +23,7 @@ def xz_decompressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def bzip2_decompressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The content of the bzip2 streams in *chunks*. Raises CorruptStream."""
+    """The content of the bzip2 streams in *chunks*. Raises CorruptStreamError."""
 
     def member(source: LookaheadReader) -> Iterator[bytes]:
         return decode(source, bz2.BZ2Decompressor(), "bzip2", (OSError, ValueError))

@@ -1,10 +1,10 @@
-"""zstd frames (RFC 8878), undone in blocks of bounded size.
+"""zstd decompression (RFC 8878), in blocks of bounded size.
 
-The library's reader takes a stream that ends in the middle of a frame for a complete one. So the frames are walked
-here, block header by block header, on their way to it: where a stream may end is known before it has been inflated.
+The library accepts a stream that ends in the middle of a frame. So the structure of frames is parsed here, block header
+by block header, to detect truncation.
 
-Frames know nothing of each other. As long as they are short and say how long they are, as ours do, they are undone
-side by side; the first other one, and all behind it, goes to the reader.
+Frames are independent. As long as they are small and declare their size, as ours do, they are decoded in parallel; the
+first other one, and everything behind it, sequentially.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import IO
 
 WINDOW_LIMIT: Final = 128 << 20
-"""The largest window that a frame may ask for, in bytes: that much memory reading it takes."""
+"""The largest window of a frame, in bytes, which is the memory needed to decode it."""
 ZSTD_BLOCK: Final = 1 << 20
 ZSTD_MAGIC: Final = 0xFD2FB528
 _SKIPPABLE = range(0x184D2A50, 0x184D2A60)
@@ -33,22 +33,22 @@ _CHECKSUM = 4
 
 
 def zstd_decompressed(chunks: Iterable[bytes], threads: int | None = None) -> Iterator[bytes]:
-    """The content of the zstd frames in *chunks*, skippable ones passed over, undone by up to *threads* threads (None:
-    one for each core).
+    """The content of the zstd frames in *chunks*, without skippable ones, decoded by up to *threads* threads (None: one
+    for each core).
 
-    Raises CorruptStream for anything malformed, cut short, or with a window over 128 MiB.
+    Raises CorruptStreamError for malformed or truncated streams, and for windows over 128 MiB.
     """
-    source, begun = LookaheadReader(chunks), False
+    source, started = LookaheadReader(chunks), False
     with closing(ParallelDecoder(source, lambda _: _whole_frame(source), _content, threads)) as frames:
         for frame in frames:
-            begun = True
+            started = True
             yield frame.data
-    if not begun or source.at_least(1):
+    if not started or source.at_least(1):
         yield from _read(source)
 
 
 def _whole_frame(source: LookaheadReader) -> Piece | None:
-    """The frame that comes next, if it is one of content that says that it is neither long nor short."""
+    """The next frame, if it has content and declares a size that is neither large nor tiny."""
     source.at_least(_LONGEST_HEADER)
     head = bytes(source.view()[:_LONGEST_HEADER])
     if int.from_bytes(head[:4], "little") != ZSTD_MAGIC or len(head) < _LONGEST_HEADER:
@@ -68,7 +68,7 @@ def _whole_frame(source: LookaheadReader) -> Piece | None:
 
 
 def _content(frame: Piece) -> DecodedBlock | None:
-    """What *frame* holds, or None if it is damaged."""
+    """The content of *frame*, or None if it is corrupt."""
     import zstandard
 
     try:
@@ -78,7 +78,7 @@ def _content(frame: Piece) -> DecodedBlock | None:
 
 
 def _read(source: LookaheadReader) -> Iterator[bytes]:
-    """The content of all frames that are left, of any kind."""
+    """The content of all remaining frames, of any kind."""
     import zstandard
 
     decompressor = zstandard.ZstdDecompressor(max_window_size=WINDOW_LIMIT)
@@ -103,14 +103,14 @@ def is_zstd(head: bytes) -> bool:
 
 
 class _Frames:
-    """The chunks as a file to be read from, with a check on the way that they are whole frames."""
+    """The chunks as a readable file, verified to be complete frames."""
 
     def __init__(self, source: LookaheadReader) -> None:
         self._pieces = _frames(source)
         self._piece = memoryview(b"")
 
     def read(self, size: int) -> bytes:
-        """At most *size* bytes; none at the end, which is between frames. Raises CorruptStream."""
+        """At most *size* bytes; empty at the end, which is between frames. Raises CorruptStreamError."""
         if not self._piece:
             self._piece = next(self._pieces, self._piece)
         data = bytes(self._piece[:size])
@@ -119,10 +119,10 @@ class _Frames:
 
 
 def _frames(source: LookaheadReader) -> Iterator[memoryview]:
-    """The bytes of the frames that hold content. Raises CorruptStream for what is not whole frames."""
-    begun = False
-    while not begun or source.at_least(1):
-        begun = True
+    """The bytes of frames with content. Raises CorruptStreamError for incomplete frames."""
+    started = False
+    while not started or source.at_least(1):
+        started = True
         source.at_least(8)
         if not is_zstd(head := bytes(source.view()[:8])):
             raise CorruptStreamError("zstd: not a zstd stream, or trailing garbage")
@@ -147,20 +147,21 @@ def _frame(source: LookaheadReader, head: bytes) -> Iterator[memoryview]:
 
 
 def _window(descriptor: int, window: int) -> int:
-    """The window that a frame asks for besides its content, in bytes (RFC 8878, 3.1.1.1.2)."""
+    """The window size that a frame declares, in bytes (RFC 8878 §3.1.1.1.2)."""
     return 0 if descriptor >> 5 & 1 else (8 + (window & 7)) << (window >> 3) + 7
 
 
 def _header(descriptor: int) -> tuple[int, int]:
-    """How many bytes the header of a frame has that *descriptor* is in, and how many of them, its last, say how long
-    the content is."""
+    """The length of the frame header that begins with *descriptor*, and the length of the content size field at its
+    end."""
     single = descriptor >> 5 & 1
     content_size = (single, 2, 4, 8)[descriptor >> 6]
     return 6 - single + (0, 1, 2, 4)[descriptor & 3] + content_size, content_size
 
 
 def _blocks(view: memoryview) -> tuple[int, bool]:
-    """The length in bytes of the blocks whose headers are in *view*, and whether the frame's last is among them."""
+    """The length in bytes of the blocks whose headers are in *view*, and whether the last block of the frame is among
+    them."""
     end, last = 0, 0
     while not last and end + 3 <= len(view):
         header = view[end] | view[end + 1] << 8 | view[end + 2] << 16

@@ -1,8 +1,8 @@
-"""What kind of disk image a file is, and which other files it needs. Pure: bytes in, values out.
-detect.py           the type that the first and last bytes show
-declared.py         a declared type against the bytes
+"""Disk images: type detection and external references. Pure functions of bytes.
+detect.py           the type, from the first and last bytes
+declared.py         compares the declared with the detected type
 references.py       backing files, external data, extents
 vmdk.py             VMDK descriptors
 vhdx.py             VHDX metadata
-probe.py            ContentProbe: size, type and references of bytes that pass by
+probe.py            ContentProbe: size, type and references of a stream
 """

@@ -9,7 +9,7 @@ from eci_convert.errors import LocalError
 
 
 def check_free_space(path: Path, size: int) -> None:
-    """Raises LocalError if *size* bytes, none of them in holes, are more than there is room for."""
+    """Raises LocalError if there are less than *size* bytes of free space."""
     try:
         room = os.statvfs(path.parent)
     except OSError as error:

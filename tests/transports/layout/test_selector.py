@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from eci_convert.errors import UsageError
+from eci_convert.errors import UsageError, quoted_list
 from eci_convert.oci.annotations import IMAGE_NAME, REF_NAME
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
@@ -12,7 +12,6 @@ from eci_convert.transports.layout.selector import (
     ImageSelector,
     ambiguous_error,
     distinct,
-    listed,
     no_match_error,
     same_reference,
     select_entries,
@@ -171,7 +170,7 @@ def test_names_that_cannot_be_written(text: str):
 
 
 def test_names_from_images_are_listed_escaped_and_not_without_end():
-    text = listed([f"\x1b[2Jimage-{number}\n" for number in range(1000)])
+    text = quoted_list([f"\x1b[2Jimage-{number}\n" for number in range(1000)])
 
     assert text.isprintable()
     assert len(text) < 1000

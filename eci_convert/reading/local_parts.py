@@ -1,6 +1,6 @@
-"""The parts of a machine, from files, from memory, or known by digest and size only, as an Artifact.
+"""Creates an Artifact from parts in files, in memory, or known by digest and size only.
 
-Names are those of the ECI layout (docs/specs/eci.md#2.5); disk types are declared, or told by the first bytes.
+Names are those of the ECI layout (docs/specs/eci.md#2.5); disk types are declared, or detected from the first bytes.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from eci_convert.errors import LocalError, NotFoundError, UsageError
 from eci_convert.model import Artifact, DiskType, KnownBlob, LocalFile, Locator, Memory, Part, Role
 
 PartContent = Path | str | bytes | KnownBlob
-"""Where the bytes of a part are: a file, in memory, or nowhere here (a blob that the destination has)."""
+"""The content of a part: a file, in memory, or not available here (a blob that the destination has)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disk:
-    """A disk to be packed. *type* None is detected from a file's first bytes; *name* is the file's own, unless said.
+    """A disk to pack. *type* None is detected from a file's first bytes; *name* defaults to that of the file.
 
-    *trusted*: the type is believed even where the bytes contradict it.
+    *trusted*: the declared type is used even if the content contradicts it.
     """
 
     content: PartContent
@@ -35,7 +35,7 @@ class Disk:
 
     @classmethod
     def parse(cls, text: str, *, trusted: bool = False) -> Disk:
-        """The disk that a user spells `PATH[:TYPE]`; a path may hold colons. Raises UsageError, NotFound."""
+        """The disk `PATH[:TYPE]`; a path may contain colons. Raises UsageError, NotFoundError."""
         path, kind = parse_disk_argument(text)
         return cls(content=path, type=kind, trust_declared_type=trusted)
 
@@ -50,14 +50,11 @@ def artifact_from_parts(
     others: Mapping[str, PartContent] | None = None,
     command_line: str | None = None,
 ) -> Artifact:
-    """The machine that these parts make; one is needed, none in particular. *others* are files by their names.
+    """The artifact of these parts; at least one is required. *others* are files by name.
 
     >>> disk = Disk(content=b"...", name="data", type=DiskType.RAW)
     >>> [part.name for part in artifact_from_parts(kernel=b"...", disks=[disk], others={"notes": b"..."}).parts]
     ['kernel', 'disk-0-data', 'notes']
-
-    Raises UsageError where there is none, or a disk whose type nobody can tell; NotFound and LocalError for files
-    that cannot be read; DiskTypeMismatch where a disk's bytes contradict its declared type.
     """
     parts: list[Part] = []
     if kernel is not None:
@@ -100,20 +97,20 @@ def _locator(content: PartContent) -> Locator:
         return content
     path = Path(content)
     try:
-        found = path.stat()
+        state = path.stat()
     except FileNotFoundError as error:
         raise NotFoundError(f"no such file: {str(path)!r}") from error
     except (OSError, ValueError) as error:
         raise LocalError(f"{str(path)!r} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(state.st_mode):
         raise LocalError(f"{str(path)!r} is not a regular file")
     return LocalFile(path=path)
 
 
 def parse_disk_argument(text: str) -> tuple[Path, DiskType | None]:
-    """The path and the type in `PATH[:TYPE]`. A path may hold colons: what exists as it is written is a path.
+    """The path and the type in `PATH[:TYPE]`. A path may contain colons: an existing path is never split.
 
-    Raises UsageError for a type that there is none of.
+    Raises UsageError for an unknown type.
     """
     if os.path.lexists(text):
         return Path(text), None
@@ -130,16 +127,16 @@ def parse_disk_argument(text: str) -> tuple[Path, DiskType | None]:
 
 
 def resolve_type(path: Path, declared: DiskType | None, *, trusted: bool = False) -> DiskType:
-    """The type of the disk in the file at *path*: what is *declared*, if its bytes do not contradict that.
+    """The type of the disk *path*: the *declared* one, if the content does not contradict it.
 
-    Raises UsageError where nothing is declared and the bytes do not tell; DiskTypeMismatch, unless the declaration is
+    Raises UsageError if no type is declared and none detected; DiskTypeMismatchError, unless the declaration is
     *trusted*; LocalError for a file that cannot be read.
     """
     if declared and trusted:
         return declared
-    found = _detected(path)
-    check_type(declared, found, repr(str(path)))
-    kind = declared or found
+    detected = _detected(path)
+    check_type(declared, detected, repr(str(path)))
+    kind = declared or detected
     if kind is None:
         error = UsageError(f"{str(path)!r} is of unknown disk type")
         error.add_note(

@@ -50,9 +50,7 @@ def put(client: RegistryClient, name: str, media_type: str, content: bytes) -> b
     )
     with response:
         if response.status == 200 and is_html(response):
-            raise TransportError(
-                f"{url.shown}: HTML response to the push of a manifest (captive portal or proxy?)"
-            )
+            raise TransportError(f"{url.shown}: HTML response to the push of a manifest (captive portal or proxy?)")
         if response.status < 400:
             return bool(response.header("OCI-Subject"))
         body = parse_error_body(response, client.redact)

@@ -158,7 +158,9 @@ def test_an_image_that_is_saved_without_a_layer_says_so():
             files = source.filesystem()
             assert files is not None
             with (
-                pytest.raises(NotFoundError, match=f"machine:1: docker save left out the blob {layer.digest}") as caught,
+                pytest.raises(
+                    NotFoundError, match=f"machine:1: docker save left out the blob {layer.digest}"
+                ) as caught,
                 files.full_image().fetch(layer),
             ):
                 pass

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from eci_convert.errors import UsageError
 from eci_convert.files.output_paths import inherited_descriptor
-from eci_convert.files.temp_files import resolve
+from eci_convert.files.temp_files import resolve_path
 from eci_convert.model import Artifact, LocalFile, part_label
 from eci_convert.oci.platform import Platform, host_platform, parse_platform
 from eci_convert.reading.local_parts import Disk, artifact_from_parts
@@ -59,7 +59,7 @@ def check_apart(reference: str, digest_file: Path | None) -> None:
 
 
 def _place(path: Path) -> Path:
-    return resolve(path.parent) / path.name
+    return resolve_path(path.parent) / path.name
 
 
 def _check_not_an_input(output: Path | None, machine: Artifact) -> None:
@@ -69,7 +69,7 @@ def _check_not_an_input(output: Path | None, machine: Artifact) -> None:
     for part in machine.parts:
         if isinstance(part.locator, LocalFile):
             path = Path(part.locator.path)
-            if place in (_place(path), resolve(path)):
+            if place in (_place(path), resolve_path(path)):
                 raise UsageError(
                     f"{str(output)!r} is the {part_label(part)}, and would be replaced by what is made of it"
                 )

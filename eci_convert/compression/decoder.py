@@ -90,7 +90,7 @@ def decode_members(
     return None
 
 
-def decode(
+def decode_member(
     source: LookaheadReader, decoder: Decoder, name: str, errors: tuple[type[Exception], ...]
 ) -> Iterator[bytes]:
     """The output of *decoder* for *source* up to the end of the member. Its *errors* become CorruptStreamError."""

@@ -11,7 +11,7 @@ from contextlib import closing
 from typing import Final
 
 from eci_convert.compression.crc32 import crc32, crc32_combine
-from eci_convert.compression.decoder import INFLATE_ERRORS, OUTPUT_BLOCK, decode, decode_members, deflate_decoder
+from eci_convert.compression.decoder import INFLATE_ERRORS, OUTPUT_BLOCK, decode_member, decode_members, deflate_decoder
 from eci_convert.compression.lookahead import LookaheadReader
 from eci_convert.compression.parallel_decode import DecodedBlock, ParallelDecoder, Piece
 from eci_convert.errors import CorruptStreamError
@@ -41,7 +41,7 @@ def _member(source: LookaheadReader, segments: Segments) -> Iterator[bytes]:
         history = (segment.data if len(segment.data) >= _HISTORY else history + segment.data)[-_HISTORY:]
         if segment.data:
             yield segment.data
-    for block in decode(source, deflate_decoder(history), "gzip", INFLATE_ERRORS):
+    for block in decode_member(source, deflate_decoder(history), "gzip", INFLATE_ERRORS):
         crc, length = crc32(block, crc), length + len(block)
         yield block
     if not source.at_least(8):

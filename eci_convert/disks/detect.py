@@ -53,7 +53,7 @@ _RAW: Final = (
 def detect_disk_type(head: bytes, size: int, tail: bytes = b"") -> DiskType | None:
     """The type of a file of *size* bytes that begins with *head* and ends with *tail*; None if unknown.
 
-    >>> detect_disk_type(b"QFI\xfb" + (3).to_bytes(4, "big"), 8)
+    >>> detect_disk_type(b"QFI\\xfb" + (3).to_bytes(4, "big"), 8)
     <DiskType.QCOW2: 'qcow2'>
     """
     for kind, is_it in _FORMATS:

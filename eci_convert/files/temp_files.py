@@ -34,7 +34,7 @@ def path_of(descriptor: int) -> str:
     return path if path.startswith("/") else f"a {path.partition(':')[0]}"
 
 
-def resolve(path: str | os.PathLike[str], *, strict: bool = False) -> Path:
+def resolve_path(path: str | os.PathLike[str], *, strict: bool = False) -> Path:
     """*path* without links on the way; what does not exist stays unresolved unless *strict*. Raises LocalError."""
     with local_errors(os.fspath(path)):
         return Path(os.path.realpath(path, strict=strict))

@@ -123,13 +123,13 @@ def told_platform(listed: Platform | None, *declared: Platform | None) -> Platfo
 
     The platform *listed* in an index takes precedence, as when an image is selected: an index may list an image twice.
     """
-    variants = [platform for platform in (*declared, listed) if platform]
-    if listed and listed.os and listed.architecture and not any(matches(one, listed) for one in variants[:-1]):
+    platforms = [platform for platform in (*declared, listed) if platform]
+    if listed and listed.os and listed.architecture and not any(matches(one, listed) for one in platforms[:-1]):
         return listed
-    if not variants or variants[0].variant:
-        return variants[0] if variants else None
-    first = variants[0]
-    alike = (one for one in variants if (one.os, one.architecture) == (first.os, first.architecture))
+    if not platforms or platforms[0].variant:
+        return platforms[0] if platforms else None
+    first = platforms[0]
+    alike = (one for one in platforms if (one.os, one.architecture) == (first.os, first.architecture))
     return replace(first, variant=next((one.variant for one in alike if one.variant), ""))
 
 

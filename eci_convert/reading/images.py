@@ -131,7 +131,7 @@ def flatten_index(documents: Documents, index: Index, *, bundle: bool = False) -
 def right_sized(source: Source, entry: Descriptor) -> Descriptor:
     """*entry* of an index, with corrected size and embedded content if the index has a wrong size. Raises as
     `load_root`."""
-    return index_sizes.right_sized(
+    return index_sizes.with_right_size(
         entry, lambda expected: load_document(source, expected, f"manifest {entry.digest.short}")
     )
 

@@ -16,7 +16,7 @@ from eci_convert.errors import CorruptStreamError, LimitExceededError
 from eci_convert.tar.header import TAR_BLOCK, ZERO_HEADER, EntryType, RawHeader, parse_header, text_field
 from eci_convert.tar.input import ByteReader, ExtensionBudget, MemberContent
 from eci_convert.tar.pax import Records, decimal, integer, parse_records, whole_seconds
-from eci_convert.tar.sparse_read import SparseMap, checked, expanded, old_gnu_map, pax_0_map, pax_1_map
+from eci_convert.tar.sparse_read import SparseMap, checked_map, expanded, old_gnu_map, pax_0_map, pax_1_map
 
 EXTENSION_LIMIT: Final = 1 << 20
 """The longest extension header in bytes, as in Go's archive/tar."""
@@ -183,7 +183,7 @@ def _sparse(
     if header.typeflag == b"S":
         entries_, real_size = old_gnu_map(header.block, source)
         source.budget.spend(0, len(entries_))
-        return checked(entries_, real_size, stored), real_size, 0
+        return checked_map(entries_, real_size, stored), real_size, 0
     if kind not in _WITH_CONTENT or not any(key.startswith("GNU.sparse.") for key in pax):
         return None, stored, 0
     version = (pax.get("GNU.sparse.major"), pax.get("GNU.sparse.minor"))
@@ -196,4 +196,4 @@ def _sparse(
     else:
         entries_, mapped = pax_0_map(records), 0
     source.budget.spend(0, len(entries_))
-    return checked(entries_, real_size, stored - mapped), real_size, mapped
+    return checked_map(entries_, real_size, stored - mapped), real_size, mapped

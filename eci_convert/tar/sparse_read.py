@@ -22,7 +22,7 @@ _ENTRY = 24
 SparseMap = Sequence[tuple[int, int]]
 
 
-def checked(entries: SparseMap, real_size: int, packed_size: int) -> SparseMap:
+def checked_map(entries: SparseMap, real_size: int, packed_size: int) -> SparseMap:
     """*entries* if they ascend, stay within *real_size* and add up to *packed_size* bytes. Raises
     CorruptStreamError."""
     end = 0

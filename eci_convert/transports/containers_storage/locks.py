@@ -26,7 +26,7 @@ _RANDOM: Final = 44
 
 
 @contextmanager
-def exclusive(path: Path, timeout: float) -> Iterator[Callable[[], None]]:
+def exclusive_lock(path: Path, timeout: float) -> Iterator[Callable[[], None]]:
     """Holds an exclusive lock on *path*. Calling the yielded function records a write.
 
     Raises LocalError, and TransportError if the lock is not available within *timeout* seconds.
@@ -41,7 +41,7 @@ def exclusive(path: Path, timeout: float) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
-def shared(path: Path, timeout: float) -> Iterator[None]:
+def shared_lock(path: Path, timeout: float) -> Iterator[None]:
     """Holds a shared lock on *path*. A store without the lock file, or one that cannot be locked, is read without."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

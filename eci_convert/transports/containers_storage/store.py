@@ -45,17 +45,17 @@ class ContainersStore:
     def staging(self) -> Staging:
         """Creates a staging directory in this store, which is created if necessary."""
         self.make()
-        with locks.exclusive(self.layers_file.with_name("layers.lock"), self.patience):
+        with locks.exclusive_lock(self.layers_file.with_name("layers.lock"), self.patience):
             return Staging.create(self.driver.home)
 
     def layers(self) -> dict[str, LayerRecord]:
         """All layers, by id."""
-        with locks.shared(self.layers_file.with_name("layers.lock"), self.patience):
+        with locks.shared_lock(self.layers_file.with_name("layers.lock"), self.patience):
             return read_layers(self.layers_file)
 
     def images(self) -> tuple[StoredImage, ...]:
         """All images."""
-        with locks.shared(self.images_file.with_name("images.lock"), self.patience):
+        with locks.shared_lock(self.images_file.with_name("images.lock"), self.patience):
             return read_images(self.images_file)
 
     def split_file(self, layer: str) -> Path:

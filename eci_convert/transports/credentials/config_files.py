@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, TypeGuard
 
-from eci_convert.transports.credentials.go_json import decode, member, members
+from eci_convert.transports.credentials.go_json import decode_json, member, members
 
 _MAX_FILE = 4 * 1024 * 1024
 _API_PATHS = ("", "v1", "v2")
@@ -90,7 +90,7 @@ class AuthFile:
         try:
             if len(content) > _MAX_FILE:
                 raise ValueError("too long")
-            data = decode(content)
+            data = decode_json(content)
         except (ValueError, RecursionError):
             data = None
         if not isinstance(data, dict):

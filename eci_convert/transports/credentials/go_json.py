@@ -9,7 +9,7 @@ from typing import Any
 _WHITESPACE = " \t\r\n"
 
 
-def decode(content: bytes) -> Any:
+def decode_json(content: bytes) -> Any:
     """The first value in *content*; trailing data is ignored, and invalid UTF-8 becomes U+FFFD.
 
     Raises ValueError, RecursionError.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 
 from eci_convert.streams import interrupts
 from eci_convert.transports.credentials.config_files import Credential, is_text
-from eci_convert.transports.credentials.go_json import decode, member, members
+from eci_convert.transports.credentials.go_json import decode_json, member, members
 from eci_convert.transports.settings import Settings
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _limit(settings: Settings) -> float:
 
 def _parse(output: bytes, program: str) -> Credential | None:
     try:
-        fields = members(decode(output))
+        fields = members(decode_json(output))
     except (ValueError, RecursionError):
         return None
     username, secret = member(fields, "Username"), member(fields, "Secret")

@@ -29,7 +29,7 @@ from eci_convert.transports.docker_archive.manifest_json import (
 )
 from eci_convert.transports.docker_archive.sink import DockerArchiveSink, open_sink
 from eci_convert.transports.layout import index
-from eci_convert.transports.layout.index import list_images, resolve
+from eci_convert.transports.layout.index import list_images, resolve_entry
 from eci_convert.transports.layout.selector import ImageSelector, distinct, may_be_archive, spelt, split_path
 from eci_convert.transports.settings import Settings
 from eci_convert.transports.tar_store.reader import TarStore
@@ -70,7 +70,7 @@ class DockerArchiveSource:
             saved = select_entry(parse_manifest_json(self._archive.read(MANIFEST_JSON)), self._name, self.origin)
             return self._from_layout(saved) or self._synthesise(saved)
         if index.INDEX in self._archive:
-            return resolve(self._archive.read, self._name, self.origin)
+            return resolve_entry(self._archive.read, self._name, self.origin)
         old = "repositories" in self._archive
         what = "written by Docker before 1.10" if old else "not an archive of docker save"
         raise FormatError(f"no {MANIFEST_JSON} in the archive: {what}", where=self.origin)

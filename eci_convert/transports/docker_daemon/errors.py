@@ -58,7 +58,7 @@ def refused(status: int, message: str, what: str) -> EciError:
     kind = _BY_STATUS.get(status) or _kind_for(message)
     if kind is TransportError:
         kind = Refused
-    return kind(f"{what}: {one_line(message) or f'HTTP status {status}'}")
+    return kind(f"{what}: {engine_message(message) or f'HTTP status {status}'}")
 
 
 def raise_for_event(event: Mapping[str, Any], what: str) -> Mapping[str, Any]:
@@ -78,10 +78,10 @@ def raise_if_unpack_failed(event: Mapping[str, Any], what: str) -> None:
         raise _event_error(message, what)
 
 
-def one_line(message: str) -> str:
+def engine_message(message: str) -> str:
     """*message* as one printable line of limited length.
 
-    >>> one_line("no such image\n\n")
+    >>> engine_message("no such image\\n\\n")
     'no such image'
     """
     line = " ".join("".join(character if character.isprintable() else " " for character in message).split())
@@ -89,7 +89,7 @@ def one_line(message: str) -> str:
 
 
 def _event_error(message: str, what: str) -> EciError:
-    error = _kind_for(message)(f"{what}: {one_line(message)}")
+    error = _kind_for(message)(f"{what}: {engine_message(message)}")
     if isinstance(error, IntegrityError):
         error.add_note("hint: `eci-convert verify --fix` rewrites the image with correct diff ids")
     return error
@@ -138,4 +138,4 @@ def _causes(error: BaseException) -> list[BaseException]:
 def _reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return one_line(str(error)) or type(error).__name__
+    return engine_message(str(error)) or type(error).__name__

@@ -20,7 +20,7 @@ from eci_convert.oci.manifest import parse_manifest
 from eci_convert.oci.referrers import ReferrerIndex
 from eci_convert.transports.base import NO_MOUNT_HINTS, NO_VARIANTS, ContainerFiles, Variants
 from eci_convert.transports.layout import index
-from eci_convert.transports.layout.index import add_image, referrers, resolve
+from eci_convert.transports.layout.index import add_image, referrers, resolve_entry
 from eci_convert.transports.layout.selector import ImageSelector, may_be_archive, spelt, split_path
 from eci_convert.transports.settings import Settings
 from eci_convert.transports.tar_store.reader import TarStore
@@ -62,7 +62,7 @@ class OciArchiveSource:
     def resolve(self) -> Descriptor:
         self._archive.check()
         try:
-            return resolve(self._read, self._name, self.origin)
+            return resolve_entry(self._read, self._name, self.origin)
         except NotFoundError as error:
             if _DOCKER_ARCHIVE in self._archive and index.INDEX not in self._archive:
                 error.add_note(f"hint: this is an archive of docker save: use docker-archive:{self._archive.path}")

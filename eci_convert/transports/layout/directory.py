@@ -31,7 +31,7 @@ from eci_convert.transports.layout.index import (
     blob_path,
     list_images,
     referrers,
-    resolve,
+    resolve_entry,
 )
 from eci_convert.transports.layout.selector import ImageSelector, split_path
 from eci_convert.transports.settings import Settings
@@ -66,7 +66,7 @@ class LayoutSource:
         return _spelt(self._directory, self._name)
 
     def resolve(self) -> Descriptor:
-        return resolve(self._read, self._name, self.origin)
+        return resolve_entry(self._read, self._name, self.origin)
 
     @contextmanager
     def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:

@@ -57,7 +57,7 @@ def list_images(read: Read, origin: str) -> tuple[Descriptor, ...]:
     return parsed.manifests if isinstance(parsed, Index) else ()
 
 
-def resolve(read: Read, name: ImageSelector, origin: str) -> Descriptor:
+def resolve_entry(read: Read, name: ImageSelector, origin: str) -> Descriptor:
     """The entry that *name* refers to.
 
     Several images with one name and distinct platforms are combined into an index, which is synthesised and embedded in

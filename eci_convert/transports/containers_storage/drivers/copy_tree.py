@@ -16,7 +16,7 @@ from typing import Final
 from eci_convert.errors import LocalError
 from eci_convert.files.errors import local_errors
 from eci_convert.files.sparse import extents
-from eci_convert.transports.containers_storage.drivers.staging import remove
+from eci_convert.transports.containers_storage.drivers.staging import remove_tree
 from eci_convert.transports.containers_storage.drivers.whiteouts import DeletionList
 
 _FICLONE: Final = 0x40049409
@@ -86,7 +86,7 @@ def _drop(path: Path) -> None:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
         return
-    remove(path) if stat.S_ISDIR(mode) else path.unlink()
+    remove_tree(path) if stat.S_ISDIR(mode) else path.unlink()
 
 
 def _copy_directory(source: Path, target: Path, links: dict[tuple[int, int], Path]) -> None:

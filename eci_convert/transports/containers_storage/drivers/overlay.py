@@ -9,7 +9,7 @@ from pathlib import Path
 
 from eci_convert.errors import TransportError
 from eci_convert.files.errors import local_errors
-from eci_convert.transports.containers_storage.drivers.staging import TOP_MODE, Staged, link_name, remove
+from eci_convert.transports.containers_storage.drivers.staging import TOP_MODE, Staged, link_name, remove_tree
 from eci_convert.transports.containers_storage.drivers.whiteouts import OverlayMarks
 
 
@@ -35,7 +35,7 @@ class Overlay:
 
     def place(self, staged: Staged, layer: str, parent: str) -> None:
         directory, target = staged.directory, self.home / layer
-        remove(target)  # left by a killed process
+        remove_tree(target)  # left by a killed process
         with local_errors(target):
             (self.home / "l").mkdir(mode=0o755, exist_ok=True)
             for name in ("merged", "work") if parent else ("empty", "merged", "work"):

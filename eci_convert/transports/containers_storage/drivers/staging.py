@@ -80,7 +80,7 @@ class Staging:
             if lock is None:
                 raise LocalError(f"{path}: the new directory is locked by another process")
         except LocalError:
-            remove(path)
+            remove_tree(path)
             leftovers.forget(path)
             raise
         return cls(path, lock)
@@ -98,7 +98,7 @@ class Staging:
         with local_errors(self.path):
             for path in self.path.iterdir():
                 if path.name != _LOCK:
-                    remove(path) if path.is_dir() else path.unlink()
+                    remove_tree(path) if path.is_dir() else path.unlink()
             (self.path / _LOCK).unlink()
             with suppress(OSError):
                 self.path.rmdir()
@@ -111,7 +111,7 @@ def link_name(of: str) -> str:
     return base64.b32encode(hashlib.sha256(of.encode()).digest()).decode()[:26]
 
 
-def remove(path: Path) -> None:
+def remove_tree(path: Path) -> None:
     """Removes *path* and everything below it, if it exists. Raises LocalError."""
     with local_errors(path):
         if os.geteuid() != 0:
@@ -146,6 +146,6 @@ def sweep(home: Path) -> None:
         with suppress(LocalError):  # removed meanwhile, or another user's
             lock = locks.try_exclusive(path / _LOCK, make=False) if (path / _LOCK).exists() else -1
             if lock is not None:
-                remove(path)
+                remove_tree(path)
                 if lock >= 0:
                     os.close(lock)

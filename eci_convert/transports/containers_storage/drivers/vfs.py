@@ -8,7 +8,7 @@ from pathlib import Path
 
 from eci_convert.files.errors import local_errors
 from eci_convert.transports.containers_storage.drivers.copy_tree import copy_tree, merge_tree
-from eci_convert.transports.containers_storage.drivers.staging import TOP_MODE, Staged, remove
+from eci_convert.transports.containers_storage.drivers.staging import TOP_MODE, Staged, remove_tree
 from eci_convert.transports.containers_storage.drivers.whiteouts import DeletionList
 
 
@@ -33,7 +33,7 @@ class Vfs:
             tree = staged.directory / "tree"
             copy_tree(parent, tree)
             merge_tree(staged.diff, tree, staged.deleted or DeletionList())
-            remove(staged.diff)
+            remove_tree(staged.diff)
             with local_errors(staged.diff):
                 os.rename(tree, staged.diff)
         with local_errors(staged.diff):
@@ -41,10 +41,10 @@ class Vfs:
 
     def place(self, staged: Staged, layer: str, parent: str) -> None:
         target = self.content(layer)
-        remove(target)  # left by a killed process
+        remove_tree(target)  # left by a killed process
         with local_errors(target):
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.chmod(staged.diff, 0o700)  # otherwise only root could move it
             os.rename(staged.diff, target)
             os.chmod(target, TOP_MODE)
-        remove(staged.directory)
+        remove_tree(staged.directory)

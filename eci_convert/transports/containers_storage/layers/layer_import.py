@@ -18,7 +18,7 @@ from eci_convert.streams.hashing import HashingStream
 from eci_convert.streams.threads import prefetch
 from eci_convert.tar.input import ExtensionBudget
 from eci_convert.transports.containers_storage.drivers.base import StorageDriver
-from eci_convert.transports.containers_storage.drivers.staging import DIFF, SPLIT, Staged, Staging, remove
+from eci_convert.transports.containers_storage.drivers.staging import DIFF, SPLIT, Staged, Staging, remove_tree
 from eci_convert.transports.containers_storage.drivers.whiteouts import DeletionList
 from eci_convert.transports.containers_storage.layers.tar_split import SplitWriter
 from eci_convert.transports.containers_storage.layers.unpack import Unpacking
@@ -53,7 +53,7 @@ def import_layer(
     try:
         return _unpack(room, driver, media_type, received, iter(verified_chunks), reporter, budget)
     except BaseException as error:
-        remove(room)
+        remove_tree(room)
         if isinstance(error, FormatError):
             verified_chunks.verify_rest()
         raise

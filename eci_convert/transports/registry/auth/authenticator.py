@@ -110,7 +110,7 @@ class Authenticator:
         if credential is not None and credential.registry_token:
             token = Token(text=credential.registry_token, expires=float("inf"))
         else:
-            scopes = merged([*challenge.parameters.get("scope", "").split()[:_MAX_SCOPES], *scope.split()])
+            scopes = merge_scopes([*challenge.parameters.get("scope", "").split()[:_MAX_SCOPES], *scope.split()])
             realm, service = self._realm(challenge.parameters["realm"]), challenge.parameters.get("service", "")
             token = fetch_token(self._pool, realm, self._registry, service, scopes, credential)
         self._secrets.add(token.text)
@@ -144,12 +144,12 @@ class Authenticator:
         return credential.basic
 
 
-def merged(scopes: Iterable[str]) -> tuple[str, ...]:
+def merge_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
     """*scopes* with the actions of each repository merged into one scope, so that one token covers all requests.
 
     Other scopes are opaque to us and unchanged (RFC 6750 §3).
 
-    >>> merged(["repository:a:pull", "repository:a:pull,push", "repository:b:pull", "*"])
+    >>> merge_scopes(["repository:a:pull", "repository:a:pull,push", "repository:b:pull", "*"])
     ('repository:a:pull,push', 'repository:b:pull', '*')
     """
     actions_of: dict[str, dict[str, None]] = {}

@@ -8,9 +8,10 @@ import io
 import socket
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 from eci_convert.errors import TransportError
+from eci_convert.streams.interrupts import Abortable
 from eci_convert.transports.registry.http.retry import TransientError
 from eci_convert.transports.registry.http.url import Url
 
@@ -27,12 +28,6 @@ _MAX_FRAMING = 512 * 1024
 _FRAMING_RATIO = 32
 """Limits what comes beside the content (chunk sizes, chunk extensions, trailers): so many bytes, plus so many times the
 bytes of content. Chunks of one byte are legal; kilobytes of extensions for each are an attack."""
-
-
-class Abortable(Protocol):
-    """The connection that a response is received over."""
-
-    def abort(self) -> None: ...
 
 
 class ResponseParser(http.client.HTTPResponse):

@@ -286,7 +286,7 @@ def test_paths_have_a_limit(world: World, name: str):
 @pytest.mark.parametrize("field", ["uid", "gid"])
 @pytest.mark.parametrize("value", [(1 << 32) - 1, 1 << 40])
 def test_owners_that_there_cannot_be_are_refused(world: World, field: str, value: int):
-    with pytest.raises(FormatError, match="no id"):
+    with pytest.raises(FormatError, match="not a valid user or group id"):
         unpacked(world.home, an_archive(member("x", **{field: value})))
 
 

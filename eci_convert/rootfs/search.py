@@ -78,7 +78,7 @@ class Search:
         self._consumer = consumer
         self._stack = Stack(Budget())
         self.input = self._stack.work.metered
-        """Makes of an archive one whose reading counts as effort; LimitExceeded is raised there too."""
+        """Wraps an archive so that reading it is charged; raises LimitExceededError."""
         self._taken: dict[str, tuple[int, int, str]] = {}
         self._settled: dict[str, tuple[Found, FileNode]] = {}
         self._failed: dict[str, EciError] = {}

@@ -166,13 +166,18 @@ class StorageSink:
         if blob.digest in self._staged:
             staged = self._staged[blob.digest]
             archive = rebuild_archive(staged.split, staged.diff)
-            promised = VerifiedInput(archive, staged.diff_id, staged.size)
+            verified_input = VerifiedInput(archive, staged.diff_id, staged.size)
         else:
             layer = self._there[blob.digest]
             archive = rebuild_archive(self._store.split_file(layer.id), self._store.driver.content(layer.id))
-            promised = VerifiedInput(archive, layer.diff_id, layer.diff_size)
+            verified_input = VerifiedInput(archive, layer.diff_id, layer.diff_size)
         again = import_layer(
-            self._open_staging(), self._store.driver, media_types.OCI_LAYER, promised, self._reporter, self._budget
+            self._open_staging(),
+            self._store.driver,
+            media_types.OCI_LAYER,
+            verified_input,
+            self._reporter,
+            self._budget,
         )
         return replace(again, blob=blob)
 

@@ -1,9 +1,8 @@
-"""What `docker load` reads, written as it comes: raw layers, then the config, then manifest.json.
+"""Writes archives for `docker load` as a stream: uncompressed layers, then the config, then manifest.json.
 
-A layer is stored as the tar archive that it is, whatever it was wrapped in, and must have the diff id that the config
-promises. Docker 20.10 and later, podman and skopeo take any file names. A layer is called after its diff id; where that
-is not known when its header has to be written, in a stream, it gets a name that no other has, because containerd takes
-a file for the rest of one of the same name that broke off.
+A layer is stored as its uncompressed tar archive, and must have the diff id in the config. Docker 20.10 and later,
+podman and skopeo accept any file names. A layer is named by its diff id; if that is unknown when its header is written
+to a stream, it gets a unique name, because containerd resumes an aborted file of the same name.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from eci_convert.streams.blocks import peek
 from eci_convert.transports.base import NO_VARIANTS, Variants
 from eci_convert.transports.docker_archive import manifest_json
 from eci_convert.transports.docker_archive.manifest_json import MANIFEST_JSON, ManifestEntry
-from eci_convert.transports.layout.selector import ImageSelector, may_be_archive, spelt, split_path
+from eci_convert.transports.layout.selector import ImageSelector, may_be_archive, reference_text, split_path
 from eci_convert.transports.settings import Settings
 from eci_convert.transports.tar_store.writer import TarWriter, tar_output
 from eci_convert.transports.verified_input import VerifiedInput
@@ -108,7 +107,7 @@ class DockerArchiveWriter:
             config=f"{digest.hex}.json", layers=tuple(layer.name for layer in layers), tags=self._tags
         )
         self._add(saved.config, config)
-        self._add(MANIFEST_JSON, manifest_json.rendered((saved,)))
+        self._add(MANIFEST_JSON, manifest_json.render((saved,)))
         self._output.finish([*dict.fromkeys(saved.layers), saved.config, MANIFEST_JSON])
         return digest
 
@@ -165,7 +164,7 @@ class DockerArchiveSink:
 
     @property
     def destination(self) -> str:
-        return spelt("docker-archive", self._path, self._name)
+        return reference_text("docker-archive", self._path, self._name)
 
     def has(self, blob: Descriptor) -> bool:
         return self._writer.has(blob)

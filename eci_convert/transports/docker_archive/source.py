@@ -30,7 +30,7 @@ from eci_convert.transports.docker_archive.manifest_json import (
 from eci_convert.transports.docker_archive.sink import DockerArchiveSink, open_sink
 from eci_convert.transports.layout import index
 from eci_convert.transports.layout.index import list_images, resolve_entry
-from eci_convert.transports.layout.selector import ImageSelector, distinct, may_be_archive, spelt, split_path
+from eci_convert.transports.layout.selector import ImageSelector, distinct, may_be_archive, reference_text, split_path
 from eci_convert.transports.settings import Settings
 from eci_convert.transports.tar_store.reader import TarStore
 
@@ -62,7 +62,7 @@ class DockerArchiveSource:
         self._parsed: dict[Digest, Manifest | Index | None] = {}
         self._budget = _MAX_READ
         self.synthetic_manifest = False
-        self.origin = origin or spelt("docker-archive", archive.path, name)
+        self.origin = origin or reference_text("docker-archive", archive.path, name)
 
     def resolve(self) -> Descriptor:
         self._archive.check()

@@ -1,6 +1,6 @@
 """OCI image layouts, in a directory (`oci:`) and in a tar archive (`oci-archive:`).
 directory.py        source and sink of `oci:`
 archive.py          source and sink of `oci-archive:`
-index.py            index.json, whatever holds the files
-selector.py         PATH[:NAME][@DIGEST], and which image that is
-blob_staging.py     blobs on their way into a layout"""
+index.py            index.json, independent of storage
+selector.py         PATH[:NAME][@DIGEST], and the image it refers to
+blob_staging.py     blobs being written to a layout"""

@@ -21,7 +21,7 @@ from eci_convert.oci.referrers import ReferrerIndex
 from eci_convert.transports.base import NO_MOUNT_HINTS, NO_VARIANTS, ContainerFiles, Variants
 from eci_convert.transports.layout import index
 from eci_convert.transports.layout.index import add_image, referrers, resolve_entry
-from eci_convert.transports.layout.selector import ImageSelector, may_be_archive, spelt, split_path
+from eci_convert.transports.layout.selector import ImageSelector, may_be_archive, reference_text, split_path
 from eci_convert.transports.settings import Settings
 from eci_convert.transports.tar_store.reader import TarStore
 from eci_convert.transports.tar_store.writer import TarWriter, tar_output
@@ -57,7 +57,7 @@ class OciArchiveSource:
         self._archive = archive
         self._name = name
         self._top: str | None = None
-        self.origin = origin or spelt("oci-archive", archive.path, name)
+        self.origin = origin or reference_text("oci-archive", archive.path, name)
 
     def resolve(self) -> Descriptor:
         self._archive.check()
@@ -118,7 +118,7 @@ class OciArchiveSink:
 
     @property
     def destination(self) -> str:
-        return spelt("oci-archive", self._path, self._name)
+        return reference_text("oci-archive", self._path, self._name)
 
     def has(self, blob: Descriptor) -> bool:
         if blob.digest in self._manifests:

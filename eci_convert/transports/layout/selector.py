@@ -107,7 +107,7 @@ def select_entries(entries: Sequence[Descriptor], name: ImageSelector) -> tuple[
         lambda entry: entry.annotations.get(REF_NAME) == name.text,
         lambda entry: entry.annotations.get(IMAGE_NAME) == name.text,
         lambda entry: entry.annotations.get(REF_NAME) == f"{name.text}@{entry.digest}",
-        lambda entry: bool(_full(name.text)) and _full(name.text) in _spelt_out(entry),
+        lambda entry: bool(_full(name.text)) and _full(name.text) in _expanded_names(entry),
         lambda entry: bool(prefix) and entry.digest.hex.startswith(prefix),
     )
     if is_id(name.text):
@@ -164,22 +164,22 @@ def _images(entries: Sequence[Descriptor]) -> str:
 
 
 def same_reference(one: str, other: str) -> bool:
-    """Whether two names are one to Docker: `ubuntu` and `docker.io/library/ubuntu:latest`."""
+    """Whether Docker treats two names as equal: `ubuntu` and `docker.io/library/ubuntu:latest`."""
     return one == other or (bool(_full(one)) and _full(one) == _full(other))
 
 
-def _spelt_out(entry: Descriptor) -> set[str]:
+def _expanded_names(entry: Descriptor) -> set[str]:
     names = (entry.annotations.get(key, "") for key in (REF_NAME, IMAGE_NAME))
     return {_full(name) for name in names if name}
 
 
 def _full(name: str) -> str:
-    """*name* as Docker spells it out, without a digest; "" if it is none of Docker's."""
+    """*name* as expanded by Docker, without a digest; "" if it is not a valid name for Docker."""
     try:
-        found = Reference.parse(name)
+        reference = Reference.parse(name)
     except UsageError:
         return ""
-    return f"{found.name}:{found.tag}" if found.tag else ""
+    return f"{reference.name}:{reference.tag}" if reference.tag else ""
 
 
 def _digest(text: str) -> Digest:
@@ -190,11 +190,11 @@ def _digest(text: str) -> Digest:
 
 
 def may_be_archive(path: str) -> bool:
-    """Whether there is something at *path* that may be an archive."""
+    """Whether *path* exists and may be an archive."""
     return path == STANDARD or (os.path.exists(path) and not os.path.isdir(path))
 
 
-def spelt(scheme: str, path: str, name: ImageSelector) -> str:
+def reference_text(scheme: str, path: str, name: ImageSelector) -> str:
     """The reference as a user would write it."""
     text = str(name)
     return f"{scheme}:{path}:{text}" if text else f"{scheme}:{path}"

@@ -9,13 +9,13 @@ mount_hints.py  repositories to mount a blob from
 upload_plan.py  what the next request of an upload looks like
 http/           connections, TLS, proxies, responses, retries
 auth/           challenges and tokens
-state/          what is known of a registry, in memory and on disk
+state/          facts about registries, in memory and on disk
 pull/           blobs received
 push/           blobs sent
 
 The client stands on http.client's parser and not on requests or urllib3: importing those takes longer than a whole
 `inspect`, and what they do unasked (netrc, cookies, redirects with a body, Content-Encoding, timeouts that every byte
-renews) would have to be undone. `eci_convert.Registry` offers the same to users of oras-py.
+renews) would have to be disabled. `eci_convert.Registry` offers the same to users of oras-py.
 """
 
 from __future__ import annotations

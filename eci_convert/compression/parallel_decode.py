@@ -100,14 +100,14 @@ class ParallelDecoder:
         if small and small == self._small:
             return self._submitted
         if alone:  # it may be the only one, which needs no thread
-            made = Future[DecodedBlock | None]()
-            made.set_result(self._shared(piece))
+            future = Future[DecodedBlock | None]()
+            future.set_result(self._shared(piece))
         else:
             self._pool = self._pool or ThreadPoolExecutor(self._threads, thread_name_prefix="undo")
-            made = self._pool.submit(self._shared, piece)
+            future = self._pool.submit(self._shared, piece)
         if small:
-            self._small, self._submitted = small, made
-        return made
+            self._small, self._submitted = small, future
+        return future
 
     def _shared(self, piece: Piece) -> DecodedBlock | None:
         """The decoded *piece*; all blocks of zeros are the same shared object."""

@@ -55,16 +55,16 @@ class SafeTree:
         """
         if parts == self._parts:
             return self._last
-        found = os.dup(self.top)
+        descriptor = os.dup(self.top)
         try:
             for part in parts:
-                found = _below(found, part, parts, make=make)
+                descriptor = _below(descriptor, part, parts, make=make)
         except BaseException:
-            os.close(found)
+            os.close(descriptor)
             raise
         self._forget()
-        self._parts, self._last = parts, found
-        return found
+        self._parts, self._last = parts, descriptor
+        return descriptor
 
     def parent(self, parts: tuple[str, ...], *, make: bool = False) -> int:
         """The parent directory of *parts*."""
@@ -120,14 +120,14 @@ def _opened(path: str) -> int:
 def _below(directory: int, part: str, parts: tuple[str, ...], *, make: bool) -> int:
     """Opens the directory *part* of *directory*, which is closed on success."""
     try:
-        made = make and _made(directory, part)
-        found = os.open(part, _DIRECTORY, dir_fd=directory)
-        if made:
-            os.fchmod(found, 0o755)
+        is_new = make and _made(directory, part)
+        descriptor = os.open(part, _DIRECTORY, dir_fd=directory)
+        if is_new:
+            os.fchmod(descriptor, 0o755)
     except OSError as error:
         raise _why_not(error, "/".join(parts)) from error
     os.close(directory)
-    return found
+    return descriptor
 
 
 def _made(directory: int, part: str) -> bool:

@@ -72,8 +72,8 @@ class TempFile:
 def create_temp(target: Path) -> TempFile:
     """A new temporary file for *target*; abandoned ones for it are removed. Raises LocalError."""
     with local_errors(target):
-        ours = re.compile(re.escape(f".{_stem(target)}.") + r"[0-9a-f]{16}\.part")
-        locks.sweep_unheld(target.parent, ours)
+        pattern = re.compile(re.escape(f".{_stem(target)}.") + r"[0-9a-f]{16}\.part")
+        locks.sweep_unheld(target.parent, pattern)
         while True:
             path = _beside(target, "part")
             with leftovers.creating(path):

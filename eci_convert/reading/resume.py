@@ -45,8 +45,8 @@ class PartialDownloads:
     another user could write to it."""
 
     def __init__(self, directory: Path, warn: Callable[[str], None] = lambda _: None) -> None:
-        ours = 2 if directory.parent.name == "eci-convert" else 1
-        self._directory = OwnDirectory(base=directory.parents[ours - 1], names=directory.parts[-ours:], warn=warn)
+        depth = 2 if directory.parent.name == "eci-convert" else 1
+        self._directory = OwnDirectory(base=directory.parents[depth - 1], names=directory.parts[-depth:], warn=warn)
         self._downloads: dict[Digest, PartialDownload] = {}
 
     def partial(self, blob: Descriptor) -> PartialDownload | None:

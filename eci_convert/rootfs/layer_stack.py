@@ -81,19 +81,19 @@ class Stack:
 
     def child(self, view: MergedDirectory, name: str) -> tuple[int, Node] | MergedDirectory | None:
         """The entry *name* of *view*; None if lower layers decide, GONE if it does not exist."""
-        found: list[tuple[int, Directory]] = []
+        directories: list[tuple[int, Directory]] = []
         for number, directory in view.layers:
             self.work.spend()
             node = directory.children.get(name)
             if node is None:
                 continue
             if not isinstance(node, Directory):
-                return MergedDirectory(tuple(found), open=False) if found else (number, node)
-            found.append((number, node))
+                return MergedDirectory(tuple(directories), open=False) if directories else (number, node)
+            directories.append((number, node))
             if node.opaque:
-                return MergedDirectory(tuple(found), open=False)
-        if found:
-            return MergedDirectory(tuple(found), open=view.open)
+                return MergedDirectory(tuple(directories), open=False)
+        if directories:
+            return MergedDirectory(tuple(directories), open=view.open)
         return None if view.open else (len(self.layers), WHITEOUT)
 
 

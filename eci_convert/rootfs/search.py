@@ -88,16 +88,16 @@ class Search:
         number = len(self._stack.layers)
         layer = LayerTree(self._stack.work)
         self._stack.layers.append(layer)
-        wanted, rethinks = self._wanted(), 0
+        wanted_paths, rethinks = self._find_wanted_paths(), 0
         for count, entry in enumerate(entries):
             path = layer.add(entry.name, entry.type, entry.linkname)
             if path is None:
                 continue
             if entry.type is EntryType.FILE:
-                self._take(self._paths_settled_by(wanted, path, number), entry, (number, count, path))
-            elif entry.type in _LINKS and wanted.is_on_the_way(path) and rethinks < _MAX_RETHINKS:
+                self._take(self._paths_settled_by(wanted_paths, path, number), entry, (number, count, path))
+            elif entry.type in _LINKS and wanted_paths.is_on_the_way(path) and rethinks < _MAX_RETHINKS:
                 rethinks += 1
-                wanted = self._wanted()
+                wanted_paths = self._find_wanted_paths()
         self._stack.complete = last
         return self._try_to_settle()
 
@@ -131,45 +131,45 @@ class Search:
         FormatError for broken links."""
         return self._failed
 
-    def _wanted(self) -> _WantedPaths:
-        wanted = _WantedPaths()
+    def _find_wanted_paths(self) -> _WantedPaths:
+        wanted_paths = _WantedPaths()
         for path in self._paths:
             lookup = self._lookup(path)
             if isinstance(lookup, Undecided):
-                wanted.add(path, lookup.path)
-        return wanted
+                wanted_paths.add(path, lookup.path)
+        return wanted_paths
 
     def _lookup(self, path: str) -> Lookup:
         """Looks *path* up. Undecided with a path that ends in "/" depends on what else is in that directory."""
         if path == ONLY_FILE:
             return self._only_file()
-        found = self._stack.lookup(path)
-        if not path.endswith("/") or isinstance(found, Missing):
-            return found
-        if isinstance(found, Undecided):
-            return Undecided(found.path + "/")
-        if not isinstance(found.node, MergedDirectory):
-            return Missing(found.path + "/")
-        if found.node.open:
-            return Undecided(found.path + "/")
-        names = found.node.names()
-        return self._stack.lookup(f"{found.path}/{names[0]}") if len(names) == 1 else found
+        result = self._stack.lookup(path)
+        if not path.endswith("/") or isinstance(result, Missing):
+            return result
+        if isinstance(result, Undecided):
+            return Undecided(result.path + "/")
+        if not isinstance(result.node, MergedDirectory):
+            return Missing(result.path + "/")
+        if result.node.open:
+            return Undecided(result.path + "/")
+        names = result.node.names()
+        return self._stack.lookup(f"{result.path}/{names[0]}") if len(names) == 1 else result
 
     def _only_file(self) -> Lookup:
         if not self._stack.complete:
             return Undecided("")
-        found: list[Found] = []
+        matches: list[Found] = []
         pending = [("", self._stack.layers[0].root)] if self._stack.layers else []
-        while pending and len(found) < 2:
+        while pending and len(matches) < 2:
             where, directory = pending.pop()
             for name, node in directory.children.items():
                 if isinstance(node, Directory):
                     pending.append((f"{where}{name}/", node))
                 elif isinstance(node, FileNode):
-                    found.append(Found(where + name, node))
-        if len(found) > 1:
+                    matches.append(Found(where + name, node))
+        if len(matches) > 1:
             return Found("", self._stack.root(0))
-        return found[0] if found else Missing("")
+        return matches[0] if matches else Missing("")
 
     def _paths_settled_by(self, target: _WantedPaths, path: str, number: int) -> tuple[str, ...]:
         """The paths that the file *path*, an entry just added to layer *number*, may decide."""

@@ -66,11 +66,11 @@ class MemorySource:
         return self._filesystem
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
-        found = (
+        verified = (
             referrer(Descriptor(media_type="", digest=digest, size=len(content)), content, subject)
             for digest, content in self.store.blobs.items()
         )
-        return tuple(entry for entry in found if entry)
+        return tuple(entry for entry in verified if entry)
 
     def __enter__(self) -> Self:
         return self

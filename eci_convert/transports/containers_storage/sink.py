@@ -54,7 +54,7 @@ class StorageSink:
         self._staging: Staging | None = None
         self._documents: dict[Digest, bytes] = {}
         self._staged: dict[Digest, Staged] = {}
-        self._there: dict[Digest, LayerRecord] = {}
+        self._existing_layers: dict[Digest, LayerRecord] = {}
         self._used: set[Digest] = set()
 
     @property
@@ -69,7 +69,7 @@ class StorageSink:
                 (layer.digest, layer.size),
                 (layer.diff_id, layer.diff_size),
             ):
-                self._there[blob.digest] = layer
+                self._existing_layers[blob.digest] = layer
                 return True
         return False
 
@@ -149,8 +149,8 @@ class StorageSink:
         """Raises DigestMismatchError if the layer *blob* has another archive, NotFoundError if there is none."""
         if blob.digest in self._staged:
             actual: Digest | None = self._staged[blob.digest].diff_id
-        elif blob.digest in self._there:
-            actual = self._there[blob.digest].diff_id
+        elif blob.digest in self._existing_layers:
+            actual = self._existing_layers[blob.digest].diff_id
         else:
             raise NotFoundError(f"the layer {str(blob.digest)!r} was not written to the store")
         if actual != diff_id:
@@ -168,7 +168,7 @@ class StorageSink:
             archive = rebuild_archive(staged.split, staged.diff)
             verified_input = VerifiedInput(archive, staged.diff_id, staged.size)
         else:
-            layer = self._there[blob.digest]
+            layer = self._existing_layers[blob.digest]
             archive = rebuild_archive(self._store.split_file(layer.id), self._store.driver.content(layer.id))
             verified_input = VerifiedInput(archive, layer.diff_id, layer.diff_size)
         again = import_layer(

@@ -113,8 +113,8 @@ def select_entries(entries: Sequence[Descriptor], name: ImageSelector) -> tuple[
     if is_id(name.text):
         rules = rules[-1:]
     for rule in rules:
-        if found := distinct(entry for entry in entries if rule(entry)):
-            return found
+        if matches := distinct(entry for entry in entries if rule(entry)):
+            return matches
     return ()
 
 
@@ -132,16 +132,16 @@ def no_match_error(origin: str, entries: Sequence[Descriptor], name: ImageSelect
 
 
 def ambiguous_error(
-    origin: str, found: Sequence[Descriptor], name: ImageSelector, entries: Sequence[Descriptor] = ()
+    origin: str, matches: Sequence[Descriptor], name: ImageSelector, entries: Sequence[Descriptor] = ()
 ) -> UnsupportedImageError:
     """The error for a name that matches several images, listed with the names that *entries* have for them."""
-    digests = {entry.digest for entry in found}
+    digests = {entry.digest for entry in matches}
     what = (
         f"{str(name)!r} is ambiguous, it matches {len(digests)} images"
         if str(name)
         else f"{len(digests)} images: a name is required"
     )
-    named = [entry for entry in entries or found if entry.digest in digests]
+    named = [entry for entry in entries or matches if entry.digest in digests]
     error = UnsupportedImageError(f"{origin}: {what}: {_images(named)}")
     error.add_note("hint: append :NAME or :@DIGEST")
     return error

@@ -126,7 +126,7 @@ class FileOutput:
             slot.size = max(slot.size, at - slot.content)  # also after a failure: it is not overwritten
         name = named(received.descriptor("").digest)
         with self._lock:
-            if name not in (known.name for known in self._slots):
+            if name not in (other.name for other in self._slots):
                 slot.name = name
         with local_errors(self._path):
             os.pwrite(descriptor, _header(name, received.size, self._mtime), slot.start)

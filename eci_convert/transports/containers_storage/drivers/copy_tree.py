@@ -141,17 +141,17 @@ class _Attributes:
     """The metadata of a file at the time of construction."""
 
     def __init__(self, path: str | Path) -> None:
-        self._found = os.stat(path, follow_symlinks=False)
+        self._stat = os.stat(path, follow_symlinks=False)
         names = os.listxattr(path, follow_symlinks=False)
         self._xattrs = {name: os.getxattr(path, name, follow_symlinks=False) for name in names}
 
     def apply(self, target: Path) -> None:
-        found = self._found
+        state = self._stat
         with suppress(PermissionError):
-            os.chown(target, found.st_uid, found.st_gid, follow_symlinks=False)
+            os.chown(target, state.st_uid, state.st_gid, follow_symlinks=False)
         for name, value in self._xattrs.items():
             with suppress(OSError):  # managed by the filesystem, such as security.selinux
                 os.setxattr(target, name, value, follow_symlinks=False)
-        if not stat.S_ISLNK(found.st_mode):
-            os.chmod(target, stat.S_IMODE(found.st_mode))
-        os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns), follow_symlinks=False)
+        if not stat.S_ISLNK(state.st_mode):
+            os.chmod(target, stat.S_IMODE(state.st_mode))
+        os.utime(target, ns=(state.st_atime_ns, state.st_mtime_ns), follow_symlinks=False)

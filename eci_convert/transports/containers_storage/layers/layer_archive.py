@@ -39,9 +39,9 @@ def rebuild_archive(split: Path, content: Path, skip: int = 0) -> Generator[byte
 def _content(tree: SafeTree, name: str, size: int, skip: int) -> Iterator[bytes]:
     descriptor = tree.open_file(components_of(name))
     try:
-        found = os.fstat(descriptor).st_size
-        if found != size:
-            raise FormatError(f"{name!r} is {found} bytes in the unpacked layer, expected {size}")
+        actual_size = os.fstat(descriptor).st_size
+        if actual_size != size:
+            raise FormatError(f"{name!r} is {actual_size} bytes in the unpacked layer, expected {size}")
         for chunk in file_chunks(descriptor):
             if skip >= len(chunk):
                 skip -= len(chunk)

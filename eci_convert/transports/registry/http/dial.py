@@ -183,10 +183,10 @@ def _read_status(sock: socket.socket, deadline: float) -> int:
         if not byte or len(response) > _MAX_PROXY_ANSWER:
             raise ConnectionError("no response")
         response += byte
-    words = response.split(None, 2)
-    if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
+    fields = response.split(None, 2)
+    if len(fields) < 2 or not fields[0].startswith(b"HTTP/1.") or not fields[1].isdigit():
         raise ConnectionError("invalid HTTP response")
-    return int(words[1])
+    return int(fields[1])
 
 
 def _start_tls(sock: socket.socket, host: str, context: ssl.SSLContext, peer_name: str, no_tls: str) -> socket.socket:

@@ -22,7 +22,7 @@ def library(request, monkeypatch):
 def by_thread(monkeypatch):
     """Counts the calls of a module's function, for each thread, by what its name begins with."""
 
-    def create(module, name):
+    def begun(module, name):
         counted, original = Counter(), getattr(module, name)
 
         def counting(*arguments):

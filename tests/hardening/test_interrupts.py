@@ -81,7 +81,7 @@ def link(registry: FaultyRegistry) -> Iterator[SlowLink]:
     slow.close()
 
 
-def create(
+def begun(
     home: Path, *words: str, env_more: Mapping[str, str] = MappingProxyType({}), **how: object
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # type: ignore[call-overload,no-any-return]

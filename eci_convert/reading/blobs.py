@@ -52,9 +52,8 @@ def open_blob(
                 verified(counted(received, task, reporter), blob.digest, blob.size), source, blob, verdict
             )
             with prefetched(checked) if blob.size > _SMALL else nullcontext(checked) as running:
-                chunks = chain(
-                    running
-                )  # an iterator without close: a stage that ends early cannot end the verification
+                # An iterator without close: a stage that ends early cannot end the verification.
+                chunks = chain(running)
                 try:
                     yield chunks
                 except FormatError:

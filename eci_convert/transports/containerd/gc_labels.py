@@ -38,9 +38,8 @@ def label_tree(connection: ContainerdConnection, lease: Lease, root: Descriptor,
         for child in manifest.manifests:
             info = content_info(connection, child.digest)
             if levels and child.media_type in media_types.DOCUMENTS | {""} and info:
-                label_tree(
-                    connection, lease, replace(child, size=info.size), levels - 1
-                )  # KraftKit's indexes have wrong sizes
+                # The actual size: KraftKit's indexes have wrong ones.
+                label_tree(connection, lease, replace(child, size=info.size), levels - 1)
     else:
         _check_complete(connection, root, manifest)
     set_labels(connection, root.digest, references(manifest))

@@ -95,11 +95,11 @@ class StorageSink:
         if self._digest not in (None, manifest.digest):
             raise DigestMismatchError(self._digest, manifest.digest, "the manifest")
         text = self._small_blob(manifest.digest, "manifest")
-        manifest_read = _check_supported(parse_manifest(text, manifest.media_type))
-        content = self._small_blob(manifest_read.config.digest, "config")
+        parsed = _check_supported(parse_manifest(text, manifest.media_type))
+        content = self._small_blob(parsed.config.digest, "config")
         config = ImageConfig.parse(content)
         self._store.make()
-        layers = tuple(self._layers(manifest_read, config))
+        layers = tuple(self._layers(parsed, config))
         if len(layers) > self._store.driver.max_layers:
             raise CannotHoldError(
                 f"{len(layers)} layers are more than the driver can stack ({self._store.driver.max_layers})"
@@ -110,7 +110,7 @@ class StorageSink:
                 name=self._name,
                 layers=layers,
                 manifest=(manifest.digest, text),
-                config=(manifest_read.config.digest, content),
+                config=(parsed.config.digest, content),
                 created=config.created,
             ),
         )

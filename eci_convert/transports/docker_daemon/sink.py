@@ -91,23 +91,19 @@ class DaemonSink:
 
     def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
         content = self._small_blob(manifest.digest)
-        manifest_read = parse_manifest(content, manifest.media_type)
-        if not isinstance(manifest_read, Manifest):
+        parsed = parse_manifest(content, manifest.media_type)
+        if not isinstance(parsed, Manifest):
             raise CannotHoldError(f"{self.destination} cannot hold an index of several images")
-        config = self._small_blob(manifest_read.config.digest)
-        self._check_diff_ids(manifest_read, config)
-        sent = replace(manifest_read, layers=tuple(self._sent_descriptor(layer) for layer in manifest_read.layers))
-        content = content if sent == manifest_read else to_json(sent)
-        root = (
-            Descriptor.of(content, manifest_read.media_type)
-            if sent != manifest_read
-            else replace(manifest, size=len(content))
-        )
-        for name, text in self._index(manifest_read, root, content).items():
+        config = self._small_blob(parsed.config.digest)
+        self._check_diff_ids(parsed, config)
+        sent = replace(parsed, layers=tuple(self._sent_descriptor(layer) for layer in parsed.layers))
+        content = content if sent == parsed else to_json(sent)
+        root = Descriptor.of(content, parsed.media_type) if sent != parsed else replace(manifest, size=len(content))
+        for name, text in self._index(parsed, root, content).items():
             self._archive.add(name, VerifiedInput((text,), None, len(text)))
         self._archive.finish()
         self._load.finish()
-        self._check_loaded({str(root.digest), str(manifest_read.config.digest)})
+        self._check_loaded({str(root.digest), str(parsed.config.digest)})
 
     def _send_layer(
         self, media_type: str, chunks: Iterable[bytes], digest: Digest | None, size: int | None

@@ -154,9 +154,8 @@ class Upload:
             if buffer.start:
                 raise
             self._send_monolithic(buffer)
-            self._client.host.remember(
-                one_piece=True
-            )  # only after a success: a registry that refuses everything has another reason
+            # Only after a success: a registry that refuses everything has another reason.
+            self._client.host.remember(one_piece=True)
             return
         chunks.finish(self._blob_exists)
 

@@ -104,9 +104,9 @@ class TestReplacing:
     @pytest.mark.parametrize(
         ("name", "message"),
         [
-            ("directory", "a directory is in the way"),
-            ("pipe", "something that is no file is in the way"),
-            ("device", "something that is no file is in the way"),
+            ("directory", "is a directory"),
+            ("pipe", "exists and is not a regular file"),
+            ("device", "exists and is not a regular file"),
             ("missing/kernel", "No such file"),
             ("file/kernel", "Not a directory"),
             ("..", "is not a valid file name"),

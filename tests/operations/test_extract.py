@@ -334,7 +334,7 @@ def test_a_disk_that_is_not_what_is_said_of_it_is_a_warning(tmp_path: Path) -> N
     file = everything(source, tmp_path, reporter=notes)["disk-root-d"]
 
     assert file.disk_type is DiskType.RAW
-    assert notes.warnings == ["'disk-root-d' is declared as raw, but its content is qcow2"]
+    assert notes.warnings == ["'disk-root-d' is declared as raw and its bytes are qcow2"]
 
 
 def test_a_layer_that_is_compressed_whatever_its_type_says_has_right_diff_ids(tmp_path):

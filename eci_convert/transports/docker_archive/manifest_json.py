@@ -99,7 +99,7 @@ def parse_manifest_json(content: bytes) -> tuple[ManifestEntry, ...]:
     )
 
 
-def render(images: Sequence[ManifestEntry]) -> bytes:
+def manifest_json_text(images: Sequence[ManifestEntry]) -> bytes:
     """The content of manifest.json. Raises LimitExceededError if it would exceed our own limits."""
     if len(images) > MAX_LAYERS:
         raise LimitExceededError(f"it would have {len(images)} entries (limit {MAX_LAYERS})", where=MANIFEST_JSON)

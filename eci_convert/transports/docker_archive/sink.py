@@ -107,7 +107,7 @@ class DockerArchiveWriter:
             config=f"{digest.hex}.json", layers=tuple(layer.name for layer in layers), tags=self._tags
         )
         self._add(saved.config, config)
-        self._add(MANIFEST_JSON, manifest_json.render((saved,)))
+        self._add(MANIFEST_JSON, manifest_json.manifest_json_text((saved,)))
         self._output.finish([*dict.fromkeys(saved.layers), saved.config, MANIFEST_JSON])
         return digest
 

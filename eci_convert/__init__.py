@@ -56,9 +56,15 @@ if TYPE_CHECKING:  # the one table of public names: type checkers read it as imp
     from eci_convert.api.machine import Content as Content
     from eci_convert.api.machine import Machine as Machine
     from eci_convert.api.options import Options as Options
-    from eci_convert.api.progress import PlainProgress as PlainProgress
-    from eci_convert.api.progress import RichProgress as RichProgress
+    from eci_convert.api.stores import attach as attach
+    from eci_convert.api.stores import blob_url as blob_url
+    from eci_convert.api.stores import create_index as create_index
+    from eci_convert.api.stores import delete as delete
+    from eci_convert.api.stores import list_images as list_images
+    from eci_convert.api.stores import tag as tag
     from eci_convert.compression.codec import Codec as Codec
+    from eci_convert.display.plain import PlainProgress as PlainProgress
+    from eci_convert.display.rich import RichProgress as RichProgress
     from eci_convert.errors import AccessDeniedError as AccessDeniedError
     from eci_convert.errors import AmbiguousRoleError as AmbiguousRoleError
     from eci_convert.errors import CannotHoldError as CannotHoldError
@@ -89,12 +95,14 @@ if TYPE_CHECKING:  # the one table of public names: type checkers read it as imp
     from eci_convert.operations.extract import ExtractResult as ExtractResult
     from eci_convert.operations.inspect import Inspection as Inspection
     from eci_convert.operations.list_files import FileEntry as FileEntry
+    from eci_convert.operations.store.list import ListedImage as ListedImage
     from eci_convert.operations.verify.report import Problem as Problem
     from eci_convert.operations.verify.report import Report as Report
     from eci_convert.oras_compat.registry import Registry as Registry
     from eci_convert.pack.result import PushResult as PushResult
     from eci_convert.progress import Reporter as Reporter
     from eci_convert.reading.local_parts import Disk as Disk
+    from eci_convert.transports.registry.file_request import FileRequest as FileRequest
 
 
 def _modules() -> dict[str, str]:

@@ -250,7 +250,10 @@ def test_two_images_that_eci_wrote_under_one_name_are_not_guessed_between(
         containerd_engine.ctr("images", "tag", "x.io/machine:1", name, namespace=a_namespace)
     containerd_engine.ctr("images", "rm", "x.io/machine:1", namespace=a_namespace)
 
-    with reading(containerd_engine, "x.io/machine:1", a_namespace) as source, pytest.raises(UsageError, match="any of"):
+    with (
+        reading(containerd_engine, "x.io/machine:1", a_namespace) as source,
+        pytest.raises(UsageError, match="ambiguous"),
+    ):
         source.resolve()
 
 

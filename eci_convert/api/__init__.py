@@ -2,9 +2,8 @@
 machine.py      Machine: the parts to be packed
 image.py        Image: an image that is open to be read
 images.py       push, copy, extract, inspect, verify
+stores.py       list_images, tag, delete, create_index, blob_url, attach
 part_stream.py  a part as a readable file
 options.py      Options: how transports are spoken to
-progress.py     PlainProgress, RichProgress
 words.py        words of users as values: platforms, formats, compressions, roles
-text.py         sizes and foreign text as people read them
 """

@@ -1,4 +1,4 @@
-"""Which compression, said or sniffed, and the stages that undo and make it."""
+"""Compression formats: detection, decompression and compression."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from eci_convert.streams.blocks import peek
 
 
 class Compression(StrEnum):
-    """How bytes are compressed. xz and bzip2 are read, never written."""
+    """A compression format. xz and bzip2 are read only."""
 
     NONE = "none"
     GZIP = "gzip"
@@ -28,20 +28,22 @@ _LEVELS = {Compression.NONE: 0, Compression.GZIP: 2, Compression.ZSTD: 3}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Codec:
-    """A compression and how hard it tries. gzip 1 to 3 are isal's levels, 15 times as fast as zlib's, 4 to 9."""
+    """A compression with a level. gzip 1 to 3 are isal's levels, 15 times as fast as zlib's 4 to 9."""
 
     compression: Compression
     level: int
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The codec that *text* spells. Raises UsageError.
+        """The codec *text*, such as `zstd:3`. Raises UsageError.
 
         >>> Codec.parse("gzip"), str(Codec.parse("zstd:19"))
         (Codec(compression=<Compression.GZIP: 'gzip'>, level=2), 'zstd:19')
         """
         if not _SPELLING.fullmatch(text):
-            raise UsageError(f"{text!r} is no compression (none, gzip, gzip:1 to gzip:9, zstd, zstd:1 to zstd:22 are)")
+            raise UsageError(
+                f"{text!r} is not a compression: use none, gzip, gzip:1 to gzip:9, zstd, or zstd:1 to zstd:22"
+            )
         name, _, level = text.partition(":")
         compression = Compression(name)
         return cls(compression=compression, level=int(level or _LEVELS[compression]))
@@ -51,10 +53,10 @@ class Codec:
 
 
 def decompressed(chunks: Iterable[bytes], compression: Compression | None) -> Iterator[bytes]:
-    """What *chunks* hold, in blocks of at most about 1 MiB; None sniffs at their first bytes.
+    """The decompressed *chunks*, in blocks of at most about 1 MiB; None detects the compression.
 
-    Everything is read, to the last byte. Raises CorruptStream for streams that are malformed, cut short, or followed by
-    anything (zeros may follow gzip, xz and bzip2).
+    Reads everything to the last byte. Raises CorruptStreamError for streams that are malformed, truncated, or followed
+    by trailing garbage (zeros may follow gzip, xz and bzip2).
     """
     if compression is None:
         head, chunks = peek(chunks)
@@ -83,10 +85,9 @@ def decompressed(chunks: Iterable[bytes], compression: Compression | None) -> It
 
 
 def compressed(chunks: Iterable[bytes], codec: Codec, *, threads: int | None = None) -> Iterator[bytes]:
-    """*chunks* compressed on *threads* cores (None: all).
+    """The compressed *chunks*, using *threads* cores (None: all).
 
-    The result depends neither on the threads nor on how *chunks* are cut. Raises UsageError for compressions that are
-    only read.
+    The result depends neither on the threads nor on how *chunks* are cut. Raises UsageError for read-only compressions.
     """
     match codec.compression:
         case Compression.NONE:
@@ -100,13 +101,13 @@ def compressed(chunks: Iterable[bytes], codec: Codec, *, threads: int | None = N
 
             return zstd_compressed(chunks, codec.level, threads)
         case Compression.XZ | Compression.BZIP2:
-            raise UsageError(f"{codec.compression} is read and not written")
+            raise UsageError(f"writing {codec.compression} is not supported")
         case _:
             assert_never(codec.compression)
 
 
 def detect_compression(head: bytes) -> Compression:
-    """The compression whose magic number *head* begins with. Six bytes tell all of them apart."""
+    """The compression whose magic number *head* begins with. Six bytes are enough."""
     from eci_convert.compression.zstd_read import is_zstd
 
     if head.startswith(b"\x1f\x8b\x08"):

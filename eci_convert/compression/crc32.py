@@ -1,4 +1,5 @@
-"""The CRC-32 of a whole from those of its parts: products of polynomials over GF(2), as in zlib's crc32_combine."""
+"""The CRC-32 of concatenated data from those of its parts: products of polynomials over GF(2), as zlib's
+crc32_combine."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from functools import lru_cache
 
 try:
     from isal.isal_zlib import crc32
-except ImportError:  # no build for this computer
+except ImportError:  # not available for this platform
     from zlib import crc32
 
 __all__ = ["crc32", "crc32_combine"]
@@ -16,7 +17,7 @@ _ONE = 0x80000000  # bits are reflected: the highest is the coefficient of x⁰
 
 
 def crc32_combine(first: int, second: int, length: int) -> int:
-    """The CRC-32 of two byte strings in a row, from the CRCs of each and the *length* of the second one.
+    """The CRC-32 of two concatenated byte strings, from their CRCs and the *length* of the second one.
 
     >>> import zlib
     >>> crc32_combine(zlib.crc32(b"one "), zlib.crc32(b"whole"), 5) == zlib.crc32(b"one whole")
@@ -37,7 +38,7 @@ def _product(a: int, b: int) -> int:
 
 @lru_cache(maxsize=64)
 def _shift(length: int) -> int:
-    """x to the power of the bits in *length* bytes."""
+    """x to the power of the number of bits in *length* bytes."""
     power, square = _ONE, 0x00800000  # 1, and x⁸
     while length:
         if length & 1:

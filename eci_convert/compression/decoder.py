@@ -1,7 +1,7 @@
-"""xz and bzip2 undone, and what gzip has in common with them: whole members only, in blocks of bounded size.
+"""Decoders for xz and bzip2, and code shared with gzip: complete members only, in blocks of bounded size.
 
-A decoder that is asked for everything turns 1 MiB of input into a gigabyte of output, so none is ever asked without a
-limit. Truncation, wrong checksums and anything but zeros behind the last member are errors (gzip(1) allows the zeros).
+A decoder without a limit turns 1 MiB of input into a gigabyte of output, so every call has one. Truncation, wrong
+checksums, and anything but zeros after the last member are errors (gzip(1) allows the zeros).
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from eci_convert.compression.lookahead import LookaheadReader
 from eci_convert.errors import CorruptStreamError
 
 OUTPUT_BLOCK: Final = 1 << 20
-"""The longest block of output, in bytes."""
-_FEED = 4096  # input first given to a decoder: much of it is copied back where members are tiny
+"""The limit of one block of output, in bytes."""
+_FEED = 4096  # first input of a decoder: most of it is copied back if members are tiny
 
 
 try:
     from isal import igzip_lib
-except ImportError:  # no build for this computer: zlib does the same at half the speed
+except ImportError:  # not available for this platform: zlib does the same at half the speed
     igzip_lib = None  # type: ignore[assignment]
 
 _WINDOW = zlib.MAX_WBITS
 
 
 class Decoder(Protocol):
-    """What `bz2`, `lzma` and isal call a decompressor: of one member, with output as bounded as *max_length* says."""
+    """The interface of decompressors in `bz2`, `lzma` and isal: one member, with output limited to *max_length*."""
 
     @property
     def eof(self) -> bool: ...
@@ -42,7 +42,7 @@ class Decoder(Protocol):
 
 
 class _Zlib:
-    """A deflate Decoder out of the standard library's zlib."""
+    """A deflate Decoder based on the standard library's zlib."""
 
     def __init__(self, history: bytes) -> None:
         self._stream = zlib.decompressobj(-_WINDOW, zdict=history)
@@ -64,43 +64,43 @@ class _Zlib:
 
 
 def deflate_decoder(history: bytes = b"") -> Decoder:
-    """A Decoder of a deflate stream (RFC 1951) that may refer to *history*, the last 32 KiB of what came before it."""
+    """A Decoder for a deflate stream (RFC 1951) that may refer to *history*, the 32 KiB before it."""
     return (
         _Zlib(history) if igzip_lib is None else igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_DEFLATE, _WINDOW, history)
     )
 
 
 INFLATE_ERRORS: Final[tuple[type[Exception], ...]] = (zlib.error, *((igzip_lib.error,) if igzip_lib else ()))
-"""What an `deflate_decoder` raises for a malformed stream."""
+"""The exceptions that a `deflate_decoder` raises for malformed streams."""
 
 
 def decode_members(
     source: LookaheadReader, name: str, magic: bytes, member: Callable[[LookaheadReader], Iterator[bytes]]
 ) -> Iterator[bytes]:
-    """What *member* makes of each of the members in *source*, which begin with *magic*; zeros may follow the last."""
-    begun = False
-    while not begun or source.at_least(1):
-        if begun and source.view()[0] == 0:
+    """The output of *member* for each member in *source*, which begin with *magic*; zeros may follow the last."""
+    started = False
+    while not started or source.at_least(1):
+        if started and source.view()[0] == 0:
             return _only_zeros(source, name)
         source.at_least(len(magic))
         if source.view()[: len(magic)] != magic:
-            raise CorruptStreamError(f"{name}: this is no {name} stream, or something follows one")
+            raise CorruptStreamError(f"{name}: not a {name} stream, or trailing garbage")
         yield from member(source)
-        begun = True
+        started = True
     return None
 
 
-def decode(
+def decode_member(
     source: LookaheadReader, decoder: Decoder, name: str, errors: tuple[type[Exception], ...]
 ) -> Iterator[bytes]:
-    """What *decoder* makes of *source* until it says that this is the end. Raises CorruptStream for its *errors*."""
+    """The output of *decoder* for *source* up to the end of the member. Its *errors* become CorruptStreamError."""
     feed = _FEED
     while not decoder.eof:
         piece: bytes | memoryview = b""
         if decoder.needs_input:
             piece = source.take(feed)
             if not piece:
-                raise CorruptStreamError(f"{name}: the stream ends too early")
+                raise CorruptStreamError(f"{name}: unexpected EOF")
             feed = min(4 * feed, OUTPUT_BLOCK)
         try:
             output = decoder.decompress(piece, OUTPUT_BLOCK)
@@ -114,4 +114,4 @@ def decode(
 def _only_zeros(source: LookaheadReader, name: str) -> None:
     while piece := source.take(OUTPUT_BLOCK):
         if bytes(piece).strip(b"\0"):
-            raise CorruptStreamError(f"{name}: something follows the padding")
+            raise CorruptStreamError(f"{name}: trailing garbage after the padding")

@@ -1,12 +1,12 @@
-"""Compression on several cores at once, the same bytes whatever their number.
+"""Compression on several cores, with the same bytes whatever their number.
 
-The input is cut at every MiB, however it comes. For gzip each block is deflated by itself up to a full flush, and all
-of them make one member (what `pigz -i` does): every consumer takes that. A block of zeros is deflated once. A block
-whose samples do not shrink is stored: that is packed and inflated several times faster. For zstd each block is a frame.
+The input is cut at every MiB. For gzip each block is deflated separately up to a full flush, and all blocks form one
+member (as with `pigz -i`), which every consumer supports. A block of zeros is deflated once. A block whose samples do
+not shrink is stored, which is several times faster to write and read. For zstd each block is a frame.
 
-The last bytes of the input are in the final deflate block, with which the stream ends: Go's gzip reader then hands out
-io.EOF together with them. Behind them an empty final block would be left unread by whoever stops at the trailer of a
-tar archive, such as oras-go's untar, and with it the original `eci pullfiles` never ends.
+The last bytes of the input are in the final deflate block: Go's gzip reader then returns io.EOF together with them.
+With an empty final block after them, consumers that stop at the trailer of a tar archive, such as oras-go's untar,
+would leave it unread, and the original `eci pullfiles` would hang.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from eci_convert.streams.threads import worker_count
 
 try:
     from isal import isal_zlib
-except ImportError:  # no build for this computer: zlib does the same in several times the time
+except ImportError:  # not available for this platform: zlib does the same several times slower
     isal_zlib = None  # type: ignore[assignment]
 
 FAST_LEVELS: Final = range(1, 4)
-"""The gzip levels that are isal's where it is installed; the others are zlib's."""
-_HEADER = bytes.fromhex("1f8b08000000000000ff")  # no name, no time, no system: as Go writes it
+"""The gzip levels implemented by isal if it is installed; the others are zlib's."""
+_HEADER = bytes.fromhex("1f8b08000000000000ff")  # no name, time or operating system, as Go writes it
 _EMPTY_STREAM = b"\x03\x00"
 _STORED = 0xFFFF
 _SAMPLE = 16 << 10
 _TAIL = 8 << 10
-"""Bytes that are deflated by themselves at the end: fewer than the symbols that zlib and isal put into one block, so
-that the final block cannot come out empty behind a full one."""
+"""Bytes that are deflated separately at the end: fewer than the symbols in one block of zlib and isal, so that the
+final block cannot be empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def gzipped(chunks: Iterable[bytes], level: int, threads: int | None = None) -> 
 
 
 def zstd_compressed(chunks: Iterable[bytes], level: int, threads: int | None = None) -> Iterator[bytes]:
-    """*chunks* as zstd frames with checksums, one for each MiB; an empty one if there is nothing."""
+    """*chunks* as zstd frames with checksums, one for each MiB; an empty frame for no data."""
     empty = True
     for block in _ordered_parallel_map(reblocked(chunks), lambda data, final: _zstd_frame(data, level), threads):
         empty = False
@@ -78,7 +78,7 @@ def zstd_compressed(chunks: Iterable[bytes], level: int, threads: int | None = N
 def _ordered_parallel_map(
     inputs: Iterable[bytes], encode: Callable[[bytes, bool], _Encoded], threads: int | None
 ) -> Iterator[_Encoded]:
-    """What *encode* makes of each of *inputs*, and of whether it is the last one, in order, a few of them at a time."""
+    """*encode*(input, whether it is the last one) for each of *inputs*, in order, a few of them in parallel."""
     count = worker_count(threads)
     waiting: deque[Future[_Encoded]] = deque()
     zeros: Future[_Encoded] | None = None
@@ -110,15 +110,16 @@ def _with_final(inputs: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
 
 
 def _lower_thread_priority() -> None:
-    """This thread takes what the others of the process leave of the cores: all of them wait for the one that hashes,
-    which cannot be shared out (sched(7): on Linux, niceness is a thread's own)."""
+    """Lowers the priority of this thread, so that it does not slow down the hashing thread, which all others wait for
+    (sched(7): on Linux, niceness is per thread)."""
     if sys.platform == "linux":
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(os.getpriority(os.PRIO_PROCESS, 0) + 5, 19))
 
 
 def _deflated(data: bytes, level: int, *, final: bool) -> _Encoded:
-    """*data* as deflate blocks that end at a byte and refer to nothing before them; *final* ones end the stream."""
+    """*data* as deflate blocks that end at a byte boundary and refer to nothing before them; *final* ones end the
+    stream."""
     encoded = b""
     if _shrinks(data):
         encoded = _finished(data, level) if final else _flushed(data, level)
@@ -128,7 +129,7 @@ def _deflated(data: bytes, level: int, *, final: bool) -> _Encoded:
 
 
 def _finished(data: bytes, level: int) -> bytes:
-    """*data* up to the end of the stream, whose final block holds the last bytes."""
+    """*data* up to the end of the stream, whose final block contains the last bytes."""
     head, tail = data[:-_TAIL], data[-_TAIL:]
     return (_flushed(head, level) if head else b"") + _flushed(tail, level, zlib.Z_FINISH)
 
@@ -141,12 +142,12 @@ def _flushed(data: bytes, level: int, mode: int = zlib.Z_FULL_FLUSH) -> bytes:
 
 
 def _max_useful_length(length: int) -> int:
-    """What *length* bytes must shrink to for inflating them to be worth while."""
+    """The compressed size below which compressing *length* bytes is worthwhile."""
     return length * 97 // 100
 
 
 def _shrinks(data: bytes) -> bool:
-    """Whether any of four samples shrinks; of a short text, whether all of it might."""
+    """Whether any of four samples shrinks; for short data, whether all of it does."""
     if len(data) <= 4 * _SAMPLE:
         return True
     samples = (data[at : at + _SAMPLE] for at in range(0, len(data) - _SAMPLE + 1, (len(data) - _SAMPLE) // 3))

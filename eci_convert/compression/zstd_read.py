@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import Final
 
-from eci_convert.compression.decoder import Decoder, decode
+from eci_convert.compression.decoder import Decoder, decode_member
 from eci_convert.compression.lookahead import LookaheadReader
 from eci_convert.compression.parallel_decode import MIN_MEAN_BLOCK, DecodedBlock, ParallelDecoder, Piece
 from eci_convert.errors import CorruptStreamError
@@ -30,19 +30,19 @@ _CHECKSUM = 4
 def zstd_decompressed(chunks: Iterable[bytes], threads: int | None = None) -> Iterator[bytes]:
     """The content of the zstd frames in *chunks*, decompressed by up to *threads* threads (None: one for each core).
 
-    Raises CorruptStream for anything malformed, cut short, or with a window over 128 MiB.
+    Raises CorruptStreamError for malformed or truncated streams, and for windows over 128 MiB.
     """
-    source, begun = LookaheadReader(chunks), False
+    source, started = LookaheadReader(chunks), False
     with closing(ParallelDecoder(source, lambda _: _whole_frame(source), _content, threads)) as frames:
         for frame in frames:
-            begun = True
+            started = True
             yield frame.data
-    if not begun or source.at_least(1):
+    if not started or source.at_least(1):
         yield from _read(source)
 
 
 def _whole_frame(source: LookaheadReader) -> Piece | None:
-    """The frame that comes next, if it is one of content that says that it is neither long nor short."""
+    """The next frame, if it has content and declares a size that is neither large nor tiny."""
     source.at_least(_LONGEST_HEADER)
     head = bytes(source.view()[:_LONGEST_HEADER])
     if int.from_bytes(head[:4], "little") != ZSTD_MAGIC or len(head) < _LONGEST_HEADER:
@@ -83,7 +83,7 @@ def _read(source: LookaheadReader) -> Iterator[bytes]:
         source.at_least(4)
         if not is_zstd(bytes(source.view()[:4])):
             raise CorruptStreamError("zstd: not a zstd stream, or trailing garbage after one")
-        yield from decode(source, _decoder(), "zstd", (zstd.ZstdError,))
+        yield from decode_member(source, _decoder(), "zstd", (zstd.ZstdError,))
 
 
 def _decoder() -> Decoder:
@@ -100,13 +100,13 @@ def is_zstd(head: bytes) -> bool:
 
 
 def _window(descriptor: int, window: int) -> int:
-    """The window that a frame asks for besides its content, in bytes (RFC 8878, 3.1.1.1.2)."""
+    """The window size that a frame declares, in bytes (RFC 8878 §3.1.1.1.2)."""
     return 0 if descriptor >> 5 & 1 else (8 + (window & 7)) << (window >> 3) + 7
 
 
 def _header(descriptor: int) -> tuple[int, int]:
-    """How many bytes the header of a frame has that *descriptor* is in, and how many of them, its last, say how long
-    the content is."""
+    """The length of the frame header that begins with *descriptor*, and the length of the content size field at its
+    end."""
     single = descriptor >> 5 & 1
     content_size = (single, 2, 4, 8)[descriptor >> 6]
     return 6 - single + (0, 1, 2, 4)[descriptor & 3] + content_size, content_size

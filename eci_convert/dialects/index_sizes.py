@@ -16,7 +16,7 @@ from eci_convert.oci.descriptor import Descriptor
 _ATTEMPTS = 64
 
 
-def right_sized(entry: Descriptor, read: Callable[[Descriptor], bytes]) -> Descriptor:
+def with_right_size(entry: Descriptor, read: Callable[[Descriptor], bytes]) -> Descriptor:
     """*entry* with its true size and its document inside it where the one that it tells is false; else as it is.
 
     *read* gives the verified document of a descriptor. Raises LimitExceeded, and what *read* raises.

@@ -1,4 +1,4 @@
-"""What is said of a disk, held against what its bytes are."""
+"""Compares the declared type of a disk with its content."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from eci_convert.errors import DiskTypeError
 from eci_convert.model import DiskType
 
 
-def contradicts(declared: DiskType, found: DiskType | None) -> bool:
-    """Whether bytes that are *found* cannot be what is *declared*. An ISO's sectors lie as those of a raw disk do."""
-    return found not in (None, declared) and not (declared is DiskType.RAW and found is DiskType.ISO)
+def contradicts(declared: DiskType, detected: DiskType | None) -> bool:
+    """Whether a disk with the detected type *detected* cannot be *declared*. An ISO can be used as a raw disk."""
+    return detected not in (None, declared) and not (declared is DiskType.RAW and detected is DiskType.ISO)
 
 
-def check_type(declared: DiskType | None, found: DiskType | None, name: str) -> None:
-    """Raises DiskTypeMismatch that names both if *found* contradicts what *name* is declared as."""
-    if declared and contradicts(declared, found):
-        error = DiskTypeError(f"{name} is declared as {declared} and its bytes are {found}")
-        error.add_note("hint: --trust-type takes the declared type for true")
+def check_type(declared: DiskType | None, detected: DiskType | None, name: str) -> None:
+    """Raises DiskTypeMismatchError, naming both, if *detected* contradicts the type *declared* for *name*."""
+    if declared and contradicts(declared, detected):
+        error = DiskTypeError(f"{name} is declared as {declared}, but its content is {detected}")
+        error.add_note("hint: --trust-type accepts the declared type")
         raise error

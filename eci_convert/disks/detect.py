@@ -1,7 +1,7 @@
-"""What a file's first bytes, and its last ones, say it is.
+"""Detects the type of a disk image from its first and last bytes.
 
-Every type but raw has a magic number somewhere. Raw is what begins like something that a machine boots from or mounts;
-a file that begins like nothing known could be anything, and that is None and never raw.
+Every type but raw has a magic number. Raw is detected by what a machine boots from or mounts; a file that begins with
+nothing known could be anything: None, and never raw.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Final
 from eci_convert.model import DiskType
 
 HEAD: Final = 320 << 10
-"""How many first bytes `detect_disk_type` and `external_reference` look at; fewer tell less."""
+"""The number of first bytes that `detect_disk_type` and `external_reference` examine."""
 TAIL: Final = 512
-"""How many last bytes `detect_disk_type` looks at: a fixed VHD is told by them alone."""
+"""The number of last bytes that `detect_disk_type` examines: a fixed VHD has only a footer."""
 
 _SECTOR = 512
 _ISO_MAGIC_AT = 0x8001
@@ -25,7 +25,7 @@ _VMDK_DESCRIPTOR = re.compile(rb"\s*# ?Disk DescriptorFile|(?:#[^\n]*\n| *\r?\n)
 
 @dataclass(frozen=True, slots=True)
 class _Magic:
-    """*text* stands *at* so many bytes from the beginning."""
+    """The bytes *text* at offset *at*."""
 
     at: int
     text: bytes
@@ -51,7 +51,7 @@ _RAW: Final = (
 
 
 def detect_disk_type(head: bytes, size: int, tail: bytes = b"") -> DiskType | None:
-    """The type of a file of *size* bytes that begins with *head* and ends with *tail*; None if it could be anything.
+    """The type of a file of *size* bytes that begins with *head* and ends with *tail*; None if unknown.
 
     >>> detect_disk_type(b"QFI\\xfb" + (3).to_bytes(4, "big"), 8)
     <DiskType.QCOW2: 'qcow2'>
@@ -74,12 +74,13 @@ def _is_vhdx(head: bytes, _: bytes) -> bool:
 
 
 def _is_vhd(head: bytes, tail: bytes) -> bool:
-    """The cookie stands in a footer of 512 bytes (511 in old fixed disks); dynamic disks have a copy of it in front."""
+    """The cookie is in a footer of 512 bytes (511 in old fixed disks); dynamic disks have a copy of it at the start."""
     return head.startswith(b"conectix") or tail.startswith(b"conectix") or tail.startswith(b"conectix", 1)
 
 
 def _is_vmdk(head: bytes, _: bytes) -> bool:
-    """Sparse extents, stream-optimised or not; those of old ESX; or a descriptor alone, as VMware or qemu knows it."""
+    """Sparse extents, stream-optimised or not; those of old ESX; or a descriptor only, as VMware or qemu recognises
+    it."""
     return head.startswith((b"KDMV", b"COWD")) or bool(_VMDK_DESCRIPTOR.match(head[:512]))
 
 
@@ -90,7 +91,7 @@ def _is_ova(head: bytes, _: bytes) -> bool:
 
 
 def _is_iso(head: bytes, _: bytes) -> bool:
-    """ISO 9660 (ECMA-119, 8.1). A hybrid one has a master boot record as well, and is an ISO all the same."""
+    """ISO 9660 (ECMA-119, 8.1). A hybrid one has a master boot record as well, and counts as an ISO."""
     return head.startswith(b"CD001", _ISO_MAGIC_AT)
 
 

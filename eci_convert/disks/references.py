@@ -1,7 +1,8 @@
-"""What a disk wants read beside itself: a backing file, a data file, extents that lie elsewhere, a parent.
+"""External references of disk images: backing files, data files, external extents, parents.
 
-Whoever opens a disk from a stranger with qemu opens the files that it names, which may be the host's own. Headers that
-qemu refuses refer to nothing (docs/interop/qcow2.txt, qed_spec.txt; VMware Virtual Disk Format 5.0; Microsoft VHD 1.0).
+A program that opens an untrusted disk with qemu opens the files it refers to, which may be the host's own. Headers that
+qemu refuses have no references (docs/interop/qcow2.txt, qed_spec.txt; VMware Virtual Disk Format 5.0; Microsoft VHD
+1.0).
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ _QED_UNKNOWN = ~0b111
 
 
 def external_reference(head: bytes, size: int, tail: bytes = b"", further: bytes = b"") -> str | None:
-    """What the disk of *size* bytes that begins with *head* and ends with *tail* refers to, for people; or None.
+    """A description of what the disk of *size* bytes with the given *head* and *tail* refers to; None if nothing.
 
-    *head* should be as long as `HEAD`; *further* are the bytes at `further(head)`. A file that could be anything is
-    looked at as what it would be if it were declared so.
+    *head* should have `HEAD` bytes; *further* are the bytes of `extra_range(head)`. A file of unknown type is examined
+    as every type that it could be declared as.
     """
-    if found := _of_qed(head):
-        return found
+    if reference := _of_qed(head):
+        return reference
     kind = detect_disk_type(head, size, tail)
     if kind is DiskType.VHDX:
         return vhdx_parent(further)
@@ -43,7 +44,7 @@ def external_reference(head: bytes, size: int, tail: bytes = b"", further: bytes
 
 
 def extra_range(head: bytes) -> range:
-    """Which bytes of the disk that begins with *head* tell more of what it refers to; an empty range if none do."""
+    """The range of bytes of the disk with *head* that has further references; empty if there is none."""
     return vhdx.metadata(head) or range(0)
 
 
@@ -64,26 +65,26 @@ def _of_qcow2(head: bytes, size: int, tail: bytes) -> str | None:
 
 
 def _of_qed(head: bytes) -> str | None:
-    """No type of disk here is called so, but qemu opens one for what it is wherever nobody says what it is."""
+    """qed is not one of our disk types, but qemu detects and opens it if no format is given."""
     features, offset, length = (little_endian(head, at, size) for at, size in ((16, 8), (56, 4), (60, 4)))
     if not head.startswith(b"QED\0") or features & _QED_UNKNOWN or not features & _QED_BACKED:
         return None
     return f"the backing file {printable_value(head[offset : offset + min(length, _BACKING_LIMIT)])}"
 
 
-def _extension(head: bytes, wanted: int) -> bytes:
-    """The content of the header extension of type *wanted*; empty if it is not there."""
+def _extension(head: bytes, extension_type: int) -> bytes:
+    """The content of the header extension of type *extension_type*; empty if it does not exist."""
     at = big_endian(head, 100, 4)
     while at + 8 <= len(head) and (kind := big_endian(head, at, 4)):
         length = big_endian(head, at + 4, 4)
-        if kind == wanted:
+        if kind == extension_type:
             return head[at + 8 : at + 8 + length]
         at += 8 + length + -length % 8
     return b""
 
 
 def _of_vhd(head: bytes, _: int, tail: bytes) -> str | None:
-    """Of the footer and its copy in front either may be the one that is read."""
+    """Either the footer or its copy may be the one that is used."""
     footers = (head, tail[max(0, tail.find(b"conectix")) :])
     cookies = [footer for footer in footers if footer.startswith(b"conectix")]
     return "a parent disk" if any(big_endian(footer, 60, 4) == _DIFFERENCING for footer in cookies) else None

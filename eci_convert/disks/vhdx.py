@@ -1,4 +1,4 @@
-"""Whether a VHDX has a parent: a bit in its metadata, which lie where its region table says (MS-VHDX 2.2.3, 2.6)."""
+"""Whether a VHDX has a parent: a flag in its metadata, which the region table locates (MS-VHDX 2.2.3, 2.6)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import UUID
 from eci_convert.disks.integers import little_endian
 
 TABLES: Final = (192 << 10, 256 << 10)
-"""Where the region table and its copy begin; each is 64 KiB long."""
+"""The offsets of the region table and its copy; each is 64 KiB long."""
 
 _METADATA = UUID("8b7ca206-4790-4b9a-b8fe-575f050f886e").bytes_le
 _PARAMETERS = UUID("caa16737-fa36-4d43-b3b6-33f0aa44e76b").bytes_le
@@ -18,7 +18,7 @@ _HAS_PARENT = 1 << 1
 
 
 def metadata(head: bytes) -> range | None:
-    """Where in the file that begins with *head* its metadata are; None if it is no VHDX, or does not say."""
+    """The range of the metadata in the file with *head*; None if it is not a VHDX, or has none."""
     if not head.startswith(b"vhdxfile"):
         return None
     for table in TABLES:
@@ -31,7 +31,7 @@ def metadata(head: bytes) -> range | None:
 
 
 def vhdx_parent(region: bytes) -> str | None:
-    """What the disk with the metadata *region* refers to, for people; or None."""
+    """A description of what the disk with the metadata *region* refers to; None if nothing."""
     if not region.startswith(b"metadata"):
         return None
     for entry in range(32, 32 + 32 * min(_ENTRIES, little_endian(region, 10, 2)), 32):

@@ -1,9 +1,9 @@
-"""What a VMDK wants read beside itself: extents that lie elsewhere, a parent (VMware Virtual Disk Format 5.0).
+"""External references of a VMDK: extents in other files, a parent (VMware Virtual Disk Format 5.0).
 
-qemu takes more for a descriptor than VMware writes, and what counts is what it opens: white space of any kind between
-the words of an extent, none between a number and the word behind it; the name of a parent wherever it stands and
-whatever the parent's CID, in a sparse extent always at its second sector; a descriptor as long as up to its first NUL,
-whatever the header says.
+qemu accepts more as a descriptor than VMware writes, and what qemu opens is what counts: any white space between the
+words of an extent, none between a number and the word behind it; the name of a parent wherever it is and whatever the
+parent's CID, in a sparse extent always at its second sector; a descriptor up to its first NUL, whatever length the
+header has.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _EXTENT = re.compile(rb'(?:RW|RDONLY|NOACCESS)\s+[+]?[0-9]+\s*([A-Z]+)(?:\s*"([^
 _PARENT = re.compile(rb'parentFileNameHint(?:[ \t="]*([^ \t="\r\n][^"\r\n]*)|[\s\S]{2}([^"]+))', re.IGNORECASE)
 _WORD = re.compile(rb"\S")
 _PARENT_ID = re.compile(rb"^[ \t]*parentCID[ \t]*=[ \t]*([0-9a-f]{1,8})", re.MULTILINE | re.IGNORECASE)
-_TRUNCATED: Final = "a description that begins or ends too far behind"
+_TRUNCATED: Final = "a description at an offset that is too large"
 
 
 def vmdk_reference(head: bytes, size: int) -> str | None:
-    """What the VMDK of *size* bytes that begins with *head* refers to, for people; or None."""
+    """A description of what the VMDK of *size* bytes with *head* refers to; None if nothing."""
     if not head.startswith((b"KDMV", b"COWD")):
         return _unless_cut(head, 0, size) or _extents(_text(head, 0), own=0)
     parent = _parent(_text(head, _SECTOR))
@@ -35,7 +35,7 @@ def vmdk_reference(head: bytes, size: int) -> str | None:
 
 
 def reference_if_descriptor(text: bytes) -> str | None:
-    """What a file that begins with *text*, and has no mark of any disk, refers to once it is taken for a VMDK."""
+    """What a file of unknown type that begins with *text* refers to if it is opened as a VMDK."""
     return _extents(_text(text, 0), own=0)
 
 
@@ -45,12 +45,12 @@ def _text(head: bytes, start: int) -> bytes:
 
 
 def _unless_cut(head: bytes, start: int, size: int) -> str | None:
-    """Why nobody knows to what the description at *start* refers."""
+    """The reason if the descriptor at *start* is not completely in *head*."""
     return _TRUNCATED if len(head) < size and start + len(_text(head, start)) >= len(head) else None
 
 
 def _extents(text: bytes, own: int) -> str | None:
-    """What the descriptor *text* refers to. The first *own* sparse extents are in the file that it stands in."""
+    """What the descriptor *text* refers to. The first *own* sparse extents are in the same file."""
     if parent := _parent(text):
         return parent
     for extent in _EXTENT.finditer(text):
@@ -78,5 +78,5 @@ def _parent(text: bytes) -> str | None:
 
 
 def printable_value(text: bytes) -> str:
-    """The name *text* as people may see it."""
+    """The name *text* for display."""
     return repr(text.decode("utf-8", "backslashreplace")) if text else "that it does not name"

@@ -11,7 +11,7 @@ from typing import Final
 from eci_convert.docker_build.dockerfile import IGNORE, context_names
 from eci_convert.errors import LimitExceededError, LocalError, UsageError
 from eci_convert.files.errors import local_errors
-from eci_convert.files.temp_files import resolve
+from eci_convert.files.temp_files import resolve_path
 from eci_convert.model import Artifact, LocalFile, Memory
 from eci_convert.reading.local_content import open_local
 from eci_convert.tar import EntryType, TarMember, archived
@@ -42,7 +42,7 @@ def measure_context(folder: Path, dockerfile: str, name: str) -> int:
 
 def place(file: Path, folder: Path) -> str:
     """The name of the Dockerfile *file* in the archive of *folder*. Raises LocalError."""
-    top, real = resolve(folder, strict=True), resolve(file)
+    top, real = resolve_path(folder, strict=True), resolve_path(file)
     return real.relative_to(top).as_posix() if real.is_relative_to(top) else ADDED
 
 

@@ -142,11 +142,11 @@ def _identity(order: BuildRequest, settings: Settings) -> str:
 
 
 def _failed(said: str) -> EciError:
-    from eci_convert.transports.docker_daemon.errors import NO_ENGINE_HINTS, one_line
+    from eci_convert.transports.docker_daemon.errors import NO_ENGINE_HINTS, engine_message
 
     lines = [line for line in said.splitlines() if line.strip()]
     reason = next((line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "")
-    text = one_line(reason.removeprefix("ERROR:")) or "it does not say why"
+    text = engine_message(reason.removeprefix("ERROR:")) or "it does not say why"
     low = said.lower()
     if "is not a docker command" in low or "unknown command: docker buildx" in low:
         return _missing("buildx", "the plugin buildx of Docker's command line")

@@ -66,7 +66,7 @@ def _run(order: BuildRequest, engine: Engine, heard: Callable[[str], object], *,
     settings = engine.settings
     text = order.dockerfile(context_names(order.artifact) if order.artifact else {})
     name = build_context.place(order.file, order.folder) if order.file else build_context.DOCKERFILE
-    with engine.client(patiently=True) as client:
+    with engine.client(slow=True) as client:
         client.credentials = credentials(text, settings)
         events = client.build(
             fileobj=cast("IO[bytes]", _sent(order, text, name, settings)),

@@ -1,14 +1,14 @@
-"""This computer's file system.
-errors.py           errors of the operating system as errors of ours
-atomic.py           AtomicFiles: files that appear under their names all together, or not at all
+"""The local file system.
+errors.py           errors of the operating system as LocalError
+atomic.py           AtomicFiles: several files replaced atomically
 temp_files.py       the temporary files that atomic.py renames
-output_paths.py     what a user may name as an output: a path, -, /dev/stdout, /dev/fd/N
+output_paths.py     output arguments: a path, -, /dev/stdout, /dev/fd/N
 safe_open.py        regular files, opened without following links
-safe_tree.py        a directory that names from an image cannot leave
+safe_tree.py        a directory tree accessed with untrusted names
 sparse.py           files with holes, read and written
-locks.py            locks of files and directories; what nobody holds is swept away
-own_directory.py    a directory of ours that others must not be able to steer
-leftovers.py        what is removed when the process ends at once
+locks.py            locks of files and directories; removal of abandoned ones
+own_directory.py    a private directory for state and caches
+leftovers.py        files removed when the process ends early
 home.py             the user's home directory
 space.py            free-space checks
 copy.py             copies of files that share their extents where the file system can

@@ -1,7 +1,7 @@
-"""Files that appear under their names when they are complete, or not at all.
+"""Atomic writes: files get their names when they are complete, or not at all.
 
-A file is written next to its name as `.NAME.RANDOM.part`, flushed to the disk, and renamed. While it is written it is
-locked (flock), so that whoever comes next can tell a file that is being written from one that a killed process left.
+A file is written next to its final name as `.NAME.RANDOM.part`, flushed, and renamed. It is locked (flock) while it is
+written, so that files left by killed processes can be recognised and removed.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ StrPath = str | os.PathLike[str]
 
 @contextmanager
 def atomic_write(path: StrPath) -> Iterator[BinaryIO]:
-    """A file that takes the place of *path* when the block ends without an error, and is removed otherwise.
+    """A file that replaces *path* when the block ends without an error, and is removed otherwise.
 
-    A symbolic link at *path* is replaced, not followed. Raises LocalError for a directory or a device at *path* and
-    for what the system refuses.
+    A symbolic link at *path* is replaced, not followed. Raises LocalError for a directory or a device at *path*, and
+    for errors of the operating system.
     """
     with AtomicFiles() as staged:
         yield staged.add(path)
@@ -35,18 +35,19 @@ def atomic_write(path: StrPath) -> Iterator[BinaryIO]:
 
 
 def named_file(text: str) -> Path:
-    """The file that a user names *text*. Raises UsageError for the name of a directory, as `pathlib` drops its slash.
+    """The path *text* of a file. Raises UsageError for the name of a directory: `pathlib` drops a trailing slash.
 
     >>> named_file("out/kernel").name
     'kernel'
     """
     if os.path.basename(text) in ("", ".", ".."):
-        raise UsageError(f"{text!r} names a directory, and a file is wanted" if text else "a file name is empty")
+        raise UsageError(f"{text!r} is a directory, expected a file" if text else "empty file name")
     return Path(text)
 
 
 class AtomicFiles:
-    """Files that take the places of others at once, or none of them; in a `with`, which removes what is not committed.
+    """Several files that replace others together, or none of them. A context manager, which removes what was not
+    committed.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as there:
@@ -62,17 +63,17 @@ class AtomicFiles:
         self._staged: list[TempFile] = []
 
     def add(self, path: StrPath) -> BinaryIO:
-        """A file to be written that `commit` will name *path*, readable too. Raises as `atomic_write`, and UsageError for
-        a path that is staged already."""
+        """A file to write, also readable, that `commit` renames to *path*. Raises as `atomic_write`, and UsageError for
+        a path that was added before."""
         target = final_target(path)
         if any(part.target == target for part in self._staged):
-            raise UsageError(f"{str(path)!r} is to be written twice")
+            raise UsageError(f"{str(path)!r} would be written twice")
         part = create_temp(target)
         self._staged.append(part)
         return part.file
 
     def commit(self) -> None:
-        """Give all files their names. Raises LocalError, and then every name is what it was before."""
+        """Renames all files. Raises LocalError, after undoing all renames."""
         for part in self._staged:
             part.complete()
         with leftovers.committing():
@@ -109,11 +110,11 @@ class AtomicFiles:
 
 @contextmanager
 def created_directories(paths: Iterable[Path]) -> Iterator[None]:
-    """The directories of *paths* are there in the block; those that were made for it go again if it fails.
+    """Creates the directories of *paths*; those created are removed again if the block fails.
 
     Raises LocalError.
     """
-    made: list[Path] = []
+    created: list[Path] = []
     try:
         for path in paths:
             for directory in (*reversed(path.parent.parents), path.parent):
@@ -122,40 +123,40 @@ def created_directories(paths: Iterable[Path]) -> Iterator[None]:
                         continue
                     with leftovers.creating(directory):
                         directory.mkdir()
-                made.append(directory)
+                created.append(directory)
         yield
     except BaseException:
-        for directory in reversed(made):
+        for directory in reversed(created):
             with suppress(OSError):
                 directory.rmdir()
         raise
     finally:
-        for directory in made:
+        for directory in created:
             leftovers.forget(directory)
 
 
 _NO_FILES = ("/dev/fd/", "/dev/std", "/proc/")
-"""Where names stand for open files: to replace `/dev/stdout` would take it from every program."""
+"""Names of open files: replacing `/dev/stdout` would affect every program."""
 
 
 def final_target(path: StrPath) -> Path:
-    """*path* with its directory resolved, if a file may be put there."""
+    """*path* with its directory resolved, if a file may be created or replaced there."""
     text = os.fspath(path)
     name = os.path.basename(text)
     if name in ("", ".", "..") or "\0" in text:
-        raise LocalError(f"{text!r} is no name for a file")
+        raise LocalError(f"{text!r} is not a valid file name")
     with local_errors(text):
         target = Path(os.path.realpath(os.path.dirname(text), strict=True), name)
-        found = _mode(target)
+        mode = _mode(target)
     if str(target).startswith(_NO_FILES):
-        raise LocalError(f"{text}: no file can be put there")
-    if found is None or stat.S_ISREG(found):
+        raise LocalError(f"{text}: cannot create a file there")
+    if mode is None or stat.S_ISREG(mode):
         return target
-    raise LocalError(f"{text}: {'a directory' if stat.S_ISDIR(found) else 'something that is no file'} is in the way")
+    raise LocalError(f"{text}: {'is a directory' if stat.S_ISDIR(mode) else 'exists and is not a regular file'}")
 
 
 def _mode(target: Path) -> int | None:
-    """The mode of what is at *target*: of a link to a device or a pipe, theirs; of another link, None."""
+    """The mode of *target*: of a link to a device or a pipe, that of the device; None for other links."""
     try:
         mode = os.lstat(target).st_mode
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Errors of the operating system, translated into LocalError with the path that they are about."""
+"""Errors of the operating system, translated into LocalError with a path."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from eci_convert.errors import LocalError
 
 @contextmanager
 def local_errors(name: object) -> Iterator[None]:
-    """What the system refuses in the block, as a LocalError about *name*. Only calls of ours belong in it.
+    """Translates an OSError in the block into a LocalError about *name*. The block should contain only our own system
+    calls.
 
-    Python itself refuses a name that holds a NUL byte, and says so with a ValueError.
+    Python raises ValueError for a NUL byte in a name, which is translated too.
     """
     try:
         yield
@@ -21,4 +22,4 @@ def local_errors(name: object) -> Iterator[None]:
     except ValueError as error:
         if "null byte" not in str(error):
             raise
-        raise LocalError(f"{str(name)!r}: no name of a file holds a NUL byte") from error
+        raise LocalError(f"{str(name)!r}: NUL byte in a file name") from error

@@ -1,4 +1,4 @@
-"""The user's home directory as Go programs find it."""
+"""The user's home directory, determined as by Go programs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Mapping
 
 
 def home(environ: Mapping[str, str]) -> str:
-    """HOME; where it is unset or empty (systemd units, cron), what the password database says. "" where neither knows,
-    and for an *environ* that is empty: a library's user who gives none wants no files read."""
+    """HOME; if it is unset or empty (systemd units, cron), the entry in the password database. "" if neither exists,
+    and for an empty *environ*: library users who pass none want no files to be read."""
     if environ.get("HOME") or not environ:
         return environ.get("HOME", "")
     try:
         return pwd.getpwuid(os.getuid()).pw_dir
-    except KeyError:  # a container that runs as a user without a name
+    except KeyError:  # a user id without an entry, as in many containers
         return ""

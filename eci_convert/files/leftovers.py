@@ -1,7 +1,7 @@
-"""Files and directories that must not outlive the process: what is registered here is removed when it ends at once.
+"""Temporary files and directories to remove if the process has to end early.
 
-Usually their owners remove them. A process that has been told to stop, and whose threads do not, ends without its
-owners: `remove_all` then removes what they registered. A process that is killed leaves them to the sweep of the next.
+Usually their owners remove them. If the process was told to stop and its threads do not end, `remove_all` removes what
+they registered. Leftovers of a killed process are removed by the next one.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ StrPath = str | os.PathLike[str]
 _lock = threading.RLock()
 _committing = threading.Lock()
 _paths: dict[str, bool] = {}
-"""The paths, the oldest first; whether a directory is ours with all that is in it."""
+"""The registered paths, the oldest first; whether a directory is removed with its contents."""
 
 
 @contextmanager
 def creating(path: StrPath, *, tree: bool = False) -> Iterator[None]:
-    """Register *path*, which is created in the block; forgotten again if that fails.
+    """Registers *path*, which is created in the block; unregistered if that fails.
 
-    *tree*: a directory that is removed with everything in it, not only if it is empty.
+    *tree*: a directory that is removed with its contents, and not only if it is empty.
     """
     with _lock:
         _paths[os.path.abspath(path)] = tree
@@ -37,22 +37,22 @@ def creating(path: StrPath, *, tree: bool = False) -> Iterator[None]:
 
 
 def forget(path: StrPath) -> None:
-    """The owner has removed *path*, or has given it another name."""
+    """Unregisters *path*, which was removed or renamed."""
     with _lock:
         _paths.pop(os.path.abspath(path), None)
 
 
 @contextmanager
 def committing() -> Iterator[None]:
-    """While several names change that belong together: `remove_all` waits a moment for the end of the block."""
+    """Marks renames that belong together: `remove_all` waits a moment for the end of the block."""
     with _committing:
         yield
 
 
 def remove_all(seconds: float) -> None:
-    """Remove what is registered, files first, within *seconds*, and let nobody create anything more.
+    """Removes everything registered, files first, within *seconds*, and prevents new files from being created.
 
-    The process must end after this: the locks stay taken.
+    The process must end after this: the locks stay held.
     """
     deadline = time.monotonic() + seconds
     _committing.acquire(timeout=seconds / 2)
@@ -74,7 +74,7 @@ def remove_all(seconds: float) -> None:
 
 
 def _remove_tree(directory: str, deadline: float) -> None:
-    """Remove *directory*, as far as time lets. No link in it is followed."""
+    """Removes *directory* until the deadline, without following links."""
     with suppress(OSError):
         for name in os.listdir(directory):
             if time.monotonic() > deadline:

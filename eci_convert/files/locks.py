@@ -1,7 +1,7 @@
-"""Advisory locks (flock), and what is swept away because nobody holds it any more.
+"""Advisory locks (flock), and removal of temporary files that no process holds any more.
 
-A process that writes something under a temporary name holds a lock on it, and the kernel releases that lock however the
-process ends. So whoever finds such a name unlocked may remove it.
+A process that writes under a temporary name holds a lock on it, which the kernel releases however the process ends. So
+a file that is not locked was abandoned.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ _OPEN_EXISTING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def try_lock(descriptor: int) -> bool | None:
-    """Lock an open file or directory, without waiting.
+    """Locks an open file or directory without waiting.
 
-    False: another process holds it. None: this filesystem has no locks, so nobody holds one and nobody sweeps.
+    False: another process holds it. None: the filesystem does not support locks, so nothing is locked and nothing is
+    swept.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -39,7 +40,7 @@ def try_lock(descriptor: int) -> bool | None:
 
 
 def lock(descriptor: int, timeout: float) -> bool:
-    """Lock an open file or directory; False if another process holds it for *timeout* seconds. Raises
+    """Locks an open file or directory; False if another process holds it for *timeout* seconds. Raises
     KeyboardInterrupt."""
     deadline = time.monotonic() + timeout
     while try_lock(descriptor) is False:
@@ -51,8 +52,8 @@ def lock(descriptor: int, timeout: float) -> bool:
 
 @contextmanager
 def exclusive(path: StrPath, timeout: float) -> Iterator[None]:
-    """While no other process that asks for this uses the directory *path*. Raises LocalError where one does for
-    *timeout* seconds."""
+    """Holds an exclusive lock on the directory *path*. Raises LocalError if another process holds it for *timeout*
+    seconds."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
@@ -66,15 +67,15 @@ def exclusive(path: StrPath, timeout: float) -> Iterator[None]:
 
 
 def hold_new(descriptor: int) -> bool:
-    """Lock what has just been created and opened; False if a sweep was faster, and has removed it or is about to."""
+    """Locks a file that was just created; False if a sweep has removed it, or is about to."""
     taken = try_lock(descriptor)
     return taken is None or (taken and os.fstat(descriptor).st_nlink > 0)
 
 
 def try_hold(name: str, directory: int, flags: int = os.O_RDWR) -> int | None:
-    """A descriptor, locked, of the file *name* in the open *directory*, which is created if it is not there.
+    """A locked descriptor of the file *name* in the open *directory*, created if it does not exist.
 
-    None: another process holds it, or this filesystem has no locks. No link is followed. Raises OSError.
+    None: another process holds it, or the filesystem does not support locks. Links are not followed. Raises OSError.
     """
     while True:
         descriptor = os.open(
@@ -91,8 +92,8 @@ def try_hold(name: str, directory: int, flags: int = os.O_RDWR) -> int | None:
 def sweep_unheld(
     directory: StrPath, pattern: re.Pattern[str], remove: Callable[[str, int], None] | None = None
 ) -> None:
-    """Remove from *directory* the files, or with *remove* the directories, that are named as *pattern* is and that
-    nobody holds. *remove* is given the path and a descriptor. What the system refuses stays. Raises OSError where
+    """Removes from *directory* the files whose names match *pattern* and that no process holds; with *remove*,
+    directories. *remove* is called with the path and a descriptor. Errors are ignored, but OSError is raised if
     *directory* cannot be read."""
     kind = stat.S_ISDIR if remove else stat.S_ISREG
     for name in os.listdir(directory):

@@ -1,4 +1,4 @@
-"""What a user may name as an output: a path, - for standard output, /dev/stdout, /dev/fd/N."""
+"""Output arguments: a path, - for standard output, /dev/stdout, /dev/fd/N."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from eci_convert.files.errors import local_errors
 
 
 def write_output(path: StrPath, content: bytes) -> None:
-    """*content* into the open file that *path* stands for, else in place of *path*. Raises as `atomic_write` does."""
+    """Writes *content* to the open file that *path* refers to, or else replaces *path*. Raises as `atomic_write`."""
     number = inherited_descriptor(path)
     if number is None:
         with atomic_write(path) as file:
@@ -23,13 +23,13 @@ def write_output(path: StrPath, content: bytes) -> None:
 
 
 def check_writable(path: StrPath) -> None:
-    """Raises LocalError where `write_output` could put nothing at *path*, as far as that is known before."""
+    """Raises LocalError if `write_output` could not write to *path*, as far as that can be checked beforehand."""
     if inherited_descriptor(path) is None and not os.access(final_target(path).parent, os.W_OK | os.X_OK):
-        raise LocalError(f"{os.fspath(path)}: this user may not write there")
+        raise LocalError(f"{os.fspath(path)}: permission denied")
 
 
 def inherited_descriptor(path: StrPath) -> int | None:
-    """The open file of this process that *path* stands for, by its number; None where it is the name of a file.
+    """The number of the open file of this process that *path* refers to; None for other paths.
 
     >>> inherited_descriptor("-"), inherited_descriptor("/dev/fd/3"), inherited_descriptor("kernel")
     (1, 3, None)
@@ -37,8 +37,8 @@ def inherited_descriptor(path: StrPath) -> int | None:
     text = os.fspath(path)
     if text in _STANDARD:
         return _STANDARD[text]
-    found = _OPEN_FILE.fullmatch(text)
-    return int(found[1]) if found else None
+    match = _OPEN_FILE.fullmatch(text)
+    return int(match[1]) if match else None
 
 
 _STANDARD = {"-": 1, "/dev/stdout": 1}

@@ -1,8 +1,8 @@
-"""Small files of our own in a directory of the user: state and caches, which others must not be able to steer.
+"""A private directory for state and caches, safe against other users.
 
-With `sudo -E`, or in a CI step, HOME and the XDG directories may be another user's, who can put links, pipes and files
-of his making there. So nothing below the base directory is reached through a link, a directory that is not the user's
-own is not used, files are created under random names for the user alone, and only regular files of the user are read.
+With `sudo -E`, or in a CI step, HOME and the XDG directories may belong to another user, who can put links, pipes and
+files there. So no link below the base directory is followed, directories of other users are not used, files are created
+with random names and private modes, and only regular files of this user are read.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from eci_convert.files import leftovers, locks
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _EXISTING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_TEMPORARY = r"\.(?:[0-9a-f]{16}|\d{1,7})\.part"  # the second: of an earlier version
+_TEMPORARY = r"\.(?:[0-9a-f]{16}|\d{1,7})\.part"  # the second pattern: of an earlier version
 _ABANDONED = 3600.0
-"""Seconds after which a temporary file, which is written at once, has been left by a killed process."""
+"""Seconds after which a temporary file is considered left by a killed process."""
 
 _warned = False
 
 
 class NotOursError(PermissionError):
-    """A directory or file that another user owns, or that is a link."""
+    """The directory or file belongs to another user, or is a link."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnDirectory:
-    """The directory *names* below *base*, which is made when it is needed. It is opened, and checked, for each use.
+    """The directory *names* below *base*, created when needed. It is opened and checked for each use.
 
-    *warn* is told, once in the life of the process, that a directory cannot be trusted and is not used. What the system
-    refuses is not an error: it is as if the file were not there.
+    *warn* is called once in the life of the process if the directory cannot be trusted and is not used. Errors of the
+    operating system are ignored, as if files did not exist.
     """
 
     base: Path
@@ -51,11 +51,11 @@ class OwnDirectory:
 
     @contextmanager
     def opened(self) -> Iterator[int]:
-        """A descriptor of the directory. Raises OSError, NotOurs among it, where there is none to be had."""
+        """A descriptor of the directory. Raises OSError, including NotOursError."""
         try:
             descriptor = self._descend()
         except NotOursError as error:
-            _warn_once(self.warn, f"{error}: nothing is kept there")
+            _warn_once(self.warn, f"{error}: not used")
             raise
         try:
             yield descriptor
@@ -63,7 +63,7 @@ class OwnDirectory:
             os.close(descriptor)
 
     def read(self, name: str, limit: int) -> bytes | None:
-        """What is in the file *name*; None if there is none, or none of ours, or it is longer than *limit* bytes."""
+        """The content of the file *name*; None if it does not exist, is not ours, or is longer than *limit* bytes."""
         try:
             with self.opened() as directory:
                 descriptor = os.open(name, _EXISTING, dir_fd=directory)
@@ -79,7 +79,7 @@ class OwnDirectory:
         return content if len(content) <= limit else None
 
     def write(self, name: str, content: bytes) -> None:
-        """Replace the file *name* by one that holds *content*, at once."""
+        """Atomically replaces the file *name* with *content*."""
         with suppress(OSError), self.opened() as directory:
             part = f"{name}.{secrets.token_hex(8)}.part"
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -97,12 +97,12 @@ class OwnDirectory:
                 leftovers.forget(self.path / part)
 
     def remove(self, name: str) -> None:
-        """Remove the file *name*, if it is there."""
+        """Removes the file *name*, if it exists."""
         with suppress(OSError), self.opened() as directory:
             os.unlink(name, dir_fd=directory)
 
     def age(self, name: str) -> float:
-        """The seconds since the file *name* was written; infinite where there is none."""
+        """The seconds since the file *name* was written; infinite if it does not exist."""
         try:
             with self.opened() as directory:
                 return time.time() - os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime
@@ -110,8 +110,8 @@ class OwnDirectory:
             return float("inf")
 
     def sweep(self, pattern: str, seconds: float) -> None:
-        """Remove the files of ours whose names are *pattern*, a regular expression, and that are older than *seconds*;
-        and those that were left half written."""
+        """Removes our files whose names match the regular expression *pattern* and that are older than *seconds*, and
+        abandoned temporary files."""
         names, parts = re.compile(pattern), re.compile(f"(?:{pattern}){_TEMPORARY}")
         now = time.time()
         with suppress(OSError), self.opened() as directory:
@@ -125,16 +125,15 @@ class OwnDirectory:
 
     @contextmanager
     def locked(self, timeout: float) -> Iterator[None]:
-        """While no other process that asks for this changes what is in the directory; one that has not ended after
-        *timeout* seconds is not waited for."""
+        """Holds the lock of the directory, or goes on without it after *timeout* seconds."""
         with ExitStack() as stack:
             with suppress(OSError):
                 locks.lock(stack.enter_context(self.opened()), timeout)
             yield
 
     def hold(self, name: str) -> int | None:
-        """A descriptor, locked, of the file *name*, which is created if it is not there; None where another process
-        holds it, or it cannot be ours."""
+        """A locked descriptor of the file *name*, created if it does not exist; None if another process holds it, or it
+        is not ours."""
         with suppress(OSError), self.opened() as directory:
             descriptor = locks.try_hold(name, directory)
             if descriptor is None or _is_ours(os.fstat(descriptor)):
@@ -143,14 +142,14 @@ class OwnDirectory:
         return None
 
     def _descend(self) -> int:
-        """The open directory. Raises OSError, and NotOurs for what could be another user's doing."""
+        """Opens the directory. Raises OSError, and NotOursError for anything that another user could control."""
         _check_base(self.base)
         self.base.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, path = os.open(self.base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), self.base
         try:
             for name in self.names:
                 path /= name
-                with suppress(OSError):  # it is there, or else cannot be opened
+                with suppress(OSError):  # it exists, or else the open below fails
                     os.mkdir(name, 0o700, dir_fd=descriptor)
                 below = _open_own(name, descriptor, path)
                 os.close(descriptor)
@@ -169,7 +168,7 @@ def _warn_once(warn: Callable[[str], None], message: str) -> None:
 
 
 def check_ours(descriptor: int, path: Path) -> os.stat_result:
-    """The state of an open file. Raises NotOurs if it is not a regular file of this user that has one name."""
+    """The state of an open file. Raises NotOursError unless it is a regular file of this user with a single name."""
     state = os.fstat(descriptor)
     if not _is_ours(state):
         raise NotOursError(f"{path} is not a regular file of this user")
@@ -181,7 +180,7 @@ def _is_ours(state: os.stat_result) -> bool:
 
 
 def _check_base(base: Path) -> None:
-    """Raises NotOurs if *base*, or what it would be made in, is another user's; root's is as good as one's own."""
+    """Raises NotOursError if *base*, or its nearest existing parent, belongs to another user than this one and root."""
     existing = next((path for path in (base, *base.parents) if path.exists()), base)
     owner = existing.stat().st_uid
     if owner not in (os.geteuid(), 0):
@@ -199,7 +198,7 @@ def _open_own(name: str, parent: int, path: Path) -> int:
     if state.st_uid != os.geteuid():
         os.close(descriptor)
         raise NotOursError(f"the directory {path} belongs to another user (uid {state.st_uid})")
-    if state.st_mode & 0o022:  # made under a lax umask by an earlier version
+    if state.st_mode & 0o022:  # created with a lax umask by an earlier version
         with suppress(OSError):
             os.fchmod(descriptor, 0o700)
     return descriptor

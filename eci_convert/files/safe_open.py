@@ -1,7 +1,7 @@
-"""Files where strangers may have put something else: opened without following links, refused unless they are regular.
+"""Opens untrusted files without following links; only regular files are accepted.
 
-A directory that came out of somebody's archive may hold a link to a secret, a pipe that never answers, or a device.
-What the user named is followed, whatever it is; nothing below it is.
+An unpacked directory of unknown origin may contain links to secrets, pipes that block, or devices. Paths given by the
+user are followed; nothing below them is.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 @contextmanager
 def open_regular(directory: Path, *names: str) -> Iterator[int]:
-    """A descriptor of the regular file at *names*, one a component, below *directory*.
+    """A descriptor of the regular file *names*, path components below *directory*.
 
-    Raises NotFound where there is nothing; FormatError for links, pipes, devices and directories, and for anything but
-    directories on the way; LocalError for what the system refuses.
+    Raises NotFoundError if it does not exist; FormatError for links, pipes, devices and directories, and for anything
+    but directories on the way; LocalError for other errors.
     """
     name = "/".join(names)
     descriptors: list[int] = []
@@ -42,7 +42,7 @@ def open_regular(directory: Path, *names: str) -> Iterator[int]:
                 descriptors.append(os.open(step, _DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptors[-1]))
             descriptors.append(os.open(names[-1], _FILE, dir_fd=descriptors[-1]))
             if not stat.S_ISREG(os.fstat(descriptors[-1]).st_mode):
-                raise FormatError(f"{name} is no regular file", where=str(directory))
+                raise FormatError(f"{name} is not a regular file", where=str(directory))
         yield descriptors[-1]
     finally:
         for descriptor in descriptors:
@@ -53,15 +53,15 @@ def _root(directory: Path) -> int:
     try:
         return os.open(directory, _DIRECTORY)
     except FileNotFoundError as error:
-        raise NotFoundError(f"{directory}: there is no such directory") from error
+        raise NotFoundError(f"{directory}: no such directory") from error
     except NotADirectoryError as error:
-        raise LocalError(f"{directory} is no directory") from error
+        raise LocalError(f"{directory} is not a directory") from error
     except OSError as error:
         raise LocalError(f"{directory}: {error.strerror or error}") from error
 
 
 def read_small_file(directory: Path, *names: str) -> bytes:
-    """The whole of a document. Raises as `open_regular`, and LimitExceeded over 4 MiB."""
+    """The content of a file. Raises as `open_regular`, and LimitExceededError over 4 MiB."""
     with open_regular(directory, *names) as descriptor:
         size = os.fstat(descriptor).st_size
         if size > MAX_DOCUMENT:
@@ -70,11 +70,11 @@ def read_small_file(directory: Path, *names: str) -> bytes:
 
 
 def read_range(descriptor: int, start: int, end: int) -> Iterator[bytes]:
-    """The bytes of a file from *start* up to *end*, in blocks of 1 MiB. Raises LocalError, also where they end earlier.
+    """The bytes of a file from *start* to *end*, in blocks of 1 MiB. Raises LocalError, also if the file is shorter.
 
-    The position of *descriptor* is neither used nor moved, so that several may read at once.
+    The file position of *descriptor* is neither used nor changed, so that several threads may read.
     """
-    hole = data = start  # what lies from *hole* up to *data* is a hole
+    hole = data = start  # from *hole* to *data* is a hole
     while start < end:
         if start >= data:
             hole, data = _next_hole(descriptor, start, end)
@@ -84,13 +84,13 @@ def read_range(descriptor: int, start: int, end: int) -> Iterator[bytes]:
             with local_errors(path_of(descriptor)):
                 block = os.pread(descriptor, min(BLOCK_SIZE, hole - start), start)
         if not block:
-            raise LocalError(f"a file has become shorter than {end} bytes while it was read")
+            raise LocalError(f"a file was truncated to less than {end} bytes while it was read")
         start += len(block)
         yield block
 
 
 def _next_hole(descriptor: int, start: int, end: int) -> tuple[int, int]:
-    """The hole that comes next, from *start* on and no farther than *end*: where it begins, and where data follows."""
+    """The next hole from *start* on, limited to *end*: its start, and the start of the data behind it."""
     try:
         if os.fstat(descriptor).st_size < end:
             return end, end
@@ -99,7 +99,7 @@ def _next_hole(descriptor: int, start: int, end: int) -> tuple[int, int]:
     except OSError as error:
         if error.errno == errno.ENXIO:  # a hole up to the end
             return hole, end
-        return end, end  # a filesystem that does not tell
+        return end, end  # a filesystem without SEEK_HOLE
     return min(hole, end), min(data, end)
 
 
@@ -109,14 +109,15 @@ def _translate_oserror(directory: Path, name: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _NO_SUCH:
-            raise NotFoundError(f"{directory}: there is no {name}") from error
+            raise NotFoundError(f"{directory}: no such file: {name}") from error
         if error.errno in _NOT_PLAIN:
-            raise FormatError(f"{name} is a link, or there is one on the way to it", where=str(directory)) from error
+            raise FormatError(f"{name} is a symbolic link, or below one", where=str(directory)) from error
         raise LocalError(f"{directory / name}: {error.strerror or error}") from error
 
 
 def read_chunks(source: StrPath | int, block: int = 1 << 20) -> Iterator[bytes]:
-    """What is in *source*, a path or a descriptor (which is left open), from where it stands. Raises LocalError."""
+    """The content of *source*, a path or a descriptor (which is left open), from the current position. Raises
+    LocalError."""
     if isinstance(source, int):
         yield from _read(source, path_of(source), block)
         return

@@ -1,6 +1,6 @@
-"""Files with holes: their zeros are neither read nor written.
+"""Sparse files: holes are neither read nor written.
 
-A hole is found on reading with SEEK_DATA and SEEK_HOLE (lseek(2)), and made on writing by not writing.
+Holes are found with SEEK_DATA and SEEK_HOLE (lseek(2)), and created by not writing.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _FINE = bytes(4 << 10)
 
 
 def write_sparse(file: BinaryIO, chunks: Iterable[bytes], size: int | None = None) -> int:
-    """Make *chunks* all that *file* holds, without writing blocks of zeros; the number of bytes that it then has.
+    """Replaces the content of *file* with *chunks*, without writing blocks of zeros; returns its size in bytes.
 
-    What is no regular file (a pipe) is written to as by `write_dense`, which is for standard output, wherever that
-    goes. Raises LocalError where the system refuses, and SizeMismatch if *size* is given and differs.
+    Anything but a regular file (a pipe) is written to as by `write_dense`. Raises LocalError for errors of the
+    operating system, and SizeMismatchError if *size* is given and differs.
     """
     if not _can_have_holes(file):
         return write_dense(file, chunks, size)
@@ -45,7 +45,7 @@ def write_sparse(file: BinaryIO, chunks: Iterable[bytes], size: int | None = Non
         with local_errors(_name(file)):
             write_data(descriptor, chunk, end)
             end += len(chunk)
-            if end - flushed >= _FLUSH_STEP:  # begin to bring it to the disk: fsync would wait for all of it at the end
+            if end - flushed >= _FLUSH_STEP:  # start write-back now: fsync would wait for all of it at the end
                 os.posix_fadvise(descriptor, flushed, end - flushed, os.POSIX_FADV_DONTNEED)
                 flushed = end
     with local_errors(_name(file)):
@@ -57,9 +57,10 @@ def write_sparse(file: BinaryIO, chunks: Iterable[bytes], size: int | None = Non
 
 
 def write_dense(file: BinaryIO, chunks: Iterable[bytes], size: int | None = None) -> int:
-    """Write *chunks* to *file* where it stands, zeros and all; the number of bytes. Raises as `write_sparse`.
+    """Writes *chunks* to *file* at its current position, including zeros; returns the number of bytes. Raises as
+    `write_sparse`.
 
-    *file* need have nothing but a `write` that takes bytes, all of them where it does not say how many.
+    *file* needs only a `write` that takes bytes; if it returns no count, all are taken as written.
     """
     written = 0
     for chunk in chunks:
@@ -77,19 +78,20 @@ def write_dense(file: BinaryIO, chunks: Iterable[bytes], size: int | None = None
 
 
 def _write_all(file: BinaryIO, chunk: bytes) -> None:
-    """Python's own files are given views. Anybody else's may keep what it is given, and chunks may lie in memory that
-    is used again."""
+    """Python's own files are given memoryviews. Other objects may keep what they are given, and the memory of chunks
+    may be reused, so they get copies."""
     view, ours = memoryview(chunk), isinstance(file, io.IOBase)
     while view:
         count: int | None = file.write(view if ours else bytes(view))
-        if count is None and isinstance(file, io.RawIOBase):  # it does not wait, so it has to be waited for
+        if count is None and isinstance(file, io.RawIOBase):  # a non-blocking descriptor: wait until it is writable
             select.select([], [file], [])
             count = 0
         view = view[len(view) if count is None else count :]
 
 
 def extents(descriptor: int) -> Iterator[tuple[int, int]]:
-    """Where the file has data, as (offset, length) in ascending order; everywhere if the filesystem cannot tell."""
+    """The regions of the file with data, as (offset, length) in ascending order; all of it if the filesystem cannot
+    tell."""
     size = os.fstat(descriptor).st_size
     end = 0
     while end < size:
@@ -100,16 +102,16 @@ def extents(descriptor: int) -> Iterator[tuple[int, int]]:
             if error.errno == errno.ENXIO:  # a hole up to the end
                 return
             if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
-                raise LocalError(f"holes cannot be looked for: {error.strerror or error}") from error
+                raise LocalError(f"cannot look for holes: {error.strerror or error}") from error
             start, end = end, size
         if start < size:
             yield start, end - start
 
 
 def file_chunks(descriptor: int, *, lead: int = 0) -> Iterator[bytes]:
-    """The content of a file from its beginning; holes come as one block of zeros that all of them share.
+    """The content of a file from its beginning; holes are yielded as one shared block of zeros.
 
-    It is cut where a stream is cut at every MiB that has *lead* bytes before it. Raises LocalError.
+    Cut where a stream with *lead* bytes before it is cut at every MiB. Raises LocalError.
     """
     size = os.fstat(descriptor).st_size
     data = extents(descriptor)
@@ -139,23 +141,23 @@ def _read(descriptor: int, at: int, length: int) -> bytes:
 
 
 def _name(file: BinaryIO) -> object:
-    return getattr(file, "name", "the output")  # a buffer in memory has none
+    return getattr(file, "name", "the output")  # an in-memory buffer has none
 
 
 def _truncated_error(size: int) -> LocalError:
-    return LocalError(f"a file has become shorter than {size} bytes while it was read")
+    return LocalError(f"a file was truncated to less than {size} bytes while it was read")
 
 
 def _can_have_holes(file: BinaryIO) -> bool:
     try:
         return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-    except (OSError, ValueError):  # no descriptor: a buffer in memory
+    except (OSError, ValueError):  # no descriptor: an in-memory buffer
         return False
 
 
 def write_data(descriptor: int, chunk: bytes, at: int) -> None:
-    """Write what is not zero in *chunk* where it belongs, *at* being the place of its first byte; what is there already
-    must read as zeros. Raises OSError."""
+    """Writes the non-zero parts of *chunk*, whose first byte belongs at offset *at*; existing content must read as
+    zeros. Raises OSError."""
     view = memoryview(chunk)
     for start, stop in _data(chunk, -at % len(_FINE)):
         while start < stop:
@@ -163,7 +165,7 @@ def write_data(descriptor: int, chunk: bytes, at: int) -> None:
 
 
 def _data(chunk: bytes, first: int) -> Iterator[tuple[int, int]]:
-    """Where *chunk* is not zero, to the page; pages begin at *first*. `startswith` compares 27 GB a second here."""
+    """The non-zero regions of *chunk*, in pages; pages begin at *first*. `startswith` compares 27 GB a second here."""
     size, at = len(chunk), 0
     while at < size:
         start = at
@@ -176,7 +178,7 @@ def _data(chunk: bytes, first: int) -> Iterator[tuple[int, int]]:
 
 
 def _zeros(chunk: bytes, at: int, first: int) -> int:
-    """How many zeros are known to be at *at*: 64 KiB, a page, or less at either end of the chunk."""
+    """The number of zeros known to be at *at*: 64 KiB, a page, or less at either end of the chunk."""
     if chunk.startswith(_COARSE, at):
         return len(_COARSE)
     if chunk.startswith(_FINE, at):

@@ -1,4 +1,4 @@
-"""A file without a name for what cannot be read twice: it is gone when the process is, however that ends."""
+"""A temporary file without a name, for streams that cannot be read twice; freed when the process ends."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _USUAL = "/var/tmp"  # noqa: S108 - where big files go; /tmp is often in memory
 
 
 class Spool:
-    """Contents one after the other in a file in `$TMPDIR` (else /var/tmp), without blocks for their zeros.
+    """Consecutive contents in a file in `$TMPDIR` (else /var/tmp), without blocks for zeros.
 
-    *environ* is where the variable is read. Opened at once: raises LocalError.
+    *environ* has the variable. The constructor opens the file: raises LocalError.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -30,14 +30,14 @@ class Spool:
 
     @property
     def descriptor(self) -> int:
-        """For `pread`."""
+        """A descriptor for `pread`."""
         return self._file.fileno()
 
     def append(self, chunks: Iterable[bytes]) -> tuple[int, int]:
-        """Where *chunks* lie now: an offset and a length in bytes.
+        """Writes *chunks* and returns their offset and length in bytes.
 
-        Raises LocalError where the system refuses, and once there are more bytes than there was room for in the
-        beginning, zeros counted: so a few bytes that expand without end have an end here.
+        Raises LocalError for errors of the operating system, and if there are more bytes than there was free space in
+        the beginning, including zeros: this limits decompression bombs.
         """
         start = self._end
         for chunk in chunks:
@@ -51,15 +51,13 @@ class Spool:
         return start, self._end - start
 
     def close(self) -> None:
-        """Give the room back."""
+        """Frees the file."""
         self._file.close()
 
 
 def _too_long(directory: str, room: int) -> LocalError:
-    error = LocalError(
-        f"{directory}: what is kept there until it is used is longer than the {room} bytes that are free"
-    )
+    error = LocalError(f"{directory}: no space left on device: temporary data is longer than the {room} free bytes")
     error.add_note(
-        "hint: set TMPDIR to a larger place, or name a file, not a pipe: what is not compressed is read where it is"
+        "hint: set TMPDIR to a larger filesystem, or use a file instead of a pipe: uncompressed files are read in place"
     )
     return error

@@ -1,4 +1,4 @@
-"""A file that is being written under another name than it will have, next to it."""
+"""Temporary files, written next to the final name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LONGEST = 255 - len("..0123456789abcdef.part")
 
 
 def path_of(descriptor: int) -> str:
-    """The path of the file that *descriptor* is open on, for messages; what it is where it has none."""
+    """The path of the open file *descriptor*, for messages; a description if it has none."""
     try:
         path = os.readlink(f"/proc/self/fd/{descriptor}")
     except OSError:
@@ -34,14 +34,14 @@ def path_of(descriptor: int) -> str:
     return path if path.startswith("/") else f"a {path.partition(':')[0]}"
 
 
-def resolve(path: str | os.PathLike[str], *, strict: bool = False) -> Path:
-    """*path* without links on the way; what is not there stays as it is unless *strict*. Raises LocalError."""
+def resolve_path(path: str | os.PathLike[str], *, strict: bool = False) -> Path:
+    """*path* without links on the way; what does not exist stays unresolved unless *strict*. Raises LocalError."""
     with local_errors(os.fspath(path)):
         return Path(os.path.realpath(path, strict=strict))
 
 
 def is_directory(path: str | os.PathLike[str]) -> bool:
-    """Whether a directory is at *path*; False where nothing is. Raises LocalError where that cannot be told."""
+    """Whether *path* is a directory; False if it does not exist. Raises LocalError if that cannot be determined."""
     with local_errors(os.fspath(path)):
         return Path(path).is_dir()
 
@@ -55,13 +55,13 @@ class TempFile:
     target: Path
 
     def complete(self) -> None:
-        """Bring everything to the disk. Raises LocalError."""
+        """Flushes everything to disk. Raises LocalError."""
         with local_errors(self.target):
             self.file.flush()
             os.fsync(self.file.fileno())
 
     def discard(self) -> None:
-        """Close the file, and remove it if it has not been renamed."""
+        """Closes the file, and removes it unless it was renamed."""
         with suppress(OSError, LocalError):
             self.file.close()
         with suppress(OSError):
@@ -70,10 +70,10 @@ class TempFile:
 
 
 def create_temp(target: Path) -> TempFile:
-    """A new part for *target*; parts for it that nobody is writing any more are removed. Raises LocalError."""
+    """A new temporary file for *target*; abandoned ones for it are removed. Raises LocalError."""
     with local_errors(target):
-        ours = re.compile(re.escape(f".{_stem(target)}.") + r"[0-9a-f]{16}\.part")
-        locks.sweep_unheld(target.parent, ours)
+        pattern = re.compile(re.escape(f".{_stem(target)}.") + r"[0-9a-f]{16}\.part")
+        locks.sweep_unheld(target.parent, pattern)
         while True:
             path = _beside(target, "part")
             with leftovers.creating(path):
@@ -86,7 +86,7 @@ def create_temp(target: Path) -> TempFile:
 
 
 def back_up(target: Path) -> Path | None:
-    """A second name for what is at *target*; None if nothing is. Raises OSError."""
+    """A second name for the file *target*; None if it does not exist. Raises OSError."""
     path = _beside(target, "part")
     try:
         os.link(target, path, follow_symlinks=False)
@@ -95,23 +95,23 @@ def back_up(target: Path) -> Path | None:
     except OSError as error:
         if error.errno not in _NO_LINKS or target.is_dir():
             raise
-        path = _beside(target, "old")  # the only name that it then has, so nobody may sweep it away
+        path = _beside(target, "old")  # its only name then, so no sweep may remove it
         os.rename(target, path)
     return path
 
 
 def restore(target: Path, saved: Path | None) -> None:
-    """Undo: *target* is again what *saved* is, or nothing."""
+    """Undoes a rename: *target* is *saved* again, or does not exist."""
     with suppress(OSError):
         if saved:
             os.replace(saved, target)
-            saved.unlink(missing_ok=True)  # renaming a file to another name of itself leaves both
+            saved.unlink(missing_ok=True)  # rename(2) does nothing if both names are the same file
         else:
             target.unlink()
 
 
 def flush_directory(path: Path) -> None:
-    """Bring the names in the directory to the disk, where the filesystem can do that."""
+    """Flushes the entries of the directory to disk, if the filesystem supports it."""
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -121,7 +121,7 @@ def flush_directory(path: Path) -> None:
 
 
 class _Raw(io.FileIO):
-    """A descriptor whose errors are LocalErrors about the file that it will be."""
+    """A descriptor whose errors are LocalErrors about the final file."""
 
     def __init__(self, descriptor: int, name: str) -> None:
         super().__init__(descriptor, "r+b")
@@ -133,7 +133,7 @@ class _Raw(io.FileIO):
 
 
 def _stem(target: Path) -> str:
-    """The name of *target*, cut so that it fits into a longer one."""
+    """The name of *target*, shortened so that it fits into a longer one."""
     return os.fsdecode(os.fsencode(target.name)[:_LONGEST])
 
 

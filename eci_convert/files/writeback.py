@@ -1,7 +1,7 @@
-"""Files that are on their way to the disk while they are being written, so that flushing them in the end takes no time.
+"""Starts write-back while a file is being written, so that the final fsync is fast.
 
-posix_fadvise(2) with POSIX_FADV_DONTNEED begins to write dirty pages and does not wait; pages that are being written
-stay in memory.
+posix_fadvise(2) with POSIX_FADV_DONTNEED starts writing dirty pages without waiting; pages that are being written stay
+in memory.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from contextlib import suppress
 from typing import Final
 
 STEP: Final = 8 << 20
-"""After how many bytes the disk is told."""
+"""Bytes after which write-back is started."""
 
 
 def start_writeback(chunks: Iterable[bytes], descriptor: int, start: int = 0) -> Iterator[bytes]:
-    """*chunks* as they are, for whoever writes each to *descriptor*, from offset *start* on, before taking the next."""
-    end = begun = start
+    """*chunks* unchanged, for a consumer that writes each to *descriptor*, from offset *start* on, before taking the
+    next."""
+    end = started = start
     for chunk in chunks:
         yield chunk
         end += len(chunk)
-        if end - begun >= STEP:
-            with suppress(OSError):  # advice may be refused
-                os.posix_fadvise(descriptor, begun, end - begun, os.POSIX_FADV_DONTNEED)
-            begun = end
+        if end - started >= STEP:
+            with suppress(OSError):  # the advice may be refused
+                os.posix_fadvise(descriptor, started, end - started, os.POSIX_FADV_DONTNEED)
+            started = end

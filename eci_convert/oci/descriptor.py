@@ -15,7 +15,7 @@ from eci_convert.oci.json_fields import Fields
 from eci_convert.oci.platform import Platform
 
 MAX_LAYERS = 2000
-"""Layers, or manifests in an index, that one document may list. Docker stops at 127 layers."""
+"""The number of layers, or of manifests in an index. Docker stops at 127 layers."""
 
 MAX_SIZE = 2**63 - 1
 
@@ -24,7 +24,7 @@ _NOTHING: Mapping[str, str] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Descriptor:
-    """A promise about a blob: its media type, digest and size in bytes (image-spec v1.1.1, descriptor.md)."""
+    """The media type, digest and size in bytes of a blob (image-spec v1.1.1, descriptor.md)."""
 
     media_type: str
     digest: Digest
@@ -60,28 +60,28 @@ class Descriptor:
         return cls(media_type=media_type, digest=Digest.of(content), size=len(content), annotations=dict(annotations))
 
     def json(self) -> dict[str, Any]:
-        """The JSON object, with absent fields left out, in the order of Go's `specs-go`."""
-        found: dict[str, Any] = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
+        """The JSON object, without absent fields, in the order of Go's `specs-go`."""
+        fields: dict[str, Any] = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
         if self.urls:
-            found["urls"] = list(self.urls)
+            fields["urls"] = list(self.urls)
         if self.annotations:
-            found["annotations"] = dict(sorted(self.annotations.items()))
+            fields["annotations"] = dict(sorted(self.annotations.items()))
         if self.data is not None:
-            found["data"] = base64.b64encode(self.data).decode()
+            fields["data"] = base64.b64encode(self.data).decode()
         if self.platform:
-            found["platform"] = self.platform.json()
+            fields["platform"] = self.platform.json()
         if self.artifact_type:
-            found["artifactType"] = self.artifact_type
-        return found
+            fields["artifactType"] = self.artifact_type
+        return fields
 
 
 def descriptors(data: Fields, key: str, where: str) -> tuple[Descriptor, ...]:
-    found: Sequence[Any] = json_fields.optional(data, key, list, where, [])
-    if len(found) > MAX_LAYERS:
-        raise LimitExceededError(f"{len(found)} entries (limit {MAX_LAYERS})", where=f"{where}.{key}")
+    values: Sequence[Any] = json_fields.optional(data, key, list, where, [])
+    if len(values) > MAX_LAYERS:
+        raise LimitExceededError(f"{len(values)} entries (limit {MAX_LAYERS})", where=f"{where}.{key}")
     return tuple(
         Descriptor.parse(json_fields.typed(entry, dict, f"{where}.{key}[{index}]"), f"{where}.{key}[{index}]")
-        for index, entry in enumerate(found)
+        for index, entry in enumerate(values)
     )
 
 

@@ -1,7 +1,8 @@
-"""Which layers diff ids name, and which of them can be seen to be wrong without reading a layer.
+"""Diff ids: the layers they refer to, and which of them are certainly wrong, without reading a layer.
 
-They are digests of uncompressed archives, so that of an uncompressed layer is its own, and that of a compressed one is
-no blob's. The original `eci` writes wrong ones (docs/specs/eci.md#D1), beside a schemaVersion of 0 (ECI D2).
+Diff ids are digests of uncompressed archives: that of an uncompressed layer is its digest, and that of a compressed one
+is not the digest of any blob. The original `eci` writes wrong ones (docs/specs/eci.md#D1), together with schemaVersion
+0 (ECI D2).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from eci_convert.oci.manifest import Manifest
 
 
 def layers_by_diff_id(image: Image | None) -> dict[tuple[Digest, str], Descriptor]:
-    """The layers of *image*, by their diff ids and their media types, compression and all."""
+    """The layers of *image*, by diff id and media type (with compression)."""
     if image is None or len(image.config.diff_ids) != len(image.manifest.layers):
         return {}
     return {
@@ -25,25 +26,25 @@ def layers_by_diff_id(image: Image | None) -> dict[tuple[Digest, str], Descripto
 
 
 def doubtful(manifest: Manifest, config: ImageConfig) -> tuple[Descriptor, ...]:
-    """Layers whose diff ids are wrong if they are not compressed, as their media types say."""
+    """Layers whose diff ids are wrong if they are uncompressed, as their media types say."""
     if not _is_container(manifest) or len(manifest.layers) != len(config.diff_ids):
         return ()
-    wrapped = _compressed_digests(manifest)
+    compressed = _compressed_digests(manifest)
     return tuple(
         layer
         for layer, diff_id in zip(manifest.layers, config.diff_ids, strict=True)
-        if layer.digest not in wrapped and layer.digest != diff_id
+        if layer.digest not in compressed and layer.digest != diff_id
     )
 
 
 def certainly_wrong(manifest: Manifest, config: ImageConfig) -> bool:
-    """Whether they are wrong, also if layers are not wrapped as their media types say, which engines put up with: so a
-    layer that is said to be an archive may well have another diff id than its digest."""
+    """Whether diff ids are wrong even if compression differs from the media types, which engines accept: so a layer
+    with the type of an uncompressed archive may have another diff id than its digest."""
     if not _is_container(manifest):
         return False
-    wrapped = _compressed_digests(manifest)
+    compressed = _compressed_digests(manifest)
     return len(manifest.layers) != len(config.diff_ids) or any(
-        diff_id in wrapped and (diff_id != layer.digest or manifest.schema_version != 2)
+        diff_id in compressed and (diff_id != layer.digest or manifest.schema_version != 2)
         for layer, diff_id in zip(manifest.layers, config.diff_ids, strict=True)
     )
 

@@ -1,4 +1,4 @@
-"""Content addresses (image-spec v1.1.1, descriptor.md, "Digests")."""
+"""Digests (image-spec v1.1.1, descriptor.md, "Digests")."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HEX = re.compile(r"[0-9a-f]+", re.ASCII)
 
 
 class Hasher(Protocol):
-    """What `hashlib` makes."""
+    """The interface of hashes in `hashlib`."""
 
     def update(self, data: bytes, /) -> None: ...
 
@@ -24,7 +24,7 @@ class Hasher(Protocol):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Digest:
-    """A content address with a registered algorithm (sha256 or sha512) and lower-case hexadecimal digits.
+    """A digest with a registered algorithm (sha256 or sha512) and lower-case hexadecimal digits.
 
     >>> Digest.parse("sha256:" + 64 * "0").short
     'sha256:000000000000'
@@ -35,7 +35,7 @@ class Digest:
 
     @classmethod
     def parse(cls, text: str, *, where: str = "digest") -> Self:
-        """The digest that *text* spells. Raises FormatError for any other text and for unregistered algorithms."""
+        """The digest *text*. Raises FormatError for invalid text and unregistered algorithms."""
         if len(text) > 256 or not _SYNTAX.fullmatch(text):
             raise FormatError(f"{text[:80]!r} is not a digest", where=where)
         algorithm, _, digits = text.partition(":")
@@ -51,18 +51,18 @@ class Digest:
         return cls(algorithm, hashlib.new(algorithm, content, usedforsecurity=False).hexdigest())
 
     def hasher(self) -> Hasher:
-        """A fresh hash of this digest's algorithm."""
+        """A new hash with this digest's algorithm."""
         return hashlib.new(self.algorithm, usedforsecurity=False)
 
     def check(self, content: bytes, what: str = "content") -> None:
-        """Raises DigestMismatch unless *content* has this digest."""
+        """Raises DigestMismatchError unless *content* has this digest."""
         actual = Digest.of(content, self.algorithm)
         if actual != self:
             raise DigestMismatchError(self, actual, what)
 
     @property
     def short(self) -> str:
-        """The first twelve digits, for people."""
+        """The first twelve digits, for display."""
         return f"{self.algorithm}:{self.hex[:12]}"
 
     def __str__(self) -> str:

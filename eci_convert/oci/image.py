@@ -1,4 +1,4 @@
-"""An image's small documents together: manifest, config, platform."""
+"""Image: manifest, config and platform of an image together."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from eci_convert.oci.platform import Platform
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """The small documents of one image, verified: all that a dialect gets to see.
+    """The manifest and config of one image, verified: all that a dialect gets to see.
 
-    *descriptor* is the manifest's. *config* is empty for a config blob that is not a container image's, but for its
-    `fields` where it is a JSON object.
+    *descriptor* is the manifest's. *config* is empty for a config blob that is not that of a container image, except
+    for its `fields` if it is a JSON object.
     """
 
     descriptor: Descriptor
@@ -29,9 +29,9 @@ class Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageConfig:
-    """What a config blob tells that dialects and checks rely on (image-spec v1.1.1, config.md).
+    """The fields of a config blob that dialects and checks rely on (image-spec v1.1.1, config.md).
 
-    *fields* is the whole JSON object; it is empty, as is all else, for a config that is not a JSON object.
+    *fields* is the whole JSON object; it is empty, like everything else, for a config that is not a JSON object.
     *diff_ids* are in the order of the layers, lowest first.
     """
 

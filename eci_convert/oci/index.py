@@ -1,4 +1,4 @@
-"""Image indexes: what they list, and which of their entries is the image for a platform."""
+"""Image indexes, and the selection of an entry for a platform; CNAB bundles."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ BUNDLE_HINT = (
 
 
 class IsBundleError(UnsupportedImageError):
-    """One image was asked for, and *index* is a bundle."""
+    """*index* is a CNAB bundle where an image was expected."""
 
     def __init__(self, index: Index, where: str) -> None:
         images = [entry for entry in index.manifests if entry.annotations.get(BUNDLE_KIND) != "config"]
         names = (
             f"{entry.annotations.get(BUNDLE_COMPONENT, 'invocation image')} {entry.digest.short}" for entry in images
         )
-        super().__init__(f"{where} is a CNAB bundle and not one image: it has {', '.join(names) or 'no images'}")
+        super().__init__(f"{where} is a CNAB bundle, not an image: it has {', '.join(names) or 'no images'}")
         self.index = index
         self.add_note(BUNDLE_HINT)
 
 
 def is_bundle(index: Index) -> bool:
-    """Whether *index* is a bundle: it says so, or one of its entries is the bundle's description."""
+    """Whether *index* is a bundle: by its annotations, or because one of its entries is the bundle's config."""
     return "io.cnab.runtime_version" in index.annotations or any(
         entry.annotations.get(BUNDLE_KIND) == "config" for entry in index.manifests
     )
 
 
 def check_no_bundle(index: Index, where: str) -> None:
-    """Raises IsBundle if *index*, which was found at *where*, is a bundle."""
+    """Raises IsBundleError if *index*, located at *where*, is a bundle."""
     if is_bundle(index):
         raise IsBundleError(index, where)
 
@@ -63,15 +63,15 @@ class Index:
 
     def json(self) -> dict[str, Any]:
         """The JSON object, in the order of Go's `specs-go`, of schema version 2."""
-        found: dict[str, Any] = {"schemaVersion": 2, "mediaType": self.media_type}
+        fields: dict[str, Any] = {"schemaVersion": 2, "mediaType": self.media_type}
         if self.artifact_type:
-            found["artifactType"] = self.artifact_type
-        found["manifests"] = [entry.json() for entry in self.manifests]
+            fields["artifactType"] = self.artifact_type
+        fields["manifests"] = [entry.json() for entry in self.manifests]
         if self.subject:
-            found["subject"] = self.subject.json()
+            fields["subject"] = self.subject.json()
         if self.annotations:
-            found["annotations"] = dict(sorted(self.annotations.items()))
-        return found
+            fields["annotations"] = dict(sorted(self.annotations.items()))
+        return fields
 
 
 def parse_index(data: Fields, media_type: str, where: str) -> Index:
@@ -86,14 +86,14 @@ def parse_index(data: Fields, media_type: str, where: str) -> Index:
     )
 
 
-_DESCRIBED: Final = 8  # entries that an error lists
+_DESCRIBED: Final = 8  # entries listed in an error
 _NEUTRAL: Final = ("org.opencontainers.", "io.containerd.")
-"""Annotations that do not make two entries different things: names, versions, descriptions."""
+"""Annotations that do not distinguish entries: names, versions, descriptions."""
 _ATTESTATION = "vnd.docker.reference.type"
 
 
 def candidates(index: Index) -> tuple[Descriptor, ...]:
-    """The entries of *index* that are images: attestations and entries for `unknown/unknown` are passed over."""
+    """The entries of *index* that are images, without attestations and entries for `unknown/unknown`."""
     return tuple(
         entry
         for entry in index.manifests
@@ -103,43 +103,43 @@ def candidates(index: Index) -> tuple[Descriptor, ...]:
     )
 
 
-def select(index: Index, wanted: Platform | None, where: str = "index") -> Descriptor:
-    """The entry of *index* for *wanted*; where nothing is wanted, the only image, else the one for this computer.
+def select(index: Index, platform: Platform | None, where: str = "index") -> Descriptor:
+    """The entry of *index* for *platform*; None: the only image, else the one for this computer.
 
-    Of several that suit, the one with the highest variant wins, then one whose variant is spelt as the wanted one,
-    then the first. Raises LayoutError that lists what there is, also where the winner has rivals that are something
-    else by their annotations or artifact types.
+    Of several matches, the one with the highest variant is selected, then the one whose variant is spelt as requested,
+    then the first. Raises UnsupportedImageError, listing what there is, also if equally good entries differ in
+    annotations or artifact types.
     """
     check_no_bundle(index, where)
     images = candidates(index)
-    if wanted is None and len(images) == 1:
+    if platform is None and len(images) == 1:
         return images[0]
-    asked = wanted or host_platform()
+    requested = platform or host_platform()
     suiting = sorted(
-        (rank, entry.platform.variant != asked.variant, number)
+        (rank, entry.platform.variant != requested.variant, number)
         for number, entry in enumerate(images)
-        if entry.platform and (rank := variant_rank(entry.platform, asked)) is not None
+        if entry.platform and (rank := variant_rank(entry.platform, requested)) is not None
     )
     if suiting:
-        _check_alike([images[number] for rank, _, number in suiting if rank == suiting[0][0]], asked, where)
+        _check_alike([images[number] for rank, _, number in suiting if rank == suiting[0][0]], requested, where)
         return images[suiting[0][2]]
-    there = (
+    available = (
         ", ".join(sorted({str(entry.platform) if entry.platform else "(none named)" for entry in images})) or "nothing"
     )
-    error = UnsupportedImageError(f"{where} has no image for {asked}: it has {there}")
-    error.add_note("hint: choose one with --platform OS/ARCH")
+    error = UnsupportedImageError(f"{where} has no image for {requested}: it has {available}")
+    error.add_note("hint: select one with --platform OS/ARCH")
     raise error
 
 
-def _check_alike(entries: list[Descriptor], asked: Platform, where: str) -> None:
-    """Raises LayoutError unless *entries*, which suit equally well, are one kind of thing."""
+def _check_alike(entries: list[Descriptor], requested: Platform, where: str) -> None:
+    """Raises UnsupportedImageError unless *entries*, which match equally well, are of one kind."""
     distinct = list({entry.digest: entry for entry in entries}.values())
     if all(_kind(entry) == _kind(distinct[0]) for entry in distinct):
         return
     listed = "; ".join(map(_described, distinct[:_DESCRIBED]))
     more = f"; and {len(distinct) - _DESCRIBED} more" if len(distinct) > _DESCRIBED else ""
-    error = UnsupportedImageError(f"{where} has {len(distinct)} different images for {asked}: {listed}{more}")
-    error.add_note("hint: name one by its digest, NAME@sha256:…; copy --all-platforms takes the whole index")
+    error = UnsupportedImageError(f"{where} has {len(distinct)} different images for {requested}: {listed}{more}")
+    error.add_note("hint: select one by its digest, NAME@sha256:…; copy --all-platforms copies the whole index")
     raise error
 
 

@@ -1,4 +1,4 @@
-"""JSON becomes a value at the door: documents are parsed strictly, and every fault says where it is."""
+"""Strict JSON parsing: every error has the location of the value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any, NoReturn, TypeVar
 from eci_convert.errors import FormatError, LimitExceededError
 
 MAX_DOCUMENT = 4 * 1024 * 1024
-"""Bytes that a manifest, index or config may have (distribution-spec v1.1.1, "Pushing Manifests": at least 4 MiB)."""
+"""The size limit in bytes of a manifest, index or config (distribution-spec v1.1.1, "Pushing Manifests": at least 4
+MiB)."""
 
 _MAX_DEPTH = 64
 
@@ -19,35 +20,34 @@ Fields = Mapping[str, Any]
 
 
 def document(content: bytes, where: str) -> Fields:
-    """The JSON object that *content* spells.
+    """The JSON object *content*.
 
-    Raises LimitExceeded over 4 MiB or 64 levels, and FormatError for anything that JSON (RFC 8259) does not allow
-    or that two readers could read differently: repeated keys, NaN, lone surrogates, a byte order mark, numbers
-    without end.
+    Raises LimitExceededError over 4 MiB or 64 levels, and FormatError for anything that JSON (RFC 8259) does not allow
+    or that parsers may interpret differently: duplicate keys, NaN, lone surrogates, a byte order mark, huge numbers.
     """
     return typed(_value(content, where), dict, where)
 
 
 def array(content: bytes, where: str) -> list[Any]:
-    """The JSON array that *content* spells. Raises as `document`."""
+    """The JSON array *content*. Raises as `document`."""
     return typed(_value(content, where), list, where)
 
 
 def required(data: Fields, key: str, kind: type[T], where: str) -> T:
-    """The value of *key*, which must be there and of *kind*. Raises FormatError located at `where.key`."""
+    """The value of *key*, which must exist and be of type *kind*. Raises FormatError located at `where.key`."""
     if key not in data:
         raise FormatError("missing", where=f"{where}.{key}")
     return typed(data[key], kind, f"{where}.{key}")
 
 
 def optional(data: Fields, key: str, kind: type[T], where: str, default: T) -> T:
-    """The value of *key*, or *default* where it is absent or null. Raises FormatError if it is of another kind."""
+    """The value of *key*, or *default* if it is missing or null. Raises FormatError if it is of another type."""
     value = data.get(key)
     return default if value is None else typed(value, kind, f"{where}.{key}")
 
 
 def strings(data: Fields, key: str, where: str) -> dict[str, str]:
-    """The map of text to text at *key*, empty where it is absent or null, as is a text in it: so Go reads them.
+    """The map of strings at *key*, empty if it is missing or null; null values are empty strings, as with Go.
 
     >>> strings({"Labels": {"a": "b", "maintainer": None}}, "Labels", "config")
     {'a': 'b', 'maintainer': ''}
@@ -59,7 +59,7 @@ def strings(data: Fields, key: str, where: str) -> dict[str, str]:
 
 
 def typed(value: object, kind: type[T], where: str) -> T:
-    """*value* itself, if it is of *kind*; a bool is no int."""
+    """*value*, if it is of type *kind*; a bool is not an int. Raises FormatError."""
     if isinstance(value, bool) and kind is not bool:
         raise FormatError(f"expected {_KINDS.get(kind, kind.__name__)}, not bool", where=where)
     if not isinstance(value, kind):
@@ -93,14 +93,14 @@ def _named(value: object) -> str:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise ValueError(f"key {key!r} stands twice in one object")
+                raise ValueError(f"duplicate key {key!r} in an object")
             seen.add(key)
-    return found
+    return fields
 
 
 def _constant(name: str) -> NoReturn:

@@ -1,7 +1,7 @@
-"""The documents of an image as frozen values (image-spec v1.1.1; Docker image manifest v2 schema 2).
+"""Manifests as frozen values (image-spec v1.1.1; Docker image manifest v2 schema 2).
 
-Reading is strict about what we rely on and silent about what we do not know; the original bytes stay with whoever
-fetched them, because a digest is of bytes and not of values. Writing is deterministic: `to_json`.
+Parsing is strict about fields that we use and ignores others; callers keep the original bytes, because digests are of
+bytes and not of values. `to_json` is deterministic.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ class Manifest:
 
     def json(self) -> dict[str, Any]:
         """The JSON object, in the order of Go's `specs-go`, of schema version 2."""
-        found: dict[str, Any] = {"schemaVersion": 2, "mediaType": self.media_type}
+        fields: dict[str, Any] = {"schemaVersion": 2, "mediaType": self.media_type}
         if self.artifact_type:
-            found["artifactType"] = self.artifact_type
-        found["config"] = self.config.json()
-        found["layers"] = [layer.json() for layer in self.layers]
+            fields["artifactType"] = self.artifact_type
+        fields["config"] = self.config.json()
+        fields["layers"] = [layer.json() for layer in self.layers]
         if self.subject:
-            found["subject"] = self.subject.json()
+            fields["subject"] = self.subject.json()
         if self.annotations:
-            found["annotations"] = dict(sorted(self.annotations.items()))
-        return found
+            fields["annotations"] = dict(sorted(self.annotations.items()))
+        return fields
 
 
 def parse_manifest(content: bytes, media_type: str, where: str = "manifest") -> Manifest | Index:
-    """The manifest or index in *content*, which was found under *media_type* (may be empty: then it says itself).
+    """The manifest or index *content* of the type *media_type* ("": as its own field says).
 
-    A `schemaVersion` that is 0, as the original `eci` writes it (docs/specs/eci.md#D2), or absent, is read as if it
-    were 2, and told as 0. Raises FormatError for schema 1, for a document that is both a manifest and an index, and for
-    one whose own media type contradicts *media_type* in kind.
+    A `schemaVersion` that is 0, as written by the original `eci` (docs/specs/eci.md#D2), or missing, is accepted, and
+    kept as 0. Raises FormatError for schema 1, for content that is both a manifest and an index, and if its own media
+    type contradicts *media_type* in kind.
     """
     data = json_fields.document(content, where)
     if data.get("schemaVersion") == 1 or media_type in media_types.DOCKER_SCHEMA1:
@@ -66,12 +66,12 @@ def parse_manifest(content: bytes, media_type: str, where: str = "manifest") -> 
         and media_type in media_types.DOCUMENTS
         and (own in media_types.INDEXES) != (media_type in media_types.INDEXES)
     ):
-        raise FormatError(f"says {own!r} where {media_type!r} was promised", where=f"{where}.mediaType")
+        raise FormatError(f"has the media type {own!r}, expected {media_type!r}", where=f"{where}.mediaType")
     if "manifests" in data and ("layers" in data or "config" in data):
         raise FormatError("is both a manifest and an index", where=where)
     if "manifests" in data:
         if claimed in media_types.MANIFESTS:
-            raise FormatError(f"is an index but says {claimed!r}", where=where)
+            raise FormatError(f"is an index, but has the media type {claimed!r}", where=where)
         return parse_index(data, claimed or media_types.OCI_INDEX, where)
     if claimed in media_types.INDEXES:
         raise FormatError("missing", where=f"{where}.manifests")
@@ -79,7 +79,7 @@ def parse_manifest(content: bytes, media_type: str, where: str = "manifest") -> 
 
 
 def to_json(document: Manifest | Index | Mapping[str, Any]) -> bytes:
-    """The JSON text of *document*: compact, in the order given, as Go's encoder writes it (`<`, `>`, `&` escaped)."""
+    """Compact JSON of *document* in its order, as Go's encoder writes it (`<`, `>`, `&` escaped)."""
     value = document if isinstance(document, Mapping) else document.json()
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":

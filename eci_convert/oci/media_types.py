@@ -1,4 +1,4 @@
-"""Media types of images (image-spec v1.1.1 media-types.md; Docker image manifest v2 schema 2) and what they say."""
+"""Media types of images (image-spec v1.1.1 media-types.md; Docker image manifest v2 schema 2)."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ LAYERS = frozenset(base + suffix for base in _LAYER_BASES for suffix in _SUFFIXE
 
 
 def is_tar_layer(media_type: str) -> bool:
-    """Whether a blob of *media_type* is a layer of a container's filesystem: a tar archive, wrapped or not."""
+    """Whether a blob of *media_type* is a container layer: a tar archive, compressed or not."""
     return media_type in LAYERS
 
 
 def is_encrypted(media_type: str) -> bool:
-    """Whether a blob of *media_type* is encrypted (containers/ocicrypt, spec.md: whatever it is, and a suffix)."""
+    """Whether a blob of *media_type* is encrypted (containers/ocicrypt, spec.md: a suffix)."""
     return media_type.endswith("+encrypted")
 
 
 def is_raw_layer(media_type: str) -> bool:
-    """Whether a blob of *media_type* is a tar layer that is not compressed."""
+    """Whether a blob of *media_type* is an uncompressed tar layer."""
     return media_type in _LAYER_BASES
 
 
 def raw_type(media_type: str) -> str:
-    """The media type of a layer of *media_type*, compressed or not, once it is not compressed.
+    """The uncompressed variant of the layer type *media_type*.
 
     >>> raw_type("application/vnd.docker.image.rootfs.diff.tar.gzip")
     'application/vnd.docker.image.rootfs.diff.tar'
@@ -59,7 +59,8 @@ def raw_type(media_type: str) -> str:
 
 
 def compressed_type(media_type: str, compression: str) -> str:
-    """The media type of a raw layer of *media_type* once it is compressed: "gzip" or "zstd". Docker's have a dot."""
+    """The variant of the uncompressed layer type *media_type* with *compression*, "gzip" or "zstd". Docker's have a
+    dot."""
     return f"{media_type}{'.' if 'docker' in media_type else '+'}{compression}"
 
 

@@ -1,8 +1,8 @@
-"""One image out of an index: which entry suits a platform.
+"""Platforms, and whether an image runs on one.
 
-Names and the order of variants are those of containerd's `platforms` package (v1.0: `Normalize`, `Parse`, `Only`), with
-which Docker, containerd and BuildKit choose. One thing is not taken from it: 32 bits for a 64-bit machine (`386` for
-`amd64`, `arm` for `arm64`), for what is chosen here is to boot, and not to run beside a kernel that can do both.
+Names and the order of variants are those of containerd's `platforms` package (v1.0: `Normalize`, `Parse`, `Only`),
+which Docker, containerd and BuildKit use. One exception: 32-bit images do not match 64-bit platforms (`386` for
+`amd64`, `arm` for `arm64`), because images here are booted, and not run by a kernel that supports both.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ARCHITECTURES: Final = {
     "i686": ("386", ""),
     "i386": ("386", ""),
 }
-"""Other names of architectures, and the variant that such a name implies; uname's are not in containerd's table."""
+"""Aliases of architectures, and the variant that each implies; those of uname are not in containerd's table."""
 _VARIANTS: Final = {
     "amd64": {"v1": ""},
     "arm64": {"8": "", "v8": "", "v8.0": "", "8.0": "", "9": "v9", "9.0": "v9", "v9.0": "v9"},
@@ -40,26 +40,26 @@ _WORD = re.compile(r"[A-Za-z0-9_.+-]+", re.ASCII)
 
 
 def parse_platform(text: str) -> Platform:
-    """The platform that a user spells `OS/ARCH[/VARIANT]`. Raises UsageError.
+    """The platform `OS/ARCH[/VARIANT]`. Raises UsageError.
 
     >>> str(parse_platform("linux/aarch64"))
     'linux/arm64'
     """
-    words = text.split("/")
-    if len(words) not in (2, 3) or not all(_WORD.fullmatch(word) for word in words):
+    parts = text.split("/")
+    if len(parts) not in (2, 3) or not all(_WORD.fullmatch(word) for word in parts):
         raise UsageError(f"{text!r} is not a platform: write OS/ARCH or OS/ARCH/VARIANT, such as linux/amd64")
-    os, architecture, variant = (*words, "")[:3]
+    os, architecture, variant = (*parts, "")[:3]
     parsed = normalized(Platform(os=os, architecture=architecture, variant=variant))
-    match parsed.architecture, parsed.variant:  # variants that go without saying are said only where the user did
-        case "arm", "v7" if len(words) == 2:
+    match parsed.architecture, parsed.variant:  # default variants are shown only if the user gave them
+        case "arm", "v7" if len(parts) == 2:
             return replace(parsed, variant="")
-        case "arm64", "" if len(words) == 3:
+        case "arm64", "" if len(parts) == 3:
             return replace(parsed, variant="v8")
     return parsed
 
 
 def normalized(platform: Platform) -> Platform:
-    """*platform* with one name for each thing: of `linux/arm` and `linux/armhf` that is `linux/arm/v7`.
+    """*platform* with canonical names: `linux/arm` and `linux/armhf` become `linux/arm/v7`.
 
     >>> str(normalized(Platform(os="Linux", architecture="aarch64", variant="v8")))
     'linux/arm64'
@@ -74,39 +74,39 @@ def normalized(platform: Platform) -> Platform:
 
 
 def host_platform() -> Platform:
-    """The platform of this computer. The os is linux: it is what containers run on."""
+    """The platform of this computer. The os is linux, which containers run on."""
     return parse_platform(f"linux/{machine.machine()}")
 
 
-def check_platform(offered: Platform | None, asked: Platform, where: str) -> None:
-    """Raises LayoutError where an image that says what it is for is for another platform than the one *asked* for."""
-    if offered and offered.os and offered.architecture and not matches(offered, asked):
-        error = UnsupportedImageError(f"{where} has no image for {asked}: it has {offered}")
-        error.add_note("hint: leave --platform out to take it as it is")
+def check_platform(offered: Platform | None, requested: Platform, where: str) -> None:
+    """Raises UnsupportedImageError if an image with a declared platform is for another one than *requested*."""
+    if offered and offered.os and offered.architecture and not matches(offered, requested):
+        error = UnsupportedImageError(f"{where} has no image for {requested}: it has {offered}")
+        error.add_note("hint: omit --platform to use it as it is")
         raise error
 
 
-def matches(offered: Platform, asked: Platform) -> bool:
-    """Whether an image for *offered* runs on *asked*: os and architecture are equal, the variant is not higher."""
-    return variant_rank(offered, asked) is not None
+def matches(offered: Platform, requested: Platform) -> bool:
+    """Whether an image for *offered* runs on *requested*: os and architecture are equal, the variant is not higher."""
+    return variant_rank(offered, requested) is not None
 
 
-def variant_rank(offered: Platform, asked: Platform) -> int | None:
-    """How far below the variant that is *asked* for the *offered* one is; None if it does not suit."""
-    offered, asked = normalized(offered), normalized(asked)
-    if (offered.os, offered.architecture) != (asked.os, asked.architecture):
+def variant_rank(offered: Platform, requested: Platform) -> int | None:
+    """How far the *offered* variant is below the *requested* one; None if it does not match."""
+    offered, requested = normalized(offered), normalized(requested)
+    if (offered.os, offered.architecture) != (requested.os, requested.architecture):
         return None
-    if asked.architecture not in _VARIANTS:  # nobody has put the variants of others in an order
-        return 0 if not asked.variant or offered.variant in (asked.variant, "") else None
-    return next((rank for rank, one in enumerate(_variants(asked)) if one == offered.variant), None)
+    if requested.architecture not in _VARIANTS:  # the variants of other architectures have no defined order
+        return 0 if not requested.variant or offered.variant in (requested.variant, "") else None
+    return next((rank for rank, one in enumerate(_variants(requested)) if one == offered.variant), None)
 
 
-def _variants(asked: Platform) -> Iterator[str]:
-    """The variants that run on the one of *asked*, which is normalized, the best one first."""
-    yield asked.variant
-    number = re.fullmatch(r"v([0-9]{1,2})(?:\.([0-9]{1,2}))?", asked.variant, re.ASCII)
+def _variants(requested: Platform) -> Iterator[str]:
+    """The variants that run on that of *requested*, which is normalized, the best one first."""
+    yield requested.variant
+    number = re.fullmatch(r"v([0-9]{1,2})(?:\.([0-9]{1,2}))?", requested.variant, re.ASCII)
     major, minor = (int(number[1]), int(number[2] or 0)) if number else (0, 0)
-    match asked.architecture:
+    match requested.architecture:
         case "amd64":
             yield from (f"v{lower}" if lower > 1 else "" for lower in range(major - 1, 0, -1))
         case "arm":
@@ -114,28 +114,28 @@ def _variants(asked: Platform) -> Iterator[str]:
         case "arm64" if major in (8, 9):
             if major == 9:
                 yield from (f"v9.{lower}" if lower else "v9" for lower in range(minor - 1, -1, -1))
-                minor += 6  # ARMv9.0 has all that ARMv8.5 has
+                minor += 6  # ARMv9.0 includes ARMv8.5
             yield from (f"v8.{lower}" if lower else "" for lower in range(minor - 1, -1, -1))
 
 
-def told_platform(listed: Platform | None, *told: Platform | None) -> Platform | None:
-    """The first that is *told*, with the variant that another one may tell of it: few configs name theirs.
+def told_platform(listed: Platform | None, *declared: Platform | None) -> Platform | None:
+    """The first of the *declared* platforms, with the variant of another one: few configs have a variant.
 
-    An index that has it *listed* for another one is right, as it is when one is chosen: it may list an image twice.
+    The platform *listed* in an index takes precedence, as when an image is selected: an index may list an image twice.
     """
-    known = [platform for platform in (*told, listed) if platform]
-    if listed and listed.os and listed.architecture and not any(matches(one, listed) for one in known[:-1]):
+    platforms = [platform for platform in (*declared, listed) if platform]
+    if listed and listed.os and listed.architecture and not any(matches(one, listed) for one in platforms[:-1]):
         return listed
-    if not known or known[0].variant:
-        return known[0] if known else None
-    first = known[0]
-    alike = (one for one in known if (one.os, one.architecture) == (first.os, first.architecture))
+    if not platforms or platforms[0].variant:
+        return platforms[0] if platforms else None
+    first = platforms[0]
+    alike = (one for one in platforms if (one.os, one.architecture) == (first.os, first.architecture))
     return replace(first, variant=next((one.variant for one in alike if one.variant), ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Platform:
-    """What an image runs on (image-spec v1.1.1, image-index.md): Go's words, as in `linux/arm64/v8`."""
+    """The platform of an image (image-spec v1.1.1, image-index.md) in Go's terms, as in `linux/arm64/v8`."""
 
     os: str
     architecture: str
@@ -145,12 +145,12 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> Platform:
-        """The platform that a user spells `OS/ARCH[/VARIANT]`. Raises UsageError."""
+        """The platform written as `OS/ARCH[/VARIANT]`. Raises UsageError."""
         return parse_platform(text)
 
     @classmethod
     def from_json(cls, data: Fields, where: str) -> Self:
-        """The platform that the JSON object *data* tells. Raises FormatError."""
+        """The platform in the JSON object *data*. Raises FormatError."""
         features = json_fields.optional(data, "os.features", list, where, [])
         return cls(
             os=json_fields.optional(data, "os", str, where, ""),
@@ -163,7 +163,7 @@ class Platform:
         )
 
     def json(self) -> dict[str, Any]:
-        """The JSON object, empty fields left out but os and architecture, which always stand."""
+        """The JSON object, without empty fields other than os and architecture."""
         rest = {"os.version": self.os_version, "os.features": list(self.os_features), "variant": self.variant}
         return {"architecture": self.architecture, "os": self.os} | {key: value for key, value in rest.items() if value}
 

@@ -1,8 +1,8 @@
-"""Names of images in registries, read as Docker reads them (github.com/distribution/reference v0.6, its grammar).
+"""References to images in registries, parsed as by Docker (grammar of github.com/distribution/reference v0.6).
 
     reference := [ host "/" ] path [ ":" tag ] [ "@" digest ]
 
-The first component is a host if it holds a dot, a colon or an upper-case letter, or is `localhost`; else the host is
+The first component is a host if it contains a dot, a colon or an upper-case letter, or is `localhost`; else the host is
 `docker.io`, where a name of one component is below `library/`.
 """
 
@@ -18,7 +18,7 @@ from eci_convert.oci.digest import Digest
 HUB = "docker.io"
 _OLD_HUB = "index.docker.io"
 HUB_API = "registry-1.docker.io"
-"""The server that answers for HUB; helm and oras name Hub by it."""
+"""The server of HUB's API; helm and oras use this name for Hub."""
 _DEFAULT_TAG = "latest"
 _MAX_REPOSITORY = 255
 
@@ -31,7 +31,7 @@ _IDENTIFIER = re.compile(r"[a-f0-9]{64}", re.ASCII)
 
 
 def registry_name(host: str) -> str:
-    """One name for each registry, to compare hosts by: Docker Hub has several.
+    """One name for each registry, to compare hosts: Docker Hub has several.
 
     >>> registry_name("registry-1.docker.io"), registry_name("R.io:5000")
     ('docker.io', 'r.io:5000')
@@ -42,9 +42,9 @@ def registry_name(host: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """One name in a registry. *host* may carry a port; *tag* is "" where a digest alone was given.
+    """A reference to an image in a registry. *host* may include a port; *tag* is "" for a digest alone.
 
-    Where there are both, the digest decides.
+    If both are given, the digest takes precedence.
     """
 
     host: str
@@ -54,7 +54,7 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The reference that *text* spells; a name alone means its tag `latest`. Raises UsageError.
+        """The reference *text*; a name without tag and digest has the tag `latest`. Raises UsageError.
 
         >>> str(Reference.parse("ubuntu"))
         'docker.io/library/ubuntu:latest'
@@ -62,20 +62,20 @@ class Reference:
         'localhost/machine:1'
         """
         if _IDENTIFIER.fullmatch(text):
-            raise UsageError(f"{text!r} is an image's id and no reference to one in a registry")
+            raise UsageError(f"{text!r} is an image id, not a reference to an image in a registry")
         name, at, digits = text.partition("@")
         if "/" in digits:
-            raise UsageError("a reference holds no user and no password: log in, or give --username with its password")
+            raise UsageError("credentials are not allowed in an image reference: log in, or use --username")
         name, tag = _untagged(name)
         host, repository = _split(name)
         if not _HOST.fullmatch(host):
-            raise UsageError(f"{host!r} in {text!r} is not the name of a registry")
+            raise UsageError(f"{host!r} in {text!r} is not a valid registry name")
         if not _REPOSITORY.fullmatch(repository):
             raise _bad_repository(repository, text)
         if len(repository) > _MAX_REPOSITORY:
             raise UsageError(f"the repository's name in {text[:80]!r}… is longer than {_MAX_REPOSITORY} characters")
         if tag is not None and not _TAG.fullmatch(tag):
-            raise UsageError(f"{tag!r} in {text!r} is not a tag")
+            raise UsageError(f"{tag!r} in {text!r} is not a valid tag")
         digest = _digest(digits) if at else None
         return cls(host=host, repository=repository, tag=tag or ("" if digest else _DEFAULT_TAG), digest=digest)
 
@@ -86,7 +86,7 @@ class Reference:
 
     @property
     def familiar(self) -> str:
-        """The reference as Docker shows it: without what would be supplied.
+        """The reference as Docker shows it: without defaults.
 
         >>> Reference.parse("docker.io/library/ubuntu:22.04").familiar
         'ubuntu:22.04'
@@ -99,7 +99,7 @@ class Reference:
 
     @property
     def store_name(self) -> str:
-        """The name under which a store keeps the image: with its tag, and with its digest only where it has no tag.
+        """The name under which a store keeps the image: with its tag, and with its digest only if it has no tag.
 
         >>> Reference.parse("localhost/machine:1@sha256:" + 64 * "0").store_name
         'localhost/machine:1'
@@ -115,7 +115,7 @@ class Reference:
 
 
 def is_repository(name: str) -> bool:
-    """Whether *name* can be that of a repository.
+    """Whether *name* is a valid repository name.
 
     >>> is_repository("team/machine"), is_repository("a repository:b:push")
     (True, False)
@@ -124,7 +124,7 @@ def is_repository(name: str) -> bool:
 
 
 def _untagged(name: str) -> tuple[str, str | None]:
-    """What stands before the last colon, and behind it, unless that colon is a port's."""
+    """The text before the last colon, and that behind it, unless the colon belongs to a port."""
     head, colon, tail = name.rpartition(":")
     return (head, tail) if colon and "/" not in tail and "]" not in tail else (name, None)
 
@@ -145,14 +145,14 @@ def _names_host(component: str) -> bool:
 
 
 def _digest(digits: str) -> Digest:
-    """What stands before the `@` is not repeated: where no digest follows, it may be a password."""
+    """The digest *digits*. Errors do not repeat what precedes the `@`: it may be a password."""
     try:
         return Digest.parse(digits)
     except FormatError as error:
-        raise UsageError(f"a reference ends in '@' and no digest: {error}") from error
+        raise UsageError(f"invalid digest after '@': {error}") from error
 
 
 def _bad_repository(repository: str, text: str) -> UsageError:
     if _REPOSITORY.fullmatch(repository.lower()):
-        return UsageError(f"{text!r}: the name of a repository is lower case, {repository!r} is not")
-    return UsageError(f"{text!r} is not a reference to an image")
+        return UsageError(f"{text!r}: repository name must be lowercase: {repository!r}")
+    return UsageError(f"{text!r} is not a valid image reference")

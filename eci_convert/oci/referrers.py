@@ -1,4 +1,4 @@
-"""What refers to other images, noted on its way into a place that must be told to find and to keep it there."""
+"""Referrers: manifests with a `subject`, collected while an image is written."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from eci_convert.oci.manifest import Manifest, parse_manifest
 
 
 class ReferrerIndex:
-    """The documents that have a subject, of those that went by."""
+    """Collects the manifests with a subject among the blobs written."""
 
     def __init__(self) -> None:
-        self._found: dict[Digest, tuple[Descriptor, Digest]] = {}
+        self._referrers: dict[Digest, tuple[Descriptor, Digest]] = {}
 
     def record(self, media_type: str, chunks: Iterable[bytes], digest: Digest | None) -> Iterable[bytes]:
-        """*chunks*, of a blob with the *digest* that is promised, if one is."""
+        """*chunks* unchanged, of a blob with the expected *digest*, if known."""
         if media_type not in media_types.DOCUMENTS:
             return chunks
         content = b"".join(chunks)
         itself = Descriptor(media_type=media_type, digest=digest or Digest.of(content), size=len(content))
-        with suppress(EciError):  # what is no manifest refers to nothing
+        with suppress(EciError):  # not a manifest, so it has no subject
             subject = parse_manifest(content, media_type).subject
             entry = referrer(itself, content, subject.digest) if subject else None
             if subject and entry:
-                self._found[itself.digest] = entry, subject.digest
+                self._referrers[itself.digest] = entry, subject.digest
         return (content,)
 
     def others(self, root: Digest | None) -> Iterator[tuple[Descriptor, Digest]]:
-        """What came and refers to something, with what it refers to; without *root* itself, if given."""
-        return (entry for digest, entry in self._found.items() if digest != root)
+        """The collected referrers and their subjects, without *root* itself, if given."""
+        return (entry for digest, entry in self._referrers.items() if digest != root)
 
 
 def referrer(entry: Descriptor, content: bytes, subject: Digest) -> Descriptor | None:
-    """*entry*, whose document is *content*, as a registry would list it among the referrers of *subject*; None if it is
-    none (distribution-spec v1.1.1, "Listing Referrers")."""
+    """*entry*, whose manifest is *content*, as a registry lists it among the referrers of *subject*; None if it does
+    not refer to it (distribution-spec v1.1.1, "Listing Referrers")."""
     try:
         document = parse_manifest(content, entry.media_type)
-    except EciError:  # artifacts of other kinds refer to nothing that we know of
+    except EciError:  # other kinds of artifacts have no subject that we support
         return None
     if not document.subject or document.subject.digest != subject:
         return None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from eci_convert.errors import UsageError
 from eci_convert.files.output_paths import inherited_descriptor
-from eci_convert.files.temp_files import resolve
+from eci_convert.files.temp_files import resolve_path
 from eci_convert.model import Artifact, LocalFile, part_label
 from eci_convert.oci.digest import Digest
 from eci_convert.pack.result import PushResult
@@ -59,7 +59,7 @@ def check_not_an_input(output: Path | None, artifact: Artifact) -> None:
     for part in artifact.parts:
         if isinstance(part.locator, LocalFile):
             path = Path(part.locator.path)
-            if place in (resolved_path(path), resolve(path)):
+            if place in (resolved_path(path), resolve_path(path)):
                 raise UsageError(
                     f"{str(output)!r} is the {part_label(part)}, and would be replaced by what is made of it"
                 )
@@ -67,7 +67,7 @@ def check_not_an_input(output: Path | None, artifact: Artifact) -> None:
 
 def resolved_path(path: Path) -> Path:
     """*path* with its directory resolved, but not a link at its end: that is what is replaced."""
-    return resolve(path.parent) / path.name
+    return resolve_path(path.parent) / path.name
 
 
 def named_reference(reference: str, name: str) -> str:

@@ -22,7 +22,7 @@ from eci_convert.errors import (
     UsageError,
 )
 from eci_convert.files.atomic import named_file
-from eci_convert.files.temp_files import resolve
+from eci_convert.files.temp_files import resolve_path
 from eci_convert.model import Artifact, Blob, Member, Memory, Part, Role, RootfsFile, part_label
 from eci_convert.oci.annotations import TITLE
 from eci_convert.oci.descriptor import Descriptor
@@ -207,7 +207,7 @@ def _check_distinct(targets: Sequence[OutputTarget], kind: type[EciError]) -> No
                 raise kind(f"two parts would be written to one open file: {target.part.name!r} is the second")
             open_files.add(file)
             continue
-        place = resolve(target.path.parent) / target.path.name
+        place = resolve_path(target.path.parent) / target.path.name
         if place in seen:
             raise kind(f"two parts would be written to {str(target.path)!r}")
         seen.add(place)

@@ -161,12 +161,12 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
             length=None if content is None else len(content),
         )
         scope = PULL if method in ("GET", "HEAD") else PUSH
-        patience = client.patience()
+        budget = client.retry_budget()
         while True:
             try:
                 return self._authenticated(client, request, scope, stream=stream)
             except TransientError as error:
-                patience.wait_or_raise(error)
+                budget.wait_or_raise(error)
 
     def _authenticated(
         self, client: RegistryClient, request: Request, scope: str, *, stream: bool

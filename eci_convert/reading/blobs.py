@@ -1,6 +1,7 @@
-"""Descriptors become believable bytes. This module alone calls `Source.fetch`, so nothing is read unverified.
+"""Verified blobs. Only this package calls `Source.fetch`, so nothing is used unverified.
 
-Documents are buffered, verified, then parsed; blobs are verified on the way through, to their very last byte.
+Manifests and configs are buffered, verified, then parsed; other blobs are verified while they are read, to their last
+byte.
 """
 
 from __future__ import annotations
@@ -41,13 +42,12 @@ def open_blob(
     journal: PartialDownloads | None = None,
     phase: str = RECEIVING,
 ) -> Iterator[Iterator[bytes]]:
-    """The bytes of *blob*, to be used inside the `with`; leaving it without an error reads what is left and gives
-    the verdict on the whole. Raises SizeMismatch, DigestMismatch, and what the source raises.
+    """The bytes of *blob*, for use inside the block; leaving it without an error reads the rest and completes the
+    verification. Raises SizeMismatchError, DigestMismatchError, and what the source raises.
 
-    Where the block finds the bytes malformed (FormatError), the verdict comes all the same: bytes that are not the
-    promised ones are the truer reason. Big blobs are received and hashed in a thread of its own. *journal* keeps what
-    arrived, where that is slow, for the case that all of this ends too early. *phase* is what the reporter is told that
-    is done with the bytes.
+    If the block raises FormatError, verification is completed too, so that a digest mismatch, if any, is reported
+    instead. Large blobs are received and hashed by a thread. *journal* keeps received data of slow downloads for the
+    next run. *phase* is the phase reported to *reporter*.
     """
     try:
         with Task(reporter, blob_name(blob), blob.size) as task, _fetched(source, blob, journal) as received:
@@ -55,18 +55,21 @@ def open_blob(
             verdict: list[IntegrityError] = []
             checked = _attribute_errors(verified(task.counted(received), blob.digest, blob.size), source, blob, verdict)
             with prefetched(checked) if blob.size > _SMALL else nullcontext(checked) as running:
-                chunks = chain(running)  # which nobody can close: a stage that ends early cannot take the verdict along
+                # An iterator without close: a stage that ends early cannot end the verification.
+                chunks = chain(running)
                 try:
                     yield chunks
                 except FormatError:
                     deque(chunks, maxlen=0)
-                    if verdict:  # it was given to another thread, which read to the end
+                    if verdict:  # another thread read it to the end
                         raise verdict[0] from None
                     raise
                 deque(chunks, maxlen=0)
     except IntegrityError as error:
         if journal and journal.discard(blob):
-            error.add_note("hint: what an earlier run had received may be to blame, and is gone now: run it again")
+            error.add_note(
+                "hint: data from an earlier run may have been corrupt; it was deleted: run the command again"
+            )
         raise
 
 
@@ -76,8 +79,7 @@ def blob_name(blob: Descriptor) -> str:
 
 
 def begins_as(source: Source, blob: Descriptor) -> Compression | None:
-    """How *blob* seems to be compressed by its first bytes, None where it cannot be read. Nothing is verified: this
-    is for warnings alone."""
+    """The compression of *blob* by its first bytes, unverified, None if it cannot be read. For warnings only."""
     try:
         with source.fetch(blob) as chunks:
             return detect_compression(next(iter(chunks), b""))
@@ -94,10 +96,10 @@ def open_layer(
     through: TarInputFactory = iter,
     budget: ExtensionBudget | None = None,
 ) -> Iterator[Iterator[TarEntry]]:
-    """The members of the tar archive that *layer* is, wrapped or not, to be used inside the `with`.
+    """The members of the tar archive in *layer*, compressed or not, for use inside the block.
 
-    Leaving it without an error reads what is left, and gives the verdict on the whole blob. Raises as `open_blob` and
-    `check_readable`, and CorruptStream and LimitExceeded for what is malformed.
+    Leaving it without an error reads the rest and completes the verification of the blob. Raises as `open_blob` and
+    `check_readable`, and CorruptStreamError and LimitExceededError for malformed archives.
     """
     check_readable(layer)
     with open_blob(source, layer, reporter, journal) as chunks, read_members(chunks, through, budget) as entries:
@@ -105,12 +107,12 @@ def open_layer(
 
 
 def check_readable(blob: Descriptor) -> None:
-    """Raises LayoutError where *blob* is encrypted: nobody here has the key."""
+    """Raises UnsupportedImageError if *blob* is encrypted."""
     if media_types.is_encrypted(blob.media_type):
         error = UnsupportedImageError(
-            f"{blob.digest.short} is encrypted, and cannot be read here: it is {blob.media_type!r}"
+            f"{blob.digest.short} is encrypted, which is not supported: it is {blob.media_type!r}"
         )
-        error.add_note("hint: skopeo copy --decryption-key makes an image that can")
+        error.add_note("hint: decrypt the image with skopeo copy --decryption-key")
         raise error
 
 
@@ -118,10 +120,9 @@ def check_readable(blob: Descriptor) -> None:
 def read_members(
     chunks: Iterator[bytes], through: TarInputFactory = iter, budget: ExtensionBudget | None = None
 ) -> Iterator[Iterator[TarEntry]]:
-    """The members of the tar archive that is, wrapped or not, in *chunks*. Inflating has a thread of its own.
+    """The members of the tar archive in *chunks*, compressed or not. A thread decompresses it.
 
-    The archive passes *through* what is given by whoever wants to see all of it, or to see how it is read.
-    *budget* is that of several archives for extension headers.
+    The archive is passed *through* a stage of the caller. *budget* limits extension headers of several archives.
     """
     head, chunks = peek_head(chunks)
     compression = detect_compression(head)
@@ -134,7 +135,8 @@ def read_members(
 
 
 def load_document(source: Source, blob: Descriptor, what: str = "document") -> bytes:
-    """The whole of a small blob, verified. Raises LimitExceeded over 4 MiB, whatever the source claims or sends."""
+    """The content of a manifest or config, verified. Raises LimitExceededError over 4 MiB, whatever size is
+    declared."""
     if blob.size > json_fields.MAX_DOCUMENT:
         raise LimitExceededError(f"{blob.size} bytes (limit {json_fields.MAX_DOCUMENT})", where=what)
     with open_blob(source, blob) as chunks:
@@ -144,27 +146,27 @@ def load_document(source: Source, blob: Descriptor, what: str = "document") -> b
 def _fetched(
     source: Source, blob: Descriptor, journal: PartialDownloads | None
 ) -> AbstractContextManager[Iterable[bytes]]:
-    """The bytes from wherever they are: an embedded copy is as good as the source's, for it is verified like it."""
+    """The unverified bytes: embedded in the descriptor, partially downloaded before, or from the source."""
     if blob.data is not None:
         return nullcontext((blob.data,))
-    kept = journal.partial(blob) if journal and source.traits.resumable else None
-    return nullcontext(_resumed(source, blob, kept)) if kept else source.fetch(blob)
+    partial = journal.partial(blob) if journal and source.traits.resumable else None
+    return nullcontext(_resumed(source, blob, partial)) if partial else source.fetch(blob)
 
 
-def _resumed(source: Source, blob: Descriptor, kept: PartialDownload) -> Iterator[bytes]:
-    """What is kept of *blob*, then the rest of it."""
-    yield from kept.chunks()
-    if kept.size < blob.size:
-        with source.fetch(blob, kept.size) as rest:
-            yield from kept.append_while_slow(rest)
+def _resumed(source: Source, blob: Descriptor, partial: PartialDownload) -> Iterator[bytes]:
+    """The part of *blob* that was downloaded before, then the rest."""
+    yield from partial.chunks()
+    if partial.size < blob.size:
+        with source.fetch(blob, partial.size) as rest:
+            yield from partial.append_while_slow(rest)
 
 
 def _attribute_errors(
     chunks: Iterable[bytes], source: Source, blob: Descriptor, verdict: list[IntegrityError]
 ) -> Iterator[bytes]:
-    """Only the source's bytes pass through here, so what is raised here is the source's fault.
+    """Attributes errors raised by *chunks* to the source.
 
-    A *verdict* on them is written down too: whoever reads to the end may be another thread than whoever must know.
+    An error of *verdict* is recorded too: another thread than the one that needs it may read to the end.
     """
     try:
         yield from chunks
@@ -176,7 +178,7 @@ def _attribute_errors(
 
 
 def is_tar_archive(head: bytes) -> bool:
-    """Whether a blob that begins with *head* is a tar archive with something in it, wrapped or not."""
+    """Whether a blob that begins with *head* is a non-empty tar archive, compressed or not."""
     try:
         parse_header(decompressed_head(head, TAR_BLOCK).ljust(TAR_BLOCK, b"\0"))
     except FormatError:

@@ -1,11 +1,11 @@
-"""Files of an image that a place keeps unpacked (the Docker engine), one at a time: no layer travels.
+"""Single files of an image that the Docker engine keeps unpacked, without transferring layers.
 
-The engine follows links on the way to a file, inside the image. A link at the end of a path comes as a link and is
-followed here. What `..` in it leads to depends on what the directories before it really are, so those are asked for.
+The engine resolves links on the way to a file, inside the image. A link at the end of a path is returned as a link and
+followed here. `..` in its target depends on the types of the directories before it, so those are requested.
 
-A container is not the image: what is shown in the place of a file, or may hide one, does not count, and where there is
-any doubt the layers of the saved image decide. An empty file, or none, may be the engine's own behind a link, so then
-the directories on the way are looked at too.
+A container differs from its image: files that the engine adds or may hide do not count, and in case of doubt the layers
+of the saved image are read. A missing or empty file may be the engine's own behind a link, so the directories on the
+way are checked too.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from eci_convert.tasks import Task
 from eci_convert.transports.base import ContainerFiles, NotShown, PartialView
 
 _MOST = 100_000
-"""Entries below one directory that are looked through for its only file."""
+"""Entries of one directory that are searched for its only file."""
 _DOCKER_LOOP_MESSAGE = ("too many links", "too many levels of symbolic links")
-"""Said by Docker, of any version, which has no other word for it (moby, FollowSymlinkInScope), and by podman."""
+"""Messages of all versions of Docker (moby, FollowSymlinkInScope) and of podman."""
 _NO_DIRECTORY = "not a directory"
 _TOO_LONG = "name too long"
 
@@ -46,7 +46,7 @@ _TOO_LONG = "name too long"
 def read_container_files(
     filesystem: ContainerFiles, paths: Collection[str], consumer: FileConsumer, reporter: Reporter = NULL_REPORTER
 ) -> Mapping[str, FileLocation]:
-    """Gives *consumer* the files that *paths* are. Raises as `read_files`."""
+    """Passes the files *paths* to *consumer*. Raises as `read_files`."""
     settled: dict[str, FileLocation] = {}
     doubtful: list[str] = []
     for path in dict.fromkeys(paths):
@@ -65,11 +65,11 @@ def read_container_files(
 
 
 class _Doubtful(Exception):
-    """What was shown, or not, may be the engine's doing: the directories on the way tell."""
+    """What was shown, or not, may be the engine's own file: the directories on the way have to be checked."""
 
 
 class _PathWalk:
-    """The way to one file, and the file; or to a directory first, whose only file it is."""
+    """The walk to one file, or to a directory whose only file it is."""
 
     def __init__(self, filesystem: ContainerFiles, path: str, consumer: FileConsumer, reporter: Reporter) -> None:
         self._filesystem = filesystem
@@ -82,7 +82,8 @@ class _PathWalk:
         self._follows = isinstance(filesystem, PartialView) and filesystem.follows_links
 
     def run(self) -> str:
-        """Takes the file; where it was. Raises NotShown, before any byte is taken, where only the layers can tell."""
+        """Passes the file on; returns its path. Raises NotShown, before any data is passed on, if the layers have to be
+        read."""
         try:
             return self._go()
         except _Doubtful:
@@ -93,7 +94,7 @@ class _PathWalk:
         where, rest = list[str](), components(self._path)[::-1]
         while True:
             if ".." in rest and self._follows:
-                raise NotShown(f"the engine follows links: what .. means in {self._path!r} is not shown")
+                raise NotShown(f"the engine follows links: cannot resolve .. in {self._path!r}")
             if ".." not in rest and (not self._careful or len(rest) < 2):
                 where, target = self._open_target([*where, *rest[::-1]])
                 if target is None:
@@ -106,7 +107,7 @@ class _PathWalk:
                 rest += more
 
     def _enter(self, where: list[str]) -> tuple[list[str], list[str]]:
-        """Where to go on from, and what then, in reverse, after what is at *where*: a directory, or a link."""
+        """Where to continue, and the remaining components in reverse, after *where*: a directory or a link."""
         with self._first(where) as (entry, _):
             match entry.type:
                 case EntryType.SYMLINK:
@@ -114,13 +115,13 @@ class _PathWalk:
                 case EntryType.DIR:
                     return where, []
                 case _:
-                    raise MissingPartError(f"{self._path!r} leads through {where[-1]!r}, which is no directory")
+                    raise MissingPartError(f"{self._path!r} passes through {where[-1]!r}, which is not a directory")
 
     def _follow_link(self, link: list[str], target: str) -> tuple[list[str], list[str]]:
-        """Where to go on from, and what then, in reverse, at a symbolic *link* to *target*."""
+        """Where to continue, and the remaining components in reverse, at a symbolic *link* to *target*."""
         self._links += 1
         if self._links > MAX_LINKS:
-            raise LimitExceededError(f"more than {MAX_LINKS} symbolic links lead to {self._path!r}")
+            raise LimitExceededError(f"too many levels of symbolic links: {self._path!r}")
         if target.startswith("/"):
             return [], components(target)[::-1]
         if ".." in components(target):  # the directories on the way may be links themselves
@@ -128,7 +129,7 @@ class _PathWalk:
         return link[:-1], components(target)[::-1]
 
     def _open_target(self, where: list[str]) -> tuple[list[str], str | None]:
-        """Takes the file at *where*, or in it; or tells where a link is, and to what."""
+        """Passes on the file at *where*, or in it; or returns the path of a link and its target."""
         with self._first(where, all_of_it=self._wants_directory) as (entry, entries):
             if not entry.size and entry.type is not EntryType.SYMLINK:
                 self._check_way(where)
@@ -146,26 +147,28 @@ class _PathWalk:
                 case EntryType.DIR:
                     raise MissingPartError(f"{self._path!r} is a directory, not a regular file")
                 case _ if self._wants_directory:
-                    raise MissingPartError(f"there is no file in {self._path!r}")
+                    raise MissingPartError(f"no file in {self._path!r}")
                 case _:
                     raise MissingPartError(f"{self._path!r} is of type {entry.type}, not a regular file")
 
     def _only_file(self, where: list[str], depth: int, entries: Iterator[TarEntry]) -> tuple[list[str], str | None]:
-        found: TarEntry | None = None
+        only: TarEntry | None = None
         for entry in entries:
             if entry.type is EntryType.DIR or len(components(entry.name)) != depth:
                 continue
-            if found:
-                raise AmbiguousRoleError(f"{self._path!r} holds more than one file: {found.name!r} and {entry.name!r}")
-            found = entry
+            if only:
+                raise AmbiguousRoleError(
+                    f"{self._path!r} contains more than one file: {only.name!r} and {entry.name!r}"
+                )
+            only = entry
             if entry.type is EntryType.FILE:
                 self._take(entry)
-        if found is None:
-            raise MissingPartError(f"there is no file in {self._path!r}")
-        if found.type not in (EntryType.FILE, EntryType.SYMLINK):
-            raise MissingPartError(f"{found.name!r} in {self._path!r} is of type {found.type}, not a regular file")
-        link = found.linkname if found.type is EntryType.SYMLINK else None
-        return [*where, components(found.name)[-1]], link
+        if only is None:
+            raise MissingPartError(f"no file in {self._path!r}")
+        if only.type not in (EntryType.FILE, EntryType.SYMLINK):
+            raise MissingPartError(f"{only.name!r} in {self._path!r} is of type {only.type}, not a regular file")
+        link = only.linkname if only.type is EntryType.SYMLINK else None
+        return [*where, components(only.name)[-1]], link
 
     def _take(self, entry: TarEntry) -> None:
         with Task(self._reporter, self._path, entry.size) as task:
@@ -173,16 +176,16 @@ class _PathWalk:
             self._consumer.take((self._path,), entry.size, task.counted(entry.chunks))
 
     def _check_way(self, where: list[str]) -> None:
-        """Raises _Doubtful unless it is known which of the directories on the way to *where* are links."""
+        """Raises _Doubtful unless it is known which directories on the way to *where* are links."""
         if len(where) > 1 and not self._careful:
             raise _Doubtful
 
     @contextmanager
     def _first(self, where: list[str], *, all_of_it: bool = False) -> Iterator[tuple[TarEntry, Iterator[TarEntry]]]:
-        """What is at *where*, and the entries behind it, which count if *all_of_it* is wanted."""
+        """The entry at *where*, and the entries behind it, all of them if *all_of_it*."""
         path = "/" + "/".join(where)
         if "\0" in path:
-            raise MissingPartError(f"{self._path!r} is not in the image: no path holds a NUL byte")
+            raise MissingPartError(f"{self._path!r} is not in the image: NUL byte in a path")
         try:
             with (
                 self._filesystem.fetch(path.rstrip("/") + "/" if all_of_it else path) as chunks,
@@ -191,23 +194,23 @@ class _PathWalk:
                 entries = tar.entries(received, limit=_MOST)
                 entry = next(entries, None)
                 if entry is None:
-                    raise CorruptStreamError(f"the engine sends nothing for {self._path!r}")
+                    raise CorruptStreamError(f"the engine returned an empty archive for {self._path!r}")
                 if where and components(entry.name) != where[-1:]:
-                    raise NotShown(f"the engine sends {entry.name!r} where {path!r} was asked for")
+                    raise NotShown(f"the engine returned {entry.name!r} instead of {path!r}")
                 yield entry, entries
         except NotShown:
             raise
         except TransportError as error:
-            raise self._judged(error, where) from error
+            raise self._translated(error, where) from error
 
-    def _judged(self, error: TransportError, where: list[str]) -> Exception:
-        """What *error*, the engine's answer for the path *where*, says of the image."""
-        words = str(error)
-        if any(each in words for each in _DOCKER_LOOP_MESSAGE):
-            return LimitExceededError(f"{self._path!r} is behind a loop of links")
-        if _TOO_LONG in words:
-            return NotShown(words)
-        if not isinstance(error, NotFoundError) and _NO_DIRECTORY not in words:
+    def _translated(self, error: TransportError, where: list[str]) -> Exception:
+        """The error about the image for *error*, the engine's response for the path *where*."""
+        message = str(error)
+        if any(each in message for each in _DOCKER_LOOP_MESSAGE):
+            return LimitExceededError(f"{self._path!r} is behind too many levels of symbolic links")
+        if _TOO_LONG in message:
+            return NotShown(message)
+        if not isinstance(error, NotFoundError) and _NO_DIRECTORY not in message:
             return error
         if len(where) > 1 and not self._careful:
             return _Doubtful()

@@ -1,4 +1,4 @@
-"""The size of one file of an image, without reading more than it takes."""
+"""The size of one file of an image, reading as little as possible."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def size_of_file(source: Source, image: Image, path: str) -> int:
-    """The bytes of the file that *path* is in the filesystem of *image*. Raises as `rootfs.files`."""
+    """The size in bytes of the file *path* in the filesystem of *image*. Raises as `read_files`."""
     from eci_convert.reading.files import read_files
 
     if files := source.filesystem():
@@ -23,7 +23,7 @@ def size_of_file(source: Source, image: Image, path: str) -> int:
 
 
 class _SizeFound(Exception):
-    """The file was reached; nothing more is wanted of it."""
+    """Raised when the file was reached, to stop reading."""
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
@@ -31,7 +31,7 @@ class _SizeFound(Exception):
 
 
 class _SizeProbe:
-    """A consumer that wants to know how much it would be given. It ends the reading there, unless it is *patient*."""
+    """A consumer that records the size of the file and stops reading, unless it is *patient*."""
 
     can_retake = True
 

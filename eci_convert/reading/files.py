@@ -1,4 +1,4 @@
-"""The layers of an image, read from the top one down until all that is looked for is found."""
+"""Reads files from the layers of an image, from the top one down until all are found."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def read_files(
     reporter: Reporter = NULL_REPORTER,
     journal: PartialDownloads | None = None,
 ) -> Mapping[str, FileLocation]:
-    """Gives *consumer* the files that *paths* are in the image's filesystem, and says where they were.
+    """Passes the files *paths* of the image's filesystem to *consumer*, and returns their locations.
 
-    A path may begin with "/", "./" or neither; one that ends in "/" is a directory that holds exactly one file.
+    A path may begin with "/", "./" or neither; one that ends in "/" is a directory with exactly one file.
 
-    Raises MissingPart for what is not there or is no regular file, AmbiguousRole for a directory with two files,
-    CorruptStream and LimitExceeded for malformed and hostile layers, and what `open_blob` raises.
+    Raises MissingPartError for what does not exist or is not a regular file, AmbiguousRoleError for a directory with
+    two files, CorruptStreamError and LimitExceededError for malformed and hostile layers, and what `open_blob` raises.
     """
     unpacked = source.filesystem()
     if unpacked is not None:
@@ -52,9 +52,9 @@ def in_archive(
     reporter: Reporter = NULL_REPORTER,
     journal: PartialDownloads | None = None,
 ) -> Mapping[str, FileLocation]:
-    """Gives *consumer* the files that *paths* are in the one archive that *layer* is; "" is its only regular file.
+    """Passes the files *paths* of the archive *layer* to *consumer*; "" is its only regular file.
 
-    Where *or_bytes*, a layer that is no archive is itself the file, for all paths. Raises as `read_files`.
+    If *or_bytes*, a layer that is not an archive is itself the file, for all paths. Raises as `read_files`.
     """
     blobs.check_readable(layer)
     search = Search(paths, consumer)

@@ -1,4 +1,4 @@
-"""Images loaded from a source: manifests and configs, verified, then parsed; the one for a platform selected."""
+"""Loads images from a source: manifests and configs, verified, then parsed, for the selected platform."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from eci_convert.reading.blobs import load_document
 from eci_convert.transports.base import Source
 
 MAX_DOCUMENTS: Final = 32 << 20
-"""Bytes that all manifests, indexes and configs of what one name stands for may have together."""
+"""The total size in bytes of the manifests, indexes and configs of one name."""
 _MAX_NESTING = 4
 _MAX_INNER = 64
 
 
 def existing_image(source: Source | None) -> Image | None:
-    """The image that is there, or None where there is none or it cannot be read: then nothing of it is reused."""
+    """The existing image, or None if there is none or it cannot be read: then nothing of it is reused."""
     try:
         return load_image(source) if source else None
     except EciError:
@@ -33,8 +33,8 @@ def existing_image(source: Source | None) -> Image | None:
 
 
 class Documents:
-    """The manifests, indexes and configs that *source* has of what one name stands for: each is read once, whatever
-    lists it how often, and all together are no more than *budget* bytes, or LimitExceeded is raised."""
+    """Loads the manifests, indexes and configs of one name from *source*, each once. Raises LimitExceededError if they
+    are more than *budget* bytes in total."""
 
     def __init__(self, source: Source, budget: int = MAX_DOCUMENTS) -> None:
         self.source = source
@@ -43,7 +43,7 @@ class Documents:
         self._configs: dict[tuple[Digest, str], ImageConfig] = {}
 
     def manifest(self, descriptor: Descriptor) -> Manifest | Index:
-        """The manifest or index that an entry of an index promises. Raises as `load_root` does."""
+        """The manifest or index *descriptor*. Raises as `load_root`."""
         key = (descriptor.digest, descriptor.media_type)
         if key not in self._manifests:
             self.account(descriptor.size)
@@ -51,7 +51,7 @@ class Documents:
         return self._manifests[key]
 
     def config(self, blob: Descriptor) -> ImageConfig:
-        """The config that a manifest promises; an empty one where it is that of no container."""
+        """The config *blob*; an empty one if it is not that of a container image."""
         key = (blob.digest, blob.media_type)
         if key not in self._configs:
             self.account(min(blob.size, json_fields.MAX_DOCUMENT))
@@ -59,58 +59,61 @@ class Documents:
         return self._configs[key]
 
     def account(self, size: int) -> None:
-        """*size* bytes more are read. Raises LimitExceeded."""
+        """Charges *size* bytes. Raises LimitExceededError."""
         self._budget -= size
         if self._budget < 0:
-            raise LimitExceededError("its manifests and configs are too many and too long", where=self.source.origin)
+            raise LimitExceededError(
+                "the total size of its manifests and configs is too large", where=self.source.origin
+            )
 
 
 def load_root(source: Source) -> tuple[Descriptor, Manifest | Index]:
-    """What the source's name stands for. Raises FormatError, IntegrityError and what the source raises."""
+    """The manifest or index that the source resolves to. Raises FormatError, IntegrityError and what the source
+    raises."""
     descriptor = right_sized(source, source.resolve())
     return descriptor, parse_manifest(load_document(source, descriptor, "manifest"), descriptor.media_type)
 
 
 def load_image(source: Source, platform: Platform | None = None) -> Image:
-    """The image that the source's name stands for; of several, the one for *platform* (see `oci.select`)."""
-    descriptor, found = load_root(source)
-    return select_image(Documents(source), descriptor, found, platform)
+    """The image that the source resolves to; of several, the one for *platform* (see `oci.index.select`)."""
+    descriptor, manifest = load_root(source)
+    return select_image(Documents(source), descriptor, manifest, platform)
 
 
 def select_image(
-    documents: Documents, descriptor: Descriptor, found: Manifest | Index, platform: Platform | None
+    documents: Documents, descriptor: Descriptor, manifest: Manifest | Index, platform: Platform | None
 ) -> Image:
-    """The image that *found*, which *descriptor* promises, holds for *platform*.
+    """The image for *platform* in *manifest*, the manifest or index *descriptor*.
 
-    An image that no index describes says itself what it is for. Raises LayoutError where that is another platform.
+    An image that is not listed in an index declares its platform in its config. Raises UnsupportedImageError if that is
+    another one.
     """
     described, source = False, documents.source
     for _ in range(_MAX_NESTING):
-        if isinstance(found, Manifest):
-            image = _image(documents, descriptor, found)
+        if isinstance(manifest, Manifest):
+            image = _image(documents, descriptor, manifest)
             if platform and not described:
                 check_platform(image.platform, platform, source.origin)
             return image
-        descriptor = right_sized(documents.source, select(flatten_index(documents, found), platform, source.origin))
-        described, found = True, documents.manifest(descriptor)
+        descriptor = right_sized(documents.source, select(flatten_index(documents, manifest), platform, source.origin))
+        described, manifest = True, documents.manifest(descriptor)
     raise LimitExceededError(f"indexes are nested more than {_MAX_NESTING} deep", where=source.origin)
 
 
-def flatten_index(documents: Documents, found: Index, *, bundle: bool = False) -> Index:
-    """*found* with what the indexes in it list in their places, unless such an index says what it is for. What an index
-    lists that is listed more than once comes once.
+def flatten_index(documents: Documents, index: Index, *, bundle: bool = False) -> Index:
+    """*index* with nested indexes replaced by their entries, except for those with a platform. Duplicates are removed.
 
-    Raises LimitExceeded where they are nested too deep or too many, IsBundle where *found* is a CNAB bundle, unless
-    *bundle*, and as `load_root` does.
+    Raises LimitExceededError if they are too deep or too many, IsBundleError if *index* is a CNAB bundle, unless
+    *bundle*, and as `load_root`.
     """
     where = documents.source.origin
     if not bundle:
-        check_no_bundle(found, where)
+        check_no_bundle(index, where)
     seen: set[Digest] = set()
     for _ in range(_MAX_NESTING):
-        inner = {id(entry) for entry in candidates(found) if entry.media_type in media_types.INDEXES}
+        inner = {id(entry) for entry in candidates(index) if entry.media_type in media_types.INDEXES}
         entries: list[Descriptor] = []
-        for entry in found.manifests:
+        for entry in index.manifests:
             if id(entry) not in inner or entry.platform:
                 entries.append(entry)
             elif entry.digest not in seen:
@@ -119,31 +122,32 @@ def flatten_index(documents: Documents, found: Index, *, bundle: bool = False) -
                     raise LimitExceededError(f"more than {_MAX_INNER} indexes in an index", where=where)
                 within = documents.manifest(entry)
                 entries += within.manifests if isinstance(within, Index) else (entry,)
-        if len(entries) == len(found.manifests) and all(map(is_, entries, found.manifests)):
-            return found
-        found = replace(found, manifests=tuple(entries))
+        if len(entries) == len(index.manifests) and all(map(is_, entries, index.manifests)):
+            return index
+        index = replace(index, manifests=tuple(entries))
     raise LimitExceededError(f"indexes are nested more than {_MAX_NESTING} deep", where=where)
 
 
 def right_sized(source: Source, entry: Descriptor) -> Descriptor:
-    """*entry* of an index, which has its document in it where the index lies about its size. Raises as `load_root`."""
-    return index_sizes.right_sized(
-        entry, lambda promised: load_document(source, promised, f"manifest {entry.digest.short}")
+    """*entry* of an index, with corrected size and embedded content if the index has a wrong size. Raises as
+    `load_root`."""
+    return index_sizes.with_right_size(
+        entry, lambda expected: load_document(source, expected, f"manifest {entry.digest.short}")
     )
 
 
 def load_manifest(source: Source, descriptor: Descriptor) -> Manifest | Index:
-    """The manifest or index that an entry of an index promises. Raises as `load_root` does."""
+    """The manifest or index *descriptor*. Raises as `load_root`."""
     descriptor = right_sized(source, descriptor)
     return parse_manifest(
         load_document(source, descriptor, f"manifest {descriptor.digest.short}"), descriptor.media_type
     )
 
 
-def _image(documents: Documents, descriptor: Descriptor, found: Manifest) -> Image:
-    config = documents.config(found.config)
-    platform = told_platform(descriptor.platform, config.platform, found.config.platform)
-    return Image(descriptor=descriptor, manifest=found, config=config, platform=platform)
+def _image(documents: Documents, descriptor: Descriptor, manifest: Manifest) -> Image:
+    config = documents.config(manifest.config)
+    platform = told_platform(descriptor.platform, config.platform, manifest.config.platform)
+    return Image(descriptor=descriptor, manifest=manifest, config=config, platform=platform)
 
 
 def _config(source: Source, blob: Descriptor) -> ImageConfig:

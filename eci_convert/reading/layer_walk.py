@@ -1,4 +1,4 @@
-"""Layers, read from the top one down until a search has all that it looks for."""
+"""Reads layers from the top one down until a search is complete."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from eci_convert.transports.base import Source
 
 
 def is_filesystem(layer: Descriptor) -> bool:
-    """Whether *layer* is a part of the filesystem, as far as its media type tells."""
+    """Whether *layer* is part of the filesystem, by its media type."""
     return media_types.is_tar_layer(layer.media_type) or ".tar" in layer.media_type or not layer.media_type
 
 
@@ -41,7 +41,7 @@ class LayerWalk:
         self._journal = journal
 
     def search(self, search: Search) -> Mapping[str, FileLocation]:
-        """Reads layers until all is found, and once more what went by untaken."""
+        """Reads layers until all paths are found, and layers with missed files again."""
         if not self._layers:
             search.read((), last=True)
         for number, layer in enumerate(self._layers):
@@ -51,12 +51,14 @@ class LayerWalk:
         return self.finish(search)
 
     def finish(self, search: Search) -> Mapping[str, FileLocation]:
-        """Reads once more what went by untaken."""
-        found = search.settled()
+        """Reads layers with missed files again."""
+        locations = search.settled()
         for number, missed in sorted(search.missed_files().items()):
             with self._opened(self._layers[number], search) as entries:
                 search.read_again(entries, missed, number)
-        return {path: FileLocation(path=place.path, layer=self._layers[place.layer]) for path, place in found.items()}
+        return {
+            path: FileLocation(path=place.path, layer=self._layers[place.layer]) for path, place in locations.items()
+        }
 
     @contextmanager
     def _opened(self, layer: Descriptor, search: Search) -> Iterator[Iterator[TarEntry]]:
@@ -67,7 +69,7 @@ class LayerWalk:
 
 @contextmanager
 def attributed_errors(layer: Descriptor) -> Iterator[None]:
-    """Says of errors about what is in a layer which layer that is."""
+    """Adds the layer to errors about its content."""
     try:
         yield
     except FormatError as error:

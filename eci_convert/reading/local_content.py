@@ -1,4 +1,4 @@
-"""The bytes of parts that are on this computer. They can be read again, which bytes that pass by cannot."""
+"""The content of local parts, which can be read repeatedly."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from eci_convert.model import Artifact, Blob, LocalFile, Memory, Part, RemoteBlo
 
 
 class LocalContent(Protocol):
-    """Content whose size in bytes is known before it is read."""
+    """Content whose size in bytes is known in advance."""
 
     @property
     def size(self) -> int: ...
 
     @property
     def identity(self) -> Hashable:
-        """What two supplies of the same bytes have in common, as far as can be told without reading them."""
+        """Equal for two objects with the same content, as far as that is known without reading."""
 
     def chunks(self, lead: int = 0) -> Iterable[bytes]:
-        """The content, cut where a stream is cut at every MiB that has *lead* bytes before it. Raises LocalError if
-        it is not what it was when it was opened."""
+        """The content, cut where a stream with *lead* bytes before it is cut at every MiB. Raises LocalError if it
+        changed since it was opened."""
 
     def extents(self) -> Iterable[tuple[int, int]]:
-        """Where there can be anything but zeros, as (offset, length) in ascending order."""
+        """The regions that may be non-zero, as (offset, length) in ascending order."""
 
     def head_and_tail(self) -> tuple[bytes, bytes]:
-        """The first and the last bytes, as many as tell the type of a disk."""
+        """The first and last bytes, enough to detect the type of a disk."""
 
 
 @contextmanager
 def open_local(locator: LocalFile | Memory) -> Iterator[LocalContent]:
-    """What *locator* tells of. Raises NotFound where there is no such file, LocalError where it cannot be read."""
+    """The content at *locator*. Raises NotFoundError if there is no such file, LocalError if it cannot be read."""
     if isinstance(locator, Memory):
         yield _Bytes(locator.content)
         return
@@ -51,13 +51,13 @@ def open_local(locator: LocalFile | Memory) -> Iterator[LocalContent]:
 
 
 def _descriptor(path: Path) -> int:
-    """*path* opened without waiting for whoever might write to it, were it a pipe."""
+    """Opens *path* without blocking, if it is a pipe."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError as error:
         raise NotFoundError(f"no such file: {str(path)!r}") from error
     except OSError as error:
-        raise LocalError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
+        raise LocalError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise LocalError(f"{str(path)!r} is not a regular file")
@@ -89,7 +89,7 @@ class _Bytes:
 
 
 class _OpenFile:
-    """A file that must stay what it was when it was opened, however often it is read."""
+    """An open file that must not change while it is used."""
 
     def __init__(self, descriptor: int, path: Path) -> None:
         self._descriptor = descriptor
@@ -108,7 +108,7 @@ class _OpenFile:
     def chunks(self, lead: int = 0) -> Iterator[bytes]:
         yield from file_chunks(self._descriptor, lead=lead)
         if self._now() != self._state:
-            raise LocalError(f"{str(self._path)!r} has changed while it was read")
+            raise LocalError(f"{str(self._path)!r} changed while it was read")
 
     def extents(self) -> Iterator[tuple[int, int]]:
         return extents(self._descriptor)
@@ -119,17 +119,18 @@ class _OpenFile:
             return head, os.pread(self._descriptor, detect.TAIL, max(0, self.size - detect.TAIL))
 
     def _now(self) -> tuple[int, int, int]:
-        found = os.fstat(self._descriptor)
-        return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        state = os.fstat(self._descriptor)
+        return state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
 def total_size(artifact: Artifact) -> int:
-    """The bytes of all parts, which are on this computer. Raises NotFound, LocalError."""
+    """The size in bytes of all parts, which are local. Raises NotFoundError, LocalError."""
     return sum(size_of_part(part) or 0 for part in artifact.parts)
 
 
 def size_of_part(part: Part) -> int | None:
-    """The bytes of *part*, None where only reading would tell. Raises NotFound, LocalError for files here."""
+    """The size in bytes of *part*, None if it is unknown without reading. Raises NotFoundError, LocalError for local
+    files."""
     match part.locator:
         case Blob(descriptor=blob, compression=compression, size=size):
             return size if compression else blob.size
@@ -143,6 +144,6 @@ def size_of_part(part: Part) -> int | None:
             except FileNotFoundError as error:
                 raise NotFoundError(f"no such file: {str(path)!r}") from error
             except OSError as error:
-                raise LocalError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
+                raise LocalError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
         case _:
             return None

@@ -1,6 +1,6 @@
-"""The parts of a machine, from files, from memory, or known by digest and size only, as an Artifact.
+"""Creates an Artifact from parts in files, in memory, or known by digest and size only.
 
-Names are those of the ECI layout (docs/specs/eci.md#2.5); disk types are declared, or told by the first bytes.
+Names are those of the ECI layout (docs/specs/eci.md#2.5); disk types are declared, or detected from the first bytes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from eci_convert.progress import NULL_REPORTER, Reporter, warn
 from eci_convert.reading.local_disks import FileEnds, resolve_disk
 
 PartContent = str | os.PathLike[str] | bytes | RemoteBlob
-"""Where the bytes of a part are: a file, in memory, or nowhere here (a blob that the destination has)."""
+"""The content of a part: a file, in memory, or not available here (a blob that the destination has)."""
 
 DiskContent = PartContent | BinaryIO
 """The same, or an open file, which `Machine` makes one of them."""
@@ -39,9 +39,9 @@ DiskContent = PartContent | BinaryIO
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A disk to be packed. *type* None is detected from its bytes; *name* is the file's own, unless said.
+    """A disk to pack. *type* None is detected from the content; *name* defaults to that of the file.
 
-    *trust_declared_type*: the type is believed even where the bytes contradict it.
+    *trust_declared_type*: the declared type is used even if the content contradicts it.
     """
 
     content: DiskContent
@@ -52,7 +52,7 @@ class Disk:
 
     @classmethod
     def parse(cls, text: str, *, trusted: bool = False) -> Disk:
-        """The disk that a user spells `PATH[:TYPE]`; a path may hold colons. Raises UsageError, NotFound."""
+        """The disk `PATH[:TYPE]`; a path may contain colons. Raises UsageError, NotFoundError."""
         path, kind = parse_disk_argument(text)
         return cls(content=path, type=kind, trust_declared_type=trusted)
 
@@ -68,16 +68,16 @@ def artifact_from_parts(
     command_line: str | None = None,
     reporter: Reporter = NULL_REPORTER,
 ) -> Artifact:
-    """The machine that these parts make; one is needed, none in particular. *others* are files by their names.
-    *reporter* is warned of a kernel, an initrd or a disk that looks like another of the three.
+    """The artifact of these parts; at least one is required. *others* are files by name. *reporter* is warned if a
+    kernel, an initrd or a disk looks like another of the three.
 
     >>> disk = Disk(content=b"...", name="data", type=DiskType.RAW)
     >>> [part.name for part in artifact_from_parts(kernel=b"...", disks=[disk], others={"notes": b"..."}).parts]
     ['kernel', 'disk-0-data', 'notes']
 
-    Raises UsageError where there is none, a disk whose type nobody can tell, or a name that another part has; NotFound
-    and LocalError for files that cannot be read; DiskTypeError where a disk's bytes contradict its declared type, or
-    are compressed; CannotHoldError for a disk that needs other files.
+    Raises UsageError without parts, for a disk of unknown type, and for a name that another part has; NotFoundError and
+    LocalError for files that cannot be read; DiskTypeError if the content of a disk is compressed or contradicts its
+    declared type; CannotHoldError for a disk that needs other files.
     """
     parts: list[Part] = []
     if kernel is not None:
@@ -91,8 +91,8 @@ def artifact_from_parts(
         parts.append(Part(role=Role.CONFIG, locator=_locator(config), name="config.json"))
     parts.extend(_other(name, content, parts) for name, content in (others or {}).items())
     if not parts:
-        error = UsageError("no part is named: an image needs one at least")
-        error.add_note("hint: name it with --kernel, --initrd, --root, --disk, --config or --other")
+        error = UsageError("an image needs at least one part")
+        error.add_note("hint: use --kernel, --initrd, --root, --disk, --config or --other")
         raise error
     for part in parts:
         _warn_of_mixed_up_files(part, reporter)
@@ -103,13 +103,13 @@ def _disk(disk: Disk, role: Role, index: int | None) -> Part:
     locator = _locator(disk.content)
     name = disk.name or (locator.path.name if isinstance(locator, LocalFile) else "")
     if not name:
-        raise UsageError("a disk that is no file needs a name")
+        raise UsageError("a disk from memory or a stream needs a name")
     kind = parse_disk_type(disk.type) if disk.type is not None else None
     if isinstance(locator, LocalFile | Memory):
         shown = str(locator.path) if isinstance(locator, LocalFile) else name
         kind = resolve_disk(FileEnds.read(locator), shown, kind, trusted=disk.trust_declared_type)
     if kind is None:
-        raise UsageError(f"the type of disk {name!r} is not known: say which it is")
+        raise UsageError(f"unknown type of disk {name!r}: specify it")
     named = canonical_name(role, name, index)
     return Part(role=role, locator=locator, name=named, disk_type=kind, index=index)
 
@@ -149,20 +149,20 @@ def _locator(content: DiskContent) -> Locator:
         raise UsageError(f"{content!r} is an open file, and has to be read more than once")
     path = Path(content)
     try:
-        found = path.stat()
+        state = path.stat()
     except FileNotFoundError as error:
         raise NotFoundError(f"no such file: {str(path)!r}") from error
     except (OSError, ValueError) as error:
         raise LocalError(f"{str(path)!r} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(state.st_mode):
         raise LocalError(f"{str(path)!r} is not a regular file")
     return LocalFile(path=path)
 
 
 def parse_disk_argument(text: str) -> tuple[Path, DiskType | None]:
-    """The path and the type in `PATH[:TYPE]`. A path may hold colons: what exists as it is written is a path.
+    """The path and the type in `PATH[:TYPE]`. A path may contain colons: an existing path is never split.
 
-    Raises UsageError for a type that there is none of.
+    Raises UsageError for an unknown type.
     """
     if os.path.lexists(text):
         return Path(text), None
@@ -171,8 +171,8 @@ def parse_disk_argument(text: str) -> tuple[Path, DiskType | None]:
         return Path(text), None
     if word in set(DiskType):
         if not path:
-            raise UsageError(f"{text!r} names no file")
+            raise UsageError(f"{text!r} has no file name")
         return Path(path), DiskType(word)
     if os.path.lexists(path):
-        raise UsageError(f"{word!r} in {text!r} is no type of disk: write one of {', '.join(DiskType)}")
+        raise UsageError(f"{word!r} in {text!r} is not a disk type: use one of {', '.join(DiskType)}")
     return Path(text), None

@@ -1,4 +1,4 @@
-"""The manifests and indexes that make up what a name stands for, and what refers to them."""
+"""The manifests and indexes of an image, and its referrers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MAX_DOCUMENTS = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A manifest or index on its way: its bytes are what the destination is to get."""
+    """A manifest or index to copy, with its original bytes."""
 
     descriptor: Descriptor
     text: bytes
@@ -32,7 +32,7 @@ class Document:
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """The layers and the config, in that order: places that load one stream need the layers' bytes first."""
+        """The layers and the config, in this order: transports that load one stream need layers first."""
         return (*self.value.layers, self.value.config) if isinstance(self.value, Manifest) else ()
 
 
@@ -44,30 +44,30 @@ def manifests_of(
     holds_indexes: bool = True,
     reporter: Reporter = NULL_REPORTER,
 ) -> Iterator[Document]:
-    """The manifests and indexes to copy, those that are referred to first: the root comes last.
+    """The manifests and indexes to copy, children first: the root is the last.
 
-    An index that is one thing is copied whole, unless an image in it is asked for or the destination *holds_indexes*
-    not. Of any other the image for *platform* is taken, unless *everything* is asked for; *reporter* is told where
-    nobody said which. Raises IsBundle where one *platform* of a CNAB bundle is asked for.
+    An index that is a unit is copied as a whole, unless a platform is requested or the destination cannot hold it
+    (*holds_indexes*). Of other indexes the image for *platform* is selected, unless *everything* is requested;
+    *reporter* is told if that was a default. Raises IsBundleError if one *platform* of a CNAB bundle is requested.
     """
     descriptor, budget = source.resolve(), images.Documents(source)
     document = _load(budget, descriptor)
     if platform and isinstance(document.value, Manifest):
-        select_image(budget, descriptor, document.value, platform)  # only to say now that it is for another one
+        select_image(budget, descriptor, document.value, platform)  # only to report now that it is for another one
     everything = everything or (holds_indexes and not platform and is_one_thing(document.value))
     for _ in range(_MAX_NESTING):
         if everything or isinstance(document.value, Manifest) or (is_bundle(document.value) and not platform):
             break
         listed = flatten_index(budget, document.value)
         if holds_indexes and not platform and len(candidates(listed)) == 1 < len(listed.manifests):
-            warn(reporter, f"{source.origin}: {_left_out(listed)} (--all-platforms takes everything)")
+            warn(reporter, f"{source.origin}: {_left_out(listed)} (--all-platforms includes everything)")
         document = _load(budget, chosen(listed, platform, source.origin, reporter, holds_indexes=holds_indexes))
     yield from _walk(budget, document, _MAX_NESTING, {document.descriptor.digest})
 
 
 def is_one_thing(document: Manifest | Index) -> bool:
-    """Whether *document* is an index of which no part makes sense alone: one of a single entry, a package of
-    KraftKit's, a CNAB bundle."""
+    """Whether *document* is an index that is a unit: one with a single entry, a package of KraftKit's, a CNAB
+    bundle."""
     if isinstance(document, Manifest):
         return False
     return len(document.manifests) == 1 or unikraft.is_package(document) or is_bundle(document)
@@ -76,41 +76,39 @@ def is_one_thing(document: Manifest | Index) -> bool:
 def chosen(
     index: Index, platform: Platform | None, origin: str, reporter: Reporter, *, holds_indexes: bool = True
 ) -> Descriptor:
-    """The entry of *index* for *platform*, as `select` has it; *reporter* is told if it is one of several and nobody
-    said which."""
+    """The entry of *index* for *platform*, as `select` returns it; *reporter* is told if it is one of several by
+    default."""
     entry = select(index, platform, origin)
     count = len(candidates(index))
     if platform is None and count > 1:
-        others = ", --all-platforms every one" if holds_indexes else ""
+        others = ", --all-platforms all" if holds_indexes else ""
         warn(
             reporter,
-            f"{origin} is an index of {count} images: the one for {entry.platform} is taken "
-            f"(--platform takes another one{others})",
+            f"{origin} is an index of {count} images: using the one for {entry.platform} "
+            f"(--platform selects another one{others})",
         )
     return entry
 
 
 def _left_out(index: Index) -> str:
-    """What is not copied of an index of one image: what BuildKit attests of it."""
+    """What is not copied of an index of one image: BuildKit's attestations."""
     count = len(index.manifests) - 1
-    return (
-        f"the image is taken without the {count} {'entries' if count > 1 else 'entry'} beside it, such as attestations"
-    )
+    return f"ignoring {count} other {'entries' if count > 1 else 'entry'} of the index, such as attestations"
 
 
 def tree(source: Source, entry: Descriptor) -> Iterator[Document]:
-    """The manifest or index that *entry* promises, after all that it lists."""
+    """The manifest or index *entry*, after everything it lists."""
     budget = images.Documents(source)
     yield from _walk(budget, _load(budget, entry), _MAX_NESTING, {entry.digest})
 
 
 def fetch_document(source: Source, descriptor: Descriptor) -> Document:
-    """The manifest or index that *descriptor* promises. Raises as `manifests_of`."""
+    """The manifest or index *descriptor*. Raises as `manifests_of`."""
     return _load(images.Documents(source), descriptor)
 
 
 def documents_of(source: Source, document: Document) -> list[Document]:
-    """Everything that *document* lists, and last itself. Raises as `manifests_of`."""
+    """Everything that *document* lists, and itself as the last. Raises as `manifests_of`."""
     return list(_walk(images.Documents(source), document, _MAX_NESTING, {document.descriptor.digest}))
 
 
@@ -130,20 +128,20 @@ def _walk(budget: images.Documents, document: Document, levels: int, seen: set[o
 
 
 def referrers_of(source: Source, documents: list[Document]) -> list[Document]:
-    """What refers to *documents*, to what that is made of, and to what refers to it; each after what it lists."""
+    """The referrers of *documents*, of their children, and of referrers; each after what it lists."""
     seen: set[object] = {document.descriptor.digest for document in documents}
-    found: list[Document] = []
+    collected: list[Document] = []
     waiting, budget = deque(documents), images.Documents(source)
     while waiting:
         for descriptor in source.referrers(waiting.popleft().descriptor.digest):
             if descriptor.digest not in seen:
                 seen.add(descriptor.digest)
                 tree = list(_walk(budget, _load(budget, descriptor), _MAX_NESTING, seen))
-                found += tree
+                collected += tree
                 waiting += tree
             if len(seen) > _MAX_DOCUMENTS:
                 raise LimitExceededError(f"more than {_MAX_DOCUMENTS} manifests", where=source.origin)
-    return found
+    return collected
 
 
 def _load(budget: images.Documents, entry: Descriptor) -> Document:

@@ -1,8 +1,8 @@
-"""What arrived of a big download, kept until all of it is used: a process that was killed need not begin again.
+"""Resumes large downloads that were interrupted.
 
-What is received goes to a file in the user's cache as well, under the blob's digest. The next run reads that file
-first, which costs no network, and asks for the rest; the digest is of all of it, so what is kept need not be trusted.
-On a fast link the kept part stays short: there, asking again is as fast as writing twice.
+Received data is also written to a file in the user's cache, named by the blob's digest. The next run reads that file
+first and requests the rest; the digest covers everything, so the file need not be trusted. On a fast link the file
+stays short: downloading again is as fast as writing twice.
 """
 
 from __future__ import annotations
@@ -23,54 +23,54 @@ from eci_convert.oci.digest import Digest
 from eci_convert.streams import interrupts
 
 MIN_RESUMABLE_SIZE: Final = 1 << 20
-"""Blobs of fewer bytes are not kept."""
-_ALWAYS_KEPT_BYTES = 64 << 20  # bytes that are kept however fast they come
-_SLOW_LINK_BPS = 64 << 20  # bytes a second, below which all is kept
-_FREE_SPACE_FACTOR = 8  # times the blob that must be free: the parts that come out of it need room as well
+"""Bytes. Smaller blobs are not kept."""
+_ALWAYS_KEPT_BYTES = 64 << 20  # bytes that are always kept
+_SLOW_LINK_BPS = 64 << 20  # bytes a second, below which everything is kept
+_FREE_SPACE_FACTOR = 8  # free space required, in sizes of the blob: the extracted parts need space as well
 _MAX_AGE_SECONDS = 7 * 24 * 3600
 _BLOCK = 1 << 20
 _NAMES = "sha(?:256|512)-[0-9a-z]{1,128}"
 
 
 def default_directory(environ: Mapping[str, str]) -> Path | None:
-    """Where partial downloads are kept, as *environ* says (XDG base directories); None if it says nothing."""
+    """The directory of partial downloads in *environ* (XDG base directories); None if it is not set."""
     cache, home = environ.get("XDG_CACHE_HOME", ""), home_directory(environ)
     base = Path(cache) if Path(cache).is_absolute() else Path(home, ".cache")
     return base / "eci-convert" / "partial" if base.is_absolute() else None
 
 
 class PartialDownloads:
-    """Partial downloads in a directory, for one run: removed when the block ends well, kept for a next run where the
-    network failed or the user broke off. What the system refuses is not an error: then nothing is kept. *warn* is told
-    that the directory is not used because another user could steer what is in it."""
+    """Partial downloads in a directory, for one run: removed when the block succeeds, kept if the network failed or the
+    user interrupted. Errors of the operating system are ignored. *warn* is called if the directory is not used because
+    another user could write to it."""
 
     def __init__(self, directory: Path, warn: Callable[[str], None] = lambda _: None) -> None:
-        ours = 2 if directory.parent.name == "eci-convert" else 1
-        self._directory = OwnDirectory(base=directory.parents[ours - 1], names=directory.parts[-ours:], warn=warn)
-        self._kept: dict[Digest, PartialDownload] = {}
+        depth = 2 if directory.parent.name == "eci-convert" else 1
+        self._directory = OwnDirectory(base=directory.parents[depth - 1], names=directory.parts[-depth:], warn=warn)
+        self._downloads: dict[Digest, PartialDownload] = {}
 
     def partial(self, blob: Descriptor) -> PartialDownload | None:
-        """What is kept of *blob*, and the place for more of it; None if it is not worth while or somebody else's."""
+        """The partial download of *blob*, to read and extend; None if it is too small or in use by another process."""
         if blob.size < MIN_RESUMABLE_SIZE or blob.data is not None:
             return None
-        if blob.digest not in self._kept:
-            if not self._kept:
+        if blob.digest not in self._downloads:
+            if not self._downloads:
                 self._directory.sweep(_NAMES, _MAX_AGE_SECONDS)
             try:
-                self._kept[blob.digest] = PartialDownload(
+                self._downloads[blob.digest] = PartialDownload(
                     self._directory, f"{blob.digest.algorithm}-{blob.digest.hex}", blob.size
                 )
             except OSError:
                 return None
-        return self._kept[blob.digest]
+        return self._downloads[blob.digest]
 
     def discard(self, blob: Descriptor) -> bool:
-        """Forgets what is kept of *blob*; whether anything of an earlier run was."""
-        kept = self._kept.pop(blob.digest, None)
-        if kept is None:
+        """Deletes the partial download of *blob*; returns whether there was data of an earlier run."""
+        had_data = self._downloads.pop(blob.digest, None)
+        if had_data is None:
             return False
-        kept.close(remove=True)
-        return kept.resumed
+        had_data.close(remove=True)
+        return had_data.resumed
 
     def __enter__(self) -> Self:
         return self
@@ -79,19 +79,19 @@ class PartialDownloads:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         keeps = kind is not None and (issubclass(kind, TransportError | KeyboardInterrupt) or interrupts.requested())
-        while self._kept:
-            self._kept.popitem()[1].close(remove=not keeps)
+        while self._downloads:
+            self._downloads.popitem()[1].close(remove=not keeps)
 
 
 class PartialDownload:
-    """The first bytes of a blob of *size* bytes, in the file *name*. Raises OSError if that cannot be had."""
+    """The first bytes of a blob of *size* bytes, in the file *name*. Raises OSError if it cannot be opened."""
 
     def __init__(self, directory: OwnDirectory, name: str, size: int) -> None:
         self._directory = directory
         self._name = name
         descriptor = directory.hold(name)
         if descriptor is None:
-            raise PermissionError(f"{directory.path / name} is not a file of ours, or in use")
+            raise PermissionError(f"{directory.path / name} is not a file of eci-convert, or is in use")
         self._file = descriptor
         try:
             self._check(size)
@@ -102,12 +102,12 @@ class PartialDownload:
         self.resumed = self.size > 0
 
     def chunks(self) -> Iterator[bytes]:
-        """What is kept."""
+        """The data received before."""
         for at in range(0, self.size, _BLOCK):
             yield os.pread(self._file, min(_BLOCK, self.size - at), at)
 
     def append_while_slow(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """*chunks*, which follow on what is kept, as they are; kept as well, as far as it is worth while."""
+        """*chunks*, the rest of the blob, unchanged; also written to the file as long as the link is slow."""
         began, received, keeps = time.monotonic(), 0, True
         for chunk in chunks:
             received += len(chunk)
@@ -116,7 +116,7 @@ class PartialDownload:
             yield chunk
 
     def close(self, *, remove: bool) -> None:
-        """Lets go of the file."""
+        """Closes the file."""
         if remove:
             self._directory.remove(self._name)
         with suppress(OSError):
@@ -131,10 +131,10 @@ class PartialDownload:
         return written == len(chunk)
 
     def _check(self, size: int) -> None:
-        """Raises OSError if there is not room enough."""
+        """Raises OSError if there is not enough free space."""
         if os.fstat(self._file).st_size > size:
             os.ftruncate(self._file, 0)
         room = os.fstatvfs(self._file)
         if room.f_bavail * room.f_frsize < _FREE_SPACE_FACTOR * size:
             self._directory.remove(self._name)
-            raise OSError("there is not room enough")
+            raise OSError("not enough free space")

@@ -1,12 +1,11 @@
-"""What a stack of layers adds up to: the root filesystem, without unpacking it.
+"""The root filesystem of a stack of layers, without unpacking it.
 nodes.py            the nodes of a layer's tree
 layer_tree.py       one layer as a tree
 layer_stack.py      a path looked up in a stack of layers
 symlink_writes.py   entries written through a symbolic link of a lower layer
-limits.py           limits on the work that a hostile image can cause
-listing.py          every file that the layers show
+limits.py           limits on memory and time for hostile images
 search.py           files found while the layers stream by
-consumer.py         who receives the files found
+consumer.py         FileConsumer: receives the files
 listing.py          all files, by their names alone
 """
 

@@ -1,4 +1,4 @@
-"""Who gets the files, and what is told of them afterwards."""
+"""FileConsumer, which receives files, and FileLocation, which is returned for them."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from eci_convert.oci.descriptor import Descriptor
 
 
 class FileConsumer(Protocol):
-    """Takes files as they pass, in an order that is not of its choice."""
+    """Receives files in the order in which layers are read."""
 
     @property
     def can_retake(self) -> bool:
-        """Whether a file may be taken on suspicion, and again: the later one is then meant."""
+        """Whether a file may be passed speculatively, and another one later for the same path, which then replaces
+        it."""
 
     def take(self, paths: tuple[str, ...], size: int, chunks: Iterator[bytes]) -> None:
-        """The file that all of *paths* are passes now: exactly *size* bytes, to be consumed before this returns."""
+        """Receives the file for all of *paths*: exactly *size* bytes, to be read before this returns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileLocation:
-    """Where a file was: at *path*, without links on the way, in *layer* (None: not in a layer)."""
+    """Where a file was found: *path* with links resolved, in *layer* (None: not in a layer)."""
 
     path: str
     layer: Descriptor | None

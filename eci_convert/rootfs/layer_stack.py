@@ -1,7 +1,7 @@
-"""Paths looked up in the layers known so far, the top one first.
+"""Looks paths up in the layers read so far, the top one first.
 
-An answer is final: no layer that is not known yet can change it. Where one could, the answer is Unknown, and says which
-name the next layer would have to have.
+A result is final: no layer that was not read yet can change it. If one could, the result is Undecided, with the name
+that the next layer would have to contain.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from eci_convert.rootfs.nodes import WHITEOUT, Directory, FileNode, Link, Node, 
 
 @dataclass(frozen=True, slots=True)
 class MergedDirectory:
-    """A directory as the layers show it: what each has of it, the top one first. *open*: lower layers may have more."""
+    """A directory merged from several layers, the top one first. *open*: lower layers may have more entries."""
 
     layers: tuple[tuple[int, Directory], ...]
     open: bool
 
     def names(self) -> list[str]:
-        """What can be seen in it, directories left out."""
+        """The visible names in it, without directories."""
         seen: dict[str, Node] = {}
         for _, directory in self.layers:
             for name, node in directory.children.items():
@@ -31,7 +31,7 @@ class MergedDirectory:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """*path*, without links on the way, is *node*: of layer number *layer* (0 is the top one), or a directory."""
+    """*path*, with links resolved, is *node*: of layer number *layer* (0 is the top one), or a directory."""
 
     path: str
     node: FileNode | Special | Symlink | MergedDirectory
@@ -40,14 +40,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """Lower layers decide: the next may have *path*."""
+    """The result depends on lower layers: the next one may have *path*."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """There is nothing at *path*, which is where the links led."""
+    """*path*, with links resolved, does not exist."""
 
     path: str
 
@@ -56,7 +56,7 @@ Lookup = Found | Undecided | Missing
 
 
 class Stack:
-    """The layers of an image, known from the top down. *complete*: the lowest of them is known too."""
+    """The layers of an image, read from the top down. *complete*: all were read."""
 
     def __init__(self, work: Budget) -> None:
         self.layers: list[LayerTree] = []
@@ -64,44 +64,44 @@ class Stack:
         self.work = work
 
     def lookup(self, path: str, *, below: int = 0, follow: bool = True) -> Lookup:
-        """What *path* is, as the layers from number *below* on show it; links are followed, a last one if *follow*.
+        """Looks *path* up in the layers from number *below* on; links are followed, one at the end if *follow*.
 
-        `..` stops at the root. More than 40 links are an Odd thing that is broken.
+        `..` stops at the root. More than 40 links are a broken Special.
         """
         return _Lookup(self, self.work).lookup(components(path), below, follow=follow)
 
     def root(self, below: int) -> MergedDirectory:
-        """The root directory as the layers from number *below* on show it."""
-        found: list[tuple[int, Directory]] = []
+        """The root directory of the layers from number *below* on."""
+        directories: list[tuple[int, Directory]] = []
         for number in range(below, len(self.layers)):
-            found.append((number, self.layers[number].root))
+            directories.append((number, self.layers[number].root))
             if self.layers[number].root.opaque:
-                return MergedDirectory(tuple(found), open=False)
-        return MergedDirectory(tuple(found), open=not self.complete)
+                return MergedDirectory(tuple(directories), open=False)
+        return MergedDirectory(tuple(directories), open=not self.complete)
 
     def child(self, view: MergedDirectory, name: str) -> tuple[int, Node] | MergedDirectory | None:
-        """What *view* shows under *name*; None if lower layers decide, GONE if nothing is there."""
-        found: list[tuple[int, Directory]] = []
+        """The entry *name* of *view*; None if lower layers decide, GONE if it does not exist."""
+        directories: list[tuple[int, Directory]] = []
         for number, directory in view.layers:
             self.work.spend()
             node = directory.children.get(name)
             if node is None:
                 continue
             if not isinstance(node, Directory):
-                return MergedDirectory(tuple(found), open=False) if found else (number, node)
-            found.append((number, node))
+                return MergedDirectory(tuple(directories), open=False) if directories else (number, node)
+            directories.append((number, node))
             if node.opaque:
-                return MergedDirectory(tuple(found), open=False)
-        if found:
-            return MergedDirectory(tuple(found), open=view.open)
+                return MergedDirectory(tuple(directories), open=False)
+        if directories:
+            return MergedDirectory(tuple(directories), open=view.open)
         return None if view.open else (len(self.layers), WHITEOUT)
 
 
-TOO_MANY_LINKS = Special(f"behind more than {MAX_LINKS} links, or a loop of them", broken=True)
+TOO_MANY_LINKS = Special("behind too many levels of symbolic links", broken=True)
 
 
 class _Lookup:
-    """One lookup, and those that hard links make of it. They share one limit on links."""
+    """One lookup, and those for the targets of hard links, with a common limit on links."""
 
     def __init__(self, stack: Stack, work: Budget) -> None:
         self._stack = stack
@@ -118,15 +118,15 @@ class _Lookup:
                     trail.pop()
                     where.pop()
                 continue
-            found = self._child(trail[-1], part)
-            match found:
+            entry = self._child(trail[-1], part)
+            match entry:
                 case MergedDirectory():
-                    trail.append(found)
+                    trail.append(entry)
                     where.append(part)
                 case None:
                     return Undecided(_normalise([*where, part, *rest[::-1]]))
                 case Undecided():
-                    return found
+                    return entry
                 case _, Symlink(target=target) if rest or follow:
                     self._links += 1
                     if self._links > MAX_LINKS:
@@ -141,13 +141,13 @@ class _Lookup:
         return Found("/".join(where), trail[-1])
 
     def _child(self, view: MergedDirectory, name: str) -> tuple[int, Node] | MergedDirectory | Undecided | None:
-        found = self._stack.child(view, name)
-        if isinstance(found, tuple) and isinstance(found[1], Link):
-            return self._linked(found[0], found[1].target)
-        return found
+        entry = self._stack.child(view, name)
+        if isinstance(entry, tuple) and isinstance(entry[1], Link):
+            return self._linked(entry[0], entry[1].target)
+        return entry
 
     def _linked(self, number: int, target: str) -> tuple[int, Node] | Undecided:
-        """What the layers below number *number* have where a hard link leads."""
+        """The target of a hard link in the layers below number *number*."""
         self._links += 1
         if self._links > MAX_LINKS:
             return len(self._stack.layers), TOO_MANY_LINKS
@@ -159,15 +159,15 @@ class _Lookup:
             case Found():
                 return number, Special("a hard link to a directory", broken=True)
             case Missing():
-                return number, Special(f"a hard link to {target!r}, which is not there", broken=True)
+                return number, Special(f"a hard link to {target!r}, which does not exist", broken=True)
 
 
 def _normalise(path: list[str]) -> str:
-    """*path* with `..` taken by its letters: a guess, as long as nobody knows of links in it."""
-    found: list[str] = []
+    """*path* with `..` resolved lexically: correct as long as it contains no links."""
+    components: list[str] = []
     for part in path:
         if part == "..":
-            found = found[:-1]
+            components = components[:-1]
         else:
-            found.append(part)
-    return "/".join(found)
+            components.append(part)
+    return "/".join(components)

@@ -1,7 +1,7 @@
-"""The tree of one layer, filled entry by entry as the layer passes.
+"""The tree of one layer, built entry by entry.
 
-Within a layer the last entry of a name wins, and an entry below a symbolic link of the same layer lies where the link
-leads. A hard link is what its target is when the link comes by: what replaces the target later does not matter to it.
+Within a layer the last entry of a name wins, and an entry below a symbolic link of the same layer is where the link
+leads. A hard link refers to its target at the time of its entry: later replacements of the target do not affect it.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _ODD = {
     EntryType.CHAR: Special("a character device"),
     EntryType.BLOCK: Special("a block device"),
     EntryType.FIFO: Special("a named pipe"),
-    EntryType.OTHER: Special("of a type that nobody knows"),
+    EntryType.OTHER: Special("of unknown type"),
 }
 
 
 class LayerTree:
-    """What one layer says of the filesystem. *unnamed*: some directory was only seen in longer names."""
+    """The tree of one layer. *unnamed*: it has directories without entries of their own."""
 
     def __init__(self, work: Budget) -> None:
         self.root = Directory(has_entry=True)
@@ -35,9 +35,9 @@ class LayerTree:
         self._entries = 0
 
     def add(self, name: str, kind: EntryType, linkname: str = "") -> str | None:
-        """Notes the layer's next entry; the path that it has, or None if it is none (a whiteout).
+        """Adds the layer's next entry; returns its path, or None for a whiteout.
 
-        Raises CorruptStream for an entry that no layer can have, LimitExceeded for more than anybody needs.
+        Raises CorruptStreamError for an invalid entry, LimitExceededError if limits are exceeded.
         """
         entry = self._entries
         self._entries += 1
@@ -46,7 +46,7 @@ class LayerTree:
         if ".." in path or "\0" in name:
             raise CorruptStreamError(f"the layer has an entry with the name {name!r}")
         if not path and kind is not EntryType.DIR:
-            raise CorruptStreamError(f"the layer makes {name!r}, its root, something that is no directory")
+            raise CorruptStreamError(f"the layer makes {name!r}, its root, something that is not a directory")
         if not path:
             return None
         last = path.pop()
@@ -86,7 +86,7 @@ class LayerTree:
         if name == _OPAQUE:
             parent.opaque = True
             return
-        if name.startswith(_META):  # what aufs kept for itself
+        if name.startswith(_META):  # metadata of aufs
             return
         name = name.removeprefix(_WHITEOUT)
         if name in ("", ".", ".."):
@@ -99,13 +99,13 @@ class LayerTree:
             parent.children[name] = WHITEOUT
 
     def _directory(self, path: list[str]) -> tuple[list[str], Directory]:
-        """The directory at *path*, made if it is not there; and where it really is."""
+        """The directory *path*, created if it does not exist; and its path with links resolved."""
         trail, where, rest = [self.root], list[str](), path[::-1]
         links = 0
         while rest:
             self._work.spend()
             part = rest.pop()
-            if part == "..":  # only out of links
+            if part == "..":  # only from targets of links
                 pop_component(trail, where)
                 continue
             child = trail[-1].children.get(part)
@@ -119,7 +119,7 @@ class LayerTree:
                 child = self._unnamed(trail[-1], part, hides=child is not None)
             if not isinstance(child, Directory):
                 raise CorruptStreamError(
-                    f"the layer has an entry below {'/'.join([*where, part])!r}, which is no directory"
+                    f"the layer has an entry below {'/'.join([*where, part])!r}, which is not a directory"
                 )
             trail.append(child)
             where.append(part)
@@ -128,11 +128,11 @@ class LayerTree:
     def _unnamed(self, parent: Directory, name: str, *, hides: bool) -> Directory:
         self._work.node(2)
         self.unnamed = True
-        parent.children[name] = made = Directory(has_entry=False, opaque=hides)
-        return made
+        parent.children[name] = directory = Directory(has_entry=False, opaque=hides)
+        return directory
 
     def _linked(self, path: list[str], linkname: str) -> Node:
-        """What a hard link to *linkname* is, at this moment."""
+        """The current target of a hard link to *linkname*."""
         if components(linkname) == path:
             return Special("a hard link to itself", broken=True)
         trail, where, rest = [self.root], list[str](), components(linkname)[::-1]
@@ -155,17 +155,17 @@ class LayerTree:
                 trail.append(child)
                 where.append(part)
             elif rest or child is None or isinstance(child, Whiteout):
-                return Special(f"a hard link to {linkname!r}, which is not there", broken=True)
+                return Special(f"a hard link to {linkname!r}, which does not exist", broken=True)
             else:
                 return child
         return Special("a hard link to a directory", broken=True)
 
     def directory(self, path: list[str]) -> Directory:
-        """The directory at *path*, made if it is not there."""
+        """The directory *path*, created if it does not exist."""
         return self._directory(path)[1]
 
     def unnamed_directories(self) -> Iterator[tuple[list[str], Directory, Directory]]:
-        """The path, the parent and the directory itself of each that was only seen in longer names, outer first."""
+        """The path, the parent and the node of each directory without an entry of its own, outer first."""
         trail: list[tuple[list[str], Directory]] = [([], self.root)]
         while trail:
             path, parent = trail.pop()
@@ -187,5 +187,5 @@ def pop_component(trail: list[Directory], where: list[str]) -> None:
 
 def _followed(links: int, path: list[str]) -> int:
     if links == MAX_LINKS:
-        raise LimitExceededError(f"more than {MAX_LINKS} symbolic links lead to {'/'.join(path)!r}")
+        raise LimitExceededError(f"too many levels of symbolic links: {'/'.join(path)!r}")
     return links + 1

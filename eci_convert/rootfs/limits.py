@@ -1,4 +1,4 @@
-"""How much memory and time the names of one image get."""
+"""Limits on the memory and time that the entries of one image may take."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from eci_convert.errors import LimitExceededError
 from eci_convert.tar.input import ByteReader
 
 MAX_EFFORT: Final = 12_000_000
-"""What reading the layers of an image may cost, in microseconds, roughly: some 800,000 entries."""
+"""The cost of reading the layers of an image in microseconds, roughly: some 800,000 entries."""
 MAX_NODES: Final = 1_000_000
-"""What becomes of them: a file counts as one, a directory as two, those that are only seen in longer names too."""
+"""The number of nodes: one for a file, two for a directory, including those without entries of their own."""
 MAX_TEXT: Final = 96 << 20
-"""Characters in all names and link targets of those."""
+"""The number of characters in all names and link targets."""
 MAX_PATH: Final = 4096
-"""Characters in one name or link target, as Linux has it."""
+"""Characters in one name or link target, as in Linux."""
 MAX_LINKS: Final = 40
-"""Links that one lookup follows, as Linux has it."""
+"""Links that one lookup follows, as in Linux."""
 
 _ENTRY = 11  # microseconds for an entry
 _BYTES = 6  # bytes of an extension header in a microsecond
 
 
 class Budget:
-    """What is left of the limits above, for one image. Every method raises LimitExceeded when it is used up."""
+    """What is left of these limits for one image. All methods raise LimitExceededError when it is used up."""
 
     def __init__(self) -> None:
         self._nodes = MAX_NODES
@@ -32,13 +32,13 @@ class Budget:
         self._effort = MAX_EFFORT
 
     def node(self, weight: int = 1) -> None:
-        """One more node."""
+        """Charges one node."""
         self._nodes -= weight
         if self._nodes < 0:
             raise LimitExceededError(f"the layers of the image have more than {MAX_NODES} files")
 
     def entry(self, name: str, linkname: str) -> None:
-        """One more entry, and its texts."""
+        """Charges one entry and its texts."""
         self.spend(_ENTRY)
         if len(name) > MAX_PATH or len(linkname) > MAX_PATH:
             raise LimitExceededError(
@@ -49,18 +49,18 @@ class Budget:
             raise LimitExceededError(f"the names in the image are longer than {MAX_TEXT} characters")
 
     def spend(self, count: int = 1) -> None:
-        """So many components of paths are stepped over, at a microsecond each."""
+        """Charges *count* path components, one microsecond each."""
         self._effort -= count
         if self._effort < 0:
             raise LimitExceededError("the image has more entries, longer paths or more links than can be followed")
 
     def metered(self, chunks: Iterable[bytes]) -> ByteReader:
-        """*chunks* to be read as an archive, the length of whose extension headers counts."""
+        """A reader for the archive *chunks* that charges extension headers."""
         return _Metered(chunks, self)
 
 
 class _Metered(ByteReader):
-    """An Input whose structures cost effort. Entries themselves are counted by whoever notes them."""
+    """A ByteReader that charges structures. Entries are charged by the caller."""
 
     def __init__(self, chunks: Iterable[bytes], work: Budget) -> None:
         super().__init__(chunks)

@@ -1,4 +1,4 @@
-"""What one layer says, as a tree of names."""
+"""The nodes of a layer's tree."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True, eq=False)
 class Directory:
-    """A directory. *named*: the layer has an entry for it, so it is no link; else it was only seen in longer names.
+    """A directory. *named*: the layer has an entry for it, so it is not a link; else it occurs only in longer names.
 
-    *hides*: nothing of lower layers shows through (an opaque directory, or one that replaced something).
+    *hides*: it hides lower layers (an opaque directory, or one that replaced something).
     """
 
     has_entry: bool
@@ -33,14 +33,14 @@ class Symlink:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A hard link to what lower layers have at *target*."""
+    """A hard link to *target* in lower layers."""
 
     target: str
 
 
 @dataclass(frozen=True, slots=True)
 class Special:
-    """Something that cannot be read: *what* it is, for people. *broken*: it should not even be in a layer."""
+    """A node that cannot be read: *what* describes it. *broken*: invalid in a layer."""
 
     what: str
     broken: bool = False
@@ -48,7 +48,7 @@ class Special:
 
 @dataclass(frozen=True, slots=True)
 class Whiteout:
-    """What lower layers have under this name is deleted."""
+    """Deletes this name of lower layers."""
 
 
 Node = Directory | FileNode | Symlink | Link | Special | Whiteout
@@ -57,7 +57,7 @@ WHITEOUT = Whiteout()
 
 
 def components(path: str) -> list[str]:
-    """The components of *path*; empty ones and `.` say nothing.
+    """The components of *path*, without empty ones and `.`.
 
     >>> components("/boot//./vmlinuz")
     ['boot', 'vmlinuz']

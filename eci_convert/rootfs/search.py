@@ -1,7 +1,7 @@
-"""Which entry of which layer a path is, and taking it when it goes by.
+"""Finds the entries of layers that paths refer to, and passes their content to a consumer while reading.
 
-Told the entries of one layer after the other, the top layer first. A regular file is taken on suspicion where a path
-that is looked for would be settled by it; whether it was the right one is known at the end of the layer, or lower down.
+Reads the entries of one layer after the other, the top layer first. A file that may match a requested path is passed on
+speculatively. Later entries or lower layers can invalidate the match.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from eci_convert.rootfs.consumer import FileConsumer
 from eci_convert.tar import EntryType, TarEntry
 
 ONLY_FILE = ""
-"""Stands for the only regular file that there is."""
+"""The path that refers to the only regular file."""
 
 _LINKS = (EntryType.SYMLINK, EntryType.HARDLINK)
-_MAX_RETHINKS = 1000  # links on the way to a wanted file, in one layer, that change what is taken while it passes
+_MAX_RETHINKS = 1000  # links on the way to a wanted file in one layer, which change what is passed on while it is read
 
 
 @dataclass(slots=True)
 class _WantedPaths:
-    """What is to be taken from a layer as it passes: *names*, all that is in *directories*, or the first file."""
+    """The entries to pass on while a layer is read: *names*, everything in *directories*, or the first file."""
 
     names: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     directories: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -47,7 +47,7 @@ class _WantedPaths:
     _sorted: list[str] | None = None
 
     def add(self, path: str, name: str) -> None:
-        """*path* is settled by what has *name*, or is in it if that ends in a slash."""
+        """*path* is decided by *name*, or by what is in it if that ends in a slash."""
         if path == ONLY_FILE:
             self.first = True
         elif name.endswith("/"):
@@ -56,7 +56,7 @@ class _WantedPaths:
             self.names[name].append(path)
 
     def is_on_the_way(self, path: str) -> bool:
-        """Whether what is wanted is at *path*, or below it."""
+        """Whether a wanted entry is at *path*, or below it."""
         if self._sorted is None:
             self._sorted = sorted({*self.names, *self.directories})
         for first in (path, path + "/"):
@@ -67,10 +67,10 @@ class _WantedPaths:
 
 
 class Search:
-    """A search for *paths*. One that ends in "/" is the only file in that directory; "" is the only file of all.
+    """A search for *paths*. A path that ends in "/" is the only file in that directory; "" is the only file of all.
 
-    Raises, from any method: CorruptStream and LimitExceeded for hostile layers, FormatError for what would have to be
-    taken back and cannot.
+    All methods raise CorruptStreamError and LimitExceededError for hostile layers, and FormatError if data would have
+    to be taken back that was already written.
     """
 
     def __init__(self, paths: Iterable[str], consumer: FileConsumer) -> None:
@@ -78,31 +78,32 @@ class Search:
         self._consumer = consumer
         self._stack = Stack(Budget())
         self.input = self._stack.work.metered
-        """Makes of an archive one whose reading counts as effort; LimitExceeded is raised there too."""
+        """Wraps an archive so that reading it is charged; raises LimitExceededError."""
         self._taken: dict[str, tuple[int, int, str]] = {}
         self._settled: dict[str, tuple[Found, FileNode]] = {}
         self._failed: dict[str, EciError] = {}
 
     def read(self, entries: Iterable[TarEntry], *, last: bool) -> bool:
-        """Takes note of the next layer, *last* if there is none below it; whether all paths are settled then."""
+        """Reads the next layer, *last* if there is none below it; returns whether all paths are decided."""
         number = len(self._stack.layers)
         layer = LayerTree(self._stack.work)
         self._stack.layers.append(layer)
-        wanted, rethinks = self._wanted(), 0
+        wanted_paths, rethinks = self._find_wanted_paths(), 0
         for count, entry in enumerate(entries):
             path = layer.add(entry.name, entry.type, entry.linkname)
             if path is None:
                 continue
             if entry.type is EntryType.FILE:
-                self._take(self._paths_settled_by(wanted, path, number), entry, (number, count, path))
-            elif entry.type in _LINKS and wanted.is_on_the_way(path) and rethinks < _MAX_RETHINKS:
+                self._take(self._paths_settled_by(wanted_paths, path, number), entry, (number, count, path))
+            elif entry.type in _LINKS and wanted_paths.is_on_the_way(path) and rethinks < _MAX_RETHINKS:
                 rethinks += 1
-                wanted = self._wanted()
+                wanted_paths = self._find_wanted_paths()
         self._stack.complete = last
         return self._try_to_settle()
 
     def missed_files(self) -> Mapping[int, Mapping[int, tuple[str, ...]]]:
-        """Paths of files that went by untaken, by the number of the layer (0 is the top one) and that of the entry."""
+        """Paths of files that were read without being passed on, by the number of the layer (0 is the top one) and that
+        of the entry."""
         missed: dict[int, dict[int, tuple[str, ...]]] = defaultdict(dict)
         for path, (found, file) in self._settled.items():
             if self._taken.get(path, ())[:2] != (found.layer, file.entry):
@@ -110,131 +111,134 @@ class Search:
         return missed
 
     def read_again(self, entries: Iterable[TarEntry], missed: Mapping[int, tuple[str, ...]], number: int) -> None:
-        """Takes what was *missed* in layer *number*, whose *entries* pass once more."""
+        """Passes on the *missed* entries of layer *number*, whose *entries* are read once more."""
         for count, entry in enumerate(entries):
             if count in missed:
                 self._take(missed[count], entry, (number, count, entry.name))
 
     def settled(self) -> Mapping[str, Found]:
-        """Where each path was found. Raises the first of `failed`."""
+        """The location of every path. Raises the first of `failed`."""
         for error in self._failed.values():
             raise error
         return self.found()
 
     def found(self) -> Mapping[str, Found]:
-        """Where those paths were found that were."""
+        """The locations of the paths that were found."""
         return {path: found for path, (found, _) in self._settled.items()}
 
     def failed(self) -> Mapping[str, EciError]:
-        """Why the other paths are no regular files: MissingPart, AmbiguousRole for a directory with two files,
-        FormatError for links that lead nowhere."""
+        """The errors for the other paths: MissingPartError, AmbiguousRoleError for a directory with two files,
+        FormatError for broken links."""
         return self._failed
 
-    def _wanted(self) -> _WantedPaths:
-        wanted = _WantedPaths()
+    def _find_wanted_paths(self) -> _WantedPaths:
+        wanted_paths = _WantedPaths()
         for path in self._paths:
-            answer = self._answer(path)
-            if isinstance(answer, Undecided):
-                wanted.add(path, answer.path)
-        return wanted
+            lookup = self._lookup(path)
+            if isinstance(lookup, Undecided):
+                wanted_paths.add(path, lookup.path)
+        return wanted_paths
 
-    def _answer(self, path: str) -> Lookup:
-        """What *path* is. An Unknown whose path ends in "/" depends on what more there is in that directory."""
+    def _lookup(self, path: str) -> Lookup:
+        """Looks *path* up. Undecided with a path that ends in "/" depends on what else is in that directory."""
         if path == ONLY_FILE:
             return self._only_file()
-        found = self._stack.lookup(path)
-        if not path.endswith("/") or isinstance(found, Missing):
-            return found
-        if isinstance(found, Undecided):
-            return Undecided(found.path + "/")
-        if not isinstance(found.node, MergedDirectory):
-            return Missing(found.path + "/")
-        if found.node.open:
-            return Undecided(found.path + "/")
-        names = found.node.names()
-        return self._stack.lookup(f"{found.path}/{names[0]}") if len(names) == 1 else found
+        result = self._stack.lookup(path)
+        if not path.endswith("/") or isinstance(result, Missing):
+            return result
+        if isinstance(result, Undecided):
+            return Undecided(result.path + "/")
+        if not isinstance(result.node, MergedDirectory):
+            return Missing(result.path + "/")
+        if result.node.open:
+            return Undecided(result.path + "/")
+        names = result.node.names()
+        return self._stack.lookup(f"{result.path}/{names[0]}") if len(names) == 1 else result
 
     def _only_file(self) -> Lookup:
         if not self._stack.complete:
             return Undecided("")
-        found: list[Found] = []
+        matches: list[Found] = []
         pending = [("", self._stack.layers[0].root)] if self._stack.layers else []
-        while pending and len(found) < 2:
+        while pending and len(matches) < 2:
             where, directory = pending.pop()
             for name, node in directory.children.items():
                 if isinstance(node, Directory):
                     pending.append((f"{where}{name}/", node))
                 elif isinstance(node, FileNode):
-                    found.append(Found(where + name, node))
-        if len(found) > 1:
+                    matches.append(Found(where + name, node))
+        if len(matches) > 1:
             return Found("", self._stack.root(0))
-        return found[0] if found else Missing("")
+        return matches[0] if matches else Missing("")
 
-    def _paths_settled_by(self, wanted: _WantedPaths, path: str, number: int) -> tuple[str, ...]:
-        """Which paths the file at *path*, an entry of layer *number* that was just added, may settle."""
-        found = wanted.names.get(path, [])
-        others = wanted.directories.get(path.rpartition("/")[0], [])
-        if wanted.first:
+    def _paths_settled_by(self, target: _WantedPaths, path: str, number: int) -> tuple[str, ...]:
+        """The paths that the file *path*, an entry just added to layer *number*, may decide."""
+        matches = target.names.get(path, [])
+        others = target.directories.get(path.rpartition("/")[0], [])
+        if target.first:
             others = [*others, ONLY_FILE]
         if not others:
-            return tuple(found)
-        answer = self._stack.lookup(path)
-        if isinstance(answer, Found) and answer.layer == number:
-            found = [*found, *(other for other in others if self._taken.get(other, (0, 0, path))[2] == path)]
-        return tuple(found)
+            return tuple(matches)
+        lookup = self._stack.lookup(path)
+        if isinstance(lookup, Found) and lookup.layer == number:
+            matches = [*matches, *(other for other in others if self._taken.get(other, (0, 0, path))[2] == path)]
+        return tuple(matches)
 
     def _take(self, paths: tuple[str, ...], entry: TarEntry, where: tuple[int, int, str]) -> None:
         if not paths:
             return
         for path in paths:
             if path in self._taken and not self._consumer.can_retake:
-                raise FormatError(f"{path or entry.name!r} stands in the image twice, and the first is gone already")
+                raise FormatError(
+                    f"{path or entry.name!r} occurs twice in the image; the first copy was already written to the "
+                    "output and cannot be replaced"
+                )
             self._taken[path] = where
         self._consumer.take(paths, entry.size, entry.chunks)
 
     def _try_to_settle(self) -> bool:
-        """Whether it is known for good of every path what it is."""
-        answers = {path: self._answer(path) for path in self._paths}
-        if any(isinstance(answer, Undecided) for answer in answers.values()):
+        """Whether all paths are decided."""
+        answers = {path: self._lookup(path) for path in self._paths}
+        if any(isinstance(lookup, Undecided) for lookup in answers.values()):
             return False
         if resolve_symlink_writes(self._stack, max(map(self._depth, answers.values()), default=0)):
             return False
-        answers = {path: self._answer(path) for path in self._paths}
-        if any(isinstance(answer, Undecided) for answer in answers.values()):
+        answers = {path: self._lookup(path) for path in self._paths}
+        if any(isinstance(lookup, Undecided) for lookup in answers.values()):
             return False
-        for path, answer in answers.items():
-            if isinstance(answer, Found) and isinstance(answer.node, FileNode):
-                self._settled[path] = answer, answer.node
+        for path, lookup in answers.items():
+            if isinstance(lookup, Found) and isinstance(lookup.node, FileNode):
+                self._settled[path] = lookup, lookup.node
             else:
-                self._failed[path] = _failure(path, answer)
+                self._failed[path] = _failure(path, lookup)
         return True
 
-    def _depth(self, answer: Lookup) -> int:
-        """How many layers the answer depends on."""
-        if isinstance(answer, Found) and not isinstance(answer.node, MergedDirectory):
-            return answer.layer
+    def _depth(self, lookup: Lookup) -> int:
+        """The number of layers that the result depends on."""
+        if isinstance(lookup, Found) and not isinstance(lookup.node, MergedDirectory):
+            return lookup.layer
         return len(self._stack.layers)
 
 
-def _failure(path: str, answer: Lookup) -> EciError:
-    """Why *answer* to *path* will not do."""
-    match answer:
+def _failure(path: str, lookup: Lookup) -> EciError:
+    """The error for the lookup result *lookup* of *path*."""
+    match lookup:
         case Found(node=Special(what=what, broken=True)):
             return FormatError(f"{path!r} is {what}")
         case Found(node=Special(what=what)):
             return MissingPartError(f"{path!r} is {what}, not a regular file")
         case _ if path == ONLY_FILE:
-            if isinstance(answer, Missing):
-                return MissingPartError("there is no file in the archive")
-            return AmbiguousRoleError("the archive holds more than one file, and it is not said which is meant")
+            if isinstance(lookup, Missing):
+                return MissingPartError("no file in the archive")
+            return AmbiguousRoleError("the archive contains more than one file: name one of them")
         case Found(node=MergedDirectory() as view) if path.endswith("/"):
             names = sorted(view.names())
             if names:
-                return AmbiguousRoleError(f"{path!r} holds more than one file: {names[0]!r} and {names[1]!r}")
-            return MissingPartError(f"there is no file in {path!r}")
+                return AmbiguousRoleError(f"{path!r} contains more than one file: {names[0]!r} and {names[1]!r}")
+            return MissingPartError(f"no file in {path!r}")
         case Found():
             return MissingPartError(f"{path!r} is a directory, not a regular file")
-        case _ if components(path) != components(answer.path):
-            return MissingPartError(f"{path!r} leads to {answer.path!r}, which is not in the image")
+        case _ if components(path) != components(lookup.path):
+            return MissingPartError(f"{path!r} is a link to {lookup.path!r}, which is not in the image")
         case _:
             return MissingPartError(f"{path!r} is not in the image")

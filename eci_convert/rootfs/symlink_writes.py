@@ -1,7 +1,7 @@
-"""Entries that a layer wrote through a symbolic link of a lower one.
+"""Entries that a layer writes through a symbolic link of a lower layer.
 
-`link/file` in a layer that has no entry for `link` lies where the `link` of a lower layer leads, if that is a symbolic
-link: so layers are unpacked (umoci, Docker's vfs driver). Whether it is one is known when the lower layers are.
+`link/file` in a layer without an entry for `link` is located where the `link` of a lower layer leads, if that is a
+symbolic link: unpackers (umoci, Docker's vfs driver) do so. Whether it is one is known after reading the lower layers.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from eci_convert.rootfs.nodes import Directory, Node, Symlink, components
 
 
 def resolve_symlink_writes(stack: Stack, depth: int) -> Undecided | None:
-    """Puts such entries of the layers above number *depth* where they belong.
+    """Moves such entries of the layers above number *depth* to where they belong.
 
-    Returns what a lower layer has to say before that can be done, or None if all is where it belongs.
+    Returns what depends on lower layers, or None if all entries are in place.
     """
     for number in reversed(range(min(depth, len(stack.layers)))):
         while stack.layers[number].unnamed:
@@ -27,7 +27,7 @@ def resolve_symlink_writes(stack: Stack, depth: int) -> Undecided | None:
 
 
 def _one_pass(stack: Stack, number: int) -> Undecided | None:
-    """Looks at every such directory of the layer. What is moved may need another look where it is then."""
+    """Examines every such directory of the layer. What is moved may have to be examined again."""
     layer = stack.layers[number]
     for path, parent, directory in layer.unnamed_directories():
         link = stack.lookup("/".join(path), below=number + 1, follow=False)
@@ -47,13 +47,13 @@ def _one_pass(stack: Stack, number: int) -> Undecided | None:
 
 
 def _merge(layer: LayerTree, path: str, directory: Directory) -> None:
-    """Moves what is in *directory* to *path*, where what came there by its own name stays."""
+    """Moves the content of *directory* to *path*, where existing entries are kept."""
     pending: list[tuple[Directory, Directory]] = [(layer.directory(components(path)), directory)]
     while pending:
         into, out = pending.pop()
         into.opaque = into.opaque or out.opaque
         for name, node in out.children.items():
-            there: Node = into.children.setdefault(name, node)
-            if there is not node and isinstance(there, Directory) and isinstance(node, Directory):
-                there.has_entry = there.has_entry or node.has_entry
-                pending.append((there, node))
+            existing: Node = into.children.setdefault(name, node)
+            if existing is not node and isinstance(existing, Directory) and isinstance(node, Directory):
+                existing.has_entry = existing.has_entry or node.has_entry
+                pending.append((existing, node))

@@ -1,4 +1,5 @@
-"""The block of zeros that stands for every MiB of every hole: whoever meets it need not look into it."""
+"""Blocks of one size, and the shared block of zeros that stands for every MiB of a hole, recognisable without comparing
+bytes."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from itertools import chain
 from typing import Final
 
 BLOCK_SIZE: Final = 1 << 20
-"""How long blocks are, in bytes."""
+"""The size of blocks in bytes."""
 ZERO_BLOCK: Final = bytes(BLOCK_SIZE)
 
 
@@ -15,7 +16,7 @@ _HEAD = 1 << 20
 
 
 def peek_head(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """The first bytes of *chunks*, 1 MiB if there are so many, and all of them still to be read."""
+    """The first 1 MiB of *chunks*, fewer at the end, and all of them, still to be read."""
     head = b""
     while len(head) < _HEAD and (chunk := next(chunks, b"")):
         head += chunk
@@ -23,7 +24,8 @@ def peek_head(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
 
 
 def peek(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """The first bytes of *chunks*, six if there are so many, for `detect_compression`; and all, still to be read."""
+    """The first bytes of *chunks*, at least six unless there are fewer, for `detect_compression`; and all, still to be
+    read."""
     rest = iter(chunks)
     head = b""
     for chunk in rest:
@@ -34,7 +36,7 @@ def peek(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
 
 
 def reblocked(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """*chunks* cut anew at every MiB. Chunks that are cut there already are passed on uncopied."""
+    """*chunks* cut at every MiB. Chunks that are cut there already are passed on without copying."""
     pieces: list[bytes] = []
     have = 0
     for chunk in chunks:

@@ -1,4 +1,4 @@
-"""The length and the digest of what went by."""
+"""Size and digest of a stream, and verified streams."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ from eci_convert.streams.blocks import ZERO_BLOCK
 from eci_convert.streams.threads import BoundedQueue, WorkerThread
 
 _BEHIND: Final = 32 << 20
-"""The hash of a hole takes longer than compressing it, and catches up in the data that follows."""
+"""Bytes. Hashing a hole takes longer than compressing it; the hash catches up in the data that follows."""
 _PAUSE: Final = 0.005
 _AHEAD: Final = min(1 << 30, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8)
-"""Bytes of a file that its hash may be ahead of whoever else reads it: they must still be in memory then."""
+"""Bytes that the hash of a file may be ahead of its other reader: they must still be in the page cache then."""
 
 
 class HashingStream:
-    """*chunks* once over, as they are; *size* in bytes, and *digest* once all have gone by.
+    """*chunks* once, unchanged; afterwards their *size* in bytes and their *digest*.
 
-    With *threaded* they are hashed in a thread of its own, up to *behind* bytes behind the reader: worth while where
-    whoever reads them has work to do, such as compressing. *again* are the same chunks for that thread to read by
-    itself, where they come from a file that stays the same: it need not wait then for a reader who is slow in data,
-    and hashes the holes meanwhile, which cost the reader nothing and it as much as data. *hashed* is called with the
-    number of bytes that the thread has hashed since.
+    With *threaded* they are hashed by a thread, up to *behind* bytes behind the consumer: useful if the consumer has
+    work to do, such as compressing. *again* is an independent copy of the same chunks, from a file that does not
+    change: the hashing thread reads it instead of following the consumer, so that hashing zeros overlaps with
+    compressing data. *hashed* is called with the number of bytes hashed since its last call.
     """
 
     def __init__(
@@ -51,9 +50,9 @@ class HashingStream:
 
     @property
     def digest(self) -> Digest:
-        """The sha256 of all chunks. Raises ValueError before they have all gone by."""
+        """The sha256 of all chunks. Raises ValueError before the end."""
         if self._digest is None:
-            raise ValueError("not everything has gone by yet")
+            raise ValueError("the stream was not read to its end")
         return self._digest
 
     def __iter__(self) -> Iterator[bytes]:
@@ -118,10 +117,10 @@ def _ignore(count: int) -> None: ...
 
 
 def verified(chunks: Iterable[bytes], digest: Digest, size: int | None) -> Iterator[bytes]:
-    """*chunks* as they are, never more than *size* bytes of them. *size* None: nobody knows it, the digest decides.
+    """*chunks* unchanged, never more than *size* bytes. *size* None: unknown, the digest decides.
 
-    The verdict comes when the last chunk has gone by: whoever stops earlier has no verdict. Raises SizeMismatch as soon
-    as there are more than *size* bytes, and at the end SizeMismatch or DigestMismatch; and KeyboardInterrupt.
+    The verification is complete when the iterator is exhausted. Raises SizeMismatchError as soon as there are more than
+    *size* bytes, and at the end SizeMismatchError or DigestMismatchError; and KeyboardInterrupt.
     """
     hasher, seen = digest.hasher(), 0
     for chunk in chunks:
@@ -138,7 +137,7 @@ def verified(chunks: Iterable[bytes], digest: Digest, size: int | None) -> Itera
 
 
 def at_most(chunks: Iterable[bytes], limit: int, what: str = "content") -> Iterator[bytes]:
-    """*chunks* as they are; LimitExceeded instead of the chunk that makes them more than *limit* bytes."""
+    """*chunks* unchanged; raises LimitExceededError instead of yielding a chunk beyond *limit* bytes."""
     seen = 0
     for chunk in chunks:
         seen += len(chunk)

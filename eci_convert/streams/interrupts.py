@@ -1,8 +1,8 @@
-"""A request to stop, as a flag: whoever loops or waits reads it, and raises KeyboardInterrupt at a place of its own.
+"""A request to stop, as a flag: loops and waits check it, and raise KeyboardInterrupt.
 
 A signal handler that raises does so between any two instructions of the main thread, also while it holds the lock of a
-Future or a queue, which then stays locked for ever. So the handlers of the command line raise nothing: they have
-`request` called. In a program that does not call it (a user of the library), nothing here ever raises.
+Future or a queue, which then stays locked for ever. So the command line's handlers raise nothing: they have `request`
+called. In a program that does not call it (a user of the library), nothing here ever raises.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Final, Protocol, TypeVar
 from weakref import WeakSet
 
-_POLL: Final = 0.1  # seconds between two looks at the flag of whoever waits for something else
+_POLL: Final = 0.1  # seconds between two checks of the flag while waiting for something else
 
 T = TypeVar("T")
 
 
 class Abortable(Protocol):
-    """Something that another thread may be blocked on."""
+    """An object that another thread may be blocked on."""
 
     def abort(self) -> None: ...
 
@@ -31,42 +31,42 @@ _abortable: WeakSet[Abortable] = WeakSet()
 
 
 def requested() -> bool:
-    """Whether the program has been told to stop."""
+    """Whether the program was told to stop."""
     return _requested.is_set()
 
 
 def check() -> None:
-    """Raise KeyboardInterrupt if the program has been told to stop."""
+    """Raises KeyboardInterrupt if the program was told to stop."""
     if _requested.is_set():
         raise KeyboardInterrupt
 
 
 def sleep(seconds: float) -> None:
-    """Wait for *seconds*. Raises KeyboardInterrupt."""
+    """Waits for *seconds*. Raises KeyboardInterrupt."""
     if _requested.wait(seconds):
         raise KeyboardInterrupt
 
 
 def wait_for(condition: threading.Condition, predicate: Callable[[], object]) -> None:
-    """Wait until *predicate* is true of what *condition*, whose lock is held, protects. Raises KeyboardInterrupt."""
+    """Waits until *predicate* is true; the lock of *condition* is held. Raises KeyboardInterrupt."""
     while not predicate():
         check()
         condition.wait(_POLL)
 
 
 def result(future: Future[T]) -> T:
-    """What *future* comes to, as its `result` says. Raises KeyboardInterrupt."""
+    """The result of *future*. Raises its exception, and KeyboardInterrupt."""
     while True:
         try:
             return future.result(_POLL)
         except FutureTimeoutError:
-            if future.done():  # the work itself timed out
+            if future.done():  # the future's own exception is a TimeoutError
                 return future.result()
             check()
 
 
 def join(thread: threading.Thread) -> None:
-    """Wait until *thread* ends. Raises KeyboardInterrupt."""
+    """Waits until *thread* ends. Raises KeyboardInterrupt."""
     while thread.is_alive():
         thread.join(_POLL)
         if thread.is_alive():
@@ -74,13 +74,14 @@ def join(thread: threading.Thread) -> None:
 
 
 def abort_on_request(one: Abortable) -> None:
-    """Have *one* aborted, from another thread, when the program is told to stop; for as long as it is in use."""
+    """Registers *one* to be aborted, by another thread, when the program is told to stop, for as long as it is
+    referenced."""
     with _lock:
         _abortable.add(one)
 
 
 def request() -> None:
-    """Tell the program to stop. Called from a thread of its own, never from a signal handler."""
+    """Tells the program to stop. Called from a thread of its own, never from a signal handler."""
     _requested.set()
     with _lock:
         blocked = list(_abortable)
@@ -89,5 +90,5 @@ def request() -> None:
 
 
 def reset() -> None:
-    """Forget the request, for a test that goes on in the same process."""
+    """Clears the request, for tests in the same process."""
     _requested.clear()

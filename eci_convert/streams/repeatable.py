@@ -1,4 +1,4 @@
-"""Bytes that can be had more than once: what a sink has lost of them is sent again, by itself or by who called it."""
+"""Streams that can be read more than once, so that lost data can be sent again; and streams with known holes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RepeatableStream:
-    """Chunks for `Sink.put` that *opened* gives afresh, the same every time.
+    """Chunks for `Sink.put` that *opened* returns afresh, the same every time.
 
-    Of any other iterator a sink must assume that what went by is gone, and raises UploadLost where it needs it again.
+    Any other iterator can be read once only: a sink raises UploadLostError if it needs data again.
     """
 
     opened: Callable[[], Iterable[bytes]]
@@ -28,13 +28,13 @@ class RepeatableStream:
 
 
 def is_repeatable(chunks: Iterable[bytes]) -> bool:
-    """Whether iterating over *chunks* a second time gives the same bytes."""
+    """Whether *chunks* can be iterated again, with the same bytes."""
     return isinstance(chunks, RepeatableStream | list | tuple)
 
 
 def retry_lost_uploads(attempt: Callable[[], T]) -> T:
-    """What *attempt* comes to. It is made again where a sink lost what it was sent (UploadLost), a few times; so each
-    time it has to begin with the first byte."""
+    """The result of *attempt*, which is repeated a few times after UploadLostError; it has to begin with the first byte
+    each time."""
     for _ in range(_ATTEMPTS - 1):
         with suppress(UploadLostError):
             return attempt()
@@ -42,8 +42,8 @@ def retry_lost_uploads(attempt: Callable[[], T]) -> T:
 
 
 class SparseStream:
-    """*chunks* as they are, and before they come, where in them there can be anything but zeros: what *data* makes,
-    (offset, length) in ascending order, is for whoever can save himself the holes."""
+    """*chunks* unchanged, and *data*: the regions that may be non-zero, (offset, length) in ascending order, for
+    consumers that can skip holes."""
 
     def __init__(self, chunks: Iterable[bytes], data: Callable[[], Iterable[tuple[int, int]]]) -> None:
         self._chunks = chunks

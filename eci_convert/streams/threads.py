@@ -1,4 +1,4 @@
-"""What one thread hands to another: chunks, in order, in bounded memory; and the thread."""
+"""Worker threads, and the bounded queue between them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from eci_convert.streams import interrupts
 from eci_convert.streams.blocks import ZERO_BLOCK
 
 _JOIN_TIMEOUT = 2.0  # seconds
-_HASTE = 0.3  # seconds, where the whole program is to stop
+_HASTE = 0.3  # seconds, if the whole program is to stop
 
 
 class WorkerThread(Thread):
-    """*work* in a thread of its own, begun at once.
+    """Runs *work* in a thread of its own, started at once.
 
-    It does not keep the program alive: one that ends with a stage half read, however that came about, must not hang.
+    A daemon thread: a program that ends with a stage half read must not hang.
     """
 
     def __init__(self, work: Callable[[], None], name: str) -> None:
@@ -36,23 +36,24 @@ class WorkerThread(Thread):
             self._error = error
 
     def result(self) -> None:
-        """Wait for the end of the work, and raise what it raised."""
+        """Waits for the end of the work, and raises what it raised."""
         interrupts.join(self)
         if self._error is not None:
             raise self._error
 
     def join_briefly(self) -> None:
-        """Wait for the end of the work, but not for long, and not if the program is ending, and threads with it.
+        """Waits for the end of the work, but not for long, and not if the program is ending.
 
-        Work that nobody wants any more ends at its next chunk. Where that does not come, because a network stalls, an
-        interrupted user must not wait for it.
+        Abandoned work ends at its next chunk. If that does not arrive, because a network stalls, an interrupted user
+        must not have to wait.
         """
         if not sys.is_finalizing():
             self.join(_HASTE if interrupts.requested() else _JOIN_TIMEOUT)
 
 
 class BoundedQueue:
-    """A queue that is full at *depth* bytes. Holes take no room in it: who is slower in them catches up afterwards."""
+    """A FIFO bounded to *depth* bytes. The shared zero block counts as 64 bytes, so that runs of zeros never block the
+    producer."""
 
     def __init__(self, depth: int) -> None:
         self._depth = depth
@@ -62,20 +63,20 @@ class BoundedQueue:
         self._changed = Condition()
 
     def push(self, chunk: bytes) -> bool:
-        """Wait for room and append *chunk*; False if nobody wants it any more."""
+        """Waits for room and appends *chunk*; False if the consumer has stopped."""
         with self._changed:
-            held = _memory(chunk)
+            queued_bytes = _memory(chunk)
             interrupts.wait_for(
-                self._changed, lambda: self._ended or not self._bytes or self._bytes + held <= self._depth
+                self._changed, lambda: self._ended or not self._bytes or self._bytes + queued_bytes <= self._depth
             )
             if not self._ended:
                 self._chunks.append(chunk)
-                self._bytes += held
+                self._bytes += queued_bytes
                 self._changed.notify()
             return not self._ended
 
     def pop(self) -> bytes:
-        """Wait for a chunk and remove it; an empty one at the end."""
+        """Waits for a chunk and removes it; empty at the end."""
         with self._changed:
             interrupts.wait_for(self._changed, lambda: self._chunks or self._ended)
             chunk = self._chunks.popleft() if self._chunks else b""
@@ -84,13 +85,13 @@ class BoundedQueue:
             return chunk
 
     def end(self) -> None:
-        """No more will be put; what is there can still be taken."""
+        """Called by the producer: no more chunks follow; queued ones can still be taken."""
         with self._changed:
             self._ended = True
             self._changed.notify()
 
     def stop(self) -> None:
-        """No more will be taken."""
+        """Called by the consumer: no more chunks are taken."""
         with self._changed:
             self._ended = True
             self._chunks.clear()
@@ -99,57 +100,58 @@ class BoundedQueue:
 
 
 def _memory(chunk: bytes) -> int:
-    """What *chunk* takes in memory, about: the block of zeros is there once."""
+    """The approximate memory of *chunk*; the shared block of zeros exists once."""
     return 64 if chunk is ZERO_BLOCK else len(chunk)
 
 
 DEPTH: Final = 4 << 20
-"""How many bytes a stage may be ahead of the next one."""
-_MOST_THREADS = 8  # some MiB of memory for each, and no disk is faster
+"""Bytes that a stage may be ahead of the next one."""
+_MOST_THREADS = 8  # each needs some MiB of memory, and no disk is faster
 
 
 def worker_count(threads: int | None = None) -> int:
-    """How many *threads* a stage has that can use several: None is one for each core we may use, and at most 8."""
+    """The number of threads for a stage that can use several: None is one for each available core, at most 8."""
     return threads or min(len(os.sched_getaffinity(0)), _MOST_THREADS)
 
 
 def prefetch(chunks: Iterable[bytes], depth: int = DEPTH) -> Iterator[bytes]:
-    """*chunks* as they are, fetched in a thread of its own, which is up to *depth* bytes (one chunk at least) ahead.
+    """*chunks* unchanged, read by a thread of its own, up to *depth* bytes (at least one chunk) ahead.
 
-    What *chunks* raises is raised here, in its place. The thread ends with this iterator: at the end, at an error,
-    or when it is closed or forgotten; *chunks*, if it is a generator, is closed in the thread that ran it.
+    Exceptions of *chunks* are raised here in their place. The thread ends with this iterator: at the end, after an
+    error, or when it is closed or garbage-collected; *chunks*, if it is a generator, is closed in the thread that ran
+    it.
     """
-    belt = BoundedQueue(depth)
-    filling = WorkerThread(lambda: _fill(belt, chunks), "ahead")
+    queue = BoundedQueue(depth)
+    filling = WorkerThread(lambda: _fill(queue, chunks), "ahead")
     try:
-        while chunk := belt.pop():
+        while chunk := queue.pop():
             yield chunk
         filling.result()
     finally:
-        belt.stop()
+        queue.stop()
         filling.join_briefly()
 
 
-def _fill(belt: BoundedQueue, chunks: Iterable[bytes]) -> None:
+def _fill(queue: BoundedQueue, chunks: Iterable[bytes]) -> None:
     source = iter(chunks)
     try:
         for chunk in source:
             interrupts.check()
-            if chunk and not belt.push(chunk):
+            if chunk and not queue.push(chunk):
                 return
     finally:
         if isinstance(source, Generator):
             source.close()
-        belt.end()
+        queue.end()
 
 
 @contextmanager
 def prefetched(chunks: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
-    """*chunks*, made in a thread of its own, which has ended when the `with` has, or never will."""
+    """*chunks*, read by a thread that has ended when the block has, unless it is stalled."""
     stage = prefetch(chunks)
     try:
         yield stage
     finally:
         if isinstance(stage, Generator):
-            with suppress(ValueError):  # it is running: the thread that wants its chunks was left behind in a stall
+            with suppress(ValueError):  # it is running: its consumer was abandoned in a stall
                 stage.close()

@@ -4,9 +4,9 @@ header.py        headers of members
 pax.py           PAX records
 input.py         ByteReader: exact reads from a stream of chunks
 reader.py        the entries of an archive
-sparse_read.py   sparse members, in GNU's and PAX's formats
-writer.py        an archive, byte for byte as Go's archive/tar writes it
-sparse_write.py  sparse members, written
+sparse_read.py   sparse members in GNU's and PAX formats
+writer.py        archives, byte for byte as Go's archive/tar writes them
+sparse_write.py  writes sparse members
 """
 
 from eci_convert.tar.header import EntryType

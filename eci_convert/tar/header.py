@@ -1,7 +1,7 @@
-"""One 512-byte tar header block, read strictly: ustar, v7 and GNU, and the numbers and texts in them.
+"""512-byte tar header blocks, parsed strictly: ustar, v7 and GNU.
 
-POSIX.1-2017 pax, "ustar Interchange Format"; GNU tar manual, "Basic Tar Format". Where archivers disagree the reading
-is that of Go's archive/tar, which is what container engines unpack with; what Go refuses is refused.
+POSIX.1-2017 pax, "ustar Interchange Format"; GNU tar manual, "Basic Tar Format". Where tools disagree, the
+interpretation is that of Go's archive/tar, which container engines use; what Go rejects is rejected.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LARGEST = (1 << 63) - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawHeader:
-    """The fields of a header block, before extension headers have their say. *typeflag* is one byte."""
+    """The fields of a header block, before extension headers are applied. *typeflag* is one byte."""
 
     block: bytes
     name: str
@@ -40,7 +40,7 @@ class RawHeader:
 
 
 def parse_header(block: bytes) -> RawHeader:
-    """The header that *block* is. Raises CorruptStream for a wrong checksum or a field that is not a number."""
+    """The parsed header *block*. Raises CorruptStreamError for a checksum mismatch or an invalid number."""
     _check(block)
     if block[257:262] == b"ustar":
         number(block[329:337], "device")
@@ -59,8 +59,8 @@ def parse_header(block: bytes) -> RawHeader:
 
 
 def number(field: bytes, what: str) -> int:
-    """A number in octal digits, or in two's complement behind a set high bit (base-256). Raises CorruptStream."""
-    if _USUAL.fullmatch(field):  # what all but the strangest archivers write, found at half the cost of what follows
+    """A number in octal digits, or in base-256 (two's complement after a set high bit). Raises CorruptStreamError."""
+    if _USUAL.fullmatch(field):  # the common format, checked at half the cost of the general one
         return int(field.rstrip(b" \0"), 8)
     if field[0] & 0x80:
         value = int.from_bytes(field, "big") & ((1 << (8 * len(field) - 1)) - 1)
@@ -73,12 +73,12 @@ def number(field: bytes, what: str) -> int:
     if not digits:
         return 0
     if digits.translate(None, b"01234567"):
-        raise CorruptStreamError(f"tar header: {what} is {digits!r}, which is no octal number")
+        raise CorruptStreamError(f"tar header: {what} is {digits!r}, which is not an octal number")
     return int(digits, 8)
 
 
 def not_negative(value: int, what: str) -> int:
-    """*value*; CorruptStream if it is below zero."""
+    """*value*. Raises CorruptStreamError if it is negative."""
     if value < 0:
         raise CorruptStreamError(f"tar header: {what} is {value}")
     return value
@@ -90,7 +90,7 @@ def until_nul(field: bytes) -> bytes:
 
 
 def text_field(data: bytes) -> str:
-    """*data* as text that encodes to the same bytes again, whatever they are."""
+    """*data* decoded so that it encodes to the same bytes again."""
     return data.decode("utf-8", "surrogateescape")
 
 
@@ -98,11 +98,11 @@ def _check(block: bytes) -> None:
     expected = number(block[148:156], "checksum")
     unsigned = _sum(block) - sum(block[148:156]) + _SPACES
     if unsigned != expected and sum(_SIGNED.unpack(block)) + _SPACES != expected:
-        raise CorruptStreamError("tar header: wrong checksum")
+        raise CorruptStreamError("tar header: checksum mismatch")
 
 
 def _sum(block: bytes) -> int:
-    """The sum of all bytes. Adler-32 has it modulo 65521 at a tenth of the cost, and most headers are mostly NUL."""
+    """The sum of all bytes, computed from Adler-32 at a tenth of the cost: most header bytes are NUL."""
     if TAR_BLOCK - block.count(0) <= 256:
         return (zlib.adler32(block) & 0xFFFF) - 1
     return sum(block)
@@ -116,9 +116,9 @@ def _name(block: bytes) -> str:
 
 def _prefix(block: bytes) -> bytes:
     if block[257:263] == b"ustar\0":
-        return until_nul(block[345 : 345 + (131 if block[508:512] == b"tar\0" else 155)])  # star keeps times behind it
+        return until_nul(block[345 : 345 + (131 if block[508:512] == b"tar\0" else 155)])  # star stores times behind it
     if block[257:265] == GNU_MAGIC and block[156:157] != b"S":
-        # Go before 1.8, and so the Docker of those years, wrote a prefix where GNU tar keeps times, which are digits.
+        # Go before 1.8, and so old Docker versions, wrote a prefix where GNU tar stores times, which are digits.
         field = until_nul(block[345:500])
         if field and field.isascii() and field[:12].strip(b" 01234567"):
             return field
@@ -126,7 +126,7 @@ def _prefix(block: bytes) -> bytes:
 
 
 class EntryType(StrEnum):
-    """What a member is."""
+    """The type of a member."""
 
     FILE = "file"
     HARDLINK = "hardlink"

@@ -1,4 +1,4 @@
-"""A stream of chunks, taken in exact lengths where structure is read and passed on as it came where content is."""
+"""ByteReader: exact reads from a stream of chunks for structure, uncopied chunks for content."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import Final
 from eci_convert.errors import CorruptStreamError, LimitExceededError
 
 MAX_EXTENSIONS: Final = 64 << 20
-"""Bytes in extension headers and sparse maps that are read of one image: a few seconds' work, and the long names of
-250,000 files."""
-_HEADER_COST: Final = 64  # what the block before an extension counts for, in bytes
-_RECORD_COST: Final = 32  # and each record, or entry of a sparse map
+"""Bytes in extension headers and sparse maps for one image: a few seconds of work, and the long names of 250,000
+files."""
+_HEADER_COST: Final = 64  # the cost of the header block of an extension, in bytes
+_RECORD_COST: Final = 32  # and that of each record, or entry of a sparse map
 
 
 class ExtensionBudget:
-    """What is left of MAX_EXTENSIONS, for as many archives as share it."""
+    """What is left of MAX_EXTENSIONS, shared by several archives."""
 
     def __init__(self) -> None:
         self._left = MAX_EXTENSIONS
 
     def spend(self, length: int, records: int = 0) -> None:
-        """An extension of *length* bytes is to be read, or so many *records* were in one. Raises LimitExceeded."""
+        """Charges an extension of *length* bytes or with *records* records. Raises LimitExceededError."""
         self._left -= length + (records * _RECORD_COST or _HEADER_COST)
         if self._left < 0:
             raise LimitExceededError(f"the archive has more than {MAX_EXTENSIONS} bytes of extension headers")
 
 
 class ByteReader:
-    """Chunks with a position in them. Content is copied at most where it begins and ends within a chunk.
+    """Chunks and a position in them. Content is copied only if it begins or ends within a chunk.
 
-    Structure beyond the header blocks themselves counts towards *budget*; without one, the input has its own.
+    Structure other than header blocks counts towards *budget*; None: a budget of its own.
     """
 
     def __init__(self, chunks: Iterable[bytes], budget: ExtensionBudget | None = None) -> None:
@@ -40,7 +40,7 @@ class ByteReader:
         self._at = 0
 
     def read_up_to(self, length: int) -> bytes:
-        """The next *length* bytes, or what there is before the end."""
+        """The next *length* bytes, fewer at the end."""
         data = self._chunk[self._at : self._at + length]
         self._at += len(data)
         while len(data) < length and self._more():
@@ -50,40 +50,40 @@ class ByteReader:
         return data
 
     def read_exactly(self, length: int) -> bytes:
-        """The next *length* bytes, of an extension header or a map. Raises CorruptStream if the stream ends before, and
-        LimitExceeded where the budget does."""
+        """The next *length* bytes of an extension header or a map. Raises CorruptStreamError if the stream ends before,
+        and LimitExceededError if the budget is exceeded."""
         self.budget.spend(length)
         data = self.read_up_to(length)
         if len(data) < length:
-            raise CorruptStreamError("the archive ends in the middle of a member")
+            raise CorruptStreamError("unexpected EOF in a member of the archive")
         return data
 
     def read_some(self, limit: int) -> bytes:
-        """At least one and at most *limit* bytes, a whole chunk if it fits. Raises CorruptStream at the end."""
+        """At least one and at most *limit* bytes, a whole chunk if it fits. Raises CorruptStreamError at the end."""
         if self._at == len(self._chunk) and not self._more():
-            raise CorruptStreamError("the archive ends in the middle of a member")
+            raise CorruptStreamError("unexpected EOF in a member of the archive")
         whole = not self._at and len(self._chunk) <= limit
         data = self._chunk if whole else self._chunk[self._at : self._at + limit]
         self._at += len(data)
         return data
 
     def skip(self, length: int) -> None:
-        """Pass over *length* bytes. Raises CorruptStream if the stream ends before."""
+        """Skips *length* bytes. Raises CorruptStreamError if the stream ends before."""
         while length:
             if self._at == len(self._chunk) and not self._more():
-                raise CorruptStreamError("the archive ends in the middle of a member")
+                raise CorruptStreamError("unexpected EOF in a member of the archive")
             step = min(length, len(self._chunk) - self._at)
             self._at += step
             length -= step
 
     def drain(self) -> None:
-        """Take all that is left, and look at none of it."""
+        """Reads and discards the rest."""
         self._chunk, self._at = b"", 0
         for _ in self._chunks:
             pass
 
     def _more(self) -> bool:
-        """Make a chunk that is not empty current; False at the end."""
+        """Advances to the next chunk that is not empty; False at the end."""
         for chunk in self._chunks:
             if chunk:
                 self._chunk, self._at = chunk, 0
@@ -93,7 +93,7 @@ class ByteReader:
 
 
 class MemberContent:
-    """The stored bytes of one member, as an iterator. They are gone once the archive moves on."""
+    """An iterator over the stored bytes of one member, valid until the next member is read."""
 
     def __init__(self, source: ByteReader, length: int) -> None:
         self._source = source
@@ -110,15 +110,15 @@ class MemberContent:
         return self.read_some(self._left)
 
     def read_some(self, limit: int) -> bytes:
-        """At least one and at most *limit* of the bytes, of which there must be so many."""
+        """At least one and at most *limit* of the remaining bytes."""
         if self._over:
-            raise ValueError("the archive has moved on from this member")
+            raise ValueError("the archive was read past this member")
         data = self._source.read_some(min(limit, self._left))
         self._left -= len(data)
         return data
 
     def finish(self) -> None:
-        """Skip what was not taken, and the padding, which the last member of an archive may lack (umoci insert)."""
+        """Skips the rest and the padding, which the last member of an archive may lack (umoci insert)."""
         self._source.skip(self._left)
         if self._padding:
             self._source.read_up_to(self._padding)

@@ -17,7 +17,7 @@ Records = list[tuple[str, str]]
 
 
 def parse_records(data: bytes) -> Records:
-    """The records of an extended header in their order, duplicates and all. Raises CorruptStream."""
+    """The records of an extended header in order, including duplicates. Raises CorruptStreamError."""
     records: Records = []
     start = 0
     while start < len(data):
@@ -27,7 +27,7 @@ def parse_records(data: bytes) -> Records:
         end = start + int(digits)
         record = data[start + len(digits) + 1 : end]
         if end > len(data) or not record.endswith(b"\n"):
-            raise CorruptStreamError(f"pax header: a record of {int(digits)} bytes does not end where it says")
+            raise CorruptStreamError(f"pax header: a record of {int(digits)} bytes has a wrong length")
         records.append(_record(record[:-1]))
         start = end
     return records
@@ -43,19 +43,20 @@ def _record(record: bytes) -> tuple[str, str]:
 
 
 def decimal(value: str, what: str) -> int:
-    """A count or an offset. Raises CorruptStream for signs, spaces, other digits and what does not fit in 63 bits."""
+    """A count or an offset. Raises CorruptStreamError for signs, spaces, other digits and more than 63 bits."""
     if not _DECIMAL.fullmatch(value) or int(value) > _LARGEST:
-        raise CorruptStreamError(f"pax header: {what} is {value[:80]!r}, which is no number")
+        raise CorruptStreamError(f"pax header: {what} is {value[:80]!r}, which is not a number")
     return int(value)
 
 
 def integer(value: str, what: str) -> int:
-    """A whole number with or without a sign. Raises CorruptStream for anything else, and for more than 63 bits."""
+    """An integer with or without a sign. Raises CorruptStreamError for anything else, and for more than 63 bits."""
     return -decimal(value[1:], what) if value.startswith("-") else decimal(value, what)
 
 
 def whole_seconds(value: str) -> int:
-    """A time rounded down to seconds since the epoch. Raises CorruptStream for infinities, exponents and the like."""
+    """A time rounded down to seconds since the epoch. Raises CorruptStreamError for infinities, exponents and the
+    like."""
     match = _TIME.fullmatch(value)
     if not match or int(match[2]) > _LARGEST:
         raise CorruptStreamError(f"pax header: mtime is {value[:80]!r}")

@@ -1,8 +1,8 @@
-"""The members of a tar archive, read strictly from a stream: ustar, PAX, GNU, sparse members expanded.
+"""Reads the members of a tar archive strictly from a stream: ustar, PAX, GNU, sparse members expanded.
 
-An archive is hostile until the digest of its blob has been found right, so there is one reading of it or none, which is
-that of Go's archive/tar, with which engines unpack: PAX beats ustar, and a name in GNU's way beats both. A header that
-is damaged is an error and not the end, extension headers are bounded in length and number.
+An archive is untrusted until the digest of its blob is verified, so every archive has one interpretation or none: that
+of Go's archive/tar, which engines use. PAX records override ustar fields, and GNU long names override both. A corrupt
+header is an error, not the end of the archive; extension headers are limited in length and number.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from eci_convert.errors import CorruptStreamError, LimitExceededError
 from eci_convert.tar.header import TAR_BLOCK, ZERO_HEADER, EntryType, RawHeader, parse_header, text_field
 from eci_convert.tar.input import ByteReader, ExtensionBudget, MemberContent
 from eci_convert.tar.pax import Records, decimal, integer, parse_records, whole_seconds
-from eci_convert.tar.sparse_read import SparseMap, checked, expanded, old_gnu_map, pax_0_map, pax_1_map
+from eci_convert.tar.sparse_read import SparseMap, checked_map, expanded, old_gnu_map, pax_0_map, pax_1_map
 
 EXTENSION_LIMIT: Final = 1 << 20
-"""The longest extension header that is read, in bytes, as in Go's archive/tar."""
+"""The longest extension header in bytes, as in Go's archive/tar."""
 EXTENSIONS: Final = 16
-"""How many extension headers one member may have."""
+"""The number of extension headers that one member may have."""
 
 
 _TYPES = {
@@ -40,9 +40,9 @@ _WITH_CONTENT = {EntryType.FILE, EntryType.OTHER}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TarEntry:
-    """A member: *name* and *linkname* as written, undecodable bytes escaped as `os.fsdecode` does; *size* in bytes.
+    """A member: *name* and *linkname* as stored, undecodable bytes escaped as by `os.fsdecode`; *size* in bytes.
 
-    *chunks* yields exactly *size* bytes, holes as zeros, while the archive has not moved on; ValueError afterwards.
+    *chunks* yields exactly *size* bytes, holes as zeros, until the next member is read; ValueError afterwards.
     """
 
     name: str
@@ -60,15 +60,14 @@ class TarEntry:
 def entries(
     chunks: Iterable[bytes] | ByteReader, *, limit: int = 2_000_000, budget: ExtensionBudget | None = None
 ) -> Iterator[TarEntry]:
-    """The members of the archive *chunks*, in their order; content that was not taken is skipped.
+    """The members of the archive *chunks*, in order; content that was not read is skipped.
 
-    An Input of the caller's own is read through its methods: it sees which bytes are structure and which content.
-    *budget* is for extension headers, and may be that of several archives.
+    A ByteReader of the caller's own is read through its methods, so that it can tell structure from content. *budget*
+    limits extension headers, and may be shared by several archives.
 
-    The archive ends at two zero blocks or where the stream ends; what follows the zero blocks is drained and not
-    interpreted. Raises CorruptStream for an archive that is malformed or ends within a member, and LimitExceeded for
-    extension headers over 1 MiB, more than 16 of them on one member, more than the budget, or more than *limit*
-    members.
+    The archive ends at two zero blocks or at the end of the stream; what follows the zero blocks is read and discarded.
+    Raises CorruptStreamError for an archive that is malformed or truncated, and LimitExceededError for extension
+    headers over 1 MiB, more than 16 of them for one member, an exceeded budget, or more than *limit* members.
     """
     source = chunks if isinstance(chunks, ByteReader) else ByteReader(chunks, budget)
     source.budget = budget or source.budget
@@ -85,7 +84,7 @@ def entries(
 
 @dataclass(slots=True)
 class _Extensions:
-    """What the extension headers before a member say about it."""
+    """The extension headers before a member."""
 
     name: str | None = None
     linkname: str | None = None
@@ -98,7 +97,7 @@ def _next_member(source: ByteReader) -> tuple[TarEntry, MemberContent] | None:
         block = _next_block(source)
         if block is None:
             if count:
-                raise CorruptStreamError("the archive ends behind an extension header")
+                raise CorruptStreamError("unexpected EOF after an extension header")
             return None
         header = parse_header(block)
         if header.typeflag not in _EXTENSION_TYPES:
@@ -113,10 +112,10 @@ def _next_block(source: ByteReader) -> bytes | None:
     if block == ZERO_HEADER:
         block = source.read_up_to(TAR_BLOCK)
         if block not in (b"", ZERO_HEADER):
-            raise CorruptStreamError("the archive goes on behind a lone zero block")
+            raise CorruptStreamError("data after a single zero block")
         return None
     if block and len(block) < TAR_BLOCK:
-        raise CorruptStreamError("the archive ends in the middle of a header")
+        raise CorruptStreamError("unexpected EOF in a header of the archive")
     return block or None
 
 
@@ -130,9 +129,9 @@ def _extend(extensions: _Extensions, header: RawHeader, source: ByteReader) -> N
     source.skip(-header.size % TAR_BLOCK)
     match header.typeflag:
         case b"x":
-            extensions.records = parse_records(data)  # a second one replaces the first, as in GNU tar and in Go
+            extensions.records = parse_records(data)  # a second one replaces the first, as in GNU tar and Go
             source.budget.spend(0, len(extensions.records))
-        case b"g":  # container engines take nothing from it; it must be well-formed all the same
+        case b"g":  # ignored by container engines, but it must be well-formed
             source.budget.spend(0, len(parse_records(data)))
         case b"L":
             extensions.name = _long_text(data)
@@ -149,7 +148,7 @@ def _long_text(data: bytes) -> str:
 
 def _member(header: RawHeader, extensions: _Extensions, source: ByteReader) -> tuple[TarEntry, MemberContent]:
     pax = {key: value for key, value in extensions.records if value}
-    name = extensions.name or pax.get("path") or header.name  # in this order, as Go's archive/tar takes them
+    name = extensions.name or pax.get("path") or header.name  # in the order of Go's archive/tar
     size = decimal(pax["size"], "size") if "size" in pax else header.size
     kind = _kind(header.typeflag, name)
     stored = size if kind in _WITH_CONTENT else 0
@@ -171,7 +170,7 @@ def _member(header: RawHeader, extensions: _Extensions, source: ByteReader) -> t
 
 
 def _kind(typeflag: bytes, name: str) -> EntryType:
-    if typeflag == b"\0":  # from before directories had a type of their own
+    if typeflag == b"\0":  # v7 has no type for directories
         return EntryType.DIR if name.endswith("/") else EntryType.FILE
     return _TYPES.get(typeflag, EntryType.OTHER)
 
@@ -179,22 +178,22 @@ def _kind(typeflag: bytes, name: str) -> EntryType:
 def _sparse(
     header: RawHeader, records: Records, kind: EntryType, stored: int, source: ByteReader
 ) -> tuple[SparseMap | None, int, int]:
-    """The map of a sparse member or None, the real size, and how many of the *stored* bytes the map takes."""
+    """The map of a sparse member or None, its real size, and how many of the *stored* bytes the map takes."""
     pax = dict(records)
     if header.typeflag == b"S":
         entries_, real_size = old_gnu_map(header.block, source)
         source.budget.spend(0, len(entries_))
-        return checked(entries_, real_size, stored), real_size, 0
+        return checked_map(entries_, real_size, stored), real_size, 0
     if kind not in _WITH_CONTENT or not any(key.startswith("GNU.sparse.") for key in pax):
         return None, stored, 0
     version = (pax.get("GNU.sparse.major"), pax.get("GNU.sparse.minor"))
     size = pax.get("GNU.sparse.realsize", pax.get("GNU.sparse.size"))
     if size is None or version not in ((None, None), ("0", "0"), ("0", "1"), ("1", "0")):
-        raise CorruptStreamError(f"a sparse member of format {version!r}, or without a size")
+        raise CorruptStreamError(f"unsupported sparse format {version!r}, or no size")
     real_size = decimal(size, "real size")
     if version == ("1", "0"):
         entries_, mapped = pax_1_map(source, stored)
     else:
         entries_, mapped = pax_0_map(records), 0
     source.budget.spend(0, len(entries_))
-    return checked(entries_, real_size, stored - mapped), real_size, mapped
+    return checked_map(entries_, real_size, stored - mapped), real_size, mapped

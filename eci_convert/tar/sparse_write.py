@@ -1,7 +1,7 @@
-"""A sparse tar member, for an archive that only carries it somewhere: what is in a hole is not sent.
+"""Writes sparse members, for archives that only transfer content: holes are not sent.
 
-GNU tar manual, "Storing Sparse Files", PAX format 1.0, which Go's archive/tar, and so every engine, expands while it
-reads. Layers are never written so: their diff ids would be those of the packed bytes, and engines cannot hand them on.
+GNU tar manual, "Storing Sparse Files", PAX format 1.0, which Go's archive/tar, and so every engine, expands. Layers are
+never written so: their diff ids would be those of the packed bytes.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from eci_convert.tar.sparse_read import SparseMap
 from eci_convert.tar.writer import TarMember, member_header
 
 MAX_MAP_ENTRIES: Final = 10_000
-"""Entries of a map: readers take 1 MiB of text at most."""
+"""Entries of a map: readers accept 1 MiB of text at most."""
 _GAP = 64 << 10
 _MIN_SAVING = 1 << 20
 
 
 def sparse_map(data: Iterable[tuple[int, int]], size: int) -> SparseMap:
-    """*data*, (offset, length) in ascending order, without small gaps and in `MAX_MAP_ENTRIES` entries at most; nothing where the
-    holes of *size* bytes are not worth it. GNU tar has every entry begin with a block, so they are of whole blocks.
-    """
+    """*data*, (offset, length) in ascending order, with small gaps closed and limited to `MAX_MAP_ENTRIES` entries;
+    empty if the holes of *size* bytes are not worth it. GNU tar requires entries to begin at a block, so they consist
+    of whole blocks."""
     entries, gap = list[tuple[int, int]](), _GAP
     for offset, length in data:
         if length:
@@ -37,7 +37,8 @@ def sparse_map(data: Iterable[tuple[int, int]], size: int) -> SparseMap:
 
 
 def sparse_header(member: TarMember, entries: SparseMap) -> bytes:
-    """The header blocks of *member*, whose content has data at *entries* alone, and the map that leads the content."""
+    """The header blocks of *member*, whose content has data only at *entries*, and the map at the start of the
+    content."""
     directory, _, file = member.name.rpartition("/")
     numbers = [len(entries) + 1, *(number for entry in entries for number in entry), member.size, 0]
     text = b"".join(b"%d\n" % number for number in numbers)
@@ -50,12 +51,12 @@ def sparse_header(member: TarMember, entries: SparseMap) -> bytes:
 
 
 def packed_size(entries: SparseMap) -> int:
-    """How many bytes of content are at *entries*."""
+    """The number of bytes at *entries*."""
     return sum(length for _, length in entries)
 
 
 def only_data(chunks: Iterable[bytes], entries: SparseMap) -> Iterator[bytes]:
-    """What of *chunks* is at *entries*. Raises LocalError where there is anything but zeros between them."""
+    """The part of *chunks* that is at *entries*. Raises LocalError if there is anything but zeros between them."""
     rest, at = iter(entries), 0
     start = stop = 0
     for chunk in chunks:
@@ -67,12 +68,12 @@ def only_data(chunks: Iterable[bytes], entries: SparseMap) -> Iterator[bytes]:
             if at >= start:
                 yield chunk if upto - at == len(chunk) else chunk[at - begin : upto - begin]
             elif chunk is not ZERO_BLOCK and chunk.count(0, at - begin, upto - begin) != upto - at:
-                raise LocalError("a file has got data where it had a hole, while it was read")
+                raise LocalError("a file changed while it was read: data where a hole was")
             at = upto
 
 
 def _append(entries: list[tuple[int, int]], offset: int, length: int, gap: int) -> None:
-    """One more of *entries*, or more of the last one if there are fewer than *gap* bytes between."""
+    """Appends to *entries*, or extends the last one if the gap is smaller than *gap* bytes."""
     if entries and offset - sum(entries[-1]) < gap:
         entries[-1] = (entries[-1][0], offset + length - entries[-1][0])
     else:

@@ -1,7 +1,7 @@
-"""Tar archives byte for byte as Go's archive/tar writes them, so that diff ids are the same whoever packs.
+"""Writes tar archives byte for byte as Go's archive/tar does, so that diff ids do not depend on the tool.
 
-ustar where that holds the member, else PAX with just the records that are needed; device numbers are written as zeros
-in text; the trailer is two zero blocks and no more. (Python's tarfile differs in the last two.)
+ustar if the member fits, else PAX with only the required records; device numbers are written as zeros in text; the
+trailer is two zero blocks. (Python's tarfile differs in the last two.)
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _FLAGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TarMember:
-    """A member to be written. *size* is of its content; *mode* is permission bits; *mtime* is in whole seconds.
-    *device* is the major and the minor number of one, *records* are further PAX records."""
+    """A member to write. *size* is that of its content; *mode* are permission bits; *mtime* is in whole seconds.
+    *device* are the major and minor numbers of a device, *records* additional PAX records."""
 
     name: str
     size: int = 0
@@ -44,29 +44,29 @@ class TarMember:
 
 
 def archived(members: Iterable[tuple[TarMember, Iterable[bytes]]]) -> Iterator[bytes]:
-    """The archive of *members* and their contents. Raises LocalError if a content is not as long as its member says."""
+    """The archive of *members* and their contents. Raises LocalError if the content does not have the member's size."""
     for member, chunks in members:
         yield member_header(member)
-        yield from _promised(member, chunks)
+        yield from _exact_content(member, chunks)
         if padding := -member.size % TAR_BLOCK:
             yield bytes(padding)
     yield TRAILER
 
 
 def archive_size(members: Iterable[TarMember]) -> int:
-    """How long the archive of *members* will be, in bytes."""
+    """The size of the archive of *members* in bytes."""
     return sum(len(member_header(member)) + member.size + -member.size % TAR_BLOCK for member in members) + len(TRAILER)
 
 
 def member_header(member: TarMember, sparse: Mapping[str, str] | None = None) -> bytes:
-    """The header blocks of *member*. *sparse* is what GNU's PAX records say of one whose content is packed.
+    """The header blocks of *member*. *sparse* are GNU's PAX records for packed content.
 
-    Raises UsageError for what tar cannot say.
+    Raises UsageError for what tar cannot represent.
     """
     if "\0" in member.name + member.linkname or not member.name:
-        raise UsageError(f"{member.name!r} cannot be the name of a tar member")
+        raise UsageError(f"{member.name!r} is not a valid name of a tar member")
     if member.type is EntryType.FILE and member.name.endswith("/"):
-        raise UsageError(f"{member.name!r} cannot be the name of a file")
+        raise UsageError(f"{member.name!r} is not a valid file name")
     if member.type not in _FLAGS or member.size < 0 or (member.size and member.type is not EntryType.FILE):
         raise UsageError(f"a tar member of type {member.type} and {member.size} bytes cannot be written")
     prefix, name = _split(member.name)
@@ -78,7 +78,7 @@ def member_header(member: TarMember, sparse: Mapping[str, str] | None = None) ->
     return _pax_header(member.name, format_records(records)) + _block(member, _ascii(member.name), b"")
 
 
-def _promised(member: TarMember, chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _exact_content(member: TarMember, chunks: Iterable[bytes]) -> Iterator[bytes]:
     left = member.size
     for chunk in chunks:
         left -= len(chunk)
@@ -88,12 +88,12 @@ def _promised(member: TarMember, chunks: Iterable[bytes]) -> Iterator[bytes]:
             yield chunk
     if left:
         raise LocalError(
-            f"{member.name!r} has {'more' if left < 0 else 'fewer'} than {member.size} bytes: it has changed"
+            f"{member.name!r} has {'more' if left < 0 else 'fewer'} than {member.size} bytes: changed while read"
         )
 
 
 def _split(name: str) -> tuple[str, str]:
-    """*name* as ustar's prefix and name; two empty texts if they cannot hold it."""
+    """*name* as ustar's prefix and name; two empty strings if it does not fit."""
     if not name.isascii():
         return "", ""
     if len(name) <= 100:
@@ -126,7 +126,7 @@ def _pax_header(name: str, records: bytes) -> bytes:
 
 
 def _clean(path: str) -> str:
-    """*path* without empty and `.` components and with `..` resolved, as Go's path.Join leaves it."""
+    """*path* without empty and `.` components and with `..` resolved, as Go's path.Join."""
     parts: list[str] = []
     for part in path.split("/"):
         if part == ".." and parts and parts[-1] != "..":
@@ -161,7 +161,7 @@ def _v7(name: bytes, mode: int, uid: int, gid: int, size: int, mtime: int, flag:
 
 
 def _put(block: bytearray, start: int, text: bytes, width: int) -> None:
-    """Write *text*, cut to *width*, and never so that it ends in a slash: old readers would see a directory."""
+    """Writes *text*, cut to *width*, without a trailing slash: old readers would see a directory."""
     block[start : start + min(len(text), width)] = text[:width]
     if len(text) > width and text[width - 1 : width] == b"/":
         block[start + len(text[: width - 1].rstrip(b"/"))] = 0
@@ -179,5 +179,5 @@ def _encoded(name: str) -> bytes:
 
 
 def _ascii(name: str) -> bytes:
-    """*name* without the characters that are not ASCII."""
+    """*name* without non-ASCII characters."""
     return name.encode("ascii", "ignore")

@@ -1,19 +1,19 @@
-"""Where images live. One row of `schemes.SCHEMES` is one transport; everything else here reads the table.
+"""Transports: where images are read from and written to. Each row of `schemes.SCHEMES` is one transport.
 
-schemes.py           SCHEMES, parse_reference: how places are spelt
-base.py              Source, Sink, Catalog, ContainerFiles: what every transport answers
-settings.py          Settings: what a transport needs to reach its images
+schemes.py           SCHEMES, parse_reference: the syntax of references
+base.py              Source, Sink, Catalog, ContainerFiles: the interface of all transports
+settings.py          Settings: how a transport is accessed
 registry/            docker://
 docker_daemon/       docker-daemon:       the Docker engine
 containerd/          containerd:
 layout/              oci: oci-archive:    an OCI image layout in a directory, or in a tar archive
 docker_archive/      docker-archive:      what docker save writes
 containers_storage/  containers-storage:  podman, buildah, CRI-O
-memory.py            nothing but this process: for tests and for images made in passing
-credentials/         who we are at a registry: docker login's files and helpers
+memory.py            in this process: for tests and temporary images
+credentials/         credentials for registries: files and helpers of docker login
 tar_store/           a tar archive as storage
 verified_input.py    VerifiedInput: what every sink reads through
-ids.py               ids of images, by one rule in every store
+ids.py               image ids and their abbreviations
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ Access = Literal["read", "write"]
 
 
 def image_name(text: str, default: str = "") -> str:
-    """What the image is called in the reference *text*, wherever it is; "" where that does not say. *default* names the
-    transport of a bare name.
+    """The name of the image in the reference *text*, without the transport and location; "" if there is none.
+    *default* is the transport of a bare name.
 
     >>> image_name("docker://localhost:5000/edge:1"), image_name("oci:layout:edge"), image_name("oci:layout")
     ('localhost:5000/edge:1', 'edge', '')
@@ -57,7 +57,7 @@ def image_name(text: str, default: str = "") -> str:
 
 
 def open_source(text: str, settings: Settings, default: str = "docker-daemon") -> Source:
-    """The source that *text* names; nothing is asked of it yet. Raises UsageError."""
+    """The source for the reference *text*; nothing is requested yet. Raises UsageError."""
     scheme, rest = parse_reference(text, default)
     if settings.mirrors and scheme.name == "docker" and rest == text:
         from eci_convert.transports.registry import resolve_alias
@@ -68,14 +68,14 @@ def open_source(text: str, settings: Settings, default: str = "docker-daemon") -
 
 
 def open_sink(text: str, settings: Settings, default: str = "docker-daemon") -> Sink:
-    """The sink that *text* names; nothing is changed there yet. Raises UsageError."""
+    """The sink for the reference *text*; nothing is changed yet. Raises UsageError."""
     scheme, rest = parse_reference(text, default)
     opener = getattr(import_module(f"eci_convert.transports.{scheme.module}"), "open_sink")  # noqa: B009
     return cast("Callable[[str, Settings], Sink]", opener)(rest, settings)
 
 
 def open_catalog(text: str, settings: Settings) -> Catalog:
-    """The place of the reference *text*, which may name an image there or nothing; nothing is asked yet.
+    """The catalog for the reference *text*, which may or may not name an image; nothing is requested yet.
 
     Raises UsageError.
     """
@@ -85,7 +85,7 @@ def open_catalog(text: str, settings: Settings) -> Catalog:
 
 
 def _scheme_of_place(text: str) -> tuple[Scheme, str]:
-    """As `parse_reference`, but there may be nothing behind the scheme: `docker-daemon:` is a place."""
+    """As `parse_reference`, but the rest may be empty for some transports: `docker-daemon:` is valid."""
     for scheme in SCHEMES:
         if text in scheme.spellings and scheme.name in _ONE_PLACE:
             return scheme, ""
@@ -93,13 +93,13 @@ def _scheme_of_place(text: str) -> tuple[Scheme, str]:
 
 
 _ONE_PLACE = frozenset({"docker-daemon", "containerd", "containers-storage"})
-"""Schemes that need no more to say which place is meant."""
+"""Transports with one default location, which need nothing after the transport."""
 
 
 def open_referrer_sink(text: str, settings: Settings, default: str = "docker") -> Sink:
-    """The place for manifests that refer to the image *text*, beside it; `publish` gives them no name.
+    """The sink for manifests that refer to the image *text*, stored beside it; `publish` gives them no name.
 
-    Raises UsageError, and CannotHoldError for places that keep nothing but images.
+    Raises UsageError, and CannotHoldError for transports that store only images.
     """
     scheme, rest = parse_reference(text, default)
     opener = getattr(import_module(f"eci_convert.transports.{scheme.module}"), "open_referrer_sink", None)

@@ -1,4 +1,4 @@
-"""What every place where images live can be asked: a Source and a Sink of one name, a Catalog of all names."""
+"""The interface of all transports: Source, Sink, Catalog, ContainerFiles."""
 
 from __future__ import annotations
 
@@ -15,84 +15,87 @@ from eci_convert.oci.platform import Platform
 from eci_convert.transports.settings import Settings
 
 IMAGE_ID_ANNOTATION = "io.eci-convert.identity"
-"""An annotation of the descriptor that a source resolves to, where the image's documents are made up: the digest by
-which the place itself knows the image (the Docker engine's image id)."""
+"""An annotation of the descriptor that a source with a synthetic manifest resolves to: the digest by which the store
+itself identifies the image (the Docker engine's image id)."""
 
 
 class NotShown(TransportError):
-    """An engine's container may show something else than the image has, which is in `ContainerFiles.full_image`."""
+    """An engine's container may differ from its image here; `ContainerFiles.full_image` has the image's file."""
 
 
 class ContainerFiles(Protocol):
-    """The files of an image as a place keeps them unpacked (the Docker engine): no layer travels."""
+    """The files of an image as a store keeps them unpacked (the Docker engine): no layer is transferred."""
 
     def fetch(self, path: str) -> AbstractContextManager[Iterable[bytes]]:
-        """A tar archive whose first entry is *path*, which is absolute; a link comes as a link, a directory with all
-        below it. Links among the parents of *path* are followed inside the image. A *path* that ends in "/" is a
-        directory whose content counts. Raises NotFound, and NotShown where only the whole image can tell."""
+        """A tar archive whose first entry is *path*, which is absolute; a link is returned as a link, a directory with
+        all its contents. Links among the parents of *path* are resolved inside the image. A *path* that ends in "/"
+        stands for the contents of a directory.
+
+        Raises NotFoundError, and NotShown if only the whole image can tell.
+        """
 
     def full_image(self) -> Source:
-        """The same image with its real documents and with every blob, which such a place gives only all at once. It
-        lasts as long as the source that this belongs to."""
+        """The same image with its original manifest and all blobs, which such a store exports only as a whole. Closed
+        with the source that this belongs to."""
 
 
 @runtime_checkable
 class PartialView(Protocol):
-    """A Filesystem that is not a faithful view of the image."""
+    """A ContainerFiles that is not a faithful view of the image."""
 
     @property
     def hides_files(self) -> bool:
-        """Whether a file that is not shown may still be in the image: it has volumes, or the engine mounts some."""
+        """Whether files may be hidden: the image has volumes, or the engine mounts some."""
 
     @property
     def follows_links(self) -> bool:
-        """Whether a link at the end of a path is followed as well (podman), so that it cannot be seen."""
+        """Whether a link at the end of a path is followed too (podman), so that it cannot be seen."""
 
 
 Variants = Mapping[str, Descriptor]
-"""Images of one index that get names of their own, by what is put behind the index's name (`-amd64`)."""
+"""Images of one index that get names of their own, keyed by the suffix of the index's name (`-amd64`)."""
 
 NO_VARIANTS: Final[Variants] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplicitLogin:
-    """A login out of `Settings.username`, and the registry that would be told it."""
+    """A login from `Settings.username`, and the registry that it would be sent to."""
 
     registry: str
     settings: Settings
 
 
 def check_logins(source: object, sink: object) -> None:
-    """Raises UsageError where one Settings would tell its password to two registries, of *source* and of *sink*.
+    """Raises UsageError if one Settings would send its password to two registries, of *source* and of *sink*.
 
-    Two Settings, though equal, say that this is meant.
+    Two Settings objects, even if equal, mean that this is intended.
     """
-    one, other = (getattr(place, "explicit_login", None) for place in (source, sink))
-    if not isinstance(one, ExplicitLogin) or not isinstance(other, ExplicitLogin):
+    first, second = (getattr(transport, "explicit_login", None) for transport in (source, sink))
+    if not isinstance(first, ExplicitLogin) or not isinstance(second, ExplicitLogin):
         return
-    if one.settings is other.settings and one.registry != other.registry:
-        raise two_registries(one.registry, other.registry)
+    if first.settings is second.settings and first.registry != second.registry:
+        raise two_registries(first.registry, second.registry)
 
 
-def two_registries(one: str, other: str) -> UsageError:
-    """The error for one login of which nobody knows for which of two registries it is."""
-    error = UsageError(f"one --username is for one registry, and {one} and {other} are two")
+def two_registries(first: str, second: str) -> UsageError:
+    """The error for a login that could be for either of two registries."""
+    error = UsageError(f"--username applies to one registry, but both {first} and {second} are accessed")
     error.add_note(
-        "hint: copy has --src-username and --dest-username, in Python destination_options; or log in to both"
+        "hint: use --src-username and --dest-username of copy (in the library: destination_options), or log in to both"
     )
     return error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceTraits:
-    """What can be known of a source beside its image.
+    """Properties of a source beside its image.
 
-    *resumable*: reading is slow enough that bytes already received are worth keeping when the process dies.
-    *synthetic*: the manifest that `resolve` names is of our making, with raw layers, because the transport keeps none:
-    nobody else knows it by its digest. Docker engines without containerd's store, their archives, podman's store for
-    what came compressed. *mount_hints*: annotations that tell a sink of the same kind where it could take a blob from
-    without it being sent: `containerd.io/distribution.source.HOST=REPOSITORY` of a registry.
+    *resumable*: reading is slow enough that received data is kept for the next run if this process dies. *synthetic*:
+    `resolve` returns a manifest synthesised by the transport (uncompressed layers); its digest is not known anywhere
+    else. Docker engines without containerd's store, archives of docker save, containers-storage for layers that were
+    compressed. *mount_hints*: annotations that tell a sink of the same kind where to mount a blob from:
+    `containerd.io/distribution.source.HOST=REPOSITORY` for registries, empty for other transports.
     """
 
     resumable: bool = False
@@ -102,13 +105,14 @@ class SourceTraits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkCapabilities:
-    """What a sink can store, and what it is best given.
+    """What a sink can store, and what it prefers.
 
-    *artifacts*: anything, and not container images alone. *indexes*: several images under one name. *sha512*: a blob
-    under its sha512, to be read again by it. *stores_uncompressed*: tar layers are stored uncompressed, so compressing
-    them is lost work. *prefers_compressed*: sending a raw layer costs more than compressing it, and more than hashing
-    a file to see whether it is there. *artifact_types*: whether manifests may have an `artifactType` (image-spec v1.1);
-    None where that is not known: one that is refused may be sent without.
+    *artifacts*: other manifests than container images can be stored. *indexes*: an index of several images can be
+    stored under the name. *sha512*: blobs can be stored and read under their sha512. *stores_uncompressed*: tar layers
+    are stored uncompressed, so that compressing them is wasted work. *prefers_compressed*: sending an uncompressed
+    layer costs more than compressing it, and more than hashing a file to find out whether it exists: registries.
+    *artifact_types*: whether manifests may have an `artifactType` (image-spec v1.1); None if unknown: a manifest that
+    is refused may be sent without it.
     """
 
     artifacts: bool = True
@@ -120,7 +124,7 @@ class SinkCapabilities:
 
 
 class Source(Protocol):
-    """A name in a place, to be read. Used as a context manager: leaving it lets go of what the place lent."""
+    """An image to read. A context manager: leaving it releases all resources."""
 
     @property
     def origin(self) -> str:
@@ -128,19 +132,19 @@ class Source(Protocol):
 
     @property
     def traits(self) -> SourceTraits:
-        """What can be known of it beside its image; *synthetic* is known once `resolve` was called."""
+        """Properties beside the image; *synthetic* is valid after `resolve`."""
 
     def resolve(self) -> Descriptor:
-        """What the name stands for: a manifest or an index. Raises NotFound, AccessDenied, TransportError."""
+        """The manifest or index that the name refers to. Raises NotFoundError, AccessDeniedError, TransportError."""
 
     def fetch(self, blob: Descriptor, skip: int = 0) -> AbstractContextManager[Iterable[bytes]]:
-        """The bytes of *blob* from offset *skip*, unverified. Only `content` calls this."""
+        """The bytes of *blob* from offset *skip*, unverified. Called by `reading` only."""
 
     def filesystem(self) -> ContainerFiles | None:
-        """The unpacked files, where the place keeps them and can hand out one alone; None: walk the layers."""
+        """The unpacked files, if the store has them and can serve single ones; None: read the layers."""
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
-        """The manifests whose subject is *subject*; none where the place does not know of such things."""
+        """The manifests whose subject is *subject*; empty if the transport has no referrers."""
 
     def __enter__(self) -> Self: ...
 
@@ -150,13 +154,13 @@ class Source(Protocol):
 
 
 def with_all_blobs(source: Source) -> Source:
-    """*source*, or where it hands out files and no layers, the one for the same image that has every blob."""
+    """*source*, or if it serves files instead of layers, the source for the same image that has all blobs."""
     files = source.filesystem()
     return source if files is None else files.full_image()
 
 
 class Sink(Protocol):
-    """A name in a place, to be written. Leaving it without `publish` leaves the name as it was."""
+    """A name to write an image to. Leaving it without `publish` leaves the name unchanged."""
 
     @property
     def destination(self) -> str:
@@ -167,22 +171,22 @@ class Sink(Protocol):
         """What can be stored here."""
 
     def has(self, blob: Descriptor) -> bool:
-        """Whether *blob* is there, or could be had from nearby without sending it. "I cannot tell" is False."""
+        """Whether *blob* exists, or can be made available without sending it. False if unknown."""
 
     def put(
         self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
     ) -> Descriptor:
-        """Stores a blob or a document and says what it turned out to be.
+        """Stores a blob or a manifest and returns its descriptor.
 
-        *digest* and *size* (bytes) are given where they are known beforehand; content that differs from them is
-        refused with IntegrityError. May be called from several threads. Raises TransportError, LocalError.
+        *digest* and *size* (bytes) are given if known; content that differs raises IntegrityError. Thread-safe. Raises
+        TransportError, LocalError.
         """
 
     def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
-        """Makes the name stand for *manifest*, which was `put`. Until then nothing was to be seen.
+        """Makes the name refer to *manifest*, which was `put`. Nothing is visible before.
 
-        Each of *variants*, which *manifest* lists, gets a name of its own: this one with the key behind it. A place
-        that holds no indexes is given none.
+        Each of *variants*, listed in *manifest*, gets a name of its own: this one with the key appended. Sinks that
+        hold no indexes get none.
         """
 
     def __enter__(self) -> Self: ...
@@ -194,10 +198,10 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogEntry:
-    """One name of an image in a place, or an image without a name (*name* is "" then).
+    """One name of an image in a catalog, or an image without a name (*name* is "" then).
 
-    *digest* is the id by which the place knows the image; None where only names are listed (the repositories of a
-    registry). *platforms* and *size* (bytes) are known where the place tells them; None: the manifests do.
+    *digest* is the id of the image in its store; None if only names are listed (the repositories of a registry).
+    *platforms* and *size* (bytes) are None if the store does not list them: they are in the manifests.
     """
 
     name: str
@@ -207,36 +211,36 @@ class CatalogEntry:
 
 
 class Catalog(Protocol):
-    """All images of a place. Used as a context manager; a place that is not there is an error, and is not made.
+    """All images of one store or registry. Used as a context manager; a missing one is an error, and is not created.
 
-    With `Settings.dry_run`, `tag` and `delete` check what they can, tell what they would do, and change nothing.
+    With `Settings.dry_run`, `tag` and `delete` check what they can, report what they would do, and change nothing.
     """
 
     @property
     def place(self) -> str:
-        """The place as a user would write it; equal for two references into the same place."""
+        """The store or registry as a user would write it; equal for two references into the same one."""
 
     @property
     def name(self) -> str:
-        """Which image the reference named; "" where it named the place alone."""
+        """The image that the reference names; "" if it names none."""
 
     def images(self) -> tuple[CatalogEntry, ...]:
-        """What the place lists, in its order. Raises NotFoundError where there is no such place."""
+        """All entries, in the order of the store. Raises NotFoundError if the store does not exist."""
 
     def open_image(self, entry: CatalogEntry) -> Source | None:
-        """*entry*, to be described while the catalog is open; None where that would take the whole image."""
+        """A source for *entry*, usable while the catalog is open; None if that would need the whole image."""
 
     def tag(self, name: str, new: Sequence[str]) -> Digest:
-        """Make each of *new* stand for the image *name*, whatever it stood for before; the image's id.
+        """Makes each of *new* refer to the image *name*, replacing existing names; returns the image's id.
 
-        Raises NotFoundError, and UsageError for what is not a name here; then nothing is changed.
+        Raises NotFoundError, and UsageError for invalid names; then nothing is changed.
         """
 
     def delete(self, names: Sequence[str], *, all_tags: bool = False) -> tuple[CatalogEntry, ...]:
-        """Remove *names*, and what nothing refers to any more where the place does not see to that itself.
+        """Removes *names*, and unreferenced content if the store does not collect it itself.
 
-        An id that several names share is UsageError unless *all_tags*. Returns what was removed. Raises NotFoundError,
-        and then nothing is changed.
+        Raises UsageError for an id with several names unless *all_tags*, and NotFoundError; then nothing is changed.
+        Returns the removed entries.
         """
 
     def __enter__(self) -> Self: ...
@@ -247,7 +251,7 @@ class Catalog(Protocol):
 
 
 def shared_id_error(place: str, name: str, names: Iterable[str]) -> UsageError:
-    """The error for an id that several names share, of which nobody said that all are to go."""
+    """The error for an id with several names, if it was not requested to delete all of them."""
     error = UsageError(
         f"{place.removesuffix(':')}: {name!r} has several names: {', '.join(map(repr, sorted(set(names))))}"
     )
@@ -256,11 +260,11 @@ def shared_id_error(place: str, name: str, names: Iterable[str]) -> UsageError:
 
 
 def lent(source: Source, sink: Sink, blob: Descriptor) -> bool:
-    """Whether *sink* has *blob* of *source*, or takes it from nearby without its being sent.
+    """Whether *sink* has *blob* of *source*, or can make it available without sending it.
 
-    Where earlier runs saw it in another repository of the sink's registry, the source is asked for it first: an image
-    may name a blob that its own place never had, and have it taken from where the user alone may read. Raises what the
-    source raises for a blob that is not there.
+    If earlier runs saw it in another repository of the sink's registry, the blob is requested from the source first:
+    otherwise an image could name a blob that its own transport never had, and have it mounted from a repository that
+    only the user may read. Raises what the source raises for a missing blob.
     """
     recalls: Callable[[Descriptor], bool] = getattr(sink, "recalls", lambda _: False)
     if not source.traits.synthetic and recalls(blob):

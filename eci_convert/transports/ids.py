@@ -1,7 +1,7 @@
-"""Ids of images, by one rule in every store: all 64 digits or the first of them, with or without `sha256:` in front.
+"""Image ids, by one rule for all stores: all 64 digits or the first of them, with or without the prefix `sha256:`.
 
-A name comes before an id that is spelt alike, as in Docker and podman; a whole id, and whatever begins with `sha256:`,
-is never a name. Digits that begin several ids mean none of them.
+A name takes precedence over an abbreviated id of the same spelling, as in Docker and podman; a whole id, and anything
+with the prefix `sha256:`, is never a name. Ambiguous abbreviations refer to no image.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from typing import Final
 from eci_convert.errors import UsageError
 from eci_convert.oci.digest import Digest
 
-_SAID: Final = re.compile(r"sha256:([0-9a-f]{1,64})|([0-9a-f]{64})", re.ASCII)
+_ONLY_ID: Final = re.compile(r"sha256:([0-9a-f]{1,64})|([0-9a-f]{64})", re.ASCII)
 _WHOLE: Final = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}", re.ASCII)
 _POSSIBLE: Final = re.compile(r"(?:sha256:)?([0-9a-f]{3,64})|sha256:([0-9a-f]{1,2})", re.ASCII)
 
 
 def is_id(text: str) -> bool:
-    """Whether *text* can be nothing but an id, or the beginning of one.
+    """Whether *text* can only be an id, or an abbreviation of one.
 
     >>> is_id("sha256:0123"), is_id("0123456789ab" + 52 * "c"), is_id("0123456789ab")
     (True, True, False)
     """
-    return bool(_SAID.fullmatch(text))
+    return bool(_ONLY_ID.fullmatch(text))
 
 
 def digits(text: str) -> str:
-    """The first digits of the id that *text* may be; "" if it is none. At least three, without `sha256:` before them
+    """The first digits of the id that *text* may be; "" if it is not one. At least three without `sha256:`
     (containers/image, storage_transport.go).
 
     >>> digits("0123456789ab"), digits("sha256:0"), digits("machine"), digits("ab")
@@ -38,7 +38,7 @@ def digits(text: str) -> str:
 
 
 def may_be_digest(text: str) -> bool:
-    """Whether *text* is spelt as a whole digest.
+    """Whether *text* has the form of a whole digest.
 
     >>> may_be_digest("sha256:" + 64 * "0"), may_be_digest("sha512:" + 128 * "0"), may_be_digest("sha256:0")
     (True, True, False)
@@ -47,16 +47,16 @@ def may_be_digest(text: str) -> bool:
 
 
 def is_id_prefix(text: str, digest: Digest) -> bool:
-    """Whether *text* is the beginning of the id that *digest* is, with or without `sha256:`.
+    """Whether *text* abbreviates the id *digest*, with or without `sha256:`.
 
     >>> is_id_prefix("e3b0c44298fc", Digest.of(b"")), is_id_prefix("sha256:e3b0", Digest.of(b""))
     (True, True)
     """
-    beginning = digits(text)
-    return bool(beginning) and digest.algorithm == "sha256" and digest.hex.startswith(beginning)
+    prefix = digits(text)
+    return bool(prefix) and digest.algorithm == "sha256" and digest.hex.startswith(prefix)
 
 
 def check_is_name(text: str) -> None:
-    """Raises UsageError if an image that is stored under *text* could not be found again, because it is an id."""
+    """Raises UsageError if *text* is an id, so that an image stored under it could not be found again."""
     if is_id(text):
-        raise UsageError(f"{text!r} is an id: an image is stored under a name")
+        raise UsageError(f"{text!r} is an image id: an image needs a name to be stored")

@@ -1,4 +1,4 @@
-"""Images in nothing but this process: for tests, and for images that are made in passing."""
+"""Images in memory: for tests, and for temporary images."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _CHUNK = 1 << 20
 
 @dataclass(slots=True)
 class MemoryStore:
-    """A place in memory: *blobs* by their digests, and the *names* of those that are images.
+    """A store in memory: *blobs* by digest, and the *names* of images.
 
-    It is as trusting as any place: what stands under a digest need not have it, and nobody but `content` looks.
+    Like any store it does not verify: content may differ from its digest until `reading` verifies it.
     """
 
     blobs: dict[Digest, bytes] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class MemoryStore:
 
 
 class MemorySource:
-    """The image that *store* keeps under *name*."""
+    """The image *name* in *store*."""
 
     traits = SourceTraits()
 
@@ -70,11 +70,11 @@ class MemorySource:
         return self._filesystem
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
-        found = (
+        verified = (
             referrer(Descriptor(media_type="", digest=digest, size=len(content)), content, subject)
             for digest, content in self.store.blobs.items()
         )
-        return tuple(entry for entry in found if entry)
+        return tuple(entry for entry in verified if entry)
 
     def __enter__(self) -> Self:
         return self
@@ -85,7 +85,7 @@ class MemorySource:
 
 
 class MemorySink:
-    """Stores an image in *store* under *name*. What it says it can hold is the caller's to choose."""
+    """Writes an image to *store* under *name*. The caller chooses its capabilities."""
 
     def __init__(
         self,

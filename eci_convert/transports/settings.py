@@ -10,10 +10,10 @@ from eci_convert.progress import NULL_REPORTER, Reporter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How a place is spoken to. Times are in seconds. None of it is a default for an unknown: "" and None mean
-    "as the environment and the files of the user say". *dry_run*: nothing is to be changed there. *mirrors*: an image
-    may be read from where registries.conf or Docker's daemon.json say that copies of it are, and a bare name is looked
-    for among their short names; not for what is read in order to be changed."""
+    """How a transport is accessed. Times are in seconds. "" and None mean "as configured in the user's environment and
+    files". *dry_run*: nothing may be changed. *mirrors*: an image may be read from the mirrors that registries.conf or
+    Docker's daemon.json configure, and a bare name may be a short name of registries.conf; not for images that are
+    read in order to be changed."""
 
     plain_http: bool = False
     insecure: bool = False

@@ -1,4 +1,4 @@
-"""What a sink is given: passed on as it comes, measured, and held to what was promised about it."""
+"""A stream that a sink receives: passed through, measured, and compared with the expected digest and size."""
 
 from __future__ import annotations
 
@@ -12,55 +12,55 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest, Hasher
 from eci_convert.streams import interrupts
 
-_WORTH_A_THREAD: Final = 1 << 18
+_MIN_THREADED_SIZE: Final = 1 << 18
 
 
 class VerifiedInput:
-    """*chunks* once over, as they are, and then what they turned out to be: every `Sink.put` reads through one.
+    """*chunks* once, unchanged, and afterwards their descriptor: every `Sink.put` reads through one.
 
-    *promised* and *promised_size* (bytes) are the promises, None where there are none. Iterating raises SizeMismatch as
-    soon as there are more bytes than that, and at the end SizeMismatch or DigestMismatch; so whoever reads to the end
-    without an error has what was promised. Large chunks are hashed while whoever took them writes them.
+    *expected* and *expected_size* (bytes) are None if unknown. Iterating raises SizeMismatchError as soon as there are
+    more bytes, and at the end SizeMismatchError or DigestMismatchError; so who reads to the end without an error has
+    the expected content. Large chunks are hashed by a thread while the consumer writes them.
     """
 
     def __init__(self, chunks: Iterable[bytes], digest: Digest | None, size: int | None) -> None:
         self._chunks = chunks
-        self.promised = digest
-        self.promised_size = size
+        self.expected = digest
+        self.expected_size = size
         self._digest: Digest | None = None
         self.size = 0
 
     def __iter__(self) -> Iterator[bytes]:
-        hasher = self.promised.hasher() if self.promised else hashlib.sha256()
+        hasher = self.expected.hasher() if self.expected else hashlib.sha256()
         hashing = _BackgroundHash(hasher)
         try:
             for chunk in self._chunks:
                 interrupts.check()
                 self.size += len(chunk)
-                if self.promised_size is not None and self.size > self.promised_size:
-                    raise SizeMismatchError(self.promised_size, self.size)
+                if self.expected_size is not None and self.size > self.expected_size:
+                    raise SizeMismatchError(self.expected_size, self.size)
                 hashing.begin(chunk)
                 yield chunk
         finally:
             hashing.end()
-        self._judge(Digest(self.promised.algorithm if self.promised else "sha256", hasher.hexdigest()))
+        self._check(Digest(self.expected.algorithm if self.expected else "sha256", hasher.hexdigest()))
 
     def descriptor(self, media_type: str) -> Descriptor:
-        """What went by, as a blob of *media_type*. Raises ValueError before all of it has."""
+        """The descriptor of the content as a blob of *media_type*. Raises ValueError before the end."""
         if self._digest is None:
-            raise ValueError("not everything has gone by yet")
+            raise ValueError("the stream was not read to its end")
         return Descriptor(media_type=media_type, digest=self._digest, size=self.size)
 
-    def _judge(self, digest: Digest) -> None:
-        if self.promised_size is not None and self.size != self.promised_size:
-            raise SizeMismatchError(self.promised_size, self.size)
-        if self.promised is not None and digest != self.promised:
-            raise DigestMismatchError(self.promised, digest)
+    def _check(self, digest: Digest) -> None:
+        if self.expected_size is not None and self.size != self.expected_size:
+            raise SizeMismatchError(self.expected_size, self.size)
+        if self.expected is not None and digest != self.expected:
+            raise DigestMismatchError(self.expected, digest)
         self._digest = digest
 
 
 class _BackgroundHash:
-    """A hash that is one large chunk behind, at most, in a thread of its own."""
+    """A hash computed by a thread of its own, at most one large chunk behind."""
 
     def __init__(self, hasher: Hasher) -> None:
         self._hasher = hasher
@@ -68,21 +68,21 @@ class _BackgroundHash:
         self._pending: Future[None] | None = None
 
     def begin(self, chunk: bytes) -> None:
-        """Hash *chunk*, once the one before it has been."""
+        """Hashes *chunk* after the one before it."""
         if self._pending:
             self._pending.result()
             self._pending = None
-        if len(chunk) < _WORTH_A_THREAD:
+        if len(chunk) < _MIN_THREADED_SIZE:
             self._hasher.update(chunk)
             return
         self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="hash")
         self._pending = self._thread.submit(self._hasher.update, chunk)
 
     def end(self) -> None:
-        """Wait for what has been begun.
+        """Waits for pending work.
 
-        The thread, which has nothing left to do, ends by itself: where nobody took all chunks, the garbage collector
-        may call this within any other thread's code, and joining takes a lock of all threads.
+        The thread, which is idle then, ends by itself: if a consumer stopped early, the garbage collector may call this
+        within any other thread's code, and joining takes a lock of all threads.
         """
         if self._pending:
             self._pending.result()

@@ -109,8 +109,8 @@ def test_an_empty_pipe_is_said_to_be_one(tmp_path: Path) -> None:
         command = [sys.executable, "-m", "eci_convert", "extract", place, str(tmp_path / "out")]
         done = subprocess.run(command, input="", capture_output=True, text=True)
         assert done.returncode == 7, done.stderr
-        assert "there is nothing in it" in done.stderr
-        assert "hint: what was to write into the pipe may have failed" in done.stderr
+        assert "empty file" in done.stderr
+        assert "hint: the command that writes to the pipe may have failed" in done.stderr
 
 
 def test_a_disk_type_that_the_bytes_contradict_is_exit_8(run: Run, tmp_path: Path) -> None:

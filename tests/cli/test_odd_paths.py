@@ -18,7 +18,7 @@ import eci_convert
 from eci_convert.cli import main
 from eci_convert.errors import LocalError, NotFoundError
 from eci_convert.files.atomic import atomic_write, created_directories
-from eci_convert.files.temp_files import is_directory, resolve
+from eci_convert.files.temp_files import is_directory, resolve_path
 from tests.cli.conftest import Parts
 from tests.support.command_line import Run
 
@@ -123,7 +123,7 @@ def test_a_name_with_a_nul_byte_is_no_name(tmp_path: Path) -> None:
     odd = tmp_path / "a\0b"
     assert not is_directory(odd)
     with pytest.raises(LocalError):
-        resolve(odd, strict=True)
+        resolve_path(odd, strict=True)
     with pytest.raises(LocalError), atomic_write(odd):
         pass
     with pytest.raises(LocalError), created_directories([odd / "file"]):

@@ -263,7 +263,7 @@ def test_a_missing_image_says_every_place_that_was_asked(run: Run, registry: Fau
     both = run("cnab", "push", "bundle.json", "-t", f"{registry.host}/a:1", exits=4)
     alone = run("cnab", "push", "bundle.json", "-t", f"{registry.host}/a:1", "--no-push-images", exits=4)
 
-    for word in ("src/missing:1: not found", "failed to push local image", "no Docker engine answers"):
+    for word in ("src/missing:1: not found", "failed to push local image", "cannot connect to the Docker engine"):
         assert word in both.err
     assert "failed to push local image" not in alone.err
 

@@ -303,7 +303,7 @@ class TestCodec:
         "text_", ["", "xz", "gzip:", "gzip:0", "gzip:10", "zstd:23", "zstd:0", "GZIP", "gzip:²", "none:1", "gzip:2\n"]
     )
     def test_other_spellings_are_usage_errors(self, text_: str) -> None:
-        with pytest.raises(UsageError, match="is no compression"):
+        with pytest.raises(UsageError, match="is not a compression"):
             Codec.parse(text_)
 
     def test_what_is_only_read_is_not_written(self) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from eci_convert.compression import gzip_read
 from eci_convert.compression.codec import Codec, compressed
-from eci_convert.compression.decoder import INFLATE_ERRORS, decode, deflate_decoder
+from eci_convert.compression.decoder import INFLATE_ERRORS, decode_member, deflate_decoder
 from eci_convert.compression.gzip_read import Segments, gzip_decompressed
 from eci_convert.compression.lookahead import LookaheadReader
 from eci_convert.errors import CorruptStreamError
@@ -78,7 +78,7 @@ def inflated(chunks: Iterable[bytes], threads: int = 2) -> tuple[bytes, bytes]:
             made += segment.data
     finally:
         cutting.close()
-    made += b"".join(decode(source, deflate_decoder(made[-32768:]), "deflate", INFLATE_ERRORS))
+    made += b"".join(decode_member(source, deflate_decoder(made[-32768:]), "deflate", INFLATE_ERRORS))
     source.at_least(1 << 30)
     return made, bytes(source.view())
 
@@ -87,7 +87,7 @@ def expected(raw: bytes) -> tuple[bytes, bytes] | None:
     """What one decoder makes of all of it, and what is left behind; None if it is malformed."""
     source = LookaheadReader([raw])
     try:
-        made = b"".join(decode(source, deflate_decoder(), "deflate", INFLATE_ERRORS))
+        made = b"".join(decode_member(source, deflate_decoder(), "deflate", INFLATE_ERRORS))
     except CorruptStreamError:
         return None
     source.at_least(1 << 30)

@@ -101,14 +101,14 @@ def test_a_file_that_is_not_there_keeps_its_colons() -> None:
 
 
 def test_a_type_without_a_path_is_refused() -> None:
-    with pytest.raises(UsageError, match="names no file"):
+    with pytest.raises(UsageError, match="has no file name"):
         parse_disk_argument(":raw")
 
 
 def test_bytes_that_contradict_the_declared_type_are_refused_and_both_named(tmp_path: Path) -> None:
     (tmp_path / "disk").write_bytes(QCOW2)
 
-    with pytest.raises(DiskTypeError, match="declared as raw and its bytes are qcow2"):
+    with pytest.raises(DiskTypeError, match="declared as raw, but its content is qcow2"):
         resolve_type(tmp_path / "disk", DiskType.RAW)
     assert resolve_type(tmp_path / "disk", DiskType.RAW, trusted=True) is DiskType.RAW
     assert resolve_type(tmp_path / "disk", None) is DiskType.QCOW2
@@ -123,7 +123,7 @@ def test_bytes_that_tell_nothing_contradict_nothing(tmp_path: Path) -> None:
     (tmp_path / "disk").write_bytes(b"disk1.qcow2")
 
     assert resolve_type(tmp_path / "disk", DiskType.QCOW2) is DiskType.QCOW2
-    with pytest.raises(UsageError, match="any type") as caught:
+    with pytest.raises(UsageError, match="unknown disk type") as caught:
         resolve_type(tmp_path / "disk", None)
     assert ":raw" in caught.value.__notes__[0]
 
@@ -253,7 +253,7 @@ def test_a_description_that_is_not_read_whole_may_refer_to_anything() -> None:
     far = sparse_vmdk(vmdk('RW 9 FLAT "/x" 0'), capacity=0, sector=1024, said=1024)
     long = b"# Disk DescriptorFile\n" + b"#" * HEAD + b'\nRW 9 FLAT "/x" 0\n'
 
-    assert refers(far) == refers(long) == "a description that begins or ends too far behind"
+    assert refers(far) == refers(long) == "a description at an offset that is too large"
 
 
 def vhdx(flags: int, *, at: int = 3 << 20, table: int = 192 << 10, said: int = 1 << 20) -> bytes:

@@ -294,7 +294,7 @@ def test_a_dockerfile_says_which_registries_are_asked(tmp_path: Path, dockerfile
 def test_one_login_is_not_told_the_registries_of_two_images() -> None:
     settings = Settings(username="me", password="pw", environ={})
     dockerfile = "FROM r.example/x AS a\nFROM r.example/y\nCOPY --from=other.example/y:1 /a /b"
-    with pytest.raises(UsageError, match=r"r\.example and other\.example are two"):
+    with pytest.raises(UsageError, match=r"both r\.example and other\.example"):
         credentials(dockerfile, settings)
     assert set(credentials("FROM r.example/x AS a\nFROM r.example/y", settings)) == {"r.example"}
 

@@ -108,14 +108,14 @@ class TestReplacing:
     @pytest.mark.parametrize(
         ("name", "message"),
         [
-            ("directory", "a directory is in the way"),
-            ("pipe", "something that is no file is in the way"),
-            ("device", "something that is no file is in the way"),
+            ("directory", "is a directory"),
+            ("pipe", "exists and is not a regular file"),
+            ("device", "exists and is not a regular file"),
             ("missing/kernel", "No such file"),
             ("file/kernel", "Not a directory"),
-            ("..", "is no name for a file"),
-            ("x/", "is no name for a file"),
-            ("a\0b", "is no name for a file"),
+            ("..", "is not a valid file name"),
+            ("x/", "is not a valid file name"),
+            ("a\0b", "is not a valid file name"),
             ("n" * 256, "File name too long"),
         ],
     )

@@ -300,7 +300,7 @@ def test_a_file_that_gets_shorter_is_a_local_error(disk: BinaryIO) -> None:
     next(chunks)
     os.truncate(disk.fileno(), 10 * MIB)
 
-    with pytest.raises(LocalError, match="shorter"):
+    with pytest.raises(LocalError, match="truncated"):
         list(chunks)
 
 
@@ -326,7 +326,7 @@ def test_what_is_taken_for_zeros_is_zeros(data: bytes, first: int) -> None:
 def test_a_corrupt_stream_leaves_the_error_as_it_is(tmp_path: Path) -> None:
     def failing() -> Iterator[bytes]:
         yield b"ker"
-        raise CorruptStreamError("gzip: the stream ends too early")
+        raise CorruptStreamError("gzip: unexpected EOF")
 
     with (tmp_path / "disk").open("wb") as file, pytest.raises(CorruptStreamError):
         write_sparse(file, failing(), 6)

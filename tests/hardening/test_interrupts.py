@@ -217,7 +217,7 @@ def stuck(*_, **__):
         ingest = BlobStaging(Path("layout"))
         ingest.take(VerifiedInput([b"blob"], None, None), 4)
         Path("store").mkdir()
-        (Staging.begun(Path("store")).room() / "diff" / "file").write_bytes(b"x")
+        (Staging.create(Path("store")).new_layer_directory() / "diff" / "file").write_bytes(b"x")
         sys.stdout.write("!")
         sys.stdout.flush()
         time.sleep(1000)

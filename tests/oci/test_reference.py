@@ -70,7 +70,7 @@ def test_a_password_is_refused_and_not_repeated() -> None:
 
 
 def test_upper_case_is_explained() -> None:
-    with pytest.raises(UsageError, match="lower case"):
+    with pytest.raises(UsageError, match="must be lowercase"):
         Reference.parse("h.example/Machine")
 
 

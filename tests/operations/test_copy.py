@@ -399,7 +399,7 @@ def test_taking_one_image_of_several_is_said_unless_somebody_chose_it(
 
     copy(source, a_sink(), CopyRequest(format=format), options=TransferOptions(reporter=heard))
     assert len(heard.warnings) == 1
-    assert "an index of 2 images: the one for linux/amd64 is taken" in heard.warnings[0]
+    assert "an index of 2 images: using the one for linux/amd64" in heard.warnings[0]
 
 
 def test_what_is_attested_of_the_only_image_is_left_out_and_that_is_said() -> None:
@@ -413,7 +413,7 @@ def test_what_is_attested_of_the_only_image_is_left_out_and_that_is_said() -> No
 
     assert load_root(read_back(sink))[0].digest == a_machine().platform("linux/amd64").descriptor().digest
     assert len(heard.warnings) == 1
-    assert "without the 1 entry beside it, such as attestations" in heard.warnings[0]
+    assert "ignoring 1 other entry of the index, such as attestations" in heard.warnings[0]
     copy(source, a_sink(indexes=False), options=TransferOptions(reporter=heard))
     copy(source, a_sink(), CopyRequest(all_platforms=True), options=TransferOptions(reporter=heard))
     assert len(heard.warnings) == 1

@@ -419,9 +419,9 @@ def test_what_cannot_fit_is_refused_beforehand_and_what_may_be_holes_is_not(
     source = Watched(an_image().layer(RAW_TYPE, bytes(6000)).build())
     place = Blob(descriptor=layer(source))
 
-    with pytest.raises(LocalError, match="needs 6000 bytes and there is room for 5120"):
+    with pytest.raises(LocalError, match="no space left on device: needs 6000 bytes, 5120 are free"):
         one(source, place, tmp_path / "kernel", Role.KERNEL)
-    with pytest.raises(LocalError, match="room"):
+    with pytest.raises(LocalError, match="no space left on device"):
         one(source, place, tmp_path / "disk", Role.ROOT_DISK, sparse=False)
     one(source, place, tmp_path / "disk", Role.ROOT_DISK)
 

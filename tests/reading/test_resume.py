@@ -152,7 +152,7 @@ def test_what_is_kept_is_not_trusted(tmp_path: Path) -> None:
 
     with pytest.raises(DigestMismatchError) as caught:
         pull(Distant(image), tmp_path)
-    assert "run it again" in caught.value.__notes__[-1]
+    assert "run the command again" in caught.value.__notes__[-1]
     pull(Distant(image), tmp_path)
 
     assert files_in(tmp_path) == {"out/kernel": KERNEL}

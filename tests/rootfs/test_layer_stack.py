@@ -142,7 +142,7 @@ def test_9_an_entry_for_the_root_is_fine() -> None:
 @pytest.mark.parametrize("target", ["/etc/passwd", "../../etc/passwd", "etc/passwd"])
 def test_10_a_hard_link_leads_inside_the_image(target: str) -> None:
     assert which(stacked([("etc/passwd", F), ("x", H, target)]), "x") == (0, 0)
-    assert "not there" in str(which(stacked([("x", H, target)]), "x"))
+    assert "does not exist" in str(which(stacked([("x", H, target)]), "x"))
 
 
 def test_11_a_hard_link_to_a_symbolic_link_is_that_link() -> None:
@@ -170,12 +170,12 @@ def test_12_a_hard_link_is_what_its_target_was_when_it_came_by() -> None:
 @pytest.mark.parametrize(
     ("entries", "what"),
     [
-        ([("x", H, "nothing")], "not there"),
+        ([("x", H, "nothing")], "does not exist"),
         ([("x", H, "x")], "itself"),
-        ([("x", H, "y"), ("y", H, "x")], "not there"),
-        ([("x", H, "y"), ("y", F)], "not there"),
+        ([("x", H, "y"), ("y", H, "x")], "does not exist"),
+        ([("x", H, "y"), ("y", F)], "does not exist"),
         ([("d/", D), ("x", H, "d")], "directory"),
-        ([("d", F), ("x", H, "d/f")], "not there"),
+        ([("d", F), ("x", H, "d/f")], "does not exist"),
         ([("x", H, "")], "directory"),
     ],
 )
@@ -254,7 +254,7 @@ def test_18_directories_merge() -> None:
 
 
 def test_18_an_entry_below_a_file_of_its_own_layer_is_refused() -> None:
-    with pytest.raises(CorruptStreamError, match="no directory"):
+    with pytest.raises(CorruptStreamError, match="not a directory"):
         stacked([("a", F), ("a/b", F)])
 
 
@@ -287,27 +287,27 @@ def test_19_dots_go_up_from_where_a_link_leads_and_not_from_where_it_is() -> Non
 def test_20_a_loop_of_links_ends() -> None:
     stack = stacked([("a", S, "b"), ("b", S, "a"), ("c", S, "c/d")])
 
-    assert "loop" in str(which(stack, "a"))
-    assert "loop" in str(which(stack, "c"))
+    assert "too many levels of symbolic links" in str(which(stack, "a"))
+    assert "too many levels of symbolic links" in str(which(stack, "c"))
 
 
 def test_20_a_loop_of_links_on_the_way_to_an_entry_ends() -> None:
-    with pytest.raises(LimitExceededError, match="more than 40 symbolic links"):
+    with pytest.raises(LimitExceededError, match="too many levels of symbolic links"):
         stacked([("a", S, "a"), ("a/b", F)])
-    with pytest.raises(LimitExceededError, match="more than 40 symbolic links"):
+    with pytest.raises(LimitExceededError, match="too many levels of symbolic links"):
         stacked([("a", S, "a"), ("h", H, "a/b")])
 
 
 def test_20_links_that_multiply_end() -> None:
     chain: list[Said] = [(f"l{n}", S, f"l{n + 1}/l{n + 1}") for n in range(60)]
 
-    assert "loop" in str(which(stacked(chain), "l0"))
+    assert "too many levels of symbolic links" in str(which(stacked(chain), "l0"))
 
 
 def test_20_a_loop_of_hard_links_through_layers_ends() -> None:
     layers: list[list[Said]] = [[(f"h{n}", H, f"h{n - 1}")] for n in range(1, 60)]
 
-    assert "loop" in str(which(stacked([("h0", F)], *layers), "h59"))
+    assert "too many levels of symbolic links" in str(which(stacked([("h0", F)], *layers), "h59"))
     assert which(stacked([("h0", F)], *layers), "h30") == (0, 0)
 
 

@@ -215,7 +215,7 @@ def test_a_directory_gives_the_one_file_in_it() -> None:
 
 
 def test_a_directory_with_two_files_or_none_is_refused() -> None:
-    with pytest.raises(AmbiguousRoleError, match="'disk/' holds more than one file: 'a' and 'b'"):
+    with pytest.raises(AmbiguousRoleError, match="'disk/' contains more than one file: 'a' and 'b'"):
         found({"disk/a": b"a"}, {"disk/b": b"b"}, path="disk/")
     with pytest.raises(AmbiguousRoleError):
         found({"disk/a": b"a", "disk/b": b"b"}, path="disk/")
@@ -228,8 +228,8 @@ def test_a_directory_with_two_files_or_none_is_refused() -> None:
     ("layer", "message"),
     [
         ({"o": b"x"}, "'kernel' is not in the image"),
-        ({"kernel": Link("boot/vmlinuz")}, "'kernel' leads to 'boot/vmlinuz', which is not in the image"),
-        ({"kernel": Link("/etc/passwd")}, "'kernel' leads to 'etc/passwd', which is not in the image"),
+        ({"kernel": Link("boot/vmlinuz")}, "'kernel' is a link to 'boot/vmlinuz', which is not in the image"),
+        ({"kernel": Link("/etc/passwd")}, "'kernel' is a link to 'etc/passwd', which is not in the image"),
         ({"kernel/": None}, "'kernel' is a directory, not a regular file"),
         ({"kernel/x": b""}, "'kernel' is a directory, not a regular file"),
         ({"d/": None, "kernel": Link("d")}, "'kernel' is a directory, not a regular file"),

@@ -73,7 +73,7 @@ def unpacked(home: Path, archive: bytes, driver: str = "overlay", reporter: Note
     """*archive* as a store below *home* would stage it; it must be possible to make it again."""
     keeper = Overlay(home) if driver == "overlay" else Vfs(home)
     keeper.home.mkdir(parents=True, exist_ok=True)
-    staging = Staging.begun(keeper.home)
+    staging = Staging.create(keeper.home)
     received = VerifiedInput([archive], Digest.of(archive), len(archive))
     staged = import_layer(staging, keeper, "", received, reporter or Noted())
     assert staged.diff_id == Digest.of(archive)

@@ -68,7 +68,7 @@ def test_a_mutated_archive_is_read_or_refused_and_never_a_crash(draw: st.DataObj
 
 @pytest.mark.parametrize("end", [1, 511, 512, 512 + SIZE - 1])
 def test_an_archive_cut_within_a_member_is_an_error(end: int) -> None:
-    refused(GOOD + GOOD[:end], match="ends in the middle")
+    refused(GOOD + GOOD[:end], match="unexpected EOF")
 
 
 @pytest.mark.parametrize("end", [512 + SIZE, 600, 1023])
@@ -78,8 +78,8 @@ def test_the_last_member_may_lack_its_padding(end: int) -> None:
 
 
 def test_a_lone_zero_block_is_not_the_end() -> None:
-    refused(GOOD + bytes(512) + GOOD, match="lone zero block")
-    refused(GOOD + bytes(512) + b"\0\0\0", match="lone zero block")
+    refused(GOOD + bytes(512) + GOOD, match="single zero block")
+    refused(GOOD + bytes(512) + b"\0\0\0", match="single zero block")
 
 
 class TestNumbers:
@@ -109,8 +109,8 @@ class TestNumbers:
 
     def test_a_claim_of_exabytes_is_an_end_too_early_and_no_memory(self) -> None:
         tracemalloc.start()
-        refused(block(size=number(2**62)) + b"x" * 5000, match="ends in the middle")
-        refused(extension(b"L", b"") + block(size=number(2**62)), match="ends in the middle")
+        refused(block(size=number(2**62)) + b"x" * 5000, match="unexpected EOF")
+        refused(extension(b"L", b"") + block(size=number(2**62)), match="unexpected EOF")
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
 
@@ -148,17 +148,17 @@ class TestExtensionHeaders:
     def test_one_without_a_member_is_an_error(self, flag: bytes) -> None:
         content = record("comment", "x") if flag in b"xg" else b"name\0"
 
-        refused(GOOD + extension(flag, content) + END, match="behind an extension")
-        refused(GOOD + extension(flag, content), match="behind an extension")
+        refused(GOOD + extension(flag, content) + END, match="after an extension")
+        refused(GOOD + extension(flag, content), match="after an extension")
 
     @pytest.mark.parametrize("flag", [b"x", b"L"])
     def test_one_that_is_cut_is_an_error(self, flag: bytes) -> None:
         made = extension(flag, record("path", "x" * 600))
         for end in (512, 600, len(made) - 1):
-            refused(GOOD + made[:end], match="ends in the middle")
+            refused(GOOD + made[:end], match="unexpected EOF")
 
     def test_one_of_whole_blocks_that_is_cut_is_an_error(self) -> None:
-        refused(extension(b"L", b"n" * 1024)[: 512 + 600], match="ends in the middle")
+        refused(extension(b"L", b"n" * 1024)[: 512 + 600], match="unexpected EOF")
 
     def test_nul_in_a_long_name(self) -> None:
         refused(extension(b"L", b"kernel\0.txt\0") + block(), match="NUL")
@@ -242,7 +242,7 @@ class TestPaxRecords:
         "size", ["-1", "1.5", "0x10", "1e3", " 1", "1 ", "+1", "١", "9" * 19, "9" * 5000, "nan", "1_0"]
     )
     def test_a_size_that_is_none(self, size: str) -> None:
-        refused(pax(("size", size)) + block(), match="which is no number")
+        refused(pax(("size", size)) + block(), match="which is not a number")
 
     @pytest.mark.parametrize("mtime", ["nan", "inf", "-inf", "1e300", "", " 1", "1.5.5", "--1", "9" * 30, "0x1", "1,5"])
     def test_an_odd_time(self, mtime: str) -> None:

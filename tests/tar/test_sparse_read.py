@@ -174,7 +174,7 @@ class TestOldGnu:
             read(old_gnu(many, 10**6, b"x" * 60_000))
 
     def test_the_type_in_an_archive_that_is_not_gnu_is_refused(self) -> None:
-        with pytest.raises(CorruptStreamError, match="not GNU"):
+        with pytest.raises(CorruptStreamError, match="GNU sparse member"):
             read(old_gnu([(0, 3)], 3, b"abc", magic=b"ustar\x0000"))
 
     def test_negative_numbers_are_refused(self) -> None:
@@ -195,7 +195,7 @@ class TestPax0:
                 read(pax_0_1([(0, 3)], 3, b"abc", GNU_sparse_map=map_))
 
     def test_a_wrong_count_is_refused(self) -> None:
-        with pytest.raises(CorruptStreamError, match="promised"):
+        with pytest.raises(CorruptStreamError, match="expected"):
             read(pax_0_1([(0, 3)], 3, b"abc", GNU_sparse_numblocks="2"))
 
     def test_records_that_do_not_alternate_are_refused(self) -> None:
@@ -235,7 +235,7 @@ class TestPax1:
             read(pax_1_0([], 3, b"", map_=padded(map_)))
 
     def test_a_map_that_does_not_end_within_the_member_is_refused(self) -> None:
-        with pytest.raises(CorruptStreamError, match="before the member does"):
+        with pytest.raises(CorruptStreamError, match="longer than its member"):
             read(pax_1_0([], 9, b"", map_=b"1" * 512, stored=512) + bytes(4096))
 
     def test_a_map_of_more_than_a_mebibyte_is_refused(self) -> None:

@@ -85,7 +85,7 @@ def test_received_says_nothing_before_the_end() -> None:
 
     next(iter(received))
 
-    with pytest.raises(ValueError, match="not everything"):
+    with pytest.raises(ValueError, match="not read to its end"):
         received.descriptor("text/plain")
 
 

@@ -53,8 +53,8 @@ def verify(
     a file that is there, every disk's type against its bytes. With DIRECTORY, the files there are to be its parts.
 
     With --fix, an image of the original `eci`, whose diff ids and schemaVersion are wrong, is written again so that
-    engines and registries take it; a package of KraftKit's, whose index tells wrong sizes, with right ones. A REFERENCE without
-    a transport is an image in the Docker engine, or where ECI_CONVERT_DEFAULT_TRANSPORT says.
+    engines and registries take it; a package of KraftKit's, whose index has wrong sizes, with right ones. A REFERENCE
+    without a transport is an image in the Docker engine, or where ECI_CONVERT_DEFAULT_TRANSPORT says.
     """
     check_connections(call, reads=[reference], writes=[fix] if fix else (), default=call.default_transport)
     for name in ("digest_file", "dry_run") if not fix else ():

@@ -16,7 +16,7 @@ from eci_convert.errors import LocalError, NotFoundError, UsageError
 from eci_convert.files.atomic import AtomicFiles, created_directories
 from eci_convert.files.errors import local_errors
 from eci_convert.files.sparse import file_chunks, write_sparse
-from eci_convert.files.temp_files import is_directory, resolve
+from eci_convert.files.temp_files import is_directory, resolve_path
 from eci_convert.model import Artifact, LocalFile, Memory, Part, Role
 
 IGNORE: Final = ".dockerignore"
@@ -33,7 +33,7 @@ def paths_in_context(artifact: Artifact, context: Path) -> dict[str, str]:
 
     Raises UsageError for a part that is not below it, and LocalError where *context* is no folder.
     """
-    top = resolve(context, strict=True)
+    top = resolve_path(context, strict=True)
     if not is_directory(top):
         raise LocalError(f"{str(context)!r} is no folder")
     return {part.name: _below(part, top, context) for part in artifact.parts}
@@ -136,7 +136,7 @@ def _linked(part: Part, target: Path, stack: ExitStack, inodes: set[tuple[int, i
         source = Path(os.path.realpath(part.locator.path, strict=True))
         status = source.stat()
         inode = status.st_dev, status.st_ino
-        in_place = source == resolve(target.parent, strict=True) / target.name
+        in_place = source == resolve_path(target.parent, strict=True) / target.name
         if inode in inodes or (lasting and not in_place and status.st_mode & _WRITABLE):
             return None
         inodes.add(inode)

@@ -57,7 +57,7 @@ def _podman_socket(settings: Settings) -> Finding:
 
 def _podman_sockets(environ: Mapping[str, str]) -> list[tuple[str, str]]:
     runtime = environ.get("XDG_RUNTIME_DIR", "")
-    found = [("unix:///run/podman/podman.sock", "nothing else is said")]
+    found = [("unix:///run/podman/podman.sock", "the default")]
     if runtime:
         found.insert(0, (f"unix://{runtime}/podman/podman.sock", "XDG_RUNTIME_DIR"))
     if environ.get("CONTAINER_HOST"):
@@ -93,7 +93,7 @@ def _containerd(settings: Settings) -> Finding:
         connection = connected(settings)
         try:
             method = "/containerd.services.version.v1.Version/Version"
-            answer = connection.ask(method, api.Empty(), api.VersionResponse, "its version")
+            answer = connection.call(method, api.Empty(), api.VersionResponse, "its version")
         finally:
             connection.close()
     except EciError as error:

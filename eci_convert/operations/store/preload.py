@@ -25,7 +25,7 @@ from eci_convert.operations.copy_request import CopyRequest
 from eci_convert.options import TransferOptions, source_date_epoch
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.containers_storage import locks
-from eci_convert.transports.containers_storage.drivers.staging import SPLIT, remove
+from eci_convert.transports.containers_storage.drivers.staging import SPLIT, remove_tree
 from eci_convert.transports.containers_storage.index_files import load_records, save_records
 from eci_convert.transports.containers_storage.store import ContainersStore, open_store
 from eci_convert.transports.settings import Settings
@@ -83,7 +83,7 @@ def temporary_store(settings: Settings) -> Iterator[Path]:
     try:
         yield path / "storage"
     finally:
-        remove(path)
+        remove_tree(path)
 
 
 def _tidy(store: ContainersStore, others: frozenset[str] | None, created: int) -> None:
@@ -96,8 +96,8 @@ def _tidy(store: ContainersStore, others: frozenset[str] | None, created: int) -
     layers_lock = store.layers_file.with_name("layers.lock")
     images_lock = store.images_file.with_name("images.lock")
     with (
-        locks.exclusive(layers_lock, store.patience) as layers_written,
-        locks.exclusive(images_lock, store.patience),
+        locks.exclusive_lock(layers_lock, store.patience) as layers_written,
+        locks.exclusive_lock(images_lock, store.patience),
         local_errors(store.root),
     ):
         layers = load_records(store.layers_file)

@@ -7,12 +7,12 @@ catalog.py       ContainerdCatalog: all images of a namespace
 connection.py    the gRPC channel to one socket and namespace, and its errors
 stall_watch.py   calls that make no progress
 content.py       blobs in the content store
-ingest.py        blobs on their way in, resumed where an earlier attempt ended
+ingest.py        blobs being written, resumed where an earlier attempt ended
 writer.py        one open write
 images.py        image records
 gc_labels.py     labels that keep blobs from the garbage collector
-names.py         what a user's words may stand for among containerd's names
-lease.py         what keeps the garbage collector away while we work
+names.py         names of image records
+lease.py         leases, which protect blobs while we work
 proto/           containerd's protobuf messages
 """
 

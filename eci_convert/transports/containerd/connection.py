@@ -1,6 +1,6 @@
-"""One channel to one containerd, in one namespace: foreign errors become ours, and nothing waits for ever.
+"""A gRPC channel to one containerd, in one namespace: errors are translated, and every call has a time limit.
 
-Calls are made by the path of their method, so the wire carries containerd's own names (containerd API v1, 1.6 to 2.x).
+Methods are called by their path, with containerd's own names on the wire (containerd API v1, 1.6 to 2.x).
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _NAMESPACE = re.compile(r"[A-Za-z0-9]+(?:[._-]+[A-Za-z0-9]+)*", re.ASCII)
 _OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
-    ("grpc.default_authority", "localhost"),  # else it is the percent-encoded path, which Go's server refuses
+    ("grpc.default_authority", "localhost"),  # the default is the percent-encoded path, which Go's server refuses
     ("grpc.enable_http_proxy", 0),
     ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.http2.bdp_probe", 0),  # with it, reading takes more memory where the computer is busy, and no less time
+    ("grpc.http2.bdp_probe", 0),  # with it, reading takes more memory on a busy computer, and no less time
 )
 
-Answer = TypeVar("Answer", bound=Message)
+ResponseT = TypeVar("ResponseT", bound=Message)
 
 
 class ContainerdConnection:
-    """A channel that is opened when first used. Methods may be called from several threads."""
+    """A channel that is opened on first use. Thread-safe."""
 
     def __init__(self, address: str, namespace: str, timeout: float, reporter: Reporter = NULL_REPORTER) -> None:
         self.address = address
@@ -43,72 +43,75 @@ class ContainerdConnection:
         self.namespace = namespace
         self._metadata = (("containerd-namespace", namespace),)
         self._timeout = timeout
-        _reachable(address, timeout)
+        _check_reachable(address, timeout)
         self._channel = grpc.insecure_channel(f"unix:{address}", options=_OPTIONS)
         self._watch = StallWatch(timeout)
 
-    def ask(self, method: str, request: Message, answer: type[Answer], what: str) -> Answer:
-        """The answer to one request. *what* says in an error what was asked for. Raises TransportError and its kin."""
+    def call(self, method: str, request: Message, response_type: type[ResponseT], what: str) -> ResponseT:
+        """The response to one request. *what* names the request in errors. Raises subclasses of TransportError."""
         call = self._channel.unary_unary(
-            method, request_serializer=_serialized, response_deserializer=answer.FromString
+            method, request_serializer=_serialized, response_deserializer=response_type.FromString
         )
         with translated_grpc_errors(what), waiting(self._reporter, "containerd to answer"):
-            found: Answer = call(request, timeout=self._timeout, metadata=self._metadata)
-        return found
+            response: ResponseT = call(request, timeout=self._timeout, metadata=self._metadata)
+        return response
 
     @contextmanager
-    def answers(self, method: str, request: Message, answer: type[Answer]) -> Iterator[WatchedStream[Answer]]:
-        """The stream of answers to one request; it ends with the `with` block."""
+    def server_stream(
+        self, method: str, request: Message, response_type: type[ResponseT]
+    ) -> Iterator[WatchedStream[ResponseT]]:
+        """The stream of responses to one request, for the duration of the block."""
         stub = self._channel.unary_stream(
-            method, request_serializer=_serialized, response_deserializer=answer.FromString
+            method, request_serializer=_serialized, response_deserializer=response_type.FromString
         )
-        call: CancellableCall[Answer] = stub(request, metadata=self._metadata)
-        with self._watch.over(call) as watched:
-            yield watched
+        grpc_call: CancellableCall[ResponseT] = stub(request, metadata=self._metadata)
+        with self._watch.over(grpc_call) as stream:
+            yield stream
 
     @contextmanager
-    def exchange(
-        self, method: str, requests: Iterator[Message], answer: type[Answer]
-    ) -> Iterator[WatchedStream[Answer]]:
-        """The stream of answers to the stream *requests*, which another thread takes; it ends with the `with` block."""
+    def bidirectional_stream(
+        self, method: str, requests: Iterator[Message], response_type: type[ResponseT]
+    ) -> Iterator[WatchedStream[ResponseT]]:
+        """The stream of responses to the stream *requests*, which another thread iterates, for the duration of the
+        block."""
         stub = self._channel.stream_stream(
-            method, request_serializer=_serialized, response_deserializer=answer.FromString
+            method, request_serializer=_serialized, response_deserializer=response_type.FromString
         )
-        call: CancellableCall[Answer] = stub(requests, metadata=self._metadata)
-        with self._watch.over(call) as watched:
-            yield watched
+        grpc_call: CancellableCall[ResponseT] = stub(requests, metadata=self._metadata)
+        with self._watch.over(grpc_call) as stream:
+            yield stream
 
     def close(self) -> None:
-        """Ends every call and every thread."""
+        """Ends all calls and threads."""
         self._channel.close()
         self._watch.close()
 
 
 def connected(settings: Settings) -> ContainerdConnection:
-    """A connection to the containerd that *settings* or the environment name.
+    """A connection to the containerd configured by *settings* or the environment.
 
-    Raises UsageError, AccessDenied, and TransportError where nothing listens.
+    Raises UsageError, AccessDeniedError, and TransportError if the connection is refused.
     """
     environ: Mapping[str, str] = settings.environ
     address = settings.address or environ.get("CONTAINERD_ADDRESS", "") or DEFAULT_ADDRESS
     namespace = settings.namespace or environ.get("CONTAINERD_NAMESPACE", "") or DEFAULT_NAMESPACE
     if len(namespace) > 76 or not _NAMESPACE.fullmatch(namespace):
-        raise UsageError(f"{namespace!r} cannot be a namespace of containerd")
+        raise UsageError(f"{namespace!r} is not a valid containerd namespace")
     path = address.removeprefix("unix://").removeprefix("unix:")
     if not path.startswith("/"):
-        raise UsageError(f"{address!r} is not the path of containerd's socket: it begins with no slash")
+        raise UsageError(f"{address!r} is not an absolute path to containerd's socket")
     return ContainerdConnection(path, namespace, settings.timeout, settings.reporter)
 
 
 @contextmanager
-def translated_grpc_errors(what: str, watched: WatchedStream[Answer] | None = None) -> Iterator[None]:
-    """What gRPC raises in the `with` block, as errors of ours. *what* is what was asked for."""
+def translated_grpc_errors(what: str, watched: WatchedStream[ResponseT] | None = None) -> Iterator[None]:
+    """Translates gRPC errors in the block. *what* names the request in errors."""
     try:
         yield
     except grpc.RpcError as error:
         if watched and watched.stalled:
-            raise TransportError(f"{what}: containerd said nothing for {watched.patience:g} seconds") from error
-        raise _ours(error, what) from error
+            raise TransportError(f"{what}: timed out: no response from containerd for {watched.timeout:g} s") from error
+        raise _translate(error, what) from error
 
 
 def status(error: BaseException | None) -> grpc.StatusCode | None:
@@ -126,29 +129,29 @@ _KINDS: dict[grpc.StatusCode, type[EciError]] = {
 _NO_SPACE = ("no space left on device", "disk quota exceeded")
 
 
-def _ours(error: grpc.RpcError, what: str) -> EciError:
+def _translate(error: grpc.RpcError, what: str) -> EciError:
     if not isinstance(error, grpc.Call):
         return TransportError(f"{what}: {type(error).__name__}")
-    said = " ".join((error.details() or error.code().name).split())
-    if any(words in said for words in _NO_SPACE):
-        found: EciError = LocalError(f"{what}: containerd says {said!r}")
-        found.add_note("hint: free space where containerd keeps its content (its `root`)")
-        return found
+    details = " ".join((error.details() or error.code().name).split())
+    if any(words in details for words in _NO_SPACE):
+        local_error: EciError = LocalError(f"{what}: containerd: {details!r}")
+        local_error.add_note("hint: free some space in containerd's root directory")
+        return local_error
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return TransportError(f"{what}: containerd did not answer in time")
-    return _KINDS.get(error.code(), TransportError)(f"{what}: containerd says {said!r}")
+        return TransportError(f"{what}: timed out waiting for containerd")
+    return _KINDS.get(error.code(), TransportError)(f"{what}: containerd: {details!r}")
 
 
 def _serialized(message: Message) -> bytes:
     return message.SerializeToString()
 
 
-def _reachable(address: str, timeout: float) -> None:
-    """Knock at the socket: gRPC would wait and try again, and would not tell why."""
-    with socket.socket(socket.AF_UNIX) as knock:
-        knock.settimeout(timeout)
+def _check_reachable(address: str, timeout: float) -> None:
+    """Connects to the socket once: gRPC would retry silently, and would not report the reason."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(timeout)
         try:
-            knock.connect(address)
+            probe.connect(address)
         except OSError as error:
             raise _connect_error(address, error) from error
 
@@ -157,8 +160,8 @@ def _connect_error(address: str, error: OSError) -> TransportError:
     reason = error.strerror or str(error)
     if isinstance(error, PermissionError):
         denied = AccessDeniedError(f"containerd's socket {address!r}: {reason.lower()}")
-        denied.add_note("hint: run as root, or as a user who may use the socket")
+        denied.add_note("hint: run as root, or as a user with access to the socket")
         return denied
-    found = TransportError(f"containerd's socket {address!r}: {reason.lower()}")
-    found.add_note("hint: is containerd running? --address or CONTAINERD_ADDRESS says where its socket is")
-    return found
+    failure = TransportError(f"containerd's socket {address!r}: {reason.lower()}")
+    failure.add_note("hint: is containerd running? --address or CONTAINERD_ADDRESS sets the path of its socket")
+    return failure

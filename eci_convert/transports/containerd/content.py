@@ -1,4 +1,4 @@
-"""containerd's content: looked up by digest, read, labelled."""
+"""Blobs in containerd's content store: info, reading, labels."""
 
 from __future__ import annotations
 
@@ -19,51 +19,51 @@ from eci_convert.transports.containerd.writer import CONTENT
 
 
 def content_info(connection: ContainerdConnection, digest: Digest) -> api.Info | None:
-    """What containerd says about the content *digest*; None if it has none."""
+    """containerd's information on the blob *digest*; None if there is no such blob."""
     request = api.InfoRequest(digest=str(digest))
     try:
-        return connection.ask(f"{CONTENT}Info", request, api.InfoResponse, f"content {digest.short}").info
+        return connection.call(f"{CONTENT}Info", request, api.InfoResponse, f"content {digest.short}").info
     except NotFoundError:
         return None
 
 
 @contextmanager
-def content_read(connection: ContainerdConnection, digest: Digest, skip: int = 0) -> Iterator[Iterator[bytes]]:
-    """The content *digest* from offset *skip*, in chunks of 1 MiB, unverified. Raises NotFound and TransportError."""
+def read_content(connection: ContainerdConnection, digest: Digest, skip: int = 0) -> Iterator[Iterator[bytes]]:
+    """The blob *digest* from offset *skip*, in chunks of 1 MiB, unverified. Raises NotFoundError, TransportError."""
     request = api.ReadRequest(digest=str(digest), offset=skip)
-    with connection.answers(f"{CONTENT}Read", request, api.ReadResponse) as answers:
-        yield _chunks(answers, f"content {digest.short}")
+    with connection.server_stream(f"{CONTENT}Read", request, api.ReadResponse) as responses:
+        yield _chunks(responses, f"content {digest.short}")
 
 
-def _chunks(answers: WatchedStream[api.ReadResponse], what: str) -> Iterator[bytes]:
+def _chunks(responses: WatchedStream[api.ReadResponse], what: str) -> Iterator[bytes]:
     while True:
-        with translated_grpc_errors(what, answers):
+        with translated_grpc_errors(what, responses):
             try:
-                answer = answers.next()
+                response = responses.next()
             except StopIteration:
                 return
-        yield answer.data
+        yield response.data
 
 
-def read_small_blob(connection: ContainerdConnection, descriptor: Descriptor) -> Manifest | Index:
-    """The manifest or index *descriptor*, verified. Raises NotFound, IntegrityError, FormatError."""
+def read_manifest(connection: ContainerdConnection, descriptor: Descriptor) -> Manifest | Index:
+    """The manifest or index *descriptor*, verified. Raises NotFoundError, IntegrityError, FormatError."""
     if descriptor.size > json_fields.MAX_DOCUMENT:
         raise LimitExceededError(
             f"{descriptor.size} bytes (limit {json_fields.MAX_DOCUMENT})", where=f"{descriptor.digest.short}"
         )
-    with content_read(connection, descriptor.digest) as chunks:
+    with read_content(connection, descriptor.digest) as chunks:
         content = b"".join(verified(chunks, descriptor.digest, descriptor.size))
     return parse_manifest(content, descriptor.media_type)
 
 
 def set_labels(connection: ContainerdConnection, digest: Digest, labels: Mapping[str, str]) -> None:
-    """Puts *labels* on the content *digest*; others stay. Raises NotFound."""
+    """Adds *labels* to the blob *digest*; other labels are kept. Raises NotFoundError."""
     info = content_info(connection, digest)
     if info is None:
-        raise NotFoundError(f"containerd has no content {str(digest)!r}")
-    missing = {key: value for key, value in labels.items() if info.labels.get(key) != value}
-    if not missing:
+        raise NotFoundError(f"containerd has no blob {str(digest)!r}")
+    changed = {key: value for key, value in labels.items() if info.labels.get(key) != value}
+    if not changed:
         return
-    update = api.UpdateInfoRequest(info=api.Info(digest=str(digest), labels=missing))
-    update.update_mask.paths.extend(f"labels.{key}" for key in missing)
-    connection.ask(f"{CONTENT}Update", update, api.InfoResponse, f"labels of {digest.short}")
+    update = api.UpdateInfoRequest(info=api.Info(digest=str(digest), labels=changed))
+    update.update_mask.paths.extend(f"labels.{key}" for key in changed)
+    connection.call(f"{CONTENT}Update", update, api.InfoResponse, f"labels of {digest.short}")

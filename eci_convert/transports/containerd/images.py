@@ -1,4 +1,4 @@
-"""containerd's image records: names, and the manifest or index that each stands for."""
+"""containerd's image records: a name, and the manifest or index it refers to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.index import Index
 from eci_convert.transports.containerd.connection import ContainerdConnection
-from eci_convert.transports.containerd.content import read_small_blob
+from eci_convert.transports.containerd.content import read_manifest
 from eci_convert.transports.containerd.names import RecordName
 from eci_convert.transports.containerd.proto import containerd_pb2 as api
 from eci_convert.transports.ids import digits
@@ -16,56 +16,56 @@ _IMAGES = "/containerd.services.images.v1.Images/"
 
 
 def resolve_name(connection: ContainerdConnection, name: RecordName) -> Descriptor:
-    """What *name* stands for. Raises NotFound, and UsageError where it may be one of several."""
-    for called in name.records():
-        target = _record(connection, called)
+    """The manifest or index that *name* refers to. Raises NotFoundError, and UsageError if it is ambiguous."""
+    for record_name in name.records():
+        target = _record(connection, record_name)
         if target and name.digest in (None, target.digest):
             return target
-    everything = all_records(connection)
-    found = _by_digest(connection, name, everything) if name.digest else _by_eci(name, everything)
-    found = found or _by_first_digits(name, everything)
-    if found:
-        return found
-    error = NotFoundError(f"containerd has no image {name.text!r} in its namespace {connection.namespace!r}")
-    error.add_note("hint: --namespace chooses another one; Docker's is moby, that of Kubernetes k8s.io")
+    records = all_records(connection)
+    target_by_digest = _by_digest(connection, name, records) if name.digest else _by_eci(name, records)
+    target_by_digest = target_by_digest or _by_first_digits(name, records)
+    if target_by_digest:
+        return target_by_digest
+    error = NotFoundError(f"containerd has no image {name.text!r} in the namespace {connection.namespace!r}")
+    error.add_note("hint: --namespace selects another one; Docker's is moby, that of Kubernetes k8s.io")
     raise error
 
 
 def set_target(connection: ContainerdConnection, name: str, target: Descriptor) -> None:
-    """Makes the image record *name* stand for *target*, whether there was one or not; labels of the record stay."""
+    """Creates or updates the image record *name* with *target*; labels of an existing record are kept."""
     image = api.Image(
         name=name, target=api.Descriptor(media_type=target.media_type, digest=str(target.digest), size=target.size)
     )
     if _record(connection, name) is None:
-        connection.ask(f"{_IMAGES}Create", api.CreateImageRequest(image=image), api.ImageResponse, f"image {name!r}")
+        connection.call(f"{_IMAGES}Create", api.CreateImageRequest(image=image), api.ImageResponse, f"image {name!r}")
         return
     update = api.UpdateImageRequest(image=image)
     update.update_mask.paths.append("target")
-    connection.ask(f"{_IMAGES}Update", update, api.ImageResponse, f"image {name!r}")
+    connection.call(f"{_IMAGES}Update", update, api.ImageResponse, f"image {name!r}")
 
 
 def all_records(connection: ContainerdConnection) -> dict[str, Descriptor]:
-    """What every image record of the namespace stands for."""
-    answer = connection.ask(f"{_IMAGES}List", api.ListImagesRequest(), api.ListImagesResponse, "images")
-    return {image.name: _target(image) for image in answer.images}
+    """The targets of all image records of the namespace, by name."""
+    response = connection.call(f"{_IMAGES}List", api.ListImagesRequest(), api.ListImagesResponse, "images")
+    return {image.name: _target(image) for image in response.images}
 
 
 def delete_record(connection: ContainerdConnection, name: str, *, collect: bool) -> None:
-    """Removes the image record *name*; with *collect*, containerd's collector has run when this returns.
+    """Removes the image record *name*; with *collect*, containerd's garbage collection has run when this returns.
 
     Raises NotFoundError.
     """
     request = api.DeleteImageRequest(name=name, sync=collect)
-    connection.ask(f"{_IMAGES}Delete", request, api.Empty, f"image {name!r}")
+    connection.call(f"{_IMAGES}Delete", request, api.Empty, f"image {name!r}")
 
 
 def _record(connection: ContainerdConnection, name: str) -> Descriptor | None:
     request = api.GetImageRequest(name=name)
     try:
-        answer = connection.ask(f"{_IMAGES}Get", request, api.ImageResponse, f"image {name!r}")
+        response = connection.call(f"{_IMAGES}Get", request, api.ImageResponse, f"image {name!r}")
     except NotFoundError:
         return None
-    return _target(answer.image)
+    return _target(response.image)
 
 
 def _target(image: api.Image) -> Descriptor:
@@ -74,41 +74,39 @@ def _target(image: api.Image) -> Descriptor:
     return Descriptor(media_type=target.media_type, digest=digest, size=target.size)
 
 
-def _by_eci(name: RecordName, everything: dict[str, Descriptor]) -> Descriptor | None:
+def _by_eci(name: RecordName, records: dict[str, Descriptor]) -> Descriptor | None:
     """The one image that the original `eci` pushed under *name*."""
-    spelt = name.by_eci(tuple(everything))
-    if len({everything[record].digest for record in spelt}) > 1:
-        raise UsageError(f"{name.text!r} may be any of {', '.join(sorted(spelt))}: name one of them")
-    return everything[spelt[0]] if spelt else None
+    names = name.by_eci(tuple(records))
+    if len({records[record_name].digest for record_name in names}) > 1:
+        raise UsageError(f"{name.text!r} is ambiguous: use one of {', '.join(sorted(names))}")
+    return records[names[0]] if names else None
 
 
-def _by_first_digits(name: RecordName, everything: dict[str, Descriptor]) -> Descriptor | None:
-    """The one image whose digest begins as *name* says. Raises LayoutError if there are several."""
-    beginning = digits(name.text)
-    targets = {target.digest: target for target in everything.values() if target.digest.hex.startswith(beginning)}
-    if not beginning or not targets:
+def _by_first_digits(name: RecordName, records: dict[str, Descriptor]) -> Descriptor | None:
+    """The one image whose digest begins with the digits *name*. Raises UnsupportedImageError if there are several."""
+    prefix = digits(name.text)
+    targets = {target.digest: target for target in records.values() if target.digest.hex.startswith(prefix)}
+    if not prefix or not targets:
         return None
     if len(targets) > 1:
         error = UnsupportedImageError(
-            f"the digests of {len(targets)} images begin with {beginning!r}: {quoted_list(map(str, targets))}"
+            f"{prefix!r} is ambiguous, it matches {len(targets)} images: {quoted_list(map(str, targets))}"
         )
         error.add_note("hint: give more digits")
         raise error
     return next(iter(targets.values()))
 
 
-def _by_digest(
-    connection: ContainerdConnection, name: RecordName, everything: dict[str, Descriptor]
-) -> Descriptor | None:
-    """The image with the digest, in the repository, of whatever tag; or the one below an index there."""
-    targets = [everything[record] for record in name.of_repository(tuple(everything))]
+def _by_digest(connection: ContainerdConnection, name: RecordName, records: dict[str, Descriptor]) -> Descriptor | None:
+    """The image with the digest in that repository, under any tag; or the one listed in an index there."""
+    targets = [records[record_name] for record_name in name.of_repository(tuple(records))]
     for target in targets:
         if target.digest == name.digest:
             return target
     for target in targets:
-        found = read_small_blob(connection, target)
-        if isinstance(found, Index):
-            for child in found.manifests:
+        manifest = read_manifest(connection, target)
+        if isinstance(manifest, Index):
+            for child in manifest.manifests:
                 if child.digest == name.digest:
                     return child
     return None

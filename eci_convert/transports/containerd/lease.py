@@ -1,6 +1,6 @@
-"""What keeps containerd's garbage collector away while we work: a lease that names the content in use.
+"""Leases, which protect blobs from containerd's garbage collector while we work.
 
-A lease that its owner could not give back, having been killed, runs out by itself after a day.
+A lease that was not released because its process was killed expires after a day.
 """
 
 from __future__ import annotations
@@ -21,48 +21,48 @@ _LIFE = timedelta(hours=24)
 
 
 class Lease:
-    """A lease that is taken when there is first something to keep."""
+    """A lease, created when the first blob is to be protected."""
 
     def __init__(self, connection: ContainerdConnection) -> None:
         self._connection = connection
         self._lock = threading.Lock()
         self._id = ""
-        self._kept: set[Digest] = set()
+        self._protected: set[Digest] = set()
 
     def keep(self, digest: Digest) -> None:
-        """Protects the content *digest*, and what it refers to by its labels, whether it is there yet or not."""
+        """Protects the blob *digest*, and what its labels refer to, whether it exists yet or not."""
         with self._lock:
-            if digest in self._kept:
+            if digest in self._protected:
                 return
             if not self._id:
-                self._id = self._created()
+                self._id = self._create()
             resource = api.Resource(id=str(digest), type="content")
             request = api.AddResourceRequest(id=self._id, resource=resource)
-            self._connection.ask(f"{_SERVICE}AddResource", request, api.Empty, f"lease for {digest.short}")
-            self._kept.add(digest)
+            self._connection.call(f"{_SERVICE}AddResource", request, api.Empty, f"lease for {digest.short}")
+            self._protected.add(digest)
 
     def release(self) -> None:
-        """Gives the lease back; what no image refers to is garbage then."""
+        """Deletes the lease; blobs that no image refers to may be collected then."""
         with self._lock:
             if not self._id:
                 return
             request = api.DeleteLeaseRequest(id=self._id)
             self._id = ""
-            self._kept.clear()
-        with suppress(NotFoundError):  # it ran out
-            self._connection.ask(f"{_SERVICE}Delete", request, api.Empty, f"lease {request.id}")
+            self._protected.clear()
+        with suppress(NotFoundError):  # it expired
+            self._connection.call(f"{_SERVICE}Delete", request, api.Empty, f"lease {request.id}")
 
-    def _created(self) -> str:
+    def _create(self) -> str:
         expires = (datetime.now(UTC) + _LIFE).strftime("%Y-%m-%dT%H:%M:%SZ")
         request = api.CreateLeaseRequest(
             id=f"eci-convert-{uuid.uuid4().hex}", labels={"containerd.io/gc.expire": expires}
         )
-        answer = self._connection.ask(f"{_SERVICE}Create", request, api.CreateLeaseResponse, "a lease")
-        return answer.lease.id
+        response = self._connection.call(f"{_SERVICE}Create", request, api.CreateLeaseResponse, "a lease")
+        return response.lease.id
 
 
 class ContainerdSession:
-    """A connection and a lease, both from the first use until `close`."""
+    """A connection and a lease, from the first use until `close`."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -79,9 +79,9 @@ class ContainerdSession:
 
     def close(self) -> None:
         with self._lock:
-            found, self._open = self._open, None
-        if found:
-            connection, lease = found
+            open_session, self._open = self._open, None
+        if open_session:
+            connection, lease = open_session
             try:
                 lease.release()
             finally:

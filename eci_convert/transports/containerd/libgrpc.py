@@ -1,4 +1,4 @@
-"""The gRPC library, which has no wheels for some architectures (armv7l, riscv64): there the error says what to install."""
+"""The gRPC library. It has no wheels for some architectures (armv7l, riscv64): the error there says what to install."""
 
 from __future__ import annotations
 

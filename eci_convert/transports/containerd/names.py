@@ -1,8 +1,8 @@
-"""What a user's words may stand for among containerd's image records, which go by their exact names.
+"""Names of containerd's image records, from what a user writes.
 
-containerd itself knows no short names; Docker, nerdctl and Kubernetes spell them out before they ask it, and so do we:
-what is written under `machine:1` is the record `docker.io/library/machine:1`. Reading finds the exact words first. The
-original `eci` names a record NAME@DIGEST where NAME was meant (docs/specs/eci.md#D5): that is found too.
+containerd has no short names; Docker, nerdctl and Kubernetes expand them before they call it, and so do we: `machine:1`
+is written as the record `docker.io/library/machine:1`. For reading, the exact text is tried first. The original `eci`
+names a record NAME@DIGEST instead of NAME (docs/specs/eci.md#D5): that is found too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from eci_convert.transports.ids import check_is_name
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordName:
-    """*text* as given; *name* is it without *digest*, "" where it was a digest alone."""
+    """*text* as given; *name* is *text* without *digest*, "" for a digest alone."""
 
     text: str
     name: str
@@ -27,10 +27,10 @@ class RecordName:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The name that *text* spells. Raises UsageError for a digest that is none."""
-        alone = _digest(text)
-        if alone:
-            return cls(text=text, name="", digest=alone)
+        """The name *text*, parsed. Raises UsageError for an invalid digest."""
+        digest_only = _digest(text)
+        if digest_only:
+            return cls(text=text, name="", digest=digest_only)
         name, at, digits = text.rpartition("@")
         if not at:
             return cls(text=text, name=text, digest=None)
@@ -40,24 +40,24 @@ class RecordName:
         return cls(text=text, name=name, digest=digest)
 
     def records(self) -> tuple[str, ...]:
-        """The names of records that may be meant, the likeliest first."""
-        spelt = [self.text, self.name, _full(self.name)] if self.name else [self.text]
-        return tuple(dict.fromkeys(spelt))
+        """The names of records to look for, in this order."""
+        names = [self.text, self.name, _expanded(self.name)] if self.name else [self.text]
+        return tuple(dict.fromkeys(names))
 
     def written(self) -> str:
-        """The name of the record to write. Raises UsageError for what is no name of an image."""
+        """The name of the record to write. Raises UsageError for an invalid image name."""
         if not self.name:
-            raise UsageError(f"{self.text!r} is a digest: give the image a name")
+            raise UsageError(f"{self.text!r} is a digest: an image needs a name")
         check_is_name(self.text)
         return Reference.parse(self.text).store_name
 
     def by_eci(self, records: Sequence[str]) -> tuple[str, ...]:
         """Those of *records* that the original `eci` would have written for this name."""
-        spelt = {f"{name}@" for name in self.records() if name}
-        return tuple(record for record in records if record.rpartition("@")[0] + "@" in spelt)
+        names = {f"{name}@" for name in self.records() if name}
+        return tuple(record for record in records if record.rpartition("@")[0] + "@" in names)
 
     def of_repository(self, records: Sequence[str]) -> tuple[str, ...]:
-        """Those of *records* that are in the same repository, whatever their tag; all, for a digest alone."""
+        """Those of *records* in the same repository, whatever their tag; all, for a digest alone."""
         if not self.name:
             return tuple(records)
         return tuple(record for record in records if _repository(record) == _repository(self.name))
@@ -70,7 +70,7 @@ def _digest(text: str) -> Digest | None:
         return None
 
 
-def _full(name: str) -> str:
+def _expanded(name: str) -> str:
     try:
         return str(Reference.parse(name))
     except UsageError:

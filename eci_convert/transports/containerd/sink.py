@@ -1,4 +1,4 @@
-"""ContainerdSink: an image written into containerd's content store."""
+"""ContainerdSink: writes an image into containerd's content store."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from eci_convert.transports.verified_input import VerifiedInput
 
 
 def open_sink(rest: str, settings: Settings) -> ContainerdSink:
-    """The name *rest*, to be written. Raises UsageError."""
+    """The sink for the name *rest*. Raises UsageError."""
     return ContainerdSink(RecordName.parse(rest), settings)
 
 
 def open_referrer_sink(rest: str, settings: Settings) -> ContainerdSink:
-    """The place for what refers to the image *rest*: it has no name, and is kept as long as the image is."""
+    """The sink for manifests that refer to the image *rest*: they have no name, and are kept as long as the image."""
     return ContainerdSink(None, settings)
 
 
 class ContainerdSink:
-    """A name in containerd, to be written; without one, the place for what refers to images."""
+    """An image record and its blobs in containerd, written; without a name, manifests that refer to images."""
 
     capabilities = SinkCapabilities(sha512=False)
 

@@ -1,8 +1,8 @@
 """Images in containerd: `containerd:NAME[:TAG][@DIGEST]`, over its gRPC socket, in one namespace.
 
 Docker's own containerd is one of those: its socket is containerd/containerd.sock below Docker's exec root, its
-namespace `moby`. What is read or written is under a lease until we leave, so that the garbage collector does not take
-it meanwhile; afterwards labels and an image record keep it.
+namespace `moby`. A lease protects everything read or written until the source is closed; afterwards labels and an image
+record do.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def open_source(rest: str, settings: Settings) -> ContainerdSource:
 
 
 class ContainerdSource:
-    """An image in containerd, to be read; leaving it ends *session*."""
+    """An image in containerd, read; leaving it ends *session*."""
 
     traits = SourceTraits()
 
@@ -42,21 +42,21 @@ class ContainerdSource:
         return f"containerd:{self._name.text}"
 
     def resolve(self) -> Descriptor:
-        found = resolve_name(self._session.connection, self._name)
-        self._session.lease.keep(found.digest)
-        return found
+        target = resolve_name(self._session.connection, self._name)
+        self._session.lease.keep(target.digest)
+        return target
 
     @contextmanager
     def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
         self._session.lease.keep(blob.digest)
-        with content.content_read(self._session.connection, blob.digest, skip) as chunks:
+        with content.read_content(self._session.connection, blob.digest, skip) as chunks:
             yield () if blob.size and skip >= blob.size else chunks
 
     def filesystem(self) -> ContainerFiles | None:
         return None
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
-        """Those that were written beside it by us: of others containerd has no list."""
+        """The referrers written by us: containerd has no list of others."""
         self._session.lease.keep(subject)
         return labelled_referrers(self._session.connection, subject)
 

@@ -1,4 +1,4 @@
-"""A time limit on silence: gRPC has none between two messages of a stream."""
+"""A time limit between two messages of a gRPC stream, for which gRPC has none."""
 
 from __future__ import annotations
 
@@ -10,83 +10,83 @@ from typing import Any, Generic, Protocol, TypeVar
 
 _TICK = 0.5
 
-Answer_co = TypeVar("Answer_co", covariant=True)
-Answer = TypeVar("Answer")
+ResponseT_co = TypeVar("ResponseT_co", covariant=True)
+ResponseT = TypeVar("ResponseT")
 
 
-class CancellableCall(Protocol[Answer_co]):
-    """What gRPC gives for a stream of answers."""
+class CancellableCall(Protocol[ResponseT_co]):
+    """The methods that we use of gRPC's object for a stream of responses."""
 
-    def __iter__(self) -> Iterator[Answer_co]: ...
+    def __iter__(self) -> Iterator[ResponseT_co]: ...
 
     def cancel(self) -> bool: ...
 
 
-class WatchedStream(Generic[Answer]):
-    """The answers of a call. Waiting for one longer than *patience* seconds ends the call and sets `stalled`."""
+class WatchedStream(Generic[ResponseT]):
+    """The responses of a call. Waiting for one longer than *timeout* seconds cancels the call and sets `stalled`."""
 
-    def __init__(self, call: CancellableCall[Answer], patience: float) -> None:
+    def __init__(self, call: CancellableCall[ResponseT], timeout: float) -> None:
         self._call = call
-        self._answers = iter(call)
+        self._responses = iter(call)
         self._waiting_since: float | None = None
-        self.patience = patience
+        self.timeout = timeout
         self.stalled = False
 
-    def next(self) -> Answer:
-        """The next answer. Raises StopIteration at the end, and what gRPC raises."""
+    def next(self) -> ResponseT:
+        """The next response. Raises StopIteration at the end, and gRPC's errors."""
         self._waiting_since = time.monotonic()
         try:
-            return next(self._answers)
+            return next(self._responses)
         finally:
             self._waiting_since = None
 
     def end(self) -> None:
-        """Let go of the call, finished or not."""
+        """Cancels the call unless it has ended."""
         self._call.cancel()
 
     def check(self, now: float) -> None:
-        """End the call if its next answer is overdue at *now*."""
+        """Cancels the call if its next response is overdue at *now*."""
         since = self._waiting_since
-        if since is not None and now - since > self.patience:
+        if since is not None and now - since > self.timeout:
             self.stalled = True
             self._call.cancel()
 
 
 class StallWatch:
-    """Looks after calls, in one thread that lives from the first call until `close`."""
+    """Watches calls, in one thread that lives from the first call until `close`."""
 
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
         self._calls: set[WatchedStream[Any]] = set()
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def over(self, call: CancellableCall[Answer]) -> Iterator[WatchedStream[Answer]]:
-        """*call*, watched; it is ended with the `with` block."""
-        watched = WatchedStream(call, self._patience)
+    def over(self, call: CancellableCall[ResponseT]) -> Iterator[WatchedStream[ResponseT]]:
+        """*call*, watched; cancelled at the end of the block."""
+        stream = WatchedStream(call, self._timeout)
         with self._lock:
-            self._calls.add(watched)
+            self._calls.add(stream)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._look, name="containerd-stalls", daemon=True)
+                self._thread = threading.Thread(target=self._check_calls, name="containerd-stalls", daemon=True)
                 self._thread.start()
         try:
-            yield watched
+            yield stream
         finally:
             with self._lock:
-                self._calls.discard(watched)
-            watched.end()
+                self._calls.discard(stream)
+            stream.end()
 
     def close(self) -> None:
-        """End the thread."""
+        """Ends the thread."""
         self._closed.set()
         if self._thread is not None:
             self._thread.join()
 
-    def _look(self) -> None:
+    def _check_calls(self) -> None:
         while not self._closed.wait(_TICK):
             with self._lock:
                 calls = list(self._calls)
-            for watched in calls:
-                watched.check(time.monotonic())
+            for stream in calls:
+                stream.check(time.monotonic())

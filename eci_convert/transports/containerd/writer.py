@@ -1,4 +1,4 @@
-"""One open ingest: requests go out through a queue, answers come back a few blocks behind."""
+"""An open ingest: requests are sent through a queue, responses are read a few blocks later."""
 
 from __future__ import annotations
 
@@ -12,69 +12,69 @@ from eci_convert.transports.containerd.libgrpc import grpc
 from eci_convert.transports.containerd.proto import containerd_pb2 as api
 
 CONTENT = "/containerd.services.content.v1.Content/"
-_UNDER_WAY = 4
-"""Blocks that are sent before the first of them is answered."""
+_MAX_IN_FLIGHT = 4
+"""Blocks in flight without a response."""
 _SLOWEST_DISK = 8 << 20
-"""Bytes a second: what containerd is given time for when it has to bring a whole blob to its disk."""
+"""Bytes a second: how long containerd may take to write a whole blob to its disk."""
 
 
 class Writer:
-    """An exclusive hold on the ingest *ref*. *offset* is how many bytes it has, *begun* the digest of the first ones.
+    """An exclusive lock on the ingest *ref*, with *offset* bytes written and *digest_so_far* their digest.
 
-    Raises TransportError whose status is ALREADY_EXISTS if containerd has *digest*, and UNAVAILABLE if somebody else
+    Raises TransportError with status ALREADY_EXISTS if containerd has *digest*, and UNAVAILABLE if another process
     holds the ingest.
     """
 
     def __init__(self, connection: ContainerdConnection, ref: str, digest: Digest | None, size: int | None) -> None:
         self.ref = ref
         self._requests: queue.SimpleQueue[api.WriteRequest | None] = queue.SimpleQueue()
-        self._unanswered = 0
+        self._in_flight = 0
         self._stack = ExitStack()
         self._stack.callback(self._requests.put, None)
-        exchange = connection.exchange(f"{CONTENT}Write", iter(self._requests.get, None), api.WriteResponse)
-        self._answers = self._stack.enter_context(exchange)
+        stream = connection.bidirectional_stream(f"{CONTENT}Write", iter(self._requests.get, None), api.WriteResponse)
+        self._responses = self._stack.enter_context(stream)
         try:
             self._send(api.WriteRequest(action=api.STAT, total=size or 0, expected=str(digest) if digest else ""))
-            state = self._answer()
+            state = self._receive()
         except BaseException:
             self.close()
             raise
-        self.offset, self.begun = state.offset, state.digest
+        self.offset, self.digest_so_far = state.offset, state.digest
 
     def write(self, block: bytes) -> None:
-        """Sends *block*. An error of it may come with a later one."""
+        """Sends *block*. Its error may be raised by a later call."""
         self._send(api.WriteRequest(action=api.WRITE, offset=self.offset, data=block))
         self.offset += len(block)
-        while self._unanswered > _UNDER_WAY:
-            self._answer()
+        while self._in_flight > _MAX_IN_FLIGHT:
+            self._receive()
 
     def commit(self, digest: Digest) -> None:
-        """Makes content of the ingest, which containerd hashes to *digest*. That somebody was faster is as good."""
-        while self._unanswered:
-            self._answer()
-        self._answers.patience += self.offset / _SLOWEST_DISK
+        """Commits the ingest as a blob with *digest*. A blob that exists already counts as success."""
+        while self._in_flight:
+            self._receive()
+        self._responses.timeout += self.offset / _SLOWEST_DISK
         self._send(api.WriteRequest(action=api.COMMIT, offset=self.offset, total=self.offset, expected=str(digest)))
         try:
-            self._answer()
+            self._receive()
         except TransportError as error:
             if status(error) is not grpc.StatusCode.ALREADY_EXISTS:
                 raise
 
     def close(self) -> None:
-        """Lets go of the ingest, which stays as it is unless it was committed."""
+        """Unlocks the ingest, which is kept unless it was committed."""
         self._stack.close()
 
     def _send(self, request: api.WriteRequest) -> None:
         request.ref = self.ref
         self._requests.put(request)
-        self._unanswered += 1
+        self._in_flight += 1
 
-    def _answer(self) -> api.WriteResponse:
+    def _receive(self) -> api.WriteResponse:
         what = f"content {self.ref!r}"
-        with translated_grpc_errors(what, self._answers):
+        with translated_grpc_errors(what, self._responses):
             try:
-                answer = self._answers.next()
+                response = self._responses.next()
             except StopIteration as error:
-                raise TransportError(f"{what}: containerd ended the exchange") from error
-        self._unanswered -= 1
-        return answer
+                raise TransportError(f"{what}: unexpected EOF: containerd closed the stream") from error
+        self._in_flight -= 1
+        return response

@@ -1,19 +1,19 @@
 """`containers-storage:`, the image store of podman, buildah, skopeo and CRI-O, read and written as files.
 
-Neither root nor a daemon nor any of those programs is needed; docs/specs/containers-storage.md is the format.
+Works without root, a daemon or any of those programs. The format: docs/specs/containers-storage.md.
 
 source.py       StorageSource
 sink.py         StorageSink
 catalog.py      StorageCatalog: all images of a store
-location.py     which store a reference means: its directory and its driver
+location.py     the store of a reference: its directory and its driver
 store.py        ContainersStore: records, locks, driver
-lookup.py       which image a name means
+lookup.py       the image of a name
 index_files.py  layers.json and images.json
-locks.py        locks as containers/storage takes them
-commit.py       layers and image entered into the records
-removal.py      names, images and layers removed from them
-drivers/        how a layer lies on the disk
-layers/         a layer's archive becomes files, and files the same archive
+locks.py        locks, compatible with containers/storage
+commit.py       layers and image added to the index files
+removal.py      names, images and layers removed from the index files
+drivers/        the layout of layers on disk
+layers/         archives unpacked into files, and rebuilt from them
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def open_source(rest: str, settings: Settings) -> StorageSource:
 
 
 def open_sink(rest: str, settings: Settings) -> StorageSink:
-    """The name *rest*, to be written. Raises UsageError."""
+    """The sink for the name *rest*. Raises UsageError."""
     return StorageSink(StoreLocation.parse(rest, settings), settings)
 
 

@@ -1,8 +1,8 @@
-"""Layers and images entered into a store's records: what was staged is seen by others now, whole, or not at all.
+"""Adds staged layers and images to a store, atomically for other processes.
 
-Both locks are held meanwhile, so that nobody removes a layer that the new image is about to share. A layer is recorded
-as incomplete before its files come to their place and as complete afterwards: whoever finds it incomplete removes it,
-as containers/storage does after a crash.
+Both locks are held, so that no other process removes a layer that the new image shares. A layer is recorded as
+incomplete before its files are moved into place, and as complete afterwards: incomplete layers are removed by the next
+process, as containers/storage does after a crash.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewLayer:
-    """A layer to be in the store: *staged*, or None where it is to be there already."""
+    """A layer of the new image: *staged*, or None if the store should have it."""
 
     id: str
     parent: str
@@ -44,7 +44,7 @@ class NewLayer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewImage:
-    """An image to be in the store. *manifest* and *config* are its documents, by their digests."""
+    """The new image. *manifest* and *config* are keyed by their digests."""
 
     name: str
     layers: tuple[NewLayer, ...]
@@ -54,7 +54,7 @@ class NewImage:
 
 
 def layer_id(parent: str, diff_id: Digest) -> str:
-    """The id of the layer with *diff_id* above the layer *parent* ("": none) (docs/specs/containers-storage.md#2).
+    """The id of the layer with *diff_id* above the layer *parent*, "" for none (docs/specs/containers-storage.md#2).
 
     >>> layer_id("", Digest.of(b""))[:8]
     'e3b0c442'
@@ -63,44 +63,44 @@ def layer_id(parent: str, diff_id: Digest) -> str:
 
 
 def commit(store: ContainersStore, image: NewImage) -> None:
-    """Puts *image* into *store*, and its name on it. Raises TransportError, FormatError and LocalError."""
+    """Adds *image* to *store* under its name. Raises TransportError, FormatError and LocalError."""
     if any(layer.staged for layer in image.layers):
         _to_disk(store.driver.home)
     layers_lock = store.layers_file.with_name("layers.lock")
     images_lock = store.images_file.with_name("images.lock")
     with (
-        locks.exclusive(layers_lock, store.patience) as layers_written,
-        locks.exclusive(images_lock, store.patience) as images_written,
+        locks.exclusive_lock(layers_lock, store.patience) as layers_written,
+        locks.exclusive_lock(images_lock, store.patience) as images_written,
     ):
         _add_layers(store, image.layers, layers_written)
         _add_image(store, image, images_written)
-        sweep(store.driver.home)  # also where nothing had to be staged, for all layers were there
+        sweep(store.driver.home)  # also if nothing was staged because the store has all layers
 
 
 def _add_layers(store: ContainersStore, layers: tuple[NewLayer, ...], written: Callable[[], None]) -> None:
-    known = load_records(store.layers_file)
-    there = {record.get("id") for record in known if not _incomplete(record)}
-    new = [layer for layer in layers if layer.id not in there]
+    layers_by_id = load_records(store.layers_file)
+    is_present = {record.get("id") for record in layers_by_id if not _incomplete(record)}
+    new = [layer for layer in layers if layer.id not in is_present]
     for layer in new:
         if layer.staged is None:
-            raise TransportError(f"the layer {layer.id[:12]} has been removed from the store meanwhile; try again")
+            raise TransportError(f"the layer {layer.id[:12]} was removed from the store by another process; try again")
     if not new:
         return
     ids = {layer.id for layer in new}
-    known = [record for record in known if record.get("id") not in ids]
+    layers_by_id = [record for record in layers_by_id if record.get("id") not in ids]
     added = [_layer_record(layer, layer.staged) for layer in new if layer.staged]
-    save_records(store.layers_file, [*known, *({**record, "flags": {"incomplete": True}} for record in added)])
+    save_records(store.layers_file, [*layers_by_id, *({**record, "flags": {"incomplete": True}} for record in added)])
     written()
     for layer in new:
         if layer.staged:
             _copy_split(layer.staged.split, store.split_file(layer.id))
             store.driver.place(layer.staged, layer.id, layer.parent)
-    save_records(store.layers_file, [*known, *added])
+    save_records(store.layers_file, [*layers_by_id, *added])
     written()
 
 
 def _to_disk(path: Path) -> None:
-    """Bring what was unpacked to the disk before anything says that it is there: of many files, all at once."""
+    """Flushes what was unpacked, many files at once, before it is recorded."""
     with local_errors(path):
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -111,7 +111,7 @@ def _to_disk(path: Path) -> None:
 
 
 def _copy_split(staged: Path, target: Path) -> None:
-    """Copied, because podman mounts the driver's directory on itself, and nothing is moved out of a mount."""
+    """Copies the file: podman mounts the driver's directory on itself, and nothing can be moved out of a mount."""
     with local_errors(staged), open(staged, "rb") as source, atomic_write(target) as file:
         os.fchmod(file.fileno(), 0o600)
         shutil.copyfileobj(source, file, 1 << 20)
@@ -139,7 +139,7 @@ def _layer_record(layer: NewLayer, staged: Staged) -> Record:
 
 
 def _add_image(store: ContainersStore, image: NewImage, written: Callable[[], None]) -> None:
-    known = load_records(store.images_file)
+    images_by_id = load_records(store.images_file)
     identity = image.config[0].hex
     documents = {
         str(image.config[0]): image.config[1],
@@ -153,15 +153,15 @@ def _add_image(store: ContainersStore, image: NewImage, written: Callable[[], No
         with atomic_write(index_files.document_path(directory, key)) as file:
             os.fchmod(file.fileno(), 0o600)
             file.write(content)
-    for record in known:
+    for record in images_by_id:
         if record.get("id") != identity:
             _take_name(record, image.name)
-    found = next((record for record in known if record.get("id") == identity), None)
-    if found is None:
-        found = {"id": identity}
-        known.append(found)
-    _describe(found, image, documents)
-    save_records(store.images_file, known)
+    existing = next((record for record in images_by_id if record.get("id") == identity), None)
+    if existing is None:
+        existing = {"id": identity}
+        images_by_id.append(existing)
+    _describe(existing, image, documents)
+    save_records(store.images_file, images_by_id)
     written()
 
 
@@ -174,7 +174,7 @@ def _take_name(record: Record, name: str) -> None:
 
 
 def _describe(record: Record, image: NewImage, documents: Mapping[str, bytes]) -> None:
-    """Says in *record* what the image is now; what else is said there stays."""
+    """Updates *record* with the new image; unknown fields are kept."""
     names = json_fields.optional(record, "names", list, "image", [])
     history = json_fields.optional(record, "names-history", list, "image", [])
     record["digest"] = str(image.manifest[0])
@@ -193,7 +193,7 @@ def _describe(record: Record, image: NewImage, documents: Mapping[str, bytes]) -
 
 
 def _time(text: str) -> str:
-    """*text* if Go reads it as a time; else 1970: a record that it does not read would hide all images."""
+    """*text* if Go can parse it as a time, else 1970: an unparsable time in a record would hide all images."""
     if not _TIME.fullmatch(text):
         return _EPOCH
     try:

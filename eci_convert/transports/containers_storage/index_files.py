@@ -1,7 +1,7 @@
-"""layers.json and images.json: what is in a store (docs/specs/containers-storage.md#3 to
+"""layers.json and images.json, the index files of a store (docs/specs/containers-storage.md#3 to
 docs/specs/containers-storage.md#5).
 
-They are lists of objects, of which we know some fields; the rest is kept as it is.
+They are lists of objects; unknown fields are kept.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PLAIN_KEY: Final = re.compile(r"[.0-9a-z]+", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerRecord:
-    """An unpacked layer. *digest* and *size* (bytes) are of the blob that it came from, if anybody wrote them."""
+    """An unpacked layer. *digest* and *size* (bytes) are those of the original blob, if recorded."""
 
     id: str
     parent: str
@@ -54,7 +54,7 @@ class LayerRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredImage:
-    """An image. *layer* is its top one, "" where it has none; *keys* name its documents."""
+    """An image. *layer* is its top layer, "" for none; *keys* name its manifests and config."""
 
     id: str
     digest: str
@@ -74,28 +74,28 @@ class StoredImage:
 
 
 def load_records(path: Path) -> list[Record]:
-    """The records in the file *path*; none if there is no such file. Raises FormatError."""
+    """The records in the file *path*; empty if there is no such file. Raises FormatError."""
     try:
         with local_errors(path):
             content = path.read_bytes() if path.exists() else b"[]"
-        found = json.loads(content or b"[]")
+        records = json.loads(content or b"[]")
     except (ValueError, RecursionError) as error:
         raise FormatError(f"not JSON: {error}", where=str(path)) from error
-    records = json_fields.typed([] if found is None else found, list, str(path))
+    records = json_fields.typed([] if records is None else records, list, str(path))
     return [json_fields.typed(record, dict, f"{path}[{place}]") for place, record in enumerate(records)]
 
 
 def save_records(path: Path, records: list[Record]) -> None:
-    """Puts *records* in the place of what is in the file *path*, at once. Raises LocalError."""
+    """Atomically replaces the file *path* with *records*. Raises LocalError."""
     with atomic_write(path) as file:
         os.fchmod(file.fileno(), 0o600)
         file.write(json.dumps(records, separators=(",", ":")).encode())
 
 
 def read_layers(path: Path) -> dict[str, LayerRecord]:
-    """The layers in the file *path*, by their ids."""
-    found = (LayerRecord.parse(data, f"{path}[{place}]") for place, data in enumerate(load_records(path)))
-    return {layer.id: layer for layer in found}
+    """The layers in the file *path*, by id."""
+    records = (LayerRecord.parse(data, f"{path}[{place}]") for place, data in enumerate(load_records(path)))
+    return {layer.id: layer for layer in records}
 
 
 def read_images(path: Path) -> tuple[StoredImage, ...]:
@@ -104,7 +104,8 @@ def read_images(path: Path) -> tuple[StoredImage, ...]:
 
 
 def document_path(image: Path, key: str) -> Path:
-    """Where the document *key* of an image is, whose directory is *image* (docs/specs/containers-storage.md#5).
+    """The path of the manifest or config *key* in the directory *image* of an image
+    (docs/specs/containers-storage.md#5).
 
     >>> document_path(Path("/i"), "manifest").name, document_path(Path("/i"), "sha256:00").name
     ('manifest', '=c2hhMjU2OjAw')
@@ -113,14 +114,14 @@ def document_path(image: Path, key: str) -> Path:
 
 
 def read_document(image: Path, key: str) -> bytes:
-    """The document *key*. Raises NotFound, FormatError for one that is too long."""
+    """The manifest or config *key*. Raises NotFoundError, FormatError if it is too long."""
     path = document_path(image, key)
     with local_errors(path):
         try:
             with open(path, "rb") as file:
                 content = file.read(json_fields.MAX_DOCUMENT + 1)
         except FileNotFoundError as error:
-            raise NotFoundError(f"{path}: the store has no such document") from error
+            raise NotFoundError(f"{path}: no such file in the store") from error
     if len(content) > json_fields.MAX_DOCUMENT:
         raise FormatError(f"longer than {json_fields.MAX_DOCUMENT} bytes", where=str(path))
     return content
@@ -138,5 +139,5 @@ def _digest(data: Record, key: str, where: str) -> Digest | None:
 
 
 def _strings(data: Record, key: str, where: str) -> tuple[str, ...]:
-    found = json_fields.optional(data, key, list, where, [])
-    return tuple(json_fields.typed(text, str, f"{where}.{key}[{place}]") for place, text in enumerate(found))
+    values = json_fields.optional(data, key, list, where, [])
+    return tuple(json_fields.typed(text, str, f"{where}.{key}[{place}]") for place, text in enumerate(values))

@@ -1,9 +1,9 @@
-"""Which store a reference means: `containers-storage:[[DRIVER@]ROOT[+RUNROOT][:OPTIONS]]NAME`.
+"""The store of a reference: `containers-storage:[[DRIVER@]ROOT[+RUNROOT][:OPTIONS]]NAME`.
 
-Where the reference does not say, storage.conf does, and else the user's or the system's own place, as podman has it
-(containers-storage.conf(5); types/options.go of containers/storage). XDG_CONFIG_HOME is where storage.conf is for root
-too, and STORAGE_DRIVER and STORAGE_OPTS change what it says. The run root and the other options are for programs that
-mount; they are read and not used.
+Defaults come from storage.conf, and else from the user's or the system's default location, as with podman
+(containers-storage.conf(5); types/options.go of containers/storage). XDG_CONFIG_HOME applies to storage.conf for root
+too; STORAGE_DRIVER and STORAGE_OPTS override it. The run root and other options concern mounts; they are parsed and
+ignored.
 """
 
 from __future__ import annotations
@@ -28,52 +28,52 @@ _SYSTEM: Final = Path("/var/lib/containers/storage")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreLocation:
-    """A store, and *name*, which is of an image in it. *text* is the reference behind `containers-storage:`."""
+    """A store, and the *name* of an image in it. *text* is the reference behind `containers-storage:`."""
 
     text: str
     root: Path
     driver: str
     name: str
     more: tuple[Path, ...] = ()
-    """Other stores, to be read only, that hold images and layers for this one (additionalimagestores)."""
+    """Additional read-only stores with images and layers (additionalimagestores)."""
 
     @classmethod
     def parse(cls, text: str, settings: Settings, *, named: bool = True) -> Self:
-        """The place that *text* means, which is *named* an image of. Raises UsageError, and FormatError for a
-        storage.conf that is none."""
+        """The location *text*, parsed; with *named*, it must name an image. Raises UsageError, and FormatError for an
+        invalid storage.conf."""
         match = _STORE.fullmatch(text)
         if match is None and text.startswith("["):
-            raise UsageError(f"{text!r}: no ] ends where the store is")
+            raise UsageError(f"{text!r}: missing ] after the location of the store")
         name = match["name"] if match else text
         if named and not name:
-            raise UsageError(f"{text!r} names no image")
+            raise UsageError(f"{text!r} has no image name")
         configured = {} if match and match["root"] else _configured(settings.environ)
         if match and match["root"]:
             root = Path(os.path.abspath(match["root"]))
         else:
             root = _default_root(configured, settings.environ)
-        asked = (match["driver"] or "") if match else ""
+        driver_option = (match["driver"] or "") if match else ""
         driver = _driver(
-            asked or settings.environ.get("STORAGE_DRIVER", "") or str(configured.get("driver") or ""), root
+            driver_option or settings.environ.get("STORAGE_DRIVER", "") or str(configured.get("driver") or ""), root
         )
         more = _more(configured, driver, settings.environ) if not (match and match["root"]) else ()
         return cls(text=text, root=root, driver=driver, name=name, more=more)
 
 
-def _driver(asked: str, root: Path) -> str:
-    name = "overlay" if asked == "overlay2" else asked
+def _driver(requested: str, root: Path) -> str:
+    name = "overlay" if requested == "overlay2" else requested
     if name and name not in DRIVERS:
-        raise UsageError(f"{asked!r} is a storage driver that is not supported ({' and '.join(DRIVERS)} are)")
-    there = [driver for driver in DRIVERS if is_directory(root / f"{driver}-images")]
-    return name or (there[0] if there else DRIVERS[0])
+        raise UsageError(f"{requested!r} is not a supported storage driver (supported: {', '.join(DRIVERS)})")
+    existing = [driver for driver in DRIVERS if is_directory(root / f"{driver}-images")]
+    return name or (existing[0] if existing else DRIVERS[0])
 
 
 def _configured(environ: Mapping[str, str]) -> Mapping[str, Any]:
-    """The [storage] table of the first storage.conf there is."""
+    """The [storage] table of the first storage.conf that exists."""
     for path in _config_files(environ):
         try:
             with open(path, "rb") as file:
-                found = tomllib.load(file).get("storage", {})
+                table = tomllib.load(file).get("storage", {})
         except FileNotFoundError as error:
             if environ.get("CONTAINERS_STORAGE_CONF"):
                 raise NotFoundError(f"CONTAINERS_STORAGE_CONF: no such file: {str(path)!r}") from error
@@ -82,7 +82,7 @@ def _configured(environ: Mapping[str, str]) -> Mapping[str, Any]:
             raise LocalError(f"{path}: {error.strerror or error}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise FormatError(f"not a storage.conf: {error}", where=str(path)) from error
-        return found if isinstance(found, dict) else {}
+        return table if isinstance(table, dict) else {}
     return {}
 
 
@@ -90,7 +90,7 @@ def _config_files(environ: Mapping[str, str]) -> list[Path]:
     if path := environ.get("CONTAINERS_STORAGE_CONF"):
         return [Path(path)]
     system = [Path("/etc/containers/storage.conf"), Path("/usr/share/containers/storage.conf")]
-    folder = environ.get("XDG_CONFIG_HOME")  # which counts for root too; ~/.config does not
+    folder = environ.get("XDG_CONFIG_HOME")  # applies to root too; ~/.config does not
     if not folder and os.geteuid() != 0:
         folder = f"{_home(environ)}/.config"
     return [Path(folder, "containers/storage.conf"), *system] if folder else system
@@ -109,7 +109,7 @@ def _default_root(configured: Mapping[str, Any], environ: Mapping[str, str]) -> 
 
 
 def _more(configured: Mapping[str, Any], driver: str, environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """The additional stores: those of STORAGE_OPTS, which takes the place of all options, else storage.conf's."""
+    """The additional stores: those of STORAGE_OPTS, which replaces all options, else those of storage.conf."""
     if "STORAGE_OPTS" in environ:
         return tuple(_stores_in(environ["STORAGE_OPTS"], driver))
     options = configured.get("options")
@@ -118,7 +118,7 @@ def _more(configured: Mapping[str, Any], driver: str, environ: Mapping[str, str]
 
 
 def _stores_in(text: str, driver: str) -> Iterator[Path]:
-    """The stores that `overlay.imagestore=PATH,…` names. Raises UsageError for what is no option."""
+    """The stores in `overlay.imagestore=PATH,…`. Raises UsageError for an invalid option."""
     for option in filter(None, (each.strip() for each in text.split(","))):
         key, equals, value = option.partition("=")
         if not equals:

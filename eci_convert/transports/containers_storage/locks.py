@@ -1,7 +1,7 @@
-"""Locks of a store, as containers/storage takes them: fcntl locks on *.lock files, and who wrote last in their content.
+"""Locks of a store, compatible with containers/storage: fcntl locks on *.lock files, which contain the last writer.
 
-Open file description locks are used: they exclude the process-wide ones of podman and its kin, and those of our own
-threads too, which process-wide ones do not.
+Open file description locks are used: they exclude the process-wide locks of podman and others, and other threads of
+ours too, which process-wide locks do not.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ _RANDOM: Final = 44
 
 
 @contextmanager
-def exclusive(path: Path, patience: float) -> Iterator[Callable[[], None]]:
-    """Nobody else reads or writes what *path* protects. Calling what is yielded says that it was written.
+def exclusive_lock(path: Path, timeout: float) -> Iterator[Callable[[], None]]:
+    """Holds an exclusive lock on *path*. Calling the yielded function records a write.
 
-    Raises LocalError, and TransportError if it is not to be had within *patience* seconds.
+    Raises LocalError, and TransportError if the lock is not available within *timeout* seconds.
     """
     with local_errors(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        _lock(descriptor, fcntl.F_WRLCK, path, patience)
+        _lock(descriptor, fcntl.F_WRLCK, path, timeout)
         yield lambda: _sign(descriptor, path)
     finally:
         os.close(descriptor)
 
 
 @contextmanager
-def shared(path: Path, patience: float) -> Iterator[None]:
-    """Nobody writes what *path* protects. A store without that lock, or one that cannot be locked, is just read."""
+def shared_lock(path: Path, timeout: float) -> Iterator[None]:
+    """Holds a shared lock on *path*. A store without the lock file, or one that cannot be locked, is read without."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
@@ -51,14 +51,14 @@ def shared(path: Path, patience: float) -> Iterator[None]:
         yield
         return
     try:
-        _lock(descriptor, fcntl.F_RDLCK, path, patience)
+        _lock(descriptor, fcntl.F_RDLCK, path, timeout)
         yield
     finally:
         os.close(descriptor)
 
 
-def held(path: Path, *, make: bool) -> int | None:
-    """A descriptor with an exclusive lock on *path*, which is there or to be made; None if somebody else has it."""
+def try_exclusive(path: Path, *, make: bool) -> int | None:
+    """A descriptor with an exclusive lock on *path*, which is created if *make*; None if another process holds it."""
     with local_errors(path):
         descriptor = os.open(path, os.O_RDWR | (os.O_CREAT if make else 0) | os.O_CLOEXEC, 0o600)
     if _try(descriptor, fcntl.F_WRLCK, path):
@@ -67,18 +67,18 @@ def held(path: Path, *, make: bool) -> int | None:
     return None
 
 
-def _lock(descriptor: int, kind: int, path: Path, patience: float) -> None:
-    deadline = time.monotonic() + patience
+def _lock(descriptor: int, kind: int, path: Path, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
     while not _try(descriptor, kind, path):
         if time.monotonic() > deadline:
-            raise TransportError(f"{path} has been locked by another program for {patience:g} seconds")
+            raise TransportError(f"{path} timed out: locked by another process for {timeout:g} s")
         interrupts.sleep(_PAUSE)
 
 
 def _try(descriptor: int, kind: int, path: Path) -> bool:
-    wanted = struct.pack("hhqqi0q", kind, os.SEEK_SET, 0, 0, 0)
+    lock_request = struct.pack("hhqqi0q", kind, os.SEEK_SET, 0, 0, 0)
     try:
-        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, wanted)
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, lock_request)
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES):
             return False
@@ -87,8 +87,8 @@ def _try(descriptor: int, kind: int, path: Path) -> bool:
 
 
 def _sign(descriptor: int, path: Path) -> None:
-    """Say that we wrote last: time, a count, process, and what nobody else says
+    """Records us as the last writer: time, a counter, the process, and a random part
     (docs/specs/containers-storage.md#8)."""
-    words = struct.pack("<QQI", time.time_ns(), 1, os.getpid()) + secrets.token_bytes(_RANDOM)
+    fields = struct.pack("<QQI", time.time_ns(), 1, os.getpid()) + secrets.token_bytes(_RANDOM)
     with local_errors(path):
-        os.pwrite(descriptor, words, 0)
+        os.pwrite(descriptor, fields, 0)

@@ -1,4 +1,4 @@
-"""Names of images in a store: whole ones, by which podman, buildah and CRI-O know them."""
+"""Finds images in a store by full name, as podman, buildah and CRI-O do."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _AT_ID: Final = re.compile(r"[0-9a-f]{3,64}", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageQuery:
-    """What a reference asks for: *spelt*, names that may be meant, the likeliest first; the first digits of an *id*,
-    which come after them; a *digest*."""
+    """A parsed image name: the candidate names *spelt*, in order; the first digits of an *id*, tried after them; a
+    *digest*."""
 
     spelt: tuple[str, ...]
     id: str
@@ -29,74 +29,74 @@ class ImageQuery:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """`NAME[:TAG][@DIGEST]`, `NAME@ID`, `@ID`, `ID` or `sha256:ID`."""
+        """`NAME[:TAG][@DIGEST]`, `NAME@ID`, `@ID`, `ID` or `sha256:ID`, parsed."""
         name, _, suffix = text.rpartition("@")
         if is_id(text):
             return cls(spelt=(), id=digits(text), digest="")
         if "@" not in text:
-            return cls(spelt=_spelt(text), id=digits(text), digest="")
+            return cls(spelt=_candidate_names(text), id=digits(text), digest="")
         if _AT_ID.fullmatch(suffix):
             return cls(spelt=(), id=suffix, digest="")
         try:
             Digest.parse(suffix)
         except FormatError as error:
             raise UsageError(f"{suffix!r} in {text!r} is neither a digest nor an id") from error
-        return cls(spelt=_spelt(name), id="", digest=suffix)
+        return cls(spelt=_candidate_names(name), id="", digest=suffix)
 
 
-def find_image(stores: Sequence[ContainersStore], place: StoreLocation) -> tuple[ContainersStore, StoredImage]:
-    """The image that *place* names, and the store that has it. Raises NotFound and UsageError."""
-    there = existing_stores(stores, place)
-    wanted = ImageQuery.parse(place.name)
-    known = [(store, store.images()) for store in there]
-    for store, image in _suiting(known, wanted):
+def find_image(stores: Sequence[ContainersStore], location: StoreLocation) -> tuple[ContainersStore, StoredImage]:
+    """The image that *location* names, and the store that has it. Raises NotFoundError and UsageError."""
+    existing = existing_stores(stores, location)
+    query = ImageQuery.parse(location.name)
+    images_by_store = [(store, store.images()) for store in existing]
+    for store, image in _matching(images_by_store, query):
         return store, image
-    raise NotFoundError(f"the image store {str(place.root)!r} has no image {place.name!r}")
+    raise NotFoundError(f"the image store {str(location.root)!r} has no image {location.name!r}")
 
 
-def existing_stores(stores: Sequence[ContainersStore], place: StoreLocation) -> list[ContainersStore]:
-    """Those of *stores* that are there. Raises NotFoundError where none is."""
-    there = [store for store in stores if store.exists()]
-    if not there:
-        raise NotFoundError(f"{str(place.root)!r} is no image store of the driver {place.driver!r}")
-    return there
+def existing_stores(stores: Sequence[ContainersStore], location: StoreLocation) -> list[ContainersStore]:
+    """Those of *stores* that exist. Raises NotFoundError if none does."""
+    existing = [store for store in stores if store.exists()]
+    if not existing:
+        raise NotFoundError(f"{str(location.root)!r} is not an image store of the driver {location.driver!r}")
+    return existing
 
 
-def _suiting(
-    known: list[tuple[ContainersStore, tuple[StoredImage, ...]]], wanted: ImageQuery
+def _matching(
+    images_by_store: list[tuple[ContainersStore, tuple[StoredImage, ...]]], query: ImageQuery
 ) -> Iterator[tuple[ContainersStore, StoredImage]]:
-    everything = [(store, image) for store, images in known for image in images]
-    if wanted.digest:
-        repositories = {_repository(name) for name in wanted.spelt}
+    everything = [(store, image) for store, images in images_by_store for image in images]
+    if query.digest:
+        repositories = {_repository(name) for name in query.spelt}
         for store, image in everything:
-            if _has_digest(image, wanted.digest) and repositories & set(map(_repository, image.names)):
+            if _has_digest(image, query.digest) and repositories & set(map(_repository, image.names)):
                 yield store, image
     else:
-        for name in wanted.spelt:
-            yield from (found for found in everything if name in found[1].names)
-        if wanted.id:
-            yield from _by_id(everything, wanted.id)
+        for name in query.spelt:
+            yield from (entry for entry in everything if name in entry[1].names)
+        if query.id:
+            yield from _by_id(everything, query.id)
 
 
 def _by_id(
-    everything: list[tuple[ContainersStore, StoredImage]], beginning: str
+    images: list[tuple[ContainersStore, StoredImage]], prefix: str
 ) -> Iterator[tuple[ContainersStore, StoredImage]]:
-    """The one whose id begins with *beginning*. Raises LayoutError if there are several."""
-    begun = [(store, image) for store, image in everything if image.id.startswith(beginning)]
-    ids = sorted({image.id for _, image in begun})
+    """The one image whose id begins with *prefix*. Raises UnsupportedImageError if there are several."""
+    matches = [(store, image) for store, image in images if image.id.startswith(prefix)]
+    ids = sorted({image.id for _, image in matches})
     if len(ids) > 1:
-        error = UnsupportedImageError(f"the ids of {len(ids)} images begin with {beginning!r}: {quoted_list(ids)}")
+        error = UnsupportedImageError(f"{prefix!r} is ambiguous, it matches {len(ids)} images: {quoted_list(ids)}")
         error.add_note("hint: give more digits")
         raise error
-    yield from begun
+    yield from matches
 
 
 def _has_digest(image: StoredImage, digest: str) -> bool:
     return digest == image.digest or f"manifest-{digest}" in image.keys
 
 
-def _spelt(name: str) -> tuple[str, ...]:
-    """The name itself, as Docker completes it, and as podman names what was built here."""
+def _candidate_names(name: str) -> tuple[str, ...]:
+    """The name itself, as Docker expands it, and as podman names local builds."""
     try:
         full = str(Reference.parse(name))
         local = str(Reference.parse(f"localhost/{name}"))

@@ -56,9 +56,9 @@ def remove_names(store: ContainersStore, removals: Sequence[NameRemoval]) -> Non
     Raises NotFoundError, and TransportError where a container uses an image that is to go; then nothing is changed.
     """
     with (
-        locks.exclusive(store.layers_file.with_name("layers.lock"), store.patience) as layers_written,
+        locks.exclusive_lock(store.layers_file.with_name("layers.lock"), store.patience) as layers_written,
         _images_locked(store) as images_written,
-        locks.shared(store.containers_file.with_name("containers.lock"), store.patience),
+        locks.shared_lock(store.containers_file.with_name("containers.lock"), store.patience),
     ):
         records = load_records(store.images_file)
         doomed = []
@@ -145,7 +145,7 @@ def _parsed(records: Sequence[Record], store: ContainersStore) -> Iterator[Layer
 
 @contextmanager
 def _images_locked(store: ContainersStore) -> Iterator[Callable[[], None]]:
-    with locks.exclusive(store.images_file.with_name("images.lock"), store.patience) as written:
+    with locks.exclusive_lock(store.images_file.with_name("images.lock"), store.patience) as written:
         yield written
 
 

@@ -1,6 +1,6 @@
-"""A name in a store, to be written, by anybody who may write to its directory: no daemon, no other program.
+"""Writes an image to a store, for any user who can write to its directory: no daemon or other program is needed.
 
-A layer is unpacked as it comes, beside the store's own ones; `publish` enters layers and image into the records.
+A layer is unpacked as it is received, beside the existing ones; `publish` adds layers and image to the index files.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from eci_convert.transports.verified_input import VerifiedInput
 
 
 class StorageSink:
-    """A name in containers-storage."""
+    """An image name in containers-storage."""
 
     capabilities = SinkCapabilities(artifacts=False, indexes=False, sha512=False, stores_uncompressed=True)
 
@@ -51,7 +51,7 @@ class StorageSink:
         self._staging: Staging | None = None
         self._documents: dict[Digest, bytes] = {}
         self._staged: dict[Digest, Staged] = {}
-        self._there: dict[Digest, LayerRecord] = {}
+        self._existing_layers: dict[Digest, LayerRecord] = {}
         self._used: set[Digest] = set()
 
     @property
@@ -68,7 +68,7 @@ class StorageSink:
                 (layer.digest, layer.size),
                 (layer.diff_id, layer.diff_size),
             ):
-                self._there[blob.digest] = layer
+                self._existing_layers[blob.digest] = layer
                 return True
         return False
 
@@ -83,7 +83,9 @@ class StorageSink:
             return stored
         if not media_types.is_tar_layer(media_type):
             raise _no_container(media_type)
-        staged = import_layer(self._begun(), self._store.driver, media_type, received, self._reporter, self._budget)
+        staged = import_layer(
+            self._open_staging(), self._store.driver, media_type, received, self._reporter, self._budget
+        )
         with self._lock:
             self._staged[staged.blob.digest] = staged
         return staged.blob
@@ -91,13 +93,13 @@ class StorageSink:
     def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
         if self._digest not in (None, manifest.digest):
             raise DigestMismatchError(self._digest, manifest.digest, "the manifest")
-        text = self._document(manifest.digest, "manifest")
-        found = _held(parse_manifest(text, manifest.media_type))
-        content = self._document(found.config.digest, "config")
+        text = self._small_blob(manifest.digest, "manifest")
+        parsed = _check_supported(parse_manifest(text, manifest.media_type))
+        content = self._small_blob(parsed.config.digest, "config")
         config = ImageConfig.parse(content)
         self._store.make()
         with waiting(self._reporter, f"the layers to be written to {self._store.root}"):
-            layers = tuple(self._layers(found, config))
+            layers = tuple(self._layers(parsed, config))
         if len(layers) > self._store.driver.max_layers:
             raise CannotHoldError(
                 f"{len(layers)} layers are more than the driver can stack ({self._store.driver.max_layers})"
@@ -106,72 +108,75 @@ class StorageSink:
             name=self._name,
             layers=layers,
             manifest=(manifest.digest, text),
-            config=(found.config.digest, content),
+            config=(parsed.config.digest, content),
             created=config.created,
         )
         with waiting(self._reporter, f"the locks of {self._store.root}"):
             commit(self._store, image)
 
-    def _begun(self) -> Staging:
+    def _open_staging(self) -> Staging:
         with self._lock:
             if self._staging is None:
                 self._staging = self._store.staging()
             return self._staging
 
-    def _document(self, digest: Digest, what: str) -> bytes:
+    def _small_blob(self, digest: Digest, what: str) -> bytes:
         if digest not in self._documents:
-            raise NotFoundError(f"the {what} {str(digest)!r} was not put into the store")
+            raise NotFoundError(f"the {what} {str(digest)!r} was not written to the store")
         return self._documents[digest]
 
     def _layers(self, manifest: Manifest, config: ImageConfig) -> Iterator[NewLayer]:
-        """The image's layers, the lowest first: those that are in the store, and the others, complete."""
+        """The image's layers, the lowest first: existing ones, and new complete ones."""
         if len(manifest.layers) != len(config.diff_ids):
             raise FormatError(f"the image has {len(manifest.layers)} layers and {len(config.diff_ids)} diff ids")
-        there = self._store.layers() if self._store.exists() else {}
+        existing = self._store.layers() if self._store.exists() else {}
         parent, below = "", None
         for blob, diff_id in zip(manifest.layers, config.diff_ids, strict=True):
             identity = layer_id(parent, diff_id)
             self._check(blob, diff_id)
-            if identity in there and there[identity].complete:
+            if identity in existing and existing[identity].complete:
                 yield NewLayer(id=identity, parent=parent, staged=None)
                 below = self._store.driver.content(identity)
             else:
-                staged = self._taken(blob)
+                staged = self._take(blob)
                 self._store.driver.complete(staged, below)
                 yield NewLayer(id=identity, parent=parent, staged=staged)
                 below = staged.diff
             parent = identity
 
     def _check(self, blob: Descriptor, diff_id: Digest) -> None:
-        """Raises DigestMismatch if the layer that *blob* is has another archive, NotFound if there is none."""
+        """Raises DigestMismatchError if the layer *blob* has another archive, NotFoundError if there is none."""
         if blob.digest in self._staged:
             actual: Digest | None = self._staged[blob.digest].diff_id
-        elif blob.digest in self._there:
-            actual = self._there[blob.digest].diff_id
+        elif blob.digest in self._existing_layers:
+            actual = self._existing_layers[blob.digest].diff_id
         else:
-            raise NotFoundError(f"the layer {str(blob.digest)!r} was not put into the store")
+            raise NotFoundError(f"the layer {str(blob.digest)!r} was not written to the store")
         if actual != diff_id:
             error = DigestMismatchError(diff_id, actual, f"the archive in the layer {blob.digest.short}")
-            error.add_note(
-                "hint: the image's config is wrong; eci-convert verify --fix writes it again as it should be"
-            )
+            error.add_note("hint: the image's config is wrong; eci-convert verify --fix corrects it")
             raise error
 
-    def _taken(self, blob: Descriptor) -> Staged:
-        """The unpacked layer, for one use: made again where it is in the store already, or was used for this image."""
+    def _take(self, blob: Descriptor) -> Staged:
+        """The unpacked layer, for one use: rebuilt if the store has it already, or if this image uses it twice."""
         if blob.digest not in self._used and blob.digest in self._staged:
             self._used.add(blob.digest)
             return self._staged[blob.digest]
         if blob.digest in self._staged:
             staged = self._staged[blob.digest]
             archive = rebuild_archive(staged.split, staged.diff)
-            promised = VerifiedInput(archive, staged.diff_id, staged.size)
+            verified_input = VerifiedInput(archive, staged.diff_id, staged.size)
         else:
-            layer = self._there[blob.digest]
+            layer = self._existing_layers[blob.digest]
             archive = rebuild_archive(self._store.split_file(layer.id), self._store.driver.content(layer.id))
-            promised = VerifiedInput(archive, layer.diff_id, layer.diff_size)
+            verified_input = VerifiedInput(archive, layer.diff_id, layer.diff_size)
         again = import_layer(
-            self._begun(), self._store.driver, media_types.OCI_LAYER, promised, self._reporter, self._budget
+            self._open_staging(),
+            self._store.driver,
+            media_types.OCI_LAYER,
+            verified_input,
+            self._reporter,
+            self._budget,
         )
         return replace(again, blob=blob)
 
@@ -186,25 +191,23 @@ class StorageSink:
             self._staging = None
 
 
-def _held(found: Manifest | Index) -> Manifest:
-    """*found*, if a store of containers can hold it. Raises CannotHold."""
-    if isinstance(found, Index):
-        raise CannotHoldError("a store of containers holds one image under a name, not an index")
-    if found.config.media_type not in media_types.CONFIGS:
+def _check_supported(manifest: Manifest | Index) -> Manifest:
+    """*manifest*, if containers-storage can hold it. Raises CannotHoldError."""
+    if isinstance(manifest, Index):
+        raise CannotHoldError("containers-storage holds one image under a name, not an index")
+    if manifest.config.media_type not in media_types.CONFIGS:
         raise CannotHoldError(
-            f"a store of containers cannot hold an image with a config of {found.config.media_type!r}"
+            f"containers-storage cannot hold an image with a config of type {manifest.config.media_type!r}"
         )
-    for blob in (found.config, *found.layers):
+    for blob in (manifest.config, *manifest.layers):
         if blob.digest.algorithm != "sha256":
-            raise CannotHoldError(
-                f"a store of containers knows blobs by their sha256, which {blob.digest.short!r} is not"
-            )
-        if blob is not found.config and not media_types.is_tar_layer(blob.media_type):
+            raise CannotHoldError(f"containers-storage supports sha256 digests only, not {blob.digest.short!r}")
+        if blob is not manifest.config and not media_types.is_tar_layer(blob.media_type):
             raise _no_container(blob.media_type)
-    return found
+    return manifest
 
 
 def _no_container(media_type: str) -> CannotHoldError:
-    error = CannotHoldError(f"a store of containers cannot hold a blob of type {media_type!r}")
-    error.add_note("hint: --format legacy makes an image that it can hold")
+    error = CannotHoldError(f"containers-storage cannot hold a blob of type {media_type!r}")
+    error.add_note("hint: use --format legacy for such stores")
     return error

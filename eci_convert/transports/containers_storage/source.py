@@ -1,7 +1,7 @@
-"""An image in a store, to be read: its layers' archives are made again, so they are what their digests say they are.
+"""An image in a store: its layers' archives are rebuilt, so that their digests are correct.
 
-A store keeps no compressed blobs. Where the image came with compressed layers, it is given a manifest anew, with the
-same config and the same annotations, whose layers are the archives; an image of uncompressed layers has its own.
+A store keeps no compressed blobs. If the image had compressed layers, a manifest with the same config and annotations
+is synthesised, whose layers are the uncompressed archives; an image of uncompressed layers keeps its manifest.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class StorageSource:
 
     def resolve(self) -> Descriptor:
         if self._root is None:
-            self._root = self._found()
+            self._root = self._load()
         return self._root
 
     @contextmanager
@@ -71,8 +71,8 @@ class StorageSource:
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
         return ()
 
-    def _found(self) -> Descriptor:
-        """What the name stands for; its documents and layers are noted."""
+    def _load(self) -> Descriptor:
+        """Looks the image up, and caches its manifest, config and layers."""
         home, image = find_image(self._stores, self._place)
         directory = home.image_directory(image.id)
         text = index_files.read_document(directory, "manifest")
@@ -84,31 +84,31 @@ class StorageSource:
         if not len(chain) == len(config.diff_ids) == len(stored.layers):
             raise FormatError(f"{self.origin}: {len(chain)} layers for {len(config.diff_ids)} diff ids")
         layers = []
-        for (where, layer), diff_id, described in zip(chain, config.diff_ids, stored.layers, strict=True):
+        for (where, layer), diff_id, original in zip(chain, config.diff_ids, stored.layers, strict=True):
             self._layers[diff_id] = where, layer.id
-            layers.append(_raw(described, diff_id, layer))
+            layers.append(_uncompressed(original, diff_id, layer))
         self._documents[stored.config.digest] = content
         if tuple(layers) != stored.layers:
             self.traits = SourceTraits(synthetic=True)
-            text = to_json(_anew(stored, tuple(layers)))
+            text = to_json(_synthesise_manifest(stored, tuple(layers)))
             stored_type = media_types.OCI_MANIFEST
         self._documents[Digest.of(text)] = text
         return Descriptor.of(text, stored_type)
 
     def _chain(self, image: StoredImage) -> list[tuple[ContainersStore, LayerRecord]]:
         """The layers of *image*, the lowest first, each with the store that has it."""
-        known = [(where, where.layers()) for where in self._stores if where.exists()]
-        found: list[tuple[ContainersStore, LayerRecord]] = []
-        wanted = image.layer
-        while wanted:
-            holders = [(where, layers[wanted]) for where, layers in known if wanted in layers]
+        layers_by_store = [(where, where.layers()) for where in self._stores if where.exists()]
+        chain: list[tuple[ContainersStore, LayerRecord]] = []
+        layer_id = image.layer
+        while layer_id:
+            holders = [(where, layers[layer_id]) for where, layers in layers_by_store if layer_id in layers]
             if not holders or not holders[0][1].complete:
-                raise NotFoundError(f"{self.origin}: the store has no layer {wanted!r}, which the image needs")
-            if len(found) > MAX_LAYERS:
-                raise FormatError(f"{self.origin}: the chain of layers has no end")
-            found.append(holders[0])
-            wanted = holders[0][1].parent
-        return found[::-1]
+                raise NotFoundError(f"{self.origin}: the store has no layer {layer_id!r}, which the image needs")
+            if len(chain) > MAX_LAYERS:
+                raise FormatError(f"{self.origin}: the chain of layers is a loop, or too long")
+            chain.append(holders[0])
+            layer_id = holders[0][1].parent
+        return chain[::-1]
 
     def __enter__(self) -> Self:
         return self
@@ -119,24 +119,24 @@ class StorageSource:
 
 
 def _manifest(text: bytes, image: StoredImage) -> Manifest:
-    found = parse_manifest(text, "", f"image {image.id[:12]}")
-    if not isinstance(found, Manifest):
+    manifest = parse_manifest(text, "", f"image {image.id[:12]}")
+    if not isinstance(manifest, Manifest):
         raise FormatError(f"the image {image.id[:12]} has an index for a manifest")
-    return found
+    return manifest
 
 
-def _raw(described: Descriptor, diff_id: Digest, layer: LayerRecord) -> Descriptor:
-    """What the layer is when it is no longer compressed: *described* itself, if it never was."""
+def _uncompressed(original: Descriptor, diff_id: Digest, layer: LayerRecord) -> Descriptor:
+    """The uncompressed layer's descriptor: *original* itself, if it is not compressed."""
     if layer.diff_id is None or not layer.diff_size:
-        raise TransportError(f"the store does not know the archive of its layer {layer.id[:12]}")
-    if described.digest == diff_id and described.size == layer.diff_size and described.media_type in _RAW:
-        return described
+        raise TransportError(f"the store has no digest of the archive of its layer {layer.id[:12]}")
+    if original.digest == diff_id and original.size == layer.diff_size and original.media_type in _RAW:
+        return original
     return Descriptor(
-        media_type=media_types.OCI_LAYER, digest=diff_id, size=layer.diff_size, annotations=described.annotations
+        media_type=media_types.OCI_LAYER, digest=diff_id, size=layer.diff_size, annotations=original.annotations
     )
 
 
-def _anew(stored: Manifest, layers: tuple[Descriptor, ...]) -> Manifest:
+def _synthesise_manifest(stored: Manifest, layers: tuple[Descriptor, ...]) -> Manifest:
     return Manifest(
         config=replace(stored.config, media_type=media_types.OCI_CONFIG),
         layers=tuple(replace(layer, media_type=media_types.OCI_LAYER) for layer in layers),

@@ -1,4 +1,4 @@
-"""One containers/storage store: its records, its locks, and what its driver does."""
+"""One containers/storage store: index files, locks and driver."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from eci_convert.transports.containers_storage.index_files import LayerRecord, S
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainersStore:
-    """The store *root*. *patience* is how many seconds to wait for its locks."""
+    """The store *root*. *patience*: seconds to wait for its locks."""
 
     root: Path
     driver: StorageDriver
@@ -41,37 +41,37 @@ class ContainersStore:
             return self.images_file.parent.is_dir()
 
     def make(self) -> None:
-        """Makes the directories of a store where there is none; they let nobody in but their owner."""
+        """Creates the directories of a store, accessible to their owner only, if there are none."""
         with local_errors(self.root):
             self.root.parent.mkdir(parents=True, exist_ok=True)
             for path in (self.root, self.driver.home, self.layers_file.parent, self.images_file.parent):
                 path.mkdir(mode=0o700, exist_ok=True)
 
     def staging(self) -> Staging:
-        """A directory for layers on their way into this store, which is made if need be."""
+        """Creates a staging directory in this store, which is created if necessary."""
         self.make()
-        with locks.exclusive(self.layers_file.with_name("layers.lock"), self.patience):
-            return Staging.begun(self.driver.home)
+        with locks.exclusive_lock(self.layers_file.with_name("layers.lock"), self.patience):
+            return Staging.create(self.driver.home)
 
     def layers(self) -> dict[str, LayerRecord]:
-        """All layers, by their ids."""
-        with locks.shared(self.layers_file.with_name("layers.lock"), self.patience):
+        """All layers, by id."""
+        with locks.shared_lock(self.layers_file.with_name("layers.lock"), self.patience):
             return read_layers(self.layers_file)
 
     def images(self) -> tuple[StoredImage, ...]:
         """All images."""
-        with locks.shared(self.images_file.with_name("images.lock"), self.patience):
+        with locks.shared_lock(self.images_file.with_name("images.lock"), self.patience):
             return read_images(self.images_file)
 
     def split_file(self, layer: str) -> Path:
-        """Where the layer's tar-split data is."""
+        """The file with the layer's tar-split data."""
         return self.layers_file.parent / f"{layer}.tar-split.gz"
 
     def image_directory(self, image: str) -> Path:
-        """Where the documents of an image are."""
+        """The directory with the manifests and the config of an image."""
         return self.images_file.parent / image
 
 
 def open_store(root: Path, driver: str, patience: float) -> ContainersStore:
-    """The store in the directory *root*, of which *driver* is "overlay" or "vfs"."""
+    """The store in the directory *root*; *driver* is "overlay" or "vfs"."""
     return ContainersStore(root=root, driver=Overlay(root) if driver == "overlay" else Vfs(root), patience=patience)

@@ -1,5 +1,5 @@
-"""Who we are at a registry: what `docker login`, `podman login`, `oras login` or a CI step stored.
-lookup.py        credential_for: the credential for a registry, from whatever place has it
+"""Credentials for registries, as stored by `docker login`, `podman login`, `oras login` or a CI step.
+lookup.py        credential_for: the credential for a registry, from all files and helpers
 config_files.py  config.json and auth.json
 go_json.py       JSON as Go's encoding/json reads it
 helpers.py       credential helpers"""

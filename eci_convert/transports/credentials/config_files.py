@@ -1,4 +1,4 @@
-"""Files of credentials: Docker's `config.json`, podman's `auth.json` (containers-auth.json(5))."""
+"""Credential files: Docker's `config.json` and podman's `auth.json` (containers-auth.json(5))."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, TypeGuard
 
-from eci_convert.transports.credentials.go_json import decoded, member, members
+from eci_convert.transports.credentials.go_json import decode_json, member, members
 
 _MAX_FILE = 4 * 1024 * 1024
 _API_PATHS = ("", "v1", "v2")
@@ -21,9 +21,9 @@ Warned = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """A name and a password, or a token that stands for them. *origin* says where it was found, for messages.
+    """A user name and password, or a token. *origin* is where it was found, for messages.
 
-    *identity_token* is exchanged for bearer tokens (OAuth2's refresh token); *registry_token* is a bearer token.
+    *identity_token* is exchanged for bearer tokens (OAuth 2.0's refresh token); *registry_token* is a bearer token.
     """
 
     username: str = ""
@@ -34,27 +34,28 @@ class Credential:
 
     @classmethod
     def of(cls, username: str, password: str, origin: str) -> Self:
-        """A name and a password; or the identity token that Docker's helpers file under the name `<token>`."""
+        """A user name and password; or the identity token that Docker's helpers store under the user name `<token>`."""
         if username == _TOKEN_USER:
             return cls(identity_token=password, origin=origin)
         return cls(username=username, password=password, origin=origin)
 
     @property
     def basic(self) -> str:
-        """The value of a Basic Authorization header (RFC 7617, in UTF-8; bytes that are none go as they came)."""
+        """The value of a Basic Authorization header (RFC 7617, in UTF-8; invalid bytes are passed through)."""
         pair = f"{self.username}:{self.password}".encode(errors="surrogateescape")
         return f"Basic {base64.b64encode(pair).decode()}"
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must be in no message."""
-        known = (self.password, self.identity_token, self.registry_token, self.basic.removeprefix("Basic "))
-        return tuple(filter(None, known))
+        """The values that must not appear in any message."""
+        values = (self.password, self.identity_token, self.registry_token, self.basic.removeprefix("Basic "))
+        return tuple(filter(None, values))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
-    """Under which keys a credential may be: *namespaces* as podman writes them, the longest first; and *hosts*."""
+    """The keys under which a credential may be stored: *namespaces* as podman writes them, the longest first; and
+    *hosts*."""
 
     namespaces: tuple[str, ...]
     hosts: tuple[str, ...]
@@ -62,7 +63,7 @@ class Keys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthFile:
-    """What one file says. *store* names the helper of all registries, *helper_by_host* those of single ones."""
+    """The content of one file. *store* is the helper for all registries, *helper_by_host* those for single ones."""
 
     origin: str
     auths: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
@@ -72,28 +73,28 @@ class AuthFile:
 
     @classmethod
     def read(cls, path: Path, warned: Warned) -> Self | None:
-        """What the file at *path* says; None where there is none, or, after a warning, where it cannot be read."""
+        """The content of the file at *path*; None if it does not exist, or, after a warning, if it cannot be read."""
         try:
             with path.open("rb") as file:
                 content = file.read(_MAX_FILE + 1)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            warned(f"credentials in {str(path)!r} cannot be read: {error.strerror or error}")
+            warned(f"cannot read the credentials in {str(path)!r}: {error.strerror or error}")
             return None
         return cls.parse(content, str(path), warned)
 
     @classmethod
     def parse(cls, content: bytes, origin: str, warned: Warned) -> Self | None:
-        """What *content* says; None, after a warning, where it makes no sense. The warning repeats nothing of it."""
+        """The parsed *content*; None, after a warning that does not repeat it, if it is malformed."""
         try:
             if len(content) > _MAX_FILE:
                 raise ValueError("too long")
-            data = decoded(content)
+            data = decode_json(content)
         except (ValueError, RecursionError):
             data = None
         if not isinstance(data, dict):
-            warned(f"credentials in {origin!r} are no JSON object and are passed over")
+            warned(f"credentials in {origin!r} are not a JSON object: ignored")
             return None
         helpers, store = members(member(data, "credHelpers")), member(data, "credsStore")
         return cls(
@@ -106,59 +107,60 @@ class AuthFile:
 
     @property
     def helpers(self) -> bool:
-        """Whether any helper is named here."""
+        """Whether any helper is configured."""
         return bool(self.store or self.helper_by_host)
 
     def inline(self, keys: Keys) -> Credential | None:
-        """The credential that the file itself holds, or None."""
+        """The credential stored in the file itself, or None."""
         for key in (*keys.namespaces, *keys.hosts):
-            credential = self._parsed(key)
+            credential = self._credential(key)
             if credential is not None:
                 return credential
         for key in self.auths:
             if hostname(key) in keys.hosts:
-                credential = self._parsed(key)
+                credential = self._credential(key)
                 if credential is not None:
                     return credential
         return None
 
-    def _parsed(self, key: str) -> Credential | None:
+    def _credential(self, key: str) -> Credential | None:
         entry = members(self.auths.get(key))
         text = {name: value for name in _MEMBERS if is_text(value := member(entry, name))}
         username, password = text.get("username", ""), text.get("password", "")
         if "auth" in text:
             try:
-                packed = text["auth"].replace("\r", "").replace("\n", "")  # as Go's decoder passes over them
+                packed = text["auth"].replace("\r", "").replace("\n", "")  # ignored, as by Go's decoder
                 pair = base64.b64decode(packed, validate=True).decode(errors="surrogateescape")
             except (binascii.Error, ValueError):
-                self.warned(f"the credential for {key!r} in {self.origin!r} is not base64 and is passed over")
+                self.warned(f"the credential for {key!r} in {self.origin!r} is not valid base64: ignored")
                 pair = ""
             username, _, password = pair.partition(":")
             password = password.strip("\0")
-        found = Credential.of(username, password, self.origin)
+        credential = Credential.of(username, password, self.origin)
         if "identitytoken" in text or "registrytoken" in text:
-            found = replace(
-                found,
-                identity_token=text.get("identitytoken", found.identity_token),
+            credential = replace(
+                credential,
+                identity_token=text.get("identitytoken", credential.identity_token),
                 registry_token=text.get("registrytoken", ""),
             )
-        usable = (found.username and found.password) or found.identity_token or found.registry_token
-        return found if usable else None
+        usable = (credential.username and credential.password) or credential.identity_token or credential.registry_token
+        return credential if usable else None
 
 
 def is_text(value: object) -> TypeGuard[str]:
-    """Whether *value*, out of JSON, is a text that can be told to anybody: JSON can spell letters that are none."""
+    """Whether *value*, from JSON, is a non-empty string without lone surrogates."""
     return isinstance(value, str) and value != "" and value == value.encode(errors="ignore").decode()
 
 
 def hostname(key: str) -> str:
-    """The registry that a key of Docker's means: old clients wrote `https://HOST/v1/`. "" for podman's namespaces.
+    """The registry that one of Docker's keys refers to: old clients wrote `https://HOST/v1/`. "" for podman's
+    namespaces.
 
     >>> hostname("https://registry.example:5000/v2/"), hostname("registry.example/team")
     ('registry.example:5000', '')
     """
-    scheme, mark, rest = key.partition("://")
-    host, _, path = (rest if mark else key).partition("/")
-    if mark and scheme not in ("http", "https"):
+    scheme, separator, rest = key.partition("://")
+    host, _, path = (rest if separator else key).partition("/")
+    if separator and scheme not in ("http", "https"):
         return ""
-    return host if mark or path.strip("/") in _API_PATHS else ""
+    return host if separator or path.strip("/") in _API_PATHS else ""

@@ -1,8 +1,8 @@
-"""Who we are at a registry: what `docker login`, `podman login`, `oras login` or a CI step stored.
+"""Looks up the credential for a registry.
 
-In order: the user's flags; `--authfile`, and then no other file; `REGISTRY_AUTH_FILE`; `DOCKER_AUTH_CONFIG`;
-`$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`; podman's `auth.json`. The first that knows the registry
-decides. What is broken is warned of by name and passed over: anonymous access may do.
+In order: the user's options; `--authfile`, and then no other file; `REGISTRY_AUTH_FILE`; `DOCKER_AUTH_CONFIG`;
+`$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`; podman's `auth.json`. The first that has a credential for
+the registry decides. Broken files and helpers are reported by name and skipped: anonymous access may be enough.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", HUB, HUB_API)
 """`docker login` writes the first, helm and oras one of the others."""
 
 _RUNTIME = Path("/run/containers")
-"""Below it podman has a user's logins where there is no XDG_RUNTIME_DIR: root has none (containers-auth.json(5))."""
+"""Where podman stores logins if XDG_RUNTIME_DIR is not set, as for root (containers-auth.json(5))."""
 
 
 def credential_for(reference: Reference, settings: Settings) -> Credential | None:
-    """The credential for the registry and repository that *reference* names, or None: nobody knows one.
+    """The credential for the registry and repository of *reference*, None if there is none.
 
-    A registry is its exact host and port; Docker Hub alone has other names. Raises UsageError where `--authfile`
-    names what cannot be read.
+    A registry is identified by its exact host and port; only Docker Hub has several names. Raises UsageError if
+    `--authfile` cannot be read.
     """
     if settings.username:
         return Credential(username=settings.username, password=settings.password, origin="the command line")
@@ -47,60 +47,60 @@ def credential_for(reference: Reference, settings: Settings) -> Credential | Non
 
 
 def _keys(reference: Reference) -> Keys:
-    """Under which keys the registry's credential may be. Hub has several names, each of which means all of them."""
+    """The keys under which the credential may be stored. Hub has several names, all equivalent."""
     is_hub = registry_name(reference.host) == HUB
     others = _HUB_KEYS if is_hub else ()
     hosts = tuple(dict.fromkeys(others if reference.host == HUB else (reference.host, *others)))
     components = reference.repository.split("/")
-    spaces = tuple(
+    namespaces = tuple(
         f"{host}/{'/'.join(components[:count])}"
         for count in range(len(components), 0, -1)
         for host in dict.fromkeys((reference.host, HUB) if is_hub else (reference.host,))
     )
-    return Keys(namespaces=spaces, hosts=hosts)
+    return Keys(namespaces=namespaces, hosts=hosts)
 
 
 def _from_helpers(file: AuthFile, keys: Keys, settings: Settings) -> Credential | None:
     for host in keys.hosts:
         if host in file.helper_by_host:
-            found = helpers.ask(file.helper_by_host[host], (host,), settings)
-            if found is not None:
-                return found
-    return helpers.ask(file.store, keys.hosts, settings) if file.store else None
+            credential = helpers.get_from_helper(file.helper_by_host[host], (host,), settings)
+            if credential is not None:
+                return credential
+    return helpers.get_from_helper(file.store, keys.hosts, settings) if file.store else None
 
 
 def _files(settings: Settings) -> Iterator[AuthFile]:
     environ, warned = settings.environ, partial(warn, settings.reporter)
     if settings.authfile:
-        found = AuthFile.read(Path(settings.authfile), warned)
-        if found is None:
-            raise UsageError(f"--authfile {settings.authfile!r} cannot be read")
-        yield found
+        file = AuthFile.read(Path(settings.authfile), warned)
+        if file is None:
+            raise UsageError(f"cannot read --authfile {settings.authfile!r}")
+        yield file
         return
     if environ.get("REGISTRY_AUTH_FILE"):
-        yield from _readable(Path(environ["REGISTRY_AUTH_FILE"]), settings)
+        yield from _read_if_present(Path(environ["REGISTRY_AUTH_FILE"]), settings)
     if environ.get("DOCKER_AUTH_CONFIG"):
-        text = AuthFile.parse(os.fsencode(environ["DOCKER_AUTH_CONFIG"]), "DOCKER_AUTH_CONFIG", warned)
-        yield from () if text is None else (text,)
-    for path in _usual_places(settings):
-        yield from _readable(path, settings)
+        file = AuthFile.parse(os.fsencode(environ["DOCKER_AUTH_CONFIG"]), "DOCKER_AUTH_CONFIG", warned)
+        yield from () if file is None else (file,)
+    for path in _default_paths(settings):
+        yield from _read_if_present(path, settings)
 
 
-def _usual_places(settings: Settings) -> Iterator[Path]:
+def _default_paths(settings: Settings) -> Iterator[Path]:
     environ = settings.environ
-    folder = home(environ)
+    home_directory = home(environ)
     if environ.get("DOCKER_CONFIG"):
         yield Path(environ["DOCKER_CONFIG"], "config.json")
-    elif folder:
-        yield Path(folder, ".docker/config.json")
+    elif home_directory:
+        yield Path(home_directory, ".docker/config.json")
     runtime = environ.get("XDG_RUNTIME_DIR")
     yield Path(runtime, "containers/auth.json") if runtime else _RUNTIME / str(os.getuid()) / "auth.json"
-    config = environ.get("XDG_CONFIG_HOME") or (f"{folder}/.config" if folder else "")
+    config = environ.get("XDG_CONFIG_HOME") or (f"{home_directory}/.config" if home_directory else "")
     if config:
         yield Path(config, "containers/auth.json")
 
 
-def _readable(path: Path, settings: Settings) -> Iterator[AuthFile]:
-    found = AuthFile.read(path, partial(warn, settings.reporter))
-    if found is not None:
-        yield found
+def _read_if_present(path: Path, settings: Settings) -> Iterator[AuthFile]:
+    file = AuthFile.read(path, partial(warn, settings.reporter))
+    if file is not None:
+        yield file

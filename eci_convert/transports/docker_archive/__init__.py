@@ -1,4 +1,4 @@
-"""`docker-archive:`, what docker save writes.
+"""`docker-archive:`, archives of docker save.
 source.py           DockerArchiveSource
 sink.py             DockerArchiveSink
 catalog.py          DockerArchiveCatalog: all images of an archive

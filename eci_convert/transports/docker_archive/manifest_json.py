@@ -1,7 +1,5 @@
-"""manifest.json, the table of contents of what `docker save` writes (moby, image/spec/v1.2.md): which files of the
-archive are an image's config and its layers. It promises nothing of them but by the config: its digest is the image's
-id, and it holds the layers' diff ids.
-"""
+"""manifest.json, the table of contents of archives of `docker save` (moby, image/spec/v1.2.md): the files of an image's
+config and layers. Digests are given by the config only: its own is the image id, and it has the layers' diff ids."""
 
 from __future__ import annotations
 
@@ -42,7 +40,7 @@ class ManifestEntry:
 
     @classmethod
     def parse(cls, data: json_fields.Fields, where: str) -> Self:
-        """The image that the JSON object *data* tells. Raises FormatError, also for paths out of the archive."""
+        """The image in the JSON object *data*. Raises FormatError, also for paths outside the archive."""
         layers = json_fields.optional(data, "Layers", list, where, [])
         tags = json_fields.optional(data, "RepoTags", list, where, [])
         if len(layers) > MAX_LAYERS:
@@ -59,24 +57,26 @@ class ManifestEntry:
 
     @property
     def id(self) -> Digest | None:
-        """The image's id, which is its config's digest, as the config's path tells it; None where it does not."""
-        found = _HEX.fullmatch(self.config)
-        return Digest("sha256", found[1]) if found else None
+        """The image id, the digest of the config, from the config's path; None if the path has none."""
+        match = _HEX.fullmatch(self.config)
+        return Digest("sha256", match[1]) if match else None
 
     def check_config(self, content: bytes) -> Digest:
-        """The digest of the config's *content*. Raises DigestMismatch if its path promises another."""
+        """The digest of the config's *content*. Raises DigestMismatchError if its path has another one."""
         digest = Digest.of(content)
         if self.id not in (None, digest):
             raise DigestMismatchError(self.id, digest, f"the config {self.config!r}")
         return digest
 
     def manifest(self, config: bytes, sizes: Sequence[int]) -> Manifest:
-        """An OCI manifest that says of the image what is known: its layers, *sizes* bytes long, are promised by their
-        diff ids. Raises FormatError if there are not as many of these."""
+        """An OCI manifest of the image: its layers have their diff ids as digests, and *sizes* in bytes.
+
+        Raises FormatError if the number of layers and diff ids differ.
+        """
         diff_ids = ImageConfig.parse(config, self.config).diff_ids
         if len(diff_ids) != len(self.layers):
             raise FormatError(
-                f"{len(self.layers)} layers, and a config with {len(diff_ids)} diff ids",
+                f"{len(self.layers)} layers, but {len(diff_ids)} diff ids in the config",
                 where=f"{MANIFEST_JSON}.Layers",
             )
         return Manifest(
@@ -89,40 +89,40 @@ class ManifestEntry:
 
 
 def parse_manifest_json(content: bytes) -> tuple[ManifestEntry, ...]:
-    """The images that manifest.json lists. Raises FormatError."""
-    found = json_fields.array(content, MANIFEST_JSON)
-    if len(found) > MAX_LAYERS:
-        raise LimitExceededError(f"{len(found)} entries (limit {MAX_LAYERS})", where=MANIFEST_JSON)
+    """The images listed in manifest.json. Raises FormatError."""
+    entries = json_fields.array(content, MANIFEST_JSON)
+    if len(entries) > MAX_LAYERS:
+        raise LimitExceededError(f"{len(entries)} entries (limit {MAX_LAYERS})", where=MANIFEST_JSON)
     return tuple(
         ManifestEntry.parse(json_fields.typed(entry, dict, f"{MANIFEST_JSON}[{index}]"), f"{MANIFEST_JSON}[{index}]")
-        for index, entry in enumerate(found)
+        for index, entry in enumerate(entries)
     )
 
 
-def rendered(images: Sequence[ManifestEntry]) -> bytes:
-    """The text of manifest.json. Raises LimitExceeded where nobody here could read it again."""
+def manifest_json_text(images: Sequence[ManifestEntry]) -> bytes:
+    """The content of manifest.json. Raises LimitExceededError if it would exceed our own limits."""
     if len(images) > MAX_LAYERS:
         raise LimitExceededError(f"it would have {len(images)} entries (limit {MAX_LAYERS})", where=MANIFEST_JSON)
     return json.dumps([image.json() for image in images], separators=(",", ":")).encode()
 
 
 def select_entry(images: Sequence[ManifestEntry], name: ImageSelector, origin: str) -> ManifestEntry:
-    """The one of *images* that *name* stands for: a tag, an image id behind `@`, the first digits of one, or its place.
+    """The image in *images* that *name* refers to: a tag, an image id behind `@`, an abbreviated id, or a position.
 
-    Raises NotFound, and LayoutError where several could be meant.
+    Raises NotFoundError, and UnsupportedImageError if it is ambiguous.
     """
-    found = {image.config: image for image in _matching(images, name)}
-    if len(found) == 1:
-        return next(iter(found.values()))
+    matches = {image.config: image for image in _matching(images, name)}
+    if len(matches) == 1:
+        return next(iter(matches.values()))
     once = {image.config: (place, image) for place, image in reversed(list(enumerate(images)))}
     names = (image.tags[0] if image.tags else f"@{place}" for place, image in reversed(once.values()))
-    there = quoted_list(names) or "nothing"
-    if found:
-        several = UnsupportedImageError(f"{origin}: {len(found)} images, and no name that tells one: {there}")
-        several.add_note("hint: put the name behind a colon")
+    available = quoted_list(names) or "nothing"
+    if matches:
+        several = UnsupportedImageError(f"{origin}: {len(matches)} images: a name is required: {available}")
+        several.add_note("hint: append :NAME")
         raise several
     error = NotFoundError(f"{origin}: no image {str(name)!r}")
-    error.add_note(f"hint: it has {there}")
+    error.add_note(f"hint: it contains {available}")
     raise error
 
 
@@ -134,15 +134,15 @@ def _matching(images: Sequence[ManifestEntry], name: ImageSelector) -> Sequence[
     if not name.text:
         return images
     named = [image for image in images if any(same_reference(name.text, tag) for tag in image.tags)]
-    if (named and not is_id(name.text)) or not (beginning := digits(name.text)):
+    if (named and not is_id(name.text)) or not (prefix := digits(name.text)):
         return named
-    return [image for image in images if image.id and image.id.hex.startswith(beginning)]
+    return [image for image in images if image.id and image.id.hex.startswith(prefix)]
 
 
 def _path(value: object, where: str) -> str:
-    """The name of a member, which never leads out of the archive."""
+    """The name of a member, which is never outside the archive."""
     text = json_fields.typed(value, str, where)
-    steps = [step for step in text.split("/") if step not in ("", ".")]
-    if text.startswith("/") or ".." in steps or not steps:
-        raise FormatError(f"{text!r} is no path in the archive", where=where)
-    return "/".join(steps)
+    components = [component for component in text.split("/") if component not in ("", ".")]
+    if text.startswith("/") or ".." in components or not components:
+        raise FormatError(f"{text!r} is not a valid path in the archive", where=where)
+    return "/".join(components)

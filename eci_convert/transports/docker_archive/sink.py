@@ -1,9 +1,8 @@
-"""What `docker load` reads, written as it comes: raw layers, then the config, then manifest.json.
+"""Writes archives for `docker load` as a stream: uncompressed layers, then the config, then manifest.json.
 
-A layer is stored as the tar archive that it is, whatever it was wrapped in, and must have the diff id that the config
-promises. Docker 20.10 and later, podman and skopeo take any file names. A layer is called after its diff id; where that
-is not known when its header has to be written, in a stream, it gets a name that no other has, because containerd takes
-a file for the rest of one of the same name that broke off.
+A layer is stored as its uncompressed tar archive, and must have the diff id in the config. Docker 20.10 and later,
+podman and skopeo accept any file names. A layer is named by its diff id; if that is unknown when its header is written
+to a stream, it gets a unique name, because containerd resumes an aborted file of the same name.
 """
 
 from __future__ import annotations
@@ -34,24 +33,24 @@ from eci_convert.streams.blocks import peek
 from eci_convert.transports.base import NO_VARIANTS, SinkCapabilities, Variants
 from eci_convert.transports.docker_archive import manifest_json
 from eci_convert.transports.docker_archive.manifest_json import MANIFEST_JSON, ManifestEntry
-from eci_convert.transports.layout.selector import ImageSelector, may_be_archive, spelt, split_path
+from eci_convert.transports.layout.selector import ImageSelector, may_be_archive, reference_text, split_path
 from eci_convert.transports.settings import Settings
 from eci_convert.transports.tar_store.writer import TarWriter, tar_output
 from eci_convert.transports.verified_input import VerifiedInput
 
 
 def open_sink(rest: str, settings: Settings) -> DockerArchiveSink:
-    """A place for an image in *rest*, `FILE[:NAME]`. Raises UsageError."""
+    """The sink for *rest*, `FILE[:NAME]`. Raises UsageError."""
     path, name = split_path(rest, may_be_archive)
     if name.digest:
-        raise UsageError(f"'@{name.digest}': a docker-archive keeps no digest of its image")
+        raise UsageError(f"'@{name.digest}': a docker-archive does not record the digest of its image")
     tags = (Reference.parse(name.text).familiar,) if name.writable().text else ()
     return DockerArchiveSink(path, name, DockerArchiveWriter(tar_output(path, settings.environ), tags))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Stored:
-    """A layer that is in the archive: its member's name, its diff id, and the size in bytes in which it was given."""
+class _StoredLayer:
+    """A layer in the archive: the name of its member, its diff id, and its size in bytes as it was given."""
 
     name: str
     diff_id: Digest
@@ -59,90 +58,90 @@ class _Stored:
 
 
 class DockerArchiveWriter:
-    """An archive for `docker load`, blob by blob, into *output*; *tags* are the image's names as Docker shows them.
+    """Writes an archive for `docker load` to *output*; *tags* are the image's names as Docker shows them.
 
-    To feed an engine instead of a file, give it a `tar_output.StreamOutput(write, environ, what)`: *write* is called
-    with each piece of the archive, in order, from the thread that calls `put` or `publish`; it may block. Layers whose
-    size is promised pass through; those of unknown size are spooled first (`$TMPDIR` of *environ*). The archive ends
-    within `publish`; `close` without it leaves *write* with a truncated archive, which the engine refuses.
+    To load into an engine instead of a file, use a `tar_store.writer.StreamOutput(write, environ, what)`: *write* is
+    called with each chunk of the archive, in order, from the thread that calls `put` or `publish`; it may block. Layers
+    of known size are passed through; others are spooled first (`$TMPDIR` of *environ*). The archive ends within
+    `publish`; `close` without it leaves *write* with a truncated archive, which the engine refuses.
     """
 
     def __init__(self, output: TarWriter, tags: tuple[str, ...] = ()) -> None:
         self._output = output
         self._tags = tags
-        self._layers: dict[Digest, _Stored] = {}
-        self._small: dict[Digest, bytes] = {}
+        self._layers: dict[Digest, _StoredLayer] = {}
+        self._small_blobs: dict[Digest, bytes] = {}
 
     def has(self, blob: Descriptor) -> bool:
         """Whether *blob* was put."""
-        if blob.digest in self._small:
-            return len(self._small[blob.digest]) == blob.size
+        if blob.digest in self._small_blobs:
+            return len(self._small_blobs[blob.digest]) == blob.size
         return blob.digest in self._layers and self._layers[blob.digest].size == blob.size
 
     def put(self, media_type: str, chunks: Iterable[bytes], digest: Digest | None, size: int | None) -> Descriptor:
-        """As `Sink.put`. Raises CannotHold for anything but tar layers, configs and manifests."""
+        """As `Sink.put`. Raises CannotHoldError for anything but tar layers, configs and manifests."""
         received = VerifiedInput(chunks, digest, size)
         if media_types.is_tar_layer(media_type):
             self._layer(received)
         elif media_type in media_types.DOCUMENTS | media_types.CONFIGS:
-            content = _small(received)
-            self._small[received.descriptor("").digest] = content
+            content = _small_blobs(received)
+            self._small_blobs[received.descriptor("").digest] = content
         else:
             raise CannotHoldError(f"an archive for docker load cannot hold a blob of type {media_type!r}")
         return received.descriptor(media_type)
 
     def publish(self, manifest: Descriptor) -> Digest:
-        """Ends the archive with the image that *manifest* says, and tells its id.
+        """Completes the archive with the image *manifest*, and returns the image id.
 
-        Raises NotFound for what was not put, CannotHold for an index, and DigestMismatch for layers that do not have
-        the diff ids of the config, which no engine would take.
+        Raises NotFoundError for blobs that were not put, CannotHoldError for an index, and DigestMismatchError for
+        layers that do not match the diff ids of the config, which every engine would refuse.
         """
-        found = parse_manifest(self._found(manifest), manifest.media_type)
-        if not isinstance(found, Manifest):
-            raise CannotHoldError("an archive for docker load holds one image, and no index")
-        config = self._found(found.config)
-        layers = [self._stored(layer) for layer in found.layers]
+        parsed = parse_manifest(self._small_blob(manifest), manifest.media_type)
+        if not isinstance(parsed, Manifest):
+            raise CannotHoldError("an archive for docker load holds one image, not an index")
+        config = self._small_blob(parsed.config)
+        layers = [self._stored(layer) for layer in parsed.layers]
         _check(layers, ImageConfig.parse(config).diff_ids)
         digest = Digest.of(config)
         saved = ManifestEntry(
             config=f"{digest.hex}.json", layers=tuple(layer.name for layer in layers), tags=self._tags
         )
         self._add(saved.config, config)
-        self._add(MANIFEST_JSON, manifest_json.rendered((saved,)))
+        self._add(MANIFEST_JSON, manifest_json.manifest_json_text((saved,)))
         self._output.finish([*dict.fromkeys(saved.layers), saved.config, MANIFEST_JSON])
         return digest
 
     def close(self) -> None:
-        """Let go of everything. What is not published is gone."""
+        """Releases all resources. An archive that was not published is discarded."""
         self._output.close()
 
     def _layer(self, received: VerifiedInput) -> None:
         head, chunks = peek(received)
-        wrapped = detect_compression(head)
-        raw = wrapped is Compression.NONE and (not received.promised or received.promised.algorithm == "sha256")
-        inner = VerifiedInput(
-            decompressed(chunks, wrapped),
-            received.promised if raw else None,
-            received.promised_size if raw else None,
+        compression = detect_compression(head)
+        is_tar = compression is Compression.NONE and (not received.expected or received.expected.algorithm == "sha256")
+        tar_input = VerifiedInput(
+            decompressed(chunks, compression),
+            received.expected if is_tar else None,
+            received.expected_size if is_tar else None,
         )
-        name = self._output.add(inner, self._named)
-        given = received.descriptor("")
-        self._layers[given.digest] = _Stored(name=name, diff_id=inner.descriptor("").digest, size=given.size)
+        name = self._output.add(tar_input, self._named)
+        blob = received.descriptor("")
+        self._layers[blob.digest] = _StoredLayer(name=name, diff_id=tar_input.descriptor("").digest, size=blob.size)
 
     def _named(self, digest: Digest | None) -> str:
         return f"{digest.hex}.tar" if digest else f"layer-{secrets.token_hex(8)}.tar"
 
-    def _found(self, blob: Descriptor) -> bytes:
+    def _small_blob(self, blob: Descriptor) -> bytes:
         if blob.data is not None:
             blob.digest.check(blob.data)
             return blob.data
-        if blob.digest not in self._small:
-            raise NotFoundError(f"{blob.digest} has not been put there")
-        return self._small[blob.digest]
+        if blob.digest not in self._small_blobs:
+            raise NotFoundError(f"{blob.digest} was not written")
+        return self._small_blobs[blob.digest]
 
-    def _stored(self, layer: Descriptor) -> _Stored:
+    def _stored(self, layer: Descriptor) -> _StoredLayer:
         if layer.digest not in self._layers:
-            raise NotFoundError(f"the layer {layer.digest} has not been put there")
+            raise NotFoundError(f"the layer {layer.digest} was not written")
         return self._layers[layer.digest]
 
     def _add(self, name: str, content: bytes) -> None:
@@ -150,7 +149,7 @@ class DockerArchiveWriter:
 
 
 class DockerArchiveSink:
-    """Writes an archive at *path* that holds one image."""
+    """Writes an archive with one image at *path*."""
 
     capabilities = SinkCapabilities(artifacts=False, indexes=False, stores_uncompressed=True)
 
@@ -161,7 +160,7 @@ class DockerArchiveSink:
 
     @property
     def destination(self) -> str:
-        return spelt("docker-archive", self._path, self._name)
+        return reference_text("docker-archive", self._path, self._name)
 
     def has(self, blob: Descriptor) -> bool:
         return self._writer.has(blob)
@@ -183,24 +182,22 @@ class DockerArchiveSink:
         self._writer.close()
 
 
-def _small(received: VerifiedInput) -> bytes:
+def _small_blobs(received: VerifiedInput) -> bytes:
     pieces: list[bytes] = []
     for chunk in received:
         pieces.append(chunk)
         if received.size > MAX_DOCUMENT:
-            raise LimitExceededError(f"a document of more than {MAX_DOCUMENT} bytes")
+            raise LimitExceededError(f"manifest or config longer than {MAX_DOCUMENT} bytes")
     return b"".join(pieces)
 
 
-def _check(layers: list[_Stored], diff_ids: tuple[Digest, ...]) -> None:
+def _check(layers: list[_StoredLayer], diff_ids: tuple[Digest, ...]) -> None:
     if len(layers) != len(diff_ids):
-        raise FormatError(f"{len(layers)} layers, and a config with {len(diff_ids)} diff ids", where="config.rootfs")
+        raise FormatError(f"{len(layers)} layers, but {len(diff_ids)} diff ids in the config", where="config.rootfs")
     for number, (layer, diff_id) in enumerate(zip(layers, diff_ids, strict=True)):
         if diff_id.algorithm != layer.diff_id.algorithm:
-            raise CannotHoldError(
-                f"an archive for docker load knows layers by their sha256, which {diff_id.short!r} is not"
-            )
+            raise CannotHoldError(f"an archive for docker load supports sha256 digests only, not {diff_id.short!r}")
         if layer.diff_id != diff_id:
             error = DigestMismatchError(diff_id, layer.diff_id, f"layer {number}, uncompressed,")
-            error.add_note("hint: the image's diff ids are wrong; eci-convert verify --fix makes them right")
+            error.add_note("hint: the image has wrong diff ids; eci-convert verify --fix corrects them")
             raise error

@@ -1,8 +1,7 @@
-"""`docker-archive:FILE[:NAME]`: what `docker save` writes, of all years; FILE `-` is standard input or output.
+"""`docker-archive:FILE[:NAME]`: an archive of `docker save`, of any version; FILE `-` is standard input or output.
 
-Docker 25 and later write an OCI image layout beside manifest.json. It is preferred, because it promises every byte by
-its digest; what a name stands for says manifest.json. Where there is no layout, the diff ids are the promise: the
-source makes up a manifest of them.
+Docker 25 and later write an OCI image layout beside manifest.json. It is preferred, because every blob has a digest
+there; names are resolved by manifest.json. Without a layout, a manifest is synthesised from the diff ids.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ from eci_convert.transports.docker_archive.manifest_json import (
 )
 from eci_convert.transports.docker_archive.sink import DockerArchiveSink, open_sink
 from eci_convert.transports.layout import index
-from eci_convert.transports.layout.index import list_images, resolve
-from eci_convert.transports.layout.selector import ImageSelector, distinct, may_be_archive, spelt, split_path
+from eci_convert.transports.layout.index import list_images, resolve_entry
+from eci_convert.transports.layout.selector import ImageSelector, distinct, may_be_archive, reference_text, split_path
 from eci_convert.transports.settings import Settings
 from eci_convert.transports.tar_store.reader import TarStore
 
@@ -44,43 +43,43 @@ _RATIO = 1100
 
 
 def open_source(rest: str, settings: Settings) -> DockerArchiveSource:
-    """The image that *rest*, `FILE[:NAME]`, stands for. Raises UsageError."""
+    """The image that *rest*, `FILE[:NAME]`, names. Raises UsageError."""
     path, name = split_path(rest, may_be_archive)
     return DockerArchiveSource(TarStore(path, settings.environ), name)
 
 
 class DockerArchiveSource:
-    """The image that *archive* keeps under *name*."""
+    """The image *name* in *archive*."""
 
     def __init__(self, archive: TarStore, name: ImageSelector, origin: str = "") -> None:
         self._archive = archive
         self._name = name
-        self._documents: dict[Digest, bytes] = {}
+        self._manifests: dict[Digest, bytes] = {}
         self._layers: dict[Digest, _ArchivedLayer] = {}
         self._parsed: dict[Digest, Manifest | Index | None] = {}
         self._budget = _MAX_READ
         self.traits = SourceTraits()
-        self.origin = origin or spelt("docker-archive", archive.path, name)
+        self.origin = origin or reference_text("docker-archive", archive.path, name)
 
     def resolve(self) -> Descriptor:
         self._archive.check()
         if MANIFEST_JSON in self._archive:
             saved = select_entry(parse_manifest_json(self._archive.read(MANIFEST_JSON)), self._name, self.origin)
-            return self._promised(saved) or self._made_up(saved)
+            return self._from_layout(saved) or self._synthesise(saved)
         if index.INDEX in self._archive:
-            return resolve(self._archive.read, self._name, self.origin)
+            return resolve_entry(self._archive.read, self._name, self.origin)
         old = "repositories" in self._archive
-        what = "Docker before 1.10 wrote it" if old else "it is none of docker save's archives"
-        raise FormatError(f"there is no {MANIFEST_JSON} in it: {what}", where=self.origin)
+        what = "written by Docker before 1.10" if old else "not an archive of docker save"
+        raise FormatError(f"no {MANIFEST_JSON} in the archive: {what}", where=self.origin)
 
     @contextmanager
     def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
-        if blob.digest in self._documents:
-            yield (self._documents[blob.digest][skip:],)
+        if blob.digest in self._manifests:
+            yield (self._manifests[blob.digest][skip:],)
             return
         layer = self._layers.get(blob.digest)
         if layer and layer.compression is not Compression.NONE:
-            yield _without(skip, self._unwrapped(layer))
+            yield _skipping(skip, self._decompressed(layer))
             return
         path = layer.path if layer else index.blob_path(blob.digest)
         size = self._archive.size(path)
@@ -94,12 +93,12 @@ class DockerArchiveSource:
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
         return ()
 
-    def _made_up(self, saved: ManifestEntry) -> Descriptor:
-        """A manifest of what the config promises."""
+    def _synthesise(self, saved: ManifestEntry) -> Descriptor:
+        """Synthesises a manifest from the config."""
         self.traits = SourceTraits(synthetic=True)
         config = self._archive.read(saved.config)
         layers, sizes = [], dict[tuple[int, int, int], tuple[Compression, int]]()
-        for path in saved.layers:  # each file is looked at once, whatever names it how often
+        for path in saved.layers:  # each file is examined once, even if several entries name it
             place = self._archive.place(path)
             if place not in sizes:
                 layer = _ArchivedLayer(path=path, compression=self._compression(path))
@@ -108,7 +107,7 @@ class DockerArchiveSource:
         manifest = saved.manifest(config, [sizes[self._archive.place(path)][1] for path in saved.layers])
         self._layers = {blob.digest: layer for blob, layer in zip(manifest.layers, layers, strict=True)}
         content = to_json(manifest)
-        self._documents = {saved.check_config(config): config, Digest.of(content): content}
+        self._manifests = {saved.check_config(config): config, Digest.of(content): content}
         return Descriptor.of(content, manifest.media_type)
 
     def _compression(self, path: str) -> Compression:
@@ -116,38 +115,38 @@ class DockerArchiveSource:
         return detect_compression(head)
 
     def _size(self, layer: _ArchivedLayer) -> int:
-        """The length of the layer's archive. One that is wrapped is unwrapped to tell; it may not grow beyond what gzip
-        can do, which is all that is found here."""
+        """The uncompressed size of a layer. A compressed one is decompressed to measure it, up to the largest ratio of
+        gzip, the only compression found here."""
         stored = self._archive.size(layer.path)
         if layer.compression is Compression.NONE:
             return stored
         limit = max(_SMALL, stored * _RATIO)
-        return sum(map(len, at_most(self._unwrapped(layer), limit, f"the layer {layer.path!r}")))
+        return sum(map(len, at_most(self._decompressed(layer), limit, f"the layer {layer.path!r}")))
 
-    def _unwrapped(self, layer: _ArchivedLayer) -> Iterator[bytes]:
+    def _decompressed(self, layer: _ArchivedLayer) -> Iterator[bytes]:
         return decompressed(self._archive.chunks(layer.path), layer.compression)
 
-    def _promised(self, saved: ManifestEntry) -> Descriptor | None:
-        """What the layout beside manifest.json promises of the image: a manifest, or the index with it where images for
-        several platforms are in the archive. None where there is no layout, or nothing of the image in it."""
+    def _from_layout(self, saved: ManifestEntry) -> Descriptor | None:
+        """The manifest of the image in the layout beside manifest.json, or the index with it if the archive has several
+        platforms. None if there is no layout, or no such image in it."""
         if index.INDEX not in self._archive or saved.id is None:
             return None
         for entry in distinct(list_images(self._archive.read, self.origin)):
-            found = self._document(entry)
-            if isinstance(found, Manifest) and found.config.digest == saved.id:
+            manifest = self._manifest(entry)
+            if isinstance(manifest, Manifest) and manifest.config.digest == saved.id:
                 return entry
-            if isinstance(found, Index):
-                images = [child for child in candidates(found) if self._document(child)]
+            if isinstance(manifest, Index):
+                images = [child for child in candidates(manifest) if self._manifest(child)]
                 if any(self._is(child, saved.id) for child in images):
                     return images[0] if len(images) == 1 else entry
         return None
 
     def _is(self, entry: Descriptor, config: Digest) -> bool:
-        found = self._document(entry)
-        return isinstance(found, Manifest) and found.config.digest == config
+        manifest = self._manifest(entry)
+        return isinstance(manifest, Manifest) and manifest.config.digest == config
 
-    def _document(self, entry: Descriptor) -> Manifest | Index | None:
-        """The manifest or index, if it is in the archive."""
+    def _manifest(self, entry: Descriptor) -> Manifest | Index | None:
+        """The manifest or index of *entry*, if it is in the archive."""
         if entry.digest not in self._parsed:
             path = index.blob_path(entry.digest)
             self._parsed[entry.digest] = None
@@ -171,13 +170,13 @@ class DockerArchiveSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ArchivedLayer:
-    """A tar archive within the archive, and how it is wrapped."""
+    """A layer in the archive, and its compression."""
 
     path: str
     compression: Compression
 
 
-def _without(skip: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _skipping(skip: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         if skip < len(chunk):
             yield chunk[skip:] if skip else chunk

@@ -1,18 +1,18 @@
 """`docker-daemon:NAME[:TAG]`: images in a Docker engine, through the Docker SDK's low-level client.
 
-source.py           DaemonSource: an image to be read, from what the engine says about it
-container_files.py  its files, one at a time, out of a container that is created and never started
-hidden_paths.py     files that a container hides, adds or replaces, and that the saved image must tell
-saved_image.py      all of it, as `docker save` gives it
-sink.py             DaemonSink: an image to be loaded
-catalog.py          DaemonCatalog: all images of the engine, listed, named, deleted
-load.py             the load request, sent while the archive is made
-engine.py           one engine, and how long it may be silent
-client.py           the SDK's client, without what breaks it
-endpoint.py         where the engine is
-podman_socket.py    podman's service, where there is no Docker engine
-errors.py           the engine's errors as errors of ours
-response_body.py    its responses in large pieces
+source.py           DaemonSource: reads an image
+container_files.py  its files, read from a container that is created and never started
+hidden_paths.py     paths that a container hides, adds or replaces
+saved_image.py      the whole image, from `docker save`
+sink.py             DaemonSink: loads an image
+catalog.py          DaemonCatalog: lists, tags and deletes images
+load.py             the load request, sent while the archive is written
+engine.py           one engine, and its timeouts
+client.py           the SDK's client, adapted
+endpoint.py         the address of the engine
+podman_socket.py    the address of podman's service, used if there is no Docker engine
+errors.py           errors of the engine, translated
+response_body.py    its responses in large chunks
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ __all__ = ["open_catalog", "open_sink", "open_source"]
 
 
 def open_source(rest: str, settings: Settings) -> DaemonSource:
-    """The image that *rest*, a name or an id, stands for. Raises UsageError."""
+    """The image *rest*, a name or an id. Raises UsageError."""
     return DaemonSource(rest, settings)
 
 
 def open_sink(rest: str, settings: Settings) -> DaemonSink:
-    """A place for an image under the name *rest*. Raises UsageError."""
+    """The sink for the name *rest*. Raises UsageError."""
     return DaemonSink(rest, settings)

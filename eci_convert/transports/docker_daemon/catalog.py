@@ -60,7 +60,7 @@ class DaemonCatalog:
         found = self._inspected(name)
         identity = Digest.parse(image_id(found, self.place), where=self.place)
         for target in () if self._settings.dry_run else targets:
-            with self._engine.client(patiently=True) as client:
+            with self._engine.client(slow=True) as client:
                 client.tag(str(identity), target.name, target.tag)
         return identity
 
@@ -81,7 +81,7 @@ class DaemonCatalog:
         return [CatalogEntry(name=tag, digest=identity) for tag in chosen or [""]]
 
     def _remove(self, name: str) -> None:
-        with self._engine.client(patiently=True) as client:
+        with self._engine.client(slow=True) as client:
             url = f"{client.base_url}/v{client.api_version}/images/{quote(name, safe='/:')}"
             response = client.delete(url, timeout=client.timeout)
             if response.status_code == 404:

@@ -1,11 +1,10 @@
-"""The Docker SDK's low-level client, without what breaks it (docker 7.2, docs/explanation/dependencies.md#docker).
+"""The Docker SDK's low-level client, adapted (docker 7.2, docs/explanation/dependencies.md#docker).
 
-* Its constructor reads the user's config.json and fails over odd ones; an engine can be spoken to without it.
-* It pins no API version but takes whatever the engine has: here it is the newest that both know.
-* It tells errors by parsing an answer that may be of any shape, and leaves a stream's errors to whoever reads it.
-* It asks for an archive as for anything else: here over HTTP/1.0, where it can be told from one that was cut short
-  (`wire`), for then the engine does with a third of the writes.
-* A build sends every credential that the user has to the engine: here those, and only those, that were asked for.
+* Its constructor reads the user's config.json and fails on unusual ones; an engine can be used without that file.
+* It does not negotiate a maximum API version: here the version is the newest that both sides support.
+* It parses error responses of any shape as JSON objects, and leaves errors within streams to the caller.
+* Archives are requested over HTTP/1.0 (see `response_body`), for which the engine needs a third of the writes.
+* For a build it sends all stored credentials to the engine: here only those that were asked for.
 """
 
 from __future__ import annotations
@@ -32,16 +31,16 @@ from eci_convert.transports.docker_daemon.endpoint import Endpoint
 from eci_convert.transports.docker_daemon.errors import raise_for_event
 
 NEWEST: Final = (1, 51)
-"""The newest version of the API that this was tried with (Docker 28.5)."""
+"""The newest API version that this was tested with (Docker 28.5)."""
 _OLDEST: Final = (1, 24)
 _MAX_EVENT: Final = 4 << 20
 _MAX_MESSAGE: Final = 64 << 10
 
 
 class EngineClient(APIClient):
-    """A client for the engine at *endpoint* that waits *timeout* seconds for each answer.
+    """A client for the engine at *endpoint*, with a timeout of *timeout* seconds for each response.
 
-    *version* is the API's; None: `negotiate` will say. Raises UsageError for an address that is none.
+    *version* is the API version; None: call `negotiate`. Raises UsageError for an invalid address.
     """
 
     def __init__(self, endpoint: Endpoint, timeout: float, version: str | None = None) -> None:
@@ -58,28 +57,30 @@ class EngineClient(APIClient):
         self._version = version or ".".join(map(str, _OLDEST))
         self.components: frozenset[str] = frozenset()
         try:
-            self._reach(endpoint, str(parse_host(endpoint.host, False, endpoint.tls)))
-        except (DockerException, ValueError):  # which repeat a part of it
-            raise UsageError(f"{endpoint.shown!r} is no address of a Docker engine ({endpoint.origin})") from None
+            self._mount_adapters(endpoint, str(parse_host(endpoint.host, False, endpoint.tls)))
+        except (DockerException, ValueError):  # whose messages repeat part of the address
+            raise UsageError(
+                f"{endpoint.shown!r} is not a valid address of a Docker engine ({endpoint.origin})"
+            ) from None
 
     def negotiate(self) -> str:
-        """The version of the API to use: the engine's, or the newest that we know. Raises TransportError."""
-        said = self.version(api_version=False)
-        theirs = _version(said.get("ApiVersion")) if isinstance(said, dict) else None
-        if theirs is None:
-            raise TransportError(f"{self.host}: no Docker engine answers, but something else does")
-        if theirs < _OLDEST:
-            raise TransportError(f"{self.host}: the Docker engine is too old: its API is {said['ApiVersion']}")
-        version = max(min(theirs, NEWEST), _version(said.get("MinAPIVersion")) or _OLDEST)
+        """The API version to use: the engine's, or the newest that we support. Raises TransportError."""
+        reply = self.version(api_version=False)
+        engine_version = _version(reply.get("ApiVersion")) if isinstance(reply, dict) else None
+        if engine_version is None:
+            raise TransportError(f"{self.host}: the server is not a Docker engine")
+        if engine_version < _OLDEST:
+            raise TransportError(f"{self.host}: the Docker engine is too old: its API is {reply['ApiVersion']}")
+        version = max(min(engine_version, NEWEST), _version(reply.get("MinAPIVersion")) or _OLDEST)
         self._version = ".".join(map(str, version))
-        self.components = frozenset(_names(said.get("Components")))
+        self.components = frozenset(_names(reply.get("Components")))
         return self._version
 
     def at_least(self, major: int, minor: int) -> bool:
-        """Whether the API in use has what came with this version of it."""
+        """Whether the API version in use is at least *major*.*minor*."""
         return (_version(self._version) or _OLDEST) >= (major, minor)
 
-    def _reach(self, endpoint: Endpoint, url: str) -> None:
+    def _mount_adapters(self, endpoint: Endpoint, url: str) -> None:
         if url.startswith("http+unix://"):
             self._custom_adapter = UnixHTTPAdapter(url, self.timeout)
             self.adapters.clear()
@@ -88,19 +89,19 @@ class EngineClient(APIClient):
             self.archive_url = "http+docker://archives"
             self.mount(self.archive_url, _Archives(url, self.timeout))
         elif url.startswith("ssh://"):
-            self._reach_by_ssh(url)
+            self._mount_ssh_adapter(url)
         else:
             self.base_url = self.archive_url = url
             self.verify = (endpoint.ca or True) if endpoint.verify else False
             self.cert = (endpoint.cert, endpoint.key) if endpoint.cert and endpoint.key else None
-            if not _is_here(url):
+            if not _is_loopback(url):
                 self.proxies = get_environ_proxies(url)
 
-    def _reach_by_ssh(self, url: str) -> None:
+    def _mount_ssh_adapter(self, url: str) -> None:
         try:
             from docker.transport import SSHHTTPAdapter
         except ImportError as error:
-            missing = UsageError(f"{url}: an engine is reached through ssh with the Python package paramiko, not here")
+            missing = UsageError(f"{url}: ssh:// addresses need the Python package paramiko, which is not installed")
             missing.add_note("hint: pip install 'docker[ssh]'")
             raise missing from error
         self._custom_adapter = SSHHTTPAdapter(url, self.timeout, shell_out=True)
@@ -124,7 +125,7 @@ class EngineClient(APIClient):
 
 
 class _Archives(UnixHTTPAdapter):
-    """Connections to the same socket that speak HTTP/1.0, one for each archive."""
+    """An adapter for the same socket that uses HTTP/1.0, with one connection for each archive."""
 
     def get_connection(self, url: Any, proxies: object = None) -> UnixHTTPConnectionPool:
         return _ConnectionPool(url, self.socket_path, self.timeout)
@@ -136,17 +137,19 @@ class _ConnectionPool(UnixHTTPConnectionPool):
 
 
 class _Connection(UnixHTTPConnection):
-    _http_vsn, _http_vsn_str = 10, "HTTP/1.0"  # http.client has no other word for it
+    _http_vsn, _http_vsn_str = 10, "HTTP/1.0"  # http.client has no public setting for it
 
 
 def _events(received: Iterable[bytes | str], host: str) -> Iterator[Mapping[str, Any]]:
-    """The JSON objects, one a line, of a stream that tells of progress. Raises the error that one of them tells of."""
+    """The JSON objects, one on each line, of a progress stream. Raises the error that one of them reports."""
     line = b""
     for piece in received:
         *lines, line = (line + (piece.encode() if isinstance(piece, str) else piece)).split(b"\n")
         if len(line) > _MAX_EVENT:
-            raise LimitExceededError(f"{host}: the Docker engine says a line of more than {_MAX_EVENT} bytes")
-        yield from (_event(one, host) for one in lines if one.strip())
+            raise LimitExceededError(
+                f"{host}: a line of the Docker engine's response is longer than {_MAX_EVENT} bytes"
+            )
+        yield from (_event(complete_line, host) for complete_line in lines if complete_line.strip())
     if line.strip():
         yield _event(line, host)
 
@@ -155,36 +158,38 @@ def _event(line: bytes, host: str) -> Mapping[str, Any]:
     try:
         event = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise TransportError(f"{host}: the Docker engine says what is no JSON: {line[:80]!r}") from error
+        raise TransportError(f"{host}: invalid JSON from the Docker engine: {line[:80]!r}") from error
     return raise_for_event(event if isinstance(event, dict) else {}, host)
 
 
 def _message(response: requests.Response) -> str:
-    """What the engine says about a refusal: JSON with a message, or a page of whoever stands before it."""
+    """The message of an error response: that of the engine's JSON, or the text of a proxy in front of it."""
     text = response.raw.read(_MAX_MESSAGE, decode_content=True) or response.content
     try:
-        said = json.loads(text).get("message")
+        message = json.loads(text).get("message")
     except (ValueError, RecursionError, AttributeError):
-        said = None
-    return said if isinstance(said, str) else text.decode(errors="replace")
+        message = None
+    return message if isinstance(message, str) else text.decode(errors="replace")
 
 
 def _version(text: object) -> tuple[int, int] | None:
-    words = text.split(".") if isinstance(text, str) else []
-    if len(words) != 2 or not all(word.isascii() and word.isdigit() and len(word) < 5 for word in words):
+    components = text.split(".") if isinstance(text, str) else []
+    if len(components) != 2 or not all(
+        component.isascii() and component.isdigit() and len(component) < 5 for component in components
+    ):
         return None
-    return int(words[0]), int(words[1])
+    return int(components[0]), int(components[1])
 
 
 def _names(components: object) -> Iterator[str]:
-    """The names of the programs that an engine says it is made of."""
+    """The names of the components that the engine reports."""
     for component in components if isinstance(components, list) else ():
         if isinstance(component, dict) and isinstance(component.get("Name"), str):
             yield component["Name"]
 
 
-def _is_here(url: str) -> bool:
-    """Whether *url* is on this computer, where no proxy has any business."""
+def _is_loopback(url: str) -> bool:
+    """Whether *url* is on loopback, where no proxy is used."""
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -1,9 +1,9 @@
-"""The files of an image as an engine keeps them unpacked, one at a time: nothing else of the image is read.
+"""Reads single files of an image that an engine keeps unpacked, without transferring any layer.
 
-The engine gives files out of containers only, so one is created, with a command that does not exist, and never started.
-A container is not the image: what it may hide or add is not asked for (`NotShown`), and comes from the saved image.
-It goes when the source is left. What a killed process leaves behind is told by a label that names the process, and goes
-when eci-convert next makes a container on that engine.
+The engine serves files of containers only, so one is created, with a command that does not exist, and never started. A
+container differs from the image: paths that it may hide or add raise NotShown, and are read from the saved image. The
+container is removed when the source is closed. A label names the process; containers of processes that were killed are
+removed when eci-convert next creates one on that engine.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from eci_convert.transports.docker_daemon.saved_image import SavedImageSource
 OWNER_LABEL: Final = "io.eci-convert.process"
 _COMMAND: Final = ["/never-started"]
 _ABANDONED: Final = 24 * 60 * 60
-"""Seconds after which the container of a process on another computer is taken for one that was left behind."""
+"""Seconds after which a container created on another computer is considered abandoned."""
 
 
 class DockerContainerFiles:
-    """The files of the image with the id *image*, for *platform* ("" where the engine is to choose).
+    """The files of the image with the id *image*, for *platform* ("": chosen by the engine).
 
-    *volumes* are those of the image.
+    *volumes* are the mount points of the image's volumes.
     """
 
     def __init__(
-        self, engine: Engine, image: str, platform: str, whole: SavedImageSource, volumes: Collection[str] = ()
+        self, engine: Engine, image: str, platform: str, full_image: SavedImageSource, volumes: Collection[str] = ()
     ) -> None:
         self._engine = engine
         self._image = image
         self._platform = platform
-        self._whole = whole
+        self._full_image = full_image
         self._mounts = frozenset(volumes)
         self._binds = False
         self._refusal: EciError | None = None
@@ -54,25 +54,25 @@ class DockerContainerFiles:
     def fetch(self, path: str) -> Iterator[Iterable[bytes]]:
         if not hidden_paths.is_encodable(path):
             raise NotShown(f"{self._engine.host}: {path!r} is not UTF-8")
-        container = self._created_container()
+        container = self._container_name()
         if self._binds or hidden_paths.is_hidden(path, self._mounts) or (path.endswith("/") and self._mounts):
             raise NotShown(f"{self._engine.host}: a container may hide {path!r}")
         if hidden_paths.is_pattern(path) and not self._engine.is_docker:
-            raise NotShown(f"{self._engine.host}: the engine may take {path!r} for a pattern")
+            raise NotShown(f"{self._engine.host}: the engine may interpret {path!r} as a pattern")
         with ExitStack() as stack:
             try:
                 parameters = {"path": path.rstrip("/") or "/"}
                 stream = self._engine.stream(f"/containers/{container}/archive", parameters)
                 pieces = stack.enter_context(stream)
             except NotFoundError as error:
-                self._check_is_there(error)
+                self._check_exists(error)
                 if hidden_paths.may_be_replaced(path):
                     raise NotShown(f"{self._engine.host}: a container may hide {path!r}") from error
                 raise
             except Refused as error:
                 if hidden_paths.is_about_path(str(error)):
                     raise
-                raise NotShown(str(error)) from error  # the saved image tells, or the engine fails again
+                raise NotShown(str(error)) from error  # read from the saved image instead
             yield pieces
 
     @property
@@ -81,48 +81,53 @@ class DockerContainerFiles:
 
     @property
     def follows_links(self) -> bool:
-        self._created_container()
+        self._container_name()
         return self._engine.is_podman
 
     def full_image(self) -> Source:
-        return self._whole
+        return self._full_image
 
     def labels_and_platform(self) -> Json:
-        """What a container tells of its image: labels and platform, in the words of `Engine.inspect_image`; nothing where
-        the engine makes no container of it."""
+        """The labels and platform of the image, read from a container and keyed as in `Engine.inspect_image`; empty if
+        no container can be created."""
         try:
-            container = self._created_container()
-            found = self._about(container)
+            container = self._container_name()
+            container_json = self._inspect(container)
         except EciError:
             return {}
-        labels = {key: text for key, text in (found["Config"].get("Labels") or {}).items() if key != OWNER_LABEL}
-        platform = (found.get("ImageManifestDescriptor") or {}).get("platform") or {"os": found.get("Platform", "")}
+        labels = {
+            key: text for key, text in (container_json["Config"].get("Labels") or {}).items() if key != OWNER_LABEL
+        }
+        platform = (container_json.get("ImageManifestDescriptor") or {}).get("platform") or {
+            "os": container_json.get("Platform", "")
+        }
         return {"Config": {"Labels": labels}, **{key.capitalize(): text for key, text in platform.items()}}
 
     def close(self) -> None:
-        """Remove the container."""
+        """Removes the container."""
         with self._lock:
             container, self._container, self._created = self._container, "", False
         if container:
             _remove(self._engine, container)
 
-    def _created_container(self) -> str:
+    def _container_name(self) -> str:
         with self._lock:
             if self._refusal:
                 raise NotShown(str(self._refusal)) from self._refusal
             if not self._created:
-                self._container = f"eci-convert-{secrets.token_hex(8)}"  # known before it exists: it can be removed
-                self._create_anyhow()
+                # Chosen here, so that it can be removed even if the creation is interrupted.
+                self._container = f"eci-convert-{secrets.token_hex(8)}"
+                self._create_with_fallback()
                 self._created = True
-                self._note_mounts()
-                _sweep(self._engine)
+                self._read_mounts()
+                _remove_abandoned(self._engine)
             return self._container
 
-    def _create_anyhow(self) -> None:
-        """Create the container. Raises NotShown where the engine makes none of this image.
+    def _create_with_fallback(self) -> None:
+        """Creates the container. Raises NotShown if the engine refuses.
 
-        An engine finds no image for a platform where the image does not say its architecture (404, as for an image
-        that is not there): such an image is known by its id well enough.
+        For an image without an architecture in its config an engine responds 404 to any platform, so the platform is
+        left out then: the id identifies the image.
         """
         try:
             try:
@@ -135,23 +140,23 @@ class DockerContainerFiles:
             self._container, self._refusal = "", error
             raise NotShown(str(error)) from error
 
-    def _note_mounts(self) -> None:
-        """What is mounted over the image: its volumes, and what the engine's configuration adds."""
+    def _read_mounts(self) -> None:
+        """Records what is mounted over the image: its volumes, and mounts from the engine's configuration."""
         with suppress(EciError):
-            mounts = self._about(self._container).get("Mounts") or []
-            found = [mount for mount in mounts if isinstance(mount, dict)]
-            self._mounts |= {str(mount.get("Destination") or "") for mount in found} - {""}
-            self._binds = any(mount.get("Type") == "bind" for mount in found)
+            mounts = self._inspect(self._container).get("Mounts") or []
+            mount_list = [mount for mount in mounts if isinstance(mount, dict)]
+            self._mounts |= {str(mount.get("Destination") or "") for mount in mount_list} - {""}
+            self._binds = any(mount.get("Type") == "bind" for mount in mount_list)
 
-    def _about(self, container: str) -> Json:
+    def _inspect(self, container: str) -> Json:
         with self._engine.client() as client:
-            found: Json = client.inspect_container(container)
-        if not isinstance(found, dict):
-            raise TransportError(f"{self._engine.host}: invalid answer about the container {container!r}")
-        return found
+            container_json: Json = client.inspect_container(container)
+        if not isinstance(container_json, dict):
+            raise TransportError(f"{self._engine.host}: invalid response about the container {container!r}")
+        return container_json
 
     def _create(self, platform: str) -> None:
-        with self._engine.client(patiently=True) as client:
+        with self._engine.client(slow=True) as client:
             client.create_container(
                 self._image,
                 command=_COMMAND,
@@ -162,45 +167,47 @@ class DockerContainerFiles:
                 use_config_proxy=False,
             )
 
-    def _check_is_there(self, error: NotFoundError) -> None:
-        """The engine says 404 for a path and for a container: somebody may have removed ours."""
+    def _check_exists(self, error: NotFoundError) -> None:
+        """A 404 may be about the path or about the container, which another process may have removed."""
         try:
-            self._about(self._container)
+            self._inspect(self._container)
         except NotFoundError:
-            raise TransportError(f"{self._engine.host}: somebody removed the container {self._container!r}") from error
+            raise TransportError(
+                f"{self._engine.host}: the container {self._container!r} was removed by another process"
+            ) from error
 
 
 def _remove(engine: Engine, container: str) -> None:
-    with suppress(NotFoundError), engine.client(patiently=True) as client:
+    with suppress(NotFoundError), engine.client(slow=True) as client:
         client.remove_container(container, v=True, force=True)
 
 
-def _sweep(engine: Engine) -> None:
-    """Remove the containers that killed processes left. What fails here is no reason not to go on."""
+def _remove_abandoned(engine: Engine) -> None:
+    """Removes containers of processes that were killed. Errors are ignored."""
     with suppress(EciError):
         with engine.client() as client:
-            found = client.containers(all=True, filters={"label": OWNER_LABEL, "status": "created"})
-        for container in filter(_is_abandoned, found):
+            containers = client.containers(all=True, filters={"label": OWNER_LABEL, "status": "created"})
+        for container in filter(_is_abandoned, containers):
             _remove(engine, str(container.get("Id")))
 
 
 def _is_abandoned(container: Json) -> bool:
-    words = str(container.get("Labels", {}).get(OWNER_LABEL, "")).split("/")
-    if len(words) == 4 and words[:2] == _signature().split("/")[:2]:
-        return not words[2].isdigit() or _started(int(words[2])) != words[3]
+    fields = str(container.get("Labels", {}).get(OWNER_LABEL, "")).split("/")
+    if len(fields) == 4 and fields[:2] == _signature().split("/")[:2]:
+        return not fields[2].isdigit() or _start_time(int(fields[2])) != fields[3]
     return time.time() - int(container.get("Created", 0)) > _ABANDONED
 
 
 def _signature() -> str:
-    """Which process this is: the computer since it was started, the process's namespace, its number, its start."""
+    """Identifies this process: boot id, pid namespace, pid, start time."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     boot_id = boot.read_text().strip() if boot.exists() else "unknown"
     namespace = os.readlink("/proc/self/ns/pid") if os.path.exists("/proc/self/ns/pid") else "unknown"
-    return f"{boot_id}/{namespace}/{os.getpid()}/{_started(os.getpid())}"
+    return f"{boot_id}/{namespace}/{os.getpid()}/{_start_time(os.getpid())}"
 
 
-def _started(process: int) -> str:
-    """When *process* was started, in clock ticks since the computer was; "" if there is none (proc(5), stat)."""
+def _start_time(process: int) -> str:
+    """The start time of *process* in clock ticks since boot, "" if it does not exist (proc(5), stat)."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):

@@ -1,9 +1,9 @@
-"""Where the Docker engine is, told as the docker command tells it: DOCKER_HOST, then DOCKER_CONTEXT, then the context
-that `docker context use` chose, then the usual socket, or podman's where there is no Docker engine.
+"""The address of the Docker engine, determined as by the docker command: DOCKER_HOST, then DOCKER_CONTEXT, then the
+context chosen by `docker context use`, then the default socket, or podman's socket if there is no Docker engine.
 
-docker/cli, "docker context": a context's metadata lies in `contexts/meta/ID/meta.json` below the folder of config.json,
-its certificates in `contexts/tls/ID/docker`, ID being the sha256 of the context's name. The SDK's own reader of these
-loses them where there is no config.json, and reads the process environment alone.
+docker/cli, "docker context": a context's metadata is `contexts/meta/ID/meta.json` below the directory of config.json,
+its certificates are in `contexts/tls/ID/docker`; ID is the sha256 of the context's name. The SDK's own reader misses
+contexts without a config.json, and reads the process environment only.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from eci_convert.transports.docker_daemon.podman_socket import accepts_connectio
 
 _log = logging.getLogger(__name__)
 
-USUAL = "unix:///var/run/docker.sock"
+DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 _DEFAULT = "default"
 _MAX_META = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """An engine's address as DOCKER_HOST spells it, and what is needed for TLS.
+    """An engine's address as in DOCKER_HOST, and its TLS settings.
 
-    *origin* says what decided it. *cert*, *key* and *ca* are files, "" for none; *verify* is whether the engine must
-    prove who it is.
+    *origin* is where it was configured. *cert*, *key* and *ca* are files, "" for none; *verify*: verify the engine's
+    certificate.
     """
 
     host: str = field(repr=False)
@@ -47,32 +47,34 @@ class Endpoint:
 
     @property
     def shown(self) -> str:
-        """The address for people: what stands before an `@` in it is a user's name and password."""
+        """The address for display, without credentials before an `@`."""
         return redacted_host(self.host)
 
 
 def find(environ: Mapping[str, str]) -> Endpoint:
-    """The engine that *environ* and the user's files name. Raises UsageError for a context that is not there, and
-    LocalError for one that cannot be read."""
+    """The engine configured by *environ* and the user's files.
+
+    Raises UsageError for a context that does not exist, LocalError for one that cannot be read.
+    """
     if environ.get("DOCKER_HOST"):
         return _from_environment(environ)
-    folder = config_folder(environ)
-    name = environ.get("DOCKER_CONTEXT") or _current_context(folder)
+    directory = config_folder(environ)
+    name = environ.get("DOCKER_CONTEXT") or _current_context(directory)
     if name == _DEFAULT:
-        return _usual(environ)
-    return _from_context(folder, name)
+        return _default_endpoint(environ)
+    return _from_context(directory, name)
 
 
-def _usual(environ: Mapping[str, str]) -> Endpoint:
-    """Docker's usual socket; where nothing listens there, podman's if that accepts connections."""
-    if not accepts_connections(USUAL) and (podman := podman_socket(environ)):
-        _log.info("there is no Docker engine at %s: using podman's socket %s", USUAL, redacted_host(podman))
+def _default_endpoint(environ: Mapping[str, str]) -> Endpoint:
+    """Docker's default socket; if nothing listens there, podman's if that accepts connections."""
+    if not accepts_connections(DEFAULT_SOCKET) and (podman := podman_socket(environ)):
+        _log.info("no Docker engine at %s: using podman's socket %s", DEFAULT_SOCKET, redacted_host(podman))
         return Endpoint(host=podman, origin="podman's socket")
-    return Endpoint(host=USUAL, origin="nothing else is said")
+    return Endpoint(host=DEFAULT_SOCKET, origin="the default")
 
 
 def config_folder(environ: Mapping[str, str]) -> Path:
-    """Where Docker's client keeps its files."""
+    """The directory of Docker's client configuration."""
     if environ.get("DOCKER_CONFIG"):
         return Path(environ["DOCKER_CONFIG"])
     return Path(home(environ) or "/", ".docker")
@@ -83,22 +85,22 @@ def _from_environment(environ: Mapping[str, str]) -> Endpoint:
     verify = bool(environ.get("DOCKER_TLS_VERIFY"))
     if not (verify or environ.get("DOCKER_TLS") or environ.get("DOCKER_CERT_PATH")):
         return Endpoint(host=host, origin="DOCKER_HOST")
-    folder = Path(environ.get("DOCKER_CERT_PATH") or config_folder(environ))
-    return Endpoint(host=host, origin="DOCKER_HOST", tls=True, verify=verify, **_certificates(folder))
+    directory = Path(environ.get("DOCKER_CERT_PATH") or config_folder(environ))
+    return Endpoint(host=host, origin="DOCKER_HOST", tls=True, verify=verify, **_certificates(directory))
 
 
-def _from_context(folder: Path, name: str) -> Endpoint:
-    identity = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
-    path = folder / "contexts/meta" / identity / "meta.json"
+def _from_context(directory: Path, name: str) -> Endpoint:
+    context_id = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
+    path = directory / "contexts/meta" / context_id / "meta.json"
     if not os.path.isfile(path):
-        error = UsageError(f"there is no Docker context {name!r}")
-        error.add_note("hint: DOCKER_CONTEXT or `docker context use` names it; `docker context ls` shows what there is")
+        error = UsageError(f"no such Docker context: {name!r}")
+        error.add_note("hint: it was chosen by DOCKER_CONTEXT or `docker context use`; `docker context ls` lists all")
         raise error
     endpoint = _object(_object(_read(path).get("Endpoints")).get("docker"))
     host = endpoint.get("Host")
     if not isinstance(host, str) or not host:
-        raise LocalError(f"{str(path)!r} names no Docker engine")
-    certificates = _certificates(folder / "contexts/tls" / identity / "docker")
+        raise LocalError(f"{str(path)!r} has no endpoint of a Docker engine")
+    certificates = _certificates(directory / "contexts/tls" / context_id / "docker")
     return Endpoint(
         host=host,
         origin=f"the context {name!r}",
@@ -108,9 +110,9 @@ def _from_context(folder: Path, name: str) -> Endpoint:
     )
 
 
-def _current_context(folder: Path) -> str:
-    """What `docker context use` chose. A config.json that cannot be read chooses nothing, as for the docker command."""
-    path = folder / "config.json"
+def _current_context(directory: Path) -> str:
+    """The context chosen by `docker context use`. An unreadable config.json is ignored, as by the docker command."""
+    path = directory / "config.json"
     try:
         name = _read(path).get("currentContext")
     except LocalError:
@@ -123,14 +125,14 @@ def _read(path: Path) -> Mapping[str, Any]:
         with path.open("rb") as file:
             return _object(json.loads(file.read(_MAX_META)))
     except OSError as error:
-        raise LocalError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
+        raise LocalError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
-        raise LocalError(f"{str(path)!r} is no JSON document") from error
+        raise LocalError(f"{str(path)!r} is not valid JSON") from error
 
 
-def _certificates(folder: Path) -> dict[str, str]:
+def _certificates(directory: Path) -> dict[str, str]:
     return {
-        name: str(folder / f"{name}.pem") if os.path.isfile(folder / f"{name}.pem") else ""
+        name: str(directory / f"{name}.pem") if os.path.isfile(directory / f"{name}.pem") else ""
         for name in ("ca", "cert", "key")
     }
 

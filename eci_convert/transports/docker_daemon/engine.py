@@ -1,7 +1,7 @@
-"""One Docker engine, reached when it is first asked for something.
+"""One Docker engine, connected to on first use.
 
-There are two patiences: `Settings.timeout` for answers that are due at once and for streams that have begun, and ten
-times that where the engine has work to do before it says anything (docker save, load, build, create).
+There are two timeouts: `Settings.timeout` for short requests and for streams that have begun, and ten times that where
+the engine has work to do before it responds (docker save, load, build, create).
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from eci_convert.transports.docker_daemon.client import EngineClient
 from eci_convert.transports.docker_daemon.errors import translated_engine_errors
 from eci_convert.transports.settings import Settings
 
-_PATIENCE: Final = 10
-_MOST_NAMES: Final = 1000
+_SLOW_FACTOR: Final = 10
+_MAX_NAMES: Final = 1000
 _AS_STORED: Final = {"Accept-Encoding": "identity", "Connection": "close"}
-"""Asked otherwise, the engine compresses an archive with gzip, which takes it four times as long."""
+"""Otherwise the engine compresses archives with gzip, which takes it four times as long."""
 
-_TELLS_MANIFESTS: Final = (1, 48)
+_LISTS_MANIFESTS: Final = (1, 48)
 
 Json = Mapping[str, Any]
 
 
 class Engine:
-    """The engine that the user's environment names. Nothing is asked of it yet; raises UsageError and LocalError."""
+    """The engine configured in the user's environment. The constructor sends nothing; raises UsageError, LocalError."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -42,14 +42,14 @@ class Engine:
 
     @property
     def host(self) -> str:
-        """Its address for people, as DOCKER_HOST spells it, without a password."""
+        """Its address for display, as in DOCKER_HOST, without a password."""
         return self._endpoint.shown
 
     @contextmanager
-    def client(self, *, patiently: bool = False) -> Iterator[EngineClient]:
-        """A client; the block holds what is asked of it and nothing else. Foreign errors of the block become
-        TransportError and AccessDenied."""
-        timeout = self.settings.timeout * (_PATIENCE if patiently else 1)
+    def client(self, *, slow: bool = False) -> Iterator[EngineClient]:
+        """A client, for a block that contains only requests to it. Other libraries' errors become TransportError and
+        AccessDeniedError."""
+        timeout = self.settings.timeout * (_SLOW_FACTOR if slow else 1)
         with (
             translated_engine_errors(self.host, timeout),
             waiting(self.settings.reporter, "the Docker engine to answer"),
@@ -58,11 +58,11 @@ class Engine:
 
     @contextmanager
     def stream(self, path: str, parameters: Mapping[str, str]) -> Iterator[Iterator[bytes]]:
-        """The body of what the engine answers to GET *path*, an archive, in large pieces, while the block lasts.
+        """The body of the response to GET *path*, an archive, in large chunks, for the duration of the block.
 
-        Raises NotFound for an answer 404, TransportError for one that is cut short or stops.
+        Raises NotFoundError on 404, TransportError if the body is truncated or stalls.
         """
-        with self.client(patiently=True) as client:
+        with self.client(slow=True) as client:
             url = f"{client.archive_url}/v{client.api_version}{path}"
             response = client.get(url, params=parameters, headers=_AS_STORED, stream=True, timeout=client.timeout)
         try:
@@ -74,46 +74,46 @@ class Engine:
             response.close()
 
     def inspect_image(self, name: str) -> Json:
-        """What the engine says of the image called *name*, and of each manifest that it has for it. Raises NotFound."""
+        """The engine's ImageInspect of *name*, with the manifests it has for it. Raises NotFoundError."""
         with self.client() as client:
-            wanted = {"manifests": "1"} if client.at_least(*_TELLS_MANIFESTS) else {}
+            parameters = {"manifests": "1"} if client.at_least(*_LISTS_MANIFESTS) else {}
             url = f"{client.base_url}/v{client.api_version}/images/{quote(name, safe='/:')}/json"
-            response = client.get(url, params=wanted, timeout=client.timeout)
+            response = client.get(url, params=parameters, timeout=client.timeout)
             client._raise_for_status(response)
-            found = response.json()
-        if not isinstance(found, dict):
-            raise TransportError(f"{self.host}: no Docker engine answers, but something else does")
-        return found
+            inspected = response.json()
+        if not isinstance(inspected, dict):
+            raise TransportError(f"{self.host}: the server is not a Docker engine")
+        return inspected
 
     def image_names(self) -> Iterator[str]:
-        """The names that images have in the engine, at most _MOST_NAMES. Raises TransportError."""
+        """The names that images have in the engine, at most _MAX_NAMES. Raises TransportError."""
         with self.client() as client:
             response = client.get(f"{client.base_url}/v{client.api_version}/images/json", timeout=client.timeout)
             client._raise_for_status(response)
             images = response.json()
-        for image in (images if isinstance(images, list) else [])[:_MOST_NAMES]:
+        for image in (images if isinstance(images, list) else [])[:_MAX_NAMES]:
             names = image.get("RepoTags") if isinstance(image, dict) else None
             yield from (name for name in names or () if isinstance(name, str) and name != "<none>:<none>")
 
     @cached_property
     def keeps_images_in_containerd(self) -> bool:
-        """Whether images are in containerd's store, which leaves manifests as they are, and not in the classic one."""
+        """Whether images are in containerd's store, which keeps manifests unchanged, and not in the classic one."""
         with self.client() as client:
             status = client.info().get("DriverStatus")
         return ["driver-type", "io.containerd.snapshotter.v1"] in (status or [])
 
     @property
     def is_docker(self) -> bool:
-        """Whether the engine says that it is Docker's own. Known once it was asked for something."""
+        """Whether the engine is Docker's own. Valid after the first request."""
         return "Engine" in self._components
 
     @property
     def is_podman(self) -> bool:
-        """Whether the engine says that it is podman. Known once it was asked for something."""
+        """Whether the engine is podman. Valid after the first request."""
         return "Podman Engine" in self._components
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Closes all connections."""
         with self._lock:
             while self._clients:
                 self._clients.popitem()[1].close()
@@ -121,9 +121,9 @@ class Engine:
     def _client(self, timeout: float) -> EngineClient:
         with self._lock:
             if timeout not in self._clients:
-                known = next((client.api_version for client in self._clients.values()), None)
-                client = EngineClient(self._endpoint, timeout, known)
-                if known is None:
+                version = next((client.api_version for client in self._clients.values()), None)
+                client = EngineClient(self._endpoint, timeout, version)
+                if version is None:
                     client.negotiate()
                     self._components = client.components
                 self._clients[timeout] = client
@@ -134,9 +134,9 @@ class Engine:
             yield from response_body.pieces(response)
 
 
-def image_id(found: Json, where: str) -> str:
-    """The id in what `Engine.inspect_image` says. Raises TransportError."""
-    identity = found.get("Id")
-    if not isinstance(identity, str) or not identity:
-        raise TransportError(f"{where}: the Docker engine does not say the image's id")
-    return identity
+def image_id(inspected: Json, where: str) -> str:
+    """The id in the result of `Engine.inspect_image`. Raises TransportError."""
+    image_id_text = inspected.get("Id")
+    if not isinstance(image_id_text, str) or not image_id_text:
+        raise TransportError(f"{where}: no image id in the Docker engine's response")
+    return image_id_text

@@ -1,8 +1,8 @@
-"""Which paths an engine's container does not show as the image has them.
+"""Paths that an engine's container does not show as they are in the image.
 
-Docker puts files of its own over the image when a container is created (moby, daemon/initlayer/setup_unix.go): empty
-files, directories, and a link; a link of the image in their way is removed. podman adds others when it starts one.
-Volumes and other mounts hide what is below them, and podman fills volumes only when a container starts.
+Docker places files of its own over the image when a container is created (moby, daemon/initlayer/setup_unix.go): empty
+files, directories, and a link, replacing links of the image. podman adds others when it starts a container. Volumes and
+other mounts hide what is below them, and podman populates volumes only when a container starts.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _ADDED: Final = (
     ("run", "secrets"),
 )
 _REPLACED: Final = frozenset({"etc", "dev", "proc", "sys"})
-"""What the engine makes a directory of, whatever it is in the image."""
+"""Paths that the engine turns into directories, whatever they are in the image."""
 _ABOUT_PATHS: Final = ("too many links", "too many levels of symbolic links", "not a directory")
 _PATTERNS: Final = frozenset("*?[]\\{}")
-"""Characters that podman takes for a pattern (containers/buildah, copier.Get)."""
+"""Characters that podman interprets as a pattern (containers/buildah, copier.Get)."""
 
 
 def is_hidden(path: str, mounts: Iterable[str]) -> bool:
@@ -39,24 +39,24 @@ def is_hidden(path: str, mounts: Iterable[str]) -> bool:
     >>> is_hidden("/boot/", ["/boot/data"]), is_hidden("/boot", ["/boot/data"])
     (True, False)
     """
-    where = _components(path)
+    components = _components(path)
     hidden = (*_ADDED, *map(_components, mounts))
     below = path.endswith("/")
-    return any(_is_below(where, each) or (below and _is_below(each, where)) for each in hidden)
+    return any(_is_below(components, each) or (below and _is_below(each, components)) for each in hidden)
 
 
 def may_be_replaced(path: str) -> bool:
-    """Whether a directory on the way to *path* may be a link in the image, so that a file is there and not shown."""
+    """Whether a directory on the way to *path* may be a link in the image, so that an existing file is not shown."""
     return not _REPLACED.isdisjoint(_components(path)[:1])
 
 
 def is_pattern(path: str) -> bool:
-    """Whether an engine that takes *path* for a pattern could find another file."""
+    """Whether an engine that interprets *path* as a pattern could find another file."""
     return not _PATTERNS.isdisjoint(path)
 
 
 def is_encodable(path: str) -> bool:
-    """Whether *path* is text: engines speak JSON, and podman finds no name that is not UTF-8."""
+    """Whether *path* is valid UTF-8: engines speak JSON, and podman does not find other names."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -64,9 +64,9 @@ def is_encodable(path: str) -> bool:
     return True
 
 
-def is_about_path(words: str) -> bool:
-    """Whether an engine's error says what is at a path in the image: a loop of links, or a file for a directory."""
-    return any(each in words for each in _ABOUT_PATHS)
+def is_about_path(message: str) -> bool:
+    """Whether an engine's error is about a path in the image: a loop of links, or a file instead of a directory."""
+    return any(each in message for each in _ABOUT_PATHS)
 
 
 def _components(path: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""`docker load` under way: what is written here is sent in a thread of its own, a few MiB behind at most."""
+"""A `docker load` request, sent by a thread of its own from a bounded queue of a few MiB."""
 
 from __future__ import annotations
 
@@ -15,71 +15,73 @@ from eci_convert.transports.docker_daemon.errors import raise_if_unpack_failed
 
 _DEPTH: Final = 8 << 20
 _GRACE: Final = 10.0
-"""Seconds that a load which is given up has to end. It is cut off by then; only an engine that hangs takes longer."""
-_HASTE: Final = 0.5
-"""The same, where the whole program is to stop."""
+"""Seconds to wait for an aborted load to end; only an engine that hangs takes longer."""
+_GRACE_IF_INTERRUPTED: Final = 0.5
+"""The same, if the program was interrupted."""
 
 
 class LoadRequest:
-    """One archive on its way into *engine*, from the first `write` on. *what* is what messages call it."""
+    """One archive being sent to *engine*, from the first `write` on. *what* names it in messages."""
 
     def __init__(self, engine: Engine, what: str) -> None:
         self._engine = engine
         self._what = what
         self._reporter = engine.settings.reporter
-        self._belt = BoundedQueue(_DEPTH)
+        self._queue = BoundedQueue(_DEPTH)
         self._thread: Thread | None = None
         self._all_written = False
-        self._ended_well = False
+        self._succeeded = False
         self._failure: EciError | None = None
 
     def write(self, data: bytes) -> None:
-        """Send *data*. Raises the error that the engine has reported meanwhile."""
+        """Sends *data*. Raises the error that the engine has reported meanwhile."""
         if self._thread is None:
             self._thread = Thread(target=self._send_in_thread, name="docker load", daemon=True)
             self._thread.start()
-        with waiting(self._reporter, "the Docker engine to take the image"):
-            if data and not self._belt.push(data):
-                raise self._failed()
+        with waiting(self._reporter, "the Docker engine to receive the image"):
+            if data and not self._queue.push(data):
+                raise self._error()
 
     def finish(self) -> None:
-        """Wait until the engine has stored what was sent. Raises the error that it reports."""
+        """Waits until the engine has stored the image. Raises the error that it reports."""
         self._all_written = True
-        self._belt.end()
+        self._queue.end()
         if self._thread is not None:
             with waiting(self._reporter, "the Docker engine to store the image"):
                 interrupts.join(self._thread)
-        if not self._ended_well:
-            raise self._failed()
+        if not self._succeeded:
+            raise self._error()
 
     def abandon(self) -> None:
-        """Cut the archive off where it is: the engine then keeps nothing of it that has a name."""
-        self._belt.stop()
+        """Aborts the request: the engine keeps nothing of it under a name."""
+        self._queue.stop()
         if self._thread is not None:
-            self._thread.join(_HASTE if interrupts.requested() else _GRACE)
+            self._thread.join(_GRACE_IF_INTERRUPTED if interrupts.requested() else _GRACE)
 
     def _send_in_thread(self) -> None:
         try:
-            with self._engine.client(patiently=True) as client:
-                for event in client.load_image(self._sent()):  # type: ignore[no-untyped-call]
+            with self._engine.client(slow=True) as client:
+                for event in client.load_image(self._body()):  # type: ignore[no-untyped-call]
                     raise_if_unpack_failed(event, self._what)
-            self._ended_well = self._all_written
+            self._succeeded = self._all_written
         except EciError as error:
             self._failure = error
         finally:
-            self._belt.stop()
+            self._queue.stop()
 
-    def _sent(self) -> Iterator[bytes]:
-        while chunk := self._belt.pop():
+    def _body(self) -> Iterator[bytes]:
+        while chunk := self._queue.pop():
             yield chunk
         if not self._all_written:
-            raise _AbandonedError(f"{self._what}: given up")
+            raise _AbandonedError(f"{self._what}: aborted")
 
-    def _failed(self) -> EciError:
+    def _error(self) -> EciError:
         if self._thread is not None:
             interrupts.join(self._thread)
-        return self._failure or TransportError(f"{self._what}: the Docker engine ended before the image did")
+        return self._failure or TransportError(
+            f"{self._what}: the Docker engine closed the connection before the whole image was sent"
+        )
 
 
 class _AbandonedError(TransportError):
-    """Raised where the request takes its data from: nothing else makes the HTTP library break off."""
+    """Raised by the iterator that the HTTP library reads the body from: the only way to make it abort."""

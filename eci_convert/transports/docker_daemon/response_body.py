@@ -1,8 +1,9 @@
-"""The body of an engine's answer as large pieces, which is what makes looking for zeros cheap.
+"""The body of an engine's response in large chunks, which keeps the detection of zeros cheap.
 
-Over HTTP/1.1 the engine sends an archive in chunks of 32 KiB (RFC 9112, 7.1), each in three writes. The SDK hands them
-on one by one; here they are taken apart in one buffer. Over HTTP/1.0 there are no chunks, which spares the engine two
-writes of three, and us the taking apart: an archive then ends with its connection, and is whole if it has tar's end.
+Over HTTP/1.1 the engine sends an archive in chunks of 32 KiB (RFC 9112 §7.1), each in three writes, and the SDK yields
+them one by one; here they are decoded in one buffer. Over HTTP/1.0 there are no chunks, which saves the engine two of
+three writes, and us the decoding: the archive ends with the connection, and is complete if it has the end-of-archive
+marker.
 """
 
 from __future__ import annotations
@@ -20,15 +21,18 @@ if TYPE_CHECKING:
 
 RECEIVE_SIZE: Final = 1 << 20
 _END: Final = bytes(1024)
-"""What an archive ends with: two blocks of zeros."""
+"""The end-of-archive marker: two blocks of zeros."""
 _LONGEST_LINE: Final = 4096
 _MAX_TRAILERS: Final = 64
 _HEX = b"0123456789abcdefABCDEF"
 
 
 def pieces(response: Response) -> Iterator[bytes]:
-    """The body of *response*, which was asked for as a stream and is not compressed. It can be read once, and its
-    connection is of no use afterwards. Raises TransportError for a body that is cut short; foreign errors pass."""
+    """The body of *response*, which was requested as a stream and is not compressed. It can be read once; the
+    connection cannot be reused.
+
+    Raises TransportError for a truncated body; errors of other libraries are passed on.
+    """
     body = _body(response)
     if body.chunked:
         yield from dechunked(_receiving(body.fp))
@@ -39,25 +43,25 @@ def pieces(response: Response) -> Iterator[bytes]:
 
 
 def allow_silence(response: Response, seconds: float) -> None:
-    """From here on the engine may be silent for *seconds* at a time; longer is an error (TimeoutError)."""
+    """Sets the timeout for each further read to *seconds* (TimeoutError)."""
     if sock := _socket(response):
         sock.settimeout(seconds)
 
 
 def _socket(response: Response) -> socket.socket | None:
-    """What *response* comes through; None where an engine behind ssh is spoken to through a pipe."""
+    """The socket of *response*; None for an engine that is reached through ssh and a pipe."""
     return getattr(getattr(_body(response).fp, "raw", None), "_sock", None)
 
 
 def _body(response: Response) -> Any:
-    """The http.client response below requests and urllib3, neither of which hands out its socket."""
+    """The http.client response below requests and urllib3, neither of which exposes its socket."""
     return response.raw._fp
 
 
 def _until_closed(file: BufferedReader, sock: socket.socket) -> Iterator[bytes]:
-    """What comes until *sock* is closed, after what *file* has of it already, each piece received in one call.
+    """What *file* has buffered, and then everything from *sock* until it is closed, each chunk received in one call.
 
-    The kernel keeps the time: a socket with a limit of Python's would not wait for a whole piece.
+    The kernel enforces the timeout: with a timeout of Python's, MSG_WAITALL would not wait for a full chunk.
     """
     piece = file.read1(DEFAULT_BUFFER_SIZE)
     seconds = sock.gettimeout() or 0
@@ -72,27 +76,27 @@ def _until_closed(file: BufferedReader, sock: socket.socket) -> Iterator[bytes]:
 
 
 def _whole_archive(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """*pieces* as they are. Raises TransportError at their end if they do not end as a tar archive does."""
+    """*pieces* unchanged. Raises TransportError at their end without the end-of-archive marker."""
     end = b""
     for piece in pieces:
         end = (end + piece)[-len(_END) :] if len(piece) < len(_END) else piece[-len(_END) :]
         yield piece
     if end != _END:
-        raise TransportError("the engine's answer was cut short")
+        raise TransportError("unexpected EOF in the engine's response")
 
 
 def _receiving(file: BufferedReader) -> Callable[[memoryview], int]:
-    """What puts the next bytes of *file* into a buffer, as many as are there.
+    """A function that reads the next available bytes of *file* into a buffer.
 
-    Those that *file* has in its own buffer are taken first: `readinto1` would add one more read to them, and wait.
+    What *file* has buffered is read first: `readinto1` would add another read to it, and block.
     """
-    begun = False
+    started = False
 
     def fill(view: memoryview) -> int:
-        nonlocal begun
-        if begun:
+        nonlocal started
+        if started:
             return file.readinto1(view)
-        begun = True
+        started = True
         data = file.read1(min(len(view), DEFAULT_BUFFER_SIZE))
         view[: len(data)] = data
         return len(data)
@@ -101,41 +105,44 @@ def _receiving(file: BufferedReader) -> Callable[[memoryview], int]:
 
 
 def dechunked(fill: Callable[[memoryview], int]) -> Iterator[bytes]:
-    """The content of a chunked body in pieces of up to 1 MiB. *fill* puts what comes next into a buffer and says how
-    many bytes it was; 0 is the end. Raises TransportError for what is not chunked or ends too early."""
+    """The decoded content of a chunked body, in chunks of up to 1 MiB. *fill* reads into a buffer and returns the
+    number of bytes; 0 is the end.
+
+    Raises TransportError for a malformed or truncated body.
+    """
     source = _Buffer(fill)
-    piece, have = (
+    piece, filled = (
         memoryview(bytearray(RECEIVE_SIZE)),
         0,
     )  # made once: growing one for each piece costs seven times as much
-    while left := _chunk_size(source.line()):
-        while left:
-            some = source.some(min(left, RECEIVE_SIZE - have))
-            piece[have : have + len(some)] = some
-            have += len(some)
-            left -= len(some)
-            if have == RECEIVE_SIZE:
+    while remaining := _chunk_size(source.line()):
+        while remaining:
+            part = source.some(min(remaining, RECEIVE_SIZE - filled))
+            piece[filled : filled + len(part)] = part
+            filled += len(part)
+            remaining -= len(part)
+            if filled == RECEIVE_SIZE:
                 yield bytes(piece)
-                have = 0
+                filled = 0
         if source.line():
-            raise TransportError("the engine's answer is garbled: a chunk is longer than it says")
-    if have:
-        yield bytes(piece[:have])
+            raise TransportError("malformed chunked response from the engine: chunk longer than its size")
+    if filled:
+        yield bytes(piece[:filled])
     for _ in range(_MAX_TRAILERS):
         if not source.line():
             return
-    raise TransportError("the engine's answer is garbled: it does not end")
+    raise TransportError("malformed chunked response from the engine: too many trailers")
 
 
 def _chunk_size(line: bytes) -> int:
     digits = line.partition(b";")[0].strip()
     if not digits or len(digits) > 16 or digits.translate(None, _HEX):
-        raise TransportError(f"the engine's answer is garbled: {line[:40]!r} is no length of a chunk")
+        raise TransportError(f"malformed chunked response from the engine: invalid chunk size {line[:40]!r}")
     return int(digits, 16)
 
 
 class _Buffer:
-    """What was received and not taken yet."""
+    """Received data that was not consumed yet."""
 
     def __init__(self, fill: Callable[[memoryview], int]) -> None:
         self._fill = fill
@@ -144,23 +151,23 @@ class _Buffer:
         self._start = self._end = 0
 
     def line(self) -> bytes:
-        """The next line, without its end."""
+        """The next line, without its line end."""
         while (stop := self._bytes.find(b"\r\n", self._start, self._end)) < 0:
             if self._end - self._start > _LONGEST_LINE:
-                raise TransportError("the engine's answer is garbled: no length of a chunk where one should be")
+                raise TransportError("malformed chunked response from the engine: line too long")
             self._receive()
         line = bytes(self._view[self._start : stop])
         self._start = stop + 2
         return line
 
     def some(self, limit: int) -> memoryview:
-        """Up to *limit* of the next bytes, at least one; valid until the next call."""
+        """At least one and at most *limit* of the next bytes; valid until the next call."""
         if self._start == self._end:
             self._receive()
         stop = min(self._end, self._start + limit)
-        found = self._view[self._start : stop]
+        view = self._view[self._start : stop]
         self._start = stop
-        return found
+        return view
 
     def _receive(self) -> None:
         if self._start == self._end:
@@ -170,5 +177,5 @@ class _Buffer:
             self._start, self._end = 0, self._end - self._start
         count = self._fill(self._view[self._end :])
         if not count:
-            raise TransportError("the engine's answer was cut short")
+            raise TransportError("unexpected EOF in the engine's response")
         self._end += count

@@ -1,6 +1,6 @@
-"""A whole image as an engine saves it: real documents, all layers, one stream that is spooled when first asked for.
+"""A whole image as an engine saves it: original manifests, all layers, in one stream that is spooled on first use.
 
-What comes depends on the engine: since 25 an OCI layout, before that an archive of Docker's own kind.
+The format depends on the engine: an OCI layout since 25, before that Docker's own archive format.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from eci_convert.transports.tar_store.reader import TarStore
 
 
 class SavedImageSource:
-    """The image called *name*, which messages call *origin*."""
+    """The image *name*, called *origin* in messages."""
 
     def __init__(self, engine: Engine, name: str, origin: str) -> None:
         self._engine = engine
@@ -36,29 +36,29 @@ class SavedImageSource:
 
     @property
     def traits(self) -> SourceTraits:
-        """Synthetic also where the engine saves a layout: the classic store makes its manifests while it saves."""
+        """Synthetic also if the engine saves a layout: the classic store generates its manifests while saving."""
         return SourceTraits(synthetic=not self._engine.keeps_images_in_containerd)
 
     def resolve(self) -> Descriptor:
-        return self._opened().resolve()
+        return self._open().resolve()
 
     @contextmanager
     def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
         with ExitStack() as stack:
             try:
-                chunks = stack.enter_context(self._opened().fetch(blob, skip))
+                chunks = stack.enter_context(self._open().fetch(blob, skip))
             except NotFoundError as error:
-                raise self._incomplete(blob) from error
+                raise self._missing_blob_error(blob) from error
             yield chunks
 
     def filesystem(self) -> ContainerFiles | None:
         return None
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
-        return self._opened().referrers(subject)
+        return self._open().referrers(subject)
 
     def close(self) -> None:
-        """Give the spool's room back."""
+        """Frees the spool."""
         with self._lock:
             if self._archive is not None:
                 self._archive.__exit__(None, None, None)
@@ -66,22 +66,22 @@ class SavedImageSource:
                 self._spool.close()
             self._archive = self._spool = None
 
-    def _incomplete(self, blob: Descriptor) -> NotFoundError:
-        """Docker 25 to 28 with containerd's store: a pull leaves out layers that are unpacked already, if compressed in
-        another way (moby/moby#49784)."""
-        error = NotFoundError(f"{self.origin}: the Docker engine saves the image without its blob {blob.digest}")
+    def _missing_blob_error(self, blob: Descriptor) -> NotFoundError:
+        """Docker 25 to 28 with containerd's store: a pull skips layers that are unpacked already, even if they were
+        compressed in another way (moby/moby#49784)."""
+        error = NotFoundError(f"{self.origin}: docker save left out the blob {blob.digest}")
         error.add_note(
             "hint: read the image from its registry with docker://, or remove it from the engine and pull it again"
         )
         return error
 
-    def _opened(self) -> Source:
+    def _open(self) -> Source:
         with self._lock:
             if self._archive is None:
-                self._archive = self._received()
+                self._archive = self._receive()
             return self._archive
 
-    def _received(self) -> Source:
+    def _receive(self) -> Source:
         self._spool = Spool(self._engine.settings.environ)
         reporter = self._engine.settings.reporter
         with (
@@ -107,4 +107,4 @@ class SavedImageSource:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing: it is the source's that it belongs to, and goes with that."""
+        """Does nothing: it is closed with the source that it belongs to."""

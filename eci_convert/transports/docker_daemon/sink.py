@@ -1,13 +1,12 @@
-"""An image on its way into the Docker engine: one archive in one stream, never on a disk here.
+"""Loads an image into the Docker engine: one archive in one stream, never on the local disk.
 
-The archive is two things at once. Its manifest.json is what `docker load` has always read. Beside it stands an OCI
-layout's index.json: an engine that keeps its images in containerd reads that, and then keeps the manifest, annotations
-and all, under its own digest. Neither minds what the layers' files are called, so a layer is sent before anybody knows
-its digest; its length must be known, or it is spooled. But no two loads may call them alike: containerd goes on where
-it was with a file of a name that it has seen in a load that broke off.
+The archive has two formats at once. Its manifest.json is what `docker load` has always read. Its OCI layout's
+index.json is read by engines with containerd's store, which keep the manifest, including annotations, under its own
+digest. File names of layers are arbitrary in both, so a layer is sent before its digest is known; its length must be
+known, or it is spooled. File names must be unique among loads: containerd resumes an aborted ingest by name.
 
-A layer that is compressed although its media type says it is not, or with xz or bzip2, for which there are no media
-types, is sent as the archive that it is: containerd would take its bytes for one. The manifest then says so.
+A layer that is compressed although its media type is uncompressed, or compressed with xz or bzip2, which have no media
+types, is decompressed: containerd would otherwise store the compressed bytes as tar. The manifest is adjusted.
 """
 
 from __future__ import annotations
@@ -47,11 +46,11 @@ from eci_convert.transports.tar_store.stream_writer import StreamTarWriter
 from eci_convert.transports.verified_input import VerifiedInput
 
 _READS_ZSTD: Final = (1, 42)
-"""The API of Docker 23, whose classic store was the first to read layers of zstd."""
+"""The API of Docker 23, whose classic store was the first to read zstd layers."""
 
 
 class DaemonSink:
-    """A place for one image under *name* in the engine that *settings* lead to. Raises UsageError for no such name."""
+    """The sink for one image, *name*, in the engine of *settings*. Raises UsageError for an invalid name."""
 
     capabilities = SinkCapabilities(artifacts=False, indexes=False, sha512=False, stores_uncompressed=True)
 
@@ -59,15 +58,15 @@ class DaemonSink:
         check_is_name(name)
         self._reference = Reference.parse(name)
         if self._reference.digest or not self._reference.tag:
-            raise UsageError(f"{name!r}: an image is loaded under a name and a tag, not under a digest")
+            raise UsageError(f"{name!r}: the Docker engine loads an image under a name and tag, not under a digest")
         self._engine = Engine(settings)
         self._load = LoadRequest(self._engine, self.destination)
         self._archive = StreamTarWriter(self._load.write, settings.environ)
         self._layers: dict[Digest, str] = {}
         self._archives: dict[Digest, Descriptor] = {}
-        self._documents: dict[Digest, bytes] = {}
+        self._small_blobs: dict[Digest, bytes] = {}
         self._prefix = secrets.token_hex(8)
-        self._sent = 0
+        self._layer_count = 0
 
     @property
     def destination(self) -> str:
@@ -80,40 +79,40 @@ class DaemonSink:
         self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
     ) -> Descriptor:
         if media_types.is_tar_layer(media_type):
-            return self._layer_sent(media_type, chunks, digest, size)
+            return self._send_layer(media_type, chunks, digest, size)
         received = VerifiedInput(chunks, digest, size)
-        document = self._buffered(received)
+        content = self._buffered(received)
         stored = received.descriptor(media_type)
-        self._documents[stored.digest] = document
+        self._small_blobs[stored.digest] = content
         return stored
 
     def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
-        document = self._document(manifest.digest)
-        found = parse_manifest(document, manifest.media_type)
-        if not isinstance(found, Manifest):
+        content = self._small_blob(manifest.digest)
+        parsed = parse_manifest(content, manifest.media_type)
+        if not isinstance(parsed, Manifest):
             raise CannotHoldError(f"{self.destination} cannot hold an index of several images")
-        config = self._document(found.config.digest)
-        self._check_diff_ids(found, config)
-        sent = replace(found, layers=tuple(self._as_sent(layer) for layer in found.layers))
-        document = document if sent == found else to_json(sent)
-        root = Descriptor.of(document, found.media_type) if sent != found else replace(manifest, size=len(document))
-        for name, text in self._index(found, root, document).items():
+        config = self._small_blob(parsed.config.digest)
+        self._check_diff_ids(parsed, config)
+        sent = replace(parsed, layers=tuple(self._sent_descriptor(layer) for layer in parsed.layers))
+        content = content if sent == parsed else to_json(sent)
+        root = Descriptor.of(content, parsed.media_type) if sent != parsed else replace(manifest, size=len(content))
+        for name, text in self._index(parsed, root, content).items():
             self._archive.add(name, VerifiedInput((text,), None, len(text)))
         self._archive.finish()
         self._load.finish()
-        self._check_is_there({str(root.digest), str(found.config.digest)})
+        self._check_loaded({str(root.digest), str(parsed.config.digest)})
 
-    def _layer_sent(
+    def _send_layer(
         self, media_type: str, chunks: Iterable[bytes], digest: Digest | None, size: int | None
     ) -> Descriptor:
-        """Sends a layer: as it is, or as the archive in it where the engine could not read it."""
+        """Sends a layer: unchanged, or decompressed if the engine could not read it."""
         if task := current_task():
             task.travels()
         data = chunks.data() if isinstance(chunks, SparseStream) else None
         head, chunks = peek(chunks)
         received, compression = VerifiedInput(chunks, digest, size), detect_compression(head)
-        name = f"{self._prefix}/{self._sent}.tar"
-        self._sent += 1
+        name = f"{self._prefix}/{self._layer_count}.tar"
+        self._layer_count += 1
         plain: VerifiedInput | None = None
         if self._must_be_plain(media_type, compression):
             plain = VerifiedInput(decompressed(received, compression), None, None)
@@ -135,7 +134,7 @@ class DaemonSink:
             case _:
                 return compression is Compression.ZSTD and not self._reads_zstd()
 
-    def _as_sent(self, layer: Descriptor) -> Descriptor:
+    def _sent_descriptor(self, layer: Descriptor) -> Descriptor:
         archive = self._archives.get(layer.digest)
         if archive is None or archive.digest == layer.digest:
             return layer
@@ -149,10 +148,10 @@ class DaemonSink:
                 return True
         return self._engine.keeps_images_in_containerd
 
-    def _index(self, manifest: Manifest, root: Descriptor, document: bytes) -> dict[str, bytes]:
-        """The small files of the archive: config and manifest, and what says which they are, twice."""
+    def _index(self, manifest: Manifest, root: Descriptor, content: bytes) -> dict[str, bytes]:
+        """The small files of the archive: config, manifest, and the index files of both formats."""
         config = f"{manifest.config.digest.hex}.json"
-        layers = [self._layer(layer) for layer in manifest.layers]
+        layers = [self._layer_file(layer) for layer in manifest.layers]
         entry = root.json() | {
             "annotations": {
                 "io.containerd.image.name": str(self._reference),
@@ -160,49 +159,50 @@ class DaemonSink:
             }
         }
         return {
-            config: self._document(manifest.config.digest),
-            f"{root.digest.hex}.manifest": document,
+            config: self._small_blob(manifest.config.digest),
+            f"{root.digest.hex}.manifest": content,
             "manifest.json": _json([{"Config": config, "RepoTags": [self._reference.familiar], "Layers": layers}]),
             "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
             "index.json": to_json({"schemaVersion": 2, "mediaType": media_types.OCI_INDEX, "manifests": [entry]}),
         }
 
     def _buffered(self, received: VerifiedInput) -> bytes:
-        found = bytearray()
+        content = bytearray()
         for chunk in received:
-            found += chunk
-            if len(found) > MAX_DOCUMENT:
-                raise LimitExceededError(f"a document is more than {MAX_DOCUMENT} bytes", where=self.destination)
-        return bytes(found)
+            content += chunk
+            if len(content) > MAX_DOCUMENT:
+                raise LimitExceededError(f"manifest or config longer than {MAX_DOCUMENT} bytes", where=self.destination)
+        return bytes(content)
 
-    def _document(self, digest: Digest) -> bytes:
-        if digest not in self._documents:
+    def _small_blob(self, digest: Digest) -> bytes:
+        if digest not in self._small_blobs:
             raise NotFoundError(f"{self.destination}: no blob {digest}")
-        return self._documents[digest]
+        return self._small_blobs[digest]
 
-    def _layer(self, layer: Descriptor) -> str:
+    def _layer_file(self, layer: Descriptor) -> str:
         if layer.digest not in self._layers:
             raise NotFoundError(f"{self.destination}: no blob {layer.digest}")
         return self._layers[layer.digest]
 
     def _check_diff_ids(self, manifest: Manifest, config: bytes) -> None:
-        """What the engine would refuse in words of its own, after it has taken everything."""
+        """Checks what the engine would check only after receiving everything."""
         diff_ids = ImageConfig.parse(config).diff_ids
         if len(diff_ids) != len(manifest.layers):
             raise CannotHoldError(
-                f"{self.destination}: the config names {len(diff_ids)} layers and the manifest {len(manifest.layers)}"
+                f"{self.destination}: {len(diff_ids)} diff ids in the config, {len(manifest.layers)} layers"
             )
         for number, (layer, diff_id) in enumerate(zip(manifest.layers, diff_ids, strict=True)):
             archive = self._archives.get(layer.digest)
             if archive and archive.digest.algorithm == diff_id.algorithm and archive.digest != diff_id:
                 raise DigestMismatchError(diff_id, archive.digest, f"layer {number}")
 
-    def _check_is_there(self, expected: set[str]) -> None:
-        """An engine says "loaded" in English, and a stream that was cut says nothing: so it is asked."""
-        found = image_id(self._engine.inspect_image(self._reference.familiar), self.destination)
-        if found not in expected:
+    def _check_loaded(self, expected: set[str]) -> None:
+        """Checks the image id: `docker load` reports success in English only, and reports nothing for a truncated
+        stream."""
+        loaded_id = image_id(self._engine.inspect_image(self._reference.familiar), self.destination)
+        if loaded_id not in expected:
             raise TransportError(
-                f"{self.destination}: the Docker engine has {found} under this name, which was not sent"
+                f"{self.destination}: after the load the Docker engine has another image, {loaded_id}, under this name"
             )
 
     def __enter__(self) -> Self:

@@ -1,12 +1,12 @@
-"""An image in the Docker engine, to be read.
+"""An image in the Docker engine.
 
-The engine does not hand out an image's documents, so manifest and config are made from what it says about the image:
-labels, platform and diff ids are true, the layers' sizes are not known and are 0, and no layer can be fetched. Files
-come through `filesystem()`; who needs real documents and layers takes `filesystem().saved()`. Docker 25 to 28 with
-containerd's store say nothing of an image whose layers they had unpacked for another one before (moby/moby#51566):
-there a container of it is asked.
+The engine does not export manifests, so manifest and config are synthesised from its ImageInspect: labels, platform and
+diff ids are correct, sizes of layers are unknown and 0, and layers cannot be fetched. Files are read through
+`filesystem()`; original manifests and layers come from `filesystem().full_image()`. Docker 25 to 28 with containerd's
+store report nothing about an image whose layers were unpacked for another one before (moby/moby#51566): there a
+container of it is inspected.
 
-An image for several platforms is saved whole instead: an engine makes containers of the one that suits it.
+An image for several platforms is saved whole instead: an engine creates containers of one platform only.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ _PLATFORM: Final = {"Architecture": "architecture", "Os": "os", "Variant": "vari
 
 
 class DaemonSource:
-    """The image that *name* stands for in the engine that *settings* lead to. Raises UsageError for what is no name."""
+    """The image *name* in the engine of *settings*. Raises UsageError for an invalid name."""
 
     def __init__(self, name: str, settings: Settings) -> None:
         if not is_id(name):
             Reference.parse(name)
         self._name = name
         self._engine = Engine(settings)
-        self._documents: dict[Digest, bytes] = {}
+        self._small_blobs: dict[Digest, bytes] = {}
         self._root: Descriptor | None = None
-        self._unpacked: DockerContainerFiles | None = None
+        self._files: DockerContainerFiles | None = None
         self._saved = SavedImageSource(self._engine, name, self.origin)
 
     @property
@@ -58,50 +58,50 @@ class DaemonSource:
 
     def resolve(self) -> Descriptor:
         if self._root is None:
-            found = self._inspected()
-            if _images(found) > 1:
+            inspected = self._inspect()
+            if _platform_count(inspected) > 1:
                 self._root = replace(
-                    self._saved.resolve(), annotations={IMAGE_ID_ANNOTATION: image_id(found, self.origin)}
+                    self._saved.resolve(), annotations={IMAGE_ID_ANNOTATION: image_id(inspected, self.origin)}
                 )
                 return self._root
-            identity = image_id(found, self.origin)
-            self._unpacked = DockerContainerFiles(
-                self._engine, identity, _platform(found), self._saved, _volumes(found)
+            image_id_text = image_id(inspected, self.origin)
+            self._files = DockerContainerFiles(
+                self._engine, image_id_text, _platform(inspected), self._saved, _volumes(inspected)
             )
-            if not found.get("Os"):
-                found = {**found, **self._unpacked.labels_and_platform()}
-            self._root = replace(self._described(found), annotations={IMAGE_ID_ANNOTATION: identity})
+            if not inspected.get("Os"):
+                inspected = {**inspected, **self._files.labels_and_platform()}
+            self._root = replace(self._synthesise_manifest(inspected), annotations={IMAGE_ID_ANNOTATION: image_id_text})
         return self._root
 
     @contextmanager
     def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
         self.resolve()
-        if self._unpacked is None:
+        if self._files is None:
             with self._saved.fetch(blob, skip) as chunks:
                 yield chunks
             return
-        if blob.digest not in self._documents:
-            raise TransportError(f"{self.origin}: a Docker engine gives layers with the whole image only")
-        yield (self._documents[blob.digest][skip:],)
+        if blob.digest not in self._small_blobs:
+            raise TransportError(f"{self.origin}: a Docker engine exports layers as part of the whole image only")
+        yield (self._small_blobs[blob.digest][skip:],)
 
     def filesystem(self) -> ContainerFiles | None:
         self.resolve()
-        return self._unpacked
+        return self._files
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
         return ()
 
-    def _inspected(self) -> Json:
+    def _inspect(self) -> Json:
         try:
             return self._engine.inspect_image(self._name)
         except NotFoundError as error:
-            missing = NotFoundError(f"{self.origin}: the Docker engine has no such image")
+            missing = NotFoundError(f"{self.origin}: no such image in the Docker engine")
             for hint in self._hints():
                 missing.add_note(f"hint: {hint}")
             raise missing from error
 
     def _hints(self) -> Iterator[str]:
-        """What a name that the engine does not have may have been meant for."""
+        """Suggestions for a name that the engine does not have."""
         name, path = self._name, self._name.partition(":")[0]
         if closest := closest_transport(name):
             yield f"did you mean {closest!r}?"
@@ -118,19 +118,19 @@ class DaemonSource:
     def _known_names(self) -> tuple[str, ...]:
         try:
             return tuple(self._engine.image_names())
-        except EciError:  # they only were to help
+        except EciError:  # used only for a hint
             return ()
 
-    def _described(self, found: Json) -> Descriptor:
+    def _synthesise_manifest(self, inspected: Json) -> Descriptor:
         where = self.origin
-        diff_ids = _diff_ids(found, where)
-        config = self._kept(to_json(_config(found, diff_ids, where)), media_types.OCI_CONFIG)
+        diff_ids = _diff_ids(inspected, where)
+        config = self._store(to_json(_config(inspected, diff_ids, where)), media_types.OCI_CONFIG)
         layers = tuple(Descriptor(media_type=media_types.OCI_LAYER, digest=each, size=0) for each in diff_ids)
-        return self._kept(to_json(Manifest(config=config, layers=layers)), media_types.OCI_MANIFEST)
+        return self._store(to_json(Manifest(config=config, layers=layers)), media_types.OCI_MANIFEST)
 
-    def _kept(self, document: bytes, media_type: str) -> Descriptor:
-        descriptor = Descriptor.of(document, media_type)
-        self._documents[descriptor.digest] = document
+    def _store(self, content: bytes, media_type: str) -> Descriptor:
+        descriptor = Descriptor.of(content, media_type)
+        self._small_blobs[descriptor.digest] = content
         return descriptor
 
     def __enter__(self) -> Self:
@@ -140,53 +140,55 @@ class DaemonSource:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if self._unpacked is not None:
-                self._unpacked.close()
+            if self._files is not None:
+                self._files.close()
         finally:
             self._saved.close()
             self._engine.close()
 
 
-def _config(found: Json, diff_ids: tuple[Digest, ...], where: str) -> dict[str, Any]:
-    """The config of a container image, as far as the engine's words (Docker Engine API v1.51, ImageInspect) tell it."""
+def _config(inspected: Json, diff_ids: tuple[Digest, ...], where: str) -> dict[str, Any]:
+    """The config of the image, as far as ImageInspect has it (Docker Engine API v1.51)."""
     config: dict[str, Any] = {
         ours: text
         for theirs, ours in _PLATFORM.items()
-        if (text := json_fields.optional(found, theirs, str, where, ""))
+        if (text := json_fields.optional(inspected, theirs, str, where, ""))
     }
     config |= {
-        key.lower(): text for key in ("Created", "Author") if (text := json_fields.optional(found, key, str, where, ""))
+        key.lower(): text
+        for key in ("Created", "Author")
+        if (text := json_fields.optional(inspected, key, str, where, ""))
     }
-    settings = json_fields.optional(found, "Config", dict, where, {})
+    settings = json_fields.optional(inspected, "Config", dict, where, {})
     config["config"] = {key: value for key, value in sorted(settings.items()) if value}
     config["rootfs"] = {"type": "layers", "diff_ids": [str(each) for each in diff_ids]}
     return config
 
 
-def _diff_ids(found: Json, where: str) -> tuple[Digest, ...]:
-    layers = json_fields.optional(json_fields.optional(found, "RootFS", dict, where, {}), "Layers", list, where, [])
+def _diff_ids(inspected: Json, where: str) -> tuple[Digest, ...]:
+    layers = json_fields.optional(json_fields.optional(inspected, "RootFS", dict, where, {}), "Layers", list, where, [])
     return tuple(Digest.parse(json_fields.typed(each, str, where), where=where) for each in layers)
 
 
-def _images(found: Json) -> int:
-    """How many platforms the engine has the image for; the manifests of attestations do not count."""
-    manifests = found.get("Manifests") or []
+def _platform_count(inspected: Json) -> int:
+    """The number of platforms that the engine has the image for; attestation manifests do not count."""
+    manifests = inspected.get("Manifests") or []
     return sum(
         1 for each in manifests if isinstance(each, dict) and each.get("Kind") == "image" and each.get("Available")
     )
 
 
-def _platform(found: Json) -> str:
-    """What the image runs on, as the engine wants to hear it again: it refuses a container for another platform.
+def _platform(inspected: Json) -> str:
+    """The platform as a parameter for creating a container, which the engine requires to match.
 
-    "" where the image does not say its architecture: then the engine finds it for no platform at all.
+    "" if the config has no architecture: the engine then finds the image for no platform at all.
     """
-    os, architecture, variant = (str(found.get(key) or "") for key in ("Os", "Architecture", "Variant"))
-    return "/".join(word for word in (os, architecture, variant) if word) if os and architecture else ""
+    os, architecture, variant = (str(inspected.get(key) or "") for key in ("Os", "Architecture", "Variant"))
+    return "/".join(part for part in (os, architecture, variant) if part) if os and architecture else ""
 
 
-def _volumes(found: Json) -> tuple[str, ...]:
-    """Where the image's volumes are."""
-    settings = found.get("Config")
+def _volumes(inspected: Json) -> tuple[str, ...]:
+    """The mount points of the image's volumes."""
+    settings = inspected.get("Config")
     volumes = settings.get("Volumes") if isinstance(settings, dict) else None
     return tuple(map(str, volumes)) if isinstance(volumes, dict) else ()

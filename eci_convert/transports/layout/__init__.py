@@ -1,10 +1,10 @@
 """OCI image layouts, in a directory (`oci:`) and in a tar archive (`oci-archive:`).
 directory.py        source and sink of `oci:`
 archive.py          source and sink of `oci-archive:`
-index.py            index.json, whatever holds the files
-selector.py         PATH[:NAME][@DIGEST], and which image that is
-blob_staging.py     blobs on their way into a layout
-catalog.py          all images of a layout: listed, named, deleted
-index_entries.py    index.json with names added and removed
-reachable.py        what an image owns, and what is still referred to
-kraftkit.py         a store of KraftKit's, read as a layout"""
+index.py            index.json, independent of storage
+selector.py         PATH[:NAME][@DIGEST], and the image it refers to
+blob_staging.py     blobs being written to a layout
+catalog.py          lists, tags and deletes the images of a layout
+index_entries.py    adds names to index.json and removes them
+reachable.py        the blobs of an image, and those still referenced
+kraftkit.py         a KraftKit store, read as a layout"""

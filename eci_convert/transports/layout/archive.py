@@ -1,7 +1,7 @@
 """`oci-archive:FILE[:NAME]`: an OCI image layout in a tar archive; FILE `-` is standard input or output.
 
-Reading takes layouts at the top of the archive or in its one directory, and `.gz`, `.xz`, `.zst`. Writing makes an
-archive of one image, which replaces FILE when it is complete.
+For reading, the layout may be at the top of the archive or in its only directory, and the archive compressed (`.gz`,
+`.xz`, `.zst`). Writing creates an archive of one image, which replaces FILE when it is complete.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from eci_convert.transports.base import (
     Variants,
 )
 from eci_convert.transports.layout import index
-from eci_convert.transports.layout.index import add_image, referrers, resolve
-from eci_convert.transports.layout.selector import ImageSelector, may_be_archive, spelt, split_path
+from eci_convert.transports.layout.index import add_image, referrers, resolve_entry
+from eci_convert.transports.layout.selector import ImageSelector, may_be_archive, reference_text, split_path
 from eci_convert.transports.settings import Settings
 from eci_convert.transports.tar_store.reader import TarStore
 from eci_convert.transports.tar_store.writer import TarWriter, tar_output
@@ -38,17 +38,17 @@ _MAX_NESTING = 16
 
 
 _DOCKER_ARCHIVE = "manifest.json"
-"""What an archive of `docker save` has beside, or instead of, index.json."""
+"""A file that archives of `docker save` have beside, or instead of, index.json."""
 
 
 def open_source(rest: str, settings: Settings) -> OciArchiveSource:
-    """The image that *rest*, `FILE[:NAME]`, stands for. Raises UsageError."""
+    """The image that *rest*, `FILE[:NAME]`, names. Raises UsageError."""
     path, name = split_path(rest, may_be_archive)
     return OciArchiveSource(TarStore(path, settings.environ), name)
 
 
 def open_sink(rest: str, settings: Settings) -> OciArchiveSink:
-    """A place for an image in *rest*, `FILE[:NAME]`. Raises UsageError."""
+    """The sink for *rest*, `FILE[:NAME]`. Raises UsageError."""
     path, name = split_path(rest, may_be_archive)
     return OciArchiveSink(path, name.writable(), settings)
 
@@ -61,7 +61,7 @@ def open_catalog(rest: str, settings: Settings) -> Catalog:
 
 
 class OciArchiveSource:
-    """The image that *archive* keeps under *name*."""
+    """The image *name* in *archive*."""
 
     traits = SourceTraits()
 
@@ -69,15 +69,15 @@ class OciArchiveSource:
         self._archive = archive
         self._name = name
         self._top: str | None = None
-        self.origin = origin or spelt("oci-archive", archive.path, name)
+        self.origin = origin or reference_text("oci-archive", archive.path, name)
 
     def resolve(self) -> Descriptor:
         self._archive.check()
         try:
-            return resolve(self.read, self._name, self.origin)
+            return resolve_entry(self.read, self._name, self.origin)
         except NotFoundError as error:
             if _DOCKER_ARCHIVE in self._archive and index.INDEX not in self._archive:
-                error.add_note(f"hint: docker save wrote it: docker-archive:{self._archive.path}")
+                error.add_note(f"hint: this is an archive of docker save: use docker-archive:{self._archive.path}")
             raise
 
     @contextmanager
@@ -113,7 +113,7 @@ class OciArchiveSource:
 
 
 class OciArchiveSink:
-    """Writes an archive at *path* that holds one image, under *name*."""
+    """Writes an archive at *path* with one image, *name*."""
 
     capabilities = SinkCapabilities()
 
@@ -122,16 +122,16 @@ class OciArchiveSink:
         self._name = name
         self._output: TarWriter = tar_output(path, settings.environ)
         self._blobs: dict[Digest, int] = {}
-        self._documents: dict[Digest, tuple[str, bytes]] = {}
+        self._manifests: dict[Digest, tuple[str, bytes]] = {}
         self._referrers = ReferrerIndex()
 
     @property
     def destination(self) -> str:
-        return spelt("oci-archive", self._path, self._name)
+        return reference_text("oci-archive", self._path, self._name)
 
     def has(self, blob: Descriptor) -> bool:
-        if blob.digest in self._documents:
-            return len(self._documents[blob.digest][1]) == blob.size
+        if blob.digest in self._manifests:
+            return len(self._manifests[blob.digest][1]) == blob.size
         return self._blobs.get(blob.digest) == blob.size
 
     def put(
@@ -141,7 +141,7 @@ class OciArchiveSink:
         if media_type in media_types.DOCUMENTS:
             content = b"".join(received)
             stored = received.descriptor(media_type)
-            self._documents[stored.digest] = (media_type, content)
+            self._manifests[stored.digest] = (media_type, content)
         else:
             self._output.add(received, lambda found: index.blob_path(found) if found else "")
             stored = received.descriptor(media_type)
@@ -152,31 +152,31 @@ class OciArchiveSink:
         if self._name.digest not in (None, manifest.digest):
             raise DigestMismatchError(self._name.digest, manifest.digest, "the manifest")
         if not self.has(manifest):
-            raise NotFoundError(f"{self.destination}: manifest {manifest.digest} has not been put there")
+            raise NotFoundError(f"{self.destination}: manifest {manifest.digest} was not written")
         order: dict[Digest, None] = {}
         self._walk(manifest.digest, order)
-        order |= dict.fromkeys(sorted({*self._blobs, *self._documents} - {*order}))  # what nothing known refers to
+        order |= dict.fromkeys(sorted({*self._blobs, *self._manifests} - {*order}))  # blobs that no manifest refers to
         for digest in order:
-            if digest in self._documents:
-                self._add(index.blob_path(digest), self._documents[digest][1])
+            if digest in self._manifests:
+                self._add(index.blob_path(digest), self._manifests[digest][1])
         self._add(index.MARKER, index.MARKER_TEXT)
-        beside = (entry for entry, _ in self._referrers.others(manifest.digest))
-        self._add(index.INDEX, add_image(None, manifest, self._name.text, beside, variants))
+        referrer_entries = (entry for entry, _ in self._referrers.others(manifest.digest))
+        self._add(index.INDEX, add_image(None, manifest, self._name.text, referrer_entries, variants))
         self._output.finish([*map(index.blob_path, order), index.MARKER, index.INDEX])
 
     def _add(self, path: str, content: bytes) -> None:
         self._output.add(VerifiedInput((content,), Digest.of(content), len(content)), lambda _: path)
 
     def _walk(self, digest: Digest, order: dict[Digest, None], levels: int = _MAX_NESTING) -> None:
-        """Add *digest* and all that it refers to, as far as it was put here, to *order*, what is referred to first."""
-        if digest in order or not (digest in self._blobs or digest in self._documents):
+        """Adds *digest* and all blobs written that it refers to to *order*, referenced blobs first."""
+        if digest in order or not (digest in self._blobs or digest in self._manifests):
             return
-        if digest in self._documents:
+        if digest in self._manifests:
             if not levels:
                 raise LimitExceededError(f"indexes are nested more than {_MAX_NESTING} deep", where=self.destination)
-            media_type, content = self._documents[digest]
-            found = parse_manifest(content, media_type)
-            for child in found.manifests if isinstance(found, Index) else (*found.layers, found.config):
+            media_type, content = self._manifests[digest]
+            manifest = parse_manifest(content, media_type)
+            for child in manifest.manifests if isinstance(manifest, Index) else (*manifest.layers, manifest.config):
                 self._walk(child.digest, order, levels - 1)
         order[digest] = None
 
@@ -190,9 +190,9 @@ class OciArchiveSink:
 
 
 def _top(names: Iterable[str]) -> str:
-    """What stands before `index.json` in an archive whose files are all below one directory; else nothing."""
-    found = list(names)
-    first = {name.partition("/")[0] for name in found}
-    if index.INDEX not in found and len(first) == 1:
-        return f"{first.pop()}/"
+    """The prefix of all names in an archive whose files are in one directory; else ""."""
+    all_names = list(names)
+    top_level = {name.partition("/")[0] for name in all_names}
+    if index.INDEX not in all_names and len(top_level) == 1:
+        return f"{top_level.pop()}/"
     return ""

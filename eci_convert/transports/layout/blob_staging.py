@@ -1,8 +1,8 @@
-"""Blobs on their way into a directory: complete, flushed and out of sight before any of them gets its name.
+"""Stages the blobs of a layout: all are complete and flushed before the first of them gets its name.
 
-They are written in a directory of their own, `.eci-convert.RANDOM.part`, which is locked (flock) for as long as its
-writer lives. Whoever writes next removes those that a killed process left. So a failed or killed writer leaves what was
-there before, and two writers do not see each other.
+They are written to a directory of their own, `.eci-convert.RANDOM.part`, which is locked (flock) while its writer
+lives. The next writer removes those of killed processes. So a writer that fails or is killed leaves the layout
+unchanged, and two writers do not interfere.
 """
 
 from __future__ import annotations
@@ -30,85 +30,86 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class BlobStaging:
-    """What is on its way into *root*, which is made when the first blob comes and unmade if none arrives."""
+    """Staged blobs of the layout *root*, which is created with the first blob and removed again if none is
+    committed."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._lock = Lock()
-        self._room: Path | None = None
-        self._room_descriptor = -1
-        self._made: list[Path] = []
-        self._waiting: dict[Digest, tuple[str, int]] = {}
+        self._staging_path: Path | None = None
+        self._staging_descriptor = -1
+        self._created_directories: list[Path] = []
+        self._staged: dict[Digest, tuple[str, int]] = {}
 
     def size(self, digest: Digest) -> int | None:
-        """The size in bytes of a blob that waits for its name; None where none does."""
-        return self._waiting[digest][1] if digest in self._waiting else None
+        """The size in bytes of a staged blob; None if it is not staged."""
+        return self._staged[digest][1] if digest in self._staged else None
 
     def write(self, received: VerifiedInput, size: int | None) -> None:
-        """Write one blob and bring it to the disk. *size* is what it should be. May be called from several threads.
+        """Writes and flushes one blob. *size* is the expected one. Thread-safe.
 
         Raises what *received* raises, and LocalError.
         """
-        (room, descriptor), token = self._enter(), secrets.token_hex(8)
+        (staging_path, descriptor), token = self._enter(), secrets.token_hex(8)
         try:
-            _write(room / token, descriptor, received, size)
+            _write(staging_path / token, descriptor, received, size)
         except BaseException:
             with suppress(OSError):
                 os.unlink(token, dir_fd=descriptor)
             raise
         blob = received.descriptor("")
-        self._waiting[blob.digest] = (token, blob.size)
+        self._staged[blob.digest] = (token, blob.size)
 
     def commit(self) -> None:
-        """Give every blob its name, `blobs/ALGORITHM/HEX`. Raises FormatError for links on the way, and LocalError."""
-        for algorithm in sorted({digest.algorithm for digest in self._waiting}):
+        """Renames all blobs to `blobs/ALGORITHM/HEX`. Raises FormatError for symbolic links, and LocalError."""
+        for algorithm in sorted({digest.algorithm for digest in self._staged}):
             with self._directory("blobs", algorithm) as descriptor:
-                for digest in [digest for digest in self._waiting if digest.algorithm == algorithm]:
-                    token, _ = self._waiting[digest]
+                for digest in [digest for digest in self._staged if digest.algorithm == algorithm]:
+                    token, _ = self._staged[digest]
                     with local_errors(self._root / "blobs" / algorithm / digest.hex):
-                        os.rename(token, digest.hex, src_dir_fd=self._room_descriptor, dst_dir_fd=descriptor)
-                    del self._waiting[digest]
+                        os.rename(token, digest.hex, src_dir_fd=self._staging_descriptor, dst_dir_fd=descriptor)
+                    del self._staged[digest]
                 with local_errors(self._root):
                     os.fsync(descriptor)
 
     def close(self) -> None:
-        """Remove what has got no name, and the directories that were made for nothing."""
-        if self._room:
-            _remove(self._room, self._room_descriptor)
-            os.close(self._room_descriptor)
-            self._room = None
-        for path in reversed(self._made):
+        """Removes blobs that were not committed, and directories created in vain."""
+        if self._staging_path:
+            _remove(self._staging_path, self._staging_descriptor)
+            os.close(self._staging_descriptor)
+            self._staging_path = None
+        for path in reversed(self._created_directories):
             with suppress(OSError):
                 path.rmdir()
             leftovers.forget(path)
 
     def _enter(self) -> tuple[Path, int]:
         with self._lock, local_errors(self._root):
-            if self._room is None:
-                self._room, self._room_descriptor = self._made_room()
-            return self._room, self._room_descriptor
+            if self._staging_path is None:
+                self._staging_path, self._staging_descriptor = self._create_staging()
+            return self._staging_path, self._staging_descriptor
 
-    def _made_room(self) -> tuple[Path, int]:
+    def _create_staging(self) -> tuple[Path, int]:
         for _ in range(_ATTEMPTS):
-            with suppress(FileNotFoundError):  # another writer, which failed, may just have unmade the directory
-                self._make(self._root)
+            with suppress(FileNotFoundError):  # another writer, which failed, may just have removed the directory
+                self._create_directory(self._root)
                 locks.sweep_unheld(self._root, _STAGING_NAME, _remove)
                 return _staging_directory(self._root)
-        raise FileNotFoundError(errno.ENOENT, "it is not there, and cannot be made")
+        raise FileNotFoundError(errno.ENOENT, "it does not exist and cannot be created")
 
-    def _make(self, path: Path) -> None:
+    def _create_directory(self, path: Path) -> None:
         if path.is_dir():
             return
         if path.parent != path:
-            self._make(path.parent)
+            self._create_directory(path.parent)
         with suppress(FileExistsError):
             with leftovers.creating(path):
                 path.mkdir()
-            self._made.append(path)
+            self._created_directories.append(path)
 
     @contextmanager
     def _directory(self, *names: str) -> Iterator[int]:
-        """A descriptor of the directory at *names* below the root, made where it is not there."""
+        """A descriptor of the directory *names* below the root, created if it does not exist."""
         with local_errors(self._root):
             descriptors = [os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
         try:
@@ -118,7 +119,9 @@ class BlobStaging:
                     descriptors.append(os.open(name, _DIRECTORY, dir_fd=descriptors[-1]))
                 except OSError as error:
                     if error.errno in (errno.ELOOP, errno.ENOTDIR):
-                        raise FormatError(f"{name} is no directory, or a link to one", where=str(self._root)) from error
+                        raise FormatError(
+                            f"{name} is not a directory, or is a symbolic link", where=str(self._root)
+                        ) from error
                     raise LocalError(f"{self._root / name}: {error.strerror or error}") from error
             yield descriptors[-1]
         finally:
@@ -127,8 +130,8 @@ class BlobStaging:
 
 
 def _write(path: Path, directory: int, received: VerifiedInput, size: int | None) -> None:
-    """Write a new file in the open *directory*: another user may have put a link at *path* since it was opened."""
-    root = path.parent.parent  # which the user knows; a file's name, and not its number, is in its errors
+    """Writes a new file in the open *directory*: another user may have replaced *path* since it was opened."""
+    root = path.parent.parent  # errors should name this path, not a descriptor's number
     with local_errors(root):
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         descriptor = os.open(path.name, flags, 0o666, dir_fd=directory)
@@ -145,14 +148,14 @@ def _mkdir(name: str, parent: int) -> None:
 
 
 def _staging_directory(root: Path) -> tuple[Path, int]:
-    """A new directory below *root* that is locked, and a descriptor of it, which is the lock. Raises OSError."""
+    """A new locked directory below *root*, and its descriptor, which holds the lock. Raises OSError."""
     while True:
         path = root / f".eci-convert.{secrets.token_hex(8)}.part"
         with leftovers.creating(path, tree=True):
             path.mkdir(0o700)
         try:
             descriptor = os.open(path, _DIRECTORY)
-        except FileNotFoundError:  # somebody swept it away between the two lines
+        except FileNotFoundError:  # another process removed it between the two lines
             continue
         if locks.hold_new(descriptor) and os.path.exists(path):
             return path, descriptor

@@ -1,7 +1,7 @@
 """`oci:DIR[:NAME]`: an OCI image layout in a directory (image-spec v1.1.1, image-layout.md).
 
-Reading makes nothing and follows no link below DIR. Writing keeps what others wrote: blobs get their names when all of
-them are complete, then index.json is read, changed and replaced under a lock on DIR.
+Reading creates nothing and follows no links below DIR. Writing keeps existing content: blobs are renamed into place
+when all are complete, then index.json is read, changed and replaced under a lock on DIR.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from eci_convert.transports.layout.index import (
     blob_path,
     list_images,
     referrers,
-    resolve,
+    resolve_entry,
 )
 from eci_convert.transports.layout.selector import ImageSelector, split_path
 from eci_convert.transports.settings import Settings
@@ -56,19 +56,19 @@ from eci_convert.transports.verified_input import VerifiedInput
 
 
 def open_source(rest: str, settings: Settings) -> LayoutSource:
-    """The image that *rest*, `DIR[:NAME]`, stands for. Raises UsageError."""
+    """The image that *rest*, `DIR[:NAME]`, names. Raises UsageError."""
     path, name = split_path(rest, os.path.isdir)
     return LayoutSource(Path(path), name)
 
 
 def open_sink(rest: str, settings: Settings, *, first: bool = False) -> LayoutSink:
-    """A place for an image under *rest*, `DIR[:NAME]`; *first*: it is listed before all others. Raises UsageError."""
+    """The sink for *rest*, `DIR[:NAME]`; *first*: the image is listed before all others. Raises UsageError."""
     path, name = split_path(rest, os.path.isdir)
     return LayoutSink(Path(path), name.writable(), settings, first=first)
 
 
 def open_referrer_sink(rest: str, settings: Settings) -> LayoutSink:
-    """The place for what refers to the image *rest*: listed without a name, which is nothing to warn of."""
+    """The sink for referrers of the image *rest*: listed without a name, without a warning about that."""
     path, _ = split_path(rest, os.path.isdir)
     return LayoutSink(Path(path), ImageSelector(), replace(settings, reporter=NULL_REPORTER))
 
@@ -81,7 +81,7 @@ def open_catalog(rest: str, settings: Settings) -> Catalog:
 
 
 class LayoutSource:
-    """The image that *directory* keeps under *name*."""
+    """The image *name* in *directory*."""
 
     traits = SourceTraits()
 
@@ -95,7 +95,7 @@ class LayoutSource:
         return _spelt(self._directory, self._name)
 
     def resolve(self) -> Descriptor:
-        return resolve(self._read, self._name, self.origin)
+        return resolve_entry(self._read, self._name, self.origin)
 
     @contextmanager
     def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
@@ -120,7 +120,7 @@ class LayoutSource:
 
 
 class LayoutSink:
-    """Stores an image in *directory* under *name*. The directory is made when the first blob comes."""
+    """Writes an image, *name*, to *directory*, which is created with the first blob."""
 
     capabilities = SinkCapabilities()
 
@@ -129,9 +129,9 @@ class LayoutSink:
         self._name = name
         self._first = first
         self._settings = settings
-        self._ingest = BlobStaging(directory)
+        self._staging = BlobStaging(directory)
         self._checked: dict[Digest, bool] = {}
-        self._begun = False
+        self._index_checked = False
         self._referrers = ReferrerIndex()
 
     @property
@@ -139,24 +139,24 @@ class LayoutSink:
         return _spelt(self._directory, self._name)
 
     def has(self, blob: Descriptor) -> bool:
-        """Whether *blob* is there and sound. Its bytes are read: a crash may have left a torn file of the right size,
-        and reading it is never more work than sending it."""
-        if (waiting := self._ingest.size(blob.digest)) is not None:
-            return waiting == blob.size
+        """Whether *blob* exists and is intact. Its content is read: after a crash a file may have the right size and
+        wrong content, and reading it is never more work than sending it."""
+        if (staged_size := self._staging.size(blob.digest)) is not None:
+            return staged_size == blob.size
         if blob.digest not in self._checked:
-            self._checked[blob.digest] = self._sound(blob)
+            self._checked[blob.digest] = self._is_intact(blob)
         return self._checked[blob.digest]
 
     def put(
         self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
     ) -> Descriptor:
-        if not self._begun:
+        if not self._index_checked:
             if kraftkit.is_store(self._directory):
                 raise CannotHoldError(f"{self._directory} is a store of KraftKit's, which is read only here")
-            self._images()  # what cannot be added to is refused before the first byte
-            self._begun = True
+            self._images()  # refuse an invalid layout before the first byte
+            self._index_checked = True
         received = VerifiedInput(self._referrers.record(media_type, chunks, digest), digest, size)
-        self._ingest.write(received, size)
+        self._staging.write(received, size)
         stored = received.descriptor(media_type)
         self._checked[stored.digest] = True
         return stored
@@ -165,14 +165,14 @@ class LayoutSink:
         if self._name.digest not in (None, manifest.digest):
             raise DigestMismatchError(self._name.digest, manifest.digest, "the manifest")
         if not self.has(manifest):
-            raise NotFoundError(f"{self.destination}: manifest {manifest.digest} has not been put there")
+            raise NotFoundError(f"{self.destination}: manifest {manifest.digest} was not written")
         with exclusive(self._directory, self._settings.timeout):
-            beside = [entry for entry, _ in self._referrers.others(manifest.digest)]
-            own = {manifest.digest, *(entry.digest for entry in (*beside, *variants.values()))}
+            referrer_entries = [entry for entry, _ in self._referrers.others(manifest.digest)]
+            own = {manifest.digest, *(entry.digest for entry in (*referrer_entries, *variants.values()))}
             others = [entry for entry in self._images() if entry.digest not in own]
             index = self._read(INDEX) if self._has(INDEX) else None
-            changed = add_image(index, manifest, self._name.text, beside, variants, first=self._first)
-            self._ingest.commit()
+            changed = add_image(index, manifest, self._name.text, referrer_entries, variants, first=self._first)
+            self._staging.commit()
             self._check_kept()
             if not self._has(MARKER):
                 _replace(self._directory / MARKER, MARKER_TEXT)
@@ -180,13 +180,13 @@ class LayoutSink:
         if others and not self._name.text:
             warn(
                 self._settings.reporter,
-                f"{self._directory} holds other images: this one is oci:{self._directory}:@{manifest.digest}",
+                f"{self._directory} contains other images: this one is oci:{self._directory}:@{manifest.digest}",
             )
 
     def _check_kept(self) -> None:
-        """Raises TransportError where a blob that was there, and was not sent for that reason, has been removed."""
-        for digest, sound in self._checked.items():
-            if sound and not self._has(blob_path(digest)):
+        """Raises TransportError if a blob that existed, and therefore was not sent, has been removed."""
+        for digest, intact in self._checked.items():
+            if intact and not self._has(blob_path(digest)):
                 error = TransportError(f"{self.destination}: another command has just removed blob {digest.short}")
                 error.add_note("hint: run it again")
                 raise error
@@ -204,7 +204,7 @@ class LayoutSink:
         with local_errors(self._directory):
             return (self._directory / path).exists()
 
-    def _sound(self, blob: Descriptor) -> bool:
+    def _is_intact(self, blob: Descriptor) -> bool:
         try:
             with open_regular(self._directory, *blob_path(blob.digest).split("/")) as descriptor:
                 if os.fstat(descriptor).st_size != blob.size:
@@ -222,7 +222,7 @@ class LayoutSink:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ingest.close()
+        self._staging.close()
 
 
 def _spelt(directory: Path, name: ImageSelector) -> str:

@@ -1,8 +1,8 @@
-"""An OCI image layout, whatever holds its files (image-spec v1.1.1, image-layout.md): which image a name stands for
-there, and what index.json says once another image has come.
+"""The index of an OCI image layout, independent of storage (image-spec v1.1.1, image-layout.md): resolving a name, and
+adding an image.
 
-Reading takes what tools have written: no `oci-layout` file, `schemaVersion` 0, `"manifests": null`, an image listed
-twice.
+Deviations found in practice are accepted: no `oci-layout` file, `schemaVersion` 0, `"manifests": null`, duplicate
+entries.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ MARKER = "oci-layout"
 MARKER_TEXT = b'{"imageLayoutVersion":"1.0.0"}'
 
 Read = Callable[[str], bytes]
-"""The whole of a small file by its path in the layout. Raises NotFound, and FormatError for what is no file."""
+"""Reads a small file by its path in the layout. Raises NotFoundError, and FormatError for anything but a file."""
 
 
 def blob_path(digest: Digest) -> str:
-    """Where a layout keeps the blob.
+    """The path of a blob in a layout.
 
     >>> blob_path(Digest.of(b""))[:20]
     'blobs/sha256/e3b0c44'
@@ -47,51 +47,51 @@ def blob_path(digest: Digest) -> str:
 
 
 def list_images(read: Read, origin: str) -> tuple[Descriptor, ...]:
-    """What index.json lists. Raises NotFound, and FormatError for a layout of another version."""
+    """The entries of index.json. Raises NotFoundError, and FormatError for a layout of another version."""
     _check_version(read, origin)
     try:
         content = read(INDEX)
     except NotFoundError as error:
-        raise NotFoundError(f"{origin}: no OCI image layout is there: {error}") from error
-    found = parse_manifest(content, media_types.OCI_INDEX, f"{origin}: {INDEX}")
-    return found.manifests if isinstance(found, Index) else ()
+        raise NotFoundError(f"{origin}: not an OCI image layout: {error}") from error
+    parsed = parse_manifest(content, media_types.OCI_INDEX, f"{origin}: {INDEX}")
+    return parsed.manifests if isinstance(parsed, Index) else ()
 
 
-def resolve(read: Read, name: ImageSelector, origin: str) -> Descriptor:
-    """What *name* stands for in the layout.
+def resolve_entry(read: Read, name: ImageSelector, origin: str) -> Descriptor:
+    """The entry that *name* refers to.
 
-    Several images under one name are one index if each is for a platform of its own; it is made up, and comes inside
-    its descriptor. Raises NotFound, and LayoutError for a name that stands for several.
+    Several images with one name and distinct platforms are combined into an index, which is synthesised and embedded in
+    its descriptor. Raises NotFoundError, and UnsupportedImageError for an ambiguous name.
     """
     entries = list_images(read, origin)
-    found = select_entries(entries, name)
-    if len(found) > 1 and not str(name):
-        found = _without_referrers(read, found) or found
-    if not found and (digest := name.digest or _whole_id(name.text)):
-        found = tuple(_unlisted(read, digest))
-    if len(found) > 1 and all(is_id_prefix(name.text, entry.digest) for entry in found):
-        raise ambiguous_error(origin, found, name, entries)
-    if not found:
+    matches = select_entries(entries, name)
+    if len(matches) > 1 and not str(name):
+        matches = _without_referrers(read, matches) or matches
+    if not matches and (digest := name.digest or _whole_id(name.text)):
+        matches = tuple(_unlisted(read, digest))
+    if len(matches) > 1 and all(is_id_prefix(name.text, entry.digest) for entry in matches):
+        raise ambiguous_error(origin, matches, name, entries)
+    if not matches:
         raise no_match_error(origin, entries, name)
-    one = found[0] if len(found) == 1 else _joined(found)
-    if one is None:
-        raise ambiguous_error(origin, found, name, entries)
-    return one
+    entry = matches[0] if len(matches) == 1 else _joined(matches)
+    if entry is None:
+        raise ambiguous_error(origin, matches, name, entries)
+    return entry
 
 
 def referrers(read: Read, origin: str, subject: Digest) -> tuple[Descriptor, ...]:
-    """The manifests whose subject is *subject*, of those that index.json lists itself or in an index under the
-    referrers tag (distribution-spec v1.1.1, "Referrers Tag Schema")."""
+    """The manifests whose subject is *subject*, among those listed in index.json or in an index with the referrers tag
+    (distribution-spec v1.1.1, "Referrers Tag Schema")."""
     entries = list_images(read, origin)
     tag = f"{subject.algorithm}-{subject.hex}"
     tagged = [entry for entry in entries if entry.annotations.get(REF_NAME) == tag]
-    listed = [child for entry in tagged for child in _children(_verified_document(read, entry))]
-    found = (referrer(entry, _verified_document(read, entry), subject) for entry in distinct((*entries, *listed)))
-    return tuple(entry for entry in found if entry)
+    listed = [child for entry in tagged for child in _children(_read_verified(read, entry))]
+    verified = (referrer(entry, _read_verified(read, entry), subject) for entry in distinct((*entries, *listed)))
+    return tuple(entry for entry in verified if entry)
 
 
 def _children(content: bytes) -> tuple[Descriptor, ...]:
-    """What the index *content* lists; nothing where it is none: then the tag means something else."""
+    """The entries of the index *content*; empty if it is not an index: then the tag has another meaning."""
     try:
         index = parse_manifest(content, "")
     except EciError:
@@ -108,24 +108,28 @@ def add_image(
     *,
     first: bool = False,
 ) -> bytes:
-    """index.json (*content*, None where there is none) with *manifest* under *name*, and without what stood there.
+    """index.json (*content*, None if there is none) with *manifest* as *name*, replacing the entry of that name.
 
-    *variants* are listed under *name* with each key behind it; without a name, once. *first* puts *manifest* before
-    all others: the original `eci` takes the first entry, whatever its name (docs/specs/eci.md#D3). *beside* are what
-    refers to it: they are listed without a name, once. What others wrote stays, fields that nobody here knows too. With
-    an empty *name* the image is listed once, unnamed. Raises FormatError if *content* is no index.
+    *variants* are listed as *name* with each key appended; without a name, once. *first* lists *manifest* before all
+    others: the original `eci` uses the first entry, whatever its name (docs/specs/eci.md#D3). The referrers *beside*
+    are listed once, without a name. Other entries and unknown fields are kept. With an empty *name* the image is listed
+    once, unnamed. Raises FormatError if *content* is not an index.
     """
     index: dict[str, Any] = {"schemaVersion": 2, "mediaType": media_types.OCI_INDEX}
     if content is not None:
         parse_manifest(content, media_types.OCI_INDEX, INDEX)
         index = {**json_fields.document(content, INDEX), "schemaVersion": 2}
-    called = {name: manifest} | {name + suffix if name else suffix: entry for suffix, entry in variants.items()}
+    entries_by_name = {name: manifest} | {
+        name + suffix if name else suffix: entry for suffix, entry in variants.items()
+    }
     kept: list[Any] = index.get("manifests") or []
-    for title, entry in called.items():
+    for title, entry in entries_by_name.items():
         kept = [each for each in kept if not _replaced(each, entry, title if name else "")]
-    there = {entry["digest"] for entry in kept}
-    entries = [_listed(entry, {}) for entry in beside if str(entry.digest) not in there]
-    entries += [_listed(entry, {REF_NAME: title} if name else {}) for title, entry in called.items() if title != name]
+    present = {entry["digest"] for entry in kept}
+    entries = [_listed(entry, {}) for entry in beside if str(entry.digest) not in present]
+    entries += [
+        _listed(entry, {REF_NAME: title} if name else {}) for title, entry in entries_by_name.items() if title != name
+    ]
     own = _listed(manifest, {REF_NAME: name} if name else {})
     index["manifests"] = [own, *kept, *entries] if first else [*kept, *entries, own]
     if len(index["manifests"]) > MAX_LAYERS:
@@ -141,7 +145,7 @@ def _listed(entry: Descriptor, annotations: Mapping[str, str]) -> dict[str, Any]
 
 
 def _replaced(entry: json_fields.Fields, manifest: Descriptor, name: str) -> bool:
-    """Whether *entry* goes where *manifest* comes under *name*: `NAME@DIGEST` is how the original `eci` spells it."""
+    """Whether *entry* is replaced by *manifest* under *name*: `NAME@DIGEST` is how the original `eci` writes it."""
     own = (entry.get("annotations") or {}).get(REF_NAME, "")
     if name:
         return own in (name, f"{name}@{entry['digest']}")
@@ -160,7 +164,7 @@ def _check_version(read: Read, origin: str) -> None:
 
 
 def _unlisted(read: Read, digest: Digest) -> Iterator[Descriptor]:
-    """A manifest that only an index within the layout lists."""
+    """A manifest that is listed only in an index within the layout, or not at all."""
     try:
         content = read(blob_path(digest))
     except NotFoundError:
@@ -170,43 +174,43 @@ def _unlisted(read: Read, digest: Digest) -> Iterator[Descriptor]:
 
 
 def _whole_id(text: str) -> Digest | None:
-    """The digest that *text* is, if it is all of one."""
+    """The digest *text*, if it is a complete one."""
     return Digest.parse(f"sha256:{digits(text)}") if is_id(text) and len(digits(text)) == 64 else None
 
 
 def _joined(entries: Sequence[Descriptor]) -> Descriptor | None:
-    """The index that *entries* are, or None if two of them are for one platform."""
-    found = candidates(Index(manifests=tuple(entries)))
-    if len(found) == 1:
-        return found[0]
-    platforms = {str(entry.platform) for entry in found if entry.platform}
-    if len(platforms) < len(found) or not found:
+    """*entries* combined into an index, or None if two of them have the same platform."""
+    images = candidates(Index(manifests=tuple(entries)))
+    if len(images) == 1:
+        return images[0]
+    platforms = {str(entry.platform) for entry in images if entry.platform}
+    if len(platforms) < len(images) or not images:
         return None
-    text = to_json(Index(manifests=tuple(replace(entry, annotations={}) for entry in found)))
+    text = to_json(Index(manifests=tuple(replace(entry, annotations={}) for entry in images)))
     return replace(Descriptor.of(text, media_types.OCI_INDEX), data=text)
 
 
 def _without_referrers(read: Read, entries: Sequence[Descriptor]) -> tuple[Descriptor, ...]:
-    """Those of *entries* that refer to nothing, and that no index among *entries* lists."""
-    documents = {entry.digest: _parsed(entry, _verified_document(read, entry)) for entry in entries}
-    indexes = [document for document in documents.values() if isinstance(document, Index)]
+    """Those of *entries* that have no subject, and are not listed by an index among *entries*."""
+    manifests = {entry.digest: _parsed(entry, _read_verified(read, entry)) for entry in entries}
+    indexes = [manifest_parsed for manifest_parsed in manifests.values() if isinstance(manifest_parsed, Index)]
     inner = {child.digest for index in indexes for child in index.manifests}
     return tuple(
         entry
         for entry in entries
-        if entry.digest not in inner and not ((document := documents[entry.digest]) and document.subject)
+        if entry.digest not in inner and not ((manifest_parsed := manifests[entry.digest]) and manifest_parsed.subject)
     )
 
 
 def _parsed(entry: Descriptor, content: bytes) -> Manifest | Index | None:
     try:
         return parse_manifest(content, entry.media_type)
-    except EciError:  # what is no manifest refers to nothing
+    except EciError:  # not a manifest, so it has no subject
         return None
 
 
-def _verified_document(read: Read, entry: Descriptor) -> bytes:
-    """The document that *entry* promises; nothing where there is none that is worth reading."""
+def _read_verified(read: Read, entry: Descriptor) -> bytes:
+    """The manifest of *entry*; empty if it is missing or too large."""
     if entry.size > json_fields.MAX_DOCUMENT:
         return b""
     try:

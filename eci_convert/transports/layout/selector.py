@@ -1,9 +1,9 @@
-"""Which of the images in one directory or file is meant: `PATH[:NAME][@DIGEST]`.
+"""Selects one of the images in a directory or file: `PATH[:NAME][@DIGEST]`.
 
-The path may hold colons: the longest one that is there is taken, and where none is there, what stands before the
-first colon, as skopeo reads it. NAME is the value of one of the annotations that tools write, as it stands there or
-as Docker spells it out; `@0`, `@1` … counts the images from 0, as skopeo does. A digest decides, whatever stands
-before it; `PATH:sha256:HEX` is one too, and what no image is called may be the beginning of an id.
+The path may contain colons: the longest prefix that exists is used, or else what precedes the first colon, as with
+skopeo. NAME is the value of one of the annotations that tools write, literally or as Docker expands it; `@0`, `@1` … is
+the position in the index, counted from 0, as with skopeo. A digest takes precedence over the name before it;
+`PATH:sha256:HEX` is a digest too, and a name that matches no image may be an abbreviated id.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SHOWN_NAMES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSelector:
-    """What stands behind the path. All three are empty where only one image can be meant."""
+    """The parsed text behind the path. All three are empty if the location has to contain a single image."""
 
     text: str = ""
     digest: Digest | None = None
@@ -41,9 +41,9 @@ class ImageSelector:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The name that *text* spells, or its digest, or its place. Raises UsageError for a digest that is none."""
-        if counted := _POSITION.fullmatch(text):
-            return cls(position=int(counted[1]))
+        """The name, digest or position in *text*. Raises UsageError for an invalid digest."""
+        if position := _POSITION.fullmatch(text):
+            return cls(position=int(position[1]))
         if may_be_digest(text):
             return cls(digest=_digest(text))
         split = _DIGEST.fullmatch(text)
@@ -57,17 +57,17 @@ class ImageSelector:
         return self.text + (f"@{self.digest}" if self.digest else "")
 
     def writable(self) -> Self:
-        """The name itself, if an image can be stored under it. Raises UsageError."""
+        """The selector itself, if an image can be stored under it. Raises UsageError."""
         if self.position is not None:
-            raise UsageError(f"'@{self.position}' is an image's place, which cannot be written")
+            raise UsageError(f"'@{self.position}' is a position in the index, which cannot be written to")
         check_is_name(self.text)
         if self.text and not _WRITABLE.fullmatch(self.text):
-            raise UsageError(f"{self.text!r} is no name for an image (image-spec v1.1.1, annotations.md, ref.name)")
+            raise UsageError(f"{self.text!r} is not a valid image name (image-spec v1.1.1, annotations.md, ref.name)")
         return self
 
 
-def split_path(text: str, is_there: Callable[[str], bool]) -> tuple[str, ImageSelector]:
-    """The path in *text*, and the name behind it. *is_there* tells whether a path is one that is looked for.
+def split_path(text: str, exists: Callable[[str], bool]) -> tuple[str, ImageSelector]:
+    """The path in *text*, and the selector behind it. *exists*: whether a path exists and is of the right kind.
 
     >>> split_path("dir:a:b", {"dir:a"}.__contains__)
     ('dir:a', ImageSelector(text='b', digest=None, position=None))
@@ -75,26 +75,26 @@ def split_path(text: str, is_there: Callable[[str], bool]) -> tuple[str, ImageSe
     'dir'
     """
     if "\0" in text:
-        raise UsageError(f"{text!r} is no path")
-    if is_there(text):
+        raise UsageError(f"{text!r} is not a valid path")
+    if exists(text):
         return text, ImageSelector()
     digest = _DIGEST.fullmatch(text)
     head, tail = (digest[1], "@" + digest[2]) if digest else (text, "")
     colons = [place for place, character in enumerate(head) if character == ":"]
     for end in (len(head), *reversed(colons)):
-        if is_there(head[:end]):
+        if exists(head[:end]):
             return head[:end], ImageSelector.parse(head[end + 1 :] + tail)
     path, _, name = head.partition(":")
     if not path:
-        raise UsageError(f"{text!r} names no file")
+        raise UsageError(f"{text!r} has no file name")
     return path, ImageSelector.parse(name + tail)
 
 
 def select_entries(entries: Sequence[Descriptor], name: ImageSelector) -> tuple[Descriptor, ...]:
-    """Those of *entries*, which an index.json lists, that *name* may stand for, each digest once.
+    """Those of *entries* of an index.json that *name* matches, each digest once.
 
-    The first kind of match that there is counts: the annotations as they stand, `NAME@DIGEST` as the original eci wrote
-    it (docs/specs/eci.md#D5), the names as Docker spells them out, and last the first digits of digests.
+    The first of these rules that matches anything applies: the annotations literally, `NAME@DIGEST` as the original
+    `eci` wrote it (docs/specs/eci.md#D5), names as Docker expands them, and last the first digits of digests.
     """
     if name.position is not None:
         return tuple(entries[name.position : name.position + 1])
@@ -102,19 +102,19 @@ def select_entries(entries: Sequence[Descriptor], name: ImageSelector) -> tuple[
         return distinct(entry for entry in entries if entry.digest == name.digest)
     if not name.text:
         return distinct(entries)
-    beginning = digits(name.text)
-    kinds: tuple[Callable[[Descriptor], bool], ...] = (
+    prefix = digits(name.text)
+    rules: tuple[Callable[[Descriptor], bool], ...] = (
         lambda entry: entry.annotations.get(REF_NAME) == name.text,
         lambda entry: entry.annotations.get(IMAGE_NAME) == name.text,
         lambda entry: entry.annotations.get(REF_NAME) == f"{name.text}@{entry.digest}",
-        lambda entry: bool(_full(name.text)) and _full(name.text) in _spelt_out(entry),
-        lambda entry: bool(beginning) and entry.digest.hex.startswith(beginning),
+        lambda entry: bool(_full(name.text)) and _full(name.text) in _expanded_names(entry),
+        lambda entry: bool(prefix) and entry.digest.hex.startswith(prefix),
     )
     if is_id(name.text):
-        kinds = kinds[-1:]
-    for kind in kinds:
-        if found := distinct(entry for entry in entries if kind(entry)):
-            return found
+        rules = rules[-1:]
+    for rule in rules:
+        if matches := distinct(entry for entry in entries if rule(entry)):
+            return matches
     return ()
 
 
@@ -124,27 +124,31 @@ def distinct(entries: Iterable[Descriptor]) -> tuple[Descriptor, ...]:
 
 
 def no_match_error(origin: str, entries: Sequence[Descriptor], name: ImageSelector) -> NotFoundError:
-    """The error for a name that stands for nothing; it tells what there is."""
-    error = NotFoundError(f"{origin}: no image {str(name)!r}" if str(name) else f"{origin}: no image in it")
+    """The error for a name that matches nothing, listing the available images."""
+    error = NotFoundError(f"{origin}: no image {str(name)!r}" if str(name) else f"{origin}: it contains no image")
     if entries:
-        error.add_note(f"hint: it has {_images(entries)}")
+        error.add_note(f"hint: it contains {_images(entries)}")
     return error
 
 
 def ambiguous_error(
-    origin: str, found: Sequence[Descriptor], name: ImageSelector, entries: Sequence[Descriptor] = ()
+    origin: str, matches: Sequence[Descriptor], name: ImageSelector, entries: Sequence[Descriptor] = ()
 ) -> UnsupportedImageError:
-    """The error for a name that stands for several images; it lists them, by the names that *entries* have for them."""
-    digests = {entry.digest for entry in found}
-    what = f"{str(name)!r} stands for {len(digests)} images" if str(name) else f"{len(digests)} images, and no name"
-    named = [entry for entry in entries or found if entry.digest in digests]
+    """The error for a name that matches several images, listed with the names that *entries* have for them."""
+    digests = {entry.digest for entry in matches}
+    what = (
+        f"{str(name)!r} is ambiguous, it matches {len(digests)} images"
+        if str(name)
+        else f"{len(digests)} images: a name is required"
+    )
+    named = [entry for entry in entries or matches if entry.digest in digests]
     error = UnsupportedImageError(f"{origin}: {what}: {_images(named)}")
-    error.add_note("hint: put the name, or @DIGEST, behind a colon")
+    error.add_note("hint: append :NAME or :@DIGEST")
     return error
 
 
 def _images(entries: Sequence[Descriptor]) -> str:
-    """Each image that *entries* list, once: by its names, or by its digest where it has none."""
+    """The images in *entries*, each once: by its names, or by its digest if it has none."""
     names: dict[Digest, list[str]] = {}
     for entry in entries:
         called = names.setdefault(entry.digest, [])
@@ -160,22 +164,22 @@ def _images(entries: Sequence[Descriptor]) -> str:
 
 
 def same_reference(one: str, other: str) -> bool:
-    """Whether two names are one to Docker: `ubuntu` and `docker.io/library/ubuntu:latest`."""
+    """Whether Docker treats two names as equal: `ubuntu` and `docker.io/library/ubuntu:latest`."""
     return one == other or (bool(_full(one)) and _full(one) == _full(other))
 
 
-def _spelt_out(entry: Descriptor) -> set[str]:
+def _expanded_names(entry: Descriptor) -> set[str]:
     names = (entry.annotations.get(key, "") for key in (REF_NAME, IMAGE_NAME))
     return {_full(name) for name in names if name}
 
 
 def _full(name: str) -> str:
-    """*name* as Docker spells it out, without a digest; "" if it is none of Docker's."""
+    """*name* as expanded by Docker, without a digest; "" if it is not a valid name for Docker."""
     try:
-        found = Reference.parse(name)
+        reference = Reference.parse(name)
     except UsageError:
         return ""
-    return f"{found.name}:{found.tag}" if found.tag else ""
+    return f"{reference.name}:{reference.tag}" if reference.tag else ""
 
 
 def _digest(text: str) -> Digest:
@@ -186,11 +190,11 @@ def _digest(text: str) -> Digest:
 
 
 def may_be_archive(path: str) -> bool:
-    """Whether there is something at *path* that may be an archive."""
+    """Whether *path* exists and may be an archive."""
     return path == STANDARD or (os.path.exists(path) and not os.path.isdir(path))
 
 
-def spelt(scheme: str, path: str, name: ImageSelector) -> str:
+def reference_text(scheme: str, path: str, name: ImageSelector) -> str:
     """The reference as a user would write it."""
     text = str(name)
     return f"{scheme}:{path}:{text}" if text else f"{scheme}:{path}"

@@ -9,18 +9,18 @@ manifests.py    manifests, by tag or digest
 tags.py         tags near one that is not there
 referrers.py    the referrers API and its tag scheme
 file_request.py what another HTTP client sends for a blob
-mount_hints.py  in which other repository a blob lies
+mount_hints.py  repositories to mount a blob from
 upload_plan.py  what the next request of an upload looks like
 endpoints/      which servers are asked, by registries.conf and daemon.json
 http/           connections, TLS, proxies, responses, retries
 auth/           challenges and tokens
-state/          what is known of a registry, in memory and on disk
+state/          facts about registries, in memory and on disk
 pull/           blobs received
 push/           blobs sent
 
 The client stands on http.client's parser and not on requests or urllib3: importing those takes longer than a whole
 `inspect`, and what they do unasked (netrc, cookies, redirects with a body, Content-Encoding, timeouts that every byte
-renews) would have to be undone. `eci_convert.Registry` offers the same to users of oras-py.
+renews) would have to be disabled. `eci_convert.Registry` offers the same to users of oras-py.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from eci_convert.transports.settings import Settings
 
 
 def open_source(rest: str, settings: Settings) -> Source:
-    """The image that the reference *rest* stands for; nothing is asked yet. Raises UsageError."""
+    """The source for the reference *rest*; sends nothing yet. Raises UsageError."""
     reference = Reference.parse(rest)
     if settings.mirrors:
         from eci_convert.transports.registry.mirrored_source import open_mirrored
@@ -51,7 +51,7 @@ def resolve_alias(name: str, settings: Settings) -> str:
 
 
 def open_sink(rest: str, settings: Settings) -> Sink:
-    """The place for an image that the reference *rest* names; nothing is asked yet. Raises UsageError."""
+    """The sink for the reference *rest*; sends nothing yet. Raises UsageError."""
     from eci_convert.transports.registry.sink import RegistrySink
 
     return RegistrySink(Reference.parse(rest), settings)

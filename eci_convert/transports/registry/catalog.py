@@ -210,7 +210,7 @@ def _listed(client: RegistryClient, first: Url, key: str, scope: str) -> Iterato
         if url is None:
             return
         answer, content = client.read(url, accept="application/json", limit=json_fields.MAX_DOCUMENT, scope=scope)
-        if manifests.is_page(answer):
+        if manifests.is_html(answer):
             raise TransportError(f"{url.shown}: a web page where a list was expected")
         names = json_fields.optional(json_fields.document(content, key), key, list, key, [])
         count += len(names)

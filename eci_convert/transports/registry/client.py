@@ -1,4 +1,4 @@
-"""A talk with one registry about one repository: credentials where they belong, redirects, and repeated attempts."""
+"""Requests to one registry about one repository, with credentials, redirects and retries."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ _log = logging.getLogger(__name__)
 
 
 class RegistryClient:
-    """Asks the registry of *reference*. Used from several threads; nothing is asked before it is needed.
+    """A client for the registry of *reference*. Thread-safe; sends nothing before it is needed.
 
-    *find* looks the user's credential up; where there is none, the places of `auth` are looked through. Not
-    *logs_in*: a 401 is an answer like any other. *insecure*: as registries.conf may say of it too, no certificate is
-    checked, and plain HTTP is spoken where TLS is not answered.
+    *find* looks the user's credential up; by default `credentials.lookup` does. Not *logs_in*: a 401 is a response like
+    any other. *insecure*, which registries.conf may also set: certificates are not verified, and plain HTTP is used if
+    the server does not speak TLS.
     """
 
     def __init__(
@@ -67,17 +67,17 @@ class RegistryClient:
 
     @property
     def explicit_login(self) -> ExplicitLogin | None:
-        """The login out of the settings that would be used here, if one was given."""
+        """The login from the settings that would be used here, None if none was given."""
         if not self.settings.username:
             return None
         return ExplicitLogin(registry=registry_name(self.reference.host), settings=self.settings)
 
     @cached_property
     def base(self) -> Url:
-        """The root of the registry: HTTPS, but for `--plain-http`, and for this computer and registries that the user's
-        files call insecure where HTTPS is not answered.
+        """The root URL of the registry: HTTPS, except with `--plain-http`, and on loopback and for registries that the
+        user's configuration files call insecure if the server does not speak TLS.
 
-        Raises AccessDeniedError where those files block it, and LocalError where they make no sense.
+        Raises AccessDeniedError if those files block the registry, and LocalError if they are invalid.
         """
         host = HUB_API if self.reference.host == HUB else self.reference.host
         secure = Url.of_host("https", host)
@@ -95,27 +95,27 @@ class RegistryClient:
 
     @property
     def is_insecure(self) -> bool:
-        """Whether no certificate is checked, by the settings or by the user's files. Known once `base` is."""
+        """Whether certificates are not verified, by the settings or the user's files. Valid once `base` was read."""
         return self.settings.insecure or self._insecure
 
     @property
     def host(self) -> HostFacts:
-        """What is known of the registry's host."""
+        """The facts about the registry's host."""
         with self._lock:
             return self._known_host
 
     @property
-    def whereabouts(self) -> BlobLocations:
-        """In which repositories of the registry blobs were seen."""
+    def blob_locations(self) -> BlobLocations:
+        """The repositories of the registry that were seen to hold a blob."""
         with self._lock:
-            return self._known_whereabouts
+            return self._known_blob_locations
 
     def url(self, path: str) -> Url:
         """The URL of *path* in the repository, such as `manifests/latest`."""
         return self._base().at(f"/v2/{self.reference.repository}/{path}")
 
-    def patience(self, size: int | None = None) -> RetryBudget:
-        """The patience for one transfer of *size* bytes."""
+    def retry_budget(self, size: int | None = None) -> RetryBudget:
+        """A fresh budget of retries for one transfer of *size* bytes."""
         return RetryBudget(self.settings.retries, size, self.settings.reporter)
 
     def request(
@@ -127,53 +127,57 @@ class RegistryClient:
         scope: str = PULL,
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
-        patience: RetryBudget | None = None,
+        budget: RetryBudget | None = None,
     ) -> Response:
-        """The answer to a small request, tried again where that may help. Its status is one of *accept*.
+        """The response to a small request, retried after transient errors. Its status is one of *accept*.
 
-        Raises NotFound, AccessDenied, TransportError.
+        Raises NotFoundError, AccessDeniedError, TransportError.
         """
         body, length = (None, None) if content is None else ((content,), len(content))
         request = Request(method=method, url=url, headers=dict(headers or {}), body=body, length=length)
-        patience = patience or self.patience()
+        budget = budget or self.retry_budget()
         while True:
             try:
                 return self.send_once(request, accept=accept, scope=scope)
             except TransientError as error:
-                patience.wait_or_raise(error)
+                budget.wait_or_raise(error)
 
     def read(self, url: Url, *, accept: str, limit: int, scope: str = PULL) -> tuple[Response, bytes]:
-        """A small document of media type *accept*: the answer, closed, and its body of at most *limit* bytes.
+        """The response to a GET for media type *accept*, closed, and its body.
 
-        Raises as `ask` does, and TransportError where the body is longer.
+        Raises as `request` does, and TransportError if the body is longer than *limit* bytes.
         """
         request = Request(method="GET", url=url, headers={"Accept": accept})
-        patience = self.patience()
+        budget = self.retry_budget()
         while True:
             try:
-                with self.send_once(request, accept=(200,), scope=scope) as answer:
-                    return answer, answer.read(limit)
+                with self.send_once(request, accept=(200,), scope=scope) as response:
+                    return response, response.read(limit)
             except TransientError as error:
-                patience.wait_or_raise(error)
+                budget.wait_or_raise(error)
 
     def send_once(self, request: Request, *, accept: Iterable[int], scope: str = PULL) -> Response:
-        """The answer to *request*, asked once (and again after logging in). Its status is one of *accept*.
+        """The response to *request*, sent once (and again after authenticating). Its status is one of *accept*.
 
-        Raises Transient where it may be better later, NotFound, AccessDenied, TransportError.
+        Raises TransientError if a retry may help, NotFoundError, AccessDeniedError, TransportError.
         """
-        answer = self._follow(request, scope)
-        if answer.status in accept:
-            return answer
-        with answer:
-            said = parse_error_body(answer, self.redact)
-            if answer.status in (401, 403) and answer.url.origin == self._base().origin and not errors.is_quota(said):
-                raise self._login().denied(answer.url, said.reason)
-            raise errors.error_of(answer, said)
+        response = self._follow(request, scope)
+        if response.status in accept:
+            return response
+        with response:
+            error_body = parse_error_body(response, self.redact)
+            if (
+                response.status in (401, 403)
+                and response.url.origin == self._base().origin
+                and not errors.is_quota(error_body)
+            ):
+                raise self._login().denied(response.url, error_body.reason)
+            raise errors.error_of(response, error_body)
 
     def authorization(self, url: Url) -> str:
-        """The Authorization header with which *url* is read; "" where none was asked for, and for other servers.
+        """The Authorization header with which *url* is read; "" before any challenge, and for other servers.
 
-        As secret as the credential that it was made from. Raises as `request` does where a token is renewed.
+        As secret as the credential it was made from. Raises as `request` does if a token is refreshed.
         """
         return self._login().header(url, f"repository:{self.reference.repository}:{PULL}")
 
@@ -182,70 +186,73 @@ class RegistryClient:
         return self._login().redacted(text)
 
     def close(self) -> None:
-        """Ends the talk, and writes down where blobs were seen."""
-        if "_known_whereabouts" in self.__dict__:
-            self._known_whereabouts.save()
+        """Saves where blobs were seen, and closes all connections."""
+        if "_known_blob_locations" in self.__dict__:
+            self._known_blob_locations.save()
         if "_pool" in self.__dict__:
             self._pool.close()
 
     def _follow(self, request: Request, scope: str) -> Response:
-        """The first answer that is neither a redirect nor a call for credentials that we can follow."""
-        asked_again = not self._logs_in
+        """Sends *request*, follows redirects and authenticates once. Returns the final response."""
+        authenticated = not self._logs_in
         scope = scope if scope == CATALOG else f"repository:{self.reference.repository}:{scope}"
         for _ in range(_MAX_REDIRECTS):
             with self._waiting("credentials"):
-                carried = self._login().header(request.url, scope)
-            answer = self._send(request, carried)
-            if answer.status in _FOLLOWED and answer.header("Location"):
-                request = self._redirected(request, answer)
-            elif not asked_again and (challenges := self._challenges(request, answer, carried)) is not None:
-                asked_again = answer.status == 401
-                with answer:
-                    _discard(answer)
+                authorization = self._login().header(request.url, scope)
+            response = self._send(request, authorization)
+            if response.status in _FOLLOWED and response.header("Location"):
+                request = self._redirected(request, response)
+            elif not authenticated and (challenges := self._challenges(request, response, authorization)) is not None:
+                authenticated = response.status == 401
+                with response:
+                    _drain(response)
                 with self._waiting("the login"):
-                    self._login().handle_challenge(challenges, scope, carried)
+                    self._login().handle_challenge(challenges, scope, authorization)
                 if not request.repeatable:
-                    raise TransientError(f"{request.url.shown}: the login was renewed")
+                    raise TransientError(f"{request.url.shown}: authenticated again; the request has to be repeated")
             else:
-                return answer
+                return response
         raise TransportError(f"{request.url.shown}: redirected more than {_MAX_REDIRECTS} times")
 
-    def _challenges(self, request: Request, answer: Response, carried: str) -> tuple[Challenge, ...] | None:
-        """What *answer*, to a request that *carried* a login or none, wants to be told first; None: it is final.
+    def _challenges(self, request: Request, response: Response, authorization: str) -> tuple[Challenge, ...] | None:
+        """The challenges that *response*, to a request with the Authorization header *authorization*, calls for; None:
+        final.
 
-        A registry may hide from strangers what there is, or leave it to its root to say how to log in.
+        A registry may respond 403 or 404 to anonymous requests, or send its challenge at `/v2/` only.
         """
         if request.url.origin != self._base().origin:
             return None
-        if answer.status == 401:
-            return parse_challenges(answer.header_lines("WWW-Authenticate")) or self._login().root_challenges()
-        return (self._login().root_challenges() or None) if answer.status in (403, 404) and not carried else None
+        if response.status == 401:
+            return parse_challenges(response.header_lines("WWW-Authenticate")) or self._login().root_challenges()
+        return (
+            (self._login().root_challenges() or None) if response.status in (403, 404) and not authorization else None
+        )
 
     def _send(self, request: Request, authorization: str) -> Response:
         if authorization:
             request = replace(request, headers={**request.headers, "Authorization": authorization})
         with waiting(self.settings.reporter, f"{request.url.authority} to answer {request.method}"):
-            answer = self._pool.exchange(request)
+            response = self._pool.exchange(request)
         if request.url.origin == self._base().origin:
-            self._warnings.report(answer)
+            self._warnings.report(response)
         if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("%s %s: %s", request.method, self.redact(request.url.shown), answer.status)
-        return answer
+            _log.debug("%s %s: %s", request.method, self.redact(request.url.shown), response.status)
+        return response
 
-    def _redirected(self, request: Request, answer: Response) -> Request:
-        """The request to where *answer* points. Its headers are ours and hold no secret; nobody is asked in clear
-        text who was asked over TLS."""
-        with answer:
-            _discard(answer)
-        target = request.url.joined(answer.header("Location"))
+    def _redirected(self, request: Request, response: Response) -> Request:
+        """The request for the redirect *response*. It carries no credentials; a downgrade from HTTPS to HTTP is
+        refused."""
+        with response:
+            _drain(response)
+        target = request.url.joined(response.header("Location"))
         secured = target.secured(request.url, self._base())
         if secured is None:
             raise TransportError(f"{request.url.shown}: redirected from https to {target.shown}: refused")
         target = secured
-        if answer.status == 303 and request.method != "HEAD":
+        if response.status == 303 and request.method != "HEAD":
             return replace(request, method="GET", url=target, body=None, length=None)
         if not request.repeatable:
-            raise TransportError(f"{request.url.shown}: redirected in the middle of what was sent")
+            raise TransportError(f"{request.url.shown}: redirected during an upload whose body cannot be repeated")
         return replace(request, url=target)
 
     def _waiting(self, what: str) -> AbstractContextManager[None]:
@@ -265,7 +272,7 @@ class RegistryClient:
         return HostFacts(self.reference.host, self.settings)
 
     @cached_property
-    def _known_whereabouts(self) -> BlobLocations:
+    def _known_blob_locations(self) -> BlobLocations:
         return BlobLocations(f"{self._base().scheme}://{self.reference.host}", self.settings)
 
     @cached_property
@@ -286,9 +293,9 @@ class RegistryClient:
         return Authenticator(self._base(), self._pool, self._find)
 
 
-def _discard(answer: Response) -> None:
-    """Reads a short body, so that the connection can be kept."""
+def _drain(response: Response) -> None:
+    """Reads a short body to its end, so that the connection can be reused."""
     try:
-        answer.read(_MAX_DISCARDED)
+        response.read(_MAX_DISCARDED)
     except TransportError:
         return

@@ -45,6 +45,6 @@ def file_request(client: RegistryClient, blob: Descriptor, name: str, *, follow:
 
 def _answering_url(client: RegistryClient, url: Url, headers: Mapping[str, str]) -> Url:
     with client.request("GET", url, headers=headers, accept=_THERE) as answer:
-        if manifests.is_page(answer):
+        if manifests.is_html(answer):
             raise TransportError(f"{url.shown}: a web page where a file was expected")
         return answer.url

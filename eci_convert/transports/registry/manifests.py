@@ -1,4 +1,4 @@
-"""Manifests as a registry hands them out and takes them: bytes, which say themselves which they are."""
+"""Manifests pulled from and pushed to a registry. Their media type is determined from the content."""
 
 from __future__ import annotations
 
@@ -14,73 +14,73 @@ from eci_convert.transports.registry.http.retry import RETRYABLE_STATUSES
 
 ACCEPT = ", ".join(sorted(media_types.DOCUMENTS))
 
-_JUDGED = tuple(status for status in range(400, 500) if status not in (401, 403, *RETRYABLE_STATUSES))
-_BLOB_IS_LOST = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
+_HANDLED = tuple(status for status in range(400, 500) if status not in (401, 403, *RETRYABLE_STATUSES))
+_BLOB_UNKNOWN = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
 
 
 class BlobLost(TransportError):
-    """The registry lacks a blob that it has said to have."""
+    """The registry lacks a blob that it reported to have."""
 
 
 def get(client: RegistryClient, name: str) -> tuple[Descriptor, bytes]:
-    """The manifest under the tag or digest *name*.
+    """The manifest with the tag or digest *name*.
 
-    Its bytes say what it is: headers are checked, never believed. Raises DigestMismatch where the bytes are not those
-    of the digest that was asked for, or of the server's own claim; NotFound, TransportError, FormatError.
+    Digests in headers are verified. Raises DigestMismatchError if the content does not match the requested digest or
+    the `Docker-Content-Digest` header; NotFoundError, TransportError, FormatError.
     """
     url = client.url(f"manifests/{name}")
-    answer, content = client.read(url, accept=ACCEPT, limit=json_fields.MAX_DOCUMENT)
-    media_type = _media_type(answer)
-    if is_page(answer):
-        raise TransportError(f"{url.shown}: a web page where a manifest was expected")
-    digest = _checked(content, name, answer.header("Docker-Content-Digest"))
+    response, content = client.read(url, accept=ACCEPT, limit=json_fields.MAX_DOCUMENT)
+    media_type = _media_type(response)
+    if is_html(response):
+        raise TransportError(f"{url.shown}: HTML response instead of a manifest (captive portal or proxy?)")
+    digest = _verified_digest(content, name, response.header("Docker-Content-Digest"))
     if media_type not in media_types.DOCUMENTS | media_types.DOCKER_SCHEMA1:
         media_type = parse_manifest(content, "", where=str(client.reference)).media_type
     return Descriptor(media_type=media_type, digest=digest, size=len(content)), content
 
 
 def put(client: RegistryClient, name: str, media_type: str, content: bytes) -> bool:
-    """Stores a manifest under the tag or digest *name*; whether the registry noted what it refers to (`subject`).
+    """Pushes a manifest under the tag or digest *name*. Returns whether the registry processed its `subject`.
 
-    Raises BlobLost, ManifestRefused, TransportError.
+    Raises BlobLost, ManifestRefusedError, TransportError.
     """
     url = client.url(f"manifests/{name}")
-    answer = client.request(
-        "PUT", url, headers={"Content-Type": media_type}, content=content, scope=PUSH, accept=(200, 201, 202, *_JUDGED)
+    response = client.request(
+        "PUT", url, headers={"Content-Type": media_type}, content=content, scope=PUSH, accept=(200, 201, 202, *_HANDLED)
     )
-    with answer:
-        if answer.status == 200 and is_page(answer):
-            raise TransportError(f"{url.shown}: a web page where a manifest was to be stored")
-        if answer.status < 400:
-            return bool(answer.header("OCI-Subject"))
-        said = parse_error_body(answer, client.redact)
-        detail = ": ".join(filter(None, (said.code, said.reason)))
-        text = f"{url.shown}: the manifest is refused: {answer.status} {detail}".rstrip()
-        if said.code in _BLOB_IS_LOST:
+    with response:
+        if response.status == 200 and is_html(response):
+            raise TransportError(f"{url.shown}: HTML response to the push of a manifest (captive portal or proxy?)")
+        if response.status < 400:
+            return bool(response.header("OCI-Subject"))
+        body = parse_error_body(response, client.redact)
+        detail = ": ".join(filter(None, (body.code, body.reason)))
+        text = f"{url.shown}: manifest refused: {response.status} {detail}".rstrip()
+        if body.code in _BLOB_UNKNOWN:
             raise BlobLost(text)
-        raise ManifestRefusedError(text, status=answer.status, code=said.code, reason=said.reason)
+        raise ManifestRefusedError(text, status=response.status, code=body.code, reason=body.reason)
 
 
-def is_page(answer: Response) -> bool:
-    """Whether *answer* is for people: of a proxy, or of the network that one logs in to, which says 200 to anything."""
-    return _media_type(answer) == "text/html"
+def is_html(response: Response) -> bool:
+    """Whether *response* is an HTML page, as proxies and captive portals send with status 200."""
+    return _media_type(response) == "text/html"
 
 
-def _media_type(answer: Response) -> str:
-    return answer.header("Content-Type").partition(";")[0].strip().lower()
+def _media_type(response: Response) -> str:
+    return response.header("Content-Type").partition(";")[0].strip().lower()
 
 
-def _checked(content: bytes, name: str, said: str) -> Digest:
-    """The digest of *content*: the one that was asked for, else the one the server names it by, else its sha256."""
+def _verified_digest(content: bytes, name: str, header: str) -> Digest:
+    """The digest of *content*: the requested one, else the one in the header, else its sha256."""
     if ":" in name:
-        asked = Digest.parse(name)
-        asked.check(content, "the manifest")
-        return asked
+        requested = Digest.parse(name)
+        requested.check(content, "the manifest")
+        return requested
     try:
-        claimed = Digest.parse(said)
+        claimed = Digest.parse(header)
     except FormatError:
         return Digest.of(content)
-    actual = Digest.of(content, claimed.algorithm)
-    if actual != claimed:
-        raise DigestMismatchError(claimed, actual, "the manifest")
+    computed = Digest.of(content, claimed.algorithm)
+    if computed != claimed:
+        raise DigestMismatchError(claimed, computed, "the manifest")
     return claimed

@@ -59,7 +59,7 @@ class MirroredSource:
 
     @property
     def traits(self) -> SourceTraits:
-        """Blobs can be mounted from every place that may have the image: whoever has not refuses to have a blob mounted."""
+        """The repositories that may have the image: a registry that lacks a blob refuses to mount it."""
         hints: dict[str, str] = {}
         for host, repository in (pair for source in self._sources for pair in source.traits.mount_hints.items()):
             hints[host] = f"{hints[host]},{repository}" if host in hints else repository

@@ -1,4 +1,4 @@
-"""Repositories from which a registry may mount a blob instead of being sent it again, as containerd notes them."""
+"""Repositories from which a registry may mount a blob, annotated as containerd does."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ _MAX_TRIED = 4
 
 
 class MountHint(str):
-    """Repositories, comma separated, in which a source of ours has just seen a blob.
+    """Comma-separated repositories in which a source has just seen a blob.
 
-    Annotations that were read from a document are plain text and never of this type: an image cannot say from where its
-    blobs are taken in the user's name.
+    Annotations parsed from a manifest are plain strings and never of this type: an image must not choose the
+    repositories that are accessed with the user's credentials.
     """
 
     __slots__ = ()
 
 
 def mount_hints(reference: Reference) -> dict[str, str]:
-    """The annotation that says of a blob: the repository of *reference* has it."""
+    """The annotation for blobs that the repository of *reference* holds."""
     return {_HINT + reference.host: MountHint(reference.repository)}
 
 
 def repositories(reference: Reference, annotations: Mapping[str, str]) -> tuple[str, ...]:
-    """Other repositories of that registry that may hold a blob with *annotations*, of which only hints count."""
+    """Other repositories of that registry that may hold a blob with *annotations*; only MountHint values count."""
     hint = annotations.get(_HINT + reference.host, "")
     if not isinstance(hint, MountHint):
         return ()

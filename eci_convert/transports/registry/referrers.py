@@ -1,4 +1,4 @@
-"""Manifests that refer to another (distribution-spec v1.1.1, "Listing Referrers")."""
+"""Manifests that refer to another one (distribution-spec v1.1.1, "Listing Referrers")."""
 
 from __future__ import annotations
 
@@ -23,47 +23,47 @@ from eci_convert.transports.registry.http.url import Url
 _MAX_PAGES = 50
 _MAX_TAGGED = 1000
 _NO_API = (400, 404, 405, 406, 410, 415, 422, 501)
-"""What registries answer that do not know of the API: the specification says 404, and not all do."""
+"""Statuses of registries without the API: the specification says 404, and not all comply."""
 
 
 def of(client: RegistryClient, subject: Digest) -> tuple[Descriptor, ...]:
-    """What refers to *subject*: by the API, else by the tag in its stead. Raises TransportError, FormatError."""
+    """The referrers of *subject*, from the API or else the fallback tag. Raises TransportError, FormatError."""
     try:
         return tuple(_listed(client, subject))
     except NotFoundError:
-        index = _tagged(client, subject)
-    return tuple(_believable(client, subject, index.manifests if index is not None else ()))
+        index = _read_tag(client, subject)
+    return tuple(_verified(client, subject, index.manifests if index is not None else ()))
 
 
-def note(client: RegistryClient, descriptor: Descriptor, content: bytes) -> None:
-    """Adds the manifest that *descriptor* promises to the tag's list of what refers to its subject, if it has one.
+def add_to_tag(client: RegistryClient, descriptor: Descriptor, content: bytes) -> None:
+    """Adds the manifest *content* to the fallback tag's list of referrers of its subject, if it has one.
 
-    For a registry that did not say that it keeps the list itself ("Pushing Manifests with Subject").
+    For registries that do not maintain the list themselves ("Pushing Manifests with Subject").
     """
-    document = parse_manifest(content, descriptor.media_type)
-    if document.subject is None:
+    manifest = parse_manifest(content, descriptor.media_type)
+    if manifest.subject is None:
         return
-    kind = document.artifact_type or (document.config.media_type if isinstance(document, Manifest) else "")
+    artifact_type = manifest.artifact_type or (manifest.config.media_type if isinstance(manifest, Manifest) else "")
     entry = Descriptor(
         media_type=descriptor.media_type,
         digest=descriptor.digest,
         size=descriptor.size,
-        annotations=document.annotations,
-        artifact_type=kind,
+        annotations=manifest.annotations,
+        artifact_type=artifact_type,
     )
-    subject = document.subject.digest
-    listed = _tagged(client, subject)
-    if listed is None:
+    subject = manifest.subject.digest
+    index = _read_tag(client, subject)
+    if index is None:
         warn(
             client.settings.reporter,
-            f"{client.reference.host} has no referrers API, and its tag {fallback_tag(subject)} is no list of them: "
-            f"it is left alone, and {descriptor.digest.short} is not listed among those of {subject.short}",
+            f"{client.reference.host} has no referrers API, and its tag {fallback_tag(subject)} is not a list of "
+            f"referrers: not adding {descriptor.digest.short} to the referrers of {subject.short}",
         )
         return
-    known = listed.manifests
-    if entry.digest not in {one.digest for one in known}:
-        text = to_json(Index(manifests=(*known, entry)))
-        manifests.put(client, fallback_tag(subject), media_types.OCI_INDEX, text)
+    entries = index.manifests
+    if entry.digest not in {existing.digest for existing in entries}:
+        content = to_json(Index(manifests=(*entries, entry)))
+        manifests.put(client, fallback_tag(subject), media_types.OCI_INDEX, content)
 
 
 def fallback_tag(subject: Digest) -> str:
@@ -72,44 +72,48 @@ def fallback_tag(subject: Digest) -> str:
 
 
 def _listed(client: RegistryClient, subject: Digest) -> Iterator[Descriptor]:
-    """What the API lists. Raises NotFound where there is no API."""
+    """The referrers from the API. Raises NotFoundError if there is no API."""
     url: Url | None = client.url(f"referrers/{subject}")
     for number in range(_MAX_PAGES):
         if url is None:
             return
-        status, answer, content = _page(client, url)
+        status, response, content = _page(client, url)
         if status in _NO_API and number:
-            raise TransportError(f"{url.shown}: {status} in the middle of a list")
+            raise TransportError(f"{url.shown}: {status} for a further page of referrers")
         if (
             status in _NO_API
-            or answer.header("Content-Type").partition(";")[0].strip().lower() != media_types.OCI_INDEX
+            or response.header("Content-Type").partition(";")[0].strip().lower() != media_types.OCI_INDEX
         ):
-            raise NotFoundError(f"{url.shown}: no list of referrers")
-        document = parse_manifest(content, media_types.OCI_INDEX, where="referrers")
-        if not isinstance(document, Index):
-            raise FormatError("is no index", where="referrers")
-        yield from document.manifests
-        url = next_page(url, ", ".join(answer.header_lines("Link")))
+            raise NotFoundError(f"{url.shown}: the registry has no referrers API")
+        index = parse_manifest(content, media_types.OCI_INDEX, where="referrers")
+        if not isinstance(index, Index):
+            raise FormatError("is not an index", where="referrers")
+        yield from index.manifests
+        url = next_page(url, ", ".join(response.header_lines("Link")))
     raise LimitExceededError(f"the list of referrers has more than {_MAX_PAGES} pages", where=str(client.reference))
 
 
 def _page(client: RegistryClient, url: Url) -> tuple[int, Response, bytes]:
-    """The status of a page of a list, its answer, closed, and its content."""
+    """The status of one page, its response, closed, and its content."""
     request = Request(method="GET", url=url, headers={"Accept": media_types.OCI_INDEX})
-    patience = client.patience()
+    budget = client.retry_budget()
     while True:
         try:
-            with client.send_once(request, accept=(200, *_NO_API)) as answer:
-                return answer.status, answer, answer.read(json_fields.MAX_DOCUMENT) if answer.status == 200 else b""
+            with client.send_once(request, accept=(200, *_NO_API)) as response:
+                return (
+                    response.status,
+                    response,
+                    response.read(json_fields.MAX_DOCUMENT) if response.status == 200 else b"",
+                )
         except TransientError as error:
-            patience.wait_or_raise(error)
+            budget.wait_or_raise(error)
 
 
-def _tagged(client: RegistryClient, subject: Digest) -> Index | None:
-    """The list under the tag of *subject*, empty where there is none; None where something else stands there.
+def _read_tag(client: RegistryClient, subject: Digest) -> Index | None:
+    """The list under the fallback tag of *subject*, empty if there is no such tag; None if it holds something else.
 
-    GitLab takes the tag for the digest and hands out the subject itself. What is no valid index is no list ("Referrers
-    Tag Schema").
+    GitLab reads the tag as the digest and returns the subject itself. An invalid index is not a list ("Referrers Tag
+    Schema").
     """
     try:
         descriptor, content = manifests.get(client, fallback_tag(subject))
@@ -120,14 +124,14 @@ def _tagged(client: RegistryClient, subject: Digest) -> Index | None:
     if Digest.of(content, subject.algorithm) == subject or descriptor.media_type not in media_types.INDEXES:
         return None
     try:
-        document = parse_manifest(content, descriptor.media_type, where="referrers")
+        index = parse_manifest(content, descriptor.media_type, where="referrers")
     except FormatError:
         return None
-    return document if isinstance(document, Index) else None
+    return index if isinstance(index, Index) else None
 
 
-def _believable(client: RegistryClient, subject: Digest, entries: Sequence[Descriptor]) -> Iterator[Descriptor]:
-    """Those of *entries*, listed under a tag that anybody may have pushed, whose manifest does refer to *subject*."""
+def _verified(client: RegistryClient, subject: Digest, entries: Sequence[Descriptor]) -> Iterator[Descriptor]:
+    """Those of *entries*, from a tag that anyone may have pushed, whose manifest does refer to *subject*."""
     if len(entries) > _MAX_TAGGED:
         raise LimitExceededError(
             f"the list of referrers has more than {_MAX_TAGGED} entries", where=str(client.reference)
@@ -136,7 +140,7 @@ def _believable(client: RegistryClient, subject: Digest, entries: Sequence[Descr
         try:
             _, content = manifests.get(client, str(entry.digest))
         except NotFoundError:
-            warn(client.settings.reporter, f"{entry.digest.short}, which is to refer to an image, is not there")
+            warn(client.settings.reporter, f"{entry.digest.short}, listed as a referrer, was not found")
             continue
-        if (checked := referrer(entry, content, subject)) is not None:
-            yield checked
+        if (verified := referrer(entry, content, subject)) is not None:
+            yield verified

@@ -1,4 +1,4 @@
-"""An image in a registry, read (distribution-spec v1.1.1, "Pull")."""
+"""Pulls an image from a registry (distribution-spec v1.1.1, "Pull")."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from eci_convert.transports.settings import Settings
 
 
 class RegistrySource:
-    """The image that a reference stands for. Small documents are asked for once and remembered."""
+    """The image that a reference names. The resolved manifest is requested once."""
 
     def __init__(self, reference: Reference, settings: Settings, client: RegistryClient | None = None) -> None:
         self._reference = reference
         self._client = client or RegistryClient(reference, settings)
-        self._documents: dict[Digest, bytes] = {}
+        self._manifests: dict[Digest, bytes] = {}
         self._missing = False
 
     @property
@@ -36,7 +36,7 @@ class RegistrySource:
 
     @property
     def explicit_login(self) -> ExplicitLogin | None:
-        """The login out of the settings that would be used here, for `check_logins`."""
+        """The login from the settings that would be used here, for `check_logins`."""
         return self._client.explicit_login
 
     @property
@@ -50,37 +50,37 @@ class RegistrySource:
         return nearest_tags(self._client) if self._missing and not self._reference.digest else ()
 
     def resolve(self) -> Descriptor:
-        """Its bytes say what the manifest is: digest and size of headers are checked, never believed.
+        """The descriptor of the manifest, determined from its content; digests in headers are verified.
 
-        Raises DigestMismatch where the bytes are not those of the reference's digest or of the server's own claim.
+        Raises DigestMismatchError if the content does not match the reference's digest or the header's.
         """
         try:
             descriptor, content = manifests.get(self._client, str(self._reference.digest or self._reference.tag))
         except NotFoundError:
             self._missing = True
             raise
-        self._documents = {descriptor.digest: content}
+        self._manifests = {descriptor.digest: content}
         return descriptor
 
     @contextmanager
     def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
-        """The bytes of a blob, or of a manifest. `urls` of foreign layers are ignored: they may lead anywhere."""
-        known = self._documents.get(blob.digest)
-        if known is None and blob.media_type in media_types.DOCUMENTS:
-            _, known = manifests.get(self._client, str(blob.digest))
-        if known is not None:
-            yield (known[skip:],)
+        """The bytes of a blob or a manifest. `urls` of foreign layers are ignored: they may lead anywhere."""
+        content = self._manifests.get(blob.digest)
+        if content is None and blob.media_type in media_types.DOCUMENTS:
+            _, content = manifests.get(self._client, str(blob.digest))
+        if content is not None:
+            yield (content[skip:],)
             return
         with Download(self._client, blob, skip) as pieces:
             yield pieces
-        self._client.whereabouts.record(blob.digest, self._reference.repository, blob.size)
+        self._client.blob_locations.record(blob.digest, self._reference.repository, blob.size)
 
     def file_request(self, blob: Descriptor, *, follow: bool) -> FileRequest:
-        """What another HTTP client sends to get *blob*, a blob or a manifest of the image that `resolve` told of.
+        """What another HTTP client sends to get *blob*, a blob or a manifest of the image that `resolve` returned.
 
-        The manifest of the reference's own tag is asked for by it. Raises as `fetch` does.
+        The image's own manifest is requested by its tag unless the reference has a digest. Raises as `fetch` does.
         """
-        named = blob.digest in self._documents
+        named = blob.digest in self._manifests
         name = str(self._reference.digest or self._reference.tag) if named else str(blob.digest)
         return file_request(self._client, blob, name, follow=follow)
 

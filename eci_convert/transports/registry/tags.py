@@ -19,7 +19,7 @@ def nearest_tags(client: RegistryClient) -> tuple[str, ...]:
     """
     url = client.url("tags/list").with_query("n", str(_MOST))
     try:
-        with client.request("GET", url, accept=(200,), patience=RetryBudget(0)) as answer:
+        with client.request("GET", url, accept=(200,), budget=RetryBudget(0)) as answer:
             document = json.loads(answer.read(_MAX_LIST))
     except (EciError, ValueError, RecursionError):  # it only was to help
         return ()

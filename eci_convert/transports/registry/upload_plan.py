@@ -17,32 +17,32 @@ from enum import StrEnum
 MIB = 1024 * 1024
 
 SMALLEST = 64 * 1024
-"""Chunks are never made shorter, whatever a registry refuses."""
+"""Bytes. Chunks are never smaller, whatever a registry refuses."""
 
 CHUNK = 6 * MIB
-"""What is lost when a connection breaks; each upload holds two of it, or three. ECR wants 5 MB and more."""
+"""Bytes. What is lost with a connection; each upload buffers two or three of them. ECR requires 5 MB or more."""
 
 SHARED = 24 * MIB
-"""Quick chunks are larger, the more the fewer uploads share this."""
+"""Bytes. Quick chunks are larger, up to this size shared by all uploads in progress."""
 
 MOST_ASKED = 64 * MIB
-"""The longest chunk that a registry may ask for as its shortest (`OCI-Chunk-Min-Length`)."""
+"""Bytes. The largest minimum (`OCI-Chunk-Min-Length`) that a registry may ask for."""
 
 LONG = 256 * MIB
-"""Bytes of a long request, which are lost with it. None is less than a quarter of it."""
+"""Bytes of a long request, all lost with its connection. None is shorter than a quarter of this."""
 
 _QUICK = 0.5
-"""Seconds. A chunk that took longer is followed by a small one: where it is cut, what is lost is at least all of it."""
+"""Seconds. A chunk that took longer is followed by a small one, so that a lost connection costs little."""
 
 FAST = 128 * MIB
-"""Bytes a second at which a chunk arrives where a long request is worth it, and soon made good."""
+"""Bytes a second. Above this a long request is worth it, and quickly repeated after a failure."""
 
 _PROVEN = 2
-"""Chunks that a session has to take before it is known to take more than one."""
+"""Chunks that a session has to accept before it is known to accept more than one."""
 
 
 class Phase(StrEnum):
-    """How an upload goes on."""
+    """The phase of an upload."""
 
     PROBING = "probing"
     STEADY = "steady"
@@ -52,8 +52,8 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a host allows, in bytes. *uploads* share it; *minimum* is what it asks for, *largest* what it was found to
-    take; *lossy* what recent losses of connections allow; *long_requests*: none was lost so far."""
+    """The limits of a host, in bytes. *uploads*: in progress at once; *minimum*: requested by the host; *largest*: what
+    it was found to accept; *lossy*: allowed after recent connection losses; *long_requests*: none was lost so far."""
 
     uploads: int = 1
     minimum: int = 0
@@ -64,7 +64,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NextRequest:
-    """The bytes from offset *first* to before *last*. Not *held*: they are not kept until they are confirmed."""
+    """The data from offset *first* to before *last*. Not *held*: it is not buffered until it is confirmed."""
 
     first: int
     last: int
@@ -72,13 +72,13 @@ class NextRequest:
 
     @property
     def length(self) -> int:
-        """How many bytes they are."""
+        """The number of bytes."""
         return self.last - self.first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How the last chunk arrived."""
+    """The speed of the last chunk."""
 
     quick: bool = False
     fast: bool = False
@@ -91,8 +91,8 @@ class Pace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadPlan:
-    """An upload as it stands: the session has *taken* so many chunks up to *offset*; the bytes up to *end* are held,
-    and where *ended* there are no others. *size* is that of the blob, None where nobody knows it."""
+    """The state of an upload: the session has *taken* so many chunks up to *offset*; data up to *end* is buffered, and
+    *ended* means that there is no more. *size* is that of the blob, None if unknown."""
 
     offset: int
     end: int
@@ -104,7 +104,7 @@ class UploadPlan:
 
     @property
     def phase(self) -> Phase:
-        """How the upload goes on now."""
+        """The current phase."""
         if self.limits.lossy is not None:
             return Phase.LOSSY
         if self.taken < _PROVEN:
@@ -115,21 +115,21 @@ class UploadPlan:
 
     @property
     def chunk(self) -> int:
-        """The bytes of one chunk."""
+        """The size of one chunk in bytes."""
         return chunk_length(self.limits, quick=self.pace.quick)
 
     @property
     def missing(self) -> int:
-        """How many more bytes should be held before the next request."""
+        """The number of bytes to buffer before the next request."""
         return 0 if self.ended or self.phase is Phase.LONG else max(0, self.chunk - (self.end - self.offset))
 
     @property
     def ahead(self) -> int:
-        """How many more bytes may be gathered while the next request is under way."""
+        """The number of bytes to buffer while the next request is in progress."""
         return max(0, min(self.offset + self.chunk, self.end) + self.chunk - self.end)
 
     def next_request(self) -> NextRequest | None:
-        """What to send; None when all of it was sent. Only the last chunk of a blob is shorter than `chunk`."""
+        """The next request; None when everything was sent. Only the last chunk of a blob is smaller than `chunk`."""
         if self.phase is Phase.LONG and self.size is not None:
             return NextRequest(first=self.offset, last=min(self.size, self.offset + LONG), held=False)
         if self.offset >= self.end:
@@ -138,7 +138,7 @@ class UploadPlan:
 
 
 def chunk_length(limits: Limits, *, quick: bool = False) -> int:
-    """The bytes of one chunk where *limits* hold. What a host was found to refuse counts more than what it asks for."""
+    """The chunk size in bytes under *limits*. What a host refused takes precedence over the minimum it asks for."""
     length = max(CHUNK, SHARED // max(1, limits.uploads)) if quick else CHUNK
     if limits.lossy is not None:
         length = min(length, limits.lossy)
@@ -147,8 +147,8 @@ def chunk_length(limits: Limits, *, quick: bool = False) -> int:
 
 
 def shorter(length: int, limits: Limits) -> int | None:
-    """The chunk length to try after one of *length* was too large; None where there is none. Down to the minimum that
-    the host asks for first, then below it."""
+    """The chunk size to try after *length* was refused as too large; None if there is none. First down to the minimum
+    that the host asks for, then below it."""
     if length <= SMALLEST:
         return None
     half = max(length // 2, SMALLEST)
@@ -158,11 +158,11 @@ def shorter(length: int, limits: Limits) -> int | None:
 def positions(
     *, counted: int | None, floor: int, expected: int, held: int, refused: frozenset[int], one_more: bool = False
 ) -> list[int]:
-    """The offsets at which a session may be after a fault, the most likely one first.
+    """The offsets at which a session may be after a failure, the most likely one first.
 
-    *counted* is the registry's count, None where it does not tell; *one_more*: it has been seen to count one byte too
-    many. *floor* was confirmed by a success, *expected* is where the session is if all arrived; bytes from *held* on
-    can still be sent. At *refused* the registry is not: a count may be stale, or that of the last chunk alone.
+    *counted* is the registry's count, None without one; *one_more*: it was seen to count one byte too many. *floor* was
+    confirmed by a success, *expected* is the offset if everything arrived; data from offset *held* on is buffered.
+    Offsets in *refused* were tried. A count may be stale, or that of the last chunk alone.
     """
     if counted is None:
         guesses = [floor, expected]

@@ -1,7 +1,7 @@
-"""The files in a tar archive by their names, wherever the archive comes from: a file, compressed or not, or a pipe.
+"""The files in a tar archive by name, from a file, compressed or not, or from a pipe.
 
-An uncompressed file is indexed once, header by header, and read where it is. Anything else goes by once, and its files
-are kept in a spool. Names are data: they are looked up among the members, never on this computer.
+An uncompressed file is indexed once, header by header, and read in place. Anything else is read once, and its files are
+spooled. Names are keys among the members, and never paths on this computer.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from eci_convert.tar.input import MemberContent
 STANDARD: Final = "-"
 """The path that means standard input or output."""
 MAX_MEMBERS: Final = 50_000
-"""Members of an archive of images; a layer has more, an archive of layers has not."""
+"""The limit of members of an archive of images; a layer may have more."""
 _MAX_NAME = 1024
 _MAX_LINKS = 8
 _MAX_TRAILING = 64 << 20
@@ -46,7 +46,7 @@ _PLACEHOLDER = bytes(64 << 20)  # never touched, so it takes no memory
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Member:
-    """Where a file's bytes lie, or which name it is a link to."""
+    """The position of a file's content, or the name that a link refers to."""
 
     descriptor: int = -1
     start: int = 0
@@ -55,10 +55,10 @@ class _Member:
 
 
 class TarStore:
-    """The archive at *path*, `-` being standard input. It is opened when something is asked of it.
+    """The archive at *path*, `-` for standard input. It is opened on first use.
 
-    Of members with one name the last counts, as for tar. *environ* says where a spool may be. *descriptor* is a file
-    that is open already, and *path* then what messages call it.
+    The last of several members with one name counts, as with tar. *environ* has the directory for spools. *descriptor*
+    is a file that is open already; *path* is its name in messages then.
     """
 
     def __init__(self, path: str, environ: Mapping[str, str], *, descriptor: int = -1) -> None:
@@ -71,48 +71,48 @@ class TarStore:
         self._spool: Spool | None = None
 
     def names(self) -> tuple[str, ...]:
-        """The names of all files and links, in the order of the archive, without `./` before them.
+        """The names of all files and links, in the order of the archive, without a leading `./`.
 
-        Raises NotFound, LocalError, and what reading an archive raises.
+        Raises NotFoundError, LocalError, and the errors of reading an archive.
         """
         return tuple(self._index())
 
     def check(self) -> None:
-        """Raises FormatError where there is nothing in it, and as `names`."""
+        """Raises FormatError if the archive is empty, and the errors of `names`."""
         if self._index():
             return
-        error = FormatError("there is nothing in it", where=self.path)
+        error = FormatError("empty file", where=self.path)
         if self.path == STANDARD:
-            error.add_note("hint: what was to write into the pipe may have failed")
+            error.add_note("hint: the command that writes to the pipe may have failed")
         raise error
 
     def __contains__(self, name: str) -> bool:
-        """Whether there is a file or a link of that name. Raises as `names`."""
+        """Whether there is a file or link with that name. Raises the errors of `names`."""
         return name in self._index()
 
     def size(self, name: str) -> int:
-        """The size in bytes of the file *name*. Raises as `read`."""
+        """The size in bytes of the file *name*. Raises the errors of `read`."""
         return self._member(name).size
 
     def place(self, name: str) -> tuple[int, int, int]:
-        """What two names of one file have in common. Raises as `read`."""
+        """A key that is equal for all names of one file. Raises the errors of `read`."""
         member = self._member(name)
         return member.descriptor, member.start, member.size
 
     def chunks(self, name: str, skip: int = 0) -> Iterator[bytes]:
-        """The bytes of the file *name* from offset *skip*. Raises as `read`."""
+        """The bytes of the file *name* from offset *skip*. Raises the errors of `read`."""
         member = self._member(name)
         return read_range(member.descriptor, member.start + min(skip, member.size), member.start + member.size)
 
     def read(self, name: str) -> bytes:
-        """The whole of a small file. Raises NotFound, FormatError for a link that leads nowhere, LimitExceeded."""
+        """The content of a small file. Raises NotFoundError, FormatError for a broken link, LimitExceededError."""
         size = self.size(name)
         if size > MAX_DOCUMENT:
             raise LimitExceededError(f"{name!r} is {size} bytes (limit {MAX_DOCUMENT})", where=self.path)
         return b"".join(self.chunks(name))
 
     def close(self) -> None:
-        """Let go of the file and of the spool."""
+        """Closes the file and the spool."""
         with self._lock:
             if self._descriptor >= 0:
                 os.close(self._descriptor)
@@ -122,17 +122,17 @@ class TarStore:
 
     def _member(self, name: str) -> _Member:
         members = self._index()
-        wanted = name
+        target = name
         for _ in range(_MAX_LINKS):
-            if wanted not in members:
-                raise NotFoundError(f"{self.path}: there is no {wanted!r} in it")
-            member = members[wanted]
+            if target not in members:
+                raise NotFoundError(f"{self.path}: no {target!r} in the archive")
+            member = members[target]
             if member.link is None:
                 return member
             if member.link.startswith("/"):
-                raise FormatError(f"{wanted!r} is a link that leads out of the archive", where=self.path)
-            wanted = member.link
-        raise FormatError(f"{name!r} is a link to a link to a link", where=self.path)
+                raise FormatError(f"{target!r} is a link to outside the archive", where=self.path)
+            target = member.link
+        raise FormatError(f"{name!r} has too many levels of links", where=self.path)
 
     def _index(self) -> dict[str, _Member]:
         with self._lock:
@@ -145,12 +145,12 @@ class TarStore:
         try:
             if _in_place(descriptor):
                 blocks = _HeaderOnlyReader(descriptor)
-                return self._gathered(_TrailingDataLimit(blocks), blocks)
-            return self._gathered(
+                return self._index_members(_TrailingDataLimit(blocks), blocks)
+            return self._index_members(
                 _TrailingDataLimit(prefetch(decompressed(prefetch(read_chunks(descriptor)), None))), None
             )
         except CorruptStreamError as error:
-            raise CorruptStreamError(f"no tar archive, or a damaged one: {error}", where=self.path) from error
+            raise CorruptStreamError(f"not a tar archive, or corrupt: {error}", where=self.path) from error
 
     def _open(self) -> int:
         if self._descriptor < 0:
@@ -159,43 +159,44 @@ class TarStore:
                     os.dup(0) if self._location == STANDARD else os.open(self._location, os.O_RDONLY | os.O_CLOEXEC)
                 )
             except FileNotFoundError as error:
-                raise NotFoundError(f"{self.path}: there is no such file") from error
+                raise NotFoundError(f"{self.path}: no such file") from error
             except OSError as error:
                 raise LocalError(f"{self.path}: {error.strerror or error}") from error
             if stat.S_ISDIR(os.fstat(self._descriptor).st_mode):
-                raise UsageError(f"{self.path!r} is a directory and no archive")
+                raise UsageError(f"{self.path!r} is a directory, not an archive")
         return self._descriptor
 
-    def _gathered(self, tape: _TrailingDataLimit, blocks: _HeaderOnlyReader | None) -> dict[str, _Member]:
-        found: dict[str, _Member] = {}
-        for entry in entries(tape, limit=MAX_MEMBERS):
-            tape.extend(0)
+    def _index_members(self, limited: _TrailingDataLimit, blocks: _HeaderOnlyReader | None) -> dict[str, _Member]:
+        members: dict[str, _Member] = {}
+        for entry in entries(limited, limit=MAX_MEMBERS):
+            limited.extend(0)
             name = _inside(entry.name, self.path)
             if entry.type in (EntryType.SYMLINK, EntryType.HARDLINK):
-                below = name.rpartition("/")[0] if entry.type is EntryType.SYMLINK else ""
-                found[name] = _Member(link=_target(below, entry.linkname))
+                directory = name.rpartition("/")[0] if entry.type is EntryType.SYMLINK else ""
+                members[name] = _Member(link=_target(directory, entry.linkname))
             elif entry.type in (EntryType.FILE, EntryType.OTHER):
-                found[name] = self._file(entry, tape, blocks)
-        return found
+                members[name] = self._file(entry, limited, blocks)
+        return members
 
-    def _file(self, entry: TarEntry, tape: _TrailingDataLimit, blocks: _HeaderOnlyReader | None) -> _Member:
+    def _file(self, entry: TarEntry, limited: _TrailingDataLimit, blocks: _HeaderOnlyReader | None) -> _Member:
         if blocks and isinstance(
             entry.chunks, MemberContent
         ):  # as stored: not a sparse member, whose holes are left out
             start = blocks.position
             blocks.pass_over(entry.size)
-            tape.extend(entry.size)
+            limited.extend(entry.size)
             return _Member(descriptor=blocks.descriptor, start=start, size=entry.size)
         if not self._spool:
             self._spool = Spool(self._environ)
-        start, size = self._spool.append(tape.track(entry.chunks))
+        start, size = self._spool.append(limited.track(entry.chunks))
         return _Member(descriptor=self._spool.descriptor, start=start, size=size)
 
 
 class _HeaderOnlyReader:
-    """An archive in a file, block by block, for a reader that takes it block by block: *position* is the reader's.
+    """Reads an archive in a file block by block, for a consumer that takes it block by block: *position* is the
+    consumer's.
 
-    Contents can be passed over: zeros stand for them, and they are not read.
+    Contents can be skipped: zeros are returned in their place, and they are not read.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -205,7 +206,7 @@ class _HeaderOnlyReader:
         self._resume = 0
 
     def pass_over(self, length: int) -> None:
-        """The content that begins here, *length* bytes and its padding, is of no interest."""
+        """Skips the content that begins here, *length* bytes and the padding."""
         self._resume = self.position + length + -length % TAR_BLOCK
 
     def __iter__(self) -> Iterator[bytes]:
@@ -220,19 +221,19 @@ class _HeaderOnlyReader:
 
 
 class _TrailingDataLimit:
-    """Chunks up to 64 MiB behind the last of which use was made: so much may follow the archive's end, which nobody
-    interprets, and whatever is longer is not worth reading."""
+    """Chunks up to 64 MiB after the last one that was used: so much data may follow the end of the archive. More is not
+    read."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = chunks
         self._idle = 0
 
     def extend(self, length: int) -> None:
-        """What has been read was of use, and so are the next *length* bytes."""
+        """What was read was used, and the next *length* bytes will be."""
         self._idle = -length
 
     def track(self, content: Iterable[bytes]) -> Iterator[bytes]:
-        """*content*, which comes out of these chunks."""
+        """*content*, which is read from these chunks."""
         for chunk in content:
             self.extend(0)
             yield chunk
@@ -246,12 +247,12 @@ class _TrailingDataLimit:
 
 
 def _placeholder(length: int) -> bytes:
-    """At most *length* bytes that nobody looks at: as many as cost nothing."""
+    """At most *length* bytes of zeros, as many as are free of cost."""
     return _PLACEHOLDER if length >= len(_PLACEHOLDER) else ZERO_BLOCK[:length]
 
 
 def _in_place(descriptor: int) -> bool:
-    """Whether the archive can be read where it is: a regular file, at its beginning, not compressed."""
+    """Whether the archive can be read in place: a regular file, at its beginning, not compressed."""
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         return False
     with suppress(OSError):
@@ -263,25 +264,28 @@ def _in_place(descriptor: int) -> bool:
 
 
 def _inside(name: str, where: str) -> str:
-    """*name* as a path below the archive's root. Raises FormatError for one that leads out of it."""
+    """*name* as a path below the archive's root. Raises FormatError for one that points outside."""
     if len(name) > _MAX_NAME:
-        raise LimitExceededError(f"a member's name is {len(name)} characters long (limit {_MAX_NAME})", where=where)
-    steps = [step for step in name.split("/") if step not in ("", ".")]
-    if ".." in steps:
-        raise FormatError(f"the member {name!r} leads out of the archive", where=where)
-    return "/".join(steps)
+        raise LimitExceededError(
+            f"the name of a member is {len(name)} characters long (limit {_MAX_NAME})", where=where
+        )
+    components = [component for component in name.split("/") if component not in ("", ".")]
+    if ".." in components:
+        raise FormatError(f"the member {name!r} points outside the archive", where=where)
+    return "/".join(components)
 
 
-def _target(below: str, linkname: str) -> str:
-    """The member that a link in the directory *below* leads to; with a slash before it where it leads out of them."""
+def _target(directory: str, linkname: str) -> str:
+    """The member that a link in the directory *directory* refers to; with a leading slash if that is outside the
+    archive."""
     if linkname.startswith("/"):
         return linkname
-    steps = [step for step in below.split("/") if step]
-    for step in linkname.split("/"):
-        if step == ".." and not steps:
+    components = [component for component in directory.split("/") if component]
+    for component in linkname.split("/"):
+        if component == ".." and not components:
             return "/" + linkname
-        if step == "..":
-            steps.pop()
-        elif step not in ("", "."):
-            steps.append(step)
-    return "/".join(steps)
+        if component == "..":
+            components.pop()
+        elif component not in ("", "."):
+            components.append(component)
+    return "/".join(components)

@@ -1,8 +1,8 @@
-"""A tar archive that is written as it comes: nothing of it can be taken back, and members may fail.
+"""A tar archive written as a stream: nothing of it can be taken back, and members may fail.
 
-A member that breaks off is filled up before the next one begins, if one does: it is waste, which nothing refers to.
-Content of unknown length is spooled, since a header comes before its content and holds the length. Of content whose
-holes are known beforehand they are left out; the engine makes them anew.
+A member that fails is padded to its size before the next one begins: it is garbage then, which nothing refers to.
+Content of unknown length is spooled, because a header precedes its content and holds the length. Holes that are known
+beforehand are left out as a sparse member; the engine recreates them.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from eci_convert.transports.verified_input import VerifiedInput
 
 
 class StreamTarWriter:
-    """An archive that is given to *write* piece by piece; *environ* says where a spool may be."""
+    """An archive that is passed to *write* in chunks; *environ* has the directory for spools."""
 
     def __init__(self, write: Callable[[bytes], object], environ: Mapping[str, str]) -> None:
         self._write = write
         self._environ = environ
         self._lock = Lock()
-        self._owed = 0
+        self._remaining = 0
 
     def add(self, name: str, received: VerifiedInput, data: Iterable[tuple[int, int]] | None = None) -> None:
-        """Write the member *name*; *data* is where it is not zero, (offset, length), if that is known.
+        """Writes the member *name*; *data* are the non-zero regions (offset, length), if known.
 
-        May be called from several threads, which wait for each other. Raises what *received* and the writing raise.
+        Thread-safe; callers wait for each other. Raises the errors of *received* and of *write*.
         """
         with self._lock:
             self._fill()
-            if received.promised_size is not None:
-                self._member(name, received.promised_size, received, data)
+            if received.expected_size is not None:
+                self._member(name, received.expected_size, received, data)
                 return
             spool = Spool(self._environ)
             try:
@@ -48,7 +48,7 @@ class StreamTarWriter:
                 spool.close()
 
     def finish(self) -> None:
-        """End the archive."""
+        """Writes the end of the archive."""
         with self._lock:
             self._fill()
             self._write(TRAILER)
@@ -62,15 +62,15 @@ class StreamTarWriter:
             chunks, stored = only_data(chunks, entries), packed_size(entries)
         else:
             self._write(member_header(member))
-        self._owed = stored + -stored % TAR_BLOCK
+        self._remaining = stored + -stored % TAR_BLOCK
         for chunk in chunks:
-            self._owed -= len(chunk)
+            self._remaining -= len(chunk)
             self._write(chunk)
         self._fill()
 
     def _fill(self) -> None:
-        """The padding of a member; or all that one which broke off still lacks."""
-        while self._owed:
-            piece = ZERO_BLOCK[: min(self._owed, len(ZERO_BLOCK))]
-            self._owed -= len(piece)
+        """Pads a member; one that failed, to its full size."""
+        while self._remaining:
+            piece = ZERO_BLOCK[: min(self._remaining, len(ZERO_BLOCK))]
+            self._remaining -= len(piece)
             self._write(piece)

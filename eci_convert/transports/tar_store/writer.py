@@ -1,8 +1,8 @@
-"""A tar archive that is being written, into a file or into a stream; a member's size and name may come out last.
+"""A tar archive being written to a file or a stream; size and name of a member may be known only at its end.
 
-In a file a header is written when its content has gone by, and several threads write at once. In a stream, content of
-unknown size or name is spooled first. Times are `SOURCE_DATE_EPOCH`, else 0, and owners are root. In a file the order
-is said at the end, so the same members make the same bytes, whichever thread came first.
+In a file a header is written after its content, and several threads write at once. In a stream, content of unknown size
+or name is spooled first. Times are `SOURCE_DATE_EPOCH`, else 0, and owners are root. The order of members in a file is
+set at the end, so that the same members result in the same bytes, whatever the order of threads.
 """
 
 from __future__ import annotations
@@ -31,30 +31,30 @@ from eci_convert.tar.writer import TRAILER
 from eci_convert.transports.verified_input import VerifiedInput
 
 NameOf = Callable[[Digest | None], str]
-"""What a member is called by the digest of its content; asked with None, it answers "" if the digest must be known."""
+"""The name of a member by the digest of its content; called with None, it returns "" if the digest is required."""
 
 _LARGEST_OCTAL = 8**11
 
 
 class TarWriter(Protocol):
-    """An archive in the making."""
+    """An archive being written."""
 
     def add(self, received: VerifiedInput, named: NameOf) -> str:
-        """Write a member and say what it is called. One of a name that is there already is not written again.
+        """Writes a member and returns its name. A member whose name exists already is not written again.
 
-        May be called from several threads. Raises what *received* raises, and LocalError.
+        Thread-safe. Raises what *received* raises, and LocalError.
         """
 
     def finish(self, order: Sequence[str]) -> None:
-        """End the archive, which is then in its place. *order* names all members that it is to have."""
+        """Completes the archive and puts it into place. *order* lists the names of all members to keep."""
 
     def close(self) -> None:
-        """Let go of everything; of what is not finished nothing stays."""
+        """Releases all resources; an unfinished archive is discarded."""
 
 
 def tar_output(path: str, environ: Mapping[str, str]) -> TarWriter:
-    """An archive at *path*: in a stream if that is `-`, a pipe or a device, else in a file that appears when it is
-    finished."""
+    """An archive at *path*: a stream if that is `-`, a pipe or a device, else a file that appears when it is
+    complete."""
     if path == "-":
         return StreamOutput(lambda data: _write(1, data), environ, "standard output")
     return PipeOutput(path, environ) if _is_stream(path) else FileOutput(Path(path), source_date_epoch(environ))
@@ -62,7 +62,8 @@ def tar_output(path: str, environ: Mapping[str, str]) -> TarWriter:
 
 @dataclass(slots=True)
 class _Slot:
-    """Where a member lies in the file: its header at *start*, its content behind that. Without a name it is waste."""
+    """The position of a member in the file: its header at *start*, its content behind it. Without a name it is
+    garbage."""
 
     start: int
     size: int = 0
@@ -78,27 +79,27 @@ class _Slot:
 
 
 class FileOutput:
-    """An archive that takes the place of *path* when it is finished. *mtime* is every member's."""
+    """An archive that replaces *path* when it is complete. *mtime* is that of every member."""
 
     def __init__(self, path: Path, mtime: int = 0) -> None:
         self._path = path
         self._mtime = mtime
         self._staged = AtomicFiles()
         self._file: BinaryIO | None = None
-        self._regions: list[_Slot] = []
+        self._slots: list[_Slot] = []
         self._lock = Lock()
         self._tail = Lock()
 
     def add(self, received: VerifiedInput, named: NameOf) -> str:
-        if received.promised_size is None:
-            with self._tail:  # nobody can begin behind a member that is still growing
-                return self._write(self._reserved(0), received, named)
+        if received.expected_size is None:
+            with self._tail:  # no other member can begin behind one that is still growing
+                return self._write(self._reserve(0), received, named)
         with self._tail:
-            region = self._reserved(received.promised_size)
-        return self._write(region, received, named)
+            slot = self._reserve(received.expected_size)
+        return self._write(slot, received, named)
 
     def finish(self, order: Sequence[str]) -> None:
-        if [region.name for region in self._regions] != list(order):
+        if [slot.name for slot in self._slots] != list(order):
             self._rearrange(order)
         with local_errors(self._path):
             os.ftruncate(self._descriptor(), self._end() + len(TRAILER))
@@ -107,45 +108,45 @@ class FileOutput:
     def close(self) -> None:
         self._staged.__exit__(None, None, None)
 
-    def _reserved(self, size: int) -> _Slot:
+    def _reserve(self, size: int) -> _Slot:
         with self._lock:
             self._descriptor()
-            region = _Slot(self._end(), size)
-            self._regions.append(region)
-            return region
+            slot = _Slot(self._end(), size)
+            self._slots.append(slot)
+            return slot
 
-    def _write(self, region: _Slot, received: VerifiedInput, named: NameOf) -> str:
-        descriptor, at = self._descriptor(), region.content
+    def _write(self, slot: _Slot, received: VerifiedInput, named: NameOf) -> str:
+        descriptor, at = self._descriptor(), slot.content
         try:
             for chunk in start_writeback(received, descriptor, at):
                 with local_errors(self._path):
                     write_data(descriptor, chunk, at)
                 at += len(chunk)
         finally:
-            region.size = max(region.size, at - region.content)  # also of what failed: it is not written over
+            slot.size = max(slot.size, at - slot.content)  # also after a failure: it is not overwritten
         name = named(received.descriptor("").digest)
         with self._lock:
-            if name not in (known.name for known in self._regions):
-                region.name = name
+            if name not in (other.name for other in self._slots):
+                slot.name = name
         with local_errors(self._path):
-            os.pwrite(descriptor, _header(name, received.size, self._mtime), region.start)
+            os.pwrite(descriptor, _header(name, received.size, self._mtime), slot.start)
         return name
 
     def _rearrange(self, order: Sequence[str]) -> None:
-        """Copy the members to another file in *order*, and leave the rest behind."""
-        there = {region.name: region for region in self._regions if region.name}
+        """Copies the members to another file in *order*, leaving out the rest."""
+        slots = {slot.name: slot for slot in self._slots if slot.name}
         old, old_file = self._staged, self._descriptor()
-        self._staged, self._file, self._regions = AtomicFiles(), None, []
+        self._staged, self._file, self._slots = AtomicFiles(), None, []
         try:
             for name in order:
-                source = there[name]
-                region = self._reserved(source.size)
-                for at, chunk in _placed(
-                    read_range(old_file, source.start, source.content + source.size), region.start
+                source = slots[name]
+                slot = self._reserve(source.size)
+                for at, chunk in _with_offsets(
+                    read_range(old_file, source.start, source.content + source.size), slot.start
                 ):
                     with local_errors(self._path):
                         write_data(self._descriptor(), chunk, at)
-                region.name = name
+                slot.name = name
         finally:
             old.__exit__(None, None, None)
 
@@ -155,11 +156,11 @@ class FileOutput:
         return self._file.fileno()
 
     def _end(self) -> int:
-        return self._regions[-1].end if self._regions else 0
+        return self._slots[-1].end if self._slots else 0
 
 
 class StreamOutput:
-    """An archive that is given to *write* piece by piece; *what* is what to call it in an error."""
+    """An archive that is passed to *write* in chunks; *what* is its name in errors."""
 
     def __init__(self, write: Callable[[bytes], object], environ: Mapping[str, str], what: str) -> None:
         self._write = write
@@ -168,17 +169,17 @@ class StreamOutput:
         self._what = what
         self._names: set[str] = set()
         self._lock = Lock()
-        self._broken = False
+        self._incomplete = False
 
     def add(self, received: VerifiedInput, named: NameOf) -> str:
         with self._lock:
             self._check()
-            name = named(received.promised)
+            name = named(received.expected)
             if name in self._names:
                 for _ in received:
                     pass
-            elif name and received.promised_size is not None:
-                self._member(name, received.promised_size, received)
+            elif name and received.expected_size is not None:
+                self._member(name, received.expected_size, received)
             else:
                 name = self._spooled(received, named)
             self._names.add(name)
@@ -203,7 +204,7 @@ class StreamOutput:
             spool.close()
 
     def _member(self, name: str, size: int, chunks: Iterable[bytes]) -> None:
-        self._broken = True  # until all of it is there
+        self._incomplete = True  # until the member is complete
         with local_errors(self._what):
             self._write(_header(name, size, self._mtime))
         for chunk in chunks:
@@ -211,17 +212,17 @@ class StreamOutput:
                 self._write(chunk)
         with local_errors(self._what):
             self._write(bytes(-size % TAR_BLOCK))
-        self._broken = False
+        self._incomplete = False
 
     def _check(self) -> None:
-        if self._broken:
-            raise LocalError(f"{self._what}: what has been written cannot be completed any more")
+        if self._incomplete:
+            raise LocalError(f"{self._what}: an earlier error left the archive incomplete")
 
 
 class PipeOutput(StreamOutput):
-    """An archive that goes into a pipe or a device at *path*, which is opened when there is something to write.
+    """An archive written to a pipe or a device at *path*, which is opened with the first write.
 
-    Where *path* stands for an open file, what others write to that comes before and behind the archive.
+    If *path* refers to an open file, other output to it before and after the archive is kept.
     """
 
     def __init__(self, path: str, environ: Mapping[str, str]) -> None:
@@ -243,8 +244,8 @@ class PipeOutput(StreamOutput):
 
 
 def _is_stream(path: str) -> bool:
-    """Whether there is a pipe or a device at *path*, or one of the names of this process's own files (`/dev/stdout`),
-    which must not be replaced."""
+    """Whether *path* is a pipe or a device, or one of the names of this process's own files (`/dev/stdout`), which must
+    not be replaced."""
     directory = os.path.realpath(os.path.dirname(path))
     if directory == "/dev" or directory.startswith(("/dev/fd/", "/proc/")):
         return True
@@ -257,14 +258,15 @@ def _write(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _placed(chunks: Iterable[bytes], at: int) -> Iterable[tuple[int, bytes]]:
+def _with_offsets(chunks: Iterable[bytes], at: int) -> Iterable[tuple[int, bytes]]:
     for chunk in chunks:
         yield at, chunk
         at += len(chunk)
 
 
 def _header(name: str, size: int, mtime: int = 0) -> bytes:
-    """One block, whatever the size: from 8 GiB on it is written in base 256, which every reader of these knows."""
+    """A header of one block, whatever the size: from 8 GiB on the size is in base 256, which all readers of these
+    archives support."""
     octal = size if size < _LARGEST_OCTAL else 0
     block = bytearray(member_header(TarMember(name=name, size=octal, mtime=min(mtime, _LARGEST_OCTAL - 1))))
     if size >= _LARGEST_OCTAL:

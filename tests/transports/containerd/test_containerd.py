@@ -255,7 +255,7 @@ def test_a_containerd_that_says_nothing_is_not_waited_for_when_writing(there: AC
     there.silent.add(silent)
     began = time.monotonic()
 
-    with pytest.raises(TransportError, match="said nothing for"), a_sink(there, timeout=0.5) as sink:
+    with pytest.raises(TransportError, match="timed out"), a_sink(there, timeout=0.5) as sink:
         sink.put(BYTES, [bytes(MIB)] * 10)
 
     assert time.monotonic() - began < 30
@@ -267,7 +267,7 @@ def test_a_containerd_that_says_nothing_is_not_waited_for_when_reading(there: AC
     copied(image.build(), a_sink(there))
     there.silent.add(silent)
 
-    with a_source(there, timeout=0.5) as source, pytest.raises(TransportError, match="said nothing for"):
+    with a_source(there, timeout=0.5) as source, pytest.raises(TransportError, match="timed out"):
         load_document(source, image.layers[0][0])
 
 
@@ -284,7 +284,7 @@ def test_a_slow_reader_is_not_a_silent_containerd(there: AContainerd) -> None:
 def test_a_question_has_a_time_limit_too(there: AContainerd) -> None:
     there.silent.add("Get")
 
-    with a_source(there, timeout=0.5) as source, pytest.raises(TransportError, match="did not answer in time"):
+    with a_source(there, timeout=0.5) as source, pytest.raises(TransportError, match="timed out"):
         source.resolve()
 
 

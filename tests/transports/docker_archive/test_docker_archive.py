@@ -257,7 +257,7 @@ def test_a_layer_that_is_a_link_out_of_the_archive_is_refused(tmp_path: Path, ta
     files = docker_1_10(ONE)
     files[docker_saves.json_in(files, "manifest.json")[0]["Layers"][0]] = Link(target)
 
-    with pytest.raises(FormatError, match="leads out"):
+    with pytest.raises(FormatError, match="outside the archive"):
         opened(archived(tmp_path, files)).resolve()
 
 
@@ -293,7 +293,7 @@ def test_a_layer_of_another_size_is_refused_before_it_is_read(tmp_path: Path, vi
 def test_other_archives_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"before 1\.10"):
         opened(archived(tmp_path, {"repositories": b"{}", "abc/layer.tar": b""})).resolve()
-    with pytest.raises(FormatError, match="none of docker save"):
+    with pytest.raises(FormatError, match="not an archive of docker save"):
         opened(archived(tmp_path, {"etc/passwd": b""})).resolve()
 
 

@@ -165,7 +165,9 @@ def test_an_image_that_is_saved_without_a_layer_says_so() -> None:
             files = source.filesystem()
             assert files is not None
             with (
-                pytest.raises(NotFoundError, match=f"machine:1: the Docker engine saves .* {layer.digest}") as caught,
+                pytest.raises(
+                    NotFoundError, match=f"machine:1: docker save left out the blob {layer.digest}"
+                ) as caught,
                 files.full_image().fetch(layer),
             ):
                 pass
@@ -282,7 +284,7 @@ def test_a_container_that_somebody_removed_is_not_taken_for_a_missing_file(one_d
 
     one_docker.instead["GET archive"] = removed
 
-    with pytest.raises(TransportError, match="removed the container"):
+    with pytest.raises(TransportError, match="was removed by another process"):
         files_of(one_docker, "/kernel")
 
 
@@ -490,7 +492,7 @@ def test_an_archive_that_ends_with_its_connection_and_too_early_is_an_error(one_
     with open_source("docker-daemon:machine:1", one_docker.settings()) as source:
         files = source.filesystem()
         assert files is not None
-        with pytest.raises(TransportError, match="cut short"), files.fetch("/kernel") as chunks:
+        with pytest.raises(TransportError, match="unexpected EOF"), files.fetch("/kernel") as chunks:
             list(chunks)
 
 
@@ -501,7 +503,7 @@ def test_an_archive_that_stops_before_its_connection_ends_is_given_up(one_docker
     with open_source("docker-daemon:machine:1", one_docker.settings(timeout=0.2)) as source:
         files = source.filesystem()
         assert files is not None
-        with pytest.raises(TransportError, match="said nothing for"), files.fetch("/kernel") as chunks:
+        with pytest.raises(TransportError, match="timed out"), files.fetch("/kernel") as chunks:
             list(chunks)
 
 
@@ -523,14 +525,14 @@ def test_a_stream_that_stops_is_given_up(
     one_docker: ADocker, parts: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long it may take to begin."""
-    monkeypatch.setattr("eci_convert.transports.docker_daemon.engine._PATIENCE", 100)
+    monkeypatch.setattr("eci_convert.transports.docker_daemon.engine._SLOW_FACTOR", 100)
     loaded(one_docker, an_image().tar_layer({"kernel": b"kernel"}))
     one_docker.instead["GET archive"] = broken_archive(*parts, wait=True)
 
     with open_source("docker-daemon:machine:1", one_docker.settings(timeout=0.2)) as source:
         files = source.filesystem()
         assert files is not None
-        with pytest.raises(TransportError, match="said nothing for"), files.fetch("/kernel") as chunks:
+        with pytest.raises(TransportError, match="timed out"), files.fetch("/kernel") as chunks:
             list(chunks)
 
 
@@ -540,7 +542,7 @@ def test_an_engine_that_never_answers_is_given_up(one_docker: ADocker) -> None:
 
     one_docker.instead["GET version"] = silent
 
-    with pytest.raises(TransportError, match="said nothing for"):
+    with pytest.raises(TransportError, match="timed out"):
         resolved(one_docker.settings(timeout=0.2))
 
 
@@ -834,7 +836,7 @@ def test_another_image_under_the_name_is_not_taken_for_ours(docker: ADocker) -> 
 
     docker.instead["POST load"] = lazy
 
-    with pytest.raises(TransportError, match="not sent"):
+    with pytest.raises(TransportError, match="has another image"):
         loaded(docker, a_container("none"))
 
 
@@ -1031,7 +1033,7 @@ def test_an_engine_over_tcp_that_refuses_has_a_hint() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
 
-    with pytest.raises(TransportError, match="no Docker engine answers"):
+    with pytest.raises(TransportError, match="cannot connect to the Docker engine"):
         resolved(Settings(environ={"DOCKER_HOST": f"tcp://127.0.0.1:{port}"}))
 
 

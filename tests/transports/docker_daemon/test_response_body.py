@@ -73,10 +73,10 @@ def test_pieces_are_of_one_mib_whatever_the_chunks_are() -> None:
 
 
 def test_a_chunk_that_claims_to_be_huge_takes_no_memory() -> None:
-    with pytest.raises(TransportError, match="cut short"):
+    with pytest.raises(TransportError, match="unexpected EOF"):
         list(dechunked(in_pieces(b"7fffffffffffffff\r\nabc", [])))
 
 
 def test_a_trailer_without_end_is_an_error() -> None:
-    with pytest.raises(TransportError, match="does not end"):
+    with pytest.raises(TransportError, match="too many trailers"):
         list(dechunked(in_pieces(b"0\r\n" + b"x: y\r\n" * 1000, [])))

@@ -73,7 +73,7 @@ def test_of_several_directories_none_is_taken(tmp_path: Path) -> None:
     twice = {f"{directory}/{name}": blob for directory in "ab" for name, blob in files.items()}
     (tmp_path / "archive").write_bytes(a_tar(twice))
 
-    with pytest.raises(NotFoundError, match="no OCI image layout"):
+    with pytest.raises(NotFoundError, match="not an OCI image layout"):
         opened(tmp_path / "archive").resolve()
 
 

@@ -138,8 +138,8 @@ def test_messages_name_each_image_once() -> None:
     [hint] = no_match_error("oci:dir", entries, ImageSelector(text="nope")).__notes__
     several = str(ambiguous_error("oci:dir", distinct(entries), ImageSelector(), entries))
 
-    assert hint == f"hint: it has 'edge:1' = 'edge:latest', '@{D2}'"
-    assert several == f"oci:dir: 2 images, and no name: 'edge:1' = 'edge:latest', '@{D2}'"
+    assert hint == f"hint: it contains 'edge:1' = 'edge:latest', '@{D2}'"
+    assert several == f"oci:dir: 2 images: a name is required: 'edge:1' = 'edge:latest', '@{D2}'"
 
 
 def test_messages_about_many_images_have_an_end() -> None:

@@ -76,7 +76,7 @@ def test_a_list_that_breaks_off_is_not_all_there_is(registry: FaultyRegistry, us
     pointing(registry, subject, "one")
     registry.misbehave("GET", "/referrers/", faults.header("Link", '</v2/machine/referrers/more>; rel="next"'))
     registry.misbehave("GET", "/referrers/more", faults.status(404), times=9)
-    with user.source(registry) as source, pytest.raises(TransportError, match="middle"):
+    with user.source(registry) as source, pytest.raises(TransportError, match="further page"):
         source.referrers(subject.digest)
 
 

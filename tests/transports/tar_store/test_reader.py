@@ -190,7 +190,7 @@ def test_names_are_cleaned(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../x", "a/../b", "a/..", ".."])
 def test_a_member_that_leads_out_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(FormatError, match="leads out"):
+    with pytest.raises(FormatError, match="outside the archive"):
         opened(tmp_path, a_tar({name: b"1"})).names()
 
 
@@ -215,7 +215,7 @@ def test_links_are_followed_inside(tmp_path: Path, link: Link | Hard, path: str)
 def test_links_are_not_followed_outside(tmp_path: Path, target: str) -> None:
     archive = opened(tmp_path, a_tar({"v": b"v", "a/link": Link(target)}))
 
-    with pytest.raises(FormatError, match="leads out"):
+    with pytest.raises(FormatError, match="outside the archive"):
         archive.read("a/link")
 
 
@@ -282,13 +282,13 @@ def test_an_empty_archive_has_nothing_in_it(tmp_path: Path, content: bytes) -> N
     assert archive.names() == ()
     with pytest.raises(NotFoundError):
         archive.read("index.json")
-    with pytest.raises(FormatError, match="there is nothing in it"):
+    with pytest.raises(FormatError, match="empty file"):
         archive.check()
 
 
 @pytest.mark.parametrize("content", [b"not a tar archive at all" * 100, os.urandom(5000), b"{}"])
 def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(CorruptStreamError, match="no tar archive"):
+    with pytest.raises(CorruptStreamError, match="not a tar archive"):
         opened(tmp_path, content).names()
 
 
@@ -378,5 +378,5 @@ def test_a_file_that_shrinks_is_said(tmp_path: Path) -> None:
     archive.names()
     os.truncate(tmp_path / "archive", 5000)
 
-    with pytest.raises(LocalError, match="shorter"):
+    with pytest.raises(LocalError, match="truncated"):
         read(archive, "blobs/big")

@@ -1,4 +1,4 @@
-"""StorageDriver: what the drivers of containers/storage have in common."""
+"""StorageDriver: the interface of the drivers of containers/storage."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from eci_convert.transports.containers_storage.drivers.whiteouts import Deletion
 
 
 class StorageDriver(Protocol):
-    """How layers are kept as files."""
+    """How layers are stored as files."""
 
     name: str
     home: Path
     max_layers: int
 
     def whiteouts(self) -> OverlayMarks | DeletionList:
-        """How deletions are to be noted while a layer is unpacked."""
+        """How deletions are recorded while a layer is unpacked."""
 
     def content(self, layer: str) -> Path:
-        """Where the files of a layer's archive are."""
+        """The directory with the files of a layer."""
 
     def complete(self, staged: Staged, parent: Path | None) -> None:
-        """Makes of what was unpacked what the driver keeps, above what is in *parent*. Raises LocalError."""
+        """Turns the unpacked layer into what the driver stores, above the content of *parent*. Raises LocalError."""
 
     def place(self, staged: Staged, layer: str, parent: str) -> None:
-        """Moves a complete layer to its place, above the layer *parent* ("": none). Raises LocalError."""
+        """Moves a complete layer into place, above the layer *parent* ("": none). Raises LocalError."""
 
     def discard(self, layer: str) -> None:
-        """Removes the files of a layer, as far as they are there. Raises LocalError."""
+        """Removes the files of a layer, if they exist. Raises LocalError."""

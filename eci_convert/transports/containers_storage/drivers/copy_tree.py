@@ -1,6 +1,6 @@
-"""Trees of files, copied and laid over each other as they are: owners, modes, times, attributes, hard links, holes.
+"""Copies and merges directory trees with owners, modes, times, extended attributes, hard links and holes.
 
-For the vfs driver alone. Paths are joined from names that were read from the directory itself, and no link is followed.
+For the vfs driver only. Paths are joined from names read from the directory itself; no link is followed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 from eci_convert.errors import LocalError
 from eci_convert.files.errors import local_errors
 from eci_convert.files.sparse import extents
-from eci_convert.transports.containers_storage.drivers.staging import remove
+from eci_convert.transports.containers_storage.drivers.staging import remove_tree
 from eci_convert.transports.containers_storage.drivers.whiteouts import DeletionList
 
 _FICLONE: Final = 0x40049409
@@ -24,14 +24,14 @@ _PIECE: Final = 1 << 30
 
 
 def copy_tree(source: Path, target: Path) -> None:
-    """Makes *target* a copy of *source*, a directory, open for more to come into it. Raises LocalError."""
+    """Copies the directory *source* to *target*, to which more can be added. Raises LocalError."""
     with local_errors(source):
         _copy_directory(source, target, {})
         os.chmod(target, 0o700)
 
 
 def merge_tree(upper: Path, lower: Path, deleted: DeletionList) -> None:
-    """Lays *upper* over *lower*, out of which goes first what *deleted* lists; uses *upper* up. Raises LocalError."""
+    """Moves *upper* on top of *lower*, after removing *deleted* from it. Raises LocalError."""
     with local_errors(lower):
         for parts in deleted.hidden:
             if _leads_to_directory(lower, parts[:-1]):
@@ -44,7 +44,7 @@ def merge_tree(upper: Path, lower: Path, deleted: DeletionList) -> None:
 
 
 def _leads_to_directory(top: Path, parts: tuple[str, ...]) -> bool:
-    """Whether *parts* is a directory below *top*, without a link on the way."""
+    """Whether *parts* is a directory below *top*, without following links."""
     path = top
     for part in parts:
         path /= part
@@ -71,7 +71,7 @@ def _merge(upper: Path, lower: Path) -> None:
 
 
 def _move(path: Path, target: Path) -> None:
-    """Rename; a directory that may not be written to is not moved by its owner, unless that is root."""
+    """Renames *path*. Only root can move a directory that is not writable, so it is made writable."""
     mode = os.lstat(path).st_mode
     if stat.S_ISDIR(mode) and os.geteuid() != 0:
         os.chmod(path, 0o700)
@@ -86,33 +86,33 @@ def _drop(path: Path) -> None:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
         return
-    remove(path) if stat.S_ISDIR(mode) else path.unlink()
+    remove_tree(path) if stat.S_ISDIR(mode) else path.unlink()
 
 
 def _copy_directory(source: Path, target: Path, links: dict[tuple[int, int], Path]) -> None:
     target.mkdir(mode=0o700)
     for entry in os.scandir(source):
         copy = target / entry.name
-        found = entry.stat(follow_symlinks=False)
-        key = (found.st_dev, found.st_ino)
-        if stat.S_ISDIR(found.st_mode):
+        state = entry.stat(follow_symlinks=False)
+        key = (state.st_dev, state.st_ino)
+        if stat.S_ISDIR(state.st_mode):
             _copy_directory(Path(entry.path), copy, links)
             continue
-        if found.st_nlink > 1 and key in links:
+        if state.st_nlink > 1 and key in links:
             os.link(links[key], copy, follow_symlinks=False)
             continue
         links[key] = copy
-        _copy_one(entry.path, copy, found)
+        _copy_one(entry.path, copy, state)
     _Attributes(source).apply(target)
 
 
-def _copy_one(source: str, target: Path, found: os.stat_result) -> None:
-    if stat.S_ISREG(found.st_mode):
+def _copy_one(source: str, target: Path, state: os.stat_result) -> None:
+    if stat.S_ISREG(state.st_mode):
         _copy_content(source, target)
-    elif stat.S_ISLNK(found.st_mode):
+    elif stat.S_ISLNK(state.st_mode):
         os.symlink(os.readlink(source), target)
     else:
-        os.mknod(target, found.st_mode, found.st_rdev)
+        os.mknod(target, state.st_mode, state.st_rdev)
     _Attributes(source).apply(target)
 
 
@@ -133,25 +133,25 @@ def _copy_extents(old: int, new: int) -> None:
         while done < length:
             count = os.copy_file_range(old, new, min(length - done, _PIECE), start + done, start + done)
             if not count:
-                raise LocalError("a file has become shorter while it was copied")
+                raise LocalError("a file was truncated while it was copied")
             done += count
 
 
 class _Attributes:
-    """What a file is besides its content, as it was when this was made."""
+    """The metadata of a file at the time of construction."""
 
     def __init__(self, path: str | Path) -> None:
-        self._found = os.stat(path, follow_symlinks=False)
+        self._stat = os.stat(path, follow_symlinks=False)
         names = os.listxattr(path, follow_symlinks=False)
         self._xattrs = {name: os.getxattr(path, name, follow_symlinks=False) for name in names}
 
     def apply(self, target: Path) -> None:
-        found = self._found
+        state = self._stat
         with suppress(PermissionError):
-            os.chown(target, found.st_uid, found.st_gid, follow_symlinks=False)
+            os.chown(target, state.st_uid, state.st_gid, follow_symlinks=False)
         for name, value in self._xattrs.items():
-            with suppress(OSError):  # a filesystem's own, such as security.selinux
+            with suppress(OSError):  # managed by the filesystem, such as security.selinux
                 os.setxattr(target, name, value, follow_symlinks=False)
-        if not stat.S_ISLNK(found.st_mode):
-            os.chmod(target, stat.S_IMODE(found.st_mode))
-        os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns), follow_symlinks=False)
+        if not stat.S_ISLNK(state.st_mode):
+            os.chmod(target, stat.S_IMODE(state.st_mode))
+        os.utime(target, ns=(state.st_atime_ns, state.st_mtime_ns), follow_symlinks=False)

@@ -1,7 +1,5 @@
-"""How the overlay driver keeps layers: each by itself, with a short name for mount(8), and the names of those below.
-
-docs/specs/containers-storage.md#1, docs/specs/containers-storage.md#2, docs/specs/containers-storage.md#9.
-"""
+"""The overlay driver: each layer in a directory of its own, with a short name for mount(8), and a list of lower layers
+(docs/specs/containers-storage.md#1, docs/specs/containers-storage.md#2, docs/specs/containers-storage.md#9)."""
 
 from __future__ import annotations
 
@@ -12,12 +10,12 @@ from pathlib import Path
 
 from eci_convert.errors import TransportError
 from eci_convert.files.errors import local_errors
-from eci_convert.transports.containers_storage.drivers.staging import TOP_MODE, Staged, link_name, remove
+from eci_convert.transports.containers_storage.drivers.staging import TOP_MODE, Staged, link_name, remove_tree
 from eci_convert.transports.containers_storage.drivers.whiteouts import OverlayMarks
 
 
 class Overlay:
-    """The overlay driver's part of the store *root*."""
+    """The overlay driver of the store *root*."""
 
     name = "overlay"
     max_layers = 128
@@ -32,13 +30,13 @@ class Overlay:
         return self.home / layer / "diff"
 
     def complete(self, staged: Staged, parent: Path | None) -> None:
-        """Layers stay apart: what was unpacked is the layer."""
+        """Nothing to do: layers are stored separately."""
         with local_errors(staged.diff):
             os.chmod(staged.diff, TOP_MODE)
 
     def place(self, staged: Staged, layer: str, parent: str) -> None:
         directory, target = staged.directory, self.home / layer
-        remove(target)  # what a killed command left
+        remove_tree(target)  # left by a killed process
         with local_errors(target):
             (self.home / "l").mkdir(mode=0o755, exist_ok=True)
             for name in ("merged", "work") if parent else ("empty", "merged", "work"):
@@ -56,10 +54,10 @@ class Overlay:
             path = self.home / "l" / os.path.basename(name)
             if name and path.is_symlink() and os.readlink(path) == f"../{layer}/diff":
                 path.unlink()
-        remove(directory)
+        remove_tree(directory)
 
     def _linked(self, layer: str) -> str:
-        """A short name for *layer*, which exists now."""
+        """Creates and returns the short name of *layer*."""
         name, target = link_name(layer), f"../{layer}/diff"
         while True:
             path = self.home / "l" / name
@@ -77,7 +75,7 @@ class Overlay:
         try:
             names = f"l/{(below / 'link').read_text()}"
             lower = below / "lower"
-            found = f"{names}:{lower.read_text()}" if lower.exists() else names
+            names = f"{names}:{lower.read_text()}" if lower.exists() else names
         except FileNotFoundError as error:
             raise TransportError(f"{below}: the layer is damaged: {error.strerror or error}") from error
-        return found
+        return names

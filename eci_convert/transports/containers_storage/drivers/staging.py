@@ -1,7 +1,7 @@
-"""Layers on their way into a store: unpacked beside its own, in a directory that is ours, and moved in when complete.
+"""Staging directories, where layers are unpacked before they are moved into the store.
 
-The directory is locked while its command lives; one that a killed command left is removed by whoever comes next. It
-lies where the driver keeps its layers: podman may have mounted that, and nothing can be moved from mount to mount.
+The directory is locked while its process lives; those of killed processes are removed by the next one. It is inside the
+driver's directory: podman may have mounted that, and nothing can be moved between mounts.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _LINK: Final = "link"
 DIFF: Final = "diff"
 SPLIT: Final = "tar-split.gz"
 TOP_MODE: Final = 0o555
-"""What the top directory of a layer has, whatever the image says (docs/specs/containers-storage.md#7)."""
+"""The mode of a layer's top directory, whatever the image has (docs/specs/containers-storage.md#7)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staged:
-    """A layer that is unpacked in *directory*/diff. *size* is of its archive, *blob* what came."""
+    """A layer unpacked in *directory*/diff. *size* is that of its archive, *blob* the received blob."""
 
     directory: Path
     blob: Descriptor
@@ -59,34 +59,34 @@ class Staged:
 
 @dataclass(slots=True)
 class Staging:
-    """A directory of ours in *home*."""
+    """A staging directory in *home*."""
 
     path: Path
     _lock: int
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     @classmethod
-    def begun(cls, home: Path) -> Staging:
-        """A new one. Whoever calls this has the store's layers locked. Raises LocalError."""
+    def create(cls, home: Path) -> Staging:
+        """Creates a staging directory. The caller holds the lock of the store's layers. Raises LocalError."""
         sweep(home)
         path = home / f"{PREFIX}{secrets.token_hex(8)}"
         try:
             with local_errors(path):
                 with leftovers.creating(path, tree=True):
                     path.mkdir(mode=0o700)
-                # podman looks for this file in every directory there when it repairs its links
+                # podman expects this file in every directory here when it repairs links
                 (path / _LINK).write_text(link_name(path.name))
-            lock = locks.held(path / _LOCK, make=True)
+            lock = locks.try_exclusive(path / _LOCK, make=True)
             if lock is None:
-                raise LocalError(f"{path}: somebody else has locked what was made just now")
+                raise LocalError(f"{path}: the new directory is locked by another process")
         except LocalError:
-            remove(path)
+            remove_tree(path)
             leftovers.forget(path)
             raise
         return cls(path, lock)
 
-    def room(self) -> Path:
-        """A new directory for one layer. May be called from several threads."""
+    def new_layer_directory(self) -> Path:
+        """Creates a directory for one layer. Thread-safe."""
         path = self.path / str(next(self._numbers))
         with local_errors(path):
             path.mkdir(mode=0o700)
@@ -94,11 +94,11 @@ class Staging:
         return path
 
     def end(self) -> None:
-        """Removes what was not moved into the store. Somebody may be sweeping once the lock has gone."""
+        """Removes what was not moved into the store. Other processes may remove it too once the lock is released."""
         with local_errors(self.path):
             for path in self.path.iterdir():
                 if path.name != _LOCK:
-                    remove(path) if path.is_dir() else path.unlink()
+                    remove_tree(path) if path.is_dir() else path.unlink()
             (self.path / _LOCK).unlink()
             with suppress(OSError):
                 self.path.rmdir()
@@ -107,12 +107,12 @@ class Staging:
 
 
 def link_name(of: str) -> str:
-    """A short name, 26 letters and digits, the same one for the same *of* (docs/specs/containers-storage.md#2)."""
+    """A short name of 26 letters and digits, derived from *of* (docs/specs/containers-storage.md#2)."""
     return base64.b32encode(hashlib.sha256(of.encode()).digest()).decode()[:26]
 
 
-def remove(path: Path) -> None:
-    """Removes *path* and all below it, if it is there. Raises LocalError."""
+def remove_tree(path: Path) -> None:
+    """Removes *path* and everything below it, if it exists. Raises LocalError."""
     with local_errors(path):
         if os.geteuid() != 0:
             _open_up(path)
@@ -121,7 +121,7 @@ def remove(path: Path) -> None:
 
 
 def _open_up(path: Path) -> None:
-    """Make directories writable that an image made read-only: their owner cannot remove what is in them."""
+    """Makes directories writable that are read-only in the image: otherwise their contents cannot be removed."""
     for here, _, _ in os.walk(path, onerror=None):
         for name in os.listdir(here):
             below = os.path.join(here, name)
@@ -130,7 +130,7 @@ def _open_up(path: Path) -> None:
 
 
 def _is_own_directory(path: Path) -> bool:
-    """Whether *path* is a directory of this user and no link to one."""
+    """Whether *path* is a directory of this user, not a link to one."""
     with suppress(FileNotFoundError):
         state = path.lstat()
         return stat.S_ISDIR(state.st_mode) and state.st_uid == os.geteuid()
@@ -138,14 +138,14 @@ def _is_own_directory(path: Path) -> bool:
 
 
 def sweep(home: Path) -> None:
-    """Removes the directories of ours in *home* that nobody holds any more, those of killed commands. Whoever calls
-    this has the store's layers locked. Raises LocalError."""
+    """Removes staging directories in *home* that no process holds any more. The caller holds the lock of the store's
+    layers. Raises LocalError."""
     with local_errors(home):
         left = [path for path in home.iterdir() if path.name.startswith(PREFIX) and _is_own_directory(path)]
     for path in left:
-        with suppress(LocalError):  # gone meanwhile, or somebody else's
-            lock = locks.held(path / _LOCK, make=False) if (path / _LOCK).exists() else -1
+        with suppress(LocalError):  # removed meanwhile, or another user's
+            lock = locks.try_exclusive(path / _LOCK, make=False) if (path / _LOCK).exists() else -1
             if lock is not None:
-                remove(path)
+                remove_tree(path)
                 if lock >= 0:
                     os.close(lock)

@@ -1,4 +1,4 @@
-"""How the vfs driver keeps layers: each as the whole tree that it and those below it make
+"""The vfs driver: each layer as the complete tree of itself and all layers below
 (docs/specs/containers-storage.md#11)."""
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from pathlib import Path
 
 from eci_convert.files.errors import local_errors
 from eci_convert.transports.containers_storage.drivers.copy_tree import copy_tree, merge_tree
-from eci_convert.transports.containers_storage.drivers.staging import TOP_MODE, Staged, remove
+from eci_convert.transports.containers_storage.drivers.staging import TOP_MODE, Staged, remove_tree
 from eci_convert.transports.containers_storage.drivers.whiteouts import DeletionList
 
 
 class Vfs:
-    """The vfs driver's part of the store *root*."""
+    """The vfs driver of the store *root*."""
 
     name = "vfs"
     max_layers = 2000
@@ -28,12 +28,12 @@ class Vfs:
         return self.home / "dir" / layer
 
     def complete(self, staged: Staged, parent: Path | None) -> None:
-        """Puts what is in *parent*, the tree below, underneath what was unpacked."""
+        """Merges the content of *parent*, the tree below, with what was unpacked."""
         if parent is not None:
             tree = staged.directory / "tree"
             copy_tree(parent, tree)
             merge_tree(staged.diff, tree, staged.deleted or DeletionList())
-            remove(staged.diff)
+            remove_tree(staged.diff)
             with local_errors(staged.diff):
                 os.rename(tree, staged.diff)
         with local_errors(staged.diff):
@@ -41,17 +41,17 @@ class Vfs:
 
     def place(self, staged: Staged, layer: str, parent: str) -> None:
         target = self.content(layer)
-        remove(target)  # what a killed command left
+        remove_tree(target)  # left by a killed process
         with local_errors(target):
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.chmod(staged.diff, 0o700)  # its owner may not move it otherwise, if that is not root
+            os.chmod(staged.diff, 0o700)  # otherwise only root could move it
             os.rename(staged.diff, target)
             os.chmod(target, TOP_MODE)
-        remove(staged.directory)
+        remove_tree(staged.directory)
 
     def discard(self, layer: str) -> None:
         target = self.content(layer)
         if target.exists():
             with local_errors(target):
                 os.chmod(target, 0o700)
-        remove(target)
+        remove_tree(target)

@@ -1,8 +1,8 @@
-"""What a layer deletes from the layers below it, as each driver notes it.
+"""Deletions of files of lower layers, as recorded by each driver.
 
-overlay keeps layers apart, so a deletion is a file in the layer: a character device 0:0, or an attribute of a directory
-(Documentation/filesystems/overlayfs.rst, "whiteouts and opaque directories"). vfs has no layers below: what is deleted
-is missing from a layer's tree.
+With overlay a deletion is a file in the layer: a character device 0:0, or an attribute of a directory
+(Documentation/filesystems/overlayfs.rst, "whiteouts and opaque directories"). With vfs, deleted files are missing from
+a layer's tree.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ PathComponents = tuple[str, ...]
 
 
 class Whiteouts(Protocol):
-    """How deletions are noted while a layer is unpacked."""
+    """Records deletions while a layer is unpacked."""
 
     def hide(self, tree: SafeTree, parts: PathComponents) -> None:
-        """What lower layers have at *parts* is deleted."""
+        """Records that *parts* of lower layers is deleted."""
 
     def hide_below(self, tree: SafeTree, parts: PathComponents) -> None:
-        """What lower layers have below *parts* is deleted."""
+        """Records that everything below *parts* of lower layers is deleted."""
 
 
 class OverlayMarks:
-    """As overlayfs reads them."""
+    """Deletions in the format of overlayfs."""
 
     def hide(self, tree: SafeTree, parts: PathComponents) -> None:
         mode = tree.mode(parts)
         if mode is None:
-            # Any user may make this one device (Linux 5.8).
+            # Any user may create this device (Linux 5.8).
             os.mknod(parts[-1], stat.S_IFCHR, os.makedev(0, 0), dir_fd=tree.parent(parts, make=True))
         elif stat.S_ISDIR(mode):
             self.hide_below(tree, parts)
@@ -42,11 +42,11 @@ class OverlayMarks:
         try:
             os.setxattr(directory, "trusted.overlay.opaque", b"y")
         except PermissionError:
-            os.setxattr(directory, "user.overlay.opaque", b"y")  # what a mount by such a user looks at
+            os.setxattr(directory, "user.overlay.opaque", b"y")  # the attribute that unprivileged mounts use
 
 
 class DeletionList:
-    """Kept aside, for a tree that is put together afterwards."""
+    """A list of deletions, applied when the tree is merged."""
 
     def __init__(self) -> None:
         self.hidden: list[PathComponents] = []
@@ -60,6 +60,6 @@ class DeletionList:
 
 
 def is_whiteout(name: str, directory: int) -> bool:
-    """Whether *name* in *directory* is the device that overlayfs takes for a deletion."""
-    found = os.stat(name, dir_fd=directory, follow_symlinks=False)
-    return stat.S_ISCHR(found.st_mode) and found.st_rdev == os.makedev(0, 0)
+    """Whether *name* in *directory* is a device that overlayfs interprets as a deletion."""
+    state = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    return stat.S_ISCHR(state.st_mode) and state.st_rdev == os.makedev(0, 0)

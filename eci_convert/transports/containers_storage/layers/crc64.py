@@ -1,10 +1,10 @@
-"""CRC-64/ISO as Go's hash/crc64 computes it: tar-split stores one per file (docs/specs/containers-storage.md#6)."""
+"""CRC-64/ISO as in Go's hash/crc64, which tar-split records for each file (docs/specs/containers-storage.md#6)."""
 
 from __future__ import annotations
 
 
 class Crc64:
-    """The checksum of the chunks so far.
+    """The checksum of all chunks so far.
 
     >>> crc = Crc64()
     >>> crc.update(b"ker")
@@ -19,7 +19,7 @@ class Crc64:
         self._value = 0
 
     def update(self, chunk: bytes) -> None:
-        """Add *chunk*."""
+        """Adds *chunk*."""
         from fastcrc import crc64
 
         self._value = crc64.go_iso(chunk, self._value)

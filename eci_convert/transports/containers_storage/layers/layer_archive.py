@@ -1,4 +1,4 @@
-"""A layer's archive made again from its files and its tar-split data, byte for byte as it came
+"""Rebuilds a layer's archive from its files and its tar-split data, byte for byte
 (docs/specs/containers-storage.md#6)."""
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from eci_convert.transports.containers_storage.layers.tar_split import read_entr
 
 
 def rebuild_archive(split: Path, content: Path, skip: int = 0) -> Generator[bytes]:
-    """The archive from offset *skip*, unverified: *split* has its tar-split data, the directory *content* its files.
+    """The archive from offset *skip*, unverified: *split* is its tar-split data, the directory *content* has its files.
 
-    Raises TransportError, FormatError, NotFound and LocalError.
+    Raises TransportError, FormatError, NotFoundError and LocalError.
     """
     with local_errors(split):
         if not split.exists():
-            raise TransportError(f"{split}: the layer has no tar-split data, so its archive cannot be made again")
+            raise TransportError(f"{split}: the layer has no tar-split data, so its archive cannot be rebuilt")
         file = open(split, "rb")  # noqa: SIM115
     with file, SafeTree(content) as tree:
         for step in read_entries(file, str(split)):
@@ -39,9 +39,9 @@ def rebuild_archive(split: Path, content: Path, skip: int = 0) -> Generator[byte
 def _content(tree: SafeTree, name: str, size: int, skip: int) -> Iterator[bytes]:
     descriptor = tree.open_file(components_of(name))
     try:
-        found = os.fstat(descriptor).st_size
-        if found != size:
-            raise FormatError(f"{name!r} is {found} bytes in the unpacked layer, and was {size}")
+        actual_size = os.fstat(descriptor).st_size
+        if actual_size != size:
+            raise FormatError(f"{name!r} is {actual_size} bytes in the unpacked layer, expected {size}")
         for chunk in file_chunks(descriptor):
             if skip >= len(chunk):
                 skip -= len(chunk)

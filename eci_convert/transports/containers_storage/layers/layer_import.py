@@ -1,4 +1,5 @@
-"""A blob on its way into a store: verified, inflated, hashed, unpacked, and noted for tar-split, in one pass."""
+"""Imports a blob into a staging directory: verified, decompressed, hashed, unpacked, and recorded for tar-split, in one
+pass."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from eci_convert.streams.hashing import HashingStream
 from eci_convert.streams.threads import prefetch
 from eci_convert.tar.input import ExtensionBudget
 from eci_convert.transports.containers_storage.drivers.base import StorageDriver
-from eci_convert.transports.containers_storage.drivers.staging import DIFF, SPLIT, Staged, Staging, remove
+from eci_convert.transports.containers_storage.drivers.staging import DIFF, SPLIT, Staged, Staging, remove_tree
 from eci_convert.transports.containers_storage.drivers.whiteouts import DeletionList
 from eci_convert.transports.containers_storage.layers.tar_split import SplitWriter
 from eci_convert.transports.containers_storage.layers.unpack import Unpacking
@@ -30,7 +31,7 @@ _CODES: Final = {
     Compression.XZ: 3,
     Compression.ZSTD: 4,
 }
-"""How layers.json says it (docs/specs/containers-storage.md#3)."""
+"""The values in layers.json (docs/specs/containers-storage.md#3)."""
 
 
 def import_layer(
@@ -41,26 +42,26 @@ def import_layer(
     reporter: Reporter,
     budget: ExtensionBudget | None = None,
 ) -> Staged:
-    """The layer that *received* is a blob of, unpacked; *budget* is that of the image for extension headers.
+    """Unpacks the layer *received*; *budget* is the image's for extension headers.
 
-    Raises what *received* does, FormatError and LocalError.
+    Raises the errors of *received*, FormatError and LocalError.
 
-    Bytes that are malformed are read to their end: that they are not the promised ones is the truer reason.
+    On malformed data the rest is still read, so that a digest mismatch, if any, is reported instead.
     """
-    room = staging.room()
-    promised = _Promised(received)
+    room = staging.new_layer_directory()
+    verified_chunks = _VerifiedChunks(received)
     try:
-        return _unpacked(room, driver, media_type, received, iter(promised), reporter, budget)
+        return _unpack(room, driver, media_type, received, iter(verified_chunks), reporter, budget)
     except BaseException as error:
-        remove(room)
+        remove_tree(room)
         if isinstance(error, FormatError):
-            promised.judge()
+            verified_chunks.verify_rest()
         raise
     finally:
-        promised.close()
+        verified_chunks.close()
 
 
-def _unpacked(
+def _unpack(
     room: Path,
     driver: StorageDriver,
     media_type: str,
@@ -91,7 +92,7 @@ def _unpacked(
 
 @contextmanager
 def _new(path: Path) -> Iterator[BinaryIO]:
-    """The file *path*, which is made. Raises LocalError, but never in place of another error."""
+    """Creates the file *path*. Raises LocalError, but never instead of another error."""
     with local_errors(path):
         file = open(path, "xb")  # noqa: SIM115
     try:
@@ -104,8 +105,8 @@ def _new(path: Path) -> Iterator[BinaryIO]:
         file.close()
 
 
-class _Promised:
-    """The chunks of *received*, whose verdict is not lost if the thread that heard it was no longer listened to."""
+class _VerifiedChunks:
+    """The chunks of *received*, whose verification error is not lost if the thread that received it was abandoned."""
 
     def __init__(self, received: VerifiedInput) -> None:
         self._chunks = iter(received)
@@ -113,19 +114,21 @@ class _Promised:
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            while (chunk := next(self._chunks, None)) is not None:  # `yield from` would end them with ourselves
+            while (
+                chunk := next(self._chunks, None)
+            ) is not None:  # `yield from` would close them together with this generator
                 yield chunk
         except IntegrityError as error:
             self._verdict = error
             raise
 
     def close(self) -> None:
-        """Take no more."""
+        """Stops reading."""
         if isinstance(self._chunks, Generator):
             self._chunks.close()
 
-    def judge(self) -> None:
-        """Read what is left. Raises IntegrityError if all of it was not what was promised."""
+    def verify_rest(self) -> None:
+        """Reads the rest. Raises IntegrityError if the digest or the size does not match."""
         for _ in self._chunks:
             pass
         if self._verdict:
@@ -134,7 +137,7 @@ class _Promised:
 
 @contextmanager
 def _ended(stage: Iterator[bytes]) -> Iterator[Iterator[bytes]]:
-    """*stage*, whose thread has ended when the `with` has."""
+    """*stage*, whose thread has ended when the block has."""
     try:
         yield stage
     finally:
@@ -143,7 +146,7 @@ def _ended(stage: Iterator[bytes]) -> Iterator[Iterator[bytes]]:
 
 
 def _peeked(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """The first bytes of *chunks*, enough to tell their compression, and all of them still to be read."""
+    """The first bytes of *chunks*, enough to detect the compression, and all chunks, still to be read."""
     head = b""
     while len(head) < 8 and (chunk := next(chunks, None)) is not None:
         head += chunk

@@ -1,8 +1,9 @@
-"""tar-split: what a layer's archive is besides the contents of its files, so that it can be made again byte for byte.
+"""tar-split data: everything of a layer's archive but the contents of its files, so that it can be rebuilt byte for
+byte.
 
-A gzip file of JSON objects, one a line (docs/specs/containers-storage.md#6): segments hold raw bytes, headers and
-padding; between them stand files by name, whose content is in the unpacked layer. What cannot be left to a file (the
-packed bytes of a sparse member, a member that is not unpacked) is kept in segments too.
+A gzip file with one JSON object on each line (docs/specs/containers-storage.md#6): segments hold raw bytes, headers and
+padding; between them are names of files, whose content is in the unpacked layer. What cannot be rebuilt from a file
+(the packed bytes of a sparse member, a member that is not unpacked) is in segments too.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _BLOCK: Final = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TarSplitEntry:
-    """One step of making an archive again: *raw* bytes, or, where *name* is given, *size* bytes of that file."""
+    """One part of the archive: *raw* bytes, or, if *name* is set, *size* bytes of that file."""
 
     raw: bytes = b""
     name: str = ""
@@ -46,18 +47,18 @@ class SplitWriter:
         self._named: set[str] = set()
 
     def raw(self, data: bytes) -> None:
-        """Bytes that belong to no file."""
+        """Adds bytes that belong to no file."""
         self._raw += data
         while len(self._raw) >= _SEGMENT_SIZE:
             self._segment(self._raw[:_SEGMENT_SIZE])
             del self._raw[:_SEGMENT_SIZE]
 
     def has(self, name: str) -> bool:
-        """Whether a member of that name was there: readers refuse a second one."""
+        """Whether a member *name* was added: readers refuse a second one."""
         return _path(name) in self._named
 
     def file(self, name: str, size: int = 0, crc: bytes = b"") -> None:
-        """A member as its header calls it, behind the bytes so far. A second one of a name is left out."""
+        """Adds a member by its name in the header, after the bytes so far. A second one of that name is skipped."""
         self._flush()
         if self.has(name):
             return
@@ -68,7 +69,7 @@ class SplitWriter:
         self._line(entry | {"payload": base64.b64encode(crc).decode() if size else None})
 
     def close(self) -> None:
-        """The end of the archive."""
+        """Ends the archive."""
         self._flush()
         with local_errors("tar-split data"):
             self._lines.close()
@@ -89,9 +90,9 @@ class SplitWriter:
 
 
 class SplitInput(ByteReader):
-    """An archive as `streams.tar.entries` reads it: what is no content goes to *writer* as it passes.
+    """An archive for `tar.reader.entries`: everything but file contents is passed to *writer* as well.
 
-    Where *packed*, contents go there too.
+    If *packed*, contents are too.
     """
 
     def __init__(self, chunks: Iterator[bytes], writer: SplitWriter) -> None:
@@ -126,7 +127,7 @@ class SplitInput(ByteReader):
 
 
 def read_entries(file: BinaryIO, where: str) -> Iterator[TarSplitEntry]:
-    """How the archive is made whose tar-split data *file* has. Raises FormatError."""
+    """The entries of the tar-split data in *file*. Raises FormatError."""
     try:
         with gzip.GzipFile(fileobj=file, mode="rb") as lines:
             while line := lines.readline(_LINE_LIMIT):

@@ -1,10 +1,9 @@
-"""A layer's archive, unpacked for containers/storage: the one place where an image is made into files.
+"""Unpacks a layer's archive for containers/storage: the only code that creates files from an image.
 
-Nothing outside the directory can be touched, whatever the archive says (docs/explanation/security.md#A): names are
-walked from an open directory and no link is ever followed, neither in a path nor at its end; what is there already is
-not written through, and what has content is never replaced, because the archive could not be made again then. As root,
-files get the image's owners and modes and devices are made, as podman makes them, in directories that let nobody else
-in.
+Nothing outside the directory can be modified, whatever the archive contains (docs/explanation/security.md#A): paths are
+walked from an open directory, and no link is followed, neither in a path nor at its end; existing files are never
+written through, and files with content are never replaced, because the archive could not be rebuilt then. As root,
+files get the image's owners and modes, and devices are created, as by podman, in directories that only root can access.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ PathComponents = tuple[str, ...]
 
 
 class Unpacking:
-    """The members of one archive, on their way into *tree*. *uids* and *gids* are the owners that were seen."""
+    """The members of one archive, being unpacked into *tree*. *uids* and *gids* collect the owners."""
 
     def __init__(self, tree: SafeTree, split: SplitWriter, whiteouts: Whiteouts, reporter: Reporter) -> None:
         self._tree = tree
@@ -51,7 +50,7 @@ class Unpacking:
     def run(self, chunks: Iterator[bytes], budget: ExtensionBudget | None = None) -> None:
         """Unpacks the archive *chunks*, whose extension headers count towards *budget*.
 
-        Raises FormatError, LimitExceeded, LocalError and what *chunks* raises.
+        Raises FormatError, LimitExceededError, LocalError and the errors of *chunks*.
         """
         source = SplitInput(chunks, self._split)
         for entry in entries(source, budget=budget):
@@ -59,28 +58,28 @@ class Unpacking:
                 self._member(entry, components_of(entry.name), source)
             except OSError as error:
                 reason = (error.strerror or str(error)).lower()
-                raise LocalError(f"{entry.name!r} cannot be unpacked: {reason}") from error
+                raise LocalError(f"cannot unpack {entry.name!r}: {reason}") from error
         self._split.close()
         try:
             for parts in sorted(self._directories, key=len, reverse=True):
                 self._directories[parts].apply(self._tree.directory(parts))
         except OSError as error:
-            raise LocalError(f"{'/'.join(parts)!r} cannot be unpacked: {error.strerror or error}") from error
+            raise LocalError(f"cannot unpack {'/'.join(parts)!r}: {error.strerror or error}") from error
 
     def _member(self, entry: TarEntry, parts: PathComponents, source: SplitInput) -> None:
         base = parts[-1] if parts else ""
         if any(part.startswith(_MARK) for part in parts[:-1]):
-            raise FormatError(f"the layer has {entry.name!r}, below what marks a deletion")
+            raise FormatError(f"the layer has {entry.name!r} below a whiteout")
         if not parts:
             if entry.type is not EntryType.DIR:
                 raise FormatError(f"the layer has a {entry.type} in place of its top directory")
         elif base == _OPAQUE:
             self._whiteouts.hide_below(self._tree, parts[:-1])
         elif base.startswith(_MARK) and not base.startswith(_AUFS):
-            self._whiteouts.hide(self._tree, (*parts[:-1], _hidden(base, entry)))
+            self._whiteouts.hide(self._tree, (*parts[:-1], _whiteout_target(base, entry)))
         elif not base.startswith(_AUFS):
             self._owners(entry)
-            self._made(entry, parts, source)
+            self._create_member(entry, parts, source)
             return
         if not entry.size:
             self._split.file(entry.name)
@@ -89,7 +88,7 @@ class Unpacking:
         self.uids.add(entry.uid)
         self.gids.add(entry.gid)
 
-    def _made(self, entry: TarEntry, parts: PathComponents, source: SplitInput) -> None:
+    def _create_member(self, entry: TarEntry, parts: PathComponents, source: SplitInput) -> None:
         attributes = FileAttributes.of(entry)
         self._make_way(entry, parts)
         match entry.type:
@@ -107,19 +106,19 @@ class Unpacking:
             self._split.file(entry.name)
 
     def _make_way(self, entry: TarEntry, parts: PathComponents) -> None:
-        """Remove what is at *parts*. No content may get lost, since the archive could not be made again then."""
+        """Removes what exists at *parts*. Content must not be lost, because the archive could not be rebuilt then."""
         mode = self._tree.mode(parts)
         if mode is None or (stat.S_ISDIR(mode) and entry.type is EntryType.DIR):
             return
         directory, base = self._tree.parent(parts), parts[-1]
         hidden = is_whiteout(base, directory)
         if parts in self._with_content:
-            raise _twice(entry)
+            raise _duplicate_error(entry)
         try:
             os.rmdir(base, dir_fd=directory) if stat.S_ISDIR(mode) else os.unlink(base, dir_fd=directory)
         except OSError as error:
             if error.errno == errno.ENOTEMPTY:
-                raise _twice(entry) from error
+                raise _duplicate_error(entry) from error
             raise
         self._directories.pop(parts, None)
         if hidden and entry.type is EntryType.DIR:
@@ -128,7 +127,7 @@ class Unpacking:
 
     def _file(self, entry: TarEntry, parts: PathComponents, attributes: FileAttributes, source: SplitInput) -> None:
         directory, crc = self._tree.parent(parts, make=True), Crc64()
-        sparse = not isinstance(entry.chunks, MemberContent)  # what is stored is not what it holds
+        sparse = not isinstance(entry.chunks, MemberContent)  # the stored bytes are not the content
         source.packed = sparse or self._split.has(entry.name)
         with open(repr(entry.name), "xb", buffering=0, opener=lambda *_: _new(parts[-1], directory)) as file:
             write_sparse(file, start_writeback(_counted(entry.chunks, crc), file.fileno()), entry.size)
@@ -143,13 +142,13 @@ class Unpacking:
         target = components_of(entry.linkname)
         mode = self._tree.mode(target)
         if mode is None or stat.S_ISDIR(mode) or is_whiteout(target[-1], self._tree.parent(target)):
-            raise FormatError(f"{entry.name!r} is a link to {entry.linkname!r}, which is no file in its layer")
-        there = os.dup(self._tree.parent(target))
+            raise FormatError(f"{entry.name!r} is a link to {entry.linkname!r}, which is not a file in the layer")
+        target_mode = os.dup(self._tree.parent(target))
         try:
             here = self._tree.parent(parts, make=True)
-            os.link(target[-1], parts[-1], src_dir_fd=there, dst_dir_fd=here, follow_symlinks=False)
+            os.link(target[-1], parts[-1], src_dir_fd=target_mode, dst_dir_fd=here, follow_symlinks=False)
         finally:
-            os.close(there)
+            os.close(target_mode)
 
     def _special(self, entry: TarEntry, parts: PathComponents, attributes: FileAttributes, source: SplitInput) -> None:
         directory, base = self._tree.parent(parts, make=True), parts[-1]
@@ -157,36 +156,37 @@ class Unpacking:
             case EntryType.SYMLINK if entry.linkname:
                 os.symlink(entry.linkname, base, dir_fd=directory)
             case EntryType.SYMLINK:
-                raise FormatError(f"{entry.name!r} is a link to nowhere")
+                raise FormatError(f"{entry.name!r} is a link with an empty target")
             case EntryType.FIFO:
                 os.mkfifo(base, 0o600, dir_fd=directory)
-            case EntryType.CHAR | EntryType.BLOCK if _made_device(entry, directory, base, source.header):
+            case EntryType.CHAR | EntryType.BLOCK if _create_device(entry, directory, base, source.header):
                 pass
             case _:
-                warn(self._reporter, f"{entry.name!r} is a {entry.type}, and is not unpacked")
+                warn(self._reporter, f"{entry.name!r} is a {entry.type}, which is not supported")
                 return
         attributes.apply_by_name(base, directory, entry.type)
 
 
 def _new(name: str, directory: int) -> int:
-    """A descriptor of the file *name*, which was not there."""
+    """A descriptor of the new file *name*."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.open(name, flags, 0o600, dir_fd=directory)
 
 
-def _hidden(base: str, entry: TarEntry) -> str:
+def _whiteout_target(base: str, entry: TarEntry) -> str:
     name = base.removeprefix(_MARK)
     if name in ("", ".", ".."):
-        raise FormatError(f"the layer has {entry.name!r}, which would delete a directory that it stands in")
+        raise FormatError(f"the layer has {entry.name!r}, a whiteout of its own parent directory")
     return name
 
 
-def _twice(entry: TarEntry) -> FormatError:
-    return FormatError(f"the layer has {entry.name!r} twice, or a part of its path as something else")
+def _duplicate_error(entry: TarEntry) -> FormatError:
+    return FormatError(f"the layer has {entry.name!r} twice, or a parent that is not a directory")
 
 
-def _made_device(entry: TarEntry, directory: int, base: str, header: bytes) -> bool:
-    """Makes the device, whose number is in *header*. Not one that overlayfs takes for a deletion; not if we may not."""
+def _create_device(entry: TarEntry, directory: int, base: str, header: bytes) -> bool:
+    """Creates the device with the number in *header*, unless overlayfs would interpret it as a deletion, or it is not
+    permitted."""
     device = os.makedev(number(header[329:337], "device number"), number(header[337:345], "device number"))
     if not device:
         return False

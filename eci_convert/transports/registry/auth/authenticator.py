@@ -1,4 +1,4 @@
-"""What a registry is told about who we are: nothing until it asks, and then it alone."""
+"""The Authorization header for a registry. Credentials are sent to it alone, and only after it asked for them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _MERGED = "repository:"
 
 
 class Authenticator:
-    """The Authorization headers for one registry, by scope. Used from several threads.
+    """The Authorization headers for one registry, by scope. Thread-safe.
 
-    *find* looks the user's credential up; it is called once, when the registry asks for one.
+    *find* looks the user's credential up; it is called once, at the first challenge.
     """
 
     def __init__(self, registry: Url, pool: ConnectionPool, find: Callable[[], Credential | None]) -> None:
@@ -30,18 +30,18 @@ class Authenticator:
         self._pool = pool
         self._find = find
         self._lock = threading.RLock()
-        self._found: tuple[Credential | None] | None = None
+        self._credential: tuple[Credential | None] | None = None
         self._basic = ""
         self._tokens: dict[str, Token] = {}
-        self._asked: dict[str, Challenge] = {}
+        self._challenges: dict[str, Challenge] = {}
         self._secrets: set[str] = set()
         self._root: tuple[Challenge, ...] | None = None
 
     def header(self, url: Url, scope: str) -> str:
-        """The Authorization header for *url* under *scope*; "" for other servers, and where none is known.
+        """The Authorization header for *url* under *scope*; "" for other servers, and before any challenge.
 
-        A token near the end of its life is renewed, and one for more than another token is for is fetched at once,
-        both of which raise as `learn` does.
+        Tokens close to expiry are refreshed. If *scope* extends one we hold a token for, a token for the wider scope is
+        requested proactively. Both raise as `handle_challenge` does.
         """
         if url.origin != self._registry.origin:
             return ""
@@ -54,103 +54,110 @@ class Authenticator:
         return f"Bearer {token.text}" if token is not None else self._basic
 
     def handle_challenge(self, challenges: Sequence[Challenge], scope: str, refused: str) -> None:
-        """Finds the header that satisfies the *challenges* of a 401 to a request that carried *refused*.
+        """Obtains the credentials for the *challenges* of a 401 response to a request that carried the header
+        *refused*.
 
-        Raises AccessDenied where there is none or where that very header was refused, and what the token server raises.
+        Raises AccessDeniedError if there are none or if they are what was refused, and the errors of `fetch_token`.
         """
         with self._lock:
             token = self._tokens.get(scope)
             if (f"Bearer {token.text}" if token is not None else self._basic) not in ("", refused):
-                return  # another thread was here first
-            asked = {one.scheme: one for one in reversed(challenges)}
-            if "bearer" in asked and asked["bearer"].parameters.get("realm"):
-                self._asked[scope] = asked["bearer"]
+                return  # another thread has handled it
+            by_scheme = {challenge.scheme: challenge for challenge in reversed(challenges)}
+            if "bearer" in by_scheme and by_scheme["bearer"].parameters.get("realm"):
+                self._challenges[scope] = by_scheme["bearer"]
                 self._fetch(scope)
-            elif "basic" in asked:
+            elif "basic" in by_scheme:
                 self._basic = self._name_and_password(refused)
             else:
-                raise AccessDeniedError(f"{self._registry.authority}: access denied, and no way to log in is named")
+                raise AccessDeniedError(
+                    f"{self._registry.authority}: unauthorized: the registry sent no usable WWW-Authenticate challenge"
+                )
 
     def root_challenges(self) -> tuple[Challenge, ...]:
-        """The challenges at the registry's root, where docker begins. Their scope is not for any repository."""
+        """The challenges of `/v2/`, where docker begins, without their scope, which is not that of any repository."""
         with self._lock:
             if self._root is None:
                 self._root = ()
-                with suppress(TransportError), self._pool.exchange(self._greeting()) as answer:
-                    lines = answer.header_lines("WWW-Authenticate") if answer.status == 401 else []
-                    self._root = tuple(one.without_scope for one in parse_challenges(lines))
+                with suppress(TransportError), self._pool.exchange(self._greeting()) as response:
+                    lines = response.header_lines("WWW-Authenticate") if response.status == 401 else []
+                    self._root = tuple(challenge.without_scope for challenge in parse_challenges(lines))
             return self._root
 
     def denied(self, where: Url, reason: str) -> AccessDeniedError:
-        """The error of being turned away from *where* although we said all there is to say."""
-        who = self._found[0] if self._found else None
-        return tokens.hint_login(tokens.denied(where, who, reason), self._registry, who)
+        """The error for a request to *where* that was denied although it carried all credentials we have."""
+        credential = self._credential[0] if self._credential else None
+        return tokens.hint_login(tokens.denied(where, credential, reason), self._registry, credential)
 
     def redacted(self, text: str) -> str:
-        """*text* without any secret that this login has held."""
+        """*text* without any secret used here."""
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
 
     def credential(self) -> Credential | None:
-        """The user's credential for the registry; looked up once."""
-        if self._found is None:
-            found = self._find()
-            self._found = (found,)
-            self._secrets.update(found.secrets if found is not None else ())
-        return self._found[0]
+        """The user's credential for the registry, None if there is none; looked up once."""
+        if self._credential is None:
+            credential = self._find()
+            self._credential = (credential,)
+            self._secrets.update(credential.secrets if credential is not None else ())
+        return self._credential[0]
 
     def _greeting(self) -> Request:
         return Request(method="GET", url=self._registry.at("/v2/"))
 
     def _fetch(self, scope: str) -> Token:
-        asked, who = self._asked[scope], self.credential()
-        if who is not None and who.registry_token:
-            token = Token(text=who.registry_token, expires=float("inf"))
+        challenge, credential = self._challenges[scope], self.credential()
+        if credential is not None and credential.registry_token:
+            token = Token(text=credential.registry_token, expires=float("inf"))
         else:
-            scopes = merged([*asked.parameters.get("scope", "").split()[:_MAX_SCOPES], *scope.split()])
-            realm, service = self._realm(asked.parameters["realm"]), asked.parameters.get("service", "")
-            token = fetch_token(self._pool, realm, self._registry, service, scopes, who)
+            scopes = merge_scopes([*challenge.parameters.get("scope", "").split()[:_MAX_SCOPES], *scope.split()])
+            realm, service = self._realm(challenge.parameters["realm"]), challenge.parameters.get("service", "")
+            token = fetch_token(self._pool, realm, self._registry, service, scopes, credential)
         self._secrets.add(token.text)
         self._tokens[scope] = token
         return token
 
     def _token_for_wider_scope(self, scope: str) -> Token | None:
-        """A token for *scope*, where there was one for the first part of it: the registry would only ask for it."""
+        """A token for *scope* if there was a challenge for its first part: without it, the registry would challenge
+        again."""
         with self._lock:
-            asked = next((asked for part, asked in self._asked.items() if scope.startswith(f"{part} ")), None)
-            if asked is None or scope in self._asked:
+            challenge = next(
+                (challenge for prefix, challenge in self._challenges.items() if scope.startswith(f"{prefix} ")), None
+            )
+            if challenge is None or scope in self._challenges:
                 return self._tokens.get(scope)
-            self._asked[scope] = asked
+            self._challenges[scope] = challenge
             return self._fetch(scope)
 
     def _realm(self, text: str) -> Url:
         try:
             return self._registry.joined(text)
         except TransportError as error:
-            raise TransportError(f"{self._registry.authority} names no URL to get a token from") from error
+            raise TransportError(
+                f"{self._registry.authority} sent an invalid token realm in WWW-Authenticate"
+            ) from error
 
     def _name_and_password(self, refused: str) -> str:
-        who = self.credential()
-        if who is None or not who.password or who.basic == refused:
-            raise tokens.hint_login(tokens.denied(self._registry, who), self._registry, who)
-        return who.basic
+        credential = self.credential()
+        if credential is None or not credential.password or credential.basic == refused:
+            raise tokens.hint_login(tokens.denied(self._registry, credential), self._registry, credential)
+        return credential.basic
 
 
-def merged(scopes: Iterable[str]) -> tuple[str, ...]:
-    """*scopes* with the actions of each repository in one of them, so that one token does for all that is to come.
+def merge_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
+    """*scopes* with the actions of each repository merged into one scope, so that one token covers all requests.
 
-    Any other scope is the registry's own affair and comes out as it went in (RFC 6750 §3: "not intended to be
-    displayed", an opaque word).
+    Other scopes are opaque to us and unchanged (RFC 6750 §3).
 
-    >>> merged(["repository:a:pull", "repository:a:pull,push", "repository:b:pull", "*"])
+    >>> merge_scopes(["repository:a:pull", "repository:a:pull,push", "repository:b:pull", "*"])
     ('repository:a:pull,push', 'repository:b:pull', '*')
     """
-    found: dict[str, dict[str, None]] = {}
+    actions_of: dict[str, dict[str, None]] = {}
     for scope in scopes:
         resource, _, actions = scope.rpartition(":")
         if resource.startswith(_MERGED):
-            found.setdefault(f"{resource}:", {}).update(dict.fromkeys(actions.split(",")))
+            actions_of.setdefault(f"{resource}:", {}).update(dict.fromkeys(actions.split(",")))
         else:
-            found.setdefault(scope, {})
-    return tuple(resource + ",".join(actions) for resource, actions in found.items())
+            actions_of.setdefault(scope, {})
+    return tuple(resource + ",".join(actions) for resource, actions in actions_of.items())

@@ -1,4 +1,4 @@
-"""What a WWW-Authenticate header asks for (RFC 9110 §11.6.1), read tolerantly."""
+"""WWW-Authenticate headers (RFC 9110 §11.6.1), parsed leniently."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ _PIECE = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Challenge:
-    """One way to authenticate. *scheme* and parameter names are lower case; of repeated ones the first counts."""
+    """One authentication challenge. *scheme* and parameter names are lower case; of repeated parameters the first
+    counts."""
 
     scheme: str
     parameters: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def without_scope(self) -> Challenge:
-        """The challenge for another resource: a registry's root names a placeholder as its scope, or none."""
+        """The challenge without its scope, for another resource than the one that was requested."""
         return replace(self, parameters={name: value for name, value in self.parameters.items() if name != "scope"})
 
 
 def parse_challenges(headers: Sequence[str]) -> tuple[Challenge, ...]:
-    """The challenges of all the WWW-Authenticate *headers* of an answer; what makes no sense is passed over.
+    """The challenges in all WWW-Authenticate *headers* of a response; malformed parts are skipped.
 
     >>> parse_challenges(['Bearer realm="https://a/t",service="r", Basic realm="x"'])[0].parameters["service"]
     'r'

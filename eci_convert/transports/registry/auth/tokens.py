@@ -1,5 +1,5 @@
-"""Bearer tokens: who hands them out, to whom our password is told, and what comes back
-(distribution.github.io/distribution/spec/auth/token, …/oauth)."""
+"""Bearer tokens from a token server (distribution.github.io/distribution/spec/auth/token, …/oauth), and which token
+servers may receive credentials."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from eci_convert.transports.registry.http.retry import RETRYABLE_STATUSES, Trans
 from eci_convert.transports.registry.http.url import Url
 
 _CLIENT = "eci-convert"
-_MAX_ANSWER = 128 * 1024
+_MAX_RESPONSE = 128 * 1024
 _SHORTEST_LIFE = 60.0
 _USED = 0.8
-"""The part of a token's life after which a new one is fetched before it is missed."""
+"""The fraction of a token's lifetime after which it is refreshed."""
 
 _MAX_TOKEN = 64 * 1024
 _MAX_HOPS = 5
@@ -36,7 +36,7 @@ _FOLLOWED = frozenset({301, 302, 307, 308})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """A bearer token. *expires* is a time of `time.monotonic`."""
+    """A bearer token. *expires* is a value of `time.monotonic`."""
 
     text: str = field(repr=False)
     expires: float
@@ -47,94 +47,105 @@ class Token:
 
 
 def may_send_credentials(realm: Url, registry: Url) -> bool:
-    """Whether *registry*'s credentials may go to *realm*.
+    """Whether *registry*'s credentials may be sent to the token server *realm*.
 
-    To the registry's own server always; to another port of its host over HTTPS; to another host over HTTPS unless it
-    is this computer or named by an address of this network. Between two servers on the loopback of this computer
-    nothing leaves it, so HTTP does.
+    Yes for the registry's own host and port; for another port of its host over HTTPS; for another host over HTTPS
+    unless it is this computer or a private address. Between two servers on loopback plain HTTP is allowed, because
+    nothing leaves this computer.
     """
     if (realm.host, realm.port) == (registry.host, registry.port):
         return realm.scheme == "https" or registry.scheme == "http"
-    if _never_leaves(realm.host) and _never_leaves(registry.host):
+    if _is_loopback_only(realm.host) and _is_loopback_only(registry.host):
         return True
     if realm.scheme != "https":
         return False
     return realm.host == registry.host or not (is_loopback(realm.host) or is_private(address_of(realm.host)))
 
 
-def _never_leaves(host: str) -> bool:
-    """Whether *host* is the loopback interface whatever a resolver says: names below `.localhost` may be elsewhere."""
+def _is_loopback_only(host: str) -> bool:
+    """Whether *host* is loopback whatever a resolver returns: names below `.localhost` may be elsewhere."""
     address = address_of(host)
     return host == "localhost" if address is None else address.is_loopback
 
 
 def fetch_token(
-    pool: ConnectionPool, realm: Url, registry: Url, service: str, scopes: tuple[str, ...], who: Credential | None
+    pool: ConnectionPool,
+    realm: Url,
+    registry: Url,
+    service: str,
+    scopes: tuple[str, ...],
+    credential: Credential | None,
 ) -> Token:
-    """A token for *scopes* from *realm*. Raises AccessDenied, Transient, TransportError.
+    """A token for *scopes* from *realm*. Raises AccessDeniedError, TransientError, TransportError.
 
-    Redirects are followed within one server only: whoever is entitled to our password is asked for it directly.
+    Redirects are followed within one server only: a password goes to no other.
     """
-    told = who if may_send_credentials(realm, registry) else None
-    with _answered(pool, _request(realm, service, scopes, told)) as answer:
+    trusted_credential = credential if may_send_credentials(realm, registry) else None
+    with _send(pool, _request(realm, service, scopes, trusted_credential)) as response:
         try:
-            return _token(answer, told)
+            return _token(response, trusted_credential)
         except AccessDeniedError as error:
-            hint_login(error, registry, who)
-            if who is not None and told is None:
-                error.add_note(f"hint: {realm.authority} is not told the password for {registry.authority}")
+            hint_login(error, registry, credential)
+            if credential is not None and trusted_credential is None:
+                error.add_note(f"hint: {realm.authority} is not trusted with the password for {registry.authority}")
             raise
 
 
-def _request(realm: Url, service: str, scopes: tuple[str, ...], who: Credential | None) -> Request:
+def _request(realm: Url, service: str, scopes: tuple[str, ...], credential: Credential | None) -> Request:
     accept = {"Accept": "application/json"}
-    if who is not None and who.identity_token:
+    if credential is not None and credential.identity_token:
         form = {"grant_type": "refresh_token", "service": service, "client_id": _CLIENT, "scope": " ".join(scopes)}
-        body = urlencode(form | {"refresh_token": who.identity_token}, errors="surrogateescape").encode()
+        form_body = urlencode(form | {"refresh_token": credential.identity_token}, errors="surrogateescape").encode()
         headers = accept | {"Content-Type": "application/x-www-form-urlencoded"}
-        return Request(method="POST", url=realm, headers=headers, body=(body,), length=len(body))
+        return Request(method="POST", url=realm, headers=headers, body=(form_body,), length=len(form_body))
     pairs = ([("service", service)] if service else []) + [("scope", scope) for scope in scopes]
-    if who is not None:
-        pairs.append(("account", who.username))
+    if credential is not None:
+        pairs.append(("account", credential.username))
     for name, value in pairs:
         realm = realm.with_query(name, value)
-    return Request(method="GET", url=realm, headers=accept | ({"Authorization": who.basic} if who is not None else {}))
+    return Request(
+        method="GET",
+        url=realm,
+        headers=accept | ({"Authorization": credential.basic} if credential is not None else {}),
+    )
 
 
-def _answered(pool: ConnectionPool, request: Request) -> Response:
-    """The answer to *request*, which is asked again, as it is, where the same server says that it belongs."""
+def _send(pool: ConnectionPool, request: Request) -> Response:
+    """The response to *request*, following redirects within the same server with the same method and body."""
     for _ in range(_MAX_HOPS):
-        answer = pool.exchange(request)
-        if answer.status not in _FOLLOWED or not answer.header("Location"):
-            return answer
-        with answer:
-            target = request.url.joined(answer.header("Location"))
+        response = pool.exchange(request)
+        if response.status not in _FOLLOWED or not response.header("Location"):
+            return response
+        with response:
+            target = request.url.joined(response.header("Location"))
         target = target.secured(request.url, request.url) or target
         if target.origin != request.url.origin:
-            raise TransportError(f"{request.url.shown}: redirected to {target.authority}, where no token is asked for")
+            raise TransportError(f"{request.url.shown}: redirected to another server, {target.authority}: refused")
         request = replace(request, url=target)
     raise TransportError(f"{request.url.shown}: redirected more than {_MAX_HOPS} times")
 
 
-def _token(answer: Response, who: Credential | None) -> Token:
-    if answer.status != 200:
-        raise _refusal(answer, who)
+def _token(response: Response, credential: Credential | None) -> Token:
+    if response.status != 200:
+        raise _error_for(response, credential)
     try:
-        data = json.loads(answer.read(_MAX_ANSWER))
+        data = json.loads(response.read(_MAX_RESPONSE))
     except (ValueError, RecursionError) as error:
-        raise TransportError(f"{answer.url.shown}: no token, and nothing else in JSON") from error
-    return _parsed(data if isinstance(data, dict) else {}, answer.url)
+        raise TransportError(f"{response.url.shown}: invalid JSON where a token was expected") from error
+    return _parse_token(data if isinstance(data, dict) else {}, response.url)
 
 
-def _refusal(answer: Response, who: Credential | None) -> TransportError:
-    """The error that an *answer* without a token stands for."""
-    said = parse_error_body(answer, lambda text: _without(who.secrets if who is not None else (), text))
-    detail = f": {said.reason}" if said.reason else ""
-    if answer.status in RETRYABLE_STATUSES:
-        return TransientError(f"{answer.url.shown}: {answer.status}{detail}", errors.retry_after(answer), answer.status)
-    if answer.status in (400, 401, 403) and not errors.is_quota(said):
-        return denied(answer.url, who, said.reason)
-    return TransportError(f"{answer.url.shown}: {answer.status} where a token was expected{detail}")
+def _error_for(response: Response, credential: Credential | None) -> TransportError:
+    """The error for a *response* without a token."""
+    body = parse_error_body(response, lambda text: _without(credential.secrets if credential is not None else (), text))
+    detail = f": {body.reason}" if body.reason else ""
+    if response.status in RETRYABLE_STATUSES:
+        return TransientError(
+            f"{response.url.shown}: {response.status}{detail}", errors.retry_after(response), response.status
+        )
+    if response.status in (400, 401, 403) and not errors.is_quota(body):
+        return denied(response.url, credential, body.reason)
+    return TransportError(f"{response.url.shown}: {response.status} where a token was expected{detail}")
 
 
 def _without(secrets: Iterable[str], text: str) -> str:
@@ -143,27 +154,29 @@ def _without(secrets: Iterable[str], text: str) -> str:
     return text
 
 
-def _parsed(data: Mapping[str, Any], realm: Url) -> Token:
+def _parse_token(data: Mapping[str, Any], realm: Url) -> Token:
     text = data.get("token") or data.get("access_token")
     if not isinstance(text, str) or not 0 < len(text) <= _MAX_TOKEN or not text.isascii() or not text.isprintable():
-        raise TransportError(f"{realm.shown}: an answer without a token")
+        raise TransportError(f"{realm.shown}: no token in the response")
     life = data.get("expires_in")
     seconds = float(life) if isinstance(life, int | float) and not isinstance(life, bool) and 0 < life < 10**9 else 0.0
     return Token(text=text, expires=time.monotonic() + max(seconds, _SHORTEST_LIFE) * _USED)
 
 
-def denied(where: Url, who: Credential | None, reason: str = "") -> AccessDeniedError:
-    """The error of a refused credential, or of none."""
+def denied(where: Url, credential: Credential | None, reason: str = "") -> AccessDeniedError:
+    """The error for a refused credential, or for a request without one."""
     detail = f": {reason}" if reason else ""
-    if who is None:
-        return AccessDeniedError(f"{where.shown}: access denied to an anonymous user{detail}")
-    name = f" of {who.username!r}" if who.username else ""
-    return AccessDeniedError(f"{where.shown}: access denied with the credential{name} from {who.origin}{detail}")
+    if credential is None:
+        return AccessDeniedError(f"{where.shown}: unauthorized: access denied to an anonymous user{detail}")
+    name = f" of {credential.username!r}" if credential.username else ""
+    return AccessDeniedError(
+        f"{where.shown}: unauthorized: access denied with the credential{name} from {credential.origin}{detail}"
+    )
 
 
-def hint_login(error: AccessDeniedError, registry: Url, who: Credential | None) -> AccessDeniedError:
-    """*error*, with the command that would log in to *registry* where nobody is."""
-    if who is None:
+def hint_login(error: AccessDeniedError, registry: Url, credential: Credential | None) -> AccessDeniedError:
+    """*error*, with a note of the command that logs in to *registry* if there is no *credential*."""
+    if credential is None:
         host = "" if registry.host == HUB_API else f" {registry.authority}"
         error.add_note(f"hint: log in, for example with docker login{host}, or podman login{host or f' {HUB}'}")
     return error

@@ -1,4 +1,4 @@
-"""IP addresses as the system reads them: what a host's text spells, and what a wrapped address leads to."""
+"""IP addresses as the resolver reads them: all spellings of IPv4, and IPv4 addresses embedded in IPv6."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _EMBEDDED_LAST = (ip_network("64:ff9b::/96"), ip_network("::/96"))
 
 
 def address_of(host: str) -> Address | None:
-    """The address that *host* spells, unwrapped; None if it is a name. Nothing is looked up.
+    """The IP address that *host* is a spelling of, with embedded IPv4 extracted; None for a host name. No DNS lookup.
 
     Resolvers and proxies read an IPv4 address as inet_aton(3) does: in one to four parts, octal and hexadecimal too.
 
@@ -21,7 +21,7 @@ def address_of(host: str) -> Address | None:
     """
     text = host.partition("%")[0].removesuffix(".")
     try:
-        return _unwrapped(ip_address(text))
+        return _embedded_ipv4(ip_address(text))
     except ValueError:
         pass
     try:
@@ -31,14 +31,14 @@ def address_of(host: str) -> Address | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether *host* is this computer: `localhost`, `127.0.0.0/8` or `::1`. Names are not looked up."""
+    """Whether *host* is this computer: `localhost`, `127.0.0.0/8` or `::1`. No DNS lookup."""
     address = address_of(host)
     name = host.removesuffix(".")
     return name == "localhost" or name.endswith(".localhost") if address is None else address.is_loopback
 
 
-def _unwrapped(address: Address) -> Address:
-    """The IPv4 address that an IPv6 address stands for, where it does: mapped, 6to4, NAT64, IPv4-compatible."""
+def _embedded_ipv4(address: Address) -> Address:
+    """The IPv4 address embedded in an IPv6 address (mapped, 6to4, NAT64, IPv4-compatible), else *address* itself."""
     if isinstance(address, IPv4Address):
         return address
     inner = address.ipv4_mapped or address.sixtofour

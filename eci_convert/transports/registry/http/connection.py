@@ -1,7 +1,7 @@
-"""One HTTP/1.1 exchange over one connection, with a time limit on each of its phases.
+"""One HTTP/1.1 request and response over one connection, with a time limit on each phase.
 
-http.client parses what comes; what goes out, and when to give up, is decided here. Nothing is followed, retried,
-decoded, cached or remembered: no cookies, no netrc, no redirects.
+http.client parses responses; requests and time limits are ours. No redirects, retries, decoding, caching, cookies or
+netrc here.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is asked. *body* None: no body; *length* None with a body: sent in chunks (RFC 9112 §7.1).
+    """An HTTP request. *body* None: no body. *length* None with a body: chunked transfer coding (RFC 9112 §7.1).
 
-    A body that is a tuple can be sent again. *wait*: seconds beyond the usual that the answer may take to begin.
-    *alone*: over a connection that carries nothing else. *on_sent* is called with how many bytes of the body went out.
+    A body that is a tuple can be sent again. *extra_timeout*: additional seconds to wait for the response to begin.
+    *own_connection*: do not share the connection with other requests. *on_sent* is called with the number of bytes of
+    the encoded body that were sent.
     """
 
     method: str
@@ -49,7 +50,8 @@ class Request:
 
 
 class HttpConnection:
-    """A connected socket that speaks HTTP/1.1 with *origin*; through a proxy in the clear where *absolute*."""
+    """A connected socket for HTTP/1.1 requests to *origin*. *absolute*: through a plain HTTP proxy, with absolute
+    request targets."""
 
     def __init__(
         self,
@@ -71,40 +73,46 @@ class HttpConnection:
         interrupts.abort_on_request(self)
 
     def exchange(self, request: Request) -> Response:
-        """Sends *request* and returns the beginning of the answer. Raises Cut, after which this is of no use."""
+        """Sends *request* and returns the response as soon as its headers are read.
+
+        Raises ConnectionLost; the connection must be closed then.
+        """
         where = request.url.shown
         try:
-            sent = self._sent(request)
+            is_complete = self._send(request)
         except OSError as error:
             raise ConnectionLost(f"{where}: {reason(error)}") from error
         try:
-            wire = DeadlineReader(self._sock, self._timeout + request.extra_timeout)
-            return self._answer(request, wire, spoiled=not sent)
+            reader = DeadlineReader(self._sock, self._timeout + request.extra_timeout)
+            return self._receive(request, reader, unusable=not is_complete)
         except TimeoutError as error:
-            raise ConnectionLost(f"{where}: no answer within {self._timeout + request.extra_timeout:g} s") from error
+            raise ConnectionLost(
+                f"{where}: timed out: no response within {self._timeout + request.extra_timeout:g} s"
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             raise ConnectionLost(f"{where}: {reason(error)}") from error
 
     def idle(self) -> bool:
-        """Whether the server has neither hung up nor said anything unasked."""
+        """Whether the server has neither closed the connection nor sent unsolicited data."""
         poll = select.poll()
         poll.register(self._sock, select.POLLIN)
         return not poll.poll(0)
 
     def abort(self) -> None:
-        """Makes whoever waits for this connection, in another thread, wait no longer."""
+        """Shuts the socket down, so that a thread blocked on it fails at once."""
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._sock.close()
 
-    def _sent(self, request: Request) -> bool:
-        """Sends all of *request*; False if the server hung up meanwhile: it has heard enough, and may have said why."""
+    def _send(self, request: Request) -> bool:
+        """Sends all of *request*. Returns False if the server closed the connection meanwhile: it may have sent a
+        response first."""
         self._sock.settimeout(self._timeout)
         self._sock.sendall(self._head(request))
         sent = 0
-        for piece in _pieces(request):
+        for piece in _encoded_body(request):
             interrupts.check()
             try:
                 self._sock.sendall(piece)
@@ -135,20 +143,20 @@ class HttpConnection:
         lines = [f"{request.method} {target} HTTP/1.1"]
         for name, value in headers.items():
             if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-                raise TransportError(f"{request.url.shown}: the header {name!r} would hold what no header may")
+                raise TransportError(f"{request.url.shown}: invalid character in the header {name!r}")
             lines.append(f"{name}: {value}")
         return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
 
-    def _answer(self, request: Request, wire: DeadlineReader, *, spoiled: bool) -> Response:
-        response = ResponseParser(wire.spoken(), method=request.method)  # type: ignore[arg-type]
+    def _receive(self, request: Request, reader: DeadlineReader, *, unusable: bool) -> Response:
+        response = ResponseParser(reader.socket_like(), method=request.method)  # type: ignore[arg-type]
         response.begin()
-        wire.renew(self._timeout, framed=response.chunked)
+        reader.renew(self._timeout, framed=response.chunked)
         self.used = True
-        return Response(response, request.method, request.url, self, wire, spoiled=spoiled)
+        return Response(response, request.method, request.url, self, reader, unusable=unusable)
 
 
-def _pieces(request: Request) -> Iterator[bytes | memoryview]:
-    """The body as it goes out. What the body itself raises is its own affair, and passes."""
+def _encoded_body(request: Request) -> Iterator[bytes | memoryview]:
+    """The encoded body. Exceptions that the body's iterator raises are passed on."""
     chunked = request.length is None
     for block in request.body or ():
         view = memoryview(block)

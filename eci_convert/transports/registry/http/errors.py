@@ -1,4 +1,4 @@
-"""What a registry's refusal means: a status and its error document become one of our errors, in one line."""
+"""HTTP error responses as exceptions: the status and the error body become one error with a one-line message."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from eci_convert.errors import AccessDeniedError, NotFoundError, TransportError
 from eci_convert.transports.registry.http.response import Response
 from eci_convert.transports.registry.http.retry import RETRYABLE_STATUSES, TransientError
 
-_MAX_FAULT = 64 * 1024
+_MAX_BODY = 64 * 1024
 _MAX_SHOWN = 200
 _MAX_ENTRIES = 5
 _EPOCH = 1_000_000_000
-"""Seconds: nobody asks for a wait of thirty years. Such a Retry-After is a time since 1970, as Docker Hub sends."""
+"""Seconds. A larger Retry-After is a time since 1970, as Docker Hub sends, and not a delay of thirty years."""
 _MILLISECONDS = 1000 * _EPOCH
 
-_SENTENCES = ("message", "error_description", "msg", "title", "reason", "description", "Message")
-_DETAILS = ("detail", "details")
+_MESSAGE_KEYS = ("message", "error_description", "msg", "title", "reason", "description", "Message")
+_DETAIL_KEYS = ("detail", "details")
 _MARKUP = re.compile(r"<(?:message|title|h1)(?:\s[^>]*)?>([^<]+)</", re.IGNORECASE)
 _QUOTA = re.compile(
     r"quota|exceed|storage (?:limit|space)|out of (?:space|storage)|limit (?:is )?reached|too many|rate limit|"
@@ -36,22 +36,22 @@ Redacted = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorBody:
-    """What the registry said of a failure (distribution-spec v1.1.1, "Error Codes"): the first code, all sentences."""
+    """The error body of a response (distribution-spec v1.1.1, "Error Codes"): the first code, and all messages."""
 
     code: str = ""
     reason: str = ""
 
 
-def parse_error_body(answer: Response, redacted: Redacted) -> ErrorBody:
-    """What the body of *answer* says of the failure, in whatever shape. The text can be shown."""
-    content = answer.beginning(_MAX_FAULT)
+def parse_error_body(response: Response, redacted: Redacted) -> ErrorBody:
+    """The code and the messages in the body of *response*, in whatever format. Printable, without secrets."""
+    content = response.beginning(_MAX_BODY)
     text = content.decode(errors="replace")
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
-        return ErrorBody(reason=printable_body(_plain(text), redacted))
+        return ErrorBody(reason=printable_body(_message_in_text(text), redacted))
     entries = _entries(document)
-    reasons = dict.fromkeys(_sentence(entry) for entry in entries)
+    reasons = dict.fromkeys(_message(entry) for entry in entries)
     codes = (entry.get("code") for entry in entries if isinstance(entry, dict))
     code = next(codes, None)
     return ErrorBody(
@@ -60,36 +60,36 @@ def parse_error_body(answer: Response, redacted: Redacted) -> ErrorBody:
     )
 
 
-def is_quota(said: ErrorBody) -> bool:
-    """Whether something is used up: logging in would not help."""
-    return _QUOTA.search(f"{said.code} {said.reason}".replace("_", " ")) is not None
+def is_quota(body: ErrorBody) -> bool:
+    """Whether the error is about a quota or rate limit: logging in would not help."""
+    return _QUOTA.search(f"{body.code} {body.reason}".replace("_", " ")) is not None
 
 
-def error_for(answer: Response, redacted: Redacted) -> TransportError:
-    """The error that *answer*, which nobody expected, stands for. A failure that may pass is Transient."""
-    return error_of(answer, parse_error_body(answer, redacted))
+def error_for(response: Response, redacted: Redacted) -> TransportError:
+    """The error for *response*, whose status was not expected: TransientError if the request may be retried."""
+    return error_of(response, parse_error_body(response, redacted))
 
 
-def error_of(answer: Response, said: ErrorBody) -> TransportError:
-    """The error that *answer* stands for, of which the body *said* why."""
-    detail = f": {said.reason}" if said.reason else ""
-    text = f"{answer.method} {answer.url.shown}: {answer.status}{detail}"
-    if answer.status in RETRYABLE_STATUSES:
-        return TransientError(text, retry_after(answer), answer.status)
-    if answer.status == 404:
-        return NotFoundError(f"{answer.url.shown}: not found{detail}")
-    if answer.status in (401, 403) and not is_quota(said):
-        return AccessDeniedError(f"{answer.url.shown}: access denied{detail}")
-    if answer.status == 400 and answer.url.scheme == "http":
+def error_of(response: Response, body: ErrorBody) -> TransportError:
+    """The error for *response*, whose parsed body is *body*."""
+    detail = f": {body.reason}" if body.reason else ""
+    text = f"{response.method} {response.url.shown}: {response.status}{detail}"
+    if response.status in RETRYABLE_STATUSES:
+        return TransientError(text, retry_after(response), response.status)
+    if response.status == 404:
+        return NotFoundError(f"{response.url.shown}: not found{detail}")
+    if response.status in (401, 403) and not is_quota(body):
+        return AccessDeniedError(f"{response.url.shown}: access denied{detail}")
+    if response.status == 400 and response.url.scheme == "http":
         hinted = TransportError(text)
-        hinted.add_note("hint: a registry that speaks TLS answers so to --plain-http")
+        hinted.add_note("hint: a registry that expects TLS responds with this to --plain-http")
         return hinted
     return TransportError(text)
 
 
-def retry_after(answer: Response) -> float | None:
-    """The seconds that the server asks to be left alone (RFC 9110 §10.2.3), None where it does not."""
-    text = answer.header("Retry-After").strip()
+def retry_after(response: Response) -> float | None:
+    """The seconds of the Retry-After header (RFC 9110 §10.2.3), None without one."""
+    text = response.header("Retry-After").strip()
     if text.isascii() and text.isdigit():
         seconds = float(text[:19])
         if seconds < _EPOCH:
@@ -102,13 +102,13 @@ def retry_after(answer: Response) -> float | None:
 
 
 def printable_body(text: str, redacted: Redacted, limit: int = _MAX_SHOWN) -> str:
-    """A server's words as they may be shown: one short line, nothing for a terminal to obey, no secret of ours."""
-    clean = redacted("".join(letter if letter.isprintable() else " " for letter in text[:_MAX_FAULT])).strip()
+    """A server's text for display: one line of at most *limit* characters, no control characters, no secret of ours."""
+    clean = redacted("".join(letter if letter.isprintable() else " " for letter in text[:_MAX_BODY])).strip()
     return clean if len(clean) <= limit else f"{clean[:limit]}…"
 
 
 def _entries(document: object) -> list[Any]:
-    """The failures that an error document lists: a list as in the specification, one alone, or the document itself."""
+    """The errors in an error body: a list as in the specification, a single one, or the whole document."""
     if isinstance(document, dict):
         for key in ("errors", "error"):
             listed = document.get(key)
@@ -121,19 +121,19 @@ def _entries(document: object) -> list[Any]:
     return document[:_MAX_ENTRIES] if isinstance(document, list) else [document]
 
 
-def _sentence(entry: object) -> str:
-    """The words of one failure; its code where there are none."""
+def _message(entry: object) -> str:
+    """The message of one error; its code if there is none."""
     if not isinstance(entry, dict):
         return entry if isinstance(entry, str) else ""
-    words = [word for word in (_first(entry, _SENTENCES), _first(entry, _DETAILS)) if word]
+    messages = [message for message in (_first(entry, _MESSAGE_KEYS), _first(entry, _DETAIL_KEYS)) if message]
     named = entry.get("error")
-    if not words and isinstance(named, str):
-        words = [named]
-    return ": ".join(dict.fromkeys(words)) or str(entry.get("code") or "")
+    if not messages and isinstance(named, str):
+        messages = [named]
+    return ": ".join(dict.fromkeys(messages)) or str(entry.get("code") or "")
 
 
 def _first(entry: dict[str, Any], keys: Iterable[str]) -> str:
-    """The first text under one of *keys*: that of a value that is a failure of its own is its sentence."""
+    """The first text under one of *keys*; of a nested error, its message."""
     for key in keys:
         value = entry.get(key)
         if isinstance(value, list):
@@ -146,14 +146,16 @@ def _first(entry: dict[str, Any], keys: Iterable[str]) -> str:
 
 
 def _texts(detail: dict[str, Any]) -> Iterator[str]:
-    return (value for key in (*_SENTENCES, *_DETAILS, "error") if isinstance(value := detail.get(key), str) and value)
+    return (
+        value for key in (*_MESSAGE_KEYS, *_DETAIL_KEYS, "error") if isinstance(value := detail.get(key), str) and value
+    )
 
 
-def _plain(text: str) -> str:
-    """What *text*, which is not JSON, says: itself, and of XML or a web page its message or title."""
+def _message_in_text(text: str) -> str:
+    """The message in *text*, which is not JSON: the text itself, or the message or title of XML and HTML."""
     if "\0" in text:
         return ""
     if not text.lstrip("\ufeff \t\r\n").startswith("<"):
         return text
-    found = _MARKUP.search(text)
-    return html.unescape(found[1]).strip() if found else ""
+    match = _MARKUP.search(text)
+    return html.unescape(match[1]).strip() if match else ""

@@ -1,4 +1,4 @@
-"""Link headers (RFC 8288 §3), of which one says where a list goes on."""
+"""Link headers (RFC 8288 §3) for pagination."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ _PARAMETER = re.compile(
 
 
 def next_page(url: Url, link: str) -> Url | None:
-    """Where the Link headers *link*, joined by commas, say that the list of *url* goes on: on the same server, or
-    TransportError. None where it ends."""
+    """The next page of *url* according to the Link headers *link*, joined by commas; None on the last page.
+
+    Raises TransportError if it is on another server.
+    """
     target = next((target for target, relations in _links(link[:_MAX_LENGTH]) if "next" in relations), None)
     if target is None:
         return None
-    following = url.joined(target)
-    following = following.secured(url, url) or following
-    if following.origin != url.origin:
-        raise TransportError(f"{url.authority} says that its list goes on at {following.authority}: refused")
-    return following
+    next_url = url.joined(target)
+    next_url = next_url.secured(url, url) or next_url
+    if next_url.origin != url.origin:
+        raise TransportError(f"{url.authority} links to the next page on another server, {next_url.authority}: refused")
+    return next_url
 
 
 def _links(text: str) -> Iterator[tuple[str, frozenset[str]]]:
-    """The targets in *text* with their relations; of two parameters `rel` the first counts (RFC 8288, section 3.3). Targets and quoted
-    values may hold commas and semicolons. What is no link ends the reading."""
+    """The targets in *text* with their relations; the first of two `rel` parameters counts (RFC 8288 §3.3). Targets and
+    quoted values may contain commas and semicolons. Parsing ends at the first malformed link."""
     at = 0
     while target := _TARGET.match(text, at):
         at = target.end()

@@ -1,4 +1,4 @@
-"""TLS inside TLS: a server that is reached through a proxy that itself is spoken to over TLS."""
+"""TLS inside TLS: an HTTPS server behind an HTTPS proxy."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ T = TypeVar("T")
 
 
 class NestedTls:
-    """What a connection needs of a socket, over *outer*. `ssl` wraps file descriptors alone, so the records of the
-    inner layer go through memory. Creating one shakes hands, and raises what `SSLContext.wrap_socket` raises."""
+    """A TLS connection over *outer*, with the methods of a socket that HttpConnection uses.
+
+    `ssl` wraps file descriptors only, so the records of the inner layer go through memory. The constructor performs the
+    handshake, and raises what `SSLContext.wrap_socket` raises.
+    """
 
     def __init__(self, outer: ssl.SSLSocket, context: ssl.SSLContext, hostname: str) -> None:
         self._outer = outer
@@ -32,12 +35,12 @@ class NestedTls:
         return bytes(buffer[: self.recv_into(buffer)])
 
     def recv_into(self, buffer: Any) -> int:
-        """As `SSLSocket.recv_into`: 0 at the end, also where the end was not announced."""
+        """As `SSLSocket.recv_into`: 0 at the end, also without a close_notify."""
         view = memoryview(buffer)
         if not view:
             return 0
         try:
-            # With a buffer it returns a count; typeshed knows the other form alone.
+            # With a buffer it returns a count; typeshed declares only the other form.
             return cast("int", self._run(lambda: self._inner.read(len(view), view)))
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return 0
@@ -55,7 +58,7 @@ class NestedTls:
         self._outer.close()
 
     def _run(self, step: Callable[[], T]) -> T:
-        """What *step* of the inner layer returns once the outer one has brought what it wants."""
+        """The result of *step* of the inner layer, feeding it records from the outer one as needed."""
         while True:
             try:
                 result = step()

@@ -1,4 +1,4 @@
-"""Connections that are kept for the next request, by the server they lead to."""
+"""A pool of open connections, keyed by server."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from eci_convert.transports.registry.http.retry import TransientError
 from eci_convert.transports.registry.http.url import Url
 from eci_convert.transports.settings import Settings
 
-_KEPT = 16
+_MAX_IDLE = 16
 
 
 class ConnectionPool:
-    """The connections of one talk with one registry, and with the servers it names. Used from several threads."""
+    """The connections to one registry and to the servers it redirects to. Thread-safe."""
 
     def __init__(self, registry: Url, settings: Settings) -> None:
         self._registry = registry
@@ -27,28 +27,31 @@ class ConnectionPool:
         self._lock = threading.Lock()
         self._idle: list[HttpConnection] = []
         self._contexts: dict[tuple[str, str, int], ssl.SSLContext] = {}
-        self._met: set[tuple[str, str, int]] = set()
+        self._connected_before: set[tuple[str, str, int]] = set()
         self._own_peer: str | None = None
         self._closed = False
 
     def exchange(self, request: Request) -> Response:
-        """The answer to *request*; closing it brings its connection back here. Raises Transient, TransportError."""
+        """The response to *request*; closing it returns its connection to the pool.
+
+        Raises TransientError, TransportError.
+        """
         interrupts.check()
-        connection = self._dialled(request.url) if request.own_connection else self._taken(request.url)
-        kept = connection.used
+        connection = self._dial(request.url) if request.own_connection else self._take(request.url)
+        is_reused = connection.used
         try:
-            answer = connection.exchange(request)
+            response = connection.exchange(request)
         except TransientError:
             connection.close()
-            if not kept or request.method not in ("GET", "HEAD"):
+            if not is_reused or request.method not in ("GET", "HEAD"):
                 raise
-            # A kept connection that breaks tells of its age, not of the server's health: a fresh one decides.
+            # A pooled connection may have been closed by the server while idle: retry once over a new one.
             return self._exchange_anew(request)
         except BaseException:
             connection.close()
             raise
-        answer.on_release(partial(self._released, connection, request))
-        return answer
+        response.on_release(partial(self._release, connection, request))
+        return response
 
     def close(self) -> None:
         with self._lock:
@@ -57,35 +60,37 @@ class ConnectionPool:
             connection.close()
 
     def _exchange_anew(self, request: Request) -> Response:
-        connection = self._dialled(request.url)
+        connection = self._dial(request.url)
         try:
-            answer = connection.exchange(request)
+            response = connection.exchange(request)
         except BaseException:
             connection.close()
             raise
-        answer.on_release(partial(self._released, connection, request))
-        return answer
+        response.on_release(partial(self._release, connection, request))
+        return response
 
-    def _taken(self, url: Url) -> HttpConnection:
+    def _take(self, url: Url) -> HttpConnection:
         while True:
             with self._lock:
-                found = next((one for one in reversed(self._idle) if one.origin == url.origin), None)
-                if found is not None:
-                    self._idle.remove(found)
-            if found is None:
-                return self._dialled(url)
-            if found.idle():
-                return found
-            found.close()
+                connection = next(
+                    (candidate for candidate in reversed(self._idle) if candidate.origin == url.origin), None
+                )
+                if connection is not None:
+                    self._idle.remove(connection)
+            if connection is None:
+                return self._dial(url)
+            if connection.idle():
+                return connection
+            connection.close()
 
-    def _dialled(self, url: Url) -> HttpConnection:
+    def _dial(self, url: Url) -> HttpConnection:
         try:
             connection = dial(url, self._registry, self._own_peer, self._settings, self._context)
         except ConnectionRefused as error:
-            if url.origin in self._met:  # it was there a moment ago: it is being started again
+            if url.origin in self._connected_before:  # it accepted connections before: it is probably restarting
                 raise TransientError(str(error)) from error
             raise
-        self._met.add(url.origin)
+        self._connected_before.add(url.origin)
         if url.origin == self._registry.origin:
             self._own_peer = connection.peer
         return connection
@@ -96,9 +101,9 @@ class ConnectionPool:
                 self._contexts[url.origin] = tls.context(url, self._settings, self._registry)
             return self._contexts[url.origin]
 
-    def _released(self, connection: HttpConnection, request: Request, reusable: bool) -> None:
+    def _release(self, connection: HttpConnection, request: Request, reusable: bool) -> None:
         with self._lock:
-            if reusable and not request.own_connection and not self._closed and len(self._idle) < _KEPT:
+            if reusable and not request.own_connection and not self._closed and len(self._idle) < _MAX_IDLE:
                 self._idle.append(connection)
                 return
         connection.close()

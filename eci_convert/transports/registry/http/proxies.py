@@ -1,5 +1,5 @@
-"""Which proxy a URL is asked through: HTTP_PROXY, HTTPS_PROXY and NO_PROXY, as curl and Go read them; and ALL_PROXY,
-which Go does not read, where it names an HTTP proxy."""
+"""Proxies from HTTP_PROXY, HTTPS_PROXY and NO_PROXY, read as curl and Go read them; and from ALL_PROXY, which Go does
+not read, if it is an HTTP proxy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OF_ALL_PROXY = ("http", "https")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
-    """A proxy. *scheme* is how it is spoken to: HTTP, HTTP over TLS, or SOCKS 5, which resolves names however spelt."""
+    """A proxy. *scheme*: HTTP, HTTP over TLS, or SOCKS 5, which always resolves names itself."""
 
     scheme: str
     host: str
@@ -41,17 +41,17 @@ class Proxy:
 
     @property
     def shown(self) -> str:
-        """The proxy for people, without its password."""
+        """The proxy for display, without its password."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"the proxy {'' if self.scheme == 'http' else f'{self.scheme}://'}{host}:{self.port}"
 
 
 def proxy_for(url: Url, environ: Mapping[str, str]) -> Proxy | None:
-    """The proxy between here and *url*, or None. A loopback address is never asked for through one.
+    """The proxy for *url*, or None. Loopback addresses are never requested through a proxy.
 
-    Raises UsageError for a proxy that cannot be spoken to.
+    Raises UsageError for a proxy that is invalid or not supported.
     """
-    if is_loopback(url.host) or _excepted(url, _variable(environ, "no_proxy")):
+    if is_loopback(url.host) or _is_excepted(url, _variable(environ, "no_proxy")):
         return None
     if text := _variable(environ, f"{url.scheme}_proxy"):
         return _parse(text)
@@ -61,16 +61,17 @@ def proxy_for(url: Url, environ: Mapping[str, str]) -> Proxy | None:
 
 
 def _variable(environ: Mapping[str, str], name: str) -> str:
-    """Lower case first, as curl does. HTTP_PROXY of a CGI program is a header of its client's, and not believed."""
+    """Lower case first, as curl does. For a CGI program HTTP_PROXY is a header sent by its client (httpoxy), and
+    ignored."""
     upper = "" if name == "http_proxy" and "REQUEST_METHOD" in environ else environ.get(name.upper(), "")
     return (environ.get(name) or upper).strip()
 
 
-def _excepted(url: Url, rules: str) -> bool:
-    return any(_suits(url, rule.strip().lower()) for rule in rules.split(",") if rule.strip())
+def _is_excepted(url: Url, rules: str) -> bool:
+    return any(_matches_rule(url, rule.strip().lower()) for rule in rules.split(",") if rule.strip())
 
 
-def _suits(url: Url, rule: str) -> bool:
+def _matches_rule(url: Url, rule: str) -> bool:
     if rule == "*":
         return True
     address = address_of(url.host)
@@ -91,14 +92,16 @@ def _suits(url: Url, rule: str) -> bool:
 
 
 def _parse(text: str) -> Proxy:
-    """The proxy that *text* names. Its password is in no message."""
+    """The proxy with the URL *text*. No message contains its password."""
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")
         port = parts.port
-    except ValueError:  # which repeats a part of the password
-        raise UsageError("the environment names a proxy by something that is not a URL") from None
+    except ValueError:  # whose message repeats part of the password
+        raise UsageError("the proxy in the environment is not a valid URL") from None
     if parts.scheme not in _PORTS or not parts.hostname:
-        raise UsageError(f"the environment names a {parts.scheme!r} proxy: {', '.join(_PORTS)} are spoken to")
+        raise UsageError(
+            f"unsupported proxy scheme {parts.scheme!r} in the environment: use one of {', '.join(_PORTS)}"
+        )
     return Proxy(
         scheme=parts.scheme,
         host=parts.hostname,

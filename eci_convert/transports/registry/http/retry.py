@@ -1,4 +1,4 @@
-"""How long to go on with a place that fails: attempts in a row, waits that grow, and what progress is worth."""
+"""Retries: how many attempts, exponential backoff, and progress that resets the count."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from eci_convert.progress import NULL_REPORTER, Reporter, Retry, note, waiting
 from eci_convert.streams.interrupts import check, sleep
 
 INITIAL_DELAY = 0.5
-"""Seconds before the first attempt but one; each further wait is up to twice as long."""
+"""Seconds before the first retry; each further wait is up to twice as long."""
 
 LONGEST_WAIT = 20.0
-"""Seconds that a wait of our own grows to."""
+"""Seconds. The limit of the exponential backoff."""
 
 LONGEST_ASKED = 60.0
-"""Seconds of Retry-After that are waited; a server that wants more is told of at once."""
+"""Seconds. The longest Retry-After that is waited for; a longer one is reported as an error at once."""
 
 _RENEWING = 64 * 1024
 
 _MOST_TIMES = 4
 _MOST_BESIDE = 32 * 1024 * 1024
-"""A blob may be sent so many times, and so many bytes more."""
+"""A blob may be sent so many times, plus so many bytes."""
 
 RETRYABLE_STATUSES = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 520, 521, 522, 523, 524, 530})
-"""Statuses that may be another the next time (RFC 9110; 425: RFC 8470; 429: RFC 6585; 499: nginx; 520 to 530:
+"""Statuses worth a retry (RFC 9110; 425: RFC 8470; 429: RFC 6585; 499: nginx; 520 to 530:
 Cloudflare, of an origin server that does not answer)."""
 
 
 class TransientError(TransportError):
-    """A failure that may pass. *wait* is how many seconds the server asked for, None if it did not say; *status* is
-    that of its answer, 0 if there was none."""
+    """A failure that may pass. *wait*: the server's Retry-After in seconds, None if it sent none; *status*: that of the
+    response, 0 without one."""
 
     def __init__(self, message: str, wait: float | None = None, status: int = 0) -> None:
         super().__init__(message)
@@ -39,29 +39,29 @@ class TransientError(TransportError):
 
 
 class ConnectionLost(TransientError):
-    """A connection that broke before there was an answer."""
+    """The connection was lost before a response was received."""
 
 
 class TrafficLimit:
-    """The bytes that may be sent for one blob, whatever is lost of them."""
+    """Limits the bytes sent for one blob, including those sent again."""
 
     def __init__(self) -> None:
         self._sent = 0
 
     def spend(self, length: int, size: int) -> None:
-        """*length* bytes are about to be sent of a blob of *size* bytes, or of so many as are known of it so far.
+        """Counts *length* bytes about to be sent for a blob of *size* bytes (or of so many as are known so far).
 
-        Raises TransportError where that is out of proportion.
+        Raises TransportError if the total is out of proportion to *size*.
         """
         self._sent += length
         if self._sent > _MOST_TIMES * size + _MOST_BESIDE:
-            error = TransportError(f"{self._sent - length} bytes were sent of a blob of {size} bytes: given up")
-            error.add_note("hint: the registry does not keep what it is sent, or connections to it break too often")
+            error = TransportError(f"{self._sent - length} bytes sent for a blob of {size} bytes: giving up")
+            error.add_note("hint: the registry discards what it receives, or connections to it are lost too often")
             raise error
 
 
 class RetryBudget:
-    """The failures that one transfer may still have. Progress gives them back."""
+    """The retries that one transfer has left. Progress resets the count."""
 
     def __init__(self, retries: int, size: int | None = None, reporter: Reporter = NULL_REPORTER) -> None:
         self._reporter = reporter
@@ -71,28 +71,29 @@ class RetryBudget:
         self._worth = _RENEWING if size is None else max(1, min(_RENEWING, size // 64))
 
     def record_progress(self, count: int) -> None:
-        """*count* more bytes are safe. Enough of them, and what failed before is forgotten."""
+        """*count* more bytes are stored. Enough of them reset the count of failures."""
         self._progress += count
         if self._progress >= self._worth:
             self._failures = 0
 
     def reached(self, offset: int) -> None:
-        """The bytes up to *offset* are safe. What was there before, and was lost, is no progress a second time."""
+        """The bytes up to *offset* are stored. Offsets reached before, and lost since, do not count as progress
+        again."""
         if offset > self._furthest:
             self.record_progress(offset - self._furthest)
             self._furthest = offset
 
     def wait_or_raise(self, error: TransientError) -> None:
-        """Waits until it is worth trying again; or raises *error* because it has been tried enough."""
+        """Waits before the next attempt; raises *error* if no retries are left or Retry-After is too long."""
         check()
         self._failures += 1
         self._progress = 0
         if error.wait is not None and error.wait > LONGEST_ASKED:
-            error.add_note(f"hint: the server asks to be left alone for {error.wait:.0f} s")
+            error.add_note(f"hint: the server asks to retry after {error.wait:.0f} s (Retry-After)")
             raise error
         if self._failures > self._retries:
             if self._retries:
-                error.add_note(f"hint: it was tried {self._failures} times; --retries says how often")
+                error.add_note(f"hint: gave up after {self._failures} attempts; --retries sets the number of retries")
             raise error
         delay = self._wait(error.wait)
         attempt = self._failures + 1  # the first attempt was none of the retries
@@ -100,7 +101,8 @@ class RetryBudget:
         with waiting(self._reporter, "the next attempt"):
             sleep(delay)
 
-    def _wait(self, asked: float | None) -> float:
-        """Random, so that clients that failed together do not come back together."""
+    def _wait(self, retry_after: float | None) -> float:
+        """Seconds to wait: *retry_after* plus a random part, so that clients that failed together do not retry
+        together."""
         longest = min(LONGEST_WAIT, INITIAL_DELAY * 2 ** (self._failures - 1))
-        return (asked or 0.0) + random.uniform(longest / 2, longest)  # noqa: S311 - it spreads load, it hides nothing
+        return (retry_after or 0.0) + random.uniform(longest / 2, longest)  # noqa: S311 - it spreads load, it hides nothing

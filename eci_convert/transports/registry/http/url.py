@@ -1,4 +1,4 @@
-"""URLs as values: what a registry says in a header becomes one of these, or is refused."""
+"""URLs as values, parsed strictly from what registries send in headers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 from eci_convert.errors import TransportError
 
 _PORTS = {"http": 80, "https": 443}
-_STRANGE = re.compile(r"[\x00-\x20\x7f\\]|[^\x00-\x7f]")
+_INVALID = re.compile(r"[\x00-\x20\x7f\\]|[^\x00-\x7f]")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9._~-]+)?", re.ASCII)
 _BRACKETED = re.compile(r"\[[^\[\]]*\](?::[0-9]*)?", re.ASCII)
 _ENCODED = re.compile(r" |[^\x00-\x7f]")
@@ -20,9 +20,10 @@ _MAX_LENGTH = 16384
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Url:
-    """An http or https URL without user information and fragment. *host* is lower case, an IPv6 address bare.
+    """An http or https URL without user information and fragment. *host* is lower case, IPv6 addresses without
+    brackets.
 
-    *target* is the path with the query, as it goes into a request line.
+    *target* is the path with the query, as in a request line.
     """
 
     scheme: str
@@ -32,23 +33,23 @@ class Url:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The URL that *text* spells. Raises TransportError, whose message does not repeat the query."""
+        """The URL *text*. Raises TransportError, whose message does not contain the query."""
         shown = text.partition("?")[0][:200]
-        if "@" in text:  # a password may hold anything
+        if "@" in text:  # a password may contain any character
             shown = f"{shown.partition('//')[0]}//***"
-        if len(text) > _MAX_LENGTH or _STRANGE.search(text):
-            raise TransportError(f"{shown!r}… is not a URL")
+        if len(text) > _MAX_LENGTH or _INVALID.search(text):
+            raise TransportError(f"{shown!r}… is not a valid URL")
         try:
             parts = urlsplit(text)
             port = parts.port
-        except ValueError:  # which repeats a part of it
-            raise TransportError(f"{shown!r} is not a URL") from None
+        except ValueError:  # whose message repeats part of the URL
+            raise TransportError(f"{shown!r} is not a valid URL") from None
         if parts.scheme not in _PORTS or not parts.hostname:
             raise TransportError(f"{shown!r} is not an http or https URL")
         if parts.username is not None or parts.password is not None:
-            raise TransportError(f"a URL of {parts.hostname!r} carries a user's name, which is refused")
+            raise TransportError(f"credentials are not allowed in a URL of {parts.hostname!r}")
         if not _HOST.fullmatch(parts.hostname) or ("[" in parts.netloc and not _BRACKETED.fullmatch(parts.netloc)):
-            raise TransportError(f"{parts.hostname[:200]!r} in a URL is not the name of a host")
+            raise TransportError(f"{parts.hostname[:200]!r} in a URL is not a valid host name")
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return cls(
             scheme=parts.scheme,
@@ -59,7 +60,7 @@ class Url:
 
     @classmethod
     def of_host(cls, scheme: str, host: str) -> Self:
-        """The root of the registry *host*, which may carry a port."""
+        """The root URL of the registry *host*, which may include a port."""
         return cls.parse(f"{scheme}://{host}/")
 
     def at(self, target: str) -> Self:
@@ -67,67 +68,68 @@ class Url:
         return replace(self, target=target)
 
     def joined(self, location: str) -> Url:
-        """What *location*, a header's relative or absolute URL, means when this URL was asked for. Spaces and letters
-        beyond ASCII are encoded, but for those of a host.
+        """The URL of *location*, a relative or absolute URL in a header of the response to this URL. Spaces and
+        non-ASCII characters are percent-encoded, except in a host name.
 
         Raises TransportError.
         """
         location = _encoded(location.strip(" \t"))
         try:
-            return Url.parse(location if _STRANGE.search(location) else urljoin(str(self), location))
+            return Url.parse(location if _INVALID.search(location) else urljoin(str(self), location))
         except ValueError as error:
-            raise TransportError(f"{self.authority} leads to what is not a URL") from error
+            raise TransportError(f"{self.authority} redirects to an invalid URL") from error
 
-    def secured(self, asked: Url, registry: Url) -> Url | None:
-        """This URL, to which *asked* leads; None where that would be from TLS to plain text.
+    def secured(self, request_url: Url, registry: Url) -> Url | None:
+        """This URL, to which *request_url* redirects; None if that would downgrade from TLS to plain text.
 
-        A server behind a TLS proxy may not know that it is: a plain URL of itself, or of a *registry* over TLS, with
-        its own port or none, means that very server.
+        A server behind a TLS proxy may not know that it is: a plain URL of its own host, or of a *registry* over TLS,
+        with its own port or none, means that server over TLS.
         """
-        if asked.scheme != "https" or self.scheme != "http":
+        if request_url.scheme != "https" or self.scheme != "http":
             return self
-        for server in (asked, registry):
+        for server in (request_url, registry):
             if server.scheme == "https" and server.host == self.host and self.port in (server.port, _PORTS["http"]):
                 return server.at(self.target)
         return None
 
     def with_query(self, name: str, value: str) -> Self:
-        """The URL with one more parameter; what is there is left exactly as the server spelt it."""
-        mark = "&" if "?" in self.target else "?"
-        return replace(self, target=f"{self.target}{mark}{name}={quote(value, safe='', errors='surrogateescape')}")
+        """The URL with one more query parameter; the existing query is left exactly as the server sent it."""
+        separator = "&" if "?" in self.target else "?"
+        return replace(self, target=f"{self.target}{separator}{name}={quote(value, safe='', errors='surrogateescape')}")
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """Scheme, host and port: what credentials are for."""
+        """Scheme, host and port: the scope of credentials."""
         return self.scheme, self.host, self.port
 
     @property
     def authority(self) -> str:
-        """Host and port as the Host header wants them: without the port that the scheme implies."""
+        """Host and port as in the Host header: without the scheme's default port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def shown(self) -> str:
-        """The URL for people and logs: queries hold signatures and states, so only their names are told."""
-        path, mark, query = self.target.partition("?")
+        """The URL for display and logs: only the names of query parameters, because values hold signatures and
+        state."""
+        path, separator, query = self.target.partition("?")
         names = "&".join(f"{name}=…" for name, _ in parse_qsl(query, keep_blank_values=True)[:20])
-        return f"{self.scheme}://{self.authority}{path}{mark}{names}"
+        return f"{self.scheme}://{self.authority}{path}{separator}{names}"
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority}{self.target}"
 
 
 def _encoded(location: str) -> str:
-    """*location* with spaces and letters beyond ASCII in its path and query as browsers and Go encode them. Header
-    fields are read as Latin-1, so that each letter is a byte."""
+    """*location* with spaces and non-ASCII characters in its path and query percent-encoded, as browsers and Go do.
+    Header fields are read as Latin-1, so that each character is a byte."""
     match = _AUTHORITY.match(location)
     start = match.end() if match else 0
-    if _STRANGE.search(location, 0, start):
+    if _INVALID.search(location, 0, start):
         return location
     return location[:start] + _ENCODED.sub(_percent, location[start:])
 
 
 def _percent(match: re.Match[str]) -> str:
-    letter = match[0]
-    return quote(letter.encode("latin-1" if ord(letter) < 256 else "utf-8"), safe="")
+    character = match[0]
+    return quote(character.encode("latin-1" if ord(character) < 256 else "utf-8"), safe="")

@@ -1,6 +1,6 @@
-"""What a registry has to say to the user although all went well: `Warning: 299` (distribution-spec v1.1.1, "Warnings").
+"""`Warning: 299` headers of a registry, shown to the user (distribution-spec v1.1.1, "Warnings").
 
-A reporter is told each text once for a host, however many requests and clients are answered with it.
+Each text is reported once for a host, however many requests and clients receive it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from eci_convert.transports.registry.http.response import Response
 
 _WARNING = re.compile(r'(?:^|,)[ \t]*299[ \t]+[^ \t",]+[ \t]+"((?:[^"\\]|\\.)*)"')
 _MAX_WARNINGS = 10
-"""Different texts of one host that are shown."""
+"""Different texts of one host that are reported."""
 _MAX_SHOWN = 1000
 
 _lock = threading.Lock()
@@ -24,7 +24,7 @@ _reported: WeakKeyDictionary[Reporter, dict[str, set[str]]] = WeakKeyDictionary(
 
 
 class RegistryWarnings:
-    """The warnings of the registry *host*, for *reporter*. Used from several threads."""
+    """Reports the warnings of the registry *host* to *reporter*. Thread-safe."""
 
     def __init__(self, host: str, reporter: Reporter, redacted: Callable[[str], str]) -> None:
         self._host = host
@@ -32,9 +32,9 @@ class RegistryWarnings:
         self._redacted = redacted
         self._texts = _texts_reported(reporter, host)
 
-    def report(self, answer: Response) -> None:
-        """Reports the warnings in *answer* that are new."""
-        for line in answer.header_lines("Warning"):
+    def report(self, response: Response) -> None:
+        """Reports the warnings in *response* that are new."""
+        for line in response.header_lines("Warning"):
             for match in _WARNING.finditer(line):
                 text = printable_body(_decoded(re.sub(r"\\(.)", r"\1", match[1])), self._redacted, _MAX_SHOWN)
                 if text and self._is_new(text):
@@ -49,16 +49,17 @@ class RegistryWarnings:
 
 
 def _texts_reported(reporter: Reporter, host: str) -> set[str]:
-    """The texts that *reporter* was told, shared by all clients; its own set where nothing can be attached to it."""
+    """The texts already sent to *reporter*, shared by all clients; a set of its own if *reporter* cannot be a key of a
+    weak dictionary."""
     with _lock:
         try:
             return _reported.setdefault(reporter, {}).setdefault(host, set())
-        except TypeError:  # it has no hash, or takes no weak references
+        except TypeError:  # not hashable, or no weak references to it
             return set()
 
 
 def _decoded(text: str) -> str:
-    """Headers are read as Latin-1; what is UTF-8 is meant so."""
+    """*text*, which was read as Latin-1, as UTF-8 if it is valid UTF-8."""
     try:
         return text.encode("latin-1").decode()
     except UnicodeError:

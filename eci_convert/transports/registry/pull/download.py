@@ -1,7 +1,7 @@
-"""A blob's bytes in order, however often the connection is cut (RFC 9110 §14).
+"""Downloads a blob in order, resuming after lost connections (RFC 9110 §14).
 
-After a cut the rest is asked for with `Range`. A server that ignores it, or says that it sends something else than was
-asked, is sent back to the beginning, and what is known already is read past. A slow stream is let go of for several.
+After a failure the rest is requested with `Range`. If the server ignores it, or sends another range, the download
+starts over and skips the bytes received before. A slow connection is replaced by several parallel ones.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MIN_PARALLEL_SIZE = 4 * RANGE
 
 
 class _SlowConnection(Exception):
-    """One connection gives so little that several may give more: *speed* bytes a second."""
+    """One connection gives only *speed* bytes a second, so that several may be faster."""
 
     def __init__(self, speed: float) -> None:
         super().__init__()
@@ -30,28 +30,28 @@ class _SlowConnection(Exception):
 
 
 class Download:
-    """A context manager whose value is the iterator of a blob's bytes from offset *skip*, unverified.
+    """A context manager whose value is an iterator over a blob's bytes from offset *skip*, unverified.
 
-    Entering it asks for the blob, so that a missing one is missed at once.
+    Entering it sends the first request, so that a missing blob raises NotFoundError at once.
     """
 
     def __init__(self, client: RegistryClient, blob: Descriptor, skip: int) -> None:
         self._client = client
-        self._target = BlobEndpoint(client, client.url(f"blobs/{blob.digest}"))
+        self._endpoint = BlobEndpoint(client, client.url(f"blobs/{blob.digest}"))
         self._size = blob.size
         self._offset = skip
-        self._answer: Response | None = None
+        self._response: Response | None = None
         self._ranges = True
         self._stopped = False
-        self._several = client.settings.concurrency > 1
+        self._may_parallelise = client.settings.concurrency > 1
 
     def __enter__(self) -> Iterator[bytes]:
-        patience = self._client.patience(self._size)
-        while self._offset < self._size and self._answer is None:
+        budget = self._client.retry_budget(self._size)
+        while self._offset < self._size and self._response is None:
             try:
-                self._answer = self._opened()
+                self._response = self._open()
             except TransientError as error:
-                patience.wait_or_raise(error)
+                budget.wait_or_raise(error)
         self._stream = self._pieces()
         return self._stream
 
@@ -60,85 +60,88 @@ class Download:
     ) -> None:
         try:
             self._stream.close()
-        except ValueError:  # another thread is in it, and is told by its connection
+        except ValueError:  # another thread is iterating: abort its connection
             self._stopped = True
-            if self._answer is not None:
-                self._answer.abort()
+            if self._response is not None:
+                self._response.abort()
             return
         self._close()
 
     def _pieces(self) -> Generator[bytes]:
-        patience = self._client.patience(self._size)
+        budget = self._client.retry_budget(self._size)
         while self._offset < self._size:
             try:
                 for piece in self._rest():
                     self._offset += len(piece)
-                    patience.record_progress(len(piece))
+                    budget.record_progress(len(piece))
                     yield piece
                 return
             except TransientError as error:
                 self._close()
                 if self._stopped:
                     raise
-                patience.wait_or_raise(error)
+                budget.wait_or_raise(error)
             except _SlowConnection as slow:
                 self._close()
-                yield from self._in_ranges(slow.speed)
+                yield from self._parallel_pieces(slow.speed)
 
     def _rest(self) -> Iterator[bytes]:
-        """What one connection gives from where we are, and a byte more than promised at most, which tells on it.
+        """What one connection yields from the current offset, and at most one byte too many, which reveals a size
+        mismatch.
 
-        Raises Transient where it gives less than it said it would, and _Slow.
+        Raises TransientError if it ends early, and _SlowConnection.
         """
-        answer = self._answer = self._answer or self._opened()
-        at, ends = (self._offset, None) if answer.status == 206 else (0, answer.length)
-        for piece in self._watched(answer):
-            known = max(0, self._offset - at)
+        response = self._response = self._response or self._open()
+        at, ends = (self._offset, None) if response.status == 206 else (0, response.length)
+        for piece in self._monitored(response):
+            skipped = max(0, self._offset - at)
             at += len(piece)
-            if len(piece) > known:
-                yield piece[known : known + self._size - self._offset + 1] if known or at > self._size else piece
+            if len(piece) > skipped:
+                yield piece[skipped : skipped + self._size - self._offset + 1] if skipped or at > self._size else piece
             if at > self._size:
                 return
         if at < self._size and at != ends:
-            raise TransientError(f"{answer.url.shown}: the answer ended after {at} of {self._size} bytes")
+            raise TransientError(f"{response.url.shown}: unexpected EOF after {at} of {self._size} bytes")
 
-    def _watched(self, answer: Response) -> Iterator[bytes]:
-        """The pieces of *answer*. The time that counts is what we wait for them, not what they wait for us."""
-        waited, count, pieces = 0.0, 0, answer.iter_bytes()
+    def _monitored(self, response: Response) -> Iterator[bytes]:
+        """The chunks of *response*, measuring the time spent waiting for the network only."""
+        waited, count, pieces = 0.0, 0, response.iter_bytes()
         while True:
-            begun = time.monotonic()
+            started_at = time.monotonic()
             piece = next(pieces, None)
-            waited += time.monotonic() - begun
+            waited += time.monotonic() - started_at
             if piece is None:
                 return
             count += len(piece)
             yield piece
             if waited > _SAMPLE_SECONDS:
-                if self._several and self._size - self._offset > _MIN_PARALLEL_SIZE and count < SLOW * waited:
+                if self._may_parallelise and self._size - self._offset > _MIN_PARALLEL_SIZE and count < SLOW * waited:
                     raise _SlowConnection(count / waited)
                 waited, count = 0.0, 0
 
-    def _in_ranges(self, speed: float) -> Iterator[bytes]:
-        self._several = False
+    def _parallel_pieces(self, speed: float) -> Iterator[bytes]:
+        self._may_parallelise = False
         try:
-            with ParallelRanges(self._client, self._target, self._offset, self._size, speed) as pieces:
+            with ParallelRanges(self._client, self._endpoint, self._offset, self._size, speed) as pieces:
                 for piece in pieces:
                     self._offset += len(piece)
                     yield piece
         except RangesUnsupported as error:
             self._ranges = self._ranges and error.one_works
 
-    def _opened(self) -> Response:
-        answer = self._target.opened(f"bytes={self._offset}-" if self._offset and self._ranges else "")
-        if answer.status == 200 or (answer.status == 206 and matches_range(answer, self._offset, None)):
-            return answer
-        answer.close()
+    def _open(self) -> Response:
+        response = self._endpoint.get(f"bytes={self._offset}-" if self._offset and self._ranges else "")
+        if response.status == 200 or (response.status == 206 and matches_range(response, self._offset, None)):
+            return response
+        response.close()
         if not self._ranges:
-            raise TransientError(f"{answer.url.shown}: {answer.status} where everything was asked for")
+            raise TransientError(
+                f"{response.url.shown}: {response.status} in response to a request without a Range header"
+            )
         self._ranges = False
-        return self._opened()
+        return self._open()
 
     def _close(self) -> None:
-        answer, self._answer = self._answer, None
-        if answer is not None:
-            answer.close()
+        response, self._response = self._response, None
+        if response is not None:
+            response.close()

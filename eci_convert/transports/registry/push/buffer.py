@@ -1,4 +1,4 @@
-"""A stream on its way out: counted, hashed, and the part of it kept that may have to be sent again."""
+"""The data of an upload: counted and hashed, with the part buffered that may have to be sent again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from eci_convert.tasks import current_task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedBlob:
-    """What is known of a blob before its bytes. *size* is in bytes."""
+    """What is known of a blob before it is read: *digest* and *size* (bytes) are None if unknown."""
 
     media_type: str
     digest: Digest | None = None
@@ -21,16 +21,17 @@ class ExpectedBlob:
 
 
 class UploadBuffer:
-    """A stream, of which the bytes from offset *start* to *end* are held here. *ended*: nothing comes after *end*."""
+    """A stream, of which the bytes from offset *start* to *end* are buffered. *ended*: *end* is the end of the
+    stream."""
 
-    def __init__(self, chunks: Iterable[bytes], promise: ExpectedBlob) -> None:
+    def __init__(self, chunks: Iterable[bytes], expected: ExpectedBlob) -> None:
         self.start = self.end = 0
         self.ended = False
-        self._promise = promise
+        self._expected = expected
         self._chunks = iter(chunks)
-        self._left = b""
+        self._remainder = b""
         self._blocks: deque[bytes] = deque()
-        self._algorithm = promise.digest.algorithm if promise.digest else "sha256"
+        self._algorithm = expected.digest.algorithm if expected.digest else "sha256"
         self._hasher = Digest(self._algorithm, "").hasher()
         self._sent = 0
         self._task = current_task()
@@ -38,43 +39,43 @@ class UploadBuffer:
             self._task.travels(buffered=True)
 
     def sent(self, offset: int) -> None:
-        """Reports that everything before *offset* went out: what is only held here is not progress."""
+        """Reports everything before *offset* as sent; data that is only buffered here is not progress."""
         self._sent = max(offset, self._sent)
         if self._task:
             self._task.sent(self._sent, self.end, ended=self.ended)
 
     def fill(self, count: int) -> None:
-        """Takes *count* more bytes, fewer at the end, which is noticed when it is reached and not a call later.
+        """Buffers *count* more bytes, fewer at the end. The end is recognised as soon as it is reached.
 
-        Raises SizeMismatch, and what the stream raises.
+        Raises SizeMismatchError, and the exceptions of the stream.
         """
         for block in self._take(count):
             self._hasher.update(block)
             self._blocks.append(block)
             self.end += len(block)
         self.sent(self._sent)
-        if self._promise.size is not None and self.end > self._promise.size:
-            raise SizeMismatchError(self._promise.size, self.end)
+        if self._expected.size is not None and self.end > self._expected.size:
+            raise SizeMismatchError(self._expected.size, self.end)
 
     def discard_before(self, offset: int) -> None:
-        """Lets go of what lies before *offset*, in whole blocks."""
+        """Drops buffered data before *offset*, in whole blocks."""
         while self._blocks and self.start + len(self._blocks[0]) <= offset:
             self.start += len(self._blocks.popleft())
 
     def between(self, first: int, last: int) -> tuple[bytes, ...]:
-        """The bytes from offset *first* to before *last*, both of which are held."""
-        found, at = [], self.start
+        """The buffered bytes from offset *first* to before *last*."""
+        blocks, at = [], self.start
         for block in self._blocks:
             low, high = max(first - at, 0), min(last - at, len(block))
             if low < high:
-                found.append(block if high - low == len(block) else block[low:high])
+                blocks.append(block if high - low == len(block) else block[low:high])
             at += len(block)
-        return tuple(found)
+        return tuple(blocks)
 
     @property
     def size(self) -> int | None:
-        """How many bytes there will be, if that is promised."""
-        return self._promise.size
+        """The expected size in bytes, None if unknown."""
+        return self._expected.size
 
     @property
     def blocks(self) -> tuple[bytes, ...]:
@@ -82,31 +83,31 @@ class UploadBuffer:
 
     @property
     def digest(self) -> Digest:
-        """The digest of everything so far."""
+        """The digest of all data read so far."""
         return Digest(self._algorithm, self._hasher.hexdigest())
 
     def check(self) -> None:
-        """Raises IntegrityError unless the stream, which has ended, is what was promised."""
-        size, digest = self._promise.size, self._promise.digest
+        """Raises IntegrityError unless the stream, which has ended, has the expected digest and size."""
+        size, digest = self._expected.size, self._expected.digest
         if size is not None and size != self.end:
             raise SizeMismatchError(size, self.end)
         if digest is not None and digest != self.digest:
             raise DigestMismatchError(digest, self.digest)
 
     def skip_verified(self, until: int, points: Mapping[int, str]) -> bool:
-        """Reads on to offset *until* (or the end), keeping nothing, all that is held included. Whether the content so
-        far has, at each offset of *points* up to there, the digest that stands there."""
-        same = all(self._digest_of(at) == known for at, known in points.items() if at <= min(self.end, until))
-        while same and self.end < until and not self.ended:
-            ahead = [at for at in (*points, until) if self.end < at <= until]
+        """Reads up to offset *until* (or the end) and drops everything before it, also what is buffered. Returns
+        whether the data has the digests of *points*, by offset."""
+        matches = all(self._digest_of(at) == digest for at, digest in points.items() if at <= min(self.end, until))
+        while matches and self.end < until and not self.ended:
+            stops = [at for at in (*points, until) if self.end < at <= until]
             self.discard_before(self.end)
-            self.fill(min(*ahead, self.end + 1024 * 1024) - self.end)
-            same = points.get(self.end, self.digest.hex) == self.digest.hex
+            self.fill(min(*stops, self.end + 1024 * 1024) - self.end)
+            matches = points.get(self.end, self.digest.hex) == self.digest.hex
         self.discard_before(until)
-        return same
+        return matches
 
     def _digest_of(self, count: int) -> str:
-        """The digits of the digest of the first *count* bytes, which are all held."""
+        """The hexadecimal digest of the first *count* bytes, which are all buffered."""
         hasher = Digest(self._algorithm, "").hasher()
         for block in self.between(0, count):
             hasher.update(block)
@@ -114,15 +115,15 @@ class UploadBuffer:
 
     def _take(self, count: int) -> Iterator[bytes]:
         while count > 0 and not self.ended:
-            block = self._left or self._next()
-            self._left = block[count:]
-            if self._left:
+            block = self._remainder or self._next()
+            self._remainder = block[count:]
+            if self._remainder:
                 block = block[:count]
             count -= len(block)
             if block:
                 yield block
-        if not self._left and not self.ended:
-            self._left = self._next()
+        if not self._remainder and not self.ended:
+            self._remainder = self._next()
 
     def _next(self) -> bytes:
         for chunk in self._chunks:

@@ -1,7 +1,7 @@
-"""An upload in chunks: what the registry confirmed is let go of, what it did not is sent again.
+"""A chunked upload: data is dropped once the registry has confirmed it; after a failure the rest is sent again.
 
-What the next request is, `upload_plan` says; where a session is after a fault, the registry is asked, and not believed
-blindly: a success counts more than any count, and a count that leads nowhere is followed once.
+`upload_plan` decides on the next request. After a failure the session's offset is requested from the registry, but a
+success counts more than any reported offset, and an offset that does not work is tried once only.
 """
 
 from __future__ import annotations
@@ -29,245 +29,243 @@ from eci_convert.transports.registry.upload_plan import MIB, NextRequest, Pace, 
 
 
 class ChunkedUpload:
-    """The talk about one upload. *entry* is its line in the ledger, *begin* begins a session."""
+    """One chunked upload. *record* is its entry in the upload log; *start* opens a session."""
 
     def __init__(
         self,
         client: RegistryClient,
-        outgoing: UploadBuffer,
-        entry: UploadRecord,
-        patience: RetryBudget,
+        buffer: UploadBuffer,
+        record: UploadRecord,
+        budget: RetryBudget,
         traffic: TrafficLimit,
-        begin: Callable[[], UploadSession],
+        start: Callable[[], UploadSession],
     ) -> None:
         self._client = client
-        self._begin = begin
-        self._outgoing = outgoing
-        self._entry = entry
-        self._patience = patience
+        self._start = start
+        self._buffer = buffer
+        self._record = record
+        self._budget = budget
         self._traffic = traffic
         self._pace = Pace()
-        self._fault: TransportError | None = None
-        self._strides = client.host.strides
-        self._strides.begun()
+        self._stream_error: TransportError | None = None
+        self._chunk_size = client.host.chunk_size
+        self._chunk_size.start_upload()
         self._refused = frozenset[int]()
-        self._reopened = False
-        self._session = self._resume() or begin()
+        self._started_over = False
+        self._session = self._resume() or start()
         self._confirmed = self._sent = self._session.offset
 
     def send(self) -> None:
-        """Sends everything. Raises SessionLost, OnePieceOnly, TransportError, and what the stream raises.
+        """Sends everything. Raises SessionLost, MonolithicOnly, TransportError, and the exceptions of the stream.
 
-        While one chunk is on its way, the one before it is written down, and the next is gathered and hashed.
+        While one chunk is sent, the one before it is logged, and the next is read and hashed.
         """
-        outgoing, confirmed = self._outgoing, (str(self._session.location), 0, "")
+        buffer, confirmed = self._buffer, (str(self._session.location), 0, "")
         with ThreadPoolExecutor(1, thread_name_prefix="upload") as sender:
             while True:
-                outgoing.fill(self._plan.missing)
+                buffer.fill(self._plan.missing)
                 plan = self._plan
                 request = plan.next_request()
                 if request is None:
                     break
                 if not request.held:
-                    self._entry.write(*confirmed)
+                    self._record.write(*confirmed)
                     self._send_long(request)
-                    confirmed = (str(self._session.location), request.last, outgoing.digest.hex)
+                    confirmed = (str(self._session.location), request.last, buffer.digest.hex)
                     continue
-                blocks = outgoing.between(request.first, request.last)
-                aligned, digest = request.last == outgoing.end, outgoing.digest
+                blocks = buffer.between(request.first, request.last)
+                aligned, digest = request.last == buffer.end, buffer.digest
                 under_way = sender.submit(self._deliver, request, blocks)
                 try:
-                    self._entry.write(*confirmed)
-                    outgoing.fill(plan.ahead)
+                    self._record.write(*confirmed)
+                    buffer.fill(plan.ahead)
                 finally:
                     interrupts.result(under_way)
-                if self._reopened:
-                    self._entry.delete()
-                    self._reopened = False
-                arrived = self._confirmed == request.last  # where it only seems so, all of it is kept for now
-                if arrived and self._session.pieces > 1:
-                    self._forget(request)
-                confirmed = (str(self._session.location), request.last if aligned and arrived else 0, digest.hex)
-        self._entry.write(*confirmed)
+                if self._started_over:
+                    self._record.delete()
+                    self._started_over = False
+                is_confirmed = self._confirmed == request.last  # else all of it stays buffered for now
+                if is_confirmed and self._session.chunks_sent > 1:
+                    self._discard_confirmed(request)
+                confirmed = (str(self._session.location), request.last if aligned and is_confirmed else 0, digest.hex)
+        self._record.write(*confirmed)
 
     @property
     def _plan(self) -> UploadPlan:
-        session, outgoing = self._session, self._outgoing
+        session, buffer = self._session, self._buffer
         return UploadPlan(
             offset=session.offset,
-            end=outgoing.end,
-            ended=outgoing.ended,
-            size=outgoing.size,
-            taken=session.pieces,
+            end=buffer.end,
+            ended=buffer.ended,
+            size=buffer.size,
+            taken=session.chunks_sent,
             pace=self._pace,
             limits=self._client.host.limits(session.smallest),
         )
 
     def _spend(self, length: int) -> None:
-        self._traffic.spend(length, self._outgoing.size or self._outgoing.end)
+        self._traffic.spend(length, self._buffer.size or self._buffer.end)
 
     def _send_long(self, request: NextRequest) -> None:
-        """Sends a long request. Raises LetGo where it does not arrive, and what the stream raises."""
-        session, begun = self._session, time.monotonic()
+        """Sends a long request. Raises BytesDiscarded if it fails, and the exceptions of the stream."""
+        session, started_at = self._session, time.monotonic()
         self._spend(request.length)
         try:
-            session.send(self._long_body(request.last), request.length, self._outgoing.sent)
+            session.send(self._long_body(request.last), request.length, self._buffer.sent)
         except TransportError as error:
-            if error is self._fault:
+            if error is self._stream_error:
                 raise
             self._client.host.long_requests = False
-            raise BytesDiscarded(f"{error}; it has to be sent again in smaller pieces") from error
-        self._arrived(request, time.monotonic() - begun)
+            raise BytesDiscarded(f"{error}; the data has to be sent again in smaller chunks") from error
+        self._record_success(request, time.monotonic() - started_at)
 
-    def _long_body(self, target: int) -> Iterator[bytes]:
-        outgoing = self._outgoing
-        yield from outgoing.between(self._session.offset, outgoing.end)
-        while outgoing.end < target:
-            outgoing.discard_before(outgoing.end)
+    def _long_body(self, last: int) -> Iterator[bytes]:
+        buffer = self._buffer
+        yield from buffer.between(self._session.offset, buffer.end)
+        while buffer.end < last:
+            buffer.discard_before(buffer.end)
             try:
-                outgoing.fill(min(MIB, target - outgoing.end))
-                if outgoing.ended and outgoing.end < target:
-                    outgoing.check()
+                buffer.fill(min(MIB, last - buffer.end))
+                if buffer.ended and buffer.end < last:
+                    buffer.check()
             except TransportError as error:
-                self._fault = error
+                self._stream_error = error
                 raise
-            yield from outgoing.blocks
-        outgoing.discard_before(target)
+            yield from buffer.blocks
+        buffer.discard_before(last)
 
-    def finish(self, is_there: Callable[[Digest], bool]) -> None:
-        """Makes a blob of what was sent. Where the answer is lost, the blob may be there all the same."""
-        outgoing, session = self._outgoing, self._session
+    def finish(self, blob_exists: Callable[[Digest], bool]) -> None:
+        """Commits the upload. If the response is lost, the blob may exist all the same."""
+        buffer, session = self._buffer, self._session
         try:
-            outgoing.check()
+            buffer.check()
         except IntegrityError:
             session.cancel()
             raise
         while True:
             try:
-                session.finish(outgoing.digest, outgoing.end)
+                session.finish(buffer.digest, buffer.end)
                 return
             except (SessionLost, OutOfPlace) as error:
-                if is_there(outgoing.digest):
+                if blob_exists(buffer.digest):
                     return
                 raise SessionLost(str(error)) from error
             except TransientError as error:
-                self._patience.wait_or_raise(error)
-                if is_there(outgoing.digest):
+                self._budget.wait_or_raise(error)
+                if blob_exists(buffer.digest):
                     return
-                self._ask(session)
+                self._request_offset(session)
 
     def _deliver(self, request: NextRequest, blocks: tuple[bytes, ...]) -> None:
-        """Tries to bring the session on by *blocks*, of *request*; it may be anywhere up to their end afterwards."""
-        session, begun = self._session, time.monotonic()
+        """Sends *blocks* for *request*. After a failure the session may be at any offset up to their end."""
+        session, started_at = self._session, time.monotonic()
         self._spend(request.length)
         try:
-            session.send(blocks, request.length, self._outgoing.sent)
+            session.send(blocks, request.length, self._buffer.sent)
         except TooLarge:
             if not self._client.host.too_large(request.length, session.smallest):
                 raise
         except TransientError as error:
             self._recover(error, request)
         except SessionLost as error:
-            self._reopen(error)
+            self._start_over(error)
         else:
-            self._arrived(request, time.monotonic() - begun)
-            self._strides.record_success(request.length)
+            self._record_success(request, time.monotonic() - started_at)
+            self._chunk_size.record_success(request.length)
 
-    def _arrived(self, request: NextRequest, seconds: float) -> None:
+    def _record_success(self, request: NextRequest, seconds: float) -> None:
         self._pace = Pace.of(request.length, seconds)
         self._refused = frozenset()
         self._confirmed = self._sent = request.last
-        self._patience.reached(request.last)
+        self._budget.reached(request.last)
 
-    def _forget(self, request: NextRequest) -> None:
-        """Lets go of what was confirmed, but for what the registry, which may be right, counts as missing of the last
-        chunk. The first is held until it is known that the host takes a second."""
+    def _discard_confirmed(self, request: NextRequest) -> None:
+        """Drops confirmed data, except what the registry, which may be right, reports as missing of the last chunk. The
+        first chunk is kept until a second one was accepted."""
         counted = self._session.counted
-        self._outgoing.discard_before(
-            request.last if counted is None else min(request.last, max(request.first, counted))
-        )
+        self._buffer.discard_before(request.last if counted is None else min(request.last, max(request.first, counted)))
 
     def _recover(self, error: TransientError, request: NextRequest) -> None:
-        """After *error*: waits, and goes to where the session is, or on in a new one. Where connections break, the next
-        chunks are shorter."""
+        """After *error*: waits, and resumes where the session is, or in a new one. Lost connections reduce the chunk
+        size."""
         session, lost = self._session, None
-        self._patience.wait_or_raise(error)
+        self._budget.wait_or_raise(error)
         if isinstance(error, OutOfPlace):
             self._refused |= {request.first}
         else:
             self._sent = max(self._sent, request.last)
         try:
-            self._ask(session)
+            self._request_offset(session)
             if session.counted in (request.last, request.last + 1):
                 self._sent = max(self._sent, request.last)
-            self._go_on(session, error)
+            self._set_offset(session, error)
         except SessionLost as reason:
             lost = reason
         if isinstance(error, ConnectionLost) and (lost or session.offset < request.last):
-            self._strides.record_loss(request.length, lost=lost is not None)
+            self._chunk_size.record_loss(request.length, lost=lost is not None)
         if lost:
             lost.counted = True
-            self._reopen(lost)
+            self._start_over(lost)
 
-    def _go_on(self, session: UploadSession, error: TransientError) -> None:
-        """Moves *session* to where it most likely is. Raises SessionLost where it has been everywhere."""
+    def _set_offset(self, session: UploadSession, error: TransientError) -> None:
+        """Moves *session* to its most likely offset. Raises SessionLost if all were tried."""
         counted = session.counted
         if counted is not None and counted > self._sent + 1:
-            raise SessionLost(f"{session.location.shown}: it has more bytes than it was sent")
+            raise SessionLost(f"{session.location.shown}: the registry reports more bytes than were sent")
         offsets = positions(
             counted=counted,
             floor=self._confirmed,
             expected=self._sent,
-            held=self._outgoing.start,
+            held=self._buffer.start,
             refused=self._refused,
             one_more=session.counts_one_more,
         )
         if not offsets:
-            raise SessionLost(f"{error}; the registry does not say where the upload is to go on")
+            raise SessionLost(f"{error}; the registry does not report at which offset to resume the upload")
         session.offset = offsets[0]
         if session.offset == counted:
-            self._patience.reached(counted)
+            self._budget.reached(counted)
 
-    def _reopen(self, error: SessionLost) -> None:
-        """Goes on in a new session where all that was sent is still held. Raises *error* where it is not."""
-        if self._outgoing.start:
+    def _start_over(self, error: SessionLost) -> None:
+        """Starts over in a new session if all data is still buffered; else raises *error*."""
+        if self._buffer.start:
             raise error
         if not error.counted:
-            self._patience.wait_or_raise(TransientError(str(error)))
-        self._refused, self._reopened = frozenset(), True
-        self._session = self._begin()
+            self._budget.wait_or_raise(TransientError(str(error)))
+        self._refused, self._started_over = frozenset(), True
+        self._session = self._start()
         self._confirmed = self._sent = 0
 
-    def _ask(self, session: UploadSession) -> None:
-        """Learns what the registry counts. Raises SessionLost."""
+    def _request_offset(self, session: UploadSession) -> None:
+        """Requests the session's offset. Raises SessionLost."""
         while True:
             try:
-                session.send_request()
+                session.request_offset()
                 return
             except TransientError as error:
-                self._patience.wait_or_raise(error)
+                self._budget.wait_or_raise(error)
 
     def _resume(self) -> UploadSession | None:
-        """The session that an earlier run left, with the stream read to where it is; None where there is none."""
-        unfinished = self._entry.read()
-        if not isinstance(unfinished, OpenUpload):
+        """The session of an earlier run, with the stream skipped to its offset; None if there is none."""
+        open_upload = self._record.read()
+        if not isinstance(open_upload, OpenUpload):
             return None
-        floor = max(unfinished.checkpoints, default=0)
+        floor = max(open_upload.checkpoints, default=0)
         try:
-            location = Url.parse(unfinished.location)
-            if location.origin != self._client.url("").origin:  # who can write there would be sent the blob
-                raise TransportError(f"{location.shown}: not a place of this registry")
+            location = Url.parse(open_upload.location)
+            if location.origin != self._client.url("").origin:  # the log must not redirect the blob to another server
+                raise TransportError(f"{location.shown}: not a URL of this registry")
             session = UploadSession(self._client, location)
-            self._ask(session)
+            self._request_offset(session)
         except TransportError:
-            self._entry.delete()
+            self._record.delete()
             return None
-        session.pieces = 2
+        session.chunks_sent = 2
         counted = floor if session.counted is None else session.counted
-        session.offset = floor if counted <= floor + 1 else counted  # nobody stops after one byte
-        outgoing = self._outgoing
-        if not outgoing.skip_verified(session.offset, unfinished.checkpoints) or session.offset > outgoing.end:
+        session.offset = floor if counted <= floor + 1 else counted  # one byte is how registries report none
+        buffer = self._buffer
+        if not buffer.skip_verified(session.offset, open_upload.checkpoints) or session.offset > buffer.end:
             session.cancel()
-            raise SessionLost(f"{session.location.shown}: what was begun is not what is sent now")
-        self._patience.reached(session.offset)
+            raise SessionLost(f"{session.location.shown}: the data differs from that of the unfinished upload")
+        self._budget.reached(session.offset)
         return session

@@ -1,8 +1,8 @@
-"""A blob on its way into a registry: whatever breaks, bytes that arrived are not sent again.
+"""Uploads a blob; data that the registry has confirmed is not sent again after a failure.
 
-A small blob goes in one request. A larger one goes in chunks, each kept until the registry has confirmed it; after a
-fault the registry is asked where it is, and the ledger lets another process go on. Where a registry has lost what we
-no longer hold, the blob is sent again from its first byte, if it can be had again.
+A small blob is sent in one request. A larger one is sent in chunks, each buffered until the registry has confirmed it;
+after a failure the registry reports its offset, and the upload log lets another process resume. If the registry lost
+data that is no longer buffered, the blob is sent again from the start, provided that the stream can be repeated.
 """
 
 from __future__ import annotations
@@ -29,154 +29,162 @@ from eci_convert.transports.registry.upload_plan import chunk_length
 
 _MAX_RESTARTS = 3
 
-IsThere = Callable[[Digest], bool]
-Begin = Callable[[], UploadSession]
+BlobExists = Callable[[Digest], bool]
+StartSession = Callable[[], UploadSession]
 
 
 class Upload:
-    """One blob to send. *is_there* asks the registry whether it has a blob by now; *begin* begins a session.
+    """The upload of one blob. *blob_exists*: whether the registry holds a blob; *start* opens a session.
 
-    Afterwards *entry* is a line of the ledger that is of use until the image is whole, if there is one. Close it.
+    Afterwards *record* is an entry of the upload log that is kept until the manifest was pushed, if there is one. Close
+    it.
     """
 
-    def __init__(self, client: RegistryClient, promise: ExpectedBlob, is_there: IsThere, begin: Begin) -> None:
-        self.entry: UploadRecord | None = None
+    def __init__(
+        self, client: RegistryClient, expected: ExpectedBlob, blob_exists: BlobExists, start: StartSession
+    ) -> None:
+        self.record: UploadRecord | None = None
         self._client = client
-        self._promise = promise
-        self._is_there = is_there
-        self._begin = begin
-        self._patience = client.patience(promise.size)
+        self._expected = expected
+        self._blob_exists = blob_exists
+        self._start = start
+        self._budget = client.retry_budget(expected.size)
         self._traffic = TrafficLimit()
 
     def send(self, chunks: Iterable[bytes]) -> tuple[Digest, int]:
-        """Sends *chunks*; the digest and the size in bytes of what is in the registry now.
+        """Sends *chunks* and returns the digest and the size in bytes of the blob.
 
-        Raises UploadLost where they had to be sent again and cannot be had again, IntegrityError where they are not
-        what was promised, TransportError, and what *chunks* raise.
+        Raises UploadLostError if they had to be sent again and cannot be repeated, IntegrityError if they do not have
+        the expected digest or size, TransportError, and the exceptions of *chunks*.
         """
-        restarts, strides = 0, self._client.host.strides
-        shortened = strides.shortened
+        restarts, chunk_size = 0, self._client.host.chunk_size
+        shortened = chunk_size.shortened
         while True:
             try:
-                outgoing = UploadBuffer(chunks, self._promise)
+                buffer = UploadBuffer(chunks, self._expected)
                 with self._client.host.uploading():
-                    self._sent(outgoing)
-                outgoing.sent(outgoing.end)
-                return outgoing.digest, outgoing.end
+                    self._send_buffer(buffer)
+                buffer.sent(buffer.end)
+                return buffer.digest, buffer.end
             except SessionLost as error:
                 if not error.counted:
-                    self._patience.wait_or_raise(TransientError(str(error)))
+                    self._budget.wait_or_raise(TransientError(str(error)))
                 restarts += 1
-                if not is_repeatable(chunks) or restarts > _MAX_RESTARTS + strides.shortened - shortened:
-                    raise UploadLostError(f"{error}; the blob has to be sent again") from error
+                if not is_repeatable(chunks) or restarts > _MAX_RESTARTS + chunk_size.shortened - shortened:
+                    raise UploadLostError(f"{error}; the blob has to be uploaded again") from error
 
-    def _sent(self, outgoing: UploadBuffer) -> None:
-        outgoing.fill(self._chunk)
-        if outgoing.ended and self._sent_at_once(outgoing):
+    def _send_buffer(self, buffer: UploadBuffer) -> None:
+        buffer.fill(self._chunk)
+        if buffer.ended and self._send_small(buffer):
             return
         with ExitStack() as stack:
-            entry = stack.enter_context(closing(self._entry(outgoing)))
+            record = stack.enter_context(closing(self._open_record(buffer)))
             try:
-                if self._arrived_before(outgoing, entry):
+                if self._finished_before(buffer, record):
                     pass
                 elif self._client.host.monolithic_only:
-                    self._send_in_one_piece(outgoing)
+                    self._send_monolithic(buffer)
                 else:
-                    self._send_in_chunks(outgoing, entry)
+                    self._send_chunked(buffer, record)
             except BytesDiscarded:
                 raise
             except (SessionLost, IntegrityError):
-                entry.delete()
+                record.delete()
                 raise
-            if self._promise.digest:  # the next run asks for such a blob before it sends it
-                entry.delete()
+            if self._expected.digest:  # the next run checks for such a blob before it sends it
+                record.delete()
                 return
-            entry.record_finished(outgoing.digest, outgoing.end)
-            self.entry = entry
+            record.record_finished(buffer.digest, buffer.end)
+            self.record = record
             stack.pop_all()
 
     @property
     def _chunk(self) -> int:
         return chunk_length(self._client.host.limits())
 
-    def _arrived_before(self, outgoing: UploadBuffer, entry: UploadRecord) -> bool:
-        """Whether a run that was killed later sent all of this. That it is the same is seen by reading it.
+    def _finished_before(self, buffer: UploadBuffer, record: UploadRecord) -> bool:
+        """Whether an earlier run finished this upload, verified by reading the stream.
 
-        Raises SessionLost, when some of it has gone by, where it is not.
+        Raises SessionLost if it did, but of other data.
         """
-        known = entry.read()
-        if not isinstance(known, FinishedUpload) or not self._is_there(known.digest):
+        finished = record.read()
+        if not isinstance(finished, FinishedUpload) or not self._blob_exists(finished.digest):
             return False
-        if outgoing.skip_verified(known.size, known.checkpoints) and outgoing.ended and outgoing.digest == known.digest:
+        if (
+            buffer.skip_verified(finished.size, finished.checkpoints)
+            and buffer.ended
+            and buffer.digest == finished.digest
+        ):
             return True
-        raise SessionLost(f"{self._client.reference}: what was sent before is not what is sent now")
+        raise SessionLost(f"{self._client.reference}: the data differs from that of the finished upload")
 
-    def _entry(self, outgoing: UploadBuffer) -> UploadRecord:
-        reference, promise = self._client.reference, self._promise
-        fingerprint = Digest.of(b"".join(outgoing.between(0, min(outgoing.end, FINGERPRINTED))))
-        key = (reference.host, reference.repository, promise.media_type, promise.digest, promise.size, fingerprint)
+    def _open_record(self, buffer: UploadBuffer) -> UploadRecord:
+        reference, expected = self._client.reference, self._expected
+        fingerprint = Digest.of(b"".join(buffer.between(0, min(buffer.end, FINGERPRINTED))))
+        key = (reference.host, reference.repository, expected.media_type, expected.digest, expected.size, fingerprint)
         return UploadRecord.of(self._client.settings, *key)
 
-    def _sent_at_once(self, outgoing: UploadBuffer) -> bool:
-        """Sends a blob that is held as a whole; False where that is too large for one request."""
-        outgoing.check()
-        if self._promise.digest is None and self._is_there(outgoing.digest):
+    def _send_small(self, buffer: UploadBuffer) -> bool:
+        """Sends a fully buffered blob in one request; False if that is too large."""
+        buffer.check()
+        if self._expected.digest is None and self._blob_exists(buffer.digest):
             return True
         while True:
-            self._traffic.spend(outgoing.end, outgoing.end)
+            self._traffic.spend(buffer.end, buffer.end)
             try:
-                self._begin().finish(outgoing.digest, outgoing.end, outgoing.blocks, outgoing.sent)
+                self._start().finish(buffer.digest, buffer.end, buffer.blocks, buffer.sent)
                 return True
             except TooLarge:
-                if not self._client.host.too_large(outgoing.end):
+                if not self._client.host.too_large(buffer.end):
                     raise
                 return False
             except (TransientError, SessionLost) as error:
-                self._patience.wait_or_raise(error if isinstance(error, TransientError) else TransientError(str(error)))
-                if self._is_there(outgoing.digest):
+                self._budget.wait_or_raise(error if isinstance(error, TransientError) else TransientError(str(error)))
+                if self._blob_exists(buffer.digest):
                     return True
                 if isinstance(error, ConnectionLost):
-                    self._client.host.strides.record_loss(outgoing.end, lost=False)
-                    if outgoing.end > self._chunk:
+                    self._client.host.chunk_size.record_loss(buffer.end, lost=False)
+                    if buffer.end > self._chunk:
                         return False
 
-    def _send_in_chunks(self, outgoing: UploadBuffer, entry: UploadRecord) -> None:
-        chunks = ChunkedUpload(self._client, outgoing, entry, self._patience, self._traffic, self._begin)
+    def _send_chunked(self, buffer: UploadBuffer, record: UploadRecord) -> None:
+        chunks = ChunkedUpload(self._client, buffer, record, self._budget, self._traffic, self._start)
         try:
             chunks.send()
         except MonolithicOnly:
-            if outgoing.start:
+            if buffer.start:
                 raise
-            self._send_in_one_piece(outgoing)
-            self._client.host.remember(one_piece=True)  # not sooner: what refuses every piece has another reason
+            self._send_monolithic(buffer)
+            # Only after a success: a registry that refuses everything has another reason.
+            self._client.host.remember(one_piece=True)
             return
-        chunks.finish(self._is_there)
+        chunks.finish(self._blob_exists)
 
-    def _send_in_one_piece(self, outgoing: UploadBuffer) -> None:
-        """Sends what is held and what is still to come in one request; after a fault there is no going on."""
-        self._traffic.spend(self._promise.size or outgoing.end, self._promise.size or outgoing.end)
-        session = self._begin()
+    def _send_monolithic(self, buffer: UploadBuffer) -> None:
+        """Sends all data in one request, which cannot be resumed after a failure."""
+        self._traffic.spend(self._expected.size or buffer.end, self._expected.size or buffer.end)
+        session = self._start()
         try:
-            session.stream(_streamed(outgoing), self._promise.size, outgoing.sent)
-            outgoing.check()
-            session.finish(outgoing.digest, outgoing.end)
+            session.stream(_remaining_data(buffer), self._expected.size, buffer.sent)
+            buffer.check()
+            session.finish(buffer.digest, buffer.end)
         except (MonolithicOnly, TooLarge) as error:
-            if self._client.host.get("one_piece") is True:  # it was found out once, and is so no longer
+            if self._client.host.get("one_piece") is True:  # remembered, and no longer true
                 self._client.host.remember(one_piece=False)
                 raise SessionLost(str(error)) from error
             raise
         except TransientError as error:
-            self._patience.wait_or_raise(error)
-            if not (outgoing.ended and self._is_there(outgoing.digest)):
+            self._budget.wait_or_raise(error)
+            if not (buffer.ended and self._blob_exists(buffer.digest)):
                 lost = SessionLost(str(error))
                 lost.counted = True
                 raise lost from error
 
 
-def _streamed(outgoing: UploadBuffer) -> Iterator[bytes]:
-    yield from outgoing.blocks
-    while not outgoing.ended:
-        at = outgoing.end
-        outgoing.discard_before(at)
-        outgoing.fill(1024 * 1024)
-        yield from outgoing.blocks
+def _remaining_data(buffer: UploadBuffer) -> Iterator[bytes]:
+    yield from buffer.blocks
+    while not buffer.ended:
+        at = buffer.end
+        buffer.discard_before(at)
+        buffer.fill(1024 * 1024)
+        yield from buffer.blocks

@@ -1,7 +1,7 @@
-"""Uploads of images that this or another process did not finish, so that the next run of the same command goes on.
+"""A log of unfinished uploads, so that the next run of the same command resumes them.
 
-A command that runs again makes the same bytes. An upload is known again by where it goes, what is promised of it, and
-its first bytes; that the rest is the same too is checked at *checkpoints*, digests of what went before an offset.
+The same command produces the same bytes. An upload is recognised by its destination, the expected digest and size, and
+its first bytes; the rest is verified at *checkpoints*, digests of all data before an offset.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from eci_convert.transports.registry.state import files
 from eci_convert.transports.settings import Settings
 
 FINGERPRINTED = 1024 * 1024
-"""Bytes at the beginning of an upload by which it is known again."""
+"""Bytes at the beginning of an upload that identify it."""
 
 _LONGEST_KEPT = 7 * 24 * 3600
 _MAX_CHECKPOINTS = 16
@@ -28,7 +28,7 @@ _NAMES = rf"{files.NAMES}|[0-9a-f]{{32}}\.lock"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenUpload:
-    """An upload session. *checkpoints*: by offset in bytes, the sha256 of all that comes before."""
+    """An open upload session. *checkpoints*: by offset in bytes, the sha256 of all data before it."""
 
     location: str
     checkpoints: Mapping[int, str] = field(default_factory=dict, hash=False)
@@ -36,7 +36,7 @@ class OpenUpload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedUpload:
-    """An upload that has become a blob of *size* bytes. *checkpoints* as above."""
+    """An upload that was committed as a blob of *size* bytes. *checkpoints* as above."""
 
     digest: Digest
     size: int
@@ -44,7 +44,7 @@ class FinishedUpload:
 
 
 class UploadRecord:
-    """The line in the ledger of one upload; closed, it is free for another process."""
+    """The log entry of one upload, locked against other processes until it is closed."""
 
     def __init__(self, directory: OwnDirectory | None = None, name: str = "") -> None:
         self._directory = directory
@@ -54,21 +54,21 @@ class UploadRecord:
 
     @classmethod
     def of(cls, settings: Settings, *key: object) -> UploadRecord:
-        """The line for the upload that *key* tells from all others. Empty, and never written, while another process
-        has it, or where there is no place for it."""
+        """The entry for the upload identified by *key*. If another process holds it, or there is no state directory, an
+        empty entry that is never written."""
         directory = files.directory(settings, "uploads")
         if directory is None:
             return cls()
-        directory.sweep(_NAMES, _LONGEST_KEPT)  # which no registry remembers any more
-        entry = cls(directory, hashlib.sha256("\0".join(map(str, key)).encode()).hexdigest()[:32])
-        # Two processes, or two blobs of one, that begin alike must not share a session.
-        entry._lock = directory.hold(entry._lock_file)
-        return cls() if entry._lock is None else entry
+        directory.sweep(_NAMES, _LONGEST_KEPT)  # registries have expired these sessions
+        record = cls(directory, hashlib.sha256("\0".join(map(str, key)).encode()).hexdigest()[:32])
+        # Two processes, or two blobs with the same first bytes, must not share a session.
+        record._lock = directory.hold(record._lock_file)
+        return cls() if record._lock is None else record
 
     def read(self) -> OpenUpload | FinishedUpload | None:
-        """What is written here, or None."""
-        found = files.load(self._directory, self._file) if self._directory else {}
-        location, size, points = found.get("location"), found.get("size"), found.get("checkpoints")
+        """The logged upload, or None."""
+        fields = files.load(self._directory, self._file) if self._directory else {}
+        location, size, points = fields.get("location"), fields.get("size"), fields.get("checkpoints")
         if not isinstance(points, dict):
             return None
         with contextlib.suppress(ValueError, FormatError):
@@ -76,12 +76,13 @@ class UploadRecord:
             if isinstance(location, str):
                 return OpenUpload(location=location, checkpoints=dict(self._checkpoints))
             if isinstance(size, int):
-                digest = Digest.parse(str(found.get("digest")))
+                digest = Digest.parse(str(fields.get("digest")))
                 return FinishedUpload(digest=digest, size=size, checkpoints=dict(self._checkpoints))
         return None
 
     def write(self, location: str, offset: int, digest: str) -> None:
-        """The session is at *location* and has *offset* bytes, whose digest's digits are *digest*; none of 0 bytes."""
+        """Logs that the session at *location* has *offset* bytes with the hexadecimal *digest*; 0 adds no
+        checkpoint."""
         if offset:
             self._checkpoints[offset] = digest
         if len(self._checkpoints) > _MAX_CHECKPOINTS:
@@ -91,19 +92,19 @@ class UploadRecord:
             files.save(self._directory, self._file, {"location": location, "checkpoints": self._checkpoints})
 
     def record_finished(self, digest: Digest, size: int) -> None:
-        """All of it is there now, *size* bytes; for a run that ends before the image has its name."""
+        """Logs that the blob was committed, for the case that the manifest is not pushed in this run."""
         if self._directory is not None:
             value = {"digest": str(digest), "size": size, "checkpoints": self._checkpoints}
             files.save(self._directory, self._file, value)
 
     def delete(self) -> None:
-        """There is nothing to go on with."""
+        """Removes the entry: there is nothing to resume."""
         self._checkpoints = {}
         if self._directory is not None:
             self._directory.remove(self._file)
 
     def close(self) -> None:
-        """The line is free, and the lock is gone."""
+        """Unlocks the entry and removes the lock file."""
         if self._lock is None or self._directory is None:
             return
         self._directory.remove(self._lock_file)

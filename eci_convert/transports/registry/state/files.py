@@ -1,6 +1,6 @@
-"""Small facts that outlive the process: `$XDG_STATE_HOME/eci-convert`, else `~/.local/state/eci-convert`.
+"""The state directory: `$XDG_STATE_HOME/eci-convert`, else `~/.local/state/eci-convert`.
 
-All of it is a convenience: what cannot be read or written is as if it were not there.
+State is a convenience: what cannot be read or written is treated as missing.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from eci_convert.progress import warn
 from eci_convert.transports.settings import Settings
 
 NAMES = r"[0-9a-f]{32}\.json"
-"""The names of our files, as a regular expression: the digest of what each is about."""
+"""A regular expression for the names of our files: a digest of the key."""
 
 _MAX_FILE = 256 * 1024
 _LONGEST_WAIT = 0.5
-"""Seconds that another process is waited for."""
+"""Seconds to wait for another process."""
 
 
 def directory(settings: Settings, name: str) -> OwnDirectory | None:
-    """Our directory *name*, for this user alone; None where there is no home."""
+    """The state directory *name*, accessible to this user only; None if there is no home directory."""
     root, home = settings.environ.get("XDG_STATE_HOME", ""), home_directory(settings.environ)
     if not os.path.isabs(root):
         if not os.path.isabs(home):
@@ -37,7 +37,7 @@ def directory(settings: Settings, name: str) -> OwnDirectory | None:
 
 
 def load(directory: OwnDirectory, name: str) -> Mapping[str, Any]:
-    """The JSON object in the file *name*, empty where there is none."""
+    """The JSON object in the file *name*; empty if it is missing or malformed."""
     try:
         value = json.loads(directory.read(name, _MAX_FILE) or b"{}")
     except (ValueError, RecursionError):
@@ -46,14 +46,13 @@ def load(directory: OwnDirectory, name: str) -> Mapping[str, Any]:
 
 
 def save(directory: OwnDirectory, name: str, value: Mapping[str, Any]) -> None:
-    """Replaces the file *name* by *value* at once, for this user alone to read."""
+    """Atomically replaces the file *name* with *value*, readable by this user only."""
     directory.write(name, json.dumps(value).encode())
 
 
 @contextlib.contextmanager
 def locked_state(directory: OwnDirectory | Path) -> Iterator[None]:
-    """While no other process that asks for this changes what is in *directory*; one that never ends is not waited
-    for."""
+    """Holds the lock of *directory*, or goes on without it after half a second."""
     own = OwnDirectory(base=directory, names=()) if isinstance(directory, Path) else directory
     with own.locked(_LONGEST_WAIT):
         yield

@@ -85,7 +85,7 @@ def test_a_compressed_layer_is_known_by_both_its_digests(world: World, compressi
     driver = Overlay(world.home)
     driver.home.mkdir()
 
-    staged = import_layer(Staging.begun(driver.home), driver, "type", VerifiedInput([blob], None, None), Noted())
+    staged = import_layer(Staging.create(driver.home), driver, "type", VerifiedInput([blob], None, None), Noted())
 
     assert (staged.diff_id, staged.size) == (Digest.of(archive), len(archive))
     assert (staged.blob.digest, staged.blob.size) == (Digest.of(blob), len(blob))
@@ -290,7 +290,7 @@ def test_paths_have_a_limit(world: World, name: str) -> None:
 @pytest.mark.parametrize("value", [(1 << 32) - 1, 1 << 40])
 def test_owners_that_there_cannot_be_are_refused(world: World, field: str, value: int) -> None:
     owner: dict[str, Any] = {field: value}
-    with pytest.raises(FormatError, match="no id"):
+    with pytest.raises(FormatError, match="not a valid user or group id"):
         unpacked(world.home, an_archive(member("x", **owner)))
 
 
@@ -361,7 +361,7 @@ def test_bytes_that_are_not_the_promised_ones_are_that_and_not_a_bad_archive(wor
         chunks = [bytes(spoilt[start : start + 5000]) for start in range(0, len(spoilt), 5000)]
 
         with pytest.raises(DigestMismatchError):
-            import_layer(Staging.begun(driver.home), driver, "", VerifiedInput(chunks, promised, None), Noted())
+            import_layer(Staging.create(driver.home), driver, "", VerifiedInput(chunks, promised, None), Noted())
 
 
 def test_what_was_refused_is_gone(world: World) -> None:

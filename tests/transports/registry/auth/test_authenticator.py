@@ -207,7 +207,7 @@ def test_a_token_that_would_be_two_headers_is_not_sent(registry: FaultyRegistry,
     path = user.home / ".docker/config.json"
     path.parent.mkdir(parents=True)
     path.write_text(f'{{"auths": {{"{registry.host}": {{"registrytoken": "given\\r\\nX-Injected: 1"}}}}}}')
-    with pytest.raises(TransportError, match="no header may") as caught:
+    with pytest.raises(TransportError, match="invalid character in the header") as caught:
         user.resolves(registry)
     assert "given" not in str(caught.value)
     assert not any(seen.header("X-Injected") for seen in registry.requests)
@@ -411,7 +411,7 @@ def test_a_token_server_that_moves_elsewhere_is_not_followed(
     guarded(registry, bearer=True)
     user.logs_in(registry.host, *(("<token>", "idt") if identity else ()))
     registry.misbehave(".*", "/token", faults.status(307, Location=f"{other.url}/token"), times=9)
-    with pytest.raises(TransportError, match=f"redirected to {other.host}, where no token is asked for"):
+    with pytest.raises(TransportError, match=f"redirected to another server, {other.host}: refused"):
         user.resolves(registry)
     assert other.requests == []
 

@@ -339,7 +339,7 @@ def test_a_manifest_under_no_type_says_itself_what_it_is(
 def test_a_web_page_is_not_a_manifest(registry: FaultyRegistry, user: User) -> None:
     """Threat 91: the portal of a hotel."""
     registry.misbehave("GET", "/manifests/", faults.status(200, b"<html>pay here</html>", Content_Type="text/html"))
-    with pytest.raises(TransportError, match="web page"):
+    with pytest.raises(TransportError, match="HTML response"):
         user.resolves(registry)
 
 

@@ -308,10 +308,10 @@ def test_what_was_told_over_tls_is_not_told_in_the_clear(user: User) -> None:
         RegistryClient(reference, user.settings()),
         RegistryClient(reference, user.settings(plain_http=True)),
     )
-    secure.whereabouts.record(BLOB.digest, reference.repository, BLOB.size)
+    secure.blob_locations.record(BLOB.digest, reference.repository, BLOB.size)
     secure.close()
-    assert plain.whereabouts.of(BLOB.digest) == ()
-    assert RegistryClient(reference, user.settings()).whereabouts.of(BLOB.digest) == ("secret/project",)
+    assert plain.blob_locations.of(BLOB.digest) == ()
+    assert RegistryClient(reference, user.settings()).blob_locations.of(BLOB.digest) == ("secret/project",)
 
 
 def test_a_name_that_is_none_is_not_asked_with(registry: FaultyRegistry, user: User) -> None:

@@ -166,7 +166,7 @@ def test_a_web_page_is_no_receipt(registry: FaultyRegistry, user: User) -> None:
         sink.put(TYPE, [DATA], digest=blob.digest, size=blob.size)
     assert registry.blobs[DIGEST] == DATA
     registry.misbehave("PUT", "/manifests/", page)
-    with pytest.raises(TransportError, match="web page"):
+    with pytest.raises(TransportError, match="HTML response"):
         user.pushes(registry, [b"kernel"])
     registry.misbehave(".*", "", page, times=99)
     with pytest.raises(TransportError):

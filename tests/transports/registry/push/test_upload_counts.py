@@ -153,7 +153,7 @@ def test_what_is_sent_of_one_blob_has_a_bound(
 ) -> None:
     monkeypatch.setattr(retry, "_MOST_BESIDE", 2 * CHUNK)
     registry.misbehave(method, SESSIONS, faults.unheard(faults.status(503)), times=9999)
-    with pytest.raises(TransportError, match="bytes were sent of a blob"):
+    with pytest.raises(TransportError, match="bytes sent for a blob"):
         user.sends(registry, [DATA[:CHUNK]] if method == "PUT" else again(DATA), retries=1000)
     assert sent(registry) <= 4 * len(DATA) + 2 * CHUNK
 

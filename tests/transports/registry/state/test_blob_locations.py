@@ -167,7 +167,7 @@ def test_several_processes_at_once_lose_nothing(tmp_path: Path) -> None:
         name, home, letter = sys.argv[1:]
         for number in range(30):
             where = BlobLocations(name, Settings(environ={"HOME": home}))
-            where.seen(Digest.of(f"{letter}{number}".encode()), "one", 1 << 20)
+            where.record(Digest.of(f"{letter}{number}".encode()), "one", 1 << 20)
             where.save()
     """
     running = [subprocess.Popen([sys.executable, "-c", program, NAME, str(tmp_path), letter]) for letter in "ab"]

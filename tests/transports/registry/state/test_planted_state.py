@@ -11,7 +11,7 @@ import pytest
 
 from eci_convert.errors import TransportError
 from eci_convert.oci.digest import Digest
-from eci_convert.transports.registry.state import host_facts
+from eci_convert.transports.registry import upload_plan
 from tests.support.fake_registry.server import FaultyRegistry, a_registry
 from tests.support.home_directory import User, noise, once
 
@@ -22,8 +22,8 @@ SESSIONS = "/blobs/uploads/"
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_CHUNK", "_SHARED"):
-        monkeypatch.setattr(host_facts, name, CHUNK)
+    for name in ("CHUNK", "SHARED"):
+        monkeypatch.setattr(upload_plan, name, CHUNK)
 
 
 def interrupted(registry: FaultyRegistry, user: User) -> Path:

@@ -21,9 +21,10 @@ from random import Random
 
 import pytest
 
+from eci_convert.testing import FaultyRegistry
 from eci_convert.transports import open_sink
 from eci_convert.transports.settings import Settings
-from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from tests.support.fake_registry.server import a_registry
 from tests.support.images import KERNEL_TYPE, an_image, copied, files_in
 
 ASKED = os.environ.get("ECI_CONVERT_INTERRUPTS", "")

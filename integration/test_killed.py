@@ -2,8 +2,8 @@
 command finishes what is left, which is seen by the bytes that it moves.
 
 Uploads are counted at a registry that keeps to the specification and gives what arrived of a chunk a chance
-(tests/support/fake_registry/server.py); the real one, docker-registry 2.8, calls off every upload that was cut within a chunk, so
-there it is whole blobs that are not sent again.
+(eci_convert/testing); the real one, docker-registry 2.8, calls off every upload that was cut within a chunk, so there
+it is whole blobs that are not sent again.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from pathlib import Path
 
 import pytest
 
+from eci_convert.testing import FaultyRegistry
 from integration.bench.link import slow_link
 from integration.engines.docker import DockerEngine
 from integration.engines.programs import Programs
 from integration.engines.registry import Registry
 from integration.support.boot_vm import write_disk
 from integration.support.tcp_proxy import Relay, relay
-from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from tests.support.fake_registry.server import a_registry
 from tests.support.images import files_in
 
 MIB = 1 << 20

@@ -34,7 +34,7 @@ def env(conf: Path, tmp_path: Path) -> dict[str, str]:
 
 
 def skopeo(programs: Programs, conf: Path, name: str, exits: int = 0) -> str:
-    command = [programs.skopeo, "--registries-conf", conf, "inspect", "--raw", f"docker://{name}"]
+    command = [programs.skopeo, "--registries-conf", str(conf), "inspect", "--raw", f"docker://{name}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=os.environ)
     assert (done.returncode != 0) == (exits != 0), done.stderr
     return done.stdout if not exits else done.stderr

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from eci_convert.testing import FaultyRegistry, cut, status
 from integration.engines import programs
 from integration.engines.docker import DockerEngine
 from integration.support.terminal import Screen, terminal
-from tests.support.fake_registry.behaviour import cut, status
-from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from tests.support.fake_registry.server import a_registry
 
 MIB = 1 << 20
 WIDTHS = (28, 40, 80, 120, 200)

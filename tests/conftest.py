@@ -24,7 +24,7 @@ from eci_convert.transports.registry.endpoints import daemon_json, registries_co
 
 
 @pytest.fixture(autouse=True)
-def _no_files_of_this_computer(monkeypatch, tmp_path_factory):
+def _no_files_of_this_computer(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Which registries this computer's podman and dockerd know is nothing to the tests."""
     nowhere = tmp_path_factory.getbasetemp() / "nowhere"
     monkeypatch.setattr(registries_conf, "SYSTEM", nowhere)

@@ -360,7 +360,7 @@ def test_an_output_that_does_not_wait_is_waited_for(places: dict[str, str], tmp_
     reader.start()
     ours.setblocking(False)
     with theirs, ours, open(ours.fileno(), "wb", buffering=0, closefd=False) as raw:
-        ec.extract(places["layout"], root=raw)  # type: ignore[arg-type]
+        ec.extract(places["layout"], root=raw)
         ours.shutdown(socket.SHUT_WR)
         reader.join()
     assert bytes(found) == DISK
@@ -371,7 +371,7 @@ def test_an_output_that_fails_is_this_computers_fault_and_leaves_no_file(
 ) -> None:
     ec.push(a_machine(tmp_path), places["layout"])
     with open("/dev/full", "wb", buffering=0) as full, pytest.raises(ec.LocalError, match="No space"):
-        ec.extract(places["layout"], tmp_path / "out", root=full)  # type: ignore[arg-type]
+        ec.extract(places["layout"], tmp_path / "out", root=full)
     assert not (tmp_path / "out").exists()
 
 
@@ -553,7 +553,7 @@ def test_every_public_name_is_there_and_says_what_it_is() -> None:
         if name != "__version__":
             assert getattr(ec, name).__doc__, name
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        _ = ec.nothing  # type: ignore[attr-defined]
+        _ = ec.nothing
 
 
 def test_every_error_is_exported() -> None:

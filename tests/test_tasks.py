@@ -11,6 +11,7 @@ from eci_convert.compression.codec import Codec
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.oci.platform import parse_platform
 from eci_convert.operations.push import push
+from eci_convert.options import TransferOptions
 from eci_convert.progress import Failed, Phase, Relabelled, warn
 from eci_convert.reading.local_parts import Disk, artifact_from_parts
 from eci_convert.tasks import Task, current_task
@@ -135,6 +136,13 @@ def test_holes_count_when_they_are_hashed(tmp_path: Path) -> None:
     settings = Settings(environ={"HOME": str(tmp_path)}, reporter=reporter)
     with open_sink(f"oci:{tmp_path}/layout:x", settings) as sink:
         artifact = artifact_from_parts(root=Disk.parse(f"{tmp_path}/disk.img:raw"))
-        push(artifact, sink, format="legacy", terms=TERMS, codec=Codec.parse("gzip"), reporter=reporter)
+        push(
+            artifact,
+            sink,
+            format="legacy",
+            write=TERMS,
+            codec=Codec.parse("gzip"),
+            options=TransferOptions(reporter=reporter),
+        )
     assert len(seen) >= 200
     assert seen[-1] == 200 * MIB

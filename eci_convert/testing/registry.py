@@ -63,6 +63,8 @@ class FaultyRegistry(Behaviour):
         """Bytes of bodies that one connection brings before it breaks; None is no limit."""
         self.pace = 0.0
         """Bytes a second that one connection gives; 0 is no limit."""
+        self.intake = 0.0
+        """Bytes a second that one connection takes; 0 is no limit."""
         self._lock = threading.Lock()
         self._server = _Server((address, 0), _handler(self))
         self._server.connections = []
@@ -90,6 +92,10 @@ class FaultyRegistry(Behaviour):
         before that, and nothing is read.
         """
         self._faults.append(Fault(method=method, path=path, change=change, times=times, hears=hears))
+
+    def behave(self) -> None:
+        """Takes back what was ordered."""
+        self._faults.clear()
 
     def seen(self, path: str, method: str = ".*") -> list[Seen]:
         """The requests so far whose path holds the regular expression *path*."""
@@ -215,6 +221,8 @@ class _Handler(BaseHTTPRequestHandler):
                 piece = self.rfile.read(want) if want > 0 else b""
                 if not piece:
                     return bytes(found), False
+                if self.registry.intake:
+                    time.sleep(len(piece) / self.registry.intake)
                 found += piece
                 size -= len(piece)
         return bytes(found), hears is None

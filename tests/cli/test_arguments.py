@@ -222,7 +222,7 @@ def test_disks_and_paths_may_be_several(run: Run, layout: Path, parts: Parts, tm
 def test_two_parts_for_one_file_are_an_error(run: Run, layout: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(".")
     for one, other in (("x", "x"), ("x", "./x"), ("x", "link/x")):
-        words = ["--kernel", tmp_path / one, "--initrd", f"{tmp_path}/{other}"]
+        words: list[str | Path] = ["--kernel", tmp_path / one, "--initrd", f"{tmp_path}/{other}"]
         one_line(run("extract", f"oci:{layout}", *words, exits=2), "two parts")
     assert not (tmp_path / "x").exists()
 
@@ -256,7 +256,14 @@ def test_a_directory_is_no_file_to_write(name: str, words: list[str], run: Run, 
 
 
 def test_nor_is_it_for_a_digest_or_a_dockerfile(run: Run, parts: Parts, tmp_path: Path) -> None:
-    words = ["push", f"oci:{tmp_path}/l:x", "--kernel", parts.kernel, "--digest-file", f"{tmp_path}/nowhere/"]
+    words: list[str | Path] = [
+        "push",
+        f"oci:{tmp_path}/l:x",
+        "--kernel",
+        parts.kernel,
+        "--digest-file",
+        f"{tmp_path}/nowhere/",
+    ]
     one_line(run(*words, exits=2), "nowhere/")
     one_line(run("dockerfile", "--kernel", parts.kernel, "-o", f"{tmp_path}/nowhere/", exits=2), "nowhere/")
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from eci_convert.testing import FaultyRegistry
 from tests.cli.conftest import Parts
 from tests.support.command_line import Run, one_line
-from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from tests.support.fake_registry.server import a_registry
 
 
 @pytest.fixture
@@ -34,8 +35,12 @@ def test_a_mirror_is_used_and_v_says_so(
     conf.write_text(
         f'[[registry]]\nlocation = "registry.invalid"\n[[registry.mirror]]\nlocation = "{registry.host}/cache"\n'
     )
-    more = {"pull": ["--dir", tmp_path / "out"], "extract": [tmp_path / "out"], "copy": [f"oci:{tmp_path}/copy:1"]}
-    words = [command, "docker://registry.invalid/machine:1", *more.get(command, [])]
+    more: dict[str, list[str | Path]] = {
+        "pull": ["--dir", tmp_path / "out"],
+        "extract": [tmp_path / "out"],
+        "copy": [f"oci:{tmp_path}/copy:1"],
+    }
+    words: list[str | Path] = [command, "docker://registry.invalid/machine:1", *more.get(command, [])]
     if command == "pull":
         words[1] = "registry.invalid/machine:1"
     assert registry.host not in run(*words).err

@@ -22,14 +22,14 @@ import pytest
 from eci_convert.cli.commands import all_commands
 from eci_convert.cli.connection_options import USES
 from eci_convert.dialects import IGNORED, WRITERS
+from eci_convert.testing import FaultyRegistry, Reply, header, status
 from eci_convert.transports import SCHEMES, open_sink
 from eci_convert.transports.settings import Settings
 from tests.cli.conftest import Parts
 from tests.support.command_line import Run, one_line
 from tests.support.fake_containerd import a_containerd
 from tests.support.fake_docker import a_docker
-from tests.support.fake_registry.behaviour import Reply, header, status
-from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from tests.support.fake_registry.server import a_registry
 from tests.support.generate_readme_tables import PARTS
 
 CONNECTING = {
@@ -73,7 +73,11 @@ class Row:
     text: str = ""
 
 
-def _rows(line: str, **options: str | tuple[str, int, str] | tuple[str, str]) -> dict[str, Row]:
+Given = str | tuple[str, int, str] | tuple[str, str]
+"""Words to add to the line of a command; or line and words; or words, code, text."""
+
+
+def _rows(line: str, **options: Given) -> dict[str, Row]:
     """Rows for the parameters that *options* name: words to add to *line*; or line and words; or words, code, text."""
     found = {}
     for name, given in options.items():
@@ -91,11 +95,11 @@ _DEBUG = ("{bad}", "--debug")
 _NO_CLEARTEXT = ("--platform linux/s390x", 8, "linux/s390x")
 _SMALL = ("--max-size 10", 7, "limit")
 
-_PARTS = {
+_PARTS: dict[str, Given] = {
     "kernel": "--kernel {k2}", "initrd": "--initrd {k2}", "root": "--root {r}:raw", "disks": "--disk {r}:raw",
     "config": "--config {c}",
 }  # fmt: skip
-_OUTPUTS = {
+_OUTPUTS: dict[str, Given] = {
     "kernel": "--kernel {out}.k", "initrd": "--initrd {out}.i", "root": "--root {out}.r", "disks": "--disk 0={out}.d",
     "config": ("extract {cfg}", "--config {out}.c"),
 }  # fmt: skip
@@ -255,7 +259,7 @@ def names(run: Run, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)
     run("push", "--remote", layout, "edge/machine:1", *parts.words)
     run("push", "--remote", tmp_path / "rem", "localhost:1/a:1", "--kernel", parts.kernel)
-    built = {
+    built: dict[str, list[str | Path]] = {
         "leg": ["--kernel", parts.kernel],
         "ker": ["--kernel", parts.kernel, "--format", "unikraft"],
         "cfg": ["--kernel", parts.kernel, "--config", folder / "config", "--format", "artifacts"],
@@ -477,7 +481,7 @@ def test_what_a_format_has_no_room_for_is_an_error(
     form: str, run: Run, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts.root.write_bytes(bytes(510) + b"\x55\xaa" + bytes(9000))
-    flags = {"kernel": ["--kernel", parts.kernel], "initrd": ["--initrd", parts.initrd], "disk-root": ["--root",
+    flags: dict[str, list[str | Path]] = {"kernel": ["--kernel", parts.kernel], "initrd": ["--initrd", parts.initrd], "disk-root": ["--root",
              f"{parts.root}:raw"], "disk-additional": ["--disk", parts.disk]}  # fmt: skip
     words = [word for part in PARTS[form] for word in flags[str(part.role)]]
     place = f"oci:{tmp_path}/l:a"
@@ -561,7 +565,14 @@ def test_an_option_that_means_nothing_there_does_not_exist(words: list[str], clo
 def test_a_push_falls_back_unless_it_is_to_be_strict(run: Run, parts: Parts) -> None:
     with a_registry() as registry:
         registry.refuses = lambda media_type, content: b"artifactType" in content
-        words = ["push", f"{registry.host}/edge/machine:1", "--kernel", parts.kernel, "--format", "artifacts"]
+        words: list[str | Path] = [
+            "push",
+            f"{registry.host}/edge/machine:1",
+            "--kernel",
+            parts.kernel,
+            "--format",
+            "artifacts",
+        ]
         strict = run.anyhow(*words, "--compat", "strict")
         assert (strict[0], "manifest" in strict[2]) == (3, True)
         run(*words)

@@ -137,11 +137,12 @@ def test_a_tag_that_a_registry_does_not_have_gets_the_nearest(
             run("push", f"{registry.host}/edge/machine:{tag}", "--kernel", parts.kernel)
         registry.requests.clear()
         reference = f"docker://{registry.host}/edge/machine:1.2.5"
-        words = {
+        every: dict[str, list[str | Path]] = {
             "copy": ["copy", reference, f"oci:{tmp_path}/l:a"],
             "pullfiles": ["pullfiles", reference, "--kernel", tmp_path / "k"],
             "index create": ["index", "create", f"oci:{tmp_path}/l:a", reference],
-        }.get(command, [command, reference])
+        }
+        words = every.get(command, [command, reference])
         said = run(*words, exits=4)
         assert "hint: the repository has " in said.err
         assert "'1.2.3'" in said.err

@@ -50,7 +50,7 @@ def test_text_json_quiet_and_digest_file_agree_and_lead_to_the_image(
 ) -> None:
     name, spell = place
     reference, file = spell("edge/machine:1"), tmp_path / "digest"
-    words = ["build", "--kernel", parts.kernel, "--to", reference, "--digest-file", file]
+    words: list[str | Path] = ["build", "--kernel", parts.kernel, "--to", reference, "--digest-file", file]
 
     text = run(*words).out.strip()
     in_file = file.read_text().strip()
@@ -79,7 +79,13 @@ def test_copy_and_push_tell_the_same_digest_as_build(
 ) -> None:
     _, spell = place
     run("build", "--kernel", parts.kernel, "--to", f"oci:{tmp_path}/built:a")
-    words = ["copy", f"oci:{tmp_path}/built:a", spell("edge/copied:1"), "--digest-file", tmp_path / "digest"]
+    words: list[str | Path] = [
+        "copy",
+        f"oci:{tmp_path}/built:a",
+        spell("edge/copied:1"),
+        "--digest-file",
+        tmp_path / "digest",
+    ]
 
     text = run(*words).out.strip()
     found = run(*words, "--json").json
@@ -103,7 +109,7 @@ def test_a_tag_is_the_same_as_the_engine_as_a_place(
 def test_quiet_prints_the_bare_result(run: Run, parts: Parts, layout: Path, tmp_path: Path) -> None:
     reference = f"oci:{layout}:edge/machine:1"
     digest = run("inspect", reference, "--json").json["digest"]
-    remote = ["--remote", layout, "edge/machine:1", "-q"]
+    remote: list[str | Path] = ["--remote", layout, "edge/machine:1", "-q"]
     assert run("inspect", reference, "-q").out == f"{digest}\n"
     assert run("verify", reference, "-q").out == f"{digest}\n"
     assert run("push", *remote, *parts.words).out == f"{digest}\n"
@@ -127,7 +133,7 @@ def test_quiet_is_quiet_where_the_image_itself_goes_to_standard_output(run: Run,
 def test_a_tag_and_a_place_are_two_places(
     run: Run, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ["build", "--kernel", parts.kernel]
+    words: list[str | Path] = ["build", "--kernel", parts.kernel]
     said = run(*words, "-t", "a:1", "--to", f"oci:{tmp_path}/l", exits=2)
     one_line(said, "-t", "--to")
     assert "oci:DIR:NAME" in said.err
@@ -197,7 +203,14 @@ def test_a_repaired_image_has_the_digest_that_its_place_knows(
 ) -> None:
     name, spell = place
     run("build", "--kernel", parts.kernel, "--to", f"oci:{tmp_path}/built:a")
-    words = ["verify", f"oci:{tmp_path}/built:a", "--fix", spell("edge/fixed:1"), "--digest-file", tmp_path / "digest"]
+    words: list[str | Path] = [
+        "verify",
+        f"oci:{tmp_path}/built:a",
+        "--fix",
+        spell("edge/fixed:1"),
+        "--digest-file",
+        tmp_path / "digest",
+    ]
     run(*words)
     told = (tmp_path / "digest").read_text().strip()
     if name in ("docker", "docker25"):

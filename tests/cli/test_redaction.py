@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from eci_convert.cli import common_options, progress
 from eci_convert.errors import EciError, FormatError, TransportError, UsageError
 from eci_convert.oci.reference import Reference
+from eci_convert.progress import warn
 from eci_convert.redaction import redacted, redacted_host, secrets_in
 from eci_convert.transports.docker_daemon import endpoint
 from eci_convert.transports.registry.http.proxies import proxy_for
@@ -66,17 +68,20 @@ def test_an_error_repeats_no_password() -> None:
 def test_a_proxy_s_password_is_in_no_exception_of_a_chain(password: str) -> None:
     for scheme in ("http://", "https://", "socks5://", "ftp://", ""):
         text = f"{scheme}robot:{password}@127.0.0.1:9"
-        assert SECRET not in outcome(lambda text=text: proxy_for(Url.parse("https://r.io"), {"https_proxy": text}))
+        assert SECRET not in outcome(partial(proxy_for, Url.parse("https://r.io"), {"https_proxy": text}))
 
 
 @pytest.mark.parametrize("password", PASSWORDS)
 def test_the_engine_s_address_is_told_without_its_password(password: str) -> None:
     from eci_convert.transports.docker_daemon.client import EngineClient
 
+    def shown_host(found: endpoint.Endpoint) -> str:
+        return EngineClient(found, 1.0).host
+
     for scheme in ("tcp://", "http://", "https://", "", "ssh://"):
         found = endpoint.find({"DOCKER_HOST": f"{scheme}robot:{password}@127.0.0.1:9"})
         assert SECRET not in f"{found.shown} {found!r}"
-        assert SECRET not in outcome(lambda found=found: EngineClient(found, 1.0).host)
+        assert SECRET not in outcome(partial(shown_host, found))
 
 
 @pytest.mark.parametrize("text", ["robot:hunter2@registry.example", "https://robot:hunter2@r.io/x", "a@hunter2/b:1"])
@@ -154,7 +159,7 @@ def test_no_log_line_tells_a_password_back(capsys: pytest.CaptureFixture[str], m
 
 @pytest.mark.parametrize("style", ["plain", "json", "none", "auto"])
 def test_a_warning_repeats_no_password(capsys: pytest.CaptureFixture[str], style: str) -> None:
-    progress.reporter(style, quiet=False).warned("see https://u:hunter2@h/x")
+    warn(progress.reporter(style, quiet=False), "see https://u:hunter2@h/x")
     said = capsys.readouterr()
     assert "***@h/x" in said.err
     assert SECRET not in said.out + said.err

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import eci_convert
+from eci_convert import errors
 from eci_convert.cli import exit_codes
 from tests.support import generate_reference
 
@@ -37,7 +38,8 @@ def test_every_variable_that_is_read_is_told() -> None:
 
 
 def test_every_exit_code_has_a_meaning() -> None:
-    codes = {0, exit_codes.BUG, exit_codes.INTERRUPTED, *(number for _, number in exit_codes.CODES)}
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.EciError)]
+    codes = {0, exit_codes.BUG, exit_codes.INTERRUPTED, *(kind.exit_code for kind in kinds)}
     assert set(exit_codes.MEANINGS) == codes
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from eci_convert.dialects import READERS, WRITERS
 from eci_convert.model import DiskType, Role
@@ -56,8 +56,8 @@ def test_schemas_know_the_words_of_the_code() -> None:
 
 @pytest.mark.parametrize("format", WRITERS)
 def test_results_of_every_format(format: str, run: Run, parts: Parts, tmp_path: Path) -> None:
-    boots = ["--kernel", parts.kernel, "--initrd", parts.initrd] if format != "kubevirt" else []
-    root = ["--root", f"{parts.root}:raw"] if format != "unikraft" else []
+    boots: list[str | Path] = ["--kernel", parts.kernel, "--initrd", parts.initrd] if format != "kubevirt" else []
+    root: list[str | Path] = ["--root", f"{parts.root}:raw"] if format != "unikraft" else []
     words: list[str | Path] = ["--format", format, "--cmdline", LINE, *boots, *root, "--json"]
     image = f"oci:{tmp_path}/l:m"
 
@@ -86,7 +86,7 @@ def test_results_where_something_differs(run: Run, layout: Path, parts: Parts, t
 
 
 def test_results_of_pull_and_pullfiles(run: Run, layout: Path, tmp_path: Path) -> None:
-    place = ["--remote", layout, "edge/machine:1", "--json"]
+    place: list[str | Path] = ["--remote", layout, "edge/machine:1", "--json"]
     check("extract", run("pull", *place, "--dir", tmp_path / "a").json)
     check("extract", run("pullfiles", *place, "--kernel", tmp_path / "k").json)
 

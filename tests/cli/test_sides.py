@@ -14,8 +14,9 @@ import pytest
 import eci_convert
 from eci_convert.cli import side_options
 from eci_convert.errors import UsageError
+from eci_convert.testing import FaultyRegistry
 from tests.support.command_line import Run, one_line
-from tests.support.fake_registry.server import CERTS, FaultyRegistry, a_registry
+from tests.support.fake_registry.server import CERTS, a_registry
 
 CA = str(CERTS / "ca.pem")
 ME, YOU = "me:my-pw", "you:your-pw"

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from eci_convert.cli import main
+from eci_convert.testing import FaultyRegistry
 from tests.support import cnab_golden
 from tests.support.command_line import Run
-from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from tests.support.fake_registry.server import a_registry
 
 DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"

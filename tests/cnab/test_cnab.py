@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from eci_convert.oci.digest import Digest
+from eci_convert.testing import FaultyRegistry
 from tests.cnab.conftest import REFUSALS
 from tests.support.cnab_golden import hold_source_images
 from tests.support.command_line import Run, one_line
-from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from tests.support.fake_registry.server import a_registry
 
 MULTI = "sha256:3488a870e662bf32c3a807e2b8274aff6871ab1056479be9a1f508bfd7ca89b3"
 ARM64 = "sha256:7c87006ed0b1999626b21c5831e6ff81d9f3fc4fbae6f6da22bf952a6e788846"

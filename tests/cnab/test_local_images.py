@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from eci_convert.testing import FaultyRegistry
 from eci_convert.transports import open_sink
 from tests.cnab.test_cnab import index_at, sent, write_bundle
 from tests.support.command_line import Run
 from tests.support.fake_docker import ADocker, a_docker
-from tests.support.fake_registry.server import FaultyRegistry
 from tests.support.images import an_image, copied
 
 

@@ -80,7 +80,7 @@ def behind_the_content(stream: bytes) -> int:
 
 @pytest.mark.parametrize("codec", LEVELS)
 @pytest.mark.parametrize("content", CONTENTS)
-def test_no_block_follows_the_one_with_the_last_bytes(codec, content, library) -> None:
+def test_no_block_follows_the_one_with_the_last_bytes(codec: str, content: str, library: None) -> None:
     data = archive(CONTENTS[content])
     stream = gzipped(data, codec)
 
@@ -91,7 +91,7 @@ def test_no_block_follows_the_one_with_the_last_bytes(codec, content, library) -
 
 @pytest.mark.parametrize("codec", ["gzip:1", "gzip", "gzip:6"])
 @pytest.mark.parametrize("content", ["one block", "stored MiB", "zeros after data", "deflated, then stored"])
-def test_the_end_depends_on_neither_threads_nor_cuts(codec, content) -> None:
+def test_the_end_depends_on_neither_threads_nor_cuts(codec: str, content: str) -> None:
     data = archive(CONTENTS[content])
     expected = gzipped(data, codec, threads=1)
 
@@ -101,7 +101,9 @@ def test_the_end_depends_on_neither_threads_nor_cuts(codec, content) -> None:
 
 @pytest.mark.parametrize("codec", ["gzip:1", "gzip", "gzip:3", "gzip:6", "gzip:9"])
 @pytest.mark.parametrize("content", CONTENTS)
-def test_a_go_program_that_stops_at_the_trailer_has_read_the_stream(codec, content, library, reader) -> None:
+def test_a_go_program_that_stops_at_the_trailer_has_read_the_stream(
+    codec: str, content: str, library: None, reader: str
+) -> None:
     data = archive(CONTENTS[content])
     assert len(data) % 32768, "such an archive no gzip stream can end with, whoever made it: Go's window is full"
 
@@ -112,7 +114,7 @@ def test_a_go_program_that_stops_at_the_trailer_has_read_the_stream(codec, conte
         assert done.stdout == b"kernel %d\n" % len(CONTENTS[content])
 
 
-def test_the_go_program_notices_an_empty_block_that_follows(reader) -> None:
+def test_the_go_program_notices_an_empty_block_that_follows(reader: str) -> None:
     data = archive(b"kernel")
     stream = zlib.compressobj(6, zlib.DEFLATED, 31)
     flushed = stream.compress(data) + stream.flush(zlib.Z_FULL_FLUSH) + stream.flush(zlib.Z_FINISH)
@@ -125,7 +127,7 @@ def test_the_go_program_notices_an_empty_block_that_follows(reader) -> None:
 
 
 @pytest.mark.parametrize("codec", LEVELS)
-def test_the_final_block_is_not_empty_behind_a_full_one(codec, library) -> None:
+def test_the_final_block_is_not_empty_behind_a_full_one(codec: str, library: None) -> None:
     """A block of zlib's holds 16,383 symbols: content whose last symbol fills one would end with an empty one."""
     for length in range(16_380, 16_387):
         stream = gzipped(noise(length).translate(bytes(byte & 0x3F for byte in range(256))), codec)

@@ -167,7 +167,7 @@ class TestOurs:
         assert len(b"".join(made)) > len(data)
         assert not tried
 
-    def test_one_segment_alone_begins_no_thread(self, tried) -> None:
+    def test_one_segment_alone_begins_no_thread(self, tried: Counter[str]) -> None:
         raw = deflated([(b"kernel" * 99, "full", 6)])
 
         assert b"".join(gzip_decompressed([member(raw, b"kernel" * 99)], 2)) == b"kernel" * 99

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import zlib
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -100,7 +101,12 @@ def test_nothing_is_compressed_to_something(codec: str) -> None:
 def test_zeros_are_compressed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     flushed = write._flushed
-    monkeypatch.setattr(write, "_flushed", lambda data, *how: (seen.append(len(data)), flushed(data, *how))[1])
+
+    def counted(data: bytes, *how: Any) -> bytes:
+        seen.append(len(data))
+        return flushed(data, *how)
+
+    monkeypatch.setattr(write, "_flushed", counted)
 
     data = made([bytes(MIB)] * 50, "gzip")
 
@@ -124,9 +130,14 @@ def test_what_does_not_shrink_is_stored(level: str, library: str) -> None:
 
 
 def test_what_does_not_shrink_is_not_even_tried_but_for_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    tried = []
+    tried: list[int] = []
     flushed = write._flushed
-    monkeypatch.setattr(write, "_flushed", lambda data, *how: (tried.append(len(data)), flushed(data, *how))[1])
+
+    def counted(data: bytes, *how: Any) -> bytes:
+        tried.append(len(data))
+        return flushed(data, *how)
+
+    monkeypatch.setattr(write, "_flushed", counted)
 
     made([noise(3 * MIB)], "gzip")
 

@@ -6,7 +6,7 @@ import bz2
 import gzip
 import lzma
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -373,7 +373,9 @@ def test_a_sink_says_what_it_is(place: Place) -> None:
     [gzip.compress, lzma.compress, bz2.compress, zstandard.compress, bytes],
     ids=["gzip", "xz", "bzip2", "zstd", "none"],
 )
-def test_a_layer_is_what_its_bytes_are_whatever_its_media_type_says(place: Place, wrap, media_type: str) -> None:
+def test_a_layer_is_what_its_bytes_are_whatever_its_media_type_says(
+    place: Place, wrap: Callable[[bytes], bytes], media_type: str
+) -> None:
     image = an_image().layer(media_type, wrap(TAR), diff_id=Digest.of(TAR)).label(LABEL + "kernel", "/kernel")
 
     copy(image.build(), place.sink("machine"))

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from eci_convert.testing import FaultyRegistry
+from tests.support.fake_registry.server import a_registry
 from tests.support.golden import unpack
 
 ROOT = Path(__file__).parents[2]

@@ -18,10 +18,11 @@ from types import MappingProxyType
 
 import pytest
 
+from eci_convert.testing import FaultyRegistry
 from eci_convert.transports import open_sink
 from eci_convert.transports.settings import Settings
 from tests.support.fake_docker import a_docker, over_tcp
-from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from tests.support.fake_registry.server import a_registry
 from tests.support.images import KERNEL_TYPE, an_image, copied, files_in
 
 KERNEL = Random(1).randbytes(24 << 20)
@@ -183,7 +184,7 @@ BLOCKED = {
 @pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
 def test_the_process_is_gone_whatever_its_threads_do(tmp_path: Path, blocked: str, twice: bool) -> None:
     (tmp_path / "old").write_bytes(b"old")
-    program = STUCK.format(module="exits", name="guarded", blocked=BLOCKED[blocked])
+    program = STUCK.format(module="exit_codes", name="run_guarded", blocked=BLOCKED[blocked])
     process = begun(tmp_path, args=[sys.executable, "-c", program])
     assert process.stdout
     assert process.stdout.read(1) == b"!"
@@ -212,10 +213,10 @@ from eci_convert.transports.containers_storage.drivers.staging import Staging
 
 def stuck(*_, **__):
     with created_directories([Path("new/deep/file")]), AtomicFiles() as staged:
-        staged.stage("old").write(b"new" * 100000)
-        staged.stage("new/deep/file").write(b"new" * 100000)
-        ingest = BlobStaging(Path("layout"))
-        ingest.take(VerifiedInput([b"blob"], None, None), 4)
+        staged.add("old").write(b"new" * 100000)
+        staged.add("new/deep/file").write(b"new" * 100000)
+        blobs = BlobStaging(Path("layout"))
+        blobs.write(VerifiedInput([b"blob"], None, None), 4)
         Path("store").mkdir()
         (Staging.create(Path("store")).new_layer_directory() / "diff" / "file").write_bytes(b"x")
         sys.stdout.write("!")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ SOURCES = {
 }
 
 
-def cheaply(call, *arguments: object) -> EciError:
+def cheaply(call: Callable[..., object], *arguments: object) -> EciError:
     """What *call* raises. It takes no more memory than the image."""
     tracemalloc.start()
     with pytest.raises(EciError) as caught:

@@ -8,7 +8,7 @@ import json
 import lzma
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.index import Index
 from eci_convert.oci.manifest import to_json
-from eci_convert.operations.copy import CopyRequest, copy
+from eci_convert.operations.copy import copy
+from eci_convert.operations.copy_request import CopyRequest
 from eci_convert.operations.inspect import inspect
 from eci_convert.operations.verify import verify_image
 from eci_convert.operations.verify.layer_check import Repeats
@@ -48,7 +49,7 @@ class Counting(MemorySource):
         self.fetched: Counter[Digest] = Counter()
 
     @contextmanager
-    def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator:
+    def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
         self.fetched[blob.digest] += 1
         with super().fetch(blob, skip) as chunks:
             yield chunks
@@ -162,7 +163,7 @@ def test_what_is_read_again_for_other_images_is_bounded(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("compress", [gzip.compress, lzma.compress])
 def test_a_layer_of_a_saved_image_is_measured_once_however_often_it_is_named(
-    compress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    compress: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = a_tar({"k": b"kernel"})
     config = json.dumps(
@@ -183,11 +184,14 @@ def test_a_layer_of_a_saved_image_is_measured_once_however_often_it_is_named(
             link = tarfile.TarInfo(name)
             link.type, link.linkname = tarfile.LNKTYPE, "l"
             out.addfile(link)
-    measured = []
+    measured: list[codec.Compression | None] = []
     original = codec.decompressed
-    monkeypatch.setattr(
-        docker_archive_source, "decompressed", lambda chunks, how: measured.append(how) or original(chunks, how)
-    )
+
+    def measuring(chunks: Iterable[bytes], compression: codec.Compression | None) -> Iterator[bytes]:
+        measured.append(compression)
+        return original(chunks, compression)
+
+    monkeypatch.setattr(docker_archive_source, "decompressed", measuring)
 
     with open_source(f"docker-archive:{tmp_path}/x.tar", Settings()) as source:
         image = load_image(source)

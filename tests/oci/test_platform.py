@@ -183,7 +183,9 @@ def test_of_several_that_differ_none_is_chosen_and_all_are_named(entries: tuple[
         (marked(1, disktype="qemu"), marked(1, disktype="applehv")),
     ],
 )
-def test_names_and_versions_make_no_difference_nor_does_one_image_that_is_listed_twice(entries) -> None:
+def test_names_and_versions_make_no_difference_nor_does_one_image_that_is_listed_twice(
+    entries: tuple[Descriptor, ...],
+) -> None:
     assert select(Index(manifests=entries), parse_platform("linux/amd64")) == entries[0]
 
 

@@ -31,7 +31,7 @@ from eci_convert.operations.verify import verify_image
 from eci_convert.options import TransferOptions
 from eci_convert.progress import NullReporter
 from eci_convert.reading.images import load_image, load_root
-from eci_convert.transports.base import SinkCapabilities
+from eci_convert.transports.base import NO_VARIANTS, SinkCapabilities, Variants
 from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 from tests.support.images import (
     LABEL,
@@ -137,7 +137,7 @@ def test_a_place_that_refuses_a_wrong_schema_version_leads_to_the_repair(version
     """docker-registry 2.8 says 500 to what the original `eci` writes."""
 
     class Strict(MemorySink):
-        def publish(self, manifest: Descriptor) -> None:
+        def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
             raise TransportError("500")
 
     image = a_machine()

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from eci_convert.oci.annotations import REF_NAME
-from eci_convert.operations.copy import CopyRequest, copy
+from eci_convert.operations.copy import copy
+from eci_convert.operations.copy_request import CopyRequest
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 from eci_convert.transports.settings import Settings

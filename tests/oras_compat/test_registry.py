@@ -29,9 +29,10 @@ from eci_convert.errors import (
 from eci_convert.oci.digest import Digest
 from eci_convert.oras_compat.names import OrasName
 from eci_convert.oras_compat.registry import Registry
+from eci_convert.testing import FaultyRegistry
 from eci_convert.transports.registry.http import retry
 from eci_convert.transports.settings import Settings
-from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from tests.support.fake_registry.server import a_registry
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 TITLE = "org.opencontainers.image.title"
@@ -399,9 +400,9 @@ def test_what_an_auth_back_end_was_told_is_used(server: FaultyRegistry, backend:
 def test_a_password_is_for_the_host_of_the_registry(server: FaultyRegistry) -> None:
     """Registry(hostname=A) told B, which a name or a manifest may lead to."""
     server.users = {"me": "pw"}
-    for flags in ({}, {"username": "me", "password": "pw"}):
-        registry = Registry("elsewhere.example", insecure=True, settings=Settings(timeout=5.0, **flags))
-        if not flags:
+    for settings in (Settings(timeout=5.0), Settings(timeout=5.0, username="me", password="pw")):
+        registry = Registry("elsewhere.example", insecure=True, settings=settings)
+        if not settings.username:
             registry.auth.set_basic_auth("me", "pw")
         with pytest.raises(AccessDeniedError):
             registry.get_manifest(f"{server.host}/a:1")

@@ -14,10 +14,10 @@ from eci_convert.operations.copy_request import CopyRequest
 from eci_convert.operations.inspect import inspect
 from eci_convert.operations.push import push
 from eci_convert.reading.local_parts import artifact_from_parts
-from eci_convert.testing import refusal
+from eci_convert.testing import FaultyRegistry, refusal
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.settings import Settings
-from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from tests.support.fake_registry.server import a_registry
 from tests.support.images import ImageBuilder, IndexBuilder, a_machine, an_index
 
 
@@ -82,11 +82,11 @@ def test_a_refusal_that_has_another_reason_teaches_nothing(tmp_path: Path) -> No
         assert manifests(registry) == [True, False, True]
 
 
-def copied(host: str, tmp_path: Path, image: ImageBuilder | IndexBuilder, **request: bool) -> list[str]:
+def copied(host: str, tmp_path: Path, image: ImageBuilder | IndexBuilder, all_platforms: bool = False) -> list[str]:
     heard = Heard()
     settings = Settings(environ={"HOME": str(tmp_path)}, reporter=heard)
     with open_sink(f"docker://{host}/edge/machine:2", settings) as sink:
-        copy(image.build(), sink, CopyRequest(format="artifacts", **request))
+        copy(image.build(), sink, CopyRequest(format="artifacts", all_platforms=all_platforms))
     with open_source(f"docker://{host}/edge/machine:2", settings) as source:
         assert inspect(source, Platform(os="linux", architecture="amd64")).dialect == "eci-artifacts"
     return heard.warnings

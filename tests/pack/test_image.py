@@ -38,6 +38,7 @@ from eci_convert.model import (
 from eci_convert.oci import json_fields
 from eci_convert.oci.descriptor import MAX_LAYERS, Descriptor
 from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Manifest
 from eci_convert.oci.platform import Platform
 from eci_convert.options import TransferOptions
 from eci_convert.pack.image import ImageOrigin, Packing, pack, pack_all
@@ -49,6 +50,7 @@ from tests.support.images import LABEL, Link, a_container, a_machine, an_image
 from tests.support.machines import PLAIN, TERMS, a_whole_machine, contents, image, part, written
 
 GZIP = Codec.parse("gzip")
+_ANYTHING = SinkCapabilities()
 SLOW = SinkCapabilities(prefers_compressed=True)
 
 
@@ -65,8 +67,8 @@ class HasEverything(MemorySink):
 class Counting(MemorySink):
     """A sink that tells what it was given."""
 
-    def __init__(self, store: MemoryStore, *, holds_artifacts: bool = True, holds_indexes: bool = True) -> None:
-        super().__init__(store, holds_artifacts=holds_artifacts, holds_indexes=holds_indexes)
+    def __init__(self, store: MemoryStore, *, capabilities: SinkCapabilities = _ANYTHING) -> None:
+        super().__init__(store, capabilities=capabilities)
         self.given: list[str] = []
 
     def put(
@@ -486,6 +488,7 @@ def test_one_file_as_several_parts_is_read_and_sent_once(
     blobs = [kind for kind in sink.given if "json" not in kind]
     assert len(blobs) == 1
     digest = Digest.of(b"same" * 100_000)
+    assert isinstance(packed.manifest, Manifest)
     layers = [layer for layer in packed.manifest.layers if layer.digest == digest]
     assert len(layers) == len(machine.parts)
     assert len({layer.media_type for layer in layers}) > 1

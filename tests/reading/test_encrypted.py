@@ -10,7 +10,8 @@ from eci_convert import dialects
 from eci_convert.errors import CannotHoldError, UnsupportedImageError
 from eci_convert.model import Role
 from eci_convert.oci import media_types
-from eci_convert.operations.copy import CopyRequest, copy
+from eci_convert.operations.copy import copy
+from eci_convert.operations.copy_request import CopyRequest
 from eci_convert.operations.extract import extract
 from eci_convert.operations.extract_request import ExtractRequest
 from eci_convert.operations.inspect import inspect

@@ -14,7 +14,7 @@ import pytest
 from eci_convert.dialects import WRITERS
 from eci_convert.errors import CannotHoldError, DiskTypeError, UsageError
 from eci_convert.model import DiskType, Memory, Role
-from eci_convert.pack.image import pack
+from eci_convert.pack.image import ImageOrigin, pack
 from eci_convert.reading.images import load_image
 from eci_convert.reading.local_disks import resolve_type
 from eci_convert.reading.local_parts import Disk, artifact_from_parts
@@ -111,7 +111,7 @@ def test_one_that_lies_in_an_image_is_not_written_into_another(format: str, laye
     with pytest.raises(CannotHoldError, match="base"):
         pack(
             WRITERS[format](replace(machine, parts=(*others, *wanted)), TERMS), MemorySink(store), codec=PLAIN,
-            origin=source, image=load_image(source),
+            origin=ImageOrigin(source=source, image=load_image(source)),
         )  # fmt: skip
 
 

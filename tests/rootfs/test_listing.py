@@ -1,27 +1,32 @@
-"""Tests of rootfs/listing.py, through reading.files.list_files."""
+"""Tests of rootfs/listing.py, through operations.list_files."""
 
 from __future__ import annotations
 
 import pytest
 
 from eci_convert.errors import CorruptStreamError, DigestMismatchError
-from eci_convert.options import TransferOptions
-from eci_convert.reading.files import list_files
+from eci_convert.operations.list_files import list_files
 from eci_convert.reading.images import load_image
 from eci_convert.transports.memory import MemorySource
-from tests.support.images import Hard, ImageBuilder, Link, a_machine, an_image
+from tests.support.images import Files, Hard, ImageBuilder, Link, a_machine, an_image
 
 
-def listed(image: ImageBuilder | MemorySource) -> dict[str, int | str]:
+def listed(image: ImageBuilder | MemorySource) -> dict[str, int | str | None]:
     """Sizes of the files, and targets of the symbolic links, by path."""
     source = image.build() if isinstance(image, ImageBuilder) else image
-    entries = list_files(source, load_image(source), TransferOptions())
-    return {entry.path: entry.link or entry.size for entry in entries}
+    return {
+        entry.path: entry.link or entry.size for entry in list_files(source).files if entry.kind in ("file", "symlink")
+    }
 
 
 def test_the_files_of_all_layers_are_listed_with_their_sizes() -> None:
-    lower = {"boot/vmlinuz-1": b"k" * 10, "boot/vmlinuz": Link("vmlinuz-1"), "etc/os-release": b"old", "empty/": None}
-    upper = {"etc/os-release": b"newer", "etc/copy": Hard("etc/os-release"), "z": b""}
+    lower: Files = {
+        "boot/vmlinuz-1": b"k" * 10,
+        "boot/vmlinuz": Link("vmlinuz-1"),
+        "etc/os-release": b"old",
+        "empty/": None,
+    }
+    upper: Files = {"etc/os-release": b"newer", "etc/copy": Hard("etc/os-release"), "z": b""}
     assert listed(an_image().tar_layer(lower, compression="gzip").tar_layer(upper, compression="zstd")) == {
         "/boot/vmlinuz": "vmlinuz-1",
         "/boot/vmlinuz-1": 10,

@@ -6,7 +6,7 @@ import os
 import tarfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -99,6 +99,7 @@ def test_a_hash_that_reads_the_file_itself_does_not_run_away_from_the_reader(mon
     next(apart), next(apart)
     time.sleep(0.2)
     assert hashed <= 8
+    assert isinstance(apart, Generator)
     apart.close()
     reader[0].join(60)
     assert not reader[0].is_alive()

@@ -35,6 +35,10 @@ def locked_twice(path: Path) -> None:
         pass
 
 
+def wait_for_ever() -> None:
+    threading.Event().wait()
+
+
 def filled() -> None:
     belt = BoundedQueue(1)
     belt.push(BLOCK)
@@ -44,7 +48,7 @@ def filled() -> None:
 WAITS: dict[str, Callable[[Path], object]] = {
     "sleep": lambda _: interrupts.sleep(60),
     "a Future": lambda _: interrupts.result(Future()),
-    "a thread": lambda _: WorkerThread(threading.Event().wait, "endless").result(),
+    "a thread": lambda _: WorkerThread(wait_for_ever, "endless").result(),
     "an empty belt": lambda _: BoundedQueue(1).pop(),
     "a full belt": lambda _: filled(),
     "a lock": locked_twice,

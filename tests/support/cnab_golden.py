@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.support.fake_registry.server import FaultyRegistry
+from eci_convert.testing import FaultyRegistry
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "cnab"
 

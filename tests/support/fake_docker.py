@@ -299,7 +299,7 @@ class Handler(BaseHTTPRequestHandler):
         config = json.loads(image.config) if image else {}
         platform = {key: config[key] for key in ("os", "architecture") if key in config}
         labels = {**config.get("config", {}).get("Labels", {}), **wanted["Labels"]}
-        about = {"ImageManifestDescriptor": {"platform": platform}} if self.engine.in_containerd else {}
+        about: dict[str, Any] = {"ImageManifestDescriptor": {"platform": platform}} if self.engine.in_containerd else {}
         about |= {"Mounts": list(self.engine.mounts)} if self.engine.mounts else {}
         return self.say({"Id": self.words[1], "Config": {"Labels": labels}, "Platform": config.get("os"), **about})
 

@@ -64,14 +64,15 @@ def _entry(name: str, value: Any) -> Iterator[str]:
     yield from _text(value)
     yield ""
     if isinstance(value, EnumType):
-        yield "Values: " + ", ".join(f"`{member.value}`" for member in value) + "."
+        members: list[Any] = list(value)
+        yield "Values: " + ", ".join(f"`{member.value}`" for member in members) + "."
         yield ""
     elif isinstance(value, type):
-        members = list(_members(value))
-        if members:
+        rows = list(_members(value))
+        if rows:
             yield "| member | |"
             yield "|---|---|"
-            yield from members
+            yield from rows
             yield ""
 
 

@@ -15,10 +15,10 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Manifest, to_json
 from eci_convert.reading.blobs import open_blob
 from eci_convert.streams.repeatable import RepeatableStream
+from eci_convert.testing import FaultyRegistry
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Sink, Source
 from eci_convert.transports.settings import Settings
-from tests.support.fake_registry.server import FaultyRegistry
 
 PASSWORD = "p4ssw0rd"
 TYPE = "application/vnd.lfedge.disk.layer.v1+raw"

@@ -9,7 +9,8 @@ import ssl
 import threading
 from collections.abc import Iterator
 
-from tests.support.fake_registry.server import CERTS, FaultyRegistry
+from eci_convert.testing import FaultyRegistry
+from tests.support.fake_registry.server import CERTS
 
 
 class TunnelProxy:

@@ -13,10 +13,11 @@ import pytest
 from eci_convert.compression.codec import Codec
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.oci.platform import parse_platform
-from eci_convert.operations.copy import copy
+from eci_convert.operations.copy import CopyRequest, copy
 from eci_convert.operations.extract import extract
 from eci_convert.operations.extract_request import ExtractRequest
 from eci_convert.operations.push import push
+from eci_convert.options import TransferOptions
 from eci_convert.progress import Event, Phase, Plan, PlanEnded, Relabelled, Reused, Wait, WaitEnded
 from eci_convert.reading.local_parts import Disk, artifact_from_parts
 from eci_convert.transports import open_sink, open_source
@@ -83,7 +84,14 @@ def test_a_push_reports_phases_and_waits(place, phases: list[str], waits: set[st
         place(tmp_path) as (reference, settings),
         open_sink(reference, replace(settings, reporter=reporter)) as sink,
     ):
-        push(artifact, sink, format="legacy", terms=TERMS, codec=Codec.parse("gzip"), reporter=reporter)
+        push(
+            artifact,
+            sink,
+            format="legacy",
+            write=TERMS,
+            codec=Codec.parse("gzip"),
+            options=TransferOptions(reporter=reporter),
+        )
 
     assert phases_of(reporter, "disk-root-disk.img") == phases
     assert {wait.format(tmp_path) for wait in waits} <= set(waits_of(reporter))
@@ -96,7 +104,7 @@ def a_layout(tmp_path: Path) -> str:
     reference = f"oci:{tmp_path}/source:machine"
     with open_sink(reference, Settings(environ={"HOME": str(tmp_path)})) as sink:
         artifact = artifact_from_parts(root=Disk.parse(f"{tmp_path}/disk.img:raw"))
-        push(artifact, sink, format="legacy", terms=TERMS, codec=Codec.parse("gzip"))
+        push(artifact, sink, format="legacy", write=TERMS, codec=Codec.parse("gzip"))
     return reference
 
 
@@ -105,7 +113,7 @@ def test_a_copy_reports_its_size_beforehand_and_what_is_there_already(tmp_path: 
     for again in (False, True):
         reporter = Noting()
         with open_source(a_layout(tmp_path), settings) as source, open_sink(f"oci:{tmp_path}/copy:x", settings) as sink:
-            copy(source, sink, reporter=reporter)
+            copy(source, sink, options=TransferOptions(reporter=reporter))
         plan = plans(reporter.events)[0]
         assert isinstance(plan, Plan)
         reused = [event for event in reporter.events if isinstance(event, Reused)]
@@ -116,7 +124,7 @@ def test_a_copy_reports_its_size_beforehand_and_what_is_there_already(tmp_path: 
 def test_an_extraction_reports_what_it_receives_and_that_it_waits_for_the_disk(tmp_path: Path) -> None:
     reporter = Noting()
     with open_source(a_layout(tmp_path), Settings(environ={"HOME": str(tmp_path)})) as source:
-        extract(source, ExtractRequest(directory=tmp_path / "out"), reporter=reporter)
+        extract(source, ExtractRequest(directory=tmp_path / "out"), options=TransferOptions(reporter=reporter))
     assert {event.phase for event in reporter.events if isinstance(event, Phase)} == {"receiving"}
     assert waits_of(reporter) == ["the disk to take the files"]
     assert plans(reporter.events) == [Plan(), PlanEnded()]
@@ -125,7 +133,7 @@ def test_an_extraction_reports_what_it_receives_and_that_it_waits_for_the_disk(t
 def test_a_conversion_reports_what_it_packs(tmp_path: Path) -> None:
     settings, reporter = Settings(environ={"HOME": str(tmp_path)}), Noting()
     with open_source(a_layout(tmp_path), settings) as source, open_sink(f"oci:{tmp_path}/other:x", settings) as sink:
-        copy(source, sink, format="containerdisk", reporter=reporter)
+        copy(source, sink, CopyRequest(format="containerdisk"), options=TransferOptions(reporter=reporter))
     assert [phases_of(reporter, event.task)[-1] for event in reporter.events if isinstance(event, Phase)] == [
         "receiving",
         "compressing",

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from eci_convert.oci.reference import Reference
+from eci_convert.testing import FaultyRegistry, faults
 from eci_convert.transports.registry.state.host_facts import HostFacts
 from eci_convert.transports.settings import Settings
 from tests.cli.conftest import Parts
 from tests.support.command_line import Run, Said, one_line
 from tests.support.fake_containerd import a_containerd
 from tests.support.fake_docker import a_docker
-from tests.support.fake_registry import behaviour as faults
-from tests.support.fake_registry.server import CERTS, FaultyRegistry, a_registry
+from tests.support.fake_registry.server import CERTS, a_registry
 from tests.support.home_directory import PASSWORD, User
 
 BASIC = "bWU6cDRzc3cwcmQ="

@@ -31,7 +31,7 @@ def stored(builder: ImageBuilder, path: Path) -> str:
     ],
 )
 def test_the_names_of_the_image_are_kept(format: str, names: set[str], run: Run, parts: Parts, tmp_path: Path) -> None:
-    words = ["--kernel", parts.kernel, "--root", f"{parts.root}:raw"]
+    words: list[str | Path] = ["--kernel", parts.kernel, "--root", f"{parts.root}:raw"]
     run("build", "--to", f"oci:{tmp_path}/l", "--format", format, *words)
 
     run("extract", f"oci:{tmp_path}/l", tmp_path / "image", "--names", "image")
@@ -59,7 +59,7 @@ def test_two_files_of_one_name_are_an_error(run: Run, tmp_path: Path) -> None:
 
 
 def test_names_need_a_directory(run: Run, layout: Path, tmp_path: Path) -> None:
-    words = ["--kernel", tmp_path / "k", "--names", "image"]
+    words: list[str | Path] = ["--kernel", tmp_path / "k", "--names", "image"]
     one_line(run("extract", f"oci:{layout}", *words, exits=2), "--names")
 
 

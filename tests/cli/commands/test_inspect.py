@@ -30,7 +30,16 @@ def in_layout(builder, path: Path) -> str:  # type: ignore[no-untyped-def]
 @pytest.fixture
 def both(run: Run, parts: Parts, tmp_path: Path) -> str:
     """A legacy image that serves KubeVirt as well."""
-    words = ["--kernel", parts.kernel, "--initrd", parts.initrd, "--root", f"{parts.root}:raw", "--cmdline", LINE]
+    words: list[str | Path] = [
+        "--kernel",
+        parts.kernel,
+        "--initrd",
+        parts.initrd,
+        "--root",
+        f"{parts.root}:raw",
+        "--cmdline",
+        LINE,
+    ]
     run("build", "--to", f"oci:{tmp_path}/both", "--also", "containerdisk", "--author", "me", *words)
     return f"oci:{tmp_path}/both"
 
@@ -66,7 +75,7 @@ def test_our_layers_tell_the_sizes_of_their_files(run: Run, both: str, parts: Pa
 
 @pytest.mark.parametrize("format", ["legacy", "containerdisk", "artifacts", "kubevirt", "ironcore", "unikraft"])
 def test_a_deep_look_tells_what_extract_tells(format: str, run: Run, parts: Parts, tmp_path: Path) -> None:
-    words = ["--kernel", parts.kernel, "--initrd", parts.initrd] if format != "kubevirt" else []
+    words: list[str | Path] = ["--kernel", parts.kernel, "--initrd", parts.initrd] if format != "kubevirt" else []
     words += ["--root", f"{parts.root}:raw"] if format != "unikraft" else []
     run("build", "--to", f"oci:{tmp_path}/l", "--format", format, *words)
 

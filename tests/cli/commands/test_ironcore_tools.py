@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from eci_convert.cli import main
+from eci_convert.testing import FaultyRegistry
 from tests.support.command_line import Run
-from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from tests.support.fake_registry.server import a_registry
 from tests.support.golden import GOLDEN, unpack
 
 HOST = "127.0.0.1:5711"

@@ -14,7 +14,7 @@ from tests.support.images import an_image, copied
 
 
 def build(run: Run, place: str, parts: Parts, *more: str | Path, format: str = "legacy") -> str:
-    words = ["--kernel", parts.kernel, "--initrd", parts.initrd, "--root", f"{parts.root}:raw"]
+    words: list[str | Path] = ["--kernel", parts.kernel, "--initrd", parts.initrd, "--root", f"{parts.root}:raw"]
     run("build", "--to", place, "--format", format, *words, *more)
     return place
 

@@ -114,7 +114,11 @@ def test_a_name_is_given_once(run: Run, parts: Parts, notes: Path) -> None:
 def test_disks_that_no_image_should_hold_are_refused_by_every_command(
     command: str, run: Run, parts: Parts, tmp_path: Path
 ) -> None:
-    place = {"dockerfile": [], "build": ["--to", f"oci:{tmp_path}/l"], "push": ["--remote", tmp_path / "l", "a:1"]}
+    place: dict[str, list[str | Path]] = {
+        "dockerfile": [],
+        "build": ["--to", f"oci:{tmp_path}/l"],
+        "push": ["--remote", tmp_path / "l", "a:1"],
+    }
     packed, backed = parts.root.with_name("disk.img"), parts.root.with_name("backed.qcow2")
     packed.write_bytes(gzip.compress(bytes(4096)))
     backed.write_bytes(QCOW2[:8] + (104).to_bytes(8, "big") + (4).to_bytes(4, "big") + bytes(84) + b"base")

@@ -22,7 +22,8 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.index import Index
 from eci_convert.oci.platform import parse_platform
-from eci_convert.operations.copy import CopyRequest, copy
+from eci_convert.operations.copy import copy
+from eci_convert.operations.copy_request import CopyRequest
 from eci_convert.operations.inspect import inspect
 from eci_convert.operations.verify import fixed_index, verify_image
 from eci_convert.options import TransferOptions

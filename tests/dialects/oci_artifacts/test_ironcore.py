@@ -18,7 +18,8 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.index import Index
 from eci_convert.oci.platform import Platform
-from eci_convert.operations.copy import CopyRequest, copy
+from eci_convert.operations.copy import copy
+from eci_convert.operations.copy_request import CopyRequest
 from eci_convert.pack.image import pack
 from eci_convert.reading.images import load_image, load_root
 from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore

@@ -18,7 +18,8 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.index import Index
 from eci_convert.oci.platform import Platform, parse_platform
-from eci_convert.operations.copy import CopyRequest, copy
+from eci_convert.operations.copy import copy
+from eci_convert.operations.copy_request import CopyRequest
 from eci_convert.operations.store import entries
 from eci_convert.operations.store.index import add, create, remove
 from eci_convert.operations.store.strategy import AppendOptions, Strategy

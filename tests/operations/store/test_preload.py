@@ -95,7 +95,7 @@ def described(root: Path) -> dict[str, tuple[object, ...]]:
         state = os.lstat(path)
         kind = stat.S_IFMT(state.st_mode)
         below = "/diff/" in f"/{path}" or "/vfs/dir/" in str(path)
-        words = (kind, state.st_uid, state.st_gid, state.st_rdev)
+        words: tuple[int, ...] = (kind, state.st_uid, state.st_gid, state.st_rdev)
         if below and not stat.S_ISLNK(kind) and not stat.S_ISDIR(kind) and not stat.S_ISCHR(kind):
             words = (*words, stat.S_IMODE(state.st_mode), int(state.st_mtime))
         content = path.read_bytes() if stat.S_ISREG(kind) else os.readlink(path) if stat.S_ISLNK(kind) else None

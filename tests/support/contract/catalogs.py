@@ -43,9 +43,9 @@ class Place:
 
     def names(self) -> list[str]:
         """The names that are listed, with their tags."""
-        return [f"{image.name}:{image.tag}".removesuffix(":") for image in self.list()]
+        return [f"{image.name}:{image.tag}".removesuffix(":") for image in self.images()]
 
-    def list(self) -> tuple[ListedImage, ...]:
+    def images(self) -> tuple[ListedImage, ...]:
         return list_images(self.root, self.settings)
 
     def expected(self, *names: str) -> list[str]:
@@ -57,8 +57,8 @@ class Place:
             if source.filesystem() is not None:
                 load_image(source)
                 return
-            found = verify_image(source)
-            assert found.good, found.findings
+            report = verify_image(source)
+            assert report.ok, report.problems
 
     def is_absent(self, name: str) -> bool:
         with open_source(self.at(name), self.settings) as source:
@@ -90,7 +90,7 @@ class CatalogContract:
             place.put(name, image(name.encode()))
 
         assert place.names() == place.expected("m:2", "a:1", "m:1")
-        for listed in place.list():
+        for listed in place.images():
             assert [str(platform) for platform in listed.platforms] == ["linux/amd64"]
             assert listed.size is not None
             assert listed.size > 0
@@ -102,7 +102,7 @@ class CatalogContract:
         if place.root.startswith("docker://"):
             pytest.skip("a registry knows whole digests and tags alone")
 
-        for listed in place.list():
+        for listed in place.images():
             assert listed.digest is not None
             for text in (listed.digest.hex[:12], f"sha256:{listed.digest.hex}"):
                 with open_source(place.at(text), place.settings) as source:
@@ -110,13 +110,13 @@ class CatalogContract:
 
     def test_one_more_name_stands_for_the_same_image(self, place: Place) -> None:
         place.put("m:1", image(b"1"))
-        [before] = place.list()
+        [before] = place.images()
 
         digest = tag(place.at("m:1"), [place.at("m:2"), place.at("m:3")], place.settings)
 
         assert digest == before.digest
         assert place.names() == place.expected("m:1", "m:2", "m:3")
-        assert {listed.digest for listed in place.list()} == {digest}
+        assert {listed.digest for listed in place.images()} == {digest}
         place.check_whole("m:3")
 
     def test_a_name_that_is_given_away_stands_for_the_new_image(self, place: Place) -> None:
@@ -125,7 +125,7 @@ class CatalogContract:
 
         digest = tag(place.at("m:1"), [place.at("m:2")], place.settings)
 
-        named = {f"{listed.name}:{listed.tag}": listed.digest for listed in place.list() if listed.tag}
+        named = {f"{listed.name}:{listed.tag}": listed.digest for listed in place.images() if listed.tag}
         assert named == dict.fromkeys(place.expected("m:1", "m:2"), digest)
         place.check_whole("m:2")
 

@@ -656,7 +656,7 @@ def test_the_diff_id_of_a_compressed_layer_is_checked_where_it_is_known(docker: 
     assert docker.images == {}
 
 
-def test_a_layer_is_sent_while_it_is_made(one_docker: ADocker):
+def test_a_layer_is_sent_while_it_is_made(one_docker: ADocker) -> None:
     """Neither memory nor a file holds it: the engine has the first half before the second is asked for."""
     arrived = threading.Event()
 

@@ -183,7 +183,12 @@ def test_an_image_without_architecture_is_read(docker: ADocker) -> None:
 def test_where_no_container_can_be_made_the_image_is_saved(docker: ADocker, status: int) -> None:
     """Docker makes none where a volume is a file, nor where a plugin forbids it."""
     loaded(docker, an_image().tar_layer({"kernel": b"kernel"}))
-    docker.instead["POST create"] = lambda handler: (handler.body(), handler.refuse(status, "not today"))[1]
+
+    def refusing(handler: Handler) -> None:
+        handler.body()
+        handler.refuse(status, "not today")
+
+    docker.instead["POST create"] = refusing
 
     assert files_of(docker, "/kernel") == {"/kernel": b"kernel"}
     with pytest.raises(MissingPartError):

@@ -9,7 +9,7 @@ import pytest
 
 from eci_convert.errors import CannotHoldError, EciError, NotFoundError
 from eci_convert.oci.platform import parse_platform
-from eci_convert.operations.copy import copy
+from eci_convert.operations.copy import CopyRequest, copy
 from eci_convert.operations.inspect import inspect
 from eci_convert.operations.store.delete import delete
 from eci_convert.operations.store.list import list_images
@@ -76,7 +76,7 @@ def test_a_package_is_copied_out_of_it_with_its_digest(store: Path, tmp_path: Pa
         open_source(f"oci:{store}:{PACKAGE}", Settings()) as source,
         open_sink(f"oci:{tmp_path}/layout:{PACKAGE}", Settings()) as sink,
     ):
-        packed = copy(source, sink, all_platforms=True)
+        packed = copy(source, sink, CopyRequest(all_platforms=True))
         root, _ = load_root(source)
 
     assert packed.descriptor.digest == root.digest
@@ -93,7 +93,7 @@ def test_an_index_that_was_changed_where_it_lies_is_read_as_it_is(store: Path) -
     assert image.digest.hex != path.name
     with open_source(f"oci:{store}:{PACKAGE}", Settings()) as source:
         assert inspect(source, parse_platform("fc/x86_64")).digest == image.digest
-        assert len(verify_image(source).findings) == 2  # the sizes that the original gets wrong
+        assert len(verify_image(source).problems) == 2  # the sizes that the original gets wrong
 
 
 def test_no_link_leads_out_of_the_store(store: Path, tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from eci_convert.testing import FaultyRegistry
 from eci_convert.transports.registry.http import retry
-from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from tests.support.fake_registry.server import a_registry
 from tests.support.home_directory import User
 
 

@@ -12,10 +12,11 @@ from eci_convert.errors import CannotHoldError, UsageError
 from eci_convert.operations.store.delete import delete
 from eci_convert.operations.store.list import list_images
 from eci_convert.operations.store.tag import tag
+from eci_convert.testing import FaultyRegistry
 from eci_convert.transports.registry.catalog import RegistryCatalog, RepositoriesCatalog, open_catalog
 from eci_convert.transports.settings import Settings
 from tests.support.contract.catalogs import CatalogContract, Place, image
-from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from tests.support.fake_registry.server import a_registry
 
 
 class RegistryPlace(Place):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from eci_convert import testing as faults
-from tests.support.fake_registry.server import FaultyRegistry
+from eci_convert.testing import FaultyRegistry
 from tests.support.home_directory import User, noise
 
 CHUNK = 24 * 1024 * 1024

@@ -13,8 +13,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.operations.copy import copy
 from eci_convert.reading.blobs import open_blob
 from eci_convert.reading.images import load_image
-from tests.support.fake_registry.behaviour import Change, cut, spoiled, status
-from tests.support.fake_registry.server import FaultyRegistry
+from eci_convert.testing import Change, FaultyRegistry, cut, spoiled, status
 from tests.support.home_directory import PASSWORD, User, noise
 
 BIG = noise(5 << 20)

@@ -12,13 +12,14 @@ from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.oci.platform import parse_platform
 from eci_convert.operations.copy import copy
 from eci_convert.operations.push import push
+from eci_convert.options import TransferOptions
 from eci_convert.progress import Phase, Relabelled, Retry, Reused, Wait, WaitEnded
 from eci_convert.reading.images import load_root
 from eci_convert.reading.local_parts import Disk, artifact_from_parts
+from eci_convert.testing import FaultyRegistry, header, status
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.settings import Settings
-from tests.support.fake_registry.behaviour import header, status
-from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from tests.support.fake_registry.server import a_registry
 from tests.support.home_directory import User
 from tests.support.reporters import Counting, Noting
 
@@ -31,7 +32,7 @@ def push_disk(registry: FaultyRegistry, user: User, disk: Path, format: str, nam
     artifact, codec = artifact_from_parts(root=Disk.parse(f"{disk}:raw")), Codec.parse("gzip")
     settings = Settings(environ=user.environ, reporter=reporter)
     with open_sink(f"docker://{registry.host}/{name}", settings) as sink:
-        push(artifact, sink, format=format, terms=TERMS, codec=codec, probe=True, reporter=reporter)
+        push(artifact, sink, format=format, write=TERMS, codec=codec, options=TransferOptions(reporter=reporter))
     return reporter
 
 
@@ -76,7 +77,7 @@ def test_a_copy_from_one_registry_to_another_counts_what_is_sent(
             open_source(f"docker://{registry.host}/machine:1", settings) as source,
             open_sink(f"docker://{other.host}/machine:1", settings) as sink,
         ):
-            copy(source, sink, reporter=reporter)
+            copy(source, sink, options=TransferOptions(reporter=reporter))
         sent = sum(len(content) for content in other.blobs.values())
 
     assert set(phases(reporter)) == {"receiving", "copying"}

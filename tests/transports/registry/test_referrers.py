@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,12 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.index import Index
 from eci_convert.oci.manifest import Manifest, to_json
+from eci_convert.testing import FaultyRegistry
 from eci_convert.transports import open_source
 from eci_convert.transports.registry import referrers
 from eci_convert.transports.registry.http.links import next_page
 from eci_convert.transports.registry.http.url import Url
 from eci_convert.transports.registry.referrers import fallback_tag
-from tests.support.fake_registry.server import FaultyRegistry
 from tests.support.home_directory import User
 
 CONFIG = Descriptor.of(b"{}", media_types.OCI_CONFIG)
@@ -163,7 +164,7 @@ def test_in_a_layout_too_the_tag_may_mean_something_else(tmp_path: Path) -> None
     subject = Descriptor.of(b"subject", media_types.OCI_MANIFEST)
     pointer = Descriptor(media_type=subject.media_type, digest=subject.digest, size=subject.size)
     texts = [b"no JSON", b"{}", to_json(Manifest(config=CONFIG, layers=(), subject=pointer))]
-    names = ({"org.opencontainers.image.ref.name": fallback_tag(subject.digest)}, {})
+    names: tuple[dict[str, str], ...] = ({"org.opencontainers.image.ref.name": fallback_tag(subject.digest)}, {})
     entries = [
         {**Descriptor.of(text, media_types.OCI_MANIFEST).json(), "annotations": name}
         for text in texts
@@ -224,7 +225,7 @@ def test_a_list_goes_on_though_its_links_come_in_several_headers(registry: Fault
             ("Link", '</v2/x>; rel="first", </v2/y>; rel="prev"'),
             ("Link", f'{more}; rel="last next"'),
         )
-        return faults.replace(found, headers=pairs)
+        return replace(found, headers=pairs)
 
     registry.misbehave("GET", "/referrers/[^?]*$", first)
     registry.misbehave("GET", "n=1,2", page)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from eci_convert.oci.digest import Digest
+from eci_convert.testing import FaultyRegistry, refusal, unheard
 from tests.cli.conftest import Parts
 from tests.support.command_line import Run, one_line
-from tests.support.fake_registry.behaviour import refusal, unheard
-from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from tests.support.fake_registry.server import a_registry
 
 TITLE = "org.opencontainers.image.title"
 
@@ -80,7 +80,7 @@ def test_what_is_attached_is_discovered(run: Run, image: str, log: Path, manifes
 
 
 def test_the_same_files_are_attached_once(run: Run, image: str, log: Path) -> None:
-    words = ["attach", image, log, "--artifact-type", "build/log", "-q"]
+    words: list[str | Path] = ["attach", image, log, "--artifact-type", "build/log", "-q"]
     first, second = run(*words).out, run(*words).out
     assert first == second
     assert run("discover", image, "-q").out == first

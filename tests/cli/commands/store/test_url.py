@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from eci_convert.testing import Change, FaultyRegistry, Reply, status
 from tests.support.command_line import Run, one_line
-from tests.support.fake_registry.behaviour import Change, Reply, status
-from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from tests.support.fake_registry.server import a_registry
 from tests.support.home_directory import PASSWORD, User
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"

@@ -18,7 +18,7 @@ from eci_convert.errors import AccessDeniedError, NotFoundError, TransportError
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.reference import Reference
-from eci_convert.testing import Reply
+from eci_convert.testing import FaultyRegistry, Reply
 from eci_convert.transports.registry import upload_plan
 from eci_convert.transports.registry.auth import tokens
 from eci_convert.transports.registry.auth.challenge import parse_challenges
@@ -26,7 +26,7 @@ from eci_convert.transports.registry.auth.tokens import may_send_credentials
 from eci_convert.transports.registry.client import RegistryClient
 from eci_convert.transports.registry.http.url import Url
 from eci_convert.transports.registry.mount_hints import MountHint
-from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from tests.support.fake_registry.server import a_registry
 from tests.support.home_directory import PASSWORD, TYPE, User, noise, once
 
 DATA = noise(3 * 256 * 1024)

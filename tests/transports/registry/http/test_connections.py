@@ -14,15 +14,15 @@ import pytest
 
 from eci_convert import testing as faults
 from eci_convert.errors import LocalError, TransportError, UsageError
+from eci_convert.testing import FaultyRegistry
 from eci_convert.transports import open_source
-from eci_convert.transports.registry.http import dial
 from eci_convert.transports.registry.http import tls as http_tls
 from eci_convert.transports.registry.http.address_policy import check_address
 from eci_convert.transports.registry.http.addresses import is_loopback
 from eci_convert.transports.registry.http.proxies import proxy_for
 from eci_convert.transports.registry.http.tls import folders
 from eci_convert.transports.registry.http.url import Url
-from tests.support.fake_registry.server import CERTS, FaultyRegistry, a_registry
+from tests.support.fake_registry.server import CERTS, a_registry
 from tests.support.home_directory import PASSWORD, User, noise
 from tests.support.proxy import a_socks_proxy, a_tunnel, tls_before
 
@@ -78,13 +78,14 @@ def test_a_server_s_own_certificate_may_be_believed_whatever_signed_it(
 ) -> None:
     """As Go and curl do; not past its time, nor under another name."""
     with a_registry(cert=cert) as registry:
-        pem, flags = CERTS / f"{trusted}.pem", {"retries": 0}
+        pem = CERTS / f"{trusted}.pem"
+        flags: dict[str, Any] = {"retries": 0}
         if place == "certs.d":
             folder = user.home / f".config/containers/certs.d/{registry.host}"
             folder.mkdir(parents=True)
             shutil.copy(pem, folder / "own.crt")
         else:
-            flags |= {"ca_file": str(pem)}
+            flags["ca_file"] = str(pem)
         if believed:
             user.pushes(registry, [DATA], **flags)
             return
@@ -391,7 +392,7 @@ class Inside:
         def addressed(sock: socket.socket) -> Any:
             return ("8.8.4.4", registry.port)
 
-        monkeypatch.setattr(dial.socket, "getaddrinfo", getaddrinfo)
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
         monkeypatch.setattr(socket.socket, "connect", connects)
         monkeypatch.setattr(socket.socket, "getpeername", addressed)
 

@@ -13,12 +13,12 @@ from eci_convert.errors import AccessDeniedError, TransportError
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.testing import Change, Reply
+from eci_convert.testing import Change, FaultyRegistry, Reply
 from eci_convert.transports import open_source
 from eci_convert.transports.registry.http.retry import TransientError
 from eci_convert.transports.registry.http.url import Url
 from eci_convert.transports.settings import Settings
-from tests.support.fake_registry.server import CERTS, FaultyRegistry, a_registry
+from tests.support.fake_registry.server import CERTS, a_registry
 from tests.support.home_directory import PASSWORD, User, noise
 from tests.support.proxy import a_tunnel
 

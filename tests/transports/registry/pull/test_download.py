@@ -21,8 +21,7 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.reading.blobs import open_blob
 from eci_convert.reading.images import load_root
-from eci_convert.testing import Reply
-from tests.support.fake_registry.server import FaultyRegistry
+from eci_convert.testing import FaultyRegistry, Reply
 from tests.support.home_directory import TYPE, User, noise
 
 DATA = noise(300_000)

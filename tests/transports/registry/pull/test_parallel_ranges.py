@@ -12,9 +12,8 @@ from eci_convert.errors import DigestMismatchError, TransportError
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.reading.blobs import open_blob
-from eci_convert.testing import Reply
+from eci_convert.testing import FaultyRegistry, Reply
 from eci_convert.transports.registry.pull import download, parallel_ranges
-from tests.support.fake_registry.server import FaultyRegistry
 from tests.support.home_directory import TYPE, User, noise
 
 RANGE = 64 * 1024

@@ -10,9 +10,9 @@ from eci_convert import testing as faults
 from eci_convert.errors import DigestMismatchError, SizeMismatchError, TransportError, UploadLostError
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
+from eci_convert.testing import FaultyRegistry
 from eci_convert.transports.registry import upload_plan
 from eci_convert.transports.registry.state import host_facts
-from tests.support.fake_registry.server import FaultyRegistry
 from tests.support.home_directory import TYPE, Counted, User, noise, once
 
 CHUNK = 64 * 1024

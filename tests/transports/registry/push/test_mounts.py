@@ -23,11 +23,12 @@ from eci_convert.operations import copy
 from eci_convert.operations.verify import repair
 from eci_convert.options import TransferOptions
 from eci_convert.reading.images import load_image
+from eci_convert.testing import FaultyRegistry
 from eci_convert.transports import open_source
 from eci_convert.transports.registry import upload_plan
 from eci_convert.transports.registry.client import RegistryClient
 from eci_convert.transports.registry.mount_hints import MountHint
-from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from tests.support.fake_registry.server import a_registry
 from tests.support.home_directory import TYPE, User, noise
 
 DATA = noise(200_000)

@@ -22,10 +22,10 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.index import Index
 from eci_convert.oci.manifest import Manifest, to_json
+from eci_convert.testing import FaultyRegistry
 from eci_convert.transports.registry import upload_plan
 from eci_convert.transports.registry.mount_hints import MountHint
 from eci_convert.transports.registry.state.host_facts import HostFacts
-from tests.support.fake_registry.server import FaultyRegistry
 from tests.support.home_directory import TYPE, Counted, User, again, noise, once
 
 CHUNK = 256 * 1024

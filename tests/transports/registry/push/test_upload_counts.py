@@ -11,11 +11,10 @@ import pytest
 from eci_convert import testing as faults
 from eci_convert.errors import TransportError
 from eci_convert.oci.digest import Digest
-from eci_convert.testing import Reply
+from eci_convert.testing import FaultyRegistry, Reply, Seen
 from eci_convert.transports.registry import upload_plan
 from eci_convert.transports.registry.http import retry
 from eci_convert.transports.registry.state.host_facts import HostFacts
-from tests.support.fake_registry.server import FaultyRegistry, Seen
 from tests.support.home_directory import User, again, noise, once
 
 CHUNK = 256 * 1024

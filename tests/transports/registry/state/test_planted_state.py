@@ -11,8 +11,9 @@ import pytest
 
 from eci_convert.errors import TransportError
 from eci_convert.oci.digest import Digest
+from eci_convert.testing import FaultyRegistry
 from eci_convert.transports.registry import upload_plan
-from tests.support.fake_registry.server import FaultyRegistry, a_registry
+from tests.support.fake_registry.server import a_registry
 from tests.support.home_directory import User, noise, once
 
 CHUNK = 256 * 1024

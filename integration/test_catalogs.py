@@ -153,7 +153,7 @@ def test_docker_registry_deletes_manifests_and_no_tag_that_was_not_named(
         [programs.skopeo, "list-tags", "--tls-verify=false", root], capture_output=True, text=True, check=True
     )
     assert sorted(json.loads(said.stdout)["Tags"]) == ["1", "2", "3"]
-    assert [one.tag for one in place.list()] == ["1", "2", "3"]
+    assert [one.tag for one in place.images()] == ["1", "2", "3"]
     assert f"{registry.host}/catalog/machines" in {
         one.name for one in list_images(f"docker://{registry.host}", place.settings)
     }
@@ -161,7 +161,7 @@ def test_docker_registry_deletes_manifests_and_no_tag_that_was_not_named(
         delete([place.at("1")], place.settings)
     place.put("4", image(b"4"))
     delete([place.at("1")], place.settings, all_tags=True)
-    assert [one.tag for one in place.list()] == ["4"]
+    assert [one.tag for one in place.images()] == ["4"]
     place.check_whole("4")
 
 

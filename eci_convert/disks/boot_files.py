@@ -1,8 +1,8 @@
 """What a file seems to be that is given as a kernel, an initrd or a disk, for a warning where the two do not agree.
 
 Kernels: bzImage (Linux, Documentation/arch/x86/boot.rst), Image of arm64 and RISC-V (booting.rst,
-boot-image-header.rst), PE (EFI stubs, unified kernel images) and ELF. Initrds: cpio archives (Documentation/driver-api/early-userspace/
-buffer-format.rst). Either may be compressed.
+boot-image-header.rst), PE (EFI stubs, unified kernel images) and ELF. Initrds: cpio archives (Documentation/
+driver-api/early-userspace/buffer-format.rst). Either may be compressed.
 """
 
 from __future__ import annotations

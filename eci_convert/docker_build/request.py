@@ -18,8 +18,8 @@ _MAX_DOCKERFILE = 4 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildRequest:
-    """An image called *name* (an archive's may have none): of *artifact*, on *base*; or of the user's Dockerfile *file*,
-    whose build context is the folder *context*.
+    """An image called *name* (an archive's may have none): of *artifact*, on *base*; or of the user's Dockerfile
+    *file*, whose build context is the folder *context*.
 
     *created* is in seconds since 1970 and is every time that the builder lets us choose. Raises UsageError for what
     contradicts itself.

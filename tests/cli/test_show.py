@@ -158,7 +158,10 @@ def test_what_ends_a_thread_is_printable(capsys: pytest.CaptureFixture[str], mon
 
 
 def test_a_manifest_as_it_is_is_printable_on_a_terminal_and_the_same_elsewhere(tmp_path: Path) -> None:
-    program = "import sys; from eci_convert.cli import output; output.raw_bytes(open(sys.argv[1], 'rb').read()); output.flush()"
+    program = (
+        "import sys; from eci_convert.cli import output; "
+        "output.raw_bytes(open(sys.argv[1], 'rb').read()); output.flush()"
+    )
     (tmp_path / "raw").write_bytes(b'{\n\t"a": "' + "\x9b2J\x7f\u202e".encode() + b'\xff"\n}')
     words = [sys.executable, "-c", program, str(tmp_path / "raw")]
     ours, theirs = pty.openpty()

@@ -448,7 +448,11 @@ def test_buildx_writes_an_archive_of_any_name(docker: ADocker, tmp_path: Path, l
         ("docker: 'buildx' is not a docker command.\n", UsageError, "buildx"),
         ("ERROR: Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?\n", TransportError,
          "Cannot connect"),
-        ("ERROR: permission denied while trying to connect to the Docker daemon socket\n", AccessDeniedError, "permission"),
+        (
+            "ERROR: permission denied while trying to connect to the Docker daemon socket\n",
+            AccessDeniedError,
+            "permission",
+        ),
         ("#1 step\nERROR: failed to solve: it\n", TransportError, "failed to solve"),
         ("", TransportError, "does not say why"),
     ],

@@ -496,7 +496,10 @@ def test_a_dockerfile_is_made_without_docker() -> None:
     import subprocess
     import sys
 
-    program = "import sys, eci_convert.docker_build.dockerfile; sys.exit(bool({'docker', 'requests', 'pydantic'} & set(sys.modules)))"
+    program = (
+        "import sys, eci_convert.docker_build.dockerfile; "
+        "sys.exit(bool({'docker', 'requests', 'pydantic'} & set(sys.modules)))"
+    )
 
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
     assert module.render is render

@@ -1,4 +1,6 @@
-"""README's tables, made of the tables in the code: `python -m tests.support.generate_readme_tables` writes them into README.md.
+"""README's tables, generated from the tables in the code.
+
+`python -m tests.support.generate_readme_tables` writes them into README.md.
 
 `cells` is the truth about places × formats: tests/test_readme.py holds README against it; integration/test_matrix.py
 runs every cell.

@@ -13,7 +13,8 @@ import pytest
 from eci_convert.compression.codec import Codec
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.oci.platform import parse_platform
-from eci_convert.operations.copy import CopyRequest, copy
+from eci_convert.operations.copy import copy
+from eci_convert.operations.copy_request import CopyRequest
 from eci_convert.operations.extract import extract
 from eci_convert.operations.extract_request import ExtractRequest
 from eci_convert.operations.push import push

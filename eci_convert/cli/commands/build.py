@@ -76,7 +76,7 @@ def build(
     tag, destination = _places(call, tag, destination)
     reference = destination or f"{call.default_transport if builder == 'direct' else 'docker-daemon'}:{tag}"
     if builder != "direct":
-        format, append = _check_builder(call, builder, reference, format, append)
+        format, append = _check_builder(call, builder, reference, format, append)  # noqa: A001
     given: dict[str, Any] = {
         "author": author, "labels": labels, "annotations": annotations, "also": also, "plat": plat,
         "compression": compression, "platforms": None,
@@ -136,7 +136,7 @@ def _check_builder(
     """*format* and *append* as builders of the Docker engine have them. Raises UsageError for options that they know
     nothing of."""
     reason = f"--format {format} needs --builder direct: a Dockerfile makes a container image"
-    format = call.unless(reason if format != "legacy" else "", "format", format, "legacy")
+    format = call.unless(reason if format != "legacy" else "", "format", format, "legacy")  # noqa: A001
     append = call.unless("--append needs --builder direct", "append", append, None)
     for name, spelt in _DIRECT_ONLY.items():
         call.unless(f"{spelt} needs --builder direct", name, None, None)

@@ -158,7 +158,8 @@ def fixup(
     examples=_PUSH_EXAMPLES, cls=GoFlags, without=_WITHOUT,
 )  # fmt: skip
 def push(
-    call: CommonOptions, *, file: str, target: str, from_relocation_map: str | None, insecure_registries: tuple[str, ...],
+    call: CommonOptions, *, file: str, target: str, from_relocation_map: str | None,
+    insecure_registries: tuple[str, ...],
     allow_fallbacks: bool, invocation_platforms: tuple[str, ...], component_platforms: tuple[str, ...],
     auto_update_bundle: bool, push_images: bool, strict: bool, digest_file: Path | None, dry_run: bool,
 ) -> None:  # fmt: skip

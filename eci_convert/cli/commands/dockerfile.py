@@ -52,8 +52,8 @@ eci-convert dockerfile --kernel vmlinuz --root disk.qcow2 | docker build -t my-m
     without=options.LOCAL,
 )
 def dockerfile(
-    call: CommonOptions, *, output: Path | None, context: Path | None, stage: Path | None, base: str, single_layer: bool,
-    labels: tuple[tuple[str, str], ...], dry_run: bool, **words: Any,
+    call: CommonOptions, *, output: Path | None, context: Path | None, stage: Path | None, base: str,
+    single_layer: bool, labels: tuple[tuple[str, str], ...], dry_run: bool, **words: Any,
 ) -> None:  # fmt: skip
     """Print a Dockerfile of which plain `docker build` makes an ECI image: the parts, and labels for them.
 

@@ -42,7 +42,10 @@ def test_the_layer_of_the_disk_is_the_same_whichever_format_it_serves(codec: str
 
     made = [
         image(written(a_disk(), format, terms, codec=Codec.parse(codec))[0])
-        for format, terms in (("containerdisk", TERMS), ("legacy", also))
+        for format, terms in (  # noqa: A001
+            ("containerdisk", TERMS),
+            ("legacy", also),
+        )
     ]
 
     assert made[0].manifest.layers[0].digest == made[1].manifest.layers[0].digest

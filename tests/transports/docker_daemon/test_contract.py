@@ -1,6 +1,7 @@
 """The contract suites of sources and sinks, run against a Docker engine of a test's own, with either store.
 
-Reading is of the whole image, as `copy` and `verify` read it; what `extract` reads is in tests/transports/docker_daemon/test_docker_daemon.py.
+Reading is of the whole image, as `copy` and `verify` read it; what `extract` reads is in
+tests/transports/docker_daemon/test_docker_daemon.py.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ import pytest
 
 from eci_convert.errors import CannotHoldError, EciError, NotFoundError
 from eci_convert.oci.platform import parse_platform
-from eci_convert.operations.copy import CopyRequest, copy
+from eci_convert.operations.copy import copy
+from eci_convert.operations.copy_request import CopyRequest
 from eci_convert.operations.inspect import inspect
 from eci_convert.operations.store.delete import delete
 from eci_convert.operations.store.list import list_images

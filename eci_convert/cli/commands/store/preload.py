@@ -34,8 +34,10 @@ eci-convert preload docker://registry.example/apps/web:1.2 -o - | tar -C rootfs 
 
 @command(
     click.argument("references", metavar="REF...", nargs=-1, required=True),
-    option("-o", "--output", type=PathParam(str), metavar="FILE", help="A tar archive of the tree; - is standard output."),
-    option("--root", type=PathParam(directory=True), metavar="DIR", help="The tree itself, in DIR, which may have others."),
+    option("-o", "--output", type=PathParam(str), metavar="FILE",
+           help="A tar archive of the tree; - is standard output."),
+    option("--root", type=PathParam(directory=True), metavar="DIR",
+           help="The tree itself, in DIR, which may have others."),
     option("--driver", type=click.Choice(DRIVERS), default="overlay", show_default=True,
            help="How layers are kept."),
     option("--prefix", metavar="PATH",

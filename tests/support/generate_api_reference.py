@@ -17,9 +17,10 @@ from eci_convert import errors
 DOCUMENT = Path(__file__).parents[2] / "docs/reference/python-api.md"
 _GROUPS: tuple[tuple[str, str], ...] = (
     ("What a program does", "push open_image extract copy inspect verify"),
+    ("Names of images", "list_images tag delete create_index blob_url attach"),
     ("Parts, to be packed", "Machine Disk RemoteBlob Content"),
     ("An open image", "Image Part FileEntry Inspection"),
-    ("Results", "Output PushResult ExtractResult ExtractedPart Report Problem"),
+    ("Results", "Output PushResult ExtractResult ExtractedPart Report Problem ListedImage FileRequest"),
     ("Options and progress", "Options Reporter PlainProgress RichProgress"),
     ("Values", "Platform Digest Codec Role DiskType"),
     ("For users of oras-py", "Registry"),

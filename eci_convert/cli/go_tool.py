@@ -15,7 +15,7 @@ from eci_convert.errors import EciError, UsageError, one_line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class ToolCommand:
     """A command of a tool: *names* are what the help calls its arguments, *count* how many it takes (None: any)."""
 
     run: Callable[[Tool, ParsedFlags], None]
@@ -32,7 +32,7 @@ class Tool:
     name: str
     kind: str
     docker_config: Flag
-    commands: Mapping[str, Command]
+    commands: Mapping[str, ToolCommand]
 
     @property
     def flags(self) -> Mapping[str, Flag]:
@@ -116,6 +116,6 @@ def _tool_help(tool: Tool) -> str:
     )
 
 
-def _command_help(tool: Tool, name: str, command: Command, flags: Mapping[str, Flag]) -> str:
+def _command_help(tool: Tool, name: str, command: ToolCommand, flags: Mapping[str, Flag]) -> str:
     line = " ".join(filter(None, (tool.name, name, command.names, "[flags]")))
     return f"{command.text}\n\nUsage:\n  {line}\n\nFlags:\n{usage(flags)}\nGlobal Flags:\n{usage(tool.flags)}"

@@ -222,7 +222,7 @@ def test_the_table_has_every_option_of_every_command() -> None:
         if name in CNAB or name in ("completion", "help", "version"):
             continue
         connecting = CONNECTION_OPTIONS - LACKING.get(name, frozenset()) if name in CONNECTING else frozenset()
-        expected = set(ROWS[name]) | connecting | ({"compat"} if name == "push" else set())
+        expected = set(ROWS[name]) | connecting | ({"compat"} if name in {"attach", "copy", "push"} else set())
         assert {option for option in options_of(command) if not option.startswith(("src_", "dest_"))} == expected, name
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from eci_convert.cli import output
 from eci_convert.cli.go_flags import Flag, ParsedFlags
-from eci_convert.cli.go_tool import Command, Tool
+from eci_convert.cli.go_tool import Tool, ToolCommand
 from eci_convert.errors import EciError, LocalError, NotFoundError, UsageError
 from eci_convert.oci import media_types
 from eci_convert.oci.reference import Reference
@@ -186,35 +186,35 @@ _TAG_FLAG = {"tag": Flag(usage="Optional tag of image.")}
 _PUSH_FLAGS = {
     "push-sub-manifests": Flag(usage="Push sub-manifests along with the index manifest.", kind="bool", default="true")
 }
-_COMMANDS: dict[str, Command] = {
-    "delete": Command(run=_delete, text="Delete a local image.", names="image[:tag]", flags={}),
-    "inspect": Command(
+_COMMANDS: dict[str, ToolCommand] = {
+    "delete": ToolCommand(run=_delete, text="Delete a local image.", names="image[:tag]", flags={}),
+    "inspect": ToolCommand(
         run=_inspect,
         text="Inspect a local image, i.e. get its manifest and some of its metadata.",
         names="image[:tag]",
         flags={},
     ),
-    "list": Command(run=_list, text="List all images that are available locally.", count=None, flags={}),
-    "pull": Command(
+    "list": ToolCommand(run=_list, text="List all images that are available locally.", count=None, flags={}),
+    "pull": ToolCommand(
         run=_pull,
         text="Pull an image from a remote registry determined by the image name.",
         names="image[:tag]",
         flags={},
     ),
-    "push": Command(
+    "push": ToolCommand(
         run=_push,
         text="Push a local image to a remote registry determined by the image name.",
         names="image[:tag]",
         flags={},
     ),
-    "tag": Command(
+    "tag": ToolCommand(
         run=_tag,
         text="Tag a local image with a given name (and optional tag).",
         names="source-image[:tag] target-image[:tag]",
         count=2,
         flags={},
     ),
-    "url": Command(
+    "url": ToolCommand(
         run=_url,
         text="Compute the URL for retrieving a remote image manifest or a layer.",
         names="image[:tag] [layer-media-type]",
@@ -228,12 +228,12 @@ ONMETAL = Tool(
     docker_config=Flag(usage="docker-config-path", kind="strings"),
     commands=_COMMANDS
     | {
-        "build": Command(
+        "build": ToolCommand(
             run=_build_onmetal,
             text=_BUILD_TEXT,
             count=None,
             flags={
-                "command-line": Flag(usage="Command line arguments to supply to the kernel."),
+                "command-line": Flag(usage="ToolCommand line arguments to supply to the kernel."),
                 "initramfs-file": Flag(usage="Path pointing to an initram fs file."),
                 "kernel-file": Flag(usage="Path pointing to a kernel file (usually ending with 'vmlinuz')."),
                 "rootfs-file": Flag(usage="Path pointing to a root fs file."),
@@ -248,7 +248,7 @@ IRONCORE = Tool(
     docker_config=Flag(usage="Path to look up for docker configuration. Leave empty for default location."),
     commands=_COMMANDS
     | {
-        "build": Command(
+        "build": ToolCommand(
             run=_build_ironcore,
             text=_BUILD_TEXT,
             count=None,

@@ -1,6 +1,6 @@
 """KubeVirt's containerDisks: a container image with one file in /disk, which is the machine's disk.
 
-KubeVirt asks for no mark, but most publishers leave one that manifest and config show (specs/wild.md W4): an artifact
+KubeVirt asks for no mark, but most publishers leave one that manifest and config show: an artifact
 type, the Entrypoint `no-entrypoint` of the containerdisks project, which lets `docker create` take the image, labels
 of Deckhouse, the variable PODVM_IMAGE_PATH of OpenShift, or a build step that copies something into /disk. An image
 without any of them is read as one only if that is asked for. KubeVirt runs qemu as user and group 107, who must be
@@ -77,6 +77,7 @@ def _is_marked(image: Image) -> bool:
         or all(label in image.config.labels for label in _LABELS)
         or bool(_variable_path(settings))
         or _copies_a_disk(image.config.fields.get("history"))
+        or _is_of_former_version(image)
     )
 
 
@@ -95,10 +96,19 @@ def _variable_path(settings: Mapping[str, Any]) -> str:
 
 
 def _copies_a_disk(history: Any) -> bool:
-    """Whether a build step put something into /disk, or the image is one that we made before it had an Entrypoint."""
+    """Whether a build step put something into /disk."""
     steps = [step.get("created_by") for step in history if isinstance(step, dict)] if isinstance(history, list) else []
     texts = [step for step in steps if isinstance(step, str)]
-    return any(_COPY_STEP.fullmatch(_after_shell(text)) or text.startswith(_OWN_STEP) for text in texts)
+    return any(_COPY_STEP.fullmatch(_after_shell(text)) for text in texts)
+
+
+def _is_of_former_version(image: Image) -> bool:
+    """Whether a former eci-convert wrote *image* as a containerDisk, not as an ECI image with its disk elsewhere."""
+    history = image.config.fields.get("history")
+    steps = [step.get("created_by") for step in history if isinstance(step, dict)] if isinstance(history, list) else []
+    root = image.config.labels.get(f"{part_labels.LABEL}root", f"/{DIRECTORY}/")
+    inside = root.lstrip("/").startswith(f"{DIRECTORY.strip('/')}/")
+    return inside and any(isinstance(step, str) and step.startswith(_OWN_STEP) for step in steps)
 
 
 def _after_shell(step: str) -> str:

@@ -66,7 +66,7 @@ def find(environ: Mapping[str, str]) -> Endpoint:
 
 
 def _default_endpoint(environ: Mapping[str, str]) -> Endpoint:
-    """Docker's default socket; if nothing listens there, podman's if that accepts connections."""
+    """Docker's default socket; if that refuses connections, podman's if that accepts them."""
     if not accepts_connections(DEFAULT_SOCKET) and (podman := podman_socket(environ)):
         _log.info("no Docker engine at %s: using podman's socket %s", DEFAULT_SOCKET, redacted_host(podman))
         return Endpoint(host=podman, origin="podman's socket")

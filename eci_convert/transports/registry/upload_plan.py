@@ -41,7 +41,7 @@ _PROVEN = 2
 """Chunks that a session has to accept before it is known to accept more than one."""
 
 
-class Phase(StrEnum):
+class UploadPhase(StrEnum):
     """The phase of an upload."""
 
     PROBING = "probing"
@@ -103,15 +103,15 @@ class UploadPlan:
     limits: Limits = Limits()
 
     @property
-    def phase(self) -> Phase:
+    def phase(self) -> UploadPhase:
         """The current phase."""
         if self.limits.lossy is not None:
-            return Phase.LOSSY
+            return UploadPhase.LOSSY
         if self.taken < _PROVEN:
-            return Phase.PROBING
+            return UploadPhase.PROBING
         fast = self.pace.fast and self.limits.long_requests and self.limits.largest is None
         left = (self.size or 0) - self.offset
-        return Phase.LONG if fast and left >= LONG // 4 else Phase.STEADY
+        return UploadPhase.LONG if fast and left >= LONG // 4 else UploadPhase.STEADY
 
     @property
     def chunk(self) -> int:
@@ -121,7 +121,7 @@ class UploadPlan:
     @property
     def missing(self) -> int:
         """The number of bytes to buffer before the next request."""
-        return 0 if self.ended or self.phase is Phase.LONG else max(0, self.chunk - (self.end - self.offset))
+        return 0 if self.ended or self.phase is UploadPhase.LONG else max(0, self.chunk - (self.end - self.offset))
 
     @property
     def ahead(self) -> int:
@@ -130,7 +130,7 @@ class UploadPlan:
 
     def next_request(self) -> NextRequest | None:
         """The next request; None when everything was sent. Only the last chunk of a blob is smaller than `chunk`."""
-        if self.phase is Phase.LONG and self.size is not None:
+        if self.phase is UploadPhase.LONG and self.size is not None:
             return NextRequest(first=self.offset, last=min(self.size, self.offset + LONG), held=False)
         if self.offset >= self.end:
             return None

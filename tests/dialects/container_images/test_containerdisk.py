@@ -109,6 +109,13 @@ def test_a_build_step_that_copies_into_the_directory_is_a_mark(step: str, settin
     assert dialects.read(built)[0] == "containerdisk"
 
 
+def test_the_root_disk_of_an_eci_image_is_not_in_the_directory() -> None:
+    """Its history has the same words as that of a containerDisk of a former eci-convert."""
+    eci = image(written(a_disk(), "legacy", TERMS)[0])
+
+    assert "containerdisk" not in dialects.served_dialects(eci)
+
+
 @pytest.mark.parametrize(
     "step",
     [
@@ -144,7 +151,7 @@ def test_a_container_image_that_declares_nothing_is_no_containerdisk(
 
 
 def test_the_layouts_of_linuxkit_and_edera_are_no_containerdisks() -> None:
-    """LinuxKit: a label and files in /; Edera: labels and /kernel (specs/wild.md W8, W9)."""
+    """LinuxKit: a label and files in /; Edera: labels and /kernel."""
     for label in ("org.mobyproject.linuxkit.kernel.buildimage", "dev.edera.kernel.flavor"):
         with pytest.raises(UnknownDialectError):
             dialects.read(an_image_of([LAYER], labels={label: "x"}, fields={"history": [{"created_by": "COPY a /"}]}))

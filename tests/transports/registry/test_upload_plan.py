@@ -13,7 +13,7 @@ from eci_convert.transports.registry.upload_plan import (
     Limits,
     NextRequest,
     Pace,
-    Phase,
+    UploadPhase,
     UploadPlan,
     chunk_length,
     positions,
@@ -27,20 +27,20 @@ GIB = 1024 * MIB
 @pytest.mark.parametrize(
     ("taken", "pace", "size", "limits", "phase"),
     [
-        (0, FAST, GIB, Limits(), Phase.PROBING),
-        (1, FAST, GIB, Limits(), Phase.PROBING),
-        (2, QUICK, GIB, Limits(), Phase.STEADY),
-        (2, FAST, GIB, Limits(), Phase.LONG),
-        (2, FAST, None, Limits(), Phase.STEADY),
-        (2, FAST, LONG // 4 - 1, Limits(), Phase.STEADY),
-        (2, FAST, LONG // 4, Limits(), Phase.LONG),
-        (2, FAST, GIB, Limits(largest=GIB), Phase.STEADY),
-        (2, FAST, GIB, Limits(long_requests=False), Phase.STEADY),
-        (2, FAST, GIB, Limits(lossy=MIB), Phase.LOSSY),
-        (0, Pace(), GIB, Limits(lossy=MIB), Phase.LOSSY),
+        (0, FAST, GIB, Limits(), UploadPhase.PROBING),
+        (1, FAST, GIB, Limits(), UploadPhase.PROBING),
+        (2, QUICK, GIB, Limits(), UploadPhase.STEADY),
+        (2, FAST, GIB, Limits(), UploadPhase.LONG),
+        (2, FAST, None, Limits(), UploadPhase.STEADY),
+        (2, FAST, LONG // 4 - 1, Limits(), UploadPhase.STEADY),
+        (2, FAST, LONG // 4, Limits(), UploadPhase.LONG),
+        (2, FAST, GIB, Limits(largest=GIB), UploadPhase.STEADY),
+        (2, FAST, GIB, Limits(long_requests=False), UploadPhase.STEADY),
+        (2, FAST, GIB, Limits(lossy=MIB), UploadPhase.LOSSY),
+        (0, Pace(), GIB, Limits(lossy=MIB), UploadPhase.LOSSY),
     ],
 )
-def test_the_phase_of_an_upload(taken: int, pace: Pace, size: int | None, limits: Limits, phase: Phase) -> None:
+def test_the_phase_of_an_upload(taken: int, pace: Pace, size: int | None, limits: Limits, phase: UploadPhase) -> None:
     plan = UploadPlan(offset=0, end=0, ended=False, size=size, taken=taken, pace=pace, limits=limits)
     assert plan.phase is phase
 

@@ -25,6 +25,7 @@ eci-convert attach oci:layout:edge build.log:text/plain --artifact-type build/lo
     option("--artifact-type", required=True, metavar="TYPE", help="What the files are, such as build/log."),
     options.annotation,
     options.digest_file,
+    options.compat,
     options.dry_run,
     examples=_EXAMPLES,
 )

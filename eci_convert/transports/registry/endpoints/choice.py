@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from eci_convert.errors import AccessDeniedError, LocalError, UsageError
 from eci_convert.oci.reference import HUB, Reference
 from eci_convert.transports.registry.endpoints import daemon_json, registries_conf
-from eci_convert.transports.registry.endpoints.rules import Endpoint, PullFromMirror, RegistryRule, match_length
+from eci_convert.transports.registry.endpoints.rules import PullFromMirror, RegistryEndpoint, RegistryRule, match_length
 from eci_convert.transports.settings import Settings
 
 _MIRROR_RETRIES = 1
@@ -29,7 +29,7 @@ class Candidate:
 
 
 def is_insecure(reference: Reference, settings: Settings) -> bool:
-    """Whether the user's files let the registry of *reference* go without TLS that is believed.
+    """Whether the user's files let the registry of *reference* be reached without verified TLS.
 
     Raises AccessDeniedError, which names file and line, where they block it, and LocalError for files without sense.
     """
@@ -61,7 +61,7 @@ def candidates(reference: Reference, settings: Settings) -> tuple[Candidate, ...
     return (*chosen, own if primary.reference == reference else primary)
 
 
-def _serves(mirror: Endpoint, rule: RegistryRule, *, by_digest: bool) -> bool:
+def _serves(mirror: RegistryEndpoint, rule: RegistryRule, *, by_digest: bool) -> bool:
     match mirror.pull_from_mirror:
         case PullFromMirror.DIGEST_ONLY:
             return by_digest
@@ -72,7 +72,7 @@ def _serves(mirror: Endpoint, rule: RegistryRule, *, by_digest: bool) -> bool:
 
 
 def _candidate(
-    reference: Reference, settings: Settings, rule: RegistryRule, endpoint: Endpoint, *, mirrored: bool
+    reference: Reference, settings: Settings, rule: RegistryRule, endpoint: RegistryEndpoint, *, mirrored: bool
 ) -> Candidate:
     there = _rewritten(reference, rule, endpoint)
     if there.host != reference.host:
@@ -90,7 +90,7 @@ def _candidate(
     return Candidate(reference=there, settings=settings, insecure=endpoint.insecure, rule=rule)
 
 
-def _rewritten(reference: Reference, rule: RegistryRule, endpoint: Endpoint) -> Reference:
+def _rewritten(reference: Reference, rule: RegistryRule, endpoint: RegistryEndpoint) -> Reference:
     """*reference* with the rule's prefix exchanged for the endpoint's location."""
     if not endpoint.location:
         return reference

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from eci_convert.oci.reference import HUB
-from eci_convert.transports.registry.endpoints.rules import Endpoint, RegistryRule
+from eci_convert.transports.registry.endpoints.rules import RegistryEndpoint, RegistryRule
 
 SYSTEM = Path("/etc/docker/daemon.json")
 _MAX_FILE = 1024 * 1024
@@ -22,7 +22,7 @@ def hub_rule(environ: Mapping[str, str]) -> RegistryRule | None:
     for path in _files(environ):
         mirrors = tuple(_mirrors(path))
         if mirrors:
-            return RegistryRule(prefix=HUB, endpoint=Endpoint(location=HUB), mirrors=mirrors, origin=str(path))
+            return RegistryRule(prefix=HUB, endpoint=RegistryEndpoint(location=HUB), mirrors=mirrors, origin=str(path))
     return None
 
 
@@ -36,7 +36,7 @@ def _files(environ: Mapping[str, str]) -> Iterator[Path]:
     yield SYSTEM
 
 
-def _mirrors(path: Path) -> Iterator[Endpoint]:
+def _mirrors(path: Path) -> Iterator[RegistryEndpoint]:
     try:
         with path.open("rb") as file:
             document = json.loads(file.read(_MAX_FILE))
@@ -47,4 +47,4 @@ def _mirrors(path: Path) -> Iterator[Endpoint]:
         parts = urlsplit(url) if isinstance(url, str) else None
         if parts and parts.scheme in ("http", "https") and parts.netloc and "@" not in parts.netloc:
             location = f"{parts.netloc}{parts.path}".rstrip("/")
-            yield Endpoint(location=location, plain_http=parts.scheme == "http")
+            yield RegistryEndpoint(location=location, plain_http=parts.scheme == "http")

@@ -16,7 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from eci_convert.errors import LocalError
-from eci_convert.transports.registry.endpoints.rules import Endpoint, PullFromMirror, RegistryRule, RegistryRules
+from eci_convert.transports.registry.endpoints.rules import (
+    PullFromMirror,
+    RegistryEndpoint,
+    RegistryRule,
+    RegistryRules,
+)
 
 SYSTEM = Path("/etc/containers")
 MACHINE_ALIASES = Path("/var/cache/containers/short-name-aliases.conf")
@@ -156,7 +161,7 @@ def _rule(table: Any, path: Path, line: int, blocked_line: int) -> RegistryRule:
         raise LocalError(f"{where}: 'mirror' is no array of tables")
     return RegistryRule(
         prefix=prefix,
-        endpoint=Endpoint(location=location, insecure=_flag(table, "insecure", where)),
+        endpoint=RegistryEndpoint(location=location, insecure=_flag(table, "insecure", where)),
         mirrors=tuple(_mirror(mirror, where, by_digest=by_digest) for mirror in mirrors),
         blocked=_flag(table, "blocked", where),
         mirror_by_digest_only=by_digest,
@@ -165,7 +170,7 @@ def _rule(table: Any, path: Path, line: int, blocked_line: int) -> RegistryRule:
     )
 
 
-def _mirror(table: Any, where: str, *, by_digest: bool) -> Endpoint:
+def _mirror(table: Any, where: str, *, by_digest: bool) -> RegistryEndpoint:
     location = _location(table.get("location", ""), where) if isinstance(table, dict) else ""
     if not location:
         raise LocalError(f"{where}: a mirror needs a location")
@@ -174,7 +179,9 @@ def _mirror(table: Any, where: str, *, by_digest: bool) -> Endpoint:
         raise LocalError(f"{where}: pull-from-mirror is {text!r}: it may be {', '.join(PullFromMirror)}")
     if by_digest and table.get("pull-from-mirror"):
         raise LocalError(f"{where}: pull-from-mirror and mirror-by-digest-only contradict one another")
-    return Endpoint(location=location, insecure=_flag(table, "insecure", where), pull_from_mirror=PullFromMirror(text))
+    return RegistryEndpoint(
+        location=location, insecure=_flag(table, "insecure", where), pull_from_mirror=PullFromMirror(text)
+    )
 
 
 def _location(value: object, where: str) -> str:

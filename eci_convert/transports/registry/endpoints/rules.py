@@ -16,7 +16,7 @@ class PullFromMirror(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class RegistryEndpoint:
     """A place to ask: *location*, `HOST[/NAMESPACE]`, stands for the prefix of a rule; "" leaves names as they are.
 
     *insecure*: certificates are not checked, and plain HTTP is spoken where TLS is not answered. *plain_http*: at once.
@@ -33,8 +33,8 @@ class RegistryRule:
     """A `[[registry]]` table. *origin* is its file and line, *blocked_at* those of its `blocked`."""
 
     prefix: str
-    endpoint: Endpoint
-    mirrors: tuple[Endpoint, ...] = ()
+    endpoint: RegistryEndpoint
+    mirrors: tuple[RegistryEndpoint, ...] = ()
     blocked: bool = False
     mirror_by_digest_only: bool = False
     origin: str = ""

@@ -155,7 +155,7 @@ def test_a_layout_of_another_version_is_refused(run: Run, layout: Path, words: l
 def test_a_directory_that_is_no_layout_is_refused(run: Run, tmp_path: Path, words: list[str]) -> None:
     (tmp_path / "home.txt").write_text("mine")
 
-    one_line(run(*(word.format(f"oci:{tmp_path}") for word in words), exits=4), "no OCI image layout")
+    one_line(run(*(word.format(f"oci:{tmp_path}") for word in words), exits=4), "not an OCI image layout")
 
     assert (tmp_path / "home.txt").read_text() == "mine"
 
@@ -199,7 +199,7 @@ def test_a_prefix_of_several_ids_is_refused(run: Run, layout: Path, tmp_path: Pa
 
     said = run("delete", f"oci:{tmp_path}/many:sha256:{digit}", exits=8)
 
-    one_line(said, "stands for")
+    one_line(said, "is ambiguous")
     assert len(run("list", f"oci:{tmp_path}/many", "-q").out.splitlines()) == 40
 
 
@@ -207,6 +207,6 @@ def test_words_that_make_no_sense(run: Run, layout: Path) -> None:
     one_line(run("list", f"oci:{layout}:plain", exits=2), "names an image")
     one_line(run("delete", f"oci:{layout}", exits=2), "names a place")
     one_line(run("tag", f"oci:{layout}:plain", "oci:elsewhere:x", exits=2), "another place")
-    one_line(run("list", "plain", exits=2), "names no place")
+    one_line(run("list", "plain", exits=2), "has no transport")
     one_line(run("delete", f"oci:{layout}:plain", f"oci:{layout}:none", exits=4), "no image 'none'")
     assert len(run("list", f"oci:{layout}", "-q").out.splitlines()) == 4

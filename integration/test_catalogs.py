@@ -32,7 +32,7 @@ class Shared(Place):
 
     prefix: str
 
-    def list(self) -> tuple[ListedImage, ...]:
+    def images(self) -> tuple[ListedImage, ...]:
         return tuple(one for one in list_images(self.root, self.settings) if one.name.startswith(self.prefix))
 
 

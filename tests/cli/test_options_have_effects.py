@@ -97,11 +97,11 @@ _SMALL = ("--max-size 10", 7, "limit")
 
 _PARTS: dict[str, Given] = {
     "kernel": "--kernel {k2}", "initrd": "--initrd {k2}", "root": "--root {r}:raw", "disks": "--disk {r}:raw",
-    "config": "--config {c}",
+    "config": "--config {c}", "cmdline": "--cmdline quiet", "others": "--other NOTES={c}",
 }  # fmt: skip
 _OUTPUTS: dict[str, Given] = {
     "kernel": "--kernel {out}.k", "initrd": "--initrd {out}.i", "root": "--root {out}.r", "disks": "--disk 0={out}.d",
-    "config": ("extract {cfg}", "--config {out}.c"),
+    "config": ("extract {cfg}", "--config {out}.c"), "cmdline": ("extract {cmd}", "--cmdline {out}.l"),
 }  # fmt: skip
 
 ROWS: dict[str, dict[str, Row]] = {
@@ -139,12 +139,12 @@ ROWS: dict[str, dict[str, Row]] = {
     ),
     "extract": _rows(
         "extract {lay}", **_OUTPUTS,
-        only="--only kernel", paths=("extract {leg}", "--path /kernel={out}.p"), dialect=("--dialect unikraft", 8, "unikraft"),
+        only="--only kernel", names=("extract {lay} {out}", "--names image"), paths=("extract {leg}", "--path /kernel={out}.p"), dialect=("--dialect unikraft", 8, "unikraft"),
         no_sparse=("extract {lay} {out}", "--no-sparse"), max_size=_SMALL, dry_run="--dry-run", platforms=_NO_CLEARTEXT,
         as_json="--json", progress="--progress json", quiet="-q", verbose="-v", debug=("extract oci:/nowhere", "--debug"),
     ),
     "inspect": _rows(
-        "inspect {lay}", raw="--raw", dialect=("--dialect unikraft", 8, "unikraft"), max_size=_SMALL, platforms=_NO_CLEARTEXT,
+        "inspect {lay}", raw="--raw", deep="--deep", kubevirt="--kubevirt", no_trunc="--no-trunc", dialect=("--dialect unikraft", 8, "unikraft"), max_size=_SMALL, platforms=_NO_CLEARTEXT,
         as_json="--json", progress=("inspect {warn}", "--progress json"), quiet="-q", verbose="-v",
         debug=("inspect oci:/nowhere", "--debug"),
     ),
@@ -222,7 +222,7 @@ def test_the_table_has_every_option_of_every_command() -> None:
         if name in CNAB or name in ("completion", "help", "version"):
             continue
         connecting = CONNECTION_OPTIONS - LACKING.get(name, frozenset()) if name in CONNECTING else frozenset()
-        expected = set(ROWS[name]) | connecting | ({"compat"} if name in {"attach", "copy", "push"} else set())
+        expected = set(ROWS[name]) | connecting | ({"compat"} if name in ("push", "attach") else set())
         assert {option for option in options_of(command) if not option.startswith(("src_", "dest_"))} == expected, name
 
 
@@ -263,6 +263,7 @@ def names(run: Run, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "leg": ["--kernel", parts.kernel],
         "ker": ["--kernel", parts.kernel, "--format", "unikraft"],
         "cfg": ["--kernel", parts.kernel, "--config", folder / "config", "--format", "artifacts"],
+        "cmd": ["--kernel", parts.kernel, "--cmdline", "quiet"],
         "s390x": ["--kernel", parts.kernel, "--platform", "linux/s390x"],
     }
     for name, words in built.items():
@@ -519,7 +520,7 @@ def test_what_a_format_has_no_room_for_is_an_error(
         (["build", "-t", "a", "--kernel", "{k}", "--builder", "docker", "--also", "containerdisk"], "--also needs"),
         (["verify", "{lay}", "--dry-run"], "--dry-run needs --fix"),
         (["verify", "{lay}", "--digest-file", "{out}"], "--digest-file needs --fix"),
-        (["inspect", "{lay}", "--raw", "--json"], "--json has no effect on --raw"),
+        (["inspect", "{lay}", "--raw", "--json"], "--raw and --json exclude each other"),
         (["inspect", "{lay}", "--raw", "--max-size", "1"], "--max-size has no effect on --raw"),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
@@ -541,7 +542,7 @@ def test_the_table_of_transports_says_which_keep_layers_uncompressed(scheme: obj
     reference = (spelt | files).get(name, f"{name}:a:1")
     environ = {"DOCKER_HOST": "tcp://127.0.0.1:1", "HOME": str(tmp_path)}
     with open_sink(reference, Settings(environ=environ)) as sink:
-        assert sink.stores_layers_uncompressed is scheme.uncompressed  # type: ignore[attr-defined]
+        assert sink.capabilities.stores_uncompressed is scheme.uncompressed
 
 
 @pytest.mark.parametrize(

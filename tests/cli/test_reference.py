@@ -46,7 +46,7 @@ def test_every_exit_code_has_a_meaning() -> None:
 def test_the_wheel_has_the_man_pages() -> None:
     targets = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
     assert targets["wheel"]["shared-data"] == {"docs/man": "share/man/man1"}
-    assert "docs" in targets["sdist"]["include"]
+    assert "/docs" in targets["sdist"]["include"]
 
 
 @pytest.mark.skipif(not shutil.which("groff"), reason="no groff here")

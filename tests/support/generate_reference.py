@@ -37,6 +37,9 @@ VARIABLES: Mapping[str, str] = {
     "CONTAINERD_ADDRESS": "Socket of containerd; the default is `/run/containerd/containerd.sock`.",
     "CONTAINERD_NAMESPACE": "Namespace of containerd; the default is `default`.",
     "CONTAINERS_STORAGE_CONF": "Configuration file of the image store of podman, buildah and CRI-O.",
+    "CONTAINERS_REGISTRIES_CONF": "Main configuration file of registries, in place of the user's and the system's.",
+    "REGISTRIES_CONFIG_PATH": "The same, where CONTAINERS_REGISTRIES_CONF is not set.",
+    "CONTAINERS_REGISTRIES_CONF_DIR": "Directory of drop-in files of that configuration.",
     "STORAGE_DRIVER": "Driver of that image store.",
     "STORAGE_OPTS": "Options of that driver.",
     "REGISTRY_AUTH_FILE": "Credentials, before any other file, as `podman login` stores them.",
@@ -55,6 +58,7 @@ VARIABLES: Mapping[str, str] = {
     "XDG_RUNTIME_DIR": "Where podman's socket and credentials are.",
     "XDG_STATE_HOME": "Where facts about registries and interrupted uploads are kept.",
     "NO_COLOR": "No colours, if it is not empty.",
+    "FORCE_COLOR": "Colours wherever the output goes, if it is not empty and NO_COLOR is.",
     "TERM": "No colours, if it is `dumb`.",
 }
 """Environment variables that belong to no option, and what they say."""

@@ -77,7 +77,6 @@ def _check_keep(call: CommonOptions, given: dict[str, Any]) -> None:
     ),
     options.digest_file,
     options.max_size,
-    options.compat,
     options.dry_run,
     with_side_options,
     examples=_EXAMPLES,

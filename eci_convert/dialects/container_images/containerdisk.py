@@ -44,6 +44,7 @@ _COPY_STEP = re.compile(r"\b(?:ADD|COPY)\b.*\s[\"']?/disk(?:/[^\s\"']*)?[\"']?\]
 """A step of a Dockerfile whose destination is /disk or in it, as the classic builder, BuildKit and buildah tell it."""
 _OWN_STEP = "eci-convert: disk-root-"
 """How the history of a containerDisk begins that an eci-convert before 0.2 wrote: it had no Entrypoint."""
+_ROOT_LABEL = part_labels.LABEL + "root"
 
 
 def read(image: Image) -> Artifact | None:
@@ -76,8 +77,8 @@ def _is_marked(image: Image) -> bool:
         or settings.get("Entrypoint") == list(ENTRYPOINT)
         or all(label in image.config.labels for label in _LABELS)
         or bool(_variable_path(settings))
-        or _copies_a_disk(image.config.fields.get("history"))
-        or _is_of_former_version(image)
+        or any(_COPY_STEP.fullmatch(_after_shell(step)) for step in _build_steps(image))
+        or _is_of_old_containerdisk(image)
     )
 
 
@@ -95,20 +96,18 @@ def _variable_path(settings: Mapping[str, Any]) -> str:
     return ""
 
 
-def _copies_a_disk(history: Any) -> bool:
-    """Whether a build step put something into /disk."""
-    steps = [step.get("created_by") for step in history if isinstance(step, dict)] if isinstance(history, list) else []
-    texts = [step for step in steps if isinstance(step, str)]
-    return any(_COPY_STEP.fullmatch(_after_shell(text)) for text in texts)
-
-
-def _is_of_former_version(image: Image) -> bool:
-    """Whether a former eci-convert wrote *image* as a containerDisk, not as an ECI image with its disk elsewhere."""
+def _build_steps(image: Image) -> list[str]:
+    """What the history of *image* says of its steps, as far as it is text."""
     history = image.config.fields.get("history")
     steps = [step.get("created_by") for step in history if isinstance(step, dict)] if isinstance(history, list) else []
-    root = image.config.labels.get(f"{part_labels.LABEL}root", f"/{DIRECTORY}/")
-    inside = root.lstrip("/").startswith(f"{DIRECTORY.strip('/')}/")
-    return inside and any(isinstance(step, str) and step.startswith(_OWN_STEP) for step in steps)
+    return [step for step in steps if isinstance(step, str)]
+
+
+def _is_of_old_containerdisk(image: Image) -> bool:
+    """Whether we made *image* before containerDisks had an Entrypoint. The history of our other formats names a root
+    disk as well, but a label has its path there, which is not in /disk."""
+    path = image.config.labels.get(_ROOT_LABEL, "/" + DIRECTORY)
+    return path.startswith("/" + DIRECTORY) and any(step.startswith(_OWN_STEP) for step in _build_steps(image))
 
 
 def _after_shell(step: str) -> str:

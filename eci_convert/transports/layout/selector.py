@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from eci_convert.errors import FormatError, NotFoundError, UnsupportedImageError, UsageError
@@ -33,11 +33,13 @@ _SHOWN_NAMES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSelector:
-    """The parsed text behind the path. All three are empty if the location has to contain a single image."""
+    """The parsed text behind the path. The first three are empty if the location has to contain a single image;
+    *is_id*: the digest is written as an id, in the place of a name."""
 
     text: str = ""
     digest: Digest | None = None
     position: int | None = None
+    is_id: bool = field(default=False, compare=False, repr=False)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -45,7 +47,7 @@ class ImageSelector:
         if position := _POSITION.fullmatch(text):
             return cls(position=int(position[1]))
         if may_be_digest(text):
-            return cls(digest=_digest(text))
+            return cls(digest=_digest(text), is_id=True)
         split = _DIGEST.fullmatch(text)
         if not split:
             return cls(text=text)
@@ -60,6 +62,8 @@ class ImageSelector:
         """The selector itself, if an image can be stored under it. Raises UsageError."""
         if self.position is not None:
             raise UsageError(f"'@{self.position}' is a position in the index, which cannot be written to")
+        if self.is_id:
+            raise UsageError(f"'{self.digest}' is an id, not a name to store an image under")
         check_is_name(self.text)
         if self.text and not _WRITABLE.fullmatch(self.text):
             raise UsageError(f"{self.text!r} is not a valid image name (image-spec v1.1.1, annotations.md, ref.name)")

@@ -68,9 +68,8 @@ class RegistryClient:
     @property
     def explicit_login(self) -> ExplicitLogin | None:
         """The login from the settings that would be used here, None if none was given."""
-        if not self.settings.username:
-            return None
-        return ExplicitLogin(registry=registry_name(self.reference.host), settings=self.settings)
+        registry = registry_name(self.reference.host)
+        return ExplicitLogin(registry=registry, settings=self.settings) if self.settings.username else None
 
     @cached_property
     def base(self) -> Url:

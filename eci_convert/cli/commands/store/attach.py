@@ -24,8 +24,8 @@ eci-convert attach oci:layout:edge build.log:text/plain --artifact-type build/lo
     click.argument("files", nargs=-1, metavar="[FILE[:MEDIA-TYPE]]..."),
     option("--artifact-type", required=True, metavar="TYPE", help="What the files are, such as build/log."),
     options.annotation,
-    options.digest_file,
     options.compat,
+    options.digest_file,
     options.dry_run,
     examples=_EXAMPLES,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pwd
 import subprocess
 import sys
 import time
@@ -185,11 +186,27 @@ def test_one_that_never_ends_is_not_waited_for(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("environ", [{}, {"HOME": ""}, {"HOME": "relative"}, {"HOME": "/proc/nowhere"}])
-def test_without_a_place_nothing_is_remembered(environ: dict[str, str]) -> None:
+def test_without_a_place_nothing_is_remembered(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user has no name here, so that the password database knows no home either."""
+
+    def unknown(uid: int) -> pwd.struct_passwd:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
     where = BlobLocations(NAME, Settings(environ=environ))
     where.record(A, "one", BIG)
     where.save()
     assert where.of(A) == ()
+
+
+def test_without_home_the_password_database_knows_the_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in units of systemd and in cron."""
+    user = pwd.struct_passwd(("user", "x", os.getuid(), os.getgid(), "", str(tmp_path), "/bin/sh"))
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: user)
+    where = BlobLocations(NAME, Settings(environ={"HOME": ""}))
+    where.record(A, "one", BIG)
+    where.save()
+    assert opened(tmp_path).of(A) == ("one",)
 
 
 def test_a_place_that_cannot_be_written_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

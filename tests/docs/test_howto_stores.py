@@ -42,6 +42,7 @@ def workplace(tmp_path: Path) -> Path:
     (tmp_path / "storage.conf").write_text(
         f'[storage]\ndriver = "vfs"\ngraphroot = "{tmp_path}/graph"\nrunroot = "{tmp_path}/run"\n'
     )
+    unpack("eci/legacy.tar.gz", tmp_path / "made-by-eci")
     unpack("kraftkit/store-multi.tar.gz", tmp_path / "kraftkit")
     program = tmp_path / "bin/eci-convert"
     program.parent.mkdir()

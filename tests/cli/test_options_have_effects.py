@@ -24,6 +24,7 @@ from eci_convert.cli.connection_options import USES
 from eci_convert.dialects import IGNORED, WRITERS
 from eci_convert.testing import FaultyRegistry, Reply, header, status
 from eci_convert.transports import SCHEMES, open_sink
+from eci_convert.transports.schemes import Scheme
 from eci_convert.transports.settings import Settings
 from tests.cli.conftest import Parts
 from tests.support.command_line import Run, one_line
@@ -534,8 +535,8 @@ def test_an_option_that_contradicts_another_is_an_error_that_says_why(
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.name)
-def test_the_table_of_transports_says_which_keep_layers_uncompressed(scheme: object, tmp_path: Path) -> None:
-    name = scheme.name  # type: ignore[attr-defined]
+def test_the_table_of_transports_says_which_keep_layers_uncompressed(scheme: Scheme, tmp_path: Path) -> None:
+    name = scheme.name
     spelt = {"docker": "docker://localhost:1/a:1", "containers-storage": f"containers-storage:[vfs@{tmp_path}/s]a:1"}
     files = {"oci": f"oci:{tmp_path}/l:a", "oci-archive": f"oci-archive:{tmp_path}/a:a",
              "docker-archive": f"docker-archive:{tmp_path}/b:a"}  # fmt: skip

@@ -1,4 +1,4 @@
-"""The pages about stores are true: each command line of them is run, in order, and says what the page shows."""
+"""The how-to pages are true: each command line of them is run, in order, and says what the page shows."""
 
 from __future__ import annotations
 
@@ -33,11 +33,17 @@ def workplace(tmp_path: Path) -> Path:
     for name, source in {
         "rootfs.raw": "rootfs",
         "initrd": "initramfs",
+        "disk.raw": "rootfs",
+        "initrd.img": "initramfs",
         "vmlinuz": "kernel",
         "kernel": "kernel",
     }.items():
         shutil.copy(tmp_path / "inputs/in" / source, tmp_path / name)
     (tmp_path / "initrd.cpio").write_bytes(b"initrd")
+    (tmp_path / "storage.conf").write_text(
+        f'[storage]\ndriver = "vfs"\ngraphroot = "{tmp_path}/graph"\nrunroot = "{tmp_path}/run"\n'
+    )
+    unpack("eci/legacy.tar.gz", tmp_path / "made-by-eci")
     unpack("kraftkit/store-multi.tar.gz", tmp_path / "kraftkit")
     program = tmp_path / "bin/eci-convert"
     program.parent.mkdir()
@@ -64,10 +70,29 @@ def words(text: str) -> list[list[str]]:
 
 
 @pytest.mark.skipif(not all(map(shutil.which, ("bash", "curl", "jq"))), reason="the pages use bash, curl and jq")
-@pytest.mark.parametrize("page", ["migrate-from-onmetal-and-ironcore.md", "unikraft.md"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "air-gapped.md",
+        "ci.md",
+        "cnab.md",
+        "kubevirt.md",
+        "migrate-from-eci.md",
+        "migrate-from-onmetal-and-ironcore.md",
+        "podman.md",
+        "preload.md",
+        "troubleshooting.md",
+        "unikraft.md",
+    ],
+)
 def test_each_command_line_works_and_says_what_is_shown(page: str, workplace: Path, registry: FaultyRegistry) -> None:
     script, shown = script_of(page)
-    environ = {"PATH": f"{workplace}/bin:/usr/local/bin:/usr/bin:/bin", "HOME": str(workplace / "home"), "LC_ALL": "C"}
+    environ = {
+        "PATH": f"{workplace}/bin:/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(workplace / "home"),
+        "LC_ALL": "C",
+        "CONTAINERS_STORAGE_CONF": str(workplace / "storage.conf"),
+    }
 
     done = subprocess.run(
         ["bash", "-c", script.replace(HOST, registry.host)],

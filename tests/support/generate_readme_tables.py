@@ -1,9 +1,7 @@
-"""README's tables, generated from the tables in the code.
+"""README's tables, made of those in the code: `python -m tests.support.generate_readme_tables` writes them there.
 
-`python -m tests.support.generate_readme_tables` writes them into README.md.
-
-`cells` is the truth about places × formats: tests/test_readme.py holds README against it; integration/test_matrix.py
-runs every cell.
+`cells` is the truth about transports × formats: tests/test_readme.py holds README against it, and
+integration/test_matrix.py runs every cell.
 """
 
 from __future__ import annotations
@@ -84,8 +82,8 @@ def cells() -> Iterator[Cell]:
 
 
 def places() -> str:
-    """The table of places × formats."""
-    lines = ["| place | " + " | ".join(f"`{form}`" for form in WRITERS) + " |", "|---" * (len(WRITERS) + 1) + "|"]
+    """The table of transports × formats."""
+    lines = ["| transport | " + " | ".join(f"`{form}`" for form in WRITERS) + " |", "|---" * (len(WRITERS) + 1) + "|"]
     found = list(cells())
     for scheme in SCHEMES:
         row = [cell.why_not or "yes" for cell in found if cell.scheme is scheme]

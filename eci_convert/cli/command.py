@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
-from eci_convert.cli.param_types import CONNECTION, EXAMPLES, OUTPUT, SUBJECT, Option
+from eci_convert.cli.param_types import CONNECTION, EXAMPLES, OUTPUT, PARTS, SUBJECT, Option
 from eci_convert.cli.side_options import SIDES
 
-GROUPS = (SUBJECT, OUTPUT, CONNECTION)
+GROUPS = (PARTS, SUBJECT, OUTPUT, CONNECTION)
 _SIDE_PREFIXES = tuple(f"--{side}-" for side in SIDES)
 
 

@@ -14,7 +14,7 @@ from eci_convert.cli import progress
 from eci_convert.cli.command import Command
 from eci_convert.cli.common_options import CommonOptions, common_options
 from eci_convert.cli.connection_options import CONNECTION_OPTIONS, USES, compat
-from eci_convert.cli.param_types import EXAMPLES, OUTPUT, ByteSizeParam, KeyValueParam, Option, PathParam
+from eci_convert.cli.param_types import EXAMPLES, OUTPUT, PARTS, ByteSizeParam, KeyValueParam, Option, PathParam
 from eci_convert.dialects import READERS
 from eci_convert.options import source_date_epoch
 
@@ -120,16 +120,18 @@ def _parts(*, may_be_empty: bool) -> Callable[[F], F]:
     file, disk = PathParam(may_be_empty=may_be_empty), PathParam(str, may_be_empty=may_be_empty)
     types = "TYPE is raw vhd vmdk iso qcow qcow2 ova or vhdx."
     return options(
-        option("--kernel", type=file, once=True, metavar="PATH", help="Kernel."),
-        option("--initrd", type=file, once=True, metavar="PATH", help="Initial ramdisk."),
-        option("--root", type=disk, once=True, metavar="PATH[:TYPE]", help=f"Root disk; {types}"),
-        option("--disk", "disks", type=disk, multiple=True, metavar="PATH[:TYPE]",
+        option("--kernel", group=PARTS, type=file, once=True, metavar="PATH", help="Kernel."),
+        option("--initrd", group=PARTS, type=file, once=True, metavar="PATH", help="Initial ramdisk."),
+        option("--root", group=PARTS, type=disk, once=True, metavar="PATH[:TYPE]", help=f"Root disk; {types}"),
+        option("--disk", "disks", group=PARTS, type=disk, multiple=True, metavar="PATH[:TYPE]",
                help="Additional disk; may be repeated, in order."),
-        option("--config", type=file, once=True, metavar="PATH", help="Config file to use instead of a generated one."),
-        option("--cmdline", once=True, metavar="TEXT|@FILE", help="Kernel command line, or a file that holds it."),
-        option("--other", "others", type=KeyValueParam(), multiple=True, metavar="NAME=PATH",
+        option("--config", group=PARTS, type=file, once=True, metavar="PATH",
+               help="Config file to use instead of a generated one."),
+        option("--cmdline", group=PARTS, once=True, metavar="TEXT|@FILE",
+               help="Kernel command line, or a file that holds it."),
+        option("--other", "others", group=PARTS, type=KeyValueParam(), multiple=True, metavar="NAME=PATH",
                help="Another file, under the name NAME in the image; may be repeated."),
-        option("--trust-type", is_flag=True, help="Use TYPE even if the bytes contradict it."),
+        option("--trust-type", group=PARTS, is_flag=True, help="Use TYPE even if the bytes contradict it."),
     )  # fmt: skip
 
 

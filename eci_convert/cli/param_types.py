@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTP]?)(?:iB|B)?", re.ASCII | re.IGNORECASE)
 
 
-SUBJECT, OUTPUT, CONNECTION = "Options", "Output options", "Connection options"
+PARTS, SUBJECT, OUTPUT, CONNECTION = "Part options", "Options", "Output options", "Connection options"
 """Groups of options in `--help`, in the order in which they are shown."""
 
 EXAMPLES = "\b\nExamples:\n"

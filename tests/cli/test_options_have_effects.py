@@ -140,12 +140,12 @@ ROWS: dict[str, dict[str, Row]] = {
     ),
     "extract": _rows(
         "extract {lay}", **_OUTPUTS,
-        only="--only kernel", names=("extract {lay} {out}", "--names image"), paths=("extract {leg}", "--path /kernel={out}.p"), dialect=("--dialect unikraft", 8, "unikraft"),
+        only="--only kernel", names=("extract {cdk} {out}", "--names image"), paths=("extract {leg}", "--path /kernel={out}.p"), dialect=("--dialect unikraft", 8, "unikraft"),
         no_sparse=("extract {lay} {out}", "--no-sparse"), max_size=_SMALL, dry_run="--dry-run", platforms=_NO_CLEARTEXT,
         as_json="--json", progress="--progress json", quiet="-q", verbose="-v", debug=("extract oci:/nowhere", "--debug"),
     ),
     "inspect": _rows(
-        "inspect {lay}", raw="--raw", deep="--deep", kubevirt="--kubevirt", no_trunc="--no-trunc", dialect=("--dialect unikraft", 8, "unikraft"), max_size=_SMALL, platforms=_NO_CLEARTEXT,
+        "inspect {lay}", raw="--raw", deep=("inspect {leg} --json", "--deep"), kubevirt=("inspect {cdk}", "--kubevirt"), dialect=("--dialect unikraft", 8, "unikraft"), max_size=_SMALL, platforms=_NO_CLEARTEXT,
         as_json="--json", progress=("inspect {warn}", "--progress json"), quiet="-q", verbose="-v",
         debug=("inspect oci:/nowhere", "--debug"),
     ),
@@ -265,6 +265,7 @@ def names(run: Run, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "ker": ["--kernel", parts.kernel, "--format", "unikraft"],
         "cfg": ["--kernel", parts.kernel, "--config", folder / "config", "--format", "artifacts"],
         "cmd": ["--kernel", parts.kernel, "--cmdline", "quiet"],
+        "cdk": ["--kernel", parts.kernel, "--root", f"{parts.root}:raw", "--format", "containerdisk"],
         "s390x": ["--kernel", parts.kernel, "--platform", "linux/s390x"],
     }
     for name, words in built.items():

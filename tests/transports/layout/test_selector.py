@@ -208,3 +208,11 @@ def test_two_spellings_of_one_name_are_the_same(one: str, other: str, expected: 
 )
 def test_an_image_is_called_the_same_wherever_it_is(reference: str, name: str) -> None:
     assert image_name(reference) == name
+
+
+@pytest.mark.parametrize("digest", [str(D1), f"sha512:{'a' * 128}"])
+def test_a_digest_in_the_place_of_a_name_is_not_written(digest: str) -> None:
+    with pytest.raises(UsageError, match="is an id"):
+        split_path(f"dir:{digest}", {"dir"}.__contains__)[1].writable()
+
+    assert split_path(f"dir@{digest}", {"dir"}.__contains__)[1].writable().digest == Digest.parse(digest)

@@ -61,6 +61,12 @@ LACKING = {
 }
 """Connection options that mean nothing for a command that connects, and that it does not know therefore."""
 
+TRIED_ELSEWHERE = {
+    "push": frozenset({"compat"}),
+    "inspect": frozenset({"no_trunc"}),  # has an effect on terminals only: commands/test_inspect.py
+}
+"""Options whose effect the table cannot show."""
+
 ELSEWHERE = {"concurrency": "transports/registry/pull/test_parallel_ranges.py"}
 
 
@@ -145,7 +151,8 @@ ROWS: dict[str, dict[str, Row]] = {
         as_json="--json", progress="--progress json", quiet="-q", verbose="-v", debug=("extract oci:/nowhere", "--debug"),
     ),
     "inspect": _rows(
-        "inspect {lay}", raw="--raw", deep=("inspect {leg} --json", "--deep"), kubevirt=("inspect {cdk}", "--kubevirt"), dialect=("--dialect unikraft", 8, "unikraft"), max_size=_SMALL, platforms=_NO_CLEARTEXT,
+        "inspect {lay}", raw="--raw", deep=("inspect {leg} --json", "--deep"), kubevirt=("inspect {cdk}", "--kubevirt"),
+        dialect=("--dialect unikraft", 8, "unikraft"), max_size=_SMALL, platforms=_NO_CLEARTEXT,
         as_json="--json", progress=("inspect {warn}", "--progress json"), quiet="-q", verbose="-v",
         debug=("inspect oci:/nowhere", "--debug"),
     ),
@@ -174,7 +181,7 @@ ROWS: dict[str, dict[str, Row]] = {
         verbose="-v", debug=("pull oci:/nowhere", "--debug"),
     ),
     "pullfiles": _rows(
-        "pullfiles oci:{layout}:edge/machine:1 --initrd {out}.2", **_OUTPUTS | {"config": ("pullfiles {cfg} --kernel {out}.k",
+        "pullfiles oci:{layout}:edge/machine:1 --initrd {out}.2", **{name: row for name, row in _OUTPUTS.items() if name != "cmdline"} | {"config": ("pullfiles {cfg} --kernel {out}.k",
         "--config {out}.c"), "initrd": ("pullfiles {lay} --kernel {out}.k", "--initrd {out}.i")},
         remote=("pullfiles localhost:1/a:1 --kernel {out}", "--remote {rem}"), max_size=_SMALL,
         dry_run="--dry-run", platforms=_NO_CLEARTEXT, as_json="--json", progress="--progress json", quiet="-q",
@@ -205,6 +212,11 @@ ROWS: dict[str, dict[str, Row]] = {
     ),
 }  # fmt: skip
 
+OF_STORES = frozenset({"attach", "delete", "diff", "discover", "doctor", "list", "ls", "tag", "url"})
+"""Their own options are tried in tests/cli/commands, where there are images with names, referrers and mirrors."""
+
+COMMON = CONNECTION_OPTIONS | {"as_json", "compat", "debug", "platforms", "progress", "quiet", "verbose"}
+
 OF_CNAB = {"fixup", "push", "pull"}
 """Their own options are tried in tests/cnab, where bundles are."""
 
@@ -220,11 +232,20 @@ def options_of(command: click.Command) -> set[str]:
 
 def test_the_table_has_every_option_of_every_command() -> None:
     for name, command in all_commands():
-        if name in CNAB or name in ("completion", "help", "version"):
+        if name in CNAB | OF_STORES or name in ("completion", "help", "version"):
             continue
         connecting = CONNECTION_OPTIONS - LACKING.get(name, frozenset()) if name in CONNECTING else frozenset()
-        expected = set(ROWS[name]) | connecting | ({"compat"} if name in ("push", "attach") else set())
+        expected = set(ROWS[name]) | connecting | TRIED_ELSEWHERE.get(name, frozenset())
         assert {option for option in options_of(command) if not option.startswith(("src_", "dest_"))} == expected, name
+
+
+def test_the_options_of_commands_for_stores_are_tried_beside_them() -> None:
+    texts = "".join(path.read_text() for path in Path(__file__).with_name("commands").rglob("*.py"))
+    known = {words: command for words, command in all_commands() if words in OF_STORES}
+    assert known.keys() == OF_STORES
+    for name, command in known.items():
+        own = [parameter for parameter in command.params if parameter.name in options_of(command) - COMMON]
+        assert not [option.opts for option in own if not any(word in texts for word in option.opts)], name
 
 
 def test_commands_for_bundles_know_what_means_something_there() -> None:

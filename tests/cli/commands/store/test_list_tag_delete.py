@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -201,6 +202,20 @@ def test_a_prefix_of_several_ids_is_refused(run: Run, layout: Path, tmp_path: Pa
 
     one_line(said, "is ambiguous")
     assert len(run("list", f"oci:{tmp_path}/many", "-q").out.splitlines()) == 40
+
+
+def test_all_names_of_an_id_are_removed_when_that_is_asked_for(run: Run, tmp_path: Path) -> None:
+    place = f"oci:{tmp_path}/twins"
+    copied(an_image().build(), open_sink(f"{place}:a", Settings()))
+    run("tag", f"{place}:a", "b")
+    copied(an_image().layer("x/y", b"other").build(), open_sink(f"{place}:c", Settings()))
+    identity = json.loads(run("inspect", f"{place}:a", "--json").out)["digest"]
+
+    one_line(run("delete", f"{place}:{identity}", exits=2), "several names")
+    run("delete", f"{place}:{identity}", "--all-tags")
+
+    [left] = json.loads(run("list", place, "--json").out)
+    assert left["name"] == "c"
 
 
 def test_words_that_make_no_sense(run: Run, layout: Path) -> None:

@@ -131,5 +131,5 @@ def test_it_is_not_changed(store: Path) -> None:
 def test_a_store_that_is_half_there_is_none(store: Path) -> None:
     (store / "digests").rename(store / "gone")
 
-    with pytest.raises(EciError, match="no OCI image layout"):
+    with pytest.raises(EciError, match="not an OCI image layout"):
         list_images(f"oci:{store}")

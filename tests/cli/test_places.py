@@ -57,7 +57,7 @@ def no_docker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A computer without a Docker engine, and a directory for podman's socket."""
     for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "CONTAINER_HOST", "XDG_RUNTIME_DIR"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(endpoint, "USUAL", f"unix://{tmp_path}/no/docker.sock")
+    monkeypatch.setattr(endpoint, "DEFAULT_SOCKET", f"unix://{tmp_path}/no/docker.sock")
     monkeypatch.setattr("eci_convert.transports.docker_daemon.podman_socket._SYSTEM", str(tmp_path / "no/podman.sock"))
     folder = tmp_path / "podman"
     folder.mkdir()
@@ -100,7 +100,7 @@ def test_a_socket_that_nobody_listens_at_is_none(no_docker: Path) -> None:
 
 def test_a_docker_engine_goes_before_podman(no_docker: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     with a_docker(no_docker) as docker:
-        monkeypatch.setattr(endpoint, "USUAL", f"unix://{docker.path}")
+        monkeypatch.setattr(endpoint, "DEFAULT_SOCKET", f"unix://{docker.path}")
         monkeypatch.setenv("CONTAINER_HOST", "unix:///nowhere/podman.sock")
         run("inspect", "a:1", exits=4)
 

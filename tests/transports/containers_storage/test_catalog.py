@@ -199,7 +199,7 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
         lambda: tag(f"{root}m:1", ["m:2"]),
         lambda: delete([f"{root}m:1"]),
     ):
-        with pytest.raises(NotFoundError, match="no image store"):
+        with pytest.raises(NotFoundError, match="is not an image store"):
             work()
 
     assert not (tmp_path / "none").exists()

@@ -105,7 +105,7 @@ def test_podman_sees_what_was_deleted_and_what_was_not(podman_store: Store) -> N
     root = f"containers-storage:[{podman_store.driver}@{podman_store.root}]"
     place = Place(reference=root + "s.example/sees/{}", root=root, settings=Settings(timeout=30))
     for number in (1, 2):
-        place.put(f"m:{number}", image(b"%d" % number))
+        place.put(f"m:{number}", image(b"sees %d" % number))  # no other test gives this id more names
 
     delete([place.at("m:1")], place.settings)
     tag(place.at("m:2"), ["s.example/sees/m:3"], place.settings)

@@ -5,12 +5,13 @@ Hypothesis: the profile `dev` tries other examples on every run, `ci` the same o
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
 import tracemalloc  # noqa: F401 - pytest imports it in whichever thread it reports from, and two at once fail
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from types import ModuleType
@@ -32,6 +33,16 @@ def _no_files_of_this_computer(monkeypatch: pytest.MonkeyPatch, tmp_path_factory
     monkeypatch.setattr(daemon_json, "SYSTEM", nowhere / "daemon.json")
     for name in ("CONTAINERS_REGISTRIES_CONF", "CONTAINERS_REGISTRIES_CONF_DIR", "REGISTRIES_CONFIG_PATH"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_was() -> Iterator[None]:
+    """A command line in this process sets up the log for the whole process; the next test has its own."""
+    log = logging.getLogger("eci_convert")
+    before = log.handlers[:], log.level, log.propagate
+    yield
+    log.handlers[:], log.propagate = before[0], before[2]
+    log.setLevel(before[1])
 
 
 settings.register_profile("dev", deadline=None)

@@ -441,10 +441,10 @@ def test_plain_progress_writes_lines_where_it_is_told(monkeypatch: pytest.Monkey
     now = 102.0
     progress.advanced("disk", 1024)
     progress.finished("disk")
+    progress.close()
     assert lines.getvalue().splitlines() == [
-        "warning: odd \\x1b[31m",
-        "disk: 1.0 KiB of 2.0 KiB (50 %), 512 B/s",
-        "disk: 1.0 KiB done",
+        "eci-convert: warning: odd \\x1b[31m",
+        "eci-convert: + disk  2.0 KiB in 2 s, 1.0 KiB/s",
     ]
 
 
@@ -452,7 +452,8 @@ def test_rich_progress_draws_nothing_in_the_first_second(
     places: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("time.monotonic", lambda: 100.0)
-    ec.push(ec.Machine(kernel=b"kernel"), places["layout"], progress=ec.RichProgress())
+    with ec.RichProgress() as progress:
+        ec.push(ec.Machine(kernel=b"kernel"), places["layout"], progress=progress)
 
 
 # Failures

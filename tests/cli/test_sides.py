@@ -183,7 +183,7 @@ def test_the_library_does_not_tell_one_password_to_two_registries(
 ) -> None:
     options = eci_convert.Options(username="me", password="my-pw", environ={"HOME": str(tmp_path)}, timeout=5.0)
     _, src, dst = names(registry, other)
-    with pytest.raises(UsageError, match="two"):
+    with pytest.raises(UsageError, match="applies to one registry"):
         eci_convert.copy(src, dst, options=options)
     assert registry.requests == other.requests == []
     other.users = {"me": "my-pw"}

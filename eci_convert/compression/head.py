@@ -6,13 +6,11 @@ The readers of whole streams refuse one that is cut, and may do so before they g
 from __future__ import annotations
 
 import bz2
-import io
 import lzma
 import zlib
 from typing import assert_never
 
 from eci_convert.compression.codec import Compression, detect_compression
-from eci_convert.compression.zstd_read import WINDOW_LIMIT
 
 LONGEST_BLOCK = 1 << 20
 """Bytes in which every compression that is read gives something out: bzip2 has blocks of 900 kB."""
@@ -46,11 +44,15 @@ def decompressed_head(head: bytes, size: int) -> bytes:
 
 
 def _zstd_head(head: bytes, size: int) -> bytes:
-    import zstandard
+    from eci_convert.compression.libzstd import zstd
+    from eci_convert.compression.zstd_read import frame_decoder
 
-    decompressor = zstandard.ZstdDecompressor(max_window_size=WINDOW_LIMIT)
+    content = b""
     try:
-        with decompressor.stream_reader(io.BytesIO(head), read_across_frames=True) as reader:
-            return reader.read(size)
-    except zstandard.ZstdError:
+        while head and len(content) < size:
+            decoder = frame_decoder()
+            content += decoder.decompress(head, size - len(content))
+            head = decoder.unused_data if decoder.eof else b""
+    except zstd.ZstdError:
         return b""
+    return content

@@ -65,7 +65,7 @@ def _content(frame: Piece) -> DecodedBlock | None:
     """The content of *frame*, or None if it is damaged or is not one whole frame."""
     from eci_convert.compression.libzstd import zstd
 
-    decoder = _decoder()
+    decoder = frame_decoder()
     try:
         content = decoder.decompress(frame, ZSTD_BLOCK)
     except zstd.ZstdError:
@@ -83,10 +83,10 @@ def _read(source: LookaheadReader) -> Iterator[bytes]:
         source.at_least(4)
         if not is_zstd(bytes(source.view()[:4])):
             raise CorruptStreamError("zstd: not a zstd stream, or trailing garbage after one")
-        yield from decode_member(source, _decoder(), "zstd", (zstd.ZstdError,))
+        yield from decode_member(source, frame_decoder(), "zstd", (zstd.ZstdError,))
 
 
-def _decoder() -> Decoder:
+def frame_decoder() -> Decoder:
     """A Decoder of one frame, which refuses a window over the limit."""
     from eci_convert.compression.libzstd import zstd
 

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-import zstandard
 
+from eci_convert.compression.libzstd import zstd
 from eci_convert.errors import EciError, IntegrityError, NotFoundError, TransportError
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
@@ -370,7 +370,7 @@ def test_a_sink_says_what_it_is(place: Place) -> None:
 )
 @pytest.mark.parametrize(
     "wrap",
-    [gzip.compress, lzma.compress, bz2.compress, zstandard.compress, bytes],
+    [gzip.compress, lzma.compress, bz2.compress, zstd.compress, bytes],
     ids=["gzip", "xz", "bzip2", "zstd", "none"],
 )
 def test_a_layer_is_what_its_bytes_are_whatever_its_media_type_says(

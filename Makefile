@@ -4,7 +4,7 @@
 # make bench      measure against other tools, side by side
 # make coverage   how much of the code the unit tests run; less than the floor in pyproject.toml fails
 # make dist       build the sdist and the wheel, and check what is in them
-# make reference  write the pages in docs/ that are made from the code: commands, variables, exit codes, man pages
+# make reference  write what is made from the code: docs/reference/, the man pages, tables of the README
 # make clean      remove what the others made
 PYTHON ?= python3
 ENGINES := $(shell integration/install_engines --possible 2>/dev/null && echo 1)
@@ -43,13 +43,15 @@ bench: engines .venv/dev
 	.venv/bin/python -m integration.bench
 
 # The wheel is made from the sdist, so what the sdist lacks the wheel lacks too.
-
 dist: $(VENV)/dev
 	rm -rf dist
 	$(VENV)/bin/python -m build --outdir dist . >/dev/null
 	$(VENV)/bin/python -P integration/support/check_dist.py dist
+
 reference man: .venv/dev
 	.venv/bin/python -m tests.support.generate_reference
+	.venv/bin/python -m tests.support.generate_api_reference
+	.venv/bin/python -m tests.support.generate_readme_tables
 
 clean:
 	rm -rf .venv build dist demo .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -32,7 +32,8 @@ Where a thing lives; imports point downwards only (tests/architecture/test_impor
     compression/ tar/ files/        formats of streams; this computer's file system
     streams/                        bytes in motion
     model  oci/                     the values
-    options  progress  errors
+    display/  tasks  options        progress as it is shown, as it is counted; what many operations take
+    progress  errors  redaction     events, errors, and no secret in either
 
 Every name below is imported when it is first used, so `import eci_convert` costs next to nothing.
 """

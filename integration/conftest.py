@@ -20,7 +20,7 @@ An engine lives as long as the session and is shared by its tests, so name image
     Paths of skopeo, umoci, oras, crane, qemu-img and others: see `integration/engines/programs.py`.
 `eci_convert`
     Runs the installed program: `eci_convert("inspect", ref, env=docker20.env).stdout`; `exits=4` where it must fail.
-    What it remembers of registries, it remembers for the one test.
+    What it remembers of registries and of unfinished downloads, it remembers for the one test.
 `machine`
     The parts of a machine that boots: `.kernel`, `.initrd`, `.root`, `.disk`. Do not change its files.
 `image_name`
@@ -134,7 +134,8 @@ def _eci_convert(
     cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).parent / "eci-convert"), *map(str, arguments)]
-    environment = {**os.environ, "XDG_STATE_HOME": str(state), **(env or {})}
+    own = {"XDG_STATE_HOME": str(state), "XDG_CACHE_HOME": str(state / "cache")}
+    environment = {**os.environ, **own, **(env or {})}
     done = subprocess.run(
         command, input=stdin, capture_output=True, env=environment, cwd=cwd, text=True, timeout=600, check=False
     )

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from eci_convert.api.machine import Machine
 from eci_convert.api.options import Options
-from eci_convert.api.words import ALL, as_codec, as_format, as_platform, as_roles
+from eci_convert.api.words import ALL, as_codec, as_format, as_platform, as_roles, as_words
 from eci_convert.compression.codec import Codec
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.model import Role
@@ -230,5 +230,5 @@ def _write_options(
         labels=dict(labels),
         annotations=dict(annotations),
         name=image_name(reference),
-        extra_dialects=tuple(also),
+        extra_dialects=as_words(also),
     )

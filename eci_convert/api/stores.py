@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from eci_convert.api.options import Options
-from eci_convert.api.words import as_platform
+from eci_convert.api.words import as_platform, as_words
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.platform import Platform
 from eci_convert.operations import inspect as inspect_operation
@@ -31,32 +31,39 @@ from eci_convert.transports.registry.file_request import FileRequest
 _NOTHING: Final[Mapping[str, str]] = {}
 
 
-def list_images(place: str, *, options: Options | None = None) -> tuple[ListedImage, ...]:
+def list_images(
+    place: str, *, progress: Reporter | None = None, options: Options | None = None
+) -> tuple[ListedImage, ...]:
     """The images of *place*: a layout, a repository, an engine, a store (`oci:DIR`, `docker://HOST/REPO`).
 
-    Raises UsageError, NotFoundError, AccessDeniedError, and TransportError.
+    An image whose manifests or config cannot be read is listed without what they would tell, and *progress* is warned.
+    Raises UsageError where *place* names an image, NotFoundError, AccessDeniedError, and TransportError.
     """
-    return list_operation.list_images(place, (options or Options()).settings())
+    return list_operation.list_images(place, (options or Options()).settings(progress))
 
 
-def tag(image: str, *names: str, options: Options | None = None) -> Digest:
+def tag(image: str, *names: str, dry_run: bool = False, options: Options | None = None) -> Digest:
     """Makes each of *names* refer to *image*, and returns its digest. A name is one of the same place, or a reference
-    into it.
+    into it. *dry_run* changes nothing.
 
     Raises NotFoundError without such an image, UsageError for an invalid name, CannotHoldError for a place that cannot
-    be changed, and TransportError. In all of these cases no name has changed.
+    be changed: then no name has changed. And TransportError: a registry that fails at one name has those before it.
     """
-    return tag_operation.tag(image, names, (options or Options()).settings())
+    return tag_operation.tag(image, names, (options or Options()).settings(dry_run=dry_run))
 
 
-def delete(*references: str, all_tags: bool = False, options: Options | None = None) -> tuple[str, ...]:
-    """Removes the names *references*, and returns the names that are gone. A reference may be an id; *all_tags* then
-    removes all of its names.
+def delete(
+    *references: str, all_tags: bool = False, dry_run: bool = False, options: Options | None = None
+) -> tuple[str, ...]:
+    """Removes the names *references*, and returns the names that are gone, as `list_images` has them; of an image
+    without a name its digest. A reference may be an id; *all_tags* removes all names of the images. *dry_run* changes
+    nothing, and returns what would be gone.
 
-    Raises NotFoundError, UsageError for an id with several names, CannotHoldError for a place that cannot be changed,
-    and TransportError.
+    Raises NotFoundError for what is not there, and then nothing is gone; UsageError for an id with several names,
+    CannotHoldError for a place that cannot be changed, and TransportError.
     """
-    removed = delete_operation.delete(references, (options or Options()).settings(), all_tags=all_tags)
+    settings = (options or Options()).settings(dry_run=dry_run)
+    removed = delete_operation.delete(references, settings, all_tags=all_tags)
     return tuple(entry.name or str(entry.digest) for _, entry in removed)
 
 
@@ -72,12 +79,13 @@ def create_index(
     options: Options | None = None,
 ) -> PushResult:
     """Makes *reference* an index of the images *sources*, each for its own platform. Of a source that is an index all
-    images are taken, or the one for *platform*.
+    images are taken, or the one for *platform*. What *reference* was before is replaced.
 
-    Raises UsageError for two images of one platform, CannotHoldError for a place without indexes, IntegrityError, and
-    TransportError.
+    Raises UsageError for two images of one platform, UnsupportedImageError for an image of none, CannotHoldError for a
+    place without indexes, IntegrityError, and TransportError.
     """
     options = options or Options()
+    index_operation.check_name(reference)
     settings = options.settings(progress, dry_run=dry_run)
     append = AppendOptions(
         name=image_name(reference),
@@ -88,7 +96,7 @@ def create_index(
         reporter=progress or NULL_REPORTER,
     )
     with ExitStack() as stack:
-        opened = [stack.enter_context(open_source(source, settings, "")) for source in sources]
+        opened = [stack.enter_context(open_source(source, settings, "")) for source in as_words(sources)]
         sink = stack.enter_context(open_sink(reference, settings, ""))
         result = index_operation.create(opened, sink, as_platform(platform), append)
     return published(result, reference)
@@ -101,25 +109,28 @@ def blob_url(
     platform: Platform | str | None = None,
     dialect: str = "",
     follow: bool = False,
+    progress: Reporter | None = None,
     options: Options | None = None,
 ) -> FileRequest:
-    """The HTTP request (`.url`, `.headers`) for *part* (a role, `disk-N` or a name) of the image *reference* in a
-    registry; for its manifest without *part*. The headers may hold a login.
+    """The HTTP GET request (`.url`, `.headers`) for *part* (a role, `disk-N` or a name) of the image *reference* in a
+    registry, compressed where it is compressed there; for its manifest without *part*. A reference without a transport
+    is one in a registry. The headers may hold a login, and the range of a layer that the part is.
 
     *follow*: the address that the registry redirects to, which needs no login. Raises UsageError outside of registries,
-    MissingPartError, UnsupportedImageError for a part that is no blob, and TransportError.
+    MissingPartError, AmbiguousRoleError, UnsupportedImageError for a part that must be unpacked, and TransportError.
     """
     options = options or Options()
-    with open_source(reference, options.settings(), "docker") as source:
+    with open_source(reference, options.settings(progress), "docker") as source:
         inspection = inspect_operation.inspect(source, as_platform(platform), dialect)
         if not part:
             return url_operation.manifest_request(source, inspection, follow=follow)
-        return url_operation.part_request(source, url_operation.choose_part(inspection, part), follow=follow)
+        chosen = url_operation.choose_part(inspection, part)
+        return url_operation.part_request(source, chosen, follow=follow, reporter=progress or NULL_REPORTER)
 
 
 def attach(
     reference: str,
-    files: Mapping[str | os.PathLike[str], str] | Iterable[str | os.PathLike[str]],
+    files: Mapping[str | os.PathLike[str], str] | Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
     artifact_type: str,
     *,
     annotations: Mapping[str, str] = _NOTHING,
@@ -128,18 +139,23 @@ def attach(
     progress: Reporter | None = None,
     options: Options | None = None,
 ) -> PushResult:
-    """Stores *files*, paths or a mapping of paths to media types, as an artifact that refers to the image *reference*.
+    """Stores *files*, a path, paths or a mapping of paths to media types, as an artifact that refers to the image
+    *reference*. It is one without a name: the result has its digest and no reference.
 
-    Source: image-spec v1.1.1, manifest.md, `subject`. Raises UsageError for two files of one name, LocalError,
-    CannotHoldError for a place without referrers, and TransportError.
+    Source: image-spec v1.1.1, manifest.md, `subject`. Raises UsageError for two files of one name, and for neither
+    files nor *annotations*; NotFoundError, LocalError, CannotHoldError for a place without referrers, and
+    TransportError.
     """
     options = options or Options()
     settings = options.settings(progress, dry_run=dry_run)
+    if isinstance(files, str | os.PathLike):
+        files = [files]
     typed = files if isinstance(files, Mapping) else dict.fromkeys(files, attach_operation.DEFAULT_TYPE)
     attachments = [
         Attachment(path=Path(path), media_type=attach_operation.check_media_type(media_type))
         for path, media_type in typed.items()
     ]
+    attach_operation.check_anything(attachments, annotations)
     with open_referrer_sink(reference, settings) as sink, open_source(reference, settings, "") as source:
         subject = attach_operation.subject_of(source, as_platform(platform))
         return attach_operation.attach(

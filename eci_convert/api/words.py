@@ -45,4 +45,9 @@ def as_role(word: Role | str) -> Role:
 
 def as_roles(words: Iterable[Role | str]) -> tuple[Role, ...]:
     """The roles that *words* name."""
-    return tuple(map(as_role, words))
+    return tuple(map(as_role, as_words(words)))
+
+
+def as_words(words: Iterable[str]) -> tuple[str, ...]:
+    """*words*, where one word may stand by itself: it is no sequence of letters."""
+    return (words,) if isinstance(words, str) else tuple(words)

@@ -68,7 +68,8 @@ _CONTAINERD = _Use(what="containerd", read=frozenset({"containerd"}), written=fr
 USES: Final[Mapping[str, _Use]] = {
     **dict.fromkeys(
         ("plain_http", "insecure", "ca_file", "cert_file", "key_file", "authfile", "username", "password_stdin",
-         "retries", "compat"), _REGISTRY),
+         "retries"), _REGISTRY),
+    "compat": _Use(what="registries that are written to", read=frozenset(), written=frozenset({"docker"})),
     **dict.fromkeys(("address", "namespace"), _CONTAINERD),
     "timeout": _Use(what="registries, engines and stores", read=_DIALLED, written=_DIALLED | {"oci"}),
     "concurrency": _Use(what="registries and destinations", read=frozenset({"docker"}), written=_EVERY),

@@ -61,7 +61,7 @@ def _distinct_others(others: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
 def _command_line(text: str | None) -> str | None:
     """The kernel command line that `--cmdline` says: the text, or the one line of a file.
 
-    Raises UsageError for what no kernel could be given, NotFound and LocalError for a file that cannot be read.
+    Raises UsageError for what no kernel could be given, NotFoundError and LocalError for a file that cannot be read.
     """
     if text is None:
         return None

@@ -124,7 +124,7 @@ _LENIENT = _bundle(Field(type=_ANYTHING))
 def parse(content: bytes, *, strict: bool = False, where: str = "bundle") -> Bundle:
     """The bundle in *content*; *strict* drops what the original does not know.
 
-    Raises FormatError, in the original's words, and LimitExceeded.
+    Raises FormatError, in the original's words, and LimitExceededError.
     """
     return normalised(decode(content, where), strict=strict)
 

@@ -68,7 +68,7 @@ Type = Scalar | ListOf | MapOf | Struct
 def decode(content: bytes, where: str) -> Any:
     """The JSON value in *content*. Bytes that are not UTF-8 and lone surrogates become U+FFFD, as in Go.
 
-    Raises FormatError in Go's words, and LimitExceeded for more than 4 MiB.
+    Raises FormatError in Go's words, and LimitExceededError for more than 4 MiB.
     """
     if len(content) > MAX_DOCUMENT:
         raise LimitExceededError(f"document is {len(content)} bytes (limit {MAX_DOCUMENT})", where=where)

@@ -61,7 +61,7 @@ class ImageFinder:
     @contextmanager
     def find(self, image: Bundle, service: str, relocated: str) -> Iterator[FoundImage]:
         """Where *image*, which is *service* of the bundle, is. *relocated* is where a relocation map has it, "" where
-        it has not. Raises ImageNotFound, ImageDenied, ImageUnreachable."""
+        it has not. Raises ImageNotFoundError, ImageDeniedError, ImageUnreachableError."""
         name = str(image.get("image") or "")
         digest = str(image.get("contentDigest") or "")
         errors: list[tuple[str, EciError]] = []

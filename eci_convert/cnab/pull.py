@@ -30,7 +30,7 @@ class PulledBundle:
 def pull(reference: Reference, registries: Registries, *, strict: bool = False) -> PulledBundle:
     """The bundle that *reference* stands for, in any OCI index or Docker list; every byte is verified.
 
-    Raises LayoutError for what is no bundle, FormatError for a malformed one, and what the registry raises.
+    Raises UnsupportedImageError for what is no bundle, FormatError for a malformed one, and what the registry raises.
     """
     with registries.source(reference) as source:
         descriptor, index = load_root(source)

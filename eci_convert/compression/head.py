@@ -8,51 +8,64 @@ from __future__ import annotations
 import bz2
 import lzma
 import zlib
-from typing import assert_never
+from collections.abc import Callable
+from typing import Protocol
 
 from eci_convert.compression.codec import Compression, detect_compression
 
 LONGEST_BLOCK = 1 << 20
 """Bytes in which every compression that is read gives something out: bzip2 has blocks of 900 kB."""
 _XZ_MEMORY = 192 << 20
+_PIECE = 4096
 
 
 def decompressed_head(head: bytes, size: int) -> bytes:
-    """At most *size* bytes of what the stream that begins with *head* holds; none where it is damaged, and fewer where
-    *head* is shorter than `LONGEST_BLOCK`.
+    """At most *size* bytes of what the stream that begins with *head* holds, over all of its members; none of a member
+    that is damaged, and fewer where *head* is shorter than `LONGEST_BLOCK`.
 
     >>> decompressed_head(bz2.compress(b"content")[:-1], 4)
     b'cont'
     """
     compression = detect_compression(head)
+    if compression is Compression.NONE:
+        return head[:size]
+    new_decoder, errors = _decoder_of(compression)
+    content, whole, at, decoder = b"", b"", 0, new_decoder()
     try:
-        match compression:
-            case Compression.NONE:
-                return head[:size]
-            case Compression.GZIP:
-                return zlib.decompressobj(wbits=31).decompress(head, size)
-            case Compression.ZSTD:
-                return _zstd_head(head, size)
-            case Compression.XZ:
-                return lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY).decompress(head, size)
-            case Compression.BZIP2:
-                return bz2.BZ2Decompressor().decompress(head, size)
-            case _:
-                assert_never(compression)
-    except (zlib.error, lzma.LZMAError, OSError, ValueError):
-        return b""
-
-
-def _zstd_head(head: bytes, size: int) -> bytes:
-    from eci_convert.compression.libzstd import zstd
-    from eci_convert.compression.zstd_read import frame_decoder
-
-    content = b""
-    try:
-        while head and len(content) < size:
-            decoder = frame_decoder()
-            content += decoder.decompress(head, size - len(content))
-            head = decoder.unused_data if decoder.eof else b""
-    except zstd.ZstdError:
-        return b""
+        while at < len(head) and len(content) < size:
+            if decoder.eof:
+                whole, decoder = content, new_decoder()
+            piece = head[at : at + _PIECE]  # what is behind a member is copied, and head may be members of nine bytes
+            content += decoder.decompress(piece, size - len(content))
+            at += len(piece) - len(decoder.unused_data)
+    except errors:
+        return whole
     return content
+
+
+class _MemberDecoder(Protocol):
+    """What the decompressors of zlib, lzma, bz2 and zstd have in common."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+def _decoder_of(compression: Compression) -> tuple[Callable[[], _MemberDecoder], tuple[type[Exception], ...]]:
+    """What makes a decoder of one member, and the exceptions that it raises for malformed data."""
+    match compression:
+        case Compression.GZIP:
+            return lambda: zlib.decompressobj(wbits=31), (zlib.error,)
+        case Compression.XZ:
+            return lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY), (lzma.LZMAError,)
+        case Compression.BZIP2:
+            return bz2.BZ2Decompressor, (OSError, ValueError)
+        case Compression.ZSTD:
+            from eci_convert.compression.libzstd import zstd
+            from eci_convert.compression.zstd_read import frame_decoder
+
+            return frame_decoder, (zstd.ZstdError,)
+        case _:
+            raise AssertionError(compression)

@@ -107,7 +107,7 @@ INDEXED = frozenset({"ironcore", "unikraft", "kubevirt"})
 
 
 def read(image: Image) -> tuple[str, Artifact]:
-    """The dialect of *image*, and what it holds. Raises UnknownDialect, and what the dialect's reader raises."""
+    """The dialect of *image*, and what it holds. Raises UnknownDialectError, and what the dialect's reader raises."""
     for name, reader in _RECOGNISERS.items():
         if artifact := reader(image):
             part_names.check_distinct(artifact.parts)
@@ -152,7 +152,7 @@ def untried(image: Image) -> tuple[str, ...]:
 
 
 def read_with(name: str, image: Image) -> tuple[str, Artifact]:
-    """What *image* holds if it is of the dialect *name*. Raises UsageError for a name that is none, UnknownDialect
+    """What *image* holds if it is of the dialect *name*. Raises UsageError for a name that is none, UnknownDialectError
     where it is not of that dialect, and what the dialect's reader raises."""
     if name not in READERS:
         raise UsageError(f"{name!r} is no dialect that can be read: {', '.join(READERS)}")

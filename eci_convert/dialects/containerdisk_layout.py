@@ -21,7 +21,7 @@ _TYPES = (DiskType.RAW, DiskType.ISO, DiskType.QCOW2, None)
 
 
 def check_containerdisk(artifact: Artifact) -> None:
-    """Raises CannotHold unless *artifact* has a root disk of a type that KubeVirt boots."""
+    """Raises CannotHoldError unless *artifact* has a root disk of a type that KubeVirt boots."""
     disk = artifact.part(Role.ROOT_DISK)
     if disk is None:
         raise CannotHoldError("a containerdisk is a root disk, and there is none")

@@ -19,7 +19,7 @@ _ATTEMPTS = 64
 def with_right_size(entry: Descriptor, read: Callable[[Descriptor], bytes]) -> Descriptor:
     """*entry* with its true size and its document inside it where the one that it tells is false; else as it is.
 
-    *read* gives the verified document of a descriptor. Raises LimitExceeded, and what *read* raises.
+    *read* gives the verified document of a descriptor. Raises LimitExceededError, and what *read* raises.
     """
     if not unikraft.has_false_size(entry):
         return entry

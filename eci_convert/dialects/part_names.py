@@ -79,7 +79,7 @@ def safe_relative_path(path: str, where: str) -> str:
     """*path*, which an image says to be a file's below some directory, without empty and `.` components.
 
     Raises FormatError for what leads elsewhere or nowhere: absolute paths, `..`, control characters, components of
-    more than 255 bytes; LimitExceeded for a longer path than Linux has.
+    more than 255 bytes; LimitExceededError for a longer path than Linux has.
     """
     _check_length(path, where)
     if path.startswith("/"):
@@ -94,8 +94,8 @@ def safe_relative_path(path: str, where: str) -> str:
 def absolute_image_path(path: str, where: str) -> str:
     """*path*, which a label says to be a file's inside the image, with one slash in front: `p` and `./p` are `/p`.
 
-    `..` stays: it is resolved inside the image's root when the file is looked up. Raises FormatError for an empty
-    path, for one that ends in a slash, `.` or `..`, and for control characters; LimitExceeded for a longer one than
+    `..` stays: it is resolved inside the image's root when the file is looked up. Raises FormatError for an empty path,
+    for one that ends in a slash, `.` or `..`, and for control characters; LimitExceededError for a longer one than
     Linux has.
     """
     _check_length(path, where)
@@ -157,7 +157,7 @@ def unsupported_part(dialect: str, part: Part) -> CannotHoldError:
 
 
 def check_distinct(parts: Iterable[Part]) -> None:
-    """Raises AmbiguousRole where two parts would be files of the same name."""
+    """Raises AmbiguousRoleError where two parts would be files of the same name."""
     seen: set[str] = set()
     for part in parts:
         if part.name in seen:

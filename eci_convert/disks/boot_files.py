@@ -11,7 +11,7 @@ from typing import Final
 
 from eci_convert.compression.codec import Compression, decompressed, detect_compression
 from eci_convert.disks.detect import detect_disk_type
-from eci_convert.errors import FormatError
+from eci_convert.errors import FormatError, LocalError
 from eci_convert.model import DISK_ROLES, DiskType, Role
 
 _KERNEL_MAGIC: Final = ((0x202, b"HdrS"), (0x38, b"ARM\x64"), (0x38, b"RSC\x05"), (0, b"\x7fELF"), (0, b"MZ"))
@@ -50,5 +50,5 @@ def _boot_file(head: bytes) -> str | None:
 def _decompressed_head(head: bytes) -> bytes:
     try:
         return next(decompressed((head,), None), b"")
-    except FormatError:  # the rest is missing, or it only seemed to be compressed
+    except (FormatError, LocalError):  # the rest is missing, it only seemed to be compressed, or there is no library
         return b""

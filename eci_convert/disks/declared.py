@@ -12,7 +12,7 @@ def contradicts(declared: DiskType, detected: DiskType | None) -> bool:
 
 
 def check_type(declared: DiskType | None, detected: DiskType | None, name: str) -> None:
-    """Raises DiskTypeMismatchError, naming both, if *detected* contradicts the type *declared* for *name*."""
+    """Raises DiskTypeError, naming both, if *detected* contradicts the type *declared* for *name*."""
     if declared and contradicts(declared, detected):
         error = DiskTypeError(f"{name} is declared as {declared}, but its content is {detected}")
         error.add_note("hint: --trust-type accepts the declared type")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eci_convert.docker_build.dockerfile import SCRATCH, render
-from eci_convert.errors import LocalError, NotFoundError, UsageError
+from eci_convert.errors import LimitExceededError, LocalError, NotFoundError, UsageError
 from eci_convert.files.temp_files import is_directory
 from eci_convert.model import Artifact
 from eci_convert.oci.platform import Platform
@@ -66,8 +66,11 @@ class BuildRequest:
             raise LocalError(f"{str(self.folder)!r} is no folder")
         try:
             with self.file.open("rb") as file:
-                return file.read(_MAX_DOCKERFILE).decode(errors="surrogateescape")
+                text = file.read(_MAX_DOCKERFILE + 1)
         except FileNotFoundError as error:
             raise NotFoundError(f"no such file: {str(self.file)!r}") from error
         except OSError as error:
             raise LocalError(f"{str(self.file)!r} cannot be read: {error.strerror or error}") from error
+        if len(text) > _MAX_DOCKERFILE:
+            raise LimitExceededError(f"more than {_MAX_DOCKERFILE} bytes", where=str(self.file))
+        return text.decode(errors="surrogateescape")

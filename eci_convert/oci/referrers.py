@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
-from eci_convert.errors import EciError
+from eci_convert.errors import EciError, LimitExceededError
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
+from eci_convert.oci.json_fields import MAX_DOCUMENT
 from eci_convert.oci.manifest import Manifest, parse_manifest
 
 
@@ -20,10 +21,13 @@ class ReferrerIndex:
         self._referrers: dict[Digest, tuple[Descriptor, Digest]] = {}
 
     def record(self, media_type: str, chunks: Iterable[bytes], digest: Digest | None) -> Iterable[bytes]:
-        """*chunks* unchanged, of a blob with the expected *digest*, if known."""
+        """*chunks* unchanged, of a blob with the expected *digest*, if known.
+
+        Raises LimitExceededError for a manifest that is too long to be one: it is held in memory.
+        """
         if media_type not in media_types.DOCUMENTS:
             return chunks
-        content = b"".join(chunks)
+        content = _small(chunks)
         itself = Descriptor(media_type=media_type, digest=digest or Digest.of(content), size=len(content))
         with suppress(EciError):  # not a manifest, so it has no subject
             subject = parse_manifest(content, media_type).subject
@@ -35,6 +39,15 @@ class ReferrerIndex:
     def others(self, root: Digest | None) -> Iterator[tuple[Descriptor, Digest]]:
         """The collected referrers and their subjects, without *root* itself, if given."""
         return (entry for digest, entry in self._referrers.items() if digest != root)
+
+
+def _small(chunks: Iterable[bytes]) -> bytes:
+    content = bytearray()
+    for chunk in chunks:
+        content += chunk
+        if len(content) > MAX_DOCUMENT:
+            raise LimitExceededError(f"a manifest is longer than {MAX_DOCUMENT} bytes")
+    return bytes(content)
 
 
 def referrer(entry: Descriptor, content: bytes, subject: Digest) -> Descriptor | None:

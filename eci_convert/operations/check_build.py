@@ -18,7 +18,7 @@ from eci_convert.transports.settings import Settings
 
 
 def check_built(order: BuildRequest, reference: str, settings: Settings) -> None:
-    """Raises CannotHold unless the image *reference*, built of *order*, has each part where it says so.
+    """Raises CannotHoldError unless the image *reference*, built of *order*, has each part where it says so.
 
     An image of nothing but the parts is known to be right. One of a Dockerfile of the user's may be anything: where it
     declares no parts, that is a warning.

@@ -56,8 +56,8 @@ def copy(
     """Copies what *request* asks for of the image that *source* names to the name of *sink*, and says what stands there
     now. *existing* reads the image that the name stands for now: what is in it is not compressed again.
 
-    Raises UsageError for contradictions, CannotHold before the first byte where the destination cannot hold the format,
-    and what the two raise.
+    Raises UsageError for contradictions, CannotHoldError before the first byte where the destination cannot hold the
+    format, and what the two raise.
     """
     check_logins(source, sink)
     request.check()
@@ -87,7 +87,8 @@ def copy(
 
 
 def check_documents(sink: Sink, source: Source, documents: list[Document], options: TransferOptions) -> None:
-    """Raises CannotHold, IntegrityError or LimitExceeded where *documents* cannot be moved to *sink* as they are."""
+    """Raises CannotHoldError, IntegrityError or LimitExceededError where *documents* cannot be moved to *sink* as they
+    are."""
     check_copy_fits(sink, source, documents)
     _check_diff_ids(sink, source, documents, options.reporter)
     _check_sizes(documents, options.max_size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from eci_convert.errors import LimitExceededError
 from eci_convert.model import Member, Part, Role, RootfsFile
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.platform import Platform
@@ -62,8 +63,9 @@ def diff(
 ) -> Difference:
     """How the image that *first* names differs from the one that *second* does, in whatever dialects they are.
 
-    Of indexes, all platforms that both have are compared, 64 at most, or the one *platform*. Parts whose digests the
-    manifests do not tell are read. Raises what `inspect` and `extract_files` raise.
+    Of indexes, all platforms that both have are compared, or the one *platform*. Parts whose digests the manifests do
+    not tell are read. Raises LimitExceededError for more than 64 platforms, and what `inspect` and `extract_files`
+    raise.
     """
     one, other = inspect(first, platform), inspect(second, platform)
     if one.digest == other.digest:
@@ -92,10 +94,15 @@ def _only(one: Inspection, other: Inspection, platform: Platform | None) -> tupl
 
 
 def _shared(one: Inspection, other: Inspection, platform: Platform | None) -> Sequence[Platform | None]:
-    """The platforms to compare; None is for the images that were chosen."""
+    """The platforms to compare; None is for the images that were chosen. Raises LimitExceededError."""
     if platform or (len(one.platforms) < 2 and len(other.platforms) < 2):
         return [None]
-    return list(dict.fromkeys(each for each in one.platforms if each in other.platforms))[:MAX_IMAGES]
+    shared = list(dict.fromkeys(each for each in one.platforms if each in other.platforms))
+    if len(shared) > MAX_IMAGES:
+        error = LimitExceededError(f"the two have {len(shared)} platforms in common (limit {MAX_IMAGES})")
+        error.add_note("hint: choose one with --platform OS/ARCH")
+        raise error
+    return shared
 
 
 def _layers(inspection: Inspection) -> tuple[Digest, ...]:

@@ -28,7 +28,7 @@ class Estimate:
 def estimate_extract(source: Source, image: Image, targets: Sequence[OutputTarget]) -> Estimate:
     """What extracting *targets* would read. A place that keeps files unpacked is asked for their sizes, and no more.
 
-    Raises MissingPart for a file that such a place has not, and what the source raises.
+    Raises MissingPartError for a file that such a place has not, and what the source raises.
     """
     files = source.filesystem()
     sizes: dict[OutputTarget, int | None] = {}

@@ -102,8 +102,8 @@ def extract_files(
     *sparse* restores holes; *digests* has every file's digest told. A directory that is not there is made.
 
     Raises IntegrityError for bytes that are not the promised ones, FormatError for malformed or hostile ones and for
-    more than is allowed, MissingPart for what is not there, LocalError for what cannot be written, and what the source
-    raises; then no path has changed. What went into an open file until then has gone.
+    more than is allowed, MissingPartError for what is not there, LocalError for what cannot be written, and what the
+    source raises; then no path has changed. What went into an open file until then has gone.
     """
     paths = [target.path for target in targets if target.path]
     directory, reporter = options.resume_directory, options.reporter
@@ -246,7 +246,7 @@ class ExtractResult:
 def extract(source: Source, request: ExtractRequest, options: TransferOptions = _DEFAULTS) -> ExtractResult:
     """Writes what *request* asks for of the image that *source* names: all of it, or nothing.
 
-    Raises MissingPart for a part that the image has not, and what `extract_files` raises.
+    Raises MissingPartError for a part that the image has not, and what `extract_files` raises.
     """
     inspection = inspect(source, request.platform, request.dialect)
     targets = plan_targets(inspection, request)

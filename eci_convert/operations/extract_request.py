@@ -70,7 +70,7 @@ class ExtractRequest:
 
 
 def plan_targets(found: Inspection, order: ExtractRequest) -> tuple[OutputTarget, ...]:
-    """What is to be written where. Raises MissingPart, UnknownDialect, UsageError, LayoutError."""
+    """What is to be written where. Raises MissingPartError, UnknownDialectError, UsageError, UnsupportedImageError."""
     if order.needs_dialect and not found.dialect:
         raise unknown_dialect_error(found.image)
     named = [*_requested(found, order), *_by_path(found, order)]

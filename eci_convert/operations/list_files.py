@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from eci_convert.dialects import part_labels
@@ -121,8 +122,26 @@ def _matcher(pattern: str) -> Callable[[str], bool]:
 
 
 def _expression(pattern: str) -> str:
-    tokens = re.findall(r"\*\*/?|\*|\?|\[!?\]?[^\]]*\]|.", pattern, re.DOTALL)
-    return "".join(map(_token, tokens))
+    words: list[str] = re.findall(r"\*\*/?|\*|\?|\[!?\]?[^\]]*\]|.", pattern, re.DOTALL)
+    at_names = all(before in ("/", "**/") for before, word in pairwise(words) if word == "**/")
+    return _joined(words, ("**/", "*")) if at_names and "**" not in words else "".join(map(_token, words))
+
+
+def _joined(tokens: list[str], wildcards: tuple[str, ...]) -> str:
+    """*tokens* as an expression that takes no time exponential in the number of *wildcards*, the coarsest first: what
+    stands between two of a kind is looked for once, since the second covers whatever follows the first place."""
+    if not wildcards:
+        return "".join(map(_token, tokens))
+    wildcard, *finer = wildcards
+    pieces: list[list[str]] = [[]]
+    for token in tokens:
+        if token == wildcard:
+            pieces.append([])
+        else:
+            pieces[-1].append(token)
+    first, *others = (_joined(piece, tuple(finer)) for piece in pieces)
+    between = (f"(?>{_token(wildcard)}?{piece})" for piece in others[:-1])
+    return first + "".join(between) + "".join(_token(wildcard) + piece for piece in others[-1:])
 
 
 def _token(token: str) -> str:
@@ -137,6 +156,6 @@ def _token(token: str) -> str:
             return "[^/]"
         case _ if len(token) > 1:
             negation, members = ("^", token[2:-1]) if token.startswith("[!") else ("", token[1:-1])
-            return f"[{negation}{_SPECIAL_IN_CLASS.sub(_ESCAPE, members)}]"
+            return f"(?!/)[{negation}{_SPECIAL_IN_CLASS.sub(_ESCAPE, members)}]"
         case _:
             return re.escape(token)

@@ -51,7 +51,7 @@ class FileResult:
 
 
 class OutputFiles:
-    """Files to be, in a `with StagedFiles()`. *max_size* (bytes) bounds each; without *sparse* they get no holes."""
+    """Files to be, in a `with AtomicFiles()`. *max_size* (bytes) bounds each; without *sparse* they get no holes."""
 
     def __init__(self, staged: AtomicFiles, *, max_size: int | None, sparse: bool, digests: bool) -> None:
         self.written: dict[OutputTarget, FileResult] = {}
@@ -71,7 +71,8 @@ class OutputFiles:
     ) -> None:
         """Writes *chunks* to every one of *targets*; what went to their paths before is forgotten.
 
-        *size* (bytes) and *digest* are given where they are known. Raises LimitExceeded over the limit, LocalError.
+        *size* (bytes) and *digest* are given where they are known. Raises LimitExceededError over the limit,
+        LocalError.
         """
         first, *others = sorted(targets, key=lambda target: target.path is None)
         self._check(first, size or 0)

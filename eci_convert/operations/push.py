@@ -32,8 +32,8 @@ def push(
     *existing* reads the image that the name stands for now: a layer that is in it is neither packed nor sent again.
     Unless *publish*, the image gets no name yet.
 
-    Raises CannotHold before the first byte, LocalError for files that change while they are read, and what the sink
-    raises.
+    Raises CannotHoldError before the first byte, LocalError for files that change while they are read, and what the
+    sink raises.
     """
     blueprint = writer(format)(artifact, write)
     return image.pack(blueprint, sink, codec=codec, existing=existing_image(existing), options=options, publish=publish)

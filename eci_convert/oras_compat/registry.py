@@ -247,7 +247,7 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
     # Manifests
 
     def upload_manifest(self, manifest: Mapping[str, Any], container: str | OrasName) -> requests.Response:
-        """Sends *manifest* under the media type that it says it has. Raises ManifestRefused, TransportError."""
+        """Sends *manifest* under the media type that it says it has. Raises ManifestRefusedError, TransportError."""
         name = self.get_container(container)
         content = json.dumps(manifest, separators=(",", ":")).encode()
         media_type = manifest.get("mediaType") or oras.defaults.default_manifest_media_type

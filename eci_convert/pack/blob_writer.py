@@ -110,7 +110,7 @@ class BlobWriter:
         """The blob of a part whose *size* bytes pass by once; *digest* is the blob's, where it is known. *supply* is
         where the same bytes can be read again. *task* is what the bytes are counted for, here only as they are hashed.
 
-        Raises LimitExceeded before the first of too many.
+        Raises LimitExceededError before the first of too many.
         """
         self.check_size(recipe, size)
         probe = _probe(recipe, chunks)
@@ -131,7 +131,7 @@ class BlobWriter:
         return self._written(_settled(recipe, probe), stored, diff_id, size)
 
     def check_size(self, recipe: Recipe, size: int) -> None:
-        """Raises LimitExceeded for a part of more bytes than the user allows."""
+        """Raises LimitExceededError for a part of more bytes than the user allows."""
         if self._max_size is not None and size > self._max_size:
             raise LimitExceededError(f"{recipe.part.name!r} is larger than the limit of {self._max_size} bytes")
 

@@ -85,8 +85,8 @@ def pack_all(
     files that become blobs as they are are hashed first, so that the sink can be asked for them. A manifest that may
     have been refused for its artifactType is sent without.
 
-    Raises CannotHold before the first byte; MissingPart, IntegrityError and what the origins raise; LocalError for
-    files that cannot be read, or change while they are; and what the sink raises.
+    Raises CannotHoldError before the first byte; MissingPartError, IntegrityError and what the origins raise;
+    LocalError for files that cannot be read, or change while they are; and what the sink raises.
     """
     return _pack(images, sink, codec, existing, options, publish=True)
 

@@ -16,7 +16,7 @@ from eci_convert.transports.base import Sink, Source
 
 
 def check_copy_fits(sink: Sink, source: Source, documents: list[Document]) -> None:
-    """Raises CannotHold, with the format that would do, unless *sink* can hold every one of *documents*."""
+    """Raises CannotHoldError, with the format that would do, unless *sink* can hold every one of *documents*."""
     root = documents[-1].value
     if not sink.capabilities.indexes and isinstance(root, Index) and is_bundle(root):
         raise cannot_hold(sink, "a CNAB bundle", "copy its images one by one, each by its digest")

@@ -33,8 +33,8 @@ class ListedFile:
 
 
 class LayerListing:
-    """Layers, told from the top one down; then what they show. Raises CorruptStream and LimitExceeded, from any
-    method, for layers that no image should have."""
+    """Layers, told from the top one down; then what they show. Raises CorruptStreamError and LimitExceededError, from
+    any method, for layers that no image should have."""
 
     def __init__(self) -> None:
         self._stack = Stack(Budget())

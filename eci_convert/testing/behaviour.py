@@ -95,7 +95,7 @@ class Behaviour:
             known = any(name == listed[1] for name, _ in self.manifests)
             return self._page("tags", tags, parts.path, query) if known else Reply.of(404)
         found = re.fullmatch(
-            r"/v2/(?P<name>.+?)/(?P<kind>blobs/uploads|blobs|manifests|referrers|tags)/(?P<rest>.*)", parts.path
+            r"/v2/(?P<name>.+?)/(?P<kind>blobs/uploads|blobs|manifests|referrers)/(?P<rest>.*)", parts.path
         )
         if found is None:
             return Reply.of(200 if parts.path == "/v2/" else 404)
@@ -137,9 +137,6 @@ class Behaviour:
             return self._delete(name, rest)
         if kind == "manifests":
             return self._manifest(method, name, rest, headers, content)
-        if kind == "tags":
-            tags = sorted(tag for repository, tag in self.manifests if repository == name and ":" not in tag)
-            return Reply.of(200, json.dumps({"name": name, "tags": tags}).encode()) if tags else Reply.of(404)
         if kind == "referrers":
             return self._referrers(name, rest)
         if not self._has(name, rest):

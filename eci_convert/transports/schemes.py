@@ -1,4 +1,4 @@
-"""How places are spelt: one row of SCHEMES is one transport, and `parse_reference` reads references by it."""
+"""The syntax of references: each row of SCHEMES is one transport, and `parse_reference` splits a reference by it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from eci_convert.errors import UsageError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scheme:
-    """One transport: how it is spelt, *form* being what stands behind it, which module speaks to it, and what can be
-    done there.
+    """One transport: its spellings, its module, and what it can hold.
 
-    *artifacts*, *indexes* and *uncompressed* are what its sink reports. *path_like*: a reference is a path, and a name
-    behind it; *archive*: and that path is one file. *keeps_blobs*: what an image's name stood for before can be used
-    again.
+    *what* is its description and *form* the syntax after the spelling, both for help texts. *artifacts*, *indexes* and
+    *uncompressed* are the capabilities of its sink (the last is `stores_uncompressed`). *path_like*: a reference is a
+    path, with an optional name; *archive*: the path is that of a single file. *keeps_blobs*: the blobs of the image
+    that a name referred to before can be reused.
     """
 
     name: str
@@ -102,9 +102,9 @@ SCHEMES: tuple[Scheme, ...] = (
 
 
 def parse_reference(text: str, default: str = "") -> tuple[Scheme, str]:
-    """The scheme of the reference *text*, and the rest of it. *default* names the scheme of a bare name.
+    """The transport of the reference *text*, and the rest of it. *default* is the transport of a bare name.
 
-    Raises UsageError where there is no scheme and no default, and where there is nothing behind the scheme.
+    Raises UsageError without a transport and a default, and if the rest is empty.
     """
     for scheme in SCHEMES:
         for spelling in scheme.spellings:
@@ -117,8 +117,8 @@ def parse_reference(text: str, default: str = "") -> tuple[Scheme, str]:
             error.add_note(f"hint: did you mean {closest!r}?")
         raise error
     if text.startswith(("/", "./", "../")):
-        error = UsageError(f"{text!r} is a path, and no image's name")
-        error.add_note("hint: an image in files is oci:DIR[:NAME], oci-archive:FILE or docker-archive:FILE")
+        error = UsageError(f"{text!r} is a path, not an image reference")
+        error.add_note("hint: for images in files use oci:DIR[:NAME], oci-archive:FILE or docker-archive:FILE")
         raise error
     if not default:
         raise _no_transport_error(text)
@@ -126,8 +126,8 @@ def parse_reference(text: str, default: str = "") -> tuple[Scheme, str]:
 
 
 def default_transport(environ: Mapping[str, str]) -> str:
-    """The transport of a bare name where that need not be in a registry: `ECI_CONVERT_DEFAULT_TRANSPORT` of *environ*,
-    else the Docker engine. Raises UsageError.
+    """The transport of a bare name, for commands that do not default to a registry: `ECI_CONVERT_DEFAULT_TRANSPORT` of
+    *environ*, else the Docker engine. Raises UsageError for an unknown one.
 
     >>> default_transport({}), default_transport({"ECI_CONVERT_DEFAULT_TRANSPORT": "containers-storage:"})
     ('docker-daemon', 'containers-storage')
@@ -146,7 +146,7 @@ def default_transport(environ: Mapping[str, str]) -> str:
 
 
 def closest_transport(text: str) -> str:
-    """*text* with the transport that its first word may be a misspelling of; "" where none is close.
+    """*text* with its misspelled transport corrected; "" if it resembles none.
 
     >>> closest_transport("ocii:layout"), closest_transport("docker:/host/name"), closest_transport("my-machine:1")
     ('oci:layout', 'docker://host/name', '')
@@ -164,7 +164,7 @@ def closest_transport(text: str) -> str:
 
 
 def nearest_names(name: str, names: Iterable[str], most: int = 3) -> tuple[str, ...]:
-    """Those of *names* that are most like *name*, the likeliest first, at most *most* of them.
+    """The names in *names* most similar to *name*, best first, at most *most* of them.
 
     >>> nearest_names("1.3", ["1.2", "1.4", "latest"])
     ('1.4', '1.2')
@@ -189,5 +189,5 @@ def _spellings() -> str:
 
 def _nonempty(rest: str, text: str) -> str:
     if not rest:
-        raise UsageError(f"{text!r} names nothing")
+        raise UsageError(f"{text!r} has no name after the transport")
     return rest

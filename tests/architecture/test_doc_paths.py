@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import eci_convert
+
 TOP = Path(__file__).parents[2]
 PACKAGE = TOP / "eci_convert"
 PAGES = sorted((TOP / "docs").rglob("*.md"))
@@ -40,10 +42,22 @@ def test_boxes_of_the_data_flow_are_modules() -> None:
     assert not [name for name in names if not is_module(name)]
 
 
+def present() -> set[str]:
+    """The folders and the public modules at the top of the package."""
+    return {path.stem for path in PACKAGE.glob("[a-z]*") if path.is_dir() or path.suffix == ".py"}
+
+
 def test_folders_of_the_architecture_are_those_of_the_package() -> None:
     rows = re.findall(r"^\| +\d+ \| ([^|]+) \|", (TOP / "docs/explanation/architecture.md").read_text(), re.MULTILINE)
     named = {name.rstrip("/") for row in rows for name in re.findall(r"`([\w/.]+)`", row)}
 
-    present = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert named >= present
+    assert {name.removesuffix(".py") for name in named} >= present()
     assert not {name for name in named if not (PACKAGE / name).exists()}
+
+
+def test_the_picture_in_the_package_docstring_has_all_of_the_package() -> None:
+    picture = (eci_convert.__doc__ or "").partition("imports point downwards only")[2]
+    rows = re.findall(r"^    ((?:[a-z_]+/? {1,2})+) *  ", picture, re.MULTILINE)
+
+    named = {name.rstrip("/") for row in rows for name in row.split()}
+    assert named - {"eci_convert"} == present()

@@ -38,7 +38,7 @@ LEVELS = (
     "__main__",
 )
 """What stands in a row imports from the rows above it and from its own folder; the folders of a row do not import one
-another. CONTRIBUTING.md shows the same picture."""
+another. docs/explanation/architecture.md has the same table, and eci_convert/__init__.py the picture."""
 
 ORDER = {
     "dialects": (

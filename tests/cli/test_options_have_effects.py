@@ -62,7 +62,7 @@ LACKING = {
 """Connection options that mean nothing for a command that connects, and that it does not know therefore."""
 
 TRIED_ELSEWHERE = {
-    "push": frozenset({"compat"}),
+    **dict.fromkeys(("build", "copy", "push"), frozenset({"compat"})),
     "inspect": frozenset({"no_trunc"}),  # has an effect on terminals only: commands/test_inspect.py
 }
 """Options whose effect the table cannot show."""
@@ -586,17 +586,38 @@ def test_an_option_that_means_nothing_there_does_not_exist(words: list[str], clo
     assert closest in said.err
 
 
-def test_a_push_falls_back_unless_it_is_to_be_strict(run: Run, parts: Parts) -> None:
+@pytest.mark.parametrize("command", ["push", "build", "copy"])
+def test_a_registry_may_get_an_older_manifest_unless_it_is_to_be_strict(
+    command: str, run: Run, parts: Parts, tmp_path: Path
+) -> None:
+    run("build", "--kernel", parts.kernel, "--to", f"oci:{tmp_path}/from:a")
     with a_registry() as registry:
         registry.refuses = lambda media_type, content: b"artifactType" in content
-        words: list[str | Path] = [
-            "push",
-            f"{registry.host}/edge/machine:1",
-            "--kernel",
-            parts.kernel,
-            "--format",
-            "artifacts",
-        ]
+        reference = f"docker://{registry.host}/edge/machine:1"
+        lines: dict[str, list[str | Path]] = {
+            "push": ["push", reference, "--kernel", parts.kernel],
+            "build": ["build", "--to", reference, "--kernel", parts.kernel],
+            "copy": ["copy", f"oci:{tmp_path}/from:a", reference],
+        }
+        words = [*lines[command], "--format", "artifacts"]
+
         strict = run.anyhow(*words, "--compat", "strict")
+
         assert (strict[0], "manifest" in strict[2]) == (3, True)
         run(*words)
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("copy oci:a docker://localhost:1/b:1", "--compat has no effect: `keep` keeps every byte"),
+        ("copy docker://localhost:1/b:1 oci:a --format artifacts", "it is for registries that are written to"),
+        (
+            "build --base docker://localhost:1/b:1 --builder docker -t a:1 --kernel {k}",
+            "registries that are written to",
+        ),
+    ],
+)
+def test_no_older_manifest_where_none_is_made_for_a_registry(words: str, why: str, run: Run, parts: Parts) -> None:
+    said = run(*words.format(k=parts.kernel).split(), "--compat", "strict", exits=2)
+    assert why in said.err

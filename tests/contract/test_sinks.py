@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from eci_convert.compression.libzstd import zstd
-from eci_convert.errors import EciError, IntegrityError, NotFoundError, TransportError
+from eci_convert.errors import EciError, IntegrityError, LimitExceededError, NotFoundError, TransportError
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
@@ -178,6 +178,24 @@ def test_a_stream_without_end_is_cut_at_the_promised_size(place: Place) -> None:
         sink.put(media_types.OCI_LAYER, endless(), digest=Digest.of(b""), size=1 << 20)
 
     assert taken < 200
+
+
+@pytest.mark.parametrize("media_type", sorted(media_types.DOCUMENTS))
+def test_a_blob_that_calls_itself_a_manifest_is_not_held_in_memory(place: Place, row: Row, media_type: str) -> None:
+    if row.name == "memory":
+        pytest.skip("it holds everything in memory")
+    taken = 0
+
+    def long() -> Iterator[bytes]:
+        nonlocal taken
+        for _ in range(64):
+            taken += 1
+            yield bytes(1 << 20)
+
+    with place.sink("machine") as sink, pytest.raises(LimitExceededError):
+        sink.put(media_type, long(), digest=Digest.of(b""), size=64 << 20)
+
+    assert taken < 8
 
 
 def test_what_breaks_in_the_stream_comes_out_as_it_is(place: Place) -> None:

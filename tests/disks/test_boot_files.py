@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import sys
 
 import pytest
 
@@ -56,3 +57,13 @@ def test_a_disk_is_no_boot_file(role: Role, disk_type: str) -> None:
 @pytest.mark.parametrize("file", [b"", b"anything", b"\x1f\x8b\x08broken", b"hsqs" + bytes(600), bytes(4096)])
 def test_what_could_be_anything_is_believed(role: Role, file: bytes) -> None:
     assert contradiction(role, file, len(file)) is None
+
+
+def test_what_cannot_be_decompressed_here_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ubuntu's initrds are compressed with zstd, for which some architectures have no library."""
+    monkeypatch.setitem(sys.modules, "backports.zstd", None)
+    monkeypatch.setitem(sys.modules, "compression", None)
+    monkeypatch.delitem(sys.modules, "eci_convert.compression.libzstd", raising=False)
+    file = b"\x28\xb5\x2f\xfd" + bytes(600)
+
+    assert contradiction(Role.KERNEL, file, len(file)) is None

@@ -18,7 +18,15 @@ from eci_convert.docker_build import buildx
 from eci_convert.docker_build.builders import BUILDERS, build
 from eci_convert.docker_build.engine_api import credentials
 from eci_convert.docker_build.request import BuildRequest
-from eci_convert.errors import AccessDeniedError, CannotHoldError, LocalError, NotFoundError, TransportError, UsageError
+from eci_convert.errors import (
+    AccessDeniedError,
+    CannotHoldError,
+    LimitExceededError,
+    LocalError,
+    NotFoundError,
+    TransportError,
+    UsageError,
+)
 from eci_convert.model import Artifact, DiskType
 from eci_convert.oci.platform import Platform
 from eci_convert.reading.local_parts import Disk, artifact_from_parts
@@ -360,6 +368,16 @@ def test_what_is_no_file_is_passed_over_with_a_warning(docker: ADocker, tmp_path
 def test_a_dockerfile_that_is_not_there_is_not_found(docker: ADocker, tmp_path: Path, builder: str) -> None:
     with pytest.raises(NotFoundError, match="Dockerfile"):
         build(BuildRequest(name="machine", file=tmp_path / "Dockerfile"), docker.settings(), builder=builder)
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_a_dockerfile_too_long_to_read_is_refused_and_not_cut(docker: ADocker, tmp_path: Path, builder: str) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n" + "#" * (4 << 20))
+
+    with pytest.raises(LimitExceededError, match="Dockerfile"):
+        build(BuildRequest(name="machine", file=tmp_path / "Dockerfile"), docker.settings(), builder=builder)
+
+    assert not docker.builds
 
 
 # BuildKit

@@ -143,6 +143,21 @@ def test_what_is_not_a_file_of_ours_is_neither_read_nor_held_nor_written_through
     assert [name for name in os.listdir(directory.path) if name.endswith(".part")] == []
 
 
+@pytest.mark.parametrize("kind", ["link", "second name"])
+def test_a_temporary_name_that_was_guessed_is_not_written_through(
+    directory: OwnDirectory, victim: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("secrets.token_hex", lambda _: "0" * 16)
+    directory.path.mkdir(parents=True)
+    plant = Path.symlink_to if kind == "link" else Path.hardlink_to
+    plant(directory.path / f"ab01.json.{'0' * 16}.part", victim / "ab01.json")
+
+    directory.write("ab01.json", b"new")
+
+    assert (victim / "ab01.json").read_bytes() == OLD
+    assert directory.read("ab01.json", 100) is None
+
+
 @pytest.mark.skipif(not ROOT, reason="only root can give a file to another user")
 def test_a_file_of_another_user_is_not_read(directory: OwnDirectory) -> None:
     directory.write("ab01.json", b"planted")

@@ -56,6 +56,7 @@ eci-convert build --kernel vmlinuz --root disk.raw -t my-machine:1 --builder bui
     options.annotation,
     index.append,
     options.compression,
+    options.compat,
     options.digest_file,
     options.dry_run,
     examples=_EXAMPLES,

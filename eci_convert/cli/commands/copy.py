@@ -41,7 +41,7 @@ def _dialect(source: Source, call: CommonOptions, dialect: str) -> str:
         return ""
 
 
-_KEPT: dict[str, object] = {"labels": (), "annotations": (), "also": (), "plat": "", "dialect": ""}
+_KEPT: dict[str, object] = {"labels": (), "annotations": (), "also": (), "plat": "", "dialect": "", "compat": "auto"}
 
 
 def _check_keep(call: CommonOptions, given: dict[str, Any]) -> None:
@@ -75,6 +75,7 @@ def _check_keep(call: CommonOptions, given: dict[str, Any]) -> None:
         metavar="gzip|zstd|none[:LEVEL]",
         help="How layers are compressed, with keep those that are not; none keeps them.  [default: gzip where needed]",
     ),
+    options.compat,
     options.digest_file,
     options.max_size,
     options.dry_run,
@@ -101,7 +102,7 @@ def copy(
     check_connections(call, reads=[src], writes=[dst])
     given: dict[str, Any] = {
         "labels": labels, "annotations": annotations, "also": also, "plat": plat, "dialect": dialect,
-        "compression": compression,
+        "compression": compression, "compat": call.settings.compat,
     }  # fmt: skip
     if format == KEEP:
         _check_keep(call, given)

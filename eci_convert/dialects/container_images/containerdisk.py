@@ -117,7 +117,7 @@ def _after_shell(step: str) -> str:
 
 
 def write(artifact: Artifact, terms: WriteOptions) -> Blueprint:
-    """*artifact* as a containerdisk. Raises CannotHold that names the part for which there is no place."""
+    """*artifact* as a containerdisk. Raises CannotHoldError that names the part for which there is no place."""
     if terms.extra_dialects:
         raise UsageError(f"an image of the format 'containerdisk' cannot serve {terms.extra_dialects[0]!r} as well")
     check_containerdisk(artifact)

@@ -92,7 +92,7 @@ def _well_known(image: Image) -> Iterable[Part]:
 
 
 def write(artifact: Artifact, terms: WriteOptions) -> Blueprint:
-    """*artifact* as a unikernel. Raises CannotHold that names the part for which there is no place."""
+    """*artifact* as a unikernel. Raises CannotHoldError that names the part for which there is no place."""
     if terms.extra_dialects:
         raise UsageError(f"an image of the format 'unikraft' cannot serve {terms.extra_dialects[0]!r} as well")
     for part in artifact.parts:

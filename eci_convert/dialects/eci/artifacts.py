@@ -73,7 +73,8 @@ def _media_type(part: Part) -> str:
 
 
 def read_artifacts(image: Image) -> Artifact | None:
-    """What *image* holds where blobs are files, or None. Raises AmbiguousRole, and FormatError for hostile titles."""
+    """What *image* holds where blobs are files, or None. Raises AmbiguousRoleError, and FormatError for hostile
+    titles."""
     if any(is_artifact(layer) for layer in image.manifest.layers) or image.manifest.config.media_type == CONFIG_TYPE:
         return artifact_of(image)
     return None

@@ -20,7 +20,7 @@ from eci_convert.oci.image import Image
 
 def read(image: Image) -> Artifact | None:
     """What the labels of *image* name; without labels, what its annotations do, or None. Raises FormatError for a
-    label that is no path, and AmbiguousRole where two say where the same disk is."""
+    label that is no path, and AmbiguousRoleError where two say where the same disk is."""
     places = (
         ("config.config.Labels", image.config.labels),
         ("manifest.annotations", image.manifest.annotations),

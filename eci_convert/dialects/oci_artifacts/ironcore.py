@@ -81,7 +81,7 @@ _FREE = ("squashfs", "uki")
 
 def read(image: Image) -> Artifact | None:
     """What *image* holds if a layer's media type is one of ironcore's, else None. Layers of other types are passed
-    over. Raises AmbiguousRole where a type stands twice; of two generations, the newer counts."""
+    over. Raises AmbiguousRoleError where a type stands twice; of two generations, the newer counts."""
     found = _by_word(image.manifest.layers)
     if not found:
         return None
@@ -123,7 +123,7 @@ def _part(word: str, layer: Descriptor, beside: Mapping[str, Descriptor]) -> Par
 
 
 def write(artifact: Artifact, terms: WriteOptions, generation: Generation = FLAT) -> Blueprint:
-    """*artifact* as an ironcore image. Raises CannotHold that names the part for which there is no place."""
+    """*artifact* as an ironcore image. Raises CannotHoldError that names the part for which there is no place."""
     if terms.extra_dialects:
         raise UsageError(f"an image of the format {generation.name!r} cannot serve {terms.extra_dialects[0]!r} as well")
     placed = {_word(part, artifact, generation): part for part in artifact.parts}

@@ -156,7 +156,7 @@ def _is_generated(image: Image) -> bool:
 def write(artifact: Artifact, terms: WriteOptions) -> Blueprint:
     """*artifact* as a machine of KubeVirt's. A config of the user's is its definition, else one is made up.
 
-    Raises CannotHold that names the part for which there is no place.
+    Raises CannotHoldError that names the part for which there is no place.
     """
     if terms.extra_dialects:
         raise UsageError(f"an image of the format 'kubevirt' cannot serve {terms.extra_dialects[0]!r} as well")

@@ -62,6 +62,12 @@ def check_media_type(text: str) -> str:
     return text
 
 
+def check_anything(attachments: Sequence[Attachment], annotations: Mapping[str, str]) -> None:
+    """Raises UsageError where there is nothing to attach."""
+    if not attachments and not annotations:
+        raise UsageError("nothing to attach: name a file, or give an annotation")
+
+
 def subject_of(source: Source, platform: Platform | None = None) -> Descriptor:
     """What is attached to: all that the name of *source* stands for, or with *platform* one image of an index.
 
@@ -89,8 +95,10 @@ def attach(
     *sink* is that of `open_referrer_sink`, for the place of the subject. The same files make the same artifact.
     Where a registry refuses manifests with an artifactType, the type is that of the config.
 
-    Raises UsageError for two files of one name, LocalError, and what the sink raises.
+    Raises UsageError for two files of one name, and for neither a file nor an annotation; NotFoundError and LocalError
+    for files that cannot be read, and what the sink raises.
     """
+    check_anything(attachments, annotations)
     check_media_type(artifact_type)
     _check_names(attachments)
     there = DryRunSink(sink) if options.dry_run else sink

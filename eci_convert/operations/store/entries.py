@@ -54,7 +54,7 @@ def merged(kept: Sequence[Descriptor], new: Sequence[Descriptor]) -> tuple[Descr
 def without(entries: Sequence[Descriptor], platform: Platform | None, digest: str) -> tuple[Descriptor, ...]:
     """*entries* without the one for *platform*, or whose id begins with *digest*, and without what is attested of it.
 
-    Raises NotFound where there is none, and UsageError where it may be one of several.
+    Raises NotFoundError where there is none, and UsageError where it may be one of several.
     """
     images = [entry for entry in entries if not is_attestation(entry)]
     found = [

@@ -44,12 +44,18 @@ class _New:
     bytes_reused: int
 
 
+def check_name(reference: str) -> None:
+    """Raises UsageError where *reference*, at which an index is to be, is a digest: what changes has another one."""
+    if "@sha256:" in reference or "@sha512:" in reference:
+        raise UsageError(f"{reference!r} names a digest, and an index that changes has another one")
+
+
 def create(sources: Sequence[Source], sink: Sink, platform: Platform | None, settings: AppendOptions) -> PushResult:
     """Makes the name of *sink* stand for an index of the images that *sources* name.
 
     Of a source that is an index all images come, or the one for *platform*; which is also what an image is for that
-    does not say so itself. Raises CannotHold for a place without indexes, UsageError for two images of one platform,
-    LayoutError for an image of none, and what sources and sink raise.
+    does not say so itself. Raises CannotHoldError for a place without indexes, UsageError for two images of one
+    platform, UnsupportedImageError for an image of none, and what sources and sink raise.
     """
     return _written(_sent(sources, sink, platform, settings), sink, None, Strategy.OVERWRITE, settings)
 
@@ -90,7 +96,7 @@ def append(packed: PushResult, sink: Sink, before: Source, strategy: Strategy, s
 
 
 def settled(strategy: Strategy, sink: Sink, before: Source, settings: AppendOptions) -> Strategy:
-    """*strategy* once it is clear that it can be done, before anything is sent. Raises CannotHold, UsageError."""
+    """*strategy* once it is clear that it can be done, before anything is sent. Raises CannotHoldError, UsageError."""
     _check_holds(sink)
     if strategy is Strategy.MERGE or _standing(before) is None:
         return Strategy.MERGE
@@ -108,8 +114,8 @@ def remove(
     """Takes the image for *platform*, or whose id is or begins with *digest*, out of the index that *before* and *sink*
     stand for.
 
-    Raises UsageError where several could be meant, NotFound where it is not in there, LayoutError where the name stands
-    for no index.
+    Raises UsageError where several could be meant, NotFoundError where it is not in there, UnsupportedImageError where
+    the name stands for no index.
     """
     if (platform is None) == (not digest):
         raise UsageError("say which image to remove: --platform OS/ARCH or --digest DIGEST, one of the two")

@@ -26,7 +26,7 @@ class MergedLayers:
         self._trees: dict[str, _Merged] = {}
 
     def members(self, layer: str) -> Iterator[Member]:
-        """Everything in *layer* and below it, parents before what is in them. Raises FormatError, NotFound."""
+        """Everything in *layer* and below it, parents before what is in them. Raises FormatError, NotFoundError."""
         linked: dict[tuple[int, int], str] = {}
         merged = self._merged(layer)
         with SafeTree(self._store.driver.content(layer)) as tree:

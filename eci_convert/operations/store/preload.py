@@ -64,7 +64,7 @@ def preload(
 ) -> tuple[PreloadedImage, ...]:
     """Puts *images*, references and what they are to be called, into the store *root*, which may have others already.
 
-    Raises CannotHold for what is no container image, UsageError, and what the sources raise.
+    Raises CannotHoldError for what is no container image, UsageError, and what the sources raise.
     """
     store = open_store(root, driver, settings.timeout)
     others = frozenset(store.layers()) if store.exists() else None

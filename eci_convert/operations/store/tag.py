@@ -15,8 +15,9 @@ def tag(image: str, names: Sequence[str], settings: Settings | None = None) -> D
     """Make each of *names* stand for *image*, a reference with its transport; the image's id there.
 
     A name is one of the place (`machine:2`), or a reference into the same place. What it stood for before keeps its
-    other names. Raises NotFoundError where there is no such image, UsageError for what is not a name there,
-    CannotHoldError where the place does not change, and as sinks do; then no name has changed.
+    other names. Raises NotFoundError where there is no such image, UsageError for what is not a name there, and
+    CannotHoldError where the place does not change; then no name has changed. And as sinks do: a registry that fails
+    at one name has the names before it already.
     """
     settings = settings or Settings()
     if not names:

@@ -196,7 +196,8 @@ class _ImageCheck:
 
 
 def _compare(path: Path, seen: Observation) -> None:
-    """Raises SizeMismatch or DigestMismatch unless the file at *path* is what was *seen*, NotFound, LocalError."""
+    """Raises SizeMismatchError or DigestMismatchError unless the file at *path* is what was *seen*, NotFoundError,
+    LocalError."""
     try:
         size = os.stat(path).st_size
     except FileNotFoundError as error:

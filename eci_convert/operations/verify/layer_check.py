@@ -97,7 +97,7 @@ class Repeats:
         self._stored = self._again = 0
 
     def begin(self, layer: Descriptor) -> None:
-        """*layer* is to be read. Raises LimitExceeded where too much has been read more than once."""
+        """*layer* is to be read. Raises LimitExceededError where too much has been read more than once."""
         if layer.digest not in self._sizes:
             self._sizes[layer.digest] = layer.size
             self._stored += layer.size

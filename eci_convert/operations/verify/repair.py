@@ -39,8 +39,8 @@ def repair(
 ) -> PushResult:
     """Writes *image*, which *source* has, to *sink* with the *diff_ids* that a Report has found, and publishes it.
 
-    Raises FormatError for a config that is no container image's, CannotHold where the sink holds none but container
-    images and this is no such, and what source and sink raise.
+    Raises FormatError for a config that is no container image's, CannotHoldError where the sink holds none but
+    container images and this is no such, and what source and sink raise.
     """
     packed = _rewritten(source, image, sink, diff_ids, options)
     if not options.dry_run:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from eci_convert.errors import LocalError, NotFoundError, UsageError
+from eci_convert.errors import LocalError, UsageError
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.reference import Reference
 from eci_convert.transports.base import CatalogEntry, Source, shared_id_error
@@ -77,10 +77,7 @@ class StorageCatalog:
         """The image *name*, and the store that it is in. Raises LocalError for one of an additional store."""
         if not name:
             raise UsageError(f"{self.place} names no image")
-        if not self._stores[0].exists():
-            raise NotFoundError(
-                f"{str(self._location.root)!r} is no image store of the driver {self._location.driver!r}"
-            )
+        existing_stores(self._stores[:1], self._location)
         store, image = find_image(self._stores, self._located(name))
         if store is not self._stores[0]:
             raise LocalError(f"{name!r} is in the additional store {str(store.root)!r}, which is read only")

@@ -78,24 +78,24 @@ def commit(store: ContainersStore, image: NewImage) -> None:
 
 
 def _add_layers(store: ContainersStore, layers: tuple[NewLayer, ...], written: Callable[[], None]) -> None:
-    layers_by_id = load_records(store.layers_file)
-    is_present = {record.get("id") for record in layers_by_id if not _incomplete(record)}
-    new = [layer for layer in layers if layer.id not in is_present]
+    records = load_records(store.layers_file)
+    present = {record.get("id") for record in records if not _incomplete(record)}
+    new = [layer for layer in layers if layer.id not in present]
     for layer in new:
         if layer.staged is None:
             raise TransportError(f"the layer {layer.id[:12]} was removed from the store by another process; try again")
     if not new:
         return
     ids = {layer.id for layer in new}
-    layers_by_id = [record for record in layers_by_id if record.get("id") not in ids]
+    records = [record for record in records if record.get("id") not in ids]
     added = [_layer_record(layer, layer.staged) for layer in new if layer.staged]
-    save_records(store.layers_file, [*layers_by_id, *({**record, "flags": {"incomplete": True}} for record in added)])
+    save_records(store.layers_file, [*records, *({**record, "flags": {"incomplete": True}} for record in added)])
     written()
     for layer in new:
         if layer.staged:
             _copy_split(layer.staged.split, store.split_file(layer.id))
             store.driver.place(layer.staged, layer.id, layer.parent)
-    save_records(store.layers_file, [*layers_by_id, *added])
+    save_records(store.layers_file, [*records, *added])
     written()
 
 
@@ -139,7 +139,7 @@ def _layer_record(layer: NewLayer, staged: Staged) -> Record:
 
 
 def _add_image(store: ContainersStore, image: NewImage, written: Callable[[], None]) -> None:
-    images_by_id = load_records(store.images_file)
+    records = load_records(store.images_file)
     identity = image.config[0].hex
     documents = {
         str(image.config[0]): image.config[1],
@@ -153,15 +153,15 @@ def _add_image(store: ContainersStore, image: NewImage, written: Callable[[], No
         with atomic_write(index_files.document_path(directory, key)) as file:
             os.fchmod(file.fileno(), 0o600)
             file.write(content)
-    for record in images_by_id:
+    for record in records:
         if record.get("id") != identity:
             _take_name(record, image.name)
-    existing = next((record for record in images_by_id if record.get("id") == identity), None)
+    existing = next((record for record in records if record.get("id") == identity), None)
     if existing is None:
         existing = {"id": identity}
-        images_by_id.append(existing)
+        records.append(existing)
     _describe(existing, image, documents)
-    save_records(store.images_file, images_by_id)
+    save_records(store.images_file, records)
     written()
 
 

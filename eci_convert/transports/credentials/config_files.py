@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
+import os
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -72,11 +75,13 @@ class AuthFile:
     warned: Warned = field(repr=False, compare=False)
 
     @classmethod
-    def read(cls, path: Path, warned: Warned) -> Self | None:
-        """The content of the file at *path*; None if it does not exist, or, after a warning, if it cannot be read."""
+    def read(cls, path: Path, warned: Warned, *, may_be_pipe: bool = False) -> Self | None:
+        """The content of the file at *path*; None if it does not exist, or, after a warning, if it cannot be read.
+
+        *may_be_pipe*: the user named it, for example with a shell's `<(command)`.
+        """
         try:
-            with path.open("rb") as file:
-                content = file.read(_MAX_FILE + 1)
+            content = read_file(path, _MAX_FILE + 1, may_be_pipe=may_be_pipe)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -145,6 +150,23 @@ class AuthFile:
             )
         usable = (credential.username and credential.password) or credential.identity_token or credential.registry_token
         return credential if usable else None
+
+
+def read_file(path: Path, limit: int, *, may_be_pipe: bool = False) -> bytes:
+    """The first *limit* bytes of a configuration file, or of a device such as /dev/null.
+
+    Raises OSError; also for a pipe, unless it *may_be_pipe*: nobody may ever write to one in a home directory.
+    """
+    with open(path, "rb", opener=None if may_be_pipe else _open_unless_pipe) as file:
+        return file.read(limit) or b""
+
+
+def _open_unless_pipe(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "is a pipe, not a file")
+    return descriptor
 
 
 def is_text(value: object) -> TypeGuard[str]:

@@ -72,13 +72,13 @@ def _from_helpers(file: AuthFile, keys: Keys, settings: Settings) -> Credential 
 def _files(settings: Settings) -> Iterator[AuthFile]:
     environ, warned = settings.environ, partial(warn, settings.reporter)
     if settings.authfile:
-        file = AuthFile.read(Path(settings.authfile), warned)
+        file = AuthFile.read(Path(settings.authfile), warned, may_be_pipe=True)
         if file is None:
             raise UsageError(f"cannot read --authfile {settings.authfile!r}")
         yield file
         return
     if environ.get("REGISTRY_AUTH_FILE"):
-        yield from _read_if_present(Path(environ["REGISTRY_AUTH_FILE"]), settings)
+        yield from _read_if_present(Path(environ["REGISTRY_AUTH_FILE"]), settings, may_be_pipe=True)
     if environ.get("DOCKER_AUTH_CONFIG"):
         file = AuthFile.parse(os.fsencode(environ["DOCKER_AUTH_CONFIG"]), "DOCKER_AUTH_CONFIG", warned)
         yield from () if file is None else (file,)
@@ -100,7 +100,7 @@ def _default_paths(settings: Settings) -> Iterator[Path]:
         yield Path(config, "containers/auth.json")
 
 
-def _read_if_present(path: Path, settings: Settings) -> Iterator[AuthFile]:
-    file = AuthFile.read(path, partial(warn, settings.reporter))
+def _read_if_present(path: Path, settings: Settings, *, may_be_pipe: bool = False) -> Iterator[AuthFile]:
+    file = AuthFile.read(path, partial(warn, settings.reporter), may_be_pipe=may_be_pipe)
     if file is not None:
         yield file

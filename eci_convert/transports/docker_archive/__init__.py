@@ -1,8 +1,10 @@
 """`docker-archive:`, archives of docker save.
+
 source.py           DockerArchiveSource
 sink.py             DockerArchiveSink
 catalog.py          DockerArchiveCatalog: all images of an archive
-manifest_json.py    the archive's manifest.json"""
+manifest_json.py    the archive's manifest.json
+"""
 
 from __future__ import annotations
 

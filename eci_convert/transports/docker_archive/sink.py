@@ -18,7 +18,6 @@ from eci_convert.errors import (
     CannotHoldError,
     DigestMismatchError,
     FormatError,
-    LimitExceededError,
     NotFoundError,
     UsageError,
 )
@@ -30,6 +29,7 @@ from eci_convert.oci.json_fields import MAX_DOCUMENT
 from eci_convert.oci.manifest import Manifest, parse_manifest
 from eci_convert.oci.reference import Reference
 from eci_convert.streams.blocks import peek
+from eci_convert.streams.hashing import at_most
 from eci_convert.transports.base import NO_VARIANTS, SinkCapabilities, Variants
 from eci_convert.transports.docker_archive import manifest_json
 from eci_convert.transports.docker_archive.manifest_json import MANIFEST_JSON, ManifestEntry
@@ -60,10 +60,9 @@ class _StoredLayer:
 class DockerArchiveWriter:
     """Writes an archive for `docker load` to *output*; *tags* are the image's names as Docker shows them.
 
-    To load into an engine instead of a file, use a `tar_store.writer.StreamOutput(write, environ, what)`: *write* is
-    called with each chunk of the archive, in order, from the thread that calls `put` or `publish`; it may block. Layers
-    of known size are passed through; others are spooled first (`$TMPDIR` of *environ*). The archive ends within
-    `publish`; `close` without it leaves *write* with a truncated archive, which the engine refuses.
+    To a `tar_store.writer.StreamOutput` the archive is passed in chunks, in order, by the thread that calls `put` or
+    `publish`. Layers of known size are passed through; others are spooled first (`$TMPDIR`). The archive ends within
+    `publish`; `close` without it leaves a truncated archive, which an engine refuses.
     """
 
     def __init__(self, output: TarWriter, tags: tuple[str, ...] = ()) -> None:
@@ -84,7 +83,7 @@ class DockerArchiveWriter:
         if media_types.is_tar_layer(media_type):
             self._layer(received)
         elif media_type in media_types.DOCUMENTS | media_types.CONFIGS:
-            content = _small_blobs(received)
+            content = b"".join(at_most(received, MAX_DOCUMENT, "a manifest or config"))
             self._small_blobs[received.descriptor("").digest] = content
         else:
             raise CannotHoldError(f"an archive for docker load cannot hold a blob of type {media_type!r}")
@@ -180,15 +179,6 @@ class DockerArchiveSink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._writer.close()
-
-
-def _small_blobs(received: VerifiedInput) -> bytes:
-    pieces: list[bytes] = []
-    for chunk in received:
-        pieces.append(chunk)
-        if received.size > MAX_DOCUMENT:
-            raise LimitExceededError(f"manifest or config longer than {MAX_DOCUMENT} bytes")
-    return b"".join(pieces)
 
 
 def _check(layers: list[_StoredLayer], diff_ids: tuple[Digest, ...]) -> None:

@@ -99,7 +99,7 @@ class DaemonCatalog:
             raise NotFoundError(f"{self.place}{name}: the Docker engine has no such image") from error
 
     def _entries(self, summary: Mapping[str, Any]) -> list[CatalogEntry]:
-        """One entry a tag; what was pulled by its digest has the name of its repository."""
+        """One entry for each tag; one without a name if there is none, as for an image pulled by its digest."""
         identity = Digest.parse(str(summary.get("Id")), where=self.place)
         platforms = self._platforms(identity, summary)
         size = summary.get("Size")

@@ -22,7 +22,6 @@ from eci_convert.compression.codec import Compression, decompressed, detect_comp
 from eci_convert.errors import (
     CannotHoldError,
     DigestMismatchError,
-    LimitExceededError,
     NotFoundError,
     TransportError,
     UsageError,
@@ -35,6 +34,7 @@ from eci_convert.oci.json_fields import MAX_DOCUMENT
 from eci_convert.oci.manifest import Manifest, parse_manifest, to_json
 from eci_convert.oci.reference import Reference
 from eci_convert.streams.blocks import peek
+from eci_convert.streams.hashing import at_most
 from eci_convert.streams.repeatable import SparseStream
 from eci_convert.tasks import current_task
 from eci_convert.transports.base import NO_VARIANTS, SinkCapabilities, Variants
@@ -81,7 +81,7 @@ class DaemonSink:
         if media_types.is_tar_layer(media_type):
             return self._send_layer(media_type, chunks, digest, size)
         received = VerifiedInput(chunks, digest, size)
-        content = self._buffered(received)
+        content = b"".join(at_most(received, MAX_DOCUMENT, "a manifest or config"))
         stored = received.descriptor(media_type)
         self._small_blobs[stored.digest] = content
         return stored
@@ -165,14 +165,6 @@ class DaemonSink:
             "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
             "index.json": to_json({"schemaVersion": 2, "mediaType": media_types.OCI_INDEX, "manifests": [entry]}),
         }
-
-    def _buffered(self, received: VerifiedInput) -> bytes:
-        content = bytearray()
-        for chunk in received:
-            content += chunk
-            if len(content) > MAX_DOCUMENT:
-                raise LimitExceededError(f"manifest or config longer than {MAX_DOCUMENT} bytes", where=self.destination)
-        return bytes(content)
 
     def _small_blob(self, digest: Digest) -> bytes:
         if digest not in self._small_blobs:

@@ -1,4 +1,5 @@
 """OCI image layouts, in a directory (`oci:`) and in a tar archive (`oci-archive:`).
+
 directory.py        source and sink of `oci:`
 archive.py          source and sink of `oci-archive:`
 index.py            index.json, independent of storage
@@ -7,4 +8,5 @@ blob_staging.py     blobs being written to a layout
 catalog.py          lists, tags and deletes the images of a layout
 index_entries.py    adds names to index.json and removes them
 reachable.py        the blobs of an image, and those still referenced
-kraftkit.py         a KraftKit store, read as a layout"""
+kraftkit.py         a KraftKit store, read as a layout
+"""

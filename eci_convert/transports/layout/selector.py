@@ -23,8 +23,6 @@ from eci_convert.transports.ids import check_is_name, digits, is_id, may_be_dige
 from eci_convert.transports.tar_store.reader import STANDARD
 
 _DIGEST = re.compile(r"(.*)@((?:sha256|sha512):[0-9a-zA-Z]*)", re.ASCII | re.DOTALL)
-"""Three digits at least, as containers/image has it."""
-
 _POSITION = re.compile(r"@([0-9]{1,4})", re.ASCII)
 _WRITABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+/-]{0,511}", re.ASCII)
 _SHOWN = 20

@@ -19,7 +19,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.json_fields import MAX_DOCUMENT
 from eci_convert.oci.reference import Reference
 from eci_convert.progress import warn
-from eci_convert.transports.base import ContainerFiles, Source, SourceTraits
+from eci_convert.transports.base import ContainerFiles, ExplicitLogin, Source, SourceTraits
 from eci_convert.transports.registry.client import RegistryClient
 from eci_convert.transports.registry.endpoints.choice import Candidate, candidates
 from eci_convert.transports.registry.file_request import FileRequest
@@ -53,9 +53,9 @@ class MirroredSource:
         return f"docker://{self._reference}"
 
     @property
-    def explicit_login(self) -> object:
+    def explicit_login(self) -> ExplicitLogin | None:
         """That of the image's own registry: no other is told of it."""
-        return getattr(self._sources[-1], "explicit_login", None)
+        return self._sources[-1].explicit_login
 
     @property
     def traits(self) -> SourceTraits:
@@ -64,6 +64,10 @@ class MirroredSource:
         for host, repository in (pair for source in self._sources for pair in source.traits.mount_hints.items()):
             hints[host] = f"{hints[host]},{repository}" if host in hints else repository
         return SourceTraits(resumable=True, mount_hints=hints)
+
+    def nearest_names(self) -> tuple[str, ...]:
+        """As of a RegistrySource: tags that the image's own registry has."""
+        return self._sources[-1].nearest_names()
 
     def resolve(self) -> Descriptor:
         self._first = 0

@@ -30,6 +30,8 @@ from eci_convert.transports.base import Sink, Source
 from eci_convert.transports.containerd.names import RecordName
 from eci_convert.transports.settings import Settings
 from tests.contract.places import Place, Row
+from tests.contract.test_sinks import *  # noqa: F403
+from tests.contract.test_sources import *  # noqa: F403
 from tests.support.fake_containerd import AContainerd, a_containerd
 from tests.support.images import a_container, a_machine, an_image, an_index, copied
 

@@ -17,6 +17,8 @@ from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Sink, Source
 from eci_convert.transports.settings import Settings
 from tests.contract.places import Place, Row, spoilt
+from tests.contract.test_sinks import *  # noqa: F403
+from tests.contract.test_sources import *  # noqa: F403
 from tests.support.images import a_container, copied
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from eci_convert.errors import UsageError
 from eci_convert.oci.reference import Reference
-from eci_convert.transports.credentials import helpers, lookup
+from eci_convert.transports.credentials import config_files, helpers, lookup
 from eci_convert.transports.credentials.config_files import Credential
 from eci_convert.transports.credentials.lookup import credential_for
 from eci_convert.transports.docker_daemon import endpoint
@@ -375,11 +375,10 @@ def test_a_file_that_is_closed_to_us_is_warned_of(
 ) -> None:
     """HOME=/root for somebody who is not root, as in a container with --user."""
 
-    def refused(_: Path, *__: object, **___: object) -> None:
+    def refused(*_: object, **__: object) -> bytes:
         raise error
 
-    for name in ("open", "stat"):
-        monkeypatch.setattr(Path, name, refused)
+    monkeypatch.setattr(config_files, "read_file", refused)
     assert world.asked("r.io/a") is None
     assert str(world.home / ".docker/config.json") in world.reporter.warnings[0]
 
@@ -523,3 +522,25 @@ def is_running(process: int) -> bool:
         return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
     except OSError:
         return False
+
+
+def test_a_pipe_is_read_where_the_user_names_it_and_not_waited_for_in_a_home_directory(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    (world.home / ".docker").mkdir(parents=True)
+    os.mkfifo(world.home / ".docker/config.json")
+    settings = Settings(environ=world.environ, reporter=world.reporter)
+    assert credential_for(Reference.parse("r.example/x"), settings) is None
+    assert "is a pipe" in world.reporter.warnings[0]
+    reading, writing = os.pipe()
+    try:
+        auth = base64.b64encode(b"me:secret").decode()
+        os.write(writing, json.dumps({"auths": {"r.example": {"auth": auth}}}).encode())
+    finally:
+        os.close(writing)
+    try:
+        named = Settings(environ=world.environ, reporter=world.reporter, authfile=f"/dev/fd/{reading}")
+        found = credential_for(Reference.parse("r.example/x"), named)
+    finally:
+        os.close(reading)
+    assert found is not None
+    assert found.username == "me"

@@ -62,6 +62,15 @@ def test_what_is_read_to_be_changed_is_read_where_it_is_written(
     assert not other.requests
 
 
+def test_a_tag_that_nobody_has_gets_the_nearest_of_its_own_registry(
+    user: User, registry: FaultyRegistry, image: Descriptor
+) -> None:
+    with user.source(registry, "machine:2", mirrors=True) as source:
+        with pytest.raises(NotFoundError):
+            source.resolve()
+        assert getattr(source, "nearest_names")() == ("1",)  # noqa: B009 - of some sources only
+
+
 FAULTS = {
     "404": status(404),
     "500": status(500),

@@ -10,7 +10,6 @@ from eci_convert.cli import options, output
 from eci_convert.cli.eci_remote import Remote
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.push_report import would_be_written
-from eci_convert.errors import UsageError
 
 _EXAMPLES = """
 eci-convert attach registry.example/edge/machine:1.2 sbom.json:application/spdx+json --artifact-type sbom/spdx
@@ -41,9 +40,8 @@ def attach(
     from eci_convert.operations.store import attach as operation
     from eci_convert.transports import open_referrer_sink
 
-    if not files and not annotations:
-        raise UsageError("nothing to attach: name a file, or give an --annotation")
     attachments = [operation.parse_attachment(text) for text in files]
+    operation.check_anything(attachments, dict(annotations))
     operation.check_media_type(artifact_type)
     place = Remote(reference=reference, settings=call.settings)
     with open_referrer_sink(reference, call.settings) as sink, place.source() as source:

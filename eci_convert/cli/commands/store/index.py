@@ -160,11 +160,11 @@ def appending(
 def _settings(
     call: CommonOptions, dst: str, annotations: Mapping[str, str], max_size: int | None, *, dry_run: bool
 ) -> AppendOptions:
+    from eci_convert.operations.store.index import check_name
     from eci_convert.operations.store.strategy import AppendOptions
 
     push_report.check_stdout(call, dst)
-    if "@sha256:" in dst or "@sha512:" in dst:
-        raise UsageError(f"{dst!r} names a digest, and an index that changes has another one")
+    check_name(dst)
     return AppendOptions(
         name=image_name(dst),
         annotations=annotations,

@@ -143,12 +143,12 @@ class Unpacking:
         mode = self._tree.mode(target)
         if mode is None or stat.S_ISDIR(mode) or is_whiteout(target[-1], self._tree.parent(target)):
             raise FormatError(f"{entry.name!r} is a link to {entry.linkname!r}, which is not a file in the layer")
-        target_mode = os.dup(self._tree.parent(target))
+        target_directory = os.dup(self._tree.parent(target))
         try:
             here = self._tree.parent(parts, make=True)
-            os.link(target[-1], parts[-1], src_dir_fd=target_mode, dst_dir_fd=here, follow_symlinks=False)
+            os.link(target[-1], parts[-1], src_dir_fd=target_directory, dst_dir_fd=here, follow_symlinks=False)
         finally:
-            os.close(target_mode)
+            os.close(target_directory)
 
     def _special(self, entry: TarEntry, parts: PathComponents, attributes: FileAttributes, source: SplitInput) -> None:
         directory, base = self._tree.parent(parts, make=True), parts[-1]

@@ -91,7 +91,7 @@ class Authenticator:
 
     def redacted(self, text: str) -> str:
         """*text* without any secret used here."""
-        for secret in self._secrets:
+        for secret in tuple(self._secrets):  # other threads may add to them
             text = text.replace(secret, "***")
         return text
 

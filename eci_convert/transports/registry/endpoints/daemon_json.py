@@ -7,11 +7,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from eci_convert.oci.reference import HUB
+from eci_convert.errors import UsageError
+from eci_convert.files.home import home
+from eci_convert.oci.reference import HUB, Reference
+from eci_convert.transports.credentials.config_files import read_file
 from eci_convert.transports.registry.endpoints.rules import RegistryEndpoint, RegistryRule
 
 SYSTEM = Path("/etc/docker/daemon.json")
 _MAX_FILE = 1024 * 1024
+_PORTS = {"http": 80, "https": 443}
 
 
 def hub_rule(environ: Mapping[str, str]) -> RegistryRule | None:
@@ -29,8 +33,8 @@ def hub_rule(environ: Mapping[str, str]) -> RegistryRule | None:
 def _files(environ: Mapping[str, str]) -> Iterator[Path]:
     if not environ:
         return
-    home = environ.get("HOME", "")
-    config = environ.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else "")
+    home_directory = home(environ)
+    config = environ.get("XDG_CONFIG_HOME") or (f"{home_directory}/.config" if home_directory else "")
     if config:
         yield Path(config, "docker/daemon.json")
     yield SYSTEM
@@ -38,13 +42,28 @@ def _files(environ: Mapping[str, str]) -> Iterator[Path]:
 
 def _mirrors(path: Path) -> Iterator[RegistryEndpoint]:
     try:
-        with path.open("rb") as file:
-            document = json.loads(file.read(_MAX_FILE))
+        document = json.loads(read_file(path, _MAX_FILE))
     except (OSError, ValueError, RecursionError):
         return
     urls = document.get("registry-mirrors") if isinstance(document, dict) else None
     for url in urls if isinstance(urls, list) else []:
-        parts = urlsplit(url) if isinstance(url, str) else None
-        if parts and parts.scheme in ("http", "https") and parts.netloc and "@" not in parts.netloc:
-            location = f"{parts.netloc}{parts.path}".rstrip("/")
-            yield RegistryEndpoint(location=location, plain_http=parts.scheme == "http")
+        endpoint = _endpoint(url) if isinstance(url, str) else None
+        if endpoint is not None:
+            yield endpoint
+
+
+def _endpoint(url: str) -> RegistryEndpoint | None:
+    """The mirror at *url*; None if it is no URL of a registry."""
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc
+        if parts.scheme not in ("http", "https") or "@" in host:
+            return None
+        if "." not in host and ":" not in host:  # in a reference, a bare word would be a repository of Docker Hub
+            host = f"{host}:{_PORTS[parts.scheme]}"
+        location = f"{host}{parts.path}".rstrip("/")
+        if Reference.parse(f"{location}/image").host != host:
+            return None
+    except (ValueError, UsageError):
+        return None
+    return RegistryEndpoint(location=location, plain_http=parts.scheme == "http")

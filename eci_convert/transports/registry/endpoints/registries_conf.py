@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from eci_convert.errors import LocalError
+from eci_convert.files.home import home
+from eci_convert.transports.credentials.config_files import read_file
 from eci_convert.transports.registry.endpoints.rules import (
     PullFromMirror,
     RegistryEndpoint,
@@ -46,16 +48,16 @@ def load_aliases(environ: Mapping[str, str]) -> Mapping[str, str]:
 def _files(environ: Mapping[str, str]) -> list[Path]:
     if not environ:
         return []
-    home = environ.get("HOME", "")
-    own = Path(home, ".config/containers") if home else None
+    home_directory = home(environ)
+    own = Path(home_directory, ".config/containers") if home_directory else None
     named = environ.get("CONTAINERS_REGISTRIES_CONF") or environ.get("REGISTRIES_CONFIG_PATH")
     folders = [SYSTEM / "registries.conf.d", *([own / "registries.conf.d"] if own else [])]
     main = Path(named) if named else SYSTEM / "registries.conf"
-    if not named and own and (own / "registries.conf").exists():
+    if not named and own and os.path.exists(own / "registries.conf"):
         main, folders = own / "registries.conf", folders[1:]
     if environ.get("CONTAINERS_REGISTRIES_CONF_DIR"):
         folders = [Path(environ["CONTAINERS_REGISTRIES_CONF_DIR"])]
-    if named and not main.exists():
+    if named and not os.path.exists(main):
         raise LocalError(f"{named!r}, which the environment names for registries.conf, is not there")
     return [main, *(path for folder in folders for path in _drop_ins(folder))]
 
@@ -71,8 +73,7 @@ def _machine_aliases(environ: Mapping[str, str]) -> list[Path]:
     """What podman has written down of the choices that a user made."""
     if not environ:
         return []
-    home = environ.get("HOME", "")
-    own = Path(environ.get("XDG_CACHE_HOME") or f"{home}/.cache", "containers/short-name-aliases.conf")
+    own = Path(environ.get("XDG_CACHE_HOME") or f"{home(environ)}/.cache", "containers/short-name-aliases.conf")
     return [own if os.getuid() else MACHINE_ALIASES]
 
 
@@ -106,8 +107,7 @@ def _parsed(files: tuple[tuple[Path, int, int], ...], *, aliases: bool) -> Regis
 
 def _content(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_FILE + 1)
+        content = read_file(path, _MAX_FILE + 1)
     except OSError as error:
         raise LocalError(f"{path}: {error.strerror}") from error
     if len(content) > _MAX_FILE:

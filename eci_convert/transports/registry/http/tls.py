@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,12 +72,25 @@ def _load_directory(tls_context: ssl.SSLContext, folder: Path, *, is_registry: b
         raise LocalError(f"{str(folder)!r} cannot be read: {error.strerror or error}") from error
     for file in files:
         if file.suffix == ".crt":
+            _refuse_pipe(file)
             _load_ca(tls_context, file)
         elif file.suffix == ".cert" and is_registry:
             key = file.with_suffix(".key")
             if not os.path.exists(key):
                 raise LocalError(f"{str(file)!r} has no matching {key.name!r}")
+            _refuse_pipe(file)
+            _refuse_pipe(key)
             _load_client_certificate(tls_context, str(file), str(key))
+
+
+def _refuse_pipe(file: Path) -> None:
+    """Raises LocalError for a pipe, to which nobody may ever write. A missing file is left to whoever opens it."""
+    try:
+        is_pipe = stat.S_ISFIFO(file.stat().st_mode)
+    except OSError:
+        return
+    if is_pipe:
+        raise LocalError(f"{str(file)!r} is a pipe, not a file")
 
 
 def _load_ca(tls_context: ssl.SSLContext, file: Path) -> None:

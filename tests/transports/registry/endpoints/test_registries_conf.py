@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -266,3 +269,52 @@ def test_a_mirror_is_not_waited_for_as_long(tmp_path: Path) -> None:
     mirror, own = candidates(Reference.parse("r.example/x:1"), Settings(environ=environ))
     assert mirror.settings.retries == choice._MIRROR_RETRIES
     assert mirror.settings.timeout < own.settings.timeout
+
+
+@pytest.mark.parametrize(
+    ("url", "location"),
+    [
+        ("http://mirror", "mirror:80"),
+        ("https://mirror/hub/", "mirror:443/hub"),
+        ("http://[::1", ""),
+        ("https://a b", ""),
+        ("https:///hub", ""),
+        ("https://me:pw@m.example", ""),
+    ],
+)
+def test_a_mirror_of_dockerd_may_be_a_bare_host_and_what_is_no_url_is_left_out(
+    environ: dict[str, str], tmp_path: Path, url: str, location: str
+) -> None:
+    write(tmp_path / "home/.config/docker/daemon.json", f'{{"registry-mirrors": ["{url}", "https://m.example"]}}')
+    found = candidates(Reference.parse("alpine"), Settings(environ=environ))
+    hosts = [f"{host}/library/alpine:latest" for host in (location, "m.example", "docker.io") if host]
+    assert [str(candidate.reference) for candidate in found] == hosts
+
+
+def test_a_pipe_in_a_home_directory_is_not_waited_for(environ: dict[str, str], tmp_path: Path) -> None:
+    for name in ("containers/registries.conf", "docker/daemon.json"):
+        path = tmp_path / "home/.config" / name
+        path.parent.mkdir(parents=True)
+        os.mkfifo(path)
+    with pytest.raises(LocalError, match=r"registries\.conf: is a pipe"):
+        load_rules(environ)
+    assert daemon_json.hub_rule(environ) is None or daemon_json.SYSTEM.exists()
+
+
+def test_a_device_that_is_empty_says_nothing(environ: dict[str, str]) -> None:
+    assert load_rules(environ | {"CONTAINERS_REGISTRIES_CONF": "/dev/null"}).rules == ()
+
+
+def test_without_home_the_password_database_tells_the_home_directory(
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: SimpleNamespace(pw_dir=environ["HOME"]))
+    write(tmp_path / "home/.config/containers/registries.conf", '[[registry]]\nlocation = "r.example"\nblocked = true')
+    write(tmp_path / "home/.config/docker/daemon.json", '{"registry-mirrors": ["https://m.example"]}')
+    assert [rule.prefix for rule in load_rules({"PATH": "/bin"}).rules] == ["r.example"]
+    assert daemon_json.hub_rule({"PATH": "/bin"}) is not None
+    assert load_rules({}).rules == ()
+
+
+def test_a_home_directory_that_cannot_be_looked_into_has_no_files(environ: dict[str, str]) -> None:
+    assert load_rules({"HOME": "/" + 300 * "a"}) == load_rules(environ)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import shutil
 import socket
 from collections.abc import Callable
@@ -187,6 +188,17 @@ def test_a_certs_d_that_is_closed_to_us_is_none(user: User, monkeypatch: pytest.
 
     monkeypatch.setattr(Path, "stat", closed)
     assert list(folders(Url.parse("https://r.io:5000"), user.settings())) == []
+
+
+@pytest.mark.parametrize("names", [["ca.crt"], ["me.cert", "me.key"]])
+def test_a_pipe_in_certs_d_is_not_waited_for(user: User, names: list[str]) -> None:
+    folder = user.home / ".config/containers/certs.d/r.io"
+    folder.mkdir(parents=True)
+    for name in names:
+        os.mkfifo(folder / name)
+    url = Url.parse("https://r.io")
+    with pytest.raises(LocalError, match="is a pipe"):
+        http_tls.context(url, user.settings(), url)
 
 
 def test_certs_d_of_another_port_is_another_s(user: User) -> None:

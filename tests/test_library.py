@@ -608,7 +608,8 @@ def test_a_users_script_is_checked_by_a_strict_type_checker(tmp_path: Path, capf
     (tmp_path / "script.py").write_text(SCRIPT)
     package = Path(ec.__file__).parent.parent
     configuration = tmp_path / "mypy.ini"
-    configuration.write_text(f"[mypy]\nstrict = True\nmypy_path = {package}\nfollow_imports = silent\n")
+    path = "" if package.name == "site-packages" else f"mypy_path = {package}\n"  # where mypy looks anyhow, and says so
+    configuration.write_text(f"[mypy]\nstrict = True\n{path}follow_imports = silent\n")
     arguments = [
         "--config-file",
         str(configuration),

@@ -44,7 +44,7 @@ def open_image(
     """
     options = options or Options()
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(reference, options.settings(progress)))
+        source = stack.enter_context(open_source(reference, options.settings(progress).for_reading()))
         inspection = inspect(source, as_platform(platform), dialect)
         return Image(source, inspection, options, progress, stack.pop_all())
 

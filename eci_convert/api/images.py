@@ -115,7 +115,10 @@ def copy(
     request.check()
     settings = options.settings(progress, dry_run=dry_run)
     there = destination_options.settings(progress, dry_run=dry_run) if destination_options else settings
-    with open_source(source, settings, "") as origin, open_destination(destination, there, "") as place:
+    with (
+        open_source(source, settings.for_reading(), "") as origin,
+        open_destination(destination, there, "") as place,
+    ):
         result = copy_operation.copy(
             origin,
             place.sink,
@@ -166,7 +169,7 @@ def extract(
         sparse=sparse,
         digests=True,
     )
-    with open_source(reference, options.settings(progress)) as source:
+    with open_source(reference, options.settings(progress).for_reading()) as source:
         return extract_operation.extract(source, request, options.transfer(progress, max_size=max_size))
 
 
@@ -182,7 +185,7 @@ def inspect(
     Raises as `open_image` does.
     """
     options = options or Options()
-    with open_source(reference, options.settings()) as source:
+    with open_source(reference, options.settings().for_reading()) as source:
         return inspect_operation.inspect(source, as_platform(platform), dialect)
 
 
@@ -202,7 +205,7 @@ def verify(
     Raises what keeps it from looking: TransportError, and the errors of manifests and configs.
     """
     options = options or Options()
-    with open_source(reference, options.settings(progress)) as source:
+    with open_source(reference, options.settings(progress).for_reading()) as source:
         return verify_image(
             source,
             platform=as_platform(platform),

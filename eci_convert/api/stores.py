@@ -96,7 +96,7 @@ def create_index(
         reporter=progress or NULL_REPORTER,
     )
     with ExitStack() as stack:
-        opened = [stack.enter_context(open_source(source, settings, "")) for source in as_words(sources)]
+        opened = [stack.enter_context(open_source(source, settings.for_reading(), "")) for source in as_words(sources)]
         sink = stack.enter_context(open_sink(reference, settings, ""))
         result = index_operation.create(opened, sink, as_platform(platform), append)
     return published(result, reference)
@@ -120,7 +120,7 @@ def blob_url(
     MissingPartError, AmbiguousRoleError, UnsupportedImageError for a part that must be unpacked, and TransportError.
     """
     options = options or Options()
-    with open_source(reference, options.settings(progress), "docker") as source:
+    with open_source(reference, options.settings(progress).for_reading(), "docker") as source:
         inspection = inspect_operation.inspect(source, as_platform(platform), dialect)
         if not part:
             return url_operation.manifest_request(source, inspection, follow=follow)

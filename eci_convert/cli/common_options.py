@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
@@ -57,8 +57,8 @@ class CommonOptions:
 
     @property
     def reading(self) -> Settings:
-        """The settings for an image that is only read: mirrors and short names count."""
-        return replace(self.settings, mirrors=True)
+        """The settings for an image that is only read."""
+        return self.settings.for_reading()
 
     def transfer(self, max_size: int | None = None) -> TransferOptions:
         """How bytes are moved."""

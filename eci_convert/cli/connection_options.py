@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from eci_convert.cli.output import info
 from eci_convert.cli.param_types import CONNECTION, Option, PathParam
 from eci_convert.cli.side_options import SIDES
 from eci_convert.errors import UsageError
-from eci_convert.transports import SCHEMES, Scheme, parse_reference
+from eci_convert.transports import SCHEMES, Scheme, check_one_registry, parse_place, parse_reference
 
 _FILE = PathParam(str, may_be_empty=True)
 
@@ -82,16 +82,22 @@ def check_connections(
     *,
     reads: Iterable[str] = (),
     writes: Iterable[str] = (),
+    places: Sequence[str] = (),
     default: str = "",
     accepted: Iterable[str] = (),
 ) -> None:
-    """Says with -v which references are read and written. *default* is the transport of a bare name.
+    """Says with -v which references are read and written. *places* need not name an image (`docker-daemon:`), and are
+    both. *default* is the transport of a bare name.
 
-    Raises UsageError for a connection option on the command line that is for none of their transports, but for those
-    that are *accepted* (in scripts written for another tool).
+    Raises UsageError for one login that several registries would get, and for a connection option on the command line
+    that is for none of the transports, but for those that are *accepted* (in scripts written for another tool).
     """
     read = {reference: parse_reference(reference, default)[0] for reference in reads}
     written = {reference: parse_reference(reference, default)[0] for reference in writes}
+    for place in places:
+        read[place] = written[place] = parse_place(place)[0]
+    if call.one_login:
+        check_one_registry([*read, *written], default)
     for parameter in sorted(call.given - frozenset(accepted)):
         side, name = _split(parameter)
         if name in USES:
@@ -100,7 +106,8 @@ def check_connections(
     if call.verbose:
         for verb, references in (("reading", read), ("writing", written)):
             for reference, scheme in references.items():
-                info(f"{verb} {reference} ({scheme.what})")
+                if reference not in places:
+                    info(f"{verb} {reference} ({scheme.what})")
 
 
 def _check(parameter: str, use: _Use, read: Mapping[str, Scheme], written: Mapping[str, Scheme]) -> None:
@@ -109,7 +116,7 @@ def _check(parameter: str, use: _Use, read: Mapping[str, Scheme], written: Mappi
     if names:
         return
     option = "--" + parameter.replace("_", "-")
-    references = " and ".join([*read, *written])
+    references = " and ".join(dict.fromkeys([*read, *written]))
     error = UsageError(f"{option} has no effect on {references}: it is for {use.what}")
     error.add_note(f"hint: for every command to which it applies, set ECI_CONVERT_{parameter.upper()}")
     raise error

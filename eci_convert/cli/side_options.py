@@ -12,9 +12,6 @@ import click
 
 from eci_convert.cli.param_types import Option, PathParam
 from eci_convert.errors import LocalError, UsageError
-from eci_convert.oci.reference import Reference, registry_name
-from eci_convert.transports import parse_reference
-from eci_convert.transports.base import two_registries
 from eci_convert.transports.settings import Settings
 
 SIDES = {"src": "SRC", "dest": "DST"}
@@ -97,23 +94,6 @@ def side_settings(common: Settings, words: dict[str, Any]) -> tuple[Settings, Se
         both.append(replace(kept, **{name: value for name, value in given.items() if value}))
     shared = bool(common.username) and not any(login.username for login in logins[1:])
     return both[0], both[1], shared
-
-
-def check_login(src: str, dst: str, default: str = "") -> None:
-    """Raises UsageError where one login, which serves both, would be told two registries. *default* is the place of a
-    bare name."""
-    one, other = (_registry(text, default) for text in (src, dst))
-    if one and other and one != other:
-        raise two_registries(one, other)
-
-
-def _registry(text: str, default: str) -> str | None:
-    """The registry in the reference *text*; None where it is another place, or no reference, which is told later."""
-    try:
-        scheme, rest = parse_reference(text, default)
-        return registry_name(Reference.parse(rest).host) if scheme.name == "docker" else None
-    except UsageError:
-        return None
 
 
 def _login(words: dict[str, Any], side: str) -> Login:

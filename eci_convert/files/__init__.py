@@ -9,6 +9,7 @@ sparse.py           files with holes, read and written
 locks.py            locks of files and directories; removal of abandoned ones
 own_directory.py    a private directory for state and caches
 leftovers.py        files removed when the process ends early
+config_file.py      configuration files of the user or the machine
 home.py             the user's home directory
 space.py            free-space checks
 copy.py             copies of files that share their extents where the file system can

@@ -22,13 +22,13 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, cast
 
-from eci_convert.errors import CannotHoldError
-from eci_convert.transports.base import Catalog, Sink, Source
+from eci_convert.errors import CannotHoldError, UsageError
+from eci_convert.transports.base import Catalog, Sink, Source, two_registries
 from eci_convert.transports.schemes import SCHEMES, Scheme, closest_transport, default_transport, parse_reference
 from eci_convert.transports.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = [
     "SCHEMES", "Access", "Scheme", "closest_transport", "default_transport", "image_name", "open_sink", "open_source",
@@ -79,17 +79,36 @@ def open_catalog(text: str, settings: Settings) -> Catalog:
 
     Raises UsageError.
     """
-    scheme, rest = _scheme_of_place(text)
+    scheme, rest = parse_place(text)
     opener = getattr(import_module(f"eci_convert.transports.{scheme.module}"), "open_catalog")  # noqa: B009
     return cast("Callable[[str, Settings], Catalog]", opener)(rest, settings)
 
 
-def _scheme_of_place(text: str) -> tuple[Scheme, str]:
+def parse_place(text: str) -> tuple[Scheme, str]:
     """As `parse_reference`, but the rest may be empty for some transports: `docker-daemon:` is valid."""
     for scheme in SCHEMES:
         if text in scheme.spellings and scheme.name in _ONE_PLACE:
             return scheme, ""
     return parse_reference(text)
+
+
+def check_one_registry(references: Iterable[str], default: str = "") -> None:
+    """Raises UsageError if *references*, which one login is for, are in several registries. *default* is the transport
+    of a bare name."""
+    registries = list(dict.fromkeys(filter(None, (_registry(text, default) for text in references))))
+    if len(registries) > 1:
+        raise two_registries(registries[0], registries[1])
+
+
+def _registry(text: str, default: str) -> str:
+    """The registry in the reference *text*; "" for other transports, and for invalid references, which fail later."""
+    from eci_convert.oci.reference import Reference, registry_name
+
+    try:
+        scheme, rest = parse_reference(text, default)
+        return registry_name(Reference.parse(rest).host) if scheme.name == "docker" else ""
+    except UsageError:
+        return ""
 
 
 _ONE_PLACE = frozenset({"docker-daemon", "containerd", "containers-storage"})

@@ -69,12 +69,12 @@ class ExplicitLogin:
 def check_logins(source: object, sink: object) -> None:
     """Raises UsageError if one Settings would send its password to two registries, of *source* and of *sink*.
 
-    Two Settings objects, even if equal, mean that this is intended.
+    Two Settings objects that the caller made, even if equal, mean that this is intended.
     """
     first, second = (getattr(transport, "explicit_login", None) for transport in (source, sink))
     if not isinstance(first, ExplicitLogin) or not isinstance(second, ExplicitLogin):
         return
-    if first.settings is second.settings and first.registry != second.registry:
+    if first.settings.is_same_login(second.settings) and first.registry != second.registry:
         raise two_registries(first.registry, second.registry)
 
 

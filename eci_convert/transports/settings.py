@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from eci_convert.progress import NULL_REPORTER, Reporter
 
@@ -13,7 +13,7 @@ class Settings:
     """How a transport is accessed. Times are in seconds. "" and None mean "as configured in the user's environment and
     files". *dry_run*: nothing may be changed. *mirrors*: an image may be read from the mirrors that registries.conf or
     Docker's daemon.json configure, and a bare name may be a short name of registries.conf; not for images that are
-    read in order to be changed."""
+    read in order to be changed. *origin*: what `for_reading` derived them from."""
 
     plain_http: bool = False
     insecure: bool = False
@@ -33,3 +33,13 @@ class Settings:
     mirrors: bool = False
     environ: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     reporter: Reporter = NULL_REPORTER
+    origin: Settings | None = field(default=None, repr=False, compare=False)
+
+    def for_reading(self) -> Settings:
+        """The same settings for an image that is only read: mirrors and short names count."""
+        return replace(self, mirrors=True, origin=self.origin or self)
+
+    def is_same_login(self, other: Settings) -> bool:
+        """Whether the login of *other* was given together with this one: two Settings that somebody made, even if
+        equal, have each a login of its own."""
+        return (self.origin or self) is (other.origin or other)

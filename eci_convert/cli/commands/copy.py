@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from eci_convert.cli import options, part_options, push_report, side_options
+from eci_convert.cli import options, part_options, push_report
 from eci_convert.cli.applicable import check_annotations, check_compression, check_format
 from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.open_image import open_image
@@ -125,8 +125,6 @@ def copy(
         write=write, codec=Codec.parse(compression) if compression else None,
     )  # fmt: skip
     request.check()
-    if call.one_login:
-        side_options.check_login(src, dst)
     push_report.check_stdout(call, dst)
     part_options.check_apart(dst, digest_file)
     with open_image(src, call.reading) as source, open_destination(dst, call.destination, "") as destination:

@@ -7,7 +7,9 @@ from typing import Any
 import click
 
 from eci_convert.cli import output
+from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.exit_codes import DIFFERENT
+from eci_convert.cli.open_image import open_image
 from eci_convert.cli.options import CommonOptions, command
 from eci_convert.model import part_label
 from eci_convert.oci.platform import Platform
@@ -30,13 +32,13 @@ def diff(call: CommonOptions, *, first: str, second: str) -> None:
     """Say which parts, labels and platforms differ between the images A and B, whatever their formats.
 
     Exit code 0: nothing differs; 10: something does. Parts are read where no manifest tells their digests. A name
-    without a transport is an image in the Docker engine.
+    without a transport is an image in the Docker engine, or where ECI_CONVERT_DEFAULT_TRANSPORT says.
     """
-    from eci_convert.transports import open_source
-
+    default = call.default_transport
+    check_connections(call, reads=[first, second], default=default)
     with (
-        open_source(first, call.settings, "docker-daemon") as one,
-        open_source(second, call.settings, "docker-daemon") as other,
+        open_image(first, call.reading, default) as one,
+        open_image(second, call.reading, default) as other,
     ):
         difference = compare(one, other, platform=call.platform, reporter=call.reporter)
     if call.json:

@@ -76,7 +76,7 @@ def inspect(
             inspection, facts = _measure(call, source, inspection)
         _check_sizes(inspection, facts, max_size)
         if kubevirt:
-            return _print_machine(inspection, source, reference)
+            return _print_machine(inspection, source, reference, call.default_transport)
         every = inspect_all(source, inspection)
     if call.quiet and not call.json:
         return output.line(str(inspection.digest))
@@ -118,12 +118,12 @@ def _check_sizes(inspection: Inspection, facts: Mapping[Part, PartFacts], max_si
             raise LimitExceededError(f"{part.name!r} is larger than the limit of {max_size} bytes")
 
 
-def _print_machine(inspection: Inspection, source: Source, reference: str) -> None:
+def _print_machine(inspection: Inspection, source: Source, reference: str, default: str) -> None:
     from eci_convert.cli.yaml_text import yaml_text
     from eci_convert.operations.kubevirt_machine import virtual_machine
     from eci_convert.transports import image_name, parse_reference
 
-    scheme, rest = parse_reference(reference, "docker-daemon")
+    scheme, rest = parse_reference(reference, default)
     is_file = scheme.name in ("oci", "oci-archive", "docker-archive")
     name = image_name(reference) or source.resolve().annotations.get(REF_NAME, "IMAGE") if is_file else rest
     output.text(yaml_text(virtual_machine(inspection, name)))

@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from eci_convert.cli import output
+from eci_convert.cli.connection_options import check_connections
+from eci_convert.cli.open_image import open_image
 from eci_convert.cli.options import CommonOptions, command
 from eci_convert.operations.list_files import FileEntry, Listing, list_files
 
@@ -31,11 +33,10 @@ def ls(call: CommonOptions, *, reference: str, glob: str) -> None:
 
     GLOB is a file, a directory, or a pattern: * and ? stay within a name, ** crosses directories, and a pattern
     without a slash is about names in any directory. All layers are read. A REFERENCE without a transport is an image
-    in the Docker engine.
+    in the Docker engine, or where ECI_CONVERT_DEFAULT_TRANSPORT says.
     """
-    from eci_convert.transports import open_source
-
-    with open_source(reference, call.settings, "docker-daemon") as source:
+    check_connections(call, reads=[reference], default=call.default_transport)
+    with open_image(reference, call.reading, call.default_transport) as source:
         listing = list_files(source, glob, platform=call.platform, reporter=call.reporter)
     if call.json:
         return output.json(_json(listing))

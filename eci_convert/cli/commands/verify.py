@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from eci_convert.cli import options, output, part_options, push_report, side_options
+from eci_convert.cli import options, output, part_options, push_report
 from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.open_image import open_image
 from eci_convert.cli.options import CommonOptions, command, option
@@ -62,8 +62,6 @@ def verify(
     if fix:
         parse_reference(fix)
         part_options.check_apart(fix, digest_file)
-    if fix and call.one_login:
-        side_options.check_login(reference, fix, call.default_transport)
     with open_image(reference, call.reading, call.default_transport) as source:
         report = verify_image(
             source,

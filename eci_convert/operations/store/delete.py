@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from eci_convert.errors import UsageError
-from eci_convert.transports import open_catalog
+from eci_convert.transports import check_one_registry, open_catalog
 from eci_convert.transports.base import Catalog, CatalogEntry
 from eci_convert.transports.settings import Settings
 
@@ -22,6 +22,8 @@ def delete(
     change, and as sinks do.
     """
     settings = settings or Settings()
+    if settings.username:
+        check_one_registry(references)
     removed: list[tuple[str, CatalogEntry]] = []
     with ExitStack() as stack:
         catalogs: dict[str, Catalog] = {}

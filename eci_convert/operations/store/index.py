@@ -27,7 +27,7 @@ from eci_convert.operations.store.strategy import AppendOptions, Strategy
 from eci_convert.pack.result import PushResult
 from eci_convert.reading import manifests
 from eci_convert.reading.images import load_root, right_sized
-from eci_convert.transports.base import Sink, Source, with_all_blobs
+from eci_convert.transports.base import Sink, Source, check_logins, with_all_blobs
 
 _ATTEMPTS = 5
 
@@ -137,6 +137,8 @@ def _sent(sources: Sequence[Source], sink: Sink, platform: Platform | None, sett
     _check_holds(sink)
     if not sources:
         raise UsageError("an index needs an image")
+    for source in sources:
+        check_logins(source, sink)
     found = [
         (source, index, each) for source in map(with_all_blobs, sources) for index, each in [images(source, platform)]
     ]

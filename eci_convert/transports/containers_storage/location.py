@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from eci_convert.errors import FormatError, LocalError, NotFoundError, UsageError
+from eci_convert.files.config_file import read_config_file
 from eci_convert.files.home import home
 from eci_convert.files.temp_files import is_directory
 from eci_convert.transports.settings import Settings
@@ -24,6 +25,7 @@ from eci_convert.transports.settings import Settings
 _STORE: Final = re.compile(r"\[(?:(?P<driver>[^@\]]*)@)?(?P<root>[^+:\]]*)(?P<rest>[^\]]*)\](?P<name>.*)", re.DOTALL)
 DRIVERS: Final = ("overlay", "vfs")
 _SYSTEM: Final = Path("/var/lib/containers/storage")
+_MAX_CONFIG: Final = 4 * 1024 * 1024  # bytes of a storage.conf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +74,8 @@ def _configured(environ: Mapping[str, str]) -> Mapping[str, Any]:
     """The [storage] table of the first storage.conf that exists."""
     for path in _config_files(environ):
         try:
-            with open(path, "rb") as file:
-                table = tomllib.load(file).get("storage", {})
+            content = read_config_file(path, _MAX_CONFIG, may_be_pipe="CONTAINERS_STORAGE_CONF" in environ)
+            table = tomllib.loads(content.decode()).get("storage", {})
         except FileNotFoundError as error:
             if environ.get("CONTAINERS_STORAGE_CONF"):
                 raise NotFoundError(f"CONTAINERS_STORAGE_CONF: no such file: {str(path)!r}") from error

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import errno
-import os
-import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, TypeGuard
 
+from eci_convert.files.config_file import read_config_file
 from eci_convert.transports.credentials.go_json import decode_json, member, members
 
 _MAX_FILE = 4 * 1024 * 1024
@@ -81,7 +79,7 @@ class AuthFile:
         *may_be_pipe*: the user named it, for example with a shell's `<(command)`.
         """
         try:
-            content = read_file(path, _MAX_FILE + 1, may_be_pipe=may_be_pipe)
+            content = read_config_file(path, _MAX_FILE + 1, may_be_pipe=may_be_pipe)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -150,23 +148,6 @@ class AuthFile:
             )
         usable = (credential.username and credential.password) or credential.identity_token or credential.registry_token
         return credential if usable else None
-
-
-def read_file(path: Path, limit: int, *, may_be_pipe: bool = False) -> bytes:
-    """The first *limit* bytes of a configuration file, or of a device such as /dev/null.
-
-    Raises OSError; also for a pipe, unless it *may_be_pipe*: nobody may ever write to one in a home directory.
-    """
-    with open(path, "rb", opener=None if may_be_pipe else _open_unless_pipe) as file:
-        return file.read(limit) or b""
-
-
-def _open_unless_pipe(path: str, flags: int) -> int:
-    descriptor = os.open(path, flags | os.O_NONBLOCK)
-    if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "is a pipe, not a file")
-    return descriptor
 
 
 def is_text(value: object) -> TypeGuard[str]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from eci_convert.errors import LocalError, UsageError
+from eci_convert.files.config_file import read_config_file
 from eci_convert.files.home import home
 from eci_convert.redaction import redacted_host
 from eci_convert.transports.docker_daemon.podman_socket import accepts_connections, podman_socket
@@ -122,8 +123,7 @@ def _current_context(directory: Path) -> str:
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        with path.open("rb") as file:
-            return _object(json.loads(file.read(_MAX_META)))
+        return _object(json.loads(read_config_file(path, _MAX_META)))
     except OSError as error:
         raise LocalError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:

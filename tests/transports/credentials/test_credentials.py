@@ -378,7 +378,7 @@ def test_a_file_that_is_closed_to_us_is_warned_of(
     def refused(*_: object, **__: object) -> bytes:
         raise error
 
-    monkeypatch.setattr(config_files, "read_file", refused)
+    monkeypatch.setattr(config_files, "read_config_file", refused)
     assert world.asked("r.io/a") is None
     assert str(world.home / ".docker/config.json") in world.reporter.warnings[0]
 

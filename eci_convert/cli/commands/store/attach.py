@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from eci_convert.cli import options, output
+from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.eci_remote import Remote
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.push_report import would_be_written
@@ -43,6 +44,7 @@ def attach(
     attachments = [operation.parse_attachment(text) for text in files]
     operation.check_anything(attachments, dict(annotations))
     operation.check_media_type(artifact_type)
+    check_connections(call, reads=[reference], writes=[reference], default="docker")
     place = Remote(reference=reference, settings=call.settings)
     with open_referrer_sink(reference, call.settings) as sink, place.source() as source:
         subject = operation.subject_of(source, call.platform)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from eci_convert.cli import options, output
+from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.options import CommonOptions, command, option
 
 _EXAMPLES = """
@@ -29,6 +30,7 @@ def delete(call: CommonOptions, *, references: tuple[str, ...], all_tags: bool, 
     """
     from eci_convert.operations.store.delete import delete as delete_images
 
+    check_connections(call, places=references)
     removed = delete_images(references, call.settings, all_tags=all_tags)
     if call.json:
         return output.json(

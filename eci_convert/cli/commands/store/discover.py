@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from eci_convert.cli import output
+from eci_convert.cli.connection_options import check_connections
+from eci_convert.cli.open_image import open_image
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.operations.store.discover import Referrer
 from eci_convert.operations.store.discover import discover as discovered
@@ -31,9 +33,9 @@ def discover(call: CommonOptions, *, reference: str, artifact_type: str) -> None
     no such things. --platform chooses one image of an index. -v shows annotations, -q nothing but digests.
     """
     from eci_convert.operations.store.attach import subject_of
-    from eci_convert.transports import open_source
 
-    with open_source(reference, call.reading, "docker") as source:
+    check_connections(call, reads=[reference], default="docker")
+    with open_image(reference, call.reading, "docker") as source:
         subject = subject_of(source, call.platform)
         found = discovered(source, subject, artifact_type)
         origin = source.origin

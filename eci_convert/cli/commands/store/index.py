@@ -180,7 +180,7 @@ def _settings(
 def _opened(call: CommonOptions, dst: str, sources: Sequence[str]) -> Iterator[tuple[list[Source], Sink, Source]]:
     check_connections(call, reads=sources, writes=[dst])
     with ExitStack() as stack:
-        opened = [stack.enter_context(open_image(source, call.settings)) for source in sources]
+        opened = [stack.enter_context(open_image(source, call.reading)) for source in sources]
         before = stack.enter_context(open_source(dst, call.settings, ""))
         yield opened, stack.enter_context(open_sink(dst, call.settings, "")), before
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from eci_convert.cli import output
+from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.options import CommonOptions, command
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def list(call: CommonOptions, *, place: str) -> None:  # noqa: A001 - the comman
     """
     from eci_convert.operations.store.list import list_images
 
+    check_connections(call, places=[place])
     images = list_images(place, call.settings)
     if call.json:
         return output.json([_json(image) for image in images])

@@ -68,10 +68,10 @@ def preload(
     images = [(reference, stored_name(reference, image_name(reference))) for reference in references]
     words: dict[str, Any] = {"driver": driver, "platform": call.platform}
     if root is not None:
-        done = preload_images(images, root / _relative(prefix or ""), call.settings, **words)
+        done = preload_images(images, root / _relative(prefix or ""), call.reading, **words)
         return _report(call, done, str(root), to_stdout=False)
     with temporary_store(call.settings) as folder:
-        done = preload_images(images, folder, call.settings, **words)
+        done = preload_images(images, folder, call.reading, **words)
         store = open_store(folder, driver, call.settings.timeout)
         where = DEFAULT_PREFIX if prefix is None else prefix
         _write(str(output), store_archive(store, _relative(where), source_date_epoch(call.settings.environ)))

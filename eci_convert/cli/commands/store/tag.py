@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from eci_convert.cli import options, output
+from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.options import CommonOptions, command
 
 _EXAMPLES = """
@@ -28,6 +29,7 @@ def tag(call: CommonOptions, *, src: str, names: tuple[str, ...], dry_run: bool)
     """
     from eci_convert.operations.store.tag import tag as tag_image
 
+    check_connections(call, places=[src])
     digest = tag_image(src, names, call.settings)
     if call.json:
         return output.json(

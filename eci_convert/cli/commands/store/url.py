@@ -11,6 +11,8 @@ from urllib.parse import quote
 import click
 
 from eci_convert.cli import output
+from eci_convert.cli.connection_options import check_connections
+from eci_convert.cli.open_image import open_image
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.errors import UnsupportedImageError, UsageError
 from eci_convert.model import Blob, Part, Role, part_label
@@ -47,11 +49,10 @@ def url(call: CommonOptions, *, reference: str, part: str, curl: bool, ipxe: boo
     The headers hold a login where the registry asks for one: whoever reads them can use it. --json prints
     {"headers": {…}, "url": …}, as ironcore-image does.
     """
-    from eci_convert.transports import open_source
-
     if call.json + curl + ipxe > 1:
         raise UsageError("--json, --curl and --ipxe are three forms of one output: choose one")
-    with open_source(reference, call.reading, "docker") as source:
+    check_connections(call, reads=[reference], default="docker")
+    with open_image(reference, call.reading, "docker") as source:
         found = inspect(source, call.platform, dialect)
         if ipxe:
             chosen = [choose_part(found, part)] if part else _boot_parts(found)

@@ -8,9 +8,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from eci_convert.errors import UsageError
+from eci_convert.files.config_file import read_config_file
 from eci_convert.files.home import home
 from eci_convert.oci.reference import HUB, Reference
-from eci_convert.transports.credentials.config_files import read_file
 from eci_convert.transports.registry.endpoints.rules import RegistryEndpoint, RegistryRule
 
 SYSTEM = Path("/etc/docker/daemon.json")
@@ -42,7 +42,7 @@ def _files(environ: Mapping[str, str]) -> Iterator[Path]:
 
 def _mirrors(path: Path) -> Iterator[RegistryEndpoint]:
     try:
-        document = json.loads(read_file(path, _MAX_FILE))
+        document = json.loads(read_config_file(path, _MAX_FILE))
     except (OSError, ValueError, RecursionError):
         return
     urls = document.get("registry-mirrors") if isinstance(document, dict) else None

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from eci_convert.errors import LocalError
+from eci_convert.files.config_file import read_config_file
 from eci_convert.files.home import home
-from eci_convert.transports.credentials.config_files import read_file
 from eci_convert.transports.registry.endpoints.rules import (
     PullFromMirror,
     RegistryEndpoint,
@@ -107,7 +107,7 @@ def _parsed(files: tuple[tuple[Path, int, int], ...], *, aliases: bool) -> Regis
 
 def _content(path: Path) -> bytes:
     try:
-        content = read_file(path, _MAX_FILE + 1)
+        content = read_config_file(path, _MAX_FILE + 1)
     except OSError as error:
         raise LocalError(f"{path}: {error.strerror}") from error
     if len(content) > _MAX_FILE:

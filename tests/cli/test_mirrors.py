@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import eci_convert
+from eci_convert import Options
 from eci_convert.testing import FaultyRegistry
 from tests.cli.conftest import Parts
 from tests.support.command_line import Run, one_line
@@ -27,11 +30,14 @@ def conf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("command", ["pull", "inspect", "copy", "verify", "extract", "url", "discover"])
+@pytest.mark.parametrize(
+    "command",
+    ["pull", "inspect", "copy", "verify", "extract", "url", "discover", "ls", "diff", "preload", "index create"],
+)
 def test_a_mirror_is_used_and_v_says_so(
     command: str, run: Run, registry: FaultyRegistry, parts: Parts, conf: Path, tmp_path: Path
 ) -> None:
-    run("push", f"{registry.host}/cache/machine:1", "--kernel", parts.kernel)
+    run("push", f"{registry.host}/cache/machine:1", "--kernel", parts.kernel, "--format", "legacy")
     conf.write_text(
         f'[[registry]]\nlocation = "registry.invalid"\n[[registry.mirror]]\nlocation = "{registry.host}/cache"\n'
     )
@@ -39,8 +45,12 @@ def test_a_mirror_is_used_and_v_says_so(
         "pull": ["--dir", tmp_path / "out"],
         "extract": [tmp_path / "out"],
         "copy": [f"oci:{tmp_path}/copy:1"],
+        "diff": [f"docker://{registry.host}/cache/machine:1"],
+        "preload": ["--root", tmp_path / "store"],
     }
     words: list[str | Path] = [command, "docker://registry.invalid/machine:1", *more.get(command, [])]
+    if command == "index create":
+        words = ["index", "create", f"oci:{tmp_path}/index:1", words[1]]
     if command == "pull":
         words[1] = "registry.invalid/machine:1"
     assert registry.host not in run(*words).err
@@ -92,3 +102,22 @@ def test_an_insecure_mirror_is_too(run: Run, parts: Parts, conf: Path, tmp_path:
         run("pull", "registry.invalid/machine:1", "--dir", tmp_path / "out", exits=3)
         conf.write_text(f"{text}insecure = true\n")
         run("pull", "registry.invalid/machine:1", "--dir", tmp_path / "out")
+
+
+def test_the_library_reads_from_mirrors_too(
+    run: Run, registry: FaultyRegistry, parts: Parts, conf: Path, tmp_path: Path
+) -> None:
+    run("push", f"{registry.host}/cache/machine:1", "--kernel", parts.kernel, "--format", "legacy")
+    conf.write_text(
+        f'[[registry]]\nlocation = "registry.invalid"\n[[registry.mirror]]\nlocation = "{registry.host}/cache"\n'
+    )
+    reference, options = "docker://registry.invalid/machine:1", Options(environ=dict(os.environ))
+    digest = eci_convert.inspect(reference, options=options).digest
+
+    with eci_convert.open_image(reference, options=options) as image:
+        assert image.digest == digest
+    assert eci_convert.extract(reference, tmp_path / "out", options=options).inspection.digest == digest
+    assert eci_convert.copy(reference, f"oci:{tmp_path}/copy:1", options=options).digest == digest
+    assert eci_convert.verify(reference, options=options).ok
+    assert eci_convert.create_index(f"oci:{tmp_path}/index:1", [reference], options=options).digest
+    assert registry.host in eci_convert.blob_url(reference, options=options).url

@@ -19,7 +19,7 @@ from tests.support.command_line import Run, one_line
 from tests.support.fake_docker import a_docker
 from tests.support.fake_registry.server import a_registry
 
-BARE = [["extract", "a:1", "{out}"], ["inspect", "a:1"], ["verify", "a:1"]]
+BARE = [["extract", "a:1", "{out}"], ["inspect", "a:1"], ["verify", "a:1"], ["ls", "a:1"], ["diff", "a:1", "a:1"]]
 
 
 @pytest.mark.parametrize("words", BARE, ids=lambda words: words[0])

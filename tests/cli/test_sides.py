@@ -189,3 +189,36 @@ def test_the_library_does_not_tell_one_password_to_two_registries(
     other.users = {"me": "my-pw"}
     eci_convert.copy(src, dst, options=options, destination_options=options)
     assert told(other) == {ME}
+
+
+def test_several_references_with_one_login_are_in_one_registry(
+    run: Run, registry: FaultyRegistry, other: FaultyRegistry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _, first, second = names(registry, other)
+    before = set(tmp_path.iterdir())
+    for words in (
+        ["index", "create", first, second],
+        ["index", "create", f"oci:{tmp_path}/index:1", first, second],
+        ["index", "add", first, second],
+        ["diff", first, second],
+        ["delete", first, second],
+        ["preload", first, second, "--root", str(tmp_path / "store")],
+        ["verify", first, "--fix", second],
+    ):
+        types(monkeypatch, "my-pw\n")
+        refused = run(*words, "--username", "me", "--password-stdin", exits=2)
+        one_line(refused, "--username", registry.host, other.host)
+    assert registry.requests == other.requests == []
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_the_library_does_not_tell_one_password_to_the_registries_of_an_index(
+    registry: FaultyRegistry, other: FaultyRegistry, tmp_path: Path
+) -> None:
+    options = eci_convert.Options(username="me", password="my-pw", environ={"HOME": str(tmp_path)}, timeout=5.0)
+    _, src, dst = names(registry, other)
+    with pytest.raises(UsageError, match="applies to one registry"):
+        eci_convert.create_index(dst, [src], options=options)
+    with pytest.raises(UsageError, match="applies to one registry"):
+        eci_convert.delete(src, dst, options=options)
+    assert registry.requests == other.requests == []

@@ -21,8 +21,8 @@ MADE_BY = "<!-- Made by tests/support/generate_reference.py from the code: run `
 _WIDTH = 1000
 
 VARIABLES: Mapping[str, str] = {
-    "ECI_CONVERT_DEFAULT_TRANSPORT": "Transport of a name without one, for `extract`, `inspect`, `ls`, `diff`, `build` and `verify`, "
-    "such as `containers-storage`; the default is `docker-daemon`.",
+    "ECI_CONVERT_DEFAULT_TRANSPORT": "Transport of a name without one, for `extract`, `inspect`, `ls`, `diff`, `build` "
+    "and `verify`, such as `containers-storage`; the default is `docker-daemon`.",
     "ECI_CONVERT_PASSWORD": "Password for `--username`, in the place of `--password-stdin`.",
     "ECI_CONVERT_SRC_PASSWORD": "Password for `--src-username`.",
     "ECI_CONVERT_DEST_PASSWORD": "Password for `--dest-username`.",

@@ -497,7 +497,12 @@ def test_where_nothing_is_connected_a_connection_option_is_an_error(
         one_line(said, more[0], "has no effect on")
         monkeypatch.setenv("ECI_CONVERT_" + more[0][2:].replace("-", "_").upper(), more[-1].replace(more[0], "1"))
     assert not (tmp_path / "new").exists()
-    assert run.anyhow(*words)[0] in (0, 2 if command == "url" else 0, 4, 8)  # a variable is for every command, and may have no effect
+    assert run.anyhow(*words)[0] in (
+        0,
+        2 if command == "url" else 0,
+        4,
+        8,
+    )  # a variable is for every command, and may have no effect
 
 
 def test_a_side_has_no_use_for_the_options_of_another_place(run: Run, layout: Path, tmp_path: Path) -> None:

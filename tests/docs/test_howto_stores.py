@@ -19,6 +19,7 @@ from tests.support.shell_pages import run_page
         "ci.md",
         "cnab.md",
         "kubevirt.md",
+        "large-disks.md",
         "migrate-from-eci.md",
         "migrate-from-onmetal-and-ironcore.md",
         "podman.md",

@@ -71,7 +71,9 @@ def test_links_to_what_is_outside_of_docs_and_back() -> None:
     fenced = "```text\n[c](../../README.md)\n```"
 
     there = site_hooks.for_site(f"[a](../../README.md#speed) [b](attach.md)\n{fenced}", "howto/ci.md")
-    back = site_hooks.for_site("[a](docs/howto/ci.md#github-actions) [b](https://example.org) [c](#z)", "project/readme.md")
+    back = site_hooks.for_site(
+        "[a](docs/howto/ci.md#github-actions) [b](https://example.org) [c](#z)", "project/readme.md"
+    )
 
     assert there == f"[a](../project/readme.md#speed) [b](attach.md)\n{fenced}"
     assert back == "[a](../howto/ci.md#github-actions) [b](https://example.org) [c](#z)"

@@ -4,7 +4,8 @@
 # make bench      measure against other tools, side by side
 # make coverage   how much of the code the unit tests run; less than the floor in pyproject.toml fails
 # make dist       build the sdist and the wheel, and check what is in them
-# make reference  write what is made from the code: docs/reference/, the man pages, tables of the README
+# make reference  write what is made from the code: docs/reference/, the man pages, tables of the README, pictures
+# make docs       build the documentation as a site, build/site/index.html; a broken link fails
 # make clean      remove what the others made
 PYTHON ?= python3
 ENGINES := $(shell integration/install_engines --possible 2>/dev/null && echo 1)
@@ -52,6 +53,11 @@ reference man: .venv/dev
 	.venv/bin/python -m tests.support.generate_reference
 	.venv/bin/python -m tests.support.generate_api_reference
 	.venv/bin/python -m tests.support.generate_readme_tables
+	.venv/bin/python -m tests.support.generate_pictures
+
+docs: build/docs-venv/docs
+	NO_MKDOCS_2_WARNING=1 build/docs-venv/bin/mkdocs build --strict
+	@echo "built: build/site/index.html"
 
 clean:
 	rm -rf .venv build dist demo .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -66,6 +72,10 @@ wheel: $(TESTED)/bin/python
 	$(TESTED)/bin/pip install --quiet --no-deps --force-reinstall build/wheel/*.whl
 	touch $(TESTED)/dev
 
+build/docs-venv/docs: build/docs-venv/bin/python pyproject.toml
+	build/docs-venv/bin/pip install --quiet --editable ".[docs]"
+	touch $@
+
 .venv/demo: .venv/bin/python pyproject.toml
 	.venv/bin/pip install --quiet --editable .
 	touch $@
@@ -79,4 +89,4 @@ wheel: $(TESTED)/bin/python
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "venv is needed: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $*
 
-.PHONY: demo test coverage lint bench dist reference man clean engines wheel
+.PHONY: demo test coverage lint bench dist reference man docs clean engines wheel

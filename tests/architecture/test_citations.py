@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.markdown import FENCE, HEADING, LINK, anchors, slug
+
 TOP = Path(__file__).parents[2]
 THREATS = "docs/explanation/security.md"
 ECI = "docs/specs/eci.md"
@@ -19,10 +21,7 @@ DEFECT = re.compile(r"\bECI (D\d+)\b")
 SECTION = re.compile(r"§")
 UNSHIPPED = re.compile(r"(?<!docs/)\b(?:specs|design)/[\w-]+\.md|\bthreats\.md")
 
-HEADING = re.compile(r"#{1,6} (.+)")
 ROW = re.compile(r"\| *([^|\s][^|]*)")
-LINK = re.compile(r"\[[^][]*\]\(([^()\s]+)\)")
-FENCE = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
 
 
 def code_files() -> list[Path]:
@@ -39,12 +38,6 @@ def name(path: Path) -> str:
     return str(path.relative_to(TOP))
 
 
-def slug(heading: str) -> str:
-    """The anchor that code hosts give *heading*."""
-    text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
-    return re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
-
-
 @cache
 def places(page: Path) -> frozenset[str]:
     """The places in *page* that can be cited: anchors, and the first word of a heading or of a row of a table."""
@@ -55,12 +48,6 @@ def places(page: Path) -> frozenset[str]:
         elif row := ROW.match(line):
             names.add(row[1].split()[0])
     return frozenset(names)
-
-
-@cache
-def anchors(page: Path) -> frozenset[str]:
-    headings = (HEADING.fullmatch(line) for line in FENCE.sub("", page.read_text()).splitlines())
-    return frozenset(slug(heading[1]) for heading in headings if heading)
 
 
 def citations(text: str) -> Iterator[tuple[str, str]]:

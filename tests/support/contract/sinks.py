@@ -169,6 +169,7 @@ class SinkContract(BlobSinkContract):
             assert "machine" in sink.destination
             assert sink.destination.isprintable()
             assert isinstance(sink.capabilities, SinkCapabilities)
+            assert sink.capabilities.sha512 is self.stores_sha512
 
     @pytest.mark.parametrize(
         "media_type", [media_types.OCI_LAYER, media_types.DOCKER_LAYER, media_types.layer_type("gzip")]

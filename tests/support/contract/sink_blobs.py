@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,11 +15,14 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.reading.blobs import load_document
 from eci_convert.reading.images import load_image
+from eci_convert.streams.repeatable import RepeatableStream, SparseStream
 from tests.support.contract.transports import StoreUnderTest, TransportContract
 from tests.support.images import a_tar, an_image, copied
 
 TAR = a_tar({"kernel": b"kernel" * 1000})
 OTHER_TAR = a_tar({"kernel": b"another"})
+SPARSE_TAR = a_tar({"disk": b"head" + bytes(300_000) + b"tail"})
+"""An archive whose data is in its first and last 2,000 bytes."""
 
 
 def chunks_of(content: bytes, length: int = 1000) -> Iterator[bytes]:
@@ -53,6 +56,28 @@ class BlobSinkContract(TransportContract):
             stored = sink.put(media_types.OCI_LAYER, chunks_of(TAR))
 
         assert stored == Descriptor.of(TAR, media_types.OCI_LAYER)
+
+    @pytest.mark.parametrize(
+        "stream",
+        [
+            list,
+            tuple,
+            lambda chunks: RepeatableStream(lambda: chunks),
+            lambda chunks: SparseStream(iter(chunks), lambda: [(0, 2000), (len(SPARSE_TAR) - 2000, 2000)]),
+        ],
+        ids=["list", "tuple", "repeatable", "sparse"],
+    )
+    def test_a_stream_of_any_kind_is_stored_as_its_bytes(
+        self, store: StoreUnderTest, stream: Callable[[list[bytes]], Iterable[bytes]]
+    ) -> None:
+        image = an_image().tar_layer(SPARSE_TAR)
+
+        with store.sink("machine") as sink:
+            stored = sink.put(media_types.OCI_LAYER, stream(list(chunks_of(SPARSE_TAR))))
+            copied(image.build(), sink)
+
+        assert stored == Descriptor.of(SPARSE_TAR, media_types.OCI_LAYER)
+        assert read_back(store, "machine") == image.diff_ids
 
     @pytest.mark.parametrize("known", ["digest", "size", "both"])
     def test_promises_that_are_kept_are_accepted(self, store: StoreUnderTest, known: str) -> None:

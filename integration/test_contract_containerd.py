@@ -1,13 +1,13 @@
-"""The contract suites of sources and sinks, run against real containerds, and against Docker's own."""
+"""The contracts of sources and sinks over real containerds, and over Docker's own."""
 
 from __future__ import annotations
 
 import itertools
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -18,24 +18,26 @@ from eci_convert.transports.settings import Settings
 from integration.engines.containerd import Containerd
 from integration.engines.docker import DockerEngine
 from integration.engines.programs import Programs
-from tests.contract.places import Place, Row, spoilt
+from tests.support.contract.sinks import SinkContract
+from tests.support.contract.sources import SourceContract
+from tests.support.contract.transports import StoreUnderTest, corrupted
 
 _NUMBERS = itertools.count()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InContainerd:
+class ContainerdStore:
     """Names of its own in a containerd that others use too."""
 
     settings: Settings
     content: Path
-    prefix: str = field(default_factory=lambda: f"place-{next(_NUMBERS)}")
-    whole: dict[Path, bytes] = field(default_factory=dict)
+    prefix: str = field(default_factory=lambda: f"store-{next(_NUMBERS)}")
+    original: dict[Path, bytes] = field(default_factory=dict)
 
     def clean(self) -> None:
-        """Make whole what was spoilt, for other namespaces may share it; remove the images, and let the garbage be
-        collected: an empty place has no content to find."""
-        for path, content in self.whole.items():
+        """Restores the corrupted blobs, which other namespaces may share; removes the images, and has containerd
+        collect the garbage: the next test starts with an empty store."""
+        for path, content in self.original.items():
             path.write_bytes(content)
         names = self._ctr("images", "ls", "--quiet", f"name~=/{self.prefix}/").split()
         if names:
@@ -53,36 +55,67 @@ class InContainerd:
     def sink(self, name: str) -> Sink:
         return open_sink(f"containerd:docker.io/{self.prefix}/{name}:1", self.settings)
 
-    def spoil(self, digest: Digest) -> None:
+    def corrupt(self, digest: Digest) -> None:
         path = self.content / "blobs" / digest.algorithm / digest.hex
         path.chmod(0o644)
-        self.whole[path] = path.read_bytes()
-        path.write_bytes(spoilt(self.whole[path]))
+        self.original[path] = path.read_bytes()
+        path.write_bytes(corrupted(self.original[path]))
 
     def files(self) -> dict[str, bytes]:
         return {}
 
 
-@pytest.fixture(params=["containerd16", "containerd2", "docker28"])
-def row(request: pytest.FixtureRequest) -> Row:
-    engine: Containerd | DockerEngine = request.getfixturevalue(request.param)
+class _Containerd:
+    """A store in the engine of the fixture *engine*."""
 
-    @contextmanager
-    def opened(directory: Path) -> Iterator[Place]:
+    engine: ClassVar[str]
+    stores_sha512 = False
+
+    @pytest.fixture
+    def store(self, request: pytest.FixtureRequest) -> Iterator[StoreUnderTest]:
+        engine: Containerd | DockerEngine = request.getfixturevalue(self.engine)
         if isinstance(engine, Containerd):
             settings = Settings(address=engine.address, namespace="contract", timeout=30)
             content = engine.folder / "root"
         else:
             settings = Settings(address=engine.containerd_address or "", namespace="moby", timeout=30)
             content = engine.folder / "root/containerd/daemon"
-        place = InContainerd(settings=settings, content=content / "io.containerd.content.v1.content")
-        yield place
-        place.clean()
-
-    return Row(name=request.param, opened=opened, sha512=False)
+        store = ContainerdStore(settings=settings, content=content / "io.containerd.content.v1.content")
+        yield store
+        store.clean()
 
 
-@pytest.fixture
-def place(row: Row, tmp_path: Path) -> Iterator[Place]:
-    with row.opened(tmp_path) as opened:
-        yield opened
+class Containerd16(_Containerd):
+    engine = "containerd16"
+
+
+class Containerd2(_Containerd):
+    engine = "containerd2"
+
+
+class InDocker28(_Containerd):
+    engine = "docker28"
+
+
+class TestContainerd16Source(Containerd16, SourceContract):
+    pass
+
+
+class TestContainerd16Sink(Containerd16, SinkContract):
+    pass
+
+
+class TestContainerd2Source(Containerd2, SourceContract):
+    pass
+
+
+class TestContainerd2Sink(Containerd2, SinkContract):
+    pass
+
+
+class TestDocker28Source(InDocker28, SourceContract):
+    pass
+
+
+class TestDocker28Sink(InDocker28, SinkContract):
+    pass

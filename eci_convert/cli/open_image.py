@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol, runtime_checkable
 
 from eci_convert import transports
 from eci_convert.errors import NotFoundError
 from eci_convert.transports.base import Source
 from eci_convert.transports.settings import Settings
-
-
-@runtime_checkable
-class _Suggests(Protocol):
-    def nearest_names(self) -> tuple[str, ...]: ...
 
 
 @contextmanager
@@ -29,6 +23,6 @@ def suggesting(source: Source) -> Iterator[Source]:
     try:
         yield source
     except NotFoundError as error:
-        if isinstance(source, _Suggests) and (names := source.nearest_names()):
+        if names := source.traits.nearest_names():
             error.add_note(f"hint: the repository has {', '.join(map(repr, names))}")
         raise

@@ -33,7 +33,7 @@ from eci_convert.rootfs.search import Search
 from eci_convert.streams.threads import prefetched
 from eci_convert.tar import EntryType, TarEntry
 from eci_convert.tasks import Task
-from eci_convert.transports.base import ContainerFiles, NotShown, PartialView
+from eci_convert.transports.base import ContainerFiles, NotShown
 
 _MOST = 100_000
 """Entries of one directory that are searched for its only file."""
@@ -55,7 +55,7 @@ def read_container_files(
         except NotShown:
             doubtful.append(path)
         except (UnsupportedImageError, LimitExceededError):
-            if not (isinstance(filesystem, PartialView) and filesystem.hides_files):
+            if not filesystem.hides_files:
                 raise
             doubtful.append(path)
     if doubtful:
@@ -79,7 +79,7 @@ class _PathWalk:
         self._links = 0
         self._wants_directory = path.endswith("/")
         self._careful = self._wants_directory
-        self._follows = isinstance(filesystem, PartialView) and filesystem.follows_links
+        self._follows = filesystem.follows_links
 
     def run(self) -> str:
         """Passes the file on; returns its path. Raises NotShown, before any data is passed on, if the layers have to be

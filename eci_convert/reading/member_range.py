@@ -14,7 +14,7 @@ from eci_convert.reading.blobs import is_tar_archive, open_blob, read_members
 from eci_convert.streams.blocks import peek_head
 from eci_convert.tar import TarEntry
 from eci_convert.tar.header import EntryType
-from eci_convert.tar.input import ByteReader, MemberContent
+from eci_convert.tar.input import ByteReader
 from eci_convert.transports.base import Source
 
 
@@ -71,7 +71,7 @@ def member_range(
     if not path and len(found) > 1:
         raise AmbiguousRoleError(f"the layer {layer.digest.short} has {len(found)} files where one was expected")
     entry, offset = found[-1]  # of several of one name the last one counts
-    if entry.type is not EntryType.FILE or not isinstance(entry.chunks, MemberContent):
+    if entry.type is not EntryType.FILE or not entry.stored_contiguously:
         return None
     return ByteRange(offset=offset, size=entry.size)
 

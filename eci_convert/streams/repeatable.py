@@ -43,7 +43,7 @@ def retry_lost_uploads(attempt: Callable[[], T]) -> T:
 
 class SparseStream:
     """*chunks* unchanged, and *data*: the regions that may be non-zero, (offset, length) in ascending order, for
-    consumers that can skip holes."""
+    consumers that can skip holes (`data_regions`)."""
 
     def __init__(self, chunks: Iterable[bytes], data: Callable[[], Iterable[tuple[int, int]]]) -> None:
         self._chunks = chunks
@@ -51,3 +51,8 @@ class SparseStream:
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._chunks)
+
+
+def data_regions(chunks: Iterable[bytes]) -> Iterable[tuple[int, int]] | None:
+    """The regions of *chunks* that may be non-zero, (offset, length) in ascending order; None if unknown."""
+    return chunks.data() if isinstance(chunks, SparseStream) else None

@@ -43,6 +43,7 @@ class TarEntry:
     """A member: *name* and *linkname* as stored, undecodable bytes escaped as by `os.fsdecode`; *size* in bytes.
 
     *chunks* yields exactly *size* bytes, holes as zeros, until the next member is read; ValueError afterwards.
+    *stored_contiguously*: the archive stores these bytes in one piece; False for a sparse member, whose holes it omits.
     """
 
     name: str
@@ -55,6 +56,7 @@ class TarEntry:
     mtime: int
     pax: Mapping[str, str]
     chunks: Iterator[bytes] = field(repr=False, compare=False)
+    stored_contiguously: bool = True
 
 
 def entries(
@@ -165,6 +167,7 @@ def _member(header: RawHeader, extensions: _Extensions, source: ByteReader) -> t
         mtime=whole_seconds(pax["mtime"]) if "mtime" in pax else header.mtime,
         pax=MappingProxyType(pax),
         chunks=content if sparse is None else expanded(content, sparse, real_size),
+        stored_contiguously=sparse is None,
     )
     return entry, content
 

@@ -233,7 +233,8 @@ class Behaviour:
 
     def _finish(self, name: str, key: str, query: dict[str, str], content: bytes) -> Reply:
         whole = bytes(self.uploads.pop(key) + content)
-        digest = f"sha256:{hashlib.sha256(whole).hexdigest()}"
+        algorithm = "sha512" if query.get("digest", "").startswith("sha512:") else "sha256"
+        digest = f"{algorithm}:{hashlib.new(algorithm, whole).hexdigest()}"
         if query.get("digest") != digest:
             return Reply.of(400, b'{"errors":[{"code":"DIGEST_INVALID","message":"digest invalid"}]}')
         self.blobs[digest] = whole

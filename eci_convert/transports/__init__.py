@@ -121,9 +121,9 @@ def open_referrer_sink(text: str, settings: Settings, default: str = "docker") -
     Raises UsageError, and CannotHoldError for transports that store only images.
     """
     scheme, rest = parse_reference(text, default)
-    opener = getattr(import_module(f"eci_convert.transports.{scheme.module}"), "open_referrer_sink", None)
-    if opener is None:
+    if not scheme.referrers:
         error = CannotHoldError(f"{scheme.what} keeps nothing that refers to an image")
         error.add_note("hint: attach it in a registry, a layout or containerd; copy --referrers takes it along")
         raise error
+    opener = getattr(import_module(f"eci_convert.transports.{scheme.module}"), "open_referrer_sink")  # noqa: B009
     return cast("Callable[[str, Settings], Sink]", opener)(rest, settings)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType, TracebackType
-from typing import Final, Protocol, Self, runtime_checkable
+from typing import Final, Protocol, Self
 
 from eci_convert.errors import TransportError, UsageError
 from eci_convert.oci.descriptor import Descriptor
@@ -38,11 +38,6 @@ class ContainerFiles(Protocol):
         """The same image with its original manifest and all blobs, which such a store exports only as a whole. Closed
         with the source that this belongs to."""
 
-
-@runtime_checkable
-class PartialView(Protocol):
-    """A ContainerFiles that is not a faithful view of the image."""
-
     @property
     def hides_files(self) -> bool:
         """Whether files may be hidden: the image has volumes, or the engine mounts some."""
@@ -66,13 +61,13 @@ class ExplicitLogin:
     settings: Settings
 
 
-def check_logins(source: object, sink: object) -> None:
+def check_logins(source: Source, sink: Sink) -> None:
     """Raises UsageError if one Settings would send its password to two registries, of *source* and of *sink*.
 
     Two Settings objects that the caller made, even if equal, mean that this is intended.
     """
-    first, second = (getattr(transport, "explicit_login", None) for transport in (source, sink))
-    if not isinstance(first, ExplicitLogin) or not isinstance(second, ExplicitLogin):
+    first, second = source.traits.explicit_login, sink.capabilities.explicit_login
+    if first is None or second is None:
         return
     if first.settings.is_same_login(second.settings) and first.registry != second.registry:
         raise two_registries(first.registry, second.registry)
@@ -88,24 +83,56 @@ def two_registries(first: str, second: str) -> UsageError:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileRequest:
+    """A GET request. *headers* may hold an Authorization, which is as secret as the credential it was made from."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+
+
+class BlobUrls(Protocol):
+    """What another HTTP client sends to get a blob or a manifest of the image that `resolve` returned."""
+
+    def __call__(self, blob: Descriptor, *, follow: bool) -> FileRequest:
+        """*follow*: the address that the server redirects to, if it does. Raises as `Source.fetch` does."""
+
+
+def no_names() -> tuple[str, ...]:
+    """For sources that cannot suggest another name."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceTraits:
-    """Properties of a source beside its image.
+    """Properties of a source beside its image, and what few sources can do: a default says that this one cannot.
 
     *resumable*: reading is slow enough that received data is kept for the next run if this process dies. *synthetic*:
     `resolve` returns a manifest synthesised by the transport (uncompressed layers); its digest is not known anywhere
     else. Docker engines without containerd's store, archives of docker save, containers-storage for layers that were
     compressed. *mount_hints*: annotations that tell a sink of the same kind where to mount a blob from:
     `containerd.io/distribution.source.HOST=REPOSITORY` for registries, empty for other transports.
+
+    *explicit_login*: the login from the settings that would be used, for `check_logins`. *nearest_names*: the names
+    that resemble the one that `resolve` did not find, to suggest to the user; may ask the store. *file_request*: the
+    blobs have URLs; None if they have none.
     """
 
     resumable: bool = False
     synthetic: bool = False
     mount_hints: Mapping[str, str] = field(default_factory=dict, hash=False)
+    explicit_login: ExplicitLogin | None = None
+    nearest_names: Callable[[], tuple[str, ...]] = no_names
+    file_request: BlobUrls | None = None
+
+
+def recalls_nothing(blob: Descriptor) -> bool:
+    """For sinks that keep no record of other names."""
+    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkCapabilities:
-    """What a sink can store, and what it prefers.
+    """What a sink can store, what it prefers, and what few sinks can do: a default says that this one cannot.
 
     *artifacts*: other manifests than container images can be stored. *indexes*: an index of several images can be
     stored under the name. *sha512*: blobs can be stored and read under their sha512. *stores_uncompressed*: tar layers
@@ -113,6 +140,9 @@ class SinkCapabilities:
     layer costs more than compressing it, and more than hashing a file to find out whether it exists: registries.
     *artifact_types*: whether manifests may have an `artifactType` (image-spec v1.1); None if unknown: a manifest that
     is refused may be sent without it.
+
+    *explicit_login*: as of SourceTraits. *recalls*: whether earlier runs saw a blob under another name, from which
+    `has` would make it available without sending it.
     """
 
     artifacts: bool = True
@@ -121,6 +151,8 @@ class SinkCapabilities:
     stores_uncompressed: bool = False
     prefers_compressed: bool = False
     artifact_types: bool | None = True
+    explicit_login: ExplicitLogin | None = None
+    recalls: Callable[[Descriptor], bool] = recalls_nothing
 
 
 class Source(Protocol):
@@ -266,8 +298,7 @@ def lent(source: Source, sink: Sink, blob: Descriptor) -> bool:
     otherwise an image could name a blob that its own transport never had, and have it mounted from a repository that
     only the user may read. Raises what the source raises for a missing blob.
     """
-    recalls: Callable[[Descriptor], bool] = getattr(sink, "recalls", lambda _: False)
-    if not source.traits.synthetic and recalls(blob):
+    if not source.traits.synthetic and sink.capabilities.recalls(blob):
         with source.fetch(blob, max(0, blob.size - 1) if source.traits.resumable else 0):
             pass
     return sink.has(replace(blob, annotations={**blob.annotations, **source.traits.mount_hints}))

@@ -15,7 +15,8 @@ class Scheme:
     *what* is its description and *form* the syntax after the spelling, both for help texts. *artifacts*, *indexes* and
     *uncompressed* are the capabilities of its sink (the last is `stores_uncompressed`). *path_like*: a reference is a
     path, with an optional name; *archive*: the path is that of a single file. *keeps_blobs*: the blobs of the image
-    that a name referred to before can be reused.
+    that a name referred to before can be reused. *referrers*: manifests that refer to an image can be added to the
+    store (`open_referrer_sink`).
     """
 
     name: str
@@ -29,6 +30,7 @@ class Scheme:
     path_like: bool = False
     archive: bool = False
     keeps_blobs: bool = False
+    referrers: bool = False
 
 
 SCHEMES: tuple[Scheme, ...] = (
@@ -39,6 +41,7 @@ SCHEMES: tuple[Scheme, ...] = (
         what="a registry",
         form="HOST/REPO[:TAG][@DIGEST]",
         keeps_blobs=True,
+        referrers=True,
     ),
     Scheme(
         name="docker-daemon",
@@ -57,6 +60,7 @@ SCHEMES: tuple[Scheme, ...] = (
         what="containerd",
         form="NAME[:TAG]",
         keeps_blobs=True,
+        referrers=True,
     ),
     Scheme(
         name="oci",
@@ -66,6 +70,7 @@ SCHEMES: tuple[Scheme, ...] = (
         form="DIR[:NAME]",
         path_like=True,
         keeps_blobs=True,
+        referrers=True,
     ),
     Scheme(
         name="oci-archive",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ def labelled() -> ImageBuilder:
     )
 
 
-def a_sink(store: MemoryStore | None = None, **limits: bool) -> MemorySink:
+def a_sink(store: MemoryStore | None = None, **limits: Any) -> MemorySink:
     return MemorySink(store or MemoryStore({}, {}), "copy", capabilities=SinkCapabilities(**limits))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ def raw(kernel: bytes = b"kernel" * 1000) -> ImageBuilder:
     return an_image().tar_layer({"boot/kernel": kernel}).label(LABEL + "kernel", "/boot/kernel")
 
 
-def kept(image: ImageBuilder, codec: Codec | None, **limits: bool) -> tuple[MemorySource, MemorySource]:
+def kept(image: ImageBuilder, codec: Codec | None, **limits: Any) -> tuple[MemorySource, MemorySource]:
     """*image*, and its copy."""
     source, sink = image.build(), MemorySink(MemoryStore({}, {}), "copy", capabilities=SinkCapabilities(**limits))
     packed = copy(source, sink, CopyRequest(codec=codec))

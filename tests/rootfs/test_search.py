@@ -313,6 +313,9 @@ def test_an_archive_is_an_archive_even_where_bytes_are_allowed(compression: str)
 class Unpacked:
     """A Filesystem, as an engine keeps it: parents' links are followed, a last one is not."""
 
+    hides_files = False
+    follows_links = False
+
     def __init__(self, files: Files) -> None:
         self._files = {path.strip("/"): what for path, what in files.items()}
         self.asked: list[str] = []

@@ -100,8 +100,8 @@ def test_holes_are_zeros(made: Made, gaps: list[tuple[int, int]], tail: int, cut
 
     archive = made(pairs, end + tail, packed) + block(b"next")
 
-    found = [(e.name, e.size, b"".join(e.chunks)) for e in entries(cut_by(archive, cuts))]
-    assert found == [("disk", len(content), bytes(content)), ("next", 0, b"")]
+    found = [(e.name, e.size, b"".join(e.chunks), e.stored_contiguously) for e in entries(cut_by(archive, cuts))]
+    assert found == [("disk", len(content), bytes(content), False), ("next", 0, b"", True)]
 
 
 @FORMATS

@@ -11,10 +11,7 @@ from eci_convert.model import Blob, Member, Part, Role, part_label
 from eci_convert.operations.inspect import Inspection
 from eci_convert.progress import NULL_REPORTER, Reporter
 from eci_convert.reading.member_range import ByteRange, member_range
-from eci_convert.transports.base import Source
-from eci_convert.transports.registry.file_request import FileRequest
-from eci_convert.transports.registry.mirrored_source import MirroredSource
-from eci_convert.transports.registry.source import RegistrySource
+from eci_convert.transports.base import BlobUrls, FileRequest, Source
 
 _ROLES = {
     "root": Role.ROOT_DISK,
@@ -35,7 +32,7 @@ def manifest_request(source: Source, inspection: Inspection, *, follow: bool = F
 
     Raises UsageError where *source* is no registry, and what the registry raises.
     """
-    return _registry(source).file_request(inspection.image.descriptor, follow=follow)
+    return _blob_urls(source)(inspection.image.descriptor, follow=follow)
 
 
 def part_request(
@@ -48,15 +45,15 @@ def part_request(
     *source* is no registry, UnsupportedImageError where the part cannot be had without what is around it, and what the
     registry raises.
     """
-    registry = _registry(source)
+    file_request = _blob_urls(source)
     match part.locator:
         case Blob(descriptor=descriptor):
-            return registry.file_request(descriptor, follow=follow)
+            return file_request(descriptor, follow=follow)
         case Member(descriptor=descriptor, path=path) if descriptor.size <= _MAX_LAYER:
             whole = part.locator.or_whole_blob
             place = member_range(source, descriptor, path, or_whole_blob=whole, reporter=reporter)
             if place and place.size:
-                return _ranged(registry.file_request(descriptor, follow=follow), place, descriptor.size)
+                return _ranged(file_request(descriptor, follow=follow), place, descriptor.size)
     error = UnsupportedImageError(
         f"the {part_label(part)} of {source.origin} lies in a layer and cannot be fetched without unpacking that"
     )
@@ -93,7 +90,8 @@ def choose_part(inspection: Inspection, name: str) -> Part:
     return chosen[0]
 
 
-def _registry(source: Source) -> RegistrySource | MirroredSource:
-    if not isinstance(source, (RegistrySource, MirroredSource)):
+def _blob_urls(source: Source) -> BlobUrls:
+    file_request = source.traits.file_request
+    if file_request is None:
         raise UsageError(f"{source.origin} is in no registry, so nothing of it has a URL")
-    return source
+    return file_request

@@ -35,7 +35,7 @@ from eci_convert.oci.manifest import Manifest, parse_manifest, to_json
 from eci_convert.oci.reference import Reference
 from eci_convert.streams.blocks import peek
 from eci_convert.streams.hashing import at_most
-from eci_convert.streams.repeatable import SparseStream
+from eci_convert.streams.repeatable import data_regions
 from eci_convert.tasks import current_task
 from eci_convert.transports.base import NO_VARIANTS, SinkCapabilities, Variants
 from eci_convert.transports.docker_daemon.engine import Engine, image_id
@@ -108,7 +108,7 @@ class DaemonSink:
         """Sends a layer: unchanged, or decompressed if the engine could not read it."""
         if task := current_task():
             task.travels()
-        data = chunks.data() if isinstance(chunks, SparseStream) else None
+        data = data_regions(chunks)
         head, chunks = peek(chunks)
         received, compression = VerifiedInput(chunks, digest, size), detect_compression(head)
         name = f"{self._prefix}/{self._layer_count}.tar"

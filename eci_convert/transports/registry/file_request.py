@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from eci_convert.errors import TransportError
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
+from eci_convert.transports.base import FileRequest
 from eci_convert.transports.registry import manifests
 from eci_convert.transports.registry.client import RegistryClient
 from eci_convert.transports.registry.http.url import Url
@@ -15,14 +15,6 @@ from eci_convert.transports.registry.http.url import Url
 _FIRST_BYTE = {"Range": "bytes=0-0"}
 _THERE = (200, 206, 416)
 """416: a blob without a first byte."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileRequest:
-    """A GET request. *headers* may hold an Authorization, which is as secret as the credential it was made from."""
-
-    url: str
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
 
 
 def file_request(client: RegistryClient, blob: Descriptor, name: str, *, follow: bool) -> FileRequest:

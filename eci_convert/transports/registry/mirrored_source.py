@@ -19,10 +19,9 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.json_fields import MAX_DOCUMENT
 from eci_convert.oci.reference import Reference
 from eci_convert.progress import warn
-from eci_convert.transports.base import ContainerFiles, ExplicitLogin, Source, SourceTraits
+from eci_convert.transports.base import ContainerFiles, FileRequest, Source, SourceTraits
 from eci_convert.transports.registry.client import RegistryClient
 from eci_convert.transports.registry.endpoints.choice import Candidate, candidates
-from eci_convert.transports.registry.file_request import FileRequest
 from eci_convert.transports.registry.source import RegistrySource
 from eci_convert.transports.settings import Settings
 
@@ -53,21 +52,13 @@ class MirroredSource:
         return f"docker://{self._reference}"
 
     @property
-    def explicit_login(self) -> ExplicitLogin | None:
-        """That of the image's own registry: no other is told of it."""
-        return self._sources[-1].explicit_login
-
-    @property
     def traits(self) -> SourceTraits:
-        """The repositories that may have the image: a registry that lacks a blob refuses to mount it."""
+        """Those of the image's own registry, whose login no other is sent. The mount hints are all repositories that
+        may have the image: a registry that lacks a blob refuses to mount it."""
         hints: dict[str, str] = {}
         for host, repository in (pair for source in self._sources for pair in source.traits.mount_hints.items()):
             hints[host] = f"{hints[host]},{repository}" if host in hints else repository
-        return SourceTraits(resumable=True, mount_hints=hints)
-
-    def nearest_names(self) -> tuple[str, ...]:
-        """As of a RegistrySource: tags that the image's own registry has."""
-        return self._sources[-1].nearest_names()
+        return replace(self._sources[-1].traits, mount_hints=hints, file_request=self._file_request)
 
     def resolve(self) -> Descriptor:
         self._first = 0
@@ -118,10 +109,6 @@ class MirroredSource:
                 return found
         return ()
 
-    def file_request(self, blob: Descriptor, *, follow: bool) -> FileRequest:
-        """What another HTTP client sends to get *blob*, of whoever is asked."""
-        return self._ask(lambda source: source.file_request(blob, follow=follow), f"blob {blob.digest.short}")[0]
-
     def __enter__(self) -> Self:
         return self
 
@@ -130,6 +117,10 @@ class MirroredSource:
     ) -> None:
         for source in self._sources:
             source.__exit__(kind, error, trace)
+
+    def _file_request(self, blob: Descriptor, *, follow: bool) -> FileRequest:
+        """The request for *blob* to the first registry that has it."""
+        return self._ask(lambda source: source.file_request(blob, follow=follow), f"blob {blob.digest.short}")[0]
 
     def _ask(self, question: Callable[[RegistrySource], T], what: str) -> tuple[T, int]:
         """The first answer to *question*, and whose it is. The last one's error is that of the whole."""

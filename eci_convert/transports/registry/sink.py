@@ -14,7 +14,7 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.reference import Reference
 from eci_convert.streams.hashing import at_most
-from eci_convert.transports.base import NO_VARIANTS, ExplicitLogin, SinkCapabilities, Variants
+from eci_convert.transports.base import NO_VARIANTS, SinkCapabilities, Variants
 from eci_convert.transports.registry import manifests, referrers
 from eci_convert.transports.registry.client import PUSH, RegistryClient
 from eci_convert.transports.registry.push.buffer import ExpectedBlob
@@ -55,13 +55,13 @@ class RegistrySink:
         return f"docker://{self._reference}"
 
     @property
-    def explicit_login(self) -> ExplicitLogin | None:
-        """The login from the settings that would be used here, for `check_logins`."""
-        return self._client.explicit_login
-
-    @property
     def capabilities(self) -> SinkCapabilities:
-        return SinkCapabilities(prefers_compressed=True, artifact_types=self._artifact_types())
+        return SinkCapabilities(
+            prefers_compressed=True,
+            artifact_types=self._artifact_types(),
+            explicit_login=self._client.explicit_login,
+            recalls=self._recalls,
+        )
 
     def has(self, blob: Descriptor) -> bool:
         """Whether the repository holds *blob*, or could mount it from another one of this registry."""
@@ -72,11 +72,6 @@ class RegistrySink:
         if is_present:
             self._client.blob_locations.record(blob.digest, self._reference.repository, blob.size)
         return is_present
-
-    def recalls(self, blob: Descriptor) -> bool:
-        """Whether earlier runs saw *blob* in another repository of the registry, from which `has` would mount it."""
-        repositories = self._client.blob_locations.of(blob.digest)
-        return blob.digest not in self._present and any(name != self._reference.repository for name in repositories)
 
     def put(
         self, media_type: str, chunks: Iterable[bytes], *, digest: Digest | None = None, size: int | None = None
@@ -131,6 +126,11 @@ class RegistrySink:
         for record in self._records:
             record.close()
         self._client.close()
+
+    def _recalls(self, blob: Descriptor) -> bool:
+        """Whether earlier runs saw *blob* in another repository of the registry, from which `has` would mount it."""
+        repositories = self._client.blob_locations.of(blob.digest)
+        return blob.digest not in self._present and any(name != self._reference.repository for name in repositories)
 
     def _refusals(self) -> ArtifactTypeRefusals:
         return ArtifactTypeRefusals(self._client.host, self._reporter)

@@ -12,10 +12,10 @@ from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.reference import Reference
-from eci_convert.transports.base import ContainerFiles, ExplicitLogin, SourceTraits
+from eci_convert.transports.base import ContainerFiles, FileRequest, SourceTraits
 from eci_convert.transports.registry import manifests, referrers
 from eci_convert.transports.registry.client import RegistryClient
-from eci_convert.transports.registry.file_request import FileRequest, file_request
+from eci_convert.transports.registry.file_request import file_request
 from eci_convert.transports.registry.mount_hints import mount_hints
 from eci_convert.transports.registry.pull.download import Download
 from eci_convert.transports.settings import Settings
@@ -35,19 +35,14 @@ class RegistrySource:
         return f"docker://{self._reference}"
 
     @property
-    def explicit_login(self) -> ExplicitLogin | None:
-        """The login from the settings that would be used here, for `check_logins`."""
-        return self._client.explicit_login
-
-    @property
     def traits(self) -> SourceTraits:
-        return SourceTraits(resumable=True, mount_hints=mount_hints(self._reference))
-
-    def nearest_names(self) -> tuple[str, ...]:
-        """Tags of the repository that are like the one asked for, where that is not there; asks the registry."""
-        from eci_convert.transports.registry.tags import nearest_tags
-
-        return nearest_tags(self._client) if self._missing and not self._reference.digest else ()
+        return SourceTraits(
+            resumable=True,
+            mount_hints=mount_hints(self._reference),
+            explicit_login=self._client.explicit_login,
+            nearest_names=self._nearest_names,
+            file_request=self.file_request,
+        )
 
     def resolve(self) -> Descriptor:
         """The descriptor of the manifest, determined from its content; digests in headers are verified.
@@ -97,3 +92,9 @@ class RegistrySource:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._client.close()
+
+    def _nearest_names(self) -> tuple[str, ...]:
+        """The repository's tags that resemble the missing one; asks the registry."""
+        from eci_convert.transports.registry.tags import nearest_tags
+
+        return nearest_tags(self._client) if self._missing and not self._reference.digest else ()

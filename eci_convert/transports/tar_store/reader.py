@@ -32,7 +32,6 @@ from eci_convert.streams.blocks import ZERO_BLOCK
 from eci_convert.streams.threads import prefetch
 from eci_convert.tar import EntryType, TarEntry, entries
 from eci_convert.tar.header import TAR_BLOCK
-from eci_convert.tar.input import MemberContent
 
 STANDARD: Final = "-"
 """The path that means standard input or output."""
@@ -179,9 +178,7 @@ class TarStore:
         return members
 
     def _file(self, entry: TarEntry, limited: _TrailingDataLimit, blocks: _HeaderOnlyReader | None) -> _Member:
-        if blocks and isinstance(
-            entry.chunks, MemberContent
-        ):  # as stored: not a sparse member, whose holes are left out
+        if blocks and entry.stored_contiguously:
             start = blocks.position
             blocks.pass_over(entry.size)
             limited.extend(entry.size)

@@ -6,7 +6,6 @@ import dataclasses
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -29,50 +28,11 @@ from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Sink, Source
 from eci_convert.transports.containerd.names import RecordName
 from eci_convert.transports.settings import Settings
-from tests.contract.places import Place, Row
-from tests.contract.test_sinks import *  # noqa: F403
-from tests.contract.test_sources import *  # noqa: F403
 from tests.support.fake_containerd import AContainerd, a_containerd
 from tests.support.images import a_container, a_machine, an_image, an_index, copied
 
 MIB = 1 << 20
 BYTES = "application/octet-stream"
-
-
-class InContainerd:
-    """A containerd of one test's own, as the contract suites see it."""
-
-    def __init__(self, there: AContainerd) -> None:
-        self.there = there
-
-    def source(self, name: str) -> Source:
-        return open_source(f"containerd:docker.io/library/{name}:1", self.there.settings)
-
-    def sink(self, name: str) -> Sink:
-        return open_sink(f"containerd:docker.io/library/{name}:1", self.there.settings)
-
-    def spoil(self, digest: Digest) -> None:
-        self.there.spoil(digest)
-
-    def files(self) -> dict[str, bytes]:
-        return {}
-
-
-@contextmanager
-def _opened(directory: Path) -> Iterator[Place]:
-    with a_containerd(directory) as there:
-        yield InContainerd(there)
-
-
-@pytest.fixture
-def row() -> Row:
-    return Row(name="containerd", opened=_opened, sha512=False)
-
-
-@pytest.fixture
-def place(row: Row, tmp_path: Path) -> Iterator[Place]:
-    with row.opened(tmp_path) as opened:
-        yield opened
 
 
 @pytest.fixture

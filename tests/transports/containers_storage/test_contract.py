@@ -1,4 +1,4 @@
-"""The contract suites of sources and sinks, for a store of each driver."""
+"""The contracts of sources and sinks over containers-storage, with either driver."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,13 @@ from eci_convert.oci.digest import Digest
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Sink, Source
 from eci_convert.transports.settings import Settings
-from tests.contract.places import Place, Row, spoilt
-from tests.contract.test_sinks import *  # noqa: F403
-from tests.contract.test_sources import *  # noqa: F403
+from tests.support.contract.sinks import SinkContract
+from tests.support.contract.sources import SourceContract
+from tests.support.contract.transports import StoreUnderTest, corrupted
 from tests.support.images import a_container, copied
 
 
-class InStore:
+class StorageStore:
     """A store below one directory."""
 
     def __init__(self, root: Path, driver: str) -> None:
@@ -35,21 +34,21 @@ class InStore:
     def sink(self, name: str) -> Sink:
         return open_sink(f"containers-storage:[{self.driver}@{self.root}]x.io/{name}:1", Settings(timeout=5))
 
-    def spoil(self, digest: Digest) -> None:
-        """Of a layer, spoil the file that it holds; of a document, the document."""
+    def corrupt(self, digest: Digest) -> None:
+        """Of a layer, change the file that it holds; of a manifest or config, that file."""
         layers = json.loads((self.root / f"{self.driver}-layers/layers.json").read_text())
         for layer in layers:
             if layer["diff-digest"] == str(digest):
                 where = {"overlay": f"overlay/{layer['id']}/diff", "vfs": f"vfs/dir/{layer['id']}"}[self.driver]
                 path = next(path for path in sorted((self.root / where).rglob("*")) if path.is_file())
-                path.write_bytes(spoilt(path.read_bytes()))
+                path.write_bytes(corrupted(path.read_bytes()))
                 return
         for path in (self.root / f"{self.driver}-images").glob("*/*"):
             if Digest.of(path.read_bytes()) == digest:
-                path.write_bytes(spoilt(path.read_bytes()))
+                path.write_bytes(corrupted(path.read_bytes()))
 
     def files(self) -> dict[str, bytes]:
-        """All that is kept; a lock says who was last."""
+        """All stored files; a lock file names the last writer, and is left out."""
         return {
             str(path.relative_to(self.root)): path.read_bytes() if path.is_file() else os.fsencode(str(path))
             for path in sorted(self.root.rglob("*"))
@@ -57,25 +56,34 @@ class InStore:
         }
 
 
-@contextmanager
-def _opened(driver: str, directory: Path) -> Iterator[Place]:
-    yield InStore(directory / "store", driver)
+class Overlay:
+    driver = "overlay"
+    keeps_manifests = False
+    stores_sha512 = False
+
+    @contextmanager
+    def opened(self, directory: Path) -> Iterator[StoreUnderTest]:
+        yield StorageStore(directory / "store", self.driver)
 
 
-@pytest.fixture(params=["overlay", "vfs"])
-def row(request: pytest.FixtureRequest) -> Row:
-    return Row(
-        name=f"containers-storage {request.param}",
-        opened=partial(_opened, request.param),
-        keeps_documents=False,
-        sha512=False,
-    )
+class Vfs(Overlay):
+    driver = "vfs"
 
 
-@pytest.fixture
-def place(row: Row, tmp_path: Path) -> Iterator[Place]:
-    with row.opened(tmp_path) as opened:
-        yield opened
+class TestOverlaySource(Overlay, SourceContract):
+    pass
+
+
+class TestOverlaySink(Overlay, SinkContract):
+    pass
+
+
+class TestVfsSource(Vfs, SourceContract):
+    pass
+
+
+class TestVfsSink(Vfs, SinkContract):
+    pass
 
 
 @pytest.mark.parametrize("tag", ["", ":2"])

@@ -68,7 +68,7 @@ def test_a_tag_that_nobody_has_gets_the_nearest_of_its_own_registry(
     with user.source(registry, "machine:2", mirrors=True) as source:
         with pytest.raises(NotFoundError):
             source.resolve()
-        assert getattr(source, "nearest_names")() == ("1",)  # noqa: B009 - of some sources only
+        assert source.traits.nearest_names() == ("1",)
 
 
 FAULTS = {

@@ -19,8 +19,7 @@ from eci_convert.model import Blob, Part, Role, part_label
 from eci_convert.operations.inspect import Inspection, inspect
 from eci_convert.operations.store.url import choose_part, manifest_request, part_request
 from eci_convert.progress import warn
-from eci_convert.transports.base import Source
-from eci_convert.transports.registry.file_request import FileRequest
+from eci_convert.transports.base import FileRequest, Source
 from eci_convert.transports.settings import Settings
 
 _EXAMPLES = """

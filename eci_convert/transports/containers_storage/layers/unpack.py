@@ -21,7 +21,7 @@ from eci_convert.files.writeback import start_writeback
 from eci_convert.progress import Reporter, warn
 from eci_convert.tar import EntryType, TarEntry, entries
 from eci_convert.tar.header import number
-from eci_convert.tar.input import ExtensionBudget, MemberContent
+from eci_convert.tar.input import ExtensionBudget
 from eci_convert.transports.containers_storage.drivers.whiteouts import Whiteouts, is_whiteout
 from eci_convert.transports.containers_storage.layers.attributes import FileAttributes
 from eci_convert.transports.containers_storage.layers.crc64 import Crc64
@@ -127,8 +127,7 @@ class Unpacking:
 
     def _file(self, entry: TarEntry, parts: PathComponents, attributes: FileAttributes, source: SplitInput) -> None:
         directory, crc = self._tree.parent(parts, make=True), Crc64()
-        sparse = not isinstance(entry.chunks, MemberContent)  # the stored bytes are not the content
-        source.packed = sparse or self._split.has(entry.name)
+        source.packed = not entry.stored_contiguously or self._split.has(entry.name)
         with open(repr(entry.name), "xb", buffering=0, opener=lambda *_: _new(parts[-1], directory)) as file:
             write_sparse(file, start_writeback(_counted(entry.chunks, crc), file.fileno()), entry.size)
             attributes.apply(file.fileno())

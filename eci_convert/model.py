@@ -160,7 +160,7 @@ class Artifact:
     """A machine: its parts, in the order kernel, initrd, root, disks, config, others; its kernel command line, and the
     *environment* of a unikernel, each as `KEY=VALUE`.
 
-    Raises AmbiguousRole where two parts are the kernel, the initrd, the root disk, the config, or the same disk.
+    Raises AmbiguousRoleError where two parts are the kernel, the initrd, the root disk, the config, or the same disk.
     """
 
     parts: tuple[Part, ...]

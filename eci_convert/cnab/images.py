@@ -147,7 +147,7 @@ def check_image(image: Bundle, service: str) -> None:
 
 
 def filtered(found: FoundImage, platforms: Sequence[Platform]) -> Document | None:
-    """The index of *found* for *platforms* alone; None where it stays as it is. Raises MissingPart."""
+    """The index of *found* for *platforms* alone; None where it stays as it is. Raises MissingPartError."""
     if not platforms or found.root.media_type not in media_types.INDEXES:
         return None
     document = fetch_document(found.source, found.root)

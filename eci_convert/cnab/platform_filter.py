@@ -32,8 +32,8 @@ def parse_platforms(texts: Sequence[str]) -> tuple[Platform, ...]:
 def filter_index(document: Document, platforms: Sequence[Platform], where: str) -> Document:
     """*document*, an index, with its entries for any of *platforms* alone; itself where all are.
 
-    The bytes are those of the original: keys are sorted at every level, and unknown ones kept. Raises MissingPart where
-    no entry suits.
+    The bytes are those of the original: keys are sorted at every level, and unknown ones kept. Raises
+    MissingPartError where no entry suits.
     """
     data = _sorted(json_fields.document(document.text, where))
     entries = json_fields.optional(data, "manifests", list, where, [])

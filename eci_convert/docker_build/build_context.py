@@ -25,7 +25,7 @@ _Entry = tuple[TarMember, Iterable[bytes]]
 
 
 def context_of_parts(artifact: Artifact, dockerfile: str, mtime: int) -> Iterator[bytes]:
-    """The archive of the parts under `context_names`, and of the Dockerfile. Raises LocalError, NotFound."""
+    """The archive of the parts under `context_names`, and of the Dockerfile. Raises LocalError, NotFoundError."""
     return archived(_parts(artifact, dockerfile, mtime))
 
 

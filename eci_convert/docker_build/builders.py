@@ -27,7 +27,7 @@ def build(order: BuildRequest, settings: Settings, *, builder: str, heard: Calla
     """The id, in the engine that *settings* lead to, of the image that *builder* has built.
 
     *heard* is told what the builder says, line by line. Raises UsageError for an unknown builder and for what it cannot
-    do; TransportError, AccessDenied and NotFound as it reports; LocalError for files that cannot be read.
+    do; TransportError, AccessDeniedError and NotFoundError as it reports; LocalError for files that cannot be read.
     """
     if builder not in BUILDERS:
         raise UsageError(f"{builder!r} is no builder: there are {', '.join(BUILDERS)}")

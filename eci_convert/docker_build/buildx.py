@@ -38,7 +38,7 @@ def build(
     """Has the image built and put into the engine, and says its id there; or into the OCI *archive*, and says "".
 
     *builder* is buildx's name of a builder, "" for the current one. *heard* is told what the builder says, line by
-    line. Raises UsageError where Docker's client or buildx is missing, TransportError, AccessDenied, LocalError.
+    line. Raises UsageError where Docker's client or buildx is missing, TransportError, AccessDeniedError, LocalError.
     """
     from python_on_whales import DockerClient
     from python_on_whales.client_config import ClientNotFoundError

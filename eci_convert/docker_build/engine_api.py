@@ -32,8 +32,8 @@ _HUB_KEY: Final = "https://index.docker.io/v1/"
 def build(order: BuildRequest, settings: Settings, heard: Callable[[str], object]) -> str:
     """The id of the image that the engine has built. *heard* is told what the builder says, line by line.
 
-    Raises UsageError for what this builder cannot do; TransportError, AccessDenied, NotFound as the engine reports;
-    LocalError for files that cannot be read or change meanwhile.
+    Raises UsageError for what this builder cannot do; TransportError, AccessDeniedError, NotFoundError as the engine
+    reports; LocalError for files that cannot be read or change meanwhile.
     """
     from eci_convert.transports.docker_daemon.engine import Engine
 

@@ -9,12 +9,16 @@ from pathlib import Path
 
 
 def read_config_file(path: Path, limit: int, *, may_be_pipe: bool = False) -> bytes:
-    """The first *limit* bytes of a configuration file, or of a device such as /dev/null.
+    """The content of a configuration file, or of a device such as /dev/null.
 
-    Raises OSError; also for a pipe, unless it *may_be_pipe*: nobody may ever write to one in a home directory.
+    Raises OSError; also if there are more than *limit* bytes, since a truncated file may mean something else, and for a
+    pipe unless it *may_be_pipe*: a pipe in a home directory may have no writer.
     """
     with open(path, "rb", opener=None if may_be_pipe else _open_unless_pipe) as file:
-        return file.read(limit) or b""
+        content = file.read(limit + 1) or b""
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, f"larger than {limit} bytes")
+    return content
 
 
 def _open_unless_pipe(path: str, flags: int) -> int:

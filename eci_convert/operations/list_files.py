@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Final
 
 from eci_convert.dialects import part_labels
-from eci_convert.errors import MissingPartError, UsageError
+from eci_convert.errors import MissingPartError
 from eci_convert.oci.annotations import TITLE
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.image import Image
@@ -19,12 +16,8 @@ from eci_convert.reading.blobs import open_layer
 from eci_convert.reading.images import load_image
 from eci_convert.reading.layer_walk import attributed_errors
 from eci_convert.rootfs.listing import LayerListing, ListedFile
+from eci_convert.rootfs.path_pattern import compile_pattern
 from eci_convert.transports.base import Source
-
-_LONGEST_GLOB: Final = 4096
-_SPECIAL_IN_CLASS: Final = re.compile(r"[\\\[\]^&~|]")
-_ESCAPE: Final = r"\\\g<0>"
-_WILDCARDS: Final = re.compile(r"[*?[]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +56,7 @@ def list_files(
     Raises MissingPartError where nothing matches, UsageError for a pattern that is none, FormatError for malformed and
     hostile layers, and what `load_image` raises.
     """
-    matches = _matcher(pattern)
+    matches = compile_pattern(pattern)
     image = load_image(source, platform)
     files = files_of(source, image, platform, reporter)
     matching = tuple(entry for entry in files if matches(entry.path))
@@ -101,61 +94,3 @@ def _filesystem(source: Source, image: Image, platform: Platform | None, reporte
 
 def _entry(file: ListedFile, blob: Digest | None) -> FileEntry:
     return FileEntry(path=file.path, kind=file.kind, mode=file.mode, size=file.size, link=file.link, blob=blob)
-
-
-def _matcher(pattern: str) -> Callable[[str], bool]:
-    """Whether a path matches *pattern*. Raises UsageError."""
-    if not pattern:
-        return lambda path: True
-    if len(pattern) > _LONGEST_GLOB:
-        raise UsageError(f"a pattern of {len(pattern)} characters (limit {_LONGEST_GLOB})")
-    wanted = pattern.removeprefix("./").strip("/")
-    if not _WILDCARDS.search(pattern):
-        return lambda path: path.strip("/") == wanted or path.strip("/").startswith(wanted + "/") or not wanted
-    try:
-        expression = re.compile(_expression(wanted), re.DOTALL)
-    except re.error as error:
-        raise UsageError(f"{pattern!r} is not a pattern: {error}") from error
-    if "/" not in pattern:
-        return lambda path: expression.fullmatch(path.rpartition("/")[2]) is not None
-    return lambda path: expression.fullmatch(path.strip("/")) is not None
-
-
-def _expression(pattern: str) -> str:
-    words: list[str] = re.findall(r"\*\*/?|\*|\?|\[!?\]?[^\]]*\]|.", pattern, re.DOTALL)
-    at_names = all(before in ("/", "**/") for before, word in pairwise(words) if word == "**/")
-    return _joined(words, ("**/", "*")) if at_names and "**" not in words else "".join(map(_token, words))
-
-
-def _joined(tokens: list[str], wildcards: tuple[str, ...]) -> str:
-    """*tokens* as an expression that takes no time exponential in the number of *wildcards*, the coarsest first: what
-    stands between two of a kind is looked for once, since the second covers whatever follows the first place."""
-    if not wildcards:
-        return "".join(map(_token, tokens))
-    wildcard, *finer = wildcards
-    pieces: list[list[str]] = [[]]
-    for token in tokens:
-        if token == wildcard:
-            pieces.append([])
-        else:
-            pieces[-1].append(token)
-    first, *others = (_joined(piece, tuple(finer)) for piece in pieces)
-    between = (f"(?>{_token(wildcard)}?{piece})" for piece in others[:-1])
-    return first + "".join(between) + "".join(_token(wildcard) + piece for piece in others[-1:])
-
-
-def _token(token: str) -> str:
-    match token:
-        case "**/":
-            return "(?:[^/]+/)*"
-        case "**":
-            return ".*"
-        case "*":
-            return "[^/]*"
-        case "?":
-            return "[^/]"
-        case _ if len(token) > 1:
-            negation, members = ("^", token[2:-1]) if token.startswith("[!") else ("", token[1:-1])
-            return f"(?!/)[{negation}{_SPECIAL_IN_CLASS.sub(_ESCAPE, members)}]"
-        case _:
-            return re.escape(token)

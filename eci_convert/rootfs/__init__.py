@@ -7,6 +7,7 @@ limits.py           limits on memory and time for hostile images
 search.py           files found while the layers stream by
 consumer.py         FileConsumer: receives the files
 listing.py          all files, by their names alone
+path_pattern.py     patterns such as /boot/*, matched against paths
 """
 
 from eci_convert.rootfs.layer_stack import Found, Lookup, MergedDirectory, Missing, Stack, Undecided

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import random
-import time
 from pathlib import Path
 
 import pytest
 
 from eci_convert.errors import CorruptStreamError, LimitExceededError, MissingPartError, UsageError
-from eci_convert.operations.list_files import _matcher, list_files
+from eci_convert.operations.list_files import list_files
 from eci_convert.tar import EntryType, TarMember, archived
 from tests.support.images import Hard, ImageBuilder, Link, a_machine, an_image
 
@@ -92,30 +91,6 @@ TREE = an_image().tar_layer(
 )
 def test_a_pattern_is_as_in_a_shell(pattern: str, expected: list[str]) -> None:
     assert paths(TREE, pattern) == expected
-
-
-def test_a_class_of_characters_does_not_match_a_slash() -> None:
-    matches = _matcher("a[!b]c/d")
-
-    assert matches("/axc/d")
-    assert not matches("/a/c/d")
-
-
-@pytest.mark.parametrize(
-    ("pattern", "path", "end"),
-    [
-        ("**/**/**/**/x", "/a" * 200, "/x"),
-        ("**/usr/**/lib/**/bin/**/x", "/usr/lib/bin" * 300, "/x"),
-        ("*a*a*a*a*b", "/" + "a" * 255, "b"),
-    ],
-)
-def test_a_path_in_an_image_does_not_keep_a_pattern_busy(pattern: str, path: str, end: str) -> None:
-    matches = _matcher(pattern)
-    started = time.process_time()
-
-    assert not matches(path)
-    assert matches(path + end)
-    assert time.process_time() - started < 1
 
 
 def test_a_pattern_that_nothing_matches_is_an_error() -> None:

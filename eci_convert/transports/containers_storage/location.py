@@ -82,7 +82,7 @@ def _configured(environ: Mapping[str, str]) -> Mapping[str, Any]:
             continue
         except OSError as error:
             raise LocalError(f"{path}: {error.strerror or error}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise FormatError(f"not a storage.conf: {error}", where=str(path)) from error
         return table if isinstance(table, dict) else {}
     return {}

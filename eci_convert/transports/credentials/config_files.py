@@ -79,7 +79,7 @@ class AuthFile:
         *may_be_pipe*: the user named it, for example with a shell's `<(command)`.
         """
         try:
-            content = read_config_file(path, _MAX_FILE + 1, may_be_pipe=may_be_pipe)
+            content = read_config_file(path, _MAX_FILE, may_be_pipe=may_be_pipe)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:

@@ -35,6 +35,7 @@ from eci_convert.transports.settings import Settings
 _HOST: Final = re.compile(r"localhost|[^/@]*[.:\]][^/@]*", re.ASCII)
 _MAX_PAGES: Final = 1000
 _MAX_NAMES: Final = 100_000
+_MAX_LIST: Final = 64 * 1024 * 1024  # bytes of all pages together
 _ANY: Final = "any"  # a repository's name is needed to speak to a registry, and none to list all of them
 
 
@@ -205,19 +206,22 @@ class RepositoriesCatalog:
 def _listed(client: RegistryClient, first: Url, key: str, scope: str) -> Iterator[str]:
     """The names in a list of several pages. Raises NotFoundError, FormatError, LimitExceededError."""
     url: Url | None = first
-    count = 0
+    count = size = 0
     for _ in range(_MAX_PAGES):
         if url is None:
             return
-        answer, content = client.read(url, accept="application/json", limit=json_fields.MAX_DOCUMENT, scope=scope)
-        if manifests.is_html(answer):
-            raise TransportError(f"{url.shown}: a web page where a list was expected")
+        response, content = client.read(url, accept="application/json", limit=json_fields.MAX_DOCUMENT, scope=scope)
+        if manifests.is_html(response):
+            raise TransportError(f"{url.shown}: HTML response instead of a list (captive portal or proxy?)")
+        size += len(content)
+        if size > _MAX_LIST:
+            raise LimitExceededError(f"the list is longer than {_MAX_LIST} bytes", where=first.shown)
         names = json_fields.optional(json_fields.document(content, key), key, list, key, [])
         count += len(names)
         if count > _MAX_NAMES:
             raise LimitExceededError(f"more than {_MAX_NAMES} names", where=first.shown)
         yield from (json_fields.typed(name, str, f"{key}[{place}]") for place, name in enumerate(names))
-        url = next_page(url, ", ".join(answer.header_lines("Link")))
+        url = next_page(url, ", ".join(response.header_lines("Link")))
     raise LimitExceededError(f"the list has more than {_MAX_PAGES} pages", where=first.shown)
 
 

@@ -21,6 +21,7 @@ from eci_convert.transports.registry.http.retry import TransientError
 from eci_convert.transports.registry.http.url import Url
 
 _MAX_PAGES = 50
+_MAX_LISTED = 10_000
 _MAX_TAGGED = 1000
 _NO_API = (400, 404, 405, 406, 410, 415, 422, 501)
 """Statuses of registries without the API: the specification says 404, and not all comply."""
@@ -74,6 +75,7 @@ def fallback_tag(subject: Digest) -> str:
 def _listed(client: RegistryClient, subject: Digest) -> Iterator[Descriptor]:
     """The referrers from the API. Raises NotFoundError if there is no API."""
     url: Url | None = client.url(f"referrers/{subject}")
+    count = 0
     for number in range(_MAX_PAGES):
         if url is None:
             return
@@ -88,6 +90,9 @@ def _listed(client: RegistryClient, subject: Digest) -> Iterator[Descriptor]:
         index = parse_manifest(content, media_types.OCI_INDEX, where="referrers")
         if not isinstance(index, Index):
             raise FormatError("is not an index", where="referrers")
+        count += len(index.manifests)
+        if count > _MAX_LISTED:
+            raise _too_many(client, _MAX_LISTED)
         yield from index.manifests
         url = next_page(url, ", ".join(response.header_lines("Link")))
     raise LimitExceededError(f"the list of referrers has more than {_MAX_PAGES} pages", where=str(client.reference))
@@ -133,9 +138,7 @@ def _read_tag(client: RegistryClient, subject: Digest) -> Index | None:
 def _verified(client: RegistryClient, subject: Digest, entries: Sequence[Descriptor]) -> Iterator[Descriptor]:
     """Those of *entries*, from a tag that anyone may have pushed, whose manifest does refer to *subject*."""
     if len(entries) > _MAX_TAGGED:
-        raise LimitExceededError(
-            f"the list of referrers has more than {_MAX_TAGGED} entries", where=str(client.reference)
-        )
+        raise _too_many(client, _MAX_TAGGED)
     for entry in entries:
         try:
             _, content = manifests.get(client, str(entry.digest))
@@ -144,3 +147,7 @@ def _verified(client: RegistryClient, subject: Digest, entries: Sequence[Descrip
             continue
         if (verified := referrer(entry, content, subject)) is not None:
             yield verified
+
+
+def _too_many(client: RegistryClient, limit: int) -> LimitExceededError:
+    return LimitExceededError(f"the list of referrers has more than {limit} entries", where=str(client.reference))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert.errors import NotFoundError, UsageError
+from eci_convert.errors import FormatError, LocalError, NotFoundError, UsageError
 from eci_convert.reading.images import load_image
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.containers_storage.location import StoreLocation
@@ -88,6 +88,24 @@ def test_storage_driver_counts_more_than_storage_conf(tmp_path: Path) -> None:
 def test_a_storage_conf_that_is_named_and_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="CONTAINERS_STORAGE_CONF"):
         place({"CONTAINERS_STORAGE_CONF": str(tmp_path / "none"), "HOME": str(tmp_path)})
+
+
+def test_a_storage_conf_that_is_too_long_is_an_error_and_not_read_in_part(tmp_path: Path) -> None:
+    environ = configuration(tmp_path, tmp_path / "s")
+    path = tmp_path / "xdg/containers/storage.conf"
+    path.write_text(path.read_text() + "#\n" * 2**21)
+    assert place(environ | {"CONTAINERS_STORAGE_CONF": "/dev/null"}).root != tmp_path / "s"
+
+    with pytest.raises(LocalError, match=r"storage\.conf: larger than 4194304 bytes"):
+        place(environ)
+
+
+def test_a_storage_conf_that_nests_without_end_is_malformed(tmp_path: Path) -> None:
+    environ = configuration(tmp_path, tmp_path / "s")
+    (tmp_path / "xdg/containers/storage.conf").write_text("x = " + "[" * 100_000)
+
+    with pytest.raises(FormatError, match=r"not a storage\.conf"):
+        place(environ)
 
 
 def test_an_image_of_a_store_that_storage_opts_names_is_read(tmp_path: Path) -> None:

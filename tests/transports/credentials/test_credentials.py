@@ -383,6 +383,15 @@ def test_a_file_that_is_closed_to_us_is_warned_of(
     assert str(world.home / ".docker/config.json") in world.reporter.warnings[0]
 
 
+def test_a_file_that_is_too_long_is_not_read_in_part(world: World) -> None:
+    world.file(".docker/config.json", {"auths": {"r.io": {"username": "me", "password": "secret"}}})
+    path = world.home / ".docker/config.json"
+    path.write_text(path.read_text() + " " * 4_194_304)
+
+    assert world.asked("r.io/a") is None
+    assert "larger than 4194304 bytes" in world.reporter.warnings[0]
+
+
 @pytest.mark.parametrize(
     "entry", [{"username": "me", "password": "\ud800"}, {"identitytoken": "\ud800"}, {"registrytoken": "\udcfc"}]
 )

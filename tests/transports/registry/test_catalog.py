@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from eci_convert.errors import CannotHoldError, UsageError
+from eci_convert import testing as faults
+from eci_convert.errors import CannotHoldError, LimitExceededError, UsageError
 from eci_convert.operations.store.delete import delete
 from eci_convert.operations.store.list import list_images
 from eci_convert.operations.store.tag import tag
 from eci_convert.testing import FaultyRegistry
+from eci_convert.transports.registry import catalog
 from eci_convert.transports.registry.catalog import RegistryCatalog, RepositoriesCatalog, open_catalog
 from eci_convert.transports.settings import Settings
 from tests.support.contract.catalogs import CatalogContract, Place, image
@@ -108,6 +111,22 @@ def test_a_host_alone_lists_its_repositories(registry: FaultyRegistry) -> None:
     assert [image.name for image in listed] == [f"{registry.host}/a/one", f"{registry.host}/b/two"]
 
 
+@pytest.mark.parametrize("place", ["", "/acme/machines"], ids=["repositories", "tags"])
+def test_a_list_whose_pages_do_not_end_is_refused(
+    registry: FaultyRegistry, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each page is within the limit of a document, and so is the number of names."""
+    monkeypatch.setattr(catalog, "_MAX_LIST", 2_000_000)
+    path = f"/v2{place}/tags/list" if place else "/v2/_catalog"
+    names = json.dumps({"repositories": ["a" * 500_000], "tags": ["a" * 500_000]}).encode()
+    registry.misbehave("GET", path, faults.status(200, names, Link=f'<{path}>; rel="next"'), times=99)
+
+    with pytest.raises(LimitExceededError, match="longer than 2000000 bytes"):
+        list_images(f"docker://{registry.host}{place}")
+
+    assert len(registry.seen(path)) < 5
+
+
 def test_a_registry_that_keeps_its_repositories_to_itself_is_said(registry: FaultyRegistry) -> None:
     registry.lists_repositories = False
 
@@ -126,7 +145,7 @@ def test_a_host_alone_is_a_registry(text: str) -> None:
      ("localhost/a@sha256:" + 64 * "0", "@sha256:" + 64 * "0")],
 )  # fmt: skip
 def test_anything_else_is_a_repository(text: str, name: str) -> None:
-    catalog = open_catalog(text, Settings())
+    opened = open_catalog(text, Settings())
 
-    assert isinstance(catalog, RegistryCatalog)
-    assert catalog.name == name
+    assert isinstance(opened, RegistryCatalog)
+    assert opened.name == name

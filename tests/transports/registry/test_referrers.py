@@ -132,6 +132,21 @@ def test_what_the_tag_lists_and_does_not_refer_to_the_image_is_passed_over(
     assert any(gone.digest.short in warning for warning in user.warnings)
 
 
+def test_a_list_of_the_api_has_an_end(registry: FaultyRegistry, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(referrers, "_MAX_LISTED", 5)
+    subject = an_image(registry)
+    two = [pointing(registry, subject, name).json() for name in ("one", "two")]
+    listed = json.dumps({"schemaVersion": 2, "manifests": two}).encode()
+    link = f'</v2/machine/referrers/{subject.digest}?page=2>; rel="next"'
+    page = faults.status(200, listed, Content_Type=media_types.OCI_INDEX, Link=link)
+    registry.misbehave("GET", "/referrers/", page, times=99)
+
+    with pytest.raises(LimitExceededError, match="more than 5 entries"):
+        found(registry, user, subject)
+
+    assert len(registry.seen("/referrers/")) == 3
+
+
 def test_a_list_under_the_tag_has_an_end(registry: FaultyRegistry, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(referrers, "_MAX_TAGGED", 2)
     registry.has_referrers = False

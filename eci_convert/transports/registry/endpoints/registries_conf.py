@@ -3,20 +3,23 @@
 The main file is that of CONTAINERS_REGISTRIES_CONF (or REGISTRIES_CONFIG_PATH), else the user's, else the system's.
 Drop-in files follow in the order of their names: those of CONTAINERS_REGISTRIES_CONF_DIR alone where that is set, else
 the system's and then the user's, or the user's alone beside a main file of theirs. A later table replaces the earlier
-one of the same prefix. A file that makes no sense is an error: it may be the one that blocks a registry.
+one of the same prefix. A file or folder that exists but cannot be read, or is malformed, is an error, as for podman: it
+may be the one that blocks a registry.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from eci_convert.errors import LocalError
 from eci_convert.files.config_file import read_config_file
+from eci_convert.files.errors import local_errors
 from eci_convert.files.home import home
 from eci_convert.transports.registry.endpoints.rules import (
     PullFromMirror,
@@ -29,7 +32,12 @@ SYSTEM = Path("/etc/containers")
 MACHINE_ALIASES = Path("/var/cache/containers/short-name-aliases.conf")
 
 _MAX_FILE = 4 * 1024 * 1024
-_HAS_RULES = re.compile(rb"^\s*(\[\[?\s*\"?registr|\"?registry\"?\s*=)", re.MULTILINE)
+_NO_SUCH_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
+"""No file can have such a name. Other errors hide a file that may block a registry."""
+_ONLY_ALIASES = re.compile(
+    rb"""(?:[ \t]*+(?:#[^\n]*+|\[aliases\]|"[^"\\\n]*+"[ \t]*+=[ \t]*+"[^"\\\n]*+")?[ \t]*+(?:#[^\n]*+)?\r?\n)*+"""
+)
+"""A file that holds comments and short names alone: parsing it would take longer than all else that a command does."""
 _TABLE = re.compile(r"\s*\[\[\s*\"?registry\"?\s*\]\]")
 _BLOCKED = re.compile(r"\s*\"?blocked\"?\s*=")
 
@@ -45,48 +53,84 @@ def load_aliases(environ: Mapping[str, str]) -> Mapping[str, str]:
     return _parsed(_stamped(files), aliases=True).aliases
 
 
-def _files(environ: Mapping[str, str]) -> list[Path]:
+def _files(environ: Mapping[str, str]) -> Iterator[Path]:
+    """The files that exist, in the order in which they are applied. Raises LocalError."""
     if not environ:
-        return []
-    home_directory = home(environ)
-    own = Path(home_directory, ".config/containers") if home_directory else None
+        return
+    own = _own_folder(environ)
     named = environ.get("CONTAINERS_REGISTRIES_CONF") or environ.get("REGISTRIES_CONFIG_PATH")
     folders = [SYSTEM / "registries.conf.d", *([own / "registries.conf.d"] if own else [])]
     main = Path(named) if named else SYSTEM / "registries.conf"
-    if not named and own and os.path.exists(own / "registries.conf"):
+    if not named and own and _exists(own / "registries.conf"):
         main, folders = own / "registries.conf", folders[1:]
     if environ.get("CONTAINERS_REGISTRIES_CONF_DIR"):
         folders = [Path(environ["CONTAINERS_REGISTRIES_CONF_DIR"])]
-    if named and not os.path.exists(main):
-        raise LocalError(f"{named!r}, which the environment names for registries.conf, is not there")
-    return [main, *(path for folder in folders for path in _drop_ins(folder))]
+    if _exists(main):
+        yield main
+    elif named:
+        raise LocalError(f"{named!r}, which the environment names for registries.conf, does not exist")
+    for folder in folders:
+        yield from _drop_ins(folder)
+
+
+def _own_folder(environ: Mapping[str, str]) -> Path | None:
+    """The user's folder. None without a home directory, or in one that is closed to this user, such as HOME=/root in a
+    container that runs with --user: podman fails there, but whoever sets HOME decides anyway which rules apply."""
+    directory = home(environ)
+    if not directory:
+        return None
+    folder = Path(directory, ".config/containers")
+    try:
+        _exists(folder)
+    except LocalError as error:
+        if isinstance(error.__cause__, PermissionError):
+            return None
+        raise
+    return folder
+
+
+def _exists(path: Path) -> bool:
+    """Whether *path* exists. Raises LocalError if that cannot be determined: os.path.exists() would return False."""
+    with local_errors(path):
+        try:
+            path.stat()
+        except OSError as error:
+            if error.errno in _NO_SUCH_FILE:
+                return False
+            raise
+    return True
 
 
 def _drop_ins(folder: Path) -> list[Path]:
-    try:
-        return sorted(path for path in folder.iterdir() if path.suffix == ".conf" and not path.is_dir())
-    except OSError:
-        return []
-
-
-def _machine_aliases(environ: Mapping[str, str]) -> list[Path]:
-    """What podman has written down of the choices that a user made."""
-    if not environ:
-        return []
-    own = Path(environ.get("XDG_CACHE_HOME") or f"{home(environ)}/.cache", "containers/short-name-aliases.conf")
-    return [own if os.getuid() else MACHINE_ALIASES]
-
-
-def _stamped(files: Sequence[Path]) -> tuple[tuple[Path, int, int], ...]:
-    """Those of *files* that are there, with what changes when they do: the time, and the size in bytes."""
-    found = []
-    for path in files:
+    """The drop-in files of *folder*, links among them followed; podman refuses those that lead nowhere too."""
+    with local_errors(folder):
         try:
+            with os.scandir(folder) as entries:
+                names = [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
+        except OSError as error:
+            if error.errno in _NO_SUCH_FILE:
+                return []
+            raise
+    return [folder / name for name in sorted(names) if name.endswith(".conf")]
+
+
+def _machine_aliases(environ: Mapping[str, str]) -> Iterator[Path]:
+    """The file in which podman records the short names that a user chose."""
+    if environ:
+        own = Path(environ.get("XDG_CACHE_HOME") or f"{home(environ)}/.cache", "containers/short-name-aliases.conf")
+        path = own if os.getuid() else MACHINE_ALIASES
+        if _exists(path):
+            yield path
+
+
+def _stamped(files: Iterable[Path]) -> tuple[tuple[Path, int, int], ...]:
+    """*files*, each with its modification time in nanoseconds and its size in bytes: the key of the cache."""
+    stamped = []
+    for path in files:
+        with local_errors(path):
             status = path.stat()
-        except OSError:
-            continue
-        found.append((path, status.st_mtime_ns, status.st_size))
-    return tuple(found)
+        stamped.append((path, status.st_mtime_ns, status.st_size))
+    return tuple(stamped)
 
 
 @lru_cache(maxsize=8)
@@ -95,8 +139,8 @@ def _parsed(files: tuple[tuple[Path, int, int], ...], *, aliases: bool) -> Regis
     names: dict[str, str] = {}
     for path, _, _ in files:
         content = _content(path)
-        if not aliases and not _HAS_RULES.search(content):
-            continue  # most have nothing but comments and short names, which take longer to parse than all else
+        if not aliases and _ONLY_ALIASES.fullmatch(content + b"\n"):
+            continue
         document = _document(content, path)
         if aliases:
             names |= _aliases(document, path)
@@ -106,13 +150,8 @@ def _parsed(files: tuple[tuple[Path, int, int], ...], *, aliases: bool) -> Regis
 
 
 def _content(path: Path) -> bytes:
-    try:
-        content = read_config_file(path, _MAX_FILE + 1)
-    except OSError as error:
-        raise LocalError(f"{path}: {error.strerror}") from error
-    if len(content) > _MAX_FILE:
-        raise LocalError(f"{path}: more than {_MAX_FILE} bytes")
-    return content
+    with local_errors(path):
+        return read_config_file(path, _MAX_FILE)
 
 
 def _document(content: bytes, path: Path) -> dict[str, Any]:

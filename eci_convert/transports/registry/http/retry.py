@@ -21,7 +21,7 @@ _RENEWING = 64 * 1024
 
 _MOST_TIMES = 4
 _MOST_BESIDE = 32 * 1024 * 1024
-"""A blob may be sent so many times, plus so many bytes."""
+"""A blob may be sent or received so many times, plus so many bytes."""
 
 RETRYABLE_STATUSES = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 520, 521, 522, 523, 524, 530})
 """Statuses worth a retry (RFC 9110; 425: RFC 8470; 429: RFC 6585; 499: nginx; 520 to 530:
@@ -43,20 +43,22 @@ class ConnectionLost(TransientError):
 
 
 class TrafficLimit:
-    """Limits the bytes sent for one blob, including those sent again."""
+    """Limits the bytes sent, or *received*, for one blob, including those transferred again."""
 
-    def __init__(self) -> None:
-        self._sent = 0
+    def __init__(self, *, received: bool = False) -> None:
+        self._received = received
+        self._count = 0
 
     def spend(self, length: int, size: int) -> None:
-        """Counts *length* bytes about to be sent for a blob of *size* bytes (or of so many as are known so far).
+        """Counts *length* more bytes for a blob of *size* bytes (or of so many as are known so far).
 
         Raises TransportError if the total is out of proportion to *size*.
         """
-        self._sent += length
-        if self._sent > _MOST_TIMES * size + _MOST_BESIDE:
-            error = TransportError(f"{self._sent - length} bytes sent for a blob of {size} bytes: giving up")
-            error.add_note("hint: the registry discards what it receives, or connections to it are lost too often")
+        self._count += length
+        if self._count > _MOST_TIMES * size + _MOST_BESIDE:
+            verb, fault = ("received", "ignores ranges") if self._received else ("sent", "discards what it receives")
+            error = TransportError(f"{self._count - length} bytes {verb} for a blob of {size} bytes: giving up")
+            error.add_note(f"hint: the registry {fault}, or connections to it are lost too often")
             raise error
 
 

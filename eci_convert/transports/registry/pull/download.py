@@ -13,7 +13,7 @@ from types import TracebackType
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.transports.registry.client import RegistryClient
 from eci_convert.transports.registry.http.response import Response
-from eci_convert.transports.registry.http.retry import TransientError
+from eci_convert.transports.registry.http.retry import TrafficLimit, TransientError
 from eci_convert.transports.registry.pull.blob_endpoint import BlobEndpoint, matches_range
 from eci_convert.transports.registry.pull.parallel_ranges import RANGE, SLOW, ParallelRanges, RangesUnsupported
 
@@ -42,6 +42,7 @@ class Download:
         self._offset = skip
         self._response: Response | None = None
         self._ranges = True
+        self._traffic = TrafficLimit(received=True)
         self._stopped = False
         self._may_parallelise = client.settings.concurrency > 1
 
@@ -89,11 +90,13 @@ class Download:
         """What one connection yields from the current offset, and at most one byte too many, which reveals a size
         mismatch.
 
-        Raises TransientError if it ends early, and _SlowConnection.
+        Raises TransientError if it ends early, TransportError if the blob was received too many times, and
+        _SlowConnection.
         """
         response = self._response = self._response or self._open()
         at, ends = (self._offset, None) if response.status == 206 else (0, response.length)
         for piece in self._monitored(response):
+            self._traffic.spend(len(piece), self._size)
             skipped = max(0, self._offset - at)
             at += len(piece)
             if len(piece) > skipped:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
+import stat
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -177,7 +180,7 @@ def test_which_files_count(tmp_path: Path, environ: dict[str, str], monkeypatch:
     environ["CONTAINERS_REGISTRIES_CONF_DIR"] = str(tmp_path / "none")
     assert location() == "named.example"
     (tmp_path / "named.conf").unlink()
-    with pytest.raises(LocalError, match="is not there"):
+    with pytest.raises(LocalError, match="does not exist"):
         location()
     assert load_rules({}).rules == ()
 
@@ -217,6 +220,12 @@ def test_the_first_version_of_the_format(tmp_path: Path) -> None:
         '[[registry]]\nlocation="b.example"\nmirror-by-digest-only=true\n[[registry.mirror]]\nlocation="c.example"\n'
         'pull-from-mirror="all"\n',
         '[[registry]]\nlocation="a.example"\n[[registry.mirror]]\nlocation="no-host/x"\n',
+        'x = [\n',
+        '"a" = """\n',
+        '"a" = "b" c\n',
+        "[['registry']]\n",
+        '[["\\u0072egistry"]]\n',
+        'registries.block = 1\n',
     ],
 )  # fmt: skip
 def test_a_file_without_sense_is_an_error_that_names_it(text: str, tmp_path: Path) -> None:
@@ -318,3 +327,113 @@ def test_without_home_the_password_database_tells_the_home_directory(
 
 def test_a_home_directory_that_cannot_be_looked_into_has_no_files(environ: dict[str, str]) -> None:
     assert load_rules({"HOME": "/" + 300 * "a"}) == load_rules(environ)
+
+
+def test_a_file_of_comments_and_short_names_has_no_rules(tmp_path: Path) -> None:
+    text = '# [[registry]]\r\n\n  [aliases] # some\n"a"="b" # [[registry]]\n "c" = "d"'
+    assert load_rules(named(tmp_path, text)).rules == ()
+    assert load_aliases(named(tmp_path, text)) == {"a": "b", "c": "d"}
+
+
+@pytest.mark.parametrize("text", ["[['registry']]", '[[ "registry" ]]', '[["\\u0072egistry"]]', "[ [registry]]"])
+def test_a_table_counts_however_its_name_is_written(text: str, tmp_path: Path) -> None:
+    environ = named(tmp_path, f'{text}\nlocation = "bad.example"\nblocked = true\n')
+    with pytest.raises((AccessDeniedError, LocalError), match=r"named\.conf"):
+        is_insecure(Reference.parse("bad.example/x:1"), Settings(environ=environ))
+
+
+def _make_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _make_loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def _make_dangling_link(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+def _make_link_to_folder(path: Path) -> None:
+    path.symlink_to("/")
+
+
+def _make_long_file(path: Path) -> None:
+    path.write_bytes(b"#" * 5_000_000)
+
+
+@pytest.mark.parametrize("make", [_make_pipe, _make_loop, _make_dangling_link, _make_link_to_folder, _make_long_file])
+def test_a_drop_in_that_cannot_be_read_is_an_error(
+    make: Callable[[Path], None], environ: dict[str, str], tmp_path: Path
+) -> None:
+    """As for podman and skopeo: it may be the one that blocks a registry."""
+    folder = tmp_path / "home/.config/containers/registries.conf.d"
+    folder.mkdir(parents=True)
+    make(folder / "1.conf")
+
+    for load in (load_rules, load_aliases):
+        with pytest.raises(LocalError, match=r"registries\.conf\.d/1\.conf: "):
+            load(environ)
+
+
+@pytest.mark.parametrize("name", ["registries.conf", "registries.conf.d", "."])
+def test_a_path_on_the_way_that_cannot_be_followed_is_an_error(
+    name: str, environ: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "home/.config/containers" / name
+    path.parent.mkdir(parents=True)
+    _make_loop(path)
+
+    with pytest.raises(LocalError, match="symbolic links"):
+        load_rules(environ)
+
+
+def test_folders_and_other_names_among_the_drop_ins_are_passed_over(environ: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "home/.config/containers/registries.conf.d"
+    (folder / "folder.conf").mkdir(parents=True)
+    write(folder / "old.conf.bak", "no [toml")
+    write(folder / ".conf", '[[registry]]\nlocation = "r.example"\n')
+
+    assert [rule.prefix for rule in load_rules(environ).rules] == ["r.example"]
+
+
+@pytest.mark.parametrize("kind", ["missing", "file", "main-link-to-nothing"])
+def test_what_cannot_be_there_is_no_error(kind: str, environ: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "home/.config/containers"
+    match kind:
+        case "file":
+            write(folder / "registries.conf.d", "")
+        case "main-link-to-nothing":
+            folder.mkdir(parents=True)
+            _make_dangling_link(folder / "registries.conf")
+    assert load_rules(environ).rules == ()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="changes to another user")
+@pytest.mark.parametrize(
+    ("closed", "message"),
+    [
+        ("home", ""),
+        ("home/.config", ""),
+        ("home/.config/containers", r"registries\.conf: Permission denied"),
+        ("home/.config/containers/registries.conf.d", r"registries\.conf\.d: Permission denied"),
+        ("home/.config/containers/registries.conf.d/1.conf", r"1\.conf: Permission denied"),
+    ],
+)
+def test_a_closed_home_has_no_files_and_a_closed_file_in_an_open_one_is_an_error(
+    closed: str, message: str, environ: dict[str, str], tmp_path: Path
+) -> None:
+    write(tmp_path / "home/.config/containers/registries.conf.d/1.conf", '[[registry]]\nlocation = "r.example"\n')
+    (tmp_path / closed).chmod(0)
+    modes = {parent: stat.S_IMODE(parent.stat().st_mode) for parent in (tmp_path, *tmp_path.parents)}
+    private = {parent: mode for parent, mode in modes.items() if mode & 0o011 != 0o011}
+    for parent, mode in private.items():
+        parent.chmod(mode | 0o011)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(LocalError, match=message) if message else contextlib.nullcontext():
+            assert load_rules(environ).rules == ()
+    finally:
+        os.seteuid(0)
+        for parent, mode in private.items():
+            parent.chmod(mode)

@@ -13,6 +13,7 @@ from eci_convert.errors import AccessDeniedError, TransportError
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
+from eci_convert.operations.store.list import list_images
 from eci_convert.testing import Change, FaultyRegistry, Reply
 from eci_convert.transports import open_source
 from eci_convert.transports.registry.http.retry import TransientError
@@ -126,12 +127,26 @@ def test_a_time_in_retry_after_that_has_gone_by_is_no_wait(
     assert waits[0] < 1
 
 
-def test_a_wait_that_is_too_long_is_told_in_seconds_from_now(registry: FaultyRegistry, user: User) -> None:
+def test_a_wait_that_is_too_long_is_told_in_seconds_from_now(
+    registry: FaultyRegistry, user: User, waits: list[float]
+) -> None:
     registry.misbehave("GET", "/manifests/", faults.status(429, Retry_After=str(int(time.time() + 500))))
     with pytest.raises(TransientError) as caught:
         user.resolves(registry)
     seconds = [int(word) for word in caught.value.__notes__[0].split() if word.isdigit()]
     assert 490 <= seconds[0] <= 500
+    assert waits == []
+
+
+def test_a_minute_is_waited_for_and_no_longer(registry: FaultyRegistry, user: User, waits: list[float]) -> None:
+    user.pushes(registry, [b"kernel"])
+    registry.misbehave("GET", "/manifests/", faults.status(429, Retry_After="60"))
+    user.resolves(registry)
+    assert 60 <= waits[0] < 61
+    registry.misbehave("GET", "/manifests/", faults.status(429, Retry_After="61"))
+    with pytest.raises(TransientError):
+        user.resolves(registry)
+    assert len(waits) == 1
 
 
 # Warnings
@@ -263,6 +278,39 @@ def test_a_registry_over_tls_that_redirects_to_itself_without_is_asked_over_tls(
         user.resolves(registry)
         assert user.pulls(registry, digest, len(DATA)) == DATA
         assert registry.seen(r"\?again")
+
+
+def test_a_token_server_over_tls_that_redirects_to_itself_without_is_asked_over_tls(user: User) -> None:
+    with a_registry(cert="server") as registry:
+        registry.users, registry.bearer = {"me": PASSWORD}, True
+        user.logs_in(registry.host)
+        registry.misbehave("GET", "/token", faults.status(307, Location=f"http://{registry.host}/token/?service=x"))
+        user.pushes(registry, [b"kernel"], insecure=True)
+        assert registry.seen(r"/token/\?")
+
+
+def test_the_next_page_of_a_registry_over_tls_that_names_itself_without_is_asked_over_tls(user: User) -> None:
+    with a_registry(cert="server") as registry:
+        registry.page = 1
+        user.pushes(registry, [b"kernel"], insecure=True)
+        user.pushes(registry, [b"kernel"], "machine:2", insecure=True)
+
+        def plain(reply: Reply) -> Reply:
+            return reply.with_header("Link", reply.header("Link").replace("<", f"<http://{registry.host}"))
+
+        registry.misbehave("GET", "/tags/list", plain)
+        settings = user.settings(insecure=True)
+        tags = [image.tag for image in list_images(f"docker://{registry.host}/machine", settings)]
+        assert tags == ["1", "2"]
+
+
+def test_the_next_page_of_a_registry_over_tls_is_asked_of_no_other_server(user: User) -> None:
+    with a_registry(cert="server") as registry, a_registry() as other:
+        user.pushes(registry, [b"kernel"], insecure=True)
+        registry.misbehave("GET", "/tags/list", faults.header("Link", f'<{other.url}/v2/x>; rel="next"'))
+        with pytest.raises(TransportError, match=f"another server, {other.host}: refused"):
+            list_images(f"docker://{registry.host}/machine", user.settings(insecure=True))
+        assert other.requests == []
 
 
 # Reasons

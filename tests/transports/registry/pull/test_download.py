@@ -131,6 +131,25 @@ LIES = {
 }
 
 
+def test_a_blob_is_not_received_without_end_where_each_try_brings_a_little_more(
+    registry: FaultyRegistry, user: User
+) -> None:
+    """Without ranges each try begins at the start: progress alone would allow gigabytes for these 8 MiB."""
+    data = noise(8 * 1024 * 1024)
+    digest = registry.hold(data)
+    registry.has_ranges = False
+    tries: list[int] = []
+
+    def cut_later(reply: Reply) -> Reply:
+        tries.append(min(len(data), 140 * 1024 * (len(tries) + 1)))
+        return faults.cut(tries[-1])(reply)
+
+    registry.misbehave("GET", "/blobs/", cut_later, times=1000)
+    with pytest.raises(TransportError, match=r"bytes received for a blob of 8388608 bytes: giving up"):
+        user.pulls(registry, digest, len(data))
+    assert sum(tries) < 9 * len(data)
+
+
 @pytest.mark.parametrize("lie", LIES)
 def test_a_server_that_misreports_ranges_is_asked_for_everything(
     registry: FaultyRegistry, user: User, lie: str

@@ -14,8 +14,10 @@ class Scheme:
 
     *what* is its description and *form* the syntax after the spelling, both for help texts. *artifacts*, *indexes* and
     *uncompressed* are the capabilities of its sink (the last is `stores_uncompressed`). *path_like*: a reference is a
-    path, with an optional name; *archive*: the path is that of a single file. *keeps_blobs*: the blobs of the image
-    that a name referred to before can be reused.
+    path, with an optional name; *archive*: the path is that of a single file. *one_place*: there is one default
+    location, so that the spelling alone names all its images. *connects*: it waits for a server, or for a store that
+    others use, so that `--timeout` applies. *keeps_blobs*: the blobs of the image that a name referred to before can
+    be reused.
     """
 
     name: str
@@ -28,6 +30,8 @@ class Scheme:
     uncompressed: bool = False
     path_like: bool = False
     archive: bool = False
+    one_place: bool = False
+    connects: bool = False
     keeps_blobs: bool = False
 
 
@@ -38,6 +42,7 @@ SCHEMES: tuple[Scheme, ...] = (
         module="registry",
         what="a registry",
         form="HOST/REPO[:TAG][@DIGEST]",
+        connects=True,
         keeps_blobs=True,
     ),
     Scheme(
@@ -49,6 +54,8 @@ SCHEMES: tuple[Scheme, ...] = (
         artifacts=False,
         indexes=False,
         uncompressed=True,
+        one_place=True,
+        connects=True,
     ),
     Scheme(
         name="containerd",
@@ -56,6 +63,8 @@ SCHEMES: tuple[Scheme, ...] = (
         module="containerd",
         what="containerd",
         form="NAME[:TAG]",
+        one_place=True,
+        connects=True,
         keeps_blobs=True,
     ),
     Scheme(
@@ -97,6 +106,8 @@ SCHEMES: tuple[Scheme, ...] = (
         artifacts=False,
         indexes=False,
         uncompressed=True,
+        one_place=True,
+        connects=True,
     ),
 )
 

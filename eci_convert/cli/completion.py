@@ -77,7 +77,7 @@ class Bash(BashComplete):
         return f"{kind},{value[broken:] if value.startswith(typed[:broken]) else value}"
 
 
-def install() -> None:
+def install_completion() -> None:
     """Has click use these for `_ECI_CONVERT_COMPLETE`."""
     add_completion_class(Bash)
 

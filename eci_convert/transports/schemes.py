@@ -12,12 +12,13 @@ from eci_convert.errors import UsageError
 class Scheme:
     """One transport: its spellings, its module, and what it can hold.
 
+    *one_place*: there is one default location, so that the spelling alone names all its images. *connects*: it waits
+    for a server, or for a store that others use, so that `--timeout` applies.
+
     *what* is its description and *form* the syntax after the spelling, both for help texts. *artifacts*, *indexes* and
     *uncompressed* are the capabilities of its sink (the last is `stores_uncompressed`). *path_like*: a reference is a
-    path, with an optional name; *archive*: the path is that of a single file. *one_place*: there is one default
-    location, so that the spelling alone names all its images. *connects*: it waits for a server, or for a store that
-    others use, so that `--timeout` applies. *keeps_blobs*: the blobs of the image that a name referred to before can
-    be reused.
+    path, with an optional name; *archive*: the path is that of a single file. *keeps_blobs*: the blobs of the image
+    that a name referred to before can be reused.
     """
 
     name: str

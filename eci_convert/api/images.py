@@ -19,7 +19,7 @@ from eci_convert.operations import extract as extract_operation
 from eci_convert.operations import inspect as inspect_operation
 from eci_convert.operations import push as push_operation
 from eci_convert.operations.copy_request import KEEP, CopyRequest
-from eci_convert.operations.destination import open_destination, published
+from eci_convert.operations.destination import open_destination, with_pinned_reference
 from eci_convert.operations.extract import ExtractResult
 from eci_convert.operations.extract_request import ExtractRequest
 from eci_convert.operations.inspect import Inspection
@@ -72,7 +72,7 @@ def push(
             existing=destination.existing,
             options=options.transfer(progress, dry_run=dry_run),
         )
-    return published(result, reference)
+    return with_pinned_reference(result, reference)
 
 
 def copy(
@@ -126,7 +126,7 @@ def copy(
             existing=place.existing,
             options=options.transfer(progress, max_size=max_size, dry_run=dry_run),
         )
-    return published(result, destination)
+    return with_pinned_reference(result, destination)
 
 
 def extract(

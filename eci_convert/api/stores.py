@@ -13,7 +13,7 @@ from eci_convert.api.words import as_platform, as_words
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.platform import Platform
 from eci_convert.operations import inspect as inspect_operation
-from eci_convert.operations.destination import published
+from eci_convert.operations.destination import with_pinned_reference
 from eci_convert.operations.store import attach as attach_operation
 from eci_convert.operations.store import delete as delete_operation
 from eci_convert.operations.store import index as index_operation
@@ -99,7 +99,7 @@ def create_index(
         opened = [stack.enter_context(open_source(source, settings.for_reading(), "")) for source in as_words(sources)]
         sink = stack.enter_context(open_sink(reference, settings, ""))
         result = index_operation.create(opened, sink, as_platform(platform), append)
-    return published(result, reference)
+    return with_pinned_reference(result, reference)
 
 
 def blob_url(

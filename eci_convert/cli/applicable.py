@@ -68,7 +68,7 @@ def check_trust_type(call: CommonOptions, words: dict[str, Any]) -> None:
     words["trust_type"] = call.unless(reason, "trust_type", words["trust_type"], False)
 
 
-def check_platform(call: CommonOptions, os: str, arch: str) -> None:
+def check_platform_options(call: CommonOptions, os: str, arch: str) -> None:
     """Raises UsageError where the command line says the platform in two ways."""
     if "platforms" in call.given and {"os", "arch"} & call.given:
         option = "--arch" if arch and "arch" in call.given else "--OS"

@@ -77,7 +77,7 @@ class Bash(BashComplete):
         return f"{kind},{value[broken:] if value.startswith(typed[:broken]) else value}"
 
 
-def install() -> None:
+def install_completion() -> None:
     """Has click use these for `_ECI_CONVERT_COMPLETE`."""
     add_completion_class(Bash)
 
@@ -120,13 +120,14 @@ def references(incomplete: str) -> Iterator[str]:
         spellings = (spelling for scheme in SCHEMES for spelling in scheme.spellings)
         yield from (spelling for spelling in spellings if spelling.startswith(incomplete))
         return
-    if transport not in ("oci", "oci-archive", "docker-archive") or rest.startswith("//"):
+    [*schemes] = (scheme for scheme in SCHEMES if f"{transport}:" in scheme.spellings and scheme.path_like)
+    if not schemes or rest.startswith("//"):
         return
     path, named, name = rest.rpartition(":")
     if named and transport == "oci" and os.path.isdir(path):
         yield from (f"oci:{path}:{known}" for known in sorted(layout_names(Path(path))) if known.startswith(name))
     else:
-        yield from (f"{transport}:{found}" for found in _paths(rest, files=transport != "oci"))
+        yield from (f"{transport}:{found}" for found in _paths(rest, files=schemes[0].archive))
 
 
 def layout_names(directory: Path) -> Iterator[str]:

@@ -61,7 +61,7 @@ class _Use:
 
 
 _EVERY = frozenset(scheme.name for scheme in SCHEMES)
-_DIALLED = frozenset({"docker", "docker-daemon", "containerd", "containers-storage"})
+_DIALLED = frozenset(scheme.name for scheme in SCHEMES if scheme.connects)
 _REGISTRY = _Use(what="registries", read=frozenset({"docker"}), written=frozenset({"docker"}))
 _CONTAINERD = _Use(what="containerd", read=frozenset({"containerd"}), written=frozenset({"containerd"}))
 

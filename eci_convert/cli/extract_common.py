@@ -22,7 +22,7 @@ from eci_convert.model import Blob, Member, Part, Role, RootfsFile, part_label
 from eci_convert.oci.annotations import TITLE
 from eci_convert.operations.estimate import estimate_extract
 from eci_convert.operations.extract import ExtractedPart, extract
-from eci_convert.operations.extract_request import ExtractRequest, Output, plan_targets
+from eci_convert.operations.extract_request import ExtractRequest, PartOutput, plan_targets
 from eci_convert.operations.inspect import Inspection, inspect
 from eci_convert.transports.base import Source
 
@@ -111,7 +111,7 @@ def run_extract(
         return _dry_run(call, source, inspect(source, request.platform, request.dialect), request)
     taken = extract(source, request, options)
     if call.json:
-        json(header(taken.inspection) | {"parts": [_file(file) for file in taken.parts]})
+        json(result_fields(taken.inspection) | {"parts": [_file(file) for file in taken.parts]})
     elif call.quiet and not quiet:
         for file in taken.parts:
             line(_destination(file, request))
@@ -122,7 +122,7 @@ def run_extract(
     return None
 
 
-def header(found: Inspection) -> dict[str, Any]:
+def result_fields(found: Inspection) -> dict[str, Any]:
     """The fields that every JSON result about one image begins with."""
     return {
         "reference": found.reference,
@@ -201,7 +201,7 @@ def _dry_run(call: CommonOptions, source: Source, found: Inspection, wanted: Ext
     ]
     if call.json:
         parts = [part(one) | {"path": path, "size": size, "source": location_of(one)} for one, path, size in rows]
-        return json(header(found) | {"parts": parts, "bytes_read": weighed.read, "dry_run": True})
+        return json(result_fields(found) | {"parts": parts, "bytes_read": weighed.read, "dry_run": True})
     table(
         (part_label(one), "would be written to", path, "-" if size is None else cli_output.size(size))
         for one, path, size in rows
@@ -209,7 +209,7 @@ def _dry_run(call: CommonOptions, source: Source, found: Inspection, wanted: Ext
     return line(f"{size(weighed.read)} would be read from {found.reference}")
 
 
-def _parse_output(file: str) -> Output:
+def _parse_output(file: str) -> PartOutput:
     """Where a part goes: `-` and `/dev/stdout` are standard output, `/dev/fd/N` is a file that the shell has opened."""
     number = inherited_descriptor(file)
     if number == 1 and sys.stdout.isatty():
@@ -226,7 +226,7 @@ def _parse_output(file: str) -> Output:
     return named_file(file)
 
 
-def _to_stdout(wanted: ExtractRequest) -> list[Output]:
+def _to_stdout(wanted: ExtractRequest) -> list[PartOutput]:
     places = [*wanted.roles.values(), *wanted.disks.values(), *wanted.paths.values()]
     return [place for place in places if place is sys.stdout.buffer]
 
@@ -234,7 +234,7 @@ def _to_stdout(wanted: ExtractRequest) -> list[Output]:
 K = TypeVar("K")
 
 
-def _distinct(option: str, outputs: list[tuple[K, Output]]) -> dict[K, Output]:
+def _distinct(option: str, outputs: list[tuple[K, PartOutput]]) -> dict[K, PartOutput]:
     """*outputs* by what they are outputs of. Raises UsageError where the same thing is wanted twice."""
     by_key = dict(outputs)
     if len(by_key) < len(outputs):

@@ -24,7 +24,7 @@ _SHORT = 12
 def inspection_json(chosen: Inspection, every: Sequence[ImageSummary], facts: Facts) -> dict[str, Any]:
     """The fields of cli.md, "Results", and for an index a tree of its images."""
     manifest = chosen.image.manifest
-    return extract_common.header(chosen) | {
+    return extract_common.result_fields(chosen) | {
         "serves": list(chosen.serves),
         "created": chosen.created or None,
         "author": chosen.author or None,

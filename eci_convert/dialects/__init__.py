@@ -1,5 +1,5 @@
-"""How a machine is put into an image. One row of READERS or WRITERS is one dialect; the rest of the program reads the
-tables.
+"""How a machine is put into an image. One row of DIALECTS is one dialect; the rest of the program reads that table.
+To add one: docs/contributing/add-a-dialect.md.
 
 A reader answers one question, which blob and which path in it has which role, from an image's small documents alone.
 A writer says what is to be written. Neither does I/O, and none knows another.
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
@@ -36,74 +37,130 @@ if TYPE_CHECKING:
     Writer = Callable[[Artifact, WriteOptions], Blueprint]
 
 
-def _reader(module: str, name: str = "read") -> Reader:
-    """The reader *name* of *module* here, which is imported when an image is to be read: most words need none."""
-    return lambda image: cast("Reader", _found(module, name))(image)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One format that can be written: *function* of the dialect's module is its writer.
+
+    *ignores* are the fields of `WriteOptions`, and "compression", for which its images have no room. *indexed*: they
+    are always in an index, which gets the annotations too.
+    """
+
+    name: str
+    function: str = "write"
+    ignores: frozenset[str] = frozenset()
+    indexed: bool = False
 
 
-def _writer(module: str, name: str = "write") -> Writer:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """One dialect: *function* of *module*, which is imported when it is needed, is its reader.
+
+    *what* says whose images these are, for README. *recogniser* is the function for images of which nobody says what
+    they are, if it is more careful than the reader. *formats* are what can be written and is read as this dialect.
+    """
+
+    name: str
+    module: str
+    what: str
+    function: str = "read"
+    recogniser: str = ""
+    formats: tuple[Format, ...] = ()
+
+
+DIALECTS: tuple[Dialect, ...] = (
+    Dialect(
+        name="eci-artifacts",
+        module="eci.artifacts",
+        what="ECI, `artifacts`",
+        function="read_artifacts",
+        formats=(Format(name="artifacts", ignores=frozenset({"compression"})),),
+    ),
+    Dialect(
+        name="eci-legacy",
+        module="eci.legacy",
+        what="ECI, `legacy`",
+        function="read_legacy",
+        formats=(Format(name="legacy"),),
+    ),
+    Dialect(
+        name="ironcore",
+        module="oci_artifacts.ironcore",
+        what="ironcore-image",
+        formats=(
+            Format(name="ironcore", ignores=frozenset({"author", "labels", "compression"}), indexed=True),
+            Format(
+                name="onmetal",
+                function="write_onmetal",
+                ignores=frozenset({"author", "labels", "annotations", "platform", "compression"}),
+            ),
+        ),
+    ),
+    Dialect(
+        name="unikraft",
+        module="container_images.unikraft",
+        what="KraftKit",
+        formats=(Format(name="unikraft", ignores=frozenset({"author", "compression"}), indexed=True),),
+    ),
+    Dialect(
+        name="kubevirt",
+        module="oci_artifacts.kubevirt",
+        what="KubeVirt's virtual machines",
+        formats=(Format(name="kubevirt", ignores=frozenset({"author", "labels", "compression"}), indexed=True),),
+    ),
+    Dialect(
+        name="labels",
+        module="eci.labels",
+        what="any container image with `org.lfedge.eci.artifact.*` labels or annotations",
+    ),
+    Dialect(
+        name="containerdisk",
+        module="container_images.containerdisk",
+        what="KubeVirt's containerDisk",
+        recogniser="recognise",
+        formats=(Format(name="containerdisk"),),
+    ),
+)
+"""In the order in which they are asked. Any container image may have a disk in /disk, so that one is taken for a
+containerDisk only where its manifest or config says so. No dialect is ever a guess."""
+
+
+def _reader(module: str, name: str) -> Reader:
+    """The reader *name* of *module* here, which is imported when an image is to be read: most commands need none."""
+    return lambda image: cast("Reader", _function(module, name))(image)
+
+
+def _writer(module: str, name: str) -> Writer:
     """The same for a writer."""
-    return lambda artifact, terms: cast("Writer", _found(module, name))(artifact, terms)
+    return lambda artifact, terms: cast("Writer", _function(module, name))(artifact, terms)
 
 
-def _found(module: str, name: str) -> object:
+def _function(module: str, name: str) -> object:
     return getattr(import_module(f"{__name__}.{module}"), name)
 
 
 READERS: Mapping[str, Reader] = MappingProxyType(
-    {
-        "eci-artifacts": _reader("eci.artifacts", "read_artifacts"),
-        "eci-legacy": _reader("eci.legacy", "read_legacy"),
-        "ironcore": _reader("oci_artifacts.ironcore"),
-        "unikraft": _reader("container_images.unikraft"),
-        "kubevirt": _reader("oci_artifacts.kubevirt"),
-        "labels": _reader("eci.labels"),
-        "containerdisk": _reader("container_images.containerdisk"),
-    }
+    {dialect.name: _reader(dialect.module, dialect.function) for dialect in DIALECTS}
 )
-"""In the order in which they are asked."""
+"""In the order of DIALECTS."""
 
 _RECOGNISERS: Mapping[str, Reader] = MappingProxyType(
-    {**READERS, "containerdisk": _reader("container_images.containerdisk", "recognise")}
+    {dialect.name: _reader(dialect.module, dialect.recogniser or dialect.function) for dialect in DIALECTS}
 )
-"""The same for images of which nobody says what they are: any container image may have a disk in /disk, so that one
-is taken for a containerDisk only where its manifest or config says so. No dialect is ever a guess."""
+
+_FORMATS = tuple((dialect, written) for dialect in DIALECTS for written in dialect.formats)
 
 WRITERS: Mapping[str, Writer] = MappingProxyType(
-    {
-        "artifacts": _writer("eci.artifacts"),
-        "legacy": _writer("eci.legacy"),
-        "ironcore": _writer("oci_artifacts.ironcore"),
-        "onmetal": _writer("oci_artifacts.ironcore", "write_onmetal"),
-        "unikraft": _writer("container_images.unikraft"),
-        "containerdisk": _writer("container_images.containerdisk"),
-        "kubevirt": _writer("oci_artifacts.kubevirt"),
-    }
+    {written.name: _writer(dialect.module, written.function) for dialect, written in _FORMATS}
 )
 
+READ_AS: Mapping[str, str] = MappingProxyType({written.name: dialect.name for dialect, written in _FORMATS})
+"""The dialect as which an image of a format is read."""
 
-READ_AS: Mapping[str, str] = MappingProxyType(
-    {"artifacts": "eci-artifacts", "legacy": "eci-legacy", "onmetal": "ironcore"}
-)
-"""What an image of a format is read as, where the two have different names."""
-
-
-IGNORED: Mapping[str, frozenset[str]] = MappingProxyType(
-    {
-        "artifacts": frozenset({"compression"}),
-        "legacy": frozenset(),
-        "ironcore": frozenset({"author", "labels", "compression"}),
-        "onmetal": frozenset({"author", "labels", "annotations", "platform", "compression"}),
-        "unikraft": frozenset({"author", "compression"}),
-        "containerdisk": frozenset(),
-        "kubevirt": frozenset({"author", "labels", "compression"}),
-    }
-)
+IGNORED: Mapping[str, frozenset[str]] = MappingProxyType({written.name: written.ignores for _, written in _FORMATS})
 """What an image of each format has no room for, among what a writer may be told."""
 
-
-INDEXED = frozenset({"ironcore", "unikraft", "kubevirt"})
-"""Formats whose images are always in an index, which gets the annotations too."""
+INDEXED = frozenset(written.name for _, written in _FORMATS if written.indexed)
+"""Formats whose images are always in an index."""
 
 
 def read(image: Image) -> tuple[str, Artifact]:

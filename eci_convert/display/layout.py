@@ -154,7 +154,7 @@ def wait_line(what: str, seconds: float, width: int | None, symbols: Symbols) ->
     """What is being waited for, and for how long already."""
     text, ending = f"waiting for {printable_line(what)}", f": {units.duration(seconds)}"
     if width is not None:
-        text = cut(text, width - len(ending), symbols)
+        text = truncate(text, width - len(ending), symbols)
     return ((text + ending, "yellow"),)
 
 
@@ -172,7 +172,7 @@ def cells(text: str) -> int:
     return cell_len(text)
 
 
-def cut(text: str, width: int, symbols: Symbols) -> str:
+def truncate(text: str, width: int, symbols: Symbols) -> str:
     """*text*, its end cut off where it is wider than *width*."""
     if cells(text) <= width:
         return text
@@ -190,7 +190,7 @@ def shortened(name: str, width: int, symbols: Symbols) -> str:
         return name
     room = width - len(symbols.cut)
     if room < 4:
-        return cut(name, width, symbols)
+        return truncate(name, width, symbols)
     return _head(name, room // 2) + symbols.cut + _head(name[::-1], room - room // 2)[::-1]
 
 

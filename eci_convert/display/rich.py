@@ -135,7 +135,7 @@ class RichProgress(WatchedWork):
             rows.append(overall)
         lines = layout.fit_rows(rows, width, symbols)
         if len(works) > most:
-            more = ((layout.cut(f"and {len(works) - most} more", width, symbols), "dim"),)
+            more = ((layout.truncate(f"and {len(works) - most} more", width, symbols), "dim"),)
             lines.insert(most, more)
         return lines
 

@@ -82,7 +82,7 @@ def pinned_reference(reference: str, digest: Digest) -> str:
     return f"{reference}:@{digest}" if _is_unnamed(reference) and not scheme.archive else reference
 
 
-def published(result: PushResult, reference: str) -> PushResult:
+def with_pinned_reference(result: PushResult, reference: str) -> PushResult:
     """*result* with the reference at which it can be read, where it was written to *reference*."""
     return replace(result, reference=pinned_reference(reference, result.digest))
 

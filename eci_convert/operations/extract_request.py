@@ -31,7 +31,7 @@ from eci_convert.oci.platform import Platform
 from eci_convert.operations.inspect import Inspection
 from eci_convert.operations.output_files import OutputTarget
 
-Output = Path | str | BinaryIO
+PartOutput = Path | str | BinaryIO
 """Where a part goes: a file by its path, or anything whose `write` takes bytes."""
 
 
@@ -51,9 +51,9 @@ class ExtractRequest:
     """
 
     directory: Path | str | None = None
-    roles: Mapping[Role, Output] = field(default_factory=dict)
-    disks: Mapping[int, Output] = field(default_factory=dict)
-    paths: Mapping[str, Output] = field(default_factory=dict)
+    roles: Mapping[Role, PartOutput] = field(default_factory=dict)
+    disks: Mapping[int, PartOutput] = field(default_factory=dict)
+    paths: Mapping[str, PartOutput] = field(default_factory=dict)
     only: tuple[Role, ...] = ()
     image_names: bool = False
     config_blob: bool = False
@@ -163,13 +163,13 @@ def _remaining(found: Inspection, order: ExtractRequest) -> list[OutputTarget]:
             raise MissingPartError(f"{found.reference} has no {role}: it has {_summary_of_parts(found)}")
     chosen = {(target.part.role, target.part.index) for target in _requested(found, order)}
     return [
-        _target(part, Path(order.directory, image_name(part, found.image) if order.image_names else part.name))
+        _target(part, Path(order.directory, file_name_in_image(part, found.image) if order.image_names else part.name))
         for part in wanted
         if part.role is Role.OTHER or (part.role, part.index) not in chosen
     ]
 
 
-def image_name(part: Part, image: Image) -> str:
+def file_name_in_image(part: Part, image: Image) -> str:
     """The name that the file of *part* has in *image*, without directories; the part's own where it has none there."""
     match part.locator:
         case RootfsFile(path=path) if path.endswith("/"):
@@ -192,7 +192,7 @@ def image_name(part: Part, image: Image) -> str:
 _SUFFIXES = {"zstd": ".zst", "gzip": ".gz"}
 
 
-def _target(part: Part, output: Output) -> OutputTarget:
+def _target(part: Part, output: PartOutput) -> OutputTarget:
     if isinstance(output, (str, Path)):
         return OutputTarget(part=part, path=named_file(output) if isinstance(output, str) else output)
     return OutputTarget(part=part, file=output)

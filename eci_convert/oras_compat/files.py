@@ -57,7 +57,7 @@ def reference_of(url: Url) -> Reference:
     return Reference(host=url.authority, repository=found["name"] if found else "")
 
 
-def body(data: Mapping[str, Any] | bytes | None, json: Any) -> tuple[bytes | None, dict[str, str]]:
+def request_body(data: Mapping[str, Any] | bytes | None, json: Any) -> tuple[bytes | None, dict[str, str]]:
     """The bytes of a request's body, and the header that says what they are."""
     if json is not None:
         return json_.dumps(json).encode(), {"Content-Type": "application/json"}
@@ -74,7 +74,7 @@ def written(
     root.mkdir(parents=True, exist_ok=True)
     layers = manifest.get("layers") or []
     planned = [
-        (layer, below(root, (layer.get("annotations") or {}).get(_TITLE) or layer["digest"])) for layer in layers
+        (layer, path_below(root, (layer.get("annotations") or {}).get(_TITLE) or layer["digest"])) for layer in layers
     ]
     found = []
     for layer, path in planned:
@@ -89,7 +89,7 @@ def written(
     return found
 
 
-def below(root: Path, name: str) -> Path:
+def path_below(root: Path, name: str) -> Path:
     """The path *name* below *root*. Raises FormatError where it leads, or a symbolic link in it may lead, elsewhere."""
     words = name.split("/")
     if "\0" in name or not all(word and word not in (".", "..") for word in words):
@@ -107,7 +107,7 @@ def _unpack(registry: FilesRegistry, container: Any, digest: str, folder: Path) 
     with tempfile.TemporaryDirectory() as spool:
         packed = registry.download_blob(container, digest, os.path.join(spool, "packed"))
         for entry in entries(decompressed(read_chunks(packed), None)):
-            path = below(folder, entry.name.removeprefix("./").removesuffix("/"))
+            path = path_below(folder, entry.name.removeprefix("./").removesuffix("/"))
             if entry.type is EntryType.DIR:
                 path.mkdir(parents=True, exist_ok=True)
             elif entry.type is EntryType.FILE:

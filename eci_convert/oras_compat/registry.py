@@ -151,7 +151,7 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         client = self._client(files.reference_of(target))
         if (target.host, target.port) == (client.base.host, client.base.port) or target.host == client.base.host:
             target = client.base.at(target.target)
-        content, kind = files.body(data, json)
+        content, kind = files.request_body(data, json)
         kept = {name: value for name, value in (headers or {}).items() if name.lower() not in files.OURS}
         request = Request(
             method=method,

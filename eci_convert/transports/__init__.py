@@ -1,4 +1,5 @@
 """Transports: where images are read from and written to. Each row of `schemes.SCHEMES` is one transport.
+To add one: docs/contributing/add-a-transport.md.
 
 schemes.py           SCHEMES, parse_reference: the syntax of references
 base.py              Source, Sink, Catalog, ContainerFiles: the interface of all transports
@@ -87,7 +88,7 @@ def open_catalog(text: str, settings: Settings) -> Catalog:
 def parse_place(text: str) -> tuple[Scheme, str]:
     """As `parse_reference`, but the rest may be empty for some transports: `docker-daemon:` is valid."""
     for scheme in SCHEMES:
-        if text in scheme.spellings and scheme.name in _ONE_PLACE:
+        if text in scheme.spellings and scheme.one_place:
             return scheme, ""
     return parse_reference(text)
 
@@ -109,10 +110,6 @@ def _registry(text: str, default: str) -> str:
         return registry_name(Reference.parse(rest).host) if scheme.name == "docker" else ""
     except UsageError:
         return ""
-
-
-_ONE_PLACE = frozenset({"docker-daemon", "containerd", "containers-storage"})
-"""Transports with one default location, which need nothing after the transport."""
 
 
 def open_referrer_sink(text: str, settings: Settings, default: str = "docker") -> Sink:

@@ -12,6 +12,9 @@ from eci_convert.errors import UsageError
 class Scheme:
     """One transport: its spellings, its module, and what it can hold.
 
+    *one_place*: there is one default location, so that the spelling alone names all its images. *connects*: it waits
+    for a server, or for a store that others use, so that `--timeout` applies.
+
     *what* is its description and *form* the syntax after the spelling, both for help texts. *artifacts*, *indexes* and
     *uncompressed* are the capabilities of its sink (the last is `stores_uncompressed`). *path_like*: a reference is a
     path, with an optional name; *archive*: the path is that of a single file. *keeps_blobs*: the blobs of the image
@@ -29,6 +32,8 @@ class Scheme:
     uncompressed: bool = False
     path_like: bool = False
     archive: bool = False
+    one_place: bool = False
+    connects: bool = False
     keeps_blobs: bool = False
     referrers: bool = False
 
@@ -40,6 +45,7 @@ SCHEMES: tuple[Scheme, ...] = (
         module="registry",
         what="a registry",
         form="HOST/REPO[:TAG][@DIGEST]",
+        connects=True,
         keeps_blobs=True,
         referrers=True,
     ),
@@ -52,6 +58,8 @@ SCHEMES: tuple[Scheme, ...] = (
         artifacts=False,
         indexes=False,
         uncompressed=True,
+        one_place=True,
+        connects=True,
     ),
     Scheme(
         name="containerd",
@@ -59,6 +67,8 @@ SCHEMES: tuple[Scheme, ...] = (
         module="containerd",
         what="containerd",
         form="NAME[:TAG]",
+        one_place=True,
+        connects=True,
         keeps_blobs=True,
         referrers=True,
     ),
@@ -102,6 +112,8 @@ SCHEMES: tuple[Scheme, ...] = (
         artifacts=False,
         indexes=False,
         uncompressed=True,
+        one_place=True,
+        connects=True,
     ),
 )
 

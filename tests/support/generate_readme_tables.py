@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from eci_convert.dialects import READERS, WRITERS
+from eci_convert.dialects import DIALECTS, WRITERS
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.model import Artifact, DiskType, Memory, Part, Role
 from eci_convert.oci.platform import Platform
@@ -46,16 +46,6 @@ PARTS: dict[str, tuple[Part, ...]] = {
     "kubevirt": (ROOT, DATA),
 }
 """The parts that a format can hold."""
-
-WHOSE = {
-    "artifacts": "ECI, `artifacts`",
-    "legacy": "ECI, `legacy`",
-    "ironcore": "ironcore-image",
-    "onmetal": "onmetal-image, Garden Linux",
-    "unikraft": "KraftKit",
-    "containerdisk": "KubeVirt's containerDisk",
-    "kubevirt": "KubeVirt's virtual machines",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,14 +84,10 @@ def places() -> str:
 
 def dialects() -> str:
     """The table of dialects: what is read as what, and what is written with which `--format`."""
-    formats = {"eci-artifacts": "artifacts", "eci-legacy": "legacy"}
     lines = ["| read as | written with `--format` | whose |", "|---|---|---|"]
-    for name in READERS:
-        form = formats.get(name, name)
-        written = f"`{form}`" if form in WRITERS else "`legacy`"
-        also = ", `onmetal`" if name == "ironcore" else ""
-        whose = WHOSE.get(form, "any container image with `org.lfedge.eci.artifact.*` labels or annotations")
-        lines.append(f"| `{name}` | {written}{also} | {whose} |")
+    for dialect in DIALECTS:
+        written = ", ".join(f"`{form.name}`" for form in dialect.formats) or "`legacy`"
+        lines.append(f"| `{dialect.name}` | {written} | {dialect.what} |")
     return "\n".join(lines)
 
 

@@ -1,12 +1,16 @@
-"""The reference pages and the man pages, made of the commands: `python -m tests.support.generate_reference` (or
-`make reference`) writes them into docs/. tests/cli/test_reference.py holds them against the code.
+"""The reference pages and the man pages, made of the commands, and the names of dialects in the JSON schemas.
+
+`python -m tests.support.generate_reference` (or `make reference`) writes them into docs/.
+tests/cli/test_reference.py holds them against the code.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,6 +18,7 @@ from eci_convert.cli import exit_codes
 from eci_convert.cli.command import examples_of, is_of_side, option_rows
 from eci_convert.cli.commands import COMMANDS, SECTIONS, all_commands, group
 from eci_convert.cli.param_types import Option
+from eci_convert.dialects import READERS
 from eci_convert.transports import SCHEMES
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -205,6 +210,20 @@ def _roff(text: str) -> str:
     return re.sub(r"(?m)^\.", r"\\&.", escaped)
 
 
+def schema(path: Path) -> str:
+    """The JSON schema at *path*: wherever it allows the first dialect, it allows all of them."""
+    return json.dumps(_with_all_dialects(json.loads(path.read_text())), indent=2) + "\n"
+
+
+def _with_all_dialects(value: Any) -> Any:
+    if isinstance(value, list):
+        first = next(iter(READERS))
+        if first in value:
+            return [*READERS, *(word for word in value if word == "cnab")]
+        return [_with_all_dialects(item) for item in value]
+    return {key: _with_all_dialects(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
 def pages() -> dict[Path, str]:
     """Every page by its path."""
     made = {
@@ -215,7 +234,7 @@ def pages() -> dict[Path, str]:
     }
     for words, command in all_commands():
         made[DOCS / f"man/eci-convert-{words.replace(' ', '-')}.1"] = man(words, command)
-    return made
+    return made | {path: schema(path) for path in (DOCS / "reference/schemas").glob("*.json")}
 
 
 if __name__ == "__main__":

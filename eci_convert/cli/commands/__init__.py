@@ -134,5 +134,5 @@ def group() -> click.Group:
     if os.environ.get("_ECI_CONVERT_COMPLETE"):
         from eci_convert.cli import completion
 
-        completion.install()
+        completion.install_completion()
     return click.version_option(__version__, message="%(prog)s %(version)s")(commands)

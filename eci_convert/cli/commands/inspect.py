@@ -124,8 +124,8 @@ def _print_machine(inspection: Inspection, source: Source, reference: str, defau
     from eci_convert.transports import image_name, parse_reference
 
     scheme, rest = parse_reference(reference, default)
-    is_file = scheme.name in ("oci", "oci-archive", "docker-archive")
-    name = image_name(reference) or source.resolve().annotations.get(REF_NAME, "IMAGE") if is_file else rest
+    stored = image_name(reference) or source.resolve().annotations.get(REF_NAME, "IMAGE") if scheme.path_like else ""
+    name = stored or rest
     output.text(yaml_text(virtual_machine(inspection, name)))
     if scheme.name != "docker":
         info("a cluster pulls the image from a registry: copy it to one, and name that in the YAML")

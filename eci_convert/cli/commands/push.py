@@ -14,7 +14,7 @@ from eci_convert.cli.applicable import (
     check_annotations,
     check_compression,
     check_format,
-    check_platform,
+    check_platform_options,
     check_trust_type,
 )
 from eci_convert.cli.commands.store import index
@@ -76,7 +76,7 @@ def push(
     place = remote_from_options(remote, image, call.settings)
     check_remote(call, remote)
     check_connections(call, writes=[place.reference], default="docker", accepted={"namespace"})
-    check_platform(call, os, arch)
+    check_platform_options(call, os, arch)
     given: dict[str, Any] = {
         "author": author,
         "labels": labels,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from eci_convert.dialects.blueprint import Blueprint, Recipe, StoredBlob, WriteOptions
-from eci_convert.dialects.eci.layer_roles import artifact_of, is_artifact
+from eci_convert.dialects.eci.layer_roles import artifact_of, is_artifact_layer
 from eci_convert.dialects.eci.media_types import CONFIG_TYPE, DISKS, MEDIA_TYPE, ROLE, TYPES
 from eci_convert.dialects.image_config import container_platform, image_config, merge_labels
 from eci_convert.dialects.part_labels import labels_for, part_for_label
@@ -75,6 +75,9 @@ def _media_type(part: Part) -> str:
 def read_artifacts(image: Image) -> Artifact | None:
     """What *image* holds where blobs are files, or None. Raises AmbiguousRoleError, and FormatError for hostile
     titles."""
-    if any(is_artifact(layer) for layer in image.manifest.layers) or image.manifest.config.media_type == CONFIG_TYPE:
+    if (
+        any(is_artifact_layer(layer) for layer in image.manifest.layers)
+        or image.manifest.config.media_type == CONFIG_TYPE
+    ):
         return artifact_of(image)
     return None

@@ -34,7 +34,7 @@ def generated_config(image: Image) -> Part:
     return Part(role=Role.CONFIG, locator=Blob(descriptor=image.manifest.config), name="config.json")
 
 
-def is_artifact(layer: Descriptor) -> bool:
+def is_artifact_layer(layer: Descriptor) -> bool:
     return layer.media_type in _KNOWN or (is_marked(layer) and not media_types.is_tar_layer(layer.media_type))
 
 

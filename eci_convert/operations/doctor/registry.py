@@ -13,7 +13,7 @@ from eci_convert.transports.credentials.config_files import Credential
 from eci_convert.transports.credentials.lookup import credential_for
 from eci_convert.transports.registry.auth.challenge import Challenge, parse_challenges
 from eci_convert.transports.registry.client import RegistryClient
-from eci_convert.transports.registry.endpoints.choice import Candidate, candidates
+from eci_convert.transports.registry.endpoints.choice import Candidate, candidate_endpoints
 from eci_convert.transports.registry.http import tls
 from eci_convert.transports.registry.http.proxies import proxy_for
 from eci_convert.transports.registry.http.url import Url
@@ -105,7 +105,7 @@ def examine(text: str, settings: Settings) -> RegistryReport:
 
 def _endpoints(report: RegistryReport, reference: Reference, settings: Settings) -> Candidate:
     """The registry itself, or what stands in its place; its mirrors are told by their names alone."""
-    found = candidates(reference, settings)
+    found = candidate_endpoints(reference, settings)
     suffix = "" if report.reference else f"/{_ANYBODY}"
     report.places = tuple(one.reference.name.removesuffix(suffix) for one in found)
     report.rule = next((one.rule.origin for one in found if one.rule), "")

@@ -78,7 +78,7 @@ def without(entries: Sequence[Descriptor], platform: Platform | None, digest: st
     return _without(entries, {found[0].digest})
 
 
-def check_distinct(named: Sequence[tuple[str, Descriptor]]) -> None:
+def check_distinct_platforms(named: Sequence[tuple[str, Descriptor]]) -> None:
     """Raises UsageError where two of the images that are *named* are for one platform, unless they are one image."""
     seen: dict[tuple[object, ...], tuple[str, Digest]] = {}
     for name, entry in named:
@@ -116,6 +116,6 @@ def _told(entry: Descriptor) -> str:
     return f"{entry.platform or '(no platform)'} {entry.digest.short}"
 
 
-def plain(entry: Descriptor) -> Descriptor:
+def without_data(entry: Descriptor) -> Descriptor:
     """*entry* as an index lists it: without the document that it may carry."""
     return replace(entry, data=None)

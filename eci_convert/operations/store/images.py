@@ -32,10 +32,10 @@ def images(source: Source, platform: Platform | None) -> tuple[Index | None, tup
 def _listed(source: Source, entry: Descriptor, platform: Platform | None) -> Descriptor:
     """*entry* of an index as another one lists it, with its platform, which an index need not tell."""
     if entry.platform or entries.is_attestation(entry):
-        return entries.plain(entry)
+        return entries.without_data(entry)
     found = load_manifest(source, entry)
     told = entry_of(source, entry, found, platform).platform if isinstance(found, Manifest) else platform
-    return replace(entries.plain(entry), platform=told)
+    return replace(entries.without_data(entry), platform=told)
 
 
 def entry_of(source: Source, root: Descriptor, found: Manifest, platform: Platform | None) -> Descriptor:

@@ -142,7 +142,7 @@ def _sent(sources: Sequence[Source], sink: Sink, platform: Platform | None, sett
     found = [
         (source, index, each) for source in map(with_all_blobs, sources) for index, each in [images(source, platform)]
     ]
-    entries.check_distinct([(source.origin, entry) for source, _, each in found for entry in each])
+    entries.check_distinct_platforms([(source.origin, entry) for source, _, each in found for entry in each])
     plans = [(source, entry, list(manifests.tree(source, entry))) for source, _, each in found for entry in each]
     for source, _, listed in plans:
         copy.check_documents(sink, source, listed, settings.transfer)
@@ -225,7 +225,7 @@ def _kept(
     An index may list images that are not there: containerd has those that somebody wanted. It goes on doing so.
     """
     try:
-        right = entries.plain(right_sized(before, entry))
+        right = entries.without_data(right_sized(before, entry))
         if sink.has(right):
             return right, None
         return right, BlobCopier(before, sink, settings.transfer, None).put(list(manifests.tree(before, entry)))

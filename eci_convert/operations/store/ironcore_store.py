@@ -36,7 +36,7 @@ from eci_convert.transports.ids import is_id_prefix
 from eci_convert.transports.layout import kraftkit
 from eci_convert.transports.layout.catalog import LayoutCatalog
 from eci_convert.transports.layout.directory import LayoutSink, LayoutSource
-from eci_convert.transports.layout.index import list_images
+from eci_convert.transports.layout.index import layout_entries
 from eci_convert.transports.layout.selector import ImageSelector
 from eci_convert.transports.registry.sink import RegistrySink
 from eci_convert.transports.registry.source import RegistrySource
@@ -66,7 +66,7 @@ class IroncoreStore:
     def entries(self) -> tuple[Descriptor, ...]:
         """What index.json lists, doubled entries too; nothing where there is no store."""
         try:
-            return list_images(kraftkit.reader(self._path), f"oci:{self._path}")
+            return layout_entries(kraftkit.reader(self._path), f"oci:{self._path}")
         except NotFoundError:
             return ()
 

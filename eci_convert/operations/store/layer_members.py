@@ -18,7 +18,7 @@ from eci_convert.transports.containers_storage.layers.attributes import FileAttr
 from eci_convert.transports.containers_storage.layers.layer_archive import rebuild_archive
 from eci_convert.transports.containers_storage.layers.tar_split import read_entries
 
-Member = tuple[TarMember, Iterable[bytes]]
+LayerMember = tuple[TarMember, Iterable[bytes]]
 Parts = tuple[str, ...]
 
 _MARK: Final = ".wh."
@@ -61,7 +61,7 @@ def _names(split: Path) -> Iterator[str]:
         yield from (step.name for step in read_entries(file, str(split)) if step.name)
 
 
-def layer_members(split: Path, content: Path, mtime: int) -> Iterator[Member]:
+def layer_members(split: Path, content: Path, mtime: int) -> Iterator[LayerMember]:
     """What the overlay driver keeps of the layer whose tar-split data *split* has, and whose files *content* has.
 
     Parents come first; those that the layer does not have are root's, of the time *mtime*. Raises FormatError.
@@ -70,7 +70,7 @@ def layer_members(split: Path, content: Path, mtime: int) -> Iterator[Member]:
     made: set[Parts] = {()}
     files: dict[Parts, TarMember] = {}
 
-    def parents(parts: Parts) -> Iterator[Member]:
+    def parents(parts: Parts) -> Iterator[LayerMember]:
         for length in range(1, len(parts)):
             directory = parts[:length]
             if directory not in made:
@@ -103,7 +103,7 @@ def layer_entries(split: Path, content: Path) -> Iterator[TarMember]:
             yield member
 
 
-def below(member: TarMember, prefix: str) -> TarMember:
+def member_below(member: TarMember, prefix: str) -> TarMember:
     """*member* in the directory *prefix*, and so the file that it is a hard link to."""
     link = f"{prefix}/{member.linkname}" if member.type is EntryType.HARDLINK else member.linkname
     return replace(member, name=f"{prefix}/{member.name}", linkname=link)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from eci_convert import dialects
-from eci_convert.dialects import READ_AS
 from eci_convert.errors import EciError, UnsupportedImageError, UsageError, one_line
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
@@ -135,7 +134,6 @@ def _blob_sizes(manifest: Manifest) -> dict[Digest, int]:
 
 def _dialect_of(image: Image) -> str:
     try:
-        name, _ = dialects.read(image)
+        return dialects.read(image)[0]
     except UnsupportedImageError:
         return ""
-    return READ_AS.get(name, name)

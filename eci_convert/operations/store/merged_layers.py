@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from eci_convert.files.safe_tree import SafeTree
 from eci_convert.files.sparse import file_chunks
-from eci_convert.operations.store.layer_members import Deletions, Member, Parts, layer_entries
+from eci_convert.operations.store.layer_members import Deletions, LayerMember, Parts, layer_entries
 from eci_convert.tar import EntryType, TarMember
 from eci_convert.transports.containers_storage.index_files import read_layers
 from eci_convert.transports.containers_storage.store import ContainersStore
@@ -25,7 +25,7 @@ class MergedLayers:
         self._parents = {layer.id: layer.parent for layer in read_layers(store.layers_file).values()}
         self._trees: dict[str, _Merged] = {}
 
-    def members(self, layer: str) -> Iterator[Member]:
+    def members(self, layer: str) -> Iterator[LayerMember]:
         """Everything in *layer* and below it, parents before what is in them. Raises FormatError, NotFoundError."""
         linked: dict[tuple[int, int], str] = {}
         merged = self._merged(layer)

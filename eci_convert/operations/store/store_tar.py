@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from eci_convert.files.errors import local_errors
-from eci_convert.operations.store.layer_members import Member, below, layer_members
+from eci_convert.operations.store.layer_members import LayerMember, layer_members, member_below
 from eci_convert.operations.store.merged_layers import MergedLayers
 from eci_convert.tar import EntryType, TarMember, archived
 from eci_convert.transports.containers_storage.index_files import read_layers
@@ -26,7 +26,7 @@ def store_archive(store: ContainersStore, prefix: str, mtime: int) -> Iterator[b
     yield from archived(_members(store, PurePosixPath(prefix.strip("/")), mtime))
 
 
-def _members(store: ContainersStore, top: PurePosixPath, mtime: int) -> Iterator[Member]:
+def _members(store: ContainersStore, top: PurePosixPath, mtime: int) -> Iterator[LayerMember]:
     for parent in reversed(top.parents[:-1]):
         yield _directory(parent, 0o755, mtime)
     if top.name:
@@ -37,7 +37,7 @@ def _members(store: ContainersStore, top: PurePosixPath, mtime: int) -> Iterator
         yield from _files(store.root / folder, top / folder, mtime)
 
 
-def _overlay(store: ContainersStore, top: PurePosixPath, mtime: int) -> Iterator[Member]:
+def _overlay(store: ContainersStore, top: PurePosixPath, mtime: int) -> Iterator[LayerMember]:
     home = top / "overlay"
     yield _directory(home, 0o700, mtime)
     yield _directory(home / "l", 0o755, mtime)
@@ -50,14 +50,14 @@ def _overlay(store: ContainersStore, top: PurePosixPath, mtime: int) -> Iterator
         yield _directory(here, 0o700, mtime)
         yield _directory(here / "diff", 0o555, mtime)  # what is in it comes at once: afterwards nobody may write there
         for member, chunks in layer_members(store.split_file(layer), store.driver.content(layer), mtime):
-            yield below(member, f"{here}/diff"), chunks
+            yield member_below(member, f"{here}/diff"), chunks
         with local_errors(store.driver.home):
             others = sorted(path for path in (store.driver.home / layer).iterdir() if path.name in _BESIDE_DIFF)
         for path in others:
             yield _directory(here / path.name, 0o700, mtime) if path.is_dir() else _file(path, here, 0o644, mtime)
 
 
-def _vfs(store: ContainersStore, top: PurePosixPath, mtime: int) -> Iterator[Member]:
+def _vfs(store: ContainersStore, top: PurePosixPath, mtime: int) -> Iterator[LayerMember]:
     home = top / "vfs" / "dir"
     yield _directory(home.parent, 0o700, mtime)
     yield _directory(home, 0o700, mtime)
@@ -65,7 +65,7 @@ def _vfs(store: ContainersStore, top: PurePosixPath, mtime: int) -> Iterator[Mem
     for layer in _layer_ids(store):
         yield _directory(home / layer, 0o555, mtime)
         for member, chunks in merged.members(layer):
-            yield below(member, f"{home}/{layer}"), chunks
+            yield member_below(member, f"{home}/{layer}"), chunks
 
 
 def _layer_ids(store: ContainersStore) -> list[str]:
@@ -73,7 +73,7 @@ def _layer_ids(store: ContainersStore) -> list[str]:
     return [layer.id for layer in read_layers(store.layers_file).values() if layer.complete]
 
 
-def _files(folder: Path, here: PurePosixPath, mtime: int) -> Iterator[Member]:
+def _files(folder: Path, here: PurePosixPath, mtime: int) -> Iterator[LayerMember]:
     yield _directory(here, 0o700, mtime)
     with local_errors(folder):
         paths = sorted(folder.iterdir())
@@ -84,11 +84,11 @@ def _files(folder: Path, here: PurePosixPath, mtime: int) -> Iterator[Member]:
             yield _file(path, here, 0o644 if path.suffix == ".lock" else 0o600, mtime)
 
 
-def _directory(path: PurePosixPath, mode: int, mtime: int) -> Member:
+def _directory(path: PurePosixPath, mode: int, mtime: int) -> LayerMember:
     return TarMember(name=f"{path}/", mode=mode, type=EntryType.DIR, mtime=mtime), ()
 
 
-def _file(path: Path, here: PurePosixPath, mode: int, mtime: int) -> Member:
+def _file(path: Path, here: PurePosixPath, mode: int, mtime: int) -> LayerMember:
     with local_errors(path):
         size = path.stat().st_size
     return TarMember(name=f"{here}/{path.name}", size=size, mode=mode, mtime=mtime), _content(path)

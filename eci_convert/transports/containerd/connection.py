@@ -114,7 +114,7 @@ def translated_grpc_errors(what: str, watched: WatchedStream[ResponseT] | None =
         raise _translate(error, what) from error
 
 
-def status(error: BaseException | None) -> grpc.StatusCode | None:
+def grpc_status(error: BaseException | None) -> grpc.StatusCode | None:
     """The gRPC status behind *error*, which `translated_grpc_errors` raised; None if there is none."""
     cause = error.__cause__ if error else None
     return cause.code() if isinstance(cause, grpc.Call) else None

@@ -42,10 +42,10 @@ def label_tree(connection: ContainerdConnection, lease: Lease, root: Descriptor,
                 label_tree(connection, lease, replace(child, size=info.size), levels - 1)
     else:
         _check_complete(connection, root, manifest)
-    set_labels(connection, root.digest, references(manifest))
+    set_labels(connection, root.digest, reference_labels(manifest))
 
 
-def references(manifest: Manifest | Index) -> dict[str, str]:
+def reference_labels(manifest: Manifest | Index) -> dict[str, str]:
     """The labels for the manifest or index *manifest*."""
     if isinstance(manifest, Index):
         return {f"{_REFERENCE}m.{number}": str(child.digest) for number, child in enumerate(manifest.manifests)}

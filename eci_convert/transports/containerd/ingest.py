@@ -19,11 +19,11 @@ from eci_convert.errors import CannotHoldError, IntegrityError, TransportError, 
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.streams import interrupts
-from eci_convert.transports.containerd.connection import ContainerdConnection, status
+from eci_convert.transports.containerd.connection import ContainerdConnection, grpc_status
 from eci_convert.transports.containerd.lease import Lease
 from eci_convert.transports.containerd.libgrpc import grpc
 from eci_convert.transports.containerd.proto import containerd_pb2 as api
-from eci_convert.transports.containerd.writer import CONTENT, Writer
+from eci_convert.transports.containerd.writer import CONTENT, ContentWriter
 from eci_convert.transports.verified_input import VerifiedInput
 
 _BLOCK = 1 << 20
@@ -94,7 +94,7 @@ def _ref(digest: Digest | None, first: bytes) -> str:
     return f"eci-convert-{digest or f'from-{Digest.of(first)}'}"
 
 
-def _open_ingest(connection: ContainerdConnection, ref: str, digest: Digest | None, size: int) -> Writer | None:
+def _open_ingest(connection: ContainerdConnection, ref: str, digest: Digest | None, size: int) -> ContentWriter | None:
     """The ingest *ref*, or None if containerd has *digest*. If it is locked by another process, one of another name."""
     with suppress(_Existing):
         for pause in _PAUSES:
@@ -110,14 +110,14 @@ class _Existing(Exception):
     """containerd has the blob already."""
 
 
-def _try_open(connection: ContainerdConnection, ref: str, digest: Digest | None, size: int) -> Writer | None:
+def _try_open(connection: ContainerdConnection, ref: str, digest: Digest | None, size: int) -> ContentWriter | None:
     """The ingest *ref*; None if it is locked. Raises _Existing."""
     try:
-        return Writer(connection, ref, digest, size)
+        return ContentWriter(connection, ref, digest, size)
     except TransportError as error:
-        if status(error) is grpc.StatusCode.ALREADY_EXISTS:
+        if grpc_status(error) is grpc.StatusCode.ALREADY_EXISTS:
             raise _Existing from error
-        if status(error) is not grpc.StatusCode.UNAVAILABLE or "locked" not in str(error):
+        if grpc_status(error) is not grpc.StatusCode.UNAVAILABLE or "locked" not in str(error):
             raise
         return None
 
@@ -130,7 +130,7 @@ def _existing(connection: ContainerdConnection, media_type: str, digest: Digest 
     return Descriptor(media_type=media_type, digest=digest, size=info.size)
 
 
-def _unsent(writer: Writer, blocks: Iterable[bytes]) -> Iterator[bytes]:
+def _unsent(writer: ContentWriter, blocks: Iterable[bytes]) -> Iterator[bytes]:
     """The part of *blocks* that containerd does not have yet. Raises UploadLostError if it has something else."""
     if writer.offset < _WORTH_RESUMING:
         writer.offset = 0  # containerd drops what it has at the first write to offset 0
@@ -147,11 +147,11 @@ def _unsent(writer: Writer, blocks: Iterable[bytes]) -> Iterator[bytes]:
         raise _other_content(writer)
 
 
-def _other_content(writer: Writer) -> UploadLostError:
+def _other_content(writer: ContentWriter) -> UploadLostError:
     return UploadLostError(f"containerd's unfinished ingest {writer.ref!r} has other content, and was discarded")
 
 
-def _abort(connection: ContainerdConnection, writer: Writer) -> None:
+def _abort(connection: ContainerdConnection, writer: ContentWriter) -> None:
     writer.close()
     with suppress(TransportError):
         connection.call(f"{CONTENT}Abort", api.AbortRequest(ref=writer.ref), api.Empty, f"content {writer.ref!r}")

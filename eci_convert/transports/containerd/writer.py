@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 from eci_convert.errors import TransportError
 from eci_convert.oci.digest import Digest
-from eci_convert.transports.containerd.connection import ContainerdConnection, status, translated_grpc_errors
+from eci_convert.transports.containerd.connection import ContainerdConnection, grpc_status, translated_grpc_errors
 from eci_convert.transports.containerd.libgrpc import grpc
 from eci_convert.transports.containerd.proto import containerd_pb2 as api
 
@@ -18,7 +18,7 @@ _SLOWEST_DISK = 8 << 20
 """Bytes a second: how long containerd may take to write a whole blob to its disk."""
 
 
-class Writer:
+class ContentWriter:
     """An exclusive lock on the ingest *ref*, with *offset* bytes written and *digest_so_far* their digest.
 
     Raises TransportError with status ALREADY_EXISTS if containerd has *digest*, and UNAVAILABLE if another process
@@ -57,7 +57,7 @@ class Writer:
         try:
             self._receive()
         except TransportError as error:
-            if status(error) is not grpc.StatusCode.ALREADY_EXISTS:
+            if grpc_status(error) is not grpc.StatusCode.ALREADY_EXISTS:
                 raise
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ from eci_convert.transports.docker_archive.manifest_json import (
 )
 from eci_convert.transports.docker_archive.sink import DockerArchiveSink, open_sink
 from eci_convert.transports.layout import index
-from eci_convert.transports.layout.index import list_images, resolve_entry
+from eci_convert.transports.layout.index import layout_entries, resolve_entry
 from eci_convert.transports.layout.selector import ImageSelector, distinct, may_be_archive, reference_text, split_path
 from eci_convert.transports.settings import Settings
 from eci_convert.transports.tar_store.reader import TarStore
@@ -131,7 +131,7 @@ class DockerArchiveSource:
         platforms. None if there is no layout, or no such image in it."""
         if index.INDEX not in self._archive or saved.id is None:
             return None
-        for entry in distinct(list_images(self._archive.read, self.origin)):
+        for entry in distinct(layout_entries(self._archive.read, self.origin)):
             manifest = self._manifest(entry)
             if isinstance(manifest, Manifest) and manifest.config.digest == saved.id:
                 return entry

@@ -26,9 +26,9 @@ from eci_convert.transports.base import CatalogEntry, Source
 from eci_convert.transports.layout import kraftkit
 from eci_convert.transports.layout.archive import OciArchiveSource
 from eci_convert.transports.layout.directory import LayoutSource
-from eci_convert.transports.layout.index import INDEX, Read, list_images
+from eci_convert.transports.layout.index import INDEX, Read, layout_entries
 from eci_convert.transports.layout.index_entries import IndexEntries, Removed, entry_name
-from eci_convert.transports.layout.reachable import mentioned_blobs, owned_blobs, referrers_of
+from eci_convert.transports.layout.reachable import mentioned_blobs, owned_blobs, referring_digests
 from eci_convert.transports.layout.selector import ImageSelector, may_be_archive, split_path
 from eci_convert.transports.settings import Settings
 from eci_convert.transports.tar_store.reader import TarStore
@@ -83,7 +83,7 @@ class LayoutCatalog:
             before = entries.descriptors
             removed = entries.remove(selectors, all_tags=all_tags)
             gone = {entry.digest for entry in before} - {entry.digest for entry in entries.descriptors}
-            unreferred = referrers_of(self._read, entries.descriptors, gone)
+            unreferred = referring_digests(self._read, entries.descriptors, gone)
             entries.drop(unreferred)
             doomed = [entry for entry in before if entry.digest in gone | unreferred]
             self._collect(entries, doomed)
@@ -92,7 +92,7 @@ class LayoutCatalog:
     @contextmanager
     def _changing(self) -> Iterator[IndexEntries]:
         """The index, while nobody else of us changes it."""
-        list_images(self._read, self.place)  # also refuses a layout of another version
+        layout_entries(self._read, self.place)  # also refuses a layout of another version
         if kraftkit.is_store(self._directory):
             raise CannotHoldError(f"{self.place} is a store of KraftKit's, which is read only here")
         with exclusive(self._directory, self._settings.timeout):
@@ -188,7 +188,7 @@ def writable_name(text: str) -> str:
 
 def catalog_entries(read: Read, place: str) -> tuple[CatalogEntry, ...]:
     """What a layout lists: each name once, and each image without a name that has no other entry with one."""
-    entries = list_images(read, place)
+    entries = layout_entries(read, place)
     named = {entry.digest for entry in entries if entry_name(entry)}
     listed = {(entry_name(entry), entry.digest): None for entry in entries}
     return tuple(CatalogEntry(name=name, digest=digest) for name, digest in listed if name or digest not in named)

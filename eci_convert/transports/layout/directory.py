@@ -46,7 +46,7 @@ from eci_convert.transports.layout.index import (
     MARKER_TEXT,
     add_image,
     blob_path,
-    list_images,
+    layout_entries,
     referrers,
     resolve_entry,
 )
@@ -193,7 +193,7 @@ class LayoutSink:
 
     def _images(self) -> tuple[Descriptor, ...]:
         try:
-            return list_images(self._read, self.destination)
+            return layout_entries(self._read, self.destination)
         except NotFoundError:
             return ()
 

@@ -46,7 +46,7 @@ def blob_path(digest: Digest) -> str:
     return f"blobs/{digest.algorithm}/{digest.hex}"
 
 
-def list_images(read: Read, origin: str) -> tuple[Descriptor, ...]:
+def layout_entries(read: Read, origin: str) -> tuple[Descriptor, ...]:
     """The entries of index.json. Raises NotFoundError, and FormatError for a layout of another version."""
     _check_version(read, origin)
     try:
@@ -63,7 +63,7 @@ def resolve_entry(read: Read, name: ImageSelector, origin: str) -> Descriptor:
     Several images with one name and distinct platforms are combined into an index, which is synthesised and embedded in
     its descriptor. Raises NotFoundError, and UnsupportedImageError for an ambiguous name.
     """
-    entries = list_images(read, origin)
+    entries = layout_entries(read, origin)
     matches = select_entries(entries, name)
     if len(matches) > 1 and not str(name):
         matches = _without_referrers(read, matches) or matches
@@ -82,7 +82,7 @@ def resolve_entry(read: Read, name: ImageSelector, origin: str) -> Descriptor:
 def referrers(read: Read, origin: str, subject: Digest) -> tuple[Descriptor, ...]:
     """The manifests whose subject is *subject*, among those listed in index.json or in an index with the referrers tag
     (distribution-spec v1.1.1, "Referrers Tag Schema")."""
-    entries = list_images(read, origin)
+    entries = layout_entries(read, origin)
     tag = f"{subject.algorithm}-{subject.hex}"
     tagged = [entry for entry in entries if entry.annotations.get(REF_NAME) == tag]
     listed = [child for entry in tagged for child in _children(_read_verified(read, entry))]

@@ -71,7 +71,7 @@ def mentioned_blobs(read: Read, entries: Iterable[Descriptor]) -> set[Digest]:
     return mentioned
 
 
-def referrers_of(read: Read, entries: Iterable[Descriptor], subjects: set[Digest]) -> set[Digest]:
+def referring_digests(read: Read, entries: Iterable[Descriptor], subjects: set[Digest]) -> set[Digest]:
     """Those of *entries* that refer (`subject`) to one of *subjects*, or to one that does."""
     documents = {entry.digest: _document(read, entry) for entry in entries}
     subjects_of = {

@@ -21,7 +21,7 @@ from eci_convert.oci.reference import Reference
 from eci_convert.progress import warn
 from eci_convert.transports.base import ContainerFiles, FileRequest, Source, SourceTraits
 from eci_convert.transports.registry.client import RegistryClient
-from eci_convert.transports.registry.endpoints.choice import Candidate, candidates
+from eci_convert.transports.registry.endpoints.choice import Candidate, candidate_endpoints
 from eci_convert.transports.registry.source import RegistrySource
 from eci_convert.transports.settings import Settings
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 def open_mirrored(reference: Reference, settings: Settings) -> Source:
     """The image *reference*, from wherever the user's files say. Raises LocalError for files that make no sense."""
-    found = candidates(reference, settings)
+    found = candidate_endpoints(reference, settings)
     if len(found) == 1 and found[0].reference == reference:
         return RegistrySource(reference, settings)
     return MirroredSource(reference, found)

@@ -43,7 +43,7 @@ def is_insecure(reference: Reference, settings: Settings) -> bool:
     return rule.endpoint.insecure
 
 
-def candidates(reference: Reference, settings: Settings) -> tuple[Candidate, ...]:
+def candidate_endpoints(reference: Reference, settings: Settings) -> tuple[Candidate, ...]:
     """Whom to ask for the image *reference*: its mirrors, and at last the registry itself, or what stands in its place.
 
     None of them is told a login, a client certificate or a lower standard of security that was given for another host.

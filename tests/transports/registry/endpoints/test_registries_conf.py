@@ -15,7 +15,7 @@ import pytest
 from eci_convert.errors import AccessDeniedError, LocalError
 from eci_convert.oci.reference import Reference
 from eci_convert.transports.registry.endpoints import choice, daemon_json, registries_conf
-from eci_convert.transports.registry.endpoints.choice import candidates, is_insecure
+from eci_convert.transports.registry.endpoints.choice import candidate_endpoints, is_insecure
 from eci_convert.transports.registry.endpoints.registries_conf import load_aliases, load_rules
 from eci_convert.transports.registry.endpoints.rules import match_length
 from eci_convert.transports.registry.endpoints.short_names import resolve
@@ -64,7 +64,7 @@ def named(tmp_path: Path, text: str) -> dict[str, str]:
 
 
 def asked(name: str, environ: dict[str, str], **flags: object) -> list[str]:
-    found = candidates(Reference.parse(name), Settings(environ=environ, **flags))  # type: ignore[arg-type]
+    found = candidate_endpoints(Reference.parse(name), Settings(environ=environ, **flags))  # type: ignore[arg-type]
     return [str(one.reference) for one in found]
 
 
@@ -79,7 +79,7 @@ def test_the_example_of_the_manual(tmp_path: Path) -> None:
         f"mirror.registry.com/image@{DIGEST}", f"registry.com/image@{DIGEST}",
     ]  # fmt: skip
     assert asked("example.com/food:1", environ) == ["example.com/food:1"]
-    found = candidates(Reference.parse("example.com/foo/image"), Settings(environ=environ))
+    found = candidate_endpoints(Reference.parse("example.com/foo/image"), Settings(environ=environ))
     assert [one.insecure for one in found] == [False, True, False]
 
 
@@ -142,7 +142,7 @@ def test_nothing_that_was_given_for_one_registry_is_told_another(tmp_path: Path)
     settings = Settings(
         environ=environ, username="me", password="secret", cert_file="c", key_file="k", plain_http=True, insecure=True
     )  # fmt: skip
-    mirror, cache, own = candidates(Reference.parse("r.example/x:1"), settings)
+    mirror, cache, own = candidate_endpoints(Reference.parse("r.example/x:1"), settings)
     assert mirror.settings.username == mirror.settings.password == mirror.settings.cert_file == ""
     assert mirror.settings.key_file == ""
     assert not mirror.settings.plain_http
@@ -258,7 +258,7 @@ def test_dockers_mirrors_are_for_docker_hub(
     write(
         tmp_path / "daemon.json", '{"registry-mirrors": ["https://m.example/", "http://n.example:5000", 7, "ftp://x"]}'
     )
-    first, second, own = candidates(Reference.parse("ubuntu:1"), Settings(environ=environ))
+    first, second, own = candidate_endpoints(Reference.parse("ubuntu:1"), Settings(environ=environ))
     assert str(first.reference) == "m.example/library/ubuntu:1"
     assert str(second.reference) == "n.example:5000/library/ubuntu:1"
     assert (first.settings.plain_http, second.settings.plain_http, own.settings.plain_http) == (False, True, False)
@@ -275,7 +275,7 @@ def test_dockers_mirrors_are_for_docker_hub(
 
 def test_a_mirror_is_not_waited_for_as_long(tmp_path: Path) -> None:
     environ = named(tmp_path, '[[registry]]\nlocation="r.example"\n[[registry.mirror]]\nlocation="m.example"\n')
-    mirror, own = candidates(Reference.parse("r.example/x:1"), Settings(environ=environ))
+    mirror, own = candidate_endpoints(Reference.parse("r.example/x:1"), Settings(environ=environ))
     assert mirror.settings.retries == choice._MIRROR_RETRIES
     assert mirror.settings.timeout < own.settings.timeout
 
@@ -295,7 +295,7 @@ def test_a_mirror_of_dockerd_may_be_a_bare_host_and_what_is_no_url_is_left_out(
     environ: dict[str, str], tmp_path: Path, url: str, location: str
 ) -> None:
     write(tmp_path / "home/.config/docker/daemon.json", f'{{"registry-mirrors": ["{url}", "https://m.example"]}}')
-    found = candidates(Reference.parse("alpine"), Settings(environ=environ))
+    found = candidate_endpoints(Reference.parse("alpine"), Settings(environ=environ))
     hosts = [f"{host}/library/alpine:latest" for host in (location, "m.example", "docker.io") if host]
     assert [str(candidate.reference) for candidate in found] == hosts
 

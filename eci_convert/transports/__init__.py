@@ -123,7 +123,7 @@ def open_referrer_sink(text: str, settings: Settings, default: str = "docker") -
     scheme, rest = parse_reference(text, default)
     opener = getattr(import_module(f"eci_convert.transports.{scheme.module}"), "open_referrer_sink", None)
     if opener is None:
-        error = CannotHoldError(f"{scheme.what} keeps nothing that refers to an image")
-        error.add_note("hint: attach it in a registry, a layout or containerd; copy --referrers takes it along")
+        error = CannotHoldError(f"{scheme.name}: files cannot be attached to images there")
+        error.add_note("hint: copy the image to a registry, a layout (oci:DIR) or containerd, and attach them there")
         raise error
     return cast("Callable[[str, Settings], Sink]", opener)(rest, settings)

@@ -1,4 +1,5 @@
-"""Preloaded images run under podman, from an additional image store and from a graph root that came in an archive."""
+"""Preloaded images run under podman: from an additional image store, from a graph root that came in an archive, and in
+a machine whose disk that archive was unpacked into."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from eci_convert.transports import open_sink
 from eci_convert.transports.settings import Settings
 from integration.engines import daemon
 from integration.engines.podman import Store
-from integration.engines.programs import Programs
+from integration.engines.programs import DEBIAN_PATH, Programs
 from tests.support.images import an_image, copied
 from tests.support.storage_layers import an_archive, member
 
@@ -72,19 +73,33 @@ def shell(store: Store, config: Path | None, text: str) -> str:
     return done.stdout
 
 
+NO_NETWORK = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+USER = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+
 AS_NOBODY = f"""
 import os, sys
 from eci_convert.cli import main
 words = sys.argv[1:]
 out = os.dup(1)
 os.dup2(2, 1)
-main([*words[:-1], "/dev/null"])  # for what is imported, which nobody may not read where root keeps its Python
+main([*words[:-2], "-o", "/dev/null"])  # for what is imported, which nobody may not read where root keeps its Python
 os.dup2(out, 1)
 os.setgroups([]), os.setgid({NOBODY}), os.setuid({NOBODY})
 sys.exit(main(words))
 """
 
 LOOK = "/bin/busybox ls /etc; /bin/busybox stat -c '%u:%g %a' /srv/mine"
+
+
+def preload_as_user(*words: str | Path, folder: Path) -> bytes:
+    """Runs `preload WORDS` as an ordinary user, who owns *folder*; its standard output."""
+    os.chown(folder, NOBODY, NOBODY)
+    done = subprocess.run(
+        [sys.executable, "-c", AS_NOBODY, "preload", *words], capture_output=True, check=False, timeout=300,
+        cwd=folder, env={**os.environ, "HOME": "/nonexistent", "TMPDIR": "/var/tmp"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.parametrize("driver", ["overlay", "vfs"])
@@ -111,14 +126,10 @@ def test_podman_runs_an_image_of_an_additional_image_store(
 def test_an_archive_by_an_ordinary_user_is_roots_and_unpacks_to_a_graph_root(
     layout: Path, podman_overlay: Store, podman_vfs: Store, eci_convert: Run, driver: str, folder: Path
 ) -> None:
-    words = ["preload", f"oci:{layout}:edge/run:1", "--driver", driver, "-o"]
-    eci_convert(*words, folder / "root.tar")
-    with open(folder / "user.tar", "wb") as out:
-        done = subprocess.run(
-            [sys.executable, "-c", AS_NOBODY, *words, "-"], stdout=out, stderr=subprocess.PIPE, check=False,
-            timeout=300, env={**os.environ, "HOME": "/nonexistent", "TMPDIR": "/var/tmp"},
-        )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    words = [f"oci:{layout}:edge/run:1", "--driver", driver, "-o"]
+    eci_convert("preload", *words, folder / "root.tar")
+    (folder / "home").mkdir()
+    (folder / "user.tar").write_bytes(preload_as_user(*words, "-", folder=folder / "home"))
     assert (folder / "user.tar").read_bytes() == (folder / "root.tar").read_bytes()
 
     subprocess.run(
@@ -132,6 +143,80 @@ def test_an_archive_by_an_ordinary_user_is_roots_and_unpacks_to_a_graph_root(
     assert "old" not in said
     assert said[-2:] == ["7:8", "640"]
     graph.podman("rmi", "--force", NAME)
+
+
+@pytest.mark.parametrize("driver", ["overlay", "vfs"])
+@pytest.mark.parametrize("who", ["root", "user"])
+def test_an_additional_image_store_by_an_ordinary_user_is_roots_and_that_users(
+    layout: Path, podman_overlay: Store, driver: str, who: str, folder: Path
+) -> None:
+    """In files an ordinary user cannot give to others, so all in it is that user's: root to that user's podman."""
+    (folder / "home").mkdir()
+    preload_as_user(f"oci:{layout}:edge/run:1", "--driver", driver, "--root", "more", folder=folder / "home")
+    config = folder / "storage.conf"
+    config.write_text(
+        f'[storage]\ndriver = "{driver}"\ngraphroot = "{folder}/home/graph"\nrunroot = "{folder}/home/run"\n'
+        f'[storage.options]\nadditionalimagestores = ["{folder}/home/more"]\n'
+    )
+    env = podman_overlay.env | {
+        "CONTAINERS_STORAGE_CONF": str(config), "HOME": f"{folder}/home", "XDG_RUNTIME_DIR": f"{folder}/home"
+    }  # fmt: skip
+
+    done = subprocess.run(
+        [*(USER if who == "user" else NO_NETWORK), "podman", "--cgroup-manager=cgroupfs", "run", "--rm",
+         "--pull=never", *LIMITS, NAME, "/bin/busybox", "sh", "-c", LOOK],
+        capture_output=True, text=True, check=False, timeout=120, env=env,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.split()
+    assert "new" in said
+    assert "old" not in said
+    assert said[-2:] == [f"{NOBODY}:{NOBODY}" if who == "root" else "0:0", "640"]
+
+
+MACHINE = """
+set -e
+mount --make-rprivate /
+mount --bind "$1" "$1"
+cd "$1"
+mkdir -p usr etc proc sys dev run tmp var/tmp mnt
+for name in bin sbin lib lib64; do ln -s "usr/$name" "$name"; done
+for name in usr etc; do mount --bind "/$name" "$name"; mount -o remount,bind,ro "$name"; done
+mount -t proc proc proc
+mount --rbind /sys sys
+mount --rbind /dev dev
+mount -t tmpfs tmpfs run
+mount -t tmpfs tmpfs tmp
+pivot_root . mnt
+umount -l /mnt
+exec chroot . podman --storage-driver="$2" --cgroup-manager=cgroupfs \
+    run --rm --pull=never $3 docker.io/edge/run:1 /bin/busybox sh -c "$4"
+"""
+"""A machine whose disk is the directory $1, with the programs of this one: its podman finds what is preloaded where an
+engine of a machine looks for it, for it has no network and is told of no other place."""
+
+
+@pytest.mark.parametrize("driver", ["overlay", "vfs"])
+def test_a_machine_without_a_network_runs_what_was_unpacked_into_its_disk(
+    layout: Path, programs: Programs, driver: str, folder: Path
+) -> None:
+    (folder / "home").mkdir()
+    archive = preload_as_user(f"oci:{layout}:edge/run:1", "--driver", driver, "-o", "-", folder=folder / "home")
+    disk = folder / "disk"
+    disk.mkdir()
+    subprocess.run(["tar", "-C", disk, "-x", "--xattrs", "--xattrs-include=*"], input=archive, check=True, timeout=120)
+
+    done = subprocess.run(
+        [*NO_NETWORK, "sh", "-c", MACHINE, "sh", disk, driver, " ".join(LIMITS), LOOK],
+        capture_output=True, text=True, check=False, timeout=120, env={"PATH": DEBIAN_PATH},
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.split()
+    assert "new" in said
+    assert "old" not in said
+    assert said[-2:] == ["7:8", "640"]
 
 
 def test_skopeo_reads_what_was_preloaded(

@@ -28,6 +28,7 @@ _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _IDENTIFIER = re.compile(r"[a-f0-9]{64}", re.ASCII)
+_SHORTENED = re.compile(r"(?:sha256:)?[a-f0-9]{1,63}", re.ASCII)
 
 
 def registry_name(host: str) -> str:
@@ -146,6 +147,10 @@ def _names_host(component: str) -> bool:
 
 def _digest(digits: str) -> Digest:
     """The digest *digits*. Errors do not repeat what precedes the `@`: it may be a password."""
+    if _SHORTENED.fullmatch(digits):
+        short = UsageError(f"{digits!r} is a shortened digest, and only a whole one can follow '@'")
+        short.add_note("hint: list -q and list --json print whole digests")
+        raise short
     try:
         return Digest.parse(digits)
     except FormatError as error:

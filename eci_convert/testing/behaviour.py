@@ -89,11 +89,11 @@ class Behaviour:
         if denied := self._denied(headers, parts.path):
             return denied
         if parts.path == "/v2/_catalog" and self.lists_repositories:
-            return self._page("repositories", sorted({name for name, _ in self.manifests}), parts.path, query)
+            return self._page({}, "repositories", sorted({name for name, _ in self.manifests}), parts.path, query)
         if listed := re.fullmatch(r"/v2/(.+?)/tags/list", parts.path):
             tags = sorted(key for name, key in self.manifests if name == listed[1] and ":" not in key)
             known = any(name == listed[1] for name, _ in self.manifests)
-            return self._page("tags", tags, parts.path, query) if known else Reply.of(404)
+            return self._page({"name": listed[1]}, "tags", tags, parts.path, query) if known else Reply.of(404)
         found = re.fullmatch(
             r"/v2/(?P<name>.+?)/(?P<kind>blobs/uploads|blobs|manifests|referrers)/(?P<rest>.*)", parts.path
         )
@@ -101,11 +101,13 @@ class Behaviour:
             return Reply.of(200 if parts.path == "/v2/" else 404)
         return self._routed(method, found, query, headers, content)
 
-    def _page(self, key: str, names: list[str], path: str, query: dict[str, str]) -> Reply:
+    def _page(self, fields: dict[str, str], key: str, names: list[str], path: str, query: dict[str, str]) -> Reply:
         following = [name for name in names if name > query.get("last", "")]
         shown = following[: self.page]
         more = {"Link": f'<{path}?last={shown[-1]}>; rel="next"'} if len(following) > len(shown) else {}
-        return Reply.of(200, json.dumps({key: shown or None}).encode(), Content_Type="application/json", **more)
+        return Reply.of(
+            200, json.dumps({**fields, key: shown or None}).encode(), Content_Type="application/json", **more
+        )
 
     def _delete(self, name: str, rest: str) -> Reply:
         if ("digests" if ":" in rest else "tags") not in self.deletes:

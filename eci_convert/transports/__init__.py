@@ -119,8 +119,8 @@ def open_referrer_sink(text: str, settings: Settings, default: str = "docker") -
     """
     scheme, rest = parse_reference(text, default)
     if not scheme.referrers:
-        error = CannotHoldError(f"{scheme.what} keeps nothing that refers to an image")
-        error.add_note("hint: attach it in a registry, a layout or containerd; copy --referrers takes it along")
+        error = CannotHoldError(f"{scheme.name}: files cannot be attached to images there")
+        error.add_note("hint: copy the image to a registry, a layout (oci:DIR) or containerd, and attach them there")
         raise error
     opener = getattr(import_module(f"eci_convert.transports.{scheme.module}"), "open_referrer_sink")  # noqa: B009
     return cast("Callable[[str, Settings], Sink]", opener)(rest, settings)

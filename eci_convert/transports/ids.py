@@ -12,6 +12,7 @@ from typing import Final
 from eci_convert.errors import UsageError
 from eci_convert.oci.digest import Digest
 
+_DIGEST_LIKE: Final = re.compile(r"sha512:[0-9a-f]{1,128}", re.ASCII)
 _ONLY_ID: Final = re.compile(r"sha256:([0-9a-f]{1,64})|([0-9a-f]{64})", re.ASCII)
 _WHOLE: Final = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}", re.ASCII)
 _POSSIBLE: Final = re.compile(r"(?:sha256:)?([0-9a-f]{3,64})|sha256:([0-9a-f]{1,2})", re.ASCII)
@@ -57,6 +58,6 @@ def is_id_prefix(text: str, digest: Digest) -> bool:
 
 
 def check_is_name(text: str) -> None:
-    """Raises UsageError if *text* is an id, so that an image stored under it could not be found again."""
-    if is_id(text):
+    """Raises UsageError if *text* is an id or a digest, so that an image stored under it could not be found again."""
+    if is_id(text) or _DIGEST_LIKE.fullmatch(text):
         raise UsageError(f"{text!r} is an image id: an image needs a name to be stored")

@@ -171,3 +171,11 @@ def is_host(host: str) -> bool:
 
 def is_tag(tag: str) -> bool:
     return bool(tag) and tag[0] not in ".-" and set(tag) <= set(string.ascii_letters + string.digits + "_.-")
+
+
+@pytest.mark.parametrize("short", ["1ce595cc745d", "sha256:1ce595cc745d", "0" * 63])
+def test_a_shortened_digest_is_said_to_be_one(short: str) -> None:
+    with pytest.raises(UsageError, match="is a shortened digest") as caught:
+        Reference.parse(f"registry.example/edge/machine@{short}")
+
+    assert "list -q" in caught.value.__notes__[0]

@@ -9,6 +9,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from eci_convert.errors import NotFoundError, TransportError, UsageError
+from eci_convert.oci import json_fields
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.platform import Platform
 from eci_convert.oci.reference import Reference
@@ -47,7 +48,11 @@ class DaemonCatalog:
             summaries = response.json()
         if not isinstance(summaries, list):
             raise TransportError(f"{self._engine.host}: the server is not a Docker engine")
-        return tuple(entry for summary in summaries for entry in self._entries(summary))
+        return tuple(
+            entry
+            for position, summary in enumerate(summaries)
+            for entry in self._entries(summary, f"{self._engine.host}: images[{position}]")
+        )
 
     def open_image(self, entry: CatalogEntry) -> Source | None:
         """None for images of several platforms: the engine tells their documents with the whole image only."""
@@ -73,7 +78,7 @@ class DaemonCatalog:
     def _doomed(self, name: str, *, all_tags: bool) -> list[CatalogEntry]:
         found = self._inspected(name)
         identity = Digest.parse(image_id(found, self.place), where=self.place)
-        tags = [tag for tag in found.get("RepoTags") or () if isinstance(tag, str) and not tag.startswith(_UNNAMED)]
+        tags = _tags(found, f"{self._engine.host}: image {name!r}")
         own = [] if is_id(name) else _own(tags, name)
         if len(tags) > 1 and not own and not all_tags:
             raise shared_id_error(self.place, name, tags)
@@ -98,26 +103,34 @@ class DaemonCatalog:
         except NotFoundError as error:
             raise NotFoundError(f"{self.place}{name}: the Docker engine has no such image") from error
 
-    def _entries(self, summary: Mapping[str, Any]) -> list[CatalogEntry]:
-        """One entry for each tag; one without a name if there is none, as for an image pulled by its digest."""
-        identity = Digest.parse(str(summary.get("Id")), where=self.place)
-        platforms = self._platforms(identity, summary)
-        size = summary.get("Size")
-        names = [tag for tag in summary.get("RepoTags") or () if not tag.startswith(_UNNAMED)]
+    def _entries(self, summary: object, where: str) -> list[CatalogEntry]:
+        """One entry for each tag; one without a name if there is none, as for an image pulled by its digest.
+
+        Raises FormatError for what is not an ImageSummary of the engine's API."""
+        fields = json_fields.typed(summary, dict, where)
+        identity = Digest.parse(json_fields.required(fields, "Id", str, where), where=f"{where}.Id")
+        platforms = self._platforms(identity, fields, where)
+        size = fields.get("Size")
+        names = _tags(fields, where)
         return [
             CatalogEntry(name=name, digest=identity, platforms=platforms, size=size if isinstance(size, int) else None)
             for name in dict.fromkeys(names or [""])
         ]
 
-    def _platforms(self, identity: Digest, summary: Mapping[str, Any]) -> tuple[Platform, ...] | None:
+    def _platforms(self, identity: Digest, summary: json_fields.Fields, where: str) -> tuple[Platform, ...] | None:
         """What an engine with containerd's store tells of an image for several platforms."""
-        manifests = summary.get("Manifests") or []
+        manifests = json_fields.optional(summary, "Manifests", list, where, [])
         described = [each for each in manifests if isinstance(each, dict) and each.get("Kind") == "image"]
-        found = [(each.get("ImageData") or {}).get("Platform") for each in described if each.get("Available")]
-        if len(found) < 2:
+        image_data = [
+            json_fields.optional(each, "ImageData", dict, f"{where}.Manifests", {})
+            for each in described
+            if each.get("Available")
+        ]
+        if len(image_data) < 2:
             return None
         self._several.add(identity)
-        return tuple(Platform.from_json(each, self.place) for each in found if each)
+        platforms = [json_fields.optional(each, "Platform", dict, f"{where}.Manifests", {}) for each in image_data]
+        return tuple(Platform.from_json(each, f"{where}.Manifests") for each in platforms if each)
 
     def _writable(self, text: str) -> Reference:
         check_is_name(text)
@@ -136,6 +149,13 @@ class DaemonCatalog:
             self._opened.close()
         finally:
             self._engine.close()
+
+
+def _tags(image: json_fields.Fields, where: str) -> list[str]:
+    """The names of *image*, an ImageSummary or ImageInspect of the engine's API. Raises FormatError."""
+    tags = json_fields.optional(image, "RepoTags", list, where, [])
+    names = [json_fields.typed(tag, str, f"{where}.RepoTags[{position}]") for position, tag in enumerate(tags)]
+    return [name for name in names if not name.startswith(_UNNAMED)]
 
 
 def _own(tags: Sequence[str], name: str) -> list[str]:

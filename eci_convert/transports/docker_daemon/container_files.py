@@ -18,6 +18,7 @@ from threading import Lock
 from typing import Final
 
 from eci_convert.errors import AccessDeniedError, EciError, NotFoundError, TransportError
+from eci_convert.oci import json_fields
 from eci_convert.transports.base import NotShown, Source
 from eci_convert.transports.docker_daemon import hidden_paths
 from eci_convert.transports.docker_daemon.engine import Engine, Json
@@ -95,11 +96,13 @@ class DockerContainerFiles:
             container_json = self._inspect(container)
         except EciError:
             return {}
-        labels = {
-            key: text for key, text in (container_json["Config"].get("Labels") or {}).items() if key != OWNER_LABEL
-        }
-        platform = (container_json.get("ImageManifestDescriptor") or {}).get("platform") or {
-            "os": container_json.get("Platform", "")
+        where = f"{self._engine.host}: container"
+        config = json_fields.optional(container_json, "Config", dict, where, {})
+        labels = json_fields.strings(config, "Labels", f"{where}.Config")
+        labels.pop(OWNER_LABEL, None)
+        descriptor = json_fields.optional(container_json, "ImageManifestDescriptor", dict, where, {})
+        platform = json_fields.optional(descriptor, "platform", dict, where, {}) or {
+            "os": json_fields.optional(container_json, "Platform", str, where, "")
         }
         return {"Config": {"Labels": labels}, **{key.capitalize(): text for key, text in platform.items()}}
 
@@ -143,7 +146,7 @@ class DockerContainerFiles:
     def _read_mounts(self) -> None:
         """Records what is mounted over the image: its volumes, and mounts from the engine's configuration."""
         with suppress(EciError):
-            mounts = self._inspect(self._container).get("Mounts") or []
+            mounts = json_fields.optional(self._inspect(self._container), "Mounts", list, "container", [])
             mount_list = [mount for mount in mounts if isinstance(mount, dict)]
             self._mounts |= {str(mount.get("Destination") or "") for mount in mount_list} - {""}
             self._binds = any(mount.get("Type") == "bind" for mount in mount_list)
@@ -187,15 +190,16 @@ def _remove_abandoned(engine: Engine) -> None:
     with suppress(EciError):
         with engine.client() as client:
             containers = client.containers(all=True, filters={"label": OWNER_LABEL, "status": "created"})
-        for container in filter(_is_abandoned, containers):
-            _remove(engine, str(container.get("Id")))
+        for container in json_fields.typed(containers, list, "containers"):
+            if _is_abandoned(json_fields.typed(container, dict, "container")):
+                _remove(engine, json_fields.required(container, "Id", str, "container"))
 
 
 def _is_abandoned(container: Json) -> bool:
-    fields = str(container.get("Labels", {}).get(OWNER_LABEL, "")).split("/")
+    fields = json_fields.strings(container, "Labels", "container").get(OWNER_LABEL, "").split("/")
     if len(fields) == 4 and fields[:2] == _signature().split("/")[:2]:
         return not fields[2].isdigit() or _start_time(int(fields[2])) != fields[3]
-    return time.time() - int(container.get("Created", 0)) > _ABANDONED
+    return time.time() - json_fields.optional(container, "Created", int, "container", 0) > _ABANDONED
 
 
 def _signature() -> str:

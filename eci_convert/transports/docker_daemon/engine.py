@@ -93,14 +93,16 @@ class Engine:
             images = response.json()
         for image in (images if isinstance(images, list) else [])[:_MAX_NAMES]:
             names = image.get("RepoTags") if isinstance(image, dict) else None
-            yield from (name for name in names or () if isinstance(name, str) and name != "<none>:<none>")
+            listed = names if isinstance(names, list) else []
+            yield from (name for name in listed if isinstance(name, str) and name != "<none>:<none>")
 
     @cached_property
     def keeps_images_in_containerd(self) -> bool:
         """Whether images are in containerd's store, which keeps manifests unchanged, and not in the classic one."""
         with self.client() as client:
-            status = client.info().get("DriverStatus")
-        return ["driver-type", "io.containerd.snapshotter.v1"] in (status or [])
+            info = client.info()
+        status = info.get("DriverStatus") if isinstance(info, dict) else None
+        return isinstance(status, list) and ["driver-type", "io.containerd.snapshotter.v1"] in status
 
     @property
     def is_docker(self) -> bool:

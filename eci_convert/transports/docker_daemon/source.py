@@ -172,7 +172,7 @@ def _diff_ids(inspected: Json, where: str) -> tuple[Digest, ...]:
 
 def _platform_count(inspected: Json) -> int:
     """The number of platforms that the engine has the image for; attestation manifests do not count."""
-    manifests = inspected.get("Manifests") or []
+    manifests = json_fields.optional(inspected, "Manifests", list, "image", [])
     return sum(
         1 for each in manifests if isinstance(each, dict) and each.get("Kind") == "image" and each.get("Available")
     )

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -60,6 +61,17 @@ def registry() -> Iterator[FaultyRegistry]:
 def place_in(registry: FaultyRegistry) -> Place:
     root = f"docker://{registry.host}/acme/machines"
     return Place(reference=root + ":{}", root=root)
+
+
+def test_the_list_of_tags_names_its_repository(registry: FaultyRegistry) -> None:
+    """distribution-spec v1.1.1, "Listing Tags": clients may require it."""
+    place = place_in(registry)
+    place.put("1", image(b"1"))
+
+    with urlopen(f"http://{registry.host}/v2/acme/machines/tags/list") as response:
+        listed = json.load(response)
+
+    assert listed == {"name": "acme/machines", "tags": ["1"]}
 
 
 def test_where_tags_are_not_deleted_the_manifest_is_and_no_other_tag_goes_unasked(registry: FaultyRegistry) -> None:

@@ -30,7 +30,8 @@ def list(call: CommonOptions, *, place: str) -> None:  # noqa: A001 - the comman
     """List the images of PLACE: oci:DIR, oci-archive:FILE, docker-archive:FILE, docker://HOST/REPO (its tags),
     docker://HOST (its repositories), docker-daemon:, containerd: or containers-storage:.
 
-    -q prints their ids alone. An id, or the beginning of one, names an image wherever a name does.
+    -q prints their ids alone, whole. An id, or the beginning of one, names an image wherever a name does; in a
+    registry only a whole one does, behind an @.
     """
     from eci_convert.operations.store.list import list_images
 

@@ -158,10 +158,15 @@ class Unpacking:
                 raise FormatError(f"{entry.name!r} is a link with an empty target")
             case EntryType.FIFO:
                 os.mkfifo(base, 0o600, dir_fd=directory)
-            case EntryType.CHAR | EntryType.BLOCK if _create_device(entry, directory, base, source.header):
-                pass
+            case EntryType.CHAR | EntryType.BLOCK:
+                if reason := _create_device(entry, directory, base, source.header):
+                    warn(self._reporter, f"device {entry.name!r} is not created in the store: {reason}")
+                    return
             case _:
-                warn(self._reporter, f"{entry.name!r} is a {entry.type}, which is not supported")
+                warn(
+                    self._reporter,
+                    f"{entry.name!r} is left out of the store: members of type {entry.type} are not supported",
+                )
                 return
         attributes.apply_by_name(base, directory, entry.type)
 
@@ -183,19 +188,19 @@ def _duplicate_error(entry: TarEntry) -> FormatError:
     return FormatError(f"the layer has {entry.name!r} twice, or a parent that is not a directory")
 
 
-def _create_device(entry: TarEntry, directory: int, base: str, header: bytes) -> bool:
-    """Creates the device with the number in *header*, unless overlayfs would interpret it as a deletion, or it is not
-    permitted."""
+def _create_device(entry: TarEntry, directory: int, base: str, header: bytes) -> str:
+    """Creates the device with the number in *header*; else why not: overlayfs would interpret it as a deletion, or it
+    is not permitted."""
     device = os.makedev(number(header[329:337], "device number"), number(header[337:345], "device number"))
     if not device:
-        return False
+        return "overlayfs would take it for a deletion"
     try:
         os.mknod(
             base, (stat.S_IFCHR if entry.type is EntryType.CHAR else stat.S_IFBLK) | 0o600, device, dir_fd=directory
         )
     except PermissionError:
-        return False
-    return True
+        return "only root can create devices"
+    return ""
 
 
 def _counted(chunks: Iterator[bytes], crc: Crc64) -> Iterator[bytes]:

@@ -338,7 +338,25 @@ def test_what_cannot_be_made_is_left_out_with_a_word(world: World) -> None:
     )
 
     assert seen(staged.diff) == {}
-    assert len(noted.warnings) == 2
+    assert noted.warnings == [
+        "device 'whiteout' is not created in the store: overlayfs would take it for a deletion",
+        "'odd' is left out of the store: members of type other are not supported",
+    ]
+
+
+def test_a_device_that_an_ordinary_user_cannot_create_is_left_out_and_that_is_why(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "mknod", refuse)
+    noted = Noted()
+
+    staged = unpacked(world.home, an_archive(member("null", "char", devmajor=1, devminor=3)), reporter=noted)
+
+    assert seen(staged.diff) == {}
+    assert noted.warnings == ["device 'null' is not created in the store: only root can create devices"]
 
 
 def test_a_sparse_member_is_whole_as_a_file_and_packed_in_the_archive(world: World) -> None:

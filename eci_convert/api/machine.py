@@ -97,6 +97,8 @@ def _rereadable(content: Content, spools: ExitStack) -> Path | bytes | RemoteBlo
         return Path(content)
     if path := _path_of(content):
         return path
+    if not hasattr(content, "read"):
+        raise UsageError(f"{type(content).__name__} is no content: give a path, bytes, or a file that can be read")
     directory = os.environ.get("TMPDIR") or (_SPOOL if os.access(_SPOOL, os.W_OK) else tempfile.gettempdir())
     with local_errors(directory):
         spool = spools.enter_context(tempfile.NamedTemporaryFile(dir=directory))  # noqa: SIM115 - *spools* closes it

@@ -90,7 +90,8 @@ ORDER = {
     ),
     "pack": ("result preflight dry_run reuse once tar_layer", "blob_writer", "from_image manifests", "image"),
     "operations": (
-        "inspect output_files push copy_request destination doctor",
+        "declared_sizes output_files push copy_request destination doctor",
+        "inspect",
         "convert extract_request estimate",
         "copy",
         "extract check_build verify kubevirt_machine",

@@ -11,7 +11,7 @@ from typing import BinaryIO, Self
 
 from eci_convert.api.options import Options
 from eci_convert.api.part_stream import open_part
-from eci_convert.api.words import as_platform
+from eci_convert.api.words import ENGINE, as_platform
 from eci_convert.errors import MissingPartError
 from eci_convert.model import Part, Role, RootfsFile
 from eci_convert.oci.digest import Digest
@@ -22,7 +22,7 @@ from eci_convert.operations.list_files import FileEntry, files_of
 from eci_convert.operations.output_files import OutputTarget
 from eci_convert.operations.store.url import choose_part
 from eci_convert.progress import Reporter
-from eci_convert.transports import open_source
+from eci_convert.reading import open_image as reading
 from eci_convert.transports.base import Source
 
 MAX_READ = 64 << 20
@@ -45,7 +45,7 @@ def open_image(
     """
     options = options or Options()
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(reference, options.settings(progress).for_reading()))
+        source = stack.enter_context(reading.open_image(reference, options.settings(progress).for_reading(), ENGINE))
         inspection = inspect(source, as_platform(platform), dialect)
         return Image(source, inspection, options, progress, stack.pop_all())
 

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from eci_convert.api.machine import Machine
 from eci_convert.api.options import Options
-from eci_convert.api.words import ALL, as_codec, as_format, as_platform, as_roles, as_words
+from eci_convert.api.words import ALL, ENGINE, as_codec, as_format, as_platform, as_roles, as_words
 from eci_convert.compression.codec import Codec
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.errors import UsageError
@@ -28,7 +28,8 @@ from eci_convert.operations.verify import Report, verify_image
 from eci_convert.options import source_date_epoch
 from eci_convert.pack.result import PushResult
 from eci_convert.progress import Reporter
-from eci_convert.transports import image_name, open_source
+from eci_convert.reading.open_image import open_image
+from eci_convert.transports import image_name
 
 Output = str | os.PathLike[str] | BinaryIO
 """Where a part goes: the path of a file, or anything whose `write` takes bytes."""
@@ -117,7 +118,7 @@ def copy(
     settings = options.settings(progress, dry_run=dry_run)
     there = destination_options.settings(progress, dry_run=dry_run) if destination_options else settings
     with (
-        open_source(source, settings.for_reading(), "") as origin,
+        open_image(source, settings.for_reading()) as origin,
         open_destination(destination, there, "") as place,
     ):
         result = copy_operation.copy(
@@ -181,7 +182,7 @@ def extract(
         sparse=sparse,
         digests=True,
     )
-    with open_source(reference, options.settings(progress).for_reading()) as source:
+    with open_image(reference, options.settings(progress).for_reading(), ENGINE) as source:
         return extract_operation.extract(source, request, options.transfer(progress, max_size=max_size))
 
 
@@ -197,7 +198,7 @@ def inspect(
     Raises as `open_image` does.
     """
     options = options or Options()
-    with open_source(reference, options.settings().for_reading()) as source:
+    with open_image(reference, options.settings().for_reading(), ENGINE) as source:
         return inspect_operation.inspect(source, as_platform(platform), dialect)
 
 
@@ -217,7 +218,7 @@ def verify(
     Raises what keeps it from looking: TransportError, and the errors of manifests and configs.
     """
     options = options or Options()
-    with open_source(reference, options.settings(progress).for_reading()) as source:
+    with open_image(reference, options.settings(progress).for_reading(), ENGINE) as source:
         return verify_image(
             source,
             platform=as_platform(platform),

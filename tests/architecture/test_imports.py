@@ -86,7 +86,7 @@ ORDER = {
         "layer_walk",
         "container_files",
         "manifests files member_range",
-        "file_size",
+        "file_size open_image",
     ),
     "pack": ("result preflight dry_run reuse once tar_layer", "blob_writer", "from_image manifests", "image"),
     "operations": (

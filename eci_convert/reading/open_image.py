@@ -1,0 +1,34 @@
+"""An image that is read: where its name is not there, the error tells names that are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol, runtime_checkable
+
+from eci_convert import transports
+from eci_convert.errors import NotFoundError
+from eci_convert.transports.base import Source
+from eci_convert.transports.settings import Settings
+
+
+@runtime_checkable
+class _Suggests(Protocol):
+    def nearest_names(self) -> tuple[str, ...]: ...
+
+
+@contextmanager
+def open_image(reference: str, settings: Settings, default: str = "") -> Iterator[Source]:
+    """The source of *reference* while the block lasts. *default* is the transport of a bare name."""
+    with transports.open_source(reference, settings, default) as source:
+        yield from suggesting(source)
+
+
+def suggesting(source: Source) -> Iterator[Source]:
+    """*source*, for a block whose NotFoundError gets a hint with the names nearest to that of *source*."""
+    try:
+        yield source
+    except NotFoundError as error:
+        if isinstance(source, _Suggests) and (names := source.nearest_names()):
+            error.add_note(f"hint: the repository has tags such as {', '.join(map(repr, names))}")
+        raise

@@ -76,9 +76,13 @@ class RootfsFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalFile:
-    """The file is on this computer."""
+    """The file is on this computer. *label* is what its user calls it, where *path* is that of a copy."""
 
     path: Path
+    label: str = ""
+
+    def __str__(self) -> str:
+        return self.label or str(self.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

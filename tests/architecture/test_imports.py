@@ -102,7 +102,7 @@ ORDER = {
     "cli": (
         "output param_types stdio malloc signals go_flags eci_output completion open_image yaml_text",
         "progress exit_codes",
-        "side_options go_tool",
+        "side_options go_tool piped_parts",
         "common_options command",
         "connection_options applicable eci_remote",
         "options",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from eci_convert.errors import AmbiguousRoleError
+from eci_convert.errors import AmbiguousRoleError, UsageError
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 
@@ -76,9 +76,13 @@ class RootfsFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalFile:
-    """The file is on this computer."""
+    """The file is on this computer. *label* is what its user calls it, where *path* is that of a copy."""
 
     path: Path
+    label: str = ""
+
+    def __str__(self) -> str:
+        return self.label or str(self.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +104,8 @@ class RemoteBlob:
     size: int
 
     def __init__(self, digest: Digest | str, size: int) -> None:
+        if size < 0:
+            raise UsageError(f"a blob of {size} bytes: its size cannot be negative")
         object.__setattr__(self, "digest", Digest.parse(digest) if isinstance(digest, str) else digest)
         object.__setattr__(self, "size", size)
 
@@ -111,7 +117,8 @@ Locator = Blob | Member | RootfsFile | LocalFile | Memory | RemoteBlob
 class Part:
     """One file of a machine. *name* is what ECI calls it (docs/specs/eci.md#2.5), and never leads out of a directory.
 
-    *disk_type* is None where nobody says; *index* counts extra disks and is None for all else.
+    *disk_type* is None where nobody says; *index* counts extra disks and is None for all else. *declared_size* is what
+    the image says of a file in a layer, in bytes.
     """
 
     role: Role
@@ -119,6 +126,7 @@ class Part:
     name: str
     disk_type: DiskType | None = None
     index: int | None = None
+    declared_size: int | None = field(default=None, compare=False, repr=False)
 
     @property
     def type(self) -> DiskType | None:
@@ -138,7 +146,7 @@ class Part:
             case Memory(content=content):
                 return len(content)
             case _:
-                return None
+                return self.declared_size
 
     @property
     def digest(self) -> Digest | None:

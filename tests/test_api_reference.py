@@ -16,3 +16,8 @@ def test_the_reference_is_current() -> None:
 @pytest.mark.parametrize("name", [name for name in ec.__all__ if name != "__version__"])
 def test_every_public_name_is_in_it(name: str) -> None:
     assert name in generate_api_reference.rendered()
+
+
+def test_arguments_of_which_there_are_several_are_marked() -> None:
+    assert "tag(image: str, *names: str, dry_run: bool" in generate_api_reference.rendered()
+    assert "    *references: str,\n" in generate_api_reference.rendered()

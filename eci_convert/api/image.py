@@ -11,7 +11,7 @@ from typing import BinaryIO, Self
 
 from eci_convert.api.options import Options
 from eci_convert.api.part_stream import open_part
-from eci_convert.api.words import as_platform
+from eci_convert.api.words import ENGINE, as_platform
 from eci_convert.errors import MissingPartError
 from eci_convert.model import Part, Role, RootfsFile
 from eci_convert.oci.digest import Digest
@@ -20,9 +20,10 @@ from eci_convert.operations.extract import extract_files
 from eci_convert.operations.inspect import Inspection, inspect
 from eci_convert.operations.list_files import FileEntry, files_of
 from eci_convert.operations.output_files import OutputTarget
+from eci_convert.operations.store.url import choose_part
 from eci_convert.progress import Reporter
-from eci_convert.transports import open_source
-from eci_convert.transports.base import Source, with_all_blobs
+from eci_convert.reading import open_image as reading
+from eci_convert.transports.base import Source
 
 MAX_READ = 64 << 20
 """Bytes of a file that `Image.read` returns at most, unless it is told otherwise."""
@@ -44,7 +45,7 @@ def open_image(
     """
     options = options or Options()
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(reference, options.settings(progress).for_reading()))
+        source = stack.enter_context(reading.open_image(reference, options.settings(progress).for_reading(), ENGINE))
         inspection = inspect(source, as_platform(platform), dialect)
         return Image(source, inspection, options, progress, stack.pop_all())
 
@@ -133,11 +134,15 @@ class Image:
         """The disks beside the root disk, in order."""
         return tuple(part for part in self.parts if part.role is Role.EXTRA_DISK)
 
-    def open(self, part: Part) -> BinaryIO:
-        """The bytes of *part* as a readable binary file that cannot seek, to be used as a context manager.
+    def open(self, part: Part | Role | str) -> BinaryIO:
+        """The bytes of *part* (one of `parts`, or its role, `disk-N` or name) as a readable binary file that cannot
+        seek, to be used as a context manager.
 
-        Raises IntegrityError at the end of the bytes, or when it is closed before, if they are not the promised ones.
+        Raises MissingPartError and AmbiguousRoleError for a word that names no part or several; IntegrityError at the
+        end of the bytes, or when it is closed before, if they are not the promised ones.
         """
+        if isinstance(part, str):
+            part = choose_part(self._inspection, part)
         return open_part(self._source, self._inspection.image, part, self._options.transfer(self._progress))
 
     def read(self, path: str, *, max_size: int = MAX_READ) -> bytes:
@@ -162,9 +167,8 @@ class Image:
 
         `*` and `?` stand for anything, slashes too. All layers are read for it, and verified.
         """
-        source = with_all_blobs(self._source)
         image, transfer = self._inspection.image, self._options.transfer(self._progress)
-        for entry in files_of(source, image, image.platform, transfer.reporter):
+        for entry in files_of(self._source, image, image.platform, transfer.reporter):
             if entry.kind in ("file", "symlink") and fnmatch.fnmatchcase(entry.path, pattern):
                 yield entry
 

@@ -9,9 +9,10 @@ from typing import BinaryIO
 
 from eci_convert.api.machine import Machine
 from eci_convert.api.options import Options
-from eci_convert.api.words import ALL, as_codec, as_format, as_platform, as_roles, as_words
+from eci_convert.api.words import ALL, ENGINE, as_codec, as_format, as_platform, as_roles, as_words
 from eci_convert.compression.codec import Codec
 from eci_convert.dialects.blueprint import WriteOptions
+from eci_convert.errors import UsageError
 from eci_convert.model import Role
 from eci_convert.oci.platform import Platform, host_platform
 from eci_convert.operations import copy as copy_operation
@@ -27,7 +28,8 @@ from eci_convert.operations.verify import Report, verify_image
 from eci_convert.options import source_date_epoch
 from eci_convert.pack.result import PushResult
 from eci_convert.progress import Reporter
-from eci_convert.transports import image_name, open_source
+from eci_convert.reading.open_image import open_image
+from eci_convert.transports import image_name
 
 Output = str | os.PathLike[str] | BinaryIO
 """Where a part goes: the path of a file, or anything whose `write` takes bytes."""
@@ -116,7 +118,7 @@ def copy(
     settings = options.settings(progress, dry_run=dry_run)
     there = destination_options.settings(progress, dry_run=dry_run) if destination_options else settings
     with (
-        open_source(source, settings.for_reading(), "") as origin,
+        open_image(source, settings.for_reading()) as origin,
         open_destination(destination, there, "") as place,
     ):
         result = copy_operation.copy(
@@ -138,6 +140,7 @@ def extract(
     root: Output | None = None,
     disks: Mapping[int, Output] | None = None,
     config: Output | None = None,
+    cmdline: Output | None = None,
     files: Mapping[str, Output] | None = None,
     only: Iterable[Role | str] = (),
     platform: Platform | str | None = None,
@@ -153,11 +156,21 @@ def extract(
     *disks* are by the numbers that the image gives them, *files* are any files of its filesystem by their paths.
     *only* narrows what goes to the directory to parts of these roles. *max_size* (bytes) bounds each part.
 
-    Raises MissingPartError, IntegrityError, FormatError, LocalError, and TransportError. What went into an open file
-    until then has gone.
+    Raises UsageError where nothing is asked for, MissingPartError, IntegrityError, FormatError, LocalError, and
+    TransportError. What went into an open file until then has gone.
     """
     options = options or Options()
-    by_role = {Role.KERNEL: kernel, Role.INITRD: initrd, Role.ROOT_DISK: root, Role.CONFIG: config}
+    by_role = {
+        Role.KERNEL: kernel,
+        Role.INITRD: initrd,
+        Role.ROOT_DISK: root,
+        Role.CONFIG: config,
+        Role.CMDLINE: cmdline,
+    }
+    if directory is None and only:
+        raise UsageError("only narrows what goes to a directory, and none is given")
+    if directory is None and not disks and not files and all(output is None for output in by_role.values()):
+        raise UsageError("nothing is asked for: give a directory, or where a part or a file goes")
     request = ExtractRequest(
         directory=Path(directory) if directory is not None else None,
         roles={role: _output(output) for role, output in by_role.items() if output is not None},
@@ -169,7 +182,7 @@ def extract(
         sparse=sparse,
         digests=True,
     )
-    with open_source(reference, options.settings(progress).for_reading()) as source:
+    with open_image(reference, options.settings(progress).for_reading(), ENGINE) as source:
         return extract_operation.extract(source, request, options.transfer(progress, max_size=max_size))
 
 
@@ -185,7 +198,7 @@ def inspect(
     Raises as `open_image` does.
     """
     options = options or Options()
-    with open_source(reference, options.settings().for_reading()) as source:
+    with open_image(reference, options.settings().for_reading(), ENGINE) as source:
         return inspect_operation.inspect(source, as_platform(platform), dialect)
 
 
@@ -205,7 +218,7 @@ def verify(
     Raises what keeps it from looking: TransportError, and the errors of manifests and configs.
     """
     options = options or Options()
-    with open_source(reference, options.settings(progress).for_reading()) as source:
+    with open_image(reference, options.settings(progress).for_reading(), ENGINE) as source:
         return verify_image(
             source,
             platform=as_platform(platform),
@@ -216,7 +229,11 @@ def verify(
 
 
 def _output(output: Output) -> Path | BinaryIO:
-    return Path(output) if isinstance(output, str | os.PathLike) else output
+    if isinstance(output, str | os.PathLike):
+        return Path(output)
+    if not hasattr(output, "write"):
+        raise UsageError(f"{type(output).__name__} is no output: give a path, or a file that can be written")
+    return output
 
 
 def _write_options(

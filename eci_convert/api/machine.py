@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from eci_convert.errors import UsageError
 from eci_convert.files.errors import local_errors
-from eci_convert.model import Artifact, RemoteBlob
+from eci_convert.model import Artifact, LocalFile, RemoteBlob
 from eci_convert.reading.local_parts import Disk, artifact_from_parts
 
 Content = str | os.PathLike[str] | bytes | BinaryIO | RemoteBlob
@@ -71,7 +71,7 @@ class Machine:
             )
 
 
-def _optional(content: Content | None, spools: ExitStack) -> Path | bytes | RemoteBlob | None:
+def _optional(content: Content | None, spools: ExitStack) -> Path | bytes | LocalFile | RemoteBlob | None:
     return None if content is None else _rereadable(content, spools)
 
 
@@ -81,22 +81,24 @@ def _disk(disk: Content | Disk, default_name: str, spools: ExitStack) -> Disk:
     return replace(disk, content=content, name=disk.name or _file_name(disk.content) or default_name)
 
 
-def _file_name(content: Content) -> str:
+def _file_name(content: Content | LocalFile) -> str:
     if isinstance(content, str | os.PathLike):
         return Path(content).name
     name = getattr(content, "name", "")
     return Path(name).name if isinstance(name, str) else ""
 
 
-def _rereadable(content: Content, spools: ExitStack) -> Path | bytes | RemoteBlob:
+def _rereadable(content: Content | LocalFile, spools: ExitStack) -> Path | bytes | LocalFile | RemoteBlob:
     """*content* as something that can be read twice: an open file that has no name any more, or that is not at its
     beginning, is copied to a temporary file, which goes with *spools*."""
-    if isinstance(content, bytes | RemoteBlob):
+    if isinstance(content, bytes | LocalFile | RemoteBlob):
         return content
     if isinstance(content, str | os.PathLike):
         return Path(content)
     if path := _path_of(content):
         return path
+    if not hasattr(content, "read"):
+        raise UsageError(f"{type(content).__name__} is no content: give a path, bytes, or a file that can be read")
     directory = os.environ.get("TMPDIR") or (_SPOOL if os.access(_SPOOL, os.W_OK) else tempfile.gettempdir())
     with local_errors(directory):
         spool = spools.enter_context(tempfile.NamedTemporaryFile(dir=directory))  # noqa: SIM115 - *spools* closes it

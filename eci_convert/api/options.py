@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from eci_convert.errors import UsageError
 from eci_convert.options import TransferOptions
 from eci_convert.progress import NULL_REPORTER, Reporter
 from eci_convert.reading.resume import default_directory
 from eci_convert.transports.settings import Settings
+
+_COMPAT = ("auto", "strict")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +24,8 @@ class Options:
     *namespace* are containerd's. *compat* "strict" sends a registry what was asked for or nothing; "auto" leaves out
     the `artifactType` that it refuses. *timeout* is in seconds without a sign of life. *resume* keeps what arrived over
     a network in the user's cache until all is done.
+
+    Raises UsageError for an unknown *compat*, and for numbers that the command line refuses too.
 
     >>> "secret" in repr(Options(username="me", password="secret", concurrency=8))
     False
@@ -42,6 +47,18 @@ class Options:
     timeout: float = 60.0
     resume: bool = True
     environ: Mapping[str, str] | None = field(default=None, repr=False, hash=False)
+
+    def __post_init__(self) -> None:
+        if self.compat not in _COMPAT:
+            raise UsageError(f"{self.compat!r} is no way to push: write one of {', '.join(_COMPAT)}")
+        for name, value, least, most in (
+            ("concurrency", self.concurrency, 1, 64),
+            ("retries", self.retries, 0, 100),
+            ("timeout", self.timeout, 0.1, float("inf")),
+        ):
+            if not least <= value <= most:
+                limits = f"{least} or more" if most == float("inf") else f"from {least} to {most}"
+                raise UsageError(f"{name} is {value!r}: it must be {limits}")
 
     def settings(self, progress: Reporter | None = None, *, dry_run: bool = False) -> Settings:
         """What transports are told."""

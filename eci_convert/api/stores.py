@@ -25,7 +25,8 @@ from eci_convert.operations.store.list import ListedImage
 from eci_convert.operations.store.strategy import AppendOptions
 from eci_convert.pack.result import PushResult
 from eci_convert.progress import NULL_REPORTER, Reporter
-from eci_convert.transports import image_name, open_referrer_sink, open_sink, open_source
+from eci_convert.reading.open_image import open_image
+from eci_convert.transports import image_name, open_referrer_sink, open_sink
 from eci_convert.transports.base import FileRequest
 
 _NOTHING: Final[Mapping[str, str]] = {}
@@ -96,7 +97,7 @@ def create_index(
         reporter=progress or NULL_REPORTER,
     )
     with ExitStack() as stack:
-        opened = [stack.enter_context(open_source(source, settings.for_reading(), "")) for source in as_words(sources)]
+        opened = [stack.enter_context(open_image(source, settings.for_reading())) for source in as_words(sources)]
         sink = stack.enter_context(open_sink(reference, settings, ""))
         result = index_operation.create(opened, sink, as_platform(platform), append)
     return with_pinned_reference(result, reference)
@@ -120,7 +121,7 @@ def blob_url(
     MissingPartError, AmbiguousRoleError, UnsupportedImageError for a part that must be unpacked, and TransportError.
     """
     options = options or Options()
-    with open_source(reference, options.settings(progress).for_reading(), "docker") as source:
+    with open_image(reference, options.settings(progress).for_reading(), "docker") as source:
         inspection = inspect_operation.inspect(source, as_platform(platform), dialect)
         if not part:
             return url_operation.manifest_request(source, inspection, follow=follow)
@@ -156,7 +157,7 @@ def attach(
         for path, media_type in typed.items()
     ]
     attach_operation.check_anything(attachments, annotations)
-    with open_referrer_sink(reference, settings) as sink, open_source(reference, settings, "") as source:
+    with open_referrer_sink(reference, settings) as sink, open_image(reference, settings) as source:
         subject = attach_operation.subject_of(source, as_platform(platform))
         return attach_operation.attach(
             subject,

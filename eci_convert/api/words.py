@@ -14,6 +14,9 @@ from eci_convert.oci.platform import Platform, parse_platform
 ALL = "all"
 """The platform that means every one of an index."""
 
+ENGINE = "docker-daemon"
+"""The transport of a name without one, where an image is read."""
+
 _SHORT = {"root": Role.ROOT_DISK, "disk": Role.EXTRA_DISK}
 
 

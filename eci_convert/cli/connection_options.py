@@ -34,7 +34,7 @@ CONNECTION_OPTIONS: Final[tuple[Callable[[Any], Any], ...]] = (
     _option("--password-stdin", is_flag=True, help="Read the password from standard input."),
     _option("--address", default="", metavar="SOCKET", help="Socket of containerd."),
     _option("--namespace", default="", metavar="NAME", help="Namespace of containerd."),
-    _option("--concurrency", default=4, type=click.IntRange(1, 64), metavar="N", show_default="4, at most 64",
+    _option("--concurrency", default=4, type=click.IntRange(1, 64), metavar="N", show_default=True,
             help="Maximum number of parallel transfers."),
     _option("--retries", default=5, type=click.IntRange(0, 100), metavar="N", show_default=True,
             help="Maximum number of retries."),

@@ -120,7 +120,8 @@ def _parts(*, may_be_empty: bool) -> Callable[[F], F]:
     file, disk = PathParam(may_be_empty=may_be_empty), PathParam(str, may_be_empty=may_be_empty)
     types = "TYPE is raw vhd vmdk iso qcow qcow2 ova or vhdx."
     return options(
-        option("--kernel", group=PARTS, type=file, once=True, metavar="PATH", help="Kernel."),
+        option("--kernel", group=PARTS, type=file, once=True, metavar="PATH",
+               help="Kernel. PATH of any part may be a pipe; - is standard input."),
         option("--initrd", group=PARTS, type=file, once=True, metavar="PATH", help="Initial ramdisk."),
         option("--root", group=PARTS, type=disk, once=True, metavar="PATH[:TYPE]", help=f"Root disk; {types}"),
         option("--disk", "disks", group=PARTS, type=disk, multiple=True, metavar="PATH[:TYPE]",

@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
+import click
+
+from eci_convert.cli.piped_parts import PipedParts, default_disk_name
 from eci_convert.errors import LocalError, NotFoundError, UsageError
-from eci_convert.model import Artifact
+from eci_convert.model import Artifact, LocalFile
 from eci_convert.oci.platform import Platform, host_platform, parse_platform
 from eci_convert.operations.destination import archive_path, check_not_an_input, resolved_path
 from eci_convert.progress import NULL_REPORTER, Reporter
@@ -30,18 +35,30 @@ def artifact_from_options(
     trust_type: bool,
     reporter: Reporter = NULL_REPORTER,
 ) -> Artifact:
-    """The machine that `parts` describe. *reporter* is warned of files that seem to be mixed up.
+    """The machine that `parts` describe. *reporter* is warned of files that seem to be mixed up. What comes through a
+    pipe is kept until the running command ends.
 
-    Raises UsageError where one of *outputs*, which are to be written, is a part, and what `artifact_from_parts` raises.
+    Raises UsageError where one of *outputs*, which are to be written, is a part, and where standard input is wanted
+    twice; and what `artifact_from_parts` raises.
     """
+    context = click.get_current_context()
+    piped = PipedParts(
+        context.with_resource(ExitStack()), reporter, password_from_stdin=bool(context.params.get("password_stdin"))
+    )
+
+    def disk(text: str, part: str, name: str) -> Disk:
+        parsed = Disk.parse(text, trusted=trust_type)
+        path = Path(str(parsed.content))
+        return replace(parsed, content=piped.file(path, part), name=default_disk_name(path, name))
+
     found = artifact_from_parts(
-        kernel=kernel,
-        initrd=initrd,
-        root=Disk.parse(root, trusted=trust_type) if root else None,
-        disks=[Disk.parse(disk, trusted=trust_type) for disk in disks],
-        config=config,
-        others=_distinct_others(others),
-        command_line=_command_line(cmdline),
+        kernel=piped.file(kernel, "the kernel") if kernel else None,
+        initrd=piped.file(initrd, "the initrd") if initrd else None,
+        root=disk(root, "the root disk", "root") if root else None,
+        disks=[disk(text, f"disk {number}", "disk") for number, text in enumerate(disks)],
+        config=piped.file(config, "the config") if config else None,
+        others={name: piped.file(Path(path), name) for name, path in _distinct_others(others).items()},
+        command_line=_command_line(cmdline, piped),
         reporter=reporter,
     )
     for output in outputs:
@@ -58,7 +75,7 @@ def _distinct_others(others: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
     return by_name
 
 
-def _command_line(text: str | None) -> str | None:
+def _command_line(text: str | None, piped: PipedParts) -> str | None:
     """The kernel command line that `--cmdline` says: the text, or the one line of a file.
 
     Raises UsageError for what no kernel could be given, NotFoundError and LocalError for a file that cannot be read.
@@ -66,7 +83,8 @@ def _command_line(text: str | None) -> str | None:
     if text is None:
         return None
     if text.startswith("@"):
-        text = _read_line(Path(text[1:]))
+        file = piped.file(Path(text[1:]), "the command line")
+        text = _read_line(file.path if isinstance(file, LocalFile) else file)
     if not text or any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
         what = "is empty" if not text else f"{text[:80]!r} holds line breaks or other control characters"
         raise UsageError(f"--cmdline {what}")

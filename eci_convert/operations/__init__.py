@@ -5,6 +5,7 @@ diff.py             how two images differ
 extract.py          parts of an image into files
 extract_request.py  which parts go where
 kubevirt_machine.py  the VirtualMachine that boots an image
+declared_sizes.py   sizes of files in layers, as the image tells them
 part_sizes.py       sizes and digests of parts, as an image tells them or as they are
 output_files.py     the files that extract writes
 check_build.py      the parts in an image that a Docker engine built

@@ -17,6 +17,7 @@ from eci_convert.oci.image import Image, ImageConfig
 from eci_convert.oci.index import Index, candidates
 from eci_convert.oci.manifest import Manifest
 from eci_convert.oci.platform import Platform
+from eci_convert.operations.declared_sizes import with_declared_sizes
 from eci_convert.reading import images
 from eci_convert.reading.images import flatten_index, load_root, right_sized, select_image
 from eci_convert.transports.base import IMAGE_ID_ANNOTATION, Source
@@ -154,7 +155,7 @@ def _summarise(image: Image, dialect: str) -> ImageSummary:
         if dialect:
             raise
         return ImageSummary(image=image, dialect="", artifact=Artifact(parts=()), unknown=str(error))
-    return ImageSummary(image=image, dialect=name, artifact=artifact)
+    return ImageSummary(image=image, dialect=name, artifact=with_declared_sizes(artifact, image))
 
 
 def _platforms(found: Manifest | Index, image: Image) -> tuple[Platform, ...]:

@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from eci_convert.dialects.part_labels import FILE_PATH, FILE_SIZE
-from eci_convert.model import Artifact, Blob, DiskType, Member, Memory, Part, RemoteBlob, RootfsFile
-from eci_convert.oci.annotations import TITLE
-from eci_convert.oci.descriptor import Descriptor
+from eci_convert.model import Artifact, DiskType, Memory, Part
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.image import Image
+from eci_convert.operations.declared_sizes import declared_size
 from eci_convert.operations.extract import extract_files
 from eci_convert.operations.output_files import Discard, OutputTarget
 from eci_convert.options import TransferOptions
 from eci_convert.progress import NULL_REPORTER, Reporter
-from eci_convert.rootfs import components
 from eci_convert.transports.base import Source
-
-_LONGEST_NUMBER = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,24 +32,8 @@ def declared_facts(part: Part, image: Image) -> PartFacts:
 
     An image of another tool tells no sizes of files in its layers; ours do, in annotations of the layers.
     """
-    size: int | None = None
-    digest: Digest | None = None
-    match part.locator:
-        case Blob(compression="", descriptor=blob):
-            size, digest = blob.size, blob.digest
-        case Blob(size=size):
-            pass
-        case Member(descriptor=layer):
-            size = _annotated_size(layer)
-        case RootfsFile(path=path):
-            size = _size_of_path(path, image)
-        case Memory(content=content):
-            size, digest = len(content), Digest.of(content)
-        case RemoteBlob(digest=digest, size=size):
-            pass
-        case _:
-            pass
-    return PartFacts(size=size, digest=digest, disk_type=part.disk_type)
+    digest = Digest.of(part.locator.content) if isinstance(part.locator, Memory) else part.digest
+    return PartFacts(size=declared_size(part, image), digest=digest, disk_type=part.disk_type)
 
 
 def measured_facts(
@@ -95,19 +74,3 @@ def parts_of(artifact: Artifact) -> tuple[Part, ...]:
 def _absolute(path: str) -> str:
     """*path* in an image as people write it: `kernel`, `./kernel` and `/kernel` are one file."""
     return "/" + path.removeprefix("./").lstrip("/") if path else ""
-
-
-def _annotated_size(layer: Descriptor) -> int | None:
-    text = layer.annotations.get(FILE_SIZE, "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else None
-
-
-def _size_of_path(path: str, image: Image) -> int | None:
-    """The size of the file at *path*, or of the only one in the directory that it is, as a layer of ours tells it."""
-    wanted = components(path)
-    sizes = {}
-    for layer in image.manifest.layers:
-        found = components(layer.annotations.get(FILE_PATH) or layer.annotations.get(TITLE, ""))
-        if found and (found[:-1] if path.endswith("/") else found) == wanted:
-            sizes["/".join(found)] = _annotated_size(layer)
-    return next(iter(sizes.values())) if len(sizes) == 1 else None

@@ -30,7 +30,7 @@ from eci_convert.model import (
 from eci_convert.progress import NULL_REPORTER, Reporter, warn
 from eci_convert.reading.local_disks import FileEnds, resolve_disk
 
-PartContent = str | os.PathLike[str] | bytes | RemoteBlob
+PartContent = str | os.PathLike[str] | bytes | LocalFile | RemoteBlob
 """The content of a part: a file, in memory, or not available here (a blob that the destination has)."""
 
 DiskContent = PartContent | BinaryIO
@@ -101,12 +101,12 @@ def artifact_from_parts(
 
 def _disk(disk: Disk, role: Role, index: int | None) -> Part:
     locator = _locator(disk.content)
-    name = disk.name or (locator.path.name if isinstance(locator, LocalFile) else "")
+    name = disk.name or (Path(str(locator)).name if isinstance(locator, LocalFile) else "")
     if not name:
         raise UsageError("a disk from memory or a stream needs a name")
     kind = parse_disk_type(disk.type) if disk.type is not None else None
     if isinstance(locator, LocalFile | Memory):
-        shown = str(locator.path) if isinstance(locator, LocalFile) else name
+        shown = str(locator) if isinstance(locator, LocalFile) else name
         kind = resolve_disk(FileEnds.read(locator), shown, kind, trusted=disk.trust_declared_type)
     if kind is None:
         raise UsageError(f"unknown type of disk {name!r}: specify it")
@@ -136,14 +136,14 @@ def _warn_of_mixed_up_files(part: Part, reporter: Reporter) -> None:
     if part.role in (Role.KERNEL, Role.INITRD, *DISK_ROLES) and isinstance(part.locator, LocalFile | Memory):
         ends = FileEnds.read(part.locator)
         if seen := contradiction(part.role, ends.head, ends.size, ends.tail):
-            file = part.locator.path if isinstance(part.locator, LocalFile) else part.name
+            file = part.locator if isinstance(part.locator, LocalFile) else part.name
             warn(reporter, f"{str(file)!r} is given as the {part_label(part)} and looks like {seen}")
 
 
 def _locator(content: DiskContent) -> Locator:
     if isinstance(content, bytes):
         return Memory(content=content)
-    if isinstance(content, RemoteBlob):
+    if isinstance(content, RemoteBlob | LocalFile):
         return content
     if not isinstance(content, str | os.PathLike):
         raise UsageError(f"{content!r} is an open file, and has to be read more than once")

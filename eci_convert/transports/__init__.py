@@ -20,6 +20,7 @@ ids.py               image ids and their abbreviations
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -29,7 +30,7 @@ from eci_convert.transports.schemes import SCHEMES, Scheme, closest_transport, d
 from eci_convert.transports.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = [
     "SCHEMES", "Access", "Scheme", "closest_transport", "default_transport", "image_name", "open_sink", "open_source",
@@ -65,14 +66,28 @@ def open_source(text: str, settings: Settings, default: str = "docker-daemon") -
 
         rest = resolve_alias(rest, settings)
     opener = getattr(import_module(f"eci_convert.transports.{scheme.module}"), "open_source")  # noqa: B009
-    return cast("Callable[[str, Settings], Source]", opener)(rest, settings)
+    with _suggesting_transport(text, scheme):
+        return cast("Callable[[str, Settings], Source]", opener)(rest, settings)
 
 
 def open_sink(text: str, settings: Settings, default: str = "docker-daemon") -> Sink:
     """The sink for the reference *text*; nothing is changed yet. Raises UsageError."""
     scheme, rest = parse_reference(text, default)
     opener = getattr(import_module(f"eci_convert.transports.{scheme.module}"), "open_sink")  # noqa: B009
-    return cast("Callable[[str, Settings], Sink]", opener)(rest, settings)
+    with _suggesting_transport(text, scheme):
+        return cast("Callable[[str, Settings], Sink]", opener)(rest, settings)
+
+
+@contextmanager
+def _suggesting_transport(text: str, scheme: Scheme) -> Iterator[None]:
+    """A block whose UsageError for a bare name gets the transport that it resembles: `ocii:layout:a`."""
+    try:
+        yield
+    except UsageError as error:
+        closest = "" if text.startswith(scheme.spellings) else closest_transport(text)
+        if closest:
+            error.add_note(f"hint: did you mean {closest!r}?")
+        raise
 
 
 def open_catalog(text: str, settings: Settings) -> Catalog:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -189,6 +190,19 @@ def nearest_names(name: str, names: Iterable[str], most: int = 3) -> tuple[str, 
     from difflib import get_close_matches
 
     return tuple(get_close_matches(name, tuple(dict.fromkeys(names)), n=most, cutoff=0.5))
+
+
+def other_meaning(name: str) -> str:
+    """What else *name*, which a store does not have, may mean, as a hint: a transport that is misspelt, or a layout or
+    an archive without its transport; "" if none of these."""
+    path = name.partition(":")[0]
+    if closest := closest_transport(name):
+        return f"did you mean {closest!r}?"
+    if os.path.isfile(os.path.join(path, "index.json")):
+        return f"the image layout {path!r} is oci:{name}"
+    if os.path.isfile(path):
+        return f"the archive {path!r} is oci-archive:{name} or docker-archive:{name}"
+    return ""
 
 
 def _no_transport_error(text: str) -> UsageError:

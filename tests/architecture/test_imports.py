@@ -86,11 +86,12 @@ ORDER = {
         "layer_walk",
         "container_files",
         "manifests files member_range",
-        "file_size",
+        "file_size open_image",
     ),
     "pack": ("result preflight dry_run reuse once tar_layer", "blob_writer", "from_image manifests", "image"),
     "operations": (
-        "inspect output_files push copy_request destination doctor",
+        "declared_sizes output_files push copy_request destination doctor",
+        "inspect",
         "convert extract_request estimate",
         "copy",
         "extract check_build verify kubevirt_machine",
@@ -101,7 +102,7 @@ ORDER = {
     "cli": (
         "output param_types stdio malloc signals go_flags eci_output completion open_image yaml_text",
         "progress exit_codes",
-        "side_options go_tool",
+        "side_options go_tool piped_parts",
         "common_options command",
         "connection_options applicable eci_remote",
         "options",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import eci_convert as ec
 from eci_convert.errors import UsageError
 from eci_convert.transports import default_transport
 from eci_convert.transports.docker_daemon import endpoint
@@ -187,3 +188,76 @@ def test_the_version_needs_next_to_nothing() -> None:
     ).stdout
     assert "eci_convert._version" in loaded
     assert not {"click", "difflib", "logging", "rich", "docker"} & set(loaded.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("localhost/machine:11", "the store has 'localhost/machine:1'"),
+        ("machine", "the store has 'localhost/machine:1'"),
+        ("layout:a", "the image layout 'layout' is oci:layout:a"),
+        ("oci-archve:a.tar", "did you mean 'oci-archive:a.tar'?"),
+    ],
+)
+def test_what_podmans_store_does_not_have_gets_the_hint_that_fits(
+    name: str, hint: str, run: Run, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run("build", "--kernel", parts.kernel, "--to", "oci:layout:a")
+    store = f"containers-storage:[vfs@{tmp_path}/store+/x]"
+    run("build", "--kernel", parts.kernel, "--to", f"{store}localhost/machine:1")
+    said = run("inspect", f"{store}{name}", exits=4)
+    assert f"hint: {hint}" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["inspect", "ocii:layout:a"], "oci:layout:a"),
+        (["inspect", "OCI:layout:a"], "oci:layout:a"),
+        (["extract", "docker:localhost:5000/edge/machine:1", "out"], "docker://localhost:5000/edge/machine:1"),
+        (["ls", "docker:/localhost:5000/edge/machine:1"], "docker://localhost:5000/edge/machine:1"),
+        (["pull", "ocii:layout:a"], "oci:layout:a"),
+        (["push", "ocii:layout:a", "--kernel", "k"], "oci:layout:a"),
+    ],
+)
+def test_a_misspelt_transport_that_is_no_name_gets_the_closest(
+    words: list[str], meant: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "k").write_bytes(b"kernel")
+    said = run(*words, exits=2)
+    assert f"hint: did you mean {meant!r}?" in said.err
+
+
+def test_the_library_tells_the_nearest_tags_too(run: Run, parts: Parts, tmp_path: Path) -> None:
+    with a_registry() as registry:
+        run("push", f"{registry.host}/edge/machine:1.2.3", "--kernel", parts.kernel)
+        reference = f"docker://{registry.host}/edge/machine:1.2.5"
+        for read in (
+            lambda: ec.inspect(reference),
+            lambda: ec.open_image(reference),
+            lambda: ec.extract(reference, tmp_path / "out"),
+            lambda: ec.verify(reference),
+            lambda: ec.copy(reference, f"oci:{tmp_path}/l:a"),
+            lambda: ec.create_index(f"oci:{tmp_path}/l:a", [reference]),
+            lambda: ec.blob_url(reference),
+        ):
+            with pytest.raises(ec.NotFoundError) as caught:
+                read()
+            assert caught.value.hint == "the repository has tags such as '1.2.3'"
+
+
+@pytest.mark.parametrize("name", ["oci:layout:a", "ocii:layout:a", "docker://localhost:5000/edge/machine:1"])
+def test_a_reference_for_a_name_in_the_engine_gets_the_other_option(name: str, run: Run, parts: Parts) -> None:
+    said = run("build", "-t", name, "--kernel", parts.kernel, exits=2)
+    assert f"hint: -t takes a name in the engine; elsewhere goes --to {name.replace('ocii', 'oci')}" in said.err
+
+
+def test_a_name_is_built_in_a_registry_where_the_user_prefers_one(
+    run: Run, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ECI_CONVERT_DEFAULT_TRANSPORT", "docker")
+    with a_registry() as registry:
+        run("build", "-t", f"{registry.host}/edge/machine:1", "--kernel", parts.kernel)
+        run("inspect", f"{registry.host}/edge/machine:1")

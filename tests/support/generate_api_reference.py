@@ -96,7 +96,8 @@ def _signature(name: str, value: Any) -> Iterator[str]:
 
 
 def _parameter(parameter: inspect.Parameter) -> str:
-    text = parameter.name if parameter.annotation is parameter.empty else f"{parameter.name}: {parameter.annotation}"
+    name = f"*{parameter.name}" if parameter.kind is parameter.VAR_POSITIONAL else parameter.name
+    text = name if parameter.annotation is parameter.empty else f"{name}: {parameter.annotation}"
     if parameter.default is parameter.empty:
         return text
     default = "..." if repr(parameter.default).startswith("<") else repr(parameter.default)

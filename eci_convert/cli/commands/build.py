@@ -21,10 +21,11 @@ from eci_convert.compression.codec import Codec
 from eci_convert.dialects import INDEXED, WRITERS
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.errors import UsageError
+from eci_convert.oci.reference import Reference
 from eci_convert.operations import push
 from eci_convert.operations.destination import archive_path
 from eci_convert.progress import warn
-from eci_convert.transports import image_name, open_sink, open_source, parse_reference
+from eci_convert.transports import SCHEMES, closest_transport, image_name, open_sink, open_source, parse_reference
 
 _DIRECT_ONLY = {"author": "--author", "also": "--also", "compression": "--compression", "plat": "--plat"}
 
@@ -75,7 +76,8 @@ def build(
     from eci_convert.operations.store import index as store_index
 
     tag, destination = _places(call, tag, destination)
-    reference = destination or f"{call.default_transport if builder == 'direct' else 'docker-daemon'}:{tag}"
+    engine = call.default_transport if builder == "direct" else "docker-daemon"
+    reference = destination or _in_engine(engine, tag)
     if builder != "direct":
         format, append = _check_builder(call, builder, reference, format, append)  # noqa: A001
     given: dict[str, Any] = {
@@ -160,6 +162,19 @@ def _warn_of_lost_annotations(call: CommonOptions, reference: str, annotations: 
             warn(call.reporter, "this Docker engine keeps no manifests, so the annotations are lost")
     finally:
         engine.close()
+
+
+def _in_engine(engine: str, tag: str) -> str:
+    """The reference of *tag*, a name in *engine*. Raises UsageError for one that is a reference with a transport."""
+    scheme = next(scheme for scheme in SCHEMES if scheme.name == engine)
+    try:
+        if not scheme.path_like:
+            Reference.parse(tag)
+    except UsageError as error:
+        if meant := closest_transport(tag):
+            error.add_note(f"hint: -t takes a name in the engine; elsewhere goes --to {meant}")
+        raise
+    return scheme.spellings[0] + tag
 
 
 def _places(call: CommonOptions, tag: str, destination: str) -> tuple[str, str]:

@@ -10,7 +10,6 @@ import click
 from eci_convert.cli import options, part_options, push_report
 from eci_convert.cli.applicable import check_annotations, check_compression, check_format
 from eci_convert.cli.connection_options import check_connections
-from eci_convert.cli.open_image import open_image
 from eci_convert.cli.options import CommonOptions, command, created_time, option
 from eci_convert.cli.push_report import published, report_dry_run, report_push
 from eci_convert.cli.side_options import with_side_options
@@ -18,6 +17,7 @@ from eci_convert.dialects import WRITERS
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.errors import UnsupportedImageError
 from eci_convert.oci.index import IsBundleError
+from eci_convert.reading.open_image import open_image
 from eci_convert.transports.base import Source
 
 _EXAMPLES = """

@@ -12,7 +12,6 @@ import click
 from eci_convert.cli import options, output
 from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.inspect_text import inspection_json, print_inspection, shorten_digest
-from eci_convert.cli.open_image import open_image
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.output import info, raw_bytes
 from eci_convert.dialects import read_with
@@ -23,6 +22,7 @@ from eci_convert.oci.index import BUNDLE_COMPONENT, BUNDLE_HINT, BUNDLE_KIND, In
 from eci_convert.operations.inspect import Inspection, inspect_all
 from eci_convert.operations.inspect import inspect as inspect_image
 from eci_convert.operations.part_sizes import PartFacts, declared_facts, measured_facts, parts_of
+from eci_convert.reading.open_image import open_image
 from eci_convert.transports.base import Source
 
 _NOT_RAW = {"as_json": "--json", "quiet": "--quiet", "dialect": "--dialect", "max_size": "--max-size",

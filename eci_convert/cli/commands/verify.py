@@ -9,7 +9,6 @@ import click
 
 from eci_convert.cli import options, output, part_options, push_report
 from eci_convert.cli.connection_options import check_connections
-from eci_convert.cli.open_image import open_image
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.param_types import PathParam
 from eci_convert.errors import one_line
@@ -18,6 +17,7 @@ from eci_convert.operations.destination import pinned_reference
 from eci_convert.operations.verify import Report, fixed_index, repair, verify_image
 from eci_convert.pack.result import PushResult
 from eci_convert.reading.images import load_image, load_root
+from eci_convert.reading.open_image import open_image
 from eci_convert.transports import open_sink, open_source, parse_reference
 from eci_convert.transports.base import Source, with_all_blobs
 

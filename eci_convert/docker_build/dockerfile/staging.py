@@ -80,6 +80,8 @@ def stage_context(artifact: Artifact, directory: Path, *, lasting: bool = False)
 def _below(part: Part, top: Path, context: Path) -> str:
     if not isinstance(part.locator, LocalFile):
         raise _outside(part, "is no file", context)
+    if part.locator.label:
+        raise _outside(part, f"{part.locator.label!r} is a pipe", context)
     try:
         path = part.locator.path.resolve(strict=True)
     except FileNotFoundError as error:
@@ -129,7 +131,7 @@ def _linked(part: Part, target: Path, stack: ExitStack, inodes: set[tuple[int, i
     All names are made before the first one is given: a part may lie where another is to go. *inodes* are those that
     have a name in the context already.
     """
-    if not isinstance(part.locator, LocalFile):
+    if not isinstance(part.locator, LocalFile) or part.locator.label:  # a copy that has no name
         return None
     link = target.with_name(f".{target.name}.{os.getpid()}.link")
     try:

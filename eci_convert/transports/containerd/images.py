@@ -11,6 +11,7 @@ from eci_convert.transports.containerd.content import read_manifest
 from eci_convert.transports.containerd.names import RecordName
 from eci_convert.transports.containerd.proto import containerd_pb2 as api
 from eci_convert.transports.ids import digits
+from eci_convert.transports.schemes import nearest_names, other_meaning
 
 _IMAGES = "/containerd.services.images.v1.Images/"
 
@@ -27,6 +28,10 @@ def resolve_name(connection: ContainerdConnection, name: RecordName) -> Descript
     if target_by_digest:
         return target_by_digest
     error = NotFoundError(f"containerd has no image {name.text!r} in the namespace {connection.namespace!r}")
+    if meaning := other_meaning(name.text):
+        error.add_note(f"hint: {meaning}")
+    elif nearest := [near for spelt in name.records()[::-1] for near in nearest_names(spelt, records)]:
+        error.add_note(f"hint: it has {quoted_list(dict.fromkeys(nearest), 3)}")
     error.add_note("hint: --namespace selects another one; Docker's is moby, that of Kubernetes k8s.io")
     raise error
 

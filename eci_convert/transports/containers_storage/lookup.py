@@ -14,6 +14,7 @@ from eci_convert.transports.containers_storage.index_files import StoredImage
 from eci_convert.transports.containers_storage.location import StoreLocation
 from eci_convert.transports.containers_storage.store import ContainersStore
 from eci_convert.transports.ids import digits, is_id
+from eci_convert.transports.schemes import nearest_names, other_meaning
 
 _AT_ID: Final = re.compile(r"[0-9a-f]{3,64}", re.ASCII)
 
@@ -51,7 +52,13 @@ def find_image(stores: Sequence[ContainersStore], location: StoreLocation) -> tu
     images_by_store = [(store, store.images()) for store in existing]
     for store, image in _matching(images_by_store, query):
         return store, image
-    raise NotFoundError(f"the image store {str(location.root)!r} has no image {location.name!r}")
+    error = NotFoundError(f"the image store {str(location.root)!r} has no image {location.name!r}")
+    names = [name for _, images in images_by_store for image in images for name in image.names]
+    if meaning := other_meaning(location.name):
+        error.add_note(f"hint: {meaning}")
+    elif nearest := [name for spelt in query.spelt[::-1] for name in nearest_names(spelt, names)]:
+        error.add_note(f"hint: the store has {quoted_list(dict.fromkeys(nearest), 3)}")
+    raise error
 
 
 def existing_stores(stores: Sequence[ContainersStore], location: StoreLocation) -> list[ContainersStore]:

@@ -11,7 +11,6 @@ An image for several platforms is saved whole instead: an engine creates contain
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,7 +28,7 @@ from eci_convert.transports.docker_daemon.container_files import DockerContainer
 from eci_convert.transports.docker_daemon.engine import Engine, Json, image_id
 from eci_convert.transports.docker_daemon.saved_image import SavedImageSource
 from eci_convert.transports.ids import is_id
-from eci_convert.transports.schemes import closest_transport, nearest_names
+from eci_convert.transports.schemes import nearest_names, other_meaning
 from eci_convert.transports.settings import Settings
 
 _PLATFORM: Final = {"Architecture": "architecture", "Os": "os", "Variant": "variant", "OsVersion": "os.version"}
@@ -102,13 +101,9 @@ class DaemonSource:
 
     def _hints(self) -> Iterator[str]:
         """Suggestions for a name that the engine does not have."""
-        name, path = self._name, self._name.partition(":")[0]
-        if closest := closest_transport(name):
-            yield f"did you mean {closest!r}?"
-        elif os.path.isfile(os.path.join(path, "index.json")):
-            yield f"the image layout {path!r} is oci:{name}"
-        elif os.path.isfile(path):
-            yield f"the archive {path!r} is oci-archive:{name} or docker-archive:{name}"
+        name = self._name
+        if meaning := other_meaning(name):
+            yield meaning
         else:
             if nearest := nearest_names(name, self._known_names()):
                 yield f"the engine has {', '.join(map(repr, nearest))}"

@@ -323,3 +323,17 @@ def test_a_bad_digest_is_refused(text: str) -> None:
 def test_a_digest_alone_is_no_name_to_write() -> None:
     with pytest.raises(UsageError):
         open_sink("containerd:sha256:" + 64 * "0", Settings())
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("x.io/machine:11", "it has 'x.io/machine:1'"), ("ocii:layout:a", "did you mean 'oci:layout:a'?")],
+)
+def test_a_name_that_is_not_there_gets_the_nearest(there: AContainerd, name: str, hint: str) -> None:
+    copied(a_machine().build(), a_sink(there))
+
+    with pytest.raises(NotFoundError) as caught, open_source(f"containerd:{name}", there.settings) as source:
+        source.resolve()
+
+    assert hint in caught.value.hint
+    assert "namespace" in caught.value.hint

@@ -1,4 +1,4 @@
-"""An image that a command reads: where its name is not there, the error tells names that are."""
+"""An image that is read: where its name is not there, the error tells names that are."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ def suggesting(source: Source) -> Iterator[Source]:
         yield source
     except NotFoundError as error:
         if names := source.traits.nearest_names():
-            error.add_note(f"hint: the repository has {', '.join(map(repr, names))}")
+            error.add_note(f"hint: the repository has tags such as {', '.join(map(repr, names))}")
         raise

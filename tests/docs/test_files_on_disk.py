@@ -16,7 +16,7 @@ from tests.support.command_line import Run
 from tests.support.shell_pages import DOCS
 
 PAGE = (DOCS / "reference/files-on-disk.md").read_text()
-KEPT = {name: default for name, default in re.findall(r"^\| `\$XDG_\w+/eci-convert/(\w+)`, else `(~/\S+)` ", PAGE, re.M)}
+KEPT: dict[str, str] = dict(re.findall(r"^\| `\$XDG_\w+/eci-convert/(\w+)`, else `(~/\S+)` ", PAGE, re.MULTILINE))
 DAY = 24 * 3600
 
 

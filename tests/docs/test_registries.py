@@ -52,9 +52,7 @@ def test_an_artifact_type_that_is_refused_is_left_out(registry: FaultyRegistry, 
     assert b"artifactType" not in registry.seen("manifests", "PUT")[-1].body
 
 
-def test_smaller_chunks_are_sent_where_requests_are_limited(
-    registry: FaultyRegistry, run: Run, tmp_path: Path
-) -> None:
+def test_smaller_chunks_are_sent_where_requests_are_limited(registry: FaultyRegistry, run: Run, tmp_path: Path) -> None:
     registry.max_body = 200_000
 
     run("push", f"{registry.host}/edge/machine:1", "--kernel", tmp_path / "kernel")

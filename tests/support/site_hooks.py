@@ -49,11 +49,16 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def expanded(nav: Iterable[Any], pages: Iterable[str]) -> list[Any]:
-    """*nav* with the *pages* that a name with a * means, in order, without those that stand in it by name."""
+    """*nav* with the *pages* that a name with a * means, in order, without those that stand in it before or by name."""
     nav = list(nav)
-    named = {name for name in _names(nav) if "*" not in name}
-    unnamed = sorted(page for page in pages if page not in named)
-    return list(_expanded(nav, lambda pattern: [page for page in unnamed if fnmatchcase(page, pattern)]))
+    left = sorted(set(pages) - {name for name in _names(nav) if "*" not in name})
+
+    def matching(pattern: str) -> list[str]:
+        found = [page for page in left if fnmatchcase(page, pattern)]
+        left[:] = [page for page in left if page not in found]
+        return found
+
+    return list(_expanded(nav, matching))
 
 
 def _expanded(nav: Iterable[Any], matching: Callable[[str], list[str]]) -> Iterator[Any]:

@@ -146,6 +146,7 @@ def extract(
     platform: Platform | str | None = None,
     dialect: str = "",
     sparse: bool = True,
+    replace: bool = True,
     max_size: int | None = None,
     progress: Reporter | None = None,
     options: Options | None = None,
@@ -154,7 +155,8 @@ def extract(
     named where they are to go. All or none: no file changes unless everything is as the image promised.
 
     *disks* are by the numbers that the image gives them, *files* are any files of its filesystem by their paths.
-    *only* narrows what goes to the directory to parts of these roles. *max_size* (bytes) bounds each part.
+    *only* narrows what goes to the directory to parts of these roles. *max_size* (bytes) bounds each part. Without
+    *replace* a file that is there already is a LocalError, and none changes.
 
     Raises UsageError where nothing is asked for, MissingPartError, IntegrityError, FormatError, LocalError, and
     TransportError. What went into an open file until then has gone.
@@ -181,6 +183,7 @@ def extract(
         dialect=dialect,
         sparse=sparse,
         digests=True,
+        replace=replace,
     )
     with open_image(reference, options.settings(progress).for_reading(), ENGINE) as source:
         return extract_operation.extract(source, request, options.transfer(progress, max_size=max_size))

@@ -53,6 +53,10 @@ options: Callable[[Callable[..., None]], Callable[..., None]] = _options(of_eci=
 options_of_eci: Callable[[Callable[..., None]], Callable[..., None]] = _options(of_eci=True)
 """The same as `eci` takes them: an empty name is none."""
 
+no_clobber: Callable[[Callable[..., None]], Callable[..., None]] = option(
+    "--no-clobber", is_flag=True, help="Fail where a file exists, and replace none."
+)
+
 _ROLES = {
     "kernel": Role.KERNEL,
     "initrd": Role.INITRD,
@@ -72,6 +76,7 @@ def extract_request(
     config_blob: bool = False,
     dialect: str = "",
     sparse: bool = True,
+    no_clobber: bool = False,
     **roles: str | None,
 ) -> ExtractRequest:
     """What the words of the command line ask for: the current directory, if they name no output. Raises UsageError."""
@@ -88,6 +93,7 @@ def extract_request(
         config_blob=config_blob,
         dialect=dialect,
         sparse=sparse,
+        replace=not no_clobber,
     )
     if names == "image" and directory is None:
         raise UsageError("--names is about what goes to a directory, and none is named")

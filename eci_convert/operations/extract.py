@@ -35,7 +35,7 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.diff_ids import certainly_wrong
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.image import Image
-from eci_convert.operations.extract_request import ExtractRequest, plan_targets
+from eci_convert.operations.extract_request import ExtractRequest, check_absent, plan_targets
 from eci_convert.operations.inspect import Inspection, inspect
 from eci_convert.operations.output_files import Discard, OutputFiles, OutputTarget
 from eci_convert.options import TransferOptions
@@ -95,11 +95,13 @@ def extract_files(
     *,
     sparse: bool = True,
     digests: bool = False,
+    replace: bool = True,
     options: TransferOptions = _DEFAULTS,
 ) -> tuple[ExtractedPart, ...]:
     """Writes the parts of *image* that *targets* name, and says what was written, in their order.
 
-    *sparse* restores holes; *digests* has every file's digest told. A directory that is not there is made.
+    *sparse* restores holes; *digests* has every file's digest told. A directory that is not there is made. Without
+    *replace* a file that has come into being meanwhile is an error.
 
     Raises IntegrityError for bytes that are not the promised ones, FormatError for malformed or hostile ones and for
     more than is allowed, MissingPartError for what is not there, LocalError for what cannot be written, and what the
@@ -112,6 +114,8 @@ def extract_files(
         outputs = OutputFiles(staged, max_size=options.max_size, sparse=sparse, digests=digests)
         places = _Passes(source, image, outputs, reporter, downloads).over(targets)
         with waiting(reporter, "the disk to take the files"):
+            if not replace:
+                check_absent(targets)
             staged.commit()
     if _has_wrong_diff_ids(source, image):
         warn(reporter, "the diff ids of the image are wrong, so engines will not unpack it: see verify --fix")
@@ -255,6 +259,7 @@ def extract(source: Source, request: ExtractRequest, options: TransferOptions = 
             output = str(request.roles[role])
             warn(options.reporter, f"{inspection.reference} has no {role}: {output!r} is not written")
     parts = extract_files(
-        source, inspection.image, targets, sparse=request.sparse, digests=request.digests, options=options
-    )
+        source, inspection.image, targets, sparse=request.sparse, digests=request.digests, replace=request.replace,
+        options=options,
+    )  # fmt: skip
     return ExtractResult(inspection=inspection, parts=parts)

@@ -5,6 +5,7 @@ An image is opened once; `inspect` stops at its small documents, `extract_files`
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from eci_convert.errors import (
     AmbiguousRoleError,
     EciError,
     FormatError,
+    LocalError,
     MissingPartError,
     UnsupportedImageError,
     UsageError,
@@ -47,7 +49,7 @@ class ExtractRequest:
     image's own config where it has no config part, and no file for the kernel command line. *optional* are roles that
     an image may lack as long as it has something else that is wanted: a warning tells it. Of an index, the image for
     *platform* is meant; it is read as *dialect*, or as the one that recognises it. *sparse* restores holes; *digests*
-    has the digest of every file told.
+    has the digest of every file told. Without *replace* a file that is there already is an error.
     """
 
     directory: Path | str | None = None
@@ -62,6 +64,7 @@ class ExtractRequest:
     dialect: str = ""
     sparse: bool = True
     digests: bool = False
+    replace: bool = True
 
     @property
     def needs_dialect(self) -> bool:
@@ -70,7 +73,8 @@ class ExtractRequest:
 
 
 def plan_targets(found: Inspection, order: ExtractRequest) -> tuple[OutputTarget, ...]:
-    """What is to be written where. Raises MissingPartError, UnknownDialectError, UsageError, UnsupportedImageError."""
+    """What is to be written where. Raises MissingPartError, UnknownDialectError, UsageError, UnsupportedImageError,
+    and LocalError for a file that is there and is not to be replaced."""
     if order.needs_dialect and not found.dialect:
         raise unknown_dialect_error(found.image)
     named = [*_requested(found, order), *_by_path(found, order)]
@@ -79,7 +83,16 @@ def plan_targets(found: Inspection, order: ExtractRequest) -> tuple[OutputTarget
         raise MissingPartError(f"{found.reference} has nothing of what was asked for")
     _check_distinct(named, UsageError)
     _check_distinct(targets, UnsupportedImageError)
+    if not order.replace:
+        check_absent(targets)
     return targets
+
+
+def check_absent(targets: Sequence[OutputTarget]) -> None:
+    """Raises LocalError where a file is there already that one of *targets* is to be."""
+    if existing := [str(target.path) for target in targets if target.path and os.path.lexists(target.path)]:
+        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
+        raise LocalError(f"{existing[0]}: file exists{more}, and files are not to be replaced")
 
 
 def _requested(found: Inspection, order: ExtractRequest) -> list[OutputTarget]:

@@ -146,4 +146,4 @@ def size_of_part(part: Part) -> int | None:
             except OSError as error:
                 raise LocalError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
         case _:
-            return None
+            return part.size

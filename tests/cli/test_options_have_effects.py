@@ -92,12 +92,13 @@ class Row:
     text: str = ""
 
 
-Given = str | tuple[str, int, str] | tuple[str, str]
-"""Words to add to the line of a command; or line and words; or words, code, text."""
+Given = str | tuple[str, int, str] | tuple[str, str] | tuple[str, str, int, str]
+"""Words to add to the line of a command; or line and words; or words, code, text; or all four."""
 
 
 def _rows(line: str, **options: Given) -> dict[str, Row]:
-    """Rows for the parameters that *options* name: words to add to *line*; or line and words; or words, code, text."""
+    """Rows for the parameters that *options* name: words to add to *line*; or line and words; or words, code, text; or
+    all four."""
     found = {}
     for name, given in options.items():
         match given:
@@ -107,6 +108,8 @@ def _rows(line: str, **options: Given) -> dict[str, Row]:
                 found[name] = Row(line=other, words=words)
             case (str(words), int(code), str(text)):
                 found[name] = Row(line=line, words=words, code=code, text=text)
+            case (str(other), str(words), int(code), str(text)):
+                found[name] = Row(line=other, words=words, code=code, text=text)
     return found
 
 
@@ -159,6 +162,7 @@ ROWS: dict[str, dict[str, Row]] = {
     "extract": _rows(
         "extract {lay}", **_OUTPUTS,
         only="--only kernel", names=("extract {cdk} {out}", "--names image"), paths=("extract {leg}", "--path /kernel={out}.p"), dialect=("--dialect unikraft", 8, "unikraft"),
+        no_clobber=("extract {lay} --kernel {k2}", "--no-clobber", 9, "file exists"),
         no_sparse=("extract {lay} {out}", "--no-sparse"), max_size=_SMALL, dry_run="--dry-run", platforms=_NO_CLEARTEXT,
         as_json="--json", progress="--progress json", quiet="-q", verbose="-v", debug=("extract oci:/nowhere", "--debug"),
     ),
@@ -170,8 +174,8 @@ ROWS: dict[str, dict[str, Row]] = {
     ),
     "verify": _rows(
         "verify {lay}", fix="--fix oci:{out}:a", dialect="--dialect unikraft",
-        digest_file=("verify {lay} --fix oci:{out}:a", "--digest-file {out}.d"), max_size=_SMALL,
-        dry_run=("verify {lay} --fix oci:{out}:a", "--dry-run"), platforms=_NO_CLEARTEXT, as_json="--json",
+        digest_file=("verify {lay} --fix oci:{out}:a", "--digest-file {out}.d"),
+        max_size=("--max-size 10", 7, "failed verification"), dry_run=("verify {lay} --fix oci:{out}:a", "--dry-run"), platforms=_NO_CLEARTEXT, as_json="--json",
         progress="--progress json", quiet="-q", verbose="-v", debug=("verify oci:/nowhere", "--debug"),
     ),
     "copy": _rows(
@@ -188,6 +192,7 @@ ROWS: dict[str, dict[str, Row]] = {
     ),
     "pull": _rows(
         "pull oci:{layout}:edge/machine:1 --dir {out}", directory=("pull oci:{layout}:edge/machine:1", "--dir {out}"),
+        no_clobber=("pull {leg} --dir {had}", "--no-clobber", 9, "file exists"),
         remote=("pull localhost:1/a:1 --dir {out}", "--remote {rem}"), max_size=_SMALL,
         dry_run="--dry-run", platforms=_NO_CLEARTEXT, as_json="--json", progress="--progress json", quiet="-q",
         verbose="-v", debug=("pull oci:/nowhere", "--debug"),
@@ -195,6 +200,7 @@ ROWS: dict[str, dict[str, Row]] = {
     "pullfiles": _rows(
         "pullfiles oci:{layout}:edge/machine:1 --initrd {out}.2", **{name: row for name, row in _OUTPUTS.items() if name != "cmdline"} | {"config": ("pullfiles {cfg} --kernel {out}.k",
         "--config {out}.c"), "initrd": ("pullfiles {lay} --kernel {out}.k", "--initrd {out}.i")},
+        no_clobber=("pullfiles {lay} --kernel {k2}", "--no-clobber", 9, "file exists"),
         remote=("pullfiles localhost:1/a:1 --kernel {out}", "--remote {rem}"), max_size=_SMALL,
         dry_run="--dry-run", platforms=_NO_CLEARTEXT, as_json="--json", progress="--progress json", quiet="-q",
         verbose="-v", debug=("pullfiles oci:/nowhere --kernel {out}", "--debug"),
@@ -303,6 +309,7 @@ def names(run: Run, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     }
     for name, words in built.items():
         run("build", *words, "--to", f"oci:{tmp_path}/{name}:edge/machine:1")
+    run("pull", f"oci:{tmp_path}/leg:edge/machine:1", "--dir", tmp_path / "had")
     idx = f"oci:{tmp_path}/idx:a"
     created = run("index", "create", idx, f"oci:{layout}", f"oci:{tmp_path}/s390x", "-q")
     entries = json.loads((tmp_path / "idx/blobs/sha256" / created.out.strip().partition(":")[2]).read_text())[
@@ -316,7 +323,7 @@ def names(run: Run, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         registry.misbehave("GET", "/edge/warned/manifests/", warning, times=99)
         yield {
             "k": str(parts.kernel), "i": str(parts.initrd), "r": str(parts.root), "q": str(folder / "qcow"),
-            "k2": str(folder / "kernel2"), "c": str(folder / "config"), "parts": str(folder), "layout": str(layout), "rem": str(tmp_path / "rem"),
+            "k2": str(folder / "kernel2"), "c": str(folder / "config"), "parts": str(folder), "layout": str(layout), "rem": str(tmp_path / "rem"), "had": str(tmp_path / "had"),
             "lay": f"oci:{layout}", "idx": idx, "digest": str(entries[1]["digest"]), "out": str(tmp_path / "out"),
             "new": f"docker://{registry.host}/edge/machine:1", "warn": f"docker://{registry.host}/edge/warned:1",
             **{name: f"oci:{tmp_path}/{name}:edge/machine:1" for name in built},

@@ -45,6 +45,7 @@ eci-convert extract debian:12 --path /etc/os-release=os-release
         help="How files in DIRECTORY are called: as ECI has it, or as they are in the image.",
     ),
     options.dialect,
+    extract_common.no_clobber,
     option("--no-sparse", is_flag=True, help="Write zeros where there could be holes."),
     options.max_size,
     options.dry_run,
@@ -56,7 +57,9 @@ def extract(
     """Write the parts of the image REFERENCE to DIRECTORY, which is the current one unless parts are named.
 
     The names there are kernel, initrd, disk-root-NAME, disk-N-NAME, config.json and cmdline. A file that exists is
-    replaced, once everything could be read and was what the image promised. FILE `-` is standard output.
+    replaced, once everything could be read and was what the image promised; not with --no-clobber. FILE `-` is
+    standard output.
+
     A REFERENCE without a transport is an image in the Docker engine, or where ECI_CONVERT_DEFAULT_TRANSPORT says.
     """
 

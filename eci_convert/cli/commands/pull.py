@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from eci_convert.cli import eci_output, options
+from eci_convert.cli import eci_output, extract_common, options
 from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.eci_remote import check_remote, remote_from_options
 from eci_convert.cli.extract_common import run_extract
@@ -31,6 +31,7 @@ eci-convert pull --remote /var/layouts edge/machine:1.2 --dir machine/ --json
         metavar="DIR",
         help="Where the files go.",
     ),
+    extract_common.no_clobber,
     options.remote,
     option("--blocksize", type=int, default=0, hidden=True, help="Accepted for scripts written for eci."),
     options.max_size,
@@ -42,6 +43,7 @@ def pull(
     *,
     image: str,
     directory: str | None,
+    no_clobber: bool,
     remote: str,
     blocksize: int,
     max_size: int | None,
@@ -52,6 +54,6 @@ def pull(
     check_remote(call, remote)
     check_connections(call, reads=[place.reference], default="docker", accepted={"namespace"})
     with open_image(place.reference, place.settings, "docker") as source:
-        wanted = ExtractRequest(directory=Path(directory or ""), config_blob=True)
+        wanted = ExtractRequest(directory=Path(directory or ""), config_blob=True, replace=not no_clobber)
         lines = eci_output.pulled(image, directory or "", verbose=call.verbose)
         run_extract(call, source, wanted, max_size, lines=lines)

@@ -29,6 +29,7 @@ _OPTIONAL = frozenset({Role.ROOT_DISK})
 @command(
     click.argument("image"),
     extract_common.options_of_eci,
+    extract_common.no_clobber,
     options.remote,
     option("--blocksize", type=int, default=0, hidden=True, help="Accepted for scripts written for eci."),
     options.max_size,
@@ -39,7 +40,7 @@ def pullfiles(
     call: CommonOptions, *, image: str, remote: str, blocksize: int, max_size: int | None, dry_run: bool, **words: Any
 ) -> None:
     """Write the named parts of IMAGE to the files given. FILE `-` is standard output, for one part."""
-    if not any(words.values()):
+    if not any(value for name, value in words.items() if name != "no_clobber"):
         raise UsageError("no part is named: say which with --kernel, --initrd, --root, --disk or --config")
     place = remote_from_options(remote, image, call.reading)
     check_remote(call, remote)

@@ -11,7 +11,7 @@ from eci_convert.cli import options, output, part_options, push_report
 from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.param_types import PathParam
-from eci_convert.errors import one_line
+from eci_convert.errors import EciError, one_line
 from eci_convert.oci.index import Index
 from eci_convert.operations.destination import pinned_reference
 from eci_convert.operations.verify import Report, fixed_index, repair, verify_image
@@ -79,7 +79,19 @@ def verify(
     output.json(_json(report, would_be)) if call.json else _tell(report, quiet=call.quiet)
     if fix and would_be and not call.json:
         output.line(push_report.would_be_written(fix, would_be))
-    report.raise_worst()
+    _end_with_worst(report)
+
+
+def _end_with_worst(report: Report) -> None:
+    """The exit code of the gravest fault. The faults themselves have been said: one more line says how many there are,
+    and what may be done about the gravest."""
+    try:
+        report.raise_worst()
+    except EciError as worst:
+        faults = f"{len(report.problems)} faults" if len(report.problems) > 1 else "1 fault"
+        hints = [note for note in getattr(worst, "__notes__", ()) if note.startswith("hint: ")]
+        output.error(f"{report.reference} failed verification: {faults}", hints)
+        raise click.exceptions.Exit(worst.exit_code) from worst
 
 
 def _repair(call: CommonOptions, source: Source, report: Report, destination: str) -> PushResult:
@@ -111,7 +123,8 @@ def _json(report: Report, would_be: PushResult | None) -> dict[str, Any]:
 def _tell(report: Report, *, quiet: bool) -> None:
     for finding in report.problems:
         told = str(finding.error)
-        output.line(one_line(f"wrong: {told if told.startswith(finding.subject) else f'{finding.subject}: {told}'}"))
+        names_it = told.startswith((finding.subject, repr(finding.subject)))
+        output.line(one_line(f"wrong: {told if names_it else f'{finding.subject}: {told}'}"))
     if quiet:
         return output.line(str(report.digest)) if report.ok else None
     for note in report.notes:

@@ -1,24 +1,27 @@
-"""Secrets out of what is said: user names and passwords in URLs, whoever repeats them."""
+"""Removes secrets from messages: user names and passwords in URLs, whoever repeats them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import unquote
 
 _RUN = re.compile(r"[^\s\"'<>|`]+")
 _DIGESTS = ("@sha256:", "@sha512:")
 _HIDDEN = "***"
 _SHORTEST = 4
-"""Pieces of a password that are shorter stand in too many words by chance."""
+"""Characters. Shorter pieces of a password occur in too many words by chance."""
+
+_LOCAL = frozenset({"oci", "oci-archive", "docker-archive", "docker-daemon", "containerd", "containers-storage"})
+"""Transports whose references have no `//` and no password."""
 
 _BETWEEN = re.compile(r"[/:@?#\[\]]+")
 
 
 def redacted(text: str, known: Iterable[str] = ()) -> str:
-    """*text* without what stands between `//` and `@` in a URL, nor any of the *known* secrets.
+    """*text* without the user information in its URLs (between `//` and `@`), and without the *known* secrets.
 
-    A digest behind an `@` is none of a user's names, and a name alone is no secret to ssh.
+    The `@` of a digest does not end user information, and the user name of an ssh:// URL is not a secret.
 
     >>> redacted("http://me:pw/x@proxy:3128 is no URL"), redacted("docker://r.io:5000/a@sha256:00")
     ('http://***@proxy:3128 is no URL', 'docker://r.io:5000/a@sha256:00')
@@ -31,7 +34,7 @@ def redacted(text: str, known: Iterable[str] = ()) -> str:
 
 
 def redacted_host(text: str) -> str:
-    """An address of a service as users spell it, with or without a scheme, without its user name and password.
+    """The address of a service, with or without a scheme, without its user name and password.
 
     >>> redacted_host("me:pw@127.0.0.1:2375"), redacted_host("ssh://me@host"), redacted_host("unix:///var/run/d.sock")
     ('***@127.0.0.1:2375', 'ssh://me@host', 'unix:///var/run/d.sock')
@@ -42,22 +45,32 @@ def redacted_host(text: str) -> str:
 
 
 def secrets_in(environ: Mapping[str, str], words: Iterable[str] = ()) -> tuple[str, ...]:
-    """The passwords in the URLs of *environ* and *words*, whole and in the pieces that a parser may make of them; the
-    longest first."""
-    texts = [value for name, value in environ.items() if "://" in value or name.lower().endswith(("_proxy", "_host"))]
-    found = set[str]()
-    for text in (*texts, *words):
-        for url in text.split():
-            found.update(_passwords(url.partition("//")[2] or url))
-    return tuple(sorted(found, key=len, reverse=True))
+    """The passwords in the URLs of *environ* and of *words*, those of the command line: whole, and in the pieces that a
+    parser may make of them; the longest first.
+
+    >>> secrets_in({}, ["me:hunter2@r.io/x", "oci:/srv/vm@2:x", "containers-storage:[overlay@/srv]x"])
+    ('hunter2',)
+    """
+    values = [value for name, value in environ.items() if "://" in value or name.lower().endswith(("_proxy", "_host"))]
+    secrets = {secret for value in values for url in value.split() for secret in _passwords(url)}
+    secrets.update(secret for word in words for url in word.split() if _is_url(url) for secret in _passwords(url))
+    return tuple(sorted(secrets, key=len, reverse=True))
 
 
-def _passwords(rest: str) -> Iterable[str]:
-    """Those in *rest*, what stands behind a URL's `//`."""
-    info, at, host = rest.rpartition("@")
-    if not at or host.startswith(("sha256:", "sha512:")):
-        return
+def _is_url(word: str) -> bool:
+    """Whether *word* is a URL, perhaps without a scheme: a path and a reference to a local store may contain an `@`
+    too."""
+    before, colon, _ = word.partition("@")[0].partition(":")
+    return "//" in word or (colon != "" and "/" not in before and before not in _LOCAL)
+
+
+def _passwords(url: str) -> Iterator[str]:
+    """The password in *url*, whole and in pieces; or the user name, which may be a token, if there is none."""
+    before, slashes, rest = url.partition("//")
+    info, at, host = (rest if slashes else url).rpartition("@")
     user, colon, password = info.partition(":")
+    if not at or host.startswith(("sha256:", "sha512:")) or (before.endswith("ssh:") and not colon):
+        return
     secret = password if colon else user
     for text in (secret, unquote(secret)):
         yield from (piece for piece in (text, *_BETWEEN.split(text)) if len(piece) >= _SHORTEST)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from eci_convert.dialects import part_labels
 from eci_convert.errors import MissingPartError
+from eci_convert.oci import media_types
 from eci_convert.oci.annotations import TITLE
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.image import Image
 from eci_convert.oci.platform import Platform
 from eci_convert.progress import NULL_REPORTER, Reporter
-from eci_convert.reading.blobs import open_layer
+from eci_convert.reading.blobs import check_readable, open_layer
 from eci_convert.reading.images import load_image
 from eci_convert.reading.layer_walk import attributed_errors
 from eci_convert.rootfs.listing import LayerListing, ListedFile
@@ -54,7 +55,7 @@ def list_files(
     In *pattern* `*`, `?` and `[…]` are within one name and `**` crosses directories; one without a slash is about
     names in any directory, one without wildcards about a file, or a directory and all in it.
     Raises MissingPartError where nothing matches, UsageError for a pattern that is none, FormatError for malformed and
-    hostile layers, and what `load_image` raises.
+    hostile layers, UnsupportedImageError for encrypted ones, and what `load_image` raises.
     """
     matches = compile_pattern(pattern)
     image = load_image(source, platform)
@@ -68,8 +69,16 @@ def list_files(
 def files_of(
     source: Source, image: Image, platform: Platform | None = None, reporter: Reporter = NULL_REPORTER
 ) -> Iterator[FileEntry]:
-    """All files of *image*, which *source* holds: paths in order, or the titles of an artifact's layers."""
-    return _titles(image) if part_labels.is_artifact(image) else _filesystem(source, image, platform, reporter)
+    """All files of *image*, which *source* holds: paths in order, or the titles of an artifact's layers.
+
+    Raises UnsupportedImageError for the encrypted layers of a container image.
+    """
+    if not part_labels.is_artifact(image):
+        return _filesystem(source, image, platform, reporter)
+    if image.manifest.config.media_type in media_types.CONFIGS and not part_labels.is_file_artifact(image):
+        for layer in image.manifest.layers:
+            check_readable(layer)
+    return _titles(image)
 
 
 def _titles(image: Image) -> Iterator[FileEntry]:

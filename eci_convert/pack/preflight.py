@@ -11,6 +11,7 @@ from eci_convert.oci.descriptor import MAX_LAYERS
 from eci_convert.oci.index import Index, is_bundle
 from eci_convert.oci.manifest import Manifest
 from eci_convert.progress import Reporter, warn
+from eci_convert.reading.blobs import DECRYPT_HINT
 from eci_convert.reading.manifests import Document
 from eci_convert.transports.base import Sink, Source
 
@@ -30,6 +31,8 @@ def check_copy_fits(sink: Sink, source: Source, documents: list[Document]) -> No
                 )
     for document in documents:
         if isinstance(document.value, Manifest) and not sink.capabilities.artifacts:
+            if any(media_types.is_encrypted(layer.media_type) for layer in document.value.layers):
+                raise cannot_hold(sink, "an encrypted image: it has to unpack the layers", DECRYPT_HINT)
             reason = _no_container(source, document.value)
             if reason:
                 raise cannot_hold(

@@ -28,6 +28,8 @@ from eci_convert.tar.input import ByteReader, ExtensionBudget
 from eci_convert.tasks import Task
 from eci_convert.transports.base import Source
 
+DECRYPT_HINT = "decrypt the image with skopeo copy --decryption-key"
+
 _SMALL = 1 << 20
 
 
@@ -112,7 +114,7 @@ def check_readable(blob: Descriptor) -> None:
         error = UnsupportedImageError(
             f"{blob.digest.short} is encrypted, which is not supported: it is {blob.media_type!r}"
         )
-        error.add_note("hint: decrypt the image with skopeo copy --decryption-key")
+        error.add_note(f"hint: {DECRYPT_HINT}")
         raise error
 
 

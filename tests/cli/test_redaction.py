@@ -172,6 +172,34 @@ def test_a_password_is_known_in_the_pieces_that_a_parser_makes_of_it() -> None:
     assert secrets_in({"PATH": "/usr/bin", "X": f"docker://r.io/a@{DIGEST}"}) == ()
 
 
+@pytest.mark.parametrize(
+    "word",
+    [
+        "oci:build@v2:x", "oci:/srv/proj@2:x", "/srv/proj@2/out", "proj@2", "containers-storage:[overlay@/srv]x",
+        "docker-archive:save@1.tar:vm:latest", f"docker.io/team/machine:stable@{DIGEST}", "/kernel=out:dir/vm@2",
+        "ssh://admin@host",
+    ],
+)  # fmt: skip
+def test_a_path_and_a_local_store_hold_no_password(word: str) -> None:
+    assert secrets_in({}, [word]) == ()
+
+
+def test_a_path_with_an_at_sign_is_named_in_an_error(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["inspect", f"oci:{tmp_path}/project@2:x"]
+    monkeypatch.setattr(sys, "argv", ["eci-convert", *words])
+    _, _, err = run.anyhow(*words)
+    assert f"oci:{tmp_path}/project@2:x: " in err
+
+
+def test_the_store_of_a_containers_storage_is_named_in_an_error(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["inspect", f"containers-storage:[overlay@{tmp_path}/none]x"]
+    monkeypatch.setattr(sys, "argv", ["eci-convert", *words])
+    _, _, err = run.anyhow(*words)
+    assert f"{str(tmp_path / 'none')!r} is not an image store of the driver 'overlay'" in err
+
+
 def test_the_values_of_settings_show_no_password() -> None:
     assert "hunter2" not in repr(Settings(password="hunter2", environ={"HTTPS_PROXY": "http://u:hunter2@h"}))
     assert redacted_host("unix:///run/docker.sock") == "unix:///run/docker.sock"

@@ -15,6 +15,7 @@ from eci_convert.operations.copy_request import CopyRequest
 from eci_convert.operations.extract import extract
 from eci_convert.operations.extract_request import ExtractRequest
 from eci_convert.operations.inspect import inspect
+from eci_convert.operations.list_files import list_files
 from eci_convert.operations.verify import verify_image
 from eci_convert.transports.base import SinkCapabilities
 from eci_convert.transports.memory import MemorySink, MemoryStore
@@ -78,8 +79,18 @@ def test_it_is_copied_as_it_is_and_cannot_be_written_in_another_dialect() -> Non
 
 
 def test_an_engine_that_would_have_to_unpack_it_cannot_hold_it() -> None:
-    with pytest.raises(CannotHoldError, match="encrypted"):
+    with pytest.raises(CannotHoldError, match="cannot hold an encrypted image") as caught:
         copy(encrypted().build(), MemorySink(MemoryStore({}, {}), capabilities=SinkCapabilities(artifacts=False)))
+    assert "skopeo" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize("media_type", TYPES)
+def test_its_files_cannot_be_listed_and_those_of_an_artifact_can_by_their_titles(media_type: str) -> None:
+    with pytest.raises(UnsupportedImageError, match="encrypted"):
+        list_files(encrypted(media_type).build())
+
+    artifact = an_image().typed(media_types.OCI_MANIFEST, "a/b").layer(media_type, CIPHER, title="disk.raw").build()
+    assert [file.path for file in list_files(artifact).files] == ["disk.raw"]
 
 
 def test_verify_checks_its_digest_and_says_that_it_cannot_look_inside() -> None:

@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from typing import Protocol
 
 from eci_convert.testing import FaultyRegistry
 from tests.support.fake_registry.server import CERTS
@@ -158,9 +159,16 @@ def a_socks_proxy(
         proxy.stop()
 
 
+class Server(Protocol):
+    """What a proxy can be before."""
+
+    @property
+    def port(self) -> int: ...
+
+
 @contextlib.contextmanager
 def a_tunnel(
-    registry: FaultyRegistry, answer: bytes = b"HTTP/1.1 200 Connection established\r\nX: y\r\n\r\n"
+    registry: Server, answer: bytes = b"HTTP/1.1 200 Connection established\r\nX: y\r\n\r\n"
 ) -> Iterator[TunnelProxy]:
     """A proxy before *registry*."""
     proxy = TunnelProxy(registry.port, answer)

@@ -12,5 +12,6 @@ socks.py            SOCKS 5 proxies
 nested_tls.py       TLS through a TLS proxy
 links.py            Link headers
 warnings.py         Warning headers
+deadline.py         deadlines for exchanges of several reads
 retry.py            retries with exponential backoff
 errors.py           error responses as exceptions"""

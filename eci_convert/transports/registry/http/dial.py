@@ -12,6 +12,7 @@ from eci_convert.errors import TransportError
 from eci_convert.transports.registry.http import proxies, socks
 from eci_convert.transports.registry.http.address_policy import check_address
 from eci_convert.transports.registry.http.connection import HttpConnection
+from eci_convert.transports.registry.http.deadline import seconds_left
 from eci_convert.transports.registry.http.nested_tls import NestedTls
 from eci_convert.transports.registry.http.proxies import Proxy
 from eci_convert.transports.registry.http.retry import RETRYABLE_STATUSES, TransientError
@@ -19,6 +20,9 @@ from eci_convert.transports.registry.http.url import Url
 from eci_convert.transports.settings import Settings
 
 _LONGEST_CONNECTING = 30.0
+_SHORTEST_CONNECTING = 2.0
+"""Seconds for one of several addresses, if so many are left."""
+
 _MAX_PROXY_ANSWER = 64 * 1024
 _UNSENT = 512 * 1024
 _NO_TLS = "hint: --plain-http connects to a registry without TLS"
@@ -119,13 +123,18 @@ def _allowed_addresses(host: str, port: int, check: Callable[[str], None] | None
 
 
 def _connect_first(resolved: Sequence[_Resolved], timeout: float) -> socket.socket:
-    """A socket connected to the first of *resolved* that accepts. Raises the OSError of the last attempt."""
+    """A socket connected to the first of *resolved* that accepts. Raises the OSError of the last attempt.
+
+    *timeout* is for all together, and shared among them as in Go: a name may have thousands of addresses.
+    """
     failure = OSError("no address found")
-    for family, kind, protocol, _, address in resolved:
+    deadline = time.monotonic() + timeout
+    for number, (family, kind, protocol, _, address) in enumerate(resolved):
         sock: socket.socket | None = None
         try:
+            left = seconds_left(deadline)
             sock = socket.socket(family, kind, protocol)
-            sock.settimeout(timeout)
+            sock.settimeout(max(left / (len(resolved) - number), min(left, _SHORTEST_CONNECTING)))
             sock.connect(address)
         except OSError as error:
             failure = error
@@ -178,7 +187,7 @@ def _read_status(sock: socket.socket, deadline: float) -> int:
     """The status of the proxy's response, read byte by byte, so that no byte of the tunnel behind it is consumed."""
     response = bytearray()
     while not response.endswith((b"\r\n\r\n", b"\n\n")):
-        sock.settimeout(max(0.001, deadline - time.monotonic()))
+        sock.settimeout(seconds_left(deadline))
         byte = sock.recv(1)
         if not byte or len(response) > _MAX_PROXY_ANSWER:
             raise ConnectionError("no response")

@@ -8,6 +8,7 @@ import socket
 import time
 
 from eci_convert.errors import TransportError
+from eci_convert.transports.registry.http.deadline import seconds_left
 from eci_convert.transports.registry.http.proxies import Proxy
 
 _VERSION, _LOGIN_VERSION = 5, 1
@@ -77,7 +78,7 @@ def _text(text: str, proxy: Proxy) -> bytes:
 def _read(sock: socket.socket, count: int, deadline: float) -> bytes:
     content = b""
     while len(content) < count:
-        sock.settimeout(max(0.001, deadline - time.monotonic()))
+        sock.settimeout(seconds_left(deadline))
         piece = sock.recv(count - len(content))
         if not piece:
             raise ConnectionError("unexpected EOF")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import os
 import shutil
 import socket
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from eci_convert import testing as faults
 from eci_convert.errors import LocalError, TransportError, UsageError
 from eci_convert.testing import FaultyRegistry
 from eci_convert.transports import open_source
+from eci_convert.transports.registry.http import deadline, dial
 from eci_convert.transports.registry.http import tls as http_tls
 from eci_convert.transports.registry.http.address_policy import check_address
 from eci_convert.transports.registry.http.addresses import is_loopback
@@ -494,6 +498,14 @@ def test_a_proxy_that_never_ends_its_answer_is_not_waited_for(user: User) -> Non
         assert len(proxy.requests) == 1
 
 
+def test_a_proxy_whose_interim_responses_do_not_end_is_not_waited_for(user: User) -> None:
+    answer = b"HTTP/1.1 100 Continue\r\n\r\n" * 60_000 + b"HTTP/1.1 200 OK\r\n\r\n"
+    with a_registry() as registry, a_tunnel(registry, answer) as proxy:
+        user.environ["HTTPS_PROXY"] = proxy.url
+        with pytest.raises(TransportError, match="does not respond"):
+            resolves(user, "registry.invalid", retries=0, timeout=0.2)
+
+
 # Proxies of other kinds
 
 
@@ -601,6 +613,40 @@ def test_a_private_address_is_not_asked_for_through_a_proxy(user: User, scheme: 
         assert all("registry.invalid" in seen.path + seen.header("Host") for seen in registry.requests)
 
 
+class Trickle:
+    """A server that begins a TLS record of 16 KiB and sends it byte by byte."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        self._listening.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            client, _ = self._listening.accept()
+            with client:
+                for byte in b"\x16\x03\x03\x40\x00" + bytes(300):
+                    client.sendall(bytes([byte]))
+                    self.sent += 1
+                    time.sleep(0.02)
+
+
+def test_a_tls_record_that_comes_byte_by_byte_is_not_waited_for_behind_a_proxy_over_tls(user: User) -> None:
+    with (
+        contextlib.closing(Trickle()) as server,
+        a_tunnel(server) as tunnel,
+        tls_before(tunnel.port) as proxy,
+    ):
+        user.environ["HTTPS_PROXY"] = proxy.url
+        with pytest.raises(TransportError, match=r"elsewhere\.invalid: .*TLS handshake"):
+            resolves(user, "elsewhere.invalid", retries=0, timeout=0.5, ca_file=CA)
+        assert server.sent < 150
+
+
 class Elsewhere:
     """A registry that only a proxy can reach, over TLS."""
 
@@ -669,6 +715,46 @@ def test_what_this_computer_is_called(host: str, loopback: bool) -> None:
 
 
 # Places that are not there
+
+
+class Clock:
+    """Time that passes when a socket of it waits; *timeouts* are those of the connections."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.timeouts: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def socket(self, *_: object) -> Clock:
+        return self
+
+    def settimeout(self, seconds: float) -> None:
+        self.timeouts.append(round(seconds, 6))
+
+    def connect(self, _address: object) -> None:
+        self.now += self.timeouts[-1]
+        raise TimeoutError("timed out")
+
+    def close(self) -> None:
+        """As a socket."""
+
+
+@pytest.mark.parametrize(
+    ("addresses", "timeouts"), [(1, [30.0]), (2, [15.0, 15.0]), (3, [10.0] * 3), (10_000, [2.0] * 15)]
+)
+def test_all_addresses_of_a_name_share_the_time_limit(
+    addresses: int, timeouts: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(dial, "time", clock)
+    monkeypatch.setattr(deadline, "time", clock)
+    monkeypatch.setattr(socket, "socket", clock.socket)
+    resolved = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 443))] * addresses
+    with pytest.raises(TimeoutError):
+        dial._connect_first(resolved, 30.0)
+    assert clock.timeouts == timeouts
 
 
 def test_a_port_where_nothing_listens_is_told_of_at_once(user: User) -> None:

@@ -12,7 +12,7 @@ from eci_convert.dialects import part_labels
 from eci_convert.errors import MissingPartError, UsageError
 from eci_convert.oci.annotations import TITLE
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.oci.platform import Platform
 from eci_convert.progress import NULL_REPORTER, Reporter
 from eci_convert.reading.blobs import open_layer
@@ -45,7 +45,7 @@ class Listing:
     """The files of the image that *image* is, and the reference under which it was found."""
 
     reference: str
-    image: Image
+    image: ImageMetadata
     files: tuple[FileEntry, ...]
 
 
@@ -73,19 +73,21 @@ def list_files(
 
 
 def files_of(
-    source: Source, image: Image, platform: Platform | None = None, reporter: Reporter = NULL_REPORTER
+    source: Source, image: ImageMetadata, platform: Platform | None = None, reporter: Reporter = NULL_REPORTER
 ) -> Iterator[FileEntry]:
     """All files of *image*, which *source* holds: paths in order, or the titles of an artifact's layers."""
     return _titles(image) if part_labels.is_artifact(image) else _filesystem(source, image, platform, reporter)
 
 
-def _titles(image: Image) -> Iterator[FileEntry]:
+def _titles(image: ImageMetadata) -> Iterator[FileEntry]:
     for layer in image.manifest.layers:
         title = layer.annotations.get(TITLE) or str(layer.digest)
         yield FileEntry(path=title, kind="blob", mode=None, size=layer.size, link=None, blob=layer.digest)
 
 
-def _filesystem(source: Source, image: Image, platform: Platform | None, reporter: Reporter) -> Iterator[FileEntry]:
+def _filesystem(
+    source: Source, image: ImageMetadata, platform: Platform | None, reporter: Reporter
+) -> Iterator[FileEntry]:
     unpacked = source.filesystem()
     if unpacked is not None:  # an engine that hands out single files, and layers only in the saved image
         source = unpacked.full_image()

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import BinaryIO, cast
 
 from eci_convert.model import Part
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.operations.extract import extract_files
 from eci_convert.operations.output_files import OutputTarget
 from eci_convert.options import TransferOptions
@@ -15,7 +15,7 @@ from eci_convert.streams.threads import DEPTH, BoundedQueue, WorkerThread
 from eci_convert.transports.base import Source
 
 
-def open_part(source: Source, image: Image, part: Part, options: TransferOptions) -> BinaryIO:
+def open_part(source: Source, image: ImageMetadata, part: Part, options: TransferOptions) -> BinaryIO:
     """The bytes of *part*, as `PartStream` has them."""
     return cast("BinaryIO", PartStream(source, image, part, options))
 
@@ -36,7 +36,7 @@ class _QueueWriter:
         return len(chunk)
 
 
-def _fill(queue: BoundedQueue, source: Source, image: Image, part: Part, options: TransferOptions) -> None:
+def _fill(queue: BoundedQueue, source: Source, image: ImageMetadata, part: Part, options: TransferOptions) -> None:
     target = OutputTarget(part=part, file=cast("BinaryIO", _QueueWriter(queue)))
     try:
         extract_files(source, image, [target], sparse=False, options=options)
@@ -50,7 +50,7 @@ class PartStream(io.RawIOBase):
     Leaving its `with` by an exception stops the transfer instead, and gives no verdict.
     """
 
-    def __init__(self, source: Source, image: Image, part: Part, options: TransferOptions) -> None:
+    def __init__(self, source: Source, image: ImageMetadata, part: Part, options: TransferOptions) -> None:
         self.name = part.name
         self._queue = BoundedQueue(DEPTH)
         self._rest = b""

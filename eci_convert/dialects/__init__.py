@@ -30,10 +30,10 @@ from eci_convert.errors import FormatError, UnknownDialectError, UnsupportedImag
 if TYPE_CHECKING:
     from eci_convert.dialects.blueprint import Blueprint, WriteOptions
     from eci_convert.model import Artifact
-    from eci_convert.oci.image import Image
+    from eci_convert.oci.image import ImageMetadata
 
 if TYPE_CHECKING:
-    Reader = Callable[[Image], Artifact | None]
+    Reader = Callable[[ImageMetadata], Artifact | None]
     Writer = Callable[[Artifact, WriteOptions], Blueprint]
 
 
@@ -163,7 +163,7 @@ INDEXED = frozenset(written.name for _, written in _FORMATS if written.indexed)
 """Formats whose images are always in an index."""
 
 
-def read(image: Image) -> tuple[str, Artifact]:
+def read(image: ImageMetadata) -> tuple[str, Artifact]:
     """The dialect of *image*, and what it holds. Raises UnknownDialectError, and what the dialect's reader raises."""
     for name, reader in _RECOGNISERS.items():
         if artifact := reader(image):
@@ -172,7 +172,7 @@ def read(image: Image) -> tuple[str, Artifact]:
     raise unknown_dialect_error(image)
 
 
-def served_dialects(image: Image) -> tuple[str, ...]:
+def served_dialects(image: ImageMetadata) -> tuple[str, ...]:
     """Every dialect that reads *image* as one of its own, in the order in which they are asked.
 
     One whose marks *image* has, but which finds it malformed, is not among them.
@@ -186,7 +186,7 @@ def served_dialects(image: Image) -> tuple[str, ...]:
     return tuple(served)
 
 
-def unknown_dialect_error(image: Image) -> UnknownDialectError:
+def unknown_dialect_error(image: ImageMetadata) -> UnknownDialectError:
     """The error for an *image* that declares no parts, with hints at what can be tried."""
     if any(layer.media_type.endswith("+encrypted") for layer in image.manifest.layers):
         return UnknownDialectError("the image is encrypted, and its parts cannot be read here")
@@ -196,7 +196,7 @@ def unknown_dialect_error(image: Image) -> UnknownDialectError:
     return error
 
 
-def untried(image: Image) -> tuple[str, ...]:
+def untried(image: ImageMetadata) -> tuple[str, ...]:
     """What can be tried with an *image* that declares no parts, one sentence each."""
     from eci_convert.dialects.container_images import containerdisk
 
@@ -208,7 +208,7 @@ def untried(image: Image) -> tuple[str, ...]:
     )
 
 
-def read_with(name: str, image: Image) -> tuple[str, Artifact]:
+def read_with(name: str, image: ImageMetadata) -> tuple[str, Artifact]:
     """What *image* holds if it is of the dialect *name*. Raises UsageError for a name that is none, UnknownDialectError
     where it is not of that dialect, and what the dialect's reader raises."""
     if name not in READERS:

@@ -9,7 +9,7 @@ from eci_convert.model import DiskType, Part
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.oci.index import Index
 from eci_convert.oci.platform import Platform
 
@@ -81,7 +81,7 @@ class WriteOptions:
     extra_dialects: tuple[str, ...] = ()
     strict: bool = False
     system: str = ""
-    original: Image | None = None
+    original: ImageMetadata | None = None
     original_index: Index | None = None
 
 

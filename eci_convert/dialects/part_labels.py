@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from eci_convert.model import Artifact, Part, Role
 from eci_convert.oci import json_fields, media_types
 from eci_convert.oci.annotations import TITLE
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.oci.manifest import to_json
 
 LABEL = "org.lfedge.eci.artifact."
@@ -82,7 +82,7 @@ def _key(part: Part, others: int) -> str:
             return f"{LABEL}{part.role}"
 
 
-def is_file_artifact(image: Image) -> bool:
+def is_file_artifact(image: ImageMetadata) -> bool:
     """Whether the layers of *image* are files by their titles, as ORAS and ironic store them, whatever their types say:
     there is nothing of a container's about it but a config's media type."""
     layers = image.manifest.layers
@@ -90,7 +90,7 @@ def is_file_artifact(image: Image) -> bool:
     return titled and (not image.config.diff_ids or bool(image.manifest.artifact_type))
 
 
-def is_artifact(image: Image) -> bool:
+def is_artifact(image: ImageMetadata) -> bool:
     """Whether the layers of *image* are files, or some of them, and make no filesystem."""
     return (
         image.manifest.config.media_type not in media_types.CONFIGS
@@ -99,12 +99,12 @@ def is_artifact(image: Image) -> bool:
     )
 
 
-def command_line(image: Image) -> str | None:
+def command_line(image: ImageMetadata) -> str | None:
     """The kernel's command line, where a label or an annotation of ours tells it."""
     return image.config.labels.get(LABEL_COMMAND_LINE, image.manifest.annotations.get(LABEL_COMMAND_LINE))
 
 
-def environment(image: Image) -> tuple[str, ...]:
+def environment(image: ImageMetadata) -> tuple[str, ...]:
     """The unikernel's environment, where a label or an annotation of ours tells it. Raises FormatError."""
     text = image.config.labels.get(LABEL_ENVIRONMENT, image.manifest.annotations.get(LABEL_ENVIRONMENT, "{}"))
     where = f"labels[{LABEL_ENVIRONMENT!r}]"

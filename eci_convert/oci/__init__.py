@@ -9,7 +9,7 @@ platform.py     platforms, compared as by containerd
 descriptor.py   Descriptor
 index.py        Index, and the selection of an entry for a platform; CNAB bundles
 manifest.py     Manifest, parsed and rendered
-image.py        Image: manifest, config and platform together
+image.py        ImageMetadata: manifest, config and platform together
 diff_ids.py     the layers of diff ids, and wrong diff ids
 referrers.py    manifests that refer to others
 """

@@ -10,11 +10,11 @@ from __future__ import annotations
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.image import Image, ImageConfig
+from eci_convert.oci.image import ImageConfig, ImageMetadata
 from eci_convert.oci.manifest import Manifest
 
 
-def layers_by_diff_id(image: Image | None) -> dict[tuple[Digest, str], Descriptor]:
+def layers_by_diff_id(image: ImageMetadata | None) -> dict[tuple[Digest, str], Descriptor]:
     """The layers of *image*, by diff id and media type (with compression)."""
     if image is None or len(image.config.diff_ids) != len(image.manifest.layers):
         return {}

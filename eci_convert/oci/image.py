@@ -1,4 +1,4 @@
-"""Image: manifest, config and platform of an image together."""
+"""ImageMetadata: manifest, config and platform of an image together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from eci_convert.oci.platform import Platform
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
+class ImageMetadata:
     """The manifest and config of one image, verified: all that a dialect gets to see.
 
     *descriptor* is the manifest's. *config* is empty for a config blob that is not that of a container image, except

@@ -10,7 +10,7 @@ from eci_convert.compression.codec import Codec
 from eci_convert.dialects import read_with, writer
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.dialects.container_images import unikraft
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.oci.index import Index, candidates
 from eci_convert.oci.manifest import Manifest
 from eci_convert.oci.platform import Platform
@@ -45,7 +45,7 @@ def convert_images(source: Source, sink: Sink, request: CopyRequest, options: Tr
     return pack_all(packings, sink, codec=codec, options=options)
 
 
-def _blueprint(image: Image, index: Index | None, request: CopyRequest) -> Blueprint:
+def _blueprint(image: ImageMetadata, index: Index | None, request: CopyRequest) -> Blueprint:
     name, artifact = read_with(request.dialect, image) if request.dialect else dialects.read(image)
     platform = image.platform or Platform(os="linux", architecture="amd64")
     write = replace(request.write, platform=platform) if request.write else WriteOptions(platform=platform)
@@ -56,7 +56,7 @@ def _blueprint(image: Image, index: Index | None, request: CopyRequest) -> Bluep
 
 def _requested_images(
     source: Source, platform: Platform | None, reporter: Reporter, *, everything: bool, whole_package: bool
-) -> tuple[Index | None, list[Image]]:
+) -> tuple[Index | None, list[ImageMetadata]]:
     """The index that the images lie in, if any, and the images: all of a *whole_package* of KraftKit's."""
     descriptor, root = load_root(source)
     documents = Documents(source)

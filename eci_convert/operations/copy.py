@@ -24,7 +24,7 @@ from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.diff_ids import certainly_wrong, layers_by_diff_id
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.oci.index import Index
 from eci_convert.oci.manifest import Manifest, to_json
 from eci_convert.operations.convert import convert_images
@@ -141,7 +141,7 @@ class BlobCopier:
         options: TransferOptions,
         partial: PartialDownloads | None,
         codec: Codec | None = None,
-        existing: Image | None = None,
+        existing: ImageMetadata | None = None,
     ) -> None:
         self._partial = partial
         self._source = source

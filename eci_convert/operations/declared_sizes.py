@@ -9,13 +9,13 @@ from eci_convert.dialects.part_labels import FILE_PATH, FILE_SIZE
 from eci_convert.model import Artifact, Member, Part, RootfsFile
 from eci_convert.oci.annotations import TITLE
 from eci_convert.oci.descriptor import Descriptor
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.rootfs import components
 
 _LONGEST_NUMBER: Final = 16
 
 
-def with_declared_sizes(artifact: Artifact, image: Image) -> Artifact:
+def with_declared_sizes(artifact: Artifact, image: ImageMetadata) -> Artifact:
     """*artifact*, with what *image* tells of the sizes of files in its layers."""
     return replace(
         artifact,
@@ -23,7 +23,7 @@ def with_declared_sizes(artifact: Artifact, image: Image) -> Artifact:
     )
 
 
-def declared_size(part: Part, image: Image) -> int | None:
+def declared_size(part: Part, image: ImageMetadata) -> int | None:
     """The bytes of the file that *part* is, as manifest and config of *image* tell it; None where they do not."""
     match part.locator:
         case Member(descriptor=layer):
@@ -39,7 +39,7 @@ def _annotated_size(layer: Descriptor) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else None
 
 
-def _size_of_path(path: str, image: Image) -> int | None:
+def _size_of_path(path: str, image: ImageMetadata) -> int | None:
     """The size of the file at *path*, or of the only one in the directory that it is, as a layer of ours tells it."""
     wanted = components(path)
     sizes = {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from eci_convert.model import Blob, Member, RootfsFile
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.reading.file_size import _size_in_container
 from eci_convert.reading.local_content import size_of_part
 
@@ -25,7 +25,7 @@ class Estimate:
     read: int
 
 
-def estimate_extract(source: Source, image: Image, targets: Sequence[OutputTarget]) -> Estimate:
+def estimate_extract(source: Source, image: ImageMetadata, targets: Sequence[OutputTarget]) -> Estimate:
     """What extracting *targets* would read. A place that keeps files unpacked is asked for their sizes, and no more.
 
     Raises MissingPartError for a file that such a place has not, and what the source raises.

@@ -34,7 +34,7 @@ from eci_convert.oci import diff_ids
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.diff_ids import certainly_wrong
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.operations.extract_request import ExtractRequest, check_absent, plan_targets
 from eci_convert.operations.inspect import Inspection, inspect
 from eci_convert.operations.output_files import Discard, OutputFiles, OutputTarget
@@ -90,7 +90,7 @@ class ExtractedPart:
 
 def extract_files(
     source: Source,
-    image: Image,
+    image: ImageMetadata,
     targets: Sequence[OutputTarget],
     *,
     sparse: bool = True,
@@ -122,7 +122,7 @@ def extract_files(
     return tuple(_extracted(target, outputs, places.get(target), reporter) for target in targets)
 
 
-def _has_wrong_diff_ids(source: Source, image: Image) -> bool:
+def _has_wrong_diff_ids(source: Source, image: ImageMetadata) -> bool:
     """Whether they can be seen to be wrong without reading a layer."""
     if not image.config.diff_ids:
         return False
@@ -136,7 +136,12 @@ class _Passes:
     """One pass over each blob. Every method says where the targets were, as far as there is anything to say."""
 
     def __init__(
-        self, source: Source, image: Image, outputs: OutputFiles, reporter: Reporter, journal: PartialDownloads | None
+        self,
+        source: Source,
+        image: ImageMetadata,
+        outputs: OutputFiles,
+        reporter: Reporter,
+        journal: PartialDownloads | None,
     ) -> None:
         self._source = source
         self._image = image

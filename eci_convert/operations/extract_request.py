@@ -28,7 +28,7 @@ from eci_convert.files.temp_files import resolve_path
 from eci_convert.model import Artifact, Blob, Member, Memory, Part, Role, RootfsFile, part_label
 from eci_convert.oci.annotations import TITLE
 from eci_convert.oci.descriptor import Descriptor
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.oci.platform import Platform
 from eci_convert.operations.inspect import Inspection
 from eci_convert.operations.output_files import OutputTarget
@@ -182,7 +182,7 @@ def _remaining(found: Inspection, order: ExtractRequest) -> list[OutputTarget]:
     ]
 
 
-def file_name_in_image(part: Part, image: Image) -> str:
+def file_name_in_image(part: Part, image: ImageMetadata) -> str:
     """The name that the file of *part* has in *image*, without directories; the part's own where it has none there."""
     match part.locator:
         case RootfsFile(path=path) if path.endswith("/"):

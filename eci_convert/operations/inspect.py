@@ -13,7 +13,7 @@ from eci_convert.model import Artifact, Part
 from eci_convert.oci.annotations import CREATED
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.image import Image, ImageConfig
+from eci_convert.oci.image import ImageConfig, ImageMetadata
 from eci_convert.oci.index import Index, candidates
 from eci_convert.oci.manifest import Manifest
 from eci_convert.oci.platform import Platform
@@ -34,7 +34,7 @@ class ImageSummary:
     *is_readable*: it is listed in an index, and its manifest or config is not there, or malformed.
     """
 
-    image: Image
+    image: ImageMetadata
     dialect: str
     artifact: Artifact
     unknown: str = ""
@@ -139,7 +139,7 @@ def _entry(documents: images.Documents, listed: Descriptor) -> ImageSummary:
         image = select_image(documents, entry, documents.manifest(entry), None)
         return _summarise(replace(image, platform=listed.platform or image.platform), "")
     except (NotFoundError, FormatError, UnsupportedImageError) as error:
-        promised = Image(
+        promised = ImageMetadata(
             descriptor=listed, manifest=Manifest(config=listed, layers=()), config=ImageConfig(),
             platform=listed.platform,
         )  # fmt: skip
@@ -148,7 +148,7 @@ def _entry(documents: images.Documents, listed: Descriptor) -> ImageSummary:
         )
 
 
-def _summarise(image: Image, dialect: str) -> ImageSummary:
+def _summarise(image: ImageMetadata, dialect: str) -> ImageSummary:
     try:
         name, artifact = read_with(dialect, image) if dialect else dialects.read(image)
     except UnknownDialectError as error:
@@ -158,7 +158,7 @@ def _summarise(image: Image, dialect: str) -> ImageSummary:
     return ImageSummary(image=image, dialect=name, artifact=with_declared_sizes(artifact, image))
 
 
-def _platforms(found: Manifest | Index, image: Image) -> tuple[Platform, ...]:
+def _platforms(found: Manifest | Index, image: ImageMetadata) -> tuple[Platform, ...]:
     if isinstance(found, Manifest):
         return (image.platform,) if image.platform else ()
     return tuple(entry.platform for entry in candidates(found) if entry.platform)

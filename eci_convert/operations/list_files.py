@@ -10,7 +10,7 @@ from eci_convert.errors import MissingPartError
 from eci_convert.oci import media_types
 from eci_convert.oci.annotations import TITLE
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.oci.platform import Platform
 from eci_convert.progress import NULL_REPORTER, Reporter
 from eci_convert.reading.blobs import check_readable, open_layer
@@ -39,7 +39,7 @@ class Listing:
     """The files of the image that *image* is, and the reference under which it was found."""
 
     reference: str
-    image: Image
+    image: ImageMetadata
     files: tuple[FileEntry, ...]
 
 
@@ -67,7 +67,7 @@ def list_files(
 
 
 def files_of(
-    source: Source, image: Image, platform: Platform | None = None, reporter: Reporter = NULL_REPORTER
+    source: Source, image: ImageMetadata, platform: Platform | None = None, reporter: Reporter = NULL_REPORTER
 ) -> Iterator[FileEntry]:
     """All files of *image*, which *source* holds: paths in order, or the titles of an artifact's layers.
 
@@ -81,13 +81,15 @@ def files_of(
     return _titles(image)
 
 
-def _titles(image: Image) -> Iterator[FileEntry]:
+def _titles(image: ImageMetadata) -> Iterator[FileEntry]:
     for layer in image.manifest.layers:
         title = layer.annotations.get(TITLE) or str(layer.digest)
         yield FileEntry(path=title, kind="blob", mode=None, size=layer.size, link=None, blob=layer.digest)
 
 
-def _filesystem(source: Source, image: Image, platform: Platform | None, reporter: Reporter) -> Iterator[FileEntry]:
+def _filesystem(
+    source: Source, image: ImageMetadata, platform: Platform | None, reporter: Reporter
+) -> Iterator[FileEntry]:
     unpacked = source.filesystem()
     if unpacked is not None:  # an engine that hands out single files, and layers only in the saved image
         source = unpacked.full_image()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from eci_convert.model import Artifact, DiskType, Memory, Part
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.operations.declared_sizes import declared_size
 from eci_convert.operations.extract import extract_files
 from eci_convert.operations.output_files import Discard, OutputTarget
@@ -27,7 +27,7 @@ class PartFacts:
     path: str = ""
 
 
-def declared_facts(part: Part, image: Image) -> PartFacts:
+def declared_facts(part: Part, image: ImageMetadata) -> PartFacts:
     """What manifest and config of *image* tell of *part*.
 
     An image of another tool tells no sizes of files in its layers; ours do, in annotations of the layers.
@@ -37,7 +37,7 @@ def declared_facts(part: Part, image: Image) -> PartFacts:
 
 
 def measured_facts(
-    source: Source, image: Image, parts: tuple[Part, ...], *, reporter: Reporter = NULL_REPORTER
+    source: Source, image: ImageMetadata, parts: tuple[Part, ...], *, reporter: Reporter = NULL_REPORTER
 ) -> Mapping[Part, PartFacts]:
     """What the bytes of *parts* tell, each blob read once and nothing kept. Raises as `extract_files`."""
     targets = [OutputTarget(part=part, file=Discard()) for part in parts]
@@ -54,7 +54,7 @@ def measured_facts(
     }
 
 
-def image_size(image: Image) -> int | None:
+def image_size(image: ImageMetadata) -> int | None:
     """The bytes of all that a registry would send for *image*: manifest, config, and each layer once. None where the
     place where it is (the Docker engine) does not say how long its layers are."""
     layers = {layer.digest: layer.size for layer in image.manifest.layers}

@@ -17,7 +17,7 @@ from eci_convert.oci import json_fields
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.diff_ids import layers_by_diff_id
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.pack.once import Once
 from eci_convert.pack.tar_layer import archive_part, blob_size, header_length
 from eci_convert.progress import COMPRESSING, HASHING, NULL_REPORTER, WRITING, Reporter
@@ -42,7 +42,7 @@ class BlobWriter:
         sink: Sink,
         codec: Codec = NO_CODEC,
         *,
-        existing: Image | None = None,
+        existing: ImageMetadata | None = None,
         probe: bool = False,
         max_size: int | None = None,
         reporter: Reporter = NULL_REPORTER,

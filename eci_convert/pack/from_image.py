@@ -15,7 +15,7 @@ from eci_convert.dialects.blueprint import Recipe, StoredBlob
 from eci_convert.errors import FormatError, MissingPartError
 from eci_convert.model import Blob, Member, RootfsFile
 from eci_convert.oci.descriptor import Descriptor
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.pack.blob_writer import BlobWriter
 from eci_convert.reading import blobs, files
 from eci_convert.reading.blobs import open_blob
@@ -29,7 +29,7 @@ class ImageParts:
     """From the *image* that *source* names, through *press*."""
 
     def __init__(
-        self, source: Source, image: Image, press: BlobWriter, journal: PartialDownloads | None = None
+        self, source: Source, image: ImageMetadata, press: BlobWriter, journal: PartialDownloads | None = None
     ) -> None:
         self._journal = journal
         self._source = source

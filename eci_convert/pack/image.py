@@ -13,7 +13,7 @@ from eci_convert.dialects.blueprint import Blueprint, IndexSpec, Recipe, StoredB
 from eci_convert.errors import CannotHoldError, ManifestRefusedError, UsageError
 from eci_convert.model import Blob, LocalFile, Member, Memory, RootfsFile
 from eci_convert.oci.descriptor import MAX_LAYERS, Descriptor
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.options import TransferOptions
 from eci_convert.pack import manifests
 from eci_convert.pack.blob_writer import NO_CODEC, BlobWriter
@@ -36,7 +36,7 @@ class ImageOrigin:
     """The *image* that parts lie in, and the *source* that has it."""
 
     source: Source
-    image: Image
+    image: ImageMetadata
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ def pack(
     *,
     codec: Codec,
     origin: ImageOrigin | None = None,
-    existing: Image | None = None,
+    existing: ImageMetadata | None = None,
     options: TransferOptions = _DEFAULTS,
     publish: bool = True,
 ) -> PushResult:
@@ -76,7 +76,7 @@ def pack_all(
     sink: Sink,
     *,
     codec: Codec,
-    existing: Image | None = None,
+    existing: ImageMetadata | None = None,
     options: TransferOptions = _DEFAULTS,
 ) -> PushResult:
     """Writes *images* to *sink*, and makes its name stand for the one, or for an index of the several.
@@ -95,7 +95,7 @@ def _pack(
     images: Sequence[Packing],
     sink: Sink,
     codec: Codec,
-    existing: Image | None,
+    existing: ImageMetadata | None,
     options: TransferOptions,
     *,
     publish: bool,

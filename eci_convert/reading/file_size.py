@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 
 if TYPE_CHECKING:
     from eci_convert.transports.base import ContainerFiles, Source
 
 
-def size_of_file(source: Source, image: Image, path: str) -> int:
+def size_of_file(source: Source, image: ImageMetadata, path: str) -> int:
     """The size in bytes of the file *path* in the filesystem of *image*. Raises as `read_files`."""
     from eci_convert.reading.files import read_files
 

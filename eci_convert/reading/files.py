@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from eci_convert.oci.descriptor import Descriptor
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.progress import NULL_REPORTER, Reporter
 from eci_convert.reading import blobs
 from eci_convert.reading.blobs import is_tar_archive, open_blob, read_members
@@ -22,7 +22,7 @@ __all__ = ["in_archive", "is_filesystem", "read_files"]
 
 def read_files(
     source: Source,
-    image: Image,
+    image: ImageMetadata,
     paths: Collection[str],
     consumer: FileConsumer,
     *,

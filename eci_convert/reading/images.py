@@ -11,7 +11,7 @@ from eci_convert.errors import EciError, FormatError, LimitExceededError, NotFou
 from eci_convert.oci import json_fields, media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.image import Image, ImageConfig
+from eci_convert.oci.image import ImageConfig, ImageMetadata
 from eci_convert.oci.index import Index, candidates, check_no_bundle, select
 from eci_convert.oci.manifest import Manifest, parse_manifest
 from eci_convert.oci.platform import Platform, check_platform, told_platform
@@ -24,7 +24,7 @@ _MAX_NESTING = 4
 _MAX_INNER = 64
 
 
-def existing_image(source: Source | None) -> Image | None:
+def existing_image(source: Source | None) -> ImageMetadata | None:
     """The existing image, or None if there is none or it cannot be read: then nothing of it is reused."""
     try:
         return load_image(source) if source else None
@@ -74,7 +74,7 @@ def load_root(source: Source) -> tuple[Descriptor, Manifest | Index]:
     return descriptor, parse_manifest(load_document(source, descriptor, "manifest"), descriptor.media_type)
 
 
-def load_image(source: Source, platform: Platform | None = None) -> Image:
+def load_image(source: Source, platform: Platform | None = None) -> ImageMetadata:
     """The image that the source resolves to; of several, the one for *platform* (see `oci.index.select`)."""
     descriptor, manifest = load_root(source)
     return select_image(Documents(source), descriptor, manifest, platform)
@@ -82,7 +82,7 @@ def load_image(source: Source, platform: Platform | None = None) -> Image:
 
 def select_image(
     documents: Documents, descriptor: Descriptor, manifest: Manifest | Index, platform: Platform | None
-) -> Image:
+) -> ImageMetadata:
     """The image for *platform* in *manifest*, the manifest or index *descriptor*.
 
     An image that is not listed in an index declares its platform in its config. Raises UnsupportedImageError if that is
@@ -144,10 +144,10 @@ def load_manifest(source: Source, descriptor: Descriptor) -> Manifest | Index:
     )
 
 
-def _image(documents: Documents, descriptor: Descriptor, manifest: Manifest) -> Image:
+def _image(documents: Documents, descriptor: Descriptor, manifest: Manifest) -> ImageMetadata:
     config = documents.config(manifest.config)
     platform = told_platform(descriptor.platform, config.platform, manifest.config.platform)
-    return Image(descriptor=descriptor, manifest=manifest, config=config, platform=platform)
+    return ImageMetadata(descriptor=descriptor, manifest=manifest, config=config, platform=platform)
 
 
 def _config(source: Source, blob: Descriptor) -> ImageConfig:

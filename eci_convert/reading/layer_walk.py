@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from eci_convert.errors import FormatError
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.progress import Reporter
 from eci_convert.reading.blobs import open_layer
 from eci_convert.reading.resume import PartialDownloads
@@ -23,7 +23,9 @@ def is_filesystem(layer: Descriptor) -> bool:
     return media_types.is_tar_layer(layer.media_type) or ".tar" in layer.media_type or not layer.media_type
 
 
-def walk_layers(source: Source, image: Image, reporter: Reporter, journal: PartialDownloads | None) -> LayerWalk:
+def walk_layers(
+    source: Source, image: ImageMetadata, reporter: Reporter, journal: PartialDownloads | None
+) -> LayerWalk:
     """The layers of *image*'s filesystem, each once."""
     layers = {layer.digest: layer for layer in reversed(image.manifest.layers) if is_filesystem(layer)}
     return LayerWalk(source, list(layers.values()), reporter, journal)

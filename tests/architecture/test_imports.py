@@ -13,106 +13,12 @@ import pytest
 
 import eci_convert
 from eci_convert.transports import SCHEMES
+from tests.architecture.levels import LEVELS, MOST_WITHOUT_ORDER, ORDER
 from tests.support.fake_registry.server import a_registry
 
 PACKAGE = Path(eci_convert.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if not path.name.endswith("_pb2.py"))
-
-LEVELS = (
-    "redaction _version",
-    "errors",
-    "progress",
-    "options tasks display",
-    "oci",
-    "model",
-    "streams",
-    "compression tar files",
-    "disks rootfs dialects",
-    "transports",
-    "reading",
-    "pack docker_build",
-    "operations",
-    "oras_compat cnab api testing",
-    "__init__",
-    "cli",
-    "__main__",
-)
-"""What stands in a row imports from the rows above it and from its own folder; the folders of a row do not import one
-another. docs/explanation/architecture.md has the same table, and eci_convert/__init__.py the picture."""
-
-ORDER = {
-    "dialects": (
-        "part_names part_labels blueprint",
-        "image_config containerdisk_layout",
-        "eci oci_artifacts container_images",
-        "index_sizes",
-        "__init__",
-    ),
-    "transports": (
-        "settings ids schemes",
-        "base",
-        "verified_input",
-        "tar_store credentials memory containerd containers_storage",
-        "layout registry",
-        "docker_archive",
-        "docker_daemon",
-        "__init__",
-    ),
-    "transports.registry": (
-        "http upload_plan",
-        "state endpoints",
-        "auth",
-        "client",
-        "manifests mount_hints pull tags",
-        "referrers push file_request",
-        "source sink",
-        "mirrored_source catalog",
-        "__init__",
-    ),
-    "transports.containers_storage": (
-        "locks location index_files",
-        "drivers",
-        "layers store",
-        "lookup commit removal",
-        "source sink",
-        "catalog",
-        "__init__",
-    ),
-    "reading": (
-        "resume local_disks local_content",
-        "local_parts",
-        "blobs",
-        "images",
-        "layer_walk",
-        "container_files",
-        "manifests files member_range",
-        "file_size open_image",
-    ),
-    "pack": ("result preflight dry_run reuse once tar_layer", "blob_writer", "from_image manifests", "image"),
-    "operations": (
-        "declared_sizes output_files push copy_request destination doctor",
-        "inspect",
-        "convert extract_request estimate",
-        "copy",
-        "extract check_build verify kubevirt_machine",
-        "part_sizes list_files",
-        "diff",
-        "store",
-    ),
-    "cli": (
-        "output param_types stdio malloc signals go_flags eci_output completion open_image yaml_text",
-        "progress exit_codes",
-        "side_options go_tool piped_parts",
-        "common_options command",
-        "connection_options applicable eci_remote",
-        "options",
-        "part_options push_report extract_common bundle_files",
-        "build_with_engine inspect_text",
-        "commands",
-        "__init__",
-    ),
-}
-"""The same inside the larger folders."""
+PACKAGE_PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "architecture.md"
 
 HEAVY = {
     "docker",
@@ -169,6 +75,24 @@ def row(rows: tuple[str, ...], word: str, where: str) -> int:
     numbers = [number for number, words in enumerate(rows) if word in words.split()]
     assert len(numbers) == 1, f"{word} stands in {len(numbers)} rows of {where}: give it one"
     return numbers[0]
+
+
+def test_the_levels_are_those_of_the_page() -> None:
+    page = PACKAGE_PAGE.read_text()
+    listed: dict[int, set[str]] = {}
+    for level, names in re.findall(r"^\| +(\d+) \| ([^|]+) \|", page, re.MULTILINE):
+        listed.setdefault(int(level), set()).update(re.findall(r"`(\w+)", names))
+
+    hidden = {"_version", "__main__"}
+    levels = [set(words.split()) - hidden for words in LEVELS]
+    assert [listed[level] for level in sorted(listed)] == [words for words in levels if words]
+
+
+def test_every_folder_with_folders_or_many_modules_has_an_order() -> None:
+    for folder in {path.parent for path in MODULES} - {PACKAGE}:
+        name = ".".join(folder.relative_to(PACKAGE).parts)
+        modules = [path for path in folder.glob("*.py") if path.name != "__init__.py" and path in MODULES]
+        assert len(modules) <= MOST_WITHOUT_ORDER or name in ORDER, f"{name}: {len(modules)} modules without an order"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -246,11 +170,15 @@ def test_a_module_holds_one_idea_and_says_it(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=name_of)
-def test_a_package_lists_its_modules(path: Path) -> None:
+def test_a_package_lists_its_modules_and_no_others(path: Path) -> None:
     documentation = ast.get_docstring(ast.parse(path.read_text())) or ""
-    modules = [module.name for module in path.parent.glob("*.py") if not module.name.startswith("_")]
-    missing = [name for name in modules if name not in documentation and not name.endswith("_pb2.py")]
-    assert path.parent.name in ("commands", "eci_convert") or not missing, f"{path}: {missing}"
+    modules = {module.name for module in path.parent.glob("*.py") if module in MODULES} - {"__init__.py", "__main__.py"}
+    folders = {f"{folder.parent.name}/" for folder in path.parent.glob("*/__init__.py")}
+    listed = set(re.findall(r"^ *(\w+(?:\.py|/))(?=\s|$)", documentation, re.MULTILINE))
+
+    assert not listed - modules - folders, f"{path} lists what is not there"
+    if path.parent.name not in ("commands", "eci_convert"):  # a table of commands, and a picture
+        assert not {name for name in modules | folders if name not in documentation and not name.startswith("_")}
 
 
 def test_every_scheme_has_its_module_and_every_module_its_openers() -> None:

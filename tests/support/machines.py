@@ -12,7 +12,7 @@ from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.dialects.part_names import canonical_name
 from eci_convert.model import Artifact, Blob, DiskType, Locator, Member, Memory, Part, Role, RootfsFile
 from eci_convert.oci.descriptor import Descriptor
-from eci_convert.oci.image import Image, ImageConfig
+from eci_convert.oci.image import ImageConfig, ImageMetadata
 from eci_convert.oci.manifest import Manifest
 from eci_convert.oci.platform import Platform
 from eci_convert.pack.image import pack
@@ -65,7 +65,7 @@ def written(
     return MemorySource(store), packed
 
 
-def image(source: MemorySource) -> Image:
+def image(source: MemorySource) -> ImageMetadata:
     """The documents of the only image of *source*."""
     return load_image(source)
 
@@ -80,10 +80,10 @@ def an_image_of(
     settings: Mapping[str, object] | None = None,
     fields: Mapping[str, object] | None = None,
     artifact_type: str = "",
-) -> Image:
+) -> ImageMetadata:
     """The documents of an image that has no bytes: a dialect sees no others."""
     config = config or Descriptor.of(b"{}", "application/vnd.oci.image.config.v1+json")
-    return Image(
+    return ImageMetadata(
         descriptor=Descriptor.of(b"manifest", "application/vnd.oci.image.manifest.v1+json", entry or {}),
         manifest=Manifest(
             config=config, layers=tuple(layers), annotations=annotations or {}, artifact_type=artifact_type

@@ -33,7 +33,7 @@ from eci_convert.dialects.part_names import (
 from eci_convert.errors import UsageError
 from eci_convert.model import Artifact, Part, Role, RootfsFile
 from eci_convert.oci import media_types
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 
 _BOOT = {Role.KERNEL: "boot/vmlinuz", Role.INITRD: "boot/initrd"}
 _ARTIFACT_TYPE = "application/vnd.kubevirt.containerdisk"
@@ -47,7 +47,7 @@ _OWN_STEP = "eci-convert: disk-root-"
 _ROOT_LABEL = part_labels.LABEL + "root"
 
 
-def read(image: Image) -> Artifact | None:
+def read(image: ImageMetadata) -> Artifact | None:
     """The disk of *image* if it is a container image at all, else None: what `--dialect containerdisk` asks for."""
     layers = image.manifest.layers
     if image.manifest.config.media_type not in media_types.CONFIGS or not layers:
@@ -65,12 +65,12 @@ def read(image: Image) -> Artifact | None:
     )
 
 
-def recognise(image: Image) -> Artifact | None:
+def recognise(image: ImageMetadata) -> Artifact | None:
     """The disk of *image* if its manifest or config marks it as a containerDisk, else None."""
     return read(image) if not part_labels.is_file_artifact(image) and _is_marked(image) else None
 
 
-def _is_marked(image: Image) -> bool:
+def _is_marked(image: ImageMetadata) -> bool:
     settings = _settings(image)
     return (
         _ARTIFACT_TYPE in (image.manifest.artifact_type, image.descriptor.artifact_type)
@@ -82,7 +82,7 @@ def _is_marked(image: Image) -> bool:
     )
 
 
-def _settings(image: Image) -> Mapping[str, Any]:
+def _settings(image: ImageMetadata) -> Mapping[str, Any]:
     settings = image.config.fields.get("config")
     return settings if isinstance(settings, dict) else {}
 
@@ -96,14 +96,14 @@ def _variable_path(settings: Mapping[str, Any]) -> str:
     return ""
 
 
-def _build_steps(image: Image) -> list[str]:
+def _build_steps(image: ImageMetadata) -> list[str]:
     """What the history of *image* says of its steps, as far as it is text."""
     history = image.config.fields.get("history")
     steps = [step.get("created_by") for step in history if isinstance(step, dict)] if isinstance(history, list) else []
     return [step for step in steps if isinstance(step, str)]
 
 
-def _is_of_old_containerdisk(image: Image) -> bool:
+def _is_of_old_containerdisk(image: ImageMetadata) -> bool:
     """Whether we made *image* before containerDisks had an Entrypoint. The history of our other formats names a root
     disk as well, but a label has its path there, which is not in /disk."""
     path = image.config.labels.get(_ROOT_LABEL, "/" + DIRECTORY)

@@ -23,7 +23,7 @@ from eci_convert.model import Artifact, Blob, Locator, Member, Part, Role, Rootf
 from eci_convert.oci import json_fields, media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.oci.index import Index
 from eci_convert.oci.manifest import Manifest, to_json
 from eci_convert.oci.platform import Platform
@@ -50,7 +50,7 @@ _OPTIONS = {
 _ARCHITECTURES = {"amd64": "x86_64", "aarch64": "arm64"}
 
 
-def read(image: Image) -> Artifact | None:
+def read(image: ImageMetadata) -> Artifact | None:
     """What *image* holds if a layer is annotated as a unikernel, or the image as KraftKit's; else None."""
     parts = tuple(_annotated(image)) or tuple(_well_known(image))
     if not any(part.role is Role.KERNEL for part in parts):
@@ -69,7 +69,7 @@ def _words(settings: json_fields.Fields, key: str) -> tuple[str, ...]:
     return tuple(json_fields.typed(word, str, f"config.config.{key}[{index}]") for index, word in enumerate(found))
 
 
-def _annotated(image: Image) -> Iterable[Part]:
+def _annotated(image: ImageMetadata) -> Iterable[Part]:
     for index, layer in enumerate(image.manifest.layers):
         for role, key in _KEYS.items():
             if path := layer.annotations.get(key, ""):
@@ -83,7 +83,7 @@ def _locator(layer: Descriptor, path: str, where: str) -> Locator:
     return Blob(descriptor=layer, compression="gzip" if layer.media_type.endswith("+gzip") else "")
 
 
-def _well_known(image: Image) -> Iterable[Part]:
+def _well_known(image: ImageMetadata) -> Iterable[Part]:
     """Where KraftKit puts things, in an image that it marked but whose layers lost what they said."""
     if MARK not in {**image.manifest.annotations, **image.descriptor.annotations}:
         return
@@ -127,7 +127,7 @@ def _recipe(part: Part) -> Recipe:
     )
 
 
-def _kept(artifact: Artifact, original: Image | None) -> list[Recipe]:
+def _kept(artifact: Artifact, original: ImageMetadata | None) -> list[Recipe]:
     """The layers of the package that is written again, whole: modes stay, and layers that are no part of a machine,
     such as the kernel with its debugging symbols. None where a layer does not say which part it is."""
     if not original or any(isinstance(part.locator, RootfsFile) for part in artifact.parts):

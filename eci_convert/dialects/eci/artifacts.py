@@ -16,7 +16,7 @@ from eci_convert.errors import UsageError
 from eci_convert.model import DISK_ROLES, Artifact, DiskType, Part, Role
 from eci_convert.oci import media_types
 from eci_convert.oci.annotations import TITLE
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 
 ARTIFACT_TYPE = "application/vnd.lfedge.eci.v1+json"
 """What ECI calls a manifest of its own, though its code never writes it; with `WriteOptions.strict`, neither do we."""
@@ -72,7 +72,7 @@ def _media_type(part: Part) -> str:
     return TYPES[part.role]
 
 
-def read_artifacts(image: Image) -> Artifact | None:
+def read_artifacts(image: ImageMetadata) -> Artifact | None:
     """What *image* holds where blobs are files, or None. Raises AmbiguousRoleError, and FormatError for hostile
     titles."""
     if (

@@ -15,10 +15,10 @@ from eci_convert.dialects.part_labels import other_labels, part_for_label
 from eci_convert.dialects.part_names import absolute_image_path, canonical_name
 from eci_convert.errors import FormatError
 from eci_convert.model import Artifact, Part, Role, RootfsFile
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 
 
-def read(image: Image) -> Artifact | None:
+def read(image: ImageMetadata) -> Artifact | None:
     """What the labels of *image* name; without labels, what its annotations do, or None. Raises FormatError for a
     label that is no path, and AmbiguousRoleError where two say where the same disk is."""
     places = (

@@ -18,7 +18,7 @@ from eci_convert.model import DISK_ROLES, Artifact, Blob, DiskType, Member, Part
 from eci_convert.oci import media_types
 from eci_convert.oci.annotations import TITLE
 from eci_convert.oci.descriptor import Descriptor
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 
 _ROLES = {str(role): role for role in (Role.KERNEL, Role.INITRD, Role.ROOT_DISK, Role.EXTRA_DISK)}
 _PLAIN = {text: role for role, text in TYPES.items()} | {
@@ -29,7 +29,7 @@ _DISK_TYPES = {text: disk for disk, text in DISKS.items()}
 _KNOWN = frozenset(_PLAIN) | frozenset(_DISK_TYPES)
 
 
-def generated_config(image: Image) -> Part:
+def generated_config(image: ImageMetadata) -> Part:
     """The config blob of *image* as a part, for those who want the document itself under ECI's name."""
     return Part(role=Role.CONFIG, locator=Blob(descriptor=image.manifest.config), name="config.json")
 
@@ -42,7 +42,7 @@ def is_marked(layer: Descriptor) -> bool:
     return layer.annotations.get(ROLE) in _ROLES or layer.annotations.get(MEDIA_TYPE) in _KNOWN
 
 
-def artifact_of(image: Image) -> Artifact:
+def artifact_of(image: ImageMetadata) -> Artifact:
     claims = [
         _claim(layer, f"manifest.layers[{index}]")
         for index, layer in enumerate(image.manifest.layers)

@@ -20,7 +20,7 @@ from eci_convert.errors import UsageError
 from eci_convert.model import DISK_ROLES, Artifact, DiskType, Part, Role
 from eci_convert.oci import media_types
 from eci_convert.oci.annotations import TITLE
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 
 CONTAINERDISK = "containerdisk"
 
@@ -87,6 +87,6 @@ def _recipe(part: Part, entry: TarEntrySpec, sizes: tuple[str, ...]) -> Recipe:
     )
 
 
-def read_legacy(image: Image) -> Artifact | None:
+def read_legacy(image: ImageMetadata) -> Artifact | None:
     """What *image* holds where layers are archives of one file, or None. Raises as `read_artifacts`."""
     return artifact_of(image) if any(is_marked(layer) for layer in image.manifest.layers) else None

@@ -16,7 +16,7 @@ from eci_convert.errors import AmbiguousRoleError, CannotHoldError, UsageError
 from eci_convert.model import Artifact, Blob, DiskType, Part, Role
 from eci_convert.oci import json_fields
 from eci_convert.oci.descriptor import Descriptor
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.oci.manifest import Manifest, to_json
 from eci_convert.oci.platform import Platform
 
@@ -79,7 +79,7 @@ _FREE = ("squashfs", "uki")
 """Parts that ironcore alone has. They are other parts of these names."""
 
 
-def read(image: Image) -> Artifact | None:
+def read(image: ImageMetadata) -> Artifact | None:
     """What *image* holds if a layer's media type is one of ironcore's, else None. Layers of other types are passed
     over. Raises AmbiguousRoleError where a type stands twice; of two generations, the newer counts."""
     found = _by_word(image.manifest.layers)
@@ -162,7 +162,7 @@ def is_one(manifest: Manifest) -> bool:
     return manifest.config.media_type in (ALPHA.config, FLAT.config)
 
 
-def _notes(part: Part, original: Image | None) -> Mapping[str, str]:
+def _notes(part: Part, original: ImageMetadata | None) -> Mapping[str, str]:
     """The annotations that *part* has in the image that is written again."""
     return part.locator.descriptor.annotations if original and isinstance(part.locator, Blob) else {}
 

@@ -30,7 +30,7 @@ from eci_convert.errors import CannotHoldError, FormatError, UsageError
 from eci_convert.model import Artifact, Blob, DiskType, Part, Role
 from eci_convert.oci.annotations import TITLE
 from eci_convert.oci.descriptor import Descriptor
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.oci.manifest import to_json
 from eci_convert.oci.platform import Platform
 
@@ -61,7 +61,7 @@ _CDROM = {"cdrom": {"bus": "sata"}}
 _UNITS = ("", "Ki", "Mi", "Gi", "Ti", "Pi")
 
 
-def read(image: Image) -> Artifact | None:
+def read(image: ImageMetadata) -> Artifact | None:
     """What *image* holds if it is a machine of KubeVirt's, else None. Raises FormatError for hostile names."""
     layers = [
         (layer, f"manifest.layers[{index}]")
@@ -115,7 +115,7 @@ def _number(layer: Descriptor) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
-def _root_disk(image: Image, disks: list[Descriptor]) -> Descriptor | None:
+def _root_disk(image: ImageMetadata, disks: list[Descriptor]) -> Descriptor | None:
     """The root disk among *disks*: the one that we marked, that the definition boots, or the first. None: none is."""
     if any(_DISK_KEY in disk.annotations for disk in disks):
         return next((disk for disk in disks if disk.annotations.get(_DISK_KEY) == "root"), None)
@@ -129,7 +129,7 @@ def _volumes(disk: Descriptor) -> list[str]:
     return [name.strip() for name in names.split(",")]
 
 
-def _boot_order(image: Image) -> list[str]:
+def _boot_order(image: ImageMetadata) -> list[str]:
     """The names of the machine's disks as its definition has them, those with a boot order first."""
     spec = image.config.fields.get("spec")
     if isinstance(spec, dict) and isinstance(spec.get("virtualMachine"), dict):
@@ -147,7 +147,7 @@ def _by_boot_order(disks: list[dict[str, Any]]) -> Iterator[tuple[int, str]]:
             yield order if isinstance(order, int) and order > 0 else 1 << 32, name
 
 
-def _is_generated(image: Image) -> bool:
+def _is_generated(image: ImageMetadata) -> bool:
     metadata = image.config.fields.get("metadata")
     annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
     return isinstance(annotations, dict) and _GENERATED in annotations

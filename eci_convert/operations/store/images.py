@@ -7,7 +7,7 @@ from dataclasses import replace
 from eci_convert.dialects.container_images import unikraft
 from eci_convert.errors import UnsupportedImageError
 from eci_convert.oci.descriptor import Descriptor
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.oci.index import Index, candidates, is_bundle, select
 from eci_convert.oci.manifest import Manifest
 from eci_convert.oci.platform import Platform
@@ -58,5 +58,5 @@ def entry_of(source: Source, root: Descriptor, found: Manifest, platform: Platfo
     )
 
 
-def _platform(image: Image) -> Platform | None:
+def _platform(image: ImageMetadata) -> Platform | None:
     return image.platform if image.platform and image.platform.os and image.platform.architecture else None

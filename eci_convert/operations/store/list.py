@@ -8,7 +8,7 @@ from eci_convert import dialects
 from eci_convert.errors import EciError, UnsupportedImageError, UsageError, one_line
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.oci.index import Index, candidates, is_bundle
 from eci_convert.oci.manifest import Manifest
 from eci_convert.oci.platform import Platform
@@ -132,7 +132,7 @@ def _blob_sizes(manifest: Manifest) -> dict[Digest, int]:
     return {blob.digest: blob.size for blob in blobs}
 
 
-def _dialect_of(image: Image) -> str:
+def _dialect_of(image: ImageMetadata) -> str:
     try:
         return dialects.read(image)[0]
     except UnsupportedImageError:

@@ -29,7 +29,7 @@ from eci_convert.oci import media_types
 from eci_convert.oci.annotations import TITLE
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.oci.index import Index, candidates
 from eci_convert.oci.manifest import Manifest
 from eci_convert.oci.platform import Platform
@@ -93,7 +93,7 @@ def verify_image(
 def _images(
     source: Source, descriptor: Descriptor, found: Manifest | Index, every: Manifest | Index | None,
     platform: Platform | None,
-) -> Iterator[Image]:  # fmt: skip
+) -> Iterator[ImageMetadata]:  # fmt: skip
     """The images to look at, one after the other: all that *every* lists, if it is an index, else the chosen one."""
     documents = Documents(source)
     if not isinstance(every, Index):
@@ -108,7 +108,7 @@ def _images(
 class _ImageCheck:
     """One image, looked at."""
 
-    def __init__(self, source: Source, image: Image, dialect: str, reporter: Reporter, seen: Repeats) -> None:
+    def __init__(self, source: Source, image: ImageMetadata, dialect: str, reporter: Reporter, seen: Repeats) -> None:
         self.image = image
         self.findings: list[Problem] = []
         self.notes: list[str] = []
@@ -221,7 +221,7 @@ def _version(descriptor: Descriptor, found: Manifest | Index) -> Iterator[Proble
         yield Problem(subject=f"{what} {descriptor.digest.short}", error=error)
 
 
-def _sizes(found: Manifest | Index, image: Image) -> Iterator[Problem]:
+def _sizes(found: Manifest | Index, image: ImageMetadata) -> Iterator[Problem]:
     """A size that an index lies about, as KraftKit's do: whoever believes it cannot read the image."""
     listed = {entry.digest: entry.size for entry in found.manifests} if isinstance(found, Index) else {}
     descriptor = image.descriptor
@@ -231,14 +231,14 @@ def _sizes(found: Manifest | Index, image: Image) -> Iterator[Problem]:
         yield Problem(subject=what, error=SizeMismatchError(size, descriptor.size, what))
 
 
-def _labels(image: Image) -> Iterator[tuple[str, str]]:
+def _labels(image: ImageMetadata) -> Iterator[tuple[str, str]]:
     for texts in (image.manifest.annotations, image.config.labels):
         for key, value in texts.items():
             if value and part_for_label(key):
                 yield key, value
 
 
-def _diff_ids(image: Image, right: Mapping[Digest, Digest]) -> Iterator[Problem]:
+def _diff_ids(image: ImageMetadata, right: Mapping[Digest, Digest]) -> Iterator[Problem]:
     """Diff ids that are not those of the layers (image-spec v1.1.1, config.md). Of what is no layer there is none."""
     layers, promised = image.manifest.layers, image.config.diff_ids
     if image.manifest.config.media_type not in media_types.CONFIGS or not any(map(is_filesystem, layers)):
@@ -254,7 +254,7 @@ def _diff_ids(image: Image, right: Mapping[Digest, Digest]) -> Iterator[Problem]
             yield Problem(subject=f"layer {layer.digest.short}", error=error)
 
 
-def _odd_diff_ids(image: Image) -> Iterator[str]:
+def _odd_diff_ids(image: ImageMetadata) -> Iterator[str]:
     layers, promised = image.manifest.layers, image.config.diff_ids
     if promised and not any(map(is_filesystem, layers)) and promised != tuple(layer.digest for layer in layers):
         yield "the config has diff ids that are no blob's; nobody uses them, for the image has no filesystem"

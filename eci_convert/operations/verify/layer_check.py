@@ -21,7 +21,7 @@ from eci_convert.model import Blob, DiskType, Member
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.operations.verify.report import Problem
 from eci_convert.progress import Reporter
 from eci_convert.reading import blobs, files, layer_walk
@@ -124,8 +124,8 @@ class LayerCheck:
     """
 
     def __init__(
-        self, source: Source, image: Image, paths: Iterable[str], parts: Iterable[Blob | Member], reporter: Reporter,
-        seen: Repeats,
+        self, source: Source, image: ImageMetadata, paths: Iterable[str], parts: Iterable[Blob | Member],
+        reporter: Reporter, seen: Repeats,
     ) -> None:  # fmt: skip
         self.findings: list[Problem] = []
         self.diff_ids: dict[Digest, Digest] = {}

@@ -14,7 +14,7 @@ from eci_convert.errors import CannotHoldError, FormatError
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.oci.index import Index
 from eci_convert.oci.manifest import Manifest, to_json
 from eci_convert.operations.copy import BlobCopier
@@ -32,7 +32,7 @@ _DEFAULTS = TransferOptions()
 
 def repair(
     source: Source,
-    image: Image,
+    image: ImageMetadata,
     sink: Sink,
     diff_ids: Mapping[Digest, Digest],
     options: TransferOptions = _DEFAULTS,
@@ -102,7 +102,7 @@ def _entry(
 
 def _rewritten(
     source: Source,
-    image: Image,
+    image: ImageMetadata,
     sink: Sink,
     diff_ids: Mapping[Digest, Digest],
     options: TransferOptions,
@@ -137,13 +137,13 @@ def _rewritten(
     return PushResult(descriptor=stored, manifest=manifest, bytes_sent=written, bytes_reused=total - written)
 
 
-def _config(image: Image, diff_ids: list[Digest]) -> dict[str, Any]:
+def _config(image: ImageMetadata, diff_ids: list[Digest]) -> dict[str, Any]:
     fields = dict(image.config.fields)
     rootfs = fields.get("rootfs")
     kept = rootfs if isinstance(rootfs, dict) else {}
     return fields | {"rootfs": {"type": "layers", **kept, "diff_ids": [str(diff_id) for diff_id in diff_ids]}}
 
 
-def _config_descriptor(image: Image, config: bytes) -> Descriptor:
+def _config_descriptor(image: ImageMetadata, config: bytes) -> Descriptor:
     digest = Digest.of(config)
     return replace(image.manifest.config, digest=digest, size=len(config), data=None)

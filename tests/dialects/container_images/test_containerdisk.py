@@ -12,7 +12,7 @@ from eci_convert.dialects import read_with
 from eci_convert.errors import CannotHoldError, UnknownDialectError
 from eci_convert.model import Artifact, DiskType, Role, RootfsFile
 from eci_convert.oci.descriptor import Descriptor
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from eci_convert.operations.verify import verify_image
 from eci_convert.tar import entries
 from tests.support.images import an_image
@@ -167,7 +167,7 @@ def test_the_layouts_of_linuxkit_and_edera_are_no_containerdisks() -> None:
     ],
     ids=["artifact type", "labels of Deckhouse", "entrypoint"],
 )
-def test_a_mark_in_manifest_or_config_is_enough(marked: Image) -> None:
+def test_a_mark_in_manifest_or_config_is_enough(marked: ImageMetadata) -> None:
     name, artifact = dialects.read(marked)
 
     assert name == "containerdisk"
@@ -226,7 +226,7 @@ def test_an_artifact_of_titled_files_is_no_containerdisk() -> None:
             dialects.read(found)
 
 
-def with_diff_ids(found: Image) -> Image:
+def with_diff_ids(found: ImageMetadata) -> ImageMetadata:
     return replace(found, config=replace(found.config, diff_ids=tuple(layer.digest for layer in found.manifest.layers)))
 
 

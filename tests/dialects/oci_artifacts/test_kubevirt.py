@@ -13,7 +13,7 @@ from eci_convert.dialects.oci_artifacts import kubevirt
 from eci_convert.errors import CannotHoldError, FormatError
 from eci_convert.model import Artifact, Blob, DiskType, Role
 from eci_convert.oci.descriptor import Descriptor
-from eci_convert.oci.image import Image
+from eci_convert.oci.image import ImageMetadata
 from tests.support.machines import AMD64, an_image_of, contents, image, part, written
 
 DISK = "application/vnd.kubevirt.disk.raw+zstd"
@@ -30,7 +30,7 @@ def booting(*disks: dict[str, Any]) -> dict[str, Any]:
     return {"spec": {"template": {"spec": {"domain": {"devices": {"disks": list(disks)}}}}}}
 
 
-def machine_of(layers: list[Descriptor], fields: dict[str, Any] | None = None, **more: Any) -> Image:
+def machine_of(layers: list[Descriptor], fields: dict[str, Any] | None = None, **more: Any) -> ImageMetadata:
     return an_image_of(layers, config=CONFIG, fields=fields, artifact_type=kubevirt.MACHINE, **more)
 
 

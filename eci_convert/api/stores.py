@@ -26,7 +26,7 @@ from eci_convert.operations.store.strategy import AppendOptions
 from eci_convert.pack.result import PushResult
 from eci_convert.progress import NULL_REPORTER, Reporter
 from eci_convert.transports import image_name, open_referrer_sink, open_sink, open_source
-from eci_convert.transports.base import FileRequest
+from eci_convert.transports.traits import FileRequest
 
 _NOTHING: Final[Mapping[str, str]] = {}
 

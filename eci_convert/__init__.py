@@ -103,7 +103,7 @@ if TYPE_CHECKING:  # the one table of public names: type checkers read it as imp
     from eci_convert.pack.result import PushResult as PushResult
     from eci_convert.progress import Reporter as Reporter
     from eci_convert.reading.local_parts import Disk as Disk
-    from eci_convert.transports.base import FileRequest as FileRequest
+    from eci_convert.transports.traits import FileRequest as FileRequest
 
 
 def _modules() -> dict[str, str]:

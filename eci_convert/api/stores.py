@@ -27,7 +27,7 @@ from eci_convert.pack.result import PushResult
 from eci_convert.progress import NULL_REPORTER, Reporter
 from eci_convert.reading.open_image import open_image
 from eci_convert.transports import image_name, open_referrer_sink, open_sink
-from eci_convert.transports.base import FileRequest
+from eci_convert.transports.traits import FileRequest
 
 _NOTHING: Final[Mapping[str, str]] = {}
 

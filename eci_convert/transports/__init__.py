@@ -3,6 +3,7 @@ To add one: docs/contributing/add-a-transport.md.
 
 schemes.py           SCHEMES, parse_reference: the syntax of references
 base.py              Source, Sink, Catalog, ContainerFiles: the interface of all transports
+traits.py            SourceTraits, SinkCapabilities: what each transport can do
 settings.py          Settings: how a transport is accessed
 registry/            docker://
 docker_daemon/       docker-daemon:       the Docker engine

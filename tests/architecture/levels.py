@@ -54,6 +54,7 @@ ORDER = {
     ),
     "transports": (
         "settings ids schemes",
+        "traits",
         "base",
         "verified_input",
         "tar_store credentials memory containerd containers_storage",

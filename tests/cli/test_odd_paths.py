@@ -122,13 +122,13 @@ def test_a_closed_folder_is_no_bug(command: str, layout: Path, parts: Parts, clo
 def test_a_name_with_a_nul_byte_is_no_name(tmp_path: Path) -> None:
     odd = tmp_path / "a\0b"
     assert not is_directory(odd)
-    with pytest.raises(LocalError):
+    with pytest.raises(LocalError, match="NUL byte in a file name"):
         resolve_path(odd, strict=True)
-    with pytest.raises(LocalError), atomic_write(odd):
+    with pytest.raises(LocalError, match="not a valid file name"), atomic_write(odd):
         pass
-    with pytest.raises(LocalError), created_directories([odd / "file"]):
+    with pytest.raises(LocalError, match="NUL byte in a file name"), created_directories([odd / "file"]):
         pass
-    with pytest.raises((LocalError, NotFoundError)):
+    with pytest.raises((LocalError, NotFoundError), match="embedded null byte"):
         eci_convert.Machine(kernel=odd).part_names()
 
 

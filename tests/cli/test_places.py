@@ -49,7 +49,7 @@ def test_a_default_transport_that_is_none_gets_the_closest(run: Run, monkeypatch
     one_line(said, "ECI_CONVERT_DEFAULT_TRANSPORT", "container-storage")
     assert "did you mean 'containers-storage'?" in said.err
     assert default_transport({"ECI_CONVERT_DEFAULT_TRANSPORT": "docker://"}) == "docker"
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="ECI_CONVERT_DEFAULT_TRANSPORT is 'nonsense'"):
         default_transport({"ECI_CONVERT_DEFAULT_TRANSPORT": "oci"} | {"ECI_CONVERT_DEFAULT_TRANSPORT": "nonsense"})
 
 

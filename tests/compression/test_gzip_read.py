@@ -118,7 +118,7 @@ def test_a_damaged_stream_is_what_one_decoder_says_without_any_checksum(parts: l
     if wanted := expected(raw):
         assert inflated([raw]) == wanted
     else:
-        with pytest.raises(CorruptStreamError):
+        with pytest.raises(CorruptStreamError, match=r"unexpected EOF|Invalid"):
             inflated([raw])
 
 
@@ -264,7 +264,7 @@ class TestMalice:
         if wanted := expected(raw):
             assert inflated([raw]) == wanted
         else:
-            with pytest.raises(CorruptStreamError):
+            with pytest.raises(CorruptStreamError, match=r"unexpected EOF|Invalid"):
                 inflated([raw])
 
 

@@ -101,7 +101,7 @@ def test_a_window_over_128_mebibytes_is_refused_in_a_short_frame_too() -> None:
     assert not made[4] >> 5 & 1, "it has a window of its own"
     made[5] = (28 - 10) << 3
 
-    with pytest.raises(CorruptStreamError):
+    with pytest.raises(CorruptStreamError, match="requires too much memory"):
         list(zstd_decompressed([bytes(made)], 2))
 
 

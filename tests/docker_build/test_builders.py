@@ -65,18 +65,18 @@ def a_login(word: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "says"),
     [
-        {},
-        {"file": Path("Dockerfile"), "artifact": artifact_from_parts(kernel=b"k")},
-        {"file": Path("Dockerfile"), "base": "alpine"},
-        {"artifact": artifact_from_parts(kernel=b"k"), "context": Path()},
-        {"artifact": artifact_from_parts(kernel=b"k"), "name": "x@sha256:" + 64 * "0"},
-        {"artifact": artifact_from_parts(kernel=b"k"), "name": "UPPER"},
+        ({}, "of one of the two"),
+        ({"file": Path("Dockerfile"), "artifact": artifact_from_parts(kernel=b"k")}, "of one of the two"),
+        ({"file": Path("Dockerfile"), "base": "alpine"}, "which image it starts from"),
+        ({"artifact": artifact_from_parts(kernel=b"k"), "context": Path()}, "a context is of use to a Dockerfile only"),
+        ({"artifact": artifact_from_parts(kernel=b"k"), "name": "x@sha256:" + 64 * "0"}, "not under a digest"),
+        ({"artifact": artifact_from_parts(kernel=b"k"), "name": "UPPER"}, "must be lowercase"),
     ],
 )
-def test_an_order_that_contradicts_itself_is_a_mistake(words: dict[str, object]) -> None:
-    with pytest.raises(UsageError):
+def test_an_order_that_contradicts_itself_is_a_mistake(words: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
         BuildRequest(**{"name": "x", **words})  # type: ignore[arg-type]
 
 
@@ -157,22 +157,22 @@ def test_a_file_that_changes_meanwhile_stops_the_build(docker: ADocker, tmp_path
     docker.instead["POST build"] = changing
     order = BuildRequest(name="machine", artifact=artifact_from_parts(root=Disk(content=disk, type=DiskType.RAW)))
 
-    with pytest.raises(LocalError):
+    with pytest.raises(LocalError, match="was truncated"):
         build(order, docker.settings(), builder="docker")
 
     assert docker.builds == []
 
 
 @pytest.mark.parametrize(
-    ("event", "error"),
+    ("event", "error", "says"),
     [
-        ({"errorDetail": {"message": "COPY failed: no such file"}, "error": "COPY failed"}, TransportError),
-        ({"error": "pull access denied for x, repository does not exist"}, AccessDeniedError),
-        ({"stream": "Step 1/1: FROM scratch"}, TransportError),
+        ({"errorDetail": {"message": "COPY failed: no such file"}, "error": "COPY"}, TransportError, "no such file"),
+        ({"error": "pull access denied for x, repository does not exist"}, AccessDeniedError, "pull access denied"),
+        ({"stream": "Step 1/1: FROM scratch"}, TransportError, "ended without an image"),
     ],
 )
 def test_a_build_that_fails_is_an_error_though_its_status_was_200(
-    docker: ADocker, tmp_path: Path, event: object, error: type[Exception]
+    docker: ADocker, tmp_path: Path, event: object, error: type[Exception], says: str
 ) -> None:
     docker.images["machine:latest"] = AnImage(b'{"rootfs": {"diff_ids": []}}', [])
 
@@ -182,7 +182,7 @@ def test_a_build_that_fails_is_an_error_though_its_status_was_200(
 
     docker.instead["POST build"] = failing
 
-    with pytest.raises(error):
+    with pytest.raises(error, match=says):
         build(BuildRequest(name="machine", artifact=a_machine(tmp_path)), docker.settings(), builder="docker")
 
 

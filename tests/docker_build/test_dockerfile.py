@@ -119,11 +119,11 @@ def test_any_image_can_be_the_base(tmp_path: Path, base: str) -> None:
 @pytest.mark.parametrize("name", ["new\nline", "re\rturn", "nul\0", "esc\x1b[31m", "nel\x85", "\x7f", "\udc80"])
 def test_control_characters_in_names_are_refused(tmp_path: Path, name: str) -> None:
     part = Part(role=Role.ROOT_DISK, locator=Memory(content=b""), name="disk-root-x")
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="holds a control character"):
         render(Artifact(parts=(part,)), {part.name: name})
 
     odd = Part(role=Role.ROOT_DISK, locator=Memory(content=b""), name=f"disk-root-{name}")
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="cannot be written into an image"):
         render(Artifact(parts=(odd,)), {odd.name: "plain"})
 
 
@@ -131,7 +131,7 @@ def test_control_characters_in_names_are_refused(tmp_path: Path, name: str) -> N
 def test_a_label_that_a_dockerfile_cannot_say_is_refused(tmp_path: Path, key: str, value: str) -> None:
     artifact = a_machine(tmp_path)
 
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match=r"holds a control character|is no key of a label"):
         render(artifact, paths_in_context(artifact, tmp_path), labels={key: value})
 
 
@@ -263,7 +263,7 @@ def test_a_link_that_leads_out_of_the_context_is_outside(tmp_path: Path) -> None
     (tmp_path / "context").mkdir()
     (tmp_path / "context/kernel").symlink_to(tmp_path / "parts/vmlinuz")
 
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="cannot be taken from the context"):
         paths_in_context(artifact_from_parts(kernel=tmp_path / "context/kernel"), tmp_path / "context")
 
 
@@ -287,9 +287,9 @@ def test_a_dockerignore_is_no_part_of_its_own_context(tmp_path: Path) -> None:
 def test_a_context_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     artifact = a_machine(tmp_path)
 
-    with pytest.raises(LocalError):
+    with pytest.raises(LocalError, match="No such file or directory"):
         paths_in_context(artifact, tmp_path / "nothing")
-    with pytest.raises(LocalError):
+    with pytest.raises(LocalError, match="is no folder"):
         paths_in_context(artifact, tmp_path / "vmlinuz")
 
 
@@ -461,7 +461,7 @@ def test_a_part_that_cannot_be_staged_leaves_the_folder_as_it_was(tmp_path: Path
     before = files_in(tmp_path / "context")
     (tmp_path / "parts/two.img").unlink()
 
-    with pytest.raises((NotFoundError, LocalError)):
+    with pytest.raises((NotFoundError, LocalError), match="cannot be put into the context"):
         stage_context(artifact, tmp_path / "context")
 
     assert files_in(tmp_path / "context") == before
@@ -471,7 +471,7 @@ def test_parts_in_memory_are_staged_too(tmp_path: Path) -> None:
     stage_context(artifact_from_parts(kernel=b"kernel"), tmp_path)
 
     assert (tmp_path / "kernel").read_bytes() == b"kernel"
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="is no file"):
         paths_in_context(artifact_from_parts(kernel=b"kernel"), tmp_path)
 
 

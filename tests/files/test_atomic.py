@@ -134,7 +134,7 @@ class TestReplacing:
         assert sorted(os.listdir(tmp_path)) == before
 
     def test_a_device_is_never_replaced(self) -> None:
-        with pytest.raises(LocalError), atomic_write("/dev/null"):
+        with pytest.raises(LocalError, match="not a regular file"), atomic_write("/dev/null"):
             raise AssertionError("the block was entered")
 
         assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
@@ -431,7 +431,7 @@ class TestStagedFiles:
                 (tmp_path / "initrd").mkdir()  # after it was looked at
                 staged.commit()
 
-        with pytest.raises(LocalError):
+        with pytest.raises(LocalError, match="Operation not permitted"):
             publish()
         assert (tmp_path / "kernel").read_bytes() == b"new"
         assert sorted(os.listdir(tmp_path)) == ["initrd", "kernel"]

@@ -328,5 +328,5 @@ def test_a_corrupt_stream_leaves_the_error_as_it_is(tmp_path: Path) -> None:
         yield b"ker"
         raise CorruptStreamError("gzip: unexpected EOF")
 
-    with (tmp_path / "disk").open("wb") as file, pytest.raises(CorruptStreamError):
+    with (tmp_path / "disk").open("wb") as file, pytest.raises(CorruptStreamError, match="unexpected EOF"):
         write_sparse(file, failing(), 6)

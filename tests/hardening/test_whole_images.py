@@ -94,7 +94,7 @@ def test_inner_indexes_that_differ_share_a_budget(monkeypatch: pytest.MonkeyPatc
         lambda source: copy(source, MemorySink(MemoryStore({}, {})), CopyRequest(all_platforms=True)),
     ):
         source = Counting(store)
-        with pytest.raises(LimitExceededError):
+        with pytest.raises(LimitExceededError, match="total size of its manifests and configs"):
             ask(source)
         assert sum(source.fetched[Digest.of(one)] for one in inner) <= 4
 
@@ -231,7 +231,7 @@ def test_archives_can_share_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     budget, archive = ExtensionBudget(), FLOODS["PAX"] + END
 
     list(entries([archive], budget=budget))
-    with pytest.raises(LimitExceededError):
+    with pytest.raises(LimitExceededError, match="bytes of extension headers"):
         list(entries([archive], budget=budget))
     list(entries([archive]))
 

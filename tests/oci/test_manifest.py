@@ -86,7 +86,7 @@ def test_the_schema_version_that_eci_forgets_is_forgiven(version: object) -> Non
 
 @pytest.mark.parametrize("version", [1, 3, -1, "2", 2.0, True, [2]])
 def test_other_schema_versions_are_refused(version: object) -> None:
-    with pytest.raises(FormatError):
+    with pytest.raises(FormatError, match=r"schema 1 is not supported|schemaVersion: "):
         parsed({**MANIFEST, "schemaVersion": version})
 
 
@@ -111,7 +111,7 @@ def test_schema_1_is_refused(media_type: str) -> None:
     ],
 )
 def test_a_document_that_is_two_things_is_refused(data: dict[str, Any]) -> None:
-    with pytest.raises(FormatError):
+    with pytest.raises(FormatError, match="manifest"):
         parsed(data)
 
 
@@ -126,7 +126,7 @@ def test_a_document_that_is_two_things_is_refused(data: dict[str, Any]) -> None:
     ],
 )
 def test_a_document_of_another_kind_than_was_promised_is_refused(data: dict[str, Any], promised: str) -> None:
-    with pytest.raises(FormatError):
+    with pytest.raises(FormatError, match=r"media type|manifest.manifests: missing"):
         parsed(data, promised)
 
 
@@ -182,7 +182,7 @@ def test_a_document_lists_no_more_than_anybody_needs(key: str) -> None:
     data = {**(MANIFEST if key == "layers" else INDEX), key: [BLOB] * MAX_LAYERS}
     assert parsed(data)
 
-    with pytest.raises(LimitExceededError):
+    with pytest.raises(LimitExceededError, match=r"2001 entries \(limit 2000\)"):
         parsed({**data, key: [BLOB] * (MAX_LAYERS + 1)})
 
 
@@ -214,7 +214,7 @@ def test_embedded_content_is_verified_like_any_other() -> None:
     with pytest.raises(DigestMismatchError):
         reading(blob[:-1] + b"x")
     for wrong in (b"", blob + b"x", blob[:-1]):
-        with pytest.raises(IntegrityError):
+        with pytest.raises(IntegrityError, match="where 2560 were promised"):
             reading(wrong)
 
 
@@ -281,11 +281,11 @@ def test_a_config_that_is_none_is_empty(media_type: str) -> None:
 
 def test_documents_over_4_mib_are_not_read() -> None:
     big = b"{" + b" " * (4 << 20) + b"}"
-    with pytest.raises(LimitExceededError):
+    with pytest.raises(LimitExceededError, match=r"config: 4194306 bytes \(limit"):
         load_image(an_image().config(big).build())
 
     store = MemoryStore({Digest.of(big): big}, {"image": Descriptor.of(big, media_types.OCI_MANIFEST)})
-    with pytest.raises(LimitExceededError):
+    with pytest.raises(LimitExceededError, match=r"manifest: 4194306 bytes \(limit"):
         load_root(MemorySource(store))
 
 

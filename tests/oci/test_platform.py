@@ -72,7 +72,7 @@ def test_a_platform_is_read_as_users_spell_it(text: str, expected: str) -> None:
     "text", ["", "linux", "linux/", "/amd64", "a/b/c/d", "linux/am d64", "linux/amd64\n", "ä/b", "*/*"]
 )
 def test_what_is_no_platform_is_refused(text: str) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="is not a platform"):
         parse_platform(text)
 
 
@@ -254,7 +254,7 @@ def nested(levels: int) -> MemorySource:
 def test_an_index_in_an_index_is_followed_but_not_for_ever() -> None:
     for levels in range(4):
         assert str(load_image(nested(levels)).platform) == "linux/s390x"
-    with pytest.raises(LimitExceededError):
+    with pytest.raises(LimitExceededError, match="nested more than 4 deep"):
         load_image(nested(20))
 
 

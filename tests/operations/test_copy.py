@@ -246,7 +246,7 @@ def test_referrers_come_along_when_asked() -> None:
     copy(source, along, CopyRequest(referrers=True))
     assert signature.descriptor().digest not in without.store.blobs
     assert signature.descriptor().digest in along.store.blobs
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="--referrers needs --format keep"):
         copy(source, a_sink(), CopyRequest(referrers=True, format="legacy"))
 
 
@@ -322,13 +322,13 @@ def test_what_the_destination_cannot_hold_is_refused_before_the_first_byte(form:
 
 def test_a_place_without_indexes_is_told_one_image_only() -> None:
     source = an_index(a_container().platform("linux/amd64"), a_container().platform("linux/arm64")).build()
-    with pytest.raises(CannotHoldError):
+    with pytest.raises(CannotHoldError, match="cannot hold an index"):
         copy(
             source,
             Untouched(MemoryStore({}, {}), "copy", capabilities=SinkCapabilities(indexes=False)),
             CopyRequest(all_platforms=True),
         )
-    with pytest.raises(UnsupportedImageError):
+    with pytest.raises(UnsupportedImageError, match="has no image for linux/s390x"):
         copy(source, a_sink(), CopyRequest(platform=parse_platform("linux/s390x")))
 
 

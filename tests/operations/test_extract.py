@@ -140,7 +140,7 @@ def test_a_blob_with_a_sha512_digest_is_verified_and_its_sha256_told(tmp_path: P
     assert one(source, Blob(descriptor=blob), tmp_path / "k", digests=True).digest == Digest.of(b"kernel")
 
     source.blobs[blob.digest] = b"lenrek"
-    with pytest.raises(IntegrityError):
+    with pytest.raises(IntegrityError, match="content has digest sha512:"):
         one(source, Blob(descriptor=blob), tmp_path / "k")
 
 
@@ -242,7 +242,7 @@ def test_one_bad_blob_leaves_every_old_file_alone(tmp_path: Path, number: int) -
     for name, data in before.items():
         (tmp_path / name).write_bytes(data)
 
-    with pytest.raises(IntegrityError):
+    with pytest.raises(IntegrityError, match="content has digest"):
         everything(spoilt(a_machine().build(), number), tmp_path)
 
     assert files_in(tmp_path) == before
@@ -251,7 +251,7 @@ def test_one_bad_blob_leaves_every_old_file_alone(tmp_path: Path, number: int) -
 def test_what_fails_leaves_no_directory_behind_either(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
 
-    with pytest.raises(IntegrityError):
+    with pytest.raises(IntegrityError, match="content has digest"):
         everything(spoilt(a_machine().build(), 2), tmp_path / "there" / "a" / "b")
     with pytest.raises(MissingPartError):
         one(a_container().build(), RootfsFile(path="nothing"), tmp_path / "c" / "d")
@@ -324,7 +324,7 @@ def test_nothing_is_written_of_what_is_known_to_be_too_large() -> None:
     source, stream = an_image().tar_layer({"disk": NOISE}).build(), io.BytesIO()
     target = OutputTarget(part=a_part(RootfsFile(path="disk")), file=stream)
 
-    with pytest.raises(LimitExceededError):
+    with pytest.raises(LimitExceededError, match="larger than the limit of 3145727 bytes"):
         extract_files(source, load_image(source), [target], options=TransferOptions(max_size=len(NOISE) - 1))
     assert not stream.getvalue()
 
@@ -435,7 +435,7 @@ def test_a_size_that_is_only_claimed_reserves_nothing(tmp_path: Path) -> None:
     archive[148:156] = b"%06o\0 " % sum(archive[:512])
     source = an_image().tar_layer(bytes(archive)).build()
 
-    with pytest.raises(FormatError):
+    with pytest.raises(FormatError, match="unexpected EOF in a member"):
         one(source, RootfsFile(path="disk"), tmp_path / "disk", Role.ROOT_DISK)
     assert files_in(tmp_path) == {}
 

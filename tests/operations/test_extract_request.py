@@ -69,9 +69,9 @@ def test_what_is_not_there_is_named_with_what_is(order: ExtractRequest) -> None:
 
 def test_two_parts_never_go_to_one_file(tmp_path: Path) -> None:
     found = inspect(a_machine().build())
-    with pytest.raises(UnsupportedImageError):
+    with pytest.raises(UnsupportedImageError, match="two parts would be written to"):
         plan_targets(found, ExtractRequest(directory=tmp_path, roles={Role.KERNEL: tmp_path / "y/../initrd"}))
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="two parts would be written to"):
         plan_targets(found, ExtractRequest(roles={Role.KERNEL: tmp_path / "x", Role.INITRD: tmp_path / "y/../x"}))
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="two parts would be written to"):
         plan_targets(found, ExtractRequest(paths={"/a": tmp_path / "x", "/b": tmp_path / "x"}))

@@ -422,7 +422,7 @@ def test_a_file_that_the_image_has_not_is_missing() -> None:
 def test_parts_of_an_image_need_the_image() -> None:
     machine = dialects.read(image(a_machine().build()))[1]
 
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="need the image that they are in"):
         pack(blueprint(machine), MemorySink(MemoryStore()), codec=PLAIN)
 
 
@@ -534,7 +534,7 @@ def test_an_image_of_more_layers_than_can_be_read_is_refused_before_the_first_by
 def test_a_document_that_is_too_long_to_be_read_is_not_named() -> None:
     terms = replace(TERMS, annotations={"x": "y" * json_fields.MAX_DOCUMENT})
     sink = MemorySink(MemoryStore())
-    with pytest.raises(LimitExceededError):
+    with pytest.raises(LimitExceededError, match="a document of 4195015 bytes"):
         pack(blueprint(one(part(Role.KERNEL, "kernel", b"kernel")), "artifacts", terms), sink, codec=PLAIN)
     assert sink.store.names == {}
 

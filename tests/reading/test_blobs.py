@@ -84,7 +84,7 @@ def test_bytes_that_are_not_the_promised_ones_are_the_truer_reason(size: int) ->
 def test_what_is_not_about_the_bytes_ends_at_once(size: int) -> None:
     source, blob = spoilt(size)
 
-    with pytest.raises(LocalError), open_blob(source, blob) as chunks:
+    with pytest.raises(LocalError, match="no room"), open_blob(source, blob) as chunks:
         fails(chunks, LocalError("no room"))
 
 

@@ -74,7 +74,7 @@ def pull(source: Distant, directory: Path, cache: Path | None = None, max_size: 
 
 def test_a_download_that_broke_goes_on_where_it_broke(tmp_path: Path) -> None:
     image = a_kernel().build()
-    with pytest.raises(TransportError):
+    with pytest.raises(TransportError, match="the network is gone"):
         pull(Distant(image, lasts=3 << 20), tmp_path)
 
     second = Distant(image)
@@ -108,7 +108,7 @@ def test_a_process_that_was_killed_goes_on_where_it_was_killed(tmp_path: Path) -
 
 def test_blobs_that_were_whole_are_not_asked_for_again(tmp_path: Path) -> None:
     image = a_kernel().layer(INITRD_TYPE, KERNEL[::-1], role="initrd", title="initrd").build()
-    with pytest.raises(TransportError):
+    with pytest.raises(TransportError, match="the network is gone"):
         pull(Distant(image, lasts=SIZE + (1 << 20)), tmp_path)
 
     second = Distant(image)
@@ -126,7 +126,7 @@ def test_a_copy_that_broke_goes_on_where_it_broke(tmp_path: Path, format: str) -
         .tar_layer({"root.qcow2": b"QFI\xfb\0\0\0\3" + KERNEL}, role="disk-root", title="root.qcow2")
     ).build()
     cache = tmp_path / "cache"
-    with pytest.raises(TransportError):
+    with pytest.raises(TransportError, match="the network is gone"):
         copy(
             Distant(image, lasts=2 * SIZE + (1 << 20)),
             MemorySink(MemoryStore()),
@@ -145,7 +145,7 @@ def test_a_copy_that_broke_goes_on_where_it_broke(tmp_path: Path, format: str) -
 
 def test_what_is_kept_is_not_trusted(tmp_path: Path) -> None:
     image = a_kernel().build()
-    with pytest.raises(TransportError):
+    with pytest.raises(TransportError, match="the network is gone"):
         pull(Distant(image, lasts=3 << 20), tmp_path)
     [kept] = (tmp_path / "cache").iterdir()
     kept.write_bytes(bytes(3 << 20))
@@ -159,7 +159,7 @@ def test_what_is_kept_is_not_trusted(tmp_path: Path) -> None:
 
 
 def test_nothing_is_kept_of_what_is_of_no_use(tmp_path: Path) -> None:
-    with pytest.raises(LimitExceededError):
+    with pytest.raises(LimitExceededError, match="larger than the limit of 1048576 bytes"):
         pull(Distant(a_kernel().build()), tmp_path, max_size=1 << 20)
     pull(Distant(a_kernel(b"small").build(), lasts=0), tmp_path)
 
@@ -208,7 +208,7 @@ def test_a_fast_link_has_only_its_beginning_kept(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(resume, "_ALWAYS_KEPT_BYTES", 2 << 20)
     monkeypatch.setattr(resume, "_SLOW_LINK_BPS", 1)
     image = a_kernel().build()
-    with pytest.raises(TransportError):
+    with pytest.raises(TransportError, match="the network is gone"):
         pull(Distant(image, lasts=4 << 20), tmp_path)
 
     assert [len(kept) for kept in files_in(tmp_path / "cache").values()] == [2 << 20]

@@ -380,7 +380,7 @@ def test_longer_extension_headers_than_anybody_needs_are_refused(monkeypatch: py
 
     work = Budget()
     assert len(list(tar.entries(work.metered([archive])))) == 1
-    with pytest.raises(LimitExceededError):
+    with pytest.raises(LimitExceededError, match="than can be followed"):
         list(tar.entries(work.metered([archive] * 3)))
 
 

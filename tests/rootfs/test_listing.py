@@ -57,7 +57,7 @@ def test_an_image_without_a_filesystem_has_no_files() -> None:
 
 
 def test_hostile_and_damaged_layers_are_errors() -> None:
-    with pytest.raises(CorruptStreamError):
+    with pytest.raises(CorruptStreamError, match="has an entry with the name"):
         listed(an_image().tar_layer({"../etc/passwd": b"x"}))
     source = an_image().tar_layer({"file": b"x"}).build()
     digest = load_image(source).manifest.layers[0].digest

@@ -111,7 +111,7 @@ def test_an_exception_of_the_source_comes_in_its_place() -> None:
 
     stage = prefetch(iter(Source(failing_after=3, error=CorruptStreamError("bad"))))
     assert [len(next(stage)) for _ in range(3)] == [1000] * 3
-    with pytest.raises(CorruptStreamError):
+    with pytest.raises(CorruptStreamError, match="bad"):
         next(stage)
 
 

@@ -124,7 +124,7 @@ class TestExtensionHeaders:
             yield block(b"extension", EXTENSION_LIMIT + 1, flag)
             raise AssertionError("the content was read")
 
-        with pytest.raises(LimitExceededError):
+        with pytest.raises(LimitExceededError, match="an extension header of the archive is 1048577 bytes long"):
             next(entries(source()))
 
     @pytest.mark.parametrize("flag", [b"L", b"K"])

@@ -93,7 +93,7 @@ def test_a_name_that_looks_like_an_id_comes_first(place: tuple[Spell, Settings])
 def test_an_id_is_no_name_to_store_an_image_under(place: tuple[Spell, Settings], text: str) -> None:
     spell, settings = place
 
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match=r"needs a name|not a name to store|does not record the digest|is an id"):
         put(an_image_of(b"kernel"), spell(text), settings)
 
 
@@ -112,7 +112,7 @@ def test_digits_that_begin_several_ids_mean_none(scheme: str, tmp_path: Path) ->
     put(begun[start], spell("localhost/a:1"), Settings())
     put(image, spell("localhost/b:1"), Settings())
 
-    with pytest.raises(UnsupportedImageError):
+    with pytest.raises(UnsupportedImageError, match="is ambiguous"):
         diff_ids(spell(start), Settings())
 
 

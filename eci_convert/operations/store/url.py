@@ -11,7 +11,8 @@ from eci_convert.model import Blob, Member, Part, Role, part_label
 from eci_convert.operations.inspect import Inspection
 from eci_convert.progress import NULL_REPORTER, Reporter
 from eci_convert.reading.member_range import ByteRange, member_range
-from eci_convert.transports.base import BlobUrls, FileRequest, Source
+from eci_convert.transports.base import Source
+from eci_convert.transports.traits import BlobUrls, FileRequest
 
 _ROLES = {
     "root": Role.ROOT_DISK,

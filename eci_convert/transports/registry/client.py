@@ -12,7 +12,6 @@ from functools import cached_property
 from eci_convert.errors import TransportError
 from eci_convert.oci.reference import HUB, HUB_API, Reference, registry_name
 from eci_convert.progress import waiting
-from eci_convert.transports.base import ExplicitLogin
 from eci_convert.transports.credentials.config_files import Credential
 from eci_convert.transports.registry.auth.authenticator import Authenticator
 from eci_convert.transports.registry.auth.challenge import Challenge, parse_challenges
@@ -29,6 +28,7 @@ from eci_convert.transports.registry.http.warnings import RegistryWarnings
 from eci_convert.transports.registry.state.blob_locations import BlobLocations
 from eci_convert.transports.registry.state.host_facts import HostFacts
 from eci_convert.transports.settings import Settings
+from eci_convert.transports.traits import ExplicitLogin
 
 PULL, PUSH, DELETE = "pull", "pull,push", "pull,delete"
 CATALOG = "registry:catalog:*"

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from eci_convert.errors import TransportError
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
-from eci_convert.transports.base import FileRequest
 from eci_convert.transports.registry import manifests
 from eci_convert.transports.registry.client import RegistryClient
 from eci_convert.transports.registry.http.url import Url
+from eci_convert.transports.traits import FileRequest
 
 _FIRST_BYTE = {"Range": "bytes=0-0"}
 _THERE = (200, 206, 416)

@@ -19,11 +19,12 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.json_fields import MAX_DOCUMENT
 from eci_convert.oci.reference import Reference
 from eci_convert.progress import warn
-from eci_convert.transports.base import ContainerFiles, FileRequest, Source, SourceTraits
+from eci_convert.transports.base import ContainerFiles, Source, SourceTraits
 from eci_convert.transports.registry.client import RegistryClient
 from eci_convert.transports.registry.endpoints.choice import Candidate, candidate_endpoints
 from eci_convert.transports.registry.source import RegistrySource
 from eci_convert.transports.settings import Settings
+from eci_convert.transports.traits import FileRequest
 
 _log = logging.getLogger(__name__)
 

@@ -12,13 +12,14 @@ from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.reference import Reference
-from eci_convert.transports.base import ContainerFiles, FileRequest, SourceTraits
+from eci_convert.transports.base import ContainerFiles, SourceTraits
 from eci_convert.transports.registry import manifests, referrers
 from eci_convert.transports.registry.client import RegistryClient
 from eci_convert.transports.registry.file_request import file_request
 from eci_convert.transports.registry.mount_hints import mount_hints
 from eci_convert.transports.registry.pull.download import Download
 from eci_convert.transports.settings import Settings
+from eci_convert.transports.traits import FileRequest
 
 
 class RegistrySource:

@@ -333,9 +333,9 @@ def test_an_image_of_no_platform_needs_to_be_told_one() -> None:
 def test_a_place_without_indexes_is_refused_at_once() -> None:
     store = MemoryStore()
 
-    with pytest.raises(CannotHoldError):
+    with pytest.raises(CannotHoldError, match="cannot hold an index"):
         create([AMD64.build()], MemorySink(store, "m:1", capabilities=SinkCapabilities(indexes=False)), None, PLAIN)
-    with pytest.raises(CannotHoldError):
+    with pytest.raises(CannotHoldError, match="holds container images alone"):
         create([AMD64.build()], MemorySink(store, "m:1", capabilities=SinkCapabilities(artifacts=False)), None, PLAIN)
 
     assert store == MemoryStore()
@@ -378,12 +378,15 @@ def test_aborting_and_asking_concern_what_is_there() -> None:
     assert asked == ["asked"]
 
 
-@pytest.mark.parametrize(("platform", "error"), [("linux/s390x", NotFoundError), ("linux/arm", UsageError)])
-def test_what_cannot_be_removed_is_said(platform: str, error: type[Exception]) -> None:
+@pytest.mark.parametrize(
+    ("platform", "error", "says"),
+    [("linux/s390x", NotFoundError, "no image for linux/s390x"), ("linux/arm", UsageError, "is 2 images of the index")],
+)
+def test_what_cannot_be_removed_is_said(platform: str, error: type[Exception], says: str) -> None:
     store, index = in_one(a_machine("linux/arm/v6"), a_machine("linux/arm/v5", b"5"))
     before = index()
 
-    with pytest.raises(error):
+    with pytest.raises(error, match=says):
         remove(MemorySource(store, "m:1"), MemorySink(store, "m:1"), platform=parse_platform(platform), settings=PLAIN)
 
     assert index() == before

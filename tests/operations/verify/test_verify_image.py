@@ -184,7 +184,7 @@ def test_a_layer_that_is_malformed_is_found() -> None:
 
     report = verify_image(image.build())
 
-    with pytest.raises(FormatError):
+    with pytest.raises(FormatError, match="tar header: checksum"):
         report.raise_worst()
 
 
@@ -262,7 +262,7 @@ def test_the_gravest_is_what_it_ends_with() -> None:
     digest = load_image(source).manifest.layers[0].digest
     source.blobs[digest] += b"x"
 
-    with pytest.raises(IntegrityError):
+    with pytest.raises(IntegrityError, match="where 144 were promised"):
         verify_image(source).raise_worst()
 
 
@@ -273,7 +273,7 @@ def test_a_place_that_cannot_be_reached_is_no_finding() -> None:
             raise TransportError("gone")
             yield ()
 
-    with pytest.raises(TransportError):
+    with pytest.raises(TransportError, match="gone"):
         verify_image(Gone(a_machine().build().store))
 
 
@@ -305,7 +305,7 @@ def test_what_the_destination_has_is_not_sent_again() -> None:
 
 def test_a_repair_that_cannot_be_stored_or_makes_no_sense_is_refused() -> None:
     source = a_machine().build()
-    with pytest.raises(CannotHoldError):
+    with pytest.raises(CannotHoldError, match="holds container images alone"):
         repair(
             source, load_image(source), MemorySink(MemoryStore(), capabilities=SinkCapabilities(artifacts=False)), {}
         )

@@ -16,7 +16,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.reading.blobs import load_document
 from eci_convert.reading.images import load_image
 from eci_convert.streams.repeatable import RepeatableStream, SparseStream
-from tests.support.contract.transports import StoreUnderTest, TransportContract
+from tests.support.contract.transports import MISMATCH, StoreUnderTest, TransportContract
 from tests.support.images import a_tar, an_image, copied
 
 TAR = a_tar({"kernel": b"kernel" * 1000})
@@ -104,7 +104,7 @@ class BlobSinkContract(TransportContract):
         before = store.files()
 
         with store.sink("machine") as sink:
-            with pytest.raises(IntegrityError):
+            with pytest.raises(IntegrityError, match=MISMATCH):
                 sink.put(media_types.OCI_LAYER, chunks_of(TAR), **promise)
             assert not sink.has(Descriptor.of(TAR, media_types.OCI_LAYER))
             if "digest" in promise:
@@ -122,7 +122,7 @@ class BlobSinkContract(TransportContract):
                 taken += 1
                 yield bytes(1 << 16)
 
-        with store.sink("machine") as sink, pytest.raises(IntegrityError):
+        with store.sink("machine") as sink, pytest.raises(IntegrityError, match=MISMATCH):
             sink.put(media_types.OCI_LAYER, endless(), digest=Digest.of(b""), size=1 << 20)
 
         assert taken < 200
@@ -141,7 +141,7 @@ class BlobSinkContract(TransportContract):
                 taken += 1
                 yield bytes(1 << 20)
 
-        with store.sink("machine") as sink, pytest.raises(LimitExceededError):
+        with store.sink("machine") as sink, pytest.raises(LimitExceededError, match=r"limit|longer than"):
             sink.put(media_type, long(), digest=Digest.of(b""), size=64 << 20)
 
         assert taken < 8
@@ -166,7 +166,7 @@ class BlobSinkContract(TransportContract):
         source = image.build()
 
         with store.sink("machine") as sink:
-            with pytest.raises(IntegrityError):
+            with pytest.raises(IntegrityError, match=MISMATCH):
                 sink.put(media_types.OCI_LAYER, iter([TAR[:-1], b"x"]), digest=Digest.of(TAR), size=len(TAR))
             copied(source, sink)
 
@@ -231,5 +231,5 @@ class BlobSinkContract(TransportContract):
             stored = sink.put(media_types.OCI_LAYER, chunks_of(TAR), digest=promise, size=len(TAR))
 
             assert stored.digest == promise
-            with pytest.raises(IntegrityError):
+            with pytest.raises(IntegrityError, match=MISMATCH):
                 sink.put(media_types.OCI_LAYER, chunks_of(OTHER_TAR), digest=promise)

@@ -15,7 +15,7 @@ from eci_convert.oci.manifest import Manifest
 from eci_convert.reading.blobs import load_document
 from eci_convert.reading.images import load_image, load_root
 from eci_convert.transports.base import Source, SourceTraits
-from tests.support.contract.transports import StoreUnderTest, TransportContract
+from tests.support.contract.transports import MISMATCH, StoreUnderTest, TransportContract
 from tests.support.images import ImageBuilder, a_container, a_machine, an_image, copied
 
 BIG = os.urandom(3 << 20)
@@ -117,7 +117,7 @@ class SourceContract(TransportContract):
         layer = written.manifest().layers[0]
         store.corrupt(layer.digest)
 
-        with store.source("machine") as source, pytest.raises(IntegrityError):
+        with store.source("machine") as source, pytest.raises(IntegrityError, match=MISMATCH):
             load_document(source, layers_of(source)[0])
 
     def test_a_name_that_is_not_there_is_not_found(self, store: StoreUnderTest) -> None:
@@ -139,7 +139,7 @@ class SourceContract(TransportContract):
         with store.source("machine") as source:
             layer = layers_of(source)[0]
             for size in (layer.size - 1, layer.size + 1):
-                with pytest.raises(IntegrityError):
+                with pytest.raises(IntegrityError, match=MISMATCH):
                     load_document(source, replace(layer, size=size))
 
     def test_reading_changes_nothing(self, store: StoreUnderTest) -> None:

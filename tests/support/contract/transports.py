@@ -17,6 +17,9 @@ from eci_convert.transports.base import Sink, Source
 from eci_convert.transports.settings import Settings
 from tests.support.images import files_in
 
+MISMATCH = "content has digest|were promised"
+"""What an IntegrityError says of content that is not what was promised."""
+
 
 class StoreUnderTest(Protocol):
     """A store of the transport under test, which nobody else uses."""

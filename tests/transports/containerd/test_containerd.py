@@ -310,18 +310,18 @@ def test_no_thread_outlives_the_connection(there: AContainerd) -> None:
 
 @pytest.mark.parametrize("settings", [Settings(namespace="a/b"), Settings(namespace="ü"), Settings(address="relative")])
 def test_words_that_cannot_be_right_are_refused_at_once(settings: Settings) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match=r"is not a valid containerd namespace|is not an absolute path"):
         open_source("containerd:x", settings).resolve()
 
 
 @pytest.mark.parametrize("text", ["x@sha256:12", "@sha256:" + 64 * "0", "x@y"])
 def test_a_bad_digest_is_refused(text: str) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="is not a digest"):
         RecordName.parse(text)
 
 
 def test_a_digest_alone_is_no_name_to_write() -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="is a digest: an image needs a name"):
         open_sink("containerd:sha256:" + 64 * "0", Settings())
 
 

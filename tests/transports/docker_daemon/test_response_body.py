@@ -46,7 +46,7 @@ def test_the_content_comes_out_however_it_is_cut(chunks: list[bytes], cuts: list
 def test_a_body_that_is_cut_anywhere_is_an_error(chunks: list[bytes], cut: int) -> None:
     stream = chunked(chunks)
 
-    with pytest.raises(TransportError):
+    with pytest.raises(TransportError, match="unexpected EOF"):
         list(dechunked(in_pieces(stream[: cut % len(stream)], [])))
 
 

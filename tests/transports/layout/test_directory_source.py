@@ -168,7 +168,7 @@ def test_an_index_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     layout = laid_out(tmp_path / "layout", (ONE, {}))
     (layout / "index.json").write_bytes(text.encode("latin-1"))
 
-    with pytest.raises(FormatError):
+    with pytest.raises(FormatError, match=r"index.json"):
         opened(layout).resolve()
 
 
@@ -176,7 +176,7 @@ def test_a_manifest_in_place_of_the_index_is_refused(tmp_path: Path) -> None:
     layout = laid_out(tmp_path / "layout", (ONE, {}))
     (layout / "index.json").write_bytes(to_json(ONE.manifest()))
 
-    with pytest.raises(FormatError):
+    with pytest.raises(FormatError, match="has the media type"):
         opened(layout).resolve()
 
 
@@ -184,7 +184,7 @@ def test_an_index_without_end_is_not_read(tmp_path: Path) -> None:
     layout = laid_out(tmp_path / "layout", (ONE, {}))
     os.truncate(layout / "index.json", 1 << 40)
 
-    with pytest.raises(LimitExceededError):
+    with pytest.raises(LimitExceededError, match=r"index.json is 1099511627776 bytes"):
         opened(layout).resolve()
 
 
@@ -212,7 +212,7 @@ def test_nothing_but_files_is_opened(tmp_path: Path, what: str, kind: str) -> No
     named = {"manifest": manifest_digest(ONE), "layer": ONE.manifest().layers[0].digest}
     put_in_place_of(blob_in(layout, named[what]) if what in named else layout / what, kind)
 
-    with pytest.raises((FormatError, NotFoundError)):
+    with pytest.raises((FormatError, NotFoundError), match=r"index.json|oci-layout|blobs|not found"):
         kernel_of(opened(layout))
 
 
@@ -247,7 +247,7 @@ def test_every_spoilt_blob_is_refused(tmp_path: Path, which: int) -> None:
     path = blob_in(layout, digest)
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
 
-    with pytest.raises(IntegrityError):
+    with pytest.raises(IntegrityError, match=r"content has digest|were promised"):
         everything(opened(layout))
 
 
@@ -319,5 +319,5 @@ def test_referrers_are_listed_or_tagged(tmp_path: Path) -> None:
 
 
 def test_a_digest_that_is_none_is_a_mistake_of_the_user(tmp_path: Path) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="is not a sha256 digest"):
         opened(tmp_path, "@sha256:12")

@@ -19,8 +19,9 @@ from eci_convert.operations.inspect import Inspection, inspect
 from eci_convert.operations.store.url import choose_part, manifest_request, part_request
 from eci_convert.progress import warn
 from eci_convert.reading.open_image import open_image
-from eci_convert.transports.base import FileRequest, Source
+from eci_convert.transports.base import Source
 from eci_convert.transports.settings import Settings
+from eci_convert.transports.traits import FileRequest
 
 _EXAMPLES = """
 eci-convert url registry.example/edge/machine:1.2 --part kernel

@@ -138,7 +138,7 @@ def test_names_are_of_the_image_however_they_are_spelt(world: World, name: str) 
 
 @pytest.mark.parametrize("name", ["../kernel", "a/../../kernel", "/../kernel", "a/..", ".."])
 def test_names_that_lead_upwards_are_refused(world: World, name: str) -> None:
-    with pytest.raises(FormatError):
+    with pytest.raises(FormatError, match="points outside the layer"):
         unpacked(world.home, an_archive(member(name, content=b"kernel")))
 
 
@@ -148,12 +148,12 @@ def test_nothing_goes_through_a_link_to_a_directory(world: World, target: str, k
     linkname = target.format(host=world.host)
     inner = member("etc/passwd", kind, linkname="etc" if kind in ("link", "hard") else "")
 
-    with pytest.raises(FormatError):
+    with pytest.raises(FormatError, match="passes through a link or a file"):
         unpacked(world.home, an_archive(member("etc", "link", linkname=linkname), inner))
 
 
 def test_nothing_goes_through_two_links_either(world: World) -> None:
-    with pytest.raises(FormatError):
+    with pytest.raises(FormatError, match="passes through a link or a file"):
         unpacked(
             world.home,
             an_archive(
@@ -185,7 +185,7 @@ def test_a_link_is_replaced_and_never_written_through(world: World, kind: str) -
     "target", ["{host}/passwd", "../../../../host/passwd", "passwd", "self", "dir", "", "to-dir/x"]
 )
 def test_hard_links_are_to_files_of_the_layer(world: World, target: str) -> None:
-    with pytest.raises(FormatError):
+    with pytest.raises(FormatError, match=r"is not a file in the layer|points outside the layer|passes through a link"):
         unpacked(
             world.home,
             an_archive(
@@ -214,13 +214,13 @@ def test_the_top_stays_a_directory(world: World, name: str, kind: str) -> None:
     info, content = member(name, kind)
     info.linkname = str(world.host)
 
-    with pytest.raises((FormatError, CorruptStreamError)):
+    with pytest.raises((FormatError, CorruptStreamError), match="in place of its top directory"):
         unpacked(world.home, an_archive((info, content)))
 
 
 @pytest.mark.parametrize("name", [".wh.", ".wh..", ".wh...", "a/.wh..", "a/.wh...", ".wh.x/y"])
 def test_deletions_of_what_cannot_be_deleted_are_refused(world: World, name: str) -> None:
-    with pytest.raises(FormatError):
+    with pytest.raises(FormatError, match=r"a whiteout of its own parent directory|below a whiteout"):
         unpacked(world.home, an_archive(member(name)))
 
 
@@ -282,7 +282,7 @@ def test_what_has_no_content_may_come_twice(world: World) -> None:
 
 @pytest.mark.parametrize("name", ["d/" * 401 + "x", "n" * 200 + "/" + ("m" * 250 + "/") * 12 + "x"])
 def test_paths_have_a_limit(world: World, name: str) -> None:
-    with pytest.raises(LimitExceededError):
+    with pytest.raises(LimitExceededError, match=r"\(limit 400\)|\(limit 3072\)"):
         unpacked(world.home, an_archive(member(name)))
 
 
@@ -383,7 +383,7 @@ def test_bytes_that_are_not_the_promised_ones_are_that_and_not_a_bad_archive(wor
 
 
 def test_what_was_refused_is_gone(world: World) -> None:
-    with pytest.raises(FormatError):
+    with pytest.raises(FormatError, match="points outside the layer"):
         unpacked(world.home, an_archive(member("x", content=b"x"), member("../y")))
 
     [staging] = (path for path in (world.home / "overlay").iterdir())

@@ -136,7 +136,7 @@ def test_a_registry_that_hides_from_strangers_what_there_is(
     registry._denied = lambda headers, path: (  # type: ignore[method-assign]
         Reply.of(code) if path != "/v2/" and hidden(headers, path) else hidden(headers, path)
     )
-    with pytest.raises(TransportError):
+    with pytest.raises(TransportError, match="unauthorized"):
         user.pushes(registry, [DATA])
     assert len(registry.seen("/v2/$")) == 1
     registry.requests.clear()
@@ -332,7 +332,7 @@ def test_a_token_server_that_makes_no_sense_is_an_error(
     guarded(registry, bearer=True)
     user.logs_in(registry.host)
     registry.misbehave(".*", "/token", answer, times=99)
-    with pytest.raises(TransportError):
+    with pytest.raises(TransportError, match="token"):
         user.resolves(registry)
     assert len(registry.requests) <= 3
 
@@ -579,7 +579,7 @@ def test_a_netrc_file_has_no_say(registry: FaultyRegistry, user: User, monkeypat
     monkeypatch.setenv("NETRC", str(netrc))
     guarded(registry)
     user.logs_in(registry.host)
-    with pytest.raises(TransportError):
+    with pytest.raises(TransportError, match="manifest unknown"):
         user.resolves(registry)
     assert set(registry.secrets_seen()) == {ME}
 
@@ -627,7 +627,7 @@ def test_a_challenge_without_end_takes_no_time() -> None:
 def test_a_challenge_that_nobody_can_meet_is_an_error(registry: FaultyRegistry, user: User, value: str) -> None:
     """Threat 85."""
     registry.misbehave("GET", "/manifests/", faults.status(401, WWW_Authenticate=value), times=9)
-    with pytest.raises(TransportError):
+    with pytest.raises(TransportError, match="WWW-Authenticate"):
         user.resolves(registry)
     assert len(registry.seen("/manifests/")) == 1
     assert len(registry.seen("/v2/$")) == (not value)

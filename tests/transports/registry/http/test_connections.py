@@ -108,7 +108,7 @@ def test_insecure_is_not_plain(user: User) -> None:
     """Threat 92: a name that is not this computer's is never asked in clear text."""
     with a_registry() as registry:
         user.environ["ALL_PROXY"] = registry.url
-        with pytest.raises(TransportError):
+        with pytest.raises(TransportError, match=r"refused CONNECT to registry.invalid: 404"):
             resolves(user, "registry.invalid", insecure=True, retries=0)
         assert [seen.method for seen in registry.requests] == ["CONNECT"]
 
@@ -124,7 +124,7 @@ def test_insecure_is_for_the_registry_and_not_for_where_it_leads(user: User) -> 
 
 def test_plain_http_is_not_spoken_to_a_port_that_answers_tls(user: User) -> None:
     """Threat 92: containerd's TestHTTPFallbackPortError."""
-    with a_registry(cert="server") as registry, pytest.raises(TransportError):
+    with a_registry(cert="server") as registry, pytest.raises(TransportError, match="connection reset by peer"):
         user.resolves(registry, plain_http=True, retries=0)
 
 
@@ -145,8 +145,9 @@ def test_tls_to_a_plain_port_is_explained(user: User) -> None:
 
 def test_a_client_certificate_is_shown_to_the_registry_alone(user: User) -> None:
     client = str(CERTS / "client.pem")
+    refused = "certificate required|certificate_required|violation of protocol|connection reset"  # by OpenSSL's version
     with a_registry(cert="server", client_ca="ca") as registry:
-        with pytest.raises(TransportError):
+        with pytest.raises(TransportError, match=refused):
             user.resolves(registry, ca_file=CA, retries=0)
         user.pushes(registry, [DATA], ca_file=CA, cert_file=client)
         with a_registry(cert="server") as store:
@@ -154,7 +155,7 @@ def test_a_client_certificate_is_shown_to_the_registry_alone(user: User) -> None
             store.misbehave(
                 "GET", "/blobs/", faults.status(302, Location=f"{registry.url}/v2/x/blobs/{digest}"), times=9
             )
-            with pytest.raises(TransportError):
+            with pytest.raises(TransportError, match=refused):
                 user.pulls(store, digest, len(DATA), ca_file=CA, cert_file=client, retries=0)
 
 
@@ -437,7 +438,7 @@ def test_a_private_address_is_refused_before_a_packet_goes_there(
 
 @pytest.mark.parametrize("text", ["http://%31%30.0.0.1/", "http://a%2eb/", "http://a,b/", "http://[::1]%65/"])
 def test_a_host_that_a_proxy_could_read_otherwise_is_no_host(text: str) -> None:
-    with pytest.raises(TransportError):
+    with pytest.raises(TransportError, match="is not a valid host name"):
         Url.parse(text)
 
 
@@ -799,7 +800,7 @@ def test_a_location_is_relative_to_where_it_was_said(base: str, location: str, j
 
 @pytest.mark.parametrize("text", ["http://u:p@h/", "http://u@h/", "http://@h/", "http://h\r\nX: y/", "http://h/\u202e"])
 def test_what_may_mean_two_things_is_no_url(text: str) -> None:
-    with pytest.raises(TransportError):
+    with pytest.raises(TransportError, match=r"credentials are not allowed in a URL|is not a valid URL"):
         Url.parse(text)
 
 

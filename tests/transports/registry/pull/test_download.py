@@ -108,7 +108,7 @@ def test_patience_ends_where_nothing_comes(registry: FaultyRegistry, user: User)
 def test_a_trickle_of_single_bytes_does_not_renew_patience(registry: FaultyRegistry, user: User) -> None:
     digest, size = holds(registry)
     registry.misbehave("GET", BLOBS, faults.cut(1), times=1000)
-    with pytest.raises(TransportError):
+    with pytest.raises(TransportError, match="unexpected EOF after 4 of 300000 bytes"):
         user.pulls(registry, digest, size, retries=3)
     assert len(registry.seen(BLOBS)) < 10
 
@@ -365,7 +365,7 @@ def test_an_error_under_200_is_no_manifest(registry: FaultyRegistry, user: User)
     """Threat 91."""
     error = json.dumps({"errors": [{"code": "DENIED"}]}).encode()
     registry.misbehave("GET", "/manifests/", faults.status(200, error, Content_Type="application/json"))
-    with pytest.raises(FormatError):
+    with pytest.raises(FormatError, match="config: missing"):
         user.resolves(registry)
 
 

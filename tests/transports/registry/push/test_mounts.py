@@ -212,7 +212,7 @@ def test_a_place_that_cannot_answer_now_is_not_forgotten(registry: FaultyRegistr
 def test_a_place_is_not_forgotten_by_who_may_not_write_at_all(registry: FaultyRegistry, user: User) -> None:
     sends(user, registry, "a")
     registry.misbehave("POST", SESSIONS, faults.unheard(faults.status(403)), times=2)
-    with pytest.raises(TransportError):
+    with pytest.raises(TransportError, match="unauthorized"):
         sends(user, registry, "b")
     assert sends(user, registry, "b") == ["a"]
 

@@ -117,7 +117,7 @@ def test_a_registry_that_is_never_where_it_says_is_given_up(registry: FaultyRegi
 
     registry.misbehave("PATCH", SESSIONS)
     registry.misbehave("PATCH", SESSIONS, faults.unheard(elsewhere), times=999)
-    with pytest.raises(TransportError):
+    with pytest.raises(TransportError, match=r"PATCH .*: 416"):
         user.sends(registry, again(DATA))
     assert len(registry.seen(SESSIONS)) < 80
 

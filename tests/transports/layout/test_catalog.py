@@ -134,11 +134,12 @@ def test_an_image_that_was_replaced_stays_whole_as_long_as_something_refers_to_i
 
 def test_nothing_is_left_of_an_index_that_was_made_one_image_at_a_time(tmp_path: Path, run: Run) -> None:
     (tmp_path / "kernel").write_bytes(b"kernel")
-    build = ["build", "--kernel", tmp_path / "kernel", "--format", "unikraft", "--to", f"oci:{tmp_path}/uk:app:1"]
+    kernel, place = str(tmp_path / "kernel"), f"oci:{tmp_path}/uk:app:1"
+    build = ["build", "--kernel", kernel, "--format", "unikraft", "--to", place]
     for more in (["--plat", "qemu"], ["--plat", "fc", "--append"], ["--plat", "xen", "--append"]):
         run(*build, *more, "--platform", "linux/amd64")
 
-    run("delete", f"oci:{tmp_path}/uk:app:1")
+    run("delete", place)
 
     assert blobs(tmp_path / "uk") == set()
 

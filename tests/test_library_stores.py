@@ -293,7 +293,8 @@ def test_files_are_attached_as_the_command_line_attaches_them(
     [found] = run("discover", f"{place}:1", "--json").json["referrers"]
 
     assert said["digest"] == found["digest"] == str(attached.digest) == str(would_be.digest)
-    assert attached.reference == ""
+    assert attached.reference == would_be.reference
+    assert ec.inspect(attached.reference).digest == attached.digest
     assert found["artifact_type"] == "sbom/spdx"
     assert names(place) == {"1", "2"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ from eci_convert.api.words import as_platform, as_words
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.platform import Platform
 from eci_convert.operations import inspect as inspect_operation
-from eci_convert.operations.destination import with_pinned_reference
+from eci_convert.operations.destination import digest_reference, with_pinned_reference
 from eci_convert.operations.store import attach as attach_operation
 from eci_convert.operations.store import delete as delete_operation
 from eci_convert.operations.store import index as index_operation
@@ -141,7 +142,8 @@ def attach(
     options: Options | None = None,
 ) -> PushResult:
     """Stores *files*, a path, paths or a mapping of paths to media types, as an artifact that refers to the image
-    *reference*. It is one without a name: the result has its digest and no reference.
+    *reference*. It has no name: the result's reference has its digest, and is "" in containerd, where nothing can be
+    read that has no name.
 
     Source: image-spec v1.1.1, manifest.md, `subject`. Raises UsageError for two files of one name, and for neither
     files nor *annotations*; NotFoundError, LocalError, CannotHoldError for a place without referrers, and
@@ -159,7 +161,7 @@ def attach(
     attach_operation.check_anything(attachments, annotations)
     with open_referrer_sink(reference, settings) as sink, open_image(reference, settings) as source:
         subject = attach_operation.subject_of(source, as_platform(platform))
-        return attach_operation.attach(
+        result = attach_operation.attach(
             subject,
             sink,
             attachments,
@@ -167,3 +169,4 @@ def attach(
             annotations=dict(annotations),
             options=options.transfer(progress, dry_run=dry_run),
         )
+    return replace(result, reference=digest_reference(reference, result.digest))

@@ -60,12 +60,12 @@ def _root(directory: Path) -> int:
         raise LocalError(f"{directory}: {error.strerror or error}") from error
 
 
-def read_small_file(directory: Path, *names: str) -> bytes:
-    """The content of a file. Raises as `open_regular`, and LimitExceededError over 4 MiB."""
+def read_small_file(directory: Path, *names: str, limit: int = MAX_DOCUMENT) -> bytes:
+    """The content of a file. Raises as `open_regular`, and LimitExceededError over *limit* bytes."""
     with open_regular(directory, *names) as descriptor:
         size = os.fstat(descriptor).st_size
-        if size > MAX_DOCUMENT:
-            raise LimitExceededError(f"{'/'.join(names)} is {size} bytes (limit {MAX_DOCUMENT})", where=str(directory))
+        if size > limit:
+            raise LimitExceededError(f"{'/'.join(names)} is {size} bytes (limit {limit})", where=str(directory))
         return b"".join(read_range(descriptor, 0, size))
 
 

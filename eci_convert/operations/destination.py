@@ -13,9 +13,11 @@ from eci_convert.files.output_paths import inherited_descriptor
 from eci_convert.files.temp_files import resolve_path
 from eci_convert.model import Artifact, LocalFile, part_label
 from eci_convert.oci.digest import Digest
+from eci_convert.oci.reference import Reference
 from eci_convert.pack.result import PushResult
 from eci_convert.transports import open_sink, open_source, parse_reference
 from eci_convert.transports.base import Sink, Source
+from eci_convert.transports.layout.selector import split_path
 from eci_convert.transports.settings import Settings
 
 
@@ -80,6 +82,18 @@ def pinned_reference(reference: str, digest: Digest) -> str:
     others got no name for it."""
     scheme, _ = parse_reference(reference, "docker-daemon")
     return f"{reference}:@{digest}" if _is_unnamed(reference) and not scheme.archive else reference
+
+
+def digest_reference(reference: str, digest: Digest) -> str:
+    """The reference to what has *digest* in the place of *reference*; "" where a digest alone names nothing.
+
+    >>> digest_reference("docker://localhost/edge:1", Digest.of(b""))[:34]
+    'docker://localhost/edge@sha256:e3b'
+    """
+    scheme, rest = parse_reference(reference, "docker")
+    if scheme.name == "docker":
+        return f"docker://{Reference.parse(rest).name}@{digest}"
+    return f"{scheme.name}:{split_path(rest, os.path.isdir)[0]}:@{digest}" if scheme.path_like else ""
 
 
 def with_pinned_reference(result: PushResult, reference: str) -> PushResult:

@@ -72,8 +72,9 @@ def commit(store: ContainersStore, image: NewImage) -> None:
         locks.exclusive_lock(layers_lock, store.patience) as layers_written,
         locks.exclusive_lock(images_lock, store.patience) as images_written,
     ):
+        images = load_records(store.images_file)  # where they cannot be read, no layer is added either
         _add_layers(store, image.layers, layers_written)
-        _add_image(store, image, images_written)
+        _add_image(store, images, image, images_written)
         sweep(store.driver.home)  # also if nothing was staged because the store has all layers
 
 
@@ -138,8 +139,7 @@ def _layer_record(layer: NewLayer, staged: Staged) -> Record:
     return record | {"uidset": list(staged.uids), "gidset": list(staged.gids)}
 
 
-def _add_image(store: ContainersStore, image: NewImage, written: Callable[[], None]) -> None:
-    records = load_records(store.images_file)
+def _add_image(store: ContainersStore, records: list[Record], image: NewImage, written: Callable[[], None]) -> None:
     identity = image.config[0].hex
     documents = {
         str(image.config[0]): image.config[1],

@@ -16,11 +16,14 @@ from typing import Any, Final, Self
 
 from eci_convert.errors import FormatError, NotFoundError
 from eci_convert.files.atomic import atomic_write
-from eci_convert.files.errors import local_errors
+from eci_convert.files.safe_open import read_small_file
 from eci_convert.oci import json_fields
 from eci_convert.oci.digest import Digest
 
 Record = dict[str, Any]
+
+_MAX_INDEX: Final = 256 << 20
+"""Bytes of an index file: a store of a hundred thousand layers has less."""
 
 _ID: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _PLAIN_KEY: Final = re.compile(r"[.0-9a-z]+", re.ASCII)
@@ -76,13 +79,18 @@ class StoredImage:
 def load_records(path: Path) -> list[Record]:
     """The records in the file *path*; empty if there is no such file. Raises FormatError."""
     try:
-        with local_errors(path):
-            content = path.read_bytes() if path.exists() else b"[]"
-        records = json.loads(content or b"[]")
+        records = json.loads(_read_index(path) or b"[]")
     except (ValueError, RecursionError) as error:
         raise FormatError(f"not JSON: {error}", where=str(path)) from error
     records = json_fields.typed([] if records is None else records, list, str(path))
     return [json_fields.typed(record, dict, f"{path}[{place}]") for place, record in enumerate(records)]
+
+
+def _read_index(path: Path) -> bytes:
+    try:
+        return read_small_file(path.parent, path.name, limit=_MAX_INDEX)
+    except NotFoundError:
+        return b""
 
 
 def save_records(path: Path, records: list[Record]) -> None:
@@ -116,15 +124,10 @@ def document_path(image: Path, key: str) -> Path:
 def read_document(image: Path, key: str) -> bytes:
     """The manifest or config *key*. Raises NotFoundError, FormatError if it is too long."""
     path = document_path(image, key)
-    with local_errors(path):
-        try:
-            with open(path, "rb") as file:
-                content = file.read(json_fields.MAX_DOCUMENT + 1)
-        except FileNotFoundError as error:
-            raise NotFoundError(f"{path}: no such file in the store") from error
-    if len(content) > json_fields.MAX_DOCUMENT:
-        raise FormatError(f"longer than {json_fields.MAX_DOCUMENT} bytes", where=str(path))
-    return content
+    try:
+        return read_small_file(path.parent, path.name)
+    except NotFoundError as error:
+        raise NotFoundError(f"{path}: no such file in the store") from error
 
 
 def _id(text: str, where: str) -> str:

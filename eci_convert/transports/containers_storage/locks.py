@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import secrets
+import stat
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from eci_convert.errors import LocalError, TransportError
+from eci_convert.errors import FormatError, LocalError, TransportError
 from eci_convert.files.errors import local_errors
 from eci_convert.streams import interrupts
 
@@ -32,7 +33,7 @@ def exclusive_lock(path: Path, timeout: float) -> Iterator[Callable[[], None]]:
     Raises LocalError, and TransportError if the lock is not available within *timeout* seconds.
     """
     with local_errors(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = _open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         _lock(descriptor, fcntl.F_WRLCK, path, timeout)
         yield lambda: _sign(descriptor, path)
@@ -44,7 +45,7 @@ def exclusive_lock(path: Path, timeout: float) -> Iterator[Callable[[], None]]:
 def shared_lock(path: Path, timeout: float) -> Iterator[None]:
     """Holds a shared lock on *path*. A store without the lock file, or one that cannot be locked, is read without."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = _open(path, os.O_RDONLY)
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.EACCES, errno.EROFS):
             raise LocalError(f"{path}: {error.strerror or error}") from error
@@ -60,11 +61,26 @@ def shared_lock(path: Path, timeout: float) -> Iterator[None]:
 def try_exclusive(path: Path, *, make: bool) -> int | None:
     """A descriptor with an exclusive lock on *path*, which is created if *make*; None if another process holds it."""
     with local_errors(path):
-        descriptor = os.open(path, os.O_RDWR | (os.O_CREAT if make else 0) | os.O_CLOEXEC, 0o600)
+        descriptor = _open(path, os.O_RDWR | (os.O_CREAT if make else 0), 0o600)
     if _try(descriptor, fcntl.F_WRLCK, path):
         return descriptor
     os.close(descriptor)
     return None
+
+
+def _open(path: Path, flags: int, mode: int = 0) -> int:
+    """A descriptor of the regular file *path*: a store of unknown origin may have a link or a pipe in its place, and
+    locks are written to. Raises OSError, FormatError."""
+    try:
+        descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, mode)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+            raise FormatError("the lock is not a regular file", where=str(path)) from error
+        raise
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise FormatError("the lock is not a regular file", where=str(path))
 
 
 def _lock(descriptor: int, kind: int, path: Path, timeout: float) -> None:

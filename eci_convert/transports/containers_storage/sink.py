@@ -117,6 +117,8 @@ class StorageSink:
     def _open_staging(self) -> Staging:
         with self._lock:
             if self._staging is None:
+                if self._store.exists():
+                    self._store.images()  # refuse an invalid store before the first byte
                 self._staging = self._store.staging()
             return self._staging
 

@@ -14,11 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from eci_convert.errors import CannotHoldError, EciError, FormatError, NotFoundError, UsageError, one_line
+from eci_convert.errors import CannotHoldError, EciError, UsageError, one_line
 from eci_convert.files.atomic import atomic_write
-from eci_convert.files.errors import local_errors
 from eci_convert.files.locks import exclusive
-from eci_convert.files.safe_open import read_small_file
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.progress import warn
@@ -28,13 +26,11 @@ from eci_convert.transports.layout.archive import OciArchiveSource
 from eci_convert.transports.layout.directory import LayoutSource
 from eci_convert.transports.layout.index import INDEX, Read, layout_entries
 from eci_convert.transports.layout.index_entries import IndexEntries, Removed, entry_name
+from eci_convert.transports.layout.pending import clear_pending, read_pending, write_pending
 from eci_convert.transports.layout.reachable import mentioned_blobs, owned_blobs, referring_digests
 from eci_convert.transports.layout.selector import ImageSelector, may_be_archive, split_path
 from eci_convert.transports.settings import Settings
 from eci_convert.transports.tar_store.reader import TarStore
-
-_PENDING = ".eci-convert.collect"
-"""Digests, one a line, of blobs that are to be collected unless something refers to them."""
 
 
 def open_catalog(rest: str, settings: Settings) -> LayoutCatalog:
@@ -107,7 +103,7 @@ class LayoutCatalog:
 
     def _collect(self, entries: IndexEntries, doomed: Sequence[Descriptor]) -> None:
         """Save *entries*, then remove the blobs of *doomed* that nothing mentions any more."""
-        candidates = owned_blobs(self._read, doomed) | self._pending()
+        candidates = owned_blobs(self._read, doomed) | read_pending(self._directory)
         try:
             candidates -= mentioned_blobs(self._read, entries.descriptors)
         except EciError as error:
@@ -115,22 +111,12 @@ class LayoutCatalog:
             self._save(entries)
             return
         if candidates and not self._settings.dry_run:
-            with atomic_write(self._directory / _PENDING) as file:
-                file.write("".join(f"{digest}\n" for digest in sorted(map(str, candidates))).encode())
+            write_pending(self._directory, candidates)
         self._save(entries)
         if self._settings.dry_run:
             return
         _remove_blobs(self._directory, candidates)
-        with local_errors(self._directory), suppress(FileNotFoundError):
-            os.unlink(self._directory / _PENDING)
-
-    def _pending(self) -> set[Digest]:
-        """What a command that was killed had still to collect."""
-        try:
-            lines = read_small_file(self._directory, _PENDING).decode("ascii", "replace").splitlines()
-            return {Digest.parse(line) for line in lines}
-        except (NotFoundError, FormatError):
-            return set()
+        clear_pending(self._directory)
 
     def __enter__(self) -> Self:
         return self

@@ -26,8 +26,11 @@ from eci_convert.files.atomic import atomic_write
 from eci_convert.files.errors import local_errors
 from eci_convert.files.locks import exclusive
 from eci_convert.files.safe_open import open_regular, read_range, read_small_file
+from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
+from eci_convert.oci.index import Index
+from eci_convert.oci.manifest import parse_manifest
 from eci_convert.oci.referrers import ReferrerIndex
 from eci_convert.progress import NULL_REPORTER, warn
 from eci_convert.transports.base import (
@@ -50,6 +53,8 @@ from eci_convert.transports.layout.index import (
     referrers,
     resolve_entry,
 )
+from eci_convert.transports.layout.pending import read_pending, write_pending
+from eci_convert.transports.layout.reachable import superseded_blobs
 from eci_convert.transports.layout.selector import ImageSelector, split_path
 from eci_convert.transports.settings import Settings
 from eci_convert.transports.verified_input import VerifiedInput
@@ -169,19 +174,28 @@ class LayoutSink:
         with exclusive(self._directory, self._settings.timeout):
             referrer_entries = [entry for entry, _ in self._referrers.others(manifest.digest)]
             own = {manifest.digest, *(entry.digest for entry in (*referrer_entries, *variants.values()))}
-            others = [entry for entry in self._images() if entry.digest not in own]
+            before = self._images()
+            others = [entry for entry in before if entry.digest not in own]
             index = self._read(INDEX) if self._has(INDEX) else None
             changed = add_image(index, manifest, self._name.text, referrer_entries, variants, first=self._first)
             self._staging.commit()
             self._check_kept()
             if not self._has(MARKER):
                 _replace(self._directory / MARKER, MARKER_TEXT)
+            self._note_superseded(before, changed)
             _replace(self._directory / INDEX, changed)
         if others and not self._name.text:
             warn(
                 self._settings.reporter,
                 f"{self._directory} contains other images: this one is oci:{self._directory}:@{manifest.digest}",
             )
+
+    def _note_superseded(self, before: Iterable[Descriptor], index: bytes) -> None:
+        """Has the next deletion collect the blobs of images that lose their place in the new *index*."""
+        after = parse_manifest(index, media_types.OCI_INDEX, INDEX)
+        superseded = superseded_blobs(self._read, before, after.manifests if isinstance(after, Index) else ())
+        if superseded:
+            write_pending(self._directory, superseded | read_pending(self._directory))
 
     def _check_kept(self) -> None:
         """Raises TransportError if a blob that existed, and therefore was not sent, has been removed."""

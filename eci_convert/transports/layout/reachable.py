@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from eci_convert.errors import FormatError, IntegrityError, LimitExceededError, NotFoundError
+from eci_convert.errors import EciError, FormatError, IntegrityError, LimitExceededError, NotFoundError
 from eci_convert.oci import json_fields
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
@@ -81,6 +81,20 @@ def referring_digests(read: Read, entries: Iterable[Descriptor], subjects: set[D
     while more := {digest for digest, subject in subjects_of.items() if subject in subjects | referring} - referring:
         referring |= more
     return referring
+
+
+def superseded_blobs(read: Read, before: Iterable[Descriptor], after: Iterable[Descriptor]) -> set[Digest]:
+    """The blobs of images that an index listed *before* and does not list *after*: none where anything that stays
+    refers to such an image, or cannot be read."""
+    kept = tuple(after)
+    listed = {entry.digest for entry in kept}
+    gone = [entry for entry in before if entry.digest not in listed]
+    try:
+        if not gone or referring_digests(read, kept, {entry.digest for entry in gone}):
+            return set()
+        return owned_blobs(read, gone)
+    except EciError:
+        return set()
 
 
 def _document(read: Read, entry: Descriptor) -> Manifest | Index | None:

@@ -23,6 +23,7 @@ from eci_convert.operations.store.tag import tag
 from eci_convert.operations.verify import verify_image
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.settings import Settings
+from tests.support.command_line import Run
 from tests.support.contract.catalogs import CatalogContract, Place, ReadOnlyContract, image
 from tests.support.golden import unpack
 from tests.support.images import ImageBuilder, Listening, an_image, an_index, copied, files_in
@@ -53,6 +54,11 @@ def layout(tmp_path: Path) -> Path:
     for name in ("m:1", "m:2"):
         copied(image(name.encode()).build(), open_sink(f"oci:{tmp_path}/layout:{name}", SETTINGS))
     return tmp_path / "layout"
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    return Run(capfd)
 
 
 def entries(layout: Path) -> list[dict[str, Any]]:
@@ -92,6 +98,50 @@ def test_blobs_that_nobody_deleted_stay_though_nothing_refers_to_them(layout: Pa
     delete([f"oci:{layout}:m:1"])
 
     assert Digest.of(b"coming").hex in blobs(layout)
+
+
+def test_blobs_of_an_image_that_another_replaced_go_with_the_next_deletion(layout: Path) -> None:
+    first, third = image(b"m:1"), image(b"m:3")
+    copied(third.build(), open_sink(f"oci:{layout}:m:1", SETTINGS))
+    assert owned(first) <= blobs(layout)  # whoever reads it can go on
+
+    delete([f"oci:{layout}:m:2"], SETTINGS)
+
+    assert blobs(layout) == owned(third)
+    with open_source(f"oci:{layout}:m:1", SETTINGS) as source:
+        assert verify_image(source).ok
+
+
+def test_an_image_that_was_replaced_and_has_come_back_stays(layout: Path) -> None:
+    copied(image(b"m:3").build(), open_sink(f"oci:{layout}:m:1", SETTINGS))
+    copied(image(b"m:1").build(), open_sink(f"oci:{layout}:old:1", SETTINGS))
+
+    delete([f"oci:{layout}:m:2"], SETTINGS)
+
+    with open_source(f"oci:{layout}:old:1", SETTINGS) as source:
+        assert verify_image(source).ok
+
+
+def test_an_image_that_was_replaced_stays_whole_as_long_as_something_refers_to_it(layout: Path, run: Run) -> None:
+    (layout.parent / "log").write_text("log")
+    run("attach", f"oci:{layout}:m:1", layout.parent / "log", "--artifact-type", "build/log")
+    copied(image(b"m:3").build(), open_sink(f"oci:{layout}:m:1", SETTINGS))
+
+    delete([f"oci:{layout}:m:2"], SETTINGS)
+
+    assert owned(image(b"m:1")) <= blobs(layout)
+
+
+def test_nothing_is_left_of_an_index_that_was_made_one_image_at_a_time(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "kernel").write_bytes(b"kernel")
+    kernel, place = str(tmp_path / "kernel"), f"oci:{tmp_path}/uk:app:1"
+    build = ["build", "--kernel", kernel, "--format", "unikraft", "--to", place]
+    for more in (["--plat", "qemu"], ["--plat", "fc", "--append"], ["--plat", "xen", "--append"]):
+        run(*build, *more, "--platform", "linux/amd64")
+
+    run("delete", place)
+
+    assert blobs(tmp_path / "uk") == set()
 
 
 def test_an_image_of_an_index_stays_with_the_index(layout: Path) -> None:

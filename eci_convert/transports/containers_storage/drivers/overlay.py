@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from eci_convert.errors import TransportError
+from eci_convert.errors import FormatError, NotFoundError, TransportError
 from eci_convert.files.errors import local_errors
+from eci_convert.files.safe_open import read_small_file
 from eci_convert.transports.containers_storage.drivers.staging import TOP_MODE, Staged, link_name, remove_tree
 from eci_convert.transports.containers_storage.drivers.whiteouts import OverlayMarks
+
+_LOWER = re.compile(r"l/[0-9A-Za-z]{1,64}(?::l/[0-9A-Za-z]{1,64})*", re.ASCII)
 
 
 class Overlay:
@@ -49,9 +53,9 @@ class Overlay:
 
     def discard(self, layer: str) -> None:
         directory = self.home / layer
-        with local_errors(directory), suppress(FileNotFoundError):
-            name = (directory / "link").read_text().strip()
-            path = self.home / "l" / os.path.basename(name)
+        with local_errors(directory), suppress(FileNotFoundError, NotFoundError, FormatError):
+            name = os.path.basename(_short_text(directory, "link"))
+            path = self.home / "l" / name
             if name and path.is_symlink() and os.readlink(path) == f"../{layer}/diff":
                 path.unlink()
         remove_tree(directory)
@@ -73,9 +77,15 @@ class Overlay:
     def _lower(self, parent: str) -> str:
         below = self.home / parent
         try:
-            names = f"l/{(below / 'link').read_text()}"
-            lower = below / "lower"
-            names = f"{names}:{lower.read_text()}" if lower.exists() else names
-        except FileNotFoundError as error:
-            raise TransportError(f"{below}: the layer is damaged: {error.strerror or error}") from error
+            names = f"l/{_short_text(below, 'link')}"
+        except NotFoundError as error:
+            raise TransportError(f"{below}: the layer is damaged: it has no 'link'") from error
+        with suppress(NotFoundError):
+            names = f"{names}:{_short_text(below, 'lower')}"
+        if not _LOWER.fullmatch(names):
+            raise FormatError(f"'link' and 'lower' are not names of layers: {names[:80]!r}", where=str(below))
         return names
+
+
+def _short_text(directory: Path, name: str) -> str:
+    return read_small_file(directory, name).decode("utf-8", "replace").strip()

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
-from eci_convert.errors import FormatError, TransportError
-from eci_convert.files.errors import local_errors
+from eci_convert.errors import FormatError, NotFoundError, TransportError
+from eci_convert.files.safe_open import open_regular
 from eci_convert.files.safe_tree import SafeTree, components_of
 from eci_convert.files.sparse import file_chunks
 from eci_convert.transports.containers_storage.layers.tar_split import read_entries
@@ -19,11 +20,15 @@ def rebuild_archive(split: Path, content: Path, skip: int = 0) -> Generator[byte
 
     Raises TransportError, FormatError, NotFoundError and LocalError.
     """
-    with local_errors(split):
-        if not split.exists():
-            raise TransportError(f"{split}: the layer has no tar-split data, so its archive cannot be rebuilt")
-        file = open(split, "rb")  # noqa: SIM115
-    with file, SafeTree(content) as tree:
+    with ExitStack() as stack:
+        try:
+            descriptor = stack.enter_context(open_regular(split.parent, split.name))
+        except NotFoundError as error:
+            raise TransportError(
+                f"{split}: the layer has no tar-split data, so its archive cannot be rebuilt"
+            ) from error
+        file = stack.enter_context(os.fdopen(os.dup(descriptor), "rb"))
+        tree = stack.enter_context(SafeTree(content))
         for step in read_entries(file, str(split)):
             length = step.size if step.name else len(step.raw)
             if skip >= length:

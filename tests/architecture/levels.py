@@ -75,6 +75,7 @@ ORDER = {
         "__init__",
     ),
     "transports.registry.http": (
+        "deadline",
         "addresses nested_tls retry url",
         "address_policy links proxies response tls",
         "connection errors socks",
@@ -153,7 +154,7 @@ ORDER = {
     "cli": (
         "output param_types stdio malloc signals go_flags eci_output completion yaml_text",
         "progress exit_codes",
-        "side_options go_tool",
+        "side_options go_tool piped_parts",
         "common_options command",
         "connection_options applicable eci_remote",
         "options",
@@ -165,5 +166,5 @@ ORDER = {
 }
 """The same inside the larger folders."""
 
-MOST_WITHOUT_ORDER = 9
+MOST_WITHOUT_ORDER = 10
 """Modules that a folder may have without an order among them."""

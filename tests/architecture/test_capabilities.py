@@ -31,6 +31,8 @@ ATTRIBUTES = {
     "reason": "errors of http.client, ssl and urllib3",
     "__notes__": "exceptions without a note do not have it",
     "name": "files in memory have none",
+    "read": "content that a user of the library gives: bytes, a path or a file",
+    "write": "an output that a user of the library gives: a path or a file",
     "flush": "outputs need not be buffered",
     "close": "a progress bar of the user's own need not have it",
     "raw": "the socket of http.client's response",

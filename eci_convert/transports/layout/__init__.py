@@ -8,5 +8,6 @@ blob_staging.py     blobs being written to a layout
 catalog.py          lists, tags and deletes the images of a layout
 index_entries.py    adds names to index.json and removes them
 reachable.py        the blobs of an image, and those still referenced
+pending.py          blobs of removed images that the next deletion collects
 kraftkit.py         a KraftKit store, read as a layout
 """

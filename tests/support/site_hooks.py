@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 TOP = Path(__file__).parents[2]
+sys.path.insert(0, str(TOP))  # mkdocs runs this file by its path
+
+from tests.support import flowcharts  # noqa: E402
+
 EXAMPLES = "project/examples.md"
 OUTSIDE = {
     "README.md": "project/readme.md",
@@ -25,6 +30,7 @@ OUTSIDE = {
 """What stands outside of docs/ and is part of the site, and where."""
 
 _LINK = re.compile(r"(\[[^][]*\]\()([^()\s]+)(\))")
+_FLOWCHART = re.compile(r"^```mermaid\n(.*?)^```\n", re.DOTALL | re.MULTILINE)
 _FENCE = re.compile(r"(^ *```.*?^ *```$)", re.DOTALL | re.MULTILINE)
 
 
@@ -44,8 +50,8 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Let links between docs/ and what is outside lead to the pages of the site."""
-    return for_site(markdown, page.file.src_uri)
+    """Let links between docs/ and what is outside lead to the pages of the site, and draw its flowcharts."""
+    return for_site(drawn(markdown), page.file.src_uri)
 
 
 def expanded(nav: Iterable[Any], pages: Iterable[str]) -> list[Any]:
@@ -99,6 +105,13 @@ def for_site(markdown: str, place: str) -> str:
 
     parts = _FENCE.split(markdown)
     return "".join(text if number % 2 else _LINK.sub(rewritten, text) for number, text in enumerate(parts))
+
+
+def drawn(markdown: str) -> str:
+    """*markdown* with each flowchart as a picture."""
+    return _FLOWCHART.sub(
+        lambda block: f'<div class="flowchart">\n{flowcharts.svg(flowcharts.parsed(block[1]))}\n</div>\n', markdown
+    )
 
 
 def examples() -> str:

@@ -1,0 +1,66 @@
+"""How-to pages whose commands need Docker or podman, all of their blocks run in order in real ones.
+
+tests/docs runs the other pages, and these without the blocks that need an engine.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from integration.engines.docker import DockerEngine
+from integration.engines.podman import Store
+from integration.engines.registry import Registry
+from integration.support.boot_vm import Machine
+
+HOWTO = Path(__file__).parents[1] / "docs/howto"
+
+
+def script_of(page: str, registry: Registry) -> str:
+    """The commands of *page*."""
+    blocks = re.findall(r"```(?:sh|bash)\n(.*?)```", (HOWTO / page).read_text(), re.DOTALL)
+    return "\n".join(["set -euxo pipefail", *blocks]).replace("registry.example", registry.host)
+
+
+def run(script: str, folder: Path, env: dict[str, str]) -> None:
+    path = f"{Path(sys.executable).parent}:{env['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=folder, env={**env, "PATH": path, "XDG_STATE_HOME": str(folder / "state")},
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def here(tmp_path: Path, machine: Machine) -> Path:
+    """A directory with the parts of a machine, under the names that the pages use."""
+    for name, part in {"vmlinuz": machine.kernel, "initrd.img": machine.initrd, "initrd": machine.initrd}.items():
+        shutil.copyfile(part, tmp_path / name)
+    shutil.copyfile(machine.root, tmp_path / "disk.raw")
+    return tmp_path
+
+
+def test_instead_of_docker_cp(docker_engine: DockerEngine, registry: Registry, here: Path) -> None:
+    build = "eci-convert build -t my-machine:1 --kernel vmlinuz --root disk.raw\n"
+
+    run(build + script_of("migrate-from-docker-cp.md", registry), here, docker_engine.env)
+
+    assert (here / "kernel.copy").read_bytes() == (here / "vmlinuz").read_bytes()
+
+
+def test_podman_without_docker(podman_store: Store, registry: Registry, here: Path) -> None:
+    (here / "storage.conf").write_text(
+        f'[storage]\ndriver = "{podman_store.driver}"\ngraphroot = "{podman_store.root}"\n'
+        f'runroot = "{podman_store.runroot}"\n'
+    )
+    env = podman_store.env | {"CONTAINERS_STORAGE_CONF": str(here / "storage.conf")}
+
+    run(script_of("podman.md", registry), here, env)
+
+    assert (here / "kernel").read_bytes() == (here / "vmlinuz").read_bytes()
+    assert (here / "out3/kernel").read_bytes() == (here / "vmlinuz").read_bytes()

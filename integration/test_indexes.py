@@ -18,7 +18,7 @@ from eci_convert.transports.settings import Settings
 from integration.engines.containerd import Containerd
 from integration.engines.programs import Programs
 from integration.engines.registry import Registry
-from tests.dialects.container_images.test_kraftkit_packages import MULTI, stored
+from tests.support.kraftkit_package import MULTI, stored
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -18,8 +18,8 @@ from eci_convert.reading.images import load_image
 from eci_convert.transports import open_sink
 from eci_convert.transports.settings import Settings
 from integration.engines.programs import Programs
-from tests.rootfs.test_search import PATHS, Basket, told_apart, whiteout
 from tests.support.images import Files, Hard, Link, an_image, copied
+from tests.support.layer_stacks import PATHS, Basket, told_apart, whiteout
 from tests.support.reference_unpacker import DIR, HARDLINK, SYMLINK, Said
 
 STACKS = 60

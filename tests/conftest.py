@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import threading
 import tracemalloc  # noqa: F401 - pytest imports it in whichever thread it reports from, and two at once fail
 from collections import Counter
@@ -22,6 +21,7 @@ from hypothesis import settings
 
 from eci_convert.compression import decoder
 from eci_convert.transports.registry.endpoints import daemon_json, registries_conf
+from tests.support.isolation import USERS_OWN
 
 
 @pytest.fixture(autouse=True)
@@ -49,12 +49,6 @@ settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
-USERS_OWN = re.compile(
-    r"(XDG|DOCKER|BUILDX|BUILDKIT|CONTAINERD|CONTAINER|ECI_CONVERT)_.*|_ECI_CONVERT_COMPLETE|REGISTRY_AUTH_FILE"
-    r"|SOURCE_DATE_EPOCH|(http|https|all|no|ftp)_proxy|NO_COLOR|FORCE_COLOR|NETRC",
-    re.IGNORECASE,
-)
-"""Variables that change what eci-convert does. Whoever wants one sets it in the test."""
 _KEPT = "ECI_CONVERT_REQUIRE_ENGINES"
 _numbers = count()
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import USERS_OWN
+from tests.support.isolation import USERS_OWN
 
 POLLUTED = {
     "DOCKER_HOST": "tcp://192.0.2.1:2375",

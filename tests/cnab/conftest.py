@@ -31,9 +31,7 @@ REFUSALS = {
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Nobody's home, no engine, and a folder to work in."""
-    for name in ("DOCKER_CONFIG", "DOCKER_CONTEXT", "CONTAINER_HOST", "ECI_CONVERT_DEBUG", "XDG_STATE_HOME"):
-        monkeypatch.delenv(name, raising=False)
+    """No engine, a home that the test can look into, and a folder to work in."""
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     folder = tmp_path / "work"

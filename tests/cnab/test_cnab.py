@@ -15,6 +15,7 @@ import pytest
 from eci_convert.oci.digest import Digest
 from eci_convert.testing import FaultyRegistry
 from tests.cnab.conftest import REFUSALS
+from tests.support.cnab_bundles import index_at, sent, write_bundle
 from tests.support.cnab_golden import hold_source_images
 from tests.support.command_line import Run, one_line
 from tests.support.fake_registry.server import a_registry
@@ -24,28 +25,6 @@ ARM64 = "sha256:7c87006ed0b1999626b21c5831e6ff81d9f3fc4fbae6f6da22bf952a6e788846
 ARM = "sha256:921c93aa5c566f21efe06eaee7797f4af24732a4af8dcb64bb97ea8667698446"
 HELLO = "sha256:e62bfb2ae078c582d1273cac7f2c16131f03a845ee2bb96449917409828fabe7"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-
-
-def write_bundle(host: str, invocation: str = "src/hello-invoc:0.1.0", **images: str) -> Path:
-    """A bundle.json in the current directory, whose images are at *host*."""
-    components = {
-        name: {"imageType": "oci", "description": "", "image": image if "." in image else f"{host}/{image}"}
-        for name, image in images.items()
-    }
-    bundle = {
-        "schemaVersion": "v1.0.0", "name": "shop", "version": "1.2", "description": "d",
-        "invocationImages": [{"imageType": "oci", "image": f"{host}/{invocation}"}], "images": components,
-    }  # fmt: skip
-    Path("bundle.json").write_text(json.dumps(bundle))
-    return Path("bundle.json")
-
-
-def index_at(registry: FaultyRegistry, repository: str, tag: str) -> dict[str, Any]:
-    return json.loads(registry.manifests[repository, tag][1])  # type: ignore[no-any-return]
-
-
-def sent(registry: FaultyRegistry) -> list[str]:
-    return [f"{one.method} {one.path}" for one in registry.requests if one.method not in ("GET", "HEAD")]
 
 
 def pulled(run: Run, reference: str) -> tuple[dict[str, Any], dict[str, str]]:

@@ -11,7 +11,7 @@ import pytest
 
 from eci_convert.testing import FaultyRegistry
 from eci_convert.transports import open_sink
-from tests.cnab.test_cnab import index_at, sent, write_bundle
+from tests.support.cnab_bundles import index_at, sent, write_bundle
 from tests.support.command_line import Run
 from tests.support.fake_docker import ADocker, a_docker
 from tests.support.images import an_image, copied

@@ -58,9 +58,9 @@ class TestReplacing:
         def write() -> None:
             with atomic_write(tmp_path / "kernel") as file:
                 file.write(b"half")
-                raise error
+                raise error("half")
 
-        with pytest.raises(error):
+        with pytest.raises(error, match="half"):
             write()
 
         assert files_in(tmp_path) == {"kernel": b"old"}
@@ -384,7 +384,7 @@ class TestStagedFiles:
         assert files_in(tmp_path) == {"kernel": b"old"}
 
     @pytest.mark.parametrize("failing", [0, 1, 2])
-    @pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), KeyboardInterrupt()])
+    @pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), KeyboardInterrupt("interrupted")])
     def test_if_one_cannot_be_renamed_all_are_what_they_were(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int, error: BaseException
     ) -> None:
@@ -406,7 +406,7 @@ class TestStagedFiles:
                 monkeypatch.setattr(os, "replace", renaming)
                 staged.commit()
 
-        with pytest.raises((LocalError, KeyboardInterrupt)):
+        with pytest.raises((LocalError, KeyboardInterrupt), match=r"error|interrupted"):
             publish()
 
         assert files_in(tmp_path) == {"kernel": b"old kernel", "link": b"old kernel"}

@@ -16,9 +16,9 @@ from eci_convert.files.temp_files import path_of
 from eci_convert.reading.images import load_image
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.settings import Settings
+from tests.support.docker_images import loaded
 from tests.support.fake_docker import a_docker
 from tests.support.images import a_tar, an_image, copied
-from tests.transports.docker_daemon.test_docker_daemon import loaded
 
 
 def test_an_open_file_is_called_by_its_path(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from eci_convert.errors import CannotHoldError
 from eci_convert.operations.check_build import check_built
 from eci_convert.progress import NullReporter
 from eci_convert.reading.local_parts import artifact_from_parts
+from tests.support.docker_images import loaded
 from tests.support.fake_docker import ADocker, a_docker
 from tests.support.images import Files, Link, an_image
-from tests.transports.docker_daemon.test_docker_daemon import loaded
 
 KERNEL = "org.lfedge.eci.artifact.kernel"
 PARTS = artifact_from_parts(kernel=b"kernel")

@@ -34,7 +34,6 @@ from eci_convert.reading.images import load_image
 from eci_convert.transports import open_source
 from eci_convert.transports.memory import MemorySource
 from eci_convert.transports.settings import Settings
-from tests.rootfs.test_search import Watched
 from tests.support.images import (
     KERNEL_TYPE,
     RAW_TYPE,
@@ -46,6 +45,7 @@ from tests.support.images import (
     parts,
     wrapped,
 )
+from tests.support.memory_stores import Watched
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 NOISE = Random(1).randbytes(3 << 20)

@@ -48,20 +48,11 @@ from eci_convert.transports.layout.index import add_image
 from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 from tests.support.images import LABEL, Link, a_container, a_machine, an_image
 from tests.support.machines import PLAIN, TERMS, a_whole_machine, contents, image, part, written
+from tests.support.memory_stores import HasEverything
 
 GZIP = Codec.parse("gzip")
 _ANYTHING = SinkCapabilities()
 SLOW = SinkCapabilities(prefers_compressed=True)
-
-
-class HasEverything(MemorySink):
-    """A sink that has every blob already."""
-
-    def __init__(self) -> None:
-        super().__init__(MemoryStore())
-
-    def has(self, blob: Descriptor) -> bool:
-        return True
 
 
 class Counting(MemorySink):

@@ -23,8 +23,6 @@ from eci_convert.errors import (
     NotFoundError,
     TransportError,
 )
-from eci_convert.oci.descriptor import Descriptor
-from eci_convert.oci.digest import Digest
 from eci_convert.reading.files import in_archive, read_files
 from eci_convert.reading.images import load_image
 from eci_convert.rootfs import limits
@@ -33,41 +31,10 @@ from eci_convert.tar import EntryType, TarEntry
 from eci_convert.transports.base import Source
 from eci_convert.transports.memory import MemorySource
 from tests.support.images import Files, Hard, ImageBuilder, Link, a_tar, an_image
+from tests.support.layer_stacks import PATHS, Basket, told_apart, whiteout
+from tests.support.memory_stores import Watched
 from tests.support.reference_unpacker import DIR, FILE, HARDLINK, SYMLINK, Naive, RefusedError, Said
 from tests.support.tar_archives import file, pax
-
-
-class Basket:
-    """Keeps what it is given, and how often."""
-
-    def __init__(self, *, can_retake: bool = True) -> None:
-        self.can_retake = can_retake
-        self.files: dict[str, bytes] = {}
-        self.taken: list[tuple[str, ...]] = []
-
-    def take(self, paths: tuple[str, ...], size: int, chunks: Iterator[bytes]) -> None:
-        data = b"".join(chunks)
-        assert len(data) == size
-        self.taken.append(paths)
-        self.files.update(dict.fromkeys(paths, data))
-
-
-class Watched(MemorySource):
-    """A source that remembers what was read of it, layers by their number from 0, the lowest."""
-
-    def __init__(self, source: MemorySource) -> None:
-        super().__init__(source.store, source.name)
-        self.fetched: list[Digest] = []
-
-    @contextmanager
-    def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
-        self.fetched.append(blob.digest)
-        with super().fetch(blob, skip) as chunks:
-            yield chunks
-
-    def layers_read(self) -> list[int]:
-        layers = [layer.digest for layer in load_image(MemorySource(self.store, self.name)).manifest.layers]
-        return [layers.index(digest) for digest in self.fetched if digest in layers]
 
 
 def an_image_of(*layers: Files, compression: str = "none") -> ImageBuilder:
@@ -433,8 +400,6 @@ def test_an_engine_gives_the_one_file_of_a_directory() -> None:
     assert from_engine({"disk/": None, "disk/a.img": Link("../b"), "b": b"x"}, "disk/") == b"x"
 
 
-NAMES = ["a", "b", "c"]
-PATHS = ["/".join(words) for length in (1, 2, 3) for words in product(NAMES, repeat=length)]
 paths = st.sampled_from(PATHS)
 targets = st.builds(
     lambda start, path, end: start + path + end,
@@ -442,11 +407,6 @@ targets = st.builds(
     st.sampled_from(PATHS[:12]),
     st.sampled_from(["", "", "/..", "/../a"]),
 )
-
-
-def whiteout(path: str) -> Said:
-    parent, _, name = path.rpartition("/")
-    return Said(f"{parent}/.wh.{name}".lstrip("/"))
 
 
 entries = st.one_of(
@@ -459,25 +419,6 @@ entries = st.one_of(
     st.builds(lambda path: Said(f"{path}/.wh..wh..opq"), paths),
 )
 stacks = st.lists(st.lists(entries, max_size=6), min_size=1, max_size=4)
-
-
-def told_apart(layers: Sequence[Sequence[Said]]) -> list[list[Said]]:
-    """*layers* with a content of its own for each file, and with entries for the directories that files are in."""
-    found = []
-    for number, layer in enumerate(layers):
-        directories: set[str] = set()
-        full: list[Said] = []
-        for count, entry in enumerate(layer):
-            words = entry.name.split("/")
-            for parent in ("/".join(words[:length]) for length in range(1, len(words))):
-                full += [] if parent in directories else [Said(parent, DIR)]
-                directories.add(parent)
-            text = f"{number}.{count}" if entry.kind is FILE else entry.text
-            full.append(Said(entry.name, entry.kind, text))
-            directories = {name for name in directories if not f"{name}/".startswith(f"{entry.name}/")}
-            directories |= {entry.name} if entry.kind in (DIR, SYMLINK) else set()
-        found.append(full)
-    return found
 
 
 def as_entries(layer: Sequence[Said]) -> Iterator[TarEntry]:

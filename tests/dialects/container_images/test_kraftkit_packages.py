@@ -37,25 +37,9 @@ from tests.support.command_line import Run, one_line
 from tests.support.fake_containerd import a_containerd
 from tests.support.fake_registry.server import a_registry
 from tests.support.images import IndexBuilder, Listening, an_image, an_index
+from tests.support.kraftkit_package import MULTI, stored
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "kraftkit"
-MULTI = json.loads((GOLDEN / "registry-multi.json").read_text())
 TARGETS = {"qemu/x86_64": b"kernel", "fc/x86_64": b"kernel", "xen/arm64": b"kernel2"}
-
-
-def stored() -> MemoryStore:
-    """The package as it lay in KraftKit's store, and in the registry that it was pushed to."""
-    store = MemoryStore()
-    with tarfile.open(GOLDEN / "store-multi.tar.gz") as archive:
-        for member in archive:
-            if member.isfile() and "/digests/" in f"/{member.name}":
-                file = archive.extractfile(member)
-                assert file
-                store.blobs[Digest("sha256", member.name.rpartition("/")[2])] = file.read()
-    index = MULTI["index"].encode()
-    store.blobs[Digest.of(index)] = index
-    store.names["package"] = Descriptor.of(index, media_types.OCI_INDEX)
-    return store
 
 
 @contextmanager

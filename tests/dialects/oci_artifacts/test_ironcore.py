@@ -25,6 +25,7 @@ from eci_convert.reading.images import load_image, load_root
 from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 from tests.support.images import an_image, an_index
 from tests.support.machines import AMD64, PLAIN, TERMS, an_image_of, image, part, written
+from tests.support.memory_stores import HasEverything
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "ironcore.json").read_text())
 ONE, TWO, THREE = "application/vnd.onmetal.image.", "application/vnd.ironcore.image.", "application/vnd.ironcore.image."
@@ -69,8 +70,6 @@ def test_a_manifest_can_be_made_of_digests_and_sizes_alone() -> None:
         ),
         command_line=vector["commandLine"],
     )
-
-    from tests.pack.test_image import HasEverything
 
     packed = pack(writer("onmetal")(machine, TERMS), HasEverything(), codec=PLAIN)
 

@@ -30,11 +30,11 @@ from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Sink, SinkCapabilities, Source
 from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 from eci_convert.transports.settings import Settings
-from tests.dialects.container_images.test_kraftkit_packages import MULTI, stored
 from tests.support.command_line import Run, one_line
 from tests.support.fake_containerd import a_containerd
 from tests.support.fake_registry.server import a_registry
 from tests.support.images import KERNEL_TYPE, ImageBuilder, a_container, an_image, an_index
+from tests.support.kraftkit_package import MULTI, stored
 
 PLAIN = AppendOptions()
 Open = Callable[[str], tuple[Source, Sink]]

@@ -479,7 +479,9 @@ def test_tar_split_data_cannot_name_what_is_outside(tmp_path: Path, name: str) -
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"rubbish", gzip.compress(b"rubbish\n"), gzip.compress(b'{"type":3}\n'), gzip.compress(b"{}")]
+    "text",
+    [b"", b"rubbish", gzip.compress(b"rubbish\n"), gzip.compress(b'{"type":3}\n'), gzip.compress(b"{}")],
+    ids=["empty", "no gzip", "no JSON", "unknown type", "no type"],
 )
 def test_bad_tar_split_data_is_an_error(tmp_path: Path, text: bytes) -> None:
     copied(an_image().tar_layer(FIRST).build(), a_sink(tmp_path))

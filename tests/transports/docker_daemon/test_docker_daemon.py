@@ -40,7 +40,6 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import Manifest
 from eci_convert.reading.blobs import load_document
-from eci_convert.reading.files import read_files
 from eci_convert.reading.images import load_image, load_root
 from eci_convert.streams.repeatable import SparseStream
 from eci_convert.transports import open_sink, open_source
@@ -50,8 +49,9 @@ from eci_convert.transports.docker_daemon.container_files import OWNER_LABEL, _s
 from eci_convert.transports.docker_daemon.endpoint import Endpoint
 from eci_convert.transports.settings import Settings
 from tests.support.chunking import cut, noise
+from tests.support.docker_images import files_of, loaded
 from tests.support.fake_docker import ADocker, AnImage, Handler, a_docker, over_tcp
-from tests.support.images import ImageBuilder, Link, a_container, a_tar, an_image, an_index, copied
+from tests.support.images import Link, a_container, a_tar, an_image, an_index, copied
 
 BIG = os.urandom(3 << 20)
 short_directory = tempfile.TemporaryDirectory  # the path of a socket must be short
@@ -75,31 +75,6 @@ def one_docker() -> Iterator[ADocker]:
 def resolved(settings: Settings, name: str = "machine") -> Descriptor:
     with open_source(f"docker-daemon:{name}", settings) as source:
         return source.resolve()
-
-
-def loaded(docker: ADocker, image: ImageBuilder, name: str = "machine:1") -> None:
-    copied(image.build(), open_sink(f"docker-daemon:{name}", docker.settings()))
-
-
-class Taken:
-    """A consumer that keeps what it is given."""
-
-    can_retake = False
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-
-    def take(self, paths: tuple[str, ...], size: int, chunks: Iterator[bytes]) -> None:
-        found = b"".join(chunks)
-        assert len(found) == size
-        self.files |= dict.fromkeys(paths, found)
-
-
-def files_of(docker: ADocker, *paths: str, name: str = "machine:1") -> dict[str, bytes]:
-    taken = Taken()
-    with open_source(f"docker-daemon:{name}", docker.settings()) as source:
-        read_files(source, load_image(source), paths, taken)
-    return taken.files
 
 
 # reading
@@ -374,9 +349,9 @@ def test_the_container_goes_after_errors_too(one_docker: ADocker, error: type[Ba
             assert files is not None
             with files.fetch("/kernel"):
                 assert one_docker.containers
-                raise error
+                raise error("while it is read")
 
-    with pytest.raises(error):
+    with pytest.raises(error, match="while it is read"):
         read()
 
     assert one_docker.containers == {}

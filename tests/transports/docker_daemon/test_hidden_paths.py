@@ -15,10 +15,10 @@ from eci_convert.errors import AmbiguousRoleError, LimitExceededError, MissingPa
 from eci_convert.reading.files import read_files
 from eci_convert.reading.images import load_image
 from eci_convert.transports import open_source
-from tests.rootfs.test_search import Basket
+from tests.support.docker_images import files_of, loaded
 from tests.support.fake_docker import ADocker, AnImage, Handler, a_docker
 from tests.support.images import Files, ImageBuilder, Link, an_image
-from tests.transports.docker_daemon.test_docker_daemon import files_of, loaded
+from tests.support.layer_stacks import Basket
 
 DOCKER = {"etc/hosts": b"", "etc/hostname": b"", "etc/resolv.conf": b"", ".dockerenv": b"", "dev/console": b""}
 FILES: Files = {

@@ -2,7 +2,7 @@
 alone.
 
 A bundle is an index: of its own description (a config blob, with a manifest around it) and of the images that it needs,
-all in one repository. It is no machine, so it is in neither READERS nor WRITERS. Every document is byte for byte the
+all in one repository. It is no machine, so it is not in DIALECTS. Every document is byte for byte the
 original's, but that an empty list of layers is `[]` unless *strict* asks for the original's `null`.
 """
 

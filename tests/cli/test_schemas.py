@@ -15,6 +15,7 @@ from eci_convert.transports import open_sink
 from eci_convert.transports.settings import Settings
 from tests.cli.conftest import Parts
 from tests.support.command_line import Run
+from tests.support.generate_readme_tables import holds
 from tests.support.images import an_image, an_index, copied
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "reference" / "schemas"
@@ -56,8 +57,9 @@ def test_schemas_know_the_words_of_the_code() -> None:
 
 @pytest.mark.parametrize("format", WRITERS)
 def test_results_of_every_format(format: str, run: Run, parts: Parts, tmp_path: Path) -> None:
-    boots: list[str | Path] = ["--kernel", parts.kernel, "--initrd", parts.initrd] if format != "kubevirt" else []
-    root: list[str | Path] = ["--root", f"{parts.root}:raw"] if format != "unikraft" else []
+    boots: list[str | Path] = ["--kernel", parts.kernel] if holds(format, Role.KERNEL) else []
+    boots += ["--initrd", parts.initrd] if holds(format, Role.INITRD) else []
+    root: list[str | Path] = ["--root", f"{parts.root}:raw"] if holds(format, Role.ROOT_DISK) else []
     words: list[str | Path] = ["--format", format, "--cmdline", LINE, *boots, *root, "--json"]
     image = f"oci:{tmp_path}/l:m"
 

@@ -15,6 +15,7 @@ FOLDERS = ("eci_convert/dialects", "eci_convert/transports", "tests/dialects", "
 """Where the pages add files."""
 
 
+@pytest.mark.timeout(900)  # it runs several hundred other tests
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_is_true(page: Path, tmp_path: Path) -> None:
     if page.stem == "add-a-transport" and not (TOP / "tests/support/contract/sources.py").exists():

@@ -11,7 +11,7 @@ import pytest
 from eci_convert.compression.codec import Codec
 from eci_convert.dialects import WRITERS
 from eci_convert.errors import UploadLostError
-from eci_convert.model import DiskType
+from eci_convert.model import DiskType, Role
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
@@ -20,6 +20,7 @@ from eci_convert.operations.copy_request import CopyRequest
 from eci_convert.pack.image import pack
 from eci_convert.reading.local_parts import Disk, artifact_from_parts
 from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
+from tests.support.generate_readme_tables import holds
 from tests.support.images import LABEL, ImageBuilder, a_machine, an_image, parts
 from tests.support.machines import TERMS
 
@@ -65,12 +66,10 @@ def test_parts_that_are_files_are_read_again(tmp_path: Path, form: str) -> None:
     for name in ("kernel", "initrd", "root"):
         (tmp_path / name).write_bytes(name.encode() * 5000)
     made = artifact_from_parts(
-        kernel=tmp_path / "kernel",
-        initrd=None if form == "kubevirt" else tmp_path / "initrd",
-        root=None if form == "unikraft" else Disk(content=tmp_path / "root", type=DiskType.RAW),
+        kernel=tmp_path / "kernel" if holds(form, Role.KERNEL) else None,
+        initrd=tmp_path / "initrd" if holds(form, Role.INITRD) else None,
+        root=Disk(content=tmp_path / "root", type=DiskType.RAW) if holds(form, Role.ROOT_DISK) else None,
     )
-    if form == "kubevirt":
-        made = artifact_from_parts(root=Disk(content=tmp_path / "root", type=DiskType.RAW))
     sink, calm = Forgetful(3), MemorySink(MemoryStore())
 
     for one in (sink, calm):

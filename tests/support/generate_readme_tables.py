@@ -48,6 +48,11 @@ PARTS: dict[str, tuple[Part, ...]] = {
 """The parts that a format can hold."""
 
 
+def holds(form: str, role: Role) -> bool:
+    """Whether an image of the format *form* has a place for a part of *role*, as far as PARTS says."""
+    return any(part.role is role for part in PARTS[form])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """Whether the place *scheme* can hold an image of *format*; *why_not* is empty where it can."""

@@ -102,7 +102,7 @@ class Copy:
         """*command* as a shell runs it in *directory*; what it prints is in one stream."""
         environ = {
             "PATH": f"{self.top}/.venv/bin:{os.environ['PATH']}", "HOME": str(self.work.parent / "home"),
-            "PYTHONPATH": str(self.top), "PYTHONDONTWRITEBYTECODE": "1", "LANG": "C.UTF-8",
+            "PYTHONPATH": str(self.top), "LANG": "C.UTF-8",
         }  # fmt: skip
         return subprocess.run(
             ["sh", "-c", command], cwd=directory, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

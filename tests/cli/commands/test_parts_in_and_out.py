@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from eci_convert.dialects import WRITERS
+from eci_convert.model import Role
 from tests.cli.conftest import QCOW2, Parts
 from tests.support.command_line import Run, one_line
+from tests.support.generate_readme_tables import holds
 
 LINE = 'console=ttyS0 root=/dev/vda quiet init="/bin/a b"'
 
@@ -29,8 +31,12 @@ def notes(tmp_path: Path) -> Path:
 
 
 def words_for(format: str, parts: Parts, raw: Path) -> list[str | Path]:
-    boots: list[str | Path] = ["--kernel", parts.kernel, "--initrd", parts.initrd]
-    return (boots if format != "kubevirt" else []) + (["--root", raw] if format != "unikraft" else [])
+    files: dict[Role, list[str | Path]] = {
+        Role.KERNEL: ["--kernel", parts.kernel],
+        Role.INITRD: ["--initrd", parts.initrd],
+        Role.ROOT_DISK: ["--root", raw],
+    }
+    return [word for role, words in files.items() if holds(format, role) for word in words]
 
 
 @pytest.mark.parametrize("format", WRITERS)

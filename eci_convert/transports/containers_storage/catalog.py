@@ -29,6 +29,7 @@ class StorageCatalog:
         self._stores = tuple(
             open_store(root, location.driver, settings.timeout) for root in (location.root, *location.more)
         )
+        self._listed: tuple[ContainersStore, ...] = ()
         self.name = location.name
 
     @property
@@ -36,7 +37,8 @@ class StorageCatalog:
         return f"containers-storage:[{self._location.driver}@{self._location.root}]"
 
     def images(self) -> tuple[CatalogEntry, ...]:
-        stores = existing_stores(self._stores, self._location)
+        stores = [store.snapshot() for store in existing_stores(self._stores, self._location)]
+        self._listed = tuple(stores)
         layers = {identity: layer for store in reversed(stores) for identity, layer in store.layers().items()}
         return tuple(
             CatalogEntry(name=name, digest=Digest("sha256", image.id), size=_size(image, layers))
@@ -47,7 +49,7 @@ class StorageCatalog:
 
     def open_image(self, entry: CatalogEntry) -> Source | None:
         identity = entry.digest.hex if entry.digest else ""
-        return StorageSource(self._located(f"@{identity}"), self._settings)
+        return StorageSource(self._located(f"@{identity}"), self._settings, self._listed)
 
     def tag(self, name: str, new: Sequence[str]) -> Digest:
         names = [_writable(title) for title in new]

@@ -33,9 +33,14 @@ _RAW = (media_types.OCI_LAYER, media_types.DOCKER_LAYER)
 class StorageSource:
     """An image in containers-storage."""
 
-    def __init__(self, place: StoreLocation, settings: Settings) -> None:
+    def __init__(
+        self, place: StoreLocation, settings: Settings, stores: tuple[ContainersStore, ...] | None = None
+    ) -> None:
+        """*stores*: those of *place*, if they are open."""
         self._place = place
-        self._stores = tuple(open_store(root, place.driver, settings.timeout) for root in (place.root, *place.more))
+        self._stores = stores or tuple(
+            open_store(root, place.driver, settings.timeout) for root in (place.root, *place.more)
+        )
         self._documents: dict[Digest, bytes] = {}
         self._layers: dict[Digest, tuple[ContainersStore, str]] = {}
         self._root: Descriptor | None = None

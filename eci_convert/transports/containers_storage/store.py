@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eci_convert.files.errors import local_errors
@@ -16,11 +16,13 @@ from eci_convert.transports.containers_storage.index_files import LayerRecord, S
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainersStore:
-    """The store *root*. *patience*: seconds to wait for its locks."""
+    """The store *root*. *patience*: seconds to wait for its locks. *contents*: what the index files said at one time,
+    if they are not to be read again."""
 
     root: Path
     driver: StorageDriver
     patience: float
+    contents: tuple[dict[str, LayerRecord], tuple[StoredImage, ...]] | None = None
 
     @property
     def layers_file(self) -> Path:
@@ -53,13 +55,21 @@ class ContainersStore:
         with locks.exclusive_lock(self.layers_file.with_name("layers.lock"), self.patience):
             return Staging.create(self.driver.home)
 
+    def snapshot(self) -> ContainersStore:
+        """The store as it is now: its index files are read once, whatever is asked of it."""
+        return replace(self, contents=(self.layers(), self.images()))
+
     def layers(self) -> dict[str, LayerRecord]:
         """All layers, by id."""
+        if self.contents:
+            return self.contents[0]
         with locks.shared_lock(self.layers_file.with_name("layers.lock"), self.patience):
             return read_layers(self.layers_file)
 
     def images(self) -> tuple[StoredImage, ...]:
         """All images."""
+        if self.contents:
+            return self.contents[1]
         with locks.shared_lock(self.images_file.with_name("images.lock"), self.patience):
             return read_images(self.images_file)
 

@@ -16,6 +16,7 @@ from eci_convert.errors import FormatError, LocalError, NotFoundError, Transport
 from eci_convert.operations.store.delete import delete
 from eci_convert.operations.store.list import list_images
 from eci_convert.operations.store.tag import tag
+from eci_convert.transports.containers_storage import index_files
 from eci_convert.transports.settings import Settings
 from tests.support.contract.catalogs import CatalogContract, Place, image
 from tests.support.images import files_in
@@ -241,3 +242,19 @@ def test_images_of_additional_stores_are_listed_and_stay(place: Place, tmp_path:
     with pytest.raises(LocalError, match="additional store"):
         delete(["containers-storage:x.io/m:1"], settings)
     place.check_whole("m:1")
+
+
+def test_a_list_reads_the_index_files_once_however_many_images_there_are(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    original = index_files.load_records
+
+    def counted(path: Path) -> list[dict[str, Any]]:
+        read.append(path.name)
+        return original(path)
+
+    monkeypatch.setattr(index_files, "load_records", counted)
+
+    assert len(place.images()) == 2
+    assert sorted(read) == ["images.json", "layers.json"]

@@ -112,7 +112,7 @@ def check_readable(blob: Descriptor) -> None:
         error = UnsupportedImageError(
             f"{blob.digest.short} is encrypted, which is not supported: it is {blob.media_type!r}"
         )
-        error.add_note("hint: decrypt the image with skopeo copy --decryption-key")
+        error.add_note("hint: decrypt the image with `skopeo copy --decryption-key`")
         raise error
 
 

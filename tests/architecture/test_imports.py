@@ -19,7 +19,7 @@ PACKAGE = Path(eci_convert.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if not path.name.endswith("_pb2.py"))
 
 LEVELS = (
-    "redaction _version",
+    "redaction library_terms _version",
     "errors",
     "progress",
     "options tasks display",

@@ -149,3 +149,16 @@ def test_no_hint_of_the_library_has_an_option_of_the_command_line() -> None:
 
     assert len(texts) > 60
     assert left == ["--strategy merge keeps its images of other platforms, overwrite none", "say which with --digest"]
+
+
+@pytest.mark.parametrize(
+    ("form", "needs"), [("onmetal", "onmetal needs an initramfs, and there is none"), ("unikraft", "needs a kernel")]
+)
+def test_a_format_says_which_part_it_needs(form: str, needs: str, tmp_path: Path) -> None:
+    machine = (
+        ec.Machine(kernel=b"k", root=ec.Disk(b"d", type="raw", name="d"))
+        if form == "onmetal"
+        else ec.Machine(initrd=b"i")
+    )
+    with pytest.raises(ec.CannotHoldError, match=needs):
+        ec.push(machine, f"oci:{tmp_path}/layout:x", format=form)

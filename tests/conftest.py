@@ -22,6 +22,9 @@ from hypothesis import settings
 
 from eci_convert.compression import decoder
 from eci_convert.transports.registry.endpoints import daemon_json, registries_conf
+from tests.support import signals
+
+signals.heed()
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@
     └── LocalError              9  this computer: no space, no permission, a file in the way
 
 `str(error)` is one line, `error.hint` says what to do next. Facts are attributes. Whose fault it was is in notes
-(`add_note`); a note that begins with "hint: " is advice.
+(`add_note`); a note that begins with "hint: " is advice, in the words of the command line.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
+from eci_convert.library_terms import in_library_terms
 from eci_convert.redaction import redacted
 
 MAX_LINE: Final = 2000
@@ -52,9 +53,9 @@ class EciError(Exception):
 
     @property
     def hint(self) -> str:
-        """What to do about it; "" where nobody knows. Several hints are separated by `; `."""
+        """What to do about it, in the words of the library; "" where nobody knows. Several are separated by `; `."""
         notes: list[str] = getattr(self, "__notes__", [])
-        return "; ".join(note.removeprefix(_HINT) for note in notes if note.startswith(_HINT))
+        return "; ".join(in_library_terms(note.removeprefix(_HINT)) for note in notes if note.startswith(_HINT))
 
 
 class UsageError(EciError):

@@ -48,6 +48,9 @@ from integration.engines.docker import DockerEngine, docker20, docker28
 from integration.engines.podman import Store, service, store
 from integration.engines.registry import registry
 from integration.support import boot_vm as machines
+from tests.support import signals
+
+signals.heed()
 
 
 def _session(name: str, start: Callable[[], AbstractContextManager[object]]) -> object:

@@ -21,7 +21,10 @@ from hypothesis import settings
 
 from eci_convert.compression import decoder
 from eci_convert.transports.registry.endpoints import daemon_json, registries_conf
+from tests.support import signals
 from tests.support.isolation import USERS_OWN
+
+signals.heed()
 
 
 @pytest.fixture(autouse=True)

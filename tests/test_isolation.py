@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.support.isolation import USERS_OWN
+from tests.support.programs import python
 
 POLLUTED = {
     "DOCKER_HOST": "tcp://192.0.2.1:2375",
@@ -37,3 +38,17 @@ def test_nothing_of_a_full_environment_is_in_it_either() -> None:
 
     assert done.returncode == 0, done.stdout
     assert "1 passed" in done.stdout
+
+
+def test_programs_that_tests_start_can_be_interrupted() -> None:
+    """Also where the tests run in the background of a shell, which has SIGINT ignored, or under nohup."""
+    program = """
+    import signal, subprocess, sys
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    import tests.conftest
+    subprocess.run([sys.executable, "-c",
+                    "import signal; print(signal.getsignal(signal.SIGINT).__name__, signal.getsignal(signal.SIGHUP))"])
+    """
+    done = subprocess.run(python(program), capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["default_int_handler", "0"]

@@ -494,7 +494,7 @@ def test_failures_are_errors_and_not_exits(registry: FaultyRegistry, tmp_path: P
 def test_an_error_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ec.CannotHoldError) as caught:
         ec.push(ec.Machine(kernel=b"kernel"), f"docker-archive:{tmp_path}/a.tar:x")
-    assert caught.value.hint == "use --format legacy"
+    assert caught.value.hint == 'use format="legacy"'
     assert caught.value.exit_code == 8
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import eci_convert as ec
+from eci_convert.library_terms import in_library_terms
 from tests.support.fake_docker import a_docker
+
+QCOW2 = b"QFI\xfb\x00\x00\x00\x03" + bytes(600)
 
 
 @pytest.fixture
@@ -100,3 +106,59 @@ def test_the_files_of_an_image_in_the_engine_are_listed(tmp_path: Path, in_conta
             files = [(entry.path, entry.size) for entry in image.files()]
 
     assert files == [("/initrd", 6), ("/kernel", 6)]
+
+
+# Hints
+
+
+@pytest.mark.parametrize(
+    ("ask", "hint"),
+    [
+        (lambda at: ec.push(ec.Machine(root=bytes(512)), at), 'say which: Disk(…, type="raw"), or "vhd"'),
+        (lambda at: ec.push(ec.Machine(root=ec.Disk(QCOW2, type="vmdk", name="d")), at),
+         "Disk(…, trust_declared_type=True) accepts"),
+        (lambda at: ec.push(ec.Machine(root=ec.Disk(gzip.compress(b"d"), type="raw", name="d.gz")), at),
+         'Disk(…, type="raw", trust_declared_type=True) packs'),
+        (lambda at: ec.inspect(at, platform="linux/s390x"), "omit platform= to use it as it is"),
+        (lambda at: ec.copy(at, "docker-archive:a.tar", format="artifacts"), 'use format="legacy"'),
+        (lambda at: ec.inspect("containerd:a:1", options=ec.Options(address="/nowhere")),
+         "Options(address=…) or CONTAINERD_ADDRESS"),
+        (lambda at: ec.inspect("docker://me:secret@localhost:1/a"), "use Options(username=…)"),
+    ],
+)  # fmt: skip
+def test_hints_are_in_the_words_of_the_library(ask: Callable[[str], object], hint: str, place: str) -> None:
+    with pytest.raises(ec.EciError) as caught:
+        ask(place)
+    assert hint in caught.value.hint
+    assert "--" not in str(caught.value) + caught.value.hint
+
+
+def test_no_hint_of_the_library_has_an_option_of_the_command_line() -> None:
+    """Whatever stands in the code as a hint, but for those of commands that the library has no function for."""
+    package = Path(ec.__file__).parent
+    only_commands = ("cli", "cnab", "docker_build", "operations/check_build.py", "operations/doctor", "testing")
+    texts = []
+    for path in package.rglob("*.py"):
+        if not str(path.relative_to(package)).startswith(only_commands):
+            texts += re.findall(r'"hint: ([^"]*)"', path.read_text())
+    left = [
+        text
+        for text in map(in_library_terms, sorted(texts))
+        if re.search(r"(?<!`)--[a-z]", re.sub("`[^`]*`", "", text))
+    ]
+
+    assert len(texts) > 60
+    assert left == ["--strategy merge keeps its images of other platforms, overwrite none", "say which with --digest"]
+
+
+@pytest.mark.parametrize(
+    ("form", "needs"), [("onmetal", "onmetal needs an initramfs, and there is none"), ("unikraft", "needs a kernel")]
+)
+def test_a_format_says_which_part_it_needs(form: str, needs: str, tmp_path: Path) -> None:
+    machine = (
+        ec.Machine(kernel=b"k", root=ec.Disk(b"d", type="raw", name="d"))
+        if form == "onmetal"
+        else ec.Machine(initrd=b"i")
+    )
+    with pytest.raises(ec.CannotHoldError, match=needs):
+        ec.push(machine, f"oci:{tmp_path}/layout:x", format=form)

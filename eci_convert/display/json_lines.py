@@ -52,10 +52,10 @@ class JsonProgress(WatchedWork):
             self._write(event="finished", task=task, done=work.own, total=work.total, ok=not work.failed)
 
     def warned(self, message: str) -> None:
-        self._write(event="warning", message=message)
+        self._say(event="warning", message=message)
 
     def said(self, message: str) -> None:
-        self._write(event="output", message=message)
+        self._say(event="output", message=message)
 
     def noted(self, event: Event) -> None:
         super().noted(event)
@@ -90,6 +90,11 @@ class JsonProgress(WatchedWork):
         self._write(event="wait", message=silence[0], seconds=round(max(silence[1], SILENCE), 1))
 
     def _write(self, **event: object) -> None:
+        """Report work, unless it is no longer shown."""
+        if not self._closed:
+            self._say(**event)
+
+    def _say(self, **event: object) -> None:
         bounded = {
             key: terminal.printable_line(value) if isinstance(value, str) else value for key, value in event.items()
         }

@@ -32,11 +32,13 @@ class PlainProgress(WatchedWork):
             super()._tell(line)
 
     def close(self) -> None:
+        if not self._closed:
+            self._look(time.monotonic())
         super().close()
-        self._look(time.monotonic())
 
     def _changed(self) -> None:
-        self._look(time.monotonic())
+        if not self._closed:
+            self._look(time.monotonic())
 
     def _look(self, now: float) -> None:
         width = self._width()

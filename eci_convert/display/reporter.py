@@ -45,7 +45,7 @@ class WarningsOnly:
         self._tell(f"eci-convert: {terminal.printable_line(message)}")
 
     def close(self) -> None:
-        """Show the last of it. Whatever happens afterwards is not shown."""
+        """Show the last of it. Of what happens afterwards only warnings and talk are shown."""
 
     def __enter__(self) -> Self:
         return self
@@ -122,7 +122,8 @@ class WatchedWork(WarningsOnly):
         while not self._closed:
             self._wake.wait(self.interval)
             self._wake.clear()
-            self._look(time.monotonic())
+            if not self._closed:
+                self._look(time.monotonic())
 
     def _showing(self, now: float) -> bool:
         """Whether the work has lasted long enough to be shown."""

@@ -66,7 +66,9 @@ class Reference:
             raise UsageError(f"{text!r} is an image id, not a reference to an image in a registry")
         name, at, digits = text.partition("@")
         if "/" in digits:
-            raise UsageError("credentials are not allowed in an image reference: log in, or use --username")
+            error = UsageError("credentials are not allowed in an image reference")
+            error.add_note("hint: log in, or use --username")
+            raise error
         name, tag = _untagged(name)
         host, repository = _split(name)
         if not _HOST.fullmatch(host):

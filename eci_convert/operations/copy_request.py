@@ -39,11 +39,15 @@ class CopyRequest:
         if self.all_platforms and self.platform:
             raise UsageError(f"the image for {self.platform} and all images of an index exclude each other")
         if self.referrers and self.format != KEEP:
-            raise UsageError("--referrers needs --format keep: what refers to an image refers to its digest")
+            raise UsageError(
+                "referrers are copied with the format keep alone: what refers to an image refers to its digest"
+            )
         if self.referrers and self.codec and self.codec.compression is not Compression.NONE:
-            raise UsageError("--referrers needs every digest kept: leave --compression away")
+            raise UsageError("referrers are copied with every digest kept, and another compression changes digests")
         write = self.write
         if self.format == KEEP and write and (write.labels or write.annotations or write.extra_dialects):
-            error = UsageError("--label, --annotation and --also change an image, and `keep` keeps every byte of it")
-            error.add_note("hint: say it again with --format legacy, or another dialect")
+            error = UsageError(
+                "labels, annotations and further dialects change an image, and `keep` keeps every byte of it"
+            )
+            error.add_note("hint: use --format legacy, or another one")
             raise error

@@ -68,10 +68,8 @@ def check_logins(source: Source, sink: Sink) -> None:
 
 def two_registries(first: str, second: str) -> UsageError:
     """The error for a login that could be for either of two registries."""
-    error = UsageError(f"--username applies to one registry, but both {first} and {second} are accessed")
-    error.add_note(
-        "hint: use --src-username and --dest-username of copy (in the library: destination_options), or log in to both"
-    )
+    error = UsageError(f"a login is for one registry, but both {first} and {second} are accessed with it")
+    error.add_note("hint: use --src-username and --dest-username of copy, or log in to both")
     return error
 
 

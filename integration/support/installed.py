@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
 import socket
 import struct
 import sys
@@ -31,8 +30,6 @@ def main(arguments: list[str]) -> int:
     if not package.is_relative_to(sys.prefix):
         sys.exit(f"the package under test is not installed, but in {package}")
     os.environ["PYTHONSAFEPATH"] = "1"
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores both, and so would
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the programs that tests start and interrupt
     sys.path.append(os.getcwd())  # for the tests' own modules
     offline = len(Path("/proc/net/route").read_text().splitlines()) <= 1  # a heading, and no route
     if offline:

@@ -56,7 +56,7 @@ def test_one_login_is_not_told_two_registries(
     for verb in (names(registry, other), ["verify", names(registry, other)[1], "--fix", names(registry, other)[2]]):
         types(monkeypatch, "my-pw\n")
         said = run(*verb, "--username", "me", "--password-stdin", exits=2)
-        one_line(said, "--username", registry.host, other.host)
+        one_line(said, "a login", registry.host, other.host)
         assert "--src-username" in said.err
     assert registry.requests == other.requests == []
 
@@ -183,7 +183,7 @@ def test_the_library_does_not_tell_one_password_to_two_registries(
 ) -> None:
     options = eci_convert.Options(username="me", password="my-pw", environ={"HOME": str(tmp_path)}, timeout=5.0)
     _, src, dst = names(registry, other)
-    with pytest.raises(UsageError, match="applies to one registry"):
+    with pytest.raises(UsageError, match="is for one registry"):
         eci_convert.copy(src, dst, options=options)
     assert registry.requests == other.requests == []
     other.users = {"me": "my-pw"}

@@ -307,3 +307,43 @@ def test_no_line_is_longer_than_people_read(make: type[WatchedWork], clock: Cloc
     lines = stream.getvalue().splitlines()
     assert len(lines) >= 3
     assert max(map(len, lines)) < 3000
+
+
+@pytest.mark.parametrize("kind", [JsonProgress, PlainProgress, RichProgress])
+def test_of_what_comes_after_the_end_only_warnings_are_shown(kind: type[WatchedWork], clock: Clock) -> None:
+    """Threads that have not noticed yet must not write between the lines of a result."""
+    stream = io.StringIO()
+    shown = kind(stream, {})
+    shown.started("kernel", MIB)
+    clock.now += 5
+    shown.advanced("kernel", MIB // 2)
+    shown.close()
+    until_then = stream.getvalue()
+
+    shown.noted(Plan(tasks=2, size=MIB))
+    shown.noted(Phase(task="kernel", phase="sending", total=MIB))
+    shown.noted(Retry(what="PUT: 503", attempt=2, attempts=6, delay=0.5))
+    shown.noted(Wait(what="the registry"))
+    shown.noted(Reused(task="initrd", size=MIB))
+    clock.now += 5
+    shown.advanced("kernel", MIB // 2)
+    shown.finished("kernel")
+    shown.started("disk", MIB)
+    shown.close()
+    assert stream.getvalue() == until_then
+
+    shown.warned("the registry says: soon gone")
+    assert "soon gone" in stream.getvalue().removeprefix(until_then)
+
+
+def test_the_watching_thread_is_silent_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[bool] = []
+    shown = JsonProgress(io.StringIO(), {})
+    monkeypatch.setattr(shown, "interval", 60)
+    monkeypatch.setattr(shown, "_look", lambda now: looked.append(shown._closed))
+    shown.started("kernel", MIB)
+    shown.close()
+    assert shown._thread is not None
+    shown._thread.join(10)
+    assert not shown._thread.is_alive()
+    assert True not in looked

@@ -99,7 +99,7 @@ def write(artifact: Artifact, terms: WriteOptions) -> Blueprint:
         if part.role not in _PATHS:
             raise unsupported_part("unikraft", part)
     if not artifact.part(Role.KERNEL):
-        raise CannotHoldError("unikraft does not do without a kernel, and there is none")
+        raise CannotHoldError("unikraft needs a kernel, and there is none")
     platform = unikraft_platform(terms.platform, terms.system)
     notes = _annotations(terms)
     top = {key: text for key, text in notes.items() if key in (MARK, _REPOSITORY, _REFERENCE)}

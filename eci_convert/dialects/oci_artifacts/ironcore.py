@@ -129,7 +129,7 @@ def write(artifact: Artifact, terms: WriteOptions, generation: Generation = FLAT
     placed = {_word(part, artifact, generation): part for part in artifact.parts}
     for word in generation.needed:
         if word not in placed:
-            raise CannotHoldError(f"{generation.name} does not do without a {word}, and there is none")
+            raise CannotHoldError(f"{generation.name} needs {_with_article(word)}, and there is none")
     if artifact.environment:
         raise CannotHoldError(f"{generation.name} has no place for the environment {artifact.environment[0]!r}")
     document = {"commandLine": artifact.command_line} if artifact.command_line else {}
@@ -184,3 +184,7 @@ def _word(part: Part, artifact: Artifact, generation: Generation) -> str:
     if word not in generation.layers:
         raise unsupported_part(generation.name, part)
     return word
+
+
+def _with_article(word: str) -> str:
+    return f"an {word}" if word[0] in "aeiou" else f"a {word}"

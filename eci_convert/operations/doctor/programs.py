@@ -26,6 +26,10 @@ class Finding:
     detail: str = ""
 
 
+_NO_CONNECTION = "cannot connect to the Docker engine: "
+"""What an error says of a socket that may be podman's, and that the line is about anyway."""
+
+
 def look_around(settings: Settings) -> tuple[Finding, ...]:
     """What of all that eci-convert can use is here. Nothing is changed, and nothing waited for longer than seconds."""
     settings = replace(settings, timeout=min(settings.timeout, _TIMEOUT))
@@ -79,7 +83,8 @@ def _engine(name: str, host: str, settings: Settings, detail: str) -> Finding:
         finally:
             engine.close()
     except EciError as error:
-        return Finding(name=name, found=False, where=where, detail=f"{error} ({detail})".replace(host, where))
+        reason = str(error).replace(host, where).removeprefix(f"{where}: ").removeprefix(_NO_CONNECTION)
+        return Finding(name=name, found=False, where=where, detail=f"{reason} ({detail})")
     version = str(said.get("Version", "")) if isinstance(said, Mapping) else ""
     return Finding(name=name, found=True, version=version, where=where, detail=f"{store}; {detail}")
 

@@ -156,7 +156,7 @@ class StorageSink:
             raise NotFoundError(f"the layer {str(blob.digest)!r} was not written to the store")
         if actual != diff_id:
             error = DigestMismatchError(diff_id, actual, f"the archive in the layer {blob.digest.short}")
-            error.add_note("hint: the image's config is wrong; eci-convert verify --fix corrects it")
+            error.add_note("hint: the image's config is wrong; `eci-convert verify --fix` corrects it")
             raise error
 
     def _take(self, blob: Descriptor) -> Staged:

@@ -74,7 +74,7 @@ def _files(settings: Settings) -> Iterator[AuthFile]:
     if settings.authfile:
         file = AuthFile.read(Path(settings.authfile), warned, may_be_pipe=True)
         if file is None:
-            raise UsageError(f"cannot read --authfile {settings.authfile!r}")
+            raise UsageError(f"cannot read the credentials file {settings.authfile!r}")
         yield file
         return
     if environ.get("REGISTRY_AUTH_FILE"):

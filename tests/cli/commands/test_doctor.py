@@ -173,3 +173,11 @@ def test_a_registry_that_is_not_there_is_exit_3_and_nonsense_exit_2(run: Run, re
     one_line(run("doctor", registry.host, "--retries", "0", exits=3), registry.host)
     one_line(run("doctor", "oci:dir", exits=2), "no registry")
     one_line(run("doctor", "a b.example", exits=2), "a b.example")
+
+
+def test_what_is_not_here_is_said_in_one_word_and_one_place(run: Run, tmp_path: Path) -> None:
+    rows = {row.split("  ")[0]: row for row in run("doctor").out.splitlines()}
+    for name, socket in (("docker engine", "none.sock"), ("podman socket", "runtime/podman/podman.sock")):
+        assert rows[name].count(f"{tmp_path}/{socket}") == 1
+        assert "No such file or directory (" in rows[name]
+    assert "Docker engine" not in rows["podman socket"]

@@ -42,7 +42,9 @@ def context(url: Url, settings: Settings, registry: Url) -> ssl.SSLContext:
     if settings.cert_file:
         _load_client_certificate(tls_context, settings.cert_file, settings.key_file)
     elif settings.key_file:
-        raise UsageError("--key-file needs --cert-file")
+        error = UsageError("the key of a client certificate is of no use without the certificate")
+        error.add_note("hint: --key-file needs --cert-file")
+        raise error
     if settings.insecure:
         tls_context.check_hostname = False
         tls_context.verify_mode = ssl.CERT_NONE

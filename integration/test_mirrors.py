@@ -124,7 +124,7 @@ def test_the_how_to_does_what_it_says(
     done = subprocess.run(command, cwd=tmp_path, env=everything, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
-    assert f"is read from docker://{registry.host}/cache/edge/machine:1.2, by {conf}:1" in done.stderr
+    assert f": reading from docker://{registry.host}/cache/edge/machine:1.2 (configured in {conf}:1)" in done.stderr
     assert (tmp_path / "out/kernel").read_bytes() == machine.kernel.read_bytes()
     blocked = eci_convert("inspect", "docker://untrusted.example/x:1", env=env, exits=5).stderr
     assert f"{conf}:9" in blocked

@@ -55,7 +55,7 @@ def test_a_mirror_is_used_and_v_says_so(
         words[1] = "registry.invalid/machine:1"
     assert registry.host not in run(*words).err
     said = run(*words, "-v").err
-    assert f"is read from docker://{registry.host}/cache/machine:1, by {conf}:1" in said
+    assert f": reading from docker://{registry.host}/cache/machine:1 (configured in {conf}:1)" in said
 
 
 def test_a_short_name_is_looked_up_and_a_reference_is_not(

@@ -36,11 +36,11 @@ _HOST: Final = re.compile(r"localhost|[^/@]*[.:\]][^/@]*", re.ASCII)
 _MAX_PAGES: Final = 1000
 _MAX_NAMES: Final = 100_000
 _MAX_LIST: Final = 64 * 1024 * 1024  # bytes of all pages together
-_ANY: Final = "any"  # a repository's name is needed to speak to a registry, and none to list all of them
+_ANY: Final = "any"  # RegistryClient needs a repository; the requests that list repositories do not contain it
 
 
 def open_catalog(rest: str, settings: Settings) -> RegistryCatalog | RepositoriesCatalog:
-    """The repository of the reference *rest*, or the registry where that is a host alone. Raises UsageError."""
+    """The repository of the reference *rest*, or the registry if *rest* is only a host. Raises UsageError."""
     if _is_host(rest):
         return RepositoriesCatalog(rest.rstrip("/"), settings)
     reference = Reference.parse(rest)
@@ -64,7 +64,7 @@ class RegistryCatalog:
     def images(self) -> tuple[CatalogEntry, ...]:
         tags = self._tags()
         with ThreadPoolExecutor(self._settings.concurrency) as pool:
-            digests = pool.map(self._resolved, tags)
+            digests = pool.map(self._resolve, tags)
             return tuple(
                 CatalogEntry(name=f"{self._repository.name}:{tag}", digest=digest)
                 for tag, digest in zip(tags, digests, strict=True)
@@ -89,29 +89,29 @@ class RegistryCatalog:
         return tuple(removed)
 
     def _delete(self, tag: str, digest: Digest, *, all_tags: bool) -> list[CatalogEntry]:
-        """Remove one tag where the registry can do that, else the manifest, with which all its tags go."""
-        if tag and not all_tags and (self._settings.dry_run or self._removed(tag)):
+        """Deletes one tag if the registry supports that, else the manifest and with it all its tags."""
+        if tag and not all_tags and (self._settings.dry_run or self._try_delete(tag)):
             return [self._entry(tag, digest)]
-        tags = [one for one in self._tags() if self._resolved(one) == digest]
+        tags = [each for each in self._tags() if self._resolve(each) == digest]
         if len(tags) > 1 and not all_tags:
             raise shared_id_error(self.place, tag or str(digest), tags)
-        if not self._settings.dry_run and not self._removed(str(digest)):
-            error = CannotHoldError(f"{self.place}: the registry deletes nothing")
+        if not self._settings.dry_run and not self._try_delete(str(digest)):
+            error = CannotHoldError(f"{self.place}: the registry does not delete manifests")
             error.add_note("hint: its administrator can allow it (docker-registry: REGISTRY_STORAGE_DELETE_ENABLED)")
             raise error
-        return [self._entry(one, digest) for one in tags or [""]]
+        return [self._entry(each, digest) for each in tags or [""]]
 
-    def _removed(self, name: str) -> bool:
-        """Whether the registry has removed the tag or digest *name*; False where it does not do so."""
+    def _try_delete(self, name: str) -> bool:
+        """Deletes the tag or digest *name*. Returns False if the registry does not support that."""
         url = self._client.url(f"manifests/{name}")
         statuses = (200, 202, 204, 400, 404, 405, 501)
-        with self._client.request("DELETE", url, accept=statuses, scope=DELETE) as answer:
-            if answer.status == 404 and parse_error_body(answer, self._client.redact).code != "UNSUPPORTED":
+        with self._client.request("DELETE", url, accept=statuses, scope=DELETE) as response:
+            if response.status == 404 and parse_error_body(response, self._client.redact).code != "UNSUPPORTED":
                 return self._is_gone(name)
-            return answer.status < 300
+            return response.status < 300
 
     def _is_gone(self, name: str) -> bool:
-        """Whether *name* is not there: some registries know no tags where they delete, and answer 404."""
+        """Whether *name* does not exist. A 404 alone does not tell: some registries respond so to any tag in DELETE."""
         try:
             manifests.get(self._client, name)
         except NotFoundError:
@@ -125,7 +125,8 @@ class RegistryCatalog:
         names = _listed(self._client, self._client.url("tags/list?n=1000"), "tags", PULL)
         return [name for name in names if _is_tag(name)]
 
-    def _resolved(self, tag: str) -> Digest | None:
+    def _resolve(self, tag: str) -> Digest | None:
+        """The digest of *tag*; None, after a warning, if its manifest is missing or invalid."""
         try:
             return manifests.get(self._client, tag)[0].digest
         except (NotFoundError, FormatError, IntegrityError) as error:
@@ -133,25 +134,25 @@ class RegistryCatalog:
             return None
 
     def _selected(self, name: str) -> str:
-        """The tag, or digest, that *name* is in this repository. Raises NotFoundError, UsageError."""
+        """The tag or digest in *name*. Raises UsageError if it is empty."""
         tag, _, digest = name.rpartition("@")
         if not name:
-            raise UsageError(f"{self.place}: say which image: {self.place}:TAG")
+            raise UsageError(f"{self.place}: missing tag: write {self.place}:TAG")
         if may_be_digest(digest):
             return digest
         return tag or name
 
     def _writable(self, text: str) -> str:
-        """The tag that *text* is: a tag alone, or a reference into this repository. Raises UsageError."""
+        """The tag to write for *text*, a tag or a reference into this repository. Raises UsageError."""
         if _is_tag(text):
             return text
         reference = Reference.parse(text)
         if replace(reference, tag="", digest=None) != self._repository:
             error = UsageError(f"{text!r} is not in the repository {self._repository.name!r}")
-            error.add_note("hint: copy takes images to other repositories")
+            error.add_note("hint: copy writes images to other repositories")
             raise error
         if reference.digest or not reference.tag:
-            raise UsageError(f"{text!r} names a digest, and an image is given a name with a tag")
+            raise UsageError(f"{text!r} has a digest: a new name needs a tag instead")
         return reference.tag
 
     def __enter__(self) -> Self:
@@ -164,7 +165,7 @@ class RegistryCatalog:
 
 
 class RepositoriesCatalog:
-    """The repositories of the registry *host*, where it tells them."""
+    """The repositories of the registry *host*, if it lists them."""
 
     name = ""
 
@@ -177,7 +178,7 @@ class RepositoriesCatalog:
         return f"docker://{self._host}"
 
     def images(self) -> tuple[CatalogEntry, ...]:
-        """Names alone."""
+        """The names of the repositories, without digests."""
         url = self._client.base.at("/v2/_catalog?n=1000")
         try:
             names = list(_listed(self._client, url, "repositories", CATALOG))
@@ -189,10 +190,10 @@ class RepositoriesCatalog:
         return None
 
     def tag(self, name: str, new: Sequence[str]) -> Digest:
-        raise UsageError(f"{self.place} names no image")
+        raise UsageError(f"{self.place} does not name an image")
 
     def delete(self, names: Sequence[str], *, all_tags: bool = False) -> tuple[CatalogEntry, ...]:
-        raise UsageError(f"{self.place} names no image")
+        raise UsageError(f"{self.place} does not name an image")
 
     def __enter__(self) -> Self:
         return self
@@ -204,7 +205,7 @@ class RepositoriesCatalog:
 
 
 def _listed(client: RegistryClient, first: Url, key: str, scope: str) -> Iterator[str]:
-    """The names in a list of several pages. Raises NotFoundError, FormatError, LimitExceededError."""
+    """The names under *key* in all pages of a list. Raises NotFoundError, FormatError, LimitExceededError."""
     url: Url | None = first
     count = size = 0
     for _ in range(_MAX_PAGES):
@@ -230,7 +231,7 @@ def _is_host(text: str) -> bool:
 
 
 def _is_tagged_name(text: str) -> bool:
-    """Whether *text* is `NAME:TAG` of Docker Hub and no `HOST:PORT`."""
+    """Whether *text* is `NAME:TAG` of Docker Hub rather than `HOST:PORT`."""
     name, colon, tag = text.rpartition(":")
     return bool(colon) and not tag.isdigit() and not re.search(r"[.\]]", name) and name != "localhost"
 

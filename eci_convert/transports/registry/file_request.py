@@ -1,4 +1,4 @@
-"""What another HTTP client has to send for a file of a registry: curl, or a boot loader."""
+"""The request with which another HTTP client, such as curl or a boot loader, gets a blob or manifest."""
 
 from __future__ import annotations
 
@@ -13,30 +13,31 @@ from eci_convert.transports.registry.http.url import Url
 from eci_convert.transports.traits import FileRequest
 
 _FIRST_BYTE = {"Range": "bytes=0-0"}
-_THERE = (200, 206, 416)
-"""416: a blob without a first byte."""
+_EXISTS = (200, 206, 416)
+"""Statuses for a blob that exists; 416: an empty one has no first byte."""
 
 
 def file_request(client: RegistryClient, blob: Descriptor, name: str, *, follow: bool) -> FileRequest:
-    """The request for *blob*, a blob or, under its tag or digest *name*, a manifest that was read before.
+    """The request for *blob*: a blob, or a manifest that was read before, under its tag or digest *name*.
 
-    The blob is asked for, by its first byte, so that one that is missing is missed now and the registry says whether
-    it wants a login. *follow*: the address that the registry redirects to, if it does, which is told no login of ours.
-    GET and no HEAD is sent: a store's signature may be for one of them alone. Raises NotFoundError, AccessDeniedError,
+    The first byte of a blob is requested, so that a missing blob is reported now and the registry can ask for
+    credentials. It is a GET, because the signature of a store's URL may be valid for GET alone. *follow*: the URL that
+    the registry redirects to, if any, which receives no credentials. Raises NotFoundError, AccessDeniedError,
     TransportError.
     """
     is_manifest = blob.media_type in media_types.DOCUMENTS
     url = client.url(f"manifests/{name}" if is_manifest else f"blobs/{blob.digest}")
     headers = {"Accept": blob.media_type} if is_manifest else {}
     if follow or not is_manifest:
-        target = _answering_url(client, url, headers if is_manifest else _FIRST_BYTE)
+        target = _final_url(client, url, headers if is_manifest else _FIRST_BYTE)
         url = target if follow else url
     authorization = client.authorization(url)
     return FileRequest(url=str(url), headers=headers | ({"Authorization": authorization} if authorization else {}))
 
 
-def _answering_url(client: RegistryClient, url: Url, headers: Mapping[str, str]) -> Url:
-    with client.request("GET", url, headers=headers, accept=_THERE) as answer:
-        if manifests.is_html(answer):
-            raise TransportError(f"{url.shown}: a web page where a file was expected")
-        return answer.url
+def _final_url(client: RegistryClient, url: Url, headers: Mapping[str, str]) -> Url:
+    """The URL of the response to a GET of *url*, after redirects."""
+    with client.request("GET", url, headers=headers, accept=_EXISTS) as response:
+        if manifests.is_html(response):
+            raise TransportError(f"{url.shown}: HTML response instead of a file (captive portal or proxy?)")
+        return response.url

@@ -1,7 +1,7 @@
-"""An image asked of its mirrors first, and of its own registry at last, as podman and dockerd do it.
+"""An image read from its mirrors first and from its own registry last, as by podman and dockerd.
 
-Whoever answers first with a manifest is asked for the rest; what it lacks or spoils is had from those behind it. All of
-it is verified as ever: a digest is of bytes, wherever they came from.
+The first endpoint that returns the manifest serves the blobs too; those that it lacks or corrupts are fetched from the
+endpoints after it. Everything is verified, whichever endpoint it came from.
 """
 
 from __future__ import annotations
@@ -32,20 +32,21 @@ T = TypeVar("T")
 
 
 def open_mirrored(reference: Reference, settings: Settings) -> Source:
-    """The image *reference*, from wherever the user's files say. Raises LocalError for files that make no sense."""
-    found = candidate_endpoints(reference, settings)
-    if len(found) == 1 and found[0].reference == reference:
+    """The image *reference*, from the endpoints that the user's files configure. Raises LocalError for invalid
+    files."""
+    endpoints = candidate_endpoints(reference, settings)
+    if len(endpoints) == 1 and endpoints[0].reference == reference:
         return RegistrySource(reference, settings)
-    return MirroredSource(reference, found)
+    return MirroredSource(reference, endpoints)
 
 
 class MirroredSource:
-    """The image *reference*, which any of *places*, in that order, may have. Reading may go on from several threads."""
+    """The image *reference*, read from *endpoints* in that order. Several threads may read at once."""
 
-    def __init__(self, reference: Reference, places: tuple[Candidate, ...]) -> None:
+    def __init__(self, reference: Reference, endpoints: tuple[Candidate, ...]) -> None:
         self._reference = reference
-        self._places = places
-        self._sources = [_opened(place) for place in places]
+        self._endpoints = endpoints
+        self._sources = [_open_source(endpoint) for endpoint in endpoints]
         self._first = 0
 
     @property
@@ -54,8 +55,8 @@ class MirroredSource:
 
     @property
     def traits(self) -> SourceTraits:
-        """Those of the image's own registry, whose login no other is sent. The mount hints are all repositories that
-        may have the image: a registry that lacks a blob refuses to mount it."""
+        """Those of the image's own registry, whose login no mirror receives. The mount hints are all repositories that
+        may hold the blobs: a registry refuses to mount a blob that it lacks."""
         hints: dict[str, str] = {}
         for host, repository in (pair for source in self._sources for pair in source.traits.mount_hints.items()):
             hints[host] = f"{hints[host]},{repository}" if host in hints else repository
@@ -63,51 +64,55 @@ class MirroredSource:
 
     def resolve(self) -> Descriptor:
         self._first = 0
-        found, self._first = self._ask(lambda source: source.resolve(), "the image")
-        if len(self._places) > 1 or self._places[0].rule:
-            place = self._places[self._first]
-            origin = place.rule.origin if place.rule else "its own registry"
-            _log.info("%s is read from docker://%s, by %s", self.origin, place.reference, origin)
-        return found
+        descriptor, self._first = self._try_each(lambda source: source.resolve(), "the image")
+        if len(self._endpoints) > 1 or self._endpoints[0].rule:
+            endpoint = self._endpoints[self._first]
+            configured = f"configured in {endpoint.rule.origin}" if endpoint.rule else "its own registry"
+            _log.info("%s: reading from docker://%s (%s)", self.origin, endpoint.reference, configured)
+        return descriptor
 
     @contextmanager
     def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
-        """The bytes of *blob*. A small one of a mirror is checked here, so that a wrong one is had from elsewhere."""
+        """The bytes of *blob*. A small one from a mirror is verified here, so that the next endpoint replaces a corrupt
+        one."""
         last = len(self._sources) - 1
         if blob.size <= MAX_DOCUMENT and self._first < last:
-            content, _ = self._ask(lambda source: _small(source, blob, checked=source is not self._sources[last]),
-                                   f"blob {blob.digest.short}")  # fmt: skip
+            content, _ = self._try_each(
+                lambda source: _read_small(source, blob, verify=source is not self._sources[last]),
+                f"blob {blob.digest.short}",
+            )
             yield (content[skip:],)
             return
         with ExitStack() as stack:
-            pieces, number = self._ask(
+            pieces, number = self._try_each(
                 lambda source: stack.enter_context(source.fetch(blob, skip)), f"blob {blob.digest.short}"
             )
             try:
                 yield self._resumed(iter(pieces), number, blob, skip, stack)
             except IntegrityError as error:
                 if number < last:
-                    error.add_note(f"it came from the mirror docker://{self._places[number].reference}")
+                    error.add_note(f"it came from the mirror docker://{self._endpoints[number].reference}")
                 raise
 
     def filesystem(self) -> ContainerFiles | None:
         return None
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
-        """What refers to *subject*: by the first that has anything of the kind. Mirrors seldom have."""
+        """The referrers of *subject*, from the first endpoint that lists any. Mirrors seldom do."""
         for number in range(self._first, len(self._sources)):
             try:
-                found = self._sources[number].referrers(subject)
+                descriptors = self._sources[number].referrers(subject)
             except EciError as error:
                 if number == self._first == len(self._sources) - 1:
                     raise
+                endpoint = self._endpoints[number]
                 warn(
-                    self._places[number].settings.reporter,
-                    f"what refers to {subject.short} cannot be asked of {self._places[number].reference.host}: {error}",
+                    endpoint.settings.reporter,
+                    f"cannot list the referrers of {subject.short} at {endpoint.reference.host}: {error}",
                 )
                 continue
-            if found:
-                return found
+            if descriptors:
+                return descriptors
         return ()
 
     def __enter__(self) -> Self:
@@ -120,28 +125,31 @@ class MirroredSource:
             source.__exit__(kind, error, trace)
 
     def _file_request(self, blob: Descriptor, *, follow: bool) -> FileRequest:
-        """The request for *blob* to the first registry that has it."""
-        return self._ask(lambda source: source.file_request(blob, follow=follow), f"blob {blob.digest.short}")[0]
+        """The request with which another HTTP client gets *blob* from the first endpoint that has it."""
+        return self._try_each(lambda source: source.file_request(blob, follow=follow), f"blob {blob.digest.short}")[0]
 
-    def _ask(self, question: Callable[[RegistrySource], T], what: str) -> tuple[T, int]:
-        """The first answer to *question*, and whose it is. The last one's error is that of the whole."""
+    def _try_each(self, request: Callable[[RegistrySource], T], what: str) -> tuple[T, int]:
+        """The result of *request* from the first endpoint where it succeeds, and the number of that endpoint.
+
+        Raises the error of the last endpoint, with those of the others as notes.
+        """
         failures: list[str] = []
         for number in range(self._first, len(self._sources)):
             try:
-                return question(self._sources[number]), number
+                return request(self._sources[number]), number
             except EciError as error:
                 if number == len(self._sources) - 1:
                     for failure in failures:
                         error.add_note(f"the mirror failed before: {failure}")
                     raise
                 failures.append(str(error))
-                _log.info("%s is not had from docker://%s: %s", what, self._places[number].reference, error)
-        raise TransportError(f"{self.origin}: there is nobody to ask")
+                _log.info("cannot read %s from docker://%s: %s", what, self._endpoints[number].reference, error)
+        raise TransportError(f"{self.origin}: no registry is configured")
 
     def _resumed(
         self, pieces: Iterator[bytes], number: int, blob: Descriptor, offset: int, stack: ExitStack
     ) -> Iterator[bytes]:
-        """*pieces* of *blob* from *offset*; where they end in an error, the rest from those behind."""
+        """*pieces* of *blob* from *offset*; after an error the rest comes from the following endpoints."""
         while True:
             try:
                 for piece in pieces:
@@ -152,20 +160,20 @@ class MirroredSource:
                 number += 1
                 if number == len(self._sources):
                     raise
-                place = self._places[number].reference
-                _log.info("blob %s goes on from docker://%s: %s", blob.digest.short, place, error)
+                reference = self._endpoints[number].reference
+                _log.info("blob %s: resuming from docker://%s: %s", blob.digest.short, reference, error)
                 pieces = iter(stack.enter_context(self._sources[number].fetch(blob, offset)))
 
 
-def _opened(place: Candidate) -> RegistrySource:
-    client = RegistryClient(place.reference, place.settings, insecure=place.insecure)
-    return RegistrySource(place.reference, place.settings, client)
+def _open_source(endpoint: Candidate) -> RegistrySource:
+    client = RegistryClient(endpoint.reference, endpoint.settings, insecure=endpoint.insecure)
+    return RegistrySource(endpoint.reference, endpoint.settings, client)
 
 
-def _small(source: RegistrySource, blob: Descriptor, *, checked: bool) -> bytes:
-    """All of a small blob, *checked* unless whoever reads it is to do that."""
+def _read_small(source: RegistrySource, blob: Descriptor, *, verify: bool) -> bytes:
+    """The content of a small blob. Unless *verify*, the caller verifies it."""
     with source.fetch(replace(blob, data=None)) as pieces:
         content = b"".join(pieces)
-    if checked:
+    if verify:
         blob.digest.check(content, f"blob {blob.digest.short} of {source.origin}")
     return content

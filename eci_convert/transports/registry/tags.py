@@ -1,4 +1,4 @@
-"""The tags of a repository (distribution-spec v1.1.1, "Listing Tags"): which are near one that is not there."""
+"""The tags of a repository that resemble a missing one (distribution-spec v1.1.1, "Listing Tags")."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ _MAX_LIST = 1 << 20
 
 
 def nearest_tags(client: RegistryClient) -> tuple[str, ...]:
-    """Tags of the repository of *client* like the one that its reference names, else some that it has; none where the
-    registry does not tell. One request, of at most one page.
+    """Tags of the repository of *client* that resemble the one in its reference, or else some of its tags.
+
+    Sends one request, without retries, and reads one page; empty if that fails.
     """
     url = client.url("tags/list").with_query("n", str(_MOST))
     try:
-        with client.request("GET", url, accept=(200,), budget=RetryBudget(0)) as answer:
-            document = json.loads(answer.read(_MAX_LIST))
-    except (EciError, ValueError, RecursionError):  # it only was to help
+        with client.request("GET", url, accept=(200,), budget=RetryBudget(0)) as response:
+            document = json.loads(response.read(_MAX_LIST))
+    except (EciError, ValueError, RecursionError):  # it was only for a hint
         return ()
     tags = document.get("tags") if isinstance(document, dict) else None
     names = [tag for tag in (tags if isinstance(tags, list) else ())[:_MOST] if isinstance(tag, str)]

@@ -96,7 +96,7 @@ def test_a_registry_that_deletes_nothing_is_said(registry: FaultyRegistry) -> No
     place = place_in(registry)
     place.put("1", image(b"1"))
 
-    with pytest.raises(CannotHoldError, match="deletes nothing"):
+    with pytest.raises(CannotHoldError, match="does not delete"):
         delete([place.at("1")])
 
     place.check_whole("1")

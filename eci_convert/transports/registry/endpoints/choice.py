@@ -1,4 +1,4 @@
-"""The rule for a reference, and the endpoints that an image is asked of, in their order."""
+"""The rule for a reference, and the endpoints from which an image is read, in the order of preference."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from eci_convert.transports.settings import Settings
 
 _MIRROR_RETRIES = 1
 _MIRROR_TIMEOUT = 15.0
-"""Seconds, as dockerd has it: there is another place to ask."""
+"""Seconds, as in dockerd: the next endpoint may respond sooner."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A registry that may have an image, under a *reference* of its own, and how it is spoken to.
+    """An endpoint that may have an image: its *reference* there, and the settings for its host.
 
-    *rule* says so; None: the image's own reference.
+    *rule* is the rule that names the endpoint, None for the image's own registry.
     """
 
     reference: Reference
@@ -29,24 +29,24 @@ class Candidate:
 
 
 def is_insecure(reference: Reference, settings: Settings) -> bool:
-    """Whether the user's files let the registry of *reference* be reached without verified TLS.
+    """Whether the user's files allow connections to the registry of *reference* without verified TLS.
 
-    Raises AccessDeniedError, which names file and line, where they block it, and LocalError for files without sense.
+    Raises AccessDeniedError, with file and line, if they block the registry, and LocalError for invalid files.
     """
     rule = registries_conf.load_rules(settings.environ).rule_for(str(reference))
     if rule is None:
         return False
     if rule.blocked:
         error = AccessDeniedError(f"{reference} is blocked by {rule.blocked_at}")
-        error.add_note(f"hint: the rule is for {rule.prefix!r}; whoever wrote that file can change it")
+        error.add_note(f"hint: remove `blocked = true` from the rule for {rule.prefix!r} in that file")
         raise error
     return rule.endpoint.insecure
 
 
 def candidate_endpoints(reference: Reference, settings: Settings) -> tuple[Candidate, ...]:
-    """Whom to ask for the image *reference*: its mirrors, and at last the registry itself, or what stands in its place.
+    """The endpoints for the image *reference*: its mirrors, and last the registry itself or its configured location.
 
-    None of them is told a login, a client certificate or a lower standard of security that was given for another host.
+    Login, client certificate and lowered security of *settings* apply to the host that they were given for alone.
     Raises LocalError.
     """
     own = Candidate(reference=reference, settings=settings)
@@ -74,8 +74,8 @@ def _serves(mirror: RegistryEndpoint, rule: RegistryRule, *, by_digest: bool) ->
 def _candidate(
     reference: Reference, settings: Settings, rule: RegistryRule, endpoint: RegistryEndpoint, *, mirrored: bool
 ) -> Candidate:
-    there = _rewritten(reference, rule, endpoint)
-    if there.host != reference.host:
+    own_reference = _rewritten(reference, rule, endpoint)
+    if own_reference.host != reference.host:
         settings = replace(
             settings, username="", password="", cert_file="", key_file="", plain_http=False, insecure=False
         )  # fmt: skip
@@ -87,19 +87,19 @@ def _candidate(
             retries=min(settings.retries, _MIRROR_RETRIES),
             timeout=min(settings.timeout, _MIRROR_TIMEOUT),
         )
-    return Candidate(reference=there, settings=settings, insecure=endpoint.insecure, rule=rule)
+    return Candidate(reference=own_reference, settings=settings, insecure=endpoint.insecure, rule=rule)
 
 
 def _rewritten(reference: Reference, rule: RegistryRule, endpoint: RegistryEndpoint) -> Reference:
-    """*reference* with the rule's prefix exchanged for the endpoint's location."""
+    """*reference* with the rule's prefix replaced by the endpoint's location."""
     if not endpoint.location:
         return reference
     text = str(reference)
     covered = match_length(text, rule.prefix) or 0
     try:
-        found = Reference.parse(endpoint.location + text[covered:])
+        rewritten = Reference.parse(endpoint.location + text[covered:])
     except UsageError as error:
         raise LocalError(f"{rule.origin}: {error}") from error
-    if found.host != (host := endpoint.location.partition("/")[0]) and host != f"index.{HUB}":
+    if rewritten.host != (host := endpoint.location.partition("/")[0]) and host != f"index.{HUB}":
         raise LocalError(f"{rule.origin}: the location {endpoint.location!r} does not begin with a registry's host")
-    return found
+    return rewritten

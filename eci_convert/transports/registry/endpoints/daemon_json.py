@@ -19,9 +19,9 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def hub_rule(environ: Mapping[str, str]) -> RegistryRule | None:
-    """The rule for Docker Hub in the file of the user's own dockerd, else of the system's; None where neither has any.
+    """The rule for Docker Hub from the file of the user's rootless dockerd, else of the system's; None without mirrors.
 
-    It is dockerd's file: what cannot be read, or makes no sense, is dockerd's business.
+    Unreadable and invalid files are ignored: they are dockerd's own, and dockerd reports them.
     """
     for path in _files(environ):
         mirrors = tuple(_mirrors(path))
@@ -53,13 +53,15 @@ def _mirrors(path: Path) -> Iterator[RegistryEndpoint]:
 
 
 def _endpoint(url: str) -> RegistryEndpoint | None:
-    """The mirror at *url*; None if it is no URL of a registry."""
+    """The mirror at *url*; None if it is not a URL of a registry."""
     try:
         parts = urlsplit(url)
         host = parts.netloc
         if parts.scheme not in ("http", "https") or "@" in host:
             return None
-        if "." not in host and ":" not in host:  # in a reference, a bare word would be a repository of Docker Hub
+        if (
+            "." not in host and ":" not in host
+        ):  # in a reference, a host without dot or port would be a repository of Docker Hub
             host = f"{host}:{_PORTS[parts.scheme]}"
         location = f"{host}{parts.path}".rstrip("/")
         if Reference.parse(f"{location}/image").host != host:

@@ -1,9 +1,9 @@
-"""containers-registries.conf(5) and containers-registries.conf.d(5): which files there are, and what they say.
+"""Reads containers-registries.conf(5) and containers-registries.conf.d(5).
 
 The main file is that of CONTAINERS_REGISTRIES_CONF (or REGISTRIES_CONFIG_PATH), else the user's, else the system's.
-Drop-in files follow in the order of their names: those of CONTAINERS_REGISTRIES_CONF_DIR alone where that is set, else
-the system's and then the user's, or the user's alone beside a main file of theirs. A later table replaces the earlier
-one of the same prefix. A file or folder that exists but cannot be read, or is malformed, is an error, as for podman: it
+Drop-in files follow in the order of their names: only those of CONTAINERS_REGISTRIES_CONF_DIR if that is set, only the
+user's beside a main file of the user's, else the system's and then the user's. A later table replaces an earlier one
+with the same prefix. A file or folder that exists but cannot be read, or is malformed, is an error, as for podman: it
 may be the one that blocks a registry.
 """
 
@@ -38,12 +38,12 @@ _ONLY_ALIASES = re.compile(
     rb"""(?:[ \t]*+(?:#[^\n]*+|\[aliases\]|"[^"\\\n]*+"[ \t]*+=[ \t]*+"[^"\\\n]*+")?[ \t]*+(?:#[^\n]*+)?\r?\n)*+"""
 )
 """A file that holds comments and short names alone: parsing it would take longer than all else that a command does."""
-_TABLE = re.compile(r"\s*\[\[\s*\"?registry\"?\s*\]\]")
+_TABLE = re.compile(r"\s*\[\[\s*[\"']?registry[\"']?\s*\]\]")
 _BLOCKED = re.compile(r"\s*\"?blocked\"?\s*=")
 
 
 def load_rules(environ: Mapping[str, str]) -> RegistryRules:
-    """What the files for *environ* say of registries; of an environment that is empty, nothing. Raises LocalError."""
+    """The rules in the files for *environ*; none for an empty environment. Raises LocalError."""
     return _parsed(_stamped(_files(environ)), aliases=False)
 
 
@@ -160,26 +160,27 @@ def _document(content: bytes, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(content.decode())
     except (ValueError, RecursionError) as error:
-        raise LocalError(f"{path}: no TOML: {error}") from error
+        raise LocalError(f"{path}: not valid TOML: {error}") from error
 
 
 def _aliases(document: Mapping[str, Any], path: Path) -> dict[str, str]:
-    found = document.get("aliases", {})
-    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
-        raise LocalError(f"{path}: [aliases] is to map names to names")
-    return found
+    aliases = document.get("aliases", {})
+    if not isinstance(aliases, dict) or not all(isinstance(text, str) for text in aliases.values()):
+        raise LocalError(f"{path}: [aliases] must map names to names")
+    return aliases
 
 
 def _rules(document: Mapping[str, Any], text: str, path: Path) -> Iterator[RegistryRule]:
     tables = document.get("registry", [])
     old = document.get("registries", {})
     if not isinstance(tables, list) or not isinstance(old, dict):
-        raise LocalError(f"{path}: 'registry' is no array of tables")
+        raise LocalError(f"{path}: 'registry' is not an array of tables")
     if tables and old:
         raise LocalError(f"{path}: mixes [[registry]] with the older [registries]")
     lines = _lines_of_tables(text)
-    for number, table in enumerate(tables):
-        line, blocked_line = lines[number] if number < len(lines) else (0, 0)
+    if len(lines) != len(tables):  # a table or its name is written in another way: better no line than a wrong one
+        lines = [(0, 0)] * len(tables)
+    for table, (line, blocked_line) in zip(tables, lines, strict=True):
         yield _rule(table, path, line, blocked_line)
     yield from _old_rules(old, path)
 
@@ -187,17 +188,17 @@ def _rules(document: Mapping[str, Any], text: str, path: Path) -> Iterator[Regis
 def _rule(table: Any, path: Path, line: int, blocked_line: int) -> RegistryRule:
     where = f"{path}:{line}" if line else str(path)
     if not isinstance(table, dict):
-        raise LocalError(f"{where}: 'registry' is no array of tables")
+        raise LocalError(f"{where}: 'registry' is not an array of tables")
     location = _location(table.get("location", ""), where)
     prefix = _location(table.get("prefix", ""), where) or location
     if not prefix or (not location and not prefix.startswith("*.")):
         raise LocalError(f"{where}: a registry needs a location")
     if "pull-from-mirror" in table:
-        raise LocalError(f"{where}: pull-from-mirror is for mirrors")
+        raise LocalError(f"{where}: pull-from-mirror is a key of mirrors only")
     by_digest = _flag(table, "mirror-by-digest-only", where)
     mirrors = table.get("mirror", [])
     if not isinstance(mirrors, list):
-        raise LocalError(f"{where}: 'mirror' is no array of tables")
+        raise LocalError(f"{where}: 'mirror' is not an array of tables")
     return RegistryRule(
         prefix=prefix,
         endpoint=RegistryEndpoint(location=location, insecure=_flag(table, "insecure", where)),
@@ -215,9 +216,9 @@ def _mirror(table: Any, where: str, *, by_digest: bool) -> RegistryEndpoint:
         raise LocalError(f"{where}: a mirror needs a location")
     text = table.get("pull-from-mirror", "") or PullFromMirror.ALL
     if text not in list(PullFromMirror):
-        raise LocalError(f"{where}: pull-from-mirror is {text!r}: it may be {', '.join(PullFromMirror)}")
+        raise LocalError(f"{where}: pull-from-mirror is {text!r}: use one of {', '.join(PullFromMirror)}")
     if by_digest and table.get("pull-from-mirror"):
-        raise LocalError(f"{where}: pull-from-mirror and mirror-by-digest-only contradict one another")
+        raise LocalError(f"{where}: pull-from-mirror and mirror-by-digest-only exclude each other")
     return RegistryEndpoint(
         location=location, insecure=_flag(table, "insecure", where), pull_from_mirror=PullFromMirror(text)
     )
@@ -225,43 +226,43 @@ def _mirror(table: Any, where: str, *, by_digest: bool) -> RegistryEndpoint:
 
 def _location(value: object, where: str) -> str:
     if not isinstance(value, str):
-        raise LocalError(f"{where}: {value!r} is no location")
+        raise LocalError(f"{where}: {value!r} is not a location")
     if "://" in value:
-        raise LocalError(f"{where}: the location {value!r} is a URL: it is to be HOST[:PORT][/NAMESPACE]")
+        raise LocalError(f"{where}: the location {value!r} is a URL: write HOST[:PORT][/NAMESPACE]")
     return value.rstrip("/")
 
 
 def _flag(table: Mapping[str, Any], name: str, where: str) -> bool:
     value = table.get(name, False)
     if not isinstance(value, bool):
-        raise LocalError(f"{where}: {name} is {value!r}: it may be true or false")
+        raise LocalError(f"{where}: {name} is {value!r}: write true or false")
     return value
 
 
 def _old_rules(table: Mapping[str, Any], path: Path) -> Iterator[RegistryRule]:
-    """The deprecated first version: lists of registries that are blocked or insecure."""
-    found: dict[str, dict[str, bool]] = {}
+    """The rules of the deprecated version 1 of the format: lists of blocked and of insecure registries."""
+    flags_by_location: dict[str, dict[str, bool]] = {}
     for word, flag in (("insecure", "insecure"), ("block", "blocked")):
         section = table.get(word, {})
         names = section.get("registries", []) if isinstance(section, dict) else None
         if not isinstance(names, list):
-            raise LocalError(f"{path}: [registries.{word}] is to hold a list of registries")
+            raise LocalError(f"{path}: [registries.{word}] must contain a list of registries")
         for name in names:
-            found.setdefault(_location(name, str(path)), {})[flag] = True
-    for name, flags in found.items():
+            flags_by_location.setdefault(_location(name, str(path)), {})[flag] = True
+    for name, flags in flags_by_location.items():
         yield _rule({"location": name, **flags}, path, 0, 0)
 
 
 def _lines_of_tables(text: str) -> list[tuple[int, int]]:
-    """For each `[[registry]]` of a file the number of its line, and that of its `blocked`, 0 where it has none."""
-    found: list[tuple[int, int]] = []
-    own = False
+    """For each `[[registry]]` of a file its line number, and that of its `blocked`, 0 without one."""
+    lines: list[tuple[int, int]] = []
+    in_table = False
     for number, line in enumerate(text.splitlines(), 1):
         if _TABLE.match(line):
-            found.append((number, 0))
-            own = True
+            lines.append((number, 0))
+            in_table = True
         elif line.lstrip().startswith("["):
-            own = False
-        elif own and _BLOCKED.match(line):
-            found[-1] = (found[-1][0], number)
-    return found
+            in_table = False
+        elif in_table and _BLOCKED.match(line):
+            lines[-1] = (lines[-1][0], number)
+    return lines

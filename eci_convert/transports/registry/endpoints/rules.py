@@ -1,4 +1,4 @@
-"""What a user's files say of registries: values, and which reference they are for (containers-registries.conf(5))."""
+"""Rules for registries, and which references they apply to (containers-registries.conf(5))."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class PullFromMirror(StrEnum):
-    """For which references a mirror is used."""
+    """The references for which a mirror is used."""
 
     ALL = "all"
     DIGEST_ONLY = "digest-only"
@@ -17,9 +17,10 @@ class PullFromMirror(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryEndpoint:
-    """A place to ask: *location*, `HOST[/NAMESPACE]`, stands for the prefix of a rule; "" leaves names as they are.
+    """A registry or mirror. *location*, `HOST[/NAMESPACE]`, replaces the prefix of a rule; "" keeps names unchanged.
 
-    *insecure*: certificates are not checked, and plain HTTP is spoken where TLS is not answered. *plain_http*: at once.
+    *insecure*: certificates are not verified, and plain HTTP is used if the server does not speak TLS. *plain_http*:
+    plain HTTP is used without trying TLS.
     """
 
     location: str
@@ -30,7 +31,7 @@ class RegistryEndpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryRule:
-    """A `[[registry]]` table. *origin* is its file and line, *blocked_at* those of its `blocked`."""
+    """A `[[registry]]` table. *origin* is its file and line, *blocked_at* that of its `blocked`."""
 
     prefix: str
     endpoint: RegistryEndpoint
@@ -43,19 +44,19 @@ class RegistryRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryRules:
-    """All rules, no two with one prefix, and short names with what they stand for: `HOST/REPOSITORY`."""
+    """All rules, with distinct prefixes, and aliases: short names mapped to `HOST/REPOSITORY`."""
 
     rules: tuple[RegistryRule, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def rule_for(self, reference: str) -> RegistryRule | None:
-        """The rule with the longest prefix that *reference*, which is spelt out, begins with."""
+        """The rule with the longest prefix of *reference*, which is fully qualified."""
         matching = [rule for rule in self.rules if match_length(reference, rule.prefix) is not None]
         return max(matching, key=lambda rule: len(rule.prefix), default=None)
 
 
 def match_length(reference: str, prefix: str) -> int | None:
-    """How much of *reference* the *prefix* of a rule covers; None where it does not begin with it.
+    """The length of the part of *reference* that the *prefix* of a rule covers; None if it does not match.
 
     >>> match_length("example.com/foo/image:1", "example.com/foo"), match_length("example.com/food", "example.com/foo")
     (15, None)

@@ -1,4 +1,4 @@
-"""What a short name stands for: the aliases of registries.conf, as podman resolves them."""
+"""Short names, resolved by the aliases of registries.conf, as by podman."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _log = logging.getLogger(__name__)
 
 
 def resolve(text: str, settings: Settings) -> str:
-    """*text* with the name in it exchanged for what it is an alias of, tag and digest kept; *text* if it is none.
+    """*text* with an alias replaced by its target, tag and digest kept; *text* itself if it is not an alias.
 
-    A name that begins with a registry is no short name. Raises LocalError for an alias of what is no image.
+    A name that begins with a registry is not a short name. Raises LocalError for an alias with an invalid target.
     """
-    end = min((place for mark in ":@" if (place := text.find(mark)) >= 0), default=len(text))
+    end = min((index for mark in ":@" if (index := text.find(mark)) >= 0), default=len(text))
     name, suffix = text[:end], text[end:]
     first, slash, _ = name.partition("/")
     if "/" in suffix.partition("@")[0] or (slash and ("." in first or first == "localhost")):

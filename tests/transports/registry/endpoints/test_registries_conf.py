@@ -342,6 +342,15 @@ def test_a_table_counts_however_its_name_is_written(text: str, tmp_path: Path) -
         is_insecure(Reference.parse("bad.example/x:1"), Settings(environ=environ))
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"), [("'registry'", r"named\.conf:3\n"), ('"\\u0072egistry"', r"named\.conf\n")]
+)
+def test_no_wrong_line_is_named(name: str, shown: str, tmp_path: Path) -> None:
+    text = f'[[{name}]]\nlocation = "bad.example"\nblocked = true\n[[registry]]\nlocation = "other.example"\n'
+    with pytest.raises(AccessDeniedError, match=shown):
+        is_insecure(Reference.parse("bad.example/x:1"), Settings(environ=named(tmp_path, text)))
+
+
 def _make_pipe(path: Path) -> None:
     os.mkfifo(path)
 

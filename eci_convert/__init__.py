@@ -33,7 +33,8 @@ Where a thing lives; imports point downwards only (tests/architecture/test_impor
     streams/                        bytes in motion
     model  oci/                     the values
     display/  tasks  options        progress as it is shown, as it is counted; what many operations take
-    progress  errors  redaction     events, errors, and no secret in either
+    progress  errors                events and errors
+    redaction  library_terms        no secret in a message; hints in the words of the library
 
 Every name below is imported when it is first used, so `import eci_convert` costs next to nothing.
 """

@@ -207,7 +207,7 @@ def test_several_references_with_one_login_are_in_one_registry(
     ):
         types(monkeypatch, "my-pw\n")
         refused = run(*words, "--username", "me", "--password-stdin", exits=2)
-        one_line(refused, "--username", registry.host, other.host)
+        one_line(refused, "a login is for one registry", registry.host, other.host)
     assert registry.requests == other.requests == []
     assert set(tmp_path.iterdir()) == before
 
@@ -217,8 +217,8 @@ def test_the_library_does_not_tell_one_password_to_the_registries_of_an_index(
 ) -> None:
     options = eci_convert.Options(username="me", password="my-pw", environ={"HOME": str(tmp_path)}, timeout=5.0)
     _, src, dst = names(registry, other)
-    with pytest.raises(UsageError, match="applies to one registry"):
+    with pytest.raises(UsageError, match="a login is for one registry"):
         eci_convert.create_index(dst, [src], options=options)
-    with pytest.raises(UsageError, match="applies to one registry"):
+    with pytest.raises(UsageError, match="a login is for one registry"):
         eci_convert.delete(src, dst, options=options)
     assert registry.requests == other.requests == []

@@ -24,6 +24,7 @@ from eci_convert.transports import SCHEMES
 DOCS = Path(__file__).parents[2] / "docs"
 MADE_BY = "<!-- Made by tests/support/generate_reference.py from the code: run `make reference`. -->"
 _WIDTH = 1000
+DIFFERENT = "Beside these, `diff` ends with 10 where the two images differ."
 
 VARIABLES: Mapping[str, str] = {
     "ECI_CONVERT_DEFAULT_TRANSPORT": "Transport of a name without one, for `extract`, `inspect`, `ls`, `diff`, `build` "
@@ -157,6 +158,7 @@ def exits() -> str:
     ]
     lines += ["| code | means | next step |", "|---|---|---|"]
     lines += [f"| {code} | {means} | {step} |" for code, (means, step) in exit_codes.MEANINGS.items()]
+    lines += ["", DIFFERENT, "", "What to do about an error: [troubleshooting](../howto/troubleshooting.md)."]
     return "\n".join(lines) + "\n"
 
 
@@ -199,6 +201,7 @@ def man_of_all() -> str:
     lines.append(".SH EXIT STATUS")
     for code, (means, step) in exit_codes.MEANINGS.items():
         lines += [".TP", f".B {code}", _roff(f"{means}: {step}" if step else means)]
+    lines += [".PP", _roff(DIFFERENT.replace("`", ""))]
     lines.append(".SH SEE ALSO")
     lines.append(_roff(", ".join(f"eci-convert-{words.replace(' ', '-')}(1)" for words, _ in all_commands())))
     return "\n".join(lines) + "\n"

@@ -15,14 +15,13 @@ from typing import Any
 
 import pytest
 
-from eci_convert.compression.codec import Codec
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.errors import IntegrityError, NotFoundError
 from eci_convert.model import Artifact
 from eci_convert.oci import media_types
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.platform import parse_platform
-from eci_convert.operations.push import push
+from eci_convert.operations.push import PushRequest, push
 from eci_convert.pack.result import PushResult
 from eci_convert.reading.images import load_image
 from eci_convert.reading.local_parts import Disk, artifact_from_parts
@@ -51,7 +50,7 @@ def pushed(
 ) -> PushResult:
     with open_sink(f"docker-daemon:{name}", settings(engine, **others)) as sink:
         terms = WriteOptions(platform=parse_platform(platform), annotations={"colour": "red"})
-        return push(artifact, sink, format="legacy", write=terms, codec=Codec.parse("gzip"))
+        return push(artifact, sink, PushRequest(format="legacy", write=terms))
 
 
 def inspected(engine: DockerEngine, name: str) -> dict[str, Any]:

@@ -50,13 +50,14 @@ def parts(cell: Cell, tmp_path: Path) -> Path:
     from eci_convert.dialects.blueprint import WriteOptions
     from eci_convert.model import Artifact
     from eci_convert.oci.platform import Platform
-    from eci_convert.operations.push import push
+    from eci_convert.operations.push import PushRequest, push
     from eci_convert.transports import open_sink
     from eci_convert.transports.settings import Settings
 
     terms = WriteOptions(platform=Platform(os="linux", architecture="amd64"))
     with open_sink(f"oci:{tmp_path}/parts:name", Settings()) as sink:
-        push(Artifact(parts=PARTS[cell.format]), sink, format="artifacts", write=terms, codec=Codec.parse("none"))
+        request = PushRequest(format="artifacts", write=terms, codec=Codec.parse("none"))
+        push(Artifact(parts=PARTS[cell.format]), sink, request)
     return tmp_path / "parts"
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert.compression.codec import Codec
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.oci.platform import parse_platform
-from eci_convert.operations.push import push
+from eci_convert.operations.push import PushRequest, push
 from eci_convert.options import TransferOptions
 from eci_convert.progress import Failed, Phase, Relabelled, warn
 from eci_convert.reading.local_parts import Disk, artifact_from_parts
@@ -139,9 +138,7 @@ def test_holes_count_when_they_are_hashed(tmp_path: Path) -> None:
         push(
             artifact,
             sink,
-            format="legacy",
-            write=TERMS,
-            codec=Codec.parse("gzip"),
+            PushRequest(format="legacy", write=TERMS),
             options=TransferOptions(reporter=reporter),
         )
     assert len(seen) >= 200

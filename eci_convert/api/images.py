@@ -68,9 +68,7 @@ def push(
         result = push_operation.push(
             artifact,
             destination.sink,
-            format=named,
-            write=write,
-            codec=codec,
+            push_operation.PushRequest(format=named, write=write, codec=codec),
             existing=destination.existing,
             options=options.transfer(progress, dry_run=dry_run),
         )

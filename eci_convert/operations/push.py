@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from eci_convert.compression.codec import Codec
 from eci_convert.dialects import writer
 from eci_convert.dialects.blueprint import WriteOptions
@@ -16,18 +18,26 @@ _GZIP = Codec.parse("gzip")
 _DEFAULTS = TransferOptions()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushRequest:
+    """What the parts become: an image of *format*, a row of `WRITERS`, written with *write*; its layers are compressed
+    with *codec* where the format allows it and the sink does not store them uncompressed."""
+
+    format: str
+    write: WriteOptions
+    codec: Codec = _GZIP
+
+
 def push(
     artifact: Artifact,
     sink: Sink,
+    request: PushRequest,
     *,
-    format: str,
-    write: WriteOptions,
-    codec: Codec = _GZIP,
     existing: Source | None = None,
     options: TransferOptions = _DEFAULTS,
     publish: bool = True,
 ) -> PushResult:
-    """Writes *artifact* as an image of *format*, a row of `WRITERS`, to the name of *sink*.
+    """Writes *artifact* as the image of *request* to the name of *sink*.
 
     *existing* reads the image that the name stands for now: a layer that is in it is neither packed nor sent again.
     Unless *publish*, the image gets no name yet.
@@ -35,5 +45,12 @@ def push(
     Raises CannotHoldError before the first byte, LocalError for files that change while they are read, and what the
     sink raises.
     """
-    blueprint = writer(format)(artifact, write)
-    return image.pack(blueprint, sink, codec=codec, existing=existing_image(existing), options=options, publish=publish)
+    blueprint = writer(request.format)(artifact, request.write)
+    return image.pack(
+        blueprint,
+        sink,
+        codec=request.codec,
+        existing=existing_image(existing),
+        options=options,
+        publish=publish,
+    )

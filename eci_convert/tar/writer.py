@@ -121,7 +121,7 @@ def _fits(value: int, width: int) -> bool:
 def _pax_header(name: str, records: bytes) -> bytes:
     directory, _, file = name.rpartition("/")
     path = _clean(f"{directory}/PaxHeaders.0/{file}" if "/" in name else f"PaxHeaders.0/{file}")
-    block = _v7(_ascii(path)[:100].rstrip(b"/"), 0, 0, 0, len(records), 0, b"x")
+    block = _v7(_ascii(path)[:100].rstrip(b"/"), (0, 0, 0, len(records), 0), b"x")
     return _sealed(block) + records + bytes(-len(records) % TAR_BLOCK)
 
 
@@ -140,7 +140,7 @@ def _block(member: TarMember, name: bytes, prefix: bytes) -> bytes:
     if not _fits(member.mode, 8):
         raise UsageError(f"{member.name!r}: mode {member.mode:#o} cannot be written")
     flag, numbers = _FLAGS[member.type], (member.mode, member.uid, member.gid, member.size, member.mtime)
-    block = _v7(name, *numbers, flag)
+    block = _v7(name, numbers, flag)
     _put(block, 157, _ascii(member.linkname), 100)
     if not all(_fits(number, 8) for number in member.device):
         raise UsageError(f"{member.name!r}: the device {member.device} cannot be written")
@@ -149,11 +149,15 @@ def _block(member: TarMember, name: bytes, prefix: bytes) -> bytes:
     return _sealed(block)
 
 
-def _v7(name: bytes, mode: int, uid: int, gid: int, size: int, mtime: int, flag: bytes) -> bytearray:
+_NUMBERS = ((100, 8), (108, 8), (116, 8), (124, 12), (136, 12))
+"""Offsets and widths of mode, uid, gid, size and mtime."""
+
+
+def _v7(name: bytes, numbers: tuple[int, int, int, int, int], flag: bytes) -> bytearray:
+    """A header with mode, uid, gid, size and mtime as *numbers*."""
     block = bytearray(TAR_BLOCK)
     _put(block, 0, name, 100)
-    fields = ((100, mode, 8), (108, uid, 8), (116, gid, 8), (124, size, 12), (136, mtime, 12))
-    for start, value, width in fields:
+    for (start, width), value in zip(_NUMBERS, numbers, strict=True):
         digits = value if _fits(value, width) else 0  # a PAX record has the number
         block[start : start + width] = b"%0*o\0" % (width - 1, digits)
     block[156:157] = flag

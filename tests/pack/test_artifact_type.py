@@ -12,7 +12,7 @@ from eci_convert.oci.platform import Platform
 from eci_convert.operations.copy import copy
 from eci_convert.operations.copy_request import CopyRequest
 from eci_convert.operations.inspect import inspect
-from eci_convert.operations.push import push
+from eci_convert.operations.push import PushRequest, push
 from eci_convert.reading.local_parts import artifact_from_parts
 from eci_convert.testing import FaultyRegistry, refusal
 from eci_convert.transports import open_sink, open_source
@@ -42,7 +42,7 @@ def pushed(host: str, tmp_path: Path, *, auto: bool = True) -> list[str]:
     settings = Settings(environ={"HOME": str(tmp_path)}, reporter=heard, compat="auto" if auto else "strict")
     write = WriteOptions(platform=Platform(os="linux", architecture="amd64"))
     with open_sink(f"docker://{host}/edge/machine:1", settings) as sink:
-        push(artifact_from_parts(kernel=b"kernel"), sink, format="artifacts", write=write)
+        push(artifact_from_parts(kernel=b"kernel"), sink, PushRequest(format="artifacts", write=write))
     with open_source(f"docker://{host}/edge/machine:1", settings) as source:
         assert inspect(source).dialect == "eci-artifacts"
     return heard.warnings

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert.compression.codec import Codec
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.oci.platform import parse_platform
 from eci_convert.operations.copy import copy
 from eci_convert.operations.copy_request import CopyRequest
 from eci_convert.operations.extract import extract
 from eci_convert.operations.extract_request import ExtractRequest
-from eci_convert.operations.push import push
+from eci_convert.operations.push import PushRequest, push
 from eci_convert.options import TransferOptions
 from eci_convert.progress import Event, Phase, Plan, PlanEnded, Relabelled, Reused, Wait, WaitEnded
 from eci_convert.reading.local_parts import Disk, artifact_from_parts
@@ -88,9 +87,7 @@ def test_a_push_reports_phases_and_waits(place, phases: list[str], waits: set[st
         push(
             artifact,
             sink,
-            format="legacy",
-            write=TERMS,
-            codec=Codec.parse("gzip"),
+            PushRequest(format="legacy", write=TERMS),
             options=TransferOptions(reporter=reporter),
         )
 
@@ -105,7 +102,7 @@ def a_layout(tmp_path: Path) -> str:
     reference = f"oci:{tmp_path}/source:machine"
     with open_sink(reference, Settings(environ={"HOME": str(tmp_path)})) as sink:
         artifact = artifact_from_parts(root=Disk.parse(f"{tmp_path}/disk.img:raw"))
-        push(artifact, sink, format="legacy", write=TERMS, codec=Codec.parse("gzip"))
+        push(artifact, sink, PushRequest(format="legacy", write=TERMS))
     return reference
 
 

@@ -119,9 +119,8 @@ def build(
         before = stack.enter_context(open_source(reference, call.settings, ""))
         notes = dict(annotations) if format in INDEXED else {}
         appending = index.appending(call, append, sink, before, notes, dry_run=dry_run)
-        packed = push.push(
-            artifact, sink, format=format, write=write, codec=codec, options=call.transfer(), publish=not appending
-        )
+        request = push.PushRequest(format=format, write=write, codec=codec)
+        packed = push.push(artifact, sink, request, options=call.transfer(), publish=not appending)
         if appending:
             packed = store_index.append(packed, sink, before, *appending)
     _warn_of_lost_annotations(call, reference, annotations)

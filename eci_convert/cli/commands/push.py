@@ -110,10 +110,10 @@ def push(
     with place.source() as before, place.sink() as sink:
         notes = dict(annotations) if format in INDEXED else {}
         appending = index.appending(call, append, sink, before, notes, dry_run=dry_run)
+        request = operations_push.PushRequest(format=format, write=write, codec=codec)
         packed = operations_push.push(
-            artifact, sink, format=format, write=write, codec=codec, existing=before, options=call.transfer(),
-            publish=not appending,
-        )  # fmt: skip
+            artifact, sink, request, existing=before, options=call.transfer(), publish=not appending
+        )
         if appending:
             packed = store_index.append(packed, sink, before, *appending)
     if dry_run:

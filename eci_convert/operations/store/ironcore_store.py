@@ -28,7 +28,7 @@ from eci_convert.oci.platform import Platform
 from eci_convert.oci.reference import Reference
 from eci_convert.operations.copy import copy
 from eci_convert.operations.copy_request import CopyRequest
-from eci_convert.operations.push import push
+from eci_convert.operations.push import PushRequest, push
 from eci_convert.pack.image import Packing, pack_all
 from eci_convert.reading.blobs import load_document
 from eci_convert.transports.base import CatalogEntry
@@ -132,7 +132,8 @@ class IroncoreStore:
                 f"reference: {problem}"
             )
         with self._sink(name) as sink:
-            return push(artifact, sink, format="onmetal", write=_options(""), codec=_RAW).descriptor.digest
+            request = PushRequest(format="onmetal", write=_options(""), codec=_RAW)
+            return push(artifact, sink, request).descriptor.digest
 
     def build_ironcore(self, images: Sequence[ImageFiles], name: str, annotations: Mapping[str, str]) -> Digest:
         """Store an index of *images*, under *name* unless that is empty, and each under *name*-ARCHITECTURE."""

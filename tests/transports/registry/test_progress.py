@@ -11,7 +11,7 @@ from eci_convert.compression.codec import Codec
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.oci.platform import parse_platform
 from eci_convert.operations.copy import copy
-from eci_convert.operations.push import push
+from eci_convert.operations.push import PushRequest, push
 from eci_convert.options import TransferOptions
 from eci_convert.progress import Phase, Relabelled, Retry, Reused, Wait, WaitEnded
 from eci_convert.reading.images import load_root
@@ -32,7 +32,8 @@ def push_disk(registry: FaultyRegistry, user: User, disk: Path, format: str, nam
     artifact, codec = artifact_from_parts(root=Disk.parse(f"{disk}:raw")), Codec.parse("gzip")
     settings = Settings(environ=user.environ, reporter=reporter)
     with open_sink(f"docker://{registry.host}/{name}", settings) as sink:
-        push(artifact, sink, format=format, write=TERMS, codec=codec, options=TransferOptions(reporter=reporter))
+        request = PushRequest(format=format, write=TERMS, codec=codec)
+        push(artifact, sink, request, options=TransferOptions(reporter=reporter))
     return reporter
 
 

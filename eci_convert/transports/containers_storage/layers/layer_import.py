@@ -51,7 +51,7 @@ def import_layer(
     room = staging.new_layer_directory()
     verified_chunks = _VerifiedChunks(received)
     try:
-        return _unpack(room, driver, media_type, received, iter(verified_chunks), reporter, budget)
+        return _unpack(room, driver, media_type, verified_chunks, reporter, budget)
     except BaseException as error:
         remove_tree(room)
         if isinstance(error, FormatError):
@@ -65,14 +65,13 @@ def _unpack(
     room: Path,
     driver: StorageDriver,
     media_type: str,
-    received: VerifiedInput,
-    chunks: Iterator[bytes],
+    chunks: _VerifiedChunks,
     reporter: Reporter,
     budget: ExtensionBudget | None,
 ) -> Staged:
-    head, chunks = _peeked(chunks)
+    head, rest = _peeked(iter(chunks))
     compression = detect_compression(head)
-    stage = prefetch(decompressed(chunks, compression))
+    stage = prefetch(decompressed(rest, compression))
     archive = HashingStream(stage, threaded=compression is not Compression.NONE)
     whiteouts = driver.whiteouts()
     with _new(room / SPLIT) as file, SafeTree(room / DIFF) as tree, _ended(stage), _ended(iter(archive)) as passing:
@@ -80,7 +79,7 @@ def _unpack(
         unpacking.run(passing, budget)
     return Staged(
         directory=room,
-        blob=received.descriptor(media_type),
+        blob=chunks.received.descriptor(media_type),
         diff_id=archive.digest,
         size=archive.size,
         compression=_CODES[compression],
@@ -109,6 +108,7 @@ class _VerifiedChunks:
     """The chunks of *received*, whose verification error is not lost if the thread that received it was abandoned."""
 
     def __init__(self, received: VerifiedInput) -> None:
+        self.received = received
         self._chunks = iter(received)
         self._verdict: IntegrityError | None = None
 

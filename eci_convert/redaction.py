@@ -12,6 +12,11 @@ _HIDDEN = "***"
 _SHORTEST = 4
 """Pieces of a password that are shorter stand in too many words by chance."""
 
+_BARE = re.compile(r"(?:.*=)?([^\s/:@=\[]+):.+@(?:localhost|[^/@]*[.:][^/@]*)(?:/.*)?", re.DOTALL)
+"""A user, a password and a host without a scheme: in a word of a command line, where `@` stands in paths too."""
+
+_TRANSPORTS = frozenset({"oci", "oci-archive", "docker-archive", "docker-daemon", "containerd", "containers-storage"})
+
 _BETWEEN = re.compile(r"[/:@?#\[\]]+")
 
 
@@ -43,13 +48,25 @@ def redacted_host(text: str) -> str:
 
 def secrets_in(environ: Mapping[str, str], words: Iterable[str] = ()) -> tuple[str, ...]:
     """The passwords in the URLs of *environ* and *words*, whole and in the pieces that a parser may make of them; the
-    longest first."""
+    longest first.
+
+    >>> secrets_in({}, ["robot:hunter2@r.io/x", "oci:layout:@7", "containers-storage:[overlay@/srv]x", "build@2/k"])
+    ('hunter2',)
+    """
     texts = [value for name, value in environ.items() if "://" in value or name.lower().endswith(("_proxy", "_host"))]
     found = set[str]()
-    for text in (*texts, *words):
+    for text in (*texts, *filter(_may_hold_password, words)):
         for url in text.split():
             found.update(_passwords(url.partition("//")[2] or url))
     return tuple(sorted(found, key=len, reverse=True))
+
+
+def _may_hold_password(word: str) -> bool:
+    """Whether *word* of a command line is, or holds, a URL: most that have an `@` name a digest, an id or a file."""
+    if "//" in word:
+        return True
+    bare = _BARE.fullmatch(word)
+    return bool(bare) and bare[1] not in _TRANSPORTS
 
 
 def _passwords(rest: str) -> Iterable[str]:

@@ -66,7 +66,7 @@ def _may_hold_password(word: str) -> bool:
     if "//" in word:
         return True
     bare = _BARE.fullmatch(word)
-    return bool(bare) and bare[1] not in _TRANSPORTS
+    return bare is not None and bare[1] not in _TRANSPORTS
 
 
 def _passwords(rest: str) -> Iterable[str]:

@@ -8,15 +8,15 @@ or a name of its own needs stays.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from eci_convert.errors import NotFoundError, TransportError
 from eci_convert.files.errors import local_errors
 from eci_convert.oci import json_fields
 from eci_convert.transports.containers_storage import locks
+from eci_convert.transports.containers_storage.drivers.staging import remove_tree
 from eci_convert.transports.containers_storage.index_files import (
     LayerRecord,
     Record,
@@ -76,8 +76,7 @@ def remove_names(store: ContainersStore, removals: Sequence[NameRemoval]) -> Non
         save_records(store.images_file, kept)
         images_written()
         for image in doomed:
-            with local_errors(store.image_directory(image.id)), suppress(FileNotFoundError):
-                shutil.rmtree(store.image_directory(image.id))
+            remove_tree(store.image_directory(image.id))
         _remove_layers(store, layers, unused, layers_written)
 
 

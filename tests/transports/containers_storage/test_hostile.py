@@ -111,3 +111,20 @@ def test_a_layer_that_is_no_directory_is_deleted_and_what_a_link_leads_to_stays(
     assert layers_of(store, driver) == []
     assert (outside / "precious").read_text() == "precious"
     assert [(outside / name).stat().st_mode for name in (".", "below")] == modes
+
+
+def test_an_image_s_directory_that_is_a_link_is_deleted_and_never_written_through(tmp_path: Path) -> None:
+    store, outside = tmp_path / "store", tmp_path / "outside"
+    outside.mkdir()
+    image = an_image().tar_layer(FIRST)
+    copied(image.build(), a_sink(store, "x.io/one:1"))
+    directory = store / "overlay-images" / image.manifest().config.digest.hex
+    directory.rename(tmp_path / "moved")
+    directory.symlink_to(outside)
+
+    with pytest.raises(FormatError, match="symbolic link"):
+        copied(image.build(), a_sink(store, "x.io/two:1"))
+    delete([f"containers-storage:[overlay@{store}]x.io/one:1"], Settings(timeout=1))
+
+    assert list(outside.iterdir()) == []
+    assert not directory.is_symlink()

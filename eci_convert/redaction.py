@@ -15,6 +15,9 @@ _SHORTEST = 4
 _LOCAL = frozenset({"oci", "oci-archive", "docker-archive", "docker-daemon", "containerd", "containers-storage"})
 """Transports whose references have no `//` and no password."""
 
+_BARE = re.compile(r"(?:.*=)?([^\s/:@=\[]+):.+@(?:localhost|[^/@]*[.:][^/@]*)(?:/.*)?", re.DOTALL)
+"""A user, a password and a host without a scheme: in a word of a command line, where `@` stands in paths too."""
+
 _BETWEEN = re.compile(r"[/:@?#\[\]]+")
 
 
@@ -48,20 +51,21 @@ def secrets_in(environ: Mapping[str, str], words: Iterable[str] = ()) -> tuple[s
     """The passwords in the URLs of *environ* and of *words*, those of the command line: whole, and in the pieces that a
     parser may make of them; the longest first.
 
-    >>> secrets_in({}, ["me:hunter2@r.io/x", "oci:/srv/vm@2:x", "containers-storage:[overlay@/srv]x"])
+    >>> secrets_in({}, ["me:hunter2@r.io/x", "oci:/srv/vm@2:x", "containers-storage:[overlay@/srv]x", "build@2/k"])
     ('hunter2',)
     """
     values = [value for name, value in environ.items() if "://" in value or name.lower().endswith(("_proxy", "_host"))]
-    secrets = {secret for value in values for url in value.split() for secret in _passwords(url)}
-    secrets.update(secret for word in words for url in word.split() if _is_url(url) for secret in _passwords(url))
+    texts = (*values, *filter(_may_hold_password, words))
+    secrets = {secret for text in texts for url in text.split() for secret in _passwords(url)}
     return tuple(sorted(secrets, key=len, reverse=True))
 
 
-def _is_url(word: str) -> bool:
-    """Whether *word* is a URL, perhaps without a scheme: a path and a reference to a local store may contain an `@`
-    too."""
-    before, colon, _ = word.partition("@")[0].partition(":")
-    return "//" in word or (colon != "" and "/" not in before and before not in _LOCAL)
+def _may_hold_password(word: str) -> bool:
+    """Whether *word* of a command line is, or holds, a URL: most that have an `@` name a digest, an id or a file."""
+    if "//" in word:
+        return True
+    bare = _BARE.fullmatch(word)
+    return bare is not None and bare[1] not in _LOCAL
 
 
 def _passwords(url: str) -> Iterator[str]:

@@ -225,8 +225,8 @@ ROWS: dict[str, dict[str, Row]] = {
     ),
     "preload": _rows(
         "preload {leg} --root {out}", output=("preload {leg}", "-o {out}.tar"), root=("preload {leg}", "--root {out}"),
-        driver="--driver vfs", prefix="--prefix /x", platforms=_NO_CLEARTEXT, as_json="--json", progress="--progress json",
-        quiet="-q", verbose="-v", debug=("preload oci:/nowhere:a --root {out}", "--debug"),
+        driver="--driver vfs", prefix="--prefix /x", dry_run="--dry-run", platforms=_NO_CLEARTEXT, as_json="--json",
+        progress="--progress json", quiet="-q", verbose="-v", debug=("preload oci:/nowhere:a --root {out}", "--debug"),
     ),
 }  # fmt: skip
 

@@ -200,6 +200,21 @@ def test_the_store_of_a_containers_storage_is_named_in_an_error(
     assert f"{str(tmp_path / 'none')!r} is not an image store of the driver 'overlay'" in err
 
 
+@pytest.mark.parametrize(
+    "word",
+    ["oci:layout:@7", "oci:layout@9.1", "containers-storage:[overlay@/srv/images]machine:1", "build@2.1/vmlinuz",
+     "docker-daemon:machine@0123456789ab", "registry.example:5000/machine:latest@0123456789ab",
+     "--to=oci:layout:@0", "machine:latest@0123456789ab"],
+)  # fmt: skip
+def test_a_word_with_an_at_sign_that_is_no_url_is_no_secret(word: str) -> None:
+    assert secrets_in({}, [word]) == ()
+
+
+@pytest.mark.parametrize("word", ["robot:hunter2@registry.example/x", "--proxy=robot:hunter2@127.0.0.1:9"])
+def test_a_word_that_is_a_url_without_its_scheme_holds_a_password(word: str) -> None:
+    assert secrets_in({}, [word]) == ("hunter2",)
+
+
 def test_the_values_of_settings_show_no_password() -> None:
     assert "hunter2" not in repr(Settings(password="hunter2", environ={"HTTPS_PROXY": "http://u:hunter2@h"}))
     assert redacted_host("unix:///run/docker.sock") == "unix:///run/docker.sock"

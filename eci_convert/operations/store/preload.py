@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -61,15 +61,19 @@ def preload(
     *,
     driver: str = "overlay",
     platform: Platform | None = None,
+    dry_run: bool = False,
 ) -> tuple[PreloadedImage, ...]:
-    """Puts *images*, references and what they are to be called, into the store *root*, which may have others already.
+    """Puts *images*, references and what they are to be called, into the store *root*, which may have others already;
+    *dry_run* writes nothing, and returns the same.
 
     Raises CannotHoldError for what is no container image, UsageError, and what the sources raise.
     """
     store = open_store(root, driver, settings.timeout)
     others = frozenset(store.layers()) if store.exists() else None
+    settings = replace(settings, dry_run=dry_run)
     result = tuple(_add(reference, name, root, settings, driver, platform) for reference, name in images)
-    _tidy(store, others, source_date_epoch(settings.environ))
+    if not dry_run:
+        _tidy(store, others, source_date_epoch(settings.environ))
     return result
 
 
@@ -122,7 +126,9 @@ def _add(
         open_source(reference, settings, "") as source,
         open_sink(f"containers-storage:[{driver}@{_plain(root)}]{name}", settings) as sink,
     ):
-        options = TransferOptions(reporter=settings.reporter, concurrency=settings.concurrency)
+        options = TransferOptions(
+            reporter=settings.reporter, concurrency=settings.concurrency, dry_run=settings.dry_run
+        )
         packed = copy.copy(source, sink, CopyRequest(platform=platform), options=options)
     manifest = packed.manifest
     identity = str(manifest.config.digest) if isinstance(manifest, Manifest) else ""

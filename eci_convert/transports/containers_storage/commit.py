@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from eci_convert.errors import TransportError
+from eci_convert.errors import FormatError, TransportError
 from eci_convert.files.atomic import atomic_write
 from eci_convert.files.errors import local_errors
 from eci_convert.oci import json_fields
@@ -147,6 +147,8 @@ def _add_image(store: ContainersStore, records: list[Record], image: NewImage, w
         "manifest": image.manifest[1],
     }
     directory = store.image_directory(identity)
+    if directory.is_symlink():
+        raise FormatError("the directory of an image is a symbolic link", where=str(directory))
     with local_errors(directory):
         directory.mkdir(mode=0o700, exist_ok=True)
     for key, content in documents.items():

@@ -8,15 +8,15 @@ or a name of its own needs stays.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from eci_convert.errors import NotFoundError, TransportError
 from eci_convert.files.errors import local_errors
 from eci_convert.oci import json_fields
 from eci_convert.transports.containers_storage import locks
+from eci_convert.transports.containers_storage.drivers.staging import remove_tree
 from eci_convert.transports.containers_storage.index_files import (
     LayerRecord,
     Record,
@@ -71,25 +71,27 @@ def remove_names(store: ContainersStore, removals: Sequence[NameRemoval]) -> Non
         _check_unused(doomed, containers, store)
         gone = {image.id for image in doomed}
         kept = [record for record in records if record.get("id") not in gone]
+        layers = load_records(store.layers_file)
+        unused = _unused_layers(store, layers, doomed, _roots(kept, containers))  # raises before anything has changed
         save_records(store.images_file, kept)
         images_written()
         for image in doomed:
-            with local_errors(store.image_directory(image.id)), suppress(FileNotFoundError):
-                shutil.rmtree(store.image_directory(image.id))
-        _remove_layers(store, doomed, kept, containers, layers_written)
+            remove_tree(store.image_directory(image.id))
+        _remove_layers(store, layers, unused, layers_written)
+
+
+def _unused_layers(
+    store: ContainersStore, records: Sequence[Record], doomed: Sequence[StoredImage], roots: set[str]
+) -> list[str]:
+    """The layers of *records* that nothing needs without the images *doomed*, and the incomplete ones."""
+    layers = {layer.id: layer for layer in _parsed(records, store)}
+    unused = _unused([image.layer for image in doomed], records, layers, roots)
+    return unused + [layer.id for layer in layers.values() if not layer.complete and layer.id not in unused]
 
 
 def _remove_layers(
-    store: ContainersStore,
-    doomed: Sequence[StoredImage],
-    kept: Sequence[Record],
-    containers: Sequence[Record],
-    written: Callable[[], None],
+    store: ContainersStore, records: Sequence[Record], unused: Sequence[str], written: Callable[[], None]
 ) -> None:
-    records = load_records(store.layers_file)
-    layers = {layer.id: layer for layer in _parsed(records, store)}
-    unused = _unused([image.layer for image in doomed], records, layers, _roots(kept, containers))
-    unused += [layer.id for layer in layers.values() if not layer.complete and layer.id not in unused]
     if not unused:
         return
     marked = [{**record, "flags": {"incomplete": True}} if record.get("id") in unused else record for record in records]

@@ -94,7 +94,10 @@ class RegistryCatalog:
             return [self._entry(tag, digest)]
         tags = [each for each in self._tags() if self._resolve(each) == digest]
         if len(tags) > 1 and not all_tags:
-            raise shared_id_error(self.place, tag or str(digest), tags)
+            shared = shared_id_error(self.place, tag or str(digest), tags)
+            if tag:
+                shared.__notes__ = ["hint: the registry deletes an image with all its tags alone: add --all-tags"]
+            raise shared
         if not self._settings.dry_run and not self._try_delete(str(digest)):
             error = CannotHoldError(f"{self.place}: the registry does not delete manifests")
             error.add_note("hint: its administrator can allow it (docker-registry: REGISTRY_STORAGE_DELETE_ENABLED)")

@@ -229,6 +229,31 @@ def test_results_are_json(run: Run) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("where", [("-o", "images.tar"), ("--root", "tree")])
+def test_a_dry_run_says_the_same_and_writes_nothing(run: Run, where: tuple[str, str]) -> None:
+    words = ("preload", "oci:layout:edge/app:1", "oci:layout:edge/other:2", *where)
+    before = sorted(Path().rglob("*"))
+
+    would_be = run(*words, "--dry-run", "--json").json
+    said = run(*words, "--dry-run").out
+    ids = run(*words, "--dry-run", "-q").out
+    assert sorted(Path().rglob("*")) == before
+    done = run(*words, "--json").json
+
+    assert would_be == [image | {"dry_run": True} for image in done]
+    assert said.startswith(f"Would preload docker.io/edge/app:1 into {where[1]} with id sha256:")
+    assert ids.splitlines() == [image["id"] for image in done]
+
+
+def test_an_archive_that_cannot_be_written_is_said_before_images_are_read(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != Path("locked").resolve())
+    Path("locked").mkdir()
+
+    one_line(run("preload", "oci:nowhere:no/such:1", "-o", "locked/a.tar", exits=9), "permission denied")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

@@ -258,3 +258,18 @@ def test_a_list_reads_the_index_files_once_however_many_images_there_are(
 
     assert len(place.images()) == 2
     assert sorted(read) == ["images.json", "layers.json"]
+
+
+@pytest.mark.parametrize("content", ["{}", "[5]", '[{"id": "..", "parent": 5}]', "["])
+def test_where_the_layers_cannot_be_read_no_image_is_deleted(place: Place, tmp_path: Path, content: str) -> None:
+    store = tmp_path / "store"
+    (store / f"{driver(place)}-layers/layers.json").write_text(content)
+    before = files_in(store)
+
+    with pytest.raises(FormatError):
+        delete([place.at("m:1")], place.settings)
+
+    assert {name for name in files_in(store) if not name.endswith(".lock")} >= {
+        name for name in before if not name.endswith(".lock")
+    }
+    assert len(records(place, "images", store)) == 2

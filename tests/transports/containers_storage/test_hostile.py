@@ -87,3 +87,44 @@ def test_the_layers_below_are_named_and_no_other_directories(tmp_path: Path) -> 
 
     with pytest.raises(FormatError, match="not names of layers"):
         copied(an_image().tar_layer(FIRST).tar_layer(SECOND).build(), a_sink(tmp_path, "x.io/other:1"))
+
+
+@pytest.mark.parametrize("driver", ["overlay", "vfs"])
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_a_layer_that_is_no_directory_is_deleted_and_what_a_link_leads_to_stays(
+    tmp_path: Path, driver: str, kind: str
+) -> None:
+    store, outside = tmp_path / "store", tmp_path / "outside"
+    (outside / "below").mkdir(parents=True, mode=0o755)
+    (outside / "precious").write_text("precious")
+    copied(an_image().tar_layer(FIRST).build(), a_sink(store, "x.io/one:1", driver))
+    [layer] = layers_of(store, driver)
+    directory = store / ("overlay" if driver == "overlay" else "vfs/dir") / str(layer["id"])
+    directory.rename(tmp_path / "moved")
+    directory.symlink_to(outside) if kind == "link" else directory.write_text("x")
+    modes = [(outside / name).stat().st_mode for name in (".", "below")]
+
+    delete([f"containers-storage:[{driver}@{store}]x.io/one:1"], Settings(timeout=1))
+
+    assert not directory.is_symlink()
+    assert not directory.exists()
+    assert layers_of(store, driver) == []
+    assert (outside / "precious").read_text() == "precious"
+    assert [(outside / name).stat().st_mode for name in (".", "below")] == modes
+
+
+def test_an_image_s_directory_that_is_a_link_is_deleted_and_never_written_through(tmp_path: Path) -> None:
+    store, outside = tmp_path / "store", tmp_path / "outside"
+    outside.mkdir()
+    image = an_image().tar_layer(FIRST)
+    copied(image.build(), a_sink(store, "x.io/one:1"))
+    directory = store / "overlay-images" / image.manifest().config.digest.hex
+    directory.rename(tmp_path / "moved")
+    directory.symlink_to(outside)
+
+    with pytest.raises(FormatError, match="symbolic link"):
+        copied(image.build(), a_sink(store, "x.io/two:1"))
+    delete([f"containers-storage:[overlay@{store}]x.io/one:1"], Settings(timeout=1))
+
+    assert list(outside.iterdir()) == []
+    assert not directory.is_symlink()

@@ -82,8 +82,9 @@ def test_where_tags_are_not_deleted_the_manifest_is_and_no_other_tag_goes_unaske
     place.put("3", image(b"3"))
     tag(place.at("1"), ["2"])
 
-    with pytest.raises(UsageError, match="several names: '1', '2'"):
+    with pytest.raises(UsageError, match="several names: '1', '2'") as caught:
         delete([place.at("1")])
+    assert caught.value.__notes__ == ["hint: the registry deletes an image with all its tags alone: add --all-tags"]
     assert len(place.names()) == 3
     delete([place.at("3")])
     delete([place.at("1")], all_tags=True)

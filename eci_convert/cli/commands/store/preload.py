@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from eci_convert.cli import options
 from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.output import info, json, line
@@ -17,7 +18,7 @@ from eci_convert.cli.param_types import PathParam
 from eci_convert.errors import UsageError
 from eci_convert.files.atomic import atomic_write
 from eci_convert.files.errors import local_errors
-from eci_convert.files.output_paths import inherited_descriptor
+from eci_convert.files.output_paths import check_writable, inherited_descriptor
 from eci_convert.operations.store.preload import DEFAULT_PREFIX, DRIVERS, PreloadedImage, stored_name, temporary_store
 from eci_convert.operations.store.preload import preload as preload_images
 from eci_convert.operations.store.store_tar import store_archive
@@ -42,6 +43,7 @@ eci-convert preload docker://registry.example/apps/web:1.2 -o - | tar -C rootfs 
            help="How layers are kept."),
     option("--prefix", metavar="PATH",
            help=f"Where the tree is in the archive or in DIR.  [archive: {DEFAULT_PREFIX}]"),
+    options.dry_run,
     examples=_EXAMPLES,
 )  # fmt: skip
 def preload(
@@ -52,6 +54,7 @@ def preload(
     root: Path | None,
     driver: str,
     prefix: str | None,
+    dry_run: bool,
 ) -> None:
     """Write the container images REF... into a containers-storage tree, which podman and CRI-O use as it is or as an
     additional image store. Neither root nor podman nor skopeo is needed.
@@ -66,16 +69,19 @@ def preload(
         raise UsageError("--json and the archive both want standard output")
     check_connections(call, reads=references, accepted={"concurrency"})
     images = [(reference, stored_name(reference, image_name(reference))) for reference in references]
-    words: dict[str, Any] = {"driver": driver, "platform": call.platform}
+    words: dict[str, Any] = {"driver": driver, "platform": call.platform, "dry_run": dry_run}
     if root is not None:
         done = preload_images(images, root / _relative(prefix or ""), call.reading, **words)
-        return _report(call, done, str(root), to_stdout=False)
+        return _report(call, done, str(root), to_stdout=False, dry_run=dry_run)
+    where = _relative(DEFAULT_PREFIX if prefix is None else prefix)
+    if not _is_stream(str(output)) and Path(str(output)).parent.is_dir():
+        check_writable(str(output))  # before images are read, which may take long
     with temporary_store(call.settings) as folder:
         done = preload_images(images, folder, call.reading, **words)
-        store = open_store(folder, driver, call.settings.timeout)
-        where = DEFAULT_PREFIX if prefix is None else prefix
-        _write(str(output), store_archive(store, _relative(where), source_date_epoch(call.settings.environ)))
-    return _report(call, done, str(output), to_stdout=to_stdout)
+        if not dry_run:
+            store = open_store(folder, driver, call.settings.timeout)
+            _write(str(output), store_archive(store, where, source_date_epoch(call.settings.environ)))
+    return _report(call, done, str(output), to_stdout=to_stdout, dry_run=dry_run)
 
 
 def _relative(prefix: str) -> str:
@@ -110,11 +116,14 @@ def _is_stream(path: str) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
-def _report(call: CommonOptions, images: tuple[PreloadedImage, ...], where: str, *, to_stdout: bool) -> None:
+def _report(
+    call: CommonOptions, images: tuple[PreloadedImage, ...], where: str, *, to_stdout: bool, dry_run: bool
+) -> None:
+    more = {"dry_run": True} if dry_run else {}
     if call.json:
         return json(
             [
-                {"reference": image.reference, "name": image.name, "id": image.id, "digest": str(image.digest)}
+                {"reference": image.reference, "name": image.name, "id": image.id, "digest": str(image.digest)} | more
                 for image in images
             ]
         )
@@ -122,6 +131,6 @@ def _report(call: CommonOptions, images: tuple[PreloadedImage, ...], where: str,
         if not to_stdout:
             line(image.id)
     for image in images if not call.quiet else ():
-        sentence = f"Preloaded {image.name} into {where} with id {image.id}"
+        sentence = f"{'Would preload' if dry_run else 'Preloaded'} {image.name} into {where} with id {image.id}"
         info(sentence) if to_stdout else line(sentence)
     return None

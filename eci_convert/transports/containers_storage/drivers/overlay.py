@@ -9,7 +9,7 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from eci_convert.errors import FormatError, NotFoundError, TransportError
+from eci_convert.errors import FormatError, LocalError, NotFoundError, TransportError
 from eci_convert.files.errors import local_errors
 from eci_convert.files.safe_open import read_small_file
 from eci_convert.transports.containers_storage.drivers.staging import TOP_MODE, Staged, link_name, remove_tree
@@ -53,7 +53,7 @@ class Overlay:
 
     def discard(self, layer: str) -> None:
         directory = self.home / layer
-        with local_errors(directory), suppress(FileNotFoundError, NotFoundError, FormatError):
+        with local_errors(directory), suppress(FileNotFoundError, NotFoundError, FormatError, LocalError):
             name = os.path.basename(_short_text(directory, "link"))
             path = self.home / "l" / name
             if name and path.is_symlink() and os.readlink(path) == f"../{layer}/diff":

@@ -112,8 +112,11 @@ def link_name(of: str) -> str:
 
 
 def remove_tree(path: Path) -> None:
-    """Removes *path* and everything below it, if it exists. Raises LocalError."""
+    """Removes *path* and everything below it, if it exists; of a link, the link. Raises LocalError."""
     with local_errors(path):
+        if path.is_symlink() or path.is_file():
+            path.unlink()
+            return
         if os.geteuid() != 0:
             _open_up(path)
         with suppress(FileNotFoundError):

@@ -108,7 +108,7 @@ def test_a_big_blob_that_a_mirror_spoils_is_refused_and_the_mirror_named(
 ) -> None:
     other.misbehave("GET", Digest.of(BIG).hex, spoiled, times=1000)
     with pytest.raises(DigestMismatchError) as caught:
-        pull(user, registry)
+        pull(user, registry, timeout=60)
     assert any(f"the mirror docker://{other.host}/cache/machine:1" in note for note in caught.value.__notes__)
 
 

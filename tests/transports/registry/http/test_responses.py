@@ -78,7 +78,7 @@ def test_switching_protocols_is_a_final_response(registry: FaultyRegistry, user:
 def test_interim_responses_without_end_are_given_up(registry: FaultyRegistry, user: User) -> None:
     registry.misbehave("GET", "/manifests/", faults.raw(HINTS * 100_000), times=9)
     with pytest.raises(TransientError, match="invalid HTTP response"):
-        user.resolves(registry, retries=0)
+        user.resolves(registry, retries=0, timeout=60)
 
 
 # Statuses

@@ -424,7 +424,7 @@ def test_each_connection_option_reaches_the_registry(
             ("--plain-http",): None,
             ("--ca-file", "/nowhere.pem"): "/nowhere.pem",
             ("--cert-file", "/nowhere.pem"): "/nowhere.pem",
-            ("--key-file", "/nowhere.pem"): "--cert-file",
+            ("--key-file", "/nowhere.pem"): "of no use without the certificate",
         }
         for more, text in expected.items():
             error = run.anyhow(*words, *more)[2]

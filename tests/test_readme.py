@@ -71,7 +71,7 @@ def test_every_command_line_has_a_command_and_options_that_exist(page: Path) -> 
             command = command.commands[words[1]]
         with click.Context(command) as context:
             known = {name for param in command.get_params(context) for name in (*param.opts, *param.secondary_opts)}
-        used = {word.partition("=")[0] for word in words if word.startswith("-") and word != "-"}
+        used = {word.partition("=")[0] for word in words if re.match(r"-[-a-zA-Z]", word)}
         assert used <= known, f"unknown: {used - known} in {line}"
 
 

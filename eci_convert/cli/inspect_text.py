@@ -9,6 +9,7 @@ from typing import Any
 from eci_convert.cli import extract_common, output
 from eci_convert.cli.extract_common import location_of
 from eci_convert.dialects import untried
+from eci_convert.display import terminal
 from eci_convert.model import Part, part_label
 from eci_convert.oci.digest import Digest
 from eci_convert.operations.inspect import MAX_IMAGES, ImageSummary, Inspection
@@ -18,6 +19,8 @@ Facts = Mapping[Part, PartFacts]
 """What was measured of the parts of the chosen image; of others, what they declare."""
 
 _BAR = 16
+_BARS = 4
+"""The column of the bars."""
 _SHORT = 12
 
 
@@ -70,8 +73,8 @@ def _parts_json(summary: ImageSummary, facts: Facts) -> list[dict[str, Any]]:
 
 def print_inspection(chosen: Inspection, every: Sequence[ImageSummary], facts: Facts, *, no_trunc: bool) -> None:
     """The same for people: on a terminal with short digests, unless *no_trunc*, and bars beside the sizes."""
-    terminal = sys.stdout.isatty()
-    short = terminal and not no_trunc
+    on_terminal = sys.stdout.isatty()
+    short = on_terminal and not no_trunc
     others = [name for name in chosen.serves if name != chosen.dialect]
     also = f" (also {', '.join(others)})" if others else ""
     size = image_size(chosen.image)
@@ -89,19 +92,32 @@ def print_inspection(chosen: Inspection, every: Sequence[ImageSummary], facts: F
             output.line(f"{name + ':':<11}{value}")
     if len(every) > 1:
         output.line("images:")
-        output.table(list(_tree(chosen, every, facts, short=short, bars=terminal)))
+        output.table(_fitting(list(_tree(chosen, every, facts, short=short, bars=on_terminal)), bars=on_terminal))
         if len(every) == MAX_IMAGES:
             output.line(f"  … (the first {MAX_IMAGES} are shown)")
     elif chosen.artifact.parts:
         output.line("parts:")
-        rows = _rows(chosen, facts, short=short, bars=terminal, most=_largest([chosen], facts))
-        header = ("  ROLE", "NAME", "TYPE", "SIZE", *([""] if terminal else []), "DIGEST", "WHERE")
-        output.table([header, *(("  " + role, *rest) for role, *rest in rows)])
+        rows = _rows(chosen, facts, short=short, bars=on_terminal, most=_largest([chosen], facts))
+        header = ("  ROLE", "NAME", "TYPE", "SIZE", *([""] if on_terminal else []), "DIGEST", "WHERE")
+        table = [header, *(("  " + role, *rest) for role, *rest in rows)]
+        output.table(_fitting(table, bars=on_terminal))
     output.mapping("labels", chosen.image.config.labels)
     output.mapping("annotations", chosen.image.manifest.annotations)
     if not chosen.dialect:
         for hint in untried(chosen.image):
             output.info(hint)
+
+
+def _fitting(rows: list[tuple[str, ...]], *, bars: bool) -> list[tuple[str, ...]]:
+    """*rows*, on a terminal without columns that would make its lines wrap: first the bars, then digests of nothing."""
+    if not bars:
+        return rows
+    columns = terminal.dimensions(sys.stdout)[0]
+    if output.table_width(rows) > columns:
+        rows = [(*row[:_BARS], *row[_BARS + 1 :]) for row in rows]
+    if output.table_width(rows) > columns and not any(row[_BARS] not in ("", "-", "DIGEST") for row in rows):
+        rows = [(*row[:_BARS], *row[_BARS + 1 :]) for row in rows]
+    return rows
 
 
 def _tree(

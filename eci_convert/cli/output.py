@@ -60,9 +60,19 @@ def json(value: object) -> None:
 def table(rows: Iterable[Sequence[str]]) -> None:
     """Rows of words in columns, for people. Raises LocalError where standard output cannot be written."""
     cells = [[printable(cell) for cell in row] for row in rows]
-    widths = [min(_WIDEST, max(map(len, column))) for column in zip(*cells, strict=True)]
+    widths = _widths(cells)
     for row in cells:
         _write_stdout("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
+
+
+def table_width(rows: Iterable[Sequence[str]]) -> int:
+    """The columns of a terminal that `table` fills with *rows*."""
+    widths = _widths([[printable(cell) for cell in row] for row in rows])
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _widths(cells: list[list[str]]) -> list[int]:
+    return [min(_WIDEST, max(map(len, column))) for column in zip(*cells, strict=True)]
 
 
 def mapping(title: str, found: Mapping[str, str]) -> None:

@@ -43,7 +43,9 @@ class CopyRequest:
                 "referrers are copied with the format keep alone: what refers to an image refers to its digest"
             )
         if self.referrers and self.codec and self.codec.compression is not Compression.NONE:
-            raise UsageError("referrers are copied with every digest kept, and another compression changes digests")
+            error = UsageError("referrers are copied with every digest kept, and another compression changes digests")
+            error.add_note("hint: leave --compression away")
+            raise error
         write = self.write
         if self.format == KEEP and write and (write.labels or write.annotations or write.extra_dialects):
             error = UsageError(

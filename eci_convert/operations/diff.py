@@ -11,8 +11,10 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.platform import Platform
 from eci_convert.operations.inspect import MAX_IMAGES, Inspection, inspect
 from eci_convert.operations.part_sizes import PartFacts, declared_facts, measured_facts, parts_of
-from eci_convert.progress import NULL_REPORTER, Reporter
+from eci_convert.options import TransferOptions
 from eci_convert.transports.base import Source
+
+_DEFAULTS = TransferOptions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +61,13 @@ def diff(
     second: Source,
     *,
     platform: Platform | None = None,
-    reporter: Reporter = NULL_REPORTER,
+    options: TransferOptions = _DEFAULTS,
 ) -> Difference:
     """How the image that *first* names differs from the one that *second* does, in whatever dialects they are.
 
     Of indexes, all platforms that both have are compared, or the one *platform*. Parts whose digests the manifests do
-    not tell are read. Raises LimitExceededError for more than 64 platforms, and what `inspect` and `extract_files`
-    raise.
+    not tell are read. Raises LimitExceededError for more than 64 platforms and for a larger part than *options* allow,
+    and what `inspect` and `extract_files` raise.
     """
     one, other = inspect(first, platform), inspect(second, platform)
     if one.digest == other.digest:
@@ -79,7 +81,7 @@ def diff(
         shown = shared or left.image.platform
         if not left.dialect and not right.dialect and _layers(left) != _layers(right):
             layers.append(shown)
-        parts += _part_differences(shown, (first, left), (second, right), reporter)
+        parts += _part_differences(shown, (first, left), (second, right), options)
         labels += _label_differences(shown, _labels(left), _labels(right))
     return Difference(
         first=one, second=other, only_first=only_first, only_second=only_second, parts=tuple(parts),
@@ -115,13 +117,16 @@ _Key = tuple[Role, int | None, str]
 
 
 def _part_differences(
-    platform: Platform | None, first: tuple[Source, Inspection], second: tuple[Source, Inspection], reporter: Reporter
+    platform: Platform | None,
+    first: tuple[Source, Inspection],
+    second: tuple[Source, Inspection],
+    options: TransferOptions,
 ) -> Iterator[PartDifference]:
     left, right = _by_key(first[1]), _by_key(second[1])
     common = [key for key in left if key in right]
     doubtful = [key for key in common if not _is_surely_same(first[1], left[key], second[1], right[key])]
     known = [
-        _facts(source, inspection, [parts[key] for key in doubtful], reporter)
+        _facts(source, inspection, [parts[key] for key in doubtful], options)
         for (source, inspection), parts in ((first, left), (second, right))
     ]
     for key in sorted({**left, **right}, key=lambda key: (list(Role).index(key[0]), key[1] or 0, key[2])):
@@ -160,12 +165,15 @@ def _is_surely_same(one: Inspection, part: Part, other: Inspection, counterpart:
 
 
 def _facts(
-    source: Source, inspection: Inspection, parts: Sequence[Part], reporter: Reporter
+    source: Source, inspection: Inspection, parts: Sequence[Part], options: TransferOptions
 ) -> Mapping[Part, PartFacts]:
     """What is known of *parts*; those are read whose digests nothing tells."""
     declared = {part: declared_facts(part, inspection.image) for part in parts}
     unknown = tuple(part for part, facts in declared.items() if facts.digest is None)
-    return declared | (dict(measured_facts(source, inspection.image, unknown, reporter=reporter)) if unknown else {})
+    if not unknown:
+        return declared
+    reporter, max_size = options.reporter, options.max_size
+    return declared | dict(measured_facts(source, inspection.image, unknown, reporter=reporter, max_size=max_size))
 
 
 def _known(part: Part, facts: Mapping[Part, PartFacts], inspection: Inspection) -> PartFacts:

@@ -37,11 +37,18 @@ def declared_facts(part: Part, image: ImageMetadata) -> PartFacts:
 
 
 def measured_facts(
-    source: Source, image: ImageMetadata, parts: tuple[Part, ...], *, reporter: Reporter = NULL_REPORTER
+    source: Source,
+    image: ImageMetadata,
+    parts: tuple[Part, ...],
+    *,
+    reporter: Reporter = NULL_REPORTER,
+    max_size: int | None = None,
 ) -> Mapping[Part, PartFacts]:
-    """What the bytes of *parts* tell, each blob read once and nothing kept. Raises as `extract_files`."""
+    """What the bytes of *parts* tell, each blob read once and nothing kept. Raises as `extract_files`: for a part of
+    more than *max_size* bytes too."""
     targets = [OutputTarget(part=part, file=Discard()) for part in parts]
-    extracted = extract_files(source, image, targets, digests=True, options=TransferOptions(reporter=reporter))
+    options = TransferOptions(reporter=reporter, max_size=max_size)
+    extracted = extract_files(source, image, targets, digests=True, options=options)
     return {
         file.part: PartFacts(
             size=file.size,

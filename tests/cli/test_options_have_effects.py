@@ -436,7 +436,7 @@ def test_each_connection_option_reaches_the_registry(
             ("--plain-http",): None,
             ("--ca-file", "/nowhere.pem"): "/nowhere.pem",
             ("--cert-file", "/nowhere.pem"): "/nowhere.pem",
-            ("--key-file", "/nowhere.pem"): "--cert-file",
+            ("--key-file", "/nowhere.pem"): "of no use without the certificate",
         }
         for more, text in expected.items():
             error = run.anyhow(*words, *more)[2]
@@ -468,7 +468,7 @@ def test_logins_and_retries_reach_the_registry(
 
         registry.users = {"me": "my-pw"}
         assert run.anyhow(*words)[0] in (4, 5)
-        assert "--authfile '/nowhere.json'" in run.anyhow(*words, "--authfile", "/nowhere.json")[2]
+        assert "the credentials file '/nowhere.json'" in run.anyhow(*words, "--authfile", "/nowhere.json")[2]
         one_line(run(*words, "--username", "me", exits=2), "--password-stdin")
         monkeypatch.setattr(sys, "stdin", io.StringIO("my-pw\n"))
         run(*words, "--username", "me", "--password-stdin")

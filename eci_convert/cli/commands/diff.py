@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from eci_convert.cli import output
+from eci_convert.cli import options, output
 from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.exit_codes import DIFFERENT
 from eci_convert.cli.options import CommonOptions, command
@@ -26,9 +26,10 @@ eci-convert diff docker://registry.example/edge/machine:1.2 oci:layout:edge --js
 @command(
     click.argument("first", metavar="A"),
     click.argument("second", metavar="B"),
+    options.max_size,
     examples=_EXAMPLES,
 )
-def diff(call: CommonOptions, *, first: str, second: str) -> None:
+def diff(call: CommonOptions, *, first: str, second: str, max_size: int | None) -> None:
     """Say which parts, labels and platforms differ between the images A and B, whatever their formats.
 
     Exit code 0: nothing differs; 10: something does. Parts are read where no manifest tells their digests. A name
@@ -40,7 +41,7 @@ def diff(call: CommonOptions, *, first: str, second: str) -> None:
         open_image(first, call.reading, default) as one,
         open_image(second, call.reading, default) as other,
     ):
-        difference = compare(one, other, platform=call.platform, reporter=call.reporter)
+        difference = compare(one, other, platform=call.platform, options=call.transfer(max_size))
     if call.json:
         output.json(_json(difference))
     else:

@@ -21,7 +21,11 @@ eci-convert doctor docker://registry.example/edge/machine:1.2 --json
 """
 
 
-@command(click.argument("subject", default="", metavar="[HOST|REF]"), examples=_EXAMPLES)
+@command(
+    click.argument("subject", default="", metavar="[HOST|REF]"),
+    examples=_EXAMPLES,
+    without=frozenset({"platforms", "concurrency"}),
+)
 def doctor(call: CommonOptions, *, subject: str) -> None:
     """Tell what is here and what would be used: engines, podman, containerd, qemu-img.
 

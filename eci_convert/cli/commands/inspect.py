@@ -72,8 +72,9 @@ def inspect(
                 raise
             return _show_bundle(call, source, bundle.index, short=sys.stdout.isatty() and not no_trunc)
         facts: Mapping[Part, PartFacts] = {}
+        _check_sizes(inspection, facts, max_size)
         if deep:
-            inspection, facts = _measure(call, source, inspection)
+            inspection, facts = _measure(call, source, inspection, max_size)
         _check_sizes(inspection, facts, max_size)
         if kubevirt:
             return _print_machine(inspection, source, reference, call.default_transport)
@@ -97,16 +98,16 @@ def _check_options(call: CommonOptions, *, raw: bool, deep: bool, kubevirt: bool
 
 
 def _measure(
-    call: CommonOptions, source: Source, inspection: Inspection
+    call: CommonOptions, source: Source, inspection: Inspection, max_size: int | None
 ) -> tuple[Inspection, Mapping[Part, PartFacts]]:
     """*inspection* and what the bytes of its parts tell. An image that declares none is looked at for a containerDisk,
     which may be without any mark."""
     if inspection.dialect:
         parts = parts_of(inspection.artifact)
-        return inspection, measured_facts(source, inspection.image, parts, reporter=call.reporter)
+        return inspection, measured_facts(source, inspection.image, parts, reporter=call.reporter, max_size=max_size)
     with suppress(UnknownDialectError, MissingPartError, AmbiguousRoleError):
         name, artifact = read_with("containerdisk", inspection.image)
-        facts = measured_facts(source, inspection.image, artifact.parts, reporter=call.reporter)
+        facts = measured_facts(source, inspection.image, artifact.parts, reporter=call.reporter, max_size=max_size)
         return replace(inspection, dialect=name, artifact=artifact, unknown=""), facts
     return inspection, {}
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import pty
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -158,9 +161,10 @@ def test_an_index_of_which_one_image_is_not_there_is_told_all_the_same(run: Run,
     assert told["images"][1]["parts"] == []
 
 
-def on_a_terminal(*words: str) -> str:
+def on_a_terminal(*words: str, columns: int = 200) -> str:
     """What the command prints where standard output is a terminal."""
     controller, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     command = [sys.executable, "-m", "eci_convert", *words]
     with subprocess.Popen(command, stdout=terminal, stderr=subprocess.DEVNULL, env={**os.environ}) as process:
         os.close(terminal)
@@ -189,6 +193,21 @@ def test_a_terminal_gets_short_digests_and_bars(run: Run, both: str) -> None:
     assert "█" in short
     assert digest in run("inspect", both).out
     assert "█" not in run("inspect", both).out
+
+
+def test_columns_go_before_lines_wrap(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "k").write_bytes(b"kernel")
+    image = f"oci:{tmp_path}/layout:m"
+    run("build", "--kernel", tmp_path / "k", "--to", image)
+
+    for columns, bars, digests in ((200, True, True), (70, False, True), (64, False, False)):
+        printed = on_a_terminal("inspect", image, columns=columns)
+        assert ("█" in printed) == bars, columns
+        assert ("DIGEST" in printed) == digests, columns
+        table = printed.partition("parts:")[2].partition("labels:")[0].splitlines()
+        assert max(map(len, table)) <= columns
+        assert "kernel" in table[2]
+    assert "DIGEST" in on_a_terminal("inspect", image, "--deep", columns=64)
 
 
 def test_the_machine_that_boots_it(run: Run, both: str) -> None:

@@ -97,3 +97,23 @@ def test_images_without_parts_are_compared_by_their_layers(run: Run, tmp_path: P
 def test_one_that_is_not_there_is_no_difference(run: Run, layout: Path) -> None:
     one_line(run("diff", f"oci:{layout}", f"oci:{layout}:other", exits=4))
     run("diff", f"oci:{layout}", f"oci:{layout}")
+
+
+def test_diff_reads_no_part_that_is_too_large(run: Run, tmp_path: Path) -> None:
+    for name, content in (("a", b"k" * 5000), ("b", b"l" * 5000)):
+        (tmp_path / name).write_bytes(content)
+        run("build", "--kernel", tmp_path / name, "--to", f"oci:{tmp_path}/layout:{name}")
+    names = [f"oci:{tmp_path}/layout:{name}" for name in "ab"]
+
+    said = run("diff", *names, "--max-size", "4K", exits=7)
+
+    one_line(said, "'kernel' is larger than the limit of 4096 bytes")
+    run("diff", *names, "--max-size", "5000", exits=10)
+
+
+def test_inspect_reads_no_part_that_is_too_large(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "k").write_bytes(bytes(5000))
+    run("build", "--kernel", tmp_path / "k", "--to", f"oci:{tmp_path}/layout:a")
+    for deep in ([], ["--deep"]):
+        said = run("inspect", f"oci:{tmp_path}/layout:a", *deep, "--max-size", "4K", exits=7)
+        one_line(said, "'kernel' is larger than the limit")

@@ -238,7 +238,7 @@ def test_a_file_that_is_no_certificate_is_named(user: User, flags: dict[str, str
 
 
 def test_a_key_needs_its_certificate(user: User) -> None:
-    with a_registry(cert="server") as registry, pytest.raises(UsageError, match="--cert-file"):
+    with a_registry(cert="server") as registry, pytest.raises(UsageError, match="without the certificate"):
         user.resolves(registry, key_file="key.pem")
 
 

@@ -239,8 +239,11 @@ class RegistryClient:
         return response
 
     def _redirected(self, request: Request, response: Response) -> Request:
-        """The request for the redirect *response*. It carries no credentials; a downgrade from HTTPS to HTTP is
-        refused."""
+        """The request for the redirect *response*. It carries no credentials.
+
+        Refused are a downgrade from HTTPS to HTTP, and status 303 for anything but GET and HEAD: it calls for a GET
+        (RFC 9110 §15.4.4), whose success would not mean that anything was stored or deleted.
+        """
         with response:
             _drain(response)
         target = request.url.joined(response.header("Location"))
@@ -248,8 +251,8 @@ class RegistryClient:
         if secured is None:
             raise TransportError(f"{request.url.shown}: redirected from https to {target.shown}: refused")
         target = secured
-        if response.status == 303 and request.method != "HEAD":
-            return replace(request, method="GET", url=target, body=None, length=None)
+        if response.status == 303 and request.method not in ("GET", "HEAD"):
+            raise TransportError(f"{request.method} {request.url.shown}: redirected with status 303: refused")
         if not request.repeatable:
             raise TransportError(f"{request.url.shown}: redirected during an upload whose body cannot be repeated")
         return replace(request, url=target)

@@ -42,7 +42,8 @@ def get(client: RegistryClient, name: str) -> tuple[Descriptor, bytes]:
 def put(client: RegistryClient, name: str, media_type: str, content: bytes) -> bool:
     """Pushes a manifest under the tag or digest *name*. Returns whether the registry processed its `subject`.
 
-    Raises BlobLost, ManifestRefusedError, TransportError.
+    Raises BlobLost, ManifestRefusedError, TransportError, and DigestMismatchError if the registry reports that it
+    stored something else.
     """
     url = client.url(f"manifests/{name}")
     response = client.request(
@@ -52,6 +53,7 @@ def put(client: RegistryClient, name: str, media_type: str, content: bytes) -> b
         if response.status == 200 and is_html(response):
             raise TransportError(f"{url.shown}: HTML response to the push of a manifest (captive portal or proxy?)")
         if response.status < 400:
+            _check_stored(content, response.header("Docker-Content-Digest"))
             return bool(response.header("OCI-Subject"))
         body = parse_error_body(response, client.redact)
         detail = ": ".join(filter(None, (body.code, body.reason)))
@@ -59,6 +61,17 @@ def put(client: RegistryClient, name: str, media_type: str, content: bytes) -> b
         if body.code in _BLOB_UNKNOWN:
             raise BlobLost(text)
         raise ManifestRefusedError(text, status=response.status, code=body.code, reason=body.reason)
+
+
+def _check_stored(content: bytes, header: str) -> None:
+    """Raises DigestMismatchError if *header* is the digest of something else than *content*."""
+    try:
+        stored = Digest.parse(header)
+    except FormatError:
+        return
+    sent = Digest.of(content, stored.algorithm)
+    if stored != sent:
+        raise DigestMismatchError(sent, stored, "the manifest that the registry stored")
 
 
 def is_html(response: Response) -> bool:

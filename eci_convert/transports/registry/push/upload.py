@@ -131,8 +131,9 @@ class Upload:
             return True
         while True:
             self._traffic.spend(buffer.end, buffer.end)
+            session = self._start()  # retried by itself: in the block below each of its retries would be a series
             try:
-                self._start().finish(buffer.digest, buffer.end, buffer.blocks, buffer.sent)
+                session.finish(buffer.digest, buffer.end, buffer.blocks, buffer.sent)
                 return True
             except TooLarge:
                 if not self._client.host.too_large(buffer.end):

@@ -215,7 +215,7 @@ def _listed(client: RegistryClient, first: Url, key: str, scope: str) -> Iterato
         if url is None:
             return
         response, content = client.read(url, accept="application/json", limit=json_fields.MAX_DOCUMENT, scope=scope)
-        if manifests.is_html(response):
+        if response.is_html:
             raise TransportError(f"{url.shown}: HTML response instead of a list (captive portal or proxy?)")
         size += len(content)
         if size > _MAX_LIST:

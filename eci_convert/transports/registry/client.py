@@ -239,11 +239,8 @@ class RegistryClient:
         return response
 
     def _redirected(self, request: Request, response: Response) -> Request:
-        """The request for the redirect *response*. It carries no credentials.
-
-        Refused are a downgrade from HTTPS to HTTP, and status 303 for anything but GET and HEAD: it calls for a GET
-        (RFC 9110 §15.4.4), whose success would not mean that anything was stored or deleted.
-        """
+        """The request for the redirect *response*, without credentials. Raises TransportError for a downgrade to HTTP,
+        and for status 303 unless it redirects GET or HEAD: the GET that it calls for would store nothing."""
         with response:
             _drain(response)
         target = request.url.joined(response.header("Location"))

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from eci_convert.errors import TransportError
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
-from eci_convert.transports.registry import manifests
 from eci_convert.transports.registry.client import RegistryClient
 from eci_convert.transports.registry.http.url import Url
 from eci_convert.transports.traits import FileRequest
@@ -38,6 +37,6 @@ def file_request(client: RegistryClient, blob: Descriptor, name: str, *, follow:
 def _final_url(client: RegistryClient, url: Url, headers: Mapping[str, str]) -> Url:
     """The URL of the response to a GET of *url*, after redirects."""
     with client.request("GET", url, headers=headers, accept=_EXISTS) as response:
-        if manifests.is_html(response):
+        if response.is_html:
             raise TransportError(f"{url.shown}: HTML response instead of a file (captive portal or proxy?)")
         return response.url

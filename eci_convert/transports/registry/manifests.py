@@ -9,7 +9,6 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import parse_manifest
 from eci_convert.transports.registry.client import PUSH, RegistryClient
 from eci_convert.transports.registry.http.errors import parse_error_body
-from eci_convert.transports.registry.http.response import Response
 from eci_convert.transports.registry.http.retry import RETRYABLE_STATUSES
 
 ACCEPT = ", ".join(sorted(media_types.DOCUMENTS))
@@ -30,8 +29,8 @@ def get(client: RegistryClient, name: str) -> tuple[Descriptor, bytes]:
     """
     url = client.url(f"manifests/{name}")
     response, content = client.read(url, accept=ACCEPT, limit=json_fields.MAX_DOCUMENT)
-    media_type = _media_type(response)
-    if is_html(response):
+    media_type = response.media_type
+    if response.is_html:
         raise TransportError(f"{url.shown}: HTML response instead of a manifest (captive portal or proxy?)")
     digest = _verified_digest(content, name, response.header("Docker-Content-Digest"))
     if media_type not in media_types.DOCUMENTS | media_types.DOCKER_SCHEMA1:
@@ -50,7 +49,7 @@ def put(client: RegistryClient, name: str, media_type: str, content: bytes) -> b
         "PUT", url, headers={"Content-Type": media_type}, content=content, scope=PUSH, accept=(200, 201, 202, *_HANDLED)
     )
     with response:
-        if response.status == 200 and is_html(response):
+        if response.status == 200 and response.is_html:
             raise TransportError(f"{url.shown}: HTML response to the push of a manifest (captive portal or proxy?)")
         if response.status < 400:
             _check_stored(content, response.header("Docker-Content-Digest"))
@@ -72,15 +71,6 @@ def _check_stored(content: bytes, header: str) -> None:
     sent = Digest.of(content, stored.algorithm)
     if stored != sent:
         raise DigestMismatchError(sent, stored, "the manifest that the registry stored")
-
-
-def is_html(response: Response) -> bool:
-    """Whether *response* is an HTML page, as proxies and captive portals send with status 200."""
-    return _media_type(response) == "text/html"
-
-
-def _media_type(response: Response) -> str:
-    return response.header("Content-Type").partition(";")[0].strip().lower()
 
 
 def _verified_digest(content: bytes, name: str, header: str) -> Digest:

@@ -82,10 +82,7 @@ def _listed(client: RegistryClient, subject: Digest) -> Iterator[Descriptor]:
         status, response, content = _page(client, url)
         if status in _NO_API and number:
             raise TransportError(f"{url.shown}: {status} for a further page of referrers")
-        if (
-            status in _NO_API
-            or response.header("Content-Type").partition(";")[0].strip().lower() != media_types.OCI_INDEX
-        ):
+        if status in _NO_API or response.media_type != media_types.OCI_INDEX:
             raise NotFoundError(f"{url.shown}: the registry has no referrers API")
         index = parse_manifest(content, media_types.OCI_INDEX, where="referrers")
         if not isinstance(index, Index):

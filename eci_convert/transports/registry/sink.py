@@ -155,12 +155,12 @@ class RegistrySink:
         headers = {"Accept": manifests.ACCEPT} if is_manifest else {}
         with self._client.request("HEAD", url, headers=headers, accept=(200, 404, *_NO_HEAD), scope=PUSH) as response:
             if response.status in (200, 404):
-                return response.status == 200 and not manifests.is_html(response)
+                return response.status == 200 and not response.is_html
         headers = headers if is_manifest else {"Range": "bytes=0-0"}
         with self._client.request(
             "GET", url, headers=headers, accept=(*_EXISTS, 400, 404, 405, 501), scope=PUSH
         ) as response:
-            return response.status in _EXISTS and not manifests.is_html(response)
+            return response.status in _EXISTS and not response.is_html
 
     def _keep(self, media_type: str, chunks: Iterable[bytes], digest: Digest | None) -> Descriptor:
         content = b"".join(at_most(chunks, json_fields.MAX_DOCUMENT, "the manifest"))

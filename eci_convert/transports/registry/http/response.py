@@ -82,6 +82,16 @@ class Response:
         text = self.header("Content-Length")
         return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
+    @property
+    def media_type(self) -> str:
+        """The Content-Type in lower case, without parameters; "" if it is absent."""
+        return self.header("Content-Type").partition(";")[0].strip().lower()
+
+    @property
+    def is_html(self) -> bool:
+        """Whether this is an HTML page, as proxies and captive portals send with status 200."""
+        return self.media_type == "text/html"
+
     def iter_bytes(self) -> Iterator[bytes]:
         """The body as stored, up to 1 MiB at a time: nothing is decoded, because the digest is of these bytes.
 

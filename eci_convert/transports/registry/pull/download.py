@@ -10,6 +10,7 @@ import time
 from collections.abc import Generator, Iterator
 from types import TracebackType
 
+from eci_convert.errors import TransportError
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.transports.registry.client import RegistryClient
 from eci_convert.transports.registry.http.response import Response
@@ -134,6 +135,9 @@ class Download:
 
     def _open(self) -> Response:
         response = self._endpoint.get(f"bytes={self._offset}-" if self._offset and self._ranges else "")
+        if response.status == 200 and response.is_html and response.length != self._size:
+            response.close()
+            raise TransportError(f"{response.url.shown}: HTML response instead of a blob (captive portal or proxy?)")
         if response.status == 200 or (response.status == 206 and matches_range(response, self._offset, None)):
             return response
         response.close()

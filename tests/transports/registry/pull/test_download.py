@@ -361,6 +361,20 @@ def test_a_web_page_is_not_a_manifest(registry: FaultyRegistry, user: User) -> N
         user.resolves(registry)
 
 
+def test_a_web_page_is_not_a_blob(registry: FaultyRegistry, user: User) -> None:
+    """A captive portal says nothing about the image: its bytes are not to be distrusted."""
+    digest = registry.hold(DATA)
+    registry.misbehave("GET", "/blobs/", faults.status(200, b"<html>log in", Content_Type="text/html; charset=utf-8"))
+    with pytest.raises(TransportError, match="HTML response instead of a blob"):
+        user.pulls(registry, digest, len(DATA))
+
+
+def test_a_blob_that_is_a_web_page_is_read(registry: FaultyRegistry, user: User) -> None:
+    digest = registry.hold(b"<html></html>")
+    registry.misbehave("GET", "/blobs/", faults.header("Content-Type", "text/html"))
+    assert user.pulls(registry, digest, 13) == b"<html></html>"
+
+
 def test_an_error_under_200_is_no_manifest(registry: FaultyRegistry, user: User) -> None:
     """Threat 91."""
     error = json.dumps({"errors": [{"code": "DENIED"}]}).encode()

@@ -89,7 +89,7 @@ def _titles(image: Image) -> Iterator[FileEntry]:
 
 def _filesystem(source: Source, image: Image, platform: Platform | None, reporter: Reporter) -> Iterator[FileEntry]:
     unpacked = source.filesystem()
-    if unpacked is not None:  # an engine that hands out single files, and layers only in the saved image
+    if unpacked is not None:  # an engine serves single files, and layers only in the saved image
         source = unpacked.full_image()
         image = load_image(source, platform)
     layers = list({layer.digest: layer for layer in reversed(image.manifest.layers)}.values())

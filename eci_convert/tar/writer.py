@@ -154,7 +154,7 @@ def _v7(name: bytes, mode: int, uid: int, gid: int, size: int, mtime: int, flag:
     _put(block, 0, name, 100)
     fields = ((100, mode, 8), (108, uid, 8), (116, gid, 8), (124, size, 12), (136, mtime, 12))
     for start, value, width in fields:
-        digits = value if _fits(value, width) else 0  # a PAX record has the number
+        digits = value if _fits(value, width) else 0  # the number is in a PAX record
         block[start : start + width] = b"%0*o\0" % (width - 1, digits)
     block[156:157] = flag
     return block

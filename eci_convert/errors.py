@@ -183,7 +183,7 @@ def one_line(text: object, limit: int = MAX_LINE) -> str:
     tail = limit // 3
     if len(whole) <= limit and len(shown := printable(whole)) <= limit:
         return shown
-    # One character is escaped by at most ten, so no more of the text than this is looked at.
+    # An escape has at most ten characters, so a prefix of the text suffices.
     first = printable(whole[:limit])
     last = printable(whole[-limit:])
     head = limit - tail - len(str(len(whole))) - 4

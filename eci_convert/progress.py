@@ -143,7 +143,7 @@ def warn(reporter: Reporter, message: str) -> None:
 
     logger = logging.getLogger("eci_convert")
     if not logger.handlers:
-        logger.addHandler(logging.NullHandler())  # a library prints nothing by itself
+        logger.addHandler(logging.NullHandler())  # a library must not print
     logger.warning("%s", message)
 
 

@@ -57,7 +57,7 @@ class Task:
 
         def advance(count: int) -> None:
             with self._lock:
-                if lanes is self._lanes:  # else the phase is over, and this is a thread that has not noticed yet
+                if lanes is self._lanes:  # else the phase is over, and this thread has not noticed yet
                     self._move_to(lanes[number] + count, number)
 
         return advance
@@ -127,11 +127,11 @@ class Task:
 
     def _move_to(self, offset: int, lane: int) -> None:
         if self._phase_total is not None:
-            offset = min(offset, self._phase_total)  # an archive is longer than the file in it
+            offset = min(offset, self._phase_total)  # an archive is longer than the file that it contains
         self._lanes[lane] = max(offset, self._lanes[lane])
         done = min(self._lanes)
         before, self._done = self._done, done
-        if not self._detailed:  # it knows no phases: each byte of the task is counted once
+        if not self._detailed:  # it does not know phases: each byte of the task is counted once
             before, self._most = self._most, max(self._most, 0 if self._side else done)
             done = self._most
         if done > before:

@@ -55,7 +55,7 @@ class PartStream(io.RawIOBase):
         self._queue = BoundedQueue(DEPTH)
         self._rest = b""
         self._ended = False
-        queue = self._queue  # not self: a stream that is forgotten is to be collected, which ends the thread
+        queue = self._queue  # not self: a reference from the thread would keep an abandoned stream alive
         self._thread = WorkerThread(lambda: _fill(queue, source, image, part, options), "part")
 
     def readable(self) -> bool:

@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _version()
         from eci_convert.cli import signals
 
-        if argv is None:  # the process is ours
+        if argv is None:  # this is the program, not a library
             signals.install()
         from eci_convert.cli import output
         from eci_convert.cli.exit_codes import run_guarded
@@ -113,7 +113,7 @@ def _run(words: list[str]) -> None:
     import click
 
     code = group().main(args=_reordered(words) or ["--help"], prog_name="eci-convert", standalone_mode=False)
-    if isinstance(code, int) and code:  # what click makes of an Exit
+    if isinstance(code, int) and code:  # click returns the code of an Exit
         raise click.exceptions.Exit(code)
 
 

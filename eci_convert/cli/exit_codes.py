@@ -43,7 +43,7 @@ def run_guarded(run: Callable[[], None], *, debug: bool) -> int:
         run()
         output.flush()
     except errors.EciError as error:
-        if interrupts.requested():  # a connection that was cut off for that reason, among others
+        if interrupts.requested():  # such as a connection that the interrupt aborted
             return _interrupted(debug)
         return _failed(error.exit_code, str(error), getattr(error, "__notes__", []), debug)
     except click.exceptions.Exit as stop:
@@ -57,7 +57,7 @@ def run_guarded(run: Callable[[], None], *, debug: bool) -> int:
             return _bug(error, debug)
         return _failed(errors.LocalError.exit_code, f"{error.filename}: {error.strerror or error}", [], debug)
     except Exception as error:  # noqa: BLE001
-        # The last line of defence, where a traceback becomes a sentence.
+        # The last resort: a bug is reported in one line instead of a traceback.
         if interrupts.requested():
             return _interrupted(debug)
         return _bug(error, debug)

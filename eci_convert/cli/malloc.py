@@ -20,7 +20,7 @@ def tune_malloc() -> None:
         return
     import ctypes
 
-    with suppress(OSError, AttributeError):  # another C library
+    with suppress(OSError, AttributeError):  # not glibc
         mallopt = ctypes.CDLL(None).mallopt
         for setting, value in _SETTINGS.items():
             mallopt(setting, value)

@@ -22,7 +22,7 @@ from eci_convert.errors import one_line, printable
 from eci_convert.redaction import redacted
 
 _MAX_HINTS: Final = 10
-_WIDEST: Final = 200  # columns that one long name may make all rows wide
+_WIDEST: Final = 200  # characters; a longer name widens only its own row
 _MAX_TRACEBACK: Final = 400  # lines
 
 
@@ -176,7 +176,7 @@ def _write_stdout(text: str) -> None:
 
 
 def _write_stderr(text: str) -> None:
-    with contextlib.suppress(OSError):  # where nobody listens, the exit code still tells
+    with contextlib.suppress(OSError):  # stderr is closed: the exit code remains
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
 

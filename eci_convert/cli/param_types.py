@@ -62,7 +62,7 @@ def split_values(text: str) -> list[str]:
     lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", ""
     try:
         return list(lexer)
-    except ValueError:  # a quote that stands alone is a letter like any other
+    except ValueError:  # an unpaired quote is an ordinary character
         return text.split()
 
 

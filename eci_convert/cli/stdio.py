@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 @contextmanager
 def reliable_stdio() -> Iterator[None]:
     """Standard streams that can be relied on, in the block. What a test has put in the place of one is left alone."""
-    for number, mode in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):  # 1: so that writing is an error still
+    for number, mode in (
+        (0, os.O_RDONLY),
+        (1, os.O_RDONLY),
+        (2, os.O_WRONLY),
+    ):  # read-only for stdout, so that writing still fails
         try:
             os.fstat(number)
         except OSError:

@@ -39,7 +39,7 @@ def _product(a: int, b: int) -> int:
 @lru_cache(maxsize=64)
 def _shift(length: int) -> int:
     """x to the power of the number of bits in *length* bytes."""
-    power, square = _ONE, 0x00800000  # 1, and x⁸
+    power, square = _ONE, 0x00800000  # 1 and x⁸
     while length:
         if length & 1:
             power = _product(square, power)

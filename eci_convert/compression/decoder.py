@@ -15,12 +15,12 @@ from eci_convert.errors import CorruptStreamError
 
 OUTPUT_BLOCK: Final = 1 << 20
 """The limit of one block of output, in bytes."""
-_FEED = 4096  # first input of a decoder: most of it is copied back if members are tiny
+_FEED = 4096  # first input of a decoder: what follows a tiny member is copied back
 
 
 try:
     from isal import igzip_lib
-except ImportError:  # not available for this platform: zlib does the same at half the speed
+except ImportError:  # no wheel for this platform: zlib is used, at half the speed
     igzip_lib = None  # type: ignore[assignment]
 
 _WINDOW = zlib.MAX_WBITS

@@ -35,7 +35,9 @@ def decompressed_head(head: bytes, size: int) -> bytes:
         while at < len(head) and len(content) < size:
             if decoder.eof:
                 whole, decoder = content, new_decoder()
-            piece = head[at : at + _PIECE]  # what is behind a member is copied, and head may be members of nine bytes
+            piece = head[
+                at : at + _PIECE
+            ]  # the data after a member is copied, and the head may consist of members of nine bytes
             content += decoder.decompress(piece, size - len(content))
             at += len(piece) - len(decoder.unused_data)
     except errors:

@@ -99,7 +99,7 @@ class ParallelDecoder:
         small = bytes(piece) if len(piece) <= _SMALL else b""
         if small and small == self._small:
             return self._submitted
-        if alone:  # it may be the only one, which needs no thread
+        if alone:  # a single piece needs no thread
             future = Future[DecodedBlock | None]()
             future.set_result(self._shared(piece))
         else:

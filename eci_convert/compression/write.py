@@ -29,7 +29,7 @@ from eci_convert.streams.threads import worker_count
 
 try:
     from isal import isal_zlib
-except ImportError:  # not available for this platform: zlib does the same several times slower
+except ImportError:  # no wheel for this platform: zlib is used, several times slower
     isal_zlib = None  # type: ignore[assignment]
 
 FAST_LEVELS: Final = range(1, 4)

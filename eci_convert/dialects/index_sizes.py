@@ -30,5 +30,5 @@ def with_right_size(entry: Descriptor, read: Callable[[Descriptor], bytes]) -> D
         except SizeMismatchError as error:
             if error.actual <= right.size:
                 raise
-            right = replace(right, size=error.actual)  # of a source that reads in pieces, it may be more yet
+            right = replace(right, size=error.actual)  # read in pieces, the document may be longer still
     raise LimitExceededError("its size is not to be found out", where=f"manifest {entry.digest.short}")

@@ -35,7 +35,7 @@ def contradiction(role: Role, head: bytes, size: int, tail: bytes = b"") -> str 
         return boot_file if boot_file != {Role.KERNEL: "a kernel", Role.INITRD: "an initrd"}[role] else None
     disk_type = detect_disk_type(head, size, tail)
     if disk_type in (None, DiskType.RAW) and not any(head.startswith(text, at) for at, text in _PARTITION_TABLE):
-        return None  # a filesystem may well be an initrd
+        return None  # an initrd can be a filesystem image
     return f"a disk ({disk_type})" if disk_type else None
 
 
@@ -50,5 +50,5 @@ def _boot_file(head: bytes) -> str | None:
 def _decompressed_head(head: bytes) -> bytes:
     try:
         return next(decompressed((head,), None), b"")
-    except (FormatError, LocalError):  # the rest is missing, it only seemed to be compressed, or there is no library
+    except (FormatError, LocalError):  # truncated, not compressed after all, or the library is missing
         return b""

@@ -56,7 +56,7 @@ def overall_row(state: State, now: float) -> Row | None:
     finishing = not state.tasks and state.finished_tasks >= state.count
     done, size = state.done, state.size
     if size and state.finished_tasks < state.count:
-        done = min(done, size - 1)  # what has been read may still have to be sent
+        done = min(done, size - 1)  # data that was read may still be unsent
     return Row(
         name=f"{state.finished_tasks}/{state.count} done",
         phase="finishing" if finishing else "in all",

@@ -53,7 +53,7 @@ class RichProgress(WatchedWork):
             self._state.waits.clear()
             self._state.plans = 0
         if pending and not self._flush():
-            self._broken = True  # what it would still draw over is by then a result or an error
+            self._broken = True  # from now on results and errors are printed, which must not be drawn over
         super().close()
 
     def _changed(self) -> None:

@@ -115,7 +115,7 @@ class State:
         work = self.tasks.get(name)
         if work is None:
             self.tasks[name] = Work(name, total, now, Speed(now), phase_total=total)
-        else:  # two files of one name, at once
+        else:  # two files with the same name in progress
             work.users += 1
             work.total = work.phase_total = None if work.total is None or total is None else work.total + total
 

@@ -94,7 +94,7 @@ def write(stream: TextIO, text: str) -> bool:
         else:
             stream.flush()
             _write_all(descriptor, text.encode(stream.encoding or "utf-8", "backslashreplace"))
-    except (OSError, ValueError):  # where nobody listens, the exit code still tells
+    except (OSError, ValueError):  # stderr is closed: the exit code remains
         return False
     return True
 

@@ -79,7 +79,7 @@ def build(
 def _folder(order: BuildRequest, settings: Settings) -> Iterator[tuple[Path, Path]]:
     """The context, and the Dockerfile."""
     if order.artifact is None:
-        order.dockerfile({})  # only to say now that it cannot be read
+        order.dockerfile({})  # opened only to report early that it is unreadable
         yield order.folder, order.file or Path()
         return
     folder = Path(_beside(order.artifact, settings), f".eci-convert-{secrets.token_hex(8)}")

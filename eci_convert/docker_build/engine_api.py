@@ -98,7 +98,7 @@ def credentials(dockerfile: str, settings: Settings) -> dict[str, dict[str, str]
             continue
         try:
             reference = Reference.parse(name)
-        except UsageError:  # a variable, say: the builder will know
+        except UsageError:  # not a literal name, such as a variable: the builder resolves it
             continue
         key = _HUB_KEY if registry_name(reference.host) == HUB else reference.host
         if key not in found and (known := credential_for(reference, settings)):

@@ -22,7 +22,7 @@ from eci_convert.files import leftovers, locks
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _EXISTING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_TEMPORARY = r"\.(?:[0-9a-f]{16}|\d{1,7})\.part"  # the second pattern: of an earlier version
+_TEMPORARY = r"\.(?:[0-9a-f]{16}|\d{1,7})\.part"  # the second pattern was used by an earlier version
 _ABANDONED = 3600.0
 """Seconds after which a temporary file is considered left by a killed process."""
 
@@ -149,7 +149,7 @@ class OwnDirectory:
         try:
             for name in self.names:
                 path /= name
-                with suppress(OSError):  # it exists, or else the open below fails
+                with suppress(OSError):  # it exists, or the open below reports why not
                     os.mkdir(name, 0o700, dir_fd=descriptor)
                 below = _open_own(name, descriptor, path)
                 os.close(descriptor)

@@ -50,7 +50,7 @@ def parse_platform(text: str) -> Platform:
         raise UsageError(f"{text!r} is not a platform: write OS/ARCH or OS/ARCH/VARIANT, such as linux/amd64")
     os, architecture, variant = (*parts, "")[:3]
     parsed = normalized(Platform(os=os, architecture=architecture, variant=variant))
-    match parsed.architecture, parsed.variant:  # default variants are shown only if the user gave them
+    match parsed.architecture, parsed.variant:  # a default variant is shown only if the user gave it
         case "arm", "v7" if len(parts) == 2:
             return replace(parsed, variant="")
         case "arm64", "" if len(parts) == 3:

@@ -188,7 +188,7 @@ class BlobCopier:
                 self._sink.publish(replace(documents[-1].descriptor, media_type=kinds[-1]))
         except (AccessDeniedError, NotFoundError):
             raise
-        except TransportError as error:  # docker-registry 2.8 says 500 to it
+        except TransportError as error:  # docker-registry 2.8 responds 500
             if any(document.value.schema_version != 2 for document in documents):
                 repair = repair_command(self._source, self._sink)
                 error.add_note(f"hint: its schemaVersion is not 2; {repair} writes it again as it should be")

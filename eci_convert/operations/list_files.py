@@ -91,7 +91,7 @@ def _filesystem(
     source: Source, image: ImageMetadata, platform: Platform | None, reporter: Reporter
 ) -> Iterator[FileEntry]:
     unpacked = source.filesystem()
-    if unpacked is not None:  # an engine that hands out single files, and layers only in the saved image
+    if unpacked is not None:  # an engine serves single files, and layers only in the saved image
         source = unpacked.full_image()
         image = load_image(source, platform)
     layers = list({layer.digest: layer for layer in reversed(image.manifest.layers)}.values())

@@ -141,7 +141,7 @@ def _store_allowing_refusal(
             raise
     try:
         return _store_manifests([_without_artifact_type(image) for image in images], writer, publish=publish)
-    except ManifestRefusedError as refusal:  # for another reason: an immutable tag, a quota
+    except ManifestRefusedError as refusal:  # refused for another reason, such as an immutable tag or a quota
         refusal.add_note(_HINT)
         raise
 

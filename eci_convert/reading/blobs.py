@@ -63,7 +63,7 @@ def open_blob(
                     yield chunks
                 except FormatError:
                     deque(chunks, maxlen=0)
-                    if verdict:  # another thread read it to the end
+                    if verdict:  # another thread has read it to the end
                         raise verdict[0] from None
                     raise
                 deque(chunks, maxlen=0)

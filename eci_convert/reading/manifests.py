@@ -53,7 +53,9 @@ def manifests_of(
     descriptor, budget = source.resolve(), images.Documents(source)
     document = _load(budget, descriptor)
     if platform and isinstance(document.value, Manifest):
-        select_image(budget, descriptor, document.value, platform)  # only to report now that it is for another one
+        select_image(
+            budget, descriptor, document.value, platform
+        )  # only to report early that it is for another platform
     everything = everything or (holds_indexes and not platform and is_one_thing(document.value))
     for _ in range(_MAX_NESTING):
         if everything or isinstance(document.value, Manifest) or (is_bundle(document.value) and not platform):

@@ -70,7 +70,7 @@ def member_range(
         raise MissingPartError(f"the layer {layer.digest.short} has no file {path!r}")
     if not path and len(found) > 1:
         raise AmbiguousRoleError(f"the layer {layer.digest.short} has {len(found)} files where one was expected")
-    entry, offset = found[-1]  # of several of one name the last one counts
+    entry, offset = found[-1]  # of several entries with one name the last one counts
     if entry.type is not EntryType.FILE or not entry.stored_contiguously:
         return None
     return ByteRange(offset=offset, size=entry.size)

@@ -105,7 +105,7 @@ class LayerTree:
         while rest:
             self._work.spend()
             part = rest.pop()
-            if part == "..":  # only from targets of links
+            if part == "..":  # only in targets of links
                 pop_component(trail, where)
                 continue
             child = trail[-1].children.get(part)

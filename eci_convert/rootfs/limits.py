@@ -19,8 +19,8 @@ MAX_PATH: Final = 4096
 MAX_LINKS: Final = 40
 """Links that one lookup follows, as in Linux."""
 
-_ENTRY = 11  # microseconds for an entry
-_BYTES = 6  # bytes of an extension header in a microsecond
+_ENTRY = 11  # microseconds per entry
+_BYTES = 6  # bytes of extension headers per microsecond
 
 
 class Budget:

@@ -34,7 +34,7 @@ ONLY_FILE = ""
 """The path that refers to the only regular file."""
 
 _LINKS = (EntryType.SYMLINK, EntryType.HARDLINK)
-_MAX_RETHINKS = 1000  # links on the way to a wanted file in one layer, which change what is passed on while it is read
+_MAX_RETHINKS = 1000  # links on the way to a requested file in one layer; each can change which entries are passed on
 
 
 @dataclass(slots=True)

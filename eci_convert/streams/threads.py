@@ -153,5 +153,5 @@ def prefetched(chunks: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
         yield stage
     finally:
         if isinstance(stage, Generator):
-            with suppress(ValueError):  # it is running: its consumer was abandoned in a stall
+            with suppress(ValueError):  # still running: its consumer was abandoned during a stall
                 stage.close()

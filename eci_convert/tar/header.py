@@ -116,9 +116,9 @@ def _name(block: bytes) -> str:
 
 def _prefix(block: bytes) -> bytes:
     if block[257:263] == b"ustar\0":
-        return until_nul(block[345 : 345 + (131 if block[508:512] == b"tar\0" else 155)])  # star stores times behind it
+        return until_nul(block[345 : 345 + (131 if block[508:512] == b"tar\0" else 155)])  # star stores times after it
     if block[257:265] == GNU_MAGIC and block[156:157] != b"S":
-        # Go before 1.8, and so old Docker versions, wrote a prefix where GNU tar stores times, which are digits.
+        # Go before 1.8, and thus old Docker versions, wrote a prefix where GNU tar stores times (digits).
         field = until_nul(block[345:500])
         if field and field.isascii() and field[:12].strip(b" 01234567"):
             return field

@@ -10,8 +10,8 @@ from eci_convert.errors import CorruptStreamError, LimitExceededError
 MAX_EXTENSIONS: Final = 64 << 20
 """Bytes in extension headers and sparse maps for one image: a few seconds of work, and the long names of 250,000
 files."""
-_HEADER_COST: Final = 64  # the cost of the header block of an extension, in bytes
-_RECORD_COST: Final = 32  # and that of each record, or entry of a sparse map
+_HEADER_COST: Final = 64  # bytes charged for the header block of an extension
+_RECORD_COST: Final = 32  # bytes charged for each record, or entry of a sparse map
 
 
 class ExtensionBudget:

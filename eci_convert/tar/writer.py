@@ -158,7 +158,7 @@ def _v7(name: bytes, numbers: tuple[int, int, int, int, int], flag: bytes) -> by
     block = bytearray(TAR_BLOCK)
     _put(block, 0, name, 100)
     for (start, width), value in zip(_NUMBERS, numbers, strict=True):
-        digits = value if _fits(value, width) else 0  # a PAX record has the number
+        digits = value if _fits(value, width) else 0  # the number is in a PAX record
         block[start : start + width] = b"%0*o\0" % (width - 1, digits)
     block[156:157] = flag
     return block

@@ -109,7 +109,7 @@ def group() -> click.Group:
                 interrupts.check()
                 return super().invoke(ctx)
             except KeyboardInterrupt as error:
-                if sys.stderr.isatty():  # click then ends the line that begins with ^C
+                if sys.stderr.isatty():  # for ^C click prints a line end
                     raise
                 raise click.Abort from error
 

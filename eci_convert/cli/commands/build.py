@@ -114,7 +114,7 @@ def build(
     codec = Codec.parse(compression or "none")
     part_options.check_apart(reference, digest_file)
     artifact = artifact_from_options(archive_path(reference), digest_file, reporter=call.reporter, **words)
-    with ExitStack() as stack:  # no layer is reused: the same parts, same bytes
+    with ExitStack() as stack:  # existing layers are not reused, so that the same parts give the same bytes
         sink = stack.enter_context(open_sink(reference, call.settings, ""))
         before = stack.enter_context(open_source(reference, call.settings, ""))
         notes = dict(annotations) if format in INDEXED else {}

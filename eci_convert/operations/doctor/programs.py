@@ -73,7 +73,7 @@ def _engine(name: str, host: str, settings: Settings, detail: str) -> Finding:
     from eci_convert.transports.docker_daemon.engine import Engine
 
     scheme, mark, rest = host.partition("://")
-    where = f"{scheme}{mark}{rest.rpartition('@')[2]}"  # a name and a password may stand in it
+    where = f"{scheme}{mark}{rest.rpartition('@')[2]}"  # it may contain a user name and a password
     try:
         engine = Engine(settings)
         try:

@@ -100,7 +100,7 @@ def _images(
         yield select_image(documents, descriptor, found, platform)
         return
     entries = {entry.digest: entry for entry in candidates(flatten_index(documents, every, bundle=True))}
-    for listed in entries.values():  # one may be listed for two platforms
+    for listed in entries.values():  # a manifest may be listed for two platforms
         entry = right_sized(source, listed)
         yield select_image(documents, entry, documents.manifest(entry), None)
 

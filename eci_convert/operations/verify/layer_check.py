@@ -35,7 +35,7 @@ from eci_convert.tar.input import ByteReader, ExtensionBudget
 from eci_convert.transports.base import Source
 
 _MAX_REPEATED = 4 << 30
-_MAX_RATIO = 64  # or so many times what the layers are as they are stored, in bytes
+_MAX_RATIO = 64  # or this multiple of the stored size of the layers
 BLOB_ERRORS = (IntegrityError, FormatError, NotFoundError)
 """What may be wrong with a blob while the place that has it is in order."""
 
@@ -212,7 +212,7 @@ class LayerCheck:
 
         def measuring(archive: Iterable[bytes]) -> Iterable[bytes] | ByteReader:
             measured.append(HashingStream(archive, threaded=True))
-            chunks = passing.enter_context(closing(_generated(measured[0])))  # its thread ends here, whatever happens
+            chunks = passing.enter_context(closing(_generated(measured[0])))  # ends its thread in any case
             return self._search.input(chunks) if self._search else chunks
 
         with passing, open_blob(self._source, layer, self._reporter) as chunks:

@@ -124,9 +124,11 @@ def references(incomplete: str) -> Iterator[str]:
         return
     path, named, name = rest.rpartition(":")
     if named and transport == "oci" and os.path.isdir(path):
-        yield from (f"oci:{path}:{known}" for known in sorted(layout_names(Path(path))) if known.startswith(name))
+        yield from (
+            f"oci:{path}:{image_name}" for image_name in sorted(layout_names(Path(path))) if image_name.startswith(name)
+        )
     else:
-        yield from (f"{transport}:{found}" for found in _paths(rest, files=transport != "oci"))
+        yield from (f"{transport}:{path_text}" for path_text in _paths(rest, files=transport != "oci"))
 
 
 def layout_names(directory: Path) -> Iterator[str]:

@@ -65,11 +65,11 @@ def table(rows: Iterable[Sequence[str]]) -> None:
         _write_stdout("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
 
 
-def mapping(title: str, found: Mapping[str, str]) -> None:
+def mapping(title: str, values: Mapping[str, str]) -> None:
     """Names and values below a title, for people; nothing where there are none."""
-    if found:
+    if values:
         line(f"{title}:")
-        for name, value in found.items():
+        for name, value in values.items():
             line(f"  {name}={value}")
 
 

@@ -34,7 +34,7 @@ def artifact_from_options(
 
     Raises UsageError where one of *outputs*, which are to be written, is a part, and what `artifact_from_parts` raises.
     """
-    found = artifact_from_parts(
+    artifact = artifact_from_parts(
         kernel=kernel,
         initrd=initrd,
         root=Disk.parse(root, trusted=trust_type) if root else None,
@@ -45,8 +45,8 @@ def artifact_from_options(
         reporter=reporter,
     )
     for output in outputs:
-        check_not_an_input(output, found)
-    return found
+        check_not_an_input(output, artifact)
+    return artifact
 
 
 def _distinct_others(others: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
@@ -105,9 +105,9 @@ def system(plat: str, format: str) -> str:
     return plat
 
 
-def platform(asked: Platform | None, os: str, arch: str) -> Platform:
+def platform(requested: Platform | None, os: str, arch: str) -> Platform:
     """What the machine runs on: `--OS` and `--arch` over `--platform`, and this computer where nothing is said."""
-    base = asked or host_platform()
+    base = requested or host_platform()
     if not os and not arch:
         return base
     return parse_platform(f"{os or base.os}/{arch or base.architecture}")

@@ -76,11 +76,11 @@ def diff(
     layers: list[Platform | None] = []
     for shared in _shared(one, other, platform):
         left, right = (one, other) if shared is None else (inspect(first, shared), inspect(second, shared))
-        shown = shared or left.image.platform
+        shown_platform = shared or left.image.platform
         if not left.dialect and not right.dialect and _layers(left) != _layers(right):
-            layers.append(shown)
-        parts += _part_differences(shown, (first, left), (second, right), reporter)
-        labels += _label_differences(shown, _labels(left), _labels(right))
+            layers.append(shown_platform)
+        parts += _part_differences(shown_platform, (first, left), (second, right), reporter)
+        labels += _label_differences(shown_platform, _labels(left), _labels(right))
     return Difference(
         first=one, second=other, only_first=only_first, only_second=only_second, parts=tuple(parts),
         labels=tuple(labels), layers=tuple(layers),
@@ -120,7 +120,7 @@ def _part_differences(
     left, right = _by_key(first[1]), _by_key(second[1])
     common = [key for key in left if key in right]
     doubtful = [key for key in common if not _is_surely_same(first[1], left[key], second[1], right[key])]
-    known = [
+    measured = [
         _facts(source, inspection, [parts[key] for key in doubtful], reporter)
         for (source, inspection), parts in ((first, left), (second, right))
     ]
@@ -129,8 +129,8 @@ def _part_differences(
         if one and other and key not in doubtful:
             continue
         facts = (
-            _known(one, known[0], first[1]) if one else None,
-            _known(other, known[1], second[1]) if other else None,
+            _known(one, measured[0], first[1]) if one else None,
+            _known(other, measured[1], second[1]) if other else None,
         )
         if facts[0] and facts[1] and _is_alike(facts[0], facts[1]):
             continue

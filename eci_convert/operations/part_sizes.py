@@ -104,10 +104,10 @@ def _annotated_size(layer: Descriptor) -> int | None:
 
 def _size_of_path(path: str, image: Image) -> int | None:
     """The size of the file at *path*, or of the only one in the directory that it is, as a layer of ours tells it."""
-    wanted = components(path)
+    requested = components(path)
     sizes = {}
     for layer in image.manifest.layers:
-        found = components(layer.annotations.get(FILE_PATH) or layer.annotations.get(TITLE, ""))
-        if found and (found[:-1] if path.endswith("/") else found) == wanted:
-            sizes["/".join(found)] = _annotated_size(layer)
+        layer_path = components(layer.annotations.get(FILE_PATH) or layer.annotations.get(TITLE, ""))
+        if layer_path and (layer_path[:-1] if path.endswith("/") else layer_path) == requested:
+            sizes["/".join(layer_path)] = _annotated_size(layer)
     return next(iter(sizes.values())) if len(sizes) == 1 else None

@@ -106,8 +106,8 @@ def _disk(disk: Disk, role: Role, index: int | None) -> Part:
         raise UsageError("a disk from memory or a stream needs a name")
     kind = parse_disk_type(disk.type) if disk.type is not None else None
     if isinstance(locator, LocalFile | Memory):
-        shown = str(locator.path) if isinstance(locator, LocalFile) else name
-        kind = resolve_disk(FileEnds.read(locator), shown, kind, trusted=disk.trust_declared_type)
+        shown_name = str(locator.path) if isinstance(locator, LocalFile) else name
+        kind = resolve_disk(FileEnds.read(locator), shown_name, kind, trusted=disk.trust_declared_type)
     if kind is None:
         raise UsageError(f"unknown type of disk {name!r}: specify it")
     named = canonical_name(role, name, index)

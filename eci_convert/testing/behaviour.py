@@ -92,20 +92,20 @@ class Behaviour:
             return self._page("repositories", sorted({name for name, _ in self.manifests}), parts.path, query)
         if listed := re.fullmatch(r"/v2/(.+?)/tags/list", parts.path):
             tags = sorted(key for name, key in self.manifests if name == listed[1] and ":" not in key)
-            known = any(name == listed[1] for name, _ in self.manifests)
-            return self._page("tags", tags, parts.path, query) if known else Reply.of(404)
-        found = re.fullmatch(
+            exists = any(name == listed[1] for name, _ in self.manifests)
+            return self._page("tags", tags, parts.path, query) if exists else Reply.of(404)
+        route = re.fullmatch(
             r"/v2/(?P<name>.+?)/(?P<kind>blobs/uploads|blobs|manifests|referrers)/(?P<rest>.*)", parts.path
         )
-        if found is None:
+        if route is None:
             return Reply.of(200 if parts.path == "/v2/" else 404)
-        return self._routed(method, found, query, headers, content)
+        return self._routed(method, route, query, headers, content)
 
     def _page(self, key: str, names: list[str], path: str, query: dict[str, str]) -> Reply:
         following = [name for name in names if name > query.get("last", "")]
-        shown = following[: self.page]
-        more = {"Link": f'<{path}?last={shown[-1]}>; rel="next"'} if len(following) > len(shown) else {}
-        return Reply.of(200, json.dumps({key: shown or None}).encode(), Content_Type="application/json", **more)
+        names_shown = following[: self.page]
+        more = {"Link": f'<{path}?last={names_shown[-1]}>; rel="next"'} if len(following) > len(names_shown) else {}
+        return Reply.of(200, json.dumps({key: names_shown or None}).encode(), Content_Type="application/json", **more)
 
     def _delete(self, name: str, rest: str) -> Reply:
         if ("digests" if ":" in rest else "tags") not in self.deletes:
@@ -128,9 +128,9 @@ class Behaviour:
             self.chunks[key].append(len(content))
 
     def _routed(
-        self, method: str, found: re.Match[str], query: dict[str, str], headers: Message, content: bytes
+        self, method: str, route: re.Match[str], query: dict[str, str], headers: Message, content: bytes
     ) -> Reply:
-        name, kind, rest = found["name"], found["kind"], found["rest"]
+        name, kind, rest = route["name"], route["kind"], route["rest"]
         if kind == "blobs/uploads":
             return self._upload(method, name, rest, query, headers, content)
         if kind == "manifests" and method == "DELETE":
@@ -146,11 +146,11 @@ class Behaviour:
     def _has(self, name: str, digest: str) -> bool:
         return digest in self.blobs and (not self.apart or (name, digest) in self.places)
 
-    def _blob(self, content: bytes, wanted: str) -> Reply:
-        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", wanted)
-        if asked is None or not self.has_ranges:
+    def _blob(self, content: bytes, byte_range: str) -> Reply:
+        match = re.fullmatch(r"bytes=(\d+)-(\d*)", byte_range)
+        if match is None or not self.has_ranges:
             return Reply.of(200, content, Content_Type="application/octet-stream")
-        first, last = int(asked[1]), min(int(asked[2] or len(content)), len(content) - 1)
+        first, last = int(match[1]), min(int(match[2] or len(content)), len(content) - 1)
         if first > last:
             return Reply.of(416, Content_Range=f"bytes */{len(content)}")
         return Reply.of(206, content[first : last + 1], Content_Range=f"bytes {first}-{last}/{len(content)}")

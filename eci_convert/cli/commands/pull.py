@@ -52,6 +52,6 @@ def pull(
     check_remote(call, remote)
     check_connections(call, reads=[place.reference], default="docker", accepted={"namespace"})
     with open_image(place.reference, place.settings, "docker") as source:
-        wanted = ExtractRequest(directory=Path(directory or ""), config_blob=True)
+        request = ExtractRequest(directory=Path(directory or ""), config_blob=True)
         lines = eci_output.pulled(image, directory or "", verbose=call.verbose)
-        run_extract(call, source, wanted, max_size, lines=lines)
+        run_extract(call, source, request, max_size, lines=lines)

@@ -110,8 +110,10 @@ def _json(report: Report, would_be: PushResult | None) -> dict[str, Any]:
 
 def _tell(report: Report, *, quiet: bool) -> None:
     for finding in report.problems:
-        told = str(finding.error)
-        output.line(one_line(f"wrong: {told if told.startswith(finding.subject) else f'{finding.subject}: {told}'}"))
+        message = str(finding.error)
+        output.line(
+            one_line(f"wrong: {message if message.startswith(finding.subject) else f'{finding.subject}: {message}'}")
+        )
     if quiet:
         return output.line(str(report.digest)) if report.ok else None
     for note in report.notes:

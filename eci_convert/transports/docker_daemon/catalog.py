@@ -57,8 +57,8 @@ class DaemonCatalog:
 
     def tag(self, name: str, new: Sequence[str]) -> Digest:
         targets = [self._writable(title) for title in new]
-        found = self._inspected(name)
-        identity = Digest.parse(image_id(found, self.place), where=self.place)
+        inspected = self._inspected(name)
+        identity = Digest.parse(image_id(inspected, self.place), where=self.place)
         for target in () if self._settings.dry_run else targets:
             with self._engine.client(slow=True) as client:
                 client.tag(str(identity), target.name, target.tag)
@@ -71,9 +71,9 @@ class DaemonCatalog:
         return tuple(doomed)
 
     def _doomed(self, name: str, *, all_tags: bool) -> list[CatalogEntry]:
-        found = self._inspected(name)
-        identity = Digest.parse(image_id(found, self.place), where=self.place)
-        tags = [tag for tag in found.get("RepoTags") or () if isinstance(tag, str) and not tag.startswith(_UNNAMED)]
+        inspected = self._inspected(name)
+        identity = Digest.parse(image_id(inspected, self.place), where=self.place)
+        tags = [tag for tag in inspected.get("RepoTags") or () if isinstance(tag, str) and not tag.startswith(_UNNAMED)]
         own = [] if is_id(name) else _own(tags, name)
         if len(tags) > 1 and not own and not all_tags:
             raise shared_id_error(self.place, name, tags)
@@ -113,11 +113,11 @@ class DaemonCatalog:
         """What an engine with containerd's store tells of an image for several platforms."""
         manifests = summary.get("Manifests") or []
         described = [each for each in manifests if isinstance(each, dict) and each.get("Kind") == "image"]
-        found = [(each.get("ImageData") or {}).get("Platform") for each in described if each.get("Available")]
-        if len(found) < 2:
+        platforms = [(each.get("ImageData") or {}).get("Platform") for each in described if each.get("Available")]
+        if len(platforms) < 2:
             return None
         self._several.add(identity)
-        return tuple(Platform.from_json(each, self.place) for each in found if each)
+        return tuple(Platform.from_json(each, self.place) for each in platforms if each)
 
     def _writable(self, text: str) -> Reference:
         check_is_name(text)

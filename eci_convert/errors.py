@@ -181,8 +181,8 @@ def one_line(text: object, limit: int = MAX_LINE) -> str:
     """
     whole = str(text)
     tail = limit // 3
-    if len(whole) <= limit and len(shown := printable(whole)) <= limit:
-        return shown
+    if len(whole) <= limit and len(escaped := printable(whole)) <= limit:
+        return escaped
     # An escape has at most ten characters, so a prefix of the text suffices.
     first = printable(whole[:limit])
     last = printable(whole[-limit:])

@@ -71,16 +71,16 @@ class PartStream(io.RawIOBase):
 
     def read(self, size: int | None = -1) -> bytes:
         """*size* bytes, fewer only at the end; all that are left where it is negative."""
-        pieces, wanted = [], -1 if size is None or size < 0 else size
-        while wanted:
+        pieces, remaining = [], -1 if size is None or size < 0 else size
+        while remaining:
             if not self._rest:
                 self._rest = self._next()
                 if not self._rest:
                     break
-            piece = self._rest if wanted < 0 else self._rest[:wanted]
+            piece = self._rest if remaining < 0 else self._rest[:remaining]
             self._rest = self._rest[len(piece) :]
             pieces.append(piece)
-            wanted -= len(piece) if wanted > 0 else 0
+            remaining -= len(piece) if remaining > 0 else 0
         return b"".join(pieces)
 
     def close(self) -> None:

@@ -92,8 +92,8 @@ def _run_original(name: str, words: Sequence[str]) -> int:
 
 def _debugging(words: Sequence[str]) -> bool:
     """Whether tracebacks are wanted, also where the words themselves are what is wrong."""
-    said = os.environ.get("ECI_CONVERT_DEBUG", "").strip().lower()
-    return said in ("1", "true", "t", "yes", "y", "on") or any("--debug" in _flag(word) for word in words)
+    value = os.environ.get("ECI_CONVERT_DEBUG", "").strip().lower()
+    return value in ("1", "true", "t", "yes", "y", "on") or any("--debug" in _flag(word) for word in words)
 
 
 def _version() -> int:
@@ -122,7 +122,7 @@ def _reordered(words: list[str]) -> list[str]:
 
     `--debug=true`, as Go programs take it, becomes `--debug`; `--append`, whose value may be left out, gets it.
     """
-    words = [said for word in words for said in _flag(word)]
+    words = [part for word in words for part in _flag(word)]
     at = 0
     while at < len(words) and words[at].startswith("-") and words[at] not in _ALONE:
         at += 2 if words[at] in _BEFORE_COMMAND else 1

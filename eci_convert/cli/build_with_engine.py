@@ -111,25 +111,25 @@ def _name(order: BuildRequest, archive: Path | None) -> str:
     return f"{_ARCHIVE}{archive}" if archive else order.reference
 
 
-def _order(call: CommonOptions, wanted: EngineBuild, words: Mapping[str, Any]) -> BuildRequest:
+def _order(call: CommonOptions, options: EngineBuild, words: Mapping[str, Any]) -> BuildRequest:
     from eci_convert.docker_build.request import BuildRequest
 
     return BuildRequest(
-        name=wanted.tag,
-        artifact=_artifact(call, wanted, words),
-        base=wanted.base or SCRATCH,
-        file=wanted.file,
-        context=wanted.context,
+        name=options.tag,
+        artifact=_artifact(call, options, words),
+        base=options.base or SCRATCH,
+        file=options.file,
+        context=options.context,
         platforms=call.platforms,
-        labels=wanted.write.labels,
-        annotations=wanted.write.annotations,
-        created=wanted.write.created,
+        labels=options.write.labels,
+        annotations=options.write.annotations,
+        created=options.write.created,
     )
 
 
-def _artifact(call: CommonOptions, wanted: EngineBuild, words: Mapping[str, Any]) -> Artifact | None:
-    if not wanted.file:
-        return artifact_from_options(wanted.archive, wanted.digest_file, reporter=call.reporter, **words)
+def _artifact(call: CommonOptions, options: EngineBuild, words: Mapping[str, Any]) -> Artifact | None:
+    if not options.file:
+        return artifact_from_options(options.archive, options.digest_file, reporter=call.reporter, **words)
     if any(words[name] for name in ("kernel", "initrd", "root", "disks", "config", "cmdline", "others")):
         raise UsageError("--file is a Dockerfile that copies the parts itself: name none beside it")
     return None

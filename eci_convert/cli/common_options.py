@@ -131,11 +131,11 @@ def log_to_stderr(level: int) -> None:
         return
     from eci_convert.redaction import redacted, secrets_in
 
-    known = secrets_in(os.environ, sys.argv[1:])
+    secrets = secrets_in(os.environ, sys.argv[1:])
 
     class Redacting(output.LogLines):
         def format(self, record: logging.LogRecord) -> str:
-            return redacted(super().format(record), known)
+            return redacted(super().format(record), secrets)
 
     handler = logging.StreamHandler(sys.stderr)
     if level == logging.INFO:

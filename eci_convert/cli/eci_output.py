@@ -20,14 +20,16 @@ _TITLE = "org.opencontainers.image.title"
 
 def pulled(image: str, directory: str, *, verbose: bool) -> Lines:
     """The lines of `eci pull`; *directory* is the one that was asked for, "" for the current one."""
-    shown = directory or os.getcwd()
+    shown_directory = directory or os.getcwd()
 
     def lines(taken: ExtractResult) -> Iterator[str]:
         if verbose:
             yield from (_downloaded(str(file.blob), file.part.name) for file in taken.parts if file.blob)
-        yield f"{_header(image, taken)} to directory {printable(shown)}"
+        yield f"{_header(image, taken)} to directory {printable(shown_directory)}"
         yield "file locations and types:"
-        paths = {(file.part.role, file.part.index): os.path.join(shown, file.part.name) for file in taken.parts}
+        paths = {
+            (file.part.role, file.part.index): os.path.join(shown_directory, file.part.name) for file in taken.parts
+        }
         types = {(file.part.role, file.part.index): file.disk_type for file in taken.parts}
         for role, label in _SINGLE.items():
             yield _located(label, paths.get((role, None), ""), types.get((role, None)))
@@ -41,7 +43,7 @@ def pulled(image: str, directory: str, *, verbose: bool) -> Lines:
 def pulled_files(image: str, roles: Iterable[Role], *, verbose: bool) -> Lines:
     """The lines of `eci pullfiles`: of *roles*, for which a file was named, and of every extra disk, the names are
     those that the image has for them."""
-    asked = frozenset(roles)
+    requested = frozenset(roles)
 
     def lines(taken: ExtractResult) -> Iterator[str]:
         if verbose:
@@ -51,7 +53,7 @@ def pulled_files(image: str, roles: Iterable[Role], *, verbose: bool) -> Lines:
         types = {(file.part.role, file.part.index): file.disk_type for file in taken.parts}
         for role, label in _SINGLE.items():
             part = taken.inspection.artifact.part(role)
-            if role in asked:
+            if role in requested:
                 yield _located(label, part.name if part else "", types.get((role, None)))
         for part in _extra_disks(taken):
             disk_type = part.disk_type or types.get((part.role, part.index))

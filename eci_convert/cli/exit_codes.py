@@ -74,11 +74,11 @@ def _bug(error: Exception, debug: bool) -> int:
 
 
 def _failed(number: int, message: str, notes: list[str], debug: bool) -> int:
-    known = secrets_in(os.environ, sys.argv[1:])
+    secrets = secrets_in(os.environ, sys.argv[1:])
     error = sys.exception()
     if debug and error is not None:
-        output.failure(error, known)
-    message, notes = redacted(message, known), [redacted(note, known) for note in notes]
+        output.failure(error, secrets)
+    message, notes = redacted(message, secrets), [redacted(note, secrets) for note in notes]
     facts = [note for note in notes if not note.startswith("hint: ")]
     hints = [note for note in notes if note.startswith("hint: ")]
     output.error(message + (f" ({'; '.join(facts)})" if facts else ""), hints)

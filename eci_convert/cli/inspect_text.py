@@ -57,15 +57,15 @@ def inspection_json(chosen: Inspection, every: Sequence[ImageSummary], facts: Fa
 def _parts_json(summary: ImageSummary, facts: Facts) -> list[dict[str, Any]]:
     rows = []
     for part in parts_of(summary.artifact):
-        known = facts.get(part) or declared_facts(part, summary.image)
+        part_facts = facts.get(part) or declared_facts(part, summary.image)
         source = location_of(part)
         rows.append(
             extract_common.part(part)
             | {
-                "type": str(known.disk_type) if known.disk_type else None,
-                "size": known.size,
-                "digest": str(known.digest) if known.digest else None,
-                "source": {"blob": source["blob"] or _text(known.blob), "path": known.path or source["path"]},
+                "type": str(part_facts.disk_type) if part_facts.disk_type else None,
+                "size": part_facts.size,
+                "digest": str(part_facts.digest) if part_facts.digest else None,
+                "source": {"blob": source["blob"] or _text(part_facts.blob), "path": part_facts.path or source["path"]},
             }
         )
     return rows
@@ -129,11 +129,11 @@ def _tree(
     for number, summary in enumerate(every, 1):
         corner, rail = ("└─", "  ") if number == len(every) else ("├─", "│ ")
         size = image_size(summary.image) if summary.is_readable else None
-        digest, shown = str(summary.image.descriptor.digest), "-" if size is None else output.size(size)
+        digest, size_text = str(summary.image.descriptor.digest), "-" if size is None else output.size(size)
         mark = " (shown above)" if summary is chosen else ""
         platform = f"{corner} {summary.image.platform or 'no platform'}"
         dialect = (summary.dialect or ("no parts declared" if summary.is_readable else summary.unknown)) + mark
-        yield platform, dialect, "", shown, *padding, shorten_digest(digest, short), ""
+        yield platform, dialect, "", size_text, *padding, shorten_digest(digest, short), ""
         rows = _rows(summary, facts, short=short, bars=bars, most=most)
         for count, (role, *rest) in enumerate(rows, 1):
             yield f"{rail} {'└─' if count == len(rows) else '├─'} {role}", *rest
@@ -142,18 +142,18 @@ def _tree(
 def _rows(summary: ImageSummary, facts: Facts, *, short: bool, bars: bool, most: int) -> list[tuple[str, ...]]:
     rows = []
     for part in parts_of(summary.artifact):
-        known = facts.get(part) or declared_facts(part, summary.image)
+        part_facts = facts.get(part) or declared_facts(part, summary.image)
         source = location_of(part)
-        blob, path = source["blob"] or _text(known.blob), known.path or source["path"]
-        bar = (_bar(known.size, most),) if bars else ()
+        blob, path = source["blob"] or _text(part_facts.blob), part_facts.path or source["path"]
+        bar = (_bar(part_facts.size, most),) if bars else ()
         rows.append(
             (
                 part_label(part),
                 part.name,
-                str(known.disk_type or "-"),
-                "-" if known.size is None else output.size(known.size),
+                str(part_facts.disk_type or "-"),
+                "-" if part_facts.size is None else output.size(part_facts.size),
                 *bar,
-                shorten_digest(str(known.digest), short) if known.digest else "-",
+                shorten_digest(str(part_facts.digest), short) if part_facts.digest else "-",
                 ":".join(filter(None, (shorten_digest(blob, short) if blob else None, path))) or "-",
             )
         )

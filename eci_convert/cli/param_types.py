@@ -46,8 +46,8 @@ class Option(click.Option):
         return (record[0], f"{record[1]}  [{self.envvar}]") if record else None
 
     def value_from_envvar(self, ctx: click.Context) -> Any:
-        found = self.resolve_envvar_value(ctx)
-        return split_values(found) if self.multiple and found else found
+        text = self.resolve_envvar_value(ctx)
+        return split_values(text) if self.multiple and text else text
 
 
 def split_values(text: str) -> list[str]:
@@ -74,10 +74,10 @@ class ByteSizeParam(click.ParamType):  # type: ignore[type-arg]  # generic since
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
-        found = _SIZE.fullmatch(str(value).strip())
-        if not found:
+        match = _SIZE.fullmatch(str(value).strip())
+        if not match:
             self.fail(f"{value!r} is not a size: write 500M or 2GiB", param, ctx)
-        return int(float(found[1]) * 1024 ** " KMGTP".index(found[2].upper() or " "))
+        return int(float(match[1]) * 1024 ** " KMGTP".index(match[2].upper() or " "))
 
 
 class KeyValueParam(click.ParamType):  # type: ignore[type-arg]

@@ -37,8 +37,8 @@ def reporter(style: str, *, quiet: bool, debug: bool = False) -> Reporter:
             return PlainProgress()
 
 
-def close(shown: Reporter) -> None:
-    """Shows the last of what *shown* has to show, before results or an error are printed."""
-    end = getattr(shown, "close", None)
+def close(reporter: Reporter) -> None:
+    """Shows the last of what *reporter* has to show, before results or an error are printed."""
+    end = getattr(reporter, "close", None)
     if end is not None:
         end()

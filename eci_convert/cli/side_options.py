@@ -114,8 +114,8 @@ def _passwords(logins: list[Login]) -> Mapping[str, str]:
     read = [lines] if len(reading) == 1 else lines.splitlines()
     if len(read) < len(reading) or (len(reading) > 1 and not all(read[: len(reading)])):
         raise UsageError(f"standard input is to hold {len(reading)} passwords, one a line")
-    known = {login.side: os.environ.get(login.variable, "") if login.username else "" for login in logins}
-    return known | {login.side: text for login, text in zip(reading, read, strict=False)}
+    password_by_side = {login.side: os.environ.get(login.variable, "") if login.username else "" for login in logins}
+    return password_by_side | {login.side: text for login, text in zip(reading, read, strict=False)}
 
 
 def _stdin(login: Login) -> str:

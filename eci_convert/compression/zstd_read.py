@@ -77,9 +77,9 @@ def _read(source: LookaheadReader) -> Iterator[bytes]:
     """The content of the frames that are left, of any kind; the library skips skippable ones."""
     from eci_convert.compression.libzstd import zstd
 
-    begun = False
-    while not begun or source.at_least(1):
-        begun = True
+    in_frame = False
+    while not in_frame or source.at_least(1):
+        in_frame = True
         source.at_least(4)
         if not is_zstd(bytes(source.view()[:4])):
             raise CorruptStreamError("zstd: not a zstd stream, or trailing garbage after one")

@@ -77,10 +77,10 @@ def merge_labels(own: Mapping[str, str], *others: Mapping[str, str]) -> dict[str
 
     Raises UsageError where one would.
     """
-    found: dict[str, str] = {}
+    merged: dict[str, str] = {}
     for other in others:
-        found |= other
-    for key, value in found.items():
+        merged |= other
+    for key, value in merged.items():
         if own.get(key, value) != value:
             raise UsageError(f"the label {key!r} is written by eci-convert and cannot be set to {value!r}")
-    return found | dict(own)
+    return merged | dict(own)

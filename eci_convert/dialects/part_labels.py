@@ -38,8 +38,8 @@ def part_for_label(key: str) -> tuple[Role, int | None] | None:
     >>> part_for_label("org.lfedge.eci.artifact.disk-10"), part_for_label("org.lfedge.eci.artifact.disk-١")
     ((<Role.EXTRA_DISK: 'disk-additional'>, 10), None)
     """
-    if found := _KEY.fullmatch(key):
-        return (Role.EXTRA_DISK, int(found[2])) if found[2] else (_WORDS[found[1]], None)
+    if match := _KEY.fullmatch(key):
+        return (Role.EXTRA_DISK, int(match[2])) if match[2] else (_WORDS[match[1]], None)
     if key == LABEL_CONFIG:
         return Role.CONFIG, None
     return (Role.OTHER, None) if _OTHER_KEY.fullmatch(key) else None
@@ -51,21 +51,21 @@ def labels_for(artifact: Artifact, paths: Mapping[str, str]) -> dict[str, str]:
 
     The first other part gets ECI's one key for it, further ones a number behind it. Keys ascend.
     """
-    found: dict[str, str] = {}
+    labels: dict[str, str] = {}
     others = 0
     for part in artifact.parts:
         if part.name in paths:
-            found[_key(part, others)] = "/" + paths[part.name]
+            labels[_key(part, others)] = "/" + paths[part.name]
             others += part.role is Role.OTHER
-    return dict(sorted((found | boot_annotations(artifact)).items()))
+    return dict(sorted((labels | boot_annotations(artifact)).items()))
 
 
 def boot_annotations(artifact: Artifact) -> dict[str, str]:
     """What the machine is told when it starts, in labels or annotations of ours; nothing where it is told nothing."""
-    found = {LABEL_COMMAND_LINE: artifact.command_line} if artifact.command_line else {}
+    annotations = {LABEL_COMMAND_LINE: artifact.command_line} if artifact.command_line else {}
     if artifact.environment:
-        found[LABEL_ENVIRONMENT] = to_json({"Env": list(artifact.environment)}).decode()
-    return found
+        annotations[LABEL_ENVIRONMENT] = to_json({"Env": list(artifact.environment)}).decode()
+    return annotations
 
 
 def _key(part: Part, others: int) -> str:
@@ -108,10 +108,10 @@ def environment(image: ImageMetadata) -> tuple[str, ...]:
     """The unikernel's environment, where a label or an annotation of ours tells it. Raises FormatError."""
     text = image.config.labels.get(LABEL_ENVIRONMENT, image.manifest.annotations.get(LABEL_ENVIRONMENT, "{}"))
     where = f"labels[{LABEL_ENVIRONMENT!r}]"
-    found = json_fields.optional(
+    words = json_fields.optional(
         json_fields.document(text.encode("utf-8", "surrogatepass"), where), "Env", list, where, []
     )
-    return tuple(json_fields.typed(word, str, f"{where}.Env[{index}]") for index, word in enumerate(found))
+    return tuple(json_fields.typed(word, str, f"{where}.Env[{index}]") for index, word in enumerate(words))
 
 
 def other_labels(texts: Mapping[str, str]) -> dict[str, str]:

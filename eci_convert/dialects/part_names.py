@@ -57,8 +57,8 @@ def disk_role(name: str) -> tuple[Role, int | None] | None:
     """
     if name.startswith(_ROOT):
         return Role.ROOT_DISK, None
-    found = _EXTRA.match(name)
-    return (Role.EXTRA_DISK, int(found[1])) if found else None
+    match = _EXTRA.match(name)
+    return (Role.EXTRA_DISK, int(match[1])) if match else None
 
 
 def assign_indexes(numbers: Sequence[int | None]) -> Iterator[int]:

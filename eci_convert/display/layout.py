@@ -70,11 +70,11 @@ def fit_rows(rows: Sequence[Row], width: int, symbols: Symbols) -> list[Line]:
     """*rows* below one another, none of them wider than *width*, with the same columns."""
     gap = 2 if width >= _WIDE else 1
     room = width - _MIN_NAME
-    shown = 0
+    column_count = 0
     for column in _DROPPED_LAST:
         if room < column + gap:
             break
-        room, shown = room - column - gap, shown + 1
+        room, column_count = room - column - gap, column_count + 1
     bar = room - gap - (_NAME_BESIDE_BAR - _MIN_NAME) >= _MIN_BAR
     longest = max((cells(row.name) for row in rows), default=0)
     if bar:
@@ -83,10 +83,10 @@ def fit_rows(rows: Sequence[Row], width: int, symbols: Symbols) -> list[Line]:
     else:
         name = max(0, min(_MAX_NAME, max(_MIN_NAME, longest), _MIN_NAME + room, width))
         length = 0
-    return [_fitted(row, name, shown, length, " " * gap, symbols) for row in rows]
+    return [_fitted(row, name, column_count, length, " " * gap, symbols) for row in rows]
 
 
-def _fitted(row: Row, name: int, shown: int, bar: int, gap: str, symbols: Symbols) -> Line:
+def _fitted(row: Row, name: int, column_count: int, bar: int, gap: str, symbols: Symbols) -> Line:
     done = row.done if row.total is None else min(row.done, row.total)
     amount = units.size(done) if row.total is None else units.size_of(done, row.total)
     columns = [
@@ -95,7 +95,7 @@ def _fitted(row: Row, name: int, shown: int, bar: int, gap: str, symbols: Symbol
         (units.rate(row.speed).rjust(_SPEED), "cyan"),
         (amount.rjust(_AMOUNT), ""),
         (time_left(row).rjust(_LEFT), "cyan"),
-    ][:shown]
+    ][:column_count]
     pieces = [(padded(row.name, name, symbols), "")]
     if len(columns) > 1:
         columns[0], columns[1] = columns[1], columns[0]

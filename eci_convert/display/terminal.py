@@ -62,9 +62,9 @@ def symbols(stream: TextIO) -> Symbols:
 def dimensions(stream: TextIO) -> tuple[int, int]:
     """Columns and lines of the terminal that *stream* is, asked anew each time: people resize windows."""
     with contextlib.suppress(OSError, ValueError):
-        found = os.get_terminal_size(stream.fileno())
-        if found.columns > 0 and found.lines > 0:
-            return found.columns, found.lines
+        size = os.get_terminal_size(stream.fileno())
+        if size.columns > 0 and size.lines > 0:
+            return size.columns, size.lines
     return _DEFAULT_WIDTH, _DEFAULT_HEIGHT
 
 

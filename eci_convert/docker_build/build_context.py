@@ -76,15 +76,15 @@ def _folder(folder: Path, dockerfile: str, name: str, warned: Callable[[str], ob
 
 def _member(folder: Path, path: str, warned: Callable[[str], object]) -> Iterator[_Entry]:
     with local_errors(folder / path):
-        found = os.lstat(folder / path)
-        target = os.readlink(folder / path) if stat.S_ISLNK(found.st_mode) else ""
-    mode, mtime = stat.S_IMODE(found.st_mode) & 0o777, max(0, int(found.st_mtime))
-    if stat.S_ISREG(found.st_mode):
+        status = os.lstat(folder / path)
+        target = os.readlink(folder / path) if stat.S_ISLNK(status.st_mode) else ""
+    mode, mtime = stat.S_IMODE(status.st_mode) & 0o777, max(0, int(status.st_mtime))
+    if stat.S_ISREG(status.st_mode):
         with open_local(LocalFile(path=folder / path)) as content:
             yield TarMember(name=path, size=content.size, mode=mode, mtime=mtime), content.chunks()
-    elif stat.S_ISDIR(found.st_mode):
+    elif stat.S_ISDIR(status.st_mode):
         yield TarMember(name=f"{path}/", type=EntryType.DIR, mode=mode, mtime=mtime), ()
-    elif stat.S_ISLNK(found.st_mode):
+    elif stat.S_ISLNK(status.st_mode):
         yield TarMember(name=path, type=EntryType.SYMLINK, linkname=target, mode=0o777, mtime=mtime), ()
     else:
         warned(f"{str(folder / path)!r} is neither a file nor a folder and is not sent to the engine")

@@ -141,13 +141,13 @@ def _identity(order: BuildRequest, settings: Settings) -> str:
         engine.close()
 
 
-def _failed(said: str) -> EciError:
+def _failed(output: str) -> EciError:
     from eci_convert.transports.docker_daemon.errors import NO_ENGINE_HINTS, engine_message
 
-    lines = [line for line in said.splitlines() if line.strip()]
+    lines = [line for line in output.splitlines() if line.strip()]
     reason = next((line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "")
     text = engine_message(reason.removeprefix("ERROR:")) or "it does not say why"
-    low = said.lower()
+    low = output.lower()
     if "is not a docker command" in low or "unknown command: docker buildx" in low:
         return _missing("buildx", "the plugin buildx of Docker's command line")
     if "permission denied while trying to connect" in low or "pull access denied" in low:

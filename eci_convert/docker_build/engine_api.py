@@ -90,7 +90,7 @@ def _run(order: BuildRequest, engine: Engine, heard: Callable[[str], object], *,
 
 def credentials(dockerfile: str, settings: Settings) -> dict[str, dict[str, str]]:
     """What the engine needs to know to pull the images that *dockerfile* starts from: nothing else of the user's."""
-    found: dict[str, dict[str, str]] = {}
+    by_registry: dict[str, dict[str, str]] = {}
     stages = {match[2].lower() for match in _FROM.finditer(dockerfile) if match[2]} | {"scratch"}
     for match in _FROM.finditer(dockerfile):
         name = match[1] or match[3]
@@ -101,18 +101,18 @@ def credentials(dockerfile: str, settings: Settings) -> dict[str, dict[str, str]
         except UsageError:  # not a literal name, such as a variable: the builder resolves it
             continue
         key = _HUB_KEY if registry_name(reference.host) == HUB else reference.host
-        if key not in found and (known := credential_for(reference, settings)):
-            if settings.username and found:
-                raise two_registries(next(iter(found)), key)
+        if key not in by_registry and (credential := credential_for(reference, settings)):
+            if settings.username and by_registry:
+                raise two_registries(next(iter(by_registry)), key)
             texts = {
-                "username": known.username,
-                "password": known.password,
-                "identitytoken": known.identity_token,
-                "registrytoken": known.registry_token,
+                "username": credential.username,
+                "password": credential.password,
+                "identitytoken": credential.identity_token,
+                "registrytoken": credential.registry_token,
                 "serveraddress": key,
             }
-            found[key] = {field: text for field, text in texts.items() if text}
-    return found
+            by_registry[key] = {field: text for field, text in texts.items() if text}
+    return by_registry
 
 
 def _sent(order: BuildRequest, text: str, name: str, settings: Settings) -> Any:

@@ -17,8 +17,8 @@ def built_image_id(order: BuildRequest, engine: Engine, expected: Platform | Non
     """The id of the image that has been built; "" if it is for another platform than *expected*."""
     from eci_convert.transports.docker_daemon.engine import image_id
 
-    found = engine.inspect_image(order.reference)
-    return image_id(found, engine.host) if expected is None or _is_for(platform_of(found), expected) else ""
+    inspected = engine.inspect_image(order.reference)
+    return image_id(inspected, engine.host) if expected is None or _is_for(platform_of(inspected), expected) else ""
 
 
 def _is_for(built: Platform, expected: Platform) -> bool:
@@ -28,13 +28,13 @@ def _is_for(built: Platform, expected: Platform) -> bool:
 
 def wrong_platform_error(order: BuildRequest, engine: Engine, expected: Platform | None) -> EciError:
     """The error that an image for another platform is."""
-    found = platform_of(engine.inspect_image(order.reference))
-    error = CannotHoldError(f"the Docker engine has built {order.reference} for {found} and not for {expected}")
+    built = platform_of(engine.inspect_image(order.reference))
+    error = CannotHoldError(f"the Docker engine has built {order.reference} for {built} and not for {expected}")
     error.add_note("hint: --builder direct makes images for any platform on any engine")
     return error
 
 
-def platform_of(found: Json) -> Platform:
+def platform_of(inspected: Json) -> Platform:
     """The platform that an image, or an engine, says it is for."""
-    os, architecture, variant = (str(found.get(key) or "") for key in ("Os", "Architecture", "Variant"))
-    return Platform(os=os, architecture=architecture or str(found.get("Arch") or ""), variant=variant)
+    os, architecture, variant = (str(inspected.get(key) or "") for key in ("Os", "Architecture", "Variant"))
+    return Platform(os=os, architecture=architecture or str(inspected.get("Arch") or ""), variant=variant)

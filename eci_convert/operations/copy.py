@@ -94,10 +94,10 @@ def check_documents(sink: Sink, source: Source, documents: list[Document], optio
     _check_sizes(documents, options.max_size)
 
 
-def layer_codec(said: Codec | None, source: Source, sink: Sink, *, referrers: bool = False) -> Codec | None:
+def layer_codec(requested: Codec | None, source: Source, sink: Sink, *, referrers: bool = False) -> Codec | None:
     """What to compress raw layers with where images are kept; None keeps them."""
-    if said:
-        return said if said.compression is not Compression.NONE else None
+    if requested:
+        return requested if requested.compression is not Compression.NONE else None
     worthwhile = source.traits.synthetic and sink.capabilities.prefers_compressed and not referrers
     return Codec.parse("gzip") if worthwhile else None
 
@@ -109,12 +109,12 @@ def _check_diff_ids(sink: Sink, source: Source, documents: list[Document], repor
     """
     parsed = Documents(source)
     for document in documents:
-        found = document.value
-        if isinstance(found, Index) or found.config.media_type not in media_types.CONFIGS:
+        manifest = document.value
+        if isinstance(manifest, Index) or manifest.config.media_type not in media_types.CONFIGS:
             continue
-        if sink.capabilities.artifacts and found.schema_version == 2:
+        if sink.capabilities.artifacts and manifest.schema_version == 2:
             continue
-        if certainly_wrong(found, parsed.config(found.config)):
+        if certainly_wrong(manifest, parsed.config(manifest.config)):
             wrong = "the diff ids of the image are wrong, so engines will not unpack it"
             if sink.capabilities.artifacts:
                 warn(reporter, f"{wrong}: see verify --fix")
@@ -197,11 +197,11 @@ class BlobCopier:
     def _blob(self, blob: Descriptor) -> None:
         codec = self._codec if self._codec and media_types.is_raw_layer(blob.media_type) else None
         kind = media_types.compressed_type(blob.media_type, codec.compression) if codec else blob.media_type
-        there = self._already_there(blob, kind) if codec else self._with_mount_hint(blob)
-        if there:
+        existing = self._already_there(blob, kind) if codec else self._with_mount_hint(blob)
+        if existing:
             note(self._options.reporter, Reused(task=blob_name(blob), size=blob.size))
-        if there or self._options.dry_run:
-            return self._count((there or blob).size, written=not there)
+        if existing or self._options.dry_run:
+            return self._count((existing or blob).size, written=not existing)
         stored = retry_lost_uploads(
             lambda: self._copy_compressed(blob, kind, codec) if codec else self._copy_blob(blob)
         )
@@ -213,11 +213,11 @@ class BlobCopier:
 
     def _already_there(self, blob: Descriptor, kind: str) -> Descriptor | None:
         """What an earlier copy made of the raw layer *blob*, if the sink still has it."""
-        known = self._layers.get((blob.digest, kind))
-        if known is None or not self._sink.has(known):
+        remembered = self._layers.get((blob.digest, kind))
+        if remembered is None or not self._sink.has(remembered):
             return None
-        self._became[blob.digest] = known
-        return known
+        self._became[blob.digest] = remembered
+        return remembered
 
     def _copy_blob(self, blob: Descriptor) -> Descriptor:
         with open_blob(self._source, blob, self._options.reporter, self._partial) as chunks:
@@ -236,12 +236,12 @@ class BlobCopier:
 
     def _rewrite_manifest(self, document: Document) -> Document:
         """*document* with what became of the blobs and manifests that it lists."""
-        found = document.value
-        if isinstance(found, Manifest):
-            value: Manifest | Index = replace(found, layers=self._rewrite_all(found.layers))
+        manifest = document.value
+        if isinstance(manifest, Manifest):
+            value: Manifest | Index = replace(manifest, layers=self._rewrite_all(manifest.layers))
         else:
-            value = replace(found, manifests=self._rewrite_all(found.manifests))
-        if value == found:
+            value = replace(manifest, manifests=self._rewrite_all(manifest.manifests))
+        if value == manifest:
             return document
         if isinstance(value, Index):
             value = replace(value, manifests=tuple(map(self._right_sized, value.manifests)))

@@ -39,8 +39,8 @@ def estimate_extract(source: Source, image: ImageMetadata, targets: Sequence[Out
         sizes[target] = size_of_part(target.part)
         match locator:
             case RootfsFile(path=path) if files:
-                sizes[target] = found = _size_in_container(files, path)
-                read += found
+                sizes[target] = size = _size_in_container(files, path)
+                read += size
             case RootfsFile():
                 blobs |= {layer.digest: layer.size for layer in image.manifest.layers}
             case Blob(descriptor=blob) | Member(descriptor=blob):

@@ -154,14 +154,14 @@ class _Passes:
         blobs: dict[tuple[Digest, str], list[OutputTarget]] = defaultdict(list)
         archives: dict[tuple[Digest, bool], dict[str, list[OutputTarget]]] = defaultdict(lambda: defaultdict(list))
         files: dict[str, list[OutputTarget]] = defaultdict(list)
-        known: dict[Digest, Descriptor] = {}
+        by_digest: dict[Digest, Descriptor] = {}
         for target in targets:
             match target.part.locator:
                 case Blob(descriptor=blob, compression=compression):
-                    known[blob.digest] = blob
+                    by_digest[blob.digest] = blob
                     blobs[blob.digest, compression].append(target)
                 case Member(descriptor=blob, path=path, or_whole_blob=or_bytes):
-                    known[blob.digest] = blob
+                    by_digest[blob.digest] = blob
                     archives[blob.digest, or_bytes][path].append(target)
                 case RootfsFile(path=path):
                     files[path].append(target)
@@ -172,9 +172,9 @@ class _Passes:
                 case _:
                     assert_never(target.part.locator)
         for (digest, compression), wanting in blobs.items():
-            places |= self._blob(known[digest], compression, wanting)
+            places |= self._blob(by_digest[digest], compression, wanting)
         for (digest, or_bytes), by_path in archives.items():
-            places |= self._archive(known[digest], by_path, or_bytes=or_bytes)
+            places |= self._archive(by_digest[digest], by_path, or_bytes=or_bytes)
         return {**places, **(self._filesystem(files) if files else {})}
 
     def _blob(
@@ -194,15 +194,17 @@ class _Passes:
         self, layer: Descriptor, by_path: Mapping[str, list[OutputTarget]], *, or_bytes: bool
     ) -> Mapping[OutputTarget, FileLocation]:
         consumer = _Consumer(by_path, self._outputs)
-        found = in_archive(
+        locations = in_archive(
             self._source, layer, by_path, consumer, or_bytes=or_bytes, reporter=self._reporter, journal=self._journal
         )
-        return _placed(by_path, found)
+        return _placed(by_path, locations)
 
     def _filesystem(self, by_path: Mapping[str, list[OutputTarget]]) -> Mapping[OutputTarget, FileLocation]:
         consumer = _Consumer(by_path, self._outputs)
-        found = read_files(self._source, self._image, by_path, consumer, reporter=self._reporter, journal=self._journal)
-        return _placed(by_path, found)
+        locations = read_files(
+            self._source, self._image, by_path, consumer, reporter=self._reporter, journal=self._journal
+        )
+        return _placed(by_path, locations)
 
 
 class _Consumer:
@@ -220,18 +222,18 @@ class _Consumer:
 
 
 def _placed(
-    by_path: Mapping[str, list[OutputTarget]], found: Mapping[str, FileLocation]
+    by_path: Mapping[str, list[OutputTarget]], locations: Mapping[str, FileLocation]
 ) -> Mapping[OutputTarget, FileLocation]:
-    return {target: found[path] for path, targets in by_path.items() for target in targets}
+    return {target: locations[path] for path, targets in by_path.items() for target in targets}
 
 
 def _extracted(
     target: OutputTarget, outputs: OutputFiles, place: FileLocation | None, reporter: Reporter
 ) -> ExtractedPart:
     written, part = outputs.written[target], target.part
-    found = written.disk_type if part.role in DISK_ROLES else None
-    if part.disk_type and declared.contradicts(part.disk_type, found):
-        warn(reporter, f"{part.name!r} is declared as {part.disk_type} and its bytes are {found}")
+    detected = written.disk_type if part.role in DISK_ROLES else None
+    if part.disk_type and declared.contradicts(part.disk_type, detected):
+        warn(reporter, f"{part.name!r} is declared as {part.disk_type} and its bytes are {detected}")
     path = place.path if place else ""
     return ExtractedPart(
         part=part,
@@ -240,7 +242,7 @@ def _extracted(
         digest=written.digest,
         blob=place.layer.digest if place and place.layer else None,
         image_path="/" + path if isinstance(part.locator, RootfsFile) else path,
-        disk_type=part.disk_type or found,
+        disk_type=part.disk_type or detected,
     )
 
 

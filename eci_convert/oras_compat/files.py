@@ -53,8 +53,8 @@ def image_manifest(registry: FilesRegistry, name: OrasName, allowed: Sequence[st
 
 def reference_of(url: Url) -> Reference:
     """The repository that *url* is about; its tag does not matter."""
-    found = _NAME.match(url.target)
-    return Reference(host=url.authority, repository=found["name"] if found else "")
+    match = _NAME.match(url.target)
+    return Reference(host=url.authority, repository=match["name"] if match else "")
 
 
 def request_body(data: Mapping[str, Any] | bytes | None, json: Any) -> tuple[bytes | None, dict[str, str]]:
@@ -76,7 +76,7 @@ def written(
     planned = [
         (layer, path_below(root, (layer.get("annotations") or {}).get(_TITLE) or layer["digest"])) for layer in layers
     ]
-    found = []
+    paths = []
     for layer, path in planned:
         if path.exists() and not overwrite:
             continue
@@ -85,8 +85,8 @@ def written(
             _unpack(registry, container, layer["digest"], path.parent)
         else:
             registry.download_blob(container, layer["digest"], str(path))
-        found.append(str(path))
-    return found
+        paths.append(str(path))
+    return paths
 
 
 def path_below(root: Path, name: str) -> Path:

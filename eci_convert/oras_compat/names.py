@@ -15,8 +15,8 @@ class OrasName(oras.container.Container):  # type: ignore[misc] # oras has no ty
 
     def parse(self, name: str) -> None:
         """Raises UsageError."""
-        found = self.reference = Reference.parse(name)
-        self.registry = HUB_API if found.host == HUB else found.host
-        self.namespace, _, self.repository = found.repository.rpartition("/")
-        self.tag = found.tag or oras.defaults.default_tag
-        self.digest = str(found.digest) if found.digest else None
+        reference = self.reference = Reference.parse(name)
+        self.registry = HUB_API if reference.host == HUB else reference.host
+        self.namespace, _, self.repository = reference.repository.rpartition("/")
+        self.tag = reference.tag or oras.defaults.default_tag
+        self.digest = str(reference.digest) if reference.digest else None

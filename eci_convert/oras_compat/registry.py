@@ -87,10 +87,10 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         """The name that *name* spells; *hostname* is in front of one that names no host. Raises UsageError."""
         if isinstance(name, oras.container.Container):
             return name if isinstance(name, OrasName) else OrasName(str(name))
-        found = OrasName(name)
-        if self.hostname and found.reference.host == HUB and not name.startswith(f"{HUB}/"):
+        container = OrasName(name)
+        if self.hostname and container.reference.host == HUB and not name.startswith(f"{HUB}/"):
             return OrasName(f"{self.hostname}/{name}")
-        return found
+        return container
 
     def login(self, username: str, password: str, *args: Any, hostname: str | None = None, **more: Any) -> Any:
         """As in oras, but the password is for one host: see `_is_told`."""
@@ -211,9 +211,11 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         size = length(found, expected)
         if found.status_code != 200 or size is None:
             return checked(self.do_request(url, "GET", headers=self.headers, stream=True), expected, stream=stream)
-        wanted = Descriptor(media_type="", digest=expected, size=size)
-        download = Download(self._client(name.reference), wanted, 0)
-        return streaming(found, download, lambda chunks: verified(chunks, wanted.digest, wanted.size), stream=stream)
+        descriptor = Descriptor(media_type="", digest=expected, size=size)
+        download = Download(self._client(name.reference), descriptor, 0)
+        return streaming(
+            found, download, lambda chunks: verified(chunks, descriptor.digest, descriptor.size), stream=stream
+        )
 
     def download_blob(self, container: str | OrasName, digest: str, outfile: str) -> str:
         """Writes a verified blob to *outfile*, which is replaced when the last byte is known to be good."""
@@ -268,10 +270,10 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         descriptor, content = manifests.get(client, str(name.reference.digest or name.tag))
         if allowed_media_type and descriptor.media_type not in allowed_media_type:
             raise TransportError(f"{name}: it is {descriptor.media_type!r}, which is not allowed")
-        found = dict(json_fields.document(content, str(name)))
+        manifest = dict(json_fields.document(content, str(name)))
         if validation_schema:
-            oras.provider.jsonschema.validate(found, schema=validation_schema)
-        return found
+            oras.provider.jsonschema.validate(manifest, schema=validation_schema)
+        return manifest
 
     def pull(
         self,

@@ -116,10 +116,10 @@ class _Raw:
         if size is None:
             return self._left + b"".join(self._chunks)
         while not self._left:
-            found = next(self._chunks, None)
-            if found is None:
+            chunk = next(self._chunks, None)
+            if chunk is None:
                 return b""
-            self._left = found
+            self._left = chunk
         piece, self._left = self._left[:size], self._left[size:]
         return piece
 

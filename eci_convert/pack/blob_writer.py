@@ -78,8 +78,8 @@ class BlobWriter:
     def _made(self, recipe: Recipe, content: LocalContent, task: Task) -> StoredBlob:
         """The blob of *content*, found in the sink or sent; other files with the same bytes are not sent either."""
         digest = self._digest(recipe, content, task)
-        if found := self._reuse(recipe, content, digest, task):
-            return found
+        if reused := self._reuse(recipe, content, digest, task):
+            return reused
         store = partial(retry_lost_uploads, lambda: self._store(recipe, content, digest, task))
         if digest is None:
             return store()
@@ -173,16 +173,16 @@ class BlobWriter:
             else:
                 self.bytes_reused += size
 
-    def _known(self, recipe: Recipe, known: RemoteBlob) -> StoredBlob:
+    def _known(self, recipe: Recipe, remote: RemoteBlob) -> StoredBlob:
         name = recipe.part.name
         if recipe.entry or recipe.compression:
             raise MissingPartError(f"{name!r} is known by its digest alone, and this format wraps its bytes")
-        blob = Descriptor(media_type=recipe.media_type, digest=known.digest, size=known.size)
-        found = self._written(recipe, blob, blob.digest, blob.size)
+        blob = Descriptor(media_type=recipe.media_type, digest=remote.digest, size=remote.size)
+        stored = self._written(recipe, blob, blob.digest, blob.size)
         if not self.sink.has(blob):
-            raise MissingPartError(f"{self.sink.destination} has no blob {known.digest}, which {name!r} is to be")
+            raise MissingPartError(f"{self.sink.destination} has no blob {remote.digest}, which {name!r} is to be")
         self.count(blob.size, sent=False)
-        return found
+        return stored
 
     def _digest(self, recipe: Recipe, content: LocalContent, task: Task) -> Digest | None:
         """What the digest of a blob that is *content* as it is will be; None where that is not worth an extra reading,
@@ -250,8 +250,8 @@ def _settled(recipe: Recipe, probe: ContentProbe | None) -> Recipe:
     if probe is None:
         return recipe
     check_complete(probe.foreign_reference, describe(recipe.part))
-    found = probe.disk_type if recipe.with_disk_type else None
-    return recipe.with_disk_type(found) if recipe.with_disk_type and found else recipe
+    detected = probe.disk_type if recipe.with_disk_type else None
+    return recipe.with_disk_type(detected) if recipe.with_disk_type and detected else recipe
 
 
 def _with_local_type(recipe: Recipe, content: LocalContent) -> Recipe:
@@ -259,8 +259,8 @@ def _with_local_type(recipe: Recipe, content: LocalContent) -> Recipe:
     if not recipe.with_disk_type:
         return recipe
     head, tail = content.head_and_tail()
-    found = detect_disk_type(head, content.size, tail)
-    return recipe.with_disk_type(found) if found else recipe
+    detected = detect_disk_type(head, content.size, tail)
+    return recipe.with_disk_type(detected) if detected else recipe
 
 
 def _unknown_type(recipe: Recipe) -> CannotHoldError:

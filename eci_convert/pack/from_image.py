@@ -38,20 +38,20 @@ class ImageParts:
 
     def read_all(self, recipes: dict[int, Recipe]) -> dict[int, StoredBlob]:
         """What became of each of *recipes*, all of whose parts are in the image, by its number."""
-        found: dict[int, StoredBlob] = {}
+        stored: dict[int, StoredBlob] = {}
         members: dict[Descriptor, dict[int, Recipe]] = {}
         paths: dict[int, Recipe] = {}
         for number, recipe in recipes.items():
             match recipe.part.locator:
                 case Blob() as blob:
-                    found[number] = self._blob(recipe, blob)
+                    stored[number] = self._blob(recipe, blob)
                 case Member(descriptor=layer):
                     members.setdefault(replace(layer, annotations={}), {})[number] = recipe
                 case RootfsFile():
                     paths[number] = recipe
-        for layer, wanted in members.items():
-            found |= self._members(layer, wanted)
-        return found | self._files(paths)
+        for layer, recipes_of_layer in members.items():
+            stored |= self._members(layer, recipes_of_layer)
+        return stored | self._files(paths)
 
     def _blob(self, recipe: Recipe, blob: Blob) -> StoredBlob:
         blobs.check_readable(blob.descriptor)
@@ -67,13 +67,13 @@ class ImageParts:
 
     def _verbatim(self, recipe: Recipe, blob: Descriptor) -> StoredBlob:
         self._press.check_size(recipe, blob.size)
-        there = lent(self._source, self._press.sink, blob)
-        if there and not recipe.with_disk_type:
+        mounted = lent(self._source, self._press.sink, blob)
+        if mounted and not recipe.with_disk_type:
             return self._press.reused(recipe, blob)
 
         def passed_on() -> StoredBlob:
             with open_blob(self._source, blob, self._press.reporter, self._journal) as chunks:
-                return self._press.verbatim(recipe, blob, chunks, send=not there)
+                return self._press.verbatim(recipe, blob, chunks, send=not mounted)
 
         return retry_lost_uploads(passed_on)
 
@@ -89,9 +89,9 @@ class ImageParts:
         with open_blob(self._source, blob.descriptor, journal=self._journal) as chunks:
             yield decompressed(chunks, Compression(blob.compression or "none"))
 
-    def _members(self, layer: Descriptor, wanted: dict[int, Recipe]) -> dict[int, StoredBlob]:
+    def _members(self, layer: Descriptor, recipes: dict[int, Recipe]) -> dict[int, StoredBlob]:
         bytes_do = all(
-            isinstance(each.part.locator, Member) and each.part.locator.or_whole_blob for each in wanted.values()
+            isinstance(each.part.locator, Member) and each.part.locator.or_whole_blob for each in recipes.values()
         )
 
         def passing(paths: Collection[str], consumer: _Consumer) -> None:
@@ -100,25 +100,25 @@ class ImageParts:
                 journal=self._journal,
             )  # fmt: skip
 
-        return self._collect(wanted, passing)
+        return self._collect(recipes, passing)
 
-    def _files(self, wanted: dict[int, Recipe]) -> dict[int, StoredBlob]:
+    def _files(self, recipes: dict[int, Recipe]) -> dict[int, StoredBlob]:
         def passing(paths: Collection[str], consumer: _Consumer) -> None:
             read_files(self._source, self._image, paths, consumer, reporter=self._press.reporter, journal=self._journal)
 
-        return self._collect(wanted, passing)
+        return self._collect(recipes, passing)
 
     def _collect(
-        self, wanted: dict[int, Recipe], passing: Callable[[Collection[str], _Consumer], None]
+        self, recipes: dict[int, Recipe], passing: Callable[[Collection[str], _Consumer], None]
     ) -> dict[int, StoredBlob]:
-        """What became of *wanted*. One pass does for all of them, unless one file is wanted in two archives."""
-        found: dict[int, StoredBlob] = {}
-        while pending := {number: recipe for number, recipe in wanted.items() if number not in found}:
+        """What became of *recipes*. One pass does for all of them, unless one file is wanted in two archives."""
+        stored: dict[int, StoredBlob] = {}
+        while pending := {number: recipe for number, recipe in recipes.items() if number not in stored}:
             written = retry_lost_uploads(lambda: self._one_pass(pending, passing))
             if not written:
                 raise MissingPartError(f"no file of {self._source.origin} was found where its parts should be")
-            found |= written
-        return found
+            stored |= written
+        return stored
 
     def _one_pass(
         self, pending: dict[int, Recipe], passing: Callable[[Collection[str], _Consumer], None]

@@ -226,8 +226,8 @@ def _local(recipes: dict[int, Recipe], writer: BlobWriter, concurrency: int) -> 
     with ThreadPoolExecutor(concurrency, thread_name_prefix="pack") as pool:
         futures = {number: pool.submit(writer.write_local, recipe) for number, recipe in sent.items()}
         try:
-            found = {number: writer.write_local(recipe) for number, recipe in recipes.items() if number not in sent}
-            return found | {number: interrupts.result(future) for number, future in futures.items()}
+            stored = {number: writer.write_local(recipe) for number, recipe in recipes.items() if number not in sent}
+            return stored | {number: interrupts.result(future) for number, future in futures.items()}
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

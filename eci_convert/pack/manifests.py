@@ -14,10 +14,10 @@ from eci_convert.pack.blob_writer import BlobWriter
 
 def recipes(blueprint: Blueprint) -> dict[int, Recipe]:
     """All recipes of *blueprint* by number: those of the layers, in order, and of a config that is a recipe."""
-    found = [*blueprint.recipes]
+    all_recipes = [*blueprint.recipes]
     if isinstance(blueprint.config, Recipe):
-        found.append(blueprint.config)
-    return dict(enumerate(found))
+        all_recipes.append(blueprint.config)
+    return dict(enumerate(all_recipes))
 
 
 def store_manifest(

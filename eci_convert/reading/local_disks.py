@@ -31,21 +31,21 @@ class FileEnds:
         """The ends of the file at *locator*. Raises LocalError."""
         if isinstance(locator, Memory):
             content = locator.content
-            wanted = extra_range(content[:HEAD])
+            byte_range = extra_range(content[:HEAD])
             return cls(
                 size=len(content),
                 head=content[:HEAD],
                 tail=content[-TAIL:],
-                further=content[wanted.start : wanted.stop],
+                further=content[byte_range.start : byte_range.stop],
             )
         with local_errors(locator.path), locator.path.open("rb") as file:
             head = file.read(HEAD)
             size = file.seek(0, 2)
             file.seek(max(0, size - TAIL))
             tail = file.read(TAIL)
-            wanted = extra_range(head)
-            file.seek(wanted.start)
-            return cls(size=size, head=head, tail=tail, further=file.read(len(wanted)))
+            byte_range = extra_range(head)
+            file.seek(byte_range.start)
+            return cls(size=size, head=head, tail=tail, further=file.read(len(byte_range)))
 
 
 def resolve_type(path: Path, declared: DiskType | None, *, trusted: bool = False) -> DiskType:

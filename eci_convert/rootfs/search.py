@@ -105,9 +105,9 @@ class Search:
         """Paths of files that were read without being passed on, by the number of the layer (0 is the top one) and that
         of the entry."""
         missed: dict[int, dict[int, tuple[str, ...]]] = defaultdict(dict)
-        for path, (found, file) in self._settled.items():
-            if self._taken.get(path, ())[:2] != (found.layer, file.entry):
-                missed[found.layer][file.entry] = (*missed[found.layer].get(file.entry, ()), path)
+        for path, (location, file) in self._settled.items():
+            if self._taken.get(path, ())[:2] != (location.layer, file.entry):
+                missed[location.layer][file.entry] = (*missed[location.layer].get(file.entry, ()), path)
         return missed
 
     def read_again(self, entries: Iterable[TarEntry], missed: Mapping[int, tuple[str, ...]], number: int) -> None:
@@ -124,7 +124,7 @@ class Search:
 
     def found(self) -> Mapping[str, Found]:
         """The locations of the paths that were found."""
-        return {path: found for path, (found, _) in self._settled.items()}
+        return {path: location for path, (location, _) in self._settled.items()}
 
     def failed(self) -> Mapping[str, EciError]:
         """The errors for the other paths: MissingPartError, AmbiguousRoleError for a directory with two files,

@@ -136,8 +136,8 @@ def echoes_authorization(registry: FaultyRegistry, code: int) -> Change:
     """An error that repeats what it was told."""
 
     def change(_: Reply) -> Reply:
-        told = registry.requests[-1].headers.get("Authorization", "")
-        return refusal(code, "BAD", f"what is {told}?")(Reply())
+        authorization = registry.requests[-1].headers.get("Authorization", "")
+        return refusal(code, "BAD", f"what is {authorization}?")(Reply())
 
     return change
 

@@ -103,13 +103,13 @@ class FaultyRegistry(Behaviour):
 
     def secrets_seen(self) -> list[str]:
         """What came in Authorization headers, names and passwords as people write them."""
-        found = []
+        secrets = []
         for one in self.requests:
             scheme, _, value = one.header("Authorization").partition(" ")
             with contextlib.suppress(ValueError):
                 value = base64.b64decode(value, validate=True).decode() if scheme == "Basic" else value
-            found += [value] if value else []
-        return found
+            secrets += [value] if value else []
+        return secrets
 
     def take_fault(self, method: str, path: str) -> Fault | None:
         """The fault that is ordered for a request, used up by one."""
@@ -212,20 +212,20 @@ class _Handler(BaseHTTPRequestHandler):
         return left if int(self.headers.get("Content-Length") or 0) > left else None
 
     def _body(self, hears: int | None) -> tuple[bytes, bool]:
-        found = bytearray()
+        body = bytearray()
         if hears == -1:
             return b"", False
         for size in self._sizes():
             while size:
-                want = min(size, 65536, size if hears is None else hears - len(found))
+                want = min(size, 65536, size if hears is None else hears - len(body))
                 piece = self.rfile.read(want) if want > 0 else b""
                 if not piece:
-                    return bytes(found), False
+                    return bytes(body), False
                 if self.registry.intake:
                     time.sleep(len(piece) / self.registry.intake)
-                found += piece
+                body += piece
                 size -= len(piece)
-        return bytes(found), hears is None
+        return bytes(body), hears is None
 
     def _sizes(self) -> Iterator[int]:
         if self.headers.get("Transfer-Encoding") != "chunked":

@@ -100,11 +100,11 @@ def build(
         system=part_options.system(plat, format),
     )
     if builder != "direct":
-        wanted = EngineBuild(
+        engine_options = EngineBuild(
             tag=tag or archived_name(destination), base=base, file=file, context=context,
             archive=output_archive(destination, builder), write=write, digest_file=digest_file,
         )  # fmt: skip
-        return run_build(call, builder, wanted, words, dry_run=dry_run)
+        return run_build(call, builder, engine_options, words, dry_run=dry_run)
     for name, value in (("base", base), ("file", file), ("context", context)):
         call.unless(f"--{name} needs --builder docker or buildx" if value else "", name, value, None)
     if len(call.platforms) > 1:

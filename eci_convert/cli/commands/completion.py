@@ -25,5 +25,5 @@ def completion(shell: str) -> None:
     """Print the completion script for SHELL."""
     from eci_convert.cli.commands import group
 
-    found = _COMPLETIONS[shell]
-    text(found(group(), {}, "eci-convert", "_ECI_CONVERT_COMPLETE").source())
+    script = _COMPLETIONS[shell]
+    text(script(group(), {}, "eci-convert", "_ECI_CONVERT_COMPLETE").source())

@@ -46,6 +46,6 @@ def pullfiles(
     check_remote(call, remote)
     check_connections(call, reads=[place.reference], default="docker", accepted={"namespace"})
     with open_image(place.reference, place.settings, "docker") as source:
-        wanted = replace(extract_request(directory=None, **words), optional=_OPTIONAL)
-        lines = eci_output.pulled_files(image, wanted.roles, verbose=call.verbose)
-        run_extract(call, source, wanted, max_size, lines=lines)
+        request = replace(extract_request(directory=None, **words), optional=_OPTIONAL)
+        lines = eci_output.pulled_files(image, request.roles, verbose=call.verbose)
+        run_extract(call, source, request, max_size, lines=lines)

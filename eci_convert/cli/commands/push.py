@@ -122,8 +122,8 @@ def push(
     options.write_digest(digest_file, pushed.digest)
     if call.verbose and not call.json and not call.quiet:
         text("\n".join(eci_output.pushed(packed)))
-    there = f"to {remote} " if remote else ""
-    sentence = f"Pushed image {image} {there}with digest {pushed.digest}"
+    destination = f"to {remote} " if remote else ""
+    sentence = f"Pushed image {image} {destination}with digest {pushed.digest}"
     return report_push(call, place.reference, format, packed, pushed, sentence)
 
 

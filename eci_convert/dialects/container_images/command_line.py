@@ -40,10 +40,10 @@ def split_command_line(text: str) -> list[str]:
 
 def _tokens(text: str) -> list[str]:
     """*text*, parted at each space that is not within quotes; the last of which may be missing."""
-    found, at = [_token(text, 0)], 0
-    while (at := at + len(found[-1]) + 1) <= len(text):
-        found.append(_token(text, at))
-    return found
+    tokens, at = [_token(text, 0)], 0
+    while (at := at + len(tokens[-1]) + 1) <= len(text):
+        tokens.append(_token(text, at))
+    return tokens
 
 
 def _token(text: str, at: int) -> str:

@@ -65,8 +65,8 @@ def read(image: ImageMetadata) -> Artifact | None:
 
 
 def _words(settings: json_fields.Fields, key: str) -> tuple[str, ...]:
-    found = json_fields.optional(settings, key, list, "config.config", [])
-    return tuple(json_fields.typed(word, str, f"config.config.{key}[{index}]") for index, word in enumerate(found))
+    words = json_fields.optional(settings, key, list, "config.config", [])
+    return tuple(json_fields.typed(word, str, f"config.config.{key}[{index}]") for index, word in enumerate(words))
 
 
 def _annotated(image: ImageMetadata) -> Iterable[Part]:
@@ -206,9 +206,9 @@ def sorted_features(features: Iterable[str]) -> list[str]:
     >>> sorted_features(["CONFIG_B=1", "10", "CONFIG_A=y", "9", "2"])
     ['10', '9', '2', 'CONFIG_A=y', 'CONFIG_B=1']
     """
-    known = list(features)
-    numbers = [text for text in known if text.isascii() and text.isdigit()]
-    rest = [text for text in known if text not in numbers]
+    names = list(features)
+    numbers = [text for text in names if text.isascii() and text.isdigit()]
+    rest = [text for text in names if text not in numbers]
     return sorted(numbers, key=int, reverse=True) + sorted(rest, key=lambda text: text.encode())
 
 

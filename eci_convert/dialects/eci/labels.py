@@ -40,8 +40,8 @@ def read(image: ImageMetadata) -> Artifact | None:
 
 def _parts(texts: Mapping[str, str], where: str) -> Iterable[Part]:
     for key, value in texts.items():
-        if found := part_for_label(key):
-            role, index = found
+        if role_and_index := part_for_label(key):
+            role, index = role_and_index
             path = _path(value, f"{where}[{key!r}]")
             name = canonical_name(role, path.rpartition("/")[2], index)
             yield Part(role=role, locator=RootfsFile(path=path), name=name, index=index)

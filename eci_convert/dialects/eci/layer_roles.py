@@ -95,13 +95,17 @@ def _claim(layer: Descriptor, where: str) -> _LayerClaim:
 
 def _role(layer: Descriptor, types: list[str], where: str) -> Role | None:
     """The role that annotation and media type agree on. None: a disk, but which is not said."""
-    said = _ROLES.get(layer.annotations.get(ROLE, ""))
+    declared = _ROLES.get(layer.annotations.get(ROLE, ""))
     if not types:
-        return said or Role.OTHER
+        return declared or Role.OTHER
     implied = _PLAIN.get(types[0])
-    if said and implied is not Role.OTHER and not (said is implied or (implied is None and said in DISK_ROLES)):
-        raise AmbiguousRoleError(f"{where} has the role {str(said)!r} and the media type {types[0]!r}")
-    return said or implied
+    if (
+        declared
+        and implied is not Role.OTHER
+        and not (declared is implied or (implied is None and declared in DISK_ROLES))
+    ):
+        raise AmbiguousRoleError(f"{where} has the role {str(declared)!r} and the media type {types[0]!r}")
+    return declared or implied
 
 
 def _with_disk_roles(claims: list[_LayerClaim]) -> Iterator[_LayerClaim]:

@@ -82,28 +82,28 @@ _FREE = ("squashfs", "uki")
 def read(image: ImageMetadata) -> Artifact | None:
     """What *image* holds if a layer's media type is one of ironcore's, else None. Layers of other types are passed
     over. Raises AmbiguousRoleError where a type stands twice; of two generations, the newer counts."""
-    found = _by_word(image.manifest.layers)
-    if not found:
+    layers_by_word = _by_word(image.manifest.layers)
+    if not layers_by_word:
         return None
-    parts = tuple(_part(word, layer, found) for word, layer in found.items())
+    parts = tuple(_part(word, layer, layers_by_word) for word, layer in layers_by_word.items())
     command_line = json_fields.optional(image.config.fields, "commandLine", str, "config", "")
     return Artifact(parts=parts, command_line=command_line or None)
 
 
 def _by_word(layers: tuple[Descriptor, ...]) -> dict[str, Descriptor]:
-    found: dict[str, Descriptor] = {}
+    layers_by_word: dict[str, Descriptor] = {}
     for types in _GENERATIONS:
-        newer = set(found)
+        newer = set(layers_by_word)
         for layer in layers:
             word = types.get(layer.media_type, "")
             if not word or word in newer:
                 continue
-            if word in found:
+            if word in layers_by_word:
                 raise AmbiguousRoleError(
-                    f"two layers are the {word}: {found[word].digest.short} and {layer.digest.short}"
+                    f"two layers are the {word}: {layers_by_word[word].digest.short} and {layer.digest.short}"
                 )
-            found[word] = layer
-    return found
+            layers_by_word[word] = layer
+    return layers_by_word
 
 
 def _part(word: str, layer: Descriptor, beside: Mapping[str, Descriptor]) -> Part:

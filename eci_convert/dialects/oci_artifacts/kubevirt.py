@@ -104,10 +104,10 @@ def _size(layer: Descriptor, where: str) -> int | None:
     text = layer.annotations.get(_SIZE, "")
     if not text:
         return None
-    found = _SIZES.fullmatch(text)
-    if not found:
+    match = _SIZES.fullmatch(text)
+    if not match:
         raise FormatError(f"{text[:80]!r} is no size in bytes", where=f"{where}.annotations[{_SIZE!r}]")
-    return int(found[1]) << 10 * _UNITS.index(found[2])
+    return int(match[1]) << 10 * _UNITS.index(match[2])
 
 
 def _number(layer: Descriptor) -> int | None:
@@ -182,15 +182,15 @@ def write(artifact: Artifact, terms: WriteOptions) -> Blueprint:
 
 def _named(disks: list[Part]) -> list[str]:
     """A name for each of *disks* that Kubernetes takes for a volume's, made of its file's name where that can be."""
-    found: list[str] = []
+    names: list[str] = []
     for part in disks:
         if part.role not in model.DISK_ROLES:
             raise unsupported_part("kubevirt", part)
         name = _NO_LABEL.sub("-", original_name(part).rpartition(".")[0].lower()).strip("-")[:63].strip("-")
-        if not name or name in found:
+        if not name or name in names:
             name = "rootdisk" if part.index is None else f"disk-{part.index}"
-        found.append(name if name not in found else f"{name}-{len(found)}")
-    return found
+        names.append(name if name not in names else f"{name}-{len(names)}")
+    return names
 
 
 def _recipe(part: Part, volume: str) -> Recipe:

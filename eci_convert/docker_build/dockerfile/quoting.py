@@ -68,8 +68,8 @@ def check_text(text: str, what: str) -> None:
         raise error
 
 
-def _class(found: re.Match[str]) -> str:
-    return f"[\\{found[0]}]" if found[0] in _ESCAPED else f"[{found[0]}]"
+def _class(match: re.Match[str]) -> str:
+    return f"[\\{match[0]}]" if match[0] in _ESCAPED else f"[{match[0]}]"
 
 
 def _quoted(text: str) -> str:

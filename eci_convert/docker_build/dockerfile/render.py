@@ -67,10 +67,10 @@ def _labels(texts: Mapping[str, str]) -> Iterator[str]:
 
 
 def _rank(item: tuple[str, str]) -> tuple[int, int, str]:
-    found = part_for_label(item[0])
-    if found is None:
+    role_and_index = part_for_label(item[0])
+    if role_and_index is None:
         return 1 << 8, 0, item[0]
-    role, index = found
+    role, index = role_and_index
     return list(type(role)).index(role), index or 0, item[0]
 
 

@@ -41,11 +41,11 @@ def paths_in_context(artifact: Artifact, context: Path) -> dict[str, str]:
 
 def context_names(artifact: Artifact) -> dict[str, str]:
     """File names for the parts, by the parts' names: theirs where these are plain, else ones that mean the same."""
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for number, part in enumerate(artifact.parts):
         plain = _SAFE.fullmatch(part.name) and not part.name.lower().startswith(_DOCKERFILES)
-        found[part.name] = part.name if plain else _constant(part, number)
-    return found
+        names[part.name] = part.name if plain else _constant(part, number)
+    return names
 
 
 def stage_context(artifact: Artifact, directory: Path, *, lasting: bool = False) -> dict[str, str]:

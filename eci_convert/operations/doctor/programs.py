@@ -41,10 +41,10 @@ def _docker(settings: Settings) -> Finding:
     from eci_convert.transports.docker_daemon import endpoint
 
     try:
-        found = endpoint.find(settings.environ)
+        engine_endpoint = endpoint.find(settings.environ)
     except EciError as error:
         return Finding(name="docker engine", found=False, detail=str(error))
-    return _engine("docker engine", found.host, settings, found.origin)
+    return _engine("docker engine", engine_endpoint.host, settings, engine_endpoint.origin)
 
 
 def _podman_socket(settings: Settings) -> Finding:
@@ -61,12 +61,12 @@ def _podman_socket(settings: Settings) -> Finding:
 
 def _podman_sockets(environ: Mapping[str, str]) -> list[tuple[str, str]]:
     runtime = environ.get("XDG_RUNTIME_DIR", "")
-    found = [("unix:///run/podman/podman.sock", "the default")]
+    sockets = [("unix:///run/podman/podman.sock", "the default")]
     if runtime:
-        found.insert(0, (f"unix://{runtime}/podman/podman.sock", "XDG_RUNTIME_DIR"))
+        sockets.insert(0, (f"unix://{runtime}/podman/podman.sock", "XDG_RUNTIME_DIR"))
     if environ.get("CONTAINER_HOST"):
-        found.insert(0, (environ["CONTAINER_HOST"], "CONTAINER_HOST"))
-    return found
+        sockets.insert(0, (environ["CONTAINER_HOST"], "CONTAINER_HOST"))
+    return sockets
 
 
 def _engine(name: str, host: str, settings: Settings, detail: str) -> Finding:

@@ -59,8 +59,8 @@ class RecordingConsumer:
         self.observations: dict[str, Observation] = {}
 
     def take(self, paths: tuple[str, ...], size: int, chunks: Iterator[bytes]) -> None:
-        found = observe(chunks)
-        self.observations.update(dict.fromkeys(paths, found))
+        observed = observe(chunks)
+        self.observations.update(dict.fromkeys(paths, observed))
 
 
 def observe(chunks: Iterable[bytes]) -> Observation:
@@ -193,14 +193,14 @@ class LayerCheck:
         """Whether all that there is to be known of *layer* is known already, which is then taken over."""
         if in_stack and self._looks_for_files:
             return False
-        wanted = {(part.descriptor.digest, part.compression) for part in self._blob_parts(layer)}
+        parts = {(part.descriptor.digest, part.compression) for part in self._blob_parts(layer)}
         is_archive = in_stack and not media_types.is_encrypted(layer.media_type)
-        known: Collection[Digest] = self._seen.diff_ids if is_archive else self._seen.verified
-        if layer.digest not in known or not wanted <= self._seen.blobs.keys():
+        verified: Collection[Digest] = self._seen.diff_ids if is_archive else self._seen.verified
+        if layer.digest not in verified or not parts <= self._seen.blobs.keys():
             return False
         if is_archive:
             self.diff_ids[layer.digest] = self._seen.diff_ids[layer.digest]
-        self.blobs |= {key: self._seen.blobs[key] for key in wanted}
+        self.blobs |= {key: self._seen.blobs[key] for key in parts}
         return True
 
     def _blob_parts(self, layer: Descriptor) -> list[Blob]:
@@ -250,7 +250,9 @@ class LayerCheck:
             with archive as entries:
                 search.read_again(entries, missed, number)
         self.failed = search.failed()
-        self._places = {path: (stack[found.layer].digest, found.path) for path, found in search.found().items()}
+        self._places = {
+            path: (stack[location.layer].digest, location.path) for path, location in search.found().items()
+        }
 
 
 def _generated(chunks: Iterable[bytes]) -> Generator[bytes, None, None]:

@@ -59,15 +59,15 @@ def fixed_index(
 
     Raises FormatError where it is no index, and what source and sink raise.
     """
-    _, found = load_root(source)
-    if not isinstance(found, Index):
+    _, root = load_root(source)
+    if not isinstance(root, Index):
         raise FormatError("is no index", where=source.origin)
-    written = [_entry(source, entry, sink, diff_ids, options) for entry in found.manifests]
+    written = [_entry(source, entry, sink, diff_ids, options) for entry in root.manifests]
     entries = (
         replace(entry, digest=packed.descriptor.digest, size=packed.descriptor.size, data=None)
-        for entry, packed in zip(found.manifests, written, strict=True)
+        for entry, packed in zip(root.manifests, written, strict=True)
     )
-    index = replace(found, manifests=tuple(entries), schema_version=2)
+    index = replace(root, manifests=tuple(entries), schema_version=2)
     text = to_json(index)
     top = Descriptor.of(text, index.media_type)
     if not options.dry_run:
@@ -93,9 +93,9 @@ def _entry(
     root = documents[-1]
     if isinstance(root.value, Manifest) and root.value.config.media_type in media_types.CONFIGS:
         image = select_image(images.Documents(source), root.descriptor, root.value, None)
-        known = image.config.diff_ids and {layer.digest for layer in root.value.layers} <= diff_ids.keys()
+        has_diff_ids = image.config.diff_ids and {layer.digest for layer in root.value.layers} <= diff_ids.keys()
         right = tuple(diff_ids.get(layer.digest, layer.digest) for layer in root.value.layers)
-        if root.value.schema_version != 2 or (known and right != image.config.diff_ids):
+        if root.value.schema_version != 2 or (has_diff_ids and right != image.config.diff_ids):
             return _rewritten(source, image, sink, diff_ids, options)
     return BlobCopier(source, sink, options, None).put(documents)
 

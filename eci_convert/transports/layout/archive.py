@@ -143,7 +143,7 @@ class OciArchiveSink:
             stored = received.descriptor(media_type)
             self._manifests[stored.digest] = (media_type, content)
         else:
-            self._output.add(received, lambda found: index.blob_path(found) if found else "")
+            self._output.add(received, lambda computed: index.blob_path(computed) if computed else "")
             stored = received.descriptor(media_type)
             self._blobs[stored.digest] = stored.size
         return stored

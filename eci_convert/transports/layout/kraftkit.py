@@ -31,8 +31,8 @@ _MAX_DEPTH = 32
 def is_store(directory: Path) -> bool:
     """Whether *directory* is a store of KraftKit's, and no layout."""
     with local_errors(directory):
-        there = [(directory / name).exists() for name in (_BLOBS, _NAMES, INDEX)]
-    return there == [True, True, False]
+        present = [(directory / name).exists() for name in (_BLOBS, _NAMES, INDEX)]
+    return present == [True, True, False]
 
 
 def reader(directory: Path) -> Read:

@@ -34,18 +34,18 @@ class Url:
     @classmethod
     def parse(cls, text: str) -> Self:
         """The URL *text*. Raises TransportError, whose message does not contain the query."""
-        shown = text.partition("?")[0][:200]
+        shown_text = text.partition("?")[0][:200]
         if "@" in text:  # a password may contain any character
-            shown = f"{shown.partition('//')[0]}//***"
+            shown_text = f"{shown_text.partition('//')[0]}//***"
         if len(text) > _MAX_LENGTH or _INVALID.search(text):
-            raise TransportError(f"{shown!r}… is not a valid URL")
+            raise TransportError(f"{shown_text!r}… is not a valid URL")
         try:
             parts = urlsplit(text)
             port = parts.port
         except ValueError:  # whose message repeats part of the URL
-            raise TransportError(f"{shown!r} is not a valid URL") from None
+            raise TransportError(f"{shown_text!r} is not a valid URL") from None
         if parts.scheme not in _PORTS or not parts.hostname:
-            raise TransportError(f"{shown!r} is not an http or https URL")
+            raise TransportError(f"{shown_text!r} is not an http or https URL")
         if parts.username is not None or parts.password is not None:
             raise TransportError(f"credentials are not allowed in a URL of {parts.hostname!r}")
         if not _HOST.fullmatch(parts.hostname) or ("[" in parts.netloc and not _BRACKETED.fullmatch(parts.netloc)):

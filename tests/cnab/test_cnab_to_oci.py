@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from eci_convert.cli import main
 from tests.cnab.conftest import Recorded
 from tests.support.cnab_golden import case, cases
 
@@ -79,3 +80,21 @@ def test_what_failed_fails_with_the_recorded_exit_code_and_lines(recorded: Recor
     for line, recorded_line in zip(err.splitlines(), expected, strict=True):
         whole = not any(reason in recorded_line for reason in REASONS)
         assert (line == recorded_line) if whole else line.startswith(shortened(recorded_line)), line
+
+
+@pytest.mark.parametrize("recorded", ["several-components"], indirect=True)
+def test_a_bundle_is_pulled_by_its_digest_too(recorded: Recorded) -> None:
+    """The case pull-by-digest: of the same bundle, from the same place."""
+    _, out, _ = recorded.play("push")
+    target = recorded.expected("push")["argv"][4].rpartition(":")[0]
+    words = ["--bundle", "pulled.json", "--relocation-map", "pulled-relocation-map.json"]
+
+    code = main(["cnab-to-oci", "pull", f"{target}@{out.split(chr(34))[1]}", *words])
+
+    assert code == 0
+    assert (recorded.folder / "pulled.json").read_bytes() == recorded.document("pulled.json")
+    pulled_map = (recorded.folder / "pulled-relocation-map.json").read_bytes()
+    assert pulled_map == recorded.document("pulled-relocation-map.json")
+    by_digest = case("pull-by-digest").documents
+    assert by_digest["pulled.json"] == recorded.case.documents["pulled.json"]
+    assert by_digest["pulled-relocation-map.json"] == recorded.case.documents["pulled-relocation-map.json"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from eci_convert.model import Blob, Member, RootfsFile
 from eci_convert.oci.image import ImageMetadata
-from eci_convert.reading.file_size import _size_in_container
+from eci_convert.reading.file_size import size_in_container
 from eci_convert.reading.local_content import size_of_part
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def estimate_extract(source: Source, image: ImageMetadata, targets: Sequence[Out
         sizes[target] = size_of_part(target.part)
         match locator:
             case RootfsFile(path=path) if files:
-                sizes[target] = size = _size_in_container(files, path)
+                sizes[target] = size = size_in_container(files, path)
                 read += size
             case RootfsFile():
                 blobs |= {layer.digest: layer.size for layer in image.manifest.layers}

@@ -16,7 +16,7 @@ def size_of_file(source: Source, image: ImageMetadata, path: str) -> int:
     from eci_convert.reading.files import read_files
 
     if files := source.filesystem():
-        return _size_in_container(files, path)
+        return size_in_container(files, path)
     scales = _SizeProbe(patient=True)
     read_files(source, image, [path], scales)
     return scales.size
@@ -47,11 +47,13 @@ class _SizeProbe:
             pass
 
 
-def _size_in_container(files: ContainerFiles, path: str) -> int:
+def size_in_container(files: ContainerFiles, path: str) -> int:
+    """The size in bytes of the file *path* of *files*, which is not read to its end. Raises as
+    `read_container_files`."""
     from eci_convert.reading.container_files import read_container_files
 
     try:
         read_container_files(files, [path], _SizeProbe())
-    except _SizeFound as weighed:
-        return weighed.size
+    except _SizeFound as found:
+        return found.size
     return 0

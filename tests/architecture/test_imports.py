@@ -181,6 +181,13 @@ def test_a_package_lists_its_modules_and_no_others(path: Path) -> None:
         assert not {name for name in modules | folders if name not in documentation and not name.startswith("_")}
 
 
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_module_imports_a_private_name_of_another(path: Path) -> None:
+    names = {name for name in imports(ast.parse(path.read_text())) if name.startswith("eci_convert.")}
+
+    assert not {name for name in names if re.search(r"\._[a-z]", name)} - {"eci_convert._version.__version__"}
+
+
 def test_every_scheme_has_its_module_and_every_module_its_openers() -> None:
     for scheme in SCHEMES:
         place = PACKAGE / "transports" / scheme.module.replace(".", "/")

@@ -49,6 +49,12 @@ class RegistrySource:
 
         return nearest_tags(self._client) if self._missing and not self._reference.digest else ()
 
+    def tags(self) -> tuple[str, ...]:
+        """Tags that the repository has, where the registry tells: one page of them."""
+        from eci_convert.transports.registry.tags import first_tags
+
+        return first_tags(self._client)
+
     def resolve(self) -> Descriptor:
         """The descriptor of the manifest, determined from its content; digests in headers are verified.
 

@@ -15,8 +15,14 @@ _MAX_LIST = 1 << 20
 
 def nearest_tags(client: RegistryClient) -> tuple[str, ...]:
     """Tags of the repository of *client* like the one that its reference names, else some that it has; none where the
-    registry does not tell. One request, of at most one page.
+    registry does not tell.
     """
+    names = first_tags(client)
+    return nearest_names(client.reference.tag, names) or tuple(names[-3:])
+
+
+def first_tags(client: RegistryClient) -> tuple[str, ...]:
+    """Tags of the repository of *client*; none where the registry does not tell. One request, of at most one page."""
     url = client.url("tags/list").with_query("n", str(_MOST))
     try:
         with client.request("GET", url, accept=(200,), budget=RetryBudget(0)) as answer:
@@ -24,5 +30,4 @@ def nearest_tags(client: RegistryClient) -> tuple[str, ...]:
     except (EciError, ValueError, RecursionError):  # it only was to help
         return ()
     tags = document.get("tags") if isinstance(document, dict) else None
-    names = [tag for tag in (tags if isinstance(tags, list) else ())[:_MOST] if isinstance(tag, str)]
-    return nearest_names(client.reference.tag, names) or tuple(names[-3:])
+    return tuple(tag for tag in (tags if isinstance(tags, list) else ())[:_MOST] if isinstance(tag, str))

@@ -12,10 +12,11 @@ import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, split_arg_string
 
 from eci_convert.dialects import READERS
-from eci_convert.errors import printable
+from eci_convert.errors import EciError, printable
 from eci_convert.oci.annotations import IMAGE_NAME, REF_NAME
 from eci_convert.oci.json_fields import MAX_DOCUMENT
 from eci_convert.transports import SCHEMES
+from eci_convert.transports.settings import Settings
 
 PLATFORMS = (
     "linux/amd64", "linux/arm64", "linux/arm/v7", "linux/arm/v6", "linux/386", "linux/ppc64le", "linux/s390x",
@@ -23,6 +24,10 @@ PLATFORMS = (
 )  # fmt: skip
 
 _REFERENCES = frozenset({"reference", "references", "src", "dst", "sources", "image", "destination", "fix", "refs"})
+_ONE_PLACE = ("docker-daemon", "containerd", "containers-storage")
+_PATIENCE = 2.0
+"""Seconds for a registry or an engine to answer."""
+
 _WORDS: dict[str, tuple[str, ...]] = {
     "platforms": PLATFORMS,
     "dialect": tuple(READERS),
@@ -114,20 +119,54 @@ class ReferenceParam(click.ParamType):  # type: ignore[type-arg]
 
 def references(incomplete: str) -> Iterator[str]:
     """References that begin with *incomplete*: transports; behind `oci:`, directories that are or hold layouts, and the
-    names in a layout; behind `oci-archive:` and `docker-archive:`, files and directories."""
+    names in a layout; behind `oci-archive:` and `docker-archive:`, files and directories; the tags of a repository, and
+    the names of images in engines and stores, where these answer at once."""
     transport, colon, rest = incomplete.partition(":")
     if not colon:
         spellings = (spelling for scheme in SCHEMES for spelling in scheme.spellings)
         yield from (spelling for spelling in spellings if spelling.startswith(incomplete))
         return
+    if rest.startswith("//"):
+        yield from _tags(incomplete)
+        return
+    if transport in _ONE_PLACE:
+        yield from (f"{transport}:{name}" for name in _names(transport) if name.startswith(rest))
+        return
     [*schemes] = (scheme for scheme in SCHEMES if f"{transport}:" in scheme.spellings and scheme.path_like)
-    if not schemes or rest.startswith("//"):
+    if not schemes:
         return
     path, named, name = rest.rpartition(":")
     if named and transport == "oci" and os.path.isdir(path):
         yield from (f"oci:{path}:{known}" for known in sorted(layout_names(Path(path))) if known.startswith(name))
     else:
         yield from (f"{transport}:{found}" for found in _paths(rest, files=schemes[0].archive))
+
+
+def _tags(incomplete: str) -> Iterator[str]:
+    """*incomplete*, `docker://HOST/REPO:` and the beginning of a tag, with each tag that begins so."""
+    name, _, beginning = incomplete.rpartition(":")
+    repository = name.partition("://")[2]
+    if "/" not in repository or "/" in beginning:
+        return
+    from eci_convert.oci.reference import Reference
+    from eci_convert.transports.registry.source import RegistrySource
+
+    with suppress(EciError), RegistrySource(Reference.parse(repository), _at_once()) as source:
+        yield from (f"{name}:{printable(tag)}" for tag in sorted(source.tags()) if tag.startswith(beginning))
+
+
+def _names(transport: str) -> tuple[str, ...]:
+    """The names of the images in the one place of *transport*."""
+    from eci_convert.transports import open_catalog
+
+    with suppress(EciError), open_catalog(f"{transport}:", _at_once()) as catalog:
+        return tuple(sorted({printable(entry.name) for entry in catalog.images() if entry.name}))
+    return ()
+
+
+def _at_once() -> Settings:
+    """The user's settings with a short timeout and no retries: a shell waits for the completion."""
+    return Settings(environ=os.environ, timeout=_PATIENCE, retries=0)
 
 
 def layout_names(directory: Path) -> Iterator[str]:

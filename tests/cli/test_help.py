@@ -15,8 +15,13 @@ from eci_convert.cli.commands import COMMANDS, ORIGINALS, SECTIONS, all_commands
 from eci_convert.cli.completion import PLATFORMS
 from eci_convert.cli.param_types import Option
 from eci_convert.dialects import READERS, WRITERS
+from eci_convert.transports import open_sink
+from eci_convert.transports.settings import Settings
 from tests.cli.conftest import Parts
 from tests.support.command_line import Run
+from tests.support.fake_docker import a_docker
+from tests.support.fake_registry.server import a_registry
+from tests.support.images import a_container, copied
 
 SCREEN = 48
 """Lines that a group of options has at most, in 80 columns."""
@@ -69,9 +74,9 @@ def test_options_of_one_side_are_told_in_a_sentence(run: Run) -> None:
     assert "--src-" not in run("inspect", "--help").out
 
 
-def completed(line: str, folder: Path) -> list[str]:
+def completed(line: str, folder: Path, **variables: str) -> list[str]:
     """What bash would be offered for *line*."""
-    environ = {
+    environ = variables | {
         "_ECI_CONVERT_COMPLETE": "bash_complete",
         "COMP_LINE": line,
         "COMP_WORDS": line.replace(" ", "\n"),
@@ -80,7 +85,7 @@ def completed(line: str, folder: Path) -> list[str]:
     }
     words = [sys.executable, "-m", "eci_convert"]
     done = subprocess.run(words, env=environ, cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.splitlines()
+    return list(filter(None, done.stdout.splitlines()))
 
 
 @pytest.fixture
@@ -113,6 +118,28 @@ def folder(run: Run, parts: Parts, tmp_path: Path) -> Path:
 def test_a_shell_completes_places_names_and_values(line: str, offered: list[str], folder: Path) -> None:
     expected = ["plain,edge/machine:1"] if line.endswith("edge/m") else offered
     assert completed(f"eci-convert {line}", folder) == expected
+
+
+def test_a_shell_completes_the_tags_of_a_repository(run: Run, parts: Parts, folder: Path) -> None:
+    with a_registry() as registry:
+        for tag in ("1.0", "1.1", "2.0"):
+            run("push", f"{registry.host}/edge/machine:{tag}", "--kernel", parts.kernel)
+        line = f"eci-convert inspect docker://{registry.host}/edge/machine"
+        assert completed(f"{line}:1", folder) == ["plain,1.0", "plain,1.1"]
+        assert completed(f"{line}:", folder) == ["plain,1.0", "plain,1.1", "plain,2.0"]
+        assert completed(line, folder) == []
+        registry.users = {"me": "secret"}
+        assert completed(f"{line}:", folder) == []
+    assert completed(f"{line}:", folder) == []
+
+
+def test_a_shell_completes_the_names_in_an_engine(folder: Path, tmp_path: Path) -> None:
+    with a_docker(tmp_path) as docker:
+        host = docker.environ["DOCKER_HOST"]
+        environ = Settings(environ=docker.environ)
+        copied(a_container().build(), open_sink("docker-daemon:machine:1", environ))
+        assert completed("eci-convert inspect docker-daemon:ma", folder, DOCKER_HOST=host) == ["plain,machine:1"]
+    assert completed("eci-convert inspect docker-daemon:ma", folder, DOCKER_HOST=host) == []
 
 
 def test_bash_itself_completes_behind_a_colon(run: Run, folder: Path) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -130,3 +133,35 @@ def test_a_dockerfile_has_a_pipe_staged(run: Run, tmp_path: Path) -> None:
     with stdin_of(KERNEL):
         run("dockerfile", "--kernel", "-", "--stage", tmp_path / "context")
     assert (tmp_path / "context/kernel").read_bytes() == KERNEL
+
+
+@pytest.mark.parametrize("place", ["-", "fifo"])
+def test_waiting_for_a_pipe_ends_when_told_to(place: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    words = ["build", "--kernel", place, "--to", "oci:layout:a"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "eci_convert", *words], cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )  # fmt: skip
+    writer = os.open(tmp_path / "fifo", os.O_RDWR)  # for ever: there is no end of the file
+    try:
+        _wait_until_reading(process.pid, tmp_path)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    finally:
+        os.close(writer)
+        process.kill()
+    assert process.stderr is not None
+    assert b"Traceback" not in process.stderr.read()
+    assert not (tmp_path / "layout").exists()
+
+
+def _wait_until_reading(process: int, temporary: Path) -> None:
+    """Until *process* has the file open in which it keeps what it reads."""
+    folder = Path(f"/proc/{process}/fd")
+    for _ in range(3000):
+        with suppress(OSError):
+            if any(re.fullmatch(rf"{temporary}/.* \(deleted\)", os.readlink(entry)) for entry in folder.iterdir()):
+                return
+        time.sleep(0.01)
+    raise AssertionError("it reads nothing")

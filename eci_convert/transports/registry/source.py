@@ -45,6 +45,12 @@ class RegistrySource:
             file_request=self.file_request,
         )
 
+    def tags(self) -> tuple[str, ...]:
+        """Tags that the repository has, where the registry tells: one page of them."""
+        from eci_convert.transports.registry.tags import first_tags
+
+        return first_tags(self._client)
+
     def resolve(self) -> Descriptor:
         """The descriptor of the manifest, determined from its content; digests in headers are verified.
 

@@ -18,6 +18,12 @@ def nearest_tags(client: RegistryClient) -> tuple[str, ...]:
 
     Sends one request, without retries, and reads one page; empty if that fails.
     """
+    names = first_tags(client)
+    return nearest_names(client.reference.tag, names) or tuple(names[-3:])
+
+
+def first_tags(client: RegistryClient) -> tuple[str, ...]:
+    """Tags of the repository of *client*: one page of them, of one request without retries; empty if that fails."""
     url = client.url("tags/list").with_query("n", str(_MOST))
     try:
         with client.request("GET", url, accept=(200,), budget=RetryBudget(0)) as response:
@@ -25,5 +31,4 @@ def nearest_tags(client: RegistryClient) -> tuple[str, ...]:
     except (EciError, ValueError, RecursionError):  # it was only for a hint
         return ()
     tags = document.get("tags") if isinstance(document, dict) else None
-    names = [tag for tag in (tags if isinstance(tags, list) else ())[:_MOST] if isinstance(tag, str)]
-    return nearest_names(client.reference.tag, names) or tuple(names[-3:])
+    return tuple(tag for tag in (tags if isinstance(tags, list) else ())[:_MOST] if isinstance(tag, str))

@@ -23,7 +23,7 @@ eci-convert delete oci:layout:0123456789ab --all-tags
 )
 def delete(call: CommonOptions, *, references: tuple[str, ...], all_tags: bool, dry_run: bool) -> None:
     """Remove the images REF, each with its transport: their names, and in layouts and containers-storage the blobs
-    that nothing refers to any more.
+    that nothing refers to any more; in layouts also those of images that others have replaced since.
 
     What is not there is an error (exit 4), and then nothing is removed. An id that several names share needs
     --all-tags.

@@ -7,7 +7,6 @@ applicable.py         options that have no effect on a format or a place
 command.py            commands: their --help, options that are given once, mistyped subcommands
 completion.py         what shells complete
 bundle_files.py       bundle.json and relocation maps
-open_image.py         an image that is read, or the names nearest to it
 param_types.py        types of their values
 part_options.py       the parts of a machine, from options
 side_options.py       --src- and --dest- of copy

@@ -91,7 +91,7 @@ ORDER = {
     ),
     "pack": ("result preflight dry_run reuse once tar_layer", "blob_writer", "from_image manifests", "image"),
     "operations": (
-        "inspect output_files push copy_request destination doctor",
+        "inspect output_files push copy_request destination open_image published_image doctor",
         "convert extract_request estimate",
         "copy",
         "extract check_build verify kubevirt_machine",
@@ -100,7 +100,7 @@ ORDER = {
         "store",
     ),
     "cli": (
-        "output param_types stdio malloc signals go_flags eci_output completion open_image yaml_text",
+        "output param_types stdio malloc signals go_flags eci_output completion yaml_text",
         "progress exit_codes",
         "side_options go_tool",
         "common_options command",

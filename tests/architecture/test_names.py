@@ -40,7 +40,6 @@ ELSEWHERE = {
     "is_artifact": "dialects.eci.layer_roles, dialects.part_labels",
     "list_images": "operations.store.list, transports.layout.index",
     "plain": "display.layout, operations.store.entries",
-    "published": "cli.push_report, operations.destination",
     "references": "cli.completion, transports.containerd.gc_labels",
     "referrers_of": "reading.manifests, transports.layout.reachable",
     "status": "testing.faults, transports.containerd",

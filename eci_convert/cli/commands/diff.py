@@ -9,12 +9,12 @@ import click
 from eci_convert.cli import output
 from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.exit_codes import DIFFERENT
-from eci_convert.cli.open_image import open_image
 from eci_convert.cli.options import CommonOptions, command
 from eci_convert.model import part_label
 from eci_convert.oci.platform import Platform
 from eci_convert.operations.diff import Difference
 from eci_convert.operations.diff import diff as compare
+from eci_convert.operations.open_image import open_image
 from eci_convert.operations.part_sizes import PartFacts
 
 _EXAMPLES = """

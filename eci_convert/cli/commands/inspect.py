@@ -12,7 +12,6 @@ import click
 from eci_convert.cli import options, output
 from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.inspect_text import inspection_json, print_inspection, shorten_digest
-from eci_convert.cli.open_image import open_image
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.output import info, raw_bytes
 from eci_convert.dialects import read_with
@@ -22,6 +21,7 @@ from eci_convert.oci.annotations import REF_NAME
 from eci_convert.oci.index import BUNDLE_COMPONENT, BUNDLE_HINT, BUNDLE_KIND, Index, IsBundleError
 from eci_convert.operations.inspect import Inspection, inspect_all
 from eci_convert.operations.inspect import inspect as inspect_image
+from eci_convert.operations.open_image import open_image
 from eci_convert.operations.part_sizes import PartFacts, declared_facts, measured_facts, parts_of
 from eci_convert.transports.base import Source
 
@@ -124,8 +124,8 @@ def _print_machine(inspection: Inspection, source: Source, reference: str, defau
     from eci_convert.transports import image_name, parse_reference
 
     scheme, rest = parse_reference(reference, default)
-    is_file = scheme.name in ("oci", "oci-archive", "docker-archive")
-    name = image_name(reference) or source.resolve().annotations.get(REF_NAME, "IMAGE") if is_file else rest
+    in_files = image_name(reference) or source.resolve().annotations.get(REF_NAME, "IMAGE") if scheme.path_like else ""
+    name = in_files or rest
     output.text(yaml_text(virtual_machine(inspection, name)))
     if scheme.name != "docker":
         info("a cluster pulls the image from a registry: copy it to one, and name that in the YAML")

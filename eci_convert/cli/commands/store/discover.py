@@ -9,8 +9,8 @@ import click
 
 from eci_convert.cli import output
 from eci_convert.cli.connection_options import check_connections
-from eci_convert.cli.open_image import open_image
 from eci_convert.cli.options import CommonOptions, command, option
+from eci_convert.operations.open_image import open_image
 from eci_convert.operations.store.discover import Referrer
 from eci_convert.operations.store.discover import discover as discovered
 

@@ -12,11 +12,11 @@ import click
 
 from eci_convert.cli import output
 from eci_convert.cli.connection_options import check_connections
-from eci_convert.cli.open_image import open_image
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.errors import UnsupportedImageError, UsageError
 from eci_convert.model import Blob, Part, Role, part_label
 from eci_convert.operations.inspect import Inspection, inspect
+from eci_convert.operations.open_image import open_image
 from eci_convert.operations.store.url import choose_part, manifest_request, part_request
 from eci_convert.progress import warn
 from eci_convert.transports.base import Source

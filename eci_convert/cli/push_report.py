@@ -2,59 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 from eci_convert.cli import output
 from eci_convert.cli.options import CommonOptions
 from eci_convert.cli.output import info
 from eci_convert.dialects import READ_AS
 from eci_convert.errors import UsageError
-from eci_convert.oci.digest import Digest
-from eci_convert.oci.manifest import Manifest
-from eci_convert.oci.reference import Reference
 from eci_convert.operations.destination import is_stdout
+from eci_convert.operations.published_image import PublishedImage
 from eci_convert.pack.result import PushResult
-from eci_convert.transports import open_source, parse_reference
-from eci_convert.transports.base import IMAGE_ID_ANNOTATION
-from eci_convert.transports.settings import Settings
-
-_BY_IMAGE_ID = frozenset({"docker-daemon", "docker-archive"})
-"""Transports that keep no manifest: an image has no digest there but its id."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
-    """What an image that was just written is known by. *pinned* is its reference by *digest*; *image_id* is "" for an
-    index."""
-
-    pinned: str
-    digest: str
-    image_id: str
-
-
-def published(reference: str, packed: PushResult, settings: Settings, default: str = "docker-daemon") -> Published:
-    """How the image *packed*, which *reference* stands for now, is named by its digest. *default* is the transport of
-    a bare name. Raises what the Docker engine raises when it is asked for the image's id."""
-    scheme, rest = parse_reference(reference, default)
-    image_id = str(packed.manifest.config.digest) if isinstance(packed.manifest, Manifest) else ""
-    if scheme.name == "docker-daemon":
-        with open_source(reference, settings, default) as source:
-            image_id = str(source.resolve().annotations.get(IMAGE_ID_ANNOTATION, ""))
-        return Published(pinned=f"docker-daemon:{image_id}", digest=image_id, image_id=image_id)
-    digest = image_id if scheme.name in _BY_IMAGE_ID else str(packed.descriptor.digest)
-    if scheme.name == "docker":
-        return Published(pinned=by_digest(rest, digest), digest=digest, image_id=image_id)
-    name = reference.removesuffix(f"@{digest}")
-    return Published(pinned=f"{name}@{digest}", digest=digest, image_id=image_id)
-
-
-def by_digest(name: str, digest: str) -> str:
-    """The reference to *digest* as `docker pull` takes it: *name*, which is in a registry, and no transport.
-
-    >>> by_digest("localhost:5000/edge:1", "sha256:" + 64 * "0").replace(64 * "0", "0…")
-    'localhost:5000/edge:1@sha256:0…'
-    """
-    return str(replace(Reference.parse(name), digest=Digest.parse(digest)))
 
 
 def check_stdout(call: CommonOptions, reference: str) -> None:
@@ -64,7 +19,7 @@ def check_stdout(call: CommonOptions, reference: str) -> None:
 
 
 def report_push(
-    call: CommonOptions, reference: str, format: str, packed: PushResult, image: Published, sentence: str
+    call: CommonOptions, reference: str, format: str, packed: PushResult, image: PublishedImage, sentence: str
 ) -> None:
     """Prints that *image* now stands in a place: JSON, or with -q its digest, or *sentence*.
 

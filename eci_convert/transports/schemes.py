@@ -19,7 +19,8 @@ class Scheme:
     *what* is its description and *form* the syntax after the spelling, both for help texts. *artifacts*, *indexes* and
     *uncompressed* are the capabilities of its sink (the last is `stores_uncompressed`). *path_like*: a reference is a
     path, with an optional name; *archive*: the path is that of a single file. *keeps_blobs*: the blobs of the image
-    that a name referred to before can be reused. *referrers*: manifests that refer to an image can be added to the
+    that a name referred to before can be reused. *keeps_manifests*: the digest of the manifest is that of the image in
+    the store; otherwise the image has its id alone. *referrers*: manifests that refer to an image can be added to the
     store (`open_referrer_sink`).
     """
 
@@ -36,6 +37,7 @@ class Scheme:
     one_place: bool = False
     connects: bool = False
     keeps_blobs: bool = False
+    keeps_manifests: bool = True
     referrers: bool = False
 
 
@@ -61,6 +63,7 @@ SCHEMES: tuple[Scheme, ...] = (
         uncompressed=True,
         one_place=True,
         connects=True,
+        keeps_manifests=False,
     ),
     Scheme(
         name="containerd",
@@ -103,6 +106,7 @@ SCHEMES: tuple[Scheme, ...] = (
         artifacts=False,
         indexes=False,
         uncompressed=True,
+        keeps_manifests=False,
     ),
     Scheme(
         name="containers-storage",

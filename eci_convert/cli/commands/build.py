@@ -16,7 +16,7 @@ from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.options import CommonOptions, command, created_time, option
 from eci_convert.cli.param_types import PathParam
 from eci_convert.cli.part_options import artifact_from_options
-from eci_convert.cli.push_report import published, report_dry_run, report_push
+from eci_convert.cli.push_report import report_dry_run, report_push
 from eci_convert.compression.codec import Codec
 from eci_convert.dialects import INDEXED, WRITERS
 from eci_convert.dialects.blueprint import WriteOptions
@@ -24,6 +24,7 @@ from eci_convert.errors import UsageError
 from eci_convert.oci.reference import Reference
 from eci_convert.operations import push
 from eci_convert.operations.destination import archive_path
+from eci_convert.operations.published_image import published_image
 from eci_convert.progress import warn
 from eci_convert.transports import SCHEMES, closest_transport, image_name, open_sink, open_source, parse_reference
 
@@ -126,7 +127,7 @@ def build(
     _warn_of_lost_annotations(call, reference, annotations)
     if dry_run:
         return report_dry_run(call, reference, format, packed)
-    image = published(reference, packed, call.settings)
+    image = published_image(reference, packed, call.settings)
     options.write_digest(digest_file, image.digest)
     by_id = bool(tag) or parse_reference(reference)[0].name == "docker-daemon"
     return report_push(call, reference, format, packed, image, image.image_id if by_id else image.pinned)

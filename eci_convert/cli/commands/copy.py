@@ -11,12 +11,13 @@ from eci_convert.cli import options, part_options, push_report
 from eci_convert.cli.applicable import check_annotations, check_compression, check_format
 from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.options import CommonOptions, command, created_time, option
-from eci_convert.cli.push_report import published, report_dry_run, report_push
+from eci_convert.cli.push_report import report_dry_run, report_push
 from eci_convert.cli.side_options import with_side_options
 from eci_convert.dialects import WRITERS
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.errors import UnsupportedImageError
 from eci_convert.oci.index import IsBundleError
+from eci_convert.operations.published_image import published_image
 from eci_convert.reading.open_image import open_image
 from eci_convert.transports.base import Source
 
@@ -134,6 +135,6 @@ def copy(
         )
     if dry_run:
         return report_dry_run(call, dst, written, packed)
-    image = published(dst, packed, call.destination)
+    image = published_image(dst, packed, call.destination)
     options.write_digest(digest_file, image.digest)
     return report_push(call, dst, written, packed, image, f"Copied {src} to {dst} with digest {image.digest}")

@@ -23,9 +23,10 @@ from eci_convert.cli.eci_remote import check_remote, remote_from_options
 from eci_convert.cli.options import CommonOptions, command, created_time, option, parts_allowing_empty
 from eci_convert.cli.output import text
 from eci_convert.cli.part_options import artifact_from_options
-from eci_convert.cli.push_report import published, report_dry_run, report_push
+from eci_convert.cli.push_report import report_dry_run, report_push
 from eci_convert.dialects import INDEXED, WRITERS
 from eci_convert.dialects.blueprint import WriteOptions
+from eci_convert.operations.published_image import published_image
 from eci_convert.reading.local_parts import parse_disk_argument
 from eci_convert.transports import image_name
 
@@ -118,7 +119,7 @@ def push(
             packed = store_index.append(packed, sink, before, *appending)
     if dry_run:
         return report_dry_run(call, place.reference, format, packed)
-    pushed = published(place.reference, packed, place.settings, "docker")
+    pushed = published_image(place.reference, packed, place.settings, "docker")
     options.write_digest(digest_file, pushed.digest)
     if call.verbose and not call.json and not call.quiet:
         text("\n".join(eci_output.pushed(packed)))

@@ -12,14 +12,13 @@ from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.param_types import PathParam
 from eci_convert.errors import EciError, one_line
-from eci_convert.oci.index import Index
 from eci_convert.operations.destination import pinned_reference
-from eci_convert.operations.verify import Report, fixed_index, repair, verify_image
+from eci_convert.operations.published_image import published_image
+from eci_convert.operations.verify import Report, repair_source, verify_image
 from eci_convert.pack.result import PushResult
-from eci_convert.reading.images import load_image, load_root
 from eci_convert.reading.open_image import open_image
 from eci_convert.transports import open_sink, open_source, parse_reference
-from eci_convert.transports.base import Source, with_all_blobs
+from eci_convert.transports.base import Source
 
 _EXAMPLES = """
 eci-convert verify my-machine:1.2
@@ -72,7 +71,7 @@ def verify(
         )
         packed = _repair(call, source, report, fix) if fix else None
         if fix and packed and not dry_run:
-            options.write_digest(digest_file, push_report.published(fix, packed, call.destination, "").digest)
+            options.write_digest(digest_file, published_image(fix, packed, call.destination, "").digest)
             with open_source(pinned_reference(fix, packed.descriptor.digest), call.settings, "") as repaired:
                 report = verify_image(repaired, platform=call.platform, dialect=dialect, options=call.transfer())
     would_be = packed if dry_run else None
@@ -95,12 +94,8 @@ def _end_with_worst(report: Report) -> None:
 
 
 def _repair(call: CommonOptions, source: Source, report: Report, destination: str) -> PushResult:
-    source = with_all_blobs(source)
     with open_sink(destination, call.destination, "") as sink:
-        if not call.platform and sink.capabilities.indexes and isinstance(load_root(source)[1], Index):
-            return fixed_index(source, sink, report.diff_ids, call.transfer())
-        image = load_image(source, call.platform)
-        return repair(source, image, sink, report.diff_ids, call.transfer())
+        return repair_source(source, sink, report.diff_ids, platform=call.platform, options=call.transfer())
 
 
 def _json(report: Report, would_be: PushResult | None) -> dict[str, Any]:

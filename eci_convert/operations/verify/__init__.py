@@ -9,7 +9,7 @@ report.py       Report: what was found
 """
 
 from eci_convert.operations.verify.image_check import verify_image
-from eci_convert.operations.verify.repair import fixed_index, repair
+from eci_convert.operations.verify.repair import fixed_index, repair, repair_source
 from eci_convert.operations.verify.report import Problem, Report
 
-__all__ = ["Problem", "Report", "fixed_index", "repair", "verify_image"]
+__all__ = ["Problem", "Report", "fixed_index", "repair", "repair_source", "verify_image"]

@@ -17,6 +17,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.image import ImageMetadata
 from eci_convert.oci.index import Index
 from eci_convert.oci.manifest import Manifest, to_json
+from eci_convert.oci.platform import Platform
 from eci_convert.operations.copy import BlobCopier
 from eci_convert.options import TransferOptions
 from eci_convert.pack.result import PushResult
@@ -25,9 +26,25 @@ from eci_convert.reading import images
 from eci_convert.reading.blobs import blob_name, open_blob
 from eci_convert.reading.images import load_root, select_image
 from eci_convert.reading.manifests import tree
-from eci_convert.transports.base import Sink, Source, check_logins, lent
+from eci_convert.transports.base import Sink, Source, check_logins, lent, with_all_blobs
 
 _DEFAULTS = TransferOptions()
+
+
+def repair_source(
+    source: Source,
+    sink: Sink,
+    diff_ids: Mapping[Digest, Digest],
+    *,
+    platform: Platform | None = None,
+    options: TransferOptions = _DEFAULTS,
+) -> PushResult:
+    """Writes what *source* names to *sink*, repaired: an index as an index, if *sink* can hold one and no *platform* is
+    requested; otherwise the one image. Raises as `fixed_index` and `repair` do."""
+    source = with_all_blobs(source)
+    if not platform and sink.capabilities.indexes and isinstance(load_root(source)[1], Index):
+        return fixed_index(source, sink, diff_ids, options)
+    return repair(source, images.load_image(source, platform), sink, diff_ids, options)
 
 
 def repair(

@@ -14,8 +14,9 @@ from eci_convert.cli import options, output, push_report
 from eci_convert.cli.command import Group
 from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.options import CommonOptions, command, option
-from eci_convert.cli.push_report import published, report_dry_run, report_push
+from eci_convert.cli.push_report import report_dry_run, report_push
 from eci_convert.errors import UsageError
+from eci_convert.operations.published_image import published_image
 from eci_convert.pack.result import PushResult
 from eci_convert.reading.open_image import open_image
 from eci_convert.transports import image_name, open_sink, open_source
@@ -202,6 +203,6 @@ def _told(
 ) -> None:
     if dry_run:
         return report_dry_run(call, dst, "", packed)
-    image = published(dst, packed, call.settings)
+    image = published_image(dst, packed, call.settings)
     options.write_digest(digest_file, image.digest)
     return report_push(call, dst, "", packed, image, f"{sentence} with digest {image.digest}")

@@ -33,8 +33,7 @@ Where a thing lives; imports point downwards only (tests/architecture/test_impor
     streams/                        bytes in motion
     model  oci/                     the values
     display/  tasks  options        progress as it is shown, as it is counted; what many operations take
-    progress  errors                events and errors
-    redaction  library_terms        no secret in a message; hints in the words of the library
+    progress  errors  library_terms  redaction    events, errors, hints, and no secret in any
 
 Every name below is imported when it is first used, so `import eci_convert` costs next to nothing.
 """

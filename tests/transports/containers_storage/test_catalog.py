@@ -266,7 +266,7 @@ def test_where_the_layers_cannot_be_read_no_image_is_deleted(place: Place, tmp_p
     (store / f"{driver(place)}-layers/layers.json").write_text(content)
     before = files_in(store)
 
-    with pytest.raises(FormatError):
+    with pytest.raises(FormatError, match=r"layers\.json"):
         delete([place.at("m:1")], place.settings)
 
     assert {name for name in files_in(store) if not name.endswith(".lock")} >= {

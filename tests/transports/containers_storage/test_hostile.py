@@ -15,7 +15,7 @@ from eci_convert.operations.store.tag import tag
 from eci_convert.transports import open_source
 from eci_convert.transports.settings import Settings
 from tests.support.images import an_image, copied, files_in
-from tests.transports.containers_storage.test_store import FIRST, SECOND, a_sink, layers_of
+from tests.support.store_access import FIRST, SECOND, a_sink, layers_of
 
 
 def in_place_of(path: Path, kind: str, outside: Path) -> None:
@@ -73,7 +73,7 @@ def test_where_the_images_cannot_be_read_no_layer_is_added(tmp_path: Path) -> No
     (tmp_path / "overlay-images/images.json").write_text("{")
     before = files_in(tmp_path / "overlay"), layers_of(tmp_path)
 
-    with pytest.raises(FormatError):
+    with pytest.raises(FormatError, match=r"images\.json"):
         copied(an_image().tar_layer(SECOND).build(), a_sink(tmp_path, "x.io/other:1"))
 
     assert (files_in(tmp_path / "overlay"), layers_of(tmp_path)) == before

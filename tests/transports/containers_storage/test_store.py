@@ -36,35 +36,15 @@ from eci_convert.oci import media_types
 from eci_convert.oci.digest import Digest
 from eci_convert.reading.blobs import load_document
 from eci_convert.reading.images import load_image
-from eci_convert.transports import open_sink, open_source
-from eci_convert.transports.base import Sink, Source
+from eci_convert.transports import open_source
 from eci_convert.transports.containers_storage.drivers.staging import sweep
 from eci_convert.transports.containers_storage.location import StoreLocation
 from eci_convert.transports.settings import Settings
-from tests.support.images import a_container, a_machine, a_tar, an_image, copied
+from tests.support.images import a_container, a_machine, an_image, copied
 from tests.support.storage_layers import an_archive, member, seen
+from tests.support.store_access import FIRST, SECOND, a_sink, a_source, images_of, layers_of
 
 DRIVERS = pytest.mark.parametrize("driver", ["overlay", "vfs"])
-FIRST = a_tar({"boot/": None, "boot/kernel": b"kernel"})
-SECOND = a_tar({"root.raw": b"root" * 300})
-
-
-def a_sink(root: Path, name: str = "x.io/machine:1", driver: str = "overlay", timeout: float = 5) -> Sink:
-    return open_sink(f"containers-storage:[{driver}@{root}]{name}", Settings(timeout=timeout))
-
-
-def a_source(root: Path, name: str = "x.io/machine:1", driver: str = "overlay") -> Source:
-    return open_source(f"containers-storage:[{driver}@{root}]{name}", Settings(timeout=5))
-
-
-def layers_of(root: Path, driver: str = "overlay") -> list[dict[str, object]]:
-    found: list[dict[str, object]] = json.loads((root / f"{driver}-layers/layers.json").read_text())
-    return found
-
-
-def images_of(root: Path, driver: str = "overlay") -> list[dict[str, object]]:
-    found: list[dict[str, object]] = json.loads((root / f"{driver}-images/images.json").read_text())
-    return found
 
 
 def archives(root: Path, name: str = "x.io/machine:1", driver: str = "overlay") -> list[bytes]:

@@ -16,13 +16,16 @@ class TransferOptions:
 
     *concurrency* is how many blobs are moved at once. *max_size* (bytes) bounds each part, or each blob where images
     are copied as they are; None is no limit. *resume_directory* keeps what arrived over a network until all is done,
-    for the case that the process ends too early; None keeps nothing. *dry_run* writes nothing and counts what would be.
+    for the case that the process ends too early; None keeps nothing. *conversions_directory* remembers what images
+    became in other formats, so that the next copy finds them; None remembers nothing. *dry_run* writes nothing and
+    counts what would be.
     """
 
     reporter: Reporter = NULL_REPORTER
     concurrency: int = 1
     max_size: int | None = None
     resume_directory: Path | None = None
+    conversions_directory: Path | None = None
     dry_run: bool = False
 
 

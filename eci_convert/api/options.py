@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eci_convert.errors import UsageError
+from eci_convert.operations.conversions import conversions_directory
 from eci_convert.options import TransferOptions
 from eci_convert.progress import NULL_REPORTER, Reporter
 from eci_convert.reading.resume import default_directory
@@ -91,6 +92,7 @@ class Options:
             concurrency=self.concurrency,
             max_size=max_size,
             resume_directory=self._resume_directory(),
+            conversions_directory=conversions_directory(self.environment) if self.resume else None,
             dry_run=dry_run,
         )
 

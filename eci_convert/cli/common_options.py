@@ -62,6 +62,7 @@ class CommonOptions:
 
     def transfer(self, max_size: int | None = None) -> TransferOptions:
         """How bytes are moved."""
+        from eci_convert.operations.conversions import conversions_directory
         from eci_convert.reading.resume import default_directory
 
         return TransferOptions(
@@ -69,6 +70,7 @@ class CommonOptions:
             concurrency=self.settings.concurrency,
             max_size=max_size,
             resume_directory=default_directory(self.settings.environ),
+            conversions_directory=conversions_directory(self.settings.environ),
             dry_run=self.settings.dry_run,
         )
 

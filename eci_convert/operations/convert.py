@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from eci_convert import dialects
@@ -14,10 +16,11 @@ from eci_convert.oci.image import ImageMetadata
 from eci_convert.oci.index import Index, candidates
 from eci_convert.oci.manifest import Manifest
 from eci_convert.oci.platform import Platform
+from eci_convert.operations.conversions import Conversions, existing_result, recipe_of
 from eci_convert.options import TransferOptions
 from eci_convert.pack.preflight import cannot_hold
 from eci_convert.pack.result import PushResult
-from eci_convert.progress import Reporter
+from eci_convert.progress import Reporter, warn
 from eci_convert.reading.images import Documents, flatten_index, load_root, right_sized, select_image
 from eci_convert.reading.manifests import chosen
 from eci_convert.transports.base import Sink, Source
@@ -25,10 +28,16 @@ from eci_convert.transports.base import Sink, Source
 if TYPE_CHECKING:
     from eci_convert.dialects.blueprint import Blueprint
     from eci_convert.operations.copy_request import CopyRequest
+    from eci_convert.pack.image import Packing
 
 
-def convert_images(source: Source, sink: Sink, request: CopyRequest, options: TransferOptions) -> PushResult:
-    """Writes the images of *source* that *request* asks for to the name of *sink*, in the format it asks for."""
+def convert_images(
+    source: Source, sink: Sink, request: CopyRequest, options: TransferOptions, existing: Source | None = None
+) -> PushResult:
+    """Writes the images of *source* that *request* asks for to the name of *sink*, in the format it asks for.
+
+    Sends nothing if *existing*, which reads what the name stands for now, is what an earlier run made of them.
+    """
     whole_package = request.format == "unikraft" and sink.capabilities.indexes
     index, images = _requested_images(
         source, request.platform, options.reporter, everything=request.all_platforms, whole_package=whole_package
@@ -42,7 +51,21 @@ def convert_images(source: Source, sink: Sink, request: CopyRequest, options: Tr
         for image in images
     ]
     codec = request.codec or Codec.parse("gzip")
-    return pack_all(packings, sink, codec=codec, options=options)
+    conversions = Conversions(options.conversions_directory, partial(warn, options.reporter))
+    entries = [image.descriptor for image in images]
+    recipe = recipe_of(entries, sink, request.format, request.write, codec, request.dialect)
+    made = conversions.result_of(recipe) if existing and not _names_variants(packings) else None
+    if existing and made and (result := existing_result(existing, sink, made)):
+        return result
+    result = pack_all(packings, sink, codec=codec, options=options)
+    if existing and not options.dry_run:
+        conversions.record(recipe, result.digest)
+    return result
+
+
+def _names_variants(packings: Sequence[Packing]) -> bool:
+    """Whether more names are written than the one of the sink, and may be missing."""
+    return any(packing.blueprint.index_spec and packing.blueprint.index_spec.names_variants for packing in packings)
 
 
 def _blueprint(image: ImageMetadata, index: Index | None, request: CopyRequest) -> Blueprint:

@@ -54,7 +54,8 @@ def copy(
     options: TransferOptions = _DEFAULTS,
 ) -> PushResult:
     """Copies what *request* asks for of the image that *source* names to the name of *sink*, and says what stands there
-    now. *existing* reads the image that the name stands for now: what is in it is not compressed again.
+    now. *existing* reads the image that the name stands for now: what is in it is not compressed again, and
+    what an earlier run made of the same image for the same name is not sent again.
 
     Raises UsageError for contradictions, CannotHoldError before the first byte where the destination cannot hold the
     format, and what the two raise.
@@ -62,7 +63,7 @@ def copy(
     check_logins(source, sink)
     request.check()
     if request.format != KEEP:
-        return convert_images(source, sink, request, options)
+        return convert_images(source, sink, request, options, existing)
     directory, reporter = options.resume_directory, options.reporter
     keeping = PartialDownloads(directory, partial(warn, reporter)) if directory else nullcontext()
     with keeping as downloads:

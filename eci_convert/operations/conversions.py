@@ -1,0 +1,93 @@
+"""What images became when they were written in another format, remembered between runs.
+
+A second copy of the same image into the same name finds the result there, and sends nothing. The digests of what is
+written do not depend on it: nothing of this is in the image.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from eci_convert._version import __version__
+from eci_convert.compression.codec import Codec
+from eci_convert.dialects.blueprint import WriteOptions
+from eci_convert.errors import EciError
+from eci_convert.files.home import home as home_directory
+from eci_convert.files.own_directory import OwnDirectory
+from eci_convert.oci.descriptor import Descriptor
+from eci_convert.oci.digest import Digest
+from eci_convert.pack.result import PushResult
+from eci_convert.reading.manifests import manifests_of
+from eci_convert.transports.base import Sink, Source
+
+_NAMES = r"[0-9a-f]{64}"
+_MAX_FILE = 4096
+_MAX_AGE = 30 * 24 * 3600
+"""Seconds."""
+
+
+def conversions_directory(environ: Mapping[str, str]) -> Path | None:
+    """The directory of what is remembered in *environ* (XDG base directories); None if there is none."""
+    cache, home = environ.get("XDG_CACHE_HOME", ""), home_directory(environ)
+    base = Path(cache) if Path(cache).is_absolute() else Path(home, ".cache")
+    return base / "eci-convert" / "conversions" if base.is_absolute() else None
+
+
+class Conversions:
+    """The conversions remembered in *directory*; None remembers nothing. Files that cannot be read or written are
+    treated as missing."""
+
+    def __init__(self, directory: Path | None, warn: Callable[[str], None] = lambda _: None) -> None:
+        self._directory = (
+            OwnDirectory(base=directory.parents[1], names=directory.parts[-2:], warn=warn) if directory else None
+        )
+
+    def result_of(self, recipe: str) -> Digest | None:
+        """The digest of what was made by *recipe*, as `recipe_of` says it."""
+        content = self._directory.read(recipe, _MAX_FILE) if self._directory else None
+        with contextlib.suppress(EciError, ValueError):
+            return Digest.parse((content or b"").decode())
+        return None
+
+    def record(self, recipe: str, digest: Digest) -> None:
+        """Remembers that *recipe* makes *digest*, for 30 days."""
+        if self._directory:
+            self._directory.write(recipe, str(digest).encode())
+            self._directory.sweep(_NAMES, _MAX_AGE)
+
+
+def recipe_of(
+    images: Sequence[Descriptor], sink: Sink, format: str, write: WriteOptions | None, codec: Codec, dialect: str
+) -> str:
+    """A name for all that the result of a conversion depends on: the *images* and their order, where it goes, how it is
+    written, and the version of this program."""
+    words = [
+        __version__, sink.destination, format, dialect, repr(codec), repr(write),
+        *(str(image.digest) for image in images),
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+
+
+def existing_result(existing: Source, sink: Sink, digest: Digest) -> PushResult | None:
+    """What *existing* stands for, if that has *digest* and *sink* has all its blobs; None if not, or if nobody can
+    tell."""
+    try:
+        if existing.resolve().digest != digest:
+            return None
+        documents = list(manifests_of(existing, None, everything=True, holds_indexes=True))
+        blobs = {blob.digest: blob for document in documents for blob in document.blobs}
+        if not all(sink.has(blob) for blob in blobs.values()):
+            return None
+    except EciError:
+        return None
+    root = documents[-1]
+    return PushResult(
+        descriptor=root.descriptor,
+        manifest=root.value,
+        bytes_sent=0,
+        bytes_reused=sum(blob.size for blob in blobs.values()) + sum(len(document.text) for document in documents),
+    )

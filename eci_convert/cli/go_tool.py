@@ -12,6 +12,7 @@ from eci_convert.cli import output
 from eci_convert.cli.exit_codes import run_guarded
 from eci_convert.cli.go_flags import Flag, ParsedFlags, parse_flags, usage
 from eci_convert.errors import EciError, UsageError, one_line
+from eci_convert.files.home import home
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ class Tool:
         text = "Path where to store all local images and index information (such as tags)."
         return {
             "docker-config-path": self.docker_config,
-            "store-path": Flag(usage=text, default=os.path.join(os.environ.get("HOME", ""), f".{self.kind}")),
+            "store-path": Flag(usage=text, default=os.path.join(home(os.environ), f".{self.kind}")),
         }
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import pwd
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -73,6 +75,16 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "$HOME")
     return tmp_path
+
+
+@pytest.mark.parametrize("tool", ["onmetal", "ironcore"])
+def test_without_home_the_password_database_tells_where_the_store_is(
+    tool: str, session: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be in the current directory."""
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: SimpleNamespace(pw_dir=str(session / "own")))
+    assert f"{session}/own/.{tool}" in run(f"{tool}-image", "list", "--help").out
 
 
 @pytest.mark.parametrize("tool", ["onmetal", "ironcore"])

@@ -10,7 +10,6 @@ output_files.py     the files that extract writes
 check_build.py      the parts in an image that a Docker engine built
 estimate.py         how many bytes an operation will read or write
 push.py             parts into an image
-open_image.py       an image by its name, or the names nearest to it
 published_image.py  what an image that was just written is known by
 destination.py      where an image goes, and what must not be overwritten
 copy.py             an image from one transport to another, every byte kept

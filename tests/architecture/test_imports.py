@@ -87,11 +87,11 @@ ORDER = {
         "layer_walk",
         "container_files",
         "manifests files member_range",
-        "file_size",
+        "file_size open_image",
     ),
     "pack": ("result preflight dry_run reuse once tar_layer", "blob_writer", "from_image manifests", "image"),
     "operations": (
-        "inspect output_files push copy_request destination open_image published_image doctor",
+        "inspect output_files push copy_request destination published_image doctor",
         "convert extract_request estimate",
         "copy",
         "extract check_build verify kubevirt_machine",

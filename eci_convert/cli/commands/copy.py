@@ -17,8 +17,8 @@ from eci_convert.dialects import WRITERS
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.errors import UnsupportedImageError
 from eci_convert.oci.index import IsBundleError
-from eci_convert.operations.open_image import open_image
 from eci_convert.operations.published_image import published_image
+from eci_convert.reading.open_image import open_image
 from eci_convert.transports.base import Source
 
 _EXAMPLES = """

@@ -14,8 +14,8 @@ from eci_convert.model import part_label
 from eci_convert.oci.platform import Platform
 from eci_convert.operations.diff import Difference
 from eci_convert.operations.diff import diff as compare
-from eci_convert.operations.open_image import open_image
 from eci_convert.operations.part_sizes import PartFacts
+from eci_convert.reading.open_image import open_image
 
 _EXAMPLES = """
 eci-convert diff my-machine:1.2 my-machine:1.3

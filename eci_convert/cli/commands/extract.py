@@ -12,7 +12,7 @@ from eci_convert.cli.extract_common import extract_request, run_extract
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.param_types import KeyValueParam, PathParam
 from eci_convert.model import Role
-from eci_convert.operations.open_image import open_image
+from eci_convert.reading.open_image import open_image
 
 _EXAMPLES = """
 eci-convert extract my-machine:1.2 out/

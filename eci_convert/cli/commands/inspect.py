@@ -21,8 +21,8 @@ from eci_convert.oci.annotations import REF_NAME
 from eci_convert.oci.index import BUNDLE_COMPONENT, BUNDLE_HINT, BUNDLE_KIND, Index, IsBundleError
 from eci_convert.operations.inspect import Inspection, inspect_all
 from eci_convert.operations.inspect import inspect as inspect_image
-from eci_convert.operations.open_image import open_image
 from eci_convert.operations.part_sizes import PartFacts, declared_facts, measured_facts, parts_of
+from eci_convert.reading.open_image import open_image
 from eci_convert.transports.base import Source
 
 _NOT_RAW = {"as_json": "--json", "quiet": "--quiet", "dialect": "--dialect", "max_size": "--max-size",

@@ -12,7 +12,7 @@ from eci_convert.cli import output
 from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.options import CommonOptions, command
 from eci_convert.operations.list_files import FileEntry, Listing, list_files
-from eci_convert.operations.open_image import open_image
+from eci_convert.reading.open_image import open_image
 
 _EXAMPLES = """
 eci-convert ls my-machine:1.2

@@ -13,7 +13,7 @@ from eci_convert.cli.extract_common import run_extract
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.param_types import PathParam
 from eci_convert.operations.extract_request import ExtractRequest
-from eci_convert.operations.open_image import open_image
+from eci_convert.reading.open_image import open_image
 
 _EXAMPLES = """
 eci-convert pull registry.example/edge/machine:1.2 --dir machine/

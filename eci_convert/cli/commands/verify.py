@@ -13,10 +13,10 @@ from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.param_types import PathParam
 from eci_convert.errors import one_line
 from eci_convert.operations.destination import pinned_reference
-from eci_convert.operations.open_image import open_image
 from eci_convert.operations.published_image import published_image
 from eci_convert.operations.verify import Report, repair_source, verify_image
 from eci_convert.pack.result import PushResult
+from eci_convert.reading.open_image import open_image
 from eci_convert.transports import open_sink, open_source, parse_reference
 from eci_convert.transports.base import Source
 

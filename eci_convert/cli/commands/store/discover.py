@@ -10,9 +10,9 @@ import click
 from eci_convert.cli import output
 from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.options import CommonOptions, command, option
-from eci_convert.operations.open_image import open_image
 from eci_convert.operations.store.discover import Referrer
 from eci_convert.operations.store.discover import discover as discovered
+from eci_convert.reading.open_image import open_image
 
 _EXAMPLES = """
 eci-convert discover registry.example/edge/machine:1.2

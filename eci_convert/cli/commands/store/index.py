@@ -16,9 +16,9 @@ from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.push_report import report_dry_run, report_push
 from eci_convert.errors import UsageError
-from eci_convert.operations.open_image import open_image
 from eci_convert.operations.published_image import published_image
 from eci_convert.pack.result import PushResult
+from eci_convert.reading.open_image import open_image
 from eci_convert.transports import image_name, open_sink, open_source
 from eci_convert.transports.ids import digits, may_be_digest
 

@@ -16,9 +16,9 @@ from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.errors import UnsupportedImageError, UsageError
 from eci_convert.model import Blob, Part, Role, part_label
 from eci_convert.operations.inspect import Inspection, inspect
-from eci_convert.operations.open_image import open_image
 from eci_convert.operations.store.url import choose_part, manifest_request, part_request
 from eci_convert.progress import warn
+from eci_convert.reading.open_image import open_image
 from eci_convert.transports.base import Source
 from eci_convert.transports.settings import Settings
 from eci_convert.transports.traits import FileRequest

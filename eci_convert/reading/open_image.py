@@ -1,4 +1,4 @@
-"""An image that is read: where its name is not there, the error tells names that are."""
+"""An image that is read by its name: if there is none of that name, the error suggests the nearest names."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from eci_convert.transports.settings import Settings
 
 @contextmanager
 def open_image(reference: str, settings: Settings, default: str = "") -> Iterator[Source]:
-    """The source of *reference* while the block lasts. *default* is the transport of a bare name."""
+    """The source of *reference*, for a block whose NotFoundError gets a hint with the nearest names. *default* is the
+    transport of a bare name."""
     with transports.open_source(reference, settings, default) as source:
         yield from suggesting(source)
 
 
 def suggesting(source: Source) -> Iterator[Source]:
-    """*source*, for a block whose NotFoundError gets a hint with the names nearest to that of *source*."""
+    """*source*, for a block whose NotFoundError gets a hint with the nearest names."""
     try:
         yield source
     except NotFoundError as error:

@@ -45,11 +45,8 @@ def test_a_word_for_no_part_says_which_there_are(place: str) -> None:
 def test_what_is_no_part_leaves_nothing_behind_that_complains(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     complaints: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", complaints.append)
-    with ec.open_image(place) as image:
-        try:
-            image.open(3)  # type: ignore[arg-type]
-        except AttributeError as error:
-            assert "name" in str(error)
+    with ec.open_image(place) as image, pytest.raises(AttributeError, match="name"):
+        image.open(3)  # type: ignore[arg-type]
     gc.collect()
     assert complaints == []
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import io
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,15 @@ def test_a_part_is_opened_by_its_role_too(place: str, word: str, content: bytes)
 def test_a_word_for_no_part_says_which_there_are(place: str) -> None:
     with ec.open_image(place) as image, pytest.raises(ec.MissingPartError, match="it has kernel, initrd, disk-0-d"):
         image.open("root")
+
+
+def test_what_is_no_part_leaves_nothing_behind_that_complains(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    complaints: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+    with ec.open_image(place) as image, pytest.raises(AttributeError, match="name"):
+        image.open(3)  # type: ignore[arg-type]
+    gc.collect()
+    assert complaints == []
 
 
 def test_the_command_line_is_extracted_where_it_is_wanted(place: str) -> None:

@@ -51,8 +51,8 @@ class PartStream(io.RawIOBase):
     """
 
     def __init__(self, source: Source, image: ImageMetadata, part: Part, options: TransferOptions) -> None:
+        self._queue = BoundedQueue(DEPTH)  # first of all: __del__ needs it, whatever goes wrong here
         self.name = part.name
-        self._queue = BoundedQueue(DEPTH)
         self._rest = b""
         self._ended = False
         queue = self._queue  # not self: a reference from the thread would keep an abandoned stream alive

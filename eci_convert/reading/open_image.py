@@ -16,14 +16,9 @@ def open_image(reference: str, settings: Settings, default: str = "") -> Iterato
     """The source of *reference*, for a block whose NotFoundError gets a hint with the nearest names. *default* is the
     transport of a bare name."""
     with transports.open_source(reference, settings, default) as source:
-        yield from suggesting(source)
-
-
-def suggesting(source: Source) -> Iterator[Source]:
-    """*source*, for a block whose NotFoundError gets a hint with the nearest names."""
-    try:
-        yield source
-    except NotFoundError as error:
-        if names := source.traits.nearest_names():
-            error.add_note(f"hint: the repository has tags such as {', '.join(map(repr, names))}")
-        raise
+        try:
+            yield source
+        except NotFoundError as error:
+            if names := source.traits.nearest_names():
+                error.add_note(f"hint: the repository has tags such as {', '.join(map(repr, names))}")
+            raise

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from eci_convert.operations import conversions
 from eci_convert.reading import resume
 from eci_convert.testing import FaultyRegistry
 from eci_convert.transports.registry.push import upload_log
@@ -40,10 +41,11 @@ def test_what_is_kept_of_transfers_that_were_cut(registry: FaultyRegistry, run: 
     uploads = list(directory(tmp_path, "uploads").glob("*.json"))
     registry.behave()
     run(*push)
+    run("copy", f"docker://{registry.host}/edge/machine:1", f"oci:{tmp_path}/layout:1", "--format", "legacy")
     registry.misbehave("GET", "blobs/sha256", lambda reply: replace(reply, cut=4_000_000), times=9)
     run("pull", f"{registry.host}/edge/machine:1", "--dir", tmp_path / "out", "--retries", "0", exits=3)
 
-    assert set(KEPT) == {"partial", "uploads", "hosts", "blobs"}
+    assert set(KEPT) == {"partial", "conversions", "uploads", "hosts", "blobs"}
     assert uploads
     assert all(directory(tmp_path, name).is_dir() for name in KEPT)
     assert all(directory(tmp_path, name).stat().st_mode & 0o777 == 0o700 for name in KEPT)
@@ -55,6 +57,7 @@ def test_for_how_long_it_is_kept() -> None:
 
     assert days == {
         "partial": resume._MAX_AGE_SECONDS // DAY,
+        "conversions": conversions._MAX_AGE // DAY,
         "uploads": upload_log._LONGEST_KEPT // DAY,
         "hosts": host_facts._MAX_AGE_SECONDS // DAY,
         "blobs": blob_locations._MAX_AGE_DAYS,

@@ -73,13 +73,13 @@ COMMANDS: dict[str, Sequence[str]] = {
     "… has no place for …": (*BUILD, "--format", "kubevirt", "--to", "oci:new"),
     "… is declared as …, but its content is …": ("build", "--root", "disk.qcow2:raw", "--to", "oci:new"),
     "… is compressed (gzip): no machine boots from it as it is": ("build", "--root", "disk.gz", "--to", "oci:new"),
-    "keeps nothing that refers to an image": (
+    "files cannot be attached to images there": (
         "attach", "docker-archive:new.tar", "vmlinuz", "--artifact-type", "build/log",
     ),
     "… images: a name is required": ("inspect", "oci:many"),
     "is a directory": ("extract", "oci:layout:machine", "--kernel", "layout"),
     "Not a directory": ("extract", "oci:layout:machine", "vmlinuz"),
-    "no TOML": ("inspect", "docker://untrusted.example/machine:1"),
+    "not valid TOML": ("inspect", "docker://untrusted.example/machine:1"),
 }  # fmt: skip
 IN_THE_CODE = {"No space left on device"}
 """What the operating system says: the code lets it through."""
@@ -96,7 +96,7 @@ VARIABLES = {
     "unauthorized: access denied with the credential of …": ("ECI_CONVERT_PASSWORD", "wrong"),
     "cannot connect to the Docker engine": ("DOCKER_HOST", "unix:///none.sock"),
     "… is blocked by …": ("CONTAINERS_REGISTRIES_CONF", "registries.conf"),
-    "no TOML": ("CONTAINERS_REGISTRIES_CONF", "no-toml.conf"),
+    "not valid TOML": ("CONTAINERS_REGISTRIES_CONF", "no-toml.conf"),
 }
 
 

@@ -133,6 +133,8 @@ def test_a_dockerfile_that_fails_is_exit_3_with_the_reason(
         image_name,
         "--builder",
         builder,
+        "--progress",
+        "none",
         env=docker_engine.env,
         exits=3,
     )

@@ -67,7 +67,11 @@ def run(
     """`eci-convert`; *closed* are the standard streams that it has not."""
     command = [str(Path(sys.executable).parent / "eci-convert"), *map(str, words)]
     shut = "".join(f" {number}>&-" for number in closed)
-    env = os.environ | ({"HOME": str(home), "XDG_STATE_HOME": "", "XDG_CACHE_HOME": ""} if home else {})
+    env = (
+        os.environ
+        | {"ECI_CONVERT_PROGRESS": "none"}
+        | ({"HOME": str(home), "XDG_STATE_HOME": "", "XDG_CACHE_HOME": ""} if home else {})
+    )
     return subprocess.run(
         ["sh", "-c", f'exec "$@"{shut}', "sh", *command],
         stdin=subprocess.DEVNULL,

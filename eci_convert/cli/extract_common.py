@@ -29,11 +29,11 @@ from eci_convert.transports.base import Source
 
 def _options(*, of_eci: bool) -> Callable[[F], F]:
     file = PathParam(str, may_be_empty=of_eci)
-    ours = option("--cmdline", type=file, once=True, metavar="FILE", help="Where the kernel command line goes.")
+    ours = option("--cmdline", type=file, metavar="FILE", help="Where the kernel command line goes.")
     return cli_options.options(
-        option("--kernel", type=file, once=True, metavar="FILE", help="Where the kernel goes."),
-        option("--initrd", type=file, once=True, metavar="FILE", help="Where the initial ramdisk goes."),
-        option("--root", type=file, once=True, metavar="FILE", help="Where the root disk goes."),
+        option("--kernel", type=file, metavar="FILE", help="Where the kernel goes."),
+        option("--initrd", type=file, metavar="FILE", help="Where the initial ramdisk goes."),
+        option("--root", type=file, metavar="FILE", help="Where the root disk goes."),
         option(
             "--disk",
             "disks",
@@ -42,7 +42,7 @@ def _options(*, of_eci: bool) -> Callable[[F], F]:
             metavar="N=FILE",
             help="Where disk N goes; repeatable.",
         ),
-        option("--config", type=file, once=True, metavar="FILE", help="Where the config goes."),
+        option("--config", type=file, metavar="FILE", help="Where the config goes."),
         *(() if of_eci else (ours,)),
     )
 

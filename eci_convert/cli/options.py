@@ -120,13 +120,13 @@ def _parts(*, may_be_empty: bool) -> Callable[[F], F]:
     file, disk = PathParam(may_be_empty=may_be_empty), PathParam(str, may_be_empty=may_be_empty)
     types = "TYPE is raw vhd vmdk iso qcow qcow2 ova or vhdx."
     return options(
-        option("--kernel", group=PARTS, type=file, once=True, metavar="PATH",
+        option("--kernel", group=PARTS, type=file, metavar="PATH",
                help="Kernel. PATH of any part may be a pipe; - is standard input."),
-        option("--initrd", group=PARTS, type=file, once=True, metavar="PATH", help="Initial ramdisk."),
+        option("--initrd", group=PARTS, type=file, metavar="PATH", help="Initial ramdisk."),
         option("--root", group=PARTS, type=disk, once=True, metavar="PATH[:TYPE]", help=f"Root disk; {types}"),
         option("--disk", "disks", group=PARTS, type=disk, multiple=True, metavar="PATH[:TYPE]",
                help="Additional disk; may be repeated, in order."),
-        option("--config", group=PARTS, type=file, once=True, metavar="PATH",
+        option("--config", group=PARTS, type=file, metavar="PATH",
                help="Config file to use instead of a generated one."),
         option("--cmdline", group=PARTS, once=True, metavar="TEXT|@FILE",
                help="Kernel command line, or a file that holds it."),
@@ -153,7 +153,6 @@ dry_run = option("--dry-run", is_flag=True, group=OUTPUT, help="Print what would
 digest_file = option(
     "--digest-file",
     type=PathParam(lambda text: _writable_path(text)),
-    once=True,
     metavar="FILE",
     group=OUTPUT,
     help="Write the digest of what was published to FILE.",

@@ -32,10 +32,14 @@ class Option(click.Option):
     """A click option whose environment variable is made of its first long name.
 
     One that names a file, or another place for an output, is given *once*: the last of several would win silently.
+    That is the default for paths.
     """
 
-    def __init__(self, names: Sequence[str], *, once: bool = False, group: str = SUBJECT, **attributes: Any) -> None:
-        self.once = once
+    def __init__(
+        self, names: Sequence[str], *, once: bool | None = None, group: str = SUBJECT, **attributes: Any
+    ) -> None:
+        is_path = isinstance(attributes.get("type"), PathParam) and not attributes.get("multiple")
+        self.once = is_path if once is None else once
         self.group = group
         long = next(name for name in names if name.startswith("--")).partition("/")[0]
         attributes.setdefault("envvar", "ECI_CONVERT_" + long.strip("-").replace("-", "_").upper())

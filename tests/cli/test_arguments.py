@@ -7,8 +7,11 @@ import sys
 import tarfile
 from pathlib import Path
 
+import click
 import pytest
 
+from eci_convert.cli.commands import all_commands
+from eci_convert.cli.param_types import PathParam
 from tests.cli.conftest import Parts
 from tests.support.command_line import Run, one_line
 
@@ -276,3 +279,20 @@ def test_an_open_file_is_called_what_the_user_called_it(run: Run, layout: Path, 
         for option, output in (("--kernel", name), ("--disk", f"0={name}")):
             assert name in run("extract", f"oci:{layout}", option, output).out
             assert name in run("extract", f"oci:{layout}", option, output, "--dry-run").out
+
+
+PATHS = [
+    (words, option.opts[0])
+    for words, each in all_commands()
+    for option in each.params
+    if isinstance(option, click.Option) and isinstance(option.type, PathParam) and not option.multiple
+]
+
+
+def test_options_with_paths_are_found() -> None:
+    assert {("preload", "-o"), ("cnab pull", "--bundle"), ("copy", "--dest-ca-file"), ("pull", "--dir")} <= set(PATHS)
+
+
+@pytest.mark.parametrize(("words", "option"), PATHS, ids=" ".join)
+def test_a_path_is_given_once(words: str, option: str, run: Run, tmp_path: Path) -> None:
+    one_line(run(*words.split(), option, tmp_path / "a", option, tmp_path / "b", exits=2), option, "twice")

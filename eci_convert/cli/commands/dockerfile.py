@@ -29,7 +29,7 @@ eci-convert dockerfile --kernel vmlinuz --root disk.qcow2 | docker build -t my-m
 
 @command(
     options.parts,
-    option("-o", "--output", type=PathParam(named_file), once=True, metavar="FILE", help="Write the Dockerfile there."),
+    option("-o", "--output", type=PathParam(named_file), metavar="FILE", help="Write the Dockerfile there."),
     option(
         "--context",
         type=PathParam(directory=True),

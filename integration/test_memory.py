@@ -2,8 +2,8 @@
 holes that stay holes.
 
 Temporary files have a disk of their own here, with less room than there is data in the machine's disk: a verb that made
-a copy of it there would fail, also one in a file without a name. The exceptions are README's: its table says what is
-kept in $TMPDIR.
+a copy of it there would fail, also one in a file without a name. The exceptions are in the table of
+docs/reference/files-on-disk.md, which says what is kept in $TMPDIR.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ def test_an_archive_into_a_pipe_and_a_disk_into_another(run: Run, disks: Disks, 
 def test_what_is_spooled_takes_no_memory_either(
     run: Run, disks: Disks, work: Path, docker28: DockerEngine, image_name: str
 ) -> None:
-    """README's exceptions, one after the other: each takes what the one before has left."""
+    """The exceptions, one after the other: each takes what the one before has left."""
     disk, plain, packed = disks("dense"), work / "plain.tar", work / "packed.tar"
     run("build", disk.word, "-t", image_name, env=docker28.env)
     run("verify", image_name, env=docker28.env, spools=True)

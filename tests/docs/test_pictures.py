@@ -13,11 +13,11 @@ from tests.support.generate_pictures import Job, jobs
 
 PICTURES = dict(generate_pictures.pictures())
 _ROW = re.compile(r"^\| ([^|]+→[^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
-README = {
+MEASURED = {
     name.replace("`", ""): (seconds, others.replace("`", ""))
-    for name, seconds, others in _ROW.findall((generate_pictures.TOP / "README.md").read_text())
+    for name, seconds, others in _ROW.findall((generate_pictures.TOP / "docs/explanation/performance.md").read_text())
 }
-"""The rows of README's table of speeds."""
+"""The rows of the table of speeds."""
 
 
 @pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.name)
@@ -29,7 +29,7 @@ def test_a_picture_is_what_its_script_draws(path: Path) -> None:
 
 @pytest.mark.parametrize("job", jobs(), ids=lambda job: job.name)
 def test_the_figures_are_those_of_the_readme(job: Job) -> None:
-    seconds, others = README[job.name]
+    seconds, others = MEASURED[job.name]
 
     assert seconds == job.seconds
     assert sorted(re.findall(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])(?!\.\d)", others)) == sorted(job.others.values()), (
@@ -38,9 +38,9 @@ def test_the_figures_are_those_of_the_readme(job: Job) -> None:
 
 
 def test_every_job_with_one_figure_is_drawn() -> None:
-    ranges = {name for name, (seconds, _) in README.items() if " to " in seconds}
+    ranges = {name for name, (seconds, _) in MEASURED.items() if " to " in seconds}
 
-    assert {job.name for job in jobs()} == set(README) - ranges
+    assert {job.name for job in jobs()} == set(MEASURED) - ranges
     assert len(ranges) == 1
 
 

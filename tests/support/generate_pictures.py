@@ -1,8 +1,8 @@
 """The pictures of the documentation: `python -m tests.support.generate_pictures` (or `make reference`) draws them.
 
-docs/pictures/speed.svg is drawn from the figures in docs/pictures/speed.json, which are those of README's table of
-speeds; docs/pictures/architecture.svg from the table in the docstring of the package. tests/docs/test_pictures.py
-checks that all of them agree.
+docs/pictures/speed.svg is drawn from the figures in docs/pictures/speed.json, which are those of the table in
+docs/explanation/performance.md; docs/pictures/architecture.svg from the table in the docstring of the package.
+tests/docs/test_pictures.py checks that all of them agree.
 """
 
 from __future__ import annotations

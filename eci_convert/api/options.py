@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eci_convert.errors import UsageError
-from eci_convert.operations.conversions import conversions_directory
+from eci_convert.operations.conversion_cache import conversions_directory
 from eci_convert.options import TransferOptions
 from eci_convert.progress import NULL_REPORTER, Reporter
 from eci_convert.reading.resume import default_directory

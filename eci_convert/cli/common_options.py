@@ -62,7 +62,7 @@ class CommonOptions:
 
     def transfer(self, max_size: int | None = None) -> TransferOptions:
         """How bytes are moved."""
-        from eci_convert.operations.conversions import conversions_directory
+        from eci_convert.operations.conversion_cache import conversions_directory
         from eci_convert.reading.resume import default_directory
 
         return TransferOptions(

@@ -16,7 +16,7 @@ destination.py      where an image goes, and what must not be overwritten
 copy.py             an image from one transport to another, every byte kept
 copy_request.py     which images are copied, and as what
 convert.py          an image in one format, written in another
-conversions.py      what earlier conversions made
+conversion_cache.py what earlier conversions made
 doctor/             what is on this computer, and how a registry is reached
 verify/             whether an image is what it claims to be; repair
 store/              the names in a store

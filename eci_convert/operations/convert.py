@@ -16,7 +16,7 @@ from eci_convert.oci.image import ImageMetadata
 from eci_convert.oci.index import Index, candidates
 from eci_convert.oci.manifest import Manifest
 from eci_convert.oci.platform import Platform
-from eci_convert.operations.conversions import Conversions, existing_result, recipe_of
+from eci_convert.operations.conversion_cache import ConversionCache, existing_result, recipe_of
 from eci_convert.options import TransferOptions
 from eci_convert.pack.preflight import cannot_hold
 from eci_convert.pack.result import PushResult
@@ -51,15 +51,15 @@ def convert_images(
         for image in images
     ]
     codec = request.codec or Codec.parse("gzip")
-    conversions = Conversions(options.conversions_directory, partial(warn, options.reporter))
+    cache = ConversionCache(options.conversions_directory, partial(warn, options.reporter))
     entries = [image.descriptor for image in images]
     recipe = recipe_of(entries, sink, request.format, request.write, codec, request.dialect)
-    made = conversions.result_of(recipe) if existing and not _names_variants(packings) else None
+    made = cache.result_of(recipe) if existing and not _names_variants(packings) else None
     if existing and made and (result := existing_result(existing, sink, made)):
         return result
     result = pack_all(packings, sink, codec=codec, options=options)
     if existing and not options.dry_run:
-        conversions.record(recipe, result.digest)
+        cache.record(recipe, result.digest)
     return result
 
 

@@ -124,7 +124,7 @@ ORDER = {
     ),
     "pack": ("result preflight dry_run reuse once tar_layer", "blob_writer", "from_image manifests", "image"),
     "operations": (
-        "declared_sizes conversions output_files push copy_request destination published_image doctor",
+        "declared_sizes conversion_cache output_files push copy_request destination published_image doctor",
         "inspect",
         "convert extract_request estimate",
         "copy",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from eci_convert.operations import conversions
+from eci_convert.operations import conversion_cache
 from eci_convert.reading import resume
 from eci_convert.testing import FaultyRegistry
 from eci_convert.transports.registry.push import upload_log
@@ -57,7 +57,7 @@ def test_for_how_long_it_is_kept() -> None:
 
     assert days == {
         "partial": resume._MAX_AGE_SECONDS // DAY,
-        "conversions": conversions._MAX_AGE // DAY,
+        "conversions": conversion_cache._MAX_AGE // DAY,
         "uploads": upload_log._LONGEST_KEPT // DAY,
         "hosts": host_facts._MAX_AGE_SECONDS // DAY,
         "blobs": blob_locations._MAX_AGE_DAYS,

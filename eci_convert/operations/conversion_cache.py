@@ -37,7 +37,7 @@ def conversions_directory(environ: Mapping[str, str]) -> Path | None:
     return base / "eci-convert" / "conversions" if base.is_absolute() else None
 
 
-class Conversions:
+class ConversionCache:
     """The conversions remembered in *directory*; None remembers nothing. Files that cannot be read or written are
     treated as missing."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import eci_convert as ec
-from eci_convert.operations.conversions import Conversions
+from eci_convert.operations.conversion_cache import ConversionCache
 from eci_convert.pack.result import PushResult
 from eci_convert.testing import FaultyRegistry, run_registry
 
@@ -125,4 +125,4 @@ def test_a_file_that_is_none_of_ours_is_as_if_it_were_not_there(tmp_path: Path, 
     directory.mkdir(parents=True, mode=0o700)
     directory.parent.chmod(0o700)
     (directory / ("0" * 64)).write_bytes(content)
-    assert Conversions(directory).result_of("0" * 64) is None
+    assert ConversionCache(directory).result_of("0" * 64) is None

@@ -14,11 +14,12 @@ from eci_convert.transports.docker_daemon.endpoint import find
 from eci_convert.transports.settings import Settings
 
 
-def test_no_more_than_the_limit_is_read(tmp_path: Path) -> None:
+def test_a_longer_file_than_the_limit_is_refused_and_not_read_in_part(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"12345")
 
-    assert read_config_file(tmp_path / "file", 3) == b"123"
-    assert read_config_file(tmp_path / "file", 9) == b"12345"
+    assert read_config_file(tmp_path / "file", 5) == b"12345"
+    with pytest.raises(OSError, match="larger than 4 bytes"):
+        read_config_file(tmp_path / "file", 4)
 
 
 def test_a_device_is_an_empty_file() -> None:

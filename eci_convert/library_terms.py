@@ -12,6 +12,7 @@ _TERMS: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]] = (
     (r"--trust-type", "Disk(…, trust_declared_type=True)"),
     (r"--src-username and --dest-username of copy", "options= and destination_options= of copy"),
     (r"use --kernel, .* or --other", "give Machine a kernel, an initrd, a root disk, disks, a config or files"),
+    (r"list -q and list --json print whole digests", "list_images returns whole digests"),
     (r"--path [A-Z]+=FILE", "files={PATH: FILE}"),
     (r"(copy )?--all-platforms( all)?", r'\1platform="all"'),
     (r"--(format|dialect|platform) (keep|artifacts|legacy|containerdisk|OS/ARCH)\b", r'\1="\2"'),

@@ -61,8 +61,8 @@ def test_what_docker_reads_is_read_the_same(text: str, meant: str) -> None:
 def test_what_docker_refuses_is_refused_as_misuse(text: str) -> None:
     with pytest.raises(
         UsageError,
-        match="is not a valid|is a shortened digest|invalid digest|must be lowercase|is an image id|longer than 255"
-        "|credentials are not",
+        match=r"is not a valid|is a shortened digest|invalid digest|must be lowercase|is an image id|longer than 255"
+        r"|credentials are not",
     ):
         Reference.parse(text)
 

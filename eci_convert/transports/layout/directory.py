@@ -53,7 +53,7 @@ from eci_convert.transports.layout.index import (
     referrers,
     resolve_entry,
 )
-from eci_convert.transports.layout.pending import read_pending, write_pending
+from eci_convert.transports.layout.pending import pending_blobs
 from eci_convert.transports.layout.reachable import superseded_blobs
 from eci_convert.transports.layout.selector import ImageSelector, split_path
 from eci_convert.transports.settings import Settings
@@ -182,20 +182,18 @@ class LayoutSink:
             self._check_kept()
             if not self._has(MARKER):
                 _replace(self._directory / MARKER, MARKER_TEXT)
-            self._note_superseded(before, changed)
-            _replace(self._directory / INDEX, changed)
+            with pending_blobs(self._directory, self._superseded(before, changed)):
+                _replace(self._directory / INDEX, changed)
         if others and not self._name.text:
             warn(
                 self._settings.reporter,
                 f"{self._directory} contains other images: this one is oci:{self._directory}:@{manifest.digest}",
             )
 
-    def _note_superseded(self, before: Iterable[Descriptor], index: bytes) -> None:
-        """Has the next deletion collect the blobs of images that lose their place in the new *index*."""
+    def _superseded(self, before: Iterable[Descriptor], index: bytes) -> set[Digest]:
+        """The blobs of images that lose their place in the new *index*."""
         after = parse_manifest(index, media_types.OCI_INDEX, INDEX)
-        superseded = superseded_blobs(self._read, before, after.manifests if isinstance(after, Index) else ())
-        if superseded:
-            write_pending(self._directory, superseded | read_pending(self._directory))
+        return superseded_blobs(self._read, before, after.manifests if isinstance(after, Index) else ())
 
     def _check_kept(self) -> None:
         """Raises TransportError if a blob that existed, and therefore was not sent, has been removed."""

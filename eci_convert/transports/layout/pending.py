@@ -6,11 +6,11 @@ It is written before index.json changes, so that what a killed command leaves is
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from eci_convert.errors import FormatError, LimitExceededError, NotFoundError
+from eci_convert.errors import EciError, FormatError, LimitExceededError, NotFoundError
 from eci_convert.files.atomic import atomic_write
 from eci_convert.files.errors import local_errors
 from eci_convert.files.safe_open import read_small_file
@@ -33,6 +33,26 @@ def write_pending(directory: Path, digests: Iterable[Digest]) -> None:
     """Replace the list."""
     with atomic_write(directory / PENDING) as file:
         file.write("".join(f"{digest}\n" for digest in sorted(map(str, digests))).encode())
+
+
+@contextmanager
+def pending_blobs(directory: Path, digests: set[Digest]) -> Iterator[None]:
+    """Adds *digests* to the list, for a block that makes them superfluous; a block that fails leaves the list as it
+    was. One that is killed leaves too many, which something refers to."""
+    if not digests:
+        yield
+        return
+    before = read_pending(directory)
+    write_pending(directory, digests | before)
+    try:
+        yield
+    except BaseException:
+        with suppress(EciError):
+            if before:
+                write_pending(directory, before)
+            else:
+                clear_pending(directory)
+        raise
 
 
 def clear_pending(directory: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -89,8 +90,9 @@ def check_connections(
     """Says with -v which references are read and written. *places* need not name an image (`docker-daemon:`), and are
     both. *default* is the transport of a bare name.
 
-    Raises UsageError for one login that several registries would get, and for a connection option on the command line
-    that is for none of the transports, but for those that are *accepted* (in scripts written for another tool).
+    Raises UsageError for one login that several registries would get, for a credentials file that is missing, and for a
+    connection option on the command line that is for none of the transports, but for those that are *accepted* (in
+    scripts written for another tool).
     """
     read = {reference: parse_reference(reference, default)[0] for reference in reads}
     written = {reference: parse_reference(reference, default)[0] for reference in writes}
@@ -103,6 +105,8 @@ def check_connections(
         if name in USES:
             sources, targets = ({} if side == "dest" else read), ({} if side == "src" else written)
             _check(parameter, USES[name], sources, targets)
+        if name == "authfile":
+            _check_exists(click.get_current_context().params[parameter])
     if call.verbose:
         for verb, references in (("reading", read), ("writing", written)):
             for reference, scheme in references.items():
@@ -120,6 +124,12 @@ def _check(parameter: str, use: _Use, read: Mapping[str, Scheme], written: Mappi
     error = UsageError(f"{option} has no effect on {references}: it is for {use.what}")
     error.add_note(f"hint: for every command to which it applies, set ECI_CONVERT_{parameter.upper()}")
     raise error
+
+
+def _check_exists(path: str) -> None:
+    """Raises UsageError for a credentials file that is missing: it is read only if a registry asks for a login."""
+    if path and not os.path.exists(path):
+        raise UsageError(f"cannot read the credentials file {path!r}: no such file")
 
 
 def _split(parameter: str) -> tuple[str, str]:

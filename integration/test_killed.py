@@ -82,7 +82,9 @@ class Here:
     def left_behind(self) -> list[str]:
         """What has no reason to be there any more when a command has succeeded; what is known of registries has one."""
         found = [*files_in(self.folder / "tmp"), *files_in(self.folder / "home")]
-        return [path for path in found if not re.search(r"/eci-convert/(hosts|blobs)/[0-9a-f]+\.json$", path)]
+        return [
+            path for path in found if not re.search(r"/eci-convert/(hosts|blobs|conversions)/[0-9a-f]+\.json$", path)
+        ]
 
 
 @pytest.fixture
@@ -353,7 +355,7 @@ def test_a_layout_is_always_valid(here: Here, programs: Programs, verb: str) -> 
     def check() -> None:
         index = json.loads((layout / "index.json").read_bytes())
         names = [entry["annotations"]["org.opencontainers.image.ref.name"] for entry in index["manifests"]]
-        assert names[0] == "old"
+        assert "old" in names  # behind what `push --remote` puts first, as the original eci does
         for name in names:
             target = f"oci:{here.folder}/skopeo:{name}"
             subprocess.run(

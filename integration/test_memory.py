@@ -314,7 +314,10 @@ def spoil(layout: Path) -> None:
 
 def test_a_context_is_links_and_where_it_cannot_be_holes_are_kept(run: Run, disks: Disks, work: Path) -> None:
     disk = disks("sparse")
+    mode = disk.path.stat().st_mode
+    disk.path.chmod(0o444)  # a file that may be written to is not linked
     run("dockerfile", disk.word, "--stage", disk.path.parent / "context")
+    disk.path.chmod(mode)
     assert any(path.samefile(disk.path) for path in (disk.path.parent / "context").iterdir())
     with mounted(DATA + ROOM) as elsewhere:
         run("dockerfile", disk.word, "--stage", elsewhere / "context")

@@ -24,7 +24,7 @@ from eci_convert.pack.result import PushResult
 from eci_convert.reading.manifests import manifests_of
 from eci_convert.transports.base import Sink, Source
 
-_NAMES = r"[0-9a-f]{64}"
+_NAMES = r"[0-9a-f]{64}\.json"
 _MAX_FILE = 4096
 _MAX_AGE = 30 * 24 * 3600
 """Seconds."""
@@ -32,8 +32,8 @@ _MAX_AGE = 30 * 24 * 3600
 
 def conversions_directory(environ: Mapping[str, str]) -> Path | None:
     """The directory of what is remembered in *environ* (XDG base directories); None if there is none."""
-    cache, home = environ.get("XDG_CACHE_HOME", ""), home_directory(environ)
-    base = Path(cache) if Path(cache).is_absolute() else Path(home, ".cache")
+    state, home = environ.get("XDG_STATE_HOME", ""), home_directory(environ)
+    base = Path(state) if Path(state).is_absolute() else Path(home, ".local/state")
     return base / "eci-convert" / "conversions" if base.is_absolute() else None
 
 
@@ -48,15 +48,15 @@ class ConversionCache:
 
     def result_of(self, recipe: str) -> Digest | None:
         """The digest of what was made by *recipe*, as `recipe_of` says it."""
-        content = self._directory.read(recipe, _MAX_FILE) if self._directory else None
-        with contextlib.suppress(EciError, ValueError):
-            return Digest.parse((content or b"").decode())
+        content = self._directory.read(f"{recipe}.json", _MAX_FILE) if self._directory else None
+        with contextlib.suppress(EciError, ValueError, TypeError, KeyError):
+            return Digest.parse(json.loads(content or b"{}")["digest"])
         return None
 
     def record(self, recipe: str, digest: Digest) -> None:
         """Remembers that *recipe* makes *digest*, for 30 days."""
         if self._directory:
-            self._directory.write(recipe, str(digest).encode())
+            self._directory.write(f"{recipe}.json", json.dumps({"digest": str(digest)}).encode())
             self._directory.sweep(_NAMES, _MAX_AGE)
 
 

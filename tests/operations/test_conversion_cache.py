@@ -107,7 +107,7 @@ def test_a_user_who_keeps_nothing_sends_again(convert: Convert, tmp_path: Path) 
     convert(options=options)
     _, writing = convert(options=options)
     assert writing
-    assert not (tmp_path / "home/.cache/eci-convert/conversions").exists()
+    assert not (tmp_path / "home/.local/state/eci-convert/conversions").exists()
 
 
 def test_a_layout_gets_nothing_written_either(place: tuple[str, ec.Options], tmp_path: Path) -> None:
@@ -119,10 +119,12 @@ def test_a_layout_gets_nothing_written_either(place: tuple[str, ec.Options], tmp
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "other").rglob("*")} == files
 
 
-@pytest.mark.parametrize("content", [b"", b"no digest", b"\xff", b"sha256:" + b"0" * 64 + b"\n", b"x" * 9999])
+@pytest.mark.parametrize(
+    "content", [b"", b"no digest", b"\xff", b"[]", b"{}", b'{"digest": 5}', b'{"digest": "sha256:0"}', b" " * 9999]
+)
 def test_a_file_that_is_none_of_ours_is_as_if_it_were_not_there(tmp_path: Path, content: bytes) -> None:
     directory = tmp_path / "eci-convert/conversions"
     directory.mkdir(parents=True, mode=0o700)
     directory.parent.chmod(0o700)
-    (directory / ("0" * 64)).write_bytes(content)
+    (directory / ("0" * 64 + ".json")).write_bytes(content)
     assert ConversionCache(directory).result_of("0" * 64) is None

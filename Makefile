@@ -22,12 +22,16 @@ PYTEST := --durations=15
 export HYPOTHESIS_PROFILE ?= $(if $(CI),ci,dev)
 
 # The wheel is tested, in an environment of its own: what is in the tree but not in the wheel is not there. Each test
-# runs once.
+# runs once. The unit tests run beside those with engines, which wait for their engines much of the time; their output
+# comes first.
 test: engines wheel
 	$(MAKE) --no-print-directory lint VENV=$(TESTED)
 	$(if $(OFFLINE),,@echo "no unshare --net here: the unit tests run with a network")
-	$(OFFLINE) $(TESTED)/bin/python -P integration/support/installed.py tests $(PYTEST)
-	ECI_CONVERT_REQUIRE_ENGINES=$(ENGINES) $(TESTED)/bin/python -P integration/support/installed.py integration $(PYTEST)
+	@ECI_CONVERT_REQUIRE_ENGINES=$(ENGINES) $(TESTED)/bin/python -P integration/support/installed.py integration \
+		$(PYTEST) >build/integration.log 2>&1 & engines=$$!; \
+	$(OFFLINE) $(TESTED)/bin/python -P integration/support/installed.py tests $(PYTEST); unit=$$?; \
+	wait $$engines; engines=$$?; cat build/integration.log; \
+	test $$unit = 0 && test $$engines = 0
 
 # The unit tests only, in this process only: what tests run as programs is not counted.
 coverage: $(VENV)/dev

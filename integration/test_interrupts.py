@@ -1,6 +1,6 @@
 """Signals at random points, under load: whatever was happening, the process ends soon, and nothing is half done.
 
-`ECI_CONVERT_INTERRUPTS` says how often: 300, or as many as three minutes have room for; 10000 take hours. Four commands
+`ECI_CONVERT_INTERRUPTS` says how often: 300, or as many as one minute has room for; 10000 take hours. Four commands
 run at a time, each in a directory of its own, which it must leave as it was, or complete; afterwards the next command
 must find it usable.
 """
@@ -30,7 +30,7 @@ from tests.support.images import KERNEL_TYPE, an_image, copied, files_in
 ASKED = os.environ.get("ECI_CONVERT_INTERRUPTS", "")
 COUNT = int(ASKED or 300)
 AT_ONCE = 4
-LONGEST = float("inf") if ASKED else 180.0
+LONGEST = float("inf") if ASKED else 60.0
 """Seconds after which a machine that is too busy for all of them has done enough."""
 SOON = 30.0
 """Seconds, on a machine that is busy with other things as well."""

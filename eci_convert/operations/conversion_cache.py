@@ -1,7 +1,7 @@
-"""What images became when they were written in another format, remembered between runs.
+"""The results of earlier conversions, so that a repeated `copy --format` sends nothing.
 
-A second copy of the same image into the same name finds the result there, and sends nothing. The digests of what is
-written do not depend on it: nothing of this is in the image.
+A file for each conversion holds the digest of its result. It is used only while the destination's name still refers to
+that digest and the destination has all its blobs. Nothing of this is written into an image: digests do not change.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from pathlib import Path
 
 from eci_convert._version import __version__
 from eci_convert.compression.codec import Codec
-from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.errors import EciError
 from eci_convert.files.home import home as home_directory
 from eci_convert.files.own_directory import OwnDirectory
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import Manifest
+from eci_convert.operations.copy_request import CopyRequest
 from eci_convert.pack.result import PushResult
 from eci_convert.reading.manifests import manifests_of
 from eci_convert.transports.base import Sink, Source
@@ -47,7 +48,7 @@ class ConversionCache:
         )
 
     def result_of(self, recipe: str) -> Digest | None:
-        """The digest of what was made by *recipe*, as `recipe_of` says it."""
+        """The digest of the image that *recipe*, a result of `recipe_of`, made; None if unknown."""
         content = self._directory.read(f"{recipe}.json", _MAX_FILE) if self._directory else None
         with contextlib.suppress(EciError, ValueError, TypeError, KeyError):
             return Digest.parse(json.loads(content or b"{}")["digest"])
@@ -61,20 +62,20 @@ class ConversionCache:
 
 
 def recipe_of(
-    images: Sequence[Descriptor], sink: Sink, format: str, write: WriteOptions | None, codec: Codec, dialect: str
+    descriptors: Sequence[Descriptor], sink: Sink, request: CopyRequest, codec: Codec, max_size: int | None
 ) -> str:
-    """A name for all that the result of a conversion depends on: the *images* and their order, where it goes, how it is
-    written, and the version of this program."""
+    """A name for all that a conversion depends on: the source's root and its chosen images (*descriptors*), the
+    destination and whether a refused `artifactType` is an error there, the options, and this program's version."""
     words = [
-        __version__, sink.destination, format, dialect, repr(codec), repr(write),
-        *(str(image.digest) for image in images),
+        __version__, sink.destination, repr(sink.capabilities.artifact_types is True), repr(request), repr(codec),
+        repr(max_size), *(str(descriptor.digest) for descriptor in descriptors),
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(words).encode()).hexdigest()
 
 
 def existing_result(existing: Source, sink: Sink, digest: Digest) -> PushResult | None:
-    """What *existing* stands for, if that has *digest* and *sink* has all its blobs; None if not, or if nobody can
-    tell."""
+    """The image that *existing* reads, if it has *digest* and *sink* has all its blobs; None if not, or if nothing can
+    be determined."""
     try:
         if existing.resolve().digest != digest:
             return None
@@ -85,9 +86,10 @@ def existing_result(existing: Source, sink: Sink, digest: Digest) -> PushResult 
     except EciError:
         return None
     root = documents[-1]
+    manifests = [document.value for document in documents if isinstance(document.value, Manifest)]
     return PushResult(
         descriptor=root.descriptor,
-        manifest=root.value,
+        manifest=manifests[0] if len(manifests) == 1 else root.value,
         bytes_sent=0,
         bytes_reused=sum(blob.size for blob in blobs.values()) + sum(len(document.text) for document in documents),
     )

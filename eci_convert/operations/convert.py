@@ -12,6 +12,7 @@ from eci_convert.compression.codec import Codec
 from eci_convert.dialects import read_with, writer
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.dialects.container_images import unikraft
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.image import ImageMetadata
 from eci_convert.oci.index import Index, candidates
 from eci_convert.oci.manifest import Manifest
@@ -39,7 +40,7 @@ def convert_images(
     Sends nothing if *existing*, which reads what the name stands for now, is what an earlier run made of them.
     """
     whole_package = request.format == "unikraft" and sink.capabilities.indexes
-    index, images = _requested_images(
+    root, index, images = _requested_images(
         source, request.platform, options.reporter, everything=request.all_platforms, whole_package=whole_package
     )
     if len(images) > 1 and not sink.capabilities.indexes:
@@ -52,8 +53,7 @@ def convert_images(
     ]
     codec = request.codec or Codec.parse("gzip")
     cache = ConversionCache(options.conversions_directory, partial(warn, options.reporter))
-    entries = [image.descriptor for image in images]
-    recipe = recipe_of(entries, sink, request.format, request.write, codec, request.dialect)
+    recipe = recipe_of([root, *(image.descriptor for image in images)], sink, request, codec, options.max_size)
     made = cache.result_of(recipe) if existing and not _names_variants(packings) else None
     if existing and made and (result := existing_result(existing, sink, made)):
         return result
@@ -79,8 +79,9 @@ def _blueprint(image: ImageMetadata, index: Index | None, request: CopyRequest) 
 
 def _requested_images(
     source: Source, platform: Platform | None, reporter: Reporter, *, everything: bool, whole_package: bool
-) -> tuple[Index | None, list[ImageMetadata]]:
-    """The index that the images lie in, if any, and the images: all of a *whole_package* of KraftKit's."""
+) -> tuple[Descriptor, Index | None, list[ImageMetadata]]:
+    """What the source's name refers to, the index that this is, if it is one, and the images: all of a *whole_package*
+    of KraftKit's."""
     descriptor, root = load_root(source)
     documents = Documents(source)
     if whole_package and not platform and isinstance(root, Index) and unikraft.is_package(root):
@@ -89,7 +90,7 @@ def _requested_images(
         chosen(flatten_index(documents, root), platform, source.origin, reporter)
     index = root if isinstance(root, Index) else None
     if not everything or isinstance(root, Manifest):
-        return index, [select_image(documents, descriptor, root, platform)]
+        return descriptor, index, [select_image(documents, descriptor, root, platform)]
     entries = candidates(flatten_index(documents, root))
     sized = [right_sized(source, entry) for entry in entries]
-    return index, [select_image(documents, entry, documents.manifest(entry), platform) for entry in sized]
+    return descriptor, index, [select_image(documents, entry, documents.manifest(entry), platform) for entry in sized]

@@ -124,8 +124,8 @@ ORDER = {
     ),
     "pack": ("result preflight dry_run reuse once tar_layer", "blob_writer", "from_image manifests", "image"),
     "operations": (
-        "declared_sizes conversion_cache output_files push copy_request destination published_image doctor",
-        "inspect",
+        "declared_sizes output_files push copy_request destination published_image doctor",
+        "inspect conversion_cache",
         "convert extract_request estimate",
         "copy",
         "extract check_build verify kubevirt_machine",

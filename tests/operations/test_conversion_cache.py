@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 import eci_convert as ec
 from eci_convert.operations.conversion_cache import ConversionCache
 from eci_convert.pack.result import PushResult
-from eci_convert.testing import FaultyRegistry, run_registry
+from eci_convert.reading.images import load_root
+from eci_convert.testing import FaultyRegistry, refusal, run_registry
+from eci_convert.transports import open_source
 
 DISK = bytes(range(256)) * 4000
 
@@ -54,7 +57,7 @@ def test_nothing_is_sent_a_second_time(convert: Convert, format: str, compressio
     second, writing = convert(format=format, compression=compression)
 
     assert writing == []
-    assert second.digest == first.digest
+    assert (second.descriptor, second.manifest, second.reference) == (first.descriptor, first.manifest, first.reference)
     assert second.bytes_sent == 0
     assert second.bytes_reused == first.bytes_sent + first.bytes_reused
 
@@ -128,3 +131,35 @@ def test_a_file_that_is_none_of_ours_is_as_if_it_were_not_there(tmp_path: Path, 
     directory.parent.chmod(0o700)
     (directory / ("0" * 64 + ".json")).write_bytes(content)
     assert ConversionCache(directory).result_of("0" * 64) is None
+
+
+def test_a_limit_is_held_a_second_time_too(convert: Convert) -> None:
+    convert()
+    with pytest.raises(ec.LimitExceededError):
+        convert(max_size=1)
+
+
+def test_what_was_written_around_a_refusal_is_no_result_where_the_refusal_is_an_error(
+    convert: Convert, place: tuple[str, ec.Options], registry: FaultyRegistry
+) -> None:
+    """--compat strict: a manifest without its artifactType is not what was asked for."""
+    registry.misbehave("PUT", "/manifests/", refusal(400, "MANIFEST_INVALID", "unknown artifactType"), times=1)
+    convert(format="artifacts")
+    _, writing = convert(format="artifacts", options=replace(place[1], compat="strict"))
+    assert "PUT" in writing
+
+
+def test_another_index_around_the_same_image_is_another_source(registry: FaultyRegistry, tmp_path: Path) -> None:
+    """A package of KraftKit keeps the annotations of its index."""
+    options = ec.Options(environ={"HOME": str(tmp_path / "home")})
+    ec.push(ec.Machine(kernel=b"kernel"), f"oci:{tmp_path}/one:1", format="unikraft")
+    results = []
+    for number in ("1", "2", "2"):
+        package = f"oci:{tmp_path}/package{number}:1"
+        ec.create_index(package, [f"oci:{tmp_path}/one:1"], annotations={"number": number}, options=options)
+        destination = f"docker://{registry.host}/edge/app:1"
+        results.append(ec.copy(package, destination, format="unikraft", options=options))
+        with open_source(destination, options.settings()) as source:
+            assert load_root(source)[1].annotations["number"] == number
+    _, second, third = results
+    assert (third.descriptor, third.manifest, third.bytes_sent) == (second.descriptor, second.manifest, 0)

@@ -10,6 +10,7 @@ import pytest
 import eci_convert as ec
 from eci_convert.testing import FaultyRegistry, run_registry, status
 from tests.support.command_line import Run, Said
+from tests.support.reporters import Listening
 
 BARE = ("machine:1", "layout")
 PLATFORMS = {"1": "linux/amd64", "2": "linux/arm64"}
@@ -52,19 +53,6 @@ def quiet(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
 def names(place: str) -> set[str]:
     """The tags in a registry, the names in a layout."""
     return {image.tag or image.name for image in ec.list_images(place)} - {""}
-
-
-class Told:
-    """A reporter that keeps warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def started(self, task: str, total: int | None) -> None: ...
-    def advanced(self, task: str, count: int) -> None: ...
-    def finished(self, task: str) -> None: ...
-    def warned(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 # References
@@ -119,7 +107,7 @@ def test_what_cannot_be_listed_is_an_error(place: str, tmp_path: Path) -> None:
 
 
 def test_an_image_that_cannot_be_read_is_warned_of(registry: FaultyRegistry) -> None:
-    where, told = f"docker://{registry.host}/machine", Told()
+    where, told = f"docker://{registry.host}/machine", Listening()
     pushed = ec.push(ec.Machine(kernel=b"kernel"), f"{where}:1", format="legacy")
     config = ec.inspect(f"{where}:1").image.manifest.config
     registry.blobs[str(config.digest)] = bytes(config.size)

@@ -135,7 +135,7 @@ def test_a_file_that_is_none_of_ours_is_as_if_it_were_not_there(tmp_path: Path, 
 
 def test_a_limit_is_held_a_second_time_too(convert: Convert) -> None:
     convert()
-    with pytest.raises(ec.LimitExceededError):
+    with pytest.raises(ec.LimitExceededError, match="limit of 1 byte"):
         convert(max_size=1)
 
 

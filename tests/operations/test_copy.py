@@ -30,14 +30,12 @@ from eci_convert.operations.extract_request import ExtractRequest
 from eci_convert.operations.inspect import inspect
 from eci_convert.operations.verify import verify_image
 from eci_convert.options import TransferOptions
-from eci_convert.progress import NullReporter
 from eci_convert.reading.images import load_image, load_root
 from eci_convert.transports.base import NO_VARIANTS, SinkCapabilities, Variants
 from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
 from tests.support.images import (
     LABEL,
     ImageBuilder,
-    Listening,
     a_container,
     a_machine,
     a_tar,
@@ -45,6 +43,7 @@ from tests.support.images import (
     an_index,
     files_in,
 )
+from tests.support.reporters import Listening
 
 DISK = bytes(446) + b"\x80\0\0\0\x83\0\0\0" + b"\1\0\0\0\7\0\0\0" + bytes(48) + b"\x55\xaa" + bytes(4096)
 """A raw disk that says so: a boot record with one partition."""
@@ -81,16 +80,6 @@ def test_keep_preserves_every_byte(image: ImageBuilder, tmp_path: Path) -> None:
     assert packed.bytes_reused == 0
 
 
-class Notes(NullReporter):
-    """A reporter that remembers what it was warned of."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warned(self, message: str) -> None:
-        self.warnings.append(message)
-
-
 def with_wrong_diff_ids(version: int = 2) -> MemorySource:
     """As the original `eci` writes them: the digests of compressed blobs, and some of another one."""
     first = an_image().tar_layer({"kernel": b"kernel"}, compression="gzip")
@@ -115,7 +104,7 @@ def test_what_an_engine_would_not_unpack_is_refused_before_the_first_byte(versio
 
 
 def test_wrong_diff_ids_of_the_original_eci_are_told_where_nobody_unpacks() -> None:
-    wrong, right = Notes(), Notes()
+    wrong, right = Listening(), Listening()
 
     copy(with_wrong_diff_ids(0), a_sink(), options=TransferOptions(reporter=wrong))
     copy(a_container().build(), a_sink(), options=TransferOptions(reporter=right))

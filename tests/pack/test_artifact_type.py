@@ -19,26 +19,11 @@ from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.settings import Settings
 from tests.support.fake_registry.server import a_registry
 from tests.support.images import ImageBuilder, IndexBuilder, a_machine, an_index
-
-
-class Heard:
-    """A reporter that keeps the warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def started(self, task: str, total: int | None) -> None: ...
-
-    def advanced(self, task: str, count: int) -> None: ...
-
-    def finished(self, task: str) -> None: ...
-
-    def warned(self, message: str) -> None:
-        self.warnings.append(message)
+from tests.support.reporters import Listening
 
 
 def pushed(host: str, tmp_path: Path, *, auto: bool = True) -> list[str]:
-    heard = Heard()
+    heard = Listening()
     settings = Settings(environ={"HOME": str(tmp_path)}, reporter=heard, compat="auto" if auto else "strict")
     write = WriteOptions(platform=Platform(os="linux", architecture="amd64"))
     with open_sink(f"docker://{host}/edge/machine:1", settings) as sink:
@@ -83,7 +68,7 @@ def test_a_refusal_that_has_another_reason_teaches_nothing(tmp_path: Path) -> No
 
 
 def copied(host: str, tmp_path: Path, image: ImageBuilder | IndexBuilder, all_platforms: bool = False) -> list[str]:
-    heard = Heard()
+    heard = Listening()
     settings = Settings(environ={"HOME": str(tmp_path)}, reporter=heard)
     with open_sink(f"docker://{host}/edge/machine:2", settings) as sink:
         copy(image.build(), sink, CopyRequest(format="artifacts", all_platforms=all_platforms))

@@ -19,8 +19,9 @@ from eci_convert.reading.images import load_image
 from eci_convert.reading.local_disks import resolve_type
 from eci_convert.reading.local_parts import Disk, artifact_from_parts
 from eci_convert.transports.memory import MemorySink, MemoryStore
-from tests.support.images import Listening, an_image, parts
+from tests.support.images import an_image, parts
 from tests.support.machines import PLAIN, TERMS
+from tests.support.reporters import Listening
 
 SECTOR = bytes(510) + b"\x55\xaa"
 COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {

@@ -24,7 +24,6 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.index import Index
 from eci_convert.oci.manifest import Manifest, to_json
 from eci_convert.oci.platform import Platform, parse_platform
-from eci_convert.progress import NullReporter
 from eci_convert.reading.blobs import load_document, open_blob
 from eci_convert.reading.images import load_image, load_manifest
 from eci_convert.tar import EntryType, TarMember, archived
@@ -38,16 +37,6 @@ ROLE = "org.lfedge.eci.role"
 MEDIA_TYPE = "org.lfedge.eci.mediaType"
 TITLE = "org.opencontainers.image.title"
 LABEL = "org.lfedge.eci.artifact."
-
-
-class Listening(NullReporter):
-    """A reporter that keeps what it is warned of."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warned(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 @dataclass(frozen=True, slots=True)

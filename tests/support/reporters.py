@@ -1,8 +1,8 @@
-"""Reporters that count: one of three methods, as a user of the library writes it, and one that notes everything."""
+"""Reporters for tests: of the three methods that a user of the library writes, of all events, and of warnings alone."""
 
 from __future__ import annotations
 
-from eci_convert.progress import Event
+from eci_convert.progress import Event, NullReporter
 
 
 class Counting:
@@ -33,3 +33,13 @@ class Noting(Counting):
 
     def noted(self, event: Event) -> None:
         self.events.append(event)
+
+
+class Listening(NullReporter):
+    """A reporter that keeps what it is warned of."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warned(self, message: str) -> None:
+        self.warnings.append(message)

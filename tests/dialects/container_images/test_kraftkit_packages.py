@@ -36,8 +36,9 @@ from eci_convert.transports.settings import Settings
 from tests.support.command_line import Run, one_line
 from tests.support.fake_containerd import a_containerd
 from tests.support.fake_registry.server import a_registry
-from tests.support.images import IndexBuilder, Listening, an_image, an_index
+from tests.support.images import IndexBuilder, an_image, an_index
 from tests.support.kraftkit_package import MULTI, stored
+from tests.support.reporters import Listening
 
 TARGETS = {"qemu/x86_64": b"kernel", "fc/x86_64": b"kernel", "xen/arm64": b"kernel2"}
 

@@ -20,7 +20,8 @@ from eci_convert.operations.verify import verify_image
 from eci_convert.reading.images import load_image
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.settings import Settings
-from tests.support.images import ImageBuilder, Listening, a_tar, an_image, copied
+from tests.support.images import ImageBuilder, a_tar, an_image, copied
+from tests.support.reporters import Listening
 
 _NO_NAME = "an image needs a name|not a name to store|names a digest|is not in the repository|is not a valid"
 """What is said of a digest that is to become a name."""

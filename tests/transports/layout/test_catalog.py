@@ -26,8 +26,9 @@ from eci_convert.transports.settings import Settings
 from tests.support.command_line import Run
 from tests.support.contract.catalogs import CatalogContract, Place, ReadOnlyContract, image
 from tests.support.golden import unpack
-from tests.support.images import ImageBuilder, Listening, an_image, an_index, copied, files_in
+from tests.support.images import ImageBuilder, an_image, an_index, copied, files_in
 from tests.support.programs import python
+from tests.support.reporters import Listening
 
 
 class TestLayout(CatalogContract):

@@ -20,7 +20,8 @@ from eci_convert.reading.images import load_root
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.settings import Settings
 from tests.support.golden import unpack
-from tests.support.images import Listening, a_machine, copied, files_in
+from tests.support.images import a_machine, copied, files_in
+from tests.support.reporters import Listening
 
 PACKAGE = "127.0.0.1:5711/uk/gmulti:1"
 NAMES = ["hello:2", "hello:latest", "unikraft.org/hello:2", "unikraft.org/hello:latest"]

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """The program, as `eci-convert` and as `python -m eci_convert`.
 
 Until its own signal handling stands, SIGINT ends the process without a word: nothing has been begun, and a traceback

@@ -90,3 +90,28 @@ def test_it_is_installed_and_works(install: Callable[[Path, Path], Path], wheel:
     run(program, "build", "--kernel", tmp_path / "vmlinuz", "--to", layout, "--compression", "zstd")
     run(program, "extract", layout, "--kernel", tmp_path / "kernel")
     assert (tmp_path / "kernel").read_bytes() == content
+
+
+INTERRUPTED_AT_THE_FIRST_IMPORT = """
+import os, signal, sys
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        sys.meta_path.remove(self)
+        os.kill(os.getpid(), signal.SIGINT)
+program = open(sys.argv[1]).read()
+sys.modules.pop("re", None)
+sys.meta_path.insert(0, Interrupting())
+exec(program, {"__name__": "__main__"})
+"""
+
+
+def test_the_installed_script_takes_over_sigint_before_it_imports(wheel: Path, tmp_path: Path) -> None:
+    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    run(tmp_path / "venv/bin/pip", "install", "--quiet", "--no-deps", wheel)
+
+    done = subprocess.run(
+        [tmp_path / "venv/bin/python", "-c", INTERRUPTED_AT_THE_FIRST_IMPORT, tmp_path / "venv/bin/eci-convert"],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -19,6 +19,7 @@ IN_WHEEL = (
     r"eci_convert/py\.typed",
     r"eci_convert/cli/commands/completion\.py",
     r"eci_convert/transports/containerd/proto/containerd_pb2\.pyi",
+    r"eci_convert-[^/]*\.data/scripts/eci-convert",
 )
 """What must be in the wheel besides the modules, as regular expressions of whole names: add what is generated."""
 

@@ -3,11 +3,11 @@
 options.py            options that several commands share
 common_options.py     their values
 connection_options.py options about the way to a place, and the transports that each is for
-applicable.py         options that have no effect on a format or a place
 command.py            commands: their --help, options that are given once, mistyped subcommands
 completion.py         what shells complete
 bundle_files.py       bundle.json and relocation maps
 param_types.py        types of their values
+image_options.py      how an image is written, from options
 part_options.py       the parts of a machine, from options
 piped_parts.py        parts that come through a pipe
 side_options.py       --src- and --dest- of copy

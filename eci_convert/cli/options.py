@@ -102,7 +102,7 @@ def command(
             try:
                 function(call, **words)
             finally:
-                progress.close(call.reporter)
+                call.reporter.close()
 
         made = click.command(cls=cls)(options(*decorators)(options(*_COMMON)(run)))
         made.params = [parameter for parameter in made.params if parameter.name not in without]

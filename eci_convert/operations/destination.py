@@ -72,11 +72,6 @@ def resolved_path(path: Path) -> Path:
     return resolve_path(path.parent) / path.name
 
 
-def named_reference(reference: str, name: str) -> str:
-    """*reference*; a layout or archive without a name gets *name*."""
-    return f"{reference}:{name}" if name and _is_unnamed(reference) else reference
-
-
 def pinned_reference(reference: str, digest: Digest) -> str:
     """What stands for the image *digest* that was written to *reference*: its digest, where a layout that may hold
     others got no name for it."""

@@ -29,11 +29,6 @@ _DISK_TYPES = {text: disk for disk, text in DISKS.items()}
 _KNOWN = frozenset(_PLAIN) | frozenset(_DISK_TYPES)
 
 
-def generated_config(image: ImageMetadata) -> Part:
-    """The config blob of *image* as a part, for those who want the document itself under ECI's name."""
-    return Part(role=Role.CONFIG, locator=Blob(descriptor=image.manifest.config), name="config.json")
-
-
 def is_artifact_layer(layer: Descriptor) -> bool:
     return layer.media_type in _KNOWN or (is_marked(layer) and not media_types.is_tar_layer(layer.media_type))
 

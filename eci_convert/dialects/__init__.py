@@ -131,7 +131,7 @@ def _reader(module: str, name: str) -> Reader:
 
 def _writer(module: str, name: str) -> Writer:
     """The same for a writer."""
-    return lambda artifact, terms: cast("Writer", _function(module, name))(artifact, terms)
+    return lambda artifact, options: cast("Writer", _function(module, name))(artifact, options)
 
 
 def _function(module: str, name: str) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from eci_convert.errors import UsageError
 from eci_convert.model import DiskType, Part
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
@@ -83,6 +84,11 @@ class WriteOptions:
     system: str = ""
     original: ImageMetadata | None = None
     original_index: Index | None = None
+
+    def check_no_extra_dialects(self, format: str) -> None:
+        """Raises UsageError where an image of *format*, which serves no other dialect, is to serve one."""
+        if self.extra_dialects:
+            raise UsageError(f"an image of the format {format!r} cannot serve {self.extra_dialects[0]!r} as well")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

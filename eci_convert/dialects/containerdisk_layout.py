@@ -29,9 +29,8 @@ def check_containerdisk(artifact: Artifact) -> None:
         raise CannotHoldError(f"a containerdisk is raw or qcow2, and {describe(disk)} is {disk.disk_type}")
 
 
-def disk_entry(disk: Part, terms: WriteOptions) -> TarEntrySpec:
+def disk_entry(disk: Part, options: WriteOptions) -> TarEntrySpec:
     """The tar entry of the root disk *disk*. Raises UsageError for a name that no image can carry."""
     checked_name(disk)
-    return TarEntrySpec(
-        path=DIRECTORY + original_name(disk), mode=0o440, uid=USER, gid=USER, mtime=terms.created, directory_mode=0o755
-    )
+    path = DIRECTORY + original_name(disk)
+    return TarEntrySpec(path=path, mode=0o440, uid=USER, gid=USER, mtime=options.created, directory_mode=0o755)

@@ -56,7 +56,7 @@ class Blob:
 class Member:
     """The file is at *path* in the tar archive that this one layer is; "" is its only regular file.
 
-    Where *or_bytes*, a layer that is no tar archive is the file itself (docs/specs/eci.md#7, the README's sample).
+    Where *or_whole_blob*, a layer that is no tar archive is the file itself (docs/specs/eci.md#7, the README's sample).
     """
 
     descriptor: Descriptor

@@ -75,11 +75,11 @@ def _widths(cells: list[list[str]]) -> list[int]:
     return [min(_WIDEST, max(map(len, column))) for column in zip(*cells, strict=True)]
 
 
-def mapping(title: str, found: Mapping[str, str]) -> None:
+def mapping(title: str, values: Mapping[str, str]) -> None:
     """Names and values below a title, for people; nothing where there are none."""
-    if found:
+    if values:
         line(f"{title}:")
-        for name, value in found.items():
+        for name, value in values.items():
             line(f"  {name}={value}")
 
 

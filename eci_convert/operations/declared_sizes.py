@@ -44,7 +44,7 @@ def _size_of_path(path: str, image: ImageMetadata) -> int | None:
     wanted = components(path)
     sizes = {}
     for layer in image.manifest.layers:
-        found = components(layer.annotations.get(FILE_PATH) or layer.annotations.get(TITLE, ""))
-        if found and (found[:-1] if path.endswith("/") else found) == wanted:
-            sizes["/".join(found)] = _annotated_size(layer)
+        layer_path = components(layer.annotations.get(FILE_PATH) or layer.annotations.get(TITLE, ""))
+        if layer_path and (layer_path[:-1] if path.endswith("/") else layer_path) == wanted:
+            sizes["/".join(layer_path)] = _annotated_size(layer)
     return next(iter(sizes.values())) if len(sizes) == 1 else None

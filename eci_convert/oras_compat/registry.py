@@ -205,16 +205,16 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         """The response with a blob. Its bytes are verified as they are read: whoever reads them to the end knows."""
         name, expected = self.get_container(container), Digest.parse(digest)
         url = f"{self.prefix}://{name.get_blob_url(digest)}"
-        found = self.do_request(url, "HEAD", headers=self.headers)
+        response = self.do_request(url, "HEAD", headers=self.headers)
         if head:
-            return found
-        size = length(found, expected)
-        if found.status_code != 200 or size is None:
+            return response
+        size = length(response, expected)
+        if response.status_code != 200 or size is None:
             return checked(self.do_request(url, "GET", headers=self.headers, stream=True), expected, stream=stream)
         descriptor = Descriptor(media_type="", digest=expected, size=size)
         download = Download(self._client(name.reference), descriptor, 0)
         return streaming(
-            found, download, lambda chunks: verified(chunks, descriptor.digest, descriptor.size), stream=stream
+            response, download, lambda chunks: verified(chunks, descriptor.digest, descriptor.size), stream=stream
         )
 
     def download_blob(self, container: str | OrasName, digest: str, outfile: str) -> str:

@@ -100,8 +100,8 @@ def _tidy(store: ContainersStore, others: frozenset[str] | None, created: int) -
     layers_lock = store.layers_file.with_name("layers.lock")
     images_lock = store.images_file.with_name("images.lock")
     with (
-        locks.exclusive_lock(layers_lock, store.patience) as layers_written,
-        locks.exclusive_lock(images_lock, store.patience),
+        locks.exclusive_lock(layers_lock, store.lock_timeout) as layers_written,
+        locks.exclusive_lock(images_lock, store.lock_timeout),
         local_errors(store.root),
     ):
         layers = load_records(store.layers_file)

@@ -81,8 +81,8 @@ class LayoutCatalog:
             gone = {entry.digest for entry in before} - {entry.digest for entry in entries.descriptors}
             unreferred = referring_digests(self._read, entries.descriptors, gone)
             entries.drop(unreferred)
-            doomed = [entry for entry in before if entry.digest in gone | unreferred]
-            self._collect(entries, doomed)
+            to_delete = [entry for entry in before if entry.digest in gone | unreferred]
+            self._collect(entries, to_delete)
         return _as_catalog(removed)
 
     @contextmanager
@@ -101,9 +101,9 @@ class LayoutCatalog:
         with atomic_write(self._directory / INDEX) as file:
             file.write(text)
 
-    def _collect(self, entries: IndexEntries, doomed: Sequence[Descriptor]) -> None:
-        """Save *entries*, then remove the blobs of *doomed* that nothing mentions any more."""
-        candidates = owned_blobs(self._read, doomed) | read_pending(self._directory)
+    def _collect(self, entries: IndexEntries, to_delete: Sequence[Descriptor]) -> None:
+        """Save *entries*, then remove the blobs of *to_delete* that nothing mentions any more."""
+        candidates = owned_blobs(self._read, to_delete) | read_pending(self._directory)
         try:
             candidates -= mentioned_blobs(self._read, entries.descriptors)
         except EciError as error:

@@ -1,4 +1,4 @@
-"""The parts of a virtual machine, and where each of them lies. No dialect, no place, no I/O."""
+"""The parts of a virtual machine, and the location of each. No dialect, no transport, no I/O."""
 
 from __future__ import annotations
 

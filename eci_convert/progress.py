@@ -1,4 +1,4 @@
-"""What long work reports while it runs: events for a reporter, which may draw, log or ignore them.
+"""Progress of long operations: events for a reporter, which may draw, log or ignore them.
 
 A reporter has three methods. One that has `warned` gets warnings too, and one that has `noted` gets everything else
 that may interest a person who waits: phases, retries, and what is being waited for (`DetailedReporter`).

@@ -1,4 +1,4 @@
-"""One piece of work as a reporter hears of it: its phases, and how many of its bytes are really done."""
+"""Task: one piece of work, its phases, and how many of its bytes are done, as reported to a reporter."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TO_A_NETWORK = {RECEIVING: COPYING, WRITING: SENDING}
 
 
 class Task:
-    """A piece of work named *name* of *total* bytes, which *reporter* is told about from the beginning of the `with`
+    """A piece of work named *name* of *total* bytes, which is reported to *reporter* from the beginning of the `with`
     to its end.
 
     Where several stages work on the same bytes at once, such as compressing and hashing, each has a lane, and the

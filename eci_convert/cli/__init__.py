@@ -97,7 +97,7 @@ def _debugging(words: Sequence[str]) -> bool:
 
 
 def _version() -> int:
-    """What is asked so often that it does without all else."""
+    """Handles `--version` without importing anything else, since scripts call it often."""
     from eci_convert._version import __version__
 
     try:
@@ -118,7 +118,7 @@ def _run(words: list[str]) -> None:
 
 
 def _reordered(words: list[str]) -> list[str]:
-    """*words* with the options that stand before the command, as `eci` allows, put behind it.
+    """*words* with the options before the command, which `eci` allows, moved behind it.
 
     `--debug=true`, as Go programs take it, becomes `--debug`; `--append`, whose value may be left out, gets it.
     """

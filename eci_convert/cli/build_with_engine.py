@@ -26,7 +26,7 @@ _ARCHIVE = "oci-archive:"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineBuild:
-    """What a builder of the engine is asked for. *archive* is where BuildKit writes several platforms."""
+    """The options of a build by the engine. *archive* is the file that BuildKit writes, for several platforms."""
 
     tag: str
     base: str

@@ -1,4 +1,4 @@
-"""CommonOptions: what the options that every command has come to."""
+"""CommonOptions: the values of the options that every command has."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _DEFAULTS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommonOptions:
-    """What the options that commands share have come to. *destination* differs from *settings* where a command has
+    """The values of the options that commands share. *destination* differs from *settings* where a command has
     options for each side; *one_login*: a name and a password were given that are for both. *given* are the parameters,
     by name, that the command line itself gives, and not the environment."""
 

@@ -1,4 +1,4 @@
-"""What `extract`, `pull` and `pullfiles` share: outputs named on the command line, and what is told of the files."""
+"""What `extract`, `pull` and `pullfiles` share: outputs named on the command line, and results."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def extract_request(
 def run_extract(
     call: CommonOptions, source: Source, request: ExtractRequest, max_size: int | None, *, lines: Lines | None = None
 ) -> None:
-    """Takes what is asked for out of the image that *source* names, and says so: in a table, or in *lines*."""
+    """Extracts what *request* asks for from *source*, and prints the files: in a table, or as *lines*."""
     quiet = bool(_to_stdout(request))
     if quiet and call.json:
         raise UsageError("--json and a part both want standard output")

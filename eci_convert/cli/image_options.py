@@ -66,7 +66,7 @@ def check_trust_type(call: CommonOptions, words: dict[str, Any]) -> None:
 
 
 def check_platform_options(call: CommonOptions, os: str, arch: str) -> None:
-    """Raises UsageError where the command line says the platform in two ways."""
+    """Raises UsageError if `--platform` is combined with `--OS` or `--arch`."""
     if "platforms" in call.given and {"os", "arch"} & call.given:
         option = "--arch" if arch and "arch" in call.given else "--OS"
         raise UsageError(f"--platform names both the operating system and the architecture: {option} excludes it")
@@ -75,8 +75,9 @@ def check_platform_options(call: CommonOptions, os: str, arch: str) -> None:
 def write_options(
     reference: str, format: str, words: Mapping[str, Any], platform: Platform | None, default: str = ""
 ) -> WriteOptions:
-    """How an image of *format* is written to *reference*, after *words* are checked. *platform* is the one asked for,
-    which `--OS` and `--arch` override; *default* is the transport of a bare name. Raises UsageError."""
+    """The WriteOptions of *words*, which have been checked, for an image of *format* at *reference*. *platform* is the
+    value of `--platform`, which `--OS` and `--arch` override; *default* is the transport of a bare name. Raises
+    UsageError."""
     return WriteOptions(
         platform=part_options.platform(platform, words.get("os", ""), words.get("arch", "")),
         author=words.get("author", _EMPTY["author"]),

@@ -101,7 +101,7 @@ def _end_children() -> None:
 
 
 def _write(text: bytes) -> None:
-    """Write to standard error, unless that would block: a pipe that nobody reads must not keep the process."""
+    """Write to standard error, unless that would block: a pipe without a reader must not keep the process."""
     with suppress(OSError):
         if select.select([], [2], [], 0)[1]:
             os.write(2, text)

@@ -173,7 +173,7 @@ def read(image: ImageMetadata) -> tuple[str, Artifact]:
 
 
 def served_dialects(image: ImageMetadata) -> tuple[str, ...]:
-    """Every dialect that reads *image* as one of its own, in the order in which they are asked.
+    """Every dialect that recognises *image*, in order of precedence.
 
     One whose marks *image* has, but which finds it malformed, is not among them.
     """

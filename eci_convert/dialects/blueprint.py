@@ -1,4 +1,4 @@
-"""What a dialect wants written: recipes for blobs, and a config that is made when they are known. No I/O."""
+"""What a dialect writes: recipes for blobs, and a config computed once the blobs are known. No I/O."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class StoredBlob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteOptions:
-    """What a writer is told beside the artifact.
+    """What a writer takes into account beside the artifact.
 
     *created* is in seconds since 1970 and is every time that is written. *name* is the reference that the image will
     have, for dialects that write it down. *extra_dialects* names dialects that the same image is to serve as well.

@@ -1,4 +1,4 @@
-"""How a disk lies in a containerDisk, whichever format the image has beside: `disk/NAME`, readable by qemu.
+"""The root disk of a containerDisk, in any format that serves as one: `disk/NAME`, readable by qemu.
 
 The directory has an entry of its own, which CDI's importer and engines look for, and the Entrypoint lets
 `docker create` make a container of an image that runs nothing. KubeVirt's qemu has user and group 107.

@@ -1,4 +1,4 @@
-"""The config of a container image, as the dialects whose images are (or pretend to be) containers write it."""
+"""The config of a container image, for dialects whose images have one."""
 
 from __future__ import annotations
 

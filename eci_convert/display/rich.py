@@ -74,7 +74,7 @@ class RichProgress(WatchedWork):
             super()._tell(line)
 
     def _settle(self) -> None:
-        """Where nothing goes on any more, the rows have to be gone before anything else is printed."""
+        """Removes the rows once all work has ended, before anything else is printed."""
         with self._lock:
             over = self._shown and self._state.idle
         if over:

@@ -35,7 +35,7 @@ def build(
     archive: Path | None = None,
     builder: str = "",
 ) -> str:
-    """Has the image built and put into the engine, and says its id there; or into the OCI *archive*, and says "".
+    """Builds the image into the engine and returns its id; or writes it to the OCI *archive* and returns "".
 
     *builder* is buildx's name of a builder, "" for the current one. *log* is told what the builder says, line by
     line. Raises UsageError where Docker's client or buildx is missing, TransportError, AccessDeniedError, LocalError.

@@ -52,8 +52,8 @@ def build(request: BuildRequest, settings: Settings, log: Callable[[str], object
 
 
 def _expected(request: BuildRequest, engine: Engine) -> Platform | None:
-    """What an image is to be for, where that is known. Docker 20.10 takes from its cache what was built for another
-    platform, and is then asked again, without its cache."""
+    """The platform of the image, if it is known. Docker 20.10 reuses cached images of other platforms; the build is
+    then repeated without the cache."""
     if request.platforms:
         return request.platforms[0]
     if request.artifact is None or request.base != SCRATCH:

@@ -1,4 +1,4 @@
-"""What is to be built, whoever builds it."""
+"""BuildRequest: what to build, for any builder."""
 
 from __future__ import annotations
 

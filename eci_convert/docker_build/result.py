@@ -1,4 +1,4 @@
-"""What a builder has left in the engine, and whether it is what was asked for."""
+"""The image that a builder left in the engine, checked against the request."""
 
 from __future__ import annotations
 
@@ -35,6 +35,6 @@ def wrong_platform_error(request: BuildRequest, engine: Engine, expected: Platfo
 
 
 def platform_of(inspected: Json) -> Platform:
-    """The platform that an image, or an engine, says it is for."""
+    """The platform of an image, or of an engine."""
     os, architecture, variant = (str(inspected.get(key) or "") for key in ("Os", "Architecture", "Variant"))
     return Platform(os=os, architecture=architecture or str(inspected.get("Arch") or ""), variant=variant)

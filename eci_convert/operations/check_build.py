@@ -1,4 +1,4 @@
-"""A look at what a builder of the engine has made, before success is said: a COPY onto a directory goes into it."""
+"""Checks what a builder of the engine has made, before success is reported: a COPY onto a directory goes into it."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def _has_wrong_diff_ids(source: Source, image: ImageMetadata) -> bool:
 
 
 class _Passes:
-    """One pass over each blob. Every method says where the targets were, as far as there is anything to say."""
+    """One pass over each blob. Every method returns the locations of the targets, if they have any."""
 
     def __init__(
         self,

@@ -231,7 +231,7 @@ def _check_distinct(targets: Sequence[OutputTarget], kind: type[EciError]) -> No
 
 
 def _identity(file: object) -> object:
-    """What two values that are the same open file have in common: its number, where the system knows it."""
+    """A key that is equal for two values that are the same open file: its descriptor, if it has one."""
     try:
         number: object = file.fileno()  # type: ignore[attr-defined]
     except (AttributeError, OSError):

@@ -28,7 +28,7 @@ MAX_IMAGES: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSummary:
-    """What one image says of itself.
+    """The metadata of one image.
 
     *dialect* is "" and *artifact* empty where no dialect recognises the image; *unknown* then says why. Not
     *is_readable*: it is listed in an index, and its manifest or config is not there, or malformed.
@@ -97,7 +97,7 @@ class Inspection(ImageSummary):
 
 
 def inspect(source: Source, platform: Platform | None = None, dialect: str = "") -> Inspection:
-    """What the image that *source* names says of itself; no blob beyond manifests and configs is read.
+    """The metadata of the image that *source* names; only manifests and configs are read.
 
     *dialect* reads it as that dialect and no other. Raises what `load_root` raises.
     """

@@ -1,4 +1,4 @@
-"""oras-py's `Registry` with our transport under it: its verbs, auth back ends, tags and manifests, made dependable.
+"""oras-py's `Registry` on top of our transport: the same methods and auth back ends, with verification and retries.
 
     import eci_convert
     registry = eci_convert.Registry()
@@ -105,7 +105,7 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
             self._clients.clear()
 
     def _credential(self, reference: Reference) -> Credential | None:
-        """What the auth back end was told, else what the user's files say."""
+        """The login given to the auth back end, else that of the user's files."""
         if self._is_told(reference.host):
             if token := getattr(self.auth, "token", None):
                 return Credential(registry_token=token, origin="set_token_auth")
@@ -202,7 +202,7 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
     def get_blob(
         self, container: str | OrasName, digest: str, stream: bool = False, head: bool = False
     ) -> requests.Response:
-        """The response with a blob. Its bytes are verified as they are read: whoever reads them to the end knows."""
+        """The response with a blob. Its bytes are verified as they are read, at the latest at their end."""
         name, expected = self.get_container(container), Digest.parse(digest)
         url = f"{self.prefix}://{name.get_blob_url(digest)}"
         response = self.do_request(url, "HEAD", headers=self.headers)

@@ -1,4 +1,4 @@
-"""Parts that lie in another image go into this one as they pass by: each blob of that image is read once.
+"""Packs parts of another image while reading it: each blob of that image is read once.
 
 Nothing is spooled: a layer's header tells a file's size before its bytes come, and that is all an archive needs to
 know. The verdict on a blob of the other image comes after what was made of it is stored, and before it has a name.
@@ -131,7 +131,7 @@ class ImageParts:
 
 
 class _Consumer:
-    """Takes files as they pass by and makes of each what its recipe says."""
+    """Receives files and writes the blob of each by its recipe."""
 
     can_retake = False
 
@@ -152,7 +152,7 @@ class _Consumer:
 
 
 def _exactly(chunks: Iterable[bytes], size: int, blob: Blob) -> Iterator[bytes]:
-    """*chunks*, which the image says to be *size* bytes. Raises FormatError where they are not."""
+    """*chunks*, checked to be *size* bytes, as declared by the image. Raises FormatError if they are not."""
     seen = 0
     for chunk in chunks:
         seen += len(chunk)

@@ -121,7 +121,7 @@ class Behaviour:
         return Reply.of(202)
 
     def interrupted(self, method: str, path: str, content: bytes) -> None:
-        """A request whose body was cut: what came of a chunk may be kept."""
+        """Handles a request whose body was cut: the received part of a chunk may be kept."""
         key = urlsplit(path).path.rpartition("/")[2]
         if content and self.forgets_cut:
             self.uploads.pop(key, None)

@@ -82,8 +82,8 @@ def verify(
 
 
 def _end_with_worst(report: Report) -> None:
-    """The exit code of the gravest fault. The faults themselves have been said: one more line says how many there are,
-    and what may be done about the gravest."""
+    """Exits with the code of the worst problem. The problems themselves have been printed; one more line counts them
+    and gives the hint of the worst."""
     try:
         report.raise_worst()
     except EciError as worst:

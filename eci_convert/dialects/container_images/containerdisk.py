@@ -87,7 +87,7 @@ def _settings(image: ImageMetadata) -> Mapping[str, Any]:
 
 
 def _variable_path(settings: Mapping[str, Any]) -> str:
-    """The path of the disk that the environment tells; "" where it tells none. Raises FormatError for a hostile one."""
+    """The path of the disk in the environment; "" if there is none. Raises FormatError for a hostile one."""
     variables = settings.get("Env")
     for variable in variables if isinstance(variables, list) else ():
         if isinstance(variable, str) and variable.startswith(_PATH_VARIABLE):
@@ -96,7 +96,7 @@ def _variable_path(settings: Mapping[str, Any]) -> str:
 
 
 def _build_steps(image: ImageMetadata) -> list[str]:
-    """What the history of *image* says of its steps, as far as it is text."""
+    """The build steps in the history of *image*, if they are text."""
     history = image.config.fields.get("history")
     steps = [step.get("created_by") for step in history if isinstance(step, dict)] if isinstance(history, list) else []
     return [step for step in steps if isinstance(step, str)]

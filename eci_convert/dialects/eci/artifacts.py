@@ -64,7 +64,7 @@ def _recipe(part: Part) -> Recipe:
 
 
 def _media_type(part: Part) -> str:
-    """The media type that says what *part* is; "" for a disk of unknown type, which there is none for."""
+    """The media type for *part*; "" for a disk of unknown type, which has none."""
     if part.role in DISK_ROLES:
         return DISKS[part.disk_type] if part.disk_type else ""
     return TYPES[part.role]

@@ -57,7 +57,7 @@ def artifact_of(image: ImageMetadata) -> Artifact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _LayerClaim:
-    """What one layer says about itself. *role* None: it is a disk, and does not say which."""
+    """What the annotations and the media type of one layer declare. *role* None: a disk of unspecified role."""
 
     layer: Descriptor
     where: str
@@ -89,7 +89,7 @@ def _claim(layer: Descriptor, where: str) -> _LayerClaim:
 
 
 def _role(layer: Descriptor, types: list[str], where: str) -> Role | None:
-    """The role that annotation and media type agree on. None: a disk, but which is not said."""
+    """The role that annotation and media type agree on. None: a disk of unspecified role."""
     declared = _ROLES.get(layer.annotations.get(ROLE, ""))
     if not types:
         return declared or Role.OTHER
@@ -114,7 +114,7 @@ def _with_disk_roles(claims: list[_LayerClaim]) -> Iterator[_LayerClaim]:
 
 
 def _with_indexes(claims: Iterable[_LayerClaim]) -> Iterator[_LayerClaim]:
-    """*claims*, each extra disk with its number: the one its title says, else the lowest that is free."""
+    """*claims*, each extra disk with its number: that of its title, else the lowest unused."""
     settled = list(claims)
     numbers = assign_indexes([claim.index for claim in settled if claim.role is Role.EXTRA_DISK])
     for claim in settled:

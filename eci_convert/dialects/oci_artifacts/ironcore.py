@@ -1,4 +1,5 @@
-"""Images of ironcore-image, and of onmetal-image before it (docs/specs/ironcore.md): a blob a part, told by media type.
+"""Images of ironcore-image, and of onmetal-image before it (docs/specs/ironcore.md): one blob per part; its
+media type says its role.
 
 Three generations of media types are read, of any parts; the newest is written, and as "onmetal" the oldest, byte for
 byte as the original does. The kernel's command line lies in the config.

@@ -180,7 +180,7 @@ def write(artifact: Artifact, options: WriteOptions) -> Blueprint:
 
 
 def _named(disks: list[Part]) -> list[str]:
-    """A name for each of *disks* that Kubernetes takes for a volume's, made of its file's name where that can be."""
+    """A name for each of *disks* that is valid for a Kubernetes volume, derived from its file name if possible."""
     names: list[str] = []
     for part in disks:
         if part.role not in model.DISK_ROLES:

@@ -1,4 +1,4 @@
-"""One registry: whether it answers, how it wants to be asked, and what it would be told. Never a secret."""
+"""One registry: whether it answers, its authentication, and the login that would be used. Never a secret."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from eci_convert.transports.registry.state.host_facts import HostFacts
 from eci_convert.transports.settings import Settings
 
 _ANYBODY = "doctor"
-"""The repository that is asked about where none is named: only its name is told, in the scope of a token."""
+"""The repository asked about if none is named; only its name is sent, in the scope of a token."""
 
 _TIMEOUT = 15.0
 _PINGED = (200, 401, 403, 404, 405)
@@ -104,7 +104,7 @@ def examine(text: str, settings: Settings) -> RegistryReport:
 
 
 def _endpoints(report: RegistryReport, reference: Reference, settings: Settings) -> Candidate:
-    """The registry itself, or what stands in its place; its mirrors are told by their names alone."""
+    """The registry itself, or what stands in its place; its mirrors are reported by their names alone."""
     candidates = candidate_endpoints(reference, settings)
     suffix = "" if report.reference else f"/{_ANYBODY}"
     report.places = tuple(candidate.reference.name.removesuffix(suffix) for candidate in candidates)

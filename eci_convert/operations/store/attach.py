@@ -69,7 +69,7 @@ def check_anything(attachments: Sequence[Attachment], annotations: Mapping[str, 
 
 
 def subject_of(source: Source, platform: Platform | None = None) -> Descriptor:
-    """What is attached to: all that the name of *source* stands for, or with *platform* one image of an index.
+    """The descriptor to attach to: the root of *source*, or with *platform* one image of an index.
 
     Raises CannotHoldError where the place keeps no manifest of it that others could refer to.
     """

@@ -39,7 +39,7 @@ def _listed(source: Source, entry: Descriptor, platform: Platform | None) -> Des
 
 
 def entry_of(source: Source, root: Descriptor, manifest: Manifest, platform: Platform | None) -> Descriptor:
-    """What an index says of an image that is in none yet."""
+    """The entry of an index for an image that is in none."""
     image = select_image(Documents(source), root, manifest, platform)
     runs_on = _platform(image) or platform
     if runs_on is None:

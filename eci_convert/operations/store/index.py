@@ -34,8 +34,7 @@ _ATTEMPTS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _New:
-    """What comes into an index: its *entries*, with the annotations that the index is to have for them. *variants*
-    are those that get names of their own."""
+    """New *entries* of an index, and its *annotations*. *variants* are those that get names of their own."""
 
     entries: tuple[Descriptor, ...]
     annotations: Mapping[str, str]

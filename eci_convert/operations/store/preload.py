@@ -46,7 +46,7 @@ class PreloadedImage:
 
 
 def stored_name(reference: str, name: str) -> str:
-    """What engines are to call the image that *reference* names by *name*. Raises UsageError where nothing says it."""
+    """The name in the store for the image that *reference* names by *name*. Raises UsageError if there is none."""
     if not name:
         raise UsageError(
             f"{reference!r} does not say what the image is to be called: name it, such as oci:DIR:NAME:TAG"

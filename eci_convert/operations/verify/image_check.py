@@ -1,4 +1,4 @@
-"""The questions, and what is wrong with the answers."""
+"""Checks one image: its documents, its layers, the declared types of its disks, and files beside it."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ class _ImageCheck:
         self.findings.append(Problem(subject=subject, error=error))
 
     def _observation(self, part: Part) -> Observation | None:
-        """What *part* is; None if nobody can know, for a reason that is told elsewhere."""
+        """What *part* is; None if that cannot be known, for a reason that is reported elsewhere."""
         match part.locator:
             case Blob(descriptor=blob, compression=compression):
                 return self.layers.blobs.get((blob.digest, compression))
@@ -222,7 +222,7 @@ def _version(descriptor: Descriptor, document: Manifest | Index) -> Iterator[Pro
 
 
 def _sizes(document: Manifest | Index, image: ImageMetadata) -> Iterator[Problem]:
-    """A size that an index lies about, as KraftKit's do: whoever believes it cannot read the image."""
+    """A wrong size in an index, such as KraftKit's: readers that trust it cannot read the image."""
     listed = {entry.digest: entry.size for entry in document.manifests} if isinstance(document, Index) else {}
     descriptor = image.descriptor
     size = listed.get(descriptor.digest, descriptor.size)

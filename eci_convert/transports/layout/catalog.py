@@ -87,7 +87,7 @@ class LayoutCatalog:
 
     @contextmanager
     def _changing(self) -> Iterator[IndexEntries]:
-        """The index, while nobody else of us changes it."""
+        """The index, under a lock that every process of ours takes to change it."""
         layout_entries(self._read, self.place)  # also refuses a layout of another version
         if kraftkit.is_store(self._directory):
             raise CannotHoldError(f"{self.place} is a store of KraftKit's, which is read only here")

@@ -1,4 +1,4 @@
-"""index.json with names added and names removed: what others wrote stays, fields that nobody here knows too."""
+"""index.json with names added and removed. Entries of other programs and unknown fields are preserved."""
 
 from __future__ import annotations
 

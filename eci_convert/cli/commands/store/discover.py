@@ -57,7 +57,7 @@ def discover(call: CommonOptions, *, reference: str, artifact_type: str) -> None
 
 
 def _flattened(referrers: Sequence[Referrer], depth: int = 0) -> Iterator[tuple[Referrer, int]]:
-    """Each of *referrers*, and behind it what refers to it, one deeper."""
+    """Each of *referrers* with its depth, followed by its own referrers."""
     for referrer in referrers:
         yield referrer, depth
         yield from _flattened(referrer.referrers, depth + 1)

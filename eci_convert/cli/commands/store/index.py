@@ -149,8 +149,9 @@ def publish_or_append(
     request: PushRequest,
     push: Callable[..., PushResult],
 ) -> PushResult:
-    """The image of *request* under the name of *sink*, which *before* reads; with a *strategy*, which `--append` says,
-    in the index that stands there. *push* sends it, with `publish=False` without a name."""
+    """Pushes the image of *request* to *sink* and returns the result. With a *strategy*, the value of `--append`, it
+    becomes part of the index that *before*, the same name as *sink*, reads. *push* sends the image; with
+    `publish=False` it gets no name."""
     if strategy is None:
         return push()
     from eci_convert.operations.store.index import append, settled
@@ -196,7 +197,7 @@ def _opened(call: CommonOptions, dst: str, sources: Sequence[str]) -> Iterator[t
 
 
 def _choose(name: str) -> Strategy:
-    """What a person at the terminal says. Raises UsageError where there is none."""
+    """The strategy that the user enters at the terminal. Raises UsageError if there is no terminal."""
     from eci_convert.operations.store.strategy import Strategy
 
     if not sys.stdin.isatty():

@@ -100,7 +100,7 @@ def _go_json(request: FileRequest) -> str:
 
 
 def _curl(request: FileRequest, name: str, settings: Settings) -> Iterator[str]:
-    """The words of a curl command. curl tells no other host than the URL's an Authorization (since 7.58)."""
+    """The arguments of a curl command. Since 7.58 curl sends Authorization to the host of the URL only."""
     yield from ("curl", "--fail", "--location", "--output", name if not name.startswith("-") else f"./{name}")
     if settings.insecure:
         yield "--insecure"

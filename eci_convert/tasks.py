@@ -19,6 +19,7 @@ from eci_convert.progress import (
     Reporter,
     Reused,
     note,
+    takes_events,
 )
 
 _TO_A_NETWORK = {RECEIVING: COPYING, WRITING: SENDING}
@@ -34,7 +35,7 @@ class Task:
 
     def __init__(self, reporter: Reporter, name: str, total: int | None) -> None:
         self._reporter = reporter
-        self._detailed = hasattr(reporter, "noted")
+        self._detailed = takes_events(reporter)
         self._name = name
         self._total = total
         self._lock = threading.Lock()

@@ -1,3 +1,3 @@
-"""The version, alone, so that it costs nothing to read."""
+"""The version, in a module without imports."""
 
 __version__ = "0.1.0"

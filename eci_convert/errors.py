@@ -34,7 +34,7 @@ from eci_convert.library_terms import in_library_terms
 from eci_convert.redaction import redacted
 
 MAX_LINE: Final = 2000
-"""Characters of a line that people are shown: more than anybody reads, less than floods a log."""
+"""The most characters of a printed line."""
 
 _HINT: Final = "hint: "
 
@@ -53,7 +53,7 @@ class EciError(Exception):
 
     @property
     def hint(self) -> str:
-        """What to do about it, in the words of the library; "" where nobody knows. Several are separated by `; `."""
+        """What to do about it, in the words of the library; "" if unknown. Several are separated by `; `."""
         notes: list[str] = getattr(self, "__notes__", [])
         return "; ".join(in_library_terms(note.removeprefix(_HINT)) for note in notes if note.startswith(_HINT))
 
@@ -125,7 +125,7 @@ class CorruptStreamError(FormatError):
 
 
 class LimitExceededError(FormatError):
-    """More than anybody needs, or more than the user allows."""
+    """More than a limit of ours, or than one that the user has set."""
 
 
 class UnsupportedImageError(EciError):

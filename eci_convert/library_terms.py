@@ -1,4 +1,4 @@
-"""Hints in the words of the library: they are written in those of the command line, whose options are its arguments."""
+"""Translates hints from options of the command line to arguments of the library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of a virtual machine, and where each of them lies. No dialect, no place, no I/O."""
+"""The parts of a virtual machine, and the location of each. No dialect, no transport, no I/O."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Blob:
 class Member:
     """The file is at *path* in the tar archive that this one layer is; "" is its only regular file.
 
-    Where *or_bytes*, a layer that is no tar archive is the file itself (docs/specs/eci.md#7, the README's sample).
+    Where *or_whole_blob*, a layer that is no tar archive is the file itself (docs/specs/eci.md#7, the README's sample).
     """
 
     descriptor: Descriptor

@@ -1,7 +1,7 @@
-"""What long work reports while it runs: events for a reporter, which may draw, log or ignore them.
+"""Progress of long operations: events for a reporter, which may draw, log or ignore them.
 
-A reporter has three methods. One that has `warned` gets warnings too, and one that has `noted` gets everything else
-that may interest a person who waits: phases, retries, and what is being waited for (`DetailedReporter`).
+A reporter has three methods. With `warned` it gets warnings too (`WarningReporter`), and with `noted` phases, retries,
+and what is being waited for (`EventReporter`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 HASHING, COMPRESSING, RECEIVING, SENDING = "hashing", "compressing", "receiving", "sending"
 COPYING, WRITING = "copying", "writing"
@@ -102,18 +102,32 @@ class WaitEnded:
 Event = Plan | PlanEnded | Phase | Relabelled | Reused | Failed | Retry | Wait | WaitEnded
 
 
-class DetailedReporter(Reporter, Protocol):
-    """A reporter that wants to know more. Either method may be missing."""
+class WarningReporter(Reporter, Protocol):
+    """A reporter that gets warnings. For one without this method they are logged."""
 
     def warned(self, message: str) -> None:
-        """Something is odd, but the work goes on. *message* is one line. Without this method it is logged."""
+        """Something is odd, but the work goes on. *message* is one line."""
+
+
+class EventReporter(Reporter, Protocol):
+    """A reporter that gets everything else that may interest a person who waits.
+
+    After a `Phase`, `advanced` counts the bytes of that phase. A reporter without this method gets the bytes of the
+    task alone, each once, whatever is hashed before or sent again.
+    """
 
     def noted(self, event: Event) -> None:
-        """*event* happened. There may be more kinds of events one day: ignore those you do not know.
+        """*event* happened. There may be more kinds of events one day: ignore those you do not know."""
 
-        After a `Phase`, `advanced` counts the bytes of that phase. A reporter without this method is told of the bytes
-        of the task alone, each once, whatever is hashed before or sent again.
-        """
+
+def takes_warnings(reporter: Reporter) -> TypeGuard[WarningReporter]:
+    """Whether *reporter* has the method for warnings."""
+    return hasattr(reporter, "warned")
+
+
+def takes_events(reporter: Reporter) -> TypeGuard[EventReporter]:
+    """Whether *reporter* has the method for events."""
+    return hasattr(reporter, "noted")
 
 
 class NullReporter:
@@ -135,9 +149,8 @@ NULL_REPORTER: Reporter = NullReporter()
 
 def warn(reporter: Reporter, message: str) -> None:
     """Tell *reporter* that something is odd; log it where the reporter has no method for that."""
-    warned = getattr(reporter, "warned", None)
-    if warned is not None:
-        warned(message)
+    if takes_warnings(reporter):
+        reporter.warned(message)
         return
     import logging
 
@@ -149,9 +162,8 @@ def warn(reporter: Reporter, message: str) -> None:
 
 def note(reporter: Reporter, event: Event) -> None:
     """Tell *reporter* of *event*, if it wants to know."""
-    noted = getattr(reporter, "noted", None)
-    if noted is not None:
-        noted(event)
+    if takes_events(reporter):
+        reporter.noted(event)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Removes secrets from messages: user names and passwords in URLs, whoever repeats them."""
+"""Removes secrets from messages: user names and passwords in URLs, also where an engine or a registry repeats them."""
 
 from __future__ import annotations
 

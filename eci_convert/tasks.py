@@ -1,4 +1,4 @@
-"""One piece of work as a reporter hears of it: its phases, and how many of its bytes are really done."""
+"""Task: one piece of work, its phases, and how many of its bytes are done, as reported to a reporter."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from eci_convert.progress import (
     Reporter,
     Reused,
     note,
+    takes_events,
 )
 
 _TO_A_NETWORK = {RECEIVING: COPYING, WRITING: SENDING}
 
 
 class Task:
-    """A piece of work named *name* of *total* bytes, which *reporter* is told about from the beginning of the `with`
+    """A piece of work named *name* of *total* bytes, which is reported to *reporter* from the beginning of the `with`
     to its end.
 
     Where several stages work on the same bytes at once, such as compressing and hashing, each has a lane, and the
@@ -34,7 +35,7 @@ class Task:
 
     def __init__(self, reporter: Reporter, name: str, total: int | None) -> None:
         self._reporter = reporter
-        self._detailed = hasattr(reporter, "noted")
+        self._detailed = takes_events(reporter)
         self._name = name
         self._total = total
         self._lock = threading.Lock()

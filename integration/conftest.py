@@ -49,8 +49,20 @@ from integration.engines.podman import Store, service, store
 from integration.engines.registry import registry
 from integration.support import boot_vm as machines
 from tests.support import signals
+from tests.support.isolation import PROXIES, isolate
 
 signals.heed()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _isolated_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A home of the session's own, and no variable of the user's, for the engines, their clients and eci-convert.
+
+    Proxies stay: packages are downloaded through them, and nothing else here is beyond this computer.
+    """
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        isolate(monkeypatch, tmp_path_factory.mktemp("home"), keep=PROXIES)
+        yield
 
 
 def _session(name: str, start: Callable[[], AbstractContextManager[object]]) -> object:

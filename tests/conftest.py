@@ -12,7 +12,6 @@ import tracemalloc  # noqa: F401 - pytest imports it in whichever thread it repo
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import count
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -22,7 +21,7 @@ from hypothesis import settings
 from eci_convert.compression import decoder
 from eci_convert.transports.registry.endpoints import daemon_json, registries_conf
 from tests.support import signals
-from tests.support.isolation import USERS_OWN
+from tests.support.isolation import isolate
 
 signals.heed()
 
@@ -34,8 +33,6 @@ def _no_files_of_this_computer(monkeypatch: pytest.MonkeyPatch, tmp_path_factory
     monkeypatch.setattr(registries_conf, "SYSTEM", nowhere)
     monkeypatch.setattr(registries_conf, "MACHINE_ALIASES", nowhere / "aliases")
     monkeypatch.setattr(daemon_json, "SYSTEM", nowhere / "daemon.json")
-    for name in ("CONTAINERS_REGISTRIES_CONF", "CONTAINERS_REGISTRIES_CONF_DIR", "REGISTRIES_CONFIG_PATH"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(autouse=True)
@@ -52,18 +49,13 @@ settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
-_KEPT = "ECI_CONVERT_REQUIRE_ENGINES"
 _numbers = count()
 
 
 @pytest.fixture(autouse=True)
 def _isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A home of the test's own, which is not there until something is written to it, and no variable of the user's."""
-    for name in list(os.environ):
-        if USERS_OWN.fullmatch(name) and name != _KEPT:
-            monkeypatch.delenv(name)
-    home: Path = tmp_path_factory.getbasetemp() / "homes" / str(next(_numbers))
-    monkeypatch.setenv("HOME", str(home))
+    isolate(monkeypatch, tmp_path_factory.getbasetemp() / "homes" / str(next(_numbers)))
 
 
 @pytest.fixture(params=["isal", "zlib"])

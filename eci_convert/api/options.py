@@ -1,4 +1,4 @@
-"""Options: how transports are spoken to, for programs that want to say it."""
+"""Options: how transports are used, for programs that need more than the defaults."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Options:
                 raise UsageError(f"{name} is {value!r}: it must be {limits}")
 
     def settings(self, progress: Reporter | None = None, *, dry_run: bool = False) -> Settings:
-        """What transports are told."""
+        """The settings of transports."""
         return Settings(
             plain_http=self.plain_http,
             insecure=self.insecure,

@@ -1,4 +1,4 @@
-"""A part of an image as a readable file: a thread writes it, and the reader's end gives the verdict."""
+"""A part of an image as a readable file: a thread writes it, and it is verified at its end."""
 
 from __future__ import annotations
 

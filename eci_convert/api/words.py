@@ -1,5 +1,5 @@
-"""The words of users as values of ours: what is a value already stays as it is. An unknown word is a UsageError that
-lists the known ones."""
+"""Converts text arguments to values; a value is returned as it is. An unknown text is a UsageError that lists the known
+ones."""
 
 from __future__ import annotations
 

@@ -3,11 +3,11 @@
 options.py            options that several commands share
 common_options.py     their values
 connection_options.py options about the way to a place, and the transports that each is for
-applicable.py         options that have no effect on a format or a place
 command.py            commands: their --help, options that are given once, mistyped subcommands
 completion.py         what shells complete
 bundle_files.py       bundle.json and relocation maps
 param_types.py        types of their values
+image_options.py      how an image is written, from options
 part_options.py       the parts of a machine, from options
 piped_parts.py        parts that come through a pipe
 side_options.py       --src- and --dest- of copy
@@ -97,7 +97,7 @@ def _debugging(words: Sequence[str]) -> bool:
 
 
 def _version() -> int:
-    """What is asked so often that it does without all else."""
+    """Handles `--version` without importing anything else, since scripts call it often."""
     from eci_convert._version import __version__
 
     try:
@@ -118,7 +118,7 @@ def _run(words: list[str]) -> None:
 
 
 def _reordered(words: list[str]) -> list[str]:
-    """*words* with the options that stand before the command, as `eci` allows, put behind it.
+    """*words* with the options before the command, which `eci` allows, moved behind it.
 
     `--debug=true`, as Go programs take it, becomes `--debug`; `--append`, whose value may be left out, gets it.
     """

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from eci_convert.cli import options, output
 from eci_convert.cli.options import CommonOptions
-from eci_convert.cli.output import info
 from eci_convert.cli.part_options import artifact_from_options
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.docker_build.dockerfile import SCRATCH
@@ -27,7 +26,7 @@ _ARCHIVE = "oci-archive:"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineBuild:
-    """What a builder of the engine is asked for. *archive* is where BuildKit writes several platforms."""
+    """The options of a build by the engine. *archive* is the file that BuildKit writes, for several platforms."""
 
     tag: str
     base: str
@@ -57,61 +56,59 @@ def archived_name(destination: str) -> str:
     return split_path(destination.removeprefix(_ARCHIVE), os.path.isfile)[1].text
 
 
-def run_build(
-    call: CommonOptions, builder: str, wanted: EngineBuild, words: Mapping[str, Any], *, dry_run: bool
-) -> None:
+def run_build(call: CommonOptions, builder: str, spec: EngineBuild, words: Mapping[str, Any], *, dry_run: bool) -> None:
     """Builds, and prints the image's id; of an archive, its reference by digest."""
-    order = _order(call, wanted, words)
+    request = _build_request(call, spec, words)
     if dry_run:
-        return _dry_run(call, order, builder, wanted.archive)
-    heard = getattr(call.reporter, "said", info) if call.verbose else str
-    if wanted.archive:
+        return _dry_run(call, request, builder, spec.archive)
+    log = call.reporter.said if call.verbose else str
+    if spec.archive:
         from eci_convert.docker_build import buildx
 
-        buildx.build(order, call.settings, heard, archive=wanted.archive)
-        return _finish_archive(call, order, wanted)
+        buildx.build(request, call.settings, log, archive=spec.archive)
+        return _finish_archive(call, request, spec)
     from eci_convert.docker_build.builders import build
 
-    identity = build(order, call.settings, builder=builder, heard=heard)
-    _check(call, order, f"docker-daemon:{identity}")
-    options.write_digest(wanted.digest_file, identity)
-    result = _result(f"docker-daemon:{order.reference}", identity) | {"image_id": identity}
+    identity = build(request, call.settings, builder=builder, log=log)
+    _check(call, request, f"docker-daemon:{identity}")
+    options.write_digest(spec.digest_file, identity)
+    result = _result(f"docker-daemon:{request.reference}", identity) | {"image_id": identity}
     return output.json(result) if call.json else output.line(identity)
 
 
-def _finish_archive(call: CommonOptions, order: BuildRequest, wanted: EngineBuild) -> None:
-    reference = f"{_ARCHIVE}{wanted.archive}"
-    _check(call, order, reference)
+def _finish_archive(call: CommonOptions, request: BuildRequest, spec: EngineBuild) -> None:
+    reference = f"{_ARCHIVE}{spec.archive}"
+    _check(call, request, reference)
     with open_source(reference, call.settings, "") as source:
         digest = str(source.resolve().digest)
-    options.write_digest(wanted.digest_file, digest)
-    reference += f":{wanted.tag}" if wanted.tag else ""
+    options.write_digest(spec.digest_file, digest)
+    reference += f":{spec.tag}" if spec.tag else ""
     if call.json:
         return output.json(_result(reference, digest) | {"image_id": None})
     return output.line(digest if call.quiet else f"{reference}@{digest}")
 
 
-def _check(call: CommonOptions, order: BuildRequest, reference: str) -> None:
+def _check(call: CommonOptions, request: BuildRequest, reference: str) -> None:
     from eci_convert.operations.check_build import check_built
 
-    check_built(order, reference, call.settings)
+    check_built(request, reference, call.settings)
 
 
-def _dry_run(call: CommonOptions, order: BuildRequest, builder: str, archive: Path | None) -> None:
+def _dry_run(call: CommonOptions, request: BuildRequest, builder: str, archive: Path | None) -> None:
     from eci_convert.docker_build.builders import context_size
 
-    count = context_size(order)
+    count = context_size(request)
     if not call.json:
-        return output.line(f"{output.size(count)} would be sent to {builder}, to build {_name(order, archive)}")
-    reference = _name(order, archive) if archive else f"docker-daemon:{order.reference}"
+        return output.line(f"{output.size(count)} would be sent to {builder}, to build {_name(request, archive)}")
+    reference = _name(request, archive) if archive else f"docker-daemon:{request.reference}"
     return output.json(_result(reference, None, written=count, reused=0) | {"dry_run": True})
 
 
-def _name(order: BuildRequest, archive: Path | None) -> str:
-    return f"{_ARCHIVE}{archive}" if archive else order.reference
+def _name(request: BuildRequest, archive: Path | None) -> str:
+    return f"{_ARCHIVE}{archive}" if archive else request.reference
 
 
-def _order(call: CommonOptions, options: EngineBuild, words: Mapping[str, Any]) -> BuildRequest:
+def _build_request(call: CommonOptions, options: EngineBuild, words: Mapping[str, Any]) -> BuildRequest:
     from eci_convert.docker_build.request import BuildRequest
 
     return BuildRequest(

@@ -56,7 +56,7 @@ def option_rows(
 
 
 def is_of_side(parameter: click.Parameter) -> bool:
-    """Whether *parameter* is a connection option of one side, of which one sentence tells."""
+    """Whether *parameter* is a connection option of one side; `--help` describes them in one sentence."""
     return parameter.opts[0].startswith(_SIDE_PREFIXES)
 
 

@@ -1,4 +1,4 @@
-"""CommonOptions: what the options that every command has come to."""
+"""CommonOptions: the values of the options that every command has."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from click.core import ParameterSource
 from eci_convert.cli import output, progress
 from eci_convert.cli.malloc import tune_malloc
 from eci_convert.cli.side_options import side_settings
+from eci_convert.display.reporter import WarningsOnly
 from eci_convert.errors import UsageError
 from eci_convert.oci.platform import Platform, parse_platform
 from eci_convert.options import TransferOptions
-from eci_convert.progress import Reporter
 from eci_convert.transports import default_transport
 from eci_convert.transports.settings import Settings
 
@@ -35,11 +35,12 @@ _DEFAULTS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommonOptions:
-    """What the options that commands share have come to. *destination* differs from *settings* where a command has
+    """The values of the options that commands share. *destination* differs from *settings* where a command has
     options for each side; *one_login*: a name and a password were given that are for both. *given* are the parameters,
     by name, that the command line itself gives, and not the environment."""
 
     settings: Settings
+    reporter: WarningsOnly
     destination: Settings
     one_login: bool
     platforms: tuple[Platform, ...]
@@ -75,11 +76,6 @@ class CommonOptions:
         )
 
     @property
-    def reporter(self) -> Reporter:
-        """What is told how the work goes on."""
-        return self.settings.reporter
-
-    @property
     def default_transport(self) -> str:
         """The transport of a bare name: the Docker engine, or what the user prefers. Raises UsageError."""
         return default_transport(self.settings.environ)
@@ -106,10 +102,11 @@ def common_options(words: dict[str, Any]) -> CommonOptions:
     quiet, debug, verbose = words.pop("quiet"), words.pop("debug"), words.pop("verbose")
     log_to_stderr(logging.DEBUG if debug else logging.INFO if verbose and not quiet else logging.WARNING)
     tune_malloc()
+    reporter = progress.reporter(words.pop("progress"), quiet=quiet, debug=debug)
     common = Settings(
         dry_run=words.get("dry_run", False),
         environ=os.environ,
-        reporter=progress.reporter(words.pop("progress"), quiet=quiet, debug=debug),
+        reporter=reporter,
         **{name: words.pop(name) for name in _SETTINGS if name in words},
     )
     source, destination, one_login = side_settings(common, words)
@@ -120,6 +117,7 @@ def common_options(words: dict[str, Any]) -> CommonOptions:
         quiet=quiet,
         given=given,
         settings=source,
+        reporter=reporter,
         destination=destination,
         one_login=one_login,
     )

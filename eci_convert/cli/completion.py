@@ -25,7 +25,7 @@ PLATFORMS = (
 
 _REFERENCES = frozenset({"reference", "references", "src", "dst", "sources", "image", "destination", "fix", "refs"})
 _ONE_PLACE = ("docker-daemon", "containerd", "containers-storage")
-_PATIENCE = 2.0
+_TIMEOUT = 2.0
 """Seconds for a registry or an engine to answer."""
 
 _WORDS: dict[str, tuple[str, ...]] = {
@@ -166,7 +166,7 @@ def _names(transport: str) -> tuple[str, ...]:
 
 def _at_once() -> Settings:
     """The user's settings with a short timeout and no retries: a shell waits for the completion."""
-    return Settings(environ=os.environ, timeout=_PATIENCE, retries=0)
+    return Settings(environ=os.environ, timeout=_TIMEOUT, retries=0)
 
 
 def layout_names(directory: Path) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Options about places and the way to them, and which transports each is for."""
+"""Options of connections, and the transports that each applies to."""
 
 from __future__ import annotations
 

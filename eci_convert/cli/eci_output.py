@@ -22,18 +22,18 @@ def pulled(image: str, directory: str, *, verbose: bool) -> Lines:
     """The lines of `eci pull`; *directory* is the one that was asked for, "" for the current one."""
     shown_directory = directory or os.getcwd()
 
-    def lines(taken: ExtractResult) -> Iterator[str]:
+    def lines(result: ExtractResult) -> Iterator[str]:
         if verbose:
-            yield from (_downloaded(str(file.blob), file.part.name) for file in taken.parts if file.blob)
-        yield f"{_header(image, taken)} to directory {printable(shown_directory)}"
+            yield from (_downloaded(str(file.blob), file.part.name) for file in result.parts if file.blob)
+        yield f"{_header(image, result)} to directory {printable(shown_directory)}"
         yield "file locations and types:"
         paths = {
-            (file.part.role, file.part.index): os.path.join(shown_directory, file.part.name) for file in taken.parts
+            (file.part.role, file.part.index): os.path.join(shown_directory, file.part.name) for file in result.parts
         }
-        types = {(file.part.role, file.part.index): file.disk_type for file in taken.parts}
+        types = {(file.part.role, file.part.index): file.disk_type for file in result.parts}
         for role, label in _SINGLE.items():
             yield _located(label, paths.get((role, None), ""), types.get((role, None)))
-        for part in _extra_disks(taken):
+        for part in _extra_disks(result):
             key = (part.role, part.index)
             yield _located(f"additional disk {part.index}", paths.get(key, ""), types.get(key))
 
@@ -45,17 +45,17 @@ def pulled_files(image: str, roles: Iterable[Role], *, verbose: bool) -> Lines:
     those that the image has for them."""
     requested = frozenset(roles)
 
-    def lines(taken: ExtractResult) -> Iterator[str]:
+    def lines(result: ExtractResult) -> Iterator[str]:
         if verbose:
-            yield from (_downloaded(str(file.blob), file.part.name) for file in taken.parts if file.blob)
-        yield _header(image, taken)
+            yield from (_downloaded(str(file.blob), file.part.name) for file in result.parts if file.blob)
+        yield _header(image, result)
         yield "file locations and types:"
-        types = {(file.part.role, file.part.index): file.disk_type for file in taken.parts}
+        types = {(file.part.role, file.part.index): file.disk_type for file in result.parts}
         for role, label in _SINGLE.items():
-            part = taken.inspection.artifact.part(role)
+            part = result.inspection.artifact.part(role)
             if role in requested:
                 yield _located(label, part.name if part else "", types.get((role, None)))
-        for part in _extra_disks(taken):
+        for part in _extra_disks(result):
             disk_type = part.disk_type or types.get((part.role, part.index))
             yield _located(f"additional disk {part.index}", part.name, disk_type)
 
@@ -72,12 +72,12 @@ def pushed(packed: PushResult) -> Iterator[str]:
 _SINGLE = {Role.KERNEL: "kernel", Role.INITRD: "initrd", Role.ROOT_DISK: "root"}
 
 
-def _header(image: str, taken: ExtractResult) -> str:
-    return f"Pulled image {printable(image)} with digest {taken.inspection.digest}"
+def _header(image: str, result: ExtractResult) -> str:
+    return f"Pulled image {printable(image)} with digest {result.inspection.digest}"
 
 
-def _extra_disks(taken: ExtractResult) -> list[Part]:
-    return [part for part in taken.inspection.artifact.parts if part.role is Role.EXTRA_DISK]
+def _extra_disks(result: ExtractResult) -> list[Part]:
+    return [part for part in result.inspection.artifact.parts if part.role is Role.EXTRA_DISK]
 
 
 def _located(label: str, name: str, disk_type: DiskType | None) -> str:

@@ -1,4 +1,4 @@
-"""An error becomes a sentence and an exit code: that of its class."""
+"""Prints an error as one line, and returns the exit code of its class."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MEANINGS: dict[int, tuple[str, str]] = {
 
 
 def run_guarded(run: Callable[[], None], *, debug: bool) -> int:
-    """Runs *run*; says what went wrong, if anything did, in one line on standard error; returns the exit code.
+    """Runs *run*, prints an error as one line on standard error, and returns the exit code.
 
     The traceback of anything is shown with *debug* only. An exception that is no EciError is a bug of ours.
     """

@@ -1,4 +1,4 @@
-"""What `extract`, `pull` and `pullfiles` share: outputs named on the command line, and what is told of the files."""
+"""What `extract`, `pull` and `pullfiles` share: outputs named on the command line, and results."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def extract_request(
     named = bool(disks or paths or any(roles.values()))
     if directory is None and (only or not named):
         directory = Path()
-    wanted = ExtractRequest(
+    request = ExtractRequest(
         directory=directory,
         roles={_ROLES[role]: _parse_output(file) for role, file in roles.items() if file},
         disks=_distinct("--disk", [(_number(index), _parse_output(file)) for index, file in disks]),
@@ -97,17 +97,17 @@ def extract_request(
     )
     if names == "image" and directory is None:
         raise UsageError("--names is about what goes to a directory, and none is named")
-    if directory is not None and _to_stdout(wanted):
+    if directory is not None and _to_stdout(request):
         raise UsageError("standard output can take one part: name no directory beside it")
-    if len(_to_stdout(wanted)) > 1:
+    if len(_to_stdout(request)) > 1:
         raise UsageError("standard output can take one part")
-    return wanted
+    return request
 
 
 def run_extract(
     call: CommonOptions, source: Source, request: ExtractRequest, max_size: int | None, *, lines: Lines | None = None
 ) -> None:
-    """Takes what is asked for out of the image that *source* names, and says so: in a table, or in *lines*."""
+    """Extracts what *request* asks for from *source*, and prints the files: in a table, or as *lines*."""
     quiet = bool(_to_stdout(request))
     if quiet and call.json:
         raise UsageError("--json and a part both want standard output")
@@ -115,42 +115,42 @@ def run_extract(
     options = call.transfer(max_size)
     if options.dry_run:
         return _dry_run(call, source, inspect(source, request.platform, request.dialect), request)
-    taken = extract(source, request, options)
+    result = extract(source, request, options)
     if call.json:
-        json(result_fields(taken.inspection) | {"parts": [_file(file) for file in taken.parts]})
+        json(result_fields(result.inspection) | {"parts": [_file(file) for file in result.parts]})
     elif call.quiet and not quiet:
-        for file in taken.parts:
+        for file in result.parts:
             line(_destination(file, request))
     elif lines and not quiet:
-        text("\n".join(lines(taken)))
+        text("\n".join(lines(result)))
     elif not quiet:
-        table((part_label(file.part), _destination(file, request), size(file.size)) for file in taken.parts)
+        table((part_label(file.part), _destination(file, request), size(file.size)) for file in result.parts)
     return None
 
 
-def result_fields(found: Inspection) -> dict[str, Any]:
+def result_fields(inspection: Inspection) -> dict[str, Any]:
     """The fields that every JSON result about one image begins with."""
     return {
-        "reference": found.reference,
-        "digest": str(found.digest),
-        "dialect": found.dialect or None,
-        "platform": str(found.image.platform) if found.image.platform else None,
+        "reference": inspection.reference,
+        "digest": str(inspection.digest),
+        "dialect": inspection.dialect or None,
+        "platform": str(inspection.image.platform) if inspection.image.platform else None,
     }
 
 
-def part(found: Part) -> dict[str, Any]:
+def part(part: Part) -> dict[str, Any]:
     """The fields that every JSON result about one part begins with."""
     return {
-        "role": str(found.role),
-        "index": found.index,
-        "name": found.name,
-        "type": str(found.disk_type) if found.disk_type else None,
+        "role": str(part.role),
+        "index": part.index,
+        "name": part.name,
+        "type": str(part.disk_type) if part.disk_type else None,
     }
 
 
-def location_of(found: Part) -> dict[str, str | None]:
+def location_of(part: Part) -> dict[str, str | None]:
     """The blob and the path in it, or in the filesystem, where a part lies."""
-    match found.locator:
+    match part.locator:
         case Blob(descriptor=descriptor):
             return {"blob": str(descriptor.digest), "path": None}
         case Member(descriptor=descriptor, path=path):
@@ -181,38 +181,38 @@ def _absolute(path: str) -> str:
     return "/" + path.removeprefix("./").lstrip("/") if path else ""
 
 
-def _destination(file: ExtractedPart, wanted: ExtractRequest) -> str:
+def _destination(file: ExtractedPart, request: ExtractRequest) -> str:
     """The name of the output that *file* went to, as the user gave it where it is an open file."""
     output: object = file.path
     match file.part:
         case _ if file.path:
             return str(file.path)
         case Part(role=Role.OTHER, locator=RootfsFile(path=path)):
-            output = wanted.paths.get(path)
+            output = request.paths.get(path)
         case Part(role=Role.OTHER, locator=Blob(descriptor=layer)):
-            output = wanted.paths.get(layer.annotations.get(TITLE, ""), wanted.paths.get(str(layer.digest)))
+            output = request.paths.get(layer.annotations.get(TITLE, ""), request.paths.get(str(layer.digest)))
         case Part(role=Role.EXTRA_DISK, index=int(index)):
-            output = wanted.disks.get(index)
+            output = request.disks.get(index)
         case Part(role=role):
-            output = wanted.roles.get(role)
+            output = request.roles.get(role)
     return str(getattr(output, "name", "-"))
 
 
-def _dry_run(call: CommonOptions, source: Source, found: Inspection, wanted: ExtractRequest) -> None:
-    targets = plan_targets(found, wanted)
-    weighed = estimate_extract(source, found.image, targets)
+def _dry_run(call: CommonOptions, source: Source, inspection: Inspection, request: ExtractRequest) -> None:
+    targets = plan_targets(inspection, request)
+    estimate = estimate_extract(source, inspection.image, targets)
     rows = [
-        (each.part, str(each.path) if each.path else str(getattr(each.file, "name", "-")), weighed.sizes[each])
+        (each.part, str(each.path) if each.path else str(getattr(each.file, "name", "-")), estimate.sizes[each])
         for each in targets
     ]
     if call.json:
         parts = [part(one) | {"path": path, "size": size, "source": location_of(one)} for one, path, size in rows]
-        return json(result_fields(found) | {"parts": parts, "bytes_read": weighed.read, "dry_run": True})
+        return json(result_fields(inspection) | {"parts": parts, "bytes_read": estimate.read, "dry_run": True})
     table(
         (part_label(one), "would be written to", path, "-" if size is None else cli_output.size(size))
         for one, path, size in rows
     )
-    return line(f"{size(weighed.read)} would be read from {found.reference}")
+    return line(f"{size(estimate.read)} would be read from {inspection.reference}")
 
 
 def _parse_output(file: str) -> PartOutput:
@@ -232,8 +232,8 @@ def _parse_output(file: str) -> PartOutput:
     return named_file(file)
 
 
-def _to_stdout(wanted: ExtractRequest) -> list[PartOutput]:
-    places = [*wanted.roles.values(), *wanted.disks.values(), *wanted.paths.values()]
+def _to_stdout(request: ExtractRequest) -> list[PartOutput]:
+    places = [*request.roles.values(), *request.disks.values(), *request.paths.values()]
     return [place for place in places if place is sys.stdout.buffer]
 
 

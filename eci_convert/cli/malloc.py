@@ -1,4 +1,4 @@
-"""The C library's malloc, told what is coming: blocks of a MiB, thousands a second, in several threads.
+"""Settings of the C library's malloc for blocks of a MiB, thousands a second, in several threads.
 
 Left alone, glibc gives each of them back to the kernel and gets it again page by page: 80,000 page faults for a disk of
 2 GiB, a tenth of all time. It is a whole process that is tuned, so the library leaves this to whoever owns that.

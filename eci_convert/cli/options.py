@@ -102,7 +102,7 @@ def command(
             try:
                 function(call, **words)
             finally:
-                progress.close(call.reporter)
+                call.reporter.close()
 
         made = click.command(cls=cls)(options(*decorators)(options(*_COMMON)(run)))
         made.params = [parameter for parameter in made.params if parameter.name not in without]
@@ -191,7 +191,7 @@ def created_time() -> int:
 
 
 def _writable_path(text: str) -> Path:
-    """The file named *text*, if it can be put there: said now, and not when the work is done. Raises UsageError,
+    """The path *text*, if a file can be created there; checked now rather than after the work. Raises UsageError,
     LocalError."""
     from eci_convert.files.atomic import named_file
     from eci_convert.files.output_paths import check_writable

@@ -1,7 +1,7 @@
-"""The only module that prints: results on standard output, talk on standard error.
+"""The only module that prints: results on standard output, messages on standard error.
 
 Text from images and from the network is data: control characters in it are shown as escapes, never sent to a
-terminal (docs/explanation/security.md#names-from-images-are-data); and a line of talk is no longer than people read.
+terminal (docs/explanation/security.md#names-from-images-are-data); and the length of a message is limited.
 """
 
 from __future__ import annotations
@@ -75,11 +75,11 @@ def _widths(cells: list[list[str]]) -> list[int]:
     return [min(_WIDEST, max(map(len, column))) for column in zip(*cells, strict=True)]
 
 
-def mapping(title: str, found: Mapping[str, str]) -> None:
+def mapping(title: str, values: Mapping[str, str]) -> None:
     """Names and values below a title, for people; nothing where there are none."""
-    if found:
+    if values:
         line(f"{title}:")
-        for name, value in found.items():
+        for name, value in values.items():
             line(f"  {name}={value}")
 
 
@@ -108,12 +108,12 @@ class LogLines(logging.Formatter):
 
 
 def info(message: str) -> None:
-    """Something worth knowing while the work goes on."""
+    """A message while the work goes on."""
     _write_stderr(f"eci-convert: {one_line(message)}")
 
 
 def ask(question: str, choices: Sequence[str]) -> str:
-    """Which of *choices* whoever sits at the terminal says, asked until it is one; "" at the end of input.
+    """The one of *choices* that the user enters, asked for until it is one; "" at the end of input.
 
     A choice may be cut short as long as it is one alone. The question is no result: it goes to standard error.
     """
@@ -135,17 +135,17 @@ def event(text: str) -> None:
 
 
 def warning(message: str) -> None:
-    """Something odd, though the work goes on."""
+    """A warning; the work goes on."""
     _write_stderr(_coloured("eci-convert: warning: ", "33") + one_line(message))
 
 
 def flush() -> None:
-    """Everything said is out. Raises LocalError where standard output cannot take it."""
+    """Flushes standard output. Raises LocalError if it cannot be written."""
     sys.stdout.flush()
 
 
 def adopt() -> None:
-    """Have what libraries log, and what ends a thread, said here too."""
+    """Prints log records of libraries, and exceptions of threads, through this module."""
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(LogLines())
     threading.excepthook = _thread_failed

@@ -1,4 +1,4 @@
-"""The words of a command line: what each is read as, how a shell completes it, and where else it can stand.
+"""Types of parameters: how their text is parsed and completed, and which environment variables set them.
 
 Every option `--some-thing` can be given as the environment variable `ECI_CONVERT_SOME_THING` too. There, an option that
 may be repeated has its values one a line; or on one line with blanks between them, quoted as for a shell where a value

@@ -6,26 +6,24 @@ import os
 import sys
 
 from eci_convert.display import terminal
-from eci_convert.progress import NULL_REPORTER, Reporter
+from eci_convert.display.reporter import Silent, WarningsOnly
 
 STYLES = ("auto", "plain", "json", "none")
 
 
-def reporter(style: str, *, quiet: bool, debug: bool = False) -> Reporter:
+def reporter(style: str, *, quiet: bool, debug: bool = False) -> WarningsOnly:
     """The reporter that *style*, one of STYLES, names; warnings are shown in any style but not when *quiet*.
 
     With *debug* a log is written between the lines of progress, so nothing may be redrawn.
     """
     if quiet:
-        return NULL_REPORTER
+        return Silent()
     match style:
         case "json":
             from eci_convert.display.json_lines import JsonProgress
 
             return JsonProgress()
         case "none":
-            from eci_convert.display.reporter import WarningsOnly
-
             return WarningsOnly()
         case "auto" if terminal.can_redraw(sys.stderr, os.environ) and not debug:
             from eci_convert.display.rich import RichProgress
@@ -35,10 +33,3 @@ def reporter(style: str, *, quiet: bool, debug: bool = False) -> Reporter:
             from eci_convert.display.plain import PlainProgress
 
             return PlainProgress()
-
-
-def close(reporter: Reporter) -> None:
-    """Shows the last of what *reporter* has to show, before results or an error are printed."""
-    end = getattr(reporter, "close", None)
-    if end is not None:
-        end()

@@ -51,6 +51,6 @@ def _counts(format: str, packed: PushResult) -> dict[str, object]:
 
 
 def would_be_written(reference: str, packed: PushResult) -> str:
-    """What a dry run says."""
+    """The summary of a dry run."""
     moved = f"{output.size(packed.bytes_sent)} would be written to {reference}"
     return f"{moved}, {output.size(packed.bytes_reused)} are there already"

@@ -59,7 +59,7 @@ def installed() -> bool:
 
 def leave() -> NoReturn:
     """End the process now, without waiting for any thread."""
-    _end(said=True)
+    _end(explained=True)
 
 
 def _note(number: int, frame: FrameType | None) -> None:
@@ -77,17 +77,17 @@ def _watch(descriptor: int) -> None:
             break
         if os.read(descriptor, 1)[0] in _HANDLED and time.monotonic() > same:
             break
-    _end(said=False)
+    _end(explained=False)
 
 
-def _end(*, said: bool) -> NoReturn:
-    """Remove what must not stay, and end the process. *said*: the user has been told why."""
+def _end(*, explained: bool) -> NoReturn:
+    """Remove what must not stay, and end the process. *explained*: the user has been told why."""
     if not _ending.acquire(blocking=False):
         while True:  # another thread is ending the process
             time.sleep(1)
     leftovers.remove_all(_REMOVING)
     _end_children()
-    if not said:
+    if not explained:
         _write(f"eci-convert: error: {MESSAGE}\n{HINT}\n".encode())
     os._exit(INTERRUPTED)
 
@@ -101,7 +101,7 @@ def _end_children() -> None:
 
 
 def _write(text: bytes) -> None:
-    """Write to standard error, unless that would block: a pipe that nobody reads must not keep the process."""
+    """Write to standard error, unless that would block: a pipe without a reader must not keep the process."""
     with suppress(OSError):
         if select.select([], [2], [], 0)[1]:
             os.write(2, text)

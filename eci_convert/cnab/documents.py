@@ -47,8 +47,8 @@ def config_blob(bundle: Bundle, *, strict: bool = False) -> bytes:
 def config_manifest(blob: bytes, variant: Variant = Variant.CNAB, *, strict: bool = False) -> tuple[bytes, str]:
     """The manifest around the config *blob*, and its media type."""
     if variant is Variant.DOCKER:
-        found = Descriptor.of(blob, media_types.DOCKER_CONFIG)
-        entry = {"mediaType": found.media_type, "size": found.size, "digest": str(found.digest)}
+        descriptor = Descriptor.of(blob, media_types.DOCKER_CONFIG)
+        entry = {"mediaType": descriptor.media_type, "size": descriptor.size, "digest": str(descriptor.digest)}
         document = {"schemaVersion": 2, "mediaType": media_types.DOCKER_MANIFEST, "config": entry, "layers": [entry]}
         return json.dumps(document, indent=3).encode(), media_types.DOCKER_MANIFEST
     config = Descriptor.of(blob, CONFIG_TYPE if variant is Variant.CNAB else media_types.OCI_CONFIG)
@@ -102,17 +102,17 @@ def _entry(data: Any, digests: Mapping[str, Digest] | None, annotations: Mapping
 
 def _type(image: Bundle, name: str) -> str:
     kinds = {"docker": media_types.DOCKER_MANIFEST, "oci": media_types.OCI_MANIFEST}
-    found = image.get("mediaType") or kinds.get(image.get("imageType", ""), "")
-    if found not in media_types.DOCUMENTS:
-        raise UsageError(f"image {name!r} of the bundle has no media type of a manifest: {found!r}")
-    return str(found)
+    media_type = image.get("mediaType") or kinds.get(image.get("imageType", ""), "")
+    if media_type not in media_types.DOCUMENTS:
+        raise UsageError(f"image {name!r} of the bundle has no media type of a manifest: {media_type!r}")
+    return str(media_type)
 
 
 def _annotations(bundle: Bundle) -> dict[str, str]:
     def text(key: str) -> str:
         return json_fields.optional(bundle, key, str, "bundle", "")
 
-    found = {
+    annotations = {
         "io.cnab.runtime_version": text("schemaVersion"),
         "org.opencontainers.artifactType": "application/vnd.cnab.manifest.v1",
         "org.opencontainers.image.title": text("name"),
@@ -120,13 +120,13 @@ def _annotations(bundle: Bundle) -> dict[str, str]:
         "org.opencontainers.image.description": text("description"),
     }
     if bundle.get("keywords") is not None:
-        found["io.cnab.keywords"] = _inner(bundle["keywords"])
+        annotations["io.cnab.keywords"] = _inner(bundle["keywords"])
     if (maintainers := bundle.get("maintainers")) is not None:
         known = as_stored({"maintainers": maintainers}, strict=True).get("maintainers", [])
-        found["org.opencontainers.image.authors"] = _inner(
+        annotations["org.opencontainers.image.authors"] = _inner(
             [{key: one[key] for key in _MAINTAINER if key in one} for one in known]
         )
-    return found
+    return annotations
 
 
 def _inner(value: Any) -> str:
@@ -134,9 +134,9 @@ def _inner(value: Any) -> str:
     return to_json({"": value}).decode()[len('{"":') : -1]
 
 
-def config_of(found: Index) -> Descriptor:
-    """The entry of *found* that is the config's manifest. Raises FormatError where it is no bundle."""
-    for entry in found.manifests:
+def config_of(index: Index) -> Descriptor:
+    """The entry of *index* that is the config's manifest. Raises FormatError where it is no bundle."""
+    for entry in index.manifests:
         if entry.annotations.get(BUNDLE_KIND) == "config":
             return entry
     raise FormatError("bundle config not found", where="index.manifests")

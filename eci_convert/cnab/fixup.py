@@ -1,4 +1,4 @@
-"""Every image that a bundle needs comes into one repository, and the bundle says what it turned out to be there."""
+"""Copies every image of a bundle into one repository, and records in the bundle what it is there."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Events(Protocol):
 
 
 class NoEvents:
-    """Tells nobody."""
+    """Reports nothing."""
 
     def started(self, image: str) -> None: ...
 
@@ -58,7 +58,7 @@ class FixupOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FixedBundle:
-    """A bundle all of whose images are in one repository, and the map that says so."""
+    """A bundle whose images are all in one repository, and its relocation map."""
 
     bundle: dict[str, Any]
     relocation_map: dict[str, str]

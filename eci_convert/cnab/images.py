@@ -1,4 +1,4 @@
-"""One image of a bundle: found wherever it is, and copied into the bundle's repository under its digest."""
+"""Finds an image of a bundle, and copies it into the bundle's repository under its digest."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class ImageFinder:
             yield found
 
     def _attempts(self, name: str, digest: str, relocated: str) -> Iterator[tuple[str, _Attempt]]:
-        """What to try, in order, and what is said of it where it fails; "": nothing."""
+        """The places to try, in order, with the description of each for an error; "": not mentioned."""
         repository = replace(self.target, tag="", digest=None)
 
         def promised(stack: ExitStack) -> FoundImage:

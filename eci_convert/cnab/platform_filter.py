@@ -1,4 +1,4 @@
-"""An index without the images for platforms that nobody wants, all else in it as it was."""
+"""An index restricted to some platforms, otherwise unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bundle comes back out of a repository, with the map that says where its images are."""
+"""Pulls a bundle from a repository, with its relocation map."""
 
 from __future__ import annotations
 

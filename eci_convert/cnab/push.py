@@ -1,4 +1,4 @@
-"""A bundle, all of whose images are in the target's repository, gets its config, its index and its tag there."""
+"""Pushes the config, the index and the tag of a bundle whose images are all in the repository."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def push(
     strict: bool = False,
     dry_run: bool = False,
 ) -> Descriptor:
-    """Makes *target* stand for *bundle*, whose images `fixup` put into its repository; says what was pushed.
+    """Pushes *bundle*, whose images `fixup` put into the repository, to *target*, and returns what was pushed.
 
     A registry that refuses CNAB's config type is sent OCI's, then Docker's manifest; one that refuses an OCI index, a
     Docker list. Not *allow_fallbacks*: the first refusal is final. *strict* writes the original's bytes. What is there
@@ -105,7 +105,7 @@ def _push_index(indexes: list[tuple[Descriptor, bytes]], target: Reference, regi
 
 
 def _current(target: Reference, registries: Registries) -> Digest | None:
-    """What the tag of *target* stands for now; None where it has none, or nobody tells."""
+    """The current root of *target*; None if it has none, or if that is unknown."""
     if not target.tag:
         return None
     try:

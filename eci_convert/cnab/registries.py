@@ -1,4 +1,4 @@
-"""Which registry is spoken to how, while one bundle goes from several of them into one."""
+"""The settings of each registry that a bundle is copied from or to."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def _reader(module: str, name: str) -> Reader:
 
 def _writer(module: str, name: str) -> Writer:
     """The same for a writer."""
-    return lambda artifact, terms: cast("Writer", _function(module, name))(artifact, terms)
+    return lambda artifact, options: cast("Writer", _function(module, name))(artifact, options)
 
 
 def _function(module: str, name: str) -> object:
@@ -173,7 +173,7 @@ def read(image: ImageMetadata) -> tuple[str, Artifact]:
 
 
 def served_dialects(image: ImageMetadata) -> tuple[str, ...]:
-    """Every dialect that reads *image* as one of its own, in the order in which they are asked.
+    """Every dialect that recognises *image*, in order of precedence.
 
     One whose marks *image* has, but which finds it malformed, is not among them.
     """

@@ -1,10 +1,11 @@
-"""What a dialect wants written: recipes for blobs, and a config that is made when they are known. No I/O."""
+"""What a dialect writes: recipes for blobs, and a config computed once the blobs are known. No I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from eci_convert.errors import UsageError
 from eci_convert.model import DiskType, Part
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
@@ -63,7 +64,7 @@ class StoredBlob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteOptions:
-    """What a writer is told beside the artifact.
+    """What a writer takes into account beside the artifact.
 
     *created* is in seconds since 1970 and is every time that is written. *name* is the reference that the image will
     have, for dialects that write it down. *extra_dialects* names dialects that the same image is to serve as well.
@@ -83,6 +84,11 @@ class WriteOptions:
     system: str = ""
     original: ImageMetadata | None = None
     original_index: Index | None = None
+
+    def check_no_extra_dialects(self, format: str) -> None:
+        """Raises UsageError where an image of *format*, which serves no other dialect, is to serve one."""
+        if self.extra_dialects:
+            raise UsageError(f"an image of the format {format!r} cannot serve {self.extra_dialects[0]!r} as well")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""How a disk lies in a containerDisk, whichever format the image has beside: `disk/NAME`, readable by qemu.
+"""The root disk of a containerDisk, in any format that serves as one: `disk/NAME`, readable by qemu.
 
 The directory has an entry of its own, which CDI's importer and engines look for, and the Entrypoint lets
 `docker create` make a container of an image that runs nothing. KubeVirt's qemu has user and group 107.
@@ -29,9 +29,8 @@ def check_containerdisk(artifact: Artifact) -> None:
         raise CannotHoldError(f"a containerdisk is raw or qcow2, and {describe(disk)} is {disk.disk_type}")
 
 
-def disk_entry(disk: Part, terms: WriteOptions) -> TarEntrySpec:
+def disk_entry(disk: Part, options: WriteOptions) -> TarEntrySpec:
     """The tar entry of the root disk *disk*. Raises UsageError for a name that no image can carry."""
     checked_name(disk)
-    return TarEntrySpec(
-        path=DIRECTORY + original_name(disk), mode=0o440, uid=USER, gid=USER, mtime=terms.created, directory_mode=0o755
-    )
+    path = DIRECTORY + original_name(disk)
+    return TarEntrySpec(path=path, mode=0o440, uid=USER, gid=USER, mtime=options.created, directory_mode=0o755)

@@ -1,4 +1,4 @@
-"""The config of a container image, as the dialects whose images are (or pretend to be) containers write it."""
+"""The config of a container image, for dialects whose images have one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def image_config(
-    terms: WriteOptions,
+    options: WriteOptions,
     labels: Mapping[str, str],
     written: tuple[StoredBlob, ...],
     *,
@@ -30,13 +30,13 @@ def image_config(
     settings: dict[str, Any] = {"Entrypoint": list(entrypoint)} if entrypoint else {}
     if labels:
         settings["Labels"] = dict(sorted(labels.items()))
-    platform = container_platform(terms.platform)
-    document: dict[str, Any] = {"created": rfc3339(terms.created), "author": terms.author, **platform.json()}
+    platform = container_platform(options.platform)
+    document: dict[str, Any] = {"created": rfc3339(options.created), "author": options.author, **platform.json()}
     document["config"] = settings
     document["rootfs"] = {"type": "layers", "diff_ids": [str(layer.diff_id) for layer in written]}
     if history:
         document["history"] = [
-            {"created": rfc3339(terms.created), "created_by": f"eci-convert: {layer.recipe.part.name}"}
+            {"created": rfc3339(options.created), "created_by": f"eci-convert: {layer.recipe.part.name}"}
             for layer in written
         ]
     return to_json(document)

@@ -1,4 +1,4 @@
-"""Sizes that an index lies about: KraftKit's, of every entry that it did not just make (docs/specs/unikraft.md#13 and
+"""Wrong sizes in an index: KraftKit writes one for every entry that it did not just make (docs/specs/unikraft.md#13 and
 docs/specs/unikraft.md#K2).
 
 The digest alone decides there, and what it is the digest of.
@@ -17,7 +17,7 @@ _ATTEMPTS = 64
 
 
 def with_right_size(entry: Descriptor, read: Callable[[Descriptor], bytes]) -> Descriptor:
-    """*entry* with its true size and its document inside it where the one that it tells is false; else as it is.
+    """*entry* with its true size and its document in *data*, if its declared size is wrong; else unchanged.
 
     *read* gives the verified document of a descriptor. Raises LimitExceededError, and what *read* raises.
     """

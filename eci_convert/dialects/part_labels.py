@@ -21,7 +21,7 @@ LABEL_CONFIG = "io.eci-convert.config"
 LABEL_COMMAND_LINE = "io.eci-convert.command-line"
 """Ours too: ECI has no place for a kernel's command line. Other tools pass over labels that they do not know."""
 FILE_SIZE = "io.eci-convert.file.size"
-"""An annotation of a layer: the bytes of the one file in it, so that nobody has to read the layer to know."""
+"""An annotation of a layer: the bytes of the one file in it, so that the layer need not be read for it."""
 FILE_PATH = "io.eci-convert.file.path"
 """And this its path in the image, where no title says it."""
 LABEL_ENVIRONMENT = "io.eci-convert.environment"
@@ -61,7 +61,7 @@ def labels_for(artifact: Artifact, paths: Mapping[str, str]) -> dict[str, str]:
 
 
 def boot_annotations(artifact: Artifact) -> dict[str, str]:
-    """What the machine is told when it starts, in labels or annotations of ours; nothing where it is told nothing."""
+    """Our labels or annotations for the kernel command line and the environment of *artifact*; empty without either."""
     annotations = {LABEL_COMMAND_LINE: artifact.command_line} if artifact.command_line else {}
     if artifact.environment:
         annotations[LABEL_ENVIRONMENT] = to_json({"Env": list(artifact.environment)}).decode()
@@ -100,12 +100,12 @@ def is_artifact(image: ImageMetadata) -> bool:
 
 
 def command_line(image: ImageMetadata) -> str | None:
-    """The kernel's command line, where a label or an annotation of ours tells it."""
+    """The kernel command line in a label or an annotation of ours."""
     return image.config.labels.get(LABEL_COMMAND_LINE, image.manifest.annotations.get(LABEL_COMMAND_LINE))
 
 
 def environment(image: ImageMetadata) -> tuple[str, ...]:
-    """The unikernel's environment, where a label or an annotation of ours tells it. Raises FormatError."""
+    """The environment of the unikernel in a label or an annotation of ours. Raises FormatError."""
     text = image.config.labels.get(LABEL_ENVIRONMENT, image.manifest.annotations.get(LABEL_ENVIRONMENT, "{}"))
     where = f"labels[{LABEL_ENVIRONMENT!r}]"
     words = json_fields.optional(
@@ -115,7 +115,7 @@ def environment(image: ImageMetadata) -> tuple[str, ...]:
 
 
 def other_labels(texts: Mapping[str, str]) -> dict[str, str]:
-    """Those of *texts* that say nothing about parts: they are carried along when an image is said again."""
+    """Those of *texts* that do not describe parts: they are kept when an image is converted."""
     return {
         key: value
         for key, value in texts.items()

@@ -107,7 +107,7 @@ def absolute_image_path(path: str, where: str) -> str:
 
 
 def _check_length(path: str, where: str) -> None:
-    """Also `a/./a` is too long as it stands: nobody has to look at 32,000 components to know it."""
+    """The length counts before `.` is removed, so that 32,000 components are refused unseen."""
     if is_too_long(path):
         raise LimitExceededError(
             f"a path of {len(path)} characters (limit {LONGEST_PATH} bytes): {path[:80]!r}…", where=where

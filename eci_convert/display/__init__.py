@@ -7,5 +7,5 @@ layout.py       one row or line, fitted to a width
 reporter.py     what the reporters have in common
 plain.py        PlainProgress: lines, for logs and terminals that only print
 rich.py         RichProgress: bars that are redrawn, finished work above them
-json_lines.py   JsonProgress: an object a line, for programs
+json_lines.py   JsonProgress: one JSON object per line, for programs
 """

@@ -1,4 +1,4 @@
-"""JsonProgress: an object a line, for programs."""
+"""JsonProgress: one JSON object per line, for programs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _EVERY = 0.5
 
 
 class JsonProgress(WatchedWork):
-    """An object a line on *stream*, or standard error: `{"event": "progress", "task": …, "phase": …, "done": bytes,
-    "total": bytes or null}`.
+    """One JSON object per line on *stream*, or standard error: `{"event": "progress", "task": …, "phase": …,
+    "done": bytes, "total": bytes or null}`.
 
     The other events are `started`, `finished`, `warning`, `plan`, `phase`, `reused`, `retry`, `wait` and `output`.
     `done` counts the bytes of the phase, if there was one.

@@ -107,7 +107,7 @@ def _fitted(row: Row, name: int, column_count: int, bar: int, gap: str, symbols:
 
 
 def time_left(row: Row) -> str:
-    """How long *row* will take at its speed; "" where nobody can tell."""
+    """How long *row* will take at its speed; "" if unknown."""
     if row.total is None or row.total <= row.done or row.speed <= 0:
         return ""
     seconds = (row.total - row.done) / row.speed

@@ -68,6 +68,12 @@ class WarningsOnly:
         return (f"\x1b[33m{label}\x1b[0m" if coloured else label) + terminal.printable_line(message)
 
 
+class Silent(WarningsOnly):
+    """A reporter that shows talk alone."""
+
+    def warned(self, message: str) -> None: ...
+
+
 class WatchedWork(WarningsOnly):
     """A reporter that keeps count of the work and looks at it every *interval* seconds."""
 

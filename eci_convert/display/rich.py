@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _MOST_ROWS = 8
-_PATIENCE = 1.0
+_CLOSE_TIMEOUT = 1.0
 """Seconds that the work waits for a terminal to show the last of it; one that takes nothing has to do without."""
 
 
@@ -74,7 +74,7 @@ class RichProgress(WatchedWork):
             super()._tell(line)
 
     def _settle(self) -> None:
-        """Where nothing goes on any more, the rows have to be gone before anything else is printed."""
+        """Removes the rows once all work has ended, before anything else is printed."""
         with self._lock:
             over = self._shown and self._state.idle
         if over:
@@ -88,7 +88,7 @@ class RichProgress(WatchedWork):
             self._asked += 1
             asked = self._asked
             self._wake.set()
-            return self._flushed.wait_for(lambda: self._answered >= asked, timeout=_PATIENCE)
+            return self._flushed.wait_for(lambda: self._answered >= asked, timeout=_CLOSE_TIMEOUT)
 
     def _look(self, now: float) -> None:
         with self._lock:

@@ -1,6 +1,6 @@
-"""What is known of the work at a moment: tasks and their phases, speeds, what is finished, what is waited for.
+"""The state of the work: tasks and their phases, speeds, what is finished, what is waited for.
 
-Nothing here reads a clock, prints or locks: whoever owns a `State` passes the time, in seconds, and holds a lock.
+Nothing here reads a clock, prints or locks: the owner of a `State` passes the time, in seconds, and holds a lock.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _WINDOW = 5.0
 """Seconds over which a speed is measured."""
 _SAMPLES_EVERY = 0.25
 SILENCE = 2.0
-"""Seconds without bytes after which people are told what is being waited for."""
+"""Seconds without bytes after which the reason of the wait is shown."""
 
 
 class Speed:
@@ -83,7 +83,7 @@ class Finished:
 
 @dataclass(slots=True)
 class State:
-    """All of it. *news* are the things to be told once, in order; whoever tells them takes them out."""
+    """All of it. *news* are the things to show once, in order; they are removed when they are shown."""
 
     began: float | None = None
     tasks: dict[str, Work] = field(default_factory=dict)

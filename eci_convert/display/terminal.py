@@ -60,7 +60,7 @@ def symbols(stream: TextIO) -> Symbols:
 
 
 def dimensions(stream: TextIO) -> tuple[int, int]:
-    """Columns and lines of the terminal that *stream* is, asked anew each time: people resize windows."""
+    """Columns and lines of the terminal *stream*; requested each time, since windows are resized."""
     with contextlib.suppress(OSError, ValueError):
         size = os.get_terminal_size(stream.fileno())
         if size.columns > 0 and size.lines > 0:

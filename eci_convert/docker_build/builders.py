@@ -23,23 +23,26 @@ BUILDERS = {"docker": "engine_api", "buildx": "buildx"}
 """The names that users know builders by, and the modules here."""
 
 
-def build(order: BuildRequest, settings: Settings, *, builder: str, heard: Callable[[str], object] = str) -> str:
+def build(request: BuildRequest, settings: Settings, *, builder: str, log: Callable[[str], object] = str) -> str:
     """The id, in the engine that *settings* lead to, of the image that *builder* has built.
 
-    *heard* is told what the builder says, line by line. Raises UsageError for an unknown builder and for what it cannot
-    do; TransportError, AccessDeniedError and NotFoundError as it reports; LocalError for files that cannot be read.
+    *log* is called with each line that the builder prints. Raises UsageError for an unknown builder and for what it
+    cannot do; TransportError, AccessDeniedError and NotFoundError as it reports; LocalError for files that cannot be
+    read.
     """
     if builder not in BUILDERS:
         raise UsageError(f"{builder!r} is no builder: there are {', '.join(BUILDERS)}")
     module = import_module(f"eci_convert.docker_build.{BUILDERS[builder]}")
-    return cast("Callable[..., str]", module.build)(order, settings, heard)
+    return cast("Callable[..., str]", module.build)(request, settings, log)
 
 
-def context_size(order: BuildRequest) -> int:
-    """The bytes of all files that a build of *order* may read. Raises as `build` does for files that cannot be read."""
+def context_size(request: BuildRequest) -> int:
+    """The bytes of all files that a build may read. Raises as `build` does for files that cannot be read."""
     from eci_convert.docker_build import build_context
     from eci_convert.docker_build.build_context import measure_context
 
-    if order.artifact is not None:
-        return total_size(order.artifact)
-    return measure_context(order.folder, order.dockerfile({}), build_context.place(order.file or Path(), order.folder))
+    if request.artifact is not None:
+        return total_size(request.artifact)
+    return measure_context(
+        request.folder, request.dockerfile({}), build_context.place(request.file or Path(), request.folder)
+    )

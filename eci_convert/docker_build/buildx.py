@@ -28,16 +28,16 @@ _DOCKERFILE: Final = "Dockerfile"
 
 
 def build(
-    order: BuildRequest,
+    request: BuildRequest,
     settings: Settings,
-    heard: Callable[[str], object],
+    log: Callable[[str], object],
     *,
     archive: Path | None = None,
     builder: str = "",
 ) -> str:
-    """Has the image built and put into the engine, and says its id there; or into the OCI *archive*, and says "".
+    """Builds the image into the engine and returns its id; or writes it to the OCI *archive* and returns "".
 
-    *builder* is buildx's name of a builder, "" for the current one. *heard* is told what the builder says, line by
+    *builder* is buildx's name of a builder, "" for the current one. *log* is told what the builder says, line by
     line. Raises UsageError where Docker's client or buildx is missing, TransportError, AccessDeniedError, LocalError.
     """
     from python_on_whales import DockerClient
@@ -50,16 +50,16 @@ def build(
         context=None if environ.get("DOCKER_HOST") else environ.get("DOCKER_CONTEXT"),
         config=environ.get("DOCKER_CONFIG"),
     )
-    with _folder(order, settings) as (folder, file):
+    with _folder(request, settings) as (folder, file):
         try:
             lines = client.buildx.build(
                 folder,
                 file=file,
-                tags=[order.reference] if order.name else [],
-                labels=dict(order.labels),
-                platforms=[str(platform) for platform in order.platforms] or None,
-                output=_output(order, archive),
-                build_args={"SOURCE_DATE_EPOCH": str(order.created)},
+                tags=[request.reference] if request.name else [],
+                labels=dict(request.labels),
+                platforms=[str(platform) for platform in request.platforms] or None,
+                output=_output(request, archive),
+                build_args={"SOURCE_DATE_EPOCH": str(request.created)},
                 builder=builder or None,
                 provenance=False,
                 progress="plain",
@@ -67,26 +67,26 @@ def build(
             )
             with waiting(settings.reporter, "BuildKit to build the image"):
                 for line in cast("Iterator[str]", lines):
-                    heard(line.rstrip())
+                    log(line.rstrip())
         except ClientNotFoundError as error:
             raise _missing("docker", "Docker's command line") from error
         except DockerException as error:
             raise _failed(error.stderr or "") from error
-    return "" if archive else _identity(order, settings)
+    return "" if archive else _identity(request, settings)
 
 
 @contextmanager
-def _folder(order: BuildRequest, settings: Settings) -> Iterator[tuple[Path, Path]]:
+def _folder(request: BuildRequest, settings: Settings) -> Iterator[tuple[Path, Path]]:
     """The context, and the Dockerfile."""
-    if order.artifact is None:
-        order.dockerfile({})  # opened only to report early that it is unreadable
-        yield order.folder, order.file or Path()
+    if request.artifact is None:
+        request.dockerfile({})  # opened only to report early that it is unreadable
+        yield request.folder, request.file or Path()
         return
-    folder = Path(_beside(order.artifact, settings), f".eci-convert-{secrets.token_hex(8)}")
+    folder = Path(_beside(request.artifact, settings), f".eci-convert-{secrets.token_hex(8)}")
     with local_errors("a folder for the build"), leftovers.creating(folder, tree=True):
         folder.mkdir(mode=0o700)
     try:
-        text = order.dockerfile(stage_context(order.artifact, folder / "context"))
+        text = request.dockerfile(stage_context(request.artifact, folder / "context"))
         with local_errors(folder):
             (folder / _DOCKERFILE).write_text(text)
         yield folder / "context", folder / _DOCKERFILE
@@ -107,7 +107,7 @@ def _beside(artifact: Artifact, settings: Settings) -> Path:
     return usual
 
 
-def _output(order: BuildRequest, archive: Path | None) -> dict[str, str]:
+def _output(request: BuildRequest, archive: Path | None) -> dict[str, str]:
     """The value of --output, fields separated by commas as in CSV (RFC 4180): whatever holds one is quoted.
 
     Times of files cannot be rewritten in what an engine unpacks at once.
@@ -115,7 +115,7 @@ def _output(order: BuildRequest, archive: Path | None) -> dict[str, str]:
     fields = {"type": "docker", "oci-mediatypes": "true"}
     if archive:
         fields = {"type": "oci", "dest": str(archive), "rewrite-timestamp": "true"}
-    fields |= {f"annotation.{key}": value for key, value in order.annotations.items()}
+    fields |= {f"annotation.{key}": value for key, value in request.annotations.items()}
     return dict(_csv(key, value) for key, value in fields.items())
 
 
@@ -125,17 +125,17 @@ def _csv(key: str, value: str) -> tuple[str, str]:
     return '"' + key.replace('"', '""'), value.replace('"', '""') + '"'
 
 
-def _identity(order: BuildRequest, settings: Settings) -> str:
+def _identity(request: BuildRequest, settings: Settings) -> str:
     from eci_convert.transports.docker_daemon.engine import Engine
 
     engine = Engine(settings)
     try:
-        if order.annotations and not engine.keeps_images_in_containerd:
+        if request.annotations and not engine.keeps_images_in_containerd:
             warn(settings.reporter, "this Docker engine keeps no manifests, so the annotations are lost")
-        expected = order.platforms[0] if len(order.platforms) == 1 else None
-        built = built_image_id(order, engine, expected)
+        expected = request.platforms[0] if len(request.platforms) == 1 else None
+        built = built_image_id(request, engine, expected)
         if not built:
-            raise wrong_platform_error(order, engine, expected)
+            raise wrong_platform_error(request, engine, expected)
         return built
     finally:
         engine.close()

@@ -29,52 +29,52 @@ _FROM: Final = re.compile(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?|^\s*
 _HUB_KEY: Final = "https://index.docker.io/v1/"
 
 
-def build(order: BuildRequest, settings: Settings, heard: Callable[[str], object]) -> str:
-    """The id of the image that the engine has built. *heard* is told what the builder says, line by line.
+def build(request: BuildRequest, settings: Settings, log: Callable[[str], object]) -> str:
+    """The id of the image that the engine has built. *log* is called with each line that the builder prints.
 
     Raises UsageError for what this builder cannot do; TransportError, AccessDeniedError, NotFoundError as the engine
     reports; LocalError for files that cannot be read or change meanwhile.
     """
     from eci_convert.transports.docker_daemon.engine import Engine
 
-    if order.annotations or len(order.platforms) > 1:
-        raise _cannot("annotations" if order.annotations else "images for several platforms")
+    if request.annotations or len(request.platforms) > 1:
+        raise _cannot("annotations" if request.annotations else "images for several platforms")
     engine = Engine(settings)
     try:
-        expected = _expected(order, engine)
+        expected = _expected(request, engine)
         for nocache in (False, True):
-            _run(order, engine, heard, nocache=nocache)
-            if built := built_image_id(order, engine, expected):
+            _run(request, engine, log, nocache=nocache)
+            if built := built_image_id(request, engine, expected):
                 return built
-        raise wrong_platform_error(order, engine, expected)
+        raise wrong_platform_error(request, engine, expected)
     finally:
         engine.close()
 
 
-def _expected(order: BuildRequest, engine: Engine) -> Platform | None:
-    """What an image is to be for, where that is known. Docker 20.10 takes from its cache what was built for another
-    platform, and is then asked again, without its cache."""
-    if order.platforms:
-        return order.platforms[0]
-    if order.artifact is None or order.base != SCRATCH:
+def _expected(request: BuildRequest, engine: Engine) -> Platform | None:
+    """The platform of the image, if it is known. Docker 20.10 reuses cached images of other platforms; the build is
+    then repeated without the cache."""
+    if request.platforms:
+        return request.platforms[0]
+    if request.artifact is None or request.base != SCRATCH:
         return None
     with engine.client() as client:
         return platform_of(client.version())
 
 
-def _run(order: BuildRequest, engine: Engine, heard: Callable[[str], object], *, nocache: bool) -> None:
+def _run(request: BuildRequest, engine: Engine, log: Callable[[str], object], *, nocache: bool) -> None:
     settings = engine.settings
-    text = order.dockerfile(context_names(order.artifact) if order.artifact else {})
-    name = build_context.place(order.file, order.folder) if order.file else build_context.DOCKERFILE
+    text = request.dockerfile(context_names(request.artifact) if request.artifact else {})
+    name = build_context.place(request.file, request.folder) if request.file else build_context.DOCKERFILE
     with engine.client(slow=True) as client:
         client.credentials = credentials(text, settings)
         events = client.build(
-            fileobj=cast("IO[bytes]", _sent(order, text, name, settings)),
+            fileobj=cast("IO[bytes]", _context(request, text, name, settings)),
             custom_context=True,
-            tag=order.reference,
+            tag=request.reference,
             dockerfile=name,
-            labels=dict(order.labels) or None,
-            platform=str(order.platforms[0]) if order.platforms else None,
+            labels=dict(request.labels) or None,
+            platform=str(request.platforms[0]) if request.platforms else None,
             nocache=nocache,
             timeout=client.timeout,
             use_config_proxy=False,
@@ -83,7 +83,7 @@ def _run(order: BuildRequest, engine: Engine, heard: Callable[[str], object], *,
             decode=True,
         )
         with waiting(settings.reporter, "the Docker engine to build the image"):
-            built = any([_told(event, heard) for event in events])  # noqa: C419 - all of them are wanted
+            built = any([_log_event(event, log) for event in events])  # noqa: C419 - all of them are wanted
     if not built:
         raise TransportError(f"{engine.host}: the Docker engine's build ended without an image")
 
@@ -115,18 +115,18 @@ def credentials(dockerfile: str, settings: Settings) -> dict[str, dict[str, str]
     return by_registry
 
 
-def _sent(order: BuildRequest, text: str, name: str, settings: Settings) -> Any:
-    if order.artifact is not None:
-        return context_of_parts(order.artifact, text, order.created)
-    return context_of_folder(order.folder, text, name, partial(warn, settings.reporter))
+def _context(request: BuildRequest, text: str, name: str, settings: Settings) -> Any:
+    if request.artifact is not None:
+        return context_of_parts(request.artifact, text, request.created)
+    return context_of_folder(request.folder, text, name, partial(warn, settings.reporter))
 
 
-def _told(event: Mapping[str, Any], heard: Callable[[str], object]) -> bool:
-    """Passes on what *event* says; whether it says that there is an image."""
-    said = event.get("stream") or event.get("status")
-    if isinstance(said, str):
-        for line in filter(None, (line.strip() for line in said.splitlines())):
-            heard(line)
+def _log_event(event: Mapping[str, Any], log: Callable[[str], object]) -> bool:
+    """Passes the lines of *event* to *log*; whether it says that there is an image."""
+    text = event.get("stream") or event.get("status")
+    if isinstance(text, str):
+        for line in filter(None, (line.strip() for line in text.splitlines())):
+            log(line)
     detail = event.get("aux")
     return isinstance(detail, dict) and bool(detail.get("ID"))
 

@@ -1,4 +1,4 @@
-"""What is to be built, whoever builds it."""
+"""BuildRequest: what to build, for any builder."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class BuildRequest:
         if self.artifact is not None:
             return render(self.artifact, sources, base=self.base)
         if self.file is None:
-            raise TypeError("an order without parts and Dockerfile")
+            raise TypeError("a build without parts and Dockerfile")
         if not is_directory(self.folder):
             raise LocalError(f"{str(self.folder)!r} is no folder")
         try:

@@ -1,4 +1,4 @@
-"""What a builder has left in the engine, and whether it is what was asked for."""
+"""The image that a builder left in the engine, checked against the request."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from eci_convert.transports.docker_daemon.engine import Engine, Json
 
 
-def built_image_id(order: BuildRequest, engine: Engine, expected: Platform | None) -> str:
+def built_image_id(request: BuildRequest, engine: Engine, expected: Platform | None) -> str:
     """The id of the image that has been built; "" if it is for another platform than *expected*."""
     from eci_convert.transports.docker_daemon.engine import image_id
 
-    inspected = engine.inspect_image(order.reference)
+    inspected = engine.inspect_image(request.reference)
     return image_id(inspected, engine.host) if expected is None or _is_for(platform_of(inspected), expected) else ""
 
 
@@ -26,15 +26,15 @@ def _is_for(built: Platform, expected: Platform) -> bool:
     return matches(built if built.variant else replace(built, variant=expected.variant), expected)
 
 
-def wrong_platform_error(order: BuildRequest, engine: Engine, expected: Platform | None) -> EciError:
+def wrong_platform_error(request: BuildRequest, engine: Engine, expected: Platform | None) -> EciError:
     """The error that an image for another platform is."""
-    built = platform_of(engine.inspect_image(order.reference))
-    error = CannotHoldError(f"the Docker engine has built {order.reference} for {built} and not for {expected}")
+    built = platform_of(engine.inspect_image(request.reference))
+    error = CannotHoldError(f"the Docker engine has built {request.reference} for {built} and not for {expected}")
     error.add_note("hint: --builder direct makes images for any platform on any engine")
     return error
 
 
 def platform_of(inspected: Json) -> Platform:
-    """The platform that an image, or an engine, says it is for."""
+    """The platform of an image, or of an engine."""
     os, architecture, variant = (str(inspected.get(key) or "") for key in ("Os", "Architecture", "Variant"))
     return Platform(os=os, architecture=architecture or str(inspected.get("Arch") or ""), variant=variant)

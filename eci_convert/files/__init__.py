@@ -12,6 +12,5 @@ leftovers.py        files removed when the process ends early
 config_file.py      configuration files of the user or the machine
 home.py             the user's home directory
 space.py            free-space checks
-copy.py             copies of files that share their extents where the file system can
 spool.py            a temporary copy of a stream that cannot be read twice
 writeback.py        early write-back of written pages"""

@@ -62,8 +62,3 @@ def compressed_type(media_type: str, compression: str) -> str:
     """The variant of the uncompressed layer type *media_type* with *compression*, "gzip" or "zstd". Docker's have a
     dot."""
     return f"{media_type}{'.' if 'docker' in media_type else '+'}{compression}"
-
-
-def layer_type(compression: str) -> str:
-    """The OCI media type of a tar layer with *compression*: "none", "gzip" or "zstd"."""
-    return OCI_LAYER if compression == "none" else f"{OCI_LAYER}+{compression}"

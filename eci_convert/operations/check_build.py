@@ -1,4 +1,4 @@
-"""A look at what a builder of the engine has made, before success is said: a COPY onto a directory goes into it."""
+"""Checks what a builder of the engine has made, before success is reported: a COPY onto a directory goes into it."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ from eci_convert.transports.base import Source
 from eci_convert.transports.settings import Settings
 
 
-def check_built(order: BuildRequest, reference: str, settings: Settings) -> None:
-    """Raises CannotHoldError unless the image *reference*, built of *order*, has each part where it says so.
+def check_built(request: BuildRequest, reference: str, settings: Settings) -> None:
+    """Raises CannotHoldError unless the image *reference*, built of *request*, has each part where it says so.
 
     An image of nothing but the parts is known to be right. One of a Dockerfile of the user's may be anything: where it
     declares no parts, that is a warning.
     """
-    if order.artifact is not None and order.base == SCRATCH:
+    if request.artifact is not None and request.base == SCRATCH:
         return
     with open_source(reference, settings) as source:
-        for platform in order.platforms if len(order.platforms) > 1 else (None,):
-            _check_image(order, source, platform, settings)
+        for platform in request.platforms if len(request.platforms) > 1 else (None,):
+            _check_image(request, source, platform, settings)
 
 
-def _check_image(order: BuildRequest, source: Source, platform: Platform | None, settings: Settings) -> None:
+def _check_image(request: BuildRequest, source: Source, platform: Platform | None, settings: Settings) -> None:
     inspection = inspect.inspect(source, platform)
-    if order.artifact is None and not inspection.dialect:
+    if request.artifact is None and not inspection.dialect:
         warn(settings.reporter, f"{source.origin} declares no parts of a machine")
         return
     expected: dict[str, int | None] = {
         part.locator.path: None for part in inspection.artifact.parts if isinstance(part.locator, RootfsFile)
     }
-    for part in order.artifact.parts if order.artifact else ():
+    for part in request.artifact.parts if request.artifact else ():
         expected["/" + checked_name(part)] = size_of_part(part)
     for path, size in expected.items():
         try:
             built = size_of_file(source, inspection.image, path)
         except UnsupportedImageError as error:
-            raise _wrong(order, source, str(error)) from error
+            raise _wrong(request, source, str(error)) from error
         if size is not None and built != size:
-            raise _wrong(order, source, f"{path!r} has {built} bytes, not the part's {size}")
+            raise _wrong(request, source, f"{path!r} has {built} bytes, not the part's {size}")
 
 
-def _wrong(order: BuildRequest, source: Source, reason: str) -> CannotHoldError:
+def _wrong(request: BuildRequest, source: Source, reason: str) -> CannotHoldError:
     error = CannotHoldError(f"{source.origin} was built and is no good: {reason}")
-    if order.artifact is not None:
-        error.add_note(f"hint: {order.base} has something else where a part goes: choose another --base")
+    if request.artifact is not None:
+        error.add_note(f"hint: {request.base} has something else where a part goes: choose another --base")
     return error

@@ -1,4 +1,4 @@
-"""An image moves between two places: every byte and digest kept, or said again in another dialect.
+"""Copies an image to another place: with every byte and digest, or converted to another dialect.
 
 Whether the destination can hold what would come is decided before the first byte of a blob moves. A blob is read
 once; a place that has it already is not sent it.
@@ -104,7 +104,7 @@ def layer_codec(requested: Codec | None, source: Source, sink: Sink, *, referrer
 
 
 def _check_diff_ids(sink: Sink, source: Source, documents: list[Document], reporter: Reporter) -> None:
-    """Raises IntegrityError where an engine is to get an image that it would not unpack; elsewhere it is told.
+    """Raises IntegrityError if an engine would not unpack the image; in other places a warning is reported.
 
     The config of an image that nobody unpacks where it goes to is read for the mark of the original `eci` alone.
     """
@@ -213,7 +213,7 @@ class BlobCopier:
         return blob if lent(self._source, self._sink, blob) else None
 
     def _already_there(self, blob: Descriptor, kind: str) -> Descriptor | None:
-        """What an earlier copy made of the raw layer *blob*, if the sink still has it."""
+        """The compressed layer that an earlier copy stored for the uncompressed *blob*, if the sink still has it."""
         remembered = self._layers.get((blob.digest, kind))
         if remembered is None or not self._sink.has(remembered):
             return None
@@ -225,8 +225,8 @@ class BlobCopier:
             return self._sink.put(blob.media_type, chunks, digest=blob.digest, size=blob.size)
 
     def _copy_compressed(self, blob: Descriptor, kind: str, codec: Codec) -> Descriptor:
-        """The layer *blob*, compressed: one at a time, for it takes all cores. What is compressed, whatever its type
-        says, is moved as it is."""
+        """Copies the layer *blob* compressed; one at a time, since it takes all cores. Content that is compressed
+        already, whatever its media type, is copied as it is."""
         with self._press, open_blob(self._source, blob, self._options.reporter, self._partial, COMPRESSING) as chunks:
             head, whole = peek(chunks)
             if detect_compression(head) is not Compression.NONE:
@@ -261,7 +261,7 @@ class BlobCopier:
         return replace(entry, media_type=became.media_type, digest=became.digest, size=became.size, data=None, urls=())
 
     def _right_sized(self, entry: Descriptor) -> Descriptor:
-        """*entry* with the size that its document has, whatever the index said: KraftKit's may lie."""
+        """*entry* with the true size of its document, if the index has a wrong one, as those of KraftKit do."""
         return replace(entry, size=self._sizes.get(entry.digest, entry.size))
 
     def _count(self, size: int, *, written: bool) -> None:

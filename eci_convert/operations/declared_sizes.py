@@ -1,4 +1,4 @@
-"""Sizes of files in layers, which layers of ours tell in annotations: known without a layer being read."""
+"""Sizes of files in layers, from annotations of ours: no layer is read for them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST_NUMBER: Final = 16
 
 
 def with_declared_sizes(artifact: Artifact, image: ImageMetadata) -> Artifact:
-    """*artifact*, with what *image* tells of the sizes of files in its layers."""
+    """*artifact*, with the sizes that annotations in *image* declare for files in its layers."""
     return replace(
         artifact,
         parts=tuple(replace(part, declared_size=declared_size(part, image)) for part in artifact.parts),
@@ -40,11 +40,11 @@ def _annotated_size(layer: Descriptor) -> int | None:
 
 
 def _size_of_path(path: str, image: ImageMetadata) -> int | None:
-    """The size of the file at *path*, or of the only one in the directory that it is, as a layer of ours tells it."""
+    """The declared size of the file at *path*, or of the only one in the directory *path*; None if unknown."""
     wanted = components(path)
     sizes = {}
     for layer in image.manifest.layers:
-        found = components(layer.annotations.get(FILE_PATH) or layer.annotations.get(TITLE, ""))
-        if found and (found[:-1] if path.endswith("/") else found) == wanted:
-            sizes["/".join(found)] = _annotated_size(layer)
+        layer_path = components(layer.annotations.get(FILE_PATH) or layer.annotations.get(TITLE, ""))
+        if layer_path and (layer_path[:-1] if path.endswith("/") else layer_path) == wanted:
+            sizes["/".join(layer_path)] = _annotated_size(layer)
     return next(iter(sizes.values())) if len(sizes) == 1 else None

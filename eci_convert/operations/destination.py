@@ -23,7 +23,7 @@ from eci_convert.transports.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """A name, to be written. *existing* reads what it stands for now, where blobs of that can be used again."""
+    """A name to write an image to. *existing* reads its current image, if blobs of that can be reused."""
 
     sink: Sink
     existing: Source | None
@@ -72,14 +72,8 @@ def resolved_path(path: Path) -> Path:
     return resolve_path(path.parent) / path.name
 
 
-def named_reference(reference: str, name: str) -> str:
-    """*reference*; a layout or archive without a name gets *name*."""
-    return f"{reference}:{name}" if name and _is_unnamed(reference) else reference
-
-
 def pinned_reference(reference: str, digest: Digest) -> str:
-    """What stands for the image *digest* that was written to *reference*: its digest, where a layout that may hold
-    others got no name for it."""
+    """A reference for the image *digest* that was written to *reference*: by digest, if it has no name in a layout."""
     scheme, _ = parse_reference(reference, "docker-daemon")
     return f"{reference}:@{digest}" if _is_unnamed(reference) and not scheme.archive else reference
 

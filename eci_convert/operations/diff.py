@@ -151,7 +151,7 @@ def _by_key(inspection: Inspection) -> dict[_Key, Part]:
 
 
 def _is_surely_same(one: Inspection, part: Part, other: Inspection, counterpart: Part) -> bool:
-    """Whether *part* and its *counterpart* are one file, as can be told without reading them."""
+    """Whether *part* and its *counterpart* are known to be one file without reading them."""
     mine, theirs = declared_facts(part, one.image), declared_facts(counterpart, other.image)
     if mine.digest and theirs.digest:
         return _is_alike(mine, theirs)
@@ -167,7 +167,7 @@ def _is_surely_same(one: Inspection, part: Part, other: Inspection, counterpart:
 def _facts(
     source: Source, inspection: Inspection, parts: Sequence[Part], options: TransferOptions
 ) -> Mapping[Part, PartFacts]:
-    """What is known of *parts*; those are read whose digests nothing tells."""
+    """Facts about *parts*; parts without a known digest are read."""
     declared = {part: declared_facts(part, inspection.image) for part in parts}
     unknown = tuple(part for part, facts in declared.items() if facts.digest is None)
     if not unknown:

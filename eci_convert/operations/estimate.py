@@ -26,7 +26,8 @@ class Estimate:
 
 
 def estimate_extract(source: Source, image: ImageMetadata, targets: Sequence[OutputTarget]) -> Estimate:
-    """What extracting *targets* would read. A place that keeps files unpacked is asked for their sizes, and no more.
+    """Estimates what extracting *targets* would read. If a transport keeps files unpacked, only their sizes are
+    requested.
 
     Raises MissingPartError for a file that such a place has not, and what the source raises.
     """

@@ -133,7 +133,7 @@ def _has_wrong_diff_ids(source: Source, image: ImageMetadata) -> bool:
 
 
 class _Passes:
-    """One pass over each blob. Every method says where the targets were, as far as there is anything to say."""
+    """One pass over each blob. Every method returns the locations of the targets, if they have any."""
 
     def __init__(
         self,
@@ -141,13 +141,13 @@ class _Passes:
         image: ImageMetadata,
         outputs: OutputFiles,
         reporter: Reporter,
-        journal: PartialDownloads | None,
+        downloads: PartialDownloads | None,
     ) -> None:
         self._source = source
         self._image = image
         self._outputs = outputs
         self._reporter = reporter
-        self._journal = journal
+        self._downloads = downloads
 
     def over(self, targets: Sequence[OutputTarget]) -> Mapping[OutputTarget, FileLocation]:
         places: dict[OutputTarget, FileLocation] = {}
@@ -160,9 +160,9 @@ class _Passes:
                 case Blob(descriptor=blob, compression=compression):
                     by_digest[blob.digest] = blob
                     blobs[blob.digest, compression].append(target)
-                case Member(descriptor=blob, path=path, or_whole_blob=or_bytes):
+                case Member(descriptor=blob, path=path, or_whole_blob=or_whole_blob):
                     by_digest[blob.digest] = blob
-                    archives[blob.digest, or_bytes][path].append(target)
+                    archives[blob.digest, or_whole_blob][path].append(target)
                 case RootfsFile(path=path):
                     files[path].append(target)
                 case Memory(content=data):
@@ -173,15 +173,15 @@ class _Passes:
                     assert_never(target.part.locator)
         for (digest, compression), wanting in blobs.items():
             places |= self._blob(by_digest[digest], compression, wanting)
-        for (digest, or_bytes), by_path in archives.items():
-            places |= self._archive(by_digest[digest], by_path, or_bytes=or_bytes)
+        for (digest, or_whole_blob), by_path in archives.items():
+            places |= self._archive(by_digest[digest], by_path, or_whole_blob=or_whole_blob)
         return {**places, **(self._filesystem(files) if files else {})}
 
     def _blob(
         self, blob: Descriptor, compression: str, targets: list[OutputTarget]
     ) -> Mapping[OutputTarget, FileLocation]:
         check_readable(blob)
-        with open_blob(self._source, blob, self._reporter, self._journal) as chunks:
+        with open_blob(self._source, blob, self._reporter, self._downloads) as chunks:
             if compression:
                 with prefetched(decompressed(chunks, Compression(compression))) as plain:
                     self._outputs.write(targets, plain)
@@ -191,18 +191,24 @@ class _Passes:
         return {target: FileLocation(path="", layer=blob) for target in targets}
 
     def _archive(
-        self, layer: Descriptor, by_path: Mapping[str, list[OutputTarget]], *, or_bytes: bool
+        self, layer: Descriptor, by_path: Mapping[str, list[OutputTarget]], *, or_whole_blob: bool
     ) -> Mapping[OutputTarget, FileLocation]:
         consumer = _Consumer(by_path, self._outputs)
         locations = in_archive(
-            self._source, layer, by_path, consumer, or_bytes=or_bytes, reporter=self._reporter, journal=self._journal
+            self._source,
+            layer,
+            by_path,
+            consumer,
+            or_whole_blob=or_whole_blob,
+            reporter=self._reporter,
+            downloads=self._downloads,
         )
         return _placed(by_path, locations)
 
     def _filesystem(self, by_path: Mapping[str, list[OutputTarget]]) -> Mapping[OutputTarget, FileLocation]:
         consumer = _Consumer(by_path, self._outputs)
         locations = read_files(
-            self._source, self._image, by_path, consumer, reporter=self._reporter, journal=self._journal
+            self._source, self._image, by_path, consumer, reporter=self._reporter, downloads=self._downloads
         )
         return _placed(by_path, locations)
 

@@ -72,18 +72,18 @@ class ExtractRequest:
         return bool(self.directory is not None or self.roles or self.disks)
 
 
-def plan_targets(found: Inspection, order: ExtractRequest) -> tuple[OutputTarget, ...]:
+def plan_targets(inspection: Inspection, request: ExtractRequest) -> tuple[OutputTarget, ...]:
     """What is to be written where. Raises MissingPartError, UnknownDialectError, UsageError, UnsupportedImageError,
     and LocalError for a file that is there and is not to be replaced."""
-    if order.needs_dialect and not found.dialect:
-        raise unknown_dialect_error(found.image)
-    named = [*_requested(found, order), *_by_path(found, order)]
-    targets = (*named, *_remaining(found, order))
+    if request.needs_dialect and not inspection.dialect:
+        raise unknown_dialect_error(inspection.image)
+    named = [*_requested(inspection, request), *_by_path(inspection, request)]
+    targets = (*named, *_remaining(inspection, request))
     if not targets:
-        raise MissingPartError(f"{found.reference} has nothing of what was asked for")
+        raise MissingPartError(f"{inspection.reference} has nothing of what was asked for")
     _check_distinct(named, UsageError)
     _check_distinct(targets, UnsupportedImageError)
-    if not order.replace:
+    if not request.replace:
         check_absent(targets)
     return targets
 
@@ -95,35 +95,35 @@ def check_absent(targets: Sequence[OutputTarget]) -> None:
         raise LocalError(f"{existing[0]}: file exists{more}, and files are not to be replaced")
 
 
-def _requested(found: Inspection, order: ExtractRequest) -> list[OutputTarget]:
+def _requested(inspection: Inspection, request: ExtractRequest) -> list[OutputTarget]:
     roles = {
         role: output
-        for role, output in order.roles.items()
-        if role not in order.optional or found.artifact.part(role) or role is Role.CONFIG
+        for role, output in request.roles.items()
+        if role not in request.optional or inspection.artifact.part(role) or role is Role.CONFIG
     }
-    parts = [(_part(found, role), output) for role, output in roles.items()]
-    parts += [(_disk(found, index), output) for index, output in order.disks.items()]
+    parts = [(_part(inspection, role), output) for role, output in roles.items()]
+    parts += [(_disk(inspection, index), output) for index, output in request.disks.items()]
     return [_target(part, output) for part, output in parts]
 
 
-def _part(found: Inspection, role: Role) -> Part:
-    part = command_line_part(found.artifact) if role is Role.CMDLINE else found.artifact.part(role)
+def _part(inspection: Inspection, role: Role) -> Part:
+    part = command_line_part(inspection.artifact) if role is Role.CMDLINE else inspection.artifact.part(role)
     if part is None and role is Role.CONFIG:
-        return _config(found.image.manifest.config)
+        return _config(inspection.image.manifest.config)
     if part is None:
-        raise MissingPartError(f"{found.reference} has no {role}: it has {_summary_of_parts(found)}")
+        raise MissingPartError(f"{inspection.reference} has no {role}: it has {_summary_of_parts(inspection)}")
     return part
 
 
-def _disk(found: Inspection, index: int) -> Part:
-    part = found.artifact.part(Role.EXTRA_DISK, index)
+def _disk(inspection: Inspection, index: int) -> Part:
+    part = inspection.artifact.part(Role.EXTRA_DISK, index)
     if part is None:
-        raise MissingPartError(f"{found.reference} has no disk {index}: it has {_summary_of_parts(found)}")
+        raise MissingPartError(f"{inspection.reference} has no disk {index}: it has {_summary_of_parts(inspection)}")
     return part
 
 
-def _summary_of_parts(found: Inspection) -> str:
-    parts = [*found.artifact.parts, *filter(None, (command_line_part(found.artifact),))]
+def _summary_of_parts(inspection: Inspection) -> str:
+    parts = [*inspection.artifact.parts, *filter(None, (command_line_part(inspection.artifact),))]
     return ", ".join(map(part_label, parts)) or "no parts"
 
 
@@ -139,44 +139,48 @@ def _config(blob: Descriptor) -> Part:
     return Part(role=Role.CONFIG, locator=Blob(descriptor=blob), name="config.json")
 
 
-def _by_path(found: Inspection, order: ExtractRequest) -> list[OutputTarget]:
-    for path in order.paths:
+def _by_path(inspection: Inspection, request: ExtractRequest) -> list[OutputTarget]:
+    for path in request.paths:
         if part_names.is_too_long(path):
             raise UsageError(f"a path of {len(path)} characters is longer than any in an image: {path[:80]!r}…")
     return [
-        _target(Part(role=Role.OTHER, locator=_locator(found, path), name=path.rpartition("/")[2]), output)
-        for path, output in order.paths.items()
+        _target(Part(role=Role.OTHER, locator=_locator(inspection, path), name=path.rpartition("/")[2]), output)
+        for path, output in request.paths.items()
     ]
 
 
-def _locator(found: Inspection, path: str) -> Blob | RootfsFile:
+def _locator(inspection: Inspection, path: str) -> Blob | RootfsFile:
     """The layer of an artifact that has *path* for a title, or a digest; else a file of the filesystem."""
-    image = found.image
+    image = inspection.image
     layers = {
         layer.digest: layer
         for layer in (image.manifest.layers if part_labels.is_artifact(image) else ())
         if path in (layer.annotations.get(TITLE), str(layer.digest))
     }
     if len(layers) > 1:
-        raise AmbiguousRoleError(f"{found.reference} has {len(layers)} layers with the title {path!r}")
+        raise AmbiguousRoleError(f"{inspection.reference} has {len(layers)} layers with the title {path!r}")
     return Blob(descriptor=next(iter(layers.values()))) if layers else RootfsFile(path=path)
 
 
-def _remaining(found: Inspection, order: ExtractRequest) -> list[OutputTarget]:
-    if order.directory is None:
+def _remaining(inspection: Inspection, request: ExtractRequest) -> list[OutputTarget]:
+    if request.directory is None:
         return []
-    parts = list(found.artifact.parts)
-    if (text := command_line_part(found.artifact)) and not order.config_blob:
+    parts = list(inspection.artifact.parts)
+    if (text := command_line_part(inspection.artifact)) and not request.config_blob:
         parts.append(text)
-    if order.config_blob and found.artifact.part(Role.CONFIG) is None:
-        parts.append(_config(found.image.manifest.config))
-    wanted = [part for part in parts if not order.only or part.role in order.only]
-    for role in order.only:
+    if request.config_blob and inspection.artifact.part(Role.CONFIG) is None:
+        parts.append(_config(inspection.image.manifest.config))
+    wanted = [part for part in parts if not request.only or part.role in request.only]
+    for role in request.only:
         if not any(part.role is role for part in wanted):
-            raise MissingPartError(f"{found.reference} has no {role}: it has {_summary_of_parts(found)}")
-    chosen = {(target.part.role, target.part.index) for target in _requested(found, order)}
+            raise MissingPartError(f"{inspection.reference} has no {role}: it has {_summary_of_parts(inspection)}")
+    chosen = {(target.part.role, target.part.index) for target in _requested(inspection, request)}
+
+    def name(part: Part) -> str:
+        return file_name_in_image(part, inspection.image) if request.image_names else part.name
+
     return [
-        _target(part, Path(order.directory, file_name_in_image(part, found.image) if order.image_names else part.name))
+        _target(part, Path(request.directory, name(part)))
         for part in wanted
         if part.role is Role.OTHER or (part.role, part.index) not in chosen
     ]
@@ -227,7 +231,7 @@ def _check_distinct(targets: Sequence[OutputTarget], kind: type[EciError]) -> No
 
 
 def _identity(file: object) -> object:
-    """What two values that are the same open file have in common: its number, where the system knows it."""
+    """A key that is equal for two values that are the same open file: its descriptor, if it has one."""
     try:
         number: object = file.fileno()  # type: ignore[attr-defined]
     except (AttributeError, OSError):

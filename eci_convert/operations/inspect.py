@@ -28,7 +28,7 @@ MAX_IMAGES: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSummary:
-    """What one image says of itself.
+    """The metadata of one image.
 
     *dialect* is "" and *artifact* empty where no dialect recognises the image; *unknown* then says why. Not
     *is_readable*: it is listed in an index, and its manifest or config is not there, or malformed.
@@ -97,19 +97,19 @@ class Inspection(ImageSummary):
 
 
 def inspect(source: Source, platform: Platform | None = None, dialect: str = "") -> Inspection:
-    """What the image that *source* names says of itself; no blob beyond manifests and configs is read.
+    """The metadata of the image that *source* names; only manifests and configs are read.
 
     *dialect* reads it as that dialect and no other. Raises what `load_root` raises.
     """
-    descriptor, found = load_root(source)
+    descriptor, root = load_root(source)
     documents = images.Documents(source)
-    image = select_image(documents, descriptor, found, platform)
+    image = select_image(documents, descriptor, root, platform)
     summary = _summarise(image, dialect)
     return Inspection(
         reference=source.origin,
         digest=Digest.parse(descriptor.annotations.get(IMAGE_ID_ANNOTATION, str(descriptor.digest))),
         dialect=summary.dialect,
-        platforms=_platforms(found if isinstance(found, Manifest) else flatten_index(documents, found), image),
+        platforms=_platforms(root if isinstance(root, Manifest) else flatten_index(documents, root), image),
         image=image,
         artifact=summary.artifact,
         unknown=summary.unknown,
@@ -158,7 +158,7 @@ def _summarise(image: ImageMetadata, dialect: str) -> ImageSummary:
     return ImageSummary(image=image, dialect=name, artifact=with_declared_sizes(artifact, image))
 
 
-def _platforms(found: Manifest | Index, image: ImageMetadata) -> tuple[Platform, ...]:
-    if isinstance(found, Manifest):
+def _platforms(root: Manifest | Index, image: ImageMetadata) -> tuple[Platform, ...]:
+    if isinstance(root, Manifest):
         return (image.platform,) if image.platform else ()
-    return tuple(entry.platform for entry in candidates(found) if entry.platform)
+    return tuple(entry.platform for entry in candidates(root) if entry.platform)

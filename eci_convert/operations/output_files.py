@@ -1,4 +1,4 @@
-"""The files that parts become, written as the bytes pass, and what is told of them afterwards."""
+"""Writes parts to files as their bytes pass, and records size, digest and type of each."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Discard(BytesIO):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileResult:
-    """What was written for a target. *digest* is None where nobody asked for it; *disk_type* is what the bytes are."""
+    """What was written for a target. *digest* is None unless it was requested; *disk_type* is what the bytes are."""
 
     size: int
     digest: Digest | None

@@ -18,7 +18,7 @@ from eci_convert.transports.base import Source
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartFacts:
-    """What is known of a part's file: its size in bytes, its digest, the type of its disk; None where nothing tells."""
+    """Facts about the file of a part: its size in bytes, its digest, the type of its disk; None if unknown."""
 
     size: int | None
     digest: Digest | None

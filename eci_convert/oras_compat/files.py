@@ -1,4 +1,4 @@
-"""Files that an oras artifact becomes, below one directory; and the small translations that oras's methods need."""
+"""The files of an oras artifact, written below one directory, and conversions for the arguments of oras-py."""
 
 from __future__ import annotations
 

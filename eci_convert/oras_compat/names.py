@@ -1,4 +1,4 @@
-"""Names of images as oras-py's methods hand them to each other."""
+"""Names of images, as oras-py's methods take and return them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from eci_convert.oci.reference import HUB, HUB_API, Reference
 
 
 class OrasName(oras.container.Container):  # type: ignore[misc] # oras has no types
-    """A name in a registry, read as Docker reads it. *registry* is the host that is asked."""
+    """A name in a registry, parsed as Docker does. *registry* is the host that is contacted."""
 
     reference: Reference
 

@@ -1,4 +1,4 @@
-"""oras-py's `Registry` with our transport under it: its verbs, auth back ends, tags and manifests, made dependable.
+"""oras-py's `Registry` on top of our transport: the same methods and auth back ends, with verification and retries.
 
     import eci_convert
     registry = eci_convert.Registry()
@@ -105,7 +105,7 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
             self._clients.clear()
 
     def _credential(self, reference: Reference) -> Credential | None:
-        """What the auth back end was told, else what the user's files say."""
+        """The login given to the auth back end, else that of the user's files."""
         if self._is_told(reference.host):
             if token := getattr(self.auth, "token", None):
                 return Credential(registry_token=token, origin="set_token_auth")
@@ -202,19 +202,19 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
     def get_blob(
         self, container: str | OrasName, digest: str, stream: bool = False, head: bool = False
     ) -> requests.Response:
-        """The response with a blob. Its bytes are verified as they are read: whoever reads them to the end knows."""
+        """The response with a blob. Its bytes are verified as they are read, at the latest at their end."""
         name, expected = self.get_container(container), Digest.parse(digest)
         url = f"{self.prefix}://{name.get_blob_url(digest)}"
-        found = self.do_request(url, "HEAD", headers=self.headers)
+        response = self.do_request(url, "HEAD", headers=self.headers)
         if head:
-            return found
-        size = length(found, expected)
-        if found.status_code != 200 or size is None:
+            return response
+        size = length(response, expected)
+        if response.status_code != 200 or size is None:
             return checked(self.do_request(url, "GET", headers=self.headers, stream=True), expected, stream=stream)
         descriptor = Descriptor(media_type="", digest=expected, size=size)
         download = Download(self._client(name.reference), descriptor, 0)
         return streaming(
-            found, download, lambda chunks: verified(chunks, descriptor.digest, descriptor.size), stream=stream
+            response, download, lambda chunks: verified(chunks, descriptor.digest, descriptor.size), stream=stream
         )
 
     def download_blob(self, container: str | OrasName, digest: str, outfile: str) -> str:

@@ -1,4 +1,4 @@
-"""Our answers in the clothes of `requests.Response`, which users of oras-py are handed."""
+"""Responses as `requests.Response`, which oras-py's methods return."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from eci_convert.streams.hashing import verified
 from eci_convert.transports.registry.http.response import READ_SIZE, Response
 
 _MAX_CONTENT = 1 << 30
-"""Bytes of a body that is not streamed: whoever asks for more in one piece has not thought of it."""
+"""Bytes of a body that is not streamed: more has to be streamed."""
 
 
 def invented(status: int, url: str, headers: Mapping[str, str], method: str = "PUT") -> requests.Response:
@@ -99,7 +99,7 @@ def _put_content(response: requests.Response, content: object, *, consumed: bool
 
 
 class _Raw:
-    """What requests wants of a body that is still to come."""
+    """The interface that requests expects of a body that has not been read."""
 
     def __init__(self, chunks: Iterator[bytes], close: Callable[[], object]) -> None:
         self._chunks = chunks

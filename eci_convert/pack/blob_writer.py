@@ -1,4 +1,4 @@
-"""A recipe and its bytes become a blob in a sink; what is there already is not made again."""
+"""Writes the blob of a recipe to a sink, unless the sink has it."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ class BlobWriter:
         return self._written(recipe, blob, blob.digest, blob.size)
 
     def write_manifest(self, content: bytes, media_type: str, *, again: bool = True) -> Descriptor:
-        """A small document. What the sink has is told it *again*, for names and what keeps things hang on manifests."""
+        """Writes a manifest or config; *again*, also if the sink has it: tags and garbage collection depend on it."""
         if len(content) > json_fields.MAX_DOCUMENT:
             raise LimitExceededError(
                 f"{self.sink.destination}: a document of {len(content)} bytes (limit {json_fields.MAX_DOCUMENT})"
@@ -193,7 +193,7 @@ class BlobWriter:
         return _digested(task.counted(content.chunks())).digest
 
     def _reuse(self, recipe: Recipe, content: LocalContent, digest: Digest | None, task: Task) -> StoredBlob | None:
-        """The blob that *content* would become, if the sink has it: a hash tells, before any work or sending."""
+        """The blob of *content*, if the sink has it: its digest is computed before anything is compressed or sent."""
         if recipe.entry and self._layers:
             task.enter(HASHING, content.size, side=True)
             digest = _digested(archive_part(recipe, content.size, task.counted(content.chunks()))).digest
@@ -238,12 +238,12 @@ class BlobWriter:
 
 
 def _probe(recipe: Recipe, chunks: Iterable[bytes]) -> ContentProbe | None:
-    """*chunks* with somebody who looks at them, where they are a disk's."""
+    """A probe of *chunks*, if they are those of a disk."""
     return ContentProbe(chunks) if recipe.part.role in DISK_ROLES or recipe.with_disk_type else None
 
 
 def _settled(recipe: Recipe, probe: ContentProbe | None) -> Recipe:
-    """*recipe* as it is once the bytes have gone by *probe*, and told the type of the disk if that was not known.
+    """*recipe* after *probe* has seen the bytes, with the type of the disk if that was not known.
 
     Raises CannotHoldError for a disk that needs other files.
     """

@@ -1,4 +1,4 @@
-"""A sink that stores nothing: what would be written is measured and forgotten."""
+"""A sink that stores nothing, and counts what would be written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from eci_convert.transports.base import NO_VARIANTS, Sink, SinkCapabilities, Var
 
 
 class DryRunSink:
-    """Stands in for *sink*, which is asked what it has and can hold, and changed in nothing."""
+    """Stands in for *sink*: queries are passed on, and nothing is changed."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
@@ -43,7 +43,7 @@ class DryRunSink:
         return Descriptor(media_type=media_type, digest=digest or measured.digest, size=measured.size)
 
     def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
-        """Nothing: no name stands for anything new."""
+        """Does nothing."""
 
     def __enter__(self) -> Self:
         return self

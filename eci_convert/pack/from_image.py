@@ -1,4 +1,4 @@
-"""Parts that lie in another image go into this one as they pass by: each blob of that image is read once.
+"""Packs parts of another image while reading it: each blob of that image is read once.
 
 Nothing is spooled: a layer's header tells a file's size before its bytes come, and that is all an archive needs to
 know. The verdict on a blob of the other image comes after what was made of it is stored, and before it has a name.
@@ -26,15 +26,15 @@ from eci_convert.transports.base import Source, lent
 
 
 class ImageParts:
-    """From the *image* that *source* names, through *press*."""
+    """From the *image* that *source* names, through *writer*."""
 
     def __init__(
-        self, source: Source, image: ImageMetadata, press: BlobWriter, journal: PartialDownloads | None = None
+        self, source: Source, image: ImageMetadata, writer: BlobWriter, downloads: PartialDownloads | None = None
     ) -> None:
-        self._journal = journal
+        self._downloads = downloads
         self._source = source
         self._image = image
-        self._press = press
+        self._writer = writer
 
     def read_all(self, recipes: dict[int, Recipe]) -> dict[int, StoredBlob]:
         """What became of each of *recipes*, all of whose parts are in the image, by its number."""
@@ -59,23 +59,23 @@ class ImageParts:
             return self._verbatim(recipe, blob.descriptor)
         size = blob.size if blob.size is not None else self._size(blob)
 
-        def passed_on() -> StoredBlob:
+        def copy() -> StoredBlob:
             with self._content(blob) as chunks:
-                return self._press.write_passing(recipe, size, _exactly(chunks, size, blob))
+                return self._writer.write_passing(recipe, size, _exactly(chunks, size, blob))
 
-        return retry_lost_uploads(passed_on)
+        return retry_lost_uploads(copy)
 
     def _verbatim(self, recipe: Recipe, blob: Descriptor) -> StoredBlob:
-        self._press.check_size(recipe, blob.size)
-        mounted = lent(self._source, self._press.sink, blob)
+        self._writer.check_size(recipe, blob.size)
+        mounted = lent(self._source, self._writer.sink, blob)
         if mounted and not recipe.with_disk_type:
-            return self._press.reused(recipe, blob)
+            return self._writer.reused(recipe, blob)
 
-        def passed_on() -> StoredBlob:
-            with open_blob(self._source, blob, self._press.reporter, self._journal) as chunks:
-                return self._press.verbatim(recipe, blob, chunks, send=not mounted)
+        def copy() -> StoredBlob:
+            with open_blob(self._source, blob, self._writer.reporter, self._downloads) as chunks:
+                return self._writer.verbatim(recipe, blob, chunks, send=not mounted)
 
-        return retry_lost_uploads(passed_on)
+        return retry_lost_uploads(copy)
 
     def _size(self, blob: Blob) -> int:
         """How long the file is that *blob* holds. A compressed one that does not say is read an extra time for it."""
@@ -86,71 +86,73 @@ class ImageParts:
 
     @contextmanager
     def _content(self, blob: Blob) -> Iterator[Iterator[bytes]]:
-        with open_blob(self._source, blob.descriptor, journal=self._journal) as chunks:
+        with open_blob(self._source, blob.descriptor, downloads=self._downloads) as chunks:
             yield decompressed(chunks, Compression(blob.compression or "none"))
 
     def _members(self, layer: Descriptor, recipes: dict[int, Recipe]) -> dict[int, StoredBlob]:
-        bytes_do = all(
+        or_whole_blob = all(
             isinstance(each.part.locator, Member) and each.part.locator.or_whole_blob for each in recipes.values()
         )
 
-        def passing(paths: Collection[str], consumer: _Consumer) -> None:
+        def read_pass(paths: Collection[str], consumer: _Consumer) -> None:
             files.in_archive(
-                self._source, layer, paths, consumer, or_bytes=bytes_do, reporter=self._press.reporter,
-                journal=self._journal,
+                self._source, layer, paths, consumer, or_whole_blob=or_whole_blob, reporter=self._writer.reporter,
+                downloads=self._downloads,
             )  # fmt: skip
 
-        return self._collect(recipes, passing)
+        return self._collect(recipes, read_pass)
 
     def _files(self, recipes: dict[int, Recipe]) -> dict[int, StoredBlob]:
-        def passing(paths: Collection[str], consumer: _Consumer) -> None:
-            read_files(self._source, self._image, paths, consumer, reporter=self._press.reporter, journal=self._journal)
+        def read_pass(paths: Collection[str], consumer: _Consumer) -> None:
+            read_files(
+                self._source, self._image, paths, consumer, reporter=self._writer.reporter, downloads=self._downloads
+            )
 
-        return self._collect(recipes, passing)
+        return self._collect(recipes, read_pass)
 
     def _collect(
-        self, recipes: dict[int, Recipe], passing: Callable[[Collection[str], _Consumer], None]
+        self, recipes: dict[int, Recipe], read_pass: Callable[[Collection[str], _Consumer], None]
     ) -> dict[int, StoredBlob]:
         """What became of *recipes*. One pass does for all of them, unless one file is wanted in two archives."""
         stored: dict[int, StoredBlob] = {}
         while pending := {number: recipe for number, recipe in recipes.items() if number not in stored}:
-            written = retry_lost_uploads(lambda: self._one_pass(pending, passing))
+            written = retry_lost_uploads(lambda: self._one_pass(pending, read_pass))
             if not written:
                 raise MissingPartError(f"no file of {self._source.origin} was found where its parts should be")
             stored |= written
         return stored
 
     def _one_pass(
-        self, pending: dict[int, Recipe], passing: Callable[[Collection[str], _Consumer], None]
+        self, pending: dict[int, Recipe], read_pass: Callable[[Collection[str], _Consumer], None]
     ) -> dict[int, StoredBlob]:
-        consumer = _Consumer(self._press, pending)
-        passing({_path(recipe) for recipe in pending.values()}, consumer)
+        consumer = _Consumer(self._writer, pending)
+        read_pass({_path(recipe) for recipe in pending.values()}, consumer)
         return consumer.written
 
 
 class _Consumer:
-    """Takes files as they pass by and makes of each what its recipe says."""
+    """Receives files and writes the blob of each by its recipe."""
 
     can_retake = False
 
-    def __init__(self, press: BlobWriter, recipes: dict[int, Recipe]) -> None:
+    def __init__(self, writer: BlobWriter, recipes: dict[int, Recipe]) -> None:
         self.written: dict[int, StoredBlob] = {}
-        self._press = press
+        self._writer = writer
         self._recipes = recipes
 
     def take(self, paths: tuple[str, ...], size: int, chunks: Iterator[bytes]) -> None:
         """Makes a blob of the file that *paths* are, and counts it for all recipes that would make the same."""
-        suiting = {number: recipe for number, recipe in self._recipes.items() if _path(recipe) in paths}
-        first, *rest = suiting
-        made = self._press.write_passing(suiting[first], size, chunks)
+        matching = {number: recipe for number, recipe in self._recipes.items() if _path(recipe) in paths}
+        first, *rest = matching
+        made = self._writer.write_passing(matching[first], size, chunks)
         self.written[first] = made
         for number in rest:
-            if _is_plain(suiting[number]) and _is_plain(suiting[first]):
-                self.written[number] = self._press.reused(suiting[number], made.descriptor)
+            if _is_plain(matching[number]) and _is_plain(matching[first]):
+                self.written[number] = self._writer.reused(matching[number], made.descriptor)
 
 
 def _exactly(chunks: Iterable[bytes], size: int, blob: Blob) -> Iterator[bytes]:
-    """*chunks*, which the image says to be *size* bytes. Raises FormatError where they are not."""
+    """*chunks*, checked to be *size* bytes, as declared by the image. Raises FormatError if they are not."""
     seen = 0
     for chunk in chunks:
         seen += len(chunk)

@@ -1,4 +1,4 @@
-"""The parts of an artifact become an image in a sink; several images become an index."""
+"""Writes an artifact as an image to a sink; several images as an index."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def pack(
     options: TransferOptions = _DEFAULTS,
     publish: bool = True,
 ) -> PushResult:
-    """Writes the image that *blueprint* says to *sink*, and makes its name stand for it. As `pack_all` does.
+    """Writes the image of *blueprint* to *sink*, and publishes it under its name. Options and errors as of `pack_all`.
 
     Unless *publish*, the image gets no name yet, and the result describes its entry in an index.
     """
@@ -79,7 +79,7 @@ def pack_all(
     existing: ImageMetadata | None = None,
     options: TransferOptions = _DEFAULTS,
 ) -> PushResult:
-    """Writes *images* to *sink*, and makes its name stand for the one, or for an index of the several.
+    """Writes *images* to *sink*, and publishes the one, or an index of several, under its name.
 
     *existing* is what the sink's name stands for now: layers that are in it are not packed again. Where sending is slow
     files that become blobs as they are are hashed first, so that the sink can be asked for them. A manifest that may
@@ -183,7 +183,7 @@ def _store_manifests(images: Sequence[_StoredImage], writer: BlobWriter, *, publ
 
 
 def _publish(sink: Sink, index: Descriptor, spec: IndexSpec | None, entries: tuple[Descriptor, ...]) -> None:
-    """Makes the name of *sink* stand for *index*, which lists *entries*; variants get names where *spec* wants it."""
+    """Publishes *index*, which lists *entries*, under the name of *sink*; variants get names if *spec* says so."""
     variants = {
         f"-{entry.platform.architecture}": without_index_fields(entry)
         for entry in entries

@@ -21,14 +21,14 @@ def recipes(blueprint: Blueprint) -> dict[int, Recipe]:
 
 
 def store_manifest(
-    blueprint: Blueprint, written: dict[int, StoredBlob], press: BlobWriter
+    blueprint: Blueprint, written: dict[int, StoredBlob], writer: BlobWriter
 ) -> tuple[Manifest, Descriptor]:
     """Writes config and manifest; the manifest, and its descriptor as the entry of an index has it."""
     layers = tuple(written[number] for number in range(len(blueprint.recipes)))
     if isinstance(blueprint.config, Recipe):
         config = written[len(layers)].descriptor
     else:
-        config = press.write_manifest(blueprint.config(layers), blueprint.config_type, again=False)
+        config = writer.write_manifest(blueprint.config(layers), blueprint.config_type, again=False)
         config = replace(config, annotations=blueprint.config_annotations)
     manifest = Manifest(
         config=replace(config, platform=blueprint.config_platform),
@@ -37,11 +37,11 @@ def store_manifest(
         annotations=blueprint.annotations,
         artifact_type=blueprint.artifact_type,
     )
-    stored = press.write_manifest(
+    stored = writer.write_manifest(
         manifest_text(manifest, typed=blueprint.manifest_type is not None), manifest.media_type
     )
-    notes = blueprint.index_spec.entry if blueprint.index_spec else {}
-    return manifest, replace(stored, platform=blueprint.platform, annotations=notes)
+    annotations = blueprint.index_spec.entry if blueprint.index_spec else {}
+    return manifest, replace(stored, platform=blueprint.platform, annotations=annotations)
 
 
 def manifest_text(manifest: Manifest, *, typed: bool) -> bytes:
@@ -52,15 +52,15 @@ def manifest_text(manifest: Manifest, *, typed: bool) -> bytes:
     return to_json(document)
 
 
-def store_index(wrapper: IndexSpec, entries: tuple[Descriptor, ...], press: BlobWriter) -> Descriptor:
-    """Writes the index of *entries*, and tells its descriptor."""
-    index = index_of(wrapper, entries)
-    return press.write_manifest(to_json(index), index.media_type)
+def store_index(spec: IndexSpec, entries: tuple[Descriptor, ...], writer: BlobWriter) -> Descriptor:
+    """Writes the index of *entries*, and returns its descriptor."""
+    index = index_of(spec, entries)
+    return writer.write_manifest(to_json(index), index.media_type)
 
 
-def index_of(wrapper: IndexSpec, entries: tuple[Descriptor, ...]) -> Index:
+def index_of(spec: IndexSpec, entries: tuple[Descriptor, ...]) -> Index:
     """The index of *entries*."""
-    return Index(manifests=entries, annotations=wrapper.annotations, artifact_type=wrapper.artifact_type)
+    return Index(manifests=entries, annotations=spec.annotations, artifact_type=spec.artifact_type)
 
 
 def without_index_fields(entry: Descriptor) -> Descriptor:

@@ -1,4 +1,4 @@
-"""Blobs that are made once however many parts they are: who wants one that is being made waits for it."""
+"""Makes each blob once, even if several parts are the same bytes; other threads wait for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from eci_convert.dialects.blueprint import StoredBlob
 
 
 class Once:
-    """What was made, by a key that tells what it was made of. Used from several threads."""
+    """Blobs by a key that identifies their content. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -41,18 +41,18 @@ def open_blob(
     source: Source,
     blob: Descriptor,
     reporter: Reporter = NULL_REPORTER,
-    journal: PartialDownloads | None = None,
+    downloads: PartialDownloads | None = None,
     phase: str = RECEIVING,
 ) -> Iterator[Iterator[bytes]]:
     """The bytes of *blob*, for use inside the block; leaving it without an error reads the rest and completes the
     verification. Raises SizeMismatchError, DigestMismatchError, and what the source raises.
 
     If the block raises FormatError, verification is completed too, so that a digest mismatch, if any, is reported
-    instead. Large blobs are received and hashed by a thread. *journal* keeps received data of slow downloads for the
+    instead. Large blobs are received and hashed by a thread. *downloads* keeps received data of slow downloads for the
     next run. *phase* is the phase reported to *reporter*.
     """
     try:
-        with Task(reporter, blob_name(blob), blob.size) as task, _fetched(source, blob, journal) as received:
+        with Task(reporter, blob_name(blob), blob.size) as task, _fetched(source, blob, downloads) as received:
             task.enter(phase, blob.size)
             verdict: list[IntegrityError] = []
             checked = _attribute_errors(verified(task.counted(received), blob.digest, blob.size), source, blob, verdict)
@@ -68,7 +68,7 @@ def open_blob(
                     raise
                 deque(chunks, maxlen=0)
     except IntegrityError as error:
-        if journal and journal.discard(blob):
+        if downloads and downloads.discard(blob):
             error.add_note(
                 "hint: data from an earlier run may have been corrupt; it was deleted: run the command again"
             )
@@ -94,7 +94,7 @@ def open_layer(
     source: Source,
     layer: Descriptor,
     reporter: Reporter = NULL_REPORTER,
-    journal: PartialDownloads | None = None,
+    downloads: PartialDownloads | None = None,
     through: TarInputFactory = iter,
     budget: ExtensionBudget | None = None,
 ) -> Iterator[Iterator[TarEntry]]:
@@ -104,7 +104,7 @@ def open_layer(
     `check_readable`, and CorruptStreamError and LimitExceededError for malformed archives.
     """
     check_readable(layer)
-    with open_blob(source, layer, reporter, journal) as chunks, read_members(chunks, through, budget) as entries:
+    with open_blob(source, layer, reporter, downloads) as chunks, read_members(chunks, through, budget) as entries:
         yield entries
 
 
@@ -146,12 +146,12 @@ def load_document(source: Source, blob: Descriptor, what: str = "document") -> b
 
 
 def _fetched(
-    source: Source, blob: Descriptor, journal: PartialDownloads | None
+    source: Source, blob: Descriptor, downloads: PartialDownloads | None
 ) -> AbstractContextManager[Iterable[bytes]]:
     """The unverified bytes: embedded in the descriptor, partially downloaded before, or from the source."""
     if blob.data is not None:
         return nullcontext((blob.data,))
-    partial = journal.partial(blob) if journal and source.traits.resumable else None
+    partial = downloads.partial(blob) if downloads and source.traits.resumable else None
     return nullcontext(_resumed(source, blob, partial)) if partial else source.fetch(blob)
 
 

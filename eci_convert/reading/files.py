@@ -27,7 +27,7 @@ def read_files(
     consumer: FileConsumer,
     *,
     reporter: Reporter = NULL_REPORTER,
-    journal: PartialDownloads | None = None,
+    downloads: PartialDownloads | None = None,
 ) -> Mapping[str, FileLocation]:
     """Passes the files *paths* of the image's filesystem to *consumer*, and returns their locations.
 
@@ -39,7 +39,7 @@ def read_files(
     unpacked = source.filesystem()
     if unpacked is not None:
         return read_container_files(unpacked, paths, consumer, reporter)
-    return walk_layers(source, image, reporter, journal).search(Search(paths, consumer))
+    return walk_layers(source, image, reporter, downloads).search(Search(paths, consumer))
 
 
 def in_archive(
@@ -48,20 +48,20 @@ def in_archive(
     paths: Collection[str],
     consumer: FileConsumer,
     *,
-    or_bytes: bool = False,
+    or_whole_blob: bool = False,
     reporter: Reporter = NULL_REPORTER,
-    journal: PartialDownloads | None = None,
+    downloads: PartialDownloads | None = None,
 ) -> Mapping[str, FileLocation]:
     """Passes the files *paths* of the archive *layer* to *consumer*; "" is its only regular file.
 
-    If *or_bytes*, a layer that is not an archive is itself the file, for all paths. Raises as `read_files`.
+    If *or_whole_blob*, a layer that is not an archive is itself the file, for all paths. Raises as `read_files`.
     """
     blobs.check_readable(layer)
     search = Search(paths, consumer)
-    layers = LayerWalk(source, [layer], reporter, journal)
-    if not or_bytes:
+    layers = LayerWalk(source, [layer], reporter, downloads)
+    if not or_whole_blob:
         return layers.search(search)
-    with open_blob(source, layer, reporter, journal) as chunks:
+    with open_blob(source, layer, reporter, downloads) as chunks:
         head, chunks = peek_head(chunks)
         if not is_tar_archive(head):
             consumer.take(tuple(paths), layer.size, chunks)

@@ -24,23 +24,23 @@ def is_filesystem(layer: Descriptor) -> bool:
 
 
 def walk_layers(
-    source: Source, image: ImageMetadata, reporter: Reporter, journal: PartialDownloads | None
+    source: Source, image: ImageMetadata, reporter: Reporter, downloads: PartialDownloads | None
 ) -> LayerWalk:
     """The layers of *image*'s filesystem, each once."""
     layers = {layer.digest: layer for layer in reversed(image.manifest.layers) if is_filesystem(layer)}
-    return LayerWalk(source, list(layers.values()), reporter, journal)
+    return LayerWalk(source, list(layers.values()), reporter, downloads)
 
 
 class LayerWalk:
     """Layers, the top one first, and how they are read."""
 
     def __init__(
-        self, source: Source, layers: Sequence[Descriptor], reporter: Reporter, journal: PartialDownloads | None
+        self, source: Source, layers: Sequence[Descriptor], reporter: Reporter, downloads: PartialDownloads | None
     ) -> None:
         self._source = source
         self._layers = layers
         self._reporter = reporter
-        self._journal = journal
+        self._downloads = downloads
 
     def search(self, search: Search) -> Mapping[str, FileLocation]:
         """Reads layers until all paths are found, and layers with missed files again."""
@@ -64,7 +64,7 @@ class LayerWalk:
 
     @contextmanager
     def _opened(self, layer: Descriptor, search: Search) -> Iterator[Iterator[TarEntry]]:
-        archive = open_layer(self._source, layer, self._reporter, self._journal, search.input)
+        archive = open_layer(self._source, layer, self._reporter, self._downloads, search.input)
         with archive as entries, attributed_errors(layer):
             yield entries
 

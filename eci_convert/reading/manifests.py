@@ -78,7 +78,7 @@ def is_one_thing(document: Manifest | Index) -> bool:
 def chosen(
     index: Index, platform: Platform | None, origin: str, reporter: Reporter, *, holds_indexes: bool = True
 ) -> Descriptor:
-    """The entry of *index* for *platform*, as `select` returns it; *reporter* is told if it is one of several by
+    """The entry of *index* for *platform*, as `select` returns it; *reporter* is warned if it is one of several by
     default."""
     entry = select(index, platform, origin)
     count = len(candidates(index))

@@ -65,12 +65,12 @@ def member_range(
             return readers[0]
 
         with read_members(chunks, through) as entries:
-            found = [(entry, readers[0].position) for entry in entries if _is_meant(entry, path)]
-    if not found:
+            members = [(entry, readers[0].position) for entry in entries if _is_meant(entry, path)]
+    if not members:
         raise MissingPartError(f"the layer {layer.digest.short} has no file {path!r}")
-    if not path and len(found) > 1:
-        raise AmbiguousRoleError(f"the layer {layer.digest.short} has {len(found)} files where one was expected")
-    entry, offset = found[-1]  # of several entries with one name the last one counts
+    if not path and len(members) > 1:
+        raise AmbiguousRoleError(f"the layer {layer.digest.short} has {len(members)} files where one was expected")
+    entry, offset = members[-1]  # of several entries with one name the last one counts
     if entry.type is not EntryType.FILE or not entry.stored_contiguously:
         return None
     return ByteRange(offset=offset, size=entry.size)

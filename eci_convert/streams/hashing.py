@@ -70,22 +70,22 @@ class HashingStream:
             yield chunk
 
     def _hashed_behind(self, hasher: Hasher) -> Iterator[bytes]:
-        belt = BoundedQueue(self._behind)
-        hashing = WorkerThread(lambda: self._update(hasher, belt), "hash")
+        queue = BoundedQueue(self._behind)
+        hashing = WorkerThread(lambda: self._update(hasher, queue), "hash")
         try:
             for chunk in self._chunks:
                 self.size += len(chunk)
                 if chunk:
-                    belt.push(chunk)
+                    queue.push(chunk)
                 yield chunk
-            belt.end()
+            queue.end()
             hashing.result()
         finally:
-            belt.stop()
+            queue.stop()
             hashing.join_briefly()
 
-    def _update(self, hasher: Hasher, belt: BoundedQueue) -> None:
-        while chunk := belt.pop():
+    def _update(self, hasher: Hasher, queue: BoundedQueue) -> None:
+        while chunk := queue.pop():
             hasher.update(chunk)
             self._hashed_bytes(len(chunk))
 

@@ -31,12 +31,12 @@ _abortable: WeakSet[Abortable] = WeakSet()
 
 
 def requested() -> bool:
-    """Whether the program was told to stop."""
+    """Whether the program was asked to stop."""
     return _requested.is_set()
 
 
 def check() -> None:
-    """Raises KeyboardInterrupt if the program was told to stop."""
+    """Raises KeyboardInterrupt if the program was asked to stop."""
     if _requested.is_set():
         raise KeyboardInterrupt
 
@@ -74,7 +74,7 @@ def join(thread: threading.Thread) -> None:
 
 
 def abort_on_request(one: Abortable) -> None:
-    """Registers *one* to be aborted, by another thread, when the program is told to stop, for as long as it is
+    """Registers *one* to be aborted, by another thread, when the program is asked to stop, for as long as it is
     referenced."""
     with _lock:
         _abortable.add(one)

@@ -14,7 +14,7 @@ from eci_convert.streams import interrupts
 from eci_convert.streams.blocks import ZERO_BLOCK
 
 _JOIN_TIMEOUT = 2.0  # seconds
-_HASTE = 0.3  # seconds, if the whole program is to stop
+_SHORT_JOIN_TIMEOUT = 0.3  # seconds, if the whole program is to stop
 
 
 class WorkerThread(Thread):
@@ -48,7 +48,7 @@ class WorkerThread(Thread):
         must not have to wait.
         """
         if not sys.is_finalizing():
-            self.join(_HASTE if interrupts.requested() else _JOIN_TIMEOUT)
+            self.join(_SHORT_JOIN_TIMEOUT if interrupts.requested() else _JOIN_TIMEOUT)
 
 
 class BoundedQueue:

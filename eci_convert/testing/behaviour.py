@@ -121,7 +121,7 @@ class Behaviour:
         return Reply.of(202)
 
     def interrupted(self, method: str, path: str, content: bytes) -> None:
-        """A request whose body was cut: what came of a chunk may be kept."""
+        """Handles a request whose body was cut: the received part of a chunk may be kept."""
         key = urlsplit(path).path.rpartition("/")[2]
         if content and self.forgets_cut:
             self.uploads.pop(key, None)
@@ -130,9 +130,9 @@ class Behaviour:
             self.chunks[key].append(len(content))
 
     def _routed(
-        self, method: str, found: re.Match[str], query: dict[str, str], headers: Message, content: bytes
+        self, method: str, target: re.Match[str], query: dict[str, str], headers: Message, content: bytes
     ) -> Reply:
-        name, kind, rest = found["name"], found["kind"], found["rest"]
+        name, kind, rest = target["name"], target["kind"], target["rest"]
         if kind == "blobs/uploads":
             return self._upload(method, name, rest, query, headers, content)
         if kind == "manifests" and method == "DELETE":
@@ -173,9 +173,9 @@ class Behaviour:
             return reply.with_header("OCI-Subject", subject["digest"]) if subject else reply
         if (name, rest) not in self.manifests:
             return Reply.of(404, b'{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}')
-        media_type, found = self.manifests[name, rest]
-        digest = f"sha256:{hashlib.sha256(found).hexdigest()}"
-        return Reply.of(200, found, Content_Type=media_type, Docker_Content_Digest=digest)
+        media_type, content = self.manifests[name, rest]
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        return Reply.of(200, content, Content_Type=media_type, Docker_Content_Digest=digest)
 
     def _has_references(self, name: str, content: bytes) -> bool:
         data = json.loads(content)

@@ -82,7 +82,7 @@ def header(name: str, value: str | None) -> Change:
 
 
 def body(content: bytes) -> Change:
-    """Another body, its length told."""
+    """Another body, with its Content-Length."""
     return lambda reply: replace(reply, body=content, length=len(content))
 
 
@@ -133,7 +133,7 @@ def refuses_authorization(registry: FaultyRegistry) -> Change:
 
 
 def echoes_authorization(registry: FaultyRegistry, code: int) -> Change:
-    """An error that repeats what it was told."""
+    """An error that repeats the request."""
 
     def change(_: Reply) -> Reply:
         authorization = registry.requests[-1].headers.get("Authorization", "")

@@ -133,7 +133,7 @@ class FaultyRegistry(Behaviour):
 
 @contextlib.contextmanager
 def run_registry(address: str = "127.0.0.1", *, tls: ssl.SSLContext | None = None) -> Iterator[FaultyRegistry]:
-    """A registry that runs while the `with` does, on a free port of *address*; with *tls* it speaks HTTPS."""
+    """A registry for the duration of the `with`, on a free port of *address*; with *tls* it uses HTTPS."""
     registry = FaultyRegistry(address, tls)
     thread = threading.Thread(target=registry.serve, daemon=True)
     thread.start()
@@ -145,7 +145,7 @@ def run_registry(address: str = "127.0.0.1", *, tls: ssl.SSLContext | None = Non
 
 
 class _Server(ThreadingHTTPServer):
-    """The TLS greeting happens in the connection's own thread, so that a bad one holds up nobody."""
+    """The TLS greeting happens in the connection's own thread, so that a bad one blocks no other."""
 
     daemon_threads = True
     block_on_close = False

@@ -91,11 +91,15 @@ def test_every_test_says_which_error_it_expects(folder: str) -> None:
     assert counts == {module: count for module, count in UNCLEAR.items() if module.startswith(f"{folder}/")}
 
 
-def test_one_conftest_isolates_the_unit_tests() -> None:
+def test_one_conftest_of_each_suite_isolates_its_tests() -> None:
     """The variables of the user that runs the tests are removed in one place; others set what their tests need."""
-    folders = {path for path in FILES if path.name == "conftest.py" and path.is_relative_to(ROOT / "tests")}
+    conftests = {path.parent: path.read_text() for path in FILES if path.name == "conftest.py"}
 
-    assert {path.parent for path in folders if "delenv(" in path.read_text()} == {ROOT / "tests"}
+    assert {folder for folder, text in conftests.items() if "isolate(" in text} == {
+        ROOT / "tests",
+        ROOT / "integration",
+    }
+    assert not [folder for folder, text in conftests.items() if "delenv(" in text]
 
 
 def test_the_contracts_are_inherited_by_every_transport() -> None:

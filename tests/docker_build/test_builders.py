@@ -187,16 +187,16 @@ def test_a_build_that_fails_is_an_error_though_its_status_was_200(
 
 
 def test_what_the_builder_says_is_passed_on(docker: ADocker, tmp_path: Path) -> None:
-    heard: list[str] = []
+    lines: list[str] = []
 
     build(
         BuildRequest(name="machine", artifact=a_machine(tmp_path)),
         docker.settings(),
         builder="docker",
-        heard=heard.append,
+        log=lines.append,
     )
 
-    assert heard == ["Step 1/2 : FROM scratch", "Successfully built it"]
+    assert lines == ["Step 1/2 : FROM scratch", "Successfully built it"]
 
 
 def test_another_platform_than_the_one_asked_for_is_an_error(docker: ADocker, tmp_path: Path) -> None:

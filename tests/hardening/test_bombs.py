@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from eci_convert.oci import media_types
 from eci_convert.oci.digest import Digest
 from eci_convert.transports import open_sink
 from eci_convert.transports.settings import Settings
-from tests.support.images import an_image, copied
+from tests.support.images import an_image, copied, layer_type
 from tests.support.resource_usage import measured
 from tests.support.tar_archives import END, block, file, pax
 
@@ -52,7 +51,7 @@ def many_names() -> Iterator[bytes]:
 
 def extracted(directory: Path, blob: bytes, exits: int, *words: str) -> None:
     """Runs `extract` on an image with the one layer *blob* in 20 seconds of processor time, and looks at its memory."""
-    image = an_image().tar_layer(blob, media_type=media_types.layer_type("gzip"), diff_id=Digest.of(b""))
+    image = an_image().tar_layer(blob, media_type=layer_type("gzip"), diff_id=Digest.of(b""))
     copied(image.build(), open_sink(f"oci:{directory}/image:x", Settings()))
     words = ("extract", f"oci:{directory}/image", "--path", f"kernel={directory}/kernel", "--progress", "none", *words)
 

@@ -11,11 +11,11 @@ import pytest
 from eci_convert.docker_build.request import BuildRequest
 from eci_convert.errors import CannotHoldError
 from eci_convert.operations.check_build import check_built
-from eci_convert.progress import NullReporter
 from eci_convert.reading.local_parts import artifact_from_parts
 from tests.support.docker_images import loaded
 from tests.support.fake_docker import ADocker, a_docker
 from tests.support.images import Files, Link, an_image
+from tests.support.reporters import Listening
 
 KERNEL = "org.lfedge.eci.artifact.kernel"
 PARTS = artifact_from_parts(kernel=b"kernel")
@@ -71,15 +71,10 @@ def test_a_dockerfile_s_labels_have_to_lead_to_files(docker: ADocker) -> None:
 
 
 def test_a_dockerfile_that_declares_no_parts_is_warned_of(docker: ADocker) -> None:
-    class Heard(NullReporter):
-        warnings: list[str] = []  # noqa: RUF012
-
-        def warned(self, text: str) -> None:
-            self.warnings.append(text)
-
+    reporter = Listening()
     loaded(docker, an_image().tar_layer({"hello": b"hello"}))
     order = BuildRequest(name="machine:1", file=Path("Dockerfile"))
 
-    check_built(order, "docker-daemon:machine:1", docker.settings(reporter=Heard()))
+    check_built(order, "docker-daemon:machine:1", docker.settings(reporter=reporter))
 
-    assert ["no parts" in text for text in Heard.warnings] == [True]
+    assert ["no parts" in text for text in reporter.warnings] == [True]

@@ -23,7 +23,7 @@ from eci_convert.options import TransferOptions
 from eci_convert.reading.images import load_image, load_root
 from eci_convert.transports.base import SinkCapabilities, SourceTraits
 from eci_convert.transports.memory import MemorySink, MemorySource, MemoryStore
-from tests.support.images import LABEL, ImageBuilder, a_container, a_machine, an_image, an_index, files_in
+from tests.support.images import LABEL, ImageBuilder, a_container, a_machine, an_image, an_index, files_in, layer_type
 
 GZIP, ZSTD = Codec.parse("gzip"), Codec.parse("zstd")
 
@@ -50,7 +50,7 @@ def test_raw_layers_are_compressed_and_the_config_stays(codec: Codec, tmp_path: 
     before, after = load_image(source), load_image(copied)
     [was], [became] = before.manifest.layers, after.manifest.layers
 
-    assert became.media_type == media_types.layer_type(codec.compression)
+    assert became.media_type == layer_type(codec.compression)
     assert became.size < was.size
     assert b"".join(decompressed([copied.blobs[became.digest]], None)) == source.blobs[was.digest]
     assert after.manifest.config == before.manifest.config
@@ -108,7 +108,7 @@ def test_layers_that_no_manifest_lists_are_compressed_on_their_way_to_a_registry
 
     copy(source, registry)
     [layer] = load_image(MemorySource(registry.store, "copy")).manifest.layers
-    assert layer.media_type == media_types.layer_type("gzip")
+    assert layer.media_type == layer_type("gzip")
 
     for sink, codec in (
         (
@@ -148,7 +148,7 @@ def test_what_an_earlier_copy_made_with_another_codec_is_made_anew() -> None:
     copy(source, sink, CopyRequest(codec=GZIP))
     copy(source, sink, CopyRequest(codec=ZSTD), existing=MemorySource(sink.store, "copy"))
     [layer] = load_image(MemorySource(sink.store, "copy")).manifest.layers
-    assert layer.media_type == media_types.layer_type("zstd")
+    assert layer.media_type == layer_type("zstd")
 
 
 def test_an_index_names_what_its_images_became() -> None:
@@ -166,7 +166,7 @@ def test_an_index_names_what_its_images_became() -> None:
     assert packed.manifest.manifests[2].digest == a_container().platform("linux/s390x").descriptor().digest
     for name in ("linux/amd64", "linux/arm64"):
         found = load_image(copied, parse_platform(name))
-        assert [layer.media_type for layer in found.manifest.layers] == [media_types.layer_type("gzip")]
+        assert [layer.media_type for layer in found.manifest.layers] == [layer_type("gzip")]
 
 
 def test_a_layer_that_two_images_share_is_compressed_once() -> None:

@@ -12,7 +12,6 @@ from eci_convert.operations.destination import (
     archive_path,
     check_not_an_input,
     is_stdout,
-    named_reference,
     open_destination,
     pinned_reference,
 )
@@ -23,19 +22,17 @@ DIGEST = Digest.of(b"")
 
 
 @pytest.mark.parametrize(
-    ("reference", "named", "pinned"),
+    ("reference", "pinned"),
     [
-        ("oci:layout", "oci:layout:x", f"oci:layout:@{DIGEST}"),
-        ("oci:layout:y", "oci:layout:y", "oci:layout:y"),
-        ("oci-archive:a.tar", "oci-archive:a.tar:x", "oci-archive:a.tar"),
-        ("docker-archive:a.tar", "docker-archive:a.tar:x", "docker-archive:a.tar"),
-        ("docker://host/a", "docker://host/a", "docker://host/a"),
-        ("containerd:host/a:1", "containerd:host/a:1", "containerd:host/a:1"),
+        ("oci:layout", f"oci:layout:@{DIGEST}"),
+        ("oci:layout:y", "oci:layout:y"),
+        ("oci-archive:a.tar", "oci-archive:a.tar"),
+        ("docker-archive:a.tar", "docker-archive:a.tar"),
+        ("docker://host/a", "docker://host/a"),
+        ("containerd:host/a:1", "containerd:host/a:1"),
     ],
 )
-def test_layouts_and_archives_without_a_name_get_one(reference: str, named: str, pinned: str) -> None:
-    assert named_reference(reference, "x") == named
-    assert named_reference(reference, "") == reference
+def test_an_image_without_a_name_in_a_layout_is_pinned_by_its_digest(reference: str, pinned: str) -> None:
     assert pinned_reference(reference, DIGEST) == pinned
 
 

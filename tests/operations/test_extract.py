@@ -46,27 +46,10 @@ from tests.support.images import (
     wrapped,
 )
 from tests.support.memory_stores import Watched
+from tests.support.reporters import Listening
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 NOISE = Random(1).randbytes(3 << 20)
-
-
-class Notes:
-    """A reporter that remembers."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-        self.bytes = 0
-
-    def started(self, task: str, total: int | None) -> None: ...
-
-    def advanced(self, task: str, count: int) -> None:
-        self.bytes += count
-
-    def finished(self, task: str) -> None: ...
-
-    def warned(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 def a_part(locator: Locator, role: Role = Role.OTHER, name: str = "part", disk_type: DiskType | None = None) -> Part:
@@ -339,24 +322,24 @@ def test_a_disk_of_which_nobody_says_the_type_is_what_its_bytes_are(tmp_path: Pa
 
 
 def test_a_disk_that_is_not_what_is_said_of_it_is_a_warning(tmp_path: Path) -> None:
-    notes = Notes()
+    reporter = Listening()
     source = an_image().layer(RAW_TYPE, b"QFI\xfb\0\0\0\3" + bytes(600), role="disk-root", title="disk-root-d").build()
 
-    file = everything(source, tmp_path, reporter=notes)["disk-root-d"]
+    file = everything(source, tmp_path, reporter=reporter)["disk-root-d"]
 
     assert file.disk_type is DiskType.RAW
-    assert notes.warnings == ["'disk-root-d' is declared as raw and its bytes are qcow2"]
+    assert reporter.warnings == ["'disk-root-d' is declared as raw and its bytes are qcow2"]
 
 
 def test_a_layer_that_is_compressed_whatever_its_type_says_has_right_diff_ids(tmp_path: Path) -> None:
     archive = a_tar({"k": b"kernel"})
     image = an_image().layer(media_types.OCI_LAYER, wrapped(archive, "gzip"), diff_id=Digest.of(archive))
-    notes = Notes()
+    reporter = Listening()
 
-    one(image.build(), RootfsFile(path="k"), tmp_path / "k", reporter=notes)
+    one(image.build(), RootfsFile(path="k"), tmp_path / "k", reporter=reporter)
 
     assert (tmp_path / "k").read_bytes() == b"kernel"
-    assert not notes.warnings
+    assert not reporter.warnings
 
 
 def test_wrong_diff_ids_that_can_be_seen_are_a_warning(tmp_path: Path) -> None:
@@ -364,18 +347,18 @@ def test_wrong_diff_ids_that_can_be_seen_are_a_warning(tmp_path: Path) -> None:
     wrong = wrong.tar_layer({"b": b"2"}, compression="gzip", diff_id=wrong.layers[0][0].digest)
     other = an_image().tar_layer({"a": b"1"}, diff_id=Digest.of(b"else"))
     for image, warned in ((wrong, True), (other, True), (a_container(), False), (a_container("none"), False)):
-        notes = Notes()
-        one(image.build(), RootfsFile(path="a" if warned else "root.raw"), tmp_path / "a", reporter=notes)
-        assert bool(notes.warnings) is warned
-        assert all("diff ids" in warning for warning in notes.warnings)
+        reporter = Listening()
+        one(image.build(), RootfsFile(path="a" if warned else "root.raw"), tmp_path / "a", reporter=reporter)
+        assert bool(reporter.warnings) is warned
+        assert all("diff ids" in warning for warning in reporter.warnings)
 
 
 def test_progress_counts_the_bytes_that_are_received(tmp_path: Path) -> None:
-    notes = Notes()
+    reporter = Listening()
 
-    everything(a_machine().build(), tmp_path, reporter=notes)
+    everything(a_machine().build(), tmp_path, reporter=reporter)
 
-    assert notes.bytes == len(b"kernel" + b"initrd" + b"root" * 300)
+    assert reporter.done == len(b"kernel" + b"initrd" + b"root" * 300)
 
 
 @contextmanager

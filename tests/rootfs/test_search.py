@@ -162,14 +162,14 @@ def test_reading_headers_is_bounded_for_the_image_and_not_for_each_layer(monkeyp
         read_files(source, load_image(source), ["kernel"], Basket())
 
 
-@pytest.mark.parametrize("or_bytes", [True, False])
-def test_reading_headers_is_bounded_in_one_archive_too(monkeypatch: pytest.MonkeyPatch, or_bytes: bool) -> None:
+@pytest.mark.parametrize("or_whole_blob", [True, False])
+def test_reading_headers_is_bounded_in_one_archive_too(monkeypatch: pytest.MonkeyPatch, or_whole_blob: bool) -> None:
     monkeypatch.setattr(limits, "MAX_EFFORT", 12_000)
     source = an_image().tar_layer(long_headers() * 3).build()
     layer = load_image(source).manifest.layers[0]
 
     with pytest.raises(LimitExceededError, match="than can be followed"):
-        in_archive(source, layer, ["o"], Basket(), or_bytes=or_bytes)
+        in_archive(source, layer, ["o"], Basket(), or_whole_blob=or_whole_blob)
 
 
 def test_a_directory_gives_the_one_file_in_it() -> None:
@@ -266,7 +266,7 @@ def test_a_blob_that_is_no_archive_is_itself_the_file_where_that_is_allowed(blob
     source, basket = an_image().tar_layer(blob).build(), Basket()
     layer = load_image(source).manifest.layers[0]
 
-    in_archive(source, layer, ["kernel"], basket, or_bytes=True)
+    in_archive(source, layer, ["kernel"], basket, or_whole_blob=True)
 
     assert basket.files == {"kernel": blob}
 
@@ -276,7 +276,7 @@ def test_an_archive_is_an_archive_even_where_bytes_are_allowed(compression: str)
     noise = Random(1).randbytes(600_000)
     source, basket = an_image_of({"kernel": noise}, compression=compression).build(), Basket()
 
-    in_archive(source, load_image(source).manifest.layers[0], ["kernel"], basket, or_bytes=True)
+    in_archive(source, load_image(source).manifest.layers[0], ["kernel"], basket, or_whole_blob=True)
 
     assert basket.files == {"kernel": noise}
 

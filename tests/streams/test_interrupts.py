@@ -40,17 +40,17 @@ def wait_for_ever() -> None:
 
 
 def filled() -> None:
-    belt = BoundedQueue(1)
-    belt.push(BLOCK)
-    belt.push(BLOCK)
+    queue = BoundedQueue(1)
+    queue.push(BLOCK)
+    queue.push(BLOCK)
 
 
 WAITS: dict[str, Callable[[Path], object]] = {
     "sleep": lambda _: interrupts.sleep(60),
     "a Future": lambda _: interrupts.result(Future()),
     "a thread": lambda _: WorkerThread(wait_for_ever, "endless").result(),
-    "an empty belt": lambda _: BoundedQueue(1).pop(),
-    "a full belt": lambda _: filled(),
+    "an empty queue": lambda _: BoundedQueue(1).pop(),
+    "a full queue": lambda _: filled(),
     "a lock": locked_twice,
     "a registry that is to be asked again": lambda _: RetryBudget(5).wait_or_raise(TransientError("later", 30.0)),
 }
@@ -138,8 +138,8 @@ def test_what_has_arrived_is_kept_whatever_error_the_interrupt_came_to(tmp_path:
     blob = only_part(an_image().layer(KERNEL_TYPE, BLOCK).build()).locator.descriptor  # type: ignore[union-attr]
 
     def receive() -> None:
-        with PartialDownloads(tmp_path / "cache") as journal:
-            kept = journal.partial(blob)
+        with PartialDownloads(tmp_path / "cache") as downloads:
+            kept = downloads.partial(blob)
             assert kept
             list(kept.append_while_slow([b"half"]))
             interrupts.request()

@@ -19,30 +19,27 @@ from eci_convert.testing import FaultyRegistry
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Sink, Source
 from eci_convert.transports.settings import Settings
+from tests.support.reporters import Listening
 
 PASSWORD = "p4ssw0rd"
 TYPE = "application/vnd.lfedge.disk.layer.v1+raw"
 
 
 class User:
+    """A user of registries: a home directory, what was typed, and what was answered."""
+
     def __init__(self, home: Path) -> None:
         self.home = home
         self.environ = {"HOME": str(home), "PATH": "/usr/bin:/bin"}
         self.flags: dict[str, Any] = {"timeout": 5.0}
-        self.warnings: list[str] = []
+        self.reporter = Listening()
 
-    # A reporter
-    def warned(self, message: str) -> None:
-        self.warnings.append(message)
-
-    def started(self, task: str, total: int | None) -> None: ...
-
-    def advanced(self, task: str, count: int) -> None: ...
-
-    def finished(self, task: str) -> None: ...
+    @property
+    def warnings(self) -> list[str]:
+        return self.reporter.warnings
 
     def settings(self, **flags: Any) -> Settings:
-        return Settings(environ=self.environ, reporter=self, **(self.flags | flags))
+        return Settings(environ=self.environ, reporter=self.reporter, **(self.flags | flags))
 
     def logs_in(self, host: str, name: str = "me", password: str = PASSWORD) -> None:
         """What `docker login` leaves behind."""

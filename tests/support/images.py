@@ -74,6 +74,11 @@ def _member(path: str, what: bytes | Link | Hard | None, mtime: int) -> tuple[Ta
             return TarMember(name=path, type=EntryType.DIR, mode=0o755, mtime=mtime), ()
 
 
+def layer_type(compression: str) -> str:
+    """The OCI media type of a tar layer with *compression*: "none", "gzip" or "zstd"."""
+    return media_types.OCI_LAYER if compression == "none" else f"{media_types.OCI_LAYER}+{compression}"
+
+
 def wrapped(archive: bytes, compression: str) -> bytes:
     """*archive* compressed: "none", "gzip" or "zstd"."""
     if compression == "none":
@@ -132,7 +137,7 @@ class ImageBuilder:
         """One more layer of the filesystem: the archive of *files* (or an archive itself), with its right diff id."""
         archive = files if isinstance(files, bytes) else a_tar(files)
         return self.layer(
-            media_type or media_types.layer_type(compression),
+            media_type or layer_type(compression),
             wrapped(archive, compression),
             role=role,
             title=title,

@@ -1,8 +1,8 @@
-"""Reporters for tests: of the three methods that a user of the library writes, of all events, and of warnings alone."""
+"""Reporters for tests: the three methods that a user of the library writes; all events; warnings."""
 
 from __future__ import annotations
 
-from eci_convert.progress import Event, NullReporter
+from eci_convert.progress import Event
 
 
 class Counting:
@@ -35,10 +35,11 @@ class Noting(Counting):
         self.events.append(event)
 
 
-class Listening(NullReporter):
-    """A reporter that keeps what it is warned of."""
+class Listening(Counting):
+    """One that keeps what it is warned of."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.warnings: list[str] = []
 
     def warned(self, message: str) -> None:

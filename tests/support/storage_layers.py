@@ -7,13 +7,14 @@ import os
 import stat
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from eci_convert.oci.digest import Digest
+from eci_convert.progress import NULL_REPORTER, Reporter
 from eci_convert.transports.containers_storage.drivers.overlay import Overlay
 from eci_convert.transports.containers_storage.drivers.staging import Staged, Staging
 from eci_convert.transports.containers_storage.drivers.vfs import Vfs
@@ -53,29 +54,13 @@ def an_archive(*members: tuple[tarfile.TarInfo, bytes], format: int = tarfile.PA
     return buffer.getvalue()
 
 
-@dataclass(slots=True)
-class Noted:
-    """A reporter that remembers warnings."""
-
-    warnings: list[str] = field(default_factory=list)
-
-    def started(self, task: str, total: int | None) -> None: ...
-
-    def advanced(self, task: str, count: int) -> None: ...
-
-    def finished(self, task: str) -> None: ...
-
-    def warned(self, message: str) -> None:
-        self.warnings.append(message)
-
-
-def unpacked(home: Path, archive: bytes, driver: str = "overlay", reporter: Noted | None = None) -> Staged:
+def unpacked(home: Path, archive: bytes, driver: str = "overlay", reporter: Reporter | None = None) -> Staged:
     """*archive* as a store below *home* would stage it; it must be possible to make it again."""
     keeper = Overlay(home) if driver == "overlay" else Vfs(home)
     keeper.home.mkdir(parents=True, exist_ok=True)
     staging = Staging.create(keeper.home)
     received = VerifiedInput([archive], Digest.of(archive), len(archive))
-    staged = import_layer(staging, keeper, "", received, reporter or Noted())
+    staged = import_layer(staging, keeper, "", received, reporter or NULL_REPORTER)
     assert staged.diff_id == Digest.of(archive)
     assert b"".join(rebuild_archive(staged.split, staged.diff)) == archive
     return staged

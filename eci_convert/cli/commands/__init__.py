@@ -86,7 +86,7 @@ def all_commands() -> Iterator[tuple[str, click.Command]]:
 
 
 def group() -> click.Group:
-    """The command with all its commands, each of which is imported when it is asked for."""
+    """The command with all its subcommands, each of which is imported on demand."""
     import click
 
     from eci_convert._version import __version__

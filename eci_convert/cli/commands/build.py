@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from eci_convert.cli import options, part_options, push_report
-from eci_convert.cli.applicable import check_annotations, check_compression, check_format, check_trust_type
 from eci_convert.cli.build_with_engine import EngineBuild, archived_name, output_archive, run_build
 from eci_convert.cli.commands.store import index
 from eci_convert.cli.connection_options import check_connections
-from eci_convert.cli.options import CommonOptions, command, created_time, option
+from eci_convert.cli.image_options import check_format, check_place, check_trust_type, write_options
+from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.param_types import PathParam
 from eci_convert.cli.part_options import artifact_from_options
 from eci_convert.cli.push_report import report_dry_run, report_push
 from eci_convert.compression.codec import Codec
-from eci_convert.dialects import INDEXED, WRITERS
-from eci_convert.dialects.blueprint import WriteOptions
+from eci_convert.dialects import WRITERS
 from eci_convert.errors import UsageError
 from eci_convert.oci.reference import Reference
 from eci_convert.operations import push
 from eci_convert.operations.destination import archive_path
 from eci_convert.operations.published_image import published_image
 from eci_convert.progress import warn
-from eci_convert.transports import SCHEMES, closest_transport, image_name, open_sink, open_source, parse_reference
+from eci_convert.transports import SCHEMES, closest_transport, open_sink, open_source, parse_reference
 
 _DIRECT_ONLY = {"author": "--author", "also": "--also", "compression": "--compression", "plat": "--plat"}
 
@@ -74,8 +74,6 @@ def build(
     With -t it goes into the Docker engine, and its image id is printed; with --to anywhere else, without an engine,
     and its reference by digest is printed. The same parts make the same image, on any day and any machine.
     """
-    from eci_convert.operations.store import index as store_index
-
     tag, destination = _places(call, tag, destination)
     engine = call.default_transport if builder == "direct" else "docker-daemon"
     reference = destination or _in_engine(engine, tag)
@@ -86,20 +84,9 @@ def build(
         "compression": compression, "platforms": None,
     }  # fmt: skip
     check_format(call, format, given)
-    author, labels, also, plat = given["author"], given["labels"], given["also"], given["plat"]
-    annotations = check_annotations(call, reference, given["annotations"])
-    compression = check_compression(call, reference, given["compression"])
+    check_place(call, reference, given)
     check_trust_type(call, words)
-    write = WriteOptions(
-        platform=part_options.platform(call.platforms[0] if call.platforms else None, "", ""),
-        author=author,
-        created=created_time(),
-        labels=dict(labels),
-        annotations=dict(annotations),
-        name=image_name(reference),
-        extra_dialects=also,
-        system=part_options.system(plat, format),
-    )
+    write = write_options(reference, format, given, call.platforms[0] if call.platforms else None)
     if builder != "direct":
         engine_options = EngineBuild(
             tag=tag or archived_name(destination), base=base, file=file, context=context,
@@ -112,19 +99,16 @@ def build(
         raise UsageError("several platforms need --builder buildx")
     check_connections(call, writes=[reference])
     push_report.check_stdout(call, reference)
-    codec = Codec.parse(compression or "none")
+    codec = Codec.parse(given["compression"] or "none")
     part_options.check_apart(reference, digest_file)
     artifact = artifact_from_options(archive_path(reference), digest_file, reporter=call.reporter, **words)
     with ExitStack() as stack:  # existing layers are not reused, so that the same parts give the same bytes
         sink = stack.enter_context(open_sink(reference, call.settings, ""))
         before = stack.enter_context(open_source(reference, call.settings, ""))
-        notes = dict(annotations) if format in INDEXED else {}
-        appending = index.appending(call, append, sink, before, notes, dry_run=dry_run)
         request = push.PushRequest(format=format, write=write, codec=codec)
-        packed = push.push(artifact, sink, request, options=call.transfer(), publish=not appending)
-        if appending:
-            packed = store_index.append(packed, sink, before, *appending)
-    _warn_of_lost_annotations(call, reference, annotations)
+        send = partial(push.push, artifact, sink, request, options=call.transfer())
+        packed = index.publish_or_append(call, append, sink, before, request, send)
+    _warn_of_lost_annotations(call, reference, given["annotations"])
     if dry_run:
         return report_dry_run(call, reference, format, packed)
     image = published_image(reference, packed, call.settings)

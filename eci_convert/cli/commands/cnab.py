@@ -234,7 +234,7 @@ cnab = Group(
 
 
 class _Progress:
-    """Images as work that goes on."""
+    """Reports images of a bundle as tasks."""
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter

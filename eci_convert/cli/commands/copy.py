@@ -8,13 +8,12 @@ from typing import Any
 import click
 
 from eci_convert.cli import options, part_options, push_report
-from eci_convert.cli.applicable import check_annotations, check_compression, check_format
 from eci_convert.cli.connection_options import check_connections
-from eci_convert.cli.options import CommonOptions, command, created_time, option
+from eci_convert.cli.image_options import check_format, check_place, write_options
+from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.push_report import report_dry_run, report_push
 from eci_convert.cli.side_options import with_side_options
 from eci_convert.dialects import WRITERS
-from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.errors import UnsupportedImageError
 from eci_convert.oci.index import IsBundleError
 from eci_convert.operations.published_image import published_image
@@ -98,7 +97,6 @@ def copy(
     from eci_convert.operations import copy as operations_copy
     from eci_convert.operations.copy_request import KEEP, CopyRequest
     from eci_convert.operations.destination import open_destination
-    from eci_convert.transports import image_name
 
     check_connections(call, reads=[src], writes=[dst])
     given: dict[str, Any] = {
@@ -109,27 +107,17 @@ def copy(
         _check_keep(call, given)
     else:
         check_format(call, format, given)
-    labels, also, plat, dialect = given["labels"], given["also"], given["plat"], given["dialect"]
-    annotations = check_annotations(call, dst, given["annotations"])
-    compression = check_compression(call, dst, given["compression"])
-    write = WriteOptions(
-        platform=part_options.platform(call.platform, "", ""),
-        created=created_time(),
-        labels=dict(labels),
-        annotations=dict(annotations),
-        name=image_name(dst),
-        extra_dialects=also,
-        system=part_options.system(plat, format),
-    )
+    check_place(call, dst, given)
+    codec = Codec.parse(given["compression"]) if given["compression"] else None
     request = CopyRequest(
-        format=format, platform=call.platform, all_platforms=all_platforms, referrers=referrers, dialect=dialect,
-        write=write, codec=Codec.parse(compression) if compression else None,
+        format=format, platform=call.platform, all_platforms=all_platforms, referrers=referrers,
+        dialect=given["dialect"], write=write_options(dst, format, given, call.platform), codec=codec,
     )  # fmt: skip
     request.check()
     push_report.check_stdout(call, dst)
     part_options.check_apart(dst, digest_file)
     with open_image(src, call.reading) as source, open_destination(dst, call.destination, "") as destination:
-        written = format if format != KEEP else _dialect(source, call, dialect) if call.json else ""
+        written = format if format != KEEP else _dialect(source, call, given["dialect"]) if call.json else ""
         packed = operations_copy.copy(
             source, destination.sink, request, existing=destination.existing, options=call.transfer(max_size)
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from eci_convert.cli import options
 from eci_convert.cli import output as cli_output
-from eci_convert.cli.applicable import check_trust_type
+from eci_convert.cli.image_options import check_trust_type
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.output import info, json, size
 from eci_convert.cli.param_types import PathParam

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import click
 
@@ -18,6 +19,8 @@ from eci_convert.dialects import read_with
 from eci_convert.errors import AmbiguousRoleError, LimitExceededError, MissingPartError, UnknownDialectError, UsageError
 from eci_convert.model import Part
 from eci_convert.oci.annotations import REF_NAME
+from eci_convert.oci.descriptor import Descriptor
+from eci_convert.oci.digest import Digest
 from eci_convert.oci.index import BUNDLE_COMPONENT, BUNDLE_HINT, BUNDLE_KIND, Index, IsBundleError
 from eci_convert.operations.inspect import Inspection, inspect_all
 from eci_convert.operations.inspect import inspect as inspect_image
@@ -133,47 +136,41 @@ def _print_machine(inspection: Inspection, source: Source, reference: str, defau
 
 
 def _show_bundle(call: CommonOptions, source: Source, index: Index, *, short: bool) -> None:
-    """A CNAB bundle is no machine, and none of its images is what the reference stands for."""
+    """Prints the images of a CNAB bundle, which is no machine."""
     digest = source.resolve().digest
     images = [entry for entry in index.manifests if entry.annotations.get(BUNDLE_KIND) != "config"]
     if call.json:
-        return output.json(
-            {
-                "reference": source.origin,
-                "digest": str(digest),
-                "dialect": "cnab",
-                "platform": None,
-                "platforms": [],
-                "parts": [],
-                "annotations": dict(index.annotations),
-                "images": [
-                    {
-                        "kind": entry.annotations.get(BUNDLE_KIND),
-                        "name": entry.annotations.get(BUNDLE_COMPONENT),
-                        "media_type": entry.media_type,
-                        "digest": str(entry.digest),
-                        "size": entry.size,
-                    }
-                    for entry in images
-                ],
-            }
-        )
+        return output.json(_bundle_json(source.origin, digest, index, images))
     output.line(f"reference: {source.origin}")
     output.line(f"digest:    {shorten_digest(str(digest), short)}")
     output.line("dialect:   cnab (a bundle: several images that belong together)")
     output.line("images:")
-    rows = [
-        (entry.annotations.get(BUNDLE_KIND, "-"), entry.annotations.get(BUNDLE_COMPONENT, "-"), entry)
-        for entry in images
-    ]
-    output.table(
-        [
-            ("  KIND", "NAME", "TYPE", "DIGEST"),
-            *(
-                (f"  {kind}", name, entry.media_type, shorten_digest(str(entry.digest), short))
-                for kind, name, entry in rows
-            ),
-        ]
-    )
+    rows = [("  KIND", "NAME", "TYPE", "DIGEST")]
+    for entry in images:
+        kind, name = (entry.annotations.get(key, "-") for key in (BUNDLE_KIND, BUNDLE_COMPONENT))
+        rows.append((f"  {kind}", name, entry.media_type, shorten_digest(str(entry.digest), short)))
+    output.table(rows)
     output.mapping("annotations", index.annotations)
     return info(BUNDLE_HINT.removeprefix("hint: "))
+
+
+def _bundle_json(reference: str, digest: Digest, index: Index, images: Sequence[Descriptor]) -> dict[str, Any]:
+    return {
+        "reference": reference,
+        "digest": str(digest),
+        "dialect": "cnab",
+        "platform": None,
+        "platforms": [],
+        "parts": [],
+        "annotations": dict(index.annotations),
+        "images": [
+            {
+                "kind": entry.annotations.get(BUNDLE_KIND),
+                "name": entry.annotations.get(BUNDLE_COMPONENT),
+                "media_type": entry.media_type,
+                "digest": str(entry.digest),
+                "size": entry.size,
+            }
+            for entry in images
+        ],
+    }

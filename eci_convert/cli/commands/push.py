@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from os.path import exists
 from pathlib import Path
 from typing import Any
 
 import click
 
-from eci_convert.cli import eci_output, options, part_options
-from eci_convert.cli.applicable import (
-    check_annotations,
-    check_compression,
-    check_format,
-    check_platform_options,
-    check_trust_type,
-)
+from eci_convert.cli import eci_output, options
 from eci_convert.cli.commands.store import index
 from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.eci_remote import check_remote, remote_from_options
-from eci_convert.cli.options import CommonOptions, command, created_time, option, parts_allowing_empty
+from eci_convert.cli.image_options import (
+    check_format,
+    check_place,
+    check_platform_options,
+    check_trust_type,
+    write_options,
+)
+from eci_convert.cli.options import CommonOptions, command, option, parts_allowing_empty
 from eci_convert.cli.output import text
 from eci_convert.cli.part_options import artifact_from_options
 from eci_convert.cli.push_report import report_dry_run, report_push
-from eci_convert.dialects import INDEXED, WRITERS
-from eci_convert.dialects.blueprint import WriteOptions
+from eci_convert.dialects import WRITERS
 from eci_convert.operations.published_image import published_image
 from eci_convert.reading.local_parts import parse_disk_argument
-from eci_convert.transports import image_name
 
 _EXAMPLES = """
 eci-convert push registry.example/edge/machine:1.2 --kernel vmlinuz --initrd initrd.img --root disk.qcow2
@@ -72,7 +71,6 @@ def push(
     """Send the parts to the registry that IMAGE names, as an image of any format. One part at least is needed."""
     from eci_convert.compression.codec import Codec
     from eci_convert.operations import push as operations_push
-    from eci_convert.operations.store import index as store_index
 
     place = remote_from_options(remote, image, call.settings)
     check_remote(call, remote)
@@ -89,9 +87,12 @@ def push(
         "arch": arch,
     }
     check_format(call, format, given)
-    author, labels, plat, os, arch = (given[name] for name in ("author", "labels", "plat", "os", "arch"))
-    annotations = check_annotations(call, place.reference, given["annotations"], "docker")
-    codec = Codec.parse(check_compression(call, place.reference, given["compression"], "docker") or "none")
+    check_place(call, place.reference, given, "docker")
+    request = operations_push.PushRequest(
+        format=format,
+        write=write_options(place.reference, format, given, call.platform, "docker"),
+        codec=Codec.parse(given["compression"] or "none"),
+    )
     check_trust_type(call, {"disks": disks, **words})
     artifact = artifact_from_options(
         digest_file,
@@ -99,24 +100,9 @@ def push(
         reporter=call.reporter,
         **words,
     )
-    write = WriteOptions(
-        platform=part_options.platform(call.platform, os, arch),
-        author=author,
-        created=created_time(),
-        labels=dict(labels),
-        annotations=dict(annotations),
-        name=image_name(place.reference, "docker"),
-        system=part_options.system(plat, format),
-    )
     with place.source() as before, place.sink() as sink:
-        notes = dict(annotations) if format in INDEXED else {}
-        appending = index.appending(call, append, sink, before, notes, dry_run=dry_run)
-        request = operations_push.PushRequest(format=format, write=write, codec=codec)
-        packed = operations_push.push(
-            artifact, sink, request, existing=before, options=call.transfer(), publish=not appending
-        )
-        if appending:
-            packed = store_index.append(packed, sink, before, *appending)
+        send = partial(operations_push.push, artifact, sink, request, existing=before, options=call.transfer())
+        packed = index.publish_or_append(call, append, sink, before, request, send)
     if dry_run:
         return report_dry_run(call, place.reference, format, packed)
     pushed = published_image(place.reference, packed, place.settings, "docker")

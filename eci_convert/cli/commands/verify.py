@@ -75,15 +75,15 @@ def verify(
             with open_source(pinned_reference(fix, packed.descriptor.digest), call.settings, "") as repaired:
                 report = verify_image(repaired, platform=call.platform, dialect=dialect, options=call.transfer())
     would_be = packed if dry_run else None
-    output.json(_json(report, would_be)) if call.json else _tell(report, quiet=call.quiet)
+    output.json(_json(report, would_be)) if call.json else _print_report(report, quiet=call.quiet)
     if fix and would_be and not call.json:
         output.line(push_report.would_be_written(fix, would_be))
     _end_with_worst(report)
 
 
 def _end_with_worst(report: Report) -> None:
-    """The exit code of the gravest fault. The faults themselves have been said: one more line says how many there are,
-    and what may be done about the gravest."""
+    """Exits with the code of the worst problem. The problems themselves have been printed; one more line counts them
+    and gives the hint of the worst."""
     try:
         report.raise_worst()
     except EciError as worst:
@@ -115,11 +115,11 @@ def _json(report: Report, would_be: PushResult | None) -> dict[str, Any]:
     )
 
 
-def _tell(report: Report, *, quiet: bool) -> None:
+def _print_report(report: Report, *, quiet: bool) -> None:
     for finding in report.problems:
-        told = str(finding.error)
-        names_it = told.startswith((finding.subject, repr(finding.subject)))
-        output.line(one_line(f"wrong: {told if names_it else f'{finding.subject}: {told}'}"))
+        message = str(finding.error)
+        names_it = message.startswith((finding.subject, repr(finding.subject)))
+        output.line(one_line(f"wrong: {message if names_it else f'{finding.subject}: {message}'}"))
     if quiet:
         return output.line(str(report.digest)) if report.ok else None
     for note in report.notes:

@@ -61,7 +61,7 @@ def _quote(word: str, *, last: bool) -> str:
 
 
 def _unquote(token: str, *, last: bool) -> str:
-    """The word that is spoken as *token*: without the quotes, where they are those that it gets."""
+    """The word of *token*: without its quotes, if they are those that `_quote` adds."""
     name, _, quoted = token.partition(_QUOTE)
     word = name + quoted[:-1].replace(_QUOTED_QUOTE, _QUOTE)
     return word if _quote(word, last=last) == token else token

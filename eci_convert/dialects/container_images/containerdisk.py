@@ -30,7 +30,6 @@ from eci_convert.dialects.part_names import (
     canonical_name,
     unsupported_part,
 )
-from eci_convert.errors import UsageError
 from eci_convert.model import Artifact, Part, Role, RootfsFile
 from eci_convert.oci import media_types
 from eci_convert.oci.image import ImageMetadata
@@ -88,7 +87,7 @@ def _settings(image: ImageMetadata) -> Mapping[str, Any]:
 
 
 def _variable_path(settings: Mapping[str, Any]) -> str:
-    """The path of the disk that the environment tells; "" where it tells none. Raises FormatError for a hostile one."""
+    """The path of the disk in the environment; "" if there is none. Raises FormatError for a hostile one."""
     variables = settings.get("Env")
     for variable in variables if isinstance(variables, list) else ():
         if isinstance(variable, str) and variable.startswith(_PATH_VARIABLE):
@@ -97,7 +96,7 @@ def _variable_path(settings: Mapping[str, Any]) -> str:
 
 
 def _build_steps(image: ImageMetadata) -> list[str]:
-    """What the history of *image* says of its steps, as far as it is text."""
+    """The build steps in the history of *image*, if they are text."""
     history = image.config.fields.get("history")
     steps = [step.get("created_by") for step in history if isinstance(step, dict)] if isinstance(history, list) else []
     return [step for step in steps if isinstance(step, str)]
@@ -116,16 +115,15 @@ def _after_shell(step: str) -> str:
     return instruction if instruction.startswith(("ADD", "COPY")) and "\n" not in instruction else ""
 
 
-def write(artifact: Artifact, terms: WriteOptions) -> Blueprint:
+def write(artifact: Artifact, options: WriteOptions) -> Blueprint:
     """*artifact* as a containerdisk. Raises CannotHoldError that names the part for which there is no place."""
-    if terms.extra_dialects:
-        raise UsageError(f"an image of the format 'containerdisk' cannot serve {terms.extra_dialects[0]!r} as well")
+    options.check_no_extra_dialects("containerdisk")
     check_containerdisk(artifact)
-    entries = {part.name: _entry(part, terms) for part in artifact.parts}
+    entries = {part.name: _entry(part, options) for part in artifact.parts}
     paths = {name: entry.path for name, entry in entries.items()}
     boots = any(artifact.part(role) for role in _BOOT)
     own = labels_for(artifact, paths if boots else {})
-    texts = merge_labels(own, artifact.labels, terms.labels)
+    texts = merge_labels(own, artifact.labels, options.labels)
     return Blueprint(
         recipes=tuple(
             Recipe(
@@ -137,15 +135,15 @@ def write(artifact: Artifact, terms: WriteOptions) -> Blueprint:
             )
             for part in artifact.parts
         ),
-        config=lambda written: image_config(terms, texts, written, history=True, entrypoint=ENTRYPOINT),
-        annotations=terms.annotations,
-        platform=container_platform(terms.platform),
+        config=lambda written: image_config(options, texts, written, history=True, entrypoint=ENTRYPOINT),
+        annotations=options.annotations,
+        platform=container_platform(options.platform),
     )
 
 
-def _entry(part: Part, terms: WriteOptions) -> TarEntrySpec:
+def _entry(part: Part, options: WriteOptions) -> TarEntrySpec:
     if part.role is Role.ROOT_DISK:
-        return disk_entry(part, terms)
+        return disk_entry(part, options)
     if part.role not in _BOOT:
         raise unsupported_part("containerdisk", part)
-    return TarEntrySpec(path=_BOOT[part.role], mode=0o440, uid=USER, gid=USER, mtime=terms.created)
+    return TarEntrySpec(path=_BOOT[part.role], mode=0o440, uid=USER, gid=USER, mtime=options.created)

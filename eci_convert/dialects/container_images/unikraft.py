@@ -7,7 +7,6 @@ architecture are named in KraftKit's words (qemu, x86_64), and stand in the conf
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import groupby
@@ -18,7 +17,7 @@ from eci_convert.dialects.container_images.command_line import join_command_line
 from eci_convert.dialects.image_config import merge_labels, rfc3339
 from eci_convert.dialects.part_labels import other_labels
 from eci_convert.dialects.part_names import absolute_image_path, canonical_name, unsupported_part
-from eci_convert.errors import CannotHoldError, UsageError
+from eci_convert.errors import CannotHoldError
 from eci_convert.model import Artifact, Blob, Locator, Member, Part, Role, RootfsFile
 from eci_convert.oci import json_fields, media_types
 from eci_convert.oci.descriptor import Descriptor
@@ -91,28 +90,27 @@ def _well_known(image: ImageMetadata) -> Iterable[Part]:
         yield Part(role=role, locator=RootfsFile(path=f"/{path}"), name=canonical_name(role, ""))
 
 
-def write(artifact: Artifact, terms: WriteOptions) -> Blueprint:
+def write(artifact: Artifact, options: WriteOptions) -> Blueprint:
     """*artifact* as a unikernel. Raises CannotHoldError that names the part for which there is no place."""
-    if terms.extra_dialects:
-        raise UsageError(f"an image of the format 'unikraft' cannot serve {terms.extra_dialects[0]!r} as well")
+    options.check_no_extra_dialects("unikraft")
     for part in artifact.parts:
         if part.role not in _PATHS:
             raise unsupported_part("unikraft", part)
     if not artifact.part(Role.KERNEL):
         raise CannotHoldError("unikraft needs a kernel, and there is none")
-    platform = unikraft_platform(terms.platform, terms.system)
-    notes = _annotations(terms)
+    platform = unikraft_platform(options.platform, options.system)
+    notes = _annotations(options)
     top = {key: text for key, text in notes.items() if key in (MARK, _REPOSITORY, _REFERENCE)}
-    if terms.original_index:
-        top = {**terms.original_index.annotations, **top}
+    if options.original_index:
+        top = {**options.original_index.annotations, **top}
     return Blueprint(
-        recipes=tuple(_kept(artifact, terms.original) or map(_recipe, artifact.parts)),
-        config=lambda written: _config(artifact, terms, platform, written),
+        recipes=tuple(_kept(artifact, options.original) or map(_recipe, artifact.parts)),
+        config=lambda written: _config(artifact, options, platform, written),
         config_platform=replace(platform, os_features=tuple(key for key, _ in groupby(platform.os_features))),
         annotations=notes,
         is_container_image=False,
         platform=platform,
-        index_spec=IndexSpec(annotations=top | dict(terms.annotations), entry=notes),
+        index_spec=IndexSpec(annotations=top | dict(options.annotations), entry=notes),
     )
 
 
@@ -150,15 +148,15 @@ def _kept_layer(number: int, layer: Descriptor, parts: Mapping[Digest, Part]) ->
     )
 
 
-def _annotations(terms: WriteOptions) -> dict[str, str]:
+def _annotations(options: WriteOptions) -> dict[str, str]:
     notes = {MARK: _VERSION}
-    if terms.original:
-        notes |= terms.original.manifest.annotations
-    notes[_CREATED] = rfc3339(terms.created)
-    if terms.name:
-        repository = _repository(terms.name)
-        notes |= {_NAME: repository, _REPOSITORY: repository, _REFERENCE: terms.name}
-    return notes | dict(terms.annotations)
+    if options.original:
+        notes |= options.original.manifest.annotations
+    notes[_CREATED] = rfc3339(options.created)
+    if options.name:
+        repository = _repository(options.name)
+        notes |= {_NAME: repository, _REPOSITORY: repository, _REFERENCE: options.name}
+    return notes | dict(options.annotations)
 
 
 def _repository(name: str) -> str:
@@ -168,12 +166,12 @@ def _repository(name: str) -> str:
     return directory + slash + last.partition(":")[0]
 
 
-def _config(artifact: Artifact, terms: WriteOptions, platform: Platform, written: tuple[StoredBlob, ...]) -> bytes:
+def _config(artifact: Artifact, options: WriteOptions, platform: Platform, written: tuple[StoredBlob, ...]) -> bytes:
     """The config JSON (docs/specs/unikraft.md#4)."""
     settings: dict[str, Any] = {"Env": list(artifact.environment)} if artifact.environment else {}
     if artifact.command_line:
         settings["Cmd"] = split_command_line(artifact.command_line)
-    if labels := merge_labels({}, artifact.labels, terms.labels):
+    if labels := merge_labels({}, artifact.labels, options.labels):
         settings["Labels"] = dict(sorted(labels.items()))
     rootfs = {"type": "layers", "diff_ids": [str(layer.diff_id) for layer in written]}
     return to_json({**platform.json(), "config": settings, "rootfs": rootfs})
@@ -232,9 +230,3 @@ def has_false_size(entry: Descriptor) -> bool:
     """Whether KraftKit gave this entry of an index the length of a hash for a size: it does so with all entries that
     it did not just make (docs/specs/unikraft.md#13 and docs/specs/unikraft.md#K2)."""
     return entry.size == _HASH_LENGTH and MARK in entry.annotations and entry.data is None
-
-
-def platform_checksum(reference: str, platform: Platform | None) -> str:
-    """The hexadecimal sha256 by which KraftKit tells apart the images under one name (docs/specs/unikraft.md#6)."""
-    text = to_json(platform.json()) if platform else b"null"
-    return hashlib.sha256(reference.encode() + text).hexdigest()

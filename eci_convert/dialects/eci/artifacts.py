@@ -12,7 +12,6 @@ from eci_convert.dialects.eci.media_types import CONFIG_TYPE, DISKS, MEDIA_TYPE,
 from eci_convert.dialects.image_config import container_platform, image_config, merge_labels
 from eci_convert.dialects.part_labels import labels_for, part_for_label
 from eci_convert.dialects.part_names import checked_name
-from eci_convert.errors import UsageError
 from eci_convert.model import DISK_ROLES, Artifact, DiskType, Part, Role
 from eci_convert.oci import media_types
 from eci_convert.oci.annotations import TITLE
@@ -22,32 +21,31 @@ ARTIFACT_TYPE = "application/vnd.lfedge.eci.v1+json"
 """What ECI calls a manifest of its own, though its code never writes it; with `WriteOptions.strict`, neither do we."""
 
 
-def write(artifact: Artifact, terms: WriteOptions) -> Blueprint:
+def write(artifact: Artifact, options: WriteOptions) -> Blueprint:
     """*artifact* as ECI artifacts. A config of the user's takes the place of the generated one, whose labels then
     become annotations of the manifest. Raises UsageError for names that an image cannot carry."""
-    if terms.extra_dialects:
-        raise UsageError(f"an image of the format 'artifacts' cannot serve {terms.extra_dialects[0]!r} as well")
+    options.check_no_extra_dialects("artifacts")
     parts = tuple(part for part in artifact.parts if part.role is not Role.CONFIG)
     own = labels_for(artifact, {part.name: checked_name(part) for part in parts})
-    texts = merge_labels(own, artifact.labels, terms.labels)
-    annotations = dict(terms.annotations)
+    texts = merge_labels(own, artifact.labels, options.labels)
+    annotations = dict(options.annotations)
     user = artifact.part(Role.CONFIG)
     if user:
         annotations = {key: text for key, text in texts.items() if not part_for_label(key)} | annotations
     return Blueprint(
         recipes=tuple(map(_recipe, parts)),
-        config=_recipe(user) if user else _generated(terms, texts),
+        config=_recipe(user) if user else _generated(options, texts),
         config_type=CONFIG_TYPE if user else media_types.OCI_CONFIG,
         config_annotations={TITLE: "config.json"},
-        artifact_type="" if terms.strict else ARTIFACT_TYPE,
+        artifact_type="" if options.strict else ARTIFACT_TYPE,
         annotations=annotations,
         is_container_image=False,
-        platform=container_platform(terms.platform),
+        platform=container_platform(options.platform),
     )
 
 
-def _generated(terms: WriteOptions, texts: dict[str, str]) -> Callable[[tuple[StoredBlob, ...]], bytes]:
-    return lambda written: image_config(terms, texts, written)
+def _generated(options: WriteOptions, texts: dict[str, str]) -> Callable[[tuple[StoredBlob, ...]], bytes]:
+    return lambda written: image_config(options, texts, written)
 
 
 def _recipe(part: Part) -> Recipe:
@@ -66,7 +64,7 @@ def _recipe(part: Part) -> Recipe:
 
 
 def _media_type(part: Part) -> str:
-    """The media type that says what *part* is; "" for a disk of unknown type, which there is none for."""
+    """The media type for *part*; "" for a disk of unknown type, which has none."""
     if part.role in DISK_ROLES:
         return DISKS[part.disk_type] if part.disk_type else ""
     return TYPES[part.role]

@@ -29,11 +29,6 @@ _DISK_TYPES = {text: disk for disk, text in DISKS.items()}
 _KNOWN = frozenset(_PLAIN) | frozenset(_DISK_TYPES)
 
 
-def generated_config(image: ImageMetadata) -> Part:
-    """The config blob of *image* as a part, for those who want the document itself under ECI's name."""
-    return Part(role=Role.CONFIG, locator=Blob(descriptor=image.manifest.config), name="config.json")
-
-
 def is_artifact_layer(layer: Descriptor) -> bool:
     return layer.media_type in _KNOWN or (is_marked(layer) and not media_types.is_tar_layer(layer.media_type))
 
@@ -62,7 +57,7 @@ def artifact_of(image: ImageMetadata) -> Artifact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _LayerClaim:
-    """What one layer says about itself. *role* None: it is a disk, and does not say which."""
+    """What the annotations and the media type of one layer declare. *role* None: a disk of unspecified role."""
 
     layer: Descriptor
     where: str
@@ -94,7 +89,7 @@ def _claim(layer: Descriptor, where: str) -> _LayerClaim:
 
 
 def _role(layer: Descriptor, types: list[str], where: str) -> Role | None:
-    """The role that annotation and media type agree on. None: a disk, but which is not said."""
+    """The role that annotation and media type agree on. None: a disk of unspecified role."""
     declared = _ROLES.get(layer.annotations.get(ROLE, ""))
     if not types:
         return declared or Role.OTHER
@@ -119,7 +114,7 @@ def _with_disk_roles(claims: list[_LayerClaim]) -> Iterator[_LayerClaim]:
 
 
 def _with_indexes(claims: Iterable[_LayerClaim]) -> Iterator[_LayerClaim]:
-    """*claims*, each extra disk with its number: the one its title says, else the lowest that is free."""
+    """*claims*, each extra disk with its number: that of its title, else the lowest unused."""
     settled = list(claims)
     numbers = assign_indexes([claim.index for claim in settled if claim.role is Role.EXTRA_DISK])
     for claim in settled:

@@ -25,45 +25,46 @@ from eci_convert.oci.image import ImageMetadata
 CONTAINERDISK = "containerdisk"
 
 
-def write(artifact: Artifact, terms: WriteOptions) -> Blueprint:
-    """*artifact* as a legacy image; with "containerdisk" in `terms.also`, its root disk lies where KubeVirt looks.
+def write(artifact: Artifact, options: WriteOptions) -> Blueprint:
+    """*artifact* as a legacy image; with the extra dialect "containerdisk", its root disk lies where KubeVirt looks.
 
     Raises UsageError for names that an image cannot carry and for labels that contradict the parts.
     """
-    served = _also(artifact, terms)
-    sizes = () if terms.strict else (FILE_SIZE,)
-    entries = {part.name: _entry(part, terms, served) for part in artifact.parts}
+    served = _also(artifact, options)
+    sizes = () if options.strict else (FILE_SIZE,)
+    entries = {part.name: _entry(part, options, served) for part in artifact.parts}
     own = labels_for(artifact, {name: entry.path for name, entry in entries.items()})
-    texts = merge_labels(own, artifact.labels, terms.labels)
+    texts = merge_labels(own, artifact.labels, options.labels)
 
     def config(written: tuple[StoredBlob, ...]) -> bytes:
-        return image_config(terms, texts, written, history=not terms.strict, entrypoint=ENTRYPOINT if served else ())
+        entrypoint = ENTRYPOINT if served else ()
+        return image_config(options, texts, written, history=not options.strict, entrypoint=entrypoint)
 
     return Blueprint(
         recipes=tuple(_recipe(part, entries[part.name], sizes) for part in artifact.parts),
         config=config,
         config_annotations={TITLE: "config.json"},
-        annotations=terms.annotations,
-        platform=container_platform(terms.platform),
+        annotations=options.annotations,
+        platform=container_platform(options.platform),
     )
 
 
-def _also(artifact: Artifact, terms: WriteOptions) -> bool:
-    for name in terms.extra_dialects:
+def _also(artifact: Artifact, options: WriteOptions) -> bool:
+    for name in options.extra_dialects:
         if name != CONTAINERDISK:
             raise UsageError(
                 f"an image of the format 'legacy' cannot serve {name!r} as well ({CONTAINERDISK!r} it can)"
             )
-    if terms.extra_dialects:
+    if options.extra_dialects:
         check_containerdisk(artifact)
-    return bool(terms.extra_dialects)
+    return bool(options.extra_dialects)
 
 
-def _entry(part: Part, terms: WriteOptions, containerdisk: bool) -> TarEntrySpec:
+def _entry(part: Part, options: WriteOptions, containerdisk: bool) -> TarEntrySpec:
     name = checked_name(part)
     if containerdisk and part.role is Role.ROOT_DISK:
-        return disk_entry(part, terms)
-    return TarEntrySpec(path=name, mtime=terms.created)
+        return disk_entry(part, options)
+    return TarEntrySpec(path=name, mtime=options.created)
 
 
 def _recipe(part: Part, entry: TarEntrySpec, sizes: tuple[str, ...]) -> Recipe:

@@ -1,4 +1,5 @@
-"""Images of ironcore-image, and of onmetal-image before it (docs/specs/ironcore.md): a blob a part, told by media type.
+"""Images of ironcore-image, and of onmetal-image before it (docs/specs/ironcore.md): one blob per part; its
+media type says its role.
 
 Three generations of media types are read, of any parts; the newest is written, and as "onmetal" the oldest, byte for
 byte as the original does. The kernel's command line lies in the config.
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from eci_convert.dialects.blueprint import Blueprint, IndexSpec, Recipe, WriteOptions
 from eci_convert.dialects.image_config import container_platform
 from eci_convert.dialects.part_names import canonical_name, unsupported_part
-from eci_convert.errors import AmbiguousRoleError, CannotHoldError, UsageError
+from eci_convert.errors import AmbiguousRoleError, CannotHoldError
 from eci_convert.model import Artifact, Blob, DiskType, Part, Role
 from eci_convert.oci import json_fields
 from eci_convert.oci.descriptor import Descriptor
@@ -122,10 +123,9 @@ def _part(word: str, layer: Descriptor, beside: Mapping[str, Descriptor]) -> Par
     )
 
 
-def write(artifact: Artifact, terms: WriteOptions, generation: Generation = FLAT) -> Blueprint:
+def write(artifact: Artifact, options: WriteOptions, generation: Generation = FLAT) -> Blueprint:
     """*artifact* as an ironcore image. Raises CannotHoldError that names the part for which there is no place."""
-    if terms.extra_dialects:
-        raise UsageError(f"an image of the format {generation.name!r} cannot serve {terms.extra_dialects[0]!r} as well")
+    options.check_no_extra_dialects(generation.name)
     placed = {_word(part, artifact, generation): part for part in artifact.parts}
     for word in generation.needed:
         if word not in placed:
@@ -133,8 +133,8 @@ def write(artifact: Artifact, terms: WriteOptions, generation: Generation = FLAT
     if artifact.environment:
         raise CannotHoldError(f"{generation.name} has no place for the environment {artifact.environment[0]!r}")
     document = {"commandLine": artifact.command_line} if artifact.command_line else {}
-    original = terms.original
-    index_notes = terms.original_index.annotations if terms.original_index else {}
+    original = options.original
+    index_notes = options.original_index.annotations if options.original_index else {}
     return Blueprint(
         recipes=tuple(
             Recipe(part=placed[word], media_type=media_type, annotations=_notes(placed[word], original))
@@ -145,10 +145,10 @@ def write(artifact: Artifact, terms: WriteOptions, generation: Generation = FLAT
         config_type=generation.config,
         manifest_type=None,
         is_container_image=False,
-        platform=Platform(os="linux", architecture=container_platform(terms.platform).architecture),
+        platform=Platform(os="linux", architecture=container_platform(options.platform).architecture),
         annotations=original.manifest.annotations if original else {},
         index_spec=IndexSpec(
-            annotations={**index_notes, **terms.annotations},
+            annotations={**index_notes, **options.annotations},
             entry=original.descriptor.annotations if original else {},
             names_variants=True,
         )
@@ -167,9 +167,9 @@ def _notes(part: Part, original: ImageMetadata | None) -> Mapping[str, str]:
     return part.locator.descriptor.annotations if original and isinstance(part.locator, Blob) else {}
 
 
-def write_onmetal(artifact: Artifact, terms: WriteOptions) -> Blueprint:
+def write_onmetal(artifact: Artifact, options: WriteOptions) -> Blueprint:
     """*artifact* as onmetal-image writes it: all three parts that its reader asks for, and no other."""
-    return write(artifact, terms, ONMETAL)
+    return write(artifact, options, ONMETAL)
 
 
 def _word(part: Part, artifact: Artifact, generation: Generation) -> str:

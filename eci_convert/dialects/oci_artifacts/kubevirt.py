@@ -26,7 +26,7 @@ from eci_convert.dialects.part_names import (
     safe_relative_path,
     unsupported_part,
 )
-from eci_convert.errors import CannotHoldError, FormatError, UsageError
+from eci_convert.errors import CannotHoldError, FormatError
 from eci_convert.model import Artifact, Blob, DiskType, Part, Role
 from eci_convert.oci.annotations import TITLE
 from eci_convert.oci.descriptor import Descriptor
@@ -70,10 +70,10 @@ def read(image: ImageMetadata) -> Artifact | None:
     ]
     if not layers and image.manifest.artifact_type not in (MACHINE, _TEMPLATE):
         return None
-    boots = _root_disk(image, [layer for layer, _ in layers])
-    said = [_number(layer) for layer, _ in layers if layer is not boots]
-    numbers = assign_indexes(said)
-    parts = [_part(layer, None if layer is boots else next(numbers), where) for layer, where in layers]
+    root_disk = _root_disk(image, [layer for layer, _ in layers])
+    declared = [_number(layer) for layer, _ in layers if layer is not root_disk]
+    numbers = assign_indexes(declared)
+    parts = [_part(layer, None if layer is root_disk else next(numbers), where) for layer, where in layers]
     if image.manifest.config.media_type.endswith("+json") and not _is_generated(image):
         parts.append(
             Part(role=Role.CONFIG, locator=Blob(descriptor=image.manifest.config), name=canonical_name(Role.CONFIG, ""))
@@ -153,35 +153,34 @@ def _is_generated(image: ImageMetadata) -> bool:
     return isinstance(annotations, dict) and _GENERATED in annotations
 
 
-def write(artifact: Artifact, terms: WriteOptions) -> Blueprint:
+def write(artifact: Artifact, options: WriteOptions) -> Blueprint:
     """*artifact* as a machine of KubeVirt's. A config of the user's is its definition, else one is made up.
 
     Raises CannotHoldError that names the part for which there is no place.
     """
-    if terms.extra_dialects:
-        raise UsageError(f"an image of the format 'kubevirt' cannot serve {terms.extra_dialects[0]!r} as well")
+    options.check_no_extra_dialects("kubevirt")
     disks = [part for part in artifact.parts if part.role is not Role.CONFIG]
     volumes = _named(disks)
     if not disks:
         raise CannotHoldError("a machine of KubeVirt's is its disks, and there is none")
     config = artifact.part(Role.CONFIG)
-    architecture = container_platform(terms.platform).architecture
-    definition = to_json(_definition(terms, architecture, list(zip(disks, volumes, strict=True))))
+    architecture = container_platform(options.platform).architecture
+    definition = to_json(_definition(options, architecture, list(zip(disks, volumes, strict=True))))
     notes = boot_annotations(artifact)
     return Blueprint(
         recipes=tuple(_recipe(part, volume) for part, volume in zip(disks, volumes, strict=True)),
         config=Recipe(part=config, media_type=_CONFIG) if config else lambda written: definition,
         config_type=_CONFIG,
         artifact_type=MACHINE,
-        annotations=notes | dict(terms.annotations),
+        annotations=notes | dict(options.annotations),
         is_container_image=False,
         platform=Platform(os="linux", architecture=architecture),
-        index_spec=IndexSpec(annotations={_CREATED: rfc3339(terms.created)}, artifact_type=MACHINE),
+        index_spec=IndexSpec(annotations={_CREATED: rfc3339(options.created)}, artifact_type=MACHINE),
     )
 
 
 def _named(disks: list[Part]) -> list[str]:
-    """A name for each of *disks* that Kubernetes takes for a volume's, made of its file's name where that can be."""
+    """A name for each of *disks* that is valid for a Kubernetes volume, derived from its file name if possible."""
     names: list[str] = []
     for part in disks:
         if part.role not in model.DISK_ROLES:
@@ -221,14 +220,14 @@ def _title(part: Part) -> str:
     return original_name(part) + _SUFFIXES["zstd"]
 
 
-def _definition(terms: WriteOptions, architecture: str, disks: list[tuple[Part, str]]) -> dict[str, Any]:
+def _definition(options: WriteOptions, architecture: str, disks: list[tuple[Part, str]]) -> dict[str, Any]:
     """The least definition of a machine with *disks* that KubeVirt takes. It is stopped, and its memory is a guess."""
     devices = [
         {"name": volume, "bootOrder": place, **(_CDROM if part.disk_type is DiskType.ISO else _HARD_DISK)}
         for place, (part, volume) in enumerate(disks, 1)
     ]
     volumes = [{"name": volume, "persistentVolumeClaim": {"claimName": volume}} for _, volume in disks]
-    name = _NO_LABEL.sub("-", terms.name.rpartition("/")[2].partition("@")[0].lower()).strip("-")[:63].strip("-")
+    name = _NO_LABEL.sub("-", options.name.rpartition("/")[2].partition("@")[0].lower()).strip("-")[:63].strip("-")
     domain = {"devices": {"disks": devices}, "memory": {"guest": "1Gi"}}
     return {
         "apiVersion": "kubevirt.io/v1",

@@ -1,4 +1,4 @@
-"""Words of a Dockerfile that mean exactly what they say, to the classic builder and to BuildKit.
+"""Quotes words of a Dockerfile for the classic builder and for BuildKit.
 
 A word in the JSON form of COPY is read three times: as JSON, then by a shell-like lexer (backslashes, quotes, `$`), and
 if it is a source as a pattern (`*`, `?`, `[`). Each reading is undone here, the last one first. A value of LABEL stands
@@ -77,8 +77,8 @@ def _quoted(text: str) -> str:
 
 
 def _json(text: str) -> str:
-    """*text* as JSON that looks like nothing else to whoever looks at the line before it is JSON: here-documents are
-    searched for in the raw line, and a format character would be invisible."""
+    """*text* as JSON, escaped so that the line has no here-document, which builders look for before they parse JSON,
+    and no invisible format character."""
     plain = json.dumps(text, ensure_ascii=False)
     return "".join(
         character if character.isprintable() and character not in _HIDDEN else _escaped(character)

@@ -1,4 +1,4 @@
-"""A Dockerfile that makes an image of a machine's parts: a COPY a part, then the labels that say which is which."""
+"""A Dockerfile that makes an image of parts: one COPY per part, then labels that say which file is which part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the parts lie for whoever builds: below a folder of the user's, or in one that is made for them."""
+"""The build context: a folder of the user's that has the parts, or a new one with links or copies of them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def context_names(artifact: Artifact) -> dict[str, str]:
 
 
 def stage_context(artifact: Artifact, directory: Path, *, lasting: bool = False) -> dict[str, str]:
-    """Makes *directory* a context that holds the parts, and says where they are in it, as `paths_in_context` does.
+    """Makes *directory* a context that holds the parts, and returns their paths in it, as `paths_in_context` does.
 
     They are hard links or reflinks where that is safe, and copies, with their holes, where it is not: no two of them
     are one inode, for the classic builder's cache does not see the content of the second (moby/moby#42718), and in a

@@ -78,14 +78,14 @@ def _engine(name: str, host: str, settings: Settings, detail: str) -> Finding:
         engine = Engine(settings)
         try:
             with engine.client() as client:
-                said = client.version(api_version=False)
+                version_info = client.version(api_version=False)
             store = "containerd's image store" if engine.keeps_images_in_containerd else "the classic image store"
         finally:
             engine.close()
     except EciError as error:
         reason = str(error).replace(host, where).removeprefix(f"{where}: ").removeprefix(_NO_CONNECTION)
         return Finding(name=name, found=False, where=where, detail=f"{reason} ({detail})")
-    version = str(said.get("Version", "")) if isinstance(said, Mapping) else ""
+    version = str(version_info.get("Version", "")) if isinstance(version_info, Mapping) else ""
     return Finding(name=name, found=True, version=version, where=where, detail=f"{store}; {detail}")
 
 

@@ -1,4 +1,4 @@
-"""One registry: whether it answers, how it wants to be asked, and what it would be told. Never a secret."""
+"""One registry: whether it answers, its authentication, and the login that would be used. Never a secret."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from eci_convert.transports.registry.state.host_facts import HostFacts
 from eci_convert.transports.settings import Settings
 
 _ANYBODY = "doctor"
-"""The repository that is asked about where none is named: only its name is told, in the scope of a token."""
+"""The repository asked about if none is named; only its name is sent, in the scope of a token."""
 
 _TIMEOUT = 15.0
 _PINGED = (200, 401, 403, 404, 405)
@@ -86,12 +86,12 @@ def examine(text: str, settings: Settings) -> RegistryReport:
         settings, retries=min(settings.retries, 1), timeout=min(settings.timeout, _TIMEOUT), mirrors=True
     )
     try:
-        there = _endpoints(report, reference, settings)
-        report.limits = _limits(there.reference, settings)
-        report.credential = credential_for(there.reference, there.settings)
-        with_login = RegistryClient(there.reference, there.settings, insecure=there.insecure)
+        endpoint = _endpoints(report, reference, settings)
+        report.limits = _limits(endpoint.reference, settings)
+        report.credential = credential_for(endpoint.reference, endpoint.settings)
+        with_login = RegistryClient(endpoint.reference, endpoint.settings, insecure=endpoint.insecure)
         try:
-            _greet(report, with_login, there)
+            _greet(report, with_login, endpoint)
             _log_in(report, with_login)
         finally:
             with_login.close()
@@ -104,22 +104,22 @@ def examine(text: str, settings: Settings) -> RegistryReport:
 
 
 def _endpoints(report: RegistryReport, reference: Reference, settings: Settings) -> Candidate:
-    """The registry itself, or what stands in its place; its mirrors are told by their names alone."""
-    found = candidate_endpoints(reference, settings)
+    """The registry itself, or what stands in its place; its mirrors are reported by their names alone."""
+    candidates = candidate_endpoints(reference, settings)
     suffix = "" if report.reference else f"/{_ANYBODY}"
-    report.places = tuple(one.reference.name.removesuffix(suffix) for one in found)
-    report.rule = next((one.rule.origin for one in found if one.rule), "")
-    return found[-1]
+    report.places = tuple(candidate.reference.name.removesuffix(suffix) for candidate in candidates)
+    report.rule = next((candidate.rule.origin for candidate in candidates if candidate.rule), "")
+    return candidates[-1]
 
 
-def _greet(report: RegistryReport, client: RegistryClient, there: Candidate) -> None:
+def _greet(report: RegistryReport, client: RegistryClient, endpoint: Candidate) -> None:
     """Asks the registry's root who it is, without saying who we are."""
     base = client.base
     report.url = f"{base.scheme}://{base.authority}/v2/"
-    proxy = proxy_for(base, there.settings.environ)
+    proxy = proxy_for(base, endpoint.settings.environ)
     report.proxy = f"{proxy.host}:{proxy.port}" if proxy else ""
-    report.certificates = _certificates(base, there.settings)
-    anonymous = RegistryClient(there.reference, there.settings, logs_in=False, insecure=there.insecure)
+    report.certificates = _certificates(base, endpoint.settings)
+    anonymous = RegistryClient(endpoint.reference, endpoint.settings, logs_in=False, insecure=endpoint.insecure)
     started = time.monotonic()
     try:
         with anonymous.request("GET", base.at("/v2/"), accept=_PINGED) as answer:

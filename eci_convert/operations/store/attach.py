@@ -69,7 +69,7 @@ def check_anything(attachments: Sequence[Attachment], annotations: Mapping[str, 
 
 
 def subject_of(source: Source, platform: Platform | None = None) -> Descriptor:
-    """What is attached to: all that the name of *source* stands for, or with *platform* one image of an index.
+    """The descriptor to attach to: the root of *source*, or with *platform* one image of an index.
 
     Raises CannotHoldError where the place keeps no manifest of it that others could refer to.
     """
@@ -101,8 +101,8 @@ def attach(
     check_anything(attachments, annotations)
     check_media_type(artifact_type)
     _check_names(attachments)
-    there = DryRunSink(sink) if options.dry_run else sink
-    writer = BlobWriter(there, probe=True, reporter=options.reporter)
+    target = DryRunSink(sink) if options.dry_run else sink
+    writer = BlobWriter(target, probe=True, reporter=options.reporter)
     with ThreadPoolExecutor(options.concurrency, thread_name_prefix="attach") as pool:
         layers = tuple(blob.descriptor for blob in pool.map(writer.write_local, map(_recipe, attachments)))
     empty = writer.write_manifest(_EMPTY, media_types.OCI_EMPTY, again=False)

@@ -57,25 +57,25 @@ def without(entries: Sequence[Descriptor], platform: Platform | None, digest: st
     Raises NotFoundError where there is none, and UsageError where it may be one of several.
     """
     images = [entry for entry in entries if not is_attestation(entry)]
-    found = [
+    chosen = [
         entry
         for entry in images
         if (digest and (digest == str(entry.digest) or is_id_prefix(digest, entry.digest)))
         or (platform and entry.platform and matches(entry.platform, platform))
     ]
-    exact = [entry for entry in found if entry.platform and platform and entry.platform.variant == platform.variant]
-    found = exact or found
-    if not found:
+    exact = [entry for entry in chosen if entry.platform and platform and entry.platform.variant == platform.variant]
+    chosen = exact or chosen
+    if not chosen:
         error = NotFoundError(f"the index has no image {'for ' + str(platform) if platform else digest}")
-        error.add_note(f"hint: it has {', '.join(_told(entry) for entry in images) or 'none'}")
+        error.add_note(f"hint: it has {', '.join(_label(entry) for entry in images) or 'none'}")
         raise error
-    if len({entry.digest for entry in found}) > 1:
+    if len({entry.digest for entry in chosen}) > 1:
         several = UsageError(
-            f"{platform or digest} is {len(found)} images of the index: {', '.join(map(_told, found))}"
+            f"{platform or digest} is {len(chosen)} images of the index: {', '.join(map(_label, chosen))}"
         )
         several.add_note("hint: say which with --digest")
         raise several
-    return _without(entries, {found[0].digest})
+    return _without(entries, {chosen[0].digest})
 
 
 def check_distinct_platforms(named: Sequence[tuple[str, Descriptor]]) -> None:
@@ -112,7 +112,7 @@ def _key(entry: Descriptor) -> tuple[object, ...]:
     return (platform.os, architecture, variant, platform.os_version, frozenset(platform.os_features))
 
 
-def _told(entry: Descriptor) -> str:
+def _label(entry: Descriptor) -> str:
     return f"{entry.platform or '(no platform)'} {entry.digest.short}"
 
 

@@ -18,42 +18,42 @@ from eci_convert.transports.base import Source
 
 def images(source: Source, platform: Platform | None) -> tuple[Index | None, tuple[Descriptor, ...]]:
     """The entries for what *source* names, and the index that it is, if it is one."""
-    root, found = load_root(source)
-    if isinstance(found, Manifest):
-        return None, (entry_of(source, root, found, platform),)
-    if is_bundle(found):
+    root, document = load_root(source)
+    if isinstance(document, Manifest):
+        return None, (entry_of(source, root, document, platform),)
+    if is_bundle(document):
         raise UnsupportedImageError(f"{source.origin} is a CNAB bundle, and no image for a platform")
-    flat = flatten_index(Documents(source), found)
+    flat = flatten_index(Documents(source), document)
     chosen = (select(flat, platform, source.origin),) if platform else candidates(flat)
     listed = entries.with_attestations(flat, chosen)
-    return found, tuple(_listed(source, right_sized(source, entry), platform) for entry in listed)
+    return document, tuple(_listed(source, right_sized(source, entry), platform) for entry in listed)
 
 
 def _listed(source: Source, entry: Descriptor, platform: Platform | None) -> Descriptor:
     """*entry* of an index as another one lists it, with its platform, which an index need not tell."""
     if entry.platform or entries.is_attestation(entry):
         return entries.without_data(entry)
-    found = load_manifest(source, entry)
-    told = entry_of(source, entry, found, platform).platform if isinstance(found, Manifest) else platform
-    return replace(entries.without_data(entry), platform=told)
+    document = load_manifest(source, entry)
+    own_platform = entry_of(source, entry, document, platform).platform if isinstance(document, Manifest) else platform
+    return replace(entries.without_data(entry), platform=own_platform)
 
 
-def entry_of(source: Source, root: Descriptor, found: Manifest, platform: Platform | None) -> Descriptor:
-    """What an index says of an image that is in none yet."""
-    image = select_image(Documents(source), root, found, platform)
+def entry_of(source: Source, root: Descriptor, manifest: Manifest, platform: Platform | None) -> Descriptor:
+    """The entry of an index for an image that is in none."""
+    image = select_image(Documents(source), root, manifest, platform)
     runs_on = _platform(image) or platform
     if runs_on is None:
         error = UnsupportedImageError(f"{source.origin} does not say which platform it is for")
         error.add_note("hint: say it with --platform OS/ARCH")
         raise error
-    notes = found.annotations if unikraft.MARK in found.annotations else {}
+    notes = manifest.annotations if unikraft.MARK in manifest.annotations else {}
     return Descriptor(
-        media_type=root.media_type or found.media_type,
+        media_type=root.media_type or manifest.media_type,
         digest=root.digest,
         size=root.size,
         annotations=notes,
         platform=runs_on,
-        artifact_type=found.artifact_type,
+        artifact_type=manifest.artifact_type,
         data=root.data,
     )
 

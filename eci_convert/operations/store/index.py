@@ -34,8 +34,7 @@ _ATTEMPTS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _New:
-    """What comes into an index: its *entries*, with the annotations that the index is to have for them. *variants*
-    are those that get names of their own."""
+    """New *entries* of an index, and its *annotations*. *variants* are those that get names of their own."""
 
     entries: tuple[Descriptor, ...]
     annotations: Mapping[str, str]
@@ -121,12 +120,12 @@ def remove(
         raise UsageError("say which image to remove: --platform OS/ARCH or --digest DIGEST, one of the two")
     _check_holds(sink)
     for _ in range(_ATTEMPTS):
-        root, found = load_root(before)
-        if not isinstance(found, Index):
+        root, index = load_root(before)
+        if not isinstance(index, Index):
             raise UnsupportedImageError(f"{before.origin} is one image and no index")
-        left = entries.without(found.manifests, platform, digest)
+        left = entries.without(index.manifests, platform, digest)
         nothing = _New(entries=(), annotations={}, variants={}, bytes_sent=0, bytes_reused=0)
-        packed = _index(replace(found, manifests=left), nothing, before, sink, settings)
+        packed = _index(replace(index, manifests=left), nothing, before, sink, settings)
         if _published(packed, sink, before, root.digest, nothing, settings):
             return packed
     raise _changing(before)
@@ -185,11 +184,11 @@ def _written(new: _New, sink: Sink, before: Source | None, strategy: Strategy, s
     raise _changing(before)
 
 
-def _as_index(before: Source, root: Descriptor, found: Manifest | Index) -> Index:
-    if isinstance(found, Index):
-        return found
-    entry = entry_of(before, root, found, None)
-    return Index(manifests=(entry,), annotations=unikraft.package_annotations(found, ""))
+def _as_index(before: Source, root: Descriptor, document: Manifest | Index) -> Index:
+    if isinstance(document, Index):
+        return document
+    entry = entry_of(before, root, document, None)
+    return Index(manifests=(entry,), annotations=unikraft.package_annotations(document, ""))
 
 
 def _index(index: Index, new: _New, before: Source | None, sink: Sink, settings: AppendOptions) -> PushResult:

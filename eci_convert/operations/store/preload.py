@@ -46,7 +46,7 @@ class PreloadedImage:
 
 
 def stored_name(reference: str, name: str) -> str:
-    """What engines are to call the image that *reference* names by *name*. Raises UsageError where nothing says it."""
+    """The name in the store for the image that *reference* names by *name*. Raises UsageError if there is none."""
     if not name:
         raise UsageError(
             f"{reference!r} does not say what the image is to be called: name it, such as oci:DIR:NAME:TAG"
@@ -100,8 +100,8 @@ def _tidy(store: ContainersStore, others: frozenset[str] | None, created: int) -
     layers_lock = store.layers_file.with_name("layers.lock")
     images_lock = store.images_file.with_name("images.lock")
     with (
-        locks.exclusive_lock(layers_lock, store.patience) as layers_written,
-        locks.exclusive_lock(images_lock, store.patience),
+        locks.exclusive_lock(layers_lock, store.lock_timeout) as layers_written,
+        locks.exclusive_lock(images_lock, store.lock_timeout),
         local_errors(store.root),
     ):
         layers = load_records(store.layers_file)

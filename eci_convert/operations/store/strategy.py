@@ -21,7 +21,7 @@ class Strategy(StrEnum):
 
 
 Choose = Callable[[], Strategy]
-"""Asks somebody for a strategy that is no PROMPT. Raises UsageError where nobody can be asked."""
+"""Asks the user for a strategy, which is not PROMPT. Raises UsageError if there is no terminal."""
 
 
 def _nobody() -> Strategy:

@@ -29,7 +29,7 @@ _NUMBERED = re.compile(r"disk-([0-9]{1,9})", re.ASCII)
 
 
 def manifest_request(source: Source, inspection: Inspection, *, follow: bool = False) -> FileRequest:
-    """The request for the manifest of the image that *inspection*, of *source*, tells of; *follow* as `part_request`.
+    """The request for the manifest of the image of *inspection*, read from *source*; *follow* as in `part_request`.
 
     Raises UsageError where *source* is no registry, and what the registry raises.
     """

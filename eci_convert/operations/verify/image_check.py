@@ -1,4 +1,4 @@
-"""The questions, and what is wrong with the answers."""
+"""Checks one image: its documents, its layers, the declared types of its disks, and files beside it."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def verify_image(
     rest is in the report.
     """
     source = with_all_blobs(source)
-    descriptor, found = load_root(source)
+    descriptor, document = load_root(source)
     images = blobs = size = 0
-    problems = list(_version(descriptor, found)) if isinstance(found, Index) else []
+    problems = list(_version(descriptor, document)) if isinstance(document, Index) else []
     notes: dict[str, None] = {}
     seen = Repeats(source.origin)
     with planned(options.reporter):
-        for image in _images(source, descriptor, found, None if platform or directory else found, platform):
-            problems += _sizes(found, image)
+        for image in _images(source, descriptor, document, None if platform or directory else document, platform):
+            problems += _sizes(document, image)
             look = _ImageCheck(source, image, dialect, options.reporter, seen)
             look.run(directory, options.max_size)
             images, blobs = images + 1, blobs + len({layer.digest for layer in image.manifest.layers}) + 1
@@ -91,13 +91,13 @@ def verify_image(
 
 
 def _images(
-    source: Source, descriptor: Descriptor, found: Manifest | Index, every: Manifest | Index | None,
+    source: Source, descriptor: Descriptor, document: Manifest | Index, every: Manifest | Index | None,
     platform: Platform | None,
 ) -> Iterator[ImageMetadata]:  # fmt: skip
     """The images to look at, one after the other: all that *every* lists, if it is an index, else the chosen one."""
     documents = Documents(source)
     if not isinstance(every, Index):
-        yield select_image(documents, descriptor, found, platform)
+        yield select_image(documents, descriptor, document, platform)
         return
     entries = {entry.digest: entry for entry in candidates(flatten_index(documents, every, bundle=True))}
     for listed in entries.values():  # a manifest may be listed for two platforms
@@ -158,7 +158,7 @@ class _ImageCheck:
         self.findings.append(Problem(subject=subject, error=error))
 
     def _observation(self, part: Part) -> Observation | None:
-        """What *part* is; None if nobody can know, for a reason that is told elsewhere."""
+        """What *part* is; None if that cannot be known, for a reason that is reported elsewhere."""
         match part.locator:
             case Blob(descriptor=blob, compression=compression):
                 return self.layers.blobs.get((blob.digest, compression))
@@ -213,17 +213,17 @@ def _compare(path: Path, seen: Observation) -> None:
         raise DigestMismatchError(seen.digest, f"sha256:{hasher.hexdigest()}", repr(str(path)))
 
 
-def _version(descriptor: Descriptor, found: Manifest | Index) -> Iterator[Problem]:
+def _version(descriptor: Descriptor, document: Manifest | Index) -> Iterator[Problem]:
     """A schemaVersion that registries refuse (image-spec v1.1.1, manifest.md: it must be 2)."""
-    if found.schema_version != 2:
-        what = "index" if isinstance(found, Index) else "manifest"
-        error = FormatError(f"{found.schema_version} is not 2", where=f"{what}.schemaVersion")
+    if document.schema_version != 2:
+        what = "index" if isinstance(document, Index) else "manifest"
+        error = FormatError(f"{document.schema_version} is not 2", where=f"{what}.schemaVersion")
         yield Problem(subject=f"{what} {descriptor.digest.short}", error=error)
 
 
-def _sizes(found: Manifest | Index, image: ImageMetadata) -> Iterator[Problem]:
-    """A size that an index lies about, as KraftKit's do: whoever believes it cannot read the image."""
-    listed = {entry.digest: entry.size for entry in found.manifests} if isinstance(found, Index) else {}
+def _sizes(document: Manifest | Index, image: ImageMetadata) -> Iterator[Problem]:
+    """A wrong size in an index, such as KraftKit's: readers that trust it cannot read the image."""
+    listed = {entry.digest: entry.size for entry in document.manifests} if isinstance(document, Index) else {}
     descriptor = image.descriptor
     size = listed.get(descriptor.digest, descriptor.size)
     if size != descriptor.size:

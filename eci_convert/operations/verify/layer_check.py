@@ -185,7 +185,7 @@ class LayerCheck:
         if key not in self._members:
             self._seen.begin(part.descriptor)
             watcher = RecordingConsumer()
-            files.in_archive(self._source, part.descriptor, [part.path], watcher, or_bytes=part.or_whole_blob)
+            files.in_archive(self._source, part.descriptor, [part.path], watcher, or_whole_blob=part.or_whole_blob)
             self._members[key] = watcher.observations[part.path]
         return self._members[key]
 

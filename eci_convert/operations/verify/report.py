@@ -1,4 +1,4 @@
-"""What was found, the gravest of it as the error to end with."""
+"""Report: the problems of an image, the worst of which is raised."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class ContainerdCatalog:
 
     def delete(self, names: Sequence[str], *, all_tags: bool = False) -> tuple[CatalogEntry, ...]:
         records = all_records(self._session.connection)
-        doomed: dict[str, Digest] = {}
+        to_delete: dict[str, Digest] = {}
         for name in names:
             selected = self._selected(name)
             digest = resolve_name(self._session.connection, selected).digest
@@ -64,10 +64,10 @@ class ContainerdCatalog:
                 raise error
             if len(titles) > 1 and not own and not all_tags:
                 raise shared_id_error(self.place, name, titles)
-            doomed |= dict.fromkeys(titles if all_tags or not own else own[:1], digest)
-        for position, title in enumerate(() if self._dry_run else doomed, 1):
-            delete_record(self._session.connection, title, collect=position == len(doomed))
-        return tuple(CatalogEntry(name=title, digest=digest) for title, digest in doomed.items())
+            to_delete |= dict.fromkeys(titles if all_tags or not own else own[:1], digest)
+        for position, title in enumerate(() if self._dry_run else to_delete, 1):
+            delete_record(self._session.connection, title, collect=position == len(to_delete))
+        return tuple(CatalogEntry(name=title, digest=digest) for title, digest in to_delete.items())
 
     def _selected(self, name: str) -> RecordName:
         if not name:

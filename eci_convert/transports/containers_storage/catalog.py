@@ -59,19 +59,21 @@ class StorageCatalog:
         return Digest("sha256", image.id)
 
     def delete(self, names: Sequence[str], *, all_tags: bool = False) -> tuple[CatalogEntry, ...]:
-        doomed: dict[str, list[str]] = {}
+        to_delete: dict[str, list[str]] = {}
         store = self._stores[0]
         for name in names:
             store, image = self._writable_image(name)
             own = [title for title in ImageQuery.parse(name).spelt if title in image.names]
             if len(image.names) > 1 and not own and not all_tags:
                 raise shared_id_error(self.place, name, image.names)
-            doomed.setdefault(image.id, []).extend(image.names if all_tags or not own else own[:1])
+            to_delete.setdefault(image.id, []).extend(image.names if all_tags or not own else own[:1])
         if not self._settings.dry_run:
-            remove_names(store, [NameRemoval(id=identity, names=tuple(titles)) for identity, titles in doomed.items()])
+            remove_names(
+                store, [NameRemoval(id=identity, names=tuple(titles)) for identity, titles in to_delete.items()]
+            )
         return tuple(
             CatalogEntry(name=title, digest=Digest("sha256", identity))
-            for identity, titles in doomed.items()
+            for identity, titles in to_delete.items()
             for title in dict.fromkeys(titles or [""])
         )
 

@@ -69,8 +69,8 @@ def commit(store: ContainersStore, image: NewImage) -> None:
     layers_lock = store.layers_file.with_name("layers.lock")
     images_lock = store.images_file.with_name("images.lock")
     with (
-        locks.exclusive_lock(layers_lock, store.patience) as layers_written,
-        locks.exclusive_lock(images_lock, store.patience) as images_written,
+        locks.exclusive_lock(layers_lock, store.lock_timeout) as layers_written,
+        locks.exclusive_lock(images_lock, store.lock_timeout) as images_written,
     ):
         images = load_records(store.images_file)  # where they cannot be read, no layer is added either
         _add_layers(store, image.layers, layers_written)

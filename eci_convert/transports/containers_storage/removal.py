@@ -56,36 +56,38 @@ def remove_names(store: ContainersStore, removals: Sequence[NameRemoval]) -> Non
     Raises NotFoundError, and TransportError where a container uses an image that is to go; then nothing is changed.
     """
     with (
-        locks.exclusive_lock(store.layers_file.with_name("layers.lock"), store.patience) as layers_written,
+        locks.exclusive_lock(store.layers_file.with_name("layers.lock"), store.lock_timeout) as layers_written,
         _images_locked(store) as images_written,
-        locks.shared_lock(store.containers_file.with_name("containers.lock"), store.patience),
+        locks.shared_lock(store.containers_file.with_name("containers.lock"), store.lock_timeout),
     ):
         records = load_records(store.images_file)
-        doomed = []
+        to_delete = []
         for removal in removals:
             record = _record(records, removal.id, store)
             _set_names(record, [name for name in _names(record) if name not in removal.names])
             if not _names(record):
-                doomed.append(StoredImage.parse(record, str(store.images_file)))
+                to_delete.append(StoredImage.parse(record, str(store.images_file)))
         containers = load_records(store.containers_file)
-        _check_unused(doomed, containers, store)
-        gone = {image.id for image in doomed}
+        _check_unused(to_delete, containers, store)
+        gone = {image.id for image in to_delete}
         kept = [record for record in records if record.get("id") not in gone]
         layers = load_records(store.layers_file)
-        unused = _unused_layers(store, layers, doomed, _roots(kept, containers))  # raises before anything has changed
+        unused = _unused_layers(
+            store, layers, to_delete, _roots(kept, containers)
+        )  # raises before anything has changed
         save_records(store.images_file, kept)
         images_written()
-        for image in doomed:
+        for image in to_delete:
             remove_tree(store.image_directory(image.id))
         _remove_layers(store, layers, unused, layers_written)
 
 
 def _unused_layers(
-    store: ContainersStore, records: Sequence[Record], doomed: Sequence[StoredImage], roots: set[str]
+    store: ContainersStore, records: Sequence[Record], to_delete: Sequence[StoredImage], roots: set[str]
 ) -> list[str]:
-    """The layers of *records* that nothing needs without the images *doomed*, and the incomplete ones."""
+    """The layers of *records* that nothing needs without the images *to_delete*, and the incomplete ones."""
     layers = {layer.id: layer for layer in _parsed(records, store)}
-    unused = _unused([image.layer for image in doomed], records, layers, roots)
+    unused = _unused([image.layer for image in to_delete], records, layers, roots)
     return unused + [layer.id for layer in layers.values() if not layer.complete and layer.id not in unused]
 
 
@@ -133,8 +135,8 @@ def _roots(images: Sequence[Record], containers: Sequence[Record]) -> set[str]:
     return roots - {""}
 
 
-def _check_unused(doomed: Sequence[StoredImage], containers: Sequence[Record], store: ContainersStore) -> None:
-    for image in doomed:
+def _check_unused(to_delete: Sequence[StoredImage], containers: Sequence[Record], store: ContainersStore) -> None:
+    for image in to_delete:
         users = [str(record.get("id", ""))[:12] for record in containers if record.get("image") == image.id]
         if users:
             raise TransportError(f"{store.root}: image {image.id[:12]} is used by container {', '.join(users)}")
@@ -147,7 +149,7 @@ def _parsed(records: Sequence[Record], store: ContainersStore) -> Iterator[Layer
 
 @contextmanager
 def _images_locked(store: ContainersStore) -> Iterator[Callable[[], None]]:
-    with locks.exclusive_lock(store.images_file.with_name("images.lock"), store.patience) as written:
+    with locks.exclusive_lock(store.images_file.with_name("images.lock"), store.lock_timeout) as written:
         yield written
 
 

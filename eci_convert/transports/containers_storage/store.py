@@ -16,12 +16,12 @@ from eci_convert.transports.containers_storage.index_files import LayerRecord, S
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainersStore:
-    """The store *root*. *patience*: seconds to wait for its locks. *contents*: what the index files said at one time,
-    if they are not to be read again."""
+    """The store *root*. *lock_timeout*: seconds to wait for its locks. *contents*: what the index files said at one
+    time, if they are not to be read again."""
 
     root: Path
     driver: StorageDriver
-    patience: float
+    lock_timeout: float
     contents: tuple[dict[str, LayerRecord], tuple[StoredImage, ...]] | None = None
 
     @property
@@ -52,7 +52,7 @@ class ContainersStore:
     def staging(self) -> Staging:
         """Creates a staging directory in this store, which is created if necessary."""
         self.make()
-        with locks.exclusive_lock(self.layers_file.with_name("layers.lock"), self.patience):
+        with locks.exclusive_lock(self.layers_file.with_name("layers.lock"), self.lock_timeout):
             return Staging.create(self.driver.home)
 
     def snapshot(self) -> ContainersStore:
@@ -63,14 +63,14 @@ class ContainersStore:
         """All layers, by id."""
         if self.contents:
             return self.contents[0]
-        with locks.shared_lock(self.layers_file.with_name("layers.lock"), self.patience):
+        with locks.shared_lock(self.layers_file.with_name("layers.lock"), self.lock_timeout):
             return read_layers(self.layers_file)
 
     def images(self) -> tuple[StoredImage, ...]:
         """All images."""
         if self.contents:
             return self.contents[1]
-        with locks.shared_lock(self.images_file.with_name("images.lock"), self.patience):
+        with locks.shared_lock(self.images_file.with_name("images.lock"), self.lock_timeout):
             return read_images(self.images_file)
 
     def split_file(self, layer: str) -> Path:
@@ -82,6 +82,8 @@ class ContainersStore:
         return self.images_file.parent / image
 
 
-def open_store(root: Path, driver: str, patience: float) -> ContainersStore:
+def open_store(root: Path, driver: str, lock_timeout: float) -> ContainersStore:
     """The store in the directory *root*; *driver* is "overlay" or "vfs"."""
-    return ContainersStore(root=root, driver=Overlay(root) if driver == "overlay" else Vfs(root), patience=patience)
+    return ContainersStore(
+        root=root, driver=Overlay(root) if driver == "overlay" else Vfs(root), lock_timeout=lock_timeout
+    )

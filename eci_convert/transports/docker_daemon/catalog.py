@@ -62,23 +62,23 @@ class DaemonCatalog:
 
     def tag(self, name: str, new: Sequence[str]) -> Digest:
         targets = [self._writable(title) for title in new]
-        found = self._inspected(name)
-        identity = Digest.parse(image_id(found, self.place), where=self.place)
+        inspected = self._inspected(name)
+        identity = Digest.parse(image_id(inspected, self.place), where=self.place)
         for target in () if self._settings.dry_run else targets:
             with self._engine.client(slow=True) as client:
                 client.tag(str(identity), target.name, target.tag)
         return identity
 
     def delete(self, names: Sequence[str], *, all_tags: bool = False) -> tuple[CatalogEntry, ...]:
-        doomed = {entry: None for name in names for entry in self._doomed(name, all_tags=all_tags)}
-        for entry in () if self._settings.dry_run else doomed:
+        to_delete = {entry: None for name in names for entry in self._to_delete(name, all_tags=all_tags)}
+        for entry in () if self._settings.dry_run else to_delete:
             self._remove(entry.name or str(entry.digest))
-        return tuple(doomed)
+        return tuple(to_delete)
 
-    def _doomed(self, name: str, *, all_tags: bool) -> list[CatalogEntry]:
-        found = self._inspected(name)
-        identity = Digest.parse(image_id(found, self.place), where=self.place)
-        tags = _tags(found, f"{self._engine.host}: image {name!r}")
+    def _to_delete(self, name: str, *, all_tags: bool) -> list[CatalogEntry]:
+        inspected = self._inspected(name)
+        identity = Digest.parse(image_id(inspected, self.place), where=self.place)
+        tags = _tags(inspected, f"{self._engine.host}: image {name!r}")
         own = [] if is_id(name) else _own(tags, name)
         if len(tags) > 1 and not own and not all_tags:
             raise shared_id_error(self.place, name, tags)

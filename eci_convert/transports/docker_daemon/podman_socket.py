@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 _SYSTEM = "/run/podman/podman.sock"
-_PATIENCE = 1.0  # seconds for a connection within this computer
+_CONNECT_TIMEOUT = 1.0  # seconds for a connection within this computer
 
 
 def podman_socket(environ: Mapping[str, str]) -> str:
@@ -31,10 +31,10 @@ def accepts_connections(address: str) -> bool:
     try:
         if url.scheme == "unix" and url.path:
             with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(_PATIENCE)
+                connection.settimeout(_CONNECT_TIMEOUT)
                 connection.connect(url.path)
         elif url.scheme == "tcp" and url.hostname and url.port:
-            socket.create_connection((url.hostname, url.port), _PATIENCE).close()
+            socket.create_connection((url.hostname, url.port), _CONNECT_TIMEOUT).close()
         else:
             return False
     except PermissionError:

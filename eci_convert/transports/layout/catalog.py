@@ -81,13 +81,13 @@ class LayoutCatalog:
             gone = {entry.digest for entry in before} - {entry.digest for entry in entries.descriptors}
             unreferred = referring_digests(self._read, entries.descriptors, gone)
             entries.drop(unreferred)
-            doomed = [entry for entry in before if entry.digest in gone | unreferred]
-            self._collect(entries, doomed)
+            to_delete = [entry for entry in before if entry.digest in gone | unreferred]
+            self._collect(entries, to_delete)
         return _as_catalog(removed)
 
     @contextmanager
     def _changing(self) -> Iterator[IndexEntries]:
-        """The index, while nobody else of us changes it."""
+        """The index, under a lock that every process of ours takes to change it."""
         layout_entries(self._read, self.place)  # also refuses a layout of another version
         if kraftkit.is_store(self._directory):
             raise CannotHoldError(f"{self.place} is a store of KraftKit's, which is read only here")
@@ -101,9 +101,9 @@ class LayoutCatalog:
         with atomic_write(self._directory / INDEX) as file:
             file.write(text)
 
-    def _collect(self, entries: IndexEntries, doomed: Sequence[Descriptor]) -> None:
-        """Save *entries*, then remove the blobs of *doomed* that nothing mentions any more."""
-        candidates = owned_blobs(self._read, doomed) | read_pending(self._directory)
+    def _collect(self, entries: IndexEntries, to_delete: Sequence[Descriptor]) -> None:
+        """Save *entries*, then remove the blobs of *to_delete* that nothing mentions any more."""
+        candidates = owned_blobs(self._read, to_delete) | read_pending(self._directory)
         try:
             candidates -= mentioned_blobs(self._read, entries.descriptors)
         except EciError as error:

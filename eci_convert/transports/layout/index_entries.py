@@ -1,4 +1,4 @@
-"""index.json with names added and names removed: what others wrote stays, fields that nobody here knows too."""
+"""index.json with names added and removed. Entries of other programs and unknown fields are preserved."""
 
 from __future__ import annotations
 
@@ -76,21 +76,21 @@ class IndexEntries:
         Raises NotFoundError, UnsupportedImageError for a name that stands for several images, and UsageError for an id
         that several names share unless *all_tags*.
         """
-        doomed: list[Record] = []
+        to_delete: list[Record] = []
         for name in names:
-            doomed += self._doomed(name, all_tags=all_tags)
-        kept = [record for record in self._records if all(record is not each for each in doomed)]
+            to_delete += self._to_delete(name, all_tags=all_tags)
+        kept = [record for record in self._records if all(record is not each for each in to_delete)]
         named = {record["digest"] for record in kept if _names(record)}
-        gone = {record["digest"] for record in doomed} - named
+        gone = {record["digest"] for record in to_delete} - named
         self._records = [record for record in kept if record["digest"] not in gone]
-        titles = {(title, record["digest"]): record for record in doomed for title in _names(record)[:1] or [""]}
+        titles = {(title, record["digest"]): record for record in to_delete for title in _names(record)[:1] or [""]}
         return tuple((title, Descriptor.parse(record, _INDEX)) for (title, _), record in titles.items())
 
     def drop(self, digests: Collection[Digest]) -> None:
         """Drop the entries without a name of *digests*."""
         self._records = [record for record in self._records if _names(record) or not _is_one(record, digests)]
 
-    def _doomed(self, name: ImageSelector, *, all_tags: bool) -> list[Record]:
+    def _to_delete(self, name: ImageSelector, *, all_tags: bool) -> list[Record]:
         digests = {entry.digest for entry in self._selected(name)}
         records = [record for record in self._records if _is_one(record, digests)]
         titled = _titled(records, name)

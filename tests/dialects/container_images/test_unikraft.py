@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from eci_convert import dialects
 from eci_convert.compression.codec import Codec
 from eci_convert.dialects.blueprint import WriteOptions
-from eci_convert.dialects.container_images import unikraft
 from eci_convert.dialects.container_images.command_line import join_command_line, split_command_line
 from eci_convert.errors import CannotHoldError, FormatError, UnknownDialectError
 from eci_convert.model import Artifact, Blob, Member, Role, RootfsFile
@@ -43,14 +42,6 @@ def test_layers_are_byte_for_byte_kraftkits_and_never_compressed() -> None:
     assert [str(diff_id) for diff_id in image(source).config.diff_ids] == [
         vector["diff_id"] for vector in VECTORS["layer_tars"]
     ]
-
-
-@pytest.mark.parametrize("vector", VECTORS["platform_checksums"])
-def test_platform_checksums_are_kraftkits(vector: dict[str, object]) -> None:
-    found = vector["platform"]
-    platform = Platform.from_json(found, "platform") if isinstance(found, dict) else None
-
-    assert unikraft.platform_checksum(str(vector["reference"]), platform) == vector["checksum"]
 
 
 def test_the_documents_are_as_kraftkit_needs_them() -> None:

@@ -12,7 +12,6 @@ from eci_convert import dialects
 from eci_convert.compression.codec import Codec
 from eci_convert.dialects import writer
 from eci_convert.dialects.blueprint import WriteOptions
-from eci_convert.dialects.eci import layer_roles
 from eci_convert.dialects.eci.media_types import MEDIA_TYPE, ROLE
 from eci_convert.errors import AmbiguousRoleError, FormatError, UnknownDialectError, UsageError
 from eci_convert.model import Artifact, Blob, DiskType, Member, Role
@@ -294,12 +293,3 @@ def test_a_legacy_image_can_serve_kubevirt_as_well() -> None:
 def test_what_cannot_serve_two_says_so(format: str, also: str) -> None:
     with pytest.raises(UsageError, match=also):
         writer(format)(a_whole_machine(), WriteOptions(platform=AMD64, extra_dialects=(also,)))
-
-
-def test_the_generated_config_is_there_for_those_who_want_it() -> None:
-    source, _ = written(Artifact(parts=(part(Role.KERNEL, "kernel", b"kernel"),)), "artifacts")
-
-    config = layer_roles.generated_config(image(source))
-
-    assert (config.role, config.name) == (Role.CONFIG, "config.json")
-    assert config.locator == Blob(descriptor=image(source).manifest.config)

@@ -24,7 +24,7 @@ from eci_convert.reading.images import load_image, load_root
 from eci_convert.transports.base import SinkCapabilities
 from tests.support.contract.sink_blobs import OTHER_TAR, TAR, BlobSinkContract, chunks_of, is_absent, read_back
 from tests.support.contract.transports import StoreUnderTest
-from tests.support.images import LABEL, a_container, a_machine, an_image, an_index, copied
+from tests.support.images import LABEL, a_container, a_machine, an_image, an_index, copied, layer_type
 
 
 class SinkContract(BlobSinkContract):
@@ -171,9 +171,7 @@ class SinkContract(BlobSinkContract):
             assert isinstance(sink.capabilities, SinkCapabilities)
             assert sink.capabilities.sha512 is self.stores_sha512
 
-    @pytest.mark.parametrize(
-        "media_type", [media_types.OCI_LAYER, media_types.DOCKER_LAYER, media_types.layer_type("gzip")]
-    )
+    @pytest.mark.parametrize("media_type", [media_types.OCI_LAYER, media_types.DOCKER_LAYER, layer_type("gzip")])
     @pytest.mark.parametrize(
         "wrap",
         [gzip.compress, lzma.compress, bz2.compress, zstd.compress, bytes],

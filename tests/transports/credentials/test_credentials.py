@@ -24,24 +24,9 @@ from eci_convert.transports.docker_daemon import endpoint
 from eci_convert.transports.registry.http import tls
 from eci_convert.transports.registry.http.url import Url
 from eci_convert.transports.settings import Settings
+from tests.support.reporters import Listening
 
 HUB = "https://index.docker.io/v1/"
-
-
-class Listening:
-    """A reporter that remembers what it was warned of."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warned(self, message: str) -> None:
-        self.warnings.append(message)
-
-    def started(self, task: str, total: int | None) -> None: ...
-
-    def advanced(self, task: str, count: int) -> None: ...
-
-    def finished(self, task: str) -> None: ...
 
 
 class World:

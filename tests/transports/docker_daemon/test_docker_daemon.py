@@ -51,7 +51,7 @@ from eci_convert.transports.settings import Settings
 from tests.support.chunking import cut, noise
 from tests.support.docker_images import files_of, loaded
 from tests.support.fake_docker import ADocker, AnImage, Handler, a_docker, over_tcp
-from tests.support.images import Link, a_container, a_tar, an_image, an_index, copied
+from tests.support.images import Link, a_container, a_tar, an_image, an_index, copied, layer_type
 
 BIG = os.urandom(3 << 20)
 short_directory = tempfile.TemporaryDirectory  # the path of a socket must be short
@@ -620,7 +620,7 @@ def test_what_no_media_type_could_say_is_sent_as_an_archive_too(
 ) -> None:
     archive = a_tar({"kernel": b"kernel"})
 
-    loaded(docker, an_image().layer(media_types.layer_type("gzip"), wrap(archive), diff_id=Digest.of(archive)))
+    loaded(docker, an_image().layer(layer_type("gzip"), wrap(archive), diff_id=Digest.of(archive)))
 
     assert docker.images["machine:1"].layers == [archive]
 

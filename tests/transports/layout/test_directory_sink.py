@@ -25,7 +25,6 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.operations.copy import copy
 from eci_convert.operations.copy_request import CopyRequest
-from eci_convert.progress import NullReporter
 from eci_convert.reading.blobs import load_document
 from eci_convert.reading.images import load_image
 from eci_convert.transports import open_sink, open_source
@@ -34,6 +33,7 @@ from eci_convert.transports.settings import Settings
 from tests.support.images import ImageBuilder, a_container, a_machine, copied, files_in
 from tests.support.layouts_by_hand import blob_in, laid_out, manifest_digest
 from tests.support.programs import python
+from tests.support.reporters import Listening
 
 ONE, OTHER = a_machine(kernel=b"one"), a_machine(kernel=b"other")
 
@@ -129,21 +129,16 @@ def test_a_sink_that_puts_its_image_first_keeps_the_order_of_the_others(tmp_path
 
 
 def test_an_image_without_a_name_is_listed_once_and_others_stay(tmp_path: Path) -> None:
-    warnings: list[str] = []
-
-    class Listening(NullReporter):
-        def warned(self, message: str) -> None:
-            warnings.append(message)
-
-    settings = Settings(reporter=Listening())
+    reporter = Listening()
+    settings = Settings(reporter=reporter)
     for image in (ONE, ONE, OTHER):
         write(image, tmp_path / "layout", settings=settings)
 
     entries = json.loads((tmp_path / "layout/index.json").read_text())["manifests"]
     assert [entry["digest"] for entry in entries] == [str(manifest_digest(ONE)), str(manifest_digest(OTHER))]
     assert all("annotations" not in entry for entry in entries)
-    assert len(warnings) == 1
-    assert str(manifest_digest(OTHER)) in warnings[0]
+    assert len(reporter.warnings) == 1
+    assert str(manifest_digest(OTHER)) in reporter.warnings[0]
 
 
 def test_a_name_with_a_digest_is_stored_without_it(tmp_path: Path) -> None:

@@ -37,45 +37,46 @@ def discover(call: CommonOptions, *, reference: str, artifact_type: str) -> None
     check_connections(call, reads=[reference], default="docker")
     with open_image(reference, call.reading, "docker") as source:
         subject = subject_of(source, call.platform)
-        found = discovered(source, subject, artifact_type)
+        referrers = discovered(source, subject, artifact_type)
         origin = source.origin
     if call.json:
-        return output.json({"reference": origin, "digest": str(subject.digest), "referrers": _json(found)})
+        return output.json({"reference": origin, "digest": str(subject.digest), "referrers": _json(referrers)})
     if call.quiet:
-        for one, _ in _flattened(found):
-            output.line(str(one.descriptor.digest))
+        for referrer, _ in _flattened(referrers):
+            output.line(str(referrer.descriptor.digest))
         return None
-    if not found:
+    if not referrers:
         of_type = f" of type {artifact_type!r}" if artifact_type else ""
         return output.info(f"nothing{of_type} refers to {origin}, which is {subject.digest}")
-    rows = [("ARTIFACT TYPE", "DIGEST", "SIZE"), *(_row(one, depth) for one, depth in _flattened(found))]
+    rows = [("ARTIFACT TYPE", "DIGEST", "SIZE"), *(_row(referrer, depth) for referrer, depth in _flattened(referrers))]
     output.table(rows)
     if call.verbose:
-        for one, _ in _flattened(found):
-            output.mapping(f"annotations of {one.descriptor.digest}", one.annotations)
+        for referrer, _ in _flattened(referrers):
+            output.mapping(f"annotations of {referrer.descriptor.digest}", referrer.annotations)
     return None
 
 
-def _flattened(found: Sequence[Referrer], depth: int = 0) -> Iterator[tuple[Referrer, int]]:
-    """Each of *found*, and behind it what refers to it, one deeper."""
-    for one in found:
-        yield one, depth
-        yield from _flattened(one.referrers, depth + 1)
+def _flattened(referrers: Sequence[Referrer], depth: int = 0) -> Iterator[tuple[Referrer, int]]:
+    """Each of *referrers* with its depth, followed by its own referrers."""
+    for referrer in referrers:
+        yield referrer, depth
+        yield from _flattened(referrer.referrers, depth + 1)
 
 
-def _row(one: Referrer, depth: int) -> tuple[str, ...]:
-    return "  " * depth + (one.artifact_type or "-"), str(one.descriptor.digest), output.size(one.descriptor.size)
+def _row(referrer: Referrer, depth: int) -> tuple[str, ...]:
+    descriptor = referrer.descriptor
+    return "  " * depth + (referrer.artifact_type or "-"), str(descriptor.digest), output.size(descriptor.size)
 
 
-def _json(found: Sequence[Referrer]) -> list[dict[str, Any]]:
+def _json(referrers: Sequence[Referrer]) -> list[dict[str, Any]]:
     return [
         {
-            "artifact_type": one.artifact_type or None,
-            "media_type": one.descriptor.media_type,
-            "digest": str(one.descriptor.digest),
-            "size": one.descriptor.size,
-            "annotations": dict(one.annotations),
-            "referrers": _json(one.referrers),
+            "artifact_type": referrer.artifact_type or None,
+            "media_type": referrer.descriptor.media_type,
+            "digest": str(referrer.descriptor.digest),
+            "size": referrer.descriptor.size,
+            "annotations": dict(referrer.annotations),
+            "referrers": _json(referrer.referrers),
         }
-        for one in found
+        for referrer in referrers
     ]

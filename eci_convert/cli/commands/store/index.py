@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from eci_convert.cli.command import Group
 from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.push_report import report_dry_run, report_push
+from eci_convert.dialects import INDEXED
 from eci_convert.errors import UsageError
 from eci_convert.operations.published_image import published_image
 from eci_convert.pack.result import PushResult
@@ -23,6 +24,7 @@ from eci_convert.transports import image_name, open_sink, open_source
 from eci_convert.transports.ids import digits, may_be_digest
 
 if TYPE_CHECKING:
+    from eci_convert.operations.push import PushRequest
     from eci_convert.operations.store.strategy import AppendOptions, Strategy
     from eci_convert.transports.base import Sink, Source
 
@@ -76,7 +78,7 @@ def create(
     settings = _settings(call, dst, dict(annotations), max_size, dry_run=dry_run)
     with _opened(call, dst, sources) as (opened, sink, _):
         packed = operation.create(opened, sink, call.platform, settings)
-    _told(call, dst, packed, digest_file, f"Created {dst}", dry_run=dry_run)
+    _report(call, dst, packed, digest_file, f"Created {dst}", dry_run=dry_run)
 
 
 @command(
@@ -104,7 +106,7 @@ def add(
     settings = _settings(call, dst, dict(annotations), max_size, dry_run=dry_run)
     with _opened(call, dst, sources) as (opened, sink, before):
         packed = operation.add(opened, sink, before, call.platform, Strategy(strategy), settings)
-    _told(call, dst, packed, digest_file, f"Added to {dst}", dry_run=dry_run)
+    _report(call, dst, packed, digest_file, f"Added to {dst}", dry_run=dry_run)
 
 
 @command(
@@ -127,7 +129,7 @@ def remove(
         raise UsageError(f"--digest {digest!r} is not a digest, nor three digits or more of one")
     with _opened(call, dst, ()) as (_, sink, before):
         packed = operation.remove(before, sink, platform=call.platform, digest=digest, settings=settings)
-    _told(call, dst, packed, digest_file, f"Removed from {dst}", dry_run=dry_run)
+    _report(call, dst, packed, digest_file, f"Removed from {dst}", dry_run=dry_run)
 
 
 index = Group(
@@ -139,23 +141,31 @@ index = Group(
 )
 
 
-def appending(
-    call: CommonOptions, word: str | None, sink: Sink, before: Source, annotations: Mapping[str, str], *, dry_run: bool
-) -> tuple[Strategy, AppendOptions] | None:
-    """What `--append` asks for, settled before anything is sent; None without it."""
-    if word is None:
-        return None
-    from eci_convert.operations.store.index import settled
+def publish_or_append(
+    call: CommonOptions,
+    strategy: str | None,
+    sink: Sink,
+    before: Source,
+    request: PushRequest,
+    push: Callable[..., PushResult],
+) -> PushResult:
+    """Pushes the image of *request* to *sink* and returns the result. With a *strategy*, the value of `--append`, it
+    becomes part of the index that *before*, the same name as *sink*, reads. *push* sends the image; with
+    `publish=False` it gets no name."""
+    if strategy is None:
+        return push()
+    from eci_convert.operations.store.index import append, settled
     from eci_convert.operations.store.strategy import AppendOptions, Strategy
 
     settings = AppendOptions(
-        annotations=annotations,
+        annotations=request.write.annotations if request.format in INDEXED else {},
         concurrency=call.settings.concurrency,
-        dry_run=dry_run,
+        dry_run=call.settings.dry_run,
         reporter=call.reporter,
         choose=lambda: _choose(before.origin),
     )
-    return settled(Strategy(word), sink, before, settings), settings
+    chosen = settled(Strategy(strategy), sink, before, settings)
+    return append(push(publish=False), sink, before, chosen, settings)
 
 
 def _settings(
@@ -187,7 +197,7 @@ def _opened(call: CommonOptions, dst: str, sources: Sequence[str]) -> Iterator[t
 
 
 def _choose(name: str) -> Strategy:
-    """What a person at the terminal says. Raises UsageError where there is none."""
+    """The strategy that the user enters at the terminal. Raises UsageError if there is no terminal."""
     from eci_convert.operations.store.strategy import Strategy
 
     if not sys.stdin.isatty():
@@ -198,7 +208,7 @@ def _choose(name: str) -> Strategy:
     return Strategy(answer) if answer else Strategy.ABORT
 
 
-def _told(
+def _report(
     call: CommonOptions, dst: str, packed: PushResult, digest_file: Path | None, sentence: str, *, dry_run: bool
 ) -> None:
     if dry_run:

@@ -53,18 +53,18 @@ def url(call: CommonOptions, *, reference: str, part: str, curl: bool, ipxe: boo
         raise UsageError("--json, --curl and --ipxe are three forms of one output: choose one")
     check_connections(call, reads=[reference], default="docker")
     with open_image(reference, call.reading, "docker") as source:
-        found = inspect(source, call.platform, dialect)
+        inspection = inspect(source, call.platform, dialect)
         if ipxe:
-            chosen = [choose_part(found, part)] if part else _boot_parts(found)
+            chosen = [choose_part(inspection, part)] if part else _boot_parts(inspection)
             requests = [_request(call, source, each, follow=follow) for each in chosen]
             _warn_of_password(call, requests[0])
-            commands = [_ipxe(each, found, request) for each, request in zip(chosen, requests, strict=True)]
+            commands = [_ipxe(each, inspection, request) for each, request in zip(chosen, requests, strict=True)]
             return output.text("\n".join(commands if part else ("#!ipxe", *commands, *_last_command(chosen))))
-        part_chosen = choose_part(found, part) if part else None
+        part_chosen = choose_part(inspection, part) if part else None
         request = (
             _request(call, source, part_chosen, follow=follow)
             if part_chosen
-            else manifest_request(source, found, follow=follow)
+            else manifest_request(source, inspection, follow=follow)
         )
     _warn_of_password(call, request)
     if call.json:
@@ -100,7 +100,7 @@ def _go_json(request: FileRequest) -> str:
 
 
 def _curl(request: FileRequest, name: str, settings: Settings) -> Iterator[str]:
-    """The words of a curl command. curl tells no other host than the URL's an Authorization (since 7.58)."""
+    """The arguments of a curl command. Since 7.58 curl sends Authorization to the host of the URL only."""
     yield from ("curl", "--fail", "--location", "--output", name if not name.startswith("-") else f"./{name}")
     if settings.insecure:
         yield "--insecure"
@@ -112,42 +112,42 @@ def _curl(request: FileRequest, name: str, settings: Settings) -> Iterator[str]:
     yield from ("--", request.url)
 
 
-def _boot_parts(found: Inspection) -> list[Part]:
+def _boot_parts(inspection: Inspection) -> list[Part]:
     """What boots the image: its kernel and its initrd, or its root disk where it has no kernel."""
-    kernel, initrd, root = map(found.artifact.part, (Role.KERNEL, Role.INITRD, Role.ROOT_DISK))
+    kernel, initrd, root = map(inspection.artifact.part, (Role.KERNEL, Role.INITRD, Role.ROOT_DISK))
     if kernel:
         return [kernel, *([initrd] if initrd else [])]
     if root:
         return [root]
-    raise UnsupportedImageError(f"{found.reference} has no kernel and no root disk to boot from")
+    raise UnsupportedImageError(f"{inspection.reference} has no kernel and no root disk to boot from")
 
 
 def _last_command(parts: list[Part]) -> tuple[str, ...]:
     return ("boot",) if parts[0].role is Role.KERNEL else ()
 
 
-def _ipxe(part: Part, found: Inspection, request: FileRequest) -> str:
+def _ipxe(part: Part, inspection: Inspection, request: FileRequest) -> str:
     """The command that has iPXE fetch *part*. What is in braces behind a dollar sign is a setting to it."""
-    address = _ipxe_address(found, request).replace("{", "%7B")
+    address = _ipxe_address(inspection, request).replace("{", "%7B")
     if part.role is Role.KERNEL:
-        words = ["initrd=initrd"] if found.artifact.part(Role.INITRD) else []
-        return " ".join(("kernel", address, *words, *_command_line(found)))
+        words = ["initrd=initrd"] if inspection.artifact.part(Role.INITRD) else []
+        return " ".join(("kernel", address, *words, *_command_line(inspection)))
     if part.role is Role.INITRD:
         return f"initrd --name initrd {address}"
     return f"{'sanboot' if part.role in (Role.ROOT_DISK, Role.EXTRA_DISK) else 'imgfetch'} {address}"
 
 
-def _ipxe_address(found: Inspection, request: FileRequest) -> str:
+def _ipxe_address(inspection: Inspection, request: FileRequest) -> str:
     """The URL for iPXE, which sends no headers of ours: a name and a password stand in the URL."""
     if "Range" in request.headers:
-        error = UnsupportedImageError(f"a part of {found.reference} lies in a layer, and iPXE fetches whole blobs")
+        error = UnsupportedImageError(f"a part of {inspection.reference} lies in a layer, and iPXE fetches whole blobs")
         error.add_note("hint: copy it with --format artifacts, where every part is a blob")
         raise error
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     if not scheme:
         return request.url
     if scheme != "Basic":
-        error = UnsupportedImageError(f"{found.reference} needs a bearer token, and iPXE sends none")
+        error = UnsupportedImageError(f"{inspection.reference} needs a bearer token, and iPXE sends none")
         error.add_note("hint: with --follow the address needs none, where the registry redirects to a store")
         raise error
     username, _, password = base64.b64decode(value).partition(b":")
@@ -155,9 +155,9 @@ def _ipxe_address(found: Inspection, request: FileRequest) -> str:
     return f"{protocol}://{quote(username, safe='')}:{quote(password, safe='')}@{rest}"
 
 
-def _command_line(found: Inspection) -> list[str]:
+def _command_line(inspection: Inspection) -> list[str]:
     """The kernel's command line, which is an image's word and must not become a command of iPXE's."""
-    text = (found.artifact.command_line or "").strip()
+    text = (inspection.artifact.command_line or "").strip()
     words = text.split(" ")
     strange = not text.isprintable() or "${" in text or any(w in _SEPARATORS or w.startswith("#") for w in words)
     if strange:

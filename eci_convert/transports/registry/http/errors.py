@@ -65,11 +65,6 @@ def is_quota(body: ErrorBody) -> bool:
     return _QUOTA.search(f"{body.code} {body.reason}".replace("_", " ")) is not None
 
 
-def error_for(response: Response, redacted: Redacted) -> TransportError:
-    """The error for *response*, whose status was not expected: TransientError if the request may be retried."""
-    return error_of(response, parse_error_body(response, redacted))
-
-
 def error_of(response: Response, body: ErrorBody) -> TransportError:
     """The error for *response*, whose parsed body is *body*."""
     detail = f": {body.reason}" if body.reason else ""

@@ -86,7 +86,7 @@ def _load_directory(tls_context: ssl.SSLContext, folder: Path, *, is_registry: b
 
 
 def _refuse_pipe(file: Path) -> None:
-    """Raises LocalError for a pipe, to which nobody may ever write. A missing file is left to whoever opens it."""
+    """Raises LocalError for a pipe, which may have no writer. Opening a missing file fails later."""
     try:
         is_pipe = stat.S_ISFIFO(file.stat().st_mode)
     except OSError:

@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 
 from eci_convert.errors import CorruptStreamError, DigestMismatchError, FormatError, LimitExceededError
 from eci_convert.oci.digest import Digest
+from eci_convert.progress import NULL_REPORTER
 from eci_convert.transports.containers_storage.drivers.overlay import Overlay
 from eci_convert.transports.containers_storage.drivers.staging import Staging
 from eci_convert.transports.containers_storage.layers.layer_import import import_layer
 from eci_convert.transports.verified_input import VerifiedInput
 from tests.support.images import a_tar, wrapped
-from tests.support.storage_layers import Noted, World, an_archive, member, seen, unpacked, world
+from tests.support.reporters import Listening
+from tests.support.storage_layers import World, an_archive, member, seen, unpacked, world
 
 __all__ = ["world"]
 
@@ -85,7 +87,7 @@ def test_a_compressed_layer_is_known_by_both_its_digests(world: World, compressi
     driver = Overlay(world.home)
     driver.home.mkdir()
 
-    staged = import_layer(Staging.create(driver.home), driver, "type", VerifiedInput([blob], None, None), Noted())
+    staged = import_layer(Staging.create(driver.home), driver, "type", VerifiedInput([blob], None, None), NULL_REPORTER)
 
     assert (staged.diff_id, staged.size) == (Digest.of(archive), len(archive))
     assert (staged.blob.digest, staged.blob.size) == (Digest.of(blob), len(blob))
@@ -329,16 +331,16 @@ def test_root_makes_owners_modes_and_devices_as_they_are_said(world: World) -> N
 
 
 def test_what_cannot_be_made_is_left_out_with_a_word(world: World) -> None:
-    noted = Noted()
+    reporter = Listening()
 
     staged = unpacked(
         world.home,
         an_archive(member("whiteout", "char", devmajor=0, devminor=0), member("odd", "other", b"content" * 1000)),
-        reporter=noted,
+        reporter=reporter,
     )
 
     assert seen(staged.diff) == {}
-    assert noted.warnings == [
+    assert reporter.warnings == [
         "device 'whiteout' is not created in the store: overlayfs would take it for a deletion",
         "'odd' is left out of the store: members of type other are not supported",
     ]
@@ -351,12 +353,12 @@ def test_a_device_that_an_ordinary_user_cannot_create_is_left_out_and_that_is_wh
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "mknod", refuse)
-    noted = Noted()
+    reporter = Listening()
 
-    staged = unpacked(world.home, an_archive(member("null", "char", devmajor=1, devminor=3)), reporter=noted)
+    staged = unpacked(world.home, an_archive(member("null", "char", devmajor=1, devminor=3)), reporter=reporter)
 
     assert seen(staged.diff) == {}
-    assert noted.warnings == ["device 'null' is not created in the store: only root can create devices"]
+    assert reporter.warnings == ["device 'null' is not created in the store: only root can create devices"]
 
 
 def test_a_sparse_member_is_whole_as_a_file_and_packed_in_the_archive(world: World) -> None:
@@ -379,7 +381,7 @@ def test_bytes_that_are_not_the_promised_ones_are_that_and_not_a_bad_archive(wor
         chunks = [bytes(spoilt[start : start + 5000]) for start in range(0, len(spoilt), 5000)]
 
         with pytest.raises(DigestMismatchError):
-            import_layer(Staging.create(driver.home), driver, "", VerifiedInput(chunks, promised, None), Noted())
+            import_layer(Staging.create(driver.home), driver, "", VerifiedInput(chunks, promised, None), NULL_REPORTER)
 
 
 def test_what_was_refused_is_gone(world: World) -> None:

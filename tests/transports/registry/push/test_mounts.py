@@ -342,7 +342,7 @@ def test_an_image_does_not_say_where_its_blobs_are_taken_from(
             image = load_image(source, None)
             copied: dict[str, Callable[[], object]] = {
                 "keep": lambda: copy.copy(source, sink),
-                "fix": lambda: repair(source, image, sink, {}, TransferOptions(reporter=user)),
+                "fix": lambda: repair(source, image, sink, {}, TransferOptions(reporter=user.reporter)),
             }
             with pytest.raises(NotFoundError):
                 copied[format]()

@@ -1,15 +1,20 @@
-"""Options that have no effect on the format or the place that an image is written to: errors that say why."""
+"""Options that say how an image is written, and errors for those that have no effect on its format or its place.
+
+The functions take and change *words*: parameters of a command by their names."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from eci_convert.cli.common_options import CommonOptions
+from eci_convert.cli import part_options
+from eci_convert.cli.options import CommonOptions, created_time
 from eci_convert.compression.codec import Codec, Compression
 from eci_convert.dialects import IGNORED
+from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.errors import UsageError
-from eci_convert.transports import parse_reference
+from eci_convert.oci.platform import Platform
+from eci_convert.transports import image_name, parse_reference
 
 _LACKS = {
     "author": ("--author", "does not name its author"),
@@ -26,8 +31,8 @@ _EMPTY: Mapping[str, Any] = {
 
 
 def check_format(call: CommonOptions, format: str, words: dict[str, Any]) -> None:
-    """Puts their defaults in the place of those of *words*, the parameters of a command, that an image of *format*
-    has no room for. Raises UsageError where the command line gives one of them."""
+    """Puts their defaults in the place of those of *words* that an image of *format* has no room for. Raises UsageError
+    where the command line gives one of them."""
     ignored = IGNORED.get(format, frozenset())
     for name in tuple(words):
         field = "platform" if name in ("os", "arch", "platforms") else name
@@ -42,24 +47,16 @@ def check_format(call: CommonOptions, format: str, words: dict[str, Any]) -> Non
             words[name] = call.unless(f"{reason}, one of {form!r} has", name, words[name], type(words[name])())
 
 
-def check_compression(call: CommonOptions, reference: str, compression: str | None, default: str = "") -> str | None:
-    """*compression*, unless the place of *reference* keeps its layers uncompressed. Raises UsageError where the command
-    line asks for a compression there. *default* is the transport of a bare name."""
+def check_place(call: CommonOptions, reference: str, words: dict[str, Any], default: str = "") -> None:
+    """Drops the compression and the annotations of *words* that the place of *reference* does not keep. Raises
+    UsageError where the command line gives them. *default* is the transport of a bare name."""
     scheme, _ = parse_reference(reference, default)
-    if not compression or not scheme.uncompressed or Codec.parse(compression).compression is Compression.NONE:
-        return compression
-    reason = f"--compression has no effect: {scheme.what} keeps layers uncompressed"
-    return call.unless(reason, "compression", compression, None)
-
-
-def check_annotations(
-    call: CommonOptions, reference: str, annotations: tuple[tuple[str, str], ...], default: str = ""
-) -> tuple[tuple[str, str], ...]:
-    """*annotations*, unless *reference* is in an archive that keeps no manifest. Raises UsageError where the command
-    line gives them. *default* is the transport of a bare name."""
-    scheme, _ = parse_reference(reference, default)
-    reason = "--annotation has no effect: a docker-archive keeps no manifest"
-    return call.unless(reason if scheme.name == "docker-archive" else "", "annotations", annotations, ())
+    reason = "--annotation has no effect: a docker-archive keeps no manifest" if scheme.name == "docker-archive" else ""
+    words["annotations"] = call.unless(reason, "annotations", words["annotations"], ())
+    compression = words["compression"]
+    if compression and scheme.uncompressed and Codec.parse(compression).compression is not Compression.NONE:
+        reason = f"--compression has no effect: {scheme.what} keeps layers uncompressed"
+        words["compression"] = call.unless(reason, "compression", compression, None)
 
 
 def check_trust_type(call: CommonOptions, words: dict[str, Any]) -> None:
@@ -69,7 +66,25 @@ def check_trust_type(call: CommonOptions, words: dict[str, Any]) -> None:
 
 
 def check_platform_options(call: CommonOptions, os: str, arch: str) -> None:
-    """Raises UsageError where the command line says the platform in two ways."""
+    """Raises UsageError if `--platform` is combined with `--OS` or `--arch`."""
     if "platforms" in call.given and {"os", "arch"} & call.given:
         option = "--arch" if arch and "arch" in call.given else "--OS"
         raise UsageError(f"--platform names both the operating system and the architecture: {option} excludes it")
+
+
+def write_options(
+    reference: str, format: str, words: Mapping[str, Any], platform: Platform | None, default: str = ""
+) -> WriteOptions:
+    """The WriteOptions of *words*, which have been checked, for an image of *format* at *reference*. *platform* is the
+    value of `--platform`, which `--OS` and `--arch` override; *default* is the transport of a bare name. Raises
+    UsageError."""
+    return WriteOptions(
+        platform=part_options.platform(platform, words.get("os", ""), words.get("arch", "")),
+        author=words.get("author", _EMPTY["author"]),
+        created=created_time(),
+        labels=dict(words["labels"]),
+        annotations=dict(words["annotations"]),
+        name=image_name(reference, default),
+        extra_dialects=words.get("also", ()),
+        system=part_options.system(words["plat"], format),
+    )

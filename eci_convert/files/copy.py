@@ -1,1 +1,0 @@
-"""Copies of files that share their extents where the file system can."""

@@ -7,15 +7,19 @@
 # make reference  write what is made from the code: docs/reference/, the man pages, tables of the README, pictures
 # make docs       build the documentation as a site, build/site/index.html; a broken link fails
 # make clean      remove what the others made
+#
+# PYTHON=python3.13 after any of them: another interpreter. Its environments are its own, build/dev-3.13 instead of .venv
+# and build/venv-3.13, since one that is there is not made again.
 PYTHON ?= python3
+VERSION := $(if $(filter-out python3,$(PYTHON)),-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'))
 ENGINES := $(shell integration/install_engines --possible 2>/dev/null && echo 1)
 OFFLINE := $(shell for try in "unshare --net" "unshare --map-root-user --net"; do \
 	$$try true 2>/dev/null && echo "$$try" && break; done)
-VENV := .venv
-TESTED := build/venv
+VENV := $(if $(VERSION),build/dev$(VERSION),.venv)
+TESTED := build/venv$(VERSION)
 
-demo: .venv/demo
-	.venv/bin/python -m integration.demo demo
+demo: $(VENV)/demo
+	$(VENV)/bin/python -m integration.demo demo
 
 PYTEST := --durations=15
 # In CI the examples that hypothesis tries are the same on every run (tests/conftest.py).
@@ -44,8 +48,8 @@ lint: $(VENV)/dev
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 
-bench: engines .venv/dev
-	.venv/bin/python -m integration.bench
+bench: engines $(VENV)/dev
+	$(VENV)/bin/python -m integration.bench
 
 # The wheel is made from the sdist, so what the sdist lacks the wheel lacks too.
 dist: $(VENV)/dev
@@ -53,11 +57,11 @@ dist: $(VENV)/dev
 	$(VENV)/bin/python -m build --outdir dist . >/dev/null
 	$(VENV)/bin/python -P integration/support/check_dist.py dist
 
-reference man: .venv/dev
-	.venv/bin/python -m tests.support.generate_reference
-	.venv/bin/python -m tests.support.generate_api_reference
-	.venv/bin/python -m tests.support.generate_readme_tables
-	.venv/bin/python -m tests.support.generate_pictures
+reference man: $(VENV)/dev
+	$(VENV)/bin/python -m tests.support.generate_reference
+	$(VENV)/bin/python -m tests.support.generate_api_reference
+	$(VENV)/bin/python -m tests.support.generate_readme_tables
+	$(VENV)/bin/python -m tests.support.generate_pictures
 
 docs: build/docs-venv/docs
 	NO_MKDOCS_2_WARNING=1 build/docs-venv/bin/mkdocs build --strict
@@ -80,12 +84,12 @@ build/docs-venv/docs: build/docs-venv/bin/python pyproject.toml
 	build/docs-venv/bin/pip install --quiet --editable ".[docs]"
 	touch $@
 
-.venv/demo: .venv/bin/python pyproject.toml
-	.venv/bin/pip install --quiet --editable .
+$(sort .venv/demo $(VENV)/demo): %/demo: %/bin/python pyproject.toml
+	$*/bin/pip install --quiet --editable .
 	touch $@
 
-.venv/dev: .venv/bin/python pyproject.toml
-	.venv/bin/pip install --quiet --editable ".[dev]"
+$(sort .venv/dev $(VENV)/dev): %/dev: %/bin/python pyproject.toml
+	$*/bin/pip install --quiet --editable ".[dev]"
 	touch $@
 
 %/bin/python:

@@ -9,14 +9,16 @@ import sys
 
 from eci_convert.errors import LocalError
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    try:
+try:
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
         from backports import zstd
-    except ImportError as error:  # no wheel for this architecture
-        missing = LocalError("zstd compression needs the package backports.zstd, which is not installed")
-        missing.add_note("hint: pip install backports.zstd")
-        raise missing from error
+except ImportError as error:
+    if sys.version_info >= (3, 14):
+        raise LocalError("zstd compression needs compression.zstd, which this Python was built without") from error
+    missing = LocalError("zstd compression needs the package backports.zstd, which is not installed")
+    missing.add_note("hint: pip install backports.zstd")  # there is no wheel for some architectures
+    raise missing from error
 
 __all__ = ["zstd"]

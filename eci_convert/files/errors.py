@@ -20,6 +20,6 @@ def local_errors(name: object) -> Iterator[None]:
     except OSError as error:
         raise LocalError(f"{name}: {error.strerror or error}") from error
     except ValueError as error:
-        if "null byte" not in str(error):
+        if "embedded null" not in str(error):  # then "byte" or, from Python 3.13, "character in path"
             raise
         raise LocalError(f"{str(name)!r}: NUL byte in a file name") from error

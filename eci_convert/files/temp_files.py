@@ -7,6 +7,7 @@ import io
 import os
 import re
 import secrets
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
+_MISSING = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 _LONGEST = 255 - len("..0123456789abcdef.part")
 
 
@@ -43,7 +45,22 @@ def resolve_path(path: str | os.PathLike[str], *, strict: bool = False) -> Path:
 def is_directory(path: str | os.PathLike[str]) -> bool:
     """Whether *path* is a directory; False if it does not exist. Raises LocalError if that cannot be determined."""
     with local_errors(os.fspath(path)):
-        return Path(path).is_dir()
+        status = status_of(path)
+    return status is not None and stat.S_ISDIR(status.st_mode)
+
+
+def status_of(path: str | os.PathLike[str]) -> os.stat_result | None:
+    """What stat(2) says of *path*, links followed; None if it does not exist. Raises OSError if that cannot be
+    determined, as in a directory that is not accessible: Path.exists() and its like are False there from Python 3.14.
+    """
+    try:
+        return os.stat(path)
+    except OSError as error:
+        if error.errno not in _MISSING:
+            raise
+    except ValueError:  # a NUL byte
+        pass
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

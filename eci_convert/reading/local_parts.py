@@ -152,8 +152,10 @@ def _locator(content: DiskContent) -> Locator:
         state = path.stat()
     except FileNotFoundError as error:
         raise NotFoundError(f"no such file: {str(path)!r}") from error
-    except (OSError, ValueError) as error:
-        raise LocalError(f"{str(path)!r} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    except OSError as error:
+        raise LocalError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise LocalError(f"{str(path)!r} cannot be read: NUL byte in a file name") from error
     if not stat.S_ISREG(state.st_mode):
         raise LocalError(f"{str(path)!r} is not a regular file")
     return LocalFile(path=path)

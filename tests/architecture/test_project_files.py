@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from configparser import ConfigParser
 from pathlib import Path
+
+import pytest
 
 TOP = Path(__file__).parents[2]
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text())
@@ -30,6 +36,22 @@ def test_the_workflow_calls_make_for_every_supported_python() -> None:
     assert commands
     assert all(re.match(r"make |apt-get ", command) for command in commands)
     assert {"test", "coverage", "dist", "docs"} == make_calls(WORKFLOW) <= PHONY
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="needs make")
+@pytest.mark.parametrize("target", ["demo", "test", "lint", "coverage", "dist", "reference"])
+def test_each_python_has_environments_of_its_own(target: str) -> None:
+    """One that is there is not made again, so that the tests would run with the Python that made it."""
+    version = "{}.{}".format(*sys.version_info)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+
+    def programs(python: str) -> set[str]:
+        call = ["make", "--dry-run", "--always-make", target, "ENGINES=", f"PYTHON={python}"]
+        text = subprocess.run(call, cwd=TOP, env=environ, capture_output=True, text=True, check=True).stdout
+        return set(re.findall(r"^\s*(?:\S+=\S* )*(\S+)/bin/(?:pip|python|mypy|ruff|coverage) ", text, re.MULTILINE))
+
+    assert programs("python3") == {"build/venv" if target == "test" else ".venv"}
+    assert programs(sys.executable) - {sys.prefix} == {f"build/{'venv' if target == 'test' else 'dev'}-{version}"}
 
 
 def test_the_makefile_says_what_each_target_is_for() -> None:

@@ -18,6 +18,7 @@ from eci_convert.cli import output
 from eci_convert.cli.go_flags import Flag, ParsedFlags
 from eci_convert.cli.go_tool import Tool, ToolCommand
 from eci_convert.errors import EciError, LocalError, NotFoundError, UsageError
+from eci_convert.files.temp_files import is_directory, status_of
 from eci_convert.oci import media_types
 from eci_convert.oci.reference import Reference
 from eci_convert.operations.store.ironcore_store import (
@@ -168,8 +169,8 @@ def _store(parsed: ParsedFlags) -> IroncoreStore:
 def _settings(parsed: ParsedFlags) -> Settings:
     """What the registry is reached with: the first of --docker-config-path that is there, a file or its directory."""
     paths = [Path(text) for text in parsed.texts("docker-config-path")]
-    files = [path / "config.json" if path.is_dir() else path for path in paths]
-    return Settings(environ=os.environ, authfile=next((str(path) for path in files if path.exists()), ""))
+    files = [path / "config.json" if is_directory(path) else path for path in paths]
+    return Settings(environ=os.environ, authfile=next((str(path) for path in files if status_of(path)), ""))
 
 
 @contextmanager

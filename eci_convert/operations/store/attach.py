@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -46,11 +47,11 @@ def parse_attachment(text: str) -> Attachment:
     'application/spdx+json'
     """
     path, colon, media_type = text.rpartition(":")
-    if not colon or Path(text).exists():
+    if not colon or os.path.exists(text):
         return Attachment(path=Path(text))
     if not path:
         raise UsageError(f"{text!r} names no file")
-    if not Path(path).exists() and not _MEDIA_TYPE.fullmatch(media_type):
+    if not os.path.exists(path) and not _MEDIA_TYPE.fullmatch(media_type):
         return Attachment(path=Path(text))
     return Attachment(path=Path(path), media_type=check_media_type(media_type))
 

@@ -147,7 +147,7 @@ def _add_image(store: ContainersStore, records: list[Record], image: NewImage, w
         "manifest": image.manifest[1],
     }
     directory = store.image_directory(identity)
-    if directory.is_symlink():
+    if os.path.islink(directory):
         raise FormatError("the directory of an image is a symbolic link", where=str(directory))
     with local_errors(directory):
         directory.mkdir(mode=0o700, exist_ok=True)

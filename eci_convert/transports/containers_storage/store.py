@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eci_convert.files.errors import local_errors
+from eci_convert.files.temp_files import is_directory
 from eci_convert.transports.containers_storage import locks
 from eci_convert.transports.containers_storage.drivers.base import StorageDriver
 from eci_convert.transports.containers_storage.drivers.overlay import Overlay
@@ -39,8 +40,7 @@ class ContainersStore:
 
     def exists(self) -> bool:
         """Whether there is a store of this driver."""
-        with local_errors(self.root):
-            return self.images_file.parent.is_dir()
+        return is_directory(self.images_file.parent)
 
     def make(self) -> None:
         """Creates the directories of a store, accessible to their owner only, if there are none."""

@@ -26,6 +26,7 @@ from eci_convert.files.atomic import atomic_write
 from eci_convert.files.errors import local_errors
 from eci_convert.files.locks import exclusive
 from eci_convert.files.safe_open import open_regular, read_range, read_small_file
+from eci_convert.files.temp_files import status_of
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
@@ -214,7 +215,7 @@ class LayoutSink:
 
     def _has(self, path: str) -> bool:
         with local_errors(self._directory):
-            return (self._directory / path).exists()
+            return status_of(self._directory / path) is not None
 
     def _is_intact(self, blob: Descriptor) -> bool:
         try:

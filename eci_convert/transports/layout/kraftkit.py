@@ -16,6 +16,7 @@ from typing import Any
 from eci_convert.errors import FormatError, LimitExceededError, NotFoundError
 from eci_convert.files.errors import local_errors
 from eci_convert.files.safe_open import read_small_file
+from eci_convert.files.temp_files import status_of
 from eci_convert.oci import json_fields, media_types
 from eci_convert.oci.annotations import IMAGE_NAME, REF_NAME
 from eci_convert.oci.descriptor import MAX_LAYERS
@@ -31,7 +32,7 @@ _MAX_DEPTH = 32
 def is_store(directory: Path) -> bool:
     """Whether *directory* is a store of KraftKit's, and no layout."""
     with local_errors(directory):
-        present = [(directory / name).exists() for name in (_BLOBS, _NAMES, INDEX)]
+        present = [status_of(directory / name) is not None for name in (_BLOBS, _NAMES, INDEX)]
     return present == [True, True, False]
 
 

@@ -214,6 +214,14 @@ def test_the_docker_configuration_that_is_named_counts(
     assert said.json["headers"]["Authorization"][0].startswith("Basic ")
 
 
+def test_a_docker_configuration_that_cannot_be_looked_for_is_not_passed_over(built: Path, run: Run) -> None:
+    words = ["--store-path", "store", "--docker-config-path", "n" * 300]
+
+    said = run("onmetal-image", *words, "push", "registry.invalid/acme/m:1", exits=1)
+
+    assert "File name too long" in said.err
+
+
 def test_an_architecture_that_is_missing_is_said(session: Path, run: Run) -> None:
     """B12."""
     unpack("ironcore/inputs.tar.gz", session)

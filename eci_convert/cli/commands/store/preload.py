@@ -19,6 +19,7 @@ from eci_convert.errors import UsageError
 from eci_convert.files.atomic import atomic_write
 from eci_convert.files.errors import local_errors
 from eci_convert.files.output_paths import check_writable, inherited_descriptor
+from eci_convert.files.temp_files import is_directory
 from eci_convert.operations.store.preload import DEFAULT_PREFIX, DRIVERS, PreloadedImage, stored_name, temporary_store
 from eci_convert.operations.store.preload import preload as preload_images
 from eci_convert.operations.store.store_tar import store_archive
@@ -74,7 +75,7 @@ def preload(
         done = preload_images(images, root / _relative(prefix or ""), call.reading, **words)
         return _report(call, done, str(root), to_stdout=False, dry_run=dry_run)
     where = _relative(DEFAULT_PREFIX if prefix is None else prefix)
-    if not _is_stream(str(output)) and Path(str(output)).parent.is_dir():
+    if not _is_stream(str(output)) and is_directory(Path(str(output)).parent):
         check_writable(str(output))  # before images are read, which may take long
     with temporary_store(call.settings) as folder:
         done = preload_images(images, folder, call.reading, **words)

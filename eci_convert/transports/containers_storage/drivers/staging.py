@@ -21,6 +21,7 @@ from typing import Final
 from eci_convert.errors import LocalError
 from eci_convert.files import leftovers
 from eci_convert.files.errors import local_errors
+from eci_convert.files.temp_files import status_of
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.transports.containers_storage import locks
@@ -146,8 +147,8 @@ def sweep(home: Path) -> None:
     with local_errors(home):
         left = [path for path in home.iterdir() if path.name.startswith(PREFIX) and _is_own_directory(path)]
     for path in left:
-        with suppress(LocalError):  # removed meanwhile, or another user's
-            lock = locks.try_exclusive(path / _LOCK, make=False) if (path / _LOCK).exists() else -1
+        with suppress(LocalError), local_errors(path):  # removed meanwhile, or another user's
+            lock = locks.try_exclusive(path / _LOCK, make=False) if status_of(path / _LOCK) else -1
             if lock is not None:
                 remove_tree(path)
                 if lock >= 0:

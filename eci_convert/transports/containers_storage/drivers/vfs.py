@@ -51,7 +51,7 @@ class Vfs:
 
     def discard(self, layer: str) -> None:
         target = self.content(layer)
-        if target.is_dir() and not target.is_symlink():
+        if os.path.isdir(target) and not os.path.islink(target):
             with local_errors(target):
                 os.chmod(target, 0o700)
         remove_tree(target)

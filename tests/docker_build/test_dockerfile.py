@@ -477,8 +477,8 @@ def test_parts_in_memory_are_staged_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "constant"),
-    [("root.img", "disk-root-root.img"), ("a b", "disk-root"), ("$x", "disk-root"), ("ä", "disk-root"),
-     ("x" * 250, "disk-root")],
+    [("root.img", "disk-root-root.img"), ("a b", "disk-root"), ("$x", "disk-root"), ("ä日", "disk-root-ä日"),
+     ("x" * 250, f"disk-root-{'x' * 245}")],
 )  # fmt: skip
 def test_odd_names_become_plain_ones_in_a_context_of_ours(tmp_path: Path, name: str, constant: str) -> None:
     artifact = artifact_from_parts(root=a_disk(tmp_path / name))
@@ -486,10 +486,11 @@ def test_odd_names_become_plain_ones_in_a_context_of_ours(tmp_path: Path, name: 
     assert list(context_names(artifact).values()) == [constant]
 
 
-def test_a_part_called_dockerfile_is_called_something_else(tmp_path: Path) -> None:
-    other = Part(role=Role.OTHER, locator=LocalFile(path=tmp_path / "x"), name="Dockerfile")
+@pytest.mark.parametrize("name", ["Dockerfile", "ä" * 128])
+def test_a_name_that_a_context_cannot_have_becomes_another(tmp_path: Path, name: str) -> None:
+    other = Part(role=Role.OTHER, locator=LocalFile(path=tmp_path / "x"), name=name)
 
-    assert context_names(Artifact(parts=(other,))) == {"Dockerfile": "other-0"}
+    assert context_names(Artifact(parts=(other,))) == {name: "other-0"}
 
 
 def test_a_dockerfile_is_made_without_docker() -> None:

@@ -21,7 +21,8 @@ from eci_convert.model import Artifact, LocalFile, Memory, Part, Role
 
 IGNORE: Final = ".dockerignore"
 _MARK: Final = "# Made by eci-convert: nothing but the parts is sent to the engine.\n"
-_SAFE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", re.ASCII)
+_SAFE: Final = re.compile(r"[^\W_][\w.-]*")
+_MAX_NAME: Final = 255  # bytes, of a file's name
 _DOCKERFILES: Final = ("dockerfile", "containerfile")
 _FICLONE: Final = 0x40049409
 _WRITABLE: Final = 0o222
@@ -41,11 +42,16 @@ def paths_in_context(artifact: Artifact, context: Path) -> dict[str, str]:
 
 def context_names(artifact: Artifact) -> dict[str, str]:
     """File names for the parts, by the parts' names: theirs where these are plain, else ones that mean the same."""
-    names: dict[str, str] = {}
-    for number, part in enumerate(artifact.parts):
-        plain = _SAFE.fullmatch(part.name) and not part.name.lower().startswith(_DOCKERFILES)
-        names[part.name] = part.name if plain else _constant(part, number)
-    return names
+    numbered = enumerate(artifact.parts)
+    return {part.name: part.name if _is_plain(part.name) else _constant(part, number) for number, part in numbered}
+
+
+def _is_plain(name: str) -> bool:
+    """Whether this name has a meaning for no builder. Letters beyond ASCII and long names are kept: buildah 1.28 cannot
+    COPY from a name that fits into a USTAR header to one that does not."""
+    if not _SAFE.fullmatch(name) or name.lower().startswith(_DOCKERFILES):
+        return False
+    return len(name.encode()) <= _MAX_NAME
 
 
 def stage_context(artifact: Artifact, directory: Path, *, lasting: bool = False) -> dict[str, str]:

@@ -27,6 +27,7 @@ class Programs:
     umoci_new: str = str(UNSTABLE / "bin/umoci")
     oras: str = str(UNSTABLE / "bin/oras")
     crane: str = str(UNSTABLE / "bin/crane")
+    cosign: str = str(UNSTABLE / "bin/cosign")
     buildah: str = "/usr/bin/buildah"
     podman: str = "/usr/bin/podman"
     ctr: str = "/usr/bin/ctr"

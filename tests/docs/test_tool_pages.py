@@ -1,7 +1,6 @@
 """The how-to pages that use other tools are true: each command line is run, with the tools where they are installed.
 
-oras is one of the engines of integration/install_engines, which puts it into a folder of its own. cosign is not: Debian
-unstable has it as a package. Where a tool is missing its pages are not run.
+integration/install_engines puts oras and cosign into a folder of its own. Where one is missing, its pages are skipped.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from tests.support.shell_pages import run_page
 
 ENGINES = Path(os.environ.get("ECI_CONVERT_ENGINES", "/opt/eci-convert-engines")) / "unstable/usr/bin"
 ORAS = shutil.which("oras") or shutil.which("oras", path=ENGINES)
-COSIGN = shutil.which("cosign")
+COSIGN = shutil.which("cosign") or shutil.which("cosign", path=ENGINES)
 
 
 @pytest.mark.skipif(not ORAS, reason="no oras here")

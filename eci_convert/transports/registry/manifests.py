@@ -38,6 +38,13 @@ def get(client: RegistryClient, name: str) -> tuple[Descriptor, bytes]:
     return Descriptor(media_type=media_type, digest=digest, size=len(content)), content
 
 
+def exists(client: RegistryClient, name: str) -> bool:
+    """Whether the registry says that there is a manifest with the tag or digest *name*. Raises TransportError."""
+    headers = {"Accept": ACCEPT}
+    with client.request("HEAD", client.url(f"manifests/{name}"), headers=headers, accept=(200, *_HANDLED)) as response:
+        return response.status == 200 and not response.is_html
+
+
 def put(client: RegistryClient, name: str, media_type: str, content: bytes) -> bool:
     """Pushes a manifest under the tag or digest *name*. Returns whether the registry processed its `subject`.
 

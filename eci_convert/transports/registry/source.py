@@ -29,6 +29,7 @@ class RegistrySource:
         self._reference = reference
         self._client = client or RegistryClient(reference, settings)
         self._manifests: dict[Digest, bytes] = {}
+        self._listed: set[Digest] = set()
         self._missing = False
 
     @property
@@ -90,7 +91,11 @@ class RegistrySource:
         return None
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
-        return referrers.of(self._client, subject)
+        found = referrers.of(self._client, subject)
+        if subject not in self._listed:
+            referrers.warn_of_cosign_tags(self._client, subject)
+        self._listed.update(one.digest for one in found)
+        return found
 
     def __enter__(self) -> Self:
         return self

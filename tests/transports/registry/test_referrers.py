@@ -175,6 +175,46 @@ def test_what_stands_under_the_tag_and_is_no_list_is_not_written_over(
     assert any(key[1] in warning for warning in user.warnings)
 
 
+@pytest.mark.parametrize("has_api", [True, False])
+@pytest.mark.parametrize(("suffix", "what"), [("sig", "a signature"), ("att", "an attestation"), ("sbom", "an SBOM")])
+def test_what_cosign_keeps_under_a_tag_is_told_of_and_is_no_referrer(
+    registry: FaultyRegistry, user: User, suffix: str, what: str, has_api: bool
+) -> None:
+    registry.has_referrers = has_api
+    subject = an_image(registry)
+    tag = f"sha256-{subject.digest.hex}.{suffix}"
+    put(registry, to_json(Manifest(config=CONFIG, layers=(), annotations={"by": "cosign"})), tag=tag)
+
+    assert found(registry, user, subject) == set()
+
+    [warning] = user.warnings
+    assert f"the tag {tag} holds {what} of cosign's" in warning
+
+
+def test_tags_of_cosign_are_not_looked_for_behind_each_referrer(registry: FaultyRegistry, user: User) -> None:
+    subject = an_image(registry)
+    one = pointing(registry, subject, "one")
+
+    with user.source(registry) as source:
+        source.referrers(subject.digest)
+        source.referrers(one.digest)
+
+    asked = [request.path for request in registry.seen("manifests", "HEAD")]
+    assert len(asked) == 3
+    assert all(subject.digest.hex in path for path in asked)
+
+
+@pytest.mark.parametrize("status", [400, 405, 404])
+def test_a_registry_that_has_no_head_says_nothing_of_tags(registry: FaultyRegistry, user: User, status: int) -> None:
+    subject = an_image(registry)
+    one = pointing(registry, subject, "one")
+    put(registry, to_json(Manifest(config=CONFIG, layers=())), tag=f"sha256-{subject.digest.hex}.sig")
+    registry.misbehave("HEAD", "manifests", faults.status(status), times=9)
+
+    assert found(registry, user, subject) == {one.digest}
+    assert not user.warnings
+
+
 def test_in_a_layout_too_the_tag_may_mean_something_else(tmp_path: Path) -> None:
     subject = Descriptor.of(b"subject", media_types.OCI_MANIFEST)
     pointer = Descriptor(media_type=subject.media_type, digest=subject.digest, size=subject.size)

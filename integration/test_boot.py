@@ -26,7 +26,7 @@ def boots(directory: Path, machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("form", ["artifacts", "legacy"])
-def test_through_a_registry(
+def test_a_machine_from_a_registry_boots(
     registry: Registry, image_name: str, eci_convert: Run, machine: Machine, tmp_path: Path, form: str
 ) -> None:
     name = f"{registry.host}/{image_name}"
@@ -38,7 +38,7 @@ def test_through_a_registry(
     boots(tmp_path, machine)
 
 
-def test_through_a_docker_engine(
+def test_a_machine_from_a_docker_engine_boots(
     docker28: DockerEngine, image_name: str, eci_convert: Run, machine: Machine, tmp_path: Path
 ) -> None:
     parts = ["--kernel", machine.kernel, "--initrd", machine.initrd, "--root", f"{machine.root}:raw"]

@@ -80,7 +80,7 @@ def test_it_runs_as_nobody_in_particular(docker28: DockerEngine, image: str) -> 
     assert identity.startswith("uid=65532 gid=65532")
 
 
-def test_it_is_small(docker28: DockerEngine, image: str) -> None:
+def test_the_image_is_smaller_than_250_mib(docker28: DockerEngine, image: str) -> None:
     usage = docker28.docker("run", "--rm", "--network=none", "--user=0", "--entrypoint=du", image, "-sx", "-B1", "/")
 
     assert int(usage.split()[0]) < 250 * MIB

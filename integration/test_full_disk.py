@@ -101,7 +101,7 @@ def room_in(folder: Path) -> int:
 
 @pytest.mark.parametrize("form", ["artifacts", "legacy", "dense"])
 @pytest.mark.parametrize("there", ["nothing", "old files"])
-def test_extract(full: Path, layout: str, form: str, there: str) -> None:
+def test_extract_leaves_no_file_and_no_old_one_changed(full: Path, layout: str, form: str, there: str) -> None:
     if there == "old files":
         (full / "out").mkdir()
         for name in ("kernel", "disk-root-root", "initrd", "mine"):
@@ -120,7 +120,7 @@ def test_a_file_that_fits_is_extracted_where_the_others_do_not(full: Path, layou
     assert [path.name for path in full.iterdir()] == ["kernel"]
 
 
-def test_pull(full: Path, parts: Path, registry: Registry, image_name: str) -> None:
+def test_pull_leaves_old_files_alone(full: Path, parts: Path, registry: Registry, image_name: str) -> None:
     name = f"{registry.host}/{image_name}"
     assert run("push", name, "--kernel", parts / "kernel", "--root", f"{parts}/root:raw").returncode == 0
     (full / "kernel").write_bytes(b"old")
@@ -173,7 +173,7 @@ def filled_in(words: list[str], full: Path, parts: Path, layout: str) -> list[st
 
 @pytest.mark.parametrize("what", WRITING)
 @pytest.mark.parametrize("there", ["nothing", "an image"])
-def test_layouts(full: Path, parts: Path, layout: str, what: str, there: str) -> None:
+def test_a_layout_stays_as_it_was(full: Path, parts: Path, layout: str, what: str, there: str) -> None:
     if there == "an image":
         assert run("push", "--remote", full / "layout", "old", "--kernel", parts / "kernel").returncode == 0
     before, room = files_in(full), room_in(full)
@@ -199,7 +199,7 @@ ARCHIVES = {
 
 @pytest.mark.parametrize("what", ARCHIVES)
 @pytest.mark.parametrize("there", [b"", b"old"])
-def test_archives(full: Path, parts: Path, layout: str, what: str, there: bytes) -> None:
+def test_an_archive_stays_as_it_was(full: Path, parts: Path, layout: str, what: str, there: bytes) -> None:
     if there:
         (full / "machine.tar").write_bytes(there)
     before, room = files_in(full), room_in(full)
@@ -212,12 +212,12 @@ def test_archives(full: Path, parts: Path, layout: str, what: str, there: bytes)
     assert room_in(full) >= room
 
 
-def test_a_context(full: Path, parts: Path) -> None:
+def test_a_staged_context_is_removed(full: Path, parts: Path) -> None:
     refused(run("dockerfile", "--kernel", parts / "kernel", "--initrd", parts / "initrd", "--stage", full / "context"))
     assert not list(full.iterdir())
 
 
-def test_a_digest_file(full: Path, parts: Path, tmp_path: Path) -> None:
+def test_an_old_digest_file_stays(full: Path, parts: Path, tmp_path: Path) -> None:
     (full / "digest").write_text("old")
     fill(full)
     words: list[str | Path] = [

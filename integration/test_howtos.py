@@ -45,7 +45,9 @@ def here(tmp_path: Path, machine: Machine) -> Path:
     return tmp_path
 
 
-def test_instead_of_docker_cp(docker_engine: DockerEngine, registry: Registry, here: Path) -> None:
+def test_the_page_about_docker_cp_extracts_the_kernel(
+    docker_engine: DockerEngine, registry: Registry, here: Path
+) -> None:
     build = "eci-convert build -t my-machine:1 --kernel vmlinuz --root disk.raw\n"
 
     run(build + script_of("migrate-from-docker-cp.md", registry), here, docker_engine.env)
@@ -53,7 +55,7 @@ def test_instead_of_docker_cp(docker_engine: DockerEngine, registry: Registry, h
     assert (here / "kernel.copy").read_bytes() == (here / "vmlinuz").read_bytes()
 
 
-def test_podman_without_docker(podman_store: Store, registry: Registry, here: Path) -> None:
+def test_the_page_about_podman_extracts_the_kernel(podman_store: Store, registry: Registry, here: Path) -> None:
     (here / "storage.conf").write_text(
         f'[storage]\ndriver = "{podman_store.driver}"\ngraphroot = "{podman_store.root}"\n'
         f'runroot = "{podman_store.runroot}"\n'

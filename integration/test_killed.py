@@ -312,7 +312,7 @@ def old_or_new(path: Path, *contents: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["oci:{0}/source", "oci-archive:{0}/source.tar", "docker-archive:{0}/docker.tar"])
-def test_extract_from_files(here: Here, place: str) -> None:
+def test_a_killed_extract_leaves_each_file_old_or_new(here: Here, place: str) -> None:
     source = place.format(here.folder)
     here.run("build", *here.parts, "--to", source)
     out = here.folder / "out"

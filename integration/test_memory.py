@@ -148,7 +148,7 @@ def same(found: Path, disk: Disk) -> None:
     found.unlink()
 
 
-def test_a_layout(run: Run, disks: Disks, work: Path) -> None:
+def test_a_layout_is_written_and_read_in_little_memory(run: Run, disks: Disks, work: Path) -> None:
     disk = disks("dense")
     run("push", "--remote", work / "layout", "machine", disk.word, "--format", "legacy")
     run("inspect", f"oci:{work}/layout:machine")
@@ -160,7 +160,7 @@ def test_a_layout(run: Run, disks: Disks, work: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "form"), [("sparse", "legacy"), ("dense", "artifacts"), ("dense", "legacy")])
-def test_a_registry(
+def test_a_registry_is_written_and_read_in_little_memory(
     run: Run, disks: Disks, work: Path, registry: Registry, image_name: str, kind: str, form: str
 ) -> None:
     disk, name = disks(kind), f"{registry.host}/{image_name}"
@@ -177,7 +177,9 @@ def test_a_registry(
 @pytest.mark.parametrize(
     ("kind", "scheme"), [("smaller", "docker-archive"), ("dense", "docker-archive"), ("dense", "oci-archive")]
 )
-def test_an_archive(run: Run, disks: Disks, work: Path, kind: str, scheme: str) -> None:
+def test_an_archive_is_written_and_read_in_little_memory(
+    run: Run, disks: Disks, work: Path, kind: str, scheme: str
+) -> None:
     disk, name = disks(kind), f"{scheme}:{work}/machine.tar"
     run("build", disk.word, "--to", name)
     run("extract", name, work / "out")
@@ -215,7 +217,9 @@ def test_what_is_spooled_takes_no_memory_either(
 
 
 @pytest.mark.parametrize("kind", ["sparse", "dense"])
-def test_containerd(run: Run, disks: Disks, work: Path, containerd2: Containerd, image_name: str, kind: str) -> None:
+def test_containerd_is_written_and_read_in_little_memory(
+    run: Run, disks: Disks, work: Path, containerd2: Containerd, image_name: str, kind: str
+) -> None:
     disk, name = disks(kind), f"containerd:example.com/{image_name}"
     env = {**containerd2.env, "CONTAINERD_ADDRESS": containerd2.address}
     run("build", disk.word, "--to", name, env=env)
@@ -228,7 +232,7 @@ def test_containerd(run: Run, disks: Disks, work: Path, containerd2: Containerd,
 
 
 @pytest.mark.parametrize("kind", ["smaller", "dense"])
-def test_a_store_of_podman(
+def test_a_store_of_podman_is_written_and_read_in_little_memory(
     run: Run, disks: Disks, work: Path, podman_overlay: Store, image_name: str, kind: str
 ) -> None:
     disk, name = disks(kind), f"{podman_overlay.prefix}example.com/{image_name}"
@@ -246,7 +250,7 @@ def test_a_store_of_podman(
     ("docker28", "direct", "smaller"),
     ("docker28", "docker", "dense"),
 ])  # fmt: skip
-def test_docker(
+def test_docker_is_written_and_read_in_little_memory(
     request: pytest.FixtureRequest, run: Run, disks: Disks, work: Path, image_name: str,
     engine: str, builder: str, kind: str,
 ) -> None:  # fmt: skip
@@ -281,7 +285,7 @@ def test_a_copy_of_compressed_layers_into_docker(
     docker20.docker("image", "rm", image_name)
 
 
-def test_a_repair(run: Run, disks: Disks, work: Path) -> None:
+def test_a_repair_takes_little_memory(run: Run, disks: Disks, work: Path) -> None:
     disk = disks("dense")
     run("push", "--remote", work / "layout", "machine", disk.word, "--format", "legacy")
     spoil(work / "layout")

@@ -19,35 +19,35 @@ from eci_convert.transports import open_sink
 from eci_convert.transports.settings import Settings
 from integration.engines.programs import Programs
 from tests.support.images import Files, Hard, Link, an_image, copied
-from tests.support.layer_stacks import PATHS, Basket, told_apart, whiteout
-from tests.support.reference_unpacker import DIR, HARDLINK, SYMLINK, Said
+from tests.support.layer_stacks import PATHS, Basket, distinct_files, whiteout
+from tests.support.reference_unpacker import DIR, HARDLINK, SYMLINK, LayerEntry
 
 STACKS = 60
 
 
-def a_stack(random: Random) -> list[list[Said]]:
+def a_stack(random: Random) -> list[list[LayerEntry]]:
     """Layers of random entries, with entries for the directories that they are in."""
-    return told_apart([[_entry(random) for _ in range(random.randint(0, 6))] for _ in range(random.randint(1, 4))])
+    return distinct_files([[_entry(random) for _ in range(random.randint(0, 6))] for _ in range(random.randint(1, 4))])
 
 
-def _entry(random: Random) -> Said:
+def _entry(random: Random) -> LayerEntry:
     path = random.choice(PATHS)
     match random.randrange(10):
         case 0 | 1 | 2 | 3:
-            return Said(path)
+            return LayerEntry(path)
         case 4 | 5:
-            return Said(path, DIR)
+            return LayerEntry(path, DIR)
         case 6:
-            return Said(path, SYMLINK, random.choice(["", "/", "../"]) + random.choice(PATHS[:12]))
+            return LayerEntry(path, SYMLINK, random.choice(["", "/", "../"]) + random.choice(PATHS[:12]))
         case 7:
-            return Said(path, HARDLINK, random.choice(PATHS))
+            return LayerEntry(path, HARDLINK, random.choice(PATHS))
         case 8:
             return whiteout(path)
         case _:
-            return Said(f"{path}/.wh..wh..opq")
+            return LayerEntry(f"{path}/.wh..wh..opq")
 
 
-def _files(layer: Sequence[Said]) -> Files | None:
+def _files(layer: Sequence[LayerEntry]) -> Files | None:
     """*layer* for the image builder, which has no names twice."""
     found: dict[str, bytes | Link | Hard | None] = {}
     for said in layer:

@@ -122,7 +122,9 @@ def pushed(registry: FaultyRegistry, work: Path) -> str:
 
 
 @pytest.mark.parametrize("columns", WIDTHS)
-def test_a_copy(columns: int, registry: FaultyRegistry, pushed: str, work: Path) -> None:
+def test_a_copy_shows_phases_and_finished_blobs(
+    columns: int, registry: FaultyRegistry, pushed: str, work: Path
+) -> None:
     registry.pace = 2.5 * MIB
     screens = run(["copy", f"docker://{pushed}", "oci:layout:x"], work, columns)
 
@@ -132,7 +134,9 @@ def test_a_copy(columns: int, registry: FaultyRegistry, pushed: str, work: Path)
 
 
 @pytest.mark.parametrize("columns", WIDTHS)
-def test_a_pull_with_retries(columns: int, registry: FaultyRegistry, pushed: str, work: Path) -> None:
+def test_a_pull_shows_its_retries_on_one_line_each(
+    columns: int, registry: FaultyRegistry, pushed: str, work: Path
+) -> None:
     registry.pace = 2.5 * MIB
     registry.misbehave("GET", "/blobs/", status(503), times=2)
     registry.misbehave("GET", "/blobs/", cut(2 * MIB))
@@ -151,7 +155,7 @@ def test_silence_is_explained(registry: FaultyRegistry, pushed: str, work: Path)
     assert "waiting" not in "\n".join(screens[-1].lines), "a wait that is over stays on the screen"
 
 
-def test_no_color(registry: FaultyRegistry, work: Path) -> None:
+def test_no_color_wins_over_force_color(registry: FaultyRegistry, work: Path) -> None:
     registry.intake = 2.5 * MIB
     screens = run(["push", f"{registry.host}/machine:1", *PARTS], work, env={"NO_COLOR": "1", "FORCE_COLOR": "1"})
 
@@ -160,7 +164,7 @@ def test_no_color(registry: FaultyRegistry, work: Path) -> None:
 
 
 @pytest.mark.parametrize("env", [{}, {"FORCE_COLOR": "1"}], ids=["as it is", "FORCE_COLOR"])
-def test_colours(env: dict[str, str], registry: FaultyRegistry, work: Path) -> None:
+def test_rows_are_coloured_on_a_terminal(env: dict[str, str], registry: FaultyRegistry, work: Path) -> None:
     registry.intake = 2.5 * MIB
     screens = run(["push", f"{registry.host}/machine:1", *PARTS], work, env=env)
 
@@ -169,7 +173,9 @@ def test_colours(env: dict[str, str], registry: FaultyRegistry, work: Path) -> N
 
 @pytest.mark.parametrize("columns", [28, 80])
 @pytest.mark.parametrize("env", [{}, {"FORCE_COLOR": "1"}], ids=["as it is", "FORCE_COLOR"])
-def test_a_dumb_terminal(env: dict[str, str], columns: int, registry: FaultyRegistry, work: Path) -> None:
+def test_no_line_is_drawn_over_on_a_dumb_terminal(
+    env: dict[str, str], columns: int, registry: FaultyRegistry, work: Path
+) -> None:
     registry.intake = 1.5 * MIB
     screens = run(["push", f"{registry.host}/machine:1", *PARTS], work, columns, env={"TERM": "dumb", **env})
 

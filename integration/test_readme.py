@@ -59,12 +59,12 @@ def test_the_first_example_does_the_main_job(docker_engine: DockerEngine, here: 
     assert same(here / "out/disk-root-disk.raw", here / "disk.raw")
 
 
-def test_the_examples_of_building(docker_engine: DockerEngine, here: Path) -> None:
+def test_the_examples_of_building_keep_every_byte(docker_engine: DockerEngine, here: Path) -> None:
     run(BUILD, here, docker_engine.env)
     assert same(here / "vmlinuz.copy", here / "vmlinuz")
 
 
-def test_the_examples_of_registries(registry: Registry, here: Path) -> None:
+def test_the_examples_of_registries_keep_every_byte(registry: Registry, here: Path) -> None:
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     run(REGISTRY.replace("registry.example", registry.host), here, env)
     assert same(here / "machine/kernel", here / "vmlinuz")

@@ -84,7 +84,9 @@ def test_skopeo_copies_it_byte_for_byte(
     same(tmp_path / "out", machine)
 
 
-def test_crane_reads_it(pushed: Callable[[str], str], programs: Programs, eci_convert: Run, tmp_path: Path) -> None:
+def test_crane_reads_and_validates_what_we_pushed(
+    pushed: Callable[[str], str], programs: Programs, eci_convert: Run, tmp_path: Path
+) -> None:
     name = pushed("legacy")
     digest = run(programs.crane, "digest", "--insecure", name).strip()
     assert digest == json.loads(eci_convert("inspect", f"docker://{name}", "--json").stdout)["digest"]

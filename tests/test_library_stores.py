@@ -9,7 +9,7 @@ import pytest
 
 import eci_convert as ec
 from eci_convert.testing import FaultyRegistry, run_registry, status
-from tests.support.command_line import Run, Said
+from tests.support.command_line import CommandResult, Run
 from tests.support.reporters import Listening
 
 BARE = ("machine:1", "layout")
@@ -33,10 +33,10 @@ def place(request: pytest.FixtureRequest, registry: FaultyRegistry, tmp_path: Pa
 
 
 @pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., CommandResult]:
     """The command line. What it says is taken away; the library had said nothing until then."""
 
-    def run(*words: str | Path) -> Said:
+    def run(*words: str | Path) -> CommandResult:
         assert capfd.readouterr() == ("", "")
         return Run(capfd)(*words)
 
@@ -83,7 +83,7 @@ def test_a_reference_without_a_transport_is_refused_with_those_there_are(
 # list_images
 
 
-def test_images_are_listed_as_the_command_line_lists_them(place: str, run: Callable[..., Said]) -> None:
+def test_images_are_listed_as_the_command_line_lists_them(place: str, run: Callable[..., CommandResult]) -> None:
     listed = ec.list_images(place)
     assert [
         {
@@ -119,7 +119,7 @@ def test_an_image_that_cannot_be_read_is_warned_of(registry: FaultyRegistry) -> 
 # tag
 
 
-def test_an_image_gets_more_names(place: str, run: Callable[..., Said]) -> None:
+def test_an_image_gets_more_names(place: str, run: Callable[..., CommandResult]) -> None:
     digest = ec.inspect(f"{place}:1").digest
     assert ec.tag(f"{place}:1", "a", f"{place}:b") == digest
     assert run("tag", f"{place}:1", "c", "-q").out == f"{digest}\n"
@@ -156,7 +156,7 @@ def test_a_registry_that_fails_at_one_name_has_those_before_it(registry: FaultyR
 # delete
 
 
-def test_names_are_removed_and_told(place: str, run: Callable[..., Said]) -> None:
+def test_names_are_removed_and_told(place: str, run: Callable[..., CommandResult]) -> None:
     listed = {(image.tag or image.name): image for image in ec.list_images(place)}
     ec.tag(f"{place}:1", "a", "b")
     assert ec.delete(f"{place}:a", dry_run=True) == ec.delete(f"{place}:a")
@@ -195,7 +195,7 @@ def test_names_in_several_places_are_removed(place: str, tmp_path: Path) -> None
 # create_index
 
 
-def test_images_of_several_platforms_become_an_index(place: str, run: Callable[..., Said]) -> None:
+def test_images_of_several_platforms_become_an_index(place: str, run: Callable[..., CommandResult]) -> None:
     sources = [f"{place}:1", f"{place}:2"]
     would_be = ec.create_index(f"{place}:all", sources, annotations={"a": "b"}, dry_run=True)
     assert names(place) == {"1", "2"}
@@ -232,7 +232,9 @@ def test_what_makes_no_index_is_refused_before_anything_is_there(place: str, tmp
 # blob_url
 
 
-def test_the_request_is_what_the_command_line_prints(registry: FaultyRegistry, run: Callable[..., Said]) -> None:
+def test_the_request_is_what_the_command_line_prints(
+    registry: FaultyRegistry, run: Callable[..., CommandResult]
+) -> None:
     bare = f"{registry.host}/machine:1"
     ec.push(ec.Machine(kernel=b"kernel", initrd=b"initrd"), f"docker://{bare}", compression="none")
     for part in ("", "kernel", "initrd"):
@@ -269,7 +271,7 @@ def test_what_has_no_url_is_an_error(place: str) -> None:
 
 
 def test_files_are_attached_as_the_command_line_attaches_them(
-    place: str, run: Callable[..., Said], tmp_path: Path
+    place: str, run: Callable[..., CommandResult], tmp_path: Path
 ) -> None:
     file = tmp_path / "sbom.json"
     file.write_text("{}")

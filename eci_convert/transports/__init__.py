@@ -23,7 +23,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from eci_convert.errors import CannotHoldError, UsageError
 from eci_convert.transports.base import Catalog, Sink, Source, two_registries
@@ -66,17 +66,23 @@ def open_source(text: str, settings: Settings, default: str = "docker-daemon") -
         from eci_convert.transports.registry import resolve_alias
 
         rest = resolve_alias(rest, settings)
-    opener = getattr(import_module(f"eci_convert.transports.{scheme.module}"), "open_source")  # noqa: B009
     with _suggesting_transport(text, scheme):
-        return cast("Callable[[str, Settings], Source]", opener)(rest, settings)
+        source: Source = _function(scheme, "open_source")(rest, settings)
+    return source
 
 
 def open_sink(text: str, settings: Settings, default: str = "docker-daemon") -> Sink:
     """The sink for the reference *text*; nothing is changed yet. Raises UsageError."""
     scheme, rest = parse_reference(text, default)
-    opener = getattr(import_module(f"eci_convert.transports.{scheme.module}"), "open_sink")  # noqa: B009
     with _suggesting_transport(text, scheme):
-        return cast("Callable[[str, Settings], Sink]", opener)(rest, settings)
+        sink: Sink = _function(scheme, "open_sink")(rest, settings)
+    return sink
+
+
+def _function(scheme: Scheme, name: str) -> Callable[[str, Settings], Any]:
+    """The function *name* of the module of *scheme*, which is imported on demand."""
+    function: Callable[[str, Settings], Any] = getattr(import_module(f"{__name__}.{scheme.module}"), name)
+    return function
 
 
 @contextmanager
@@ -97,8 +103,8 @@ def open_catalog(text: str, settings: Settings) -> Catalog:
     Raises UsageError.
     """
     scheme, rest = parse_place(text)
-    opener = getattr(import_module(f"eci_convert.transports.{scheme.module}"), "open_catalog")  # noqa: B009
-    return cast("Callable[[str, Settings], Catalog]", opener)(rest, settings)
+    catalog: Catalog = _function(scheme, "open_catalog")(rest, settings)
+    return catalog
 
 
 def parse_place(text: str) -> tuple[Scheme, str]:
@@ -138,5 +144,5 @@ def open_referrer_sink(text: str, settings: Settings, default: str = "docker") -
         error = CannotHoldError(f"{scheme.name}: files cannot be attached to images there")
         error.add_note("hint: copy the image to a registry, a layout (oci:DIR) or containerd, and attach them there")
         raise error
-    opener = getattr(import_module(f"eci_convert.transports.{scheme.module}"), "open_referrer_sink")  # noqa: B009
-    return cast("Callable[[str, Settings], Sink]", opener)(rest, settings)
+    sink: Sink = _function(scheme, "open_referrer_sink")(rest, settings)
+    return sink

@@ -46,10 +46,6 @@ ATTRIBUTES = {
     "group": "click's parameters",
     "commands": "click's groups",
     "_typed": "click's completion",
-    "open_source": "the function of a transport's module",
-    "open_sink": "the function of a transport's module",
-    "open_catalog": "the function of a transport's module",
-    "open_referrer_sink": "the function of a transport's module",
 }
 """Attributes that are looked up by name, of which none is a transport's. This list only shrinks."""
 

@@ -29,7 +29,7 @@ def check(name: str, document: Any) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(SCHEMAS.glob("*.json")), ids=lambda path: path.stem)
-def test_a_schema_is_one(path: Path) -> None:
+def test_a_schema_is_valid_and_strict(path: Path) -> None:
     schema = json.loads(path.read_text())
     Draft202012Validator.check_schema(schema)
     assert schema["title"].startswith(path.stem)

@@ -171,7 +171,7 @@ def test_short_noise_is_stored() -> None:
 
 
 @given(st.binary(max_size=300), st.binary(max_size=300), st.integers(0, 5000))
-def test_checksums_combine(first: bytes, second: bytes, zeros: int) -> None:
+def test_crc32_combine_equals_the_crc32_of_the_whole(first: bytes, second: bytes, zeros: int) -> None:
     second += bytes(zeros)
 
     assert crc32_combine(zlib.crc32(first), zlib.crc32(second), len(second)) == zlib.crc32(first + second)

@@ -40,7 +40,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def test_plain_lines(clock: Clock) -> None:
+def test_plain_progress_writes_a_line_per_event(clock: Clock) -> None:
     stream = io.StringIO()
     shown = PlainProgress(stream, {})
     shown.noted(Plan(tasks=3, size=13 * MIB))
@@ -244,7 +244,7 @@ def test_a_terminal_that_is_gone_is_nobodys_error(clock: Clock) -> None:
         ("json", True, {"TERM": "xterm"}, {"quiet": True}, type(NULL_REPORTER)),
     ],
 )
-def test_which_reporter_it_is(
+def test_the_style_and_the_terminal_choose_the_reporter(
     style: str, terminal: bool, environ: dict[str, str], options: dict[str, Any], kind: type,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip

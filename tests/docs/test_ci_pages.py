@@ -80,7 +80,7 @@ def check(runner: Path, registry: FaultyRegistry) -> None:
     assert "ci:secret" in registry.secrets_seen()
 
 
-def test_github_actions(runner: Path, registry: FaultyRegistry) -> None:
+def test_the_workflow_for_github_actions_pushes_and_tests(runner: Path, registry: FaultyRegistry) -> None:
     text = yaml_of("GitHub Actions").replace("ghcr.io", registry.host)
     values = {
         "github.repository": "edge/images",
@@ -104,7 +104,7 @@ def test_github_actions(runner: Path, registry: FaultyRegistry) -> None:
     check(runner, registry)
 
 
-def test_gitlab_ci(runner: Path, registry: FaultyRegistry) -> None:
+def test_the_pipeline_for_gitlab_ci_pushes_and_tests(runner: Path, registry: FaultyRegistry) -> None:
     text = yaml_of("GitLab CI")
     variables = {
         "CI_REGISTRY": registry.host,

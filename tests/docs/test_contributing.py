@@ -17,7 +17,7 @@ FOLDERS = ("eci_convert/dialects", "eci_convert/transports", "tests/dialects", "
 
 @pytest.mark.timeout(900)  # it runs several hundred other tests
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_page_is_true(page: Path, tmp_path: Path) -> None:
+def test_a_page_can_be_followed_step_by_step(page: Path, tmp_path: Path) -> None:
     copy = Copy(tmp_path)
     for name, content in {"kernel": b"kernel" * 99, "initrd": b"initrd", "disk.raw": os.urandom(1 << 20)}.items():
         (copy.work / name).write_bytes(content)

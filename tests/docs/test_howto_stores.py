@@ -43,6 +43,6 @@ def test_every_page_is_run_somewhere() -> None:
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="the pages use bash")
 @pytest.mark.parametrize("page", ["tutorial.md", "which-format.md"])
-def test_a_page_for_newcomers(page: str, workplace: Path, registry: FaultyRegistry) -> None:
+def test_a_page_prints_what_it_shows(page: str, workplace: Path, registry: FaultyRegistry) -> None:
     for printed, shown in run_page(page, workplace, registry.host):
         assert printed == shown

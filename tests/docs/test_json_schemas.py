@@ -70,21 +70,21 @@ def test_names_of_images_in_a_layout(run: Run) -> None:
     assert check("delete", run, "delete", "oci:layout:other")[0]["name"] == "other"
 
 
-def test_lists_of_a_registry(run: Run, registry: FaultyRegistry) -> None:
+def test_lists_of_a_registry_match_their_schema(run: Run, registry: FaultyRegistry) -> None:
     run("push", f"{registry.host}/edge/machine:1", "--kernel", "vmlinuz")
 
     assert check("list", run, "list", f"docker://{registry.host}/edge/machine")[0]["tag"] == "1"
     assert check("list", run, "list", f"docker://{registry.host}")[0]["digest"] is None
 
 
-def test_indexes(run: Run) -> None:
+def test_results_of_index_match_their_schema(run: Run) -> None:
     check("index", run, "index", "create", "oci:layout:all", "oci:layout:machine", "--dry-run")
     check("index", run, "index", "create", "oci:layout:all", "oci:layout:machine")
     check("index", run, "index", "add", "oci:layout:all", "oci:layout:machine")
     check("index", run, "index", "remove", "oci:layout:all", "--platform", "linux/amd64")
 
 
-def test_what_is_attached(run: Run, registry: FaultyRegistry) -> None:
+def test_results_of_attach_and_discover_match_their_schemas(run: Run, registry: FaultyRegistry) -> None:
     image = f"{registry.host}/edge/machine:1"
     run("push", image, "--kernel", "vmlinuz")
 
@@ -95,7 +95,7 @@ def test_what_is_attached(run: Run, registry: FaultyRegistry) -> None:
     assert found["referrers"][0]["digest"] == attached["digest"]
 
 
-def test_addresses_of_parts(run: Run, registry: FaultyRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_of_url_match_their_schema(run: Run, registry: FaultyRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     image = f"{registry.host}/edge/machine:1"
     run("push", image, "--kernel", "vmlinuz")
     assert "headers" not in check("url", run, "url", image, "--part", "kernel")
@@ -105,13 +105,13 @@ def test_addresses_of_parts(run: Run, registry: FaultyRegistry, monkeypatch: pyt
     assert check("url", run, "url", image, "--part", "kernel", "--username", "me")["headers"]["Authorization"]
 
 
-def test_verified_images(run: Run) -> None:
+def test_results_of_verify_match_their_schema(run: Run) -> None:
     assert check("verify", run, "verify", "oci:layout:machine")["good"]
     assert not check("verify", run, "verify", "oci:layout:machine", "none", exits=4)["good"]
     check("verify", run, "verify", "oci:layout:machine", "--fix", "oci:fixed:machine", "--dry-run")
 
 
-def test_the_doctor(run: Run, registry: FaultyRegistry) -> None:
+def test_results_of_doctor_match_their_schema(run: Run, registry: FaultyRegistry) -> None:
     registry.users["me"] = "secret"
     registry.bearer = True
 
@@ -119,7 +119,7 @@ def test_the_doctor(run: Run, registry: FaultyRegistry) -> None:
     assert check("doctor", run, "doctor", registry.host)["authentication"][0]["scheme"].lower() == "bearer"
 
 
-def test_stores_dockerfiles_and_bundles(run: Run, registry: FaultyRegistry) -> None:
+def test_results_of_preload_dockerfile_and_cnab_match_their_schemas(run: Run, registry: FaultyRegistry) -> None:
     run("push", f"{registry.host}/edge/machine:1", "--kernel", "vmlinuz", "--format", "legacy")
     Path("bundle.json").write_text(json.dumps(BUNDLE).replace("HOST", registry.host))
     target = ("--target", f"{registry.host}/apps/shop:1", "--auto-update-bundle")

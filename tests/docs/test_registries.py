@@ -24,7 +24,7 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_
     return Run(capfd)
 
 
-def test_the_commands_work(workplace: Path, registry: FaultyRegistry) -> None:
+def test_the_commands_of_the_page_print_what_it_shows(workplace: Path, registry: FaultyRegistry) -> None:
     assert not run_page("reference/registries.md", workplace, registry.host)
 
 

@@ -233,7 +233,7 @@ def test_attestations_and_strange_things_are_no_images() -> None:
         ("linux/arm/v7", "linux/arm/v6", False),
     ],
 )
-def test_what_suits(offered: str, asked: str, expected: bool) -> None:
+def test_a_platform_matches_what_it_can_run(offered: str, asked: str, expected: bool) -> None:
     found = entry(offered).platform
     assert found is not None
     assert matches(found, parse_platform(asked)) is expected

@@ -28,10 +28,10 @@ from tests.support.tar_archives import file, pax
 
 F, D, S, H = EntryType.FILE, EntryType.DIR, EntryType.SYMLINK, EntryType.HARDLINK
 
-Said = tuple[str, EntryType] | tuple[str, EntryType, str]
+LayerEntry = tuple[str, EntryType] | tuple[str, EntryType, str]
 
 
-def stacked(*layers: Sequence[Said], complete: bool = True) -> Stack:
+def stacked(*layers: Sequence[LayerEntry], complete: bool = True) -> Stack:
     """The stack of *layers*, the lowest first."""
     work = Budget()
     stack = Stack(work)
@@ -179,7 +179,7 @@ def test_12_a_hard_link_is_what_its_target_was_when_it_came_by() -> None:
         ([("x", H, "")], "directory"),
     ],
 )
-def test_13_a_hard_link_that_links_to_no_file_is_broken_and_only_it(entries: list[Said], what: str) -> None:
+def test_13_a_hard_link_that_links_to_no_file_is_broken_and_only_it(entries: list[LayerEntry], what: str) -> None:
     stack = stacked([*entries, ("kernel", F)])
 
     assert what in str(which(stack, "x"))
@@ -270,7 +270,7 @@ def test_18_an_entry_below_a_file_of_its_own_layer_is_refused() -> None:
     ],
 )
 def test_19_symbolic_links_are_followed_inside_the_root(link: str, target: str) -> None:
-    entries: list[Said] = [("boot/vmlinuz", F), ("l", S, "boot"), (link, S, target)]
+    entries: list[LayerEntry] = [("boot/vmlinuz", F), ("l", S, "boot"), (link, S, target)]
 
     assert which(stacked(entries), link) == (0, 0)
     assert which(stacked(entries[:1], entries[1:2], entries[2:]), link) == (0, 0)
@@ -299,13 +299,13 @@ def test_20_a_loop_of_links_on_the_way_to_an_entry_ends() -> None:
 
 
 def test_20_links_that_multiply_end() -> None:
-    chain: list[Said] = [(f"l{n}", S, f"l{n + 1}/l{n + 1}") for n in range(60)]
+    chain: list[LayerEntry] = [(f"l{n}", S, f"l{n + 1}/l{n + 1}") for n in range(60)]
 
     assert "too many levels of symbolic links" in str(which(stacked(chain), "l0"))
 
 
 def test_20_a_loop_of_hard_links_through_layers_ends() -> None:
-    layers: list[list[Said]] = [[(f"h{n}", H, f"h{n - 1}")] for n in range(1, 60)]
+    layers: list[list[LayerEntry]] = [[(f"h{n}", H, f"h{n - 1}")] for n in range(1, 60)]
 
     assert "too many levels of symbolic links" in str(which(stacked([("h0", F)], *layers), "h59"))
     assert which(stacked([("h0", F)], *layers), "h30") == (0, 0)
@@ -346,7 +346,7 @@ def test_32_the_last_of_two_entries_wins() -> None:
 
 
 def test_an_answer_waits_for_lower_layers_only_where_they_matter() -> None:
-    top: list[Said] = [("here", F), ("link", S, "d/below"), ("d/", D), (".wh.gone", F), ("o/.wh..wh..opq", F)]
+    top: list[LayerEntry] = [("here", F), ("link", S, "d/below"), ("d/", D), (".wh.gone", F), ("o/.wh..wh..opq", F)]
     stack = stacked(top, complete=False)
 
     assert which(stack, "here") == (0, 0)

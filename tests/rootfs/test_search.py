@@ -31,9 +31,9 @@ from eci_convert.tar import EntryType, TarEntry
 from eci_convert.transports.base import Source
 from eci_convert.transports.memory import MemorySource
 from tests.support.images import Files, Hard, ImageBuilder, Link, a_tar, an_image
-from tests.support.layer_stacks import PATHS, Basket, told_apart, whiteout
+from tests.support.layer_stacks import PATHS, Basket, distinct_files, whiteout
 from tests.support.memory_stores import Watched
-from tests.support.reference_unpacker import DIR, FILE, HARDLINK, SYMLINK, Naive, RefusedError, Said
+from tests.support.reference_unpacker import DIR, FILE, HARDLINK, SYMLINK, LayerEntry, Naive, RefusedError
 from tests.support.tar_archives import file, pax
 
 
@@ -410,18 +410,18 @@ targets = st.builds(
 
 
 entries = st.one_of(
-    st.builds(Said, paths, st.just(FILE)),
-    st.builds(Said, paths, st.just(FILE)),
-    st.builds(Said, paths, st.just(DIR)),
-    st.builds(Said, paths, st.just(SYMLINK), targets),
-    st.builds(Said, paths, st.just(HARDLINK), paths),
+    st.builds(LayerEntry, paths, st.just(FILE)),
+    st.builds(LayerEntry, paths, st.just(FILE)),
+    st.builds(LayerEntry, paths, st.just(DIR)),
+    st.builds(LayerEntry, paths, st.just(SYMLINK), targets),
+    st.builds(LayerEntry, paths, st.just(HARDLINK), paths),
     st.builds(whiteout, paths),
-    st.builds(lambda path: Said(f"{path}/.wh..wh..opq"), paths),
+    st.builds(lambda path: LayerEntry(f"{path}/.wh..wh..opq"), paths),
 )
 stacks = st.lists(st.lists(entries, max_size=6), min_size=1, max_size=4)
 
 
-def as_entries(layer: Sequence[Said]) -> Iterator[TarEntry]:
+def as_entries(layer: Sequence[LayerEntry]) -> Iterator[TarEntry]:
     for said in layer:
         linkname, data = (said.text, b"") if said.kind in (SYMLINK, HARDLINK) else ("", said.text.encode())
         yield TarEntry(
@@ -430,7 +430,7 @@ def as_entries(layer: Sequence[Said]) -> Iterator[TarEntry]:
         )  # fmt: skip
 
 
-def searched(layers: Sequence[Sequence[Said]], path: str) -> str | None:
+def searched(layers: Sequence[Sequence[LayerEntry]], path: str) -> str | None:
     basket, top = Basket(), layers[::-1]
     search = Search([path], basket)
     for number, layer in enumerate(top):
@@ -443,8 +443,8 @@ def searched(layers: Sequence[Sequence[Said]], path: str) -> str | None:
 
 @settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much])
 @given(stacks)
-def test_a_search_finds_what_naive_unpacking_shows(layers: list[list[Said]]) -> None:
-    layers = told_apart(layers)
+def test_a_search_finds_what_naive_unpacking_shows(layers: list[list[LayerEntry]]) -> None:
+    layers = distinct_files(layers)
     naive = Naive()
     try:
         for layer in layers:

@@ -17,8 +17,8 @@ _PROGRESS = re.compile(r"eci-convert: (✓ |\+ |waiting for |.*: attempt \d+ of 
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What became of a command line."""
+class CommandResult:
+    """The exit code and the output of a command line."""
 
     code: int
     out: str
@@ -35,23 +35,23 @@ class Run:
     def __init__(self, capfd: pytest.CaptureFixture[str]) -> None:
         self._capfd = capfd
 
-    def __call__(self, *words: str | Path, exits: int = 0) -> Said:
+    def __call__(self, *words: str | Path, exits: int = 0) -> CommandResult:
         code, out, err = self.anyhow(*words)
         assert code == exits, f"exit {code}, not {exits}: {err}"
-        return Said(code, out, err)
+        return CommandResult(code, out, err)
 
     def anyhow(self, *words: str | Path) -> tuple[int, str, str]:
-        """The exit code, whatever it is, and what was said."""
+        """The exit code, whatever it is, and the output."""
         self._capfd.readouterr()
         code = main([str(word) for word in words])
         return code, *self._capfd.readouterr()
 
 
-def one_line(said: Said, *words: str) -> None:
+def one_line(result: CommandResult, *words: str) -> None:
     """The error is one line, then hints at most, and it says *words*."""
-    first, *rest = (line for line in said.err.strip().splitlines() if not _PROGRESS.match(line))
-    assert first.startswith("eci-convert: error: "), said.err
-    assert all(line.startswith("hint: ") for line in rest), said.err
-    assert "Traceback" not in said.err
+    first, *rest = (line for line in result.err.strip().splitlines() if not _PROGRESS.match(line))
+    assert first.startswith("eci-convert: error: "), result.err
+    assert all(line.startswith("hint: ") for line in rest), result.err
+    assert "Traceback" not in result.err
     for word in words:
-        assert word in first, said.err
+        assert word in first, result.err

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import product
 
-from tests.support.reference_unpacker import DIR, FILE, SYMLINK, Said
+from tests.support.reference_unpacker import DIR, FILE, SYMLINK, LayerEntry
 
 NAMES = ["a", "b", "c"]
 PATHS = ["/".join(words) for length in (1, 2, 3) for words in product(NAMES, repeat=length)]
@@ -26,25 +26,25 @@ class Basket:
         self.files.update(dict.fromkeys(paths, data))
 
 
-def whiteout(path: str) -> Said:
+def whiteout(path: str) -> LayerEntry:
     parent, _, name = path.rpartition("/")
-    return Said(f"{parent}/.wh.{name}".lstrip("/"))
+    return LayerEntry(f"{parent}/.wh.{name}".lstrip("/"))
 
 
-def told_apart(layers: Sequence[Sequence[Said]]) -> list[list[Said]]:
+def distinct_files(layers: Sequence[Sequence[LayerEntry]]) -> list[list[LayerEntry]]:
     """*layers* with a content of its own for each file, and with entries for the directories that files are in."""
-    found = []
+    complete = []
     for number, layer in enumerate(layers):
         directories: set[str] = set()
-        full: list[Said] = []
+        full: list[LayerEntry] = []
         for count, entry in enumerate(layer):
             words = entry.name.split("/")
             for parent in ("/".join(words[:length]) for length in range(1, len(words))):
-                full += [] if parent in directories else [Said(parent, DIR)]
+                full += [] if parent in directories else [LayerEntry(parent, DIR)]
                 directories.add(parent)
             text = f"{number}.{count}" if entry.kind is FILE else entry.text
-            full.append(Said(entry.name, entry.kind, text))
+            full.append(LayerEntry(entry.name, entry.kind, text))
             directories = {name for name in directories if not f"{name}/".startswith(f"{entry.name}/")}
             directories |= {entry.name} if entry.kind in (DIR, SYMLINK) else set()
-        found.append(full)
-    return found
+        complete.append(full)
+    return complete

@@ -11,7 +11,7 @@ FILE, DIR, SYMLINK, HARDLINK = EntryType.FILE, EntryType.DIR, EntryType.SYMLINK,
 
 
 @dataclass(frozen=True)
-class Said:
+class LayerEntry:
     """An entry of a layer: *text* is the content of a file, or the target of a link."""
 
     name: str
@@ -36,7 +36,7 @@ class Naive:
     def __init__(self) -> None:
         self.root = Inode(DIR)
 
-    def unpack(self, layer: Sequence[Said]) -> None:
+    def unpack(self, layer: Sequence[LayerEntry]) -> None:
         self.fresh: set[Inode] = set()
         for entry in layer:
             self._apply(entry)
@@ -49,7 +49,7 @@ class Naive:
             return None
         return found.text if found and found.kind is FILE else None
 
-    def _apply(self, entry: Said) -> None:
+    def _apply(self, entry: LayerEntry) -> None:
         words = [word for word in entry.name.split("/") if word not in ("", ".")]
         if not words:
             return
@@ -62,7 +62,7 @@ class Naive:
         else:
             self._create(parent, name, entry)
 
-    def _create(self, parent: Inode, name: str, entry: Said) -> None:
+    def _create(self, parent: Inode, name: str, entry: LayerEntry) -> None:
         before = parent.children.get(name)
         if entry.kind is DIR and before and before.kind is DIR:
             self.fresh.add(before)

@@ -191,7 +191,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize(("flag", "kind"), KINDS.items())
-def test_the_types(flag: bytes, kind: str) -> None:
+def test_a_type_flag_becomes_a_type(flag: bytes, kind: str) -> None:
     has_content = kind in ("file", "other")
 
     found = read(block(b"n", 3 if has_content else 0, flag), padded(b"abc") if has_content else b"", file(b"next"))
@@ -311,13 +311,13 @@ class TestNumbers:
         "field",
         [b"00000000003\0", b"          3 ", b"3\0", b"\0\0\0\0\0\0\0\0\0003\0\0", b"000000000003", b" 3\0garbage"],
     )
-    def test_octal(self, field: bytes) -> None:
+    def test_octal_numbers_are_read(self, field: bytes) -> None:
         assert one(block(size=field), padded(b"abc")).size == 3
 
     def test_nothing_is_nought(self) -> None:
         assert one(block(size=bytes(12), mtime=b" " * 12, uid=bytes(8))).size == 0
 
-    def test_base_256(self) -> None:
+    def test_base_256_numbers_are_read(self) -> None:
         found = one(block(size=number(3), uid=number(2**40, 8), gid=number(-2, 8), mtime=number(-1)), padded(b"abc"))
 
         assert (found.size, found.uid, found.gid, found.mtime) == (3, 2**40, -2, -1)

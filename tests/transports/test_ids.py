@@ -116,7 +116,7 @@ def test_digits_that_begin_several_ids_mean_none(scheme: str, tmp_path: Path) ->
         diff_ids(spell(start), Settings())
 
 
-def test_what_is_an_id() -> None:
+def test_ids_and_their_digits_are_recognized() -> None:
     assert [ids.is_id(text) for text in ("sha256:ab", "ab" * 32, "ab" * 6, "sha256:xyz", "SHA256:AB")] == [
         True, True, False, False, False,
     ]  # fmt: skip

@@ -118,12 +118,12 @@ def attach(
     if artifact_types is False:
         manifest = _typed_by_config(manifest)
     try:
-        descriptor = _published(manifest, writer)
+        descriptor = _publish(manifest, writer)
     except ManifestRefusedError:
         if artifact_types is True or not manifest.artifact_type:
             raise
         manifest = _typed_by_config(manifest)
-        descriptor = _published(manifest, writer)
+        descriptor = _publish(manifest, writer)
     return PushResult(
         descriptor=descriptor,
         manifest=manifest,
@@ -154,7 +154,7 @@ def _typed_by_config(manifest: Manifest) -> Manifest:
     return replace(manifest, config=config, artifact_type="")
 
 
-def _published(manifest: Manifest, writer: BlobWriter) -> Descriptor:
+def _publish(manifest: Manifest, writer: BlobWriter) -> Descriptor:
     descriptor = writer.write_manifest(to_json(manifest), manifest.media_type)
     writer.sink.publish(descriptor)
     return descriptor

@@ -56,7 +56,7 @@ def create(sources: Sequence[Source], sink: Sink, platform: Platform | None, set
     does not say so itself. Raises CannotHoldError for a place without indexes, UsageError for two images of one
     platform, UnsupportedImageError for an image of none, and what sources and sink raise.
     """
-    return _written(_sent(sources, sink, platform, settings), sink, None, Strategy.OVERWRITE, settings)
+    return _write_index(_send_images(sources, sink, platform, settings), sink, None, Strategy.OVERWRITE, settings)
 
 
 def add(
@@ -72,18 +72,18 @@ def add(
 
     Raises UsageError where *strategy* is to abort and something is there, and as `create`.
     """
-    strategy = settled(strategy, sink, before, settings)
-    return _written(_sent(sources, sink, platform, settings), sink, before, strategy, settings)
+    strategy = resolve_strategy(strategy, sink, before, settings)
+    return _write_index(_send_images(sources, sink, platform, settings), sink, before, strategy, settings)
 
 
 def append(packed: PushResult, sink: Sink, before: Source, strategy: Strategy, settings: AppendOptions) -> PushResult:
     """Puts an image that was just written to *sink*, and not published, into the index that its name stands for.
 
-    *strategy* is a settled one (see `settled`). Raises as `add`.
+    *strategy* is one that `resolve_strategy` has returned. Raises as `add`.
     """
     spec = packed.index_spec
     entry = packed.descriptor
-    variants = {f"-{entry.platform.architecture}": _bare(entry)} if spec and entry.platform else {}
+    variants = {f"-{entry.platform.architecture}": _without_index_fields(entry)} if spec and entry.platform else {}
     new = _New(
         entries=(entry,),
         annotations=spec.annotations if spec else {},
@@ -91,13 +91,13 @@ def append(packed: PushResult, sink: Sink, before: Source, strategy: Strategy, s
         bytes_sent=packed.bytes_sent,
         bytes_reused=packed.bytes_reused,
     )
-    return _written(new, sink, before, strategy, settings)
+    return _write_index(new, sink, before, strategy, settings)
 
 
-def settled(strategy: Strategy, sink: Sink, before: Source, settings: AppendOptions) -> Strategy:
+def resolve_strategy(strategy: Strategy, sink: Sink, before: Source, settings: AppendOptions) -> Strategy:
     """*strategy* once it is clear that it can be done, before anything is sent. Raises CannotHoldError, UsageError."""
-    _check_holds(sink)
-    if strategy is Strategy.MERGE or _standing(before) is None:
+    _check_holds_indexes(sink)
+    if strategy is Strategy.MERGE or _current_root(before) is None:
         return Strategy.MERGE
     chosen = settings.choose() if strategy is Strategy.PROMPT else strategy
     if chosen is Strategy.ABORT:
@@ -118,70 +118,71 @@ def remove(
     """
     if (platform is None) == (not digest):
         raise UsageError("say which image to remove: --platform OS/ARCH or --digest DIGEST, one of the two")
-    _check_holds(sink)
+    _check_holds_indexes(sink)
     for _ in range(_ATTEMPTS):
         root, index = load_root(before)
         if not isinstance(index, Index):
             raise UnsupportedImageError(f"{before.origin} is one image and no index")
         left = entries.without(index.manifests, platform, digest)
         nothing = _New(entries=(), annotations={}, variants={}, bytes_sent=0, bytes_reused=0)
-        packed = _index(replace(index, manifests=left), nothing, before, sink, settings)
-        if _published(packed, sink, before, root.digest, nothing, settings):
+        packed = _store_index(replace(index, manifests=left), nothing, before, sink, settings)
+        if _publish_unless_changed(packed, sink, before, root.digest, nothing, settings):
             return packed
-    raise _changing(before)
+    raise _changed_error(before)
 
 
-def _sent(sources: Sequence[Source], sink: Sink, platform: Platform | None, settings: AppendOptions) -> _New:
+def _send_images(sources: Sequence[Source], sink: Sink, platform: Platform | None, settings: AppendOptions) -> _New:
     """Sends the images to *sink*, which has no name for them yet. What cannot be is refused before the first byte."""
-    _check_holds(sink)
+    _check_holds_indexes(sink)
     if not sources:
         raise UsageError("an index needs an image")
     for source in sources:
         check_logins(source, sink)
-    found = [
-        (source, index, each) for source in map(with_all_blobs, sources) for index, each in [images(source, platform)]
-    ]
-    entries.check_distinct_platforms([(source.origin, entry) for source, _, each in found for entry in each])
-    plans = [(source, entry, list(manifests.tree(source, entry))) for source, _, each in found for entry in each]
-    for source, _, listed in plans:
-        copy.check_documents(sink, source, listed, settings.transfer)
+    listings = [(source, *images(source, platform)) for source in map(with_all_blobs, sources)]
+    new = [(source, entry) for source, _, listed in listings for entry in listed]
+    entries.check_distinct_platforms([(source.origin, entry) for source, entry in new])
+    plans = [(source, entry, list(manifests.tree(source, entry))) for source, entry in new]
+    for source, _, documents in plans:
+        copy.check_documents(sink, source, documents, settings.transfer)
     sent: list[Descriptor] = []
-    notes: dict[str, str] = {}
+    annotations: dict[str, str] = {}
     variants: dict[str, Descriptor] = {}
     written = reused = 0
-    for source, entry, listed in plans:
+    for source, entry, documents in plans:
         codec = copy.layer_codec(None, source, sink)
-        packed = BlobCopier(source, sink, settings.transfer, None, codec).put(listed)
+        packed = BlobCopier(source, sink, settings.transfer, None, codec).put(documents)
         stored = replace(entry, digest=packed.descriptor.digest, size=packed.descriptor.size, data=None)
         sent.append(stored)
         written, reused = written + packed.bytes_sent, reused + packed.bytes_reused
         if isinstance(packed.manifest, Manifest):
-            notes = {**unikraft.package_annotations(packed.manifest, settings.name), **notes}
+            annotations = {**unikraft.package_annotations(packed.manifest, settings.name), **annotations}
             if ironcore.is_one(packed.manifest) and entry.platform:
-                variants[f"-{entry.platform.architecture}"] = _bare(stored)
-    for _, index, _ in found:
-        notes = {**(index.annotations if index else {}), **notes}
+                variants[f"-{entry.platform.architecture}"] = _without_index_fields(stored)
+    for _, index, _ in listings:
+        annotations = {**(index.annotations if index else {}), **annotations}
     return _New(
-        entries=tuple(entry for place, entry in enumerate(sent) if entry not in sent[:place]),
-        annotations=notes,
+        entries=tuple(dict.fromkeys(sent)),
+        annotations=annotations,
         variants=variants,
         bytes_sent=written,
         bytes_reused=reused,
     )
 
 
-def _written(new: _New, sink: Sink, before: Source | None, strategy: Strategy, settings: AppendOptions) -> PushResult:
-    """The index with what is *new* in it, under its name."""
+def _write_index(
+    new: _New, sink: Sink, before: Source | None, strategy: Strategy, settings: AppendOptions
+) -> PushResult:
+    """Publishes the index with the *new* entries under the name of *sink*."""
     for _ in range(_ATTEMPTS):
-        standing = _standing(before) if before else None
+        current = _current_root(before) if before else None
         old = Index(manifests=())
-        if standing and before and strategy is Strategy.MERGE:
-            old = _as_index(before, *standing)
+        if current and before and strategy is Strategy.MERGE:
+            old = _as_index(before, *current)
         merged = replace(old, manifests=entries.merged(old.manifests, new.entries))
-        packed = _index(merged, new, before, sink, settings)
-        if _published(packed, sink, before, standing[0].digest if standing else None, new, settings):
+        packed = _store_index(merged, new, before, sink, settings)
+        if _publish_unless_changed(packed, sink, before, current[0].digest if current else None, new, settings):
             return packed
-    raise _changing(before)
+    raise _changed_error(before)
 
 
 def _as_index(before: Source, root: Descriptor, document: Manifest | Index) -> Index:
@@ -191,7 +192,7 @@ def _as_index(before: Source, root: Descriptor, document: Manifest | Index) -> I
     return Index(manifests=(entry,), annotations=unikraft.package_annotations(document, ""))
 
 
-def _index(index: Index, new: _New, before: Source | None, sink: Sink, settings: AppendOptions) -> PushResult:
+def _store_index(index: Index, new: _New, before: Source | None, sink: Sink, settings: AppendOptions) -> PushResult:
     """Stores *index*, and what it lists beside what is *new*, where the place does not keep that by itself."""
     fresh = {entry.digest for entry in new.entries}
     written, reused = new.bytes_sent, new.bytes_reused
@@ -200,7 +201,7 @@ def _index(index: Index, new: _New, before: Source | None, sink: Sink, settings:
         if before is None or entry.digest in fresh:
             listed.append(entry)
             continue
-        right, packed = _kept(before, entry, sink, settings)
+        right, packed = _keep_entry(before, entry, sink, settings)
         listed.append(right)
         if packed:
             written, reused = written + packed.bytes_sent, reused + packed.bytes_reused
@@ -216,7 +217,7 @@ def _index(index: Index, new: _New, before: Source | None, sink: Sink, settings:
     return PushResult(descriptor=top, manifest=index, bytes_sent=written + len(text), bytes_reused=reused)
 
 
-def _kept(
+def _keep_entry(
     before: Source, entry: Descriptor, sink: Sink, settings: AppendOptions
 ) -> tuple[Descriptor, PushResult | None]:
     """*entry* with the size that it has, and what was moved for it: nothing where the place keeps it by itself.
@@ -232,7 +233,7 @@ def _kept(
         return entry, None
 
 
-def _published(
+def _publish_unless_changed(
     packed: PushResult, sink: Sink, before: Source | None, root: Digest | None, new: _New, settings: AppendOptions
 ) -> bool:
     """Whether the name stands for the index now; not if it changed since it stood for *root*."""
@@ -241,8 +242,8 @@ def _published(
     text = to_json(packed.manifest)
     sink.put(packed.descriptor.media_type, (text,), digest=packed.descriptor.digest, size=len(text))
     if before:
-        standing = _standing(before)
-        if (standing[0].digest if standing else None) != root:
+        current = _current_root(before)
+        if (current[0].digest if current else None) != root:
             return False
     if new.variants:
         sink.publish(packed.descriptor, new.variants)
@@ -251,7 +252,7 @@ def _published(
     return True
 
 
-def _standing(before: Source) -> tuple[Descriptor, Manifest | Index] | None:
+def _current_root(before: Source) -> tuple[Descriptor, Manifest | Index] | None:
     """What the name stands for now, or None if for nothing."""
     try:
         return load_root(before)
@@ -259,17 +260,17 @@ def _standing(before: Source) -> tuple[Descriptor, Manifest | Index] | None:
         return None
 
 
-def _check_holds(sink: Sink) -> None:
+def _check_holds_indexes(sink: Sink) -> None:
     if not sink.capabilities.indexes:
         error = CannotHoldError(f"{sink.destination} cannot hold an index of several images")
         error.add_note("hint: a registry, an OCI layout, an archive of one, and containerd can")
         raise error
 
 
-def _bare(entry: Descriptor) -> Descriptor:
+def _without_index_fields(entry: Descriptor) -> Descriptor:
     return replace(entry, platform=None, annotations={}, data=None)
 
 
-def _changing(before: Source | None) -> TransportError:
+def _changed_error(before: Source | None) -> TransportError:
     name = before.origin if before else "the name"
     return TransportError(f"{name} changed {_ATTEMPTS} times while it was written: others write it too")

@@ -12,7 +12,7 @@ from eci_convert.testing import FaultyRegistry, faults
 from eci_convert.transports.registry.state.host_facts import HostFacts
 from eci_convert.transports.settings import Settings
 from tests.cli.conftest import Parts
-from tests.support.command_line import Run, Said, one_line
+from tests.support.command_line import CommandResult, Run, one_line
 from tests.support.fake_containerd import a_containerd
 from tests.support.fake_docker import a_docker
 from tests.support.fake_registry.server import CERTS, a_registry
@@ -38,8 +38,8 @@ def _nothing_of_this_computer(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_pat
     (tmp_path / "bin").mkdir()
 
 
-def named(said: Said) -> dict[str, dict[str, object]]:
-    return {one["name"]: one for one in said.json["findings"]}
+def named(result: CommandResult) -> dict[str, dict[str, object]]:
+    return {one["name"]: one for one in result.json["findings"]}
 
 
 def program(folder: Path, name: str, script: str) -> None:

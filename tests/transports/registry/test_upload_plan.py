@@ -78,7 +78,9 @@ def test_how_long_a_chunk_is(limits: Limits, quick: bool, length: int) -> None:
         (CHUNK, CHUNK, True, 0, None),
     ],
 )
-def test_the_next_chunk(offset: int, end: int, ended: bool, missing: int, request_: NextRequest | None) -> None:
+def test_the_next_request_sends_what_is_buffered(
+    offset: int, end: int, ended: bool, missing: int, request_: NextRequest | None
+) -> None:
     plan = UploadPlan(offset=offset, end=end, ended=ended)
     assert plan.missing == missing
     assert plan.next_request() == request_

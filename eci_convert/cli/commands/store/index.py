@@ -154,7 +154,7 @@ def publish_or_append(
     `publish=False` it gets no name."""
     if strategy is None:
         return push()
-    from eci_convert.operations.store.index import append, settled
+    from eci_convert.operations.store.index import append, resolve_strategy
     from eci_convert.operations.store.strategy import AppendOptions, Strategy
 
     settings = AppendOptions(
@@ -164,7 +164,7 @@ def publish_or_append(
         reporter=call.reporter,
         choose=lambda: _choose(before.origin),
     )
-    chosen = settled(Strategy(strategy), sink, before, settings)
+    chosen = resolve_strategy(Strategy(strategy), sink, before, settings)
     return append(push(publish=False), sink, before, chosen, settings)
 
 

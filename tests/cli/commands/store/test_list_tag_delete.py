@@ -66,7 +66,7 @@ def test_tag_says_each_name_and_quietly_the_digest(run: Run, layout: Path) -> No
     assert quiet.out.strip() in run("list", f"oci:{layout}", "-q").out
 
 
-def test_delete_says_what_went(run: Run, layout: Path) -> None:
+def test_delete_prints_the_names_that_it_removed(run: Run, layout: Path) -> None:
     said = run("delete", f"oci:{layout}:plain")
     quiet = run("delete", f"oci:{layout}:a.example/m:1", "-q")
     [told] = run("delete", f"oci:{layout}:a.example/m:2", "--json").json
@@ -89,7 +89,7 @@ def test_a_dry_run_says_so(run: Run, layout: Path) -> None:
     assert files_in(layout) == before
 
 
-def test_repositories_of_a_registry(run: Run, layout: Path) -> None:
+def test_list_shows_the_repositories_of_a_registry(run: Run, layout: Path) -> None:
     with a_registry() as registry:
         run("copy", f"oci:{layout}:plain", f"docker://{registry.host}/a/m:1")
 

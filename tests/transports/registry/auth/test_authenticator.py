@@ -45,7 +45,7 @@ def test_nothing_is_said_to_a_registry_that_does_not_ask(registry: FaultyRegistr
     assert registry.secrets_seen() == []
 
 
-def test_basic_authentication(registry: FaultyRegistry, user: User) -> None:
+def test_a_login_is_sent_as_basic_authentication(registry: FaultyRegistry, user: User) -> None:
     guarded(registry)
     user.logs_in(registry.host)
     user.pushes(registry, [DATA])
@@ -254,7 +254,7 @@ def test_a_storm_of_401_ends_soon(registry: FaultyRegistry, user: User) -> None:
     assert len(registry.requests) <= 4
 
 
-def test_403_is_final(registry: FaultyRegistry, user: User) -> None:
+def test_403_is_not_retried(registry: FaultyRegistry, user: User) -> None:
     registry.misbehave("GET", "/manifests/", faults.refusal(403, "DENIED", "not yours"))
     with pytest.raises(AccessDeniedError, match="not yours"):
         user.resolves(registry)

@@ -151,7 +151,9 @@ def test_nothing_that_was_given_for_one_registry_is_told_another(tmp_path: Path)
     assert own.settings is settings
 
 
-def test_which_files_count(tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configuration_files_override_each_other_as_in_podman(
+    tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As podman 4.3 has it: drop-ins override the main file, the user's the system's, in the order of their names."""
     system, own = tmp_path / "etc", tmp_path / "home/.config/containers"
     monkeypatch.setattr(registries_conf, "SYSTEM", system)
@@ -233,7 +235,9 @@ def test_a_file_without_sense_is_an_error_that_names_it(text: str, tmp_path: Pat
         asked("a.example/x:1", named(tmp_path, text))
 
 
-def test_short_names(tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_names_are_resolved_by_aliases(
+    tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(registries_conf, "SYSTEM", tmp_path / "etc")
     monkeypatch.setattr(registries_conf, "MACHINE_ALIASES", tmp_path / "machine.conf")
     write(tmp_path / "etc/registries.conf", '[aliases]\n"fedora"="r.example/fedora"\n"gone"="r.example/gone"\n')

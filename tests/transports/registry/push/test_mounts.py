@@ -147,7 +147,9 @@ def test_the_upload_that_is_begun_instead_is_the_one_that_is_used(registry: Faul
     assert registry.uploads == {}
 
 
-def test_in_chunks_too(registry: FaultyRegistry, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mount_that_is_refused_becomes_an_upload_in_chunks(
+    registry: FaultyRegistry, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("CHUNK", "SHARED"):
         monkeypatch.setattr(upload_plan, name, 64 * 1024)
     sends(user, registry, "a")

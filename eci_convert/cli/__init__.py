@@ -6,6 +6,7 @@ connection_options.py options about the way to a place, and the transports that 
 applicable.py         options that have no effect on a format or a place
 command.py            commands: their --help, options that are given once, mistyped subcommands
 completion.py         what shells complete
+shells.py             the scripts for them
 bundle_files.py       bundle.json and relocation maps
 param_types.py        types of their values
 part_options.py       the parts of a machine, from options

@@ -5,6 +5,7 @@ common_options.py     their values
 connection_options.py options about the way to a place, and the transports that each is for
 command.py            commands: their --help, options that are given once, mistyped subcommands
 completion.py         what shells complete
+shells.py             the scripts for them
 bundle_files.py       bundle.json and relocation maps
 param_types.py        types of their values
 image_options.py      how an image is written, from options

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import click
 
-from eci_convert.cli.param_types import CONNECTION, EXAMPLES, OUTPUT, PARTS, SUBJECT, Option
+from eci_convert.cli.param_types import CONNECTION, EXAMPLES, OUTPUT, PARTS, SUBJECT, Option, split_values
 from eci_convert.cli.side_options import SIDES
+from eci_convert.errors import EciError
 
 GROUPS = (PARTS, SUBJECT, OUTPUT, CONNECTION)
 _SIDE_PREFIXES = tuple(f"--{side}-" for side in SIDES)
@@ -22,7 +26,12 @@ class Command(click.Command):
             for option in given:
                 if isinstance(option, Option) and option.once and given.count(option) > 1:
                     raise click.UsageError(f"{option.opts[0]} is given twice", ctx)
-        return super().parse_args(ctx, args)
+        with _telling_variables(ctx):
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _telling_variables(ctx):
+            return super().invoke(ctx)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self.format_usage(ctx, formatter)
@@ -55,6 +64,28 @@ def option_rows(
     return ((title, records) for title, records in rows.items() if records)
 
 
+@contextmanager
+def _telling_variables(ctx: click.Context) -> Iterator[None]:
+    """An error that repeats the value of an option gets a hint where an environment variable gave that: whoever typed
+    no such option looks for it in vain."""
+    try:
+        yield
+    except EciError as error:
+        for option in ctx.command.params:
+            if isinstance(option, Option) and not option.is_flag and option.is_from_environment(ctx):
+                value = option.resolve_envvar_value(ctx) or ""
+                words = split_values(value) if option.multiple else [value]
+                if any(_repeats(str(error), word) for word in words):
+                    error.add_note(f"hint: {option.envvar} is {value!r}")
+        raise
+
+
+def _repeats(message: str, word: str) -> bool:
+    """Whether *message* holds *word*, or the file that it names: @FILE, NAME=FILE, FILE:TYPE."""
+    values = {word, word.removeprefix("@"), word.partition("=")[2], word.rpartition(":")[0]}
+    return any(re.search(rf"(?<!\w){re.escape(value)}(?!\w)", message) for value in values if value)
+
+
 def is_of_side(parameter: click.Parameter) -> bool:
     """Whether *parameter* is a connection option of one side; `--help` describes them in one sentence."""
     return parameter.opts[0].startswith(_SIDE_PREFIXES)
@@ -82,6 +113,11 @@ def closest_command(word: str, names: Sequence[str]) -> str:
 
 class Group(click.Group):
     """A command with subcommands, of which a mistyped one gets the closest."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            raise click.UsageError(f"{self.name} needs a command: {', '.join(self.list_commands(ctx))}", ctx)
+        return super().parse_args(ctx, args)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self.format_usage(ctx, formatter)

@@ -9,13 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import click
-from click.shell_completion import BashComplete, CompletionItem, add_completion_class, split_arg_string
+from click.shell_completion import CompletionItem
 
+from eci_convert.cli.param_types import KeyValueParam, PathParam
 from eci_convert.dialects import READERS
 from eci_convert.errors import EciError, printable
 from eci_convert.oci.annotations import IMAGE_NAME, REF_NAME
 from eci_convert.oci.json_fields import MAX_DOCUMENT
-from eci_convert.transports import SCHEMES
+from eci_convert.transports import SCHEMES, default_transport
 from eci_convert.transports.settings import Settings
 
 PLATFORMS = (
@@ -23,7 +24,14 @@ PLATFORMS = (
     "linux/riscv64", "freebsd/amd64",
 )  # fmt: skip
 
-_REFERENCES = frozenset({"reference", "references", "src", "dst", "sources", "image", "destination", "fix", "refs"})
+_REFERENCES = frozenset(
+    {"reference", "references", "src", "dst", "sources", "image", "destination", "fix", "refs", "place", "first",
+     "second", "subject"}
+)  # fmt: skip
+_IN_A_REGISTRY = frozenset({"push", "pull", "pullfiles", "url", "attach", "discover", "doctor"})
+"""Commands to which a name without a transport is in a registry."""
+_IN_THE_ENGINE = frozenset({"extract", "inspect", "ls", "diff", "verify", "build"})
+"""Commands to which it is in the Docker engine, or where ECI_CONVERT_DEFAULT_TRANSPORT says."""
 _ONE_PLACE = ("docker-daemon", "containerd", "containers-storage")
 _TIMEOUT = 2.0
 """Seconds for a registry or an engine to answer."""
@@ -35,63 +43,18 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "compression": ("gzip", "zstd", "none"),
 }
 
-_BASH = """\
-%(complete_func)s() {
-    local IFS=$'\\n' response completion type value
-    response=$(env COMP_LINE="${COMP_LINE:0:COMP_POINT}" COMP_CWORD=$COMP_CWORD COMP_WORDS="${COMP_WORDS[*]}" \\
-        %(complete_var)s=bash_complete $1)
-    for completion in $response; do
-        IFS=',' read type value <<< "$completion"
-        case $type in
-            dir) COMPREPLY=(); compopt -o dirnames ;;
-            file) COMPREPLY=(); compopt -o default ;;
-            nospace) COMPREPLY+=("$value"); compopt -o nospace ;;
-            plain) COMPREPLY+=("$value") ;;
-        esac
-    done
-    return 0
-}
-%(complete_func)s_setup() {
-    complete -o nosort -F %(complete_func)s %(prog_name)s
-}
-%(complete_func)s_setup;
-"""
-
-
-class Bash(BashComplete):
-    """bash breaks words at colons and equals signs, of which references are full: the whole line is read instead, and
-    a reply is what goes behind the last of them."""
-
-    source_template = _BASH
-
-    def get_completion_args(self) -> tuple[list[str], str]:
-        line = os.environ.get("COMP_LINE")
-        if line is None:
-            return super().get_completion_args()
-        words = split_arg_string(line)
-        incomplete = "" if not words or line[-1:].isspace() else words.pop()
-        option, equals, value = incomplete.partition("=")
-        self._typed = value if equals and option.startswith("--") else incomplete
-        return words[1:], incomplete
-
-    def format_completion(self, item: CompletionItem) -> str:
-        value = str(item.value)
-        typed = getattr(self, "_typed", "")
-        broken = max(typed.rfind(":"), typed.rfind("=")) + 1
-        kind = "nospace" if item.type == "plain" and value.endswith((":", "/")) else item.type
-        return f"{kind},{value[broken:] if value.startswith(typed[:broken]) else value}"
-
-
-def install_completion() -> None:
-    """Has click use these for `_ECI_CONVERT_COMPLETE`."""
-    add_completion_class(Bash)
-
 
 def complete_values(command: click.Command) -> None:
     """Has the parameters of *command* complete their values, those that name images by what is there."""
+    name = command.name or ""
+    default = "docker" if name in _IN_A_REGISTRY else _engine() if name in _IN_THE_ENGINE else ""
     for parameter in command.params:
         if parameter.name in _REFERENCES and parameter.type is click.STRING:
-            parameter.type = ReferenceParam()
+            parameter.type = ReferenceParam(default)
+        elif isinstance(parameter.type, KeyValueParam) and str(parameter.metavar).endswith(("=FILE", "=PATH")):
+            parameter.type = NamedFileParam()
+        elif parameter.name == "files" and parameter.type is click.STRING:
+            parameter.type = PathParam(str)
         elif parameter.name in _WORDS and parameter.type is click.STRING:
             parameter.type = WordParam(_WORDS[parameter.name])
 
@@ -108,23 +71,39 @@ class WordParam(click.ParamType):  # type: ignore[type-arg]  # generic since cli
         return [CompletionItem(word) for word in self._words if word.startswith(incomplete)]
 
 
+class NamedFileParam(KeyValueParam):
+    """`NAME=FILE`."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        name, equals, beginning = incomplete.partition("=")
+        return [CompletionItem(f"{name}={path}") for path in _paths(beginning, files=True) if equals]
+
+
 class ReferenceParam(click.ParamType):  # type: ignore[type-arg]
-    """A reference to an image."""
+    """A reference to an image; *default* is the transport of a bare name, "" where there is none."""
 
     name = "text"
 
+    def __init__(self, default: str) -> None:
+        self._default = default
+
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return [CompletionItem(reference) for reference in references(incomplete)]
+        return [CompletionItem(reference) for reference in references(incomplete, self._default)]
 
 
-def references(incomplete: str) -> Iterator[str]:
+def references(incomplete: str, default: str = "") -> Iterator[str]:
     """References that begin with *incomplete*: transports; behind `oci:`, directories that are or hold layouts, and the
     names in a layout; behind `oci-archive:` and `docker-archive:`, files and directories; the tags of a repository, and
-    the names of images in engines and stores, where these answer at once."""
+    the names of images in engines and stores, where these answer at once. *default* is the transport of a bare name."""
     transport, colon, rest = incomplete.partition(":")
+    spellings = [spelling for scheme in SCHEMES for spelling in scheme.spellings]
     if not colon:
-        spellings = (spelling for scheme in SCHEMES for spelling in scheme.spellings)
         yield from (spelling for spelling in spellings if spelling.startswith(incomplete))
+    if not incomplete.startswith(tuple(spellings)):
+        if default == "docker" and colon:
+            yield from _tags(incomplete)
+        if default in _ONE_PLACE:
+            yield from (name for name in _names(default) if name.startswith(incomplete))
         return
     if rest.startswith("//"):
         yield from _tags(incomplete)
@@ -145,7 +124,7 @@ def references(incomplete: str) -> Iterator[str]:
 def _tags(incomplete: str) -> Iterator[str]:
     """*incomplete*, `docker://HOST/REPO:` and the beginning of a tag, with each tag that begins so."""
     name, _, beginning = incomplete.rpartition(":")
-    repository = name.partition("://")[2]
+    repository = name.partition("://")[2] or name
     if "/" not in repository or "/" in beginning:
         return
     from eci_convert.oci.reference import Reference
@@ -162,6 +141,13 @@ def _names(transport: str) -> tuple[str, ...]:
     with suppress(EciError), open_catalog(f"{transport}:", _at_once()) as catalog:
         return tuple(sorted({printable(entry.name) for entry in catalog.images() if entry.name}))
     return ()
+
+
+def _engine() -> str:
+    """The transport of a bare name, to commands that take it for one in the engine."""
+    with suppress(EciError):
+        return default_transport(os.environ)
+    return ""
 
 
 def _at_once() -> Settings:

@@ -11,7 +11,7 @@ import click
 
 from eci_convert.cli.common_options import CommonOptions
 from eci_convert.cli.output import info
-from eci_convert.cli.param_types import CONNECTION, Option, PathParam
+from eci_convert.cli.param_types import CONNECTION, CountParam, Option, PathParam, SecondsParam
 from eci_convert.cli.side_options import SIDES
 from eci_convert.errors import UsageError
 from eci_convert.transports import SCHEMES, Scheme, check_one_registry, parse_place, parse_reference
@@ -35,11 +35,11 @@ CONNECTION_OPTIONS: Final[tuple[Callable[[Any], Any], ...]] = (
     _option("--password-stdin", is_flag=True, help="Read the password from standard input."),
     _option("--address", default="", metavar="SOCKET", help="Socket of containerd."),
     _option("--namespace", default="", metavar="NAME", help="Namespace of containerd."),
-    _option("--concurrency", default=4, type=click.IntRange(1, 64), metavar="N", show_default=True,
+    _option("--concurrency", default=4, type=CountParam(1, 64), metavar="N", show_default=True,
             help="Maximum number of parallel transfers."),
-    _option("--retries", default=5, type=click.IntRange(0, 100), metavar="N", show_default=True,
+    _option("--retries", default=5, type=CountParam(0, 100), metavar="N", show_default=True,
             help="Maximum number of retries."),
-    _option("--timeout", default=60.0, type=click.FloatRange(0.1), metavar="SECONDS", show_default=True,
+    _option("--timeout", default=60.0, type=SecondsParam(0.1), metavar="SECONDS", show_default=True,
             help="How long to wait for a response."),
 )  # fmt: skip
 

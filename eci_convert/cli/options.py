@@ -60,13 +60,7 @@ def options(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
     return decorate
 
 
-_PLATFORM = option(
-    "--platform",
-    "platforms",
-    multiple=True,
-    metavar="OS/ARCH[/VARIANT]",
-    help="The image to choose of several; what a new image is for.",
-)
+PLATFORM_OF_SEVERAL = "The image to choose of several."
 _OUTPUT = (
     option("--json", "as_json", is_flag=True, envvar="ECI_CONVERT_JSON", group=OUTPUT,
            help="Print the result as JSON."),
@@ -77,7 +71,13 @@ _OUTPUT = (
     option("-v", "--verbose", is_flag=True, group=OUTPUT, help="Print more on standard error."),
     option("--debug", is_flag=True, group=OUTPUT, help="Print tracebacks and requests, without secrets."),
 )  # fmt: skip
-_COMMON = (_PLATFORM, *CONNECTION_OPTIONS, *_OUTPUT)
+
+
+def _common(platform: str) -> tuple[Callable[[Any], Any], ...]:
+    """The options that commands share; *platform* is what --platform says there."""
+    words: dict[str, Any] = {"multiple": True, "metavar": "OS/ARCH[/VARIANT]", "help": platform}
+    return (option("--platform", "platforms", **words), *CONNECTION_OPTIONS, *_OUTPUT)
+
 
 LOCAL = frozenset({"platforms", "progress", "verbose"} | {parameter for parameter in USES if parameter != "compat"})
 """The common options that mean nothing for a command that reads and writes no image."""
@@ -88,11 +88,13 @@ def command(
     examples: str,
     cls: type[click.Command] = Command,
     without: frozenset[str] = frozenset(),
+    platform: str = PLATFORM_OF_SEVERAL,
 ) -> Callable[[Callable[..., None]], click.Command]:
     """A command that the function is named after, with the options that commands share but for those *without*, by
     their parameters.
 
-    The function is called with a `CommonOptions` first. *examples* are lines of shell that `--help` shows.
+    The function is called with a `CommonOptions` first. *examples* are lines of shell that `--help` shows, and
+    *platform* is what it says of --platform.
     """
 
     def decorate(function: Callable[..., None]) -> click.Command:
@@ -104,7 +106,7 @@ def command(
             finally:
                 call.reporter.close()
 
-        made = click.command(cls=cls)(options(*decorators)(options(*_COMMON)(run)))
+        made = click.command(cls=cls)(options(*decorators)(options(*_common(platform))(run)))
         made.params = [parameter for parameter in made.params if parameter.name not in without]
         if os.environ.get("_ECI_CONVERT_COMPLETE"):
             from eci_convert.cli.completion import complete_values

@@ -7,6 +7,7 @@ has blanks of its own.
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -49,6 +51,14 @@ class Option(click.Option):
         record = super().get_help_record(ctx)
         return (record[0], f"{record[1]}  [{self.envvar}]") if record else None
 
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        hint = super().get_error_hint(ctx)
+        return f"{hint} (from {self.envvar})" if ctx and self.is_from_environment(ctx) else hint
+
+    def is_from_environment(self, ctx: click.Context) -> bool:
+        """Whether the value in *ctx* is that of the environment variable."""
+        return ctx.get_parameter_source(self.name or "") is ParameterSource.ENVIRONMENT
+
     def value_from_envvar(self, ctx: click.Context) -> Any:
         text = self.resolve_envvar_value(ctx)
         return split_values(text) if self.multiple and text else text
@@ -68,6 +78,24 @@ def split_values(text: str) -> list[str]:
         return list(lexer)
     except ValueError:  # an unpaired quote is an ordinary character
         return text.split()
+
+
+class CountParam(click.IntRange):
+    """A whole number, from *min* to *max*."""
+
+    name = "number"
+
+
+class SecondsParam(click.FloatRange):
+    """A duration in seconds, of at least *min*."""
+
+    name = "number of seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds = super().convert(value, param, ctx)
+        if not math.isfinite(seconds):
+            self.fail(f"{value!r} is not a valid {self.name}.", param, ctx)
+        return seconds
 
 
 class ByteSizeParam(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only

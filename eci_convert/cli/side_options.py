@@ -107,9 +107,9 @@ def _passwords(logins: list[Login]) -> Mapping[str, str]:
     reading = [login for login in logins if login.from_stdin]
     for login in logins:
         if login.from_stdin and not login.username:
-            raise UsageError(f"{login.option} and {_stdin(login)} go together")
+            raise UsageError(f"{_stdin(login)} has no effect without {login.option}")
         if login.username and not login.from_stdin and not os.environ.get(login.variable):
-            raise UsageError(f"{login.option} and {_stdin(login)} go together")
+            raise UsageError(f"{login.option} needs a password: {_stdin(login)} or {login.variable}")
     lines = _read() if reading else ""
     read = [lines] if len(reading) == 1 else lines.splitlines()
     if len(read) < len(reading) or (len(reading) > 1 and not all(read[: len(reading)])):

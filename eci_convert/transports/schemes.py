@@ -168,15 +168,19 @@ def default_transport(environ: Mapping[str, str]) -> str:
 
 
 def closest_transport(text: str) -> str:
-    """*text* with its misspelled transport corrected; "" if it resembles none.
+    """*text* with its misspelled transport corrected; "" if it resembles none. What has the address of a web page is
+    in a registry.
 
     >>> closest_transport("ocii:layout"), closest_transport("docker:/host/name"), closest_transport("my-machine:1")
     ('oci:layout', 'docker://host/name', '')
+    >>> closest_transport("https://host/name:1")
+    'docker://host/name:1'
     """
     from difflib import get_close_matches
 
     word, colon, rest = text.partition(":")
     spellings = {spelling.partition(":")[0]: spelling for scheme in reversed(SCHEMES) for spelling in scheme.spellings}
+    spellings |= dict.fromkeys(("http", "https"), "docker://") if rest.startswith("//") else {}
     spellings["oci"] = "oci://" if rest.startswith("//") else "oci:"
     [*matches] = get_close_matches(word.lower(), spellings, n=1, cutoff=0.75) if colon else ()
     if not matches:

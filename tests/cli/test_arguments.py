@@ -296,3 +296,45 @@ def test_options_with_paths_are_found() -> None:
 @pytest.mark.parametrize(("words", "option"), PATHS, ids=" ".join)
 def test_a_path_is_given_once(words: str, option: str, run: Run, tmp_path: Path) -> None:
     one_line(run(*words.split(), option, tmp_path / "a", option, tmp_path / "b", exits=2), option, "twice")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("FORMAT", "foo"),
+        ("COMPRESSION", "gz"),
+        ("PLATFORM", "no/such/plat/form"),
+        ("ROOT", "/nowhere:raw"),
+        ("DISK", "/nowhere:raw /nowhere2:raw"),
+        ("CMDLINE", "@/nowhere"),
+        ("OTHER", "NOTES=/nowhere"),
+        ("DIGEST_FILE", "/nowhere/digest"),
+        ("RETRIES", "-1"),
+        ("TIMEOUT", "nan"),
+        ("JSON", "perhaps"),
+    ],
+)
+def test_an_error_about_a_value_names_the_variable_that_it_comes_from(
+    variable: str, value: str, run: Run, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"ECI_CONVERT_{variable}", value)
+    code, out, err = run.anyhow("build", "--kernel", parts.kernel, "--to", f"oci:{tmp_path}/out")
+    assert (code, out) in ((2, ""), (4, ""), (9, ""))
+    assert f"ECI_CONVERT_{variable}" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_value_of_the_command_line_is_not_said_to_be_that_of_a_variable(
+    run: Run, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ECI_CONVERT_COMPRESSION", "none")
+    words = ["build", "--kernel", str(parts.kernel), "--to", f"oci:{tmp_path}/out"]
+    for wrong in (["--compression", "gz"], ["--format", "foo"], ["--timeout", "inf"], ["--retries", "few"]):
+        assert "ECI_CONVERT" not in run(*words, *wrong, exits=2).err
+
+
+@pytest.mark.parametrize(("group", "commands"), [("index", "add, create, remove"), ("cnab", "fixup, pull, push")])
+def test_a_group_alone_says_which_commands_it_has(group: str, commands: str, run: Run) -> None:
+    said = run(group, exits=2)
+    one_line(said, f"{group} needs a command: {commands}")
+    assert said.out == ""

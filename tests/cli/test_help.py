@@ -157,6 +157,73 @@ def test_bash_itself_completes_behind_a_colon(run: Run, folder: Path) -> None:
     assert done.stdout == "edge/other:2\n", done.stderr
 
 
+@pytest.mark.parametrize(
+    ("line", "reply"),
+    [
+        (r"inspect oci:my\ lay", r"my\ layout"),
+        ("inspect oci:my", r"my\ layout"),
+        ("inspect 'oci:my lay", "oci:my layout"),
+        ('inspect "oci:my layout:', "oci:my layout:a:1"),
+        (r"inspect oci:my\ layout:", "a:1"),
+        (r"inspect oci:\$a", r"\$a\ b"),
+        ('inspect "oci:', r"oci:\$a b"),
+        ("extract x --path /boot/vmlinuz=my", r"my\ layout/"),
+        ("list oci:my", r"my\ layout"),
+        ("diff x oci:my", r"my\ layout"),
+        ("help bui", "build"),
+        ("help index cr", "create"),
+    ],
+)
+def test_a_reply_is_quoted_as_the_word_is(line: str, reply: str, run: Run, parts: Parts, tmp_path: Path) -> None:
+    run("push", "--remote", tmp_path / "my layout", "a:1", "--kernel", parts.kernel)
+    if "$" in reply:
+        (tmp_path / "my layout").rename(tmp_path / "$a b")
+    replies = [text.partition(",")[2] for text in completed(f"eci-convert {line}", tmp_path)]
+    assert reply in replies
+
+
+def test_a_bare_name_is_completed_where_the_command_looks_for_it(
+    run: Run, parts: Parts, folder: Path, tmp_path: Path
+) -> None:
+    with a_registry() as registry, a_docker(tmp_path) as docker:
+        run("push", f"{registry.host}/edge/machine:1.0", "--kernel", parts.kernel)
+        copied(a_container().build(), open_sink("docker-daemon:machine:1", Settings(environ=docker.environ)))
+        host = docker.environ["DOCKER_HOST"]
+        assert completed(f"eci-convert pull {registry.host}/edge/machine:", folder, DOCKER_HOST=host) == ["plain,1.0"]
+        assert completed("eci-convert extract mach", folder, DOCKER_HOST=host) == ["plain,machine:1"]
+        assert completed("eci-convert extract machine:", folder, DOCKER_HOST=host) == ["plain,1"]
+        assert completed("eci-convert pull mach", folder, DOCKER_HOST=host) == []
+        assert completed("eci-convert copy mach", folder, DOCKER_HOST=host) == []
+
+
+@pytest.mark.parametrize(
+    ("shell", "expected"),
+    [("zsh", "nospace\n--to=oci:parts/\n_"), ("fish", "plain,--to=oci:parts/")],
+)
+def test_the_value_behind_an_equals_sign_comes_with_its_option(shell: str, expected: str, folder: Path) -> None:
+    environ = {
+        "_ECI_CONVERT_COMPLETE": f"{shell}_complete",
+        "COMP_WORDS": "eci-convert build --to=oci:pa",
+        "COMP_CWORD": "2" if shell == "zsh" else "--to=oci:pa",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    words = [sys.executable, "-m", "eci_convert"]
+    done = subprocess.run(words, env=environ, cwd=folder, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == expected
+
+
+def test_nothing_is_said_into_a_line_that_is_being_typed(folder: Path) -> None:
+    environ = {
+        "_ECI_CONVERT_COMPLETE": "bash_complete",
+        "COMP_LINE": "eci-convert extract m",
+        "ECI_CONVERT_DEFAULT_TRANSPORT": "no-such-transport",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    words = [sys.executable, "-m", "eci_convert"]
+    done = subprocess.run(words, env=environ, cwd=folder, check=False, capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_completion_script_is_one_that_the_shell_reads(shell: str, run: Run, tmp_path: Path) -> None:
     script = tmp_path / "script"

@@ -266,6 +266,19 @@ def test_the_options_of_commands_for_stores_are_tried_beside_them() -> None:
         assert not [option.opts for option in own if not any(word in texts for word in option.opts)], name
 
 
+@pytest.mark.parametrize("words", ["list oci:{layout}", "tag oci:{layout} other", "delete oci:{layout}:edge/machine:1"])
+def test_what_is_about_names_knows_no_platform(words: str, run: Run, layout: Path) -> None:
+    before = snapshot(layout)
+    one_line(run(*words.format(layout=layout).split(), "--platform", "linux/s390x", exits=2), "--platform")
+    assert snapshot(layout) == before
+
+
+@pytest.mark.parametrize("words", ["tag {new} other", "url {new}", "discover {new}", "inspect {new}"])
+def test_what_transfers_no_blobs_knows_no_concurrency(words: str, run: Run, names: dict[str, str]) -> None:
+    one_line(run(*words.format(**names).split(), "--concurrency", "2", exits=2), "--concurrency")
+    run(*words.format(**names).split())
+
+
 def test_commands_for_bundles_know_what_means_something_there() -> None:
     texts = "".join(path.read_text() for path in Path(__file__).parents[1].joinpath("cnab").glob("*.py"))
     for name, command in all_commands():

@@ -132,7 +132,7 @@ def group() -> click.Group:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     )
     if os.environ.get("_ECI_CONVERT_COMPLETE"):
-        from eci_convert.cli import completion
+        from eci_convert.cli.shells import install_completion
 
-        completion.install_completion()
+        install_completion()
     return click.version_option(__version__, message="%(prog)s %(version)s")(commands)

@@ -62,6 +62,7 @@ eci-convert build --kernel vmlinuz --root disk.raw -t my-machine:1 --builder bui
     options.digest_file,
     options.dry_run,
     examples=_EXAMPLES,
+    platform="What the image is for; the platform of this computer by default.",
 )  # fmt: skip
 def build(
     call: CommonOptions, *, tag: str, destination: str, format: str, plat: str, builder: str, base: str,

@@ -81,6 +81,7 @@ def _check_keep(call: CommonOptions, given: dict[str, Any]) -> None:
     options.dry_run,
     with_side_options,
     examples=_EXAMPLES,
+    platform="The image to choose of several; what an image that says no platform is for.",
 )
 def copy(
     call: CommonOptions, *, src: str, dst: str, format: str, dialect: str, also: tuple[str, ...], plat: str,

@@ -10,7 +10,9 @@ import click
 
 from eci_convert._version import __version__
 from eci_convert.cli import output
+from eci_convert.cli.connection_options import USES, check_connections
 from eci_convert.cli.options import CommonOptions, command
+from eci_convert.errors import UsageError
 from eci_convert.operations.doctor.programs import Finding, look_around
 from eci_convert.operations.doctor.registry import RegistryReport, describe_limit, examine
 
@@ -33,6 +35,7 @@ def doctor(call: CommonOptions, *, subject: str) -> None:
     it and where that comes from (never the secret), proxies, certificates, mirrors, and limits learnt. The exit code is
     that of what went wrong there.
     """
+    _check_options(call, subject)
     if not subject:
         findings = look_around(call.settings)
         return output.json(_computer_json(findings)) if call.json else _tell_computer(findings)
@@ -44,6 +47,18 @@ def doctor(call: CommonOptions, *, subject: str) -> None:
     if report.error:
         output.flush()
         raise report.error
+    return None
+
+
+def _check_options(call: CommonOptions, subject: str) -> None:
+    """Raises UsageError for a connection option of the command line that has no effect on *subject*, "" for this
+    computer."""
+    if subject:
+        return check_connections(call, reads=[subject], default="docker")
+    for name in sorted(call.given & USES.keys()):
+        if USES[name].read == {"docker"}:
+            option = "--" + name.replace("_", "-")
+            raise UsageError(f"{option} has no effect here: it is for registries, and none is named")
     return None
 
 

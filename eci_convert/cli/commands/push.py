@@ -62,6 +62,7 @@ eci-convert push --remote /var/layouts edge/machine:1.2 --kernel vmlinuz
     options.digest_file,
     options.dry_run,
     examples=_EXAMPLES,
+    platform="What the image is for; the platform of this computer by default.",
 )
 def push(
     call: CommonOptions, *, image: str, format: str, author: str, os: str, arch: str, plat: str, remote: str,

@@ -181,3 +181,22 @@ def test_what_is_not_here_is_said_in_one_word_and_one_place(run: Run, tmp_path: 
         assert rows[name].count(f"{tmp_path}/{socket}") == 1
         assert "No such file or directory (" in rows[name]
     assert "Docker engine" not in rows["podman socket"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [["--plain-http"], ["--insecure"], ["--ca-file", "x"], ["--authfile", "x"], ["--retries", "3"]],
+    ids=lambda more: more[0],
+)
+def test_an_option_for_registries_needs_one(more: list[str], run: Run) -> None:
+    one_line(run("doctor", *more, exits=2), f"{more[0]} has no effect", "registries")
+
+
+def test_an_option_for_containerd_has_no_effect_on_a_registry(run: Run, registry: FaultyRegistry) -> None:
+    for more in (["--address", "/x"], ["--namespace", "x"]):
+        one_line(run("doctor", registry.host, *more, exits=2), f"{more[0]} has no effect on {registry.host}")
+
+
+def test_options_that_doctor_has_a_use_for_are_none_of_these(run: Run, tmp_path: Path) -> None:
+    found = named(run("doctor", "--json", "--timeout", "3", "--address", str(tmp_path / "mine.sock")))
+    assert found["containerd"]["where"] == str(tmp_path / "mine.sock")

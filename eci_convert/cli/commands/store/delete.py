@@ -20,6 +20,7 @@ eci-convert delete oci:layout:0123456789ab --all-tags
     option("--all-tags", is_flag=True, help="Remove every name of the images, not only those given."),
     options.dry_run,
     examples=_EXAMPLES,
+    without=frozenset({"platforms"}),
 )
 def delete(call: CommonOptions, *, references: tuple[str, ...], all_tags: bool, dry_run: bool) -> None:
     """Remove the images REF, each with its transport: their names, and in layouts and containers-storage the blobs

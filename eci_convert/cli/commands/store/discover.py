@@ -25,6 +25,7 @@ eci-convert discover oci:layout:edge --json
     click.argument("reference"),
     option("--artifact-type", default="", metavar="TYPE", help="Only what is of this type."),
     examples=_EXAMPLES,
+    without=frozenset({"concurrency"}),
 )
 def discover(call: CommonOptions, *, reference: str, artifact_type: str) -> None:
     """List what refers to the image REFERENCE, and what refers to that: type, digest and size.

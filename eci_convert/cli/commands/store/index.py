@@ -64,6 +64,7 @@ eci-convert index remove oci:layout:machine --digest sha256:0123…
     options.digest_file,
     options.dry_run,
     examples=_CREATE,
+    platform="Of a SRC that is an index, this image alone.",
 )
 def create(
     call: CommonOptions, *, dst: str, sources: tuple[str, ...], annotations: tuple[tuple[str, str], ...],
@@ -91,6 +92,7 @@ def create(
     options.digest_file,
     options.dry_run,
     examples=_ADD,
+    platform="Of a SRC that is an index, this image alone.",
 )  # fmt: skip
 def add(
     call: CommonOptions, *, dst: str, sources: tuple[str, ...], strategy: str, annotations: tuple[tuple[str, str], ...],
@@ -116,6 +118,7 @@ def add(
     options.digest_file,
     options.dry_run,
     examples=_REMOVE,
+    platform="The image to remove.",
 )
 def remove(
     call: CommonOptions, *, dst: str, digest: str, annotations: tuple[tuple[str, str], ...], digest_file: Path | None,

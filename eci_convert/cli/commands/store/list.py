@@ -25,7 +25,7 @@ _NONE: Final = "<none>"
 _DIGITS: Final = 12
 
 
-@command(click.argument("place"), examples=_EXAMPLES)
+@command(click.argument("place"), examples=_EXAMPLES, without=frozenset({"platforms"}))
 def list(call: CommonOptions, *, place: str) -> None:  # noqa: A001 - the command of that name
     """List the images of PLACE: oci:DIR, oci-archive:FILE, docker-archive:FILE, docker://HOST/REPO (its tags),
     docker://HOST (its repositories), docker-daemon:, containerd: or containers-storage:.

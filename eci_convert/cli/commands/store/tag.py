@@ -20,6 +20,7 @@ eci-convert tag docker://registry.example/edge/machine:1.2 latest
     click.argument("names", metavar="NEW...", nargs=-1, required=True),
     options.dry_run,
     examples=_EXAMPLES,
+    without=frozenset({"platforms", "concurrency"}),
 )
 def tag(call: CommonOptions, *, src: str, names: tuple[str, ...], dry_run: bool) -> None:
     """Give the image SRC the names NEW too, in its place.

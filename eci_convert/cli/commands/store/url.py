@@ -42,6 +42,7 @@ _SEPARATORS = frozenset({"&&", "||", ";"})
     option("--follow", is_flag=True, help="Print the address that the registry redirects to, which needs no login."),
     option("--dialect", default="", metavar="NAME", help="Read the image as this dialect."),
     examples=_EXAMPLES,
+    without=frozenset({"concurrency"}),
 )
 def url(call: CommonOptions, *, reference: str, part: str, curl: bool, ipxe: bool, follow: bool, dialect: str) -> None:
     """Print the URL of a part of the image REFERENCE, or of its manifest, and the headers that it takes.

@@ -89,7 +89,7 @@ def _connect(host: str, port: int, timeout: float, check: Callable[[str], None] 
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
             raise TransientError(f"cannot resolve host {host!r}: temporary failure in name resolution") from error
-        raise TransportError(f"cannot resolve host {host!r}") from error
+        raise TransportError(f"cannot resolve host {host!r}: no such host") from error
     except ConnectionRefusedError as error:
         raise ConnectionRefused(f"{where}: connection refused") from error
     except TimeoutError as error:

@@ -1,10 +1,11 @@
-"""How-to pages whose commands need Docker or podman, all of their blocks run in order in real ones.
+"""How-to pages whose commands need other programs, run in order with the real ones: Docker, podman, cosign.
 
 tests/docs runs the other pages, and these without the blocks that need an engine.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -15,15 +16,16 @@ import pytest
 
 from integration.engines.docker import DockerEngine
 from integration.engines.podman import Store
+from integration.engines.programs import Programs
 from integration.engines.registry import Registry
 from integration.support.boot_vm import Machine
 
 HOWTO = Path(__file__).parents[1] / "docs/howto"
 
 
-def script_of(page: str, registry: Registry) -> str:
-    """The commands of *page*."""
-    blocks = re.findall(r"```(?:sh|bash)\n(.*?)```", (HOWTO / page).read_text(), re.DOTALL)
+def script_of(page: str, registry: Registry, kinds: str = "sh|bash") -> str:
+    """The commands of *page*: its blocks of these kinds."""
+    blocks = re.findall(rf"```(?:{kinds})\n(.*?)```", (HOWTO / page).read_text(), re.DOTALL)
     return "\n".join(["set -euxo pipefail", *blocks]).replace("registry.example", registry.host)
 
 
@@ -66,3 +68,15 @@ def test_the_page_about_podman_extracts_the_kernel(podman_store: Store, registry
 
     assert (here / "kernel").read_bytes() == (here / "vmlinuz").read_bytes()
     assert (here / "out3/kernel").read_bytes() == (here / "vmlinuz").read_bytes()
+
+
+def test_signatures_of_cosign_in_a_registry_without_the_referrers_api(
+    registry: Registry, here: Path, programs: Programs
+) -> None:
+    (here / "bin").mkdir()
+    (here / "bin/cosign").symlink_to(programs.cosign)
+
+    run(script_of("sign.md", registry, "sh"), here, {**os.environ, "PATH": f"{here}/bin:{os.environ['PATH']}"})
+
+    assert (here / "machine/kernel").read_bytes() == (here / "vmlinuz").read_bytes()
+    assert "sha256:" in (here / "verified.json").read_text()

@@ -19,12 +19,14 @@ from eci_convert.errors import (
     UsageError,
 )
 from eci_convert.oci import json_fields
+from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
+from eci_convert.oci.manifest import to_json
 from eci_convert.oci.reference import Reference
 from eci_convert.progress import warn
 from eci_convert.transports.base import CatalogEntry, Source, shared_id_error
 from eci_convert.transports.ids import may_be_digest
-from eci_convert.transports.registry import manifests
+from eci_convert.transports.registry import manifests, referrers
 from eci_convert.transports.registry.client import CATALOG, DELETE, PULL, RegistryClient
 from eci_convert.transports.registry.http.errors import parse_error_body
 from eci_convert.transports.registry.http.links import next_page
@@ -82,11 +84,28 @@ class RegistryCatalog:
 
     def delete(self, names: Sequence[str], *, all_tags: bool = False) -> tuple[CatalogEntry, ...]:
         removed: dict[CatalogEntry, None] = {}
-        chosen = [(name, manifests.get(self._client, self._selected(name))[0].digest) for name in names]
-        for name, digest in chosen:
-            tag = "" if "@" in name or self._selected(name) == str(digest) else name
-            removed |= dict.fromkeys(self._delete(tag, digest, all_tags=all_tags))
+        chosen = [(name, *manifests.get(self._client, self._selected(name))) for name in names]
+        for name, descriptor, content in chosen:
+            tag = "" if "@" in name or self._selected(name) == str(descriptor.digest) else name
+            removed |= dict.fromkeys(self._delete(tag, descriptor.digest, all_tags=all_tags))
+            if b'"subject"' in content and not self._settings.dry_run:
+                self._unlist(descriptor, content)
         return tuple(removed)
+
+    def _unlist(self, referrer: Descriptor, content: bytes) -> None:
+        """Takes *referrer*, if it is gone, off its subject's fallback tag; the last one takes the tag along."""
+        if manifests.exists(self._client, str(referrer.digest)):
+            return
+        changed = referrers.without(self._client, referrer, content)
+        if changed is None:
+            return
+        subject, left = changed
+        tag = referrers.fallback_tag(subject)
+        listed, _ = manifests.get(self._client, tag)
+        if left.manifests:
+            manifests.put(self._client, tag, left.media_type, to_json(left))
+        elif not self._try_delete(tag):
+            self._try_delete(str(listed.digest))
 
     def _delete(self, tag: str, digest: Digest, *, all_tags: bool) -> list[CatalogEntry]:
         """Deletes one tag if the registry supports that, else the manifest and with it all its tags."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from eci_convert.errors import FormatError, LimitExceededError, NotFoundError, TransportError
 from eci_convert.oci import json_fields, media_types
@@ -79,6 +80,23 @@ def add_to_tag(client: RegistryClient, descriptor: Descriptor, content: bytes) -
     if entry.digest not in {existing.digest for existing in entries}:
         content = to_json(Index(manifests=(*entries, entry)))
         manifests.put(client, fallback_tag(subject), media_types.OCI_INDEX, content)
+
+
+def without(client: RegistryClient, gone: Descriptor, content: bytes) -> tuple[Digest, Index] | None:
+    """The subject of the deleted manifest *gone*, and the fallback tag's list of its referrers without *gone*.
+
+    None if there is no such list, or *gone* is not in it. For registries that do not maintain the list themselves
+    ("Deleting Manifests").
+    """
+    try:
+        subject = parse_manifest(content, gone.media_type).subject
+    except FormatError:
+        return None
+    index = _read_tag(client, subject.digest) if subject is not None else None
+    if subject is None or index is None:
+        return None
+    left = tuple(entry for entry in index.manifests if entry.digest != gone.digest)
+    return (subject.digest, replace(index, manifests=left)) if len(left) < len(index.manifests) else None
 
 
 def fallback_tag(subject: Digest) -> str:

@@ -188,3 +188,55 @@ def test_a_file_whose_name_holds_a_colon(run: Run, layout: Path, tmp_path: Path)
     run("attach", f"oci:{layout}", path, "--artifact-type", "a/b")
     run("attach", f"oci:{layout}", f"{path}:text/plain", "--artifact-type", "a/c")
     assert len(run("discover", f"oci:{layout}", "-q").out.split()) == 2
+
+
+@pytest.mark.parametrize("deletes", [{"digests"}, {"digests", "tags"}], ids=["by digest alone", "tags too"])
+@pytest.mark.parametrize("has_api", [True, False])
+def test_what_was_attached_can_be_deleted(
+    run: Run, registry: FaultyRegistry, parts: Parts, log: Path, has_api: bool, deletes: set[str]
+) -> None:
+    """Distribution-spec v1.1.1, "Deleting Manifests": off the tag too, which goes with its last entry."""
+    registry.has_referrers, registry.deletes = has_api, frozenset(deletes)
+    name = f"docker://{registry.host}/edge"
+    run("push", f"{name}:1", "--kernel", parts.kernel)
+    one, two = (
+        run("attach", f"{name}:1", log, "--artifact-type", kind, "-q").out.strip() for kind in ("a/one", "a/two")
+    )
+
+    run("delete", f"{name}@{one}")
+    left = run("discover", f"{name}:1", "-q")
+    run("delete", f"{name}@{two}")
+    none = run("discover", f"{name}:1")
+    names = {place for _, place in registry.manifests if not place.startswith("sha256:")}
+
+    assert left.out.split() == [two]
+    assert "warning" not in left.err + none.err
+    assert "nothing refers to" in none.err
+    assert names == {"1"}
+
+
+def test_a_dry_run_of_delete_leaves_the_list_under_the_tag(
+    run: Run, registry: FaultyRegistry, parts: Parts, log: Path
+) -> None:
+    registry.has_referrers = False
+    name = f"docker://{registry.host}/edge"
+    run("push", f"{name}:1", "--kernel", parts.kernel)
+    one = run("attach", f"{name}:1", log, "--artifact-type", "a/one", "-q").out.strip()
+    before = dict(registry.manifests)
+
+    run("delete", f"{name}@{one}", "--dry-run")
+
+    assert registry.manifests == before
+
+
+def test_a_referrer_that_lost_a_tag_stays_listed(run: Run, registry: FaultyRegistry, parts: Parts, log: Path) -> None:
+    registry.has_referrers = False
+    name = f"docker://{registry.host}/edge"
+    run("push", f"{name}:1", "--kernel", parts.kernel)
+    one = run("attach", f"{name}:1", log, "--artifact-type", "a/one", "-q").out.strip()
+    run("tag", f"{name}@{one}", "log")
+
+    run("delete", f"{name}:log")
+
+    assert ("edge", "log") not in registry.manifests
+    assert run("discover", f"{name}:1", "-q").out.split() == [one]

@@ -35,15 +35,9 @@ from eci_convert.oci import json_fields
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.reference import HUB, Reference, registry_name
-from eci_convert.oras_compat import files
+from eci_convert.oras_compat import files, responses
 from eci_convert.oras_compat.names import OrasName
-from eci_convert.oras_compat.responses import (
-    content_length,
-    download_response,
-    empty_response,
-    requests_response,
-    verified_response,
-)
+from eci_convert.oras_compat.responses import empty_response, requests_response
 from eci_convert.streams.hashing import verified
 from eci_convert.streams.repeatable import RepeatableStream
 from eci_convert.transports.credentials import lookup
@@ -214,13 +208,13 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         response = self.do_request(url, "HEAD", headers=self.headers)
         if head:
             return response
-        size = content_length(response, expected)
+        size = responses.content_length(response, expected)
         if response.status_code != 200 or size is None:
             unread = self.do_request(url, "GET", headers=self.headers, stream=True)
-            return verified_response(unread, expected, stream=stream)
+            return responses.verified_response(unread, expected, stream=stream)
         descriptor = Descriptor(media_type="", digest=expected, size=size)
         download = Download(self._client(name.reference), descriptor, 0)
-        return download_response(
+        return responses.download_response(
             response, download, lambda chunks: verified(chunks, descriptor.digest, descriptor.size), stream=stream
         )
 

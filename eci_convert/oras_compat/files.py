@@ -66,10 +66,10 @@ def request_body(data: Mapping[str, Any] | bytes | None, json: Any) -> tuple[byt
     return json_.dumps(dict(data)).encode(), {"Content-Type": "application/json"}
 
 
-def written(
+def write_layers(
     registry: FilesRegistry, container: Any, manifest: Mapping[str, Any], outdir: str | None, *, overwrite: bool
 ) -> list[str]:
-    """Writes the layers of *manifest* to files below *outdir* (None: a new temporary directory); the paths."""
+    """Writes the layers of *manifest* below *outdir* (None: a new temporary directory), and returns the paths."""
     root = Path(outdir or tempfile.mkdtemp()).resolve()
     root.mkdir(parents=True, exist_ok=True)
     layers = manifest.get("layers") or []

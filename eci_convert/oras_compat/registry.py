@@ -35,9 +35,9 @@ from eci_convert.oci import json_fields
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.reference import HUB, Reference, registry_name
-from eci_convert.oras_compat import files
+from eci_convert.oras_compat import files, responses
 from eci_convert.oras_compat.names import OrasName
-from eci_convert.oras_compat.responses import answered, checked, invented, length, streaming
+from eci_convert.oras_compat.responses import empty_response, requests_response
 from eci_convert.streams.hashing import verified
 from eci_convert.streams.repeatable import RepeatableStream
 from eci_convert.transports.credentials import lookup
@@ -78,7 +78,7 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         )
         self._clients: dict[tuple[str, str], RegistryClient] = {}
         self._login_host: str | None = None
-        self._first_told: str | None = None
+        self._first_host: str | None = None
         self.auth.load_configs = self._load_configs
 
     # Names and credentials
@@ -93,8 +93,8 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         return container
 
     def login(self, username: str, password: str, *args: Any, hostname: str | None = None, **more: Any) -> Any:
-        """As in oras, but the password is for one host: see `_is_told`."""
-        self._login_host, self._first_told = hostname, None
+        """As in oras, but the password is for one host: see `_is_login_host`."""
+        self._login_host, self._first_host = hostname, None
         self._clients.clear()
         return super().login(username, password, *args, hostname=hostname, **more)
 
@@ -106,7 +106,7 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
 
     def _credential(self, reference: Reference) -> Credential | None:
         """The login given to the auth back end, else that of the user's files."""
-        if self._is_told(reference.host):
+        if self._is_login_host(reference.host):
             if token := getattr(self.auth, "token", None):
                 return Credential(registry_token=token, origin="set_token_auth")
             if basic := getattr(self.auth, "_basic_auth", None):
@@ -115,15 +115,15 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
             return lookup.credential_for(reference, self._settings)
         return lookup.credential_for(reference, replace(self._settings, username="", password=""))
 
-    def _is_told(self, host: str) -> bool:
-        """Whether *host* has the password we were given: that of the login, else *hostname*, else the first to ask."""
-        ours = self._login_host or self.hostname or self._first_told
+    def _is_login_host(self, host: str) -> bool:
+        """Whether the login given is for *host*: the host of `login`, else *hostname*, else the first one contacted."""
+        ours = self._login_host or self.hostname or self._first_host
         if ours is None:
-            ours = self._first_told = host
+            ours = self._first_host = host
         return registry_name(ours.rpartition("://")[2].rstrip("/")) == registry_name(host)
 
     @property
-    def _speaks_for_itself(self) -> bool:
+    def _logs_in(self) -> bool:
         """Whether our way of logging in does what the auth back end does."""
         return type(self.auth) in (oras.auth.TokenAuth, oras.auth.BasicAuth)
 
@@ -131,7 +131,7 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         key = (reference.host, reference.repository)
         if key not in self._clients:
             self._clients[key] = RegistryClient(
-                reference, self._settings, partial(self._credential, reference), logs_in=self._speaks_for_itself
+                reference, self._settings, partial(self._credential, reference), logs_in=self._logs_in
             )
         return self._clients[key]
 
@@ -164,25 +164,25 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         budget = client.retry_budget()
         while True:
             try:
-                return self._authenticated(client, request, scope, stream=stream)
+                return self._send_authenticated(client, request, scope, stream=stream)
             except TransientError as error:
                 budget.wait_or_raise(error)
 
-    def _authenticated(
+    def _send_authenticated(
         self, client: RegistryClient, request: Request, scope: str, *, stream: bool
     ) -> requests.Response:
         """The response; a 401 goes to an auth back end that is neither oras's token nor basic one (ECR's)."""
-        response = answered(client.send_once(request, accept=_EVERY_STATUS, scope=scope), stream=stream)
+        response = requests_response(client.send_once(request, accept=_EVERY_STATUS, scope=scope), stream=stream)
         ours = self._login_host or self.hostname
-        stranger = ours is not None and not self._is_told(client.reference.host)
+        stranger = ours is not None and not self._is_login_host(client.reference.host)
         elsewhere = stranger or Url.parse(response.url).origin != client.base.origin
-        if response.status_code != 401 or self._speaks_for_itself or elsewhere:
+        if response.status_code != 401 or self._logs_in or elsewhere:
             return response
         headers, changed = self.auth.authenticate_request(response, dict(request.headers))
         if not changed:
             return response
         again = replace(request, headers=headers)
-        return answered(client.send_once(again, accept=_EVERY_STATUS, scope=scope), stream=stream)
+        return requests_response(client.send_once(again, accept=_EVERY_STATUS, scope=scope), stream=stream)
 
     def _do_paginated_request(self, url: str, callable: Callable[[requests.Response], bool]) -> None:
         """As in oras; but a list goes on on its own server, and ends."""
@@ -208,12 +208,13 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         response = self.do_request(url, "HEAD", headers=self.headers)
         if head:
             return response
-        size = length(response, expected)
+        size = responses.content_length(response, expected)
         if response.status_code != 200 or size is None:
-            return checked(self.do_request(url, "GET", headers=self.headers, stream=True), expected, stream=stream)
+            unread = self.do_request(url, "GET", headers=self.headers, stream=True)
+            return responses.verified_response(unread, expected, stream=stream)
         descriptor = Descriptor(media_type="", digest=expected, size=size)
         download = Download(self._client(name.reference), descriptor, 0)
-        return streaming(
+        return responses.download_response(
             response, download, lambda chunks: verified(chunks, descriptor.digest, descriptor.size), stream=stream
         )
 
@@ -236,7 +237,7 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         sink = RegistrySink(name.reference, self._settings, self._client(name.reference))
         digest = Digest.parse(layer["digest"]) if "digest" in layer else None
         sent = sink.put(media_type, RepeatableStream(lambda: read_chunks(blob)), digest=digest, size=layer.get("size"))
-        return invented(201, self._url(name, f"blobs/{sent.digest}"), {"Docker-Content-Digest": str(sent.digest)})
+        return empty_response(201, self._url(name, f"blobs/{sent.digest}"), {"Docker-Content-Digest": str(sent.digest)})
 
     def put_upload(self, blob: str, container: str | OrasName, layer: dict[str, Any]) -> requests.Response:
         return self.upload_blob(blob, container, layer)
@@ -256,7 +257,7 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         digest = Digest.of(content)
         where = str(name.reference.digest or name.tag)
         manifests.put(self._client(name.reference), where, media_type, content)
-        return invented(201, self._url(name, f"manifests/{where}"), {"Docker-Content-Digest": str(digest)})
+        return empty_response(201, self._url(name, f"manifests/{where}"), {"Docker-Content-Digest": str(digest)})
 
     def get_manifest(
         self,
@@ -290,7 +291,7 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         name = self.get_container(target)
         self._load_configs(name, [config_path] if config_path else None)
         manifest = files.image_manifest(self, name, allowed_media_type)
-        return files.written(self, name, manifest, outdir, overwrite=overwrite)
+        return files.write_layers(self, name, manifest, outdir, overwrite=overwrite)
 
     def _url(self, name: OrasName, path: str) -> str:
         return str(self._client(name.reference).url(path))

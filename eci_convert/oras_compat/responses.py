@@ -17,7 +17,7 @@ _MAX_CONTENT = 1 << 30
 """Bytes of a body that is not streamed: more has to be streamed."""
 
 
-def invented(status: int, url: str, headers: Mapping[str, str], method: str = "PUT") -> requests.Response:
+def empty_response(status: int, url: str, headers: Mapping[str, str], method: str = "PUT") -> requests.Response:
     """A response without a body, for what took several requests."""
     response = requests.Response()
     response.status_code = status
@@ -25,70 +25,72 @@ def invented(status: int, url: str, headers: Mapping[str, str], method: str = "P
     response.url = url
     response.headers = CaseInsensitiveDict(headers)
     response.request = requests.Request(method, url).prepare()
-    _filled(response, b"")
+    _set_content(response, b"")
     return response
 
 
-def answered(answer: Response, *, stream: bool) -> requests.Response:
-    """The response that *answer* is. Not *stream*: read, and its connection let go of."""
-    headers = {name: ", ".join(answer.header_lines(name)) for name in answer.header_names()}
-    response = invented(answer.status, str(answer.url), headers, answer.method)
+def requests_response(response: Response, *, stream: bool) -> requests.Response:
+    """*response* as one of requests. Not *stream*: its body is read, and its connection released."""
+    headers = {name: ", ".join(response.header_lines(name)) for name in response.header_names()}
+    converted = empty_response(response.status, str(response.url), headers, response.method)
     if stream:
-        _unread(response)
-        response.raw = _Raw(answer.iter_bytes(), answer.close)
-        return response
-    with answer:
-        _filled(response, answer.read(_MAX_CONTENT))
-    return response
+        _set_unread(converted)
+        converted.raw = _Raw(response.iter_bytes(), response.close)
+        return converted
+    with response:
+        _set_content(converted, response.read(_MAX_CONTENT))
+    return converted
 
 
-def streaming(
+def download_response(
     head: requests.Response,
     download: AbstractContextManager[Iterable[bytes]],
-    checked: Callable[[Iterable[bytes]], Iterator[bytes]],
+    verify: Callable[[Iterable[bytes]], Iterator[bytes]],
     *,
     stream: bool,
 ) -> requests.Response:
-    """The response to a GET of what *head* is the response to a HEAD of; its body is *download*'s, *checked*."""
-    response = invented(200, str(head.url), head.headers, "GET")
-    chunks = checked(download.__enter__())
+    """The response to a GET, made of *head*, that to a HEAD, and the body of *download*, passed through *verify*."""
+    response = empty_response(200, str(head.url), head.headers, "GET")
+    chunks = verify(download.__enter__())
     if not stream:
         try:
-            _filled(response, b"".join(chunks))
+            _set_content(response, b"".join(chunks))
         finally:
             download.__exit__(None, None, None)
         return response
-    _unread(response)
+    _set_unread(response)
     response.raw = _Raw(chunks, lambda: download.__exit__(None, None, None))
     return response
 
 
-def length(response: requests.Response, digest: Digest) -> int | None:
-    """The length of the blob *digest* that the headers of *response* tell; None where they tell none that can be."""
+def content_length(response: requests.Response, digest: Digest) -> int | None:
+    """The Content-Length of *response* for the blob *digest*; None if it is missing or impossible."""
     text = response.headers.get("Content-Length", "")
     size = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
     return None if size == 0 and digest != Digest.of(b"", digest.algorithm) else size
 
 
-def checked(response: requests.Response, digest: Digest, *, stream: bool) -> requests.Response:
+def verified_response(response: requests.Response, digest: Digest, *, stream: bool) -> requests.Response:
     """*response*, to a GET of the blob *digest* and unread, with its body verified unless it tells of an error; not
     *stream*: read."""
     raw = response.raw
     chunks = raw.stream()
-    response.raw = _Raw(verified(chunks, digest, length(response, digest)) if response.ok else chunks, raw.close)
+    if response.ok:
+        chunks = verified(chunks, digest, content_length(response, digest))
+    response.raw = _Raw(chunks, raw.close)
     if not stream:
         try:
-            _filled(response, response.raw.read())
+            _set_content(response, response.raw.read())
         finally:
             raw.close()
     return response
 
 
-def _filled(response: requests.Response, content: bytes) -> None:
+def _set_content(response: requests.Response, content: bytes) -> None:
     _put_content(response, content, consumed=True)
 
 
-def _unread(response: requests.Response) -> None:
+def _set_unread(response: requests.Response) -> None:
     """Requests' word for a body that is still to be read is False."""
     _put_content(response, False, consumed=False)
 

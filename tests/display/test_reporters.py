@@ -19,9 +19,9 @@ from eci_convert.display import plain as plain_module
 from eci_convert.display import reporter as reporter_module
 from eci_convert.display.json_lines import JsonProgress
 from eci_convert.display.plain import PlainProgress
-from eci_convert.display.reporter import WarningsOnly, WatchedWork
+from eci_convert.display.reporter import Silent, WarningsOnly, WatchedWork
 from eci_convert.display.rich import RichProgress
-from eci_convert.progress import NULL_REPORTER, Failed, Phase, Plan, PlanEnded, Retry, Reused, Wait, WaitEnded
+from eci_convert.progress import Failed, Phase, Plan, PlanEnded, Retry, Reused, Wait, WaitEnded
 
 MIB = 1 << 20
 
@@ -231,6 +231,17 @@ def test_a_terminal_that_is_gone_is_nobodys_error(clock: Clock) -> None:
             shown.close()
 
 
+def test_a_silent_reporter_shows_talk_alone() -> None:
+    stream = io.StringIO()
+    with Silent(stream, {}) as shown:
+        shown.started("disk", 10)
+        shown.warned("odd")
+        shown.said("Step 1/2 : FROM scratch")
+        shown.finished("disk")
+
+    assert stream.getvalue() == "eci-convert: Step 1/2 : FROM scratch\n"
+
+
 @pytest.mark.parametrize(
     ("style", "terminal", "environ", "options", "kind"),
     [
@@ -241,7 +252,7 @@ def test_a_terminal_that_is_gone_is_nobodys_error(clock: Clock) -> None:
         ("plain", True, {"TERM": "xterm"}, {}, PlainProgress),
         ("json", True, {"TERM": "xterm"}, {}, JsonProgress),
         ("none", True, {"TERM": "xterm"}, {}, WarningsOnly),
-        ("json", True, {"TERM": "xterm"}, {"quiet": True}, type(NULL_REPORTER)),
+        ("json", True, {"TERM": "xterm"}, {"quiet": True}, Silent),
     ],
 )
 def test_the_style_and_the_terminal_choose_the_reporter(

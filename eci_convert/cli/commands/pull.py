@@ -33,7 +33,7 @@ eci-convert pull --remote /var/layouts edge/machine:1.2 --dir machine/ --json
     ),
     extract_common.no_clobber,
     options.remote,
-    option("--blocksize", type=int, default=0, hidden=True, help="Accepted for scripts written for eci."),
+    options.blocksize,
     options.max_size,
     options.dry_run,
     examples=_EXAMPLES,
@@ -54,6 +54,6 @@ def pull(
     check_remote(call, remote)
     check_connections(call, reads=[place.reference], default="docker", accepted={"namespace"})
     with open_image(place.reference, place.settings, "docker") as source:
-        wanted = ExtractRequest(directory=Path(directory or ""), config_blob=True, replace=not no_clobber)
+        request = ExtractRequest(directory=Path(directory or ""), config_blob=True, replace=not no_clobber)
         lines = eci_output.pulled(image, directory or "", verbose=call.verbose)
-        run_extract(call, source, wanted, max_size, lines=lines)
+        run_extract(call, source, request, max_size, lines=lines)

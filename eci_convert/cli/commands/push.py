@@ -53,7 +53,7 @@ eci-convert push --remote /var/layouts edge/machine:1.2 --kernel vmlinuz
     option("--arch", default="", metavar="ARCH", help="Architecture of the machine."),
     options.plat,
     options.remote,
-    option("--blocksize", type=int, default=0, hidden=True, help="Accepted for scripts written for eci."),
+    options.blocksize,
     options.label,
     options.annotation,
     index.append,

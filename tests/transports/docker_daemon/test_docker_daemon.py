@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 from docker import APIClient
+from urllib3.exceptions import InsecureRequestWarning
 
 from eci_convert.compression.libzstd import zstd
 from eci_convert.errors import (
@@ -1079,6 +1080,8 @@ def test_an_engine_behind_tls_must_be_who_it_says(one_docker: ADocker, tmp_path:
         assert engine_answers({**environ, "DOCKER_CERT_PATH": str(tmp_path)})
         with pytest.raises(TransportError, match="certificate"):
             resolved(Settings(environ={**environ, "DOCKER_CERT_PATH": "/nonexistent"}, timeout=5))
+        with pytest.warns(InsecureRequestWarning):
+            assert engine_answers({"DOCKER_HOST": f"tcp://{address}", "DOCKER_TLS": "1"})
 
 
 def test_an_image_of_no_layers_can_be_named(one_docker: ADocker) -> None:

@@ -406,9 +406,10 @@ def test_framing_without_end_is_an_error(registry: FaultyRegistry, user: User, n
         user.resolves(registry, retries=0)
 
 
-@pytest.mark.parametrize("piece", [b"x: y\r\n", b"1;x=y\r\n \r\n"], ids=["trailers", "small chunks"])
+@pytest.mark.parametrize("piece", [b"x: " + b"y" * 500 + b"\r\n", b"1;x=y\r\n \r\n"], ids=["trailers", "small chunks"])
 def test_the_time_limit_counts_content(registry: FaultyRegistry, user: User, piece: bytes) -> None:
-    """4 KiB of framing come within the limit, again and again, and in the end the response is complete."""
+    """4 KiB of framing come within the limit, again and again, and in the end the response is complete. Of trailers,
+    newer Pythons read 100 at most."""
     start, end = (b"0\r\n", b"\r\n") if piece.startswith(b"x") else (b"", b"0\r\n\r\n")
     flood = start + piece * (40_000 // len(piece)) + end
     registry.misbehave("GET", "/manifests/", chunked(b"2\r\n{}\r\n", flood, pause=0.00005), times=9)

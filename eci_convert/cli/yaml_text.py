@@ -1,4 +1,5 @@
-"""JSON values as YAML text for people. Every scalar is written as JSON writes it, which YAML 1.2 reads."""
+"""JSON values as YAML text for people. Scalars are written as JSON writes them, which YAML 1.2 reads, but for
+characters above U+FFFF: JSON escapes them as two surrogates, which kubectl's parser refuses, YAML as one (§5.7)."""
 
 from __future__ import annotations
 
@@ -46,4 +47,10 @@ def _item(value: Any) -> list[str]:
 def _scalar(value: Any) -> str:
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _NOT_TEXT:
         return value
+    if isinstance(value, str):
+        return '"' + "".join(map(_escaped, value)) + '"'
     return json.dumps(value)
+
+
+def _escaped(character: str) -> str:
+    return f"\\U{ord(character):08x}" if character > "\uffff" else json.dumps(character)[1:-1]

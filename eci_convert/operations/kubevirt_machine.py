@@ -1,22 +1,26 @@
 """The VirtualMachine of KubeVirt that boots an image: its disks as containerDisks, its kernel by kernelBoot.
 
 KubeVirt v1 API: `volumes[].containerDisk` with `path` where the disk is not the only file in /disk;
-`domain.firmware.kernelBoot.container` with the paths of kernel and initrd in the image, and `kernelArgs`.
+`domain.firmware.kernelBoot.container` with the paths of kernel and initrd in the image, and `kernelArgs`. What its
+admission webhooks refuse (v1.9.0, `pkg/virt-api/webhooks`) is refused here, where the reason can be told.
 """
 
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from eci_convert.dialects.image_config import container_platform
+from eci_convert.dialects.oci_artifacts.kubevirt import disk_device
 from eci_convert.errors import CannotHoldError, MissingPartError
 from eci_convert.model import DISK_ROLES, DiskType, Member, Part, Role, RootfsFile
 from eci_convert.operations.inspect import Inspection
 
 _NOT_IN_A_NAME = re.compile(r"[^a-z0-9]+", re.ASCII)
 _BOOTED_TYPES: Final = (DiskType.RAW, DiskType.QCOW2, DiskType.ISO, None)
-_HINT = "hint: copy --format containerdisk makes an image that KubeVirt boots"
+_ARCHITECTURES: Final = ("amd64", "arm64", "s390x")
+_HINT = "hint: copy --format containerdisk (one disk) or --format legacy makes an image that KubeVirt boots"
 
 
 def virtual_machine(inspection: Inspection, image_name: str) -> dict[str, Any]:
@@ -31,9 +35,10 @@ def virtual_machine(inspection: Inspection, image_name: str) -> dict[str, Any]:
         error = MissingPartError(f"{inspection.reference} has neither a disk nor a kernel that a machine could boot")
         error.add_note("hint: --dialect containerdisk reads an image without marks as a containerDisk")
         raise error
+    architecture = _architecture(inspection)
     domain: dict[str, Any] = {
         "devices": {
-            "disks": [_device(part) for part in disks],
+            "disks": [{"name": _volume(part), **disk_device(part.disk_type, architecture)} for part in disks],
             "interfaces": [{"name": "default", "masquerade": {}}],
         },
         "memory": {"guest": "1Gi"},
@@ -45,8 +50,8 @@ def virtual_machine(inspection: Inspection, image_name: str) -> dict[str, Any]:
         "networks": [{"name": "default", "pod": {}}],
         "volumes": [{"name": _volume(part), "containerDisk": _container_disk(part, image_name)} for part in disks],
     }
-    if inspection.image.platform:
-        spec = {"architecture": container_platform(inspection.image.platform).architecture, **spec}
+    if architecture:
+        spec = {"architecture": architecture, **spec}
     return {
         "apiVersion": "kubevirt.io/v1",
         "kind": "VirtualMachine",
@@ -58,10 +63,24 @@ def virtual_machine(inspection: Inspection, image_name: str) -> dict[str, Any]:
     }
 
 
+def _architecture(inspection: Inspection) -> str:
+    """What the image is for, in Go's words; "" where it does not say: KubeVirt then takes the cluster's own."""
+    platform = inspection.image.platform
+    architecture = container_platform(platform).architecture if platform else ""
+    if architecture and architecture not in _ARCHITECTURES:
+        runs = ", ".join(_ARCHITECTURES)
+        raise CannotHoldError(f"KubeVirt runs machines of {runs}, and {inspection.reference} is for {architecture}")
+    return architecture
+
+
 def _kernel_boot(kernel: Part, initrd: Part | None, image_name: str, arguments: str | None) -> dict[str, Any]:
     container = {"image": image_name, "kernelPath": _path(kernel)}
     if initrd:
         container["initrdPath"] = _path(initrd)
+        if PurePosixPath(container["kernelPath"]).name == PurePosixPath(container["initrdPath"]).name:
+            raise CannotHoldError(
+                f"KubeVirt puts kernel and initrd into one directory, and both are called {container['kernelPath']!r}"
+            )
     return {"container": container, **({"kernelArgs": arguments} if arguments else {})}
 
 
@@ -74,11 +93,6 @@ def _container_disk(part: Part, image_name: str) -> dict[str, Any]:
     return {"image": image_name} if path.endswith("/") else {"image": image_name, "path": path}
 
 
-def _device(part: Part) -> dict[str, Any]:
-    device = {"cdrom": {"bus": "sata"}} if part.disk_type is DiskType.ISO else {"disk": {"bus": "virtio"}}
-    return {"name": _volume(part), **device}
-
-
 def _volume(part: Part) -> str:
     return "rootdisk" if part.index is None else f"disk-{part.index}"
 
@@ -87,13 +101,16 @@ def _path(part: Part) -> str:
     """Where *part* is in the image's filesystem. Raises CannotHoldError for one that is a blob of its own."""
     match part.locator:
         case RootfsFile(path=path):
-            return path if path.startswith("/") or path.endswith("/") else f"/{path}"
+            found = path if path.startswith("/") or path.endswith("/") else f"/{path}"
         case Member(path=path) if path:
-            return f"/{path}"
+            found = f"/{path}"
         case _:
             error = CannotHoldError(f"KubeVirt boots files of container images, and {part.name!r} is a blob")
             error.add_note(_HINT)
             raise error
+    if ".." in found.split("/"):
+        raise CannotHoldError(f"KubeVirt takes no path with '..', and {part.name!r} is at {found!r}")
+    return found
 
 
 def _machine_name(image_name: str) -> str:

@@ -56,8 +56,6 @@ _GENERATED = "io.eci-convert.generated"
 """In the metadata of a definition that we made up: it is no part of the machine."""
 _SIZES = re.compile(r"([0-9]{1,15})(|Ki|Mi|Gi|Ti|Pi)", re.ASCII)
 _NO_LABEL = re.compile(r"[^a-z0-9]+", re.ASCII)
-_HARD_DISK = {"disk": {"bus": "virtio"}}
-_CDROM = {"cdrom": {"bus": "sata"}}
 _UNITS = ("", "Ki", "Mi", "Gi", "Ti", "Pi")
 
 
@@ -223,7 +221,7 @@ def _title(part: Part) -> str:
 def _definition(options: WriteOptions, architecture: str, disks: list[tuple[Part, str]]) -> dict[str, Any]:
     """The least definition of a machine with *disks* that KubeVirt takes. It is stopped, and its memory is a guess."""
     devices = [
-        {"name": volume, "bootOrder": place, **(_CDROM if part.disk_type is DiskType.ISO else _HARD_DISK)}
+        {"name": volume, "bootOrder": place, **disk_device(part.disk_type, architecture)}
         for place, (part, volume) in enumerate(disks, 1)
     ]
     volumes = [{"name": volume, "persistentVolumeClaim": {"claimName": volume}} for _, volume in disks]
@@ -238,3 +236,11 @@ def _definition(options: WriteOptions, architecture: str, disks: list[tuple[Part
             "template": {"spec": {"architecture": architecture, "domain": domain, "volumes": volumes}},
         },
     }
+
+
+def disk_device(disk_type: DiskType | None, architecture: str) -> dict[str, Any]:
+    """What a machine has a disk of *disk_type* as. KubeVirt refuses virtio for CD drives, and SATA, which drivers in
+    more systems know than SCSI, on arm64; QEMU's machine for s390x has no SATA either. *architecture* "": unknown."""
+    if disk_type is not DiskType.ISO:
+        return {"disk": {"bus": "virtio"}}
+    return {"cdrom": {"bus": "sata" if architecture in ("", "amd64") else "scsi"}}

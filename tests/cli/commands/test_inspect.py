@@ -233,6 +233,14 @@ def test_a_containerdisk_is_one_disk(run: Run, parts: Parts, tmp_path: Path) -> 
     assert "name: m\n" in said
 
 
+def test_no_character_is_two_surrogates_in_yaml(run: Run, parts: Parts, tmp_path: Path) -> None:
+    run("build", "--to", f"oci:{tmp_path}/l", "--kernel", parts.kernel, "--cmdline", 'a="\U0001f600 é" \\u')
+
+    said = run("inspect", f"oci:{tmp_path}/l", "--kubevirt").out
+
+    assert r'''kernelArgs: "a=\"\U0001f600 \u00e9\" \\u"''' in said
+
+
 def test_what_kubevirt_cannot_boot_is_said(run: Run, layout: Path, parts: Parts, tmp_path: Path) -> None:
     one_line(run("inspect", f"oci:{layout}", "--kubevirt", exits=8), "is a blob")
     run("build", "--to", f"oci:{tmp_path}/i", "--initrd", parts.initrd)

@@ -16,7 +16,7 @@ from eci_convert.oci.image import ImageMetadata
 from eci_convert.operations.verify import verify_image
 from eci_convert.tar import entries
 from tests.support.images import an_image
-from tests.support.machines import TERMS, an_image_of, image, part, written
+from tests.support.machines import TERMS, an_image_of, contents, image, part, written
 
 TAR = "application/vnd.oci.image.layer.v1.tar"
 LAYER = Descriptor.of(b"x", f"{TAR}+gzip")
@@ -34,6 +34,22 @@ def test_the_disk_is_the_only_file_in_its_directory_and_qemu_may_read_it() -> No
 
     assert members == [("disk/", 107, 107, 0o755), ("disk/r.qcow2", 107, 107, 0o440)]
     assert not image(source).config.labels
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [("my disk.raw", "my-disk.raw"), ("50%.raw", "50-.raw"), ("a%20b", "a-20b"), ("dïsk\U0001f600.raw", "d-sk-.raw"),
+     ("a?b#c", "a-b-c"), ('q"\\.raw', "q--.raw"), ("V1.2_a~b+c:d@e,f=g-h.raw", "V1.2_a~b+c:d@e,f=g-h.raw")],
+)  # fmt: skip
+@pytest.mark.parametrize("format", ["containerdisk", "legacy"])
+def test_the_disk_has_a_name_that_a_url_holds_as_it_is(format: str, name: str, stored: str) -> None:
+    """CDI's importer finds no other."""
+    terms = replace(TERMS, extra_dialects=("containerdisk",) if format == "legacy" else ())
+    source, _ = written(a_disk(name), format, terms)
+    [layer] = image(source).manifest.layers
+
+    assert [each.name for each in entries((source.blobs[layer.digest],))] == ["disk/", f"disk/{stored}"]
+    assert contents(source, dialects.read(image(source))[1]) == {(Role.ROOT_DISK, None, ""): b"disk"}
 
 
 @pytest.mark.parametrize("codec", ["none", "gzip", "zstd"])

@@ -14,6 +14,7 @@ from eci_convert.errors import CannotHoldError, FormatError
 from eci_convert.model import Artifact, Blob, DiskType, Role
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.image import ImageMetadata
+from eci_convert.oci.platform import Platform
 from tests.support.machines import AMD64, an_image_of, contents, image, part, written
 
 DISK = "application/vnd.kubevirt.disk.raw+zstd"
@@ -154,6 +155,17 @@ def test_a_definition_of_the_users_is_the_config() -> None:
 
     assert source.blobs[image(source).manifest.config.digest] == b'{"kind":"VirtualMachine"}'
     assert contents(source, dialects.read(image(source))[1]) == contents(source, machine)
+
+
+@pytest.mark.parametrize(("architecture", "bus"), [("amd64", "sata"), ("arm64", "scsi")])
+def test_a_made_up_definition_has_a_cd_drive_that_the_architecture_has(architecture: str, bus: str) -> None:
+    machine = Artifact(parts=(part(Role.ROOT_DISK, "live.iso", b"iso", DiskType.ISO),))
+    terms = WriteOptions(platform=Platform(os="linux", architecture=architecture))
+
+    definition = image(written(machine, "kubevirt", terms)[0]).config.fields
+    [disk] = definition["spec"]["template"]["spec"]["domain"]["devices"]["disks"]
+
+    assert disk == {"name": "live", "bootOrder": 1, "cdrom": {"bus": bus}}
 
 
 def test_volumes_have_names_of_their_own_that_kubernetes_takes() -> None:

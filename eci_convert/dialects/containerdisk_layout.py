@@ -1,9 +1,9 @@
 """The root disk of a containerDisk, in any format that serves as one: `disk/NAME`, readable by qemu.
 
 The directory has an entry of its own, which CDI's importer and engines look for, and the Entrypoint lets
-`docker create` make a container of an image that runs nothing. KubeVirt's qemu has user and group 107. KubeVirt does
-not care what the file is called, but CDI's importer (1.66) passes the path to qemu-img as a URL: it does not find a file
-whose name is escaped there, and crashes over a stray "%".
+`docker create` make a container of an image that runs nothing. KubeVirt's qemu has user and group 107. KubeVirt takes
+any file name, but CDI's importer (1.66) passes the path to qemu-img as a URL: it does not find a file whose name is
+escaped there, and crashes over a stray "%".
 """
 
 from __future__ import annotations

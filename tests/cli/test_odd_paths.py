@@ -128,7 +128,7 @@ def test_whether_a_path_exists_is_an_error_where_it_cannot_be_determined(tmp_pat
     questions: list[Callable[[], object]] = [
         lambda: is_directory(odd),
         lambda: is_store(odd),
-        lambda: ContainersStore(root=odd, driver=Vfs(odd), patience=0).exists(),
+        lambda: ContainersStore(root=odd, driver=Vfs(odd), lock_timeout=0).exists(),
     ]
     for question in questions:
         with pytest.raises(LocalError, match="File name too long"):

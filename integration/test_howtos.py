@@ -80,3 +80,16 @@ def test_signatures_of_cosign_in_a_registry_without_the_referrers_api(
 
     assert (here / "machine/kernel").read_bytes() == (here / "vmlinuz").read_bytes()
     assert "sha256:" in (here / "verified.json").read_text()
+
+
+def test_a_place_for_temporary_files(docker_engine: DockerEngine, registry: Registry, here: Path) -> None:
+    (here / "scratch").mkdir()
+    build = "eci-convert build -t my-machine:1 --kernel vmlinuz --root disk.raw\n"
+
+    run(
+        build + script_of("large-disks.md", registry, "bash").replace("/srv/scratch", "scratch"),
+        here,
+        docker_engine.env,
+    )
+
+    assert not list((here / "scratch").iterdir())

@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eci_convert.files import leftovers, locks
-from eci_convert.files.temp_files import status_of
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _EXISTING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -182,7 +181,7 @@ def _is_ours(state: os.stat_result) -> bool:
 
 def _check_base(base: Path) -> None:
     """Raises NotOursError if *base*, or its nearest existing parent, belongs to another user than this one and root."""
-    existing = next((path for path in (base, *base.parents) if status_of(path)), base)
+    existing = next((path for path in (base, *base.parents) if os.path.exists(path)), base)
     owner = existing.stat().st_uid
     if owner not in (os.geteuid(), 0):
         raise NotOursError(f"the directory {existing} belongs to another user (uid {owner})")

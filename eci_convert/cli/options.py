@@ -26,12 +26,10 @@ __all__ = [
     "CommonOptions",
     "F",
     "annotation",
-    "blocksize",
     "command",
     "compat",
     "compression",
-    "created_time",
-    "dialect",
+    "created_time", "dialect",
     "digest_file",
     "dry_run",
     "label",
@@ -43,7 +41,7 @@ __all__ = [
     "plat",
     "remote",
     "write_digest",
-]
+]  # fmt: skip
 
 
 def option(*names: str, **attributes: Any) -> Callable[[F], F]:
@@ -179,7 +177,8 @@ remote = option(
     metavar="PLACE",
     help="Empty: a registry; /DIR or file:///DIR: OCI layouts; containerd:/SOCKET: containerd.",
 )
-blocksize = option("--blocksize", type=int, default=0, hidden=True, help="Accepted for scripts written for eci.")
+
+
 plat = option(
     "--plat",
     default="",

@@ -93,7 +93,8 @@ class Registry(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         return container
 
     def login(self, username: str, password: str, *args: Any, hostname: str | None = None, **more: Any) -> Any:
-        """As in oras, but the password is for one host: see `_is_login_host`."""
+        """As in oras, but the password is for one host: *hostname*, else that of the registry, else the first one
+        contacted."""
         self._login_host, self._first_host = hostname, None
         self._clients.clear()
         return super().login(username, password, *args, hostname=hostname, **more)

@@ -33,7 +33,7 @@ eci-convert pull --remote /var/layouts edge/machine:1.2 --dir machine/ --json
     ),
     extract_common.no_clobber,
     options.remote,
-    options.blocksize,
+    option("--blocksize", type=int, default=0, hidden=True, help="Accepted for scripts written for eci."),
     options.max_size,
     options.dry_run,
     examples=_EXAMPLES,

@@ -53,7 +53,7 @@ eci-convert push --remote /var/layouts edge/machine:1.2 --kernel vmlinuz
     option("--arch", default="", metavar="ARCH", help="Architecture of the machine."),
     options.plat,
     options.remote,
-    options.blocksize,
+    option("--blocksize", type=int, default=0, hidden=True, help="Accepted for scripts written for eci."),
     options.label,
     options.annotation,
     index.append,

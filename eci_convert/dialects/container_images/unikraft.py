@@ -99,18 +99,18 @@ def write(artifact: Artifact, options: WriteOptions) -> Blueprint:
     if not artifact.part(Role.KERNEL):
         raise CannotHoldError("unikraft needs a kernel, and there is none")
     platform = unikraft_platform(options.platform, options.system)
-    notes = _annotations(options)
-    top = {key: text for key, text in notes.items() if key in (MARK, _REPOSITORY, _REFERENCE)}
+    annotations = _annotations(options)
+    top = {key: text for key, text in annotations.items() if key in (MARK, _REPOSITORY, _REFERENCE)}
     if options.original_index:
         top = {**options.original_index.annotations, **top}
     return Blueprint(
         recipes=tuple(_kept(artifact, options.original) or map(_recipe, artifact.parts)),
         config=lambda written: _config(artifact, options, platform, written),
         config_platform=replace(platform, os_features=tuple(key for key, _ in groupby(platform.os_features))),
-        annotations=notes,
+        annotations=annotations,
         is_container_image=False,
         platform=platform,
-        index_spec=IndexSpec(annotations=top | dict(options.annotations), entry=notes),
+        index_spec=IndexSpec(annotations=top | dict(options.annotations), entry=annotations),
     )
 
 
@@ -149,14 +149,14 @@ def _kept_layer(number: int, layer: Descriptor, parts: Mapping[Digest, Part]) ->
 
 
 def _annotations(options: WriteOptions) -> dict[str, str]:
-    notes = {MARK: _VERSION}
+    annotations = {MARK: _VERSION}
     if options.original:
-        notes |= options.original.manifest.annotations
-    notes[_CREATED] = rfc3339(options.created)
+        annotations |= options.original.manifest.annotations
+    annotations[_CREATED] = rfc3339(options.created)
     if options.name:
         repository = _repository(options.name)
-        notes |= {_NAME: repository, _REPOSITORY: repository, _REFERENCE: options.name}
-    return notes | dict(options.annotations)
+        annotations |= {_NAME: repository, _REPOSITORY: repository, _REFERENCE: options.name}
+    return annotations | dict(options.annotations)
 
 
 def _repository(name: str) -> str:
@@ -215,8 +215,8 @@ def package_annotations(manifest: Manifest, name: str) -> dict[str, str]:
     no target."""
     if MARK not in manifest.annotations:
         return {}
-    notes = {key: text for key, text in manifest.annotations.items() if key in (MARK, _REPOSITORY, _REFERENCE)}
-    return notes | ({_REPOSITORY: _repository(name), _REFERENCE: name} if name else {})
+    annotations = {key: text for key, text in manifest.annotations.items() if key in (MARK, _REPOSITORY, _REFERENCE)}
+    return annotations | ({_REPOSITORY: _repository(name), _REFERENCE: name} if name else {})
 
 
 def is_package(index: Index) -> bool:

@@ -134,7 +134,7 @@ def write(artifact: Artifact, options: WriteOptions, generation: Generation = FL
         raise CannotHoldError(f"{generation.name} has no place for the environment {artifact.environment[0]!r}")
     document = {"commandLine": artifact.command_line} if artifact.command_line else {}
     original = options.original
-    index_notes = options.original_index.annotations if options.original_index else {}
+    index_annotations = options.original_index.annotations if options.original_index else {}
     return Blueprint(
         recipes=tuple(
             Recipe(part=placed[word], media_type=media_type, annotations=_notes(placed[word], original))
@@ -148,7 +148,7 @@ def write(artifact: Artifact, options: WriteOptions, generation: Generation = FL
         platform=Platform(os="linux", architecture=container_platform(options.platform).architecture),
         annotations=original.manifest.annotations if original else {},
         index_spec=IndexSpec(
-            annotations={**index_notes, **options.annotations},
+            annotations={**index_annotations, **options.annotations},
             entry=original.descriptor.annotations if original else {},
             names_variants=True,
         )

@@ -164,13 +164,13 @@ def write(artifact: Artifact, options: WriteOptions) -> Blueprint:
     config = artifact.part(Role.CONFIG)
     architecture = container_platform(options.platform).architecture
     definition = to_json(_definition(options, architecture, list(zip(disks, volumes, strict=True))))
-    notes = boot_annotations(artifact)
+    annotations = boot_annotations(artifact)
     return Blueprint(
         recipes=tuple(_recipe(part, volume) for part, volume in zip(disks, volumes, strict=True)),
         config=Recipe(part=config, media_type=_CONFIG) if config else lambda written: definition,
         config_type=_CONFIG,
         artifact_type=MACHINE,
-        annotations=notes | dict(options.annotations),
+        annotations=annotations | dict(options.annotations),
         is_container_image=False,
         platform=Platform(os="linux", architecture=architecture),
         index_spec=IndexSpec(annotations={_CREATED: rfc3339(options.created)}, artifact_type=MACHINE),

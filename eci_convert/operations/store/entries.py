@@ -75,7 +75,7 @@ def without(entries: Sequence[Descriptor], platform: Platform | None, digest: st
         )
         several.add_note("hint: say which with --digest")
         raise several
-    return _without(entries, {chosen[0].digest})
+    return _without_digests(entries, {chosen[0].digest})
 
 
 def check_distinct_platforms(named: Sequence[tuple[str, Descriptor]]) -> None:
@@ -95,10 +95,11 @@ def index_type(entries: Iterable[Descriptor]) -> str:
     return media_types.DOCKER_LIST if kinds == {media_types.DOCKER_MANIFEST} else media_types.OCI_INDEX
 
 
-def _without(entries: Iterable[Descriptor], gone: set[Digest]) -> tuple[Descriptor, ...]:
-    names = set(map(str, gone))
+def _without_digests(entries: Iterable[Descriptor], digests: set[Digest]) -> tuple[Descriptor, ...]:
+    """*entries* without those of *digests*, and without their attestations."""
+    names = set(map(str, digests))
     return tuple(
-        entry for entry in entries if entry.digest not in gone and entry.annotations.get(_SUBJECT) not in names
+        entry for entry in entries if entry.digest not in digests and entry.annotations.get(_SUBJECT) not in names
     )
 
 

@@ -46,12 +46,12 @@ def entry_of(source: Source, root: Descriptor, manifest: Manifest, platform: Pla
         error = UnsupportedImageError(f"{source.origin} does not say which platform it is for")
         error.add_note("hint: say it with --platform OS/ARCH")
         raise error
-    notes = manifest.annotations if unikraft.MARK in manifest.annotations else {}
+    annotations = manifest.annotations if unikraft.MARK in manifest.annotations else {}
     return Descriptor(
         media_type=root.media_type or manifest.media_type,
         digest=root.digest,
         size=root.size,
-        annotations=notes,
+        annotations=annotations,
         platform=runs_on,
         artifact_type=manifest.artifact_type,
         data=root.data,

@@ -62,7 +62,7 @@ def list_images(place: str, settings: Settings | None = None) -> tuple[ListedIma
         for entry in catalog.images():
             if entry.digest not in described:
                 described[entry.digest] = _describe(catalog, entry, settings)
-            listed.append(_listed(entry, described[entry.digest]))
+            listed.append(_listed_image(entry, described[entry.digest]))
     return tuple(sorted(listed, key=lambda image: (image.name, image.tag, str(image.digest or ""))))
 
 
@@ -77,7 +77,7 @@ def split_name(text: str) -> tuple[str, str]:
     return (head, tail) if colon and "/" not in tail else (text, "")
 
 
-def _listed(entry: CatalogEntry, description: _Description) -> ListedImage:
+def _listed_image(entry: CatalogEntry, description: _Description) -> ListedImage:
     name, tag = split_name(entry.name)
     return ListedImage(
         name=name,
@@ -94,13 +94,13 @@ def _describe(catalog: Catalog, entry: CatalogEntry, settings: Settings) -> _Des
         return _Description()
     try:
         source = catalog.open_image(entry)
-        return _described(source) if source else _Description()
+        return _description(source) if source else _Description()
     except EciError as error:
         warn(settings.reporter, f"{catalog.place}: {entry.name or entry.digest}: {one_line(error)}")
         return _Description()
 
 
-def _described(source: Source) -> _Description:
+def _description(source: Source) -> _Description:
     root, document = load_root(source)
     documents = images.Documents(source)
     if isinstance(document, Index):

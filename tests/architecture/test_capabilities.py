@@ -47,7 +47,6 @@ ATTRIBUTES = {
     "ctx": "click's errors",
     "group": "click's parameters",
     "commands": "click's groups",
-    "_typed": "click's completion",
     "open_source": "the function of a transport's module",
     "open_sink": "the function of a transport's module",
     "open_catalog": "the function of a transport's module",

@@ -124,6 +124,7 @@ class Bash(_WholeWords, BashComplete):
     a reply is what goes behind the last of them, quoted as the word is."""
 
     source_template = _BASH
+    _word = _Word("", 0, "")
 
     def get_completion_args(self) -> tuple[list[str], str]:
         line = os.environ.get("COMP_LINE")
@@ -136,9 +137,7 @@ class Bash(_WholeWords, BashComplete):
         return words[1:], self._word.text
 
     def format_completion(self, item: CompletionItem) -> str:
-        value = str(item.value)
-        word = getattr(self, "_word", None)
-        return f"{_kind(item)},{word.reply(value) if word else value}"
+        return f"{_kind(item)},{self._word.reply(str(item.value))}"
 
 
 class Zsh(_WholeWords, ZshComplete):

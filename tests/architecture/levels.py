@@ -152,8 +152,8 @@ ORDER = {
         "completion",
     ),
     "cli": (
-        "output param_types stdio malloc signals go_flags eci_output completion yaml_text",
-        "progress exit_codes",
+        "output param_types stdio malloc signals go_flags eci_output shells yaml_text",
+        "progress exit_codes completion",
         "side_options go_tool piped_parts",
         "common_options command",
         "connection_options eci_remote",

@@ -55,3 +55,13 @@ def test_groff_has_nothing_to_say_of_the_man_pages() -> None:
     done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", *pages], capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert "ECI-CONVERT-COPY(1)" in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
+def test_no_word_of_a_man_page_is_broken() -> None:
+    """A reader finds ECI_CONVERT_FORMAT, and can copy it."""
+    pages = [str(path) for path in PAGES if path.suffix == ".1"]
+    words = ["groff", "-man", "-Tutf8", "-P-c", "-rLL=80n", *pages]
+    text = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert "ECI_CONVERT_TRUST_TYPE" in text
+    assert [line for line in text.splitlines() if line.endswith("\u2010")] == []

@@ -43,6 +43,7 @@ COMMANDS: dict[str, Sequence[str]] = {
     "containerd's socket …": ("inspect", "containerd:machine", "--address", "/none.sock"),
     "connection refused": ("inspect", "docker://localhost:1/edge/machine:1", "--retries", "0"),
     "cannot resolve host …: no such host": ("inspect", "docker://no-such.invalid/machine:1", "--retries", "0"),
+    "the proxy …: connection refused": ("inspect", "docker://registry.invalid/machine:1", "--retries", "0"),
     "certificate verify failed": ("inspect", "docker://TLS/edge/machine:1"),
     "connection reset by peer": ("inspect", "docker://TLS/edge/machine:1", "--plain-http", "--retries", "0"),
     "… 429": ("inspect", "docker://HOST/edge/machine:1"),
@@ -95,6 +96,7 @@ VARIABLES = {
     "SOURCE_DATE_EPOCH is …: it must be a number of seconds since 1970": ("SOURCE_DATE_EPOCH", "today"),
     "unauthorized: access denied with the credential of …": ("ECI_CONVERT_PASSWORD", "wrong"),
     "cannot connect to the Docker engine": ("DOCKER_HOST", "unix:///none.sock"),
+    "the proxy …: connection refused": ("HTTPS_PROXY", "http://127.0.0.1:1"),
     "… is blocked by …": ("CONTAINERS_REGISTRIES_CONF", "registries.conf"),
     "not valid TOML": ("CONTAINERS_REGISTRIES_CONF", "no-toml.conf"),
 }

@@ -167,7 +167,7 @@ def man(words: str, command: click.Command) -> str:
     name = "-".join(["eci-convert", *words.split()])
     context = _context(words, command)
     short = COMMANDS.get(words) or command.get_short_help_str(_WIDTH)
-    lines = [f'.TH "{name.upper()}" "1"', ".SH NAME", f"{_roff(name)} \\- {_roff(short.rstrip('.'))}", ".SH SYNOPSIS"]
+    lines = [*_head(name), ".SH NAME", f"{_roff(name)} \\- {_roff(short.rstrip('.'))}", ".SH SYNOPSIS"]
     lines += [f".B {_roff(context.command_path)}", _roff(" ".join(command.collect_usage_pieces(context)))]
     lines += [".SH DESCRIPTION", _roff(_paragraphs(command)).replace("\n\n", "\n.PP\n")]
     if examples := examples_of(command.epilog):
@@ -175,7 +175,8 @@ def man(words: str, command: click.Command) -> str:
     for title, rows in option_rows(command.get_params(context), context):
         lines.append(f".SH {title.upper()}")
         for option, text in rows:
-            lines += [".TP", f".B {_roff(option)}", _roff(" ".join(text.split()))]
+            breakable = _roff(option).replace("|", "|\\:")
+            lines += [".TP", f".B {breakable}", _roff(" ".join(text.split()))]
     if any(is_of_side(parameter) for parameter in command.params):
         text = "Each connection option with --src- or --dest- before its name is for SRC or for DST alone."
         lines += [".SH CONNECTION OPTIONS OF ONE SIDE", _roff(text)]
@@ -183,9 +184,14 @@ def man(words: str, command: click.Command) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _head(name: str) -> tuple[str, ...]:
+    """The title of the page *name*. No word is broken, so that a reader finds ECI_CONVERT_FORMAT, and can copy it."""
+    return f'.TH "{name.upper()}" "1"', ".nh", ".ad l"
+
+
 def man_of_all() -> str:
     """The page of the program itself."""
-    lines = ['.TH "ECI-CONVERT" "1"', ".SH NAME", f"eci\\-convert \\- {_roff((group().help or '').rstrip('.'))}"]
+    lines = [*_head("eci-convert"), ".SH NAME", f"eci\\-convert \\- {_roff((group().help or '').rstrip('.'))}"]
     lines += [".SH SYNOPSIS", ".B eci\\-convert", "COMMAND ..."]
     for title, names in SECTIONS.items():
         lines.append(f".SH {title.upper()}")

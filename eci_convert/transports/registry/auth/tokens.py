@@ -140,9 +140,8 @@ def _error_for(response: Response, credential: Credential | None) -> TransportEr
     body = parse_error_body(response, lambda text: _without(credential.secrets if credential is not None else (), text))
     detail = f": {body.reason}" if body.reason else ""
     if response.status in RETRYABLE_STATUSES:
-        return TransientError(
-            f"{response.url.shown}: {response.status}{detail}", errors.retry_after(response), response.status
-        )
+        text = f"{response.url.shown}: {errors.status_and_reason(response.status, body)}"
+        return TransientError(text, errors.retry_after(response), response.status)
     if response.status in (400, 401, 403) and not errors.is_quota(body):
         return denied(response.url, credential, body.reason)
     return TransportError(f"{response.url.shown}: {response.status} where a token was expected{detail}")

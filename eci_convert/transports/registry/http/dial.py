@@ -26,6 +26,7 @@ _SHORTEST_CONNECTING = 2.0
 _MAX_PROXY_ANSWER = 64 * 1024
 _UNSENT = 512 * 1024
 _NO_TLS = "hint: --plain-http connects to a registry without TLS"
+_CHOSEN_PROXY = "hint: HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name proxies; NO_PROXY names hosts that need none"
 _NO_TLS_PROXY = "hint: most proxy URLs begin with http://, also in HTTPS_PROXY"
 
 TlsContextFor = Callable[[Url], ssl.SSLContext]
@@ -46,7 +47,7 @@ def dial(url: Url, registry: Url, own_peer: str | None, settings: Settings, trus
     timeout = min(settings.timeout, _LONGEST_CONNECTING)
     if proxy:
         check_address(url, registry, None, own_peer)
-        sock = _connect(proxy.host, proxy.port, timeout)
+        sock = _connect_to_proxy(proxy, timeout)
     else:
         sock = _connect(url.host, url.port, timeout, lambda address: check_address(url, registry, address, own_peer))
     try:
@@ -77,19 +78,30 @@ def answers_tls(url: Url, settings: Settings) -> bool:
         return False
 
 
-def _connect(host: str, port: int, timeout: float, check: Callable[[str], None] | None = None) -> socket.socket:
-    """A socket connected to *host*. *check* raises for an address that may not be connected to.
+def _connect_to_proxy(proxy: Proxy, timeout: float) -> socket.socket:
+    try:
+        return _connect(proxy.host, proxy.port, timeout, what="the proxy")
+    except TransportError as error:
+        error.add_note(_CHOSEN_PROXY)
+        raise
+
+
+def _connect(
+    host: str, port: int, timeout: float, check: Callable[[str], None] | None = None, what: str = "host"
+) -> socket.socket:
+    """A socket connected to *host*, which errors call *what*. *check* raises for an address that may not be connected
+    to.
 
     Each resolved address is checked before anything is sent to it, and exactly the checked address is connected to: a
     second DNS lookup could return another one.
     """
-    where = f"{host}:{port}"
+    where = f"{host}:{port}" if what == "host" else f"{what} {host}:{port}"
     try:
         sock = _connect_first(_allowed_addresses(host, port, check), timeout)
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
-            raise TransientError(f"cannot resolve host {host!r}: temporary failure in name resolution") from error
-        raise TransportError(f"cannot resolve host {host!r}: no such host") from error
+            raise TransientError(f"cannot resolve {what} {host!r}: temporary failure in name resolution") from error
+        raise TransportError(f"cannot resolve {what} {host!r}: no such host") from error
     except ConnectionRefusedError as error:
         raise ConnectionRefused(f"{where}: connection refused") from error
     except TimeoutError as error:

@@ -6,8 +6,10 @@ import html
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from time import time
 from typing import Any
 
@@ -68,7 +70,7 @@ def is_quota(body: ErrorBody) -> bool:
 def error_of(response: Response, body: ErrorBody) -> TransportError:
     """The error for *response*, whose parsed body is *body*."""
     detail = f": {body.reason}" if body.reason else ""
-    text = f"{response.method} {response.url.shown}: {response.status}{detail}"
+    text = f"{response.method} {response.url.shown}: {status_and_reason(response.status, body)}"
     if response.status in RETRYABLE_STATUSES:
         return TransientError(text, retry_after(response), response.status)
     if response.status == 404:
@@ -80,6 +82,19 @@ def error_of(response: Response, body: ErrorBody) -> TransportError:
         hinted.add_note("hint: a registry that expects TLS responds with this to --plain-http")
         return hinted
     return TransportError(text)
+
+
+def status_and_reason(status: int, body: ErrorBody) -> str:
+    """*status* with what the server says of it, or else with what it is called (RFC 9110 §15).
+
+    >>> status_and_reason(503, ErrorBody(reason="down for maintenance")), status_and_reason(503, ErrorBody())
+    ('503: down for maintenance', '503 Service Unavailable')
+    """
+    if body.reason:
+        return f"{status}: {body.reason}"
+    with suppress(ValueError):
+        return f"{status} {HTTPStatus(status).phrase}"
+    return str(status)
 
 
 def retry_after(response: Response) -> float | None:

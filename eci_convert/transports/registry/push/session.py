@@ -11,7 +11,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.transports.registry.client import PUSH, RegistryClient
 from eci_convert.transports.registry.http import errors
 from eci_convert.transports.registry.http.connection import Request
-from eci_convert.transports.registry.http.errors import ErrorBody, parse_error_body
+from eci_convert.transports.registry.http.errors import ErrorBody, parse_error_body, status_and_reason
 from eci_convert.transports.registry.http.response import Response
 from eci_convert.transports.registry.http.retry import RETRYABLE_STATUSES, TransientError
 from eci_convert.transports.registry.http.url import Url
@@ -168,7 +168,8 @@ class UploadSession:
         if response.status in (200, 201, 202, 204):
             return
         body = parse_error_body(response, self._client.redact)
-        text = f"{response.method} {response.url.shown}: {response.status} {body.code} {body.reason}".rstrip()
+        said = f"{response.status} {body.code} {body.reason}" if body.code else status_and_reason(response.status, body)
+        text = f"{response.method} {response.url.shown}: {said}".rstrip()
         elsewhere = response.status == 416 and _confirmed(response) not in (None, self.offset)
         if response.status == 413 or (not elsewhere and _is_too_large(response.status, body)):
             raise TooLarge(text)

@@ -493,6 +493,20 @@ def test_a_proxy_that_refuses_is_named_without_its_password(user: User, answer: 
         assert registry.requests == []
 
 
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        ("http://who:s3cret@127.0.0.1:1", r"^the proxy 127\.0\.0\.1:1: connection refused"),
+        ("http://who:s3cret@proxy.invalid:1", r"^cannot resolve the proxy 'proxy\.invalid': "),
+    ],
+)
+def test_a_proxy_that_is_not_reached_is_called_one(user: User, address: str, text: str) -> None:
+    user.environ["HTTPS_PROXY"] = address
+    with pytest.raises(TransportError, match=text) as caught:
+        user.resolves(Outside(), retries=0)  # type: ignore[arg-type]
+    assert "NO_PROXY" in caught.value.hint
+
+
 def test_a_proxy_that_never_ends_its_answer_is_not_waited_for(user: User) -> None:
     with a_registry() as proxy:
         proxy.misbehave("CONNECT", "", faults.trickling(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 100, pause=0.05))

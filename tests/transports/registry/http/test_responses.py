@@ -352,6 +352,19 @@ def test_the_reason_is_shown_whatever_its_shape(
     assert "\n" not in text
 
 
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [(405, "405 Method Not Allowed"), (409, "409 Conflict"), (503, "503 Service Unavailable"), (599, "599")],
+)
+def test_a_status_without_a_reason_is_told_by_its_name(
+    registry: FaultyRegistry, user: User, status: int, text: str
+) -> None:
+    registry.misbehave("GET", "/manifests/", faults.status(status), times=9)
+    with pytest.raises(TransportError) as caught:
+        user.resolves(registry, retries=0)
+    assert str(caught.value).endswith(f": {text}")
+
+
 @pytest.mark.parametrize("code", [400, 401, 403])
 def test_a_token_server_s_reason_is_shown(registry: FaultyRegistry, user: User, code: int) -> None:
     registry.bearer = True

@@ -70,18 +70,19 @@ def run_build(
 
         buildx.build(order, call.settings, heard, archive=wanted.archive)
         return _finish_archive(call, order, wanted)
-    from eci_convert.docker_build.builders import build
+    from eci_convert.operations.check_build import build_checked
 
-    identity = build(order, call.settings, builder=builder, heard=heard)
-    _check(call, order, f"docker-daemon:{identity}")
+    identity = build_checked(order, call.settings, builder=builder, heard=heard)
     options.write_digest(wanted.digest_file, identity)
     result = _result(f"docker-daemon:{order.reference}", identity) | {"image_id": identity}
     return output.json(result) if call.json else output.line(identity)
 
 
 def _finish_archive(call: CommonOptions, order: BuildRequest, wanted: EngineBuild) -> None:
+    from eci_convert.operations.check_build import check_built
+
     reference = f"{_ARCHIVE}{wanted.archive}"
-    _check(call, order, reference)
+    check_built(order, reference, call.settings)
     with open_source(reference, call.settings, "") as source:
         digest = str(source.resolve().digest)
     options.write_digest(wanted.digest_file, digest)
@@ -89,12 +90,6 @@ def _finish_archive(call: CommonOptions, order: BuildRequest, wanted: EngineBuil
     if call.json:
         return output.json(_result(reference, digest) | {"image_id": None})
     return output.line(digest if call.quiet else f"{reference}@{digest}")
-
-
-def _check(call: CommonOptions, order: BuildRequest, reference: str) -> None:
-    from eci_convert.operations.check_build import check_built
-
-    check_built(order, reference, call.settings)
 
 
 def _dry_run(call: CommonOptions, order: BuildRequest, builder: str, archive: Path | None) -> None:

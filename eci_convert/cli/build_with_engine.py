@@ -67,18 +67,19 @@ def run_build(call: CommonOptions, builder: str, spec: EngineBuild, words: Mappi
 
         buildx.build(request, call.settings, log, archive=spec.archive)
         return _finish_archive(call, request, spec)
-    from eci_convert.docker_build.builders import build
+    from eci_convert.operations.check_build import build_checked
 
-    identity = build(request, call.settings, builder=builder, log=log)
-    _check(call, request, f"docker-daemon:{identity}")
+    identity = build_checked(request, call.settings, builder=builder, log=log)
     options.write_digest(spec.digest_file, identity)
     result = _result(f"docker-daemon:{request.reference}", identity) | {"image_id": identity}
     return output.json(result) if call.json else output.line(identity)
 
 
 def _finish_archive(call: CommonOptions, request: BuildRequest, spec: EngineBuild) -> None:
+    from eci_convert.operations.check_build import check_built
+
     reference = f"{_ARCHIVE}{spec.archive}"
-    _check(call, request, reference)
+    check_built(request, reference, call.settings)
     with open_source(reference, call.settings, "") as source:
         digest = str(source.resolve().digest)
     options.write_digest(spec.digest_file, digest)
@@ -86,12 +87,6 @@ def _finish_archive(call: CommonOptions, request: BuildRequest, spec: EngineBuil
     if call.json:
         return output.json(_result(reference, digest) | {"image_id": None})
     return output.line(digest if call.quiet else f"{reference}@{digest}")
-
-
-def _check(call: CommonOptions, request: BuildRequest, reference: str) -> None:
-    from eci_convert.operations.check_build import check_built
-
-    check_built(request, reference, call.settings)
 
 
 def _dry_run(call: CommonOptions, request: BuildRequest, builder: str, archive: Path | None) -> None:

@@ -53,7 +53,7 @@ eci-convert push --remote /var/layouts edge/machine:1.2 --kernel vmlinuz
     option("--arch", default="", metavar="ARCH", help="Architecture of the machine."),
     options.plat,
     options.remote,
-    option("--blocksize", type=int, default=0, hidden=True, help="Accepted for scripts written for eci."),
+    options.blocksize,
     options.label,
     options.annotation,
     index.append,
@@ -66,7 +66,7 @@ eci-convert push --remote /var/layouts edge/machine:1.2 --kernel vmlinuz
 )
 def push(
     call: CommonOptions, *, image: str, format: str, author: str, os: str, arch: str, plat: str, remote: str,
-    blocksize: int, compression: str, labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...],
+    compression: str, labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...],
     append: str | None, digest_file: Path | None, disks: tuple[str, ...], dry_run: bool, **words: Any,
 ) -> None:  # fmt: skip
     """Send the parts to the registry that IMAGE names, as an image of any format. One part at least is needed."""

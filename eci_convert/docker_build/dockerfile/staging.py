@@ -32,12 +32,20 @@ _NO_LINK: Final = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, err
 def paths_in_context(artifact: Artifact, context: Path) -> dict[str, str]:
     """The paths of the parts below the folder *context*, by the parts' names. A link counts as what it leads to.
 
-    Raises UsageError for a part that is not below it, and LocalError where *context* is no folder.
+    Raises UsageError for a part that is not below it, and as `check_context` does.
     """
+    check_context(context)
     top = resolve_path(context, strict=True)
-    if not is_directory(top):
-        raise LocalError(f"{str(context)!r} is no folder")
     return {part.name: _below(part, top, context) for part in artifact.parts}
+
+
+def check_context(context: Path) -> None:
+    """Raises NotFoundError where *context* is not there, and LocalError where it is no folder."""
+    if is_directory(context):
+        return
+    if os.path.lexists(context):
+        raise LocalError(f"{str(context)!r} is no folder")
+    raise NotFoundError(f"no such folder: {str(context)!r}")
 
 
 def context_names(artifact: Artifact) -> dict[str, str]:

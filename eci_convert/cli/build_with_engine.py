@@ -129,7 +129,8 @@ def _order(call: CommonOptions, options: EngineBuild, words: Mapping[str, Any]) 
 
 def _artifact(call: CommonOptions, options: EngineBuild, words: Mapping[str, Any]) -> Artifact | None:
     if not options.file:
-        return artifact_from_options(options.archive, options.digest_file, reporter=call.reporter, **words)
+        outputs = (options.archive, options.digest_file)
+        return artifact_from_options(*outputs, reporter=call.reporter, as_files=True, **words)
     if any(words[name] for name in ("kernel", "initrd", "root", "disks", "config", "cmdline", "others")):
         raise UsageError("--file is a Dockerfile that copies the parts itself: name none beside it")
     return None

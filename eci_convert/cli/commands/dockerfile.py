@@ -63,7 +63,7 @@ def dockerfile(
     if context and stage:
         raise UsageError("--context and --stage exclude each other")
     check_trust_type(call, words)
-    artifact = artifact_from_options(output, reporter=call.reporter, **words)
+    artifact = artifact_from_options(output, reporter=call.reporter, as_files=stage is not None, **words)
     sources = _sources(artifact, context, stage, dry_run=dry_run)
     text = render(artifact, sources, base=base, single_layer=single_layer, labels=dict(labels))
     if output and inherited_descriptor(output) == 1:

@@ -28,7 +28,7 @@ from eci_convert.dialects import INDEXED, WRITERS
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.operations.published_image import published_image
 from eci_convert.reading.local_parts import parse_disk_argument
-from eci_convert.transports import image_name
+from eci_convert.transports import image_name, parse_reference
 
 _EXAMPLES = """
 eci-convert push registry.example/edge/machine:1.2 --kernel vmlinuz --initrd initrd.img --root disk.qcow2
@@ -112,8 +112,9 @@ def push(
         notes = dict(annotations) if format in INDEXED else {}
         appending = index.appending(call, append, sink, before, notes, dry_run=dry_run)
         request = operations_push.PushRequest(format=format, write=write, codec=codec)
+        existing = before if parse_reference(place.reference, "docker")[0].keeps_blobs else None
         packed = operations_push.push(
-            artifact, sink, request, existing=before, options=call.transfer(), publish=not appending
+            artifact, sink, request, existing=existing, options=call.transfer(), publish=not appending
         )
         if appending:
             packed = store_index.append(packed, sink, before, *appending)

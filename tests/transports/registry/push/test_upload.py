@@ -455,7 +455,7 @@ def test_a_pipe_is_not_compared_with_what_an_earlier_run_sent(
     registry: FaultyRegistry, user: User, finished: bool
 ) -> None:
     """A disk of today begins as that of yesterday did."""
-    data = noise(6 * CHUNK)[: 5 * CHUNK] + bytes(CHUNK)
+    data = noise(6 * CHUNK)[: 2 * CHUNK] + bytes(4 * CHUNK)
     if finished:
         user.sends(registry, once(noise(6 * CHUNK)))
     else:

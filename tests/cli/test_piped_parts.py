@@ -213,7 +213,7 @@ def test_an_upload_that_is_lost_says_that_a_file_would_not_be(run: Run, monkeypa
         registry.misbehave("PATCH", "/uploads/", times=2)
         registry.misbehave("PATCH", "/uploads/", testing.refusal(404, "BLOB_UPLOAD_UNKNOWN", "expired"))
         with stdin_of(DISK):
-            said = run("push", f"{registry.host}/machine:1", "--root", "-:raw", exits=6)
+            said = run("push", f"{registry.host}/machine:1", "--root", "-:raw", exits=3)
 
         one_line(said, "has to be uploaded again")
         assert "hint: standard input cannot be read again: put it into a file" in said.err

@@ -11,11 +11,11 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from eci_convert.errors import UsageError
+from eci_convert.errors import LocalError, UsageError
 from eci_convert.files.errors import local_errors
 from eci_convert.model import Artifact, LocalFile, Pipe, RemoteBlob
 from eci_convert.reading.local_parts import Disk, DiskContent, PartContent, artifact_from_parts
-from eci_convert.streams.blocks import BLOCK_SIZE, PeekableStream
+from eci_convert.streams.blocks import BLOCK_SIZE, PeekableStream, reblocked
 
 Content = str | os.PathLike[str] | bytes | BinaryIO | RemoteBlob
 """The bytes of a part: the path of a file, bytes, a readable binary file, or a blob that the destination has."""
@@ -103,14 +103,24 @@ def _local(content: DiskContent, spools: ExitStack) -> PartContent:
         raise UsageError(f"{type(content).__name__} is no content: give a path, bytes, or a file that can be read")
     if not _can_seek(content):
         label = _file_name(content) or type(content).__name__
-        blocks = iter(lambda: content.read(BLOCK_SIZE), b"")
-        return Pipe(stream=PeekableStream(blocks), label=label, name=label)
+        return Pipe(stream=PeekableStream(reblocked(_read(content, label))), label=label, name=label)
     directory = os.environ.get("TMPDIR") or (_SPOOL if os.access(_SPOOL, os.W_OK) else tempfile.gettempdir())
     with local_errors(directory):
         spool = spools.enter_context(tempfile.NamedTemporaryFile(dir=directory))  # noqa: SIM115 - *spools* closes it
         shutil.copyfileobj(content, spool, 1 << 20)
         spool.flush()
     return Path(spool.name)
+
+
+def _read(file: BinaryIO, name: str) -> Iterator[bytes]:
+    while True:
+        with local_errors(name):
+            chunk: bytes | None = file.read(BLOCK_SIZE)
+        if chunk is None:
+            raise LocalError(f"{name} is not blocking: it would have to be read when there are bytes")
+        if not chunk:
+            return
+        yield chunk
 
 
 def _can_seek(file: BinaryIO) -> bool:

@@ -35,11 +35,9 @@ def artifact_from_options(
     others: tuple[tuple[str, str], ...],
     trust_type: bool,
     reporter: Reporter = NULL_REPORTER,
-    as_files: bool = False,
 ) -> Artifact:
     """The machine that `parts` describe. *reporter* is warned of files that seem to be mixed up. What comes through a
-    pipe is not read yet, but for a command line; it can be until the running command ends. *as_files*: it is a file
-    until then.
+    pipe is not read yet, but for a command line; it can be until the running command ends.
 
     Raises UsageError where one of *outputs*, which are to be written, is a part, and where standard input is wanted
     twice; and what `artifact_from_parts` raises.
@@ -66,9 +64,12 @@ def artifact_from_options(
     )
     for output in outputs:
         check_not_an_input(output, found)
-    if as_files:
-        return context.with_resource(prepared_pipes(found, reporter=reporter, as_files=True))
     return found
+
+
+def pipes_as_files(artifact: Artifact, reporter: Reporter) -> Artifact:
+    """*artifact*, what comes through pipes being files until the running command ends. Raises as `prepared_pipes`."""
+    return click.get_current_context().with_resource(prepared_pipes(artifact, reporter=reporter, as_files=True))
 
 
 def _distinct_others(others: tuple[tuple[str, str], ...]) -> Mapping[str, str]:

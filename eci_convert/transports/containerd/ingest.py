@@ -52,36 +52,23 @@ def ingest(
     if digest and digest.algorithm != "sha256":
         raise CannotHoldError(f"containerd stores blobs under sha256 digests only, not {digest.short!r}")
     with closing(_blocks(received)) as blocks:
-        return _write_blob(connection, lease, media_type, received, blocks, digest, resumable=resumable)
-
-
-def _write_blob(
-    connection: ContainerdConnection,
-    lease: Lease,
-    media_type: str,
-    received: VerifiedInput,
-    blocks: Iterator[bytes],
-    digest: Digest | None,
-    *,
-    resumable: bool,
-) -> Descriptor:
-    first = b"" if digest else next(blocks, b"")
-    ref = _ref(digest, first) if resumable else f"eci-convert-once-{uuid.uuid4().hex}"
-    writer = _open_ingest(connection, ref, digest, 0)
-    if writer is None:
-        return _existing(connection, media_type, digest)
-    with closing(writer):
-        try:
-            for block in _unsent(writer, chain((first,), blocks)):
-                writer.write(block)
-        except BaseException as error:
-            if not resumable or isinstance(error, IntegrityError | UploadLostError):
-                _abort(connection, writer)
-            raise
-        stored = received.descriptor(media_type)
-        lease.keep(stored.digest)
-        writer.commit(stored.digest)
-    return stored
+        first = b"" if digest else next(blocks, b"")
+        ref = _ref(digest, first) if resumable else f"eci-convert-once-{uuid.uuid4().hex}"
+        writer = _open_ingest(connection, ref, digest, 0)
+        if writer is None:
+            return _existing(connection, media_type, digest)
+        with closing(writer):
+            try:
+                for block in _unsent(writer, chain((first,), blocks)):
+                    writer.write(block)
+            except BaseException as error:
+                if not resumable or isinstance(error, IntegrityError | UploadLostError):
+                    _abort(connection, writer)
+                raise
+            stored = received.descriptor(media_type)
+            lease.keep(stored.digest)
+            writer.commit(stored.digest)
+        return stored
 
 
 def share_from_namespace(connection: ContainerdConnection, lease: Lease, blob: Descriptor) -> bool:

@@ -157,9 +157,9 @@ def test_nothing_is_left_of_a_pipe_that_broke(there: AContainerd, error: type[Ba
 
     def broken() -> Iterator[bytes]:
         yield bytes(12 * MIB)
-        raise error
+        raise error("broken")
 
-    with a_sink(there) as sink, pytest.raises(error):
+    with a_sink(there) as sink, pytest.raises(error, match="broken"):
         sink.put(BYTES, SinglePassStream(broken()))
 
     assert there.ingests == {}

@@ -11,6 +11,7 @@ import pytest
 
 from eci_convert import testing as faults
 from eci_convert.errors import (
+    AccessDeniedError,
     DigestMismatchError,
     ManifestRefusedError,
     SizeMismatchError,
@@ -461,7 +462,7 @@ def test_a_pipe_is_not_compared_with_what_an_earlier_run_sent(
     else:
         registry.misbehave("PATCH", SESSIONS, times=4)
         registry.misbehave("PATCH", SESSIONS, faults.status(403))
-        with pytest.raises(TransportError):
+        with pytest.raises(AccessDeniedError):
             user.sends(registry, once(noise(6 * CHUNK)))
 
     user.sends(registry, SinglePassStream(once(data)))
@@ -472,7 +473,7 @@ def test_a_pipe_is_not_compared_with_what_an_earlier_run_sent(
 def test_nothing_is_remembered_of_a_pipe_for_a_later_run(registry: FaultyRegistry, user: User) -> None:
     registry.misbehave("PATCH", SESSIONS, times=4)
     registry.misbehave("PATCH", SESSIONS, faults.status(403))
-    with pytest.raises(TransportError):
+    with pytest.raises(AccessDeniedError):
         user.sends(registry, SinglePassStream(once(DATA)))
 
     assert not list(user.home.rglob("uploads/*.json"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from eci_convert.cli import options, output
 from eci_convert.cli.options import CommonOptions
-from eci_convert.cli.part_options import artifact_from_options
+from eci_convert.cli.part_options import artifact_from_options, pipes_as_files
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.docker_build.dockerfile import SCRATCH
 from eci_convert.errors import UsageError
@@ -121,7 +121,8 @@ def _build_request(call: CommonOptions, options: EngineBuild, words: Mapping[str
 
 def _artifact(call: CommonOptions, options: EngineBuild, words: Mapping[str, Any]) -> Artifact | None:
     if not options.file:
-        return artifact_from_options(options.archive, options.digest_file, reporter=call.reporter, **words)
+        artifact = artifact_from_options(options.archive, options.digest_file, reporter=call.reporter, **words)
+        return pipes_as_files(artifact, call.reporter)
     if any(words[name] for name in ("kernel", "initrd", "root", "disks", "config", "cmdline", "others")):
         raise UsageError("--file is a Dockerfile that copies the parts itself: name none beside it")
     return None

@@ -23,7 +23,10 @@ PROTOCOLS = {
 }
 """The interfaces of transports/base.py, and methods by which a class of theirs is found."""
 
-STREAMS = {"SparseStream", "RepeatableStream", "MemberContent", "ContentProbe", "VerifiedInput", "HashingStream"}
+STREAMS = {
+    "SparseStream", "RepeatableStream", "SinglePassStream", "MemberContent", "ContentProbe", "VerifiedInput",
+    "HashingStream",
+}  # fmt: skip
 """Streams of bytes: what a consumer may know of one, a function of the module that defines it tells."""
 
 ATTRIBUTES = {

@@ -28,6 +28,7 @@ from eci_convert.cli.push_report import report_dry_run, report_push
 from eci_convert.dialects import WRITERS
 from eci_convert.operations.published_image import published_image
 from eci_convert.reading.local_parts import parse_disk_argument
+from eci_convert.transports import parse_reference
 
 _EXAMPLES = """
 eci-convert push registry.example/edge/machine:1.2 --kernel vmlinuz --initrd initrd.img --root disk.qcow2
@@ -102,7 +103,8 @@ def push(
         **words,
     )
     with place.source() as before, place.sink() as sink:
-        send = partial(operations_push.push, artifact, sink, request, existing=before, options=call.transfer())
+        existing = before if parse_reference(place.reference, "docker")[0].keeps_blobs else None
+        send = partial(operations_push.push, artifact, sink, request, existing=existing, options=call.transfer())
         packed = index.publish_or_append(call, append, sink, before, request, send)
     if dry_run:
         return report_dry_run(call, place.reference, format, packed)

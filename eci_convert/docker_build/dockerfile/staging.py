@@ -17,7 +17,7 @@ from eci_convert.files.atomic import AtomicFiles, created_directories
 from eci_convert.files.errors import local_errors
 from eci_convert.files.sparse import file_chunks, write_sparse
 from eci_convert.files.temp_files import is_directory, resolve_path
-from eci_convert.model import Artifact, LocalFile, Memory, Part, Role
+from eci_convert.model import Artifact, LocalFile, Memory, Part, Pipe, Role
 
 IGNORE: Final = ".dockerignore"
 _MARK: Final = "# Made by eci-convert: nothing but the parts is sent to the engine.\n"
@@ -92,10 +92,10 @@ def stage_context(artifact: Artifact, directory: Path, *, lasting: bool = False)
 
 
 def _below(part: Part, top: Path, context: Path) -> str:
+    if isinstance(part.locator, Pipe):
+        raise _outside(part, f"{str(part.locator)!r} is a pipe", context)
     if not isinstance(part.locator, LocalFile):
         raise _outside(part, "is no file", context)
-    if part.locator.label:
-        raise _outside(part, f"{part.locator.label!r} is a pipe", context)
     try:
         path = part.locator.path.resolve(strict=True)
     except FileNotFoundError as error:

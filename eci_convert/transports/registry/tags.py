@@ -13,13 +13,13 @@ _MOST = 1000
 _MAX_LIST = 1 << 20
 
 
-def nearest_tags(client: RegistryClient) -> tuple[str, ...]:
-    """Tags of the repository of *client* that resemble the one in its reference, or else some of its tags.
+def nearest_tags(client: RegistryClient, tag: str) -> tuple[str, ...]:
+    """Tags of the repository of *client* that resemble *tag*, or else some of its tags.
 
     Sends one request, without retries, and reads one page; empty if that fails.
     """
     names = first_tags(client)
-    return nearest_names(client.reference.tag, names) or tuple(names[-3:])
+    return nearest_names(tag, names) or tuple(names[-3:])
 
 
 def first_tags(client: RegistryClient) -> tuple[str, ...]:

@@ -48,7 +48,6 @@ ATTRIBUTES = {
     "ctx": "click's errors",
     "group": "click's parameters",
     "commands": "click's groups",
-    "_typed": "click's completion",
 }
 """Attributes that are looked up by name, of which none is a transport's. This list only shrinks."""
 

@@ -1,28 +1,28 @@
 """Every error that eci-convert raises, split by what the user does next. The numbers are exit codes.
 
     EciError
-    ├── UsageError              2  the request makes no sense: correct it
-    ├── TransportError          3  the place could not be reached, or refused: check the network, the daemon
+    ├── UsageError              2  the request is invalid: correct it
+    ├── TransportError          3  a registry, daemon or store failed or refused: check the network, the daemon
     │   ├── NotFoundError       4  no such image, tag, blob or file: check the name
     │   ├── AccessDeniedError   5  log in
-    │   ├── ManifestRefusedError   a registry will not have this manifest
-    │   └── UploadLostError        an upload has to begin again
-    ├── IntegrityError          6  the bytes are not the ones that were promised: distrust the image
+    │   ├── ManifestRefusedError   a registry refused this manifest
+    │   └── UploadLostError        an upload has to start over
+    ├── IntegrityError          6  content does not match its digest or size: distrust the image
     │   ├── DigestMismatchError
     │   └── SizeMismatchError
-    ├── FormatError             7  the promised bytes, malformed: tell their producer
+    ├── FormatError             7  malformed content with the right digest: report it to its producer
     │   ├── CorruptStreamError
     │   └── LimitExceededError
-    ├── UnsupportedImageError   8  a good image, without what was asked for: choose another dialect
+    ├── UnsupportedImageError   8  a valid image that lacks what was requested: choose another dialect
     │   ├── UnknownDialectError
     │   ├── AmbiguousRoleError
     │   ├── MissingPartError
     │   ├── DiskTypeError
     │   └── CannotHoldError        the destination cannot store this dialect
-    └── LocalError              9  this computer: no space, no permission, a file in the way
+    └── LocalError              9  an error of this computer: no space, no permission, a file that exists
 
-`str(error)` is one line, `error.hint` says what to do next. Facts are attributes. Whose fault it was is in notes
-(`add_note`); a note that begins with "hint: " is advice, in the words of the command line.
+`str(error)` is one line; `error.hint` is advice. Values are attributes. Notes (`add_note`) say where the error came
+from; a note that begins with "hint: " is advice, in terms of the command line.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from eci_convert.library_terms import in_library_terms
 from eci_convert.redaction import redacted
 
 MAX_LINE: Final = 2000
-"""The most characters of a printed line."""
+"""The maximum length of a printed line, in characters."""
 
 _HINT: Final = "hint: "
 
 
 class EciError(Exception):
-    """What went wrong, in one line, without the passwords of URLs that are repeated in it."""
+    """The base of all errors. The message is one line; passwords in URLs are removed from it."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(redacted(message))
@@ -49,47 +49,47 @@ class EciError(Exception):
         super().add_note(redacted(note))
 
     exit_code: ClassVar[int] = 1
-    """What the command line ends with."""
+    """The exit code of the command line."""
 
     @property
     def hint(self) -> str:
-        """What to do about it, in the words of the library; "" if unknown. Several are separated by `; `."""
+        """Advice, in terms of the library; "" if there is none. Several hints are separated by `; `."""
         notes: list[str] = getattr(self, "__notes__", [])
         return "; ".join(in_library_terms(note.removeprefix(_HINT)) for note in notes if note.startswith(_HINT))
 
 
 class UsageError(EciError):
-    """The request makes no sense, whatever the images hold."""
+    """The request is invalid, whatever the images contain."""
 
     exit_code = 2
 
 
 class TransportError(EciError):
-    """A place could not be reached, failed, or refused."""
+    """A registry, daemon or store could not be reached, failed, or refused."""
 
     exit_code = 3
 
 
 class NotFoundError(TransportError):
-    """A place was reached and has no such image, tag, blob or file."""
+    """A registry, daemon or store was reached and has no such image, tag, blob or file."""
 
     exit_code = 4
 
 
 class AccessDeniedError(TransportError):
-    """A place was reached and does not let this user do that."""
+    """A registry, daemon or store was reached and denies this user access."""
 
     exit_code = 5
 
 
 class IntegrityError(EciError):
-    """The bytes are not the ones that were promised."""
+    """Content does not match its expected digest or size."""
 
     exit_code = 6
 
 
 class DigestMismatchError(IntegrityError):
-    """Content hashes to *actual* where *expected* was promised. Both are text such as `sha256:…`."""
+    """Content has the digest *actual*, not *expected*. Both are text such as `sha256:…`."""
 
     def __init__(self, expected: object, actual: object, what: str = "content") -> None:
         super().__init__(f"{what} has digest {actual} where {expected} was promised")
@@ -98,7 +98,7 @@ class DigestMismatchError(IntegrityError):
 
 
 class SizeMismatchError(IntegrityError):
-    """Content is *actual* bytes long, or longer, where *expected* bytes were promised."""
+    """Content is *actual* bytes long, or longer, not *expected* bytes."""
 
     def __init__(self, expected: int, actual: int, what: str = "content") -> None:
         super().__init__(
@@ -111,7 +111,7 @@ class SizeMismatchError(IntegrityError):
 
 
 class FormatError(EciError):
-    """The promised bytes, malformed. *where* locates the fault: `manifest.layers[2].size`."""
+    """Content with the right digest is malformed. *where* is the location of the error: `manifest.layers[2].size`."""
 
     exit_code = 7
 
@@ -121,15 +121,15 @@ class FormatError(EciError):
 
 
 class CorruptStreamError(FormatError):
-    """A compressed stream or an archive that breaks its own format, or ends too early."""
+    """A compressed stream or an archive is malformed or truncated."""
 
 
 class LimitExceededError(FormatError):
-    """More than a limit of ours, or than one that the user has set."""
+    """A built-in or user-supplied limit was exceeded."""
 
 
 class UnsupportedImageError(EciError):
-    """A good image, without what was asked for."""
+    """The image is valid, but lacks what was requested."""
 
     exit_code = 8
 
@@ -143,11 +143,11 @@ class AmbiguousRoleError(UnsupportedImageError):
 
 
 class MissingPartError(UnsupportedImageError):
-    """The image has no such part, or no file where a label says one is."""
+    """The image has no such part, or no file at the path that a label gives."""
 
 
 class DiskTypeError(UnsupportedImageError):
-    """A disk is declared as one type and its bytes are of another."""
+    """The declared type of a disk contradicts its content."""
 
 
 class CannotHoldError(UnsupportedImageError):
@@ -155,14 +155,14 @@ class CannotHoldError(UnsupportedImageError):
 
 
 class LocalError(EciError):
-    """This computer: no space, no permission, a file in the way."""
+    """An error of this computer: no space, no permission, a file that exists already."""
 
     exit_code = 9
 
 
 def printable(text: object) -> str:
-    """*text* with everything that is not a printable character escaped: controls (C0, C1, DEL), line ends, characters
-    that turn the direction of writing round, and bytes that were not UTF-8.
+    """*text* with everything that is not a printable character escaped: control characters (C0, C1, DEL), line ends,
+    characters that change the direction of text, and bytes that were not UTF-8.
 
     >>> printable("a\\x1b[31mb\\n")
     'a\\\\x1b[31mb\\\\n'
@@ -174,7 +174,7 @@ def printable(text: object) -> str:
 
 
 def one_line(text: object, limit: int = MAX_LINE) -> str:
-    """*text* as one printable line of at most *limit* characters; of a longer one, the middle is left out.
+    """*text* as one printable line of at most *limit* characters; the middle of a longer text is left out.
 
     >>> one_line("annotations." + "k" * 1000 + ": expected str", 60)
     'annotations.kkkkkkkkkkkkkkkkkkkk…(974)…kkkkkk: expected str'
@@ -192,10 +192,10 @@ def one_line(text: object, limit: int = MAX_LINE) -> str:
 
 
 class ManifestRefusedError(TransportError):
-    """A registry was reached, lets this user write, and will not have this manifest.
+    """A registry allows this user to write, but refused this manifest.
 
-    *status* is the HTTP status, *code* the registry's word for it (`MANIFEST_INVALID`; "" where it said none),
-    *reason* its sentence. A packer may try a manifest that strict registries know.
+    *status* is the HTTP status, *code* the registry's error code (`MANIFEST_INVALID`; "" without one), *reason* its
+    message. The caller may retry with a manifest that strict registries accept.
     """
 
     def __init__(self, message: str, *, status: int, code: str = "", reason: str = "") -> None:
@@ -206,7 +206,7 @@ class ManifestRefusedError(TransportError):
 
 
 class UploadLostError(TransportError):
-    """An upload cannot go on where it was, and its bytes have gone by: send the blob again from its first byte."""
+    """An upload cannot be resumed, and its data is no longer buffered: send the blob again from its first byte."""
 
 
 def quoted_list(names: Iterable[str], limit: int = 20) -> str:

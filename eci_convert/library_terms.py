@@ -26,10 +26,10 @@ _TERMS: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]] = (
         lambda option: f"Options({_identifier(option)}=…)",
     ),
 )
-"""What the command line says, and how it is said in Python; the first that fits counts."""
+"""Patterns of hints of the command line, and their replacements for Python; the first match counts."""
 
 _COMMAND: Final = re.compile(r"(`[^`]*`)")
-"""A whole command line, which stays one."""
+"""A whole command line, which is left unchanged."""
 
 
 def in_library_terms(hint: str) -> str:

@@ -1,4 +1,4 @@
-"""Options that every operation has: how bytes are moved, whatever is moved; and the time of what is written."""
+"""TransferOptions, the options common to all operations; and SOURCE_DATE_EPOCH."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from eci_convert.progress import NULL_REPORTER, Reporter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferOptions:
-    """How bytes are moved.
+    """How data is transferred.
 
-    *concurrency* is how many blobs are moved at once. *max_size* (bytes) bounds each part, or each blob where images
-    are copied as they are; None is no limit. *resume_directory* keeps what arrived over a network until all is done,
-    for the case that the process ends too early; None keeps nothing. *conversions_directory* remembers what images
-    became in other formats, so that the next copy finds them; None remembers nothing. *dry_run* writes nothing and
-    counts what would be.
+    *concurrency* is the number of blobs transferred at once. *max_size* (bytes) limits each part, or each blob if
+    images are copied unchanged; None is no limit. *resume_directory* holds partial downloads, so that the next run can
+    resume them; None: they are not kept. *conversions_directory* caches which manifest an image was converted to, so
+    that the next copy reuses it; None: no cache. *dry_run* writes nothing and counts what would be written.
     """
 
     reporter: Reporter = NULL_REPORTER
@@ -30,7 +29,9 @@ class TransferOptions:
 
 
 def source_date_epoch(environ: Mapping[str, str]) -> int:
-    """Seconds since 1970 that every time written is: `SOURCE_DATE_EPOCH` of *environ*, else 0. Raises UsageError.
+    """The time recorded in everything written, in seconds since 1970: `SOURCE_DATE_EPOCH` of *environ*, else 0.
+
+    Raises UsageError.
 
     >>> source_date_epoch({"SOURCE_DATE_EPOCH": "1600000000"}), source_date_epoch({})
     (1600000000, 0)

@@ -16,21 +16,21 @@ COPYING, WRITING = "copying", "writing"
 
 
 class Reporter(Protocol):
-    """Told about work as it happens, possibly from several threads at once. Nothing it does may raise."""
+    """Receives progress events, possibly from several threads at once. Its methods must not raise."""
 
     def started(self, task: str, total: int | None) -> None:
-        """Work named *task* began; *total* is its size in bytes, None where nobody knows it yet."""
+        """The task *task* began; *total* is its size in bytes, None if that is not known yet."""
 
     def advanced(self, task: str, count: int) -> None:
-        """*count* more bytes of *task* went by."""
+        """*count* more bytes of *task* were processed."""
 
     def finished(self, task: str) -> None:
-        """*task* ended, well or not."""
+        """*task* ended, with or without an error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """An operation began. It has *tasks* tasks of *size* bytes in all, None where that is unknown."""
+    """An operation began. It has *tasks* tasks of *size* bytes in total; None if unknown."""
 
     tasks: int | None = None
     size: int | None = None
@@ -38,7 +38,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanEnded:
-    """The operation that the last `Plan` began ended, well or not."""
+    """The operation that the last `Plan` began ended, with or without an error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relabelled:
-    """The phase that *task* is in is called *phase* from now on; its count stays."""
+    """The current phase of *task* is called *phase* from now on; its count is unchanged."""
 
     task: str
     phase: str
@@ -62,7 +62,7 @@ class Relabelled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reused:
-    """The *size* bytes of *task*, which was not started or is not finished yet, need not be moved: they are there."""
+    """The *size* bytes of *task*, which was not started or is not finished yet, exist at the destination already."""
 
     task: str
     size: int
@@ -87,14 +87,14 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Nothing more can be done until *what* has happened: `the Docker engine to store the image`."""
+    """The operation waits for *what*: `the Docker engine to store the image`."""
 
     what: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitEnded:
-    """One wait for *what* is over."""
+    """One wait for *what* ended."""
 
     what: str
 
@@ -103,21 +103,21 @@ Event = Plan | PlanEnded | Phase | Relabelled | Reused | Failed | Retry | Wait |
 
 
 class WarningReporter(Reporter, Protocol):
-    """A reporter that gets warnings. For one without this method they are logged."""
+    """A reporter that receives warnings. Without this method they are logged."""
 
     def warned(self, message: str) -> None:
-        """Something is odd, but the work goes on. *message* is one line."""
+        """A warning: the operation continues. *message* is one line."""
 
 
 class EventReporter(Reporter, Protocol):
-    """A reporter that gets everything else that may interest a person who waits.
+    """A reporter that receives all other events: phases, retries, waits.
 
-    After a `Phase`, `advanced` counts the bytes of that phase. A reporter without this method gets the bytes of the
-    task alone, each once, whatever is hashed before or sent again.
+    After a `Phase`, `advanced` counts the bytes of that phase. A reporter without this method receives only the bytes
+    of the task, each once, also if data is hashed before or sent again.
     """
 
     def noted(self, event: Event) -> None:
-        """*event* happened. There may be more kinds of events one day: ignore those you do not know."""
+        """*event* happened. Later versions may have more kinds of events: ignore unknown ones."""
 
 
 def takes_warnings(reporter: Reporter) -> TypeGuard[WarningReporter]:
@@ -131,7 +131,7 @@ def takes_events(reporter: Reporter) -> TypeGuard[EventReporter]:
 
 
 class NullReporter:
-    """The reporter that says nothing."""
+    """A reporter that ignores everything."""
 
     def started(self, task: str, total: int | None) -> None: ...
 
@@ -148,7 +148,7 @@ NULL_REPORTER: Reporter = NullReporter()
 
 
 def warn(reporter: Reporter, message: str) -> None:
-    """Tell *reporter* that something is odd; log it where the reporter has no method for that."""
+    """Passes the warning *message* to *reporter*, or logs it if the reporter takes no warnings."""
     if takes_warnings(reporter):
         reporter.warned(message)
         return
@@ -161,14 +161,14 @@ def warn(reporter: Reporter, message: str) -> None:
 
 
 def note(reporter: Reporter, event: Event) -> None:
-    """Tell *reporter* of *event*, if it wants to know."""
+    """Passes *event* to *reporter*, if it takes events."""
     if takes_events(reporter):
         reporter.noted(event)
 
 
 @contextmanager
 def waiting(reporter: Reporter, what: str) -> Iterator[None]:
-    """Whatever happens inside the `with` waits for *what*."""
+    """Reports that the block waits for *what*."""
     note(reporter, Wait(what=what))
     try:
         yield
@@ -178,7 +178,7 @@ def waiting(reporter: Reporter, what: str) -> Iterator[None]:
 
 @contextmanager
 def planned(reporter: Reporter, tasks: int | None = None, size: int | None = None) -> Iterator[None]:
-    """Inside the `with`, *tasks* tasks of *size* bytes in all are done, and what belongs to them."""
+    """Reports an operation of *tasks* tasks of *size* bytes in total, for the duration of the block."""
     note(reporter, Plan(tasks=tasks, size=size))
     try:
         yield

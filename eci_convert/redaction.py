@@ -16,7 +16,7 @@ _LOCAL = frozenset({"oci", "oci-archive", "docker-archive", "docker-daemon", "co
 """Transports whose references have no `//` and no password."""
 
 _BARE = re.compile(r"(?:.*=)?([^\s/:@=\[]+):.+@(?:localhost|[^/@]*[.:][^/@]*)(?:/.*)?", re.DOTALL)
-"""A user, a password and a host without a scheme: in a word of a command line, where `@` stands in paths too."""
+"""User, password and host without a scheme, in a word of a command line: there `@` occurs in paths too."""
 
 _BETWEEN = re.compile(r"[/:@?#\[\]]+")
 
@@ -48,8 +48,8 @@ def redacted_host(text: str) -> str:
 
 
 def secrets_in(environ: Mapping[str, str], words: Iterable[str] = ()) -> tuple[str, ...]:
-    """The passwords in the URLs of *environ* and of *words*, those of the command line: whole, and in the pieces that a
-    parser may make of them; the longest first.
+    """The passwords in the URLs of *environ* and of *words*, the command line: whole, and in the pieces that a parser
+    may split them into; the longest first.
 
     >>> secrets_in({}, ["me:hunter2@r.io/x", "oci:/srv/vm@2:x", "containers-storage:[overlay@/srv]x", "build@2/k"])
     ('hunter2',)
@@ -61,7 +61,8 @@ def secrets_in(environ: Mapping[str, str], words: Iterable[str] = ()) -> tuple[s
 
 
 def _may_hold_password(word: str) -> bool:
-    """Whether *word* of a command line is, or holds, a URL: most that have an `@` name a digest, an id or a file."""
+    """Whether *word* of a command line may contain a URL with a password: most words with `@` are references with a
+    digest, ids or files."""
     if "//" in word:
         return True
     bare = _BARE.fullmatch(word)

@@ -26,11 +26,10 @@ _TO_A_NETWORK = {RECEIVING: COPYING, WRITING: SENDING}
 
 
 class Task:
-    """A piece of work named *name* of *total* bytes, which is reported to *reporter* from the beginning of the `with`
-    to its end.
+    """The task *name* of *total* bytes, reported to *reporter* for the duration of the block.
 
-    Where several stages work on the same bytes at once, such as compressing and hashing, each has a lane, and the
-    progress is that of the slowest: work that remains is never counted as done.
+    If several stages process the same bytes at once, such as compressing and hashing, each has a lane, and the progress
+    is that of the slowest: remaining work is never counted as done.
     """
 
     def __init__(self, reporter: Reporter, name: str, total: int | None) -> None:
@@ -46,36 +45,36 @@ class Task:
         self.ended = False
 
     def enter(self, phase: str, total: int | None, *, side: bool = False) -> None:
-        """Begin *phase*, of *total* bytes; with *side*, of bytes that are not the task's own."""
+        """Begins *phase*, of *total* bytes; with *side*, of bytes that are not the task's own."""
         with self._lock:
             self._enter(phase, total, side)
 
     def lane(self) -> Callable[[int], None]:
-        """One more lane in which each byte of this phase has to be counted: what to call with a number of bytes."""
+        """Adds a lane to this phase. Returns the function to call with each number of bytes processed in it."""
         with self._lock:
             lanes, number = self._lanes, len(self._lanes)
             lanes.append(0)
 
         def advance(count: int) -> None:
             with self._lock:
-                if lanes is self._lanes:  # else the phase is over, and this thread has not noticed yet
+                if lanes is self._lanes:  # else the phase has ended since
                     self._move_to(lanes[number] + count, number)
 
         return advance
 
     def advance(self, count: int) -> None:
-        """*count* more bytes of the phase went by."""
+        """Counts *count* more bytes of the phase."""
         with self._lock:
             self._move_to(self._lanes[0] + count, 0)
 
     def counted(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """*chunks* as they are, counted as they go by."""
+        """*chunks* unchanged, counted as they are consumed."""
         for chunk in chunks:
             self.advance(len(chunk))
             yield chunk
 
     def travels(self, *, buffered: bool = False) -> None:
-        """The bytes go over a network. *buffered*: more than a few are held back, and `sent` tells when they went."""
+        """Reports the phase as sending or receiving over a network. *buffered*: data is held back; `sent` counts it."""
         with self._lock:
             self._sent_as_is = self._phase in _TO_A_NETWORK
             if self._sent_as_is:
@@ -85,10 +84,9 @@ class Task:
                 self._sent_lane = len(self._lanes) - 1
 
     def sent(self, offset: int, held: int, *, ended: bool) -> None:
-        """The blob that the task becomes has been sent up to *offset*; it was made up to *held*, and is complete with
-        that where it has *ended*.
+        """Records that the task's blob was sent up to *offset*; it exists up to *held*, which is its end if *ended*.
 
-        What is compressed and not sent yet is work that remains, byte for byte: of holes it is next to nothing.
+        Compressed data that was not sent yet counts as remaining, byte for byte; holes compress to next to nothing.
         """
         with self._lock:
             if not self._sent_lane:
@@ -99,7 +97,7 @@ class Task:
             self._move_to(max(0, done), self._sent_lane)
 
     def reused(self, size: int) -> None:
-        """Nothing needs to be done: the destination has the *size* bytes already."""
+        """Reports that the destination has the *size* bytes already."""
         note(self._reporter, Reused(task=self._name, size=size))
 
     def __enter__(self) -> Self:
@@ -132,7 +130,7 @@ class Task:
         self._lanes[lane] = max(offset, self._lanes[lane])
         done = min(self._lanes)
         before, self._done = self._done, done
-        if not self._detailed:  # it does not know phases: each byte of the task is counted once
+        if not self._detailed:  # a reporter without phases: each byte of the task is counted once
             before, self._most = self._most, max(self._most, 0 if self._side else done)
             done = self._most
         if done > before:
@@ -140,7 +138,7 @@ class Task:
 
 
 def current_task() -> Task | None:
-    """The task inside whose `with` this thread is: a sink that knows more of it than its caller tells it."""
+    """The innermost task of this thread, for a sink that reports more progress than its caller can; None if none."""
     return next((task for task in reversed(_stack()) if not task.ended), None)
 
 

@@ -1,4 +1,4 @@
-"""Image: an image that is open to be read, from whatever transport."""
+"""Image: an open image of any transport, to be read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from eci_convert.reading import open_image as reading
 from eci_convert.transports.base import Source
 
 MAX_READ = 64 << 20
-"""Bytes of a file that `Image.read` returns at most, unless it is told otherwise."""
+"""The default limit in bytes of a file that `Image.read` returns."""
 
 
 def open_image(
@@ -37,11 +37,11 @@ def open_image(
     progress: Reporter | None = None,
     options: Options | None = None,
 ) -> Image:
-    """The image that *reference* names, to be used as a context manager. One without a transport is an image of the
-    Docker engine. Of an index, the image for *platform* is meant, or for this computer's.
+    """The image *reference*, a context manager. A reference without a transport names an image of the Docker engine. Of
+    an index, the image for *platform* is opened, by default the one for this computer.
 
-    Raises UsageError, NotFoundError, AccessDeniedError, TransportError, and IntegrityError or FormatError for manifests
-    that are not the promised ones, or malformed.
+    Raises UsageError, NotFoundError, AccessDeniedError, TransportError, IntegrityError for manifests with a wrong
+    digest or size, and FormatError for malformed ones.
     """
     options = options or Options()
     with ExitStack() as stack:
@@ -51,8 +51,8 @@ def open_image(
 
 
 class Image:
-    """An open image. What it says of itself was read when it was opened; parts and files are read when they are asked
-    for, and verified."""
+    """An open image. Manifests and configs were read when it was opened; parts and files are read, and verified, on
+    demand."""
 
     def __init__(
         self,
@@ -75,18 +75,18 @@ class Image:
 
     @property
     def digest(self) -> Digest:
-        """What the name stands for: an index, where it names one, and in the Docker engine the image's id."""
+        """The digest of the manifest or index that the name refers to; in the Docker engine, the image id."""
         return self._inspection.digest
 
     @property
     def dialects(self) -> tuple[str, ...]:
-        """All dialects in which the image can be read, the one that it was read in first; none for an image without
-        parts of a machine."""
+        """All dialects in which the image can be read, first the one that was used; empty for an image without parts
+        of a machine."""
         return self._inspection.dialects
 
     @property
     def platforms(self) -> tuple[Platform, ...]:
-        """The platforms that the name has an image for."""
+        """The platforms for which there is an image under the name."""
         return self._inspection.platforms
 
     @property
@@ -101,7 +101,7 @@ class Image:
 
     @property
     def cmdline(self) -> str | None:
-        """The kernel's command line, where the image has one."""
+        """The kernel's command line; None if the image has none."""
         return self._inspection.cmdline
 
     @property
@@ -131,15 +131,15 @@ class Image:
 
     @property
     def disks(self) -> tuple[Part, ...]:
-        """The disks beside the root disk, in order."""
+        """The disks other than the root disk, in order."""
         return tuple(part for part in self.parts if part.role is Role.EXTRA_DISK)
 
     def open(self, part: Part | Role | str) -> BinaryIO:
-        """The bytes of *part* (one of `parts`, or its role, `disk-N` or name) as a readable binary file that cannot
-        seek, to be used as a context manager.
+        """The content of *part* (one of `parts`, or its role, `disk-N` or name) as a readable binary file without
+        seek, a context manager.
 
-        Raises MissingPartError and AmbiguousRoleError for a word that names no part or several; IntegrityError at the
-        end of the bytes, or when it is closed before, if they are not the promised ones.
+        Raises MissingPartError and AmbiguousRoleError for text that matches no part or several; the file raises
+        IntegrityError at its end, or when it is closed before, if the content has a wrong digest or size.
         """
         if isinstance(part, str):
             part = choose_part(self._inspection, part)
@@ -148,7 +148,7 @@ class Image:
     def read(self, path: str, *, max_size: int = MAX_READ) -> bytes:
         """The file at *path* of the image's filesystem, verified; links are followed inside the image.
 
-        Raises MissingPartError where there is none, LimitExceededError for more than *max_size* bytes.
+        Raises MissingPartError if it does not exist, LimitExceededError for more than *max_size* bytes.
         """
         part = Part(role=Role.OTHER, locator=RootfsFile(path=path), name=path)
         content = io.BytesIO()
@@ -165,7 +165,7 @@ class Image:
     def files(self, pattern: str = "*") -> Iterator[FileEntry]:
         """The files and symbolic links of the image's filesystem whose absolute paths match *pattern*, sorted.
 
-        `*` and `?` stand for anything, slashes too. All layers are read for it, and verified.
+        `*` and `?` match any characters, slashes too. All layers are read and verified.
         """
         image, transfer = self._inspection.image, self._options.transfer(self._progress)
         for entry in files_of(self._source, image, image.platform, transfer.reporter):
@@ -173,7 +173,7 @@ class Image:
                 yield entry
 
     def close(self) -> None:
-        """Lets go of what the transport lent."""
+        """Releases all resources."""
         self._closing.close()
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""What a program does with images: one function an operation, with the words of the command line."""
+"""Operations on images, one function each: push, copy, extract, inspect, verify. Terms are the command line's."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from eci_convert.reading.open_image import open_image
 from eci_convert.transports import image_name
 
 Output = str | os.PathLike[str] | BinaryIO
-"""Where a part goes: the path of a file, or anything whose `write` takes bytes."""
+"""The output for a part: the path of a file, or an object whose `write` takes bytes."""
 
 _NOTHING: Mapping[str, str] = {}
 
@@ -51,12 +51,12 @@ def push(
     progress: Reporter | None = None,
     options: Options | None = None,
 ) -> PushResult:
-    """Packs *machine* as an image of *format* and writes it to *reference*, which names its transport.
+    """Packs *machine* as an image of *format* and writes it to *reference*, which includes its transport.
 
-    *also* names formats that the same image is to serve too. What the destination has is not sent again. *dry_run*
-    writes nothing and says what would be.
+    *also*: further formats that readers of the same image should find in it. Blobs that exist at the destination are
+    not sent again. *dry_run* writes nothing and returns what would be written.
 
-    Raises CannotHoldError before the first byte, what `Machine.artifact` raises, and TransportError.
+    Raises CannotHoldError before anything is sent, what `Machine.artifact` raises, and TransportError.
     """
     options = options or Options()
     write = _write_options(reference, platform, labels, annotations, also, options)
@@ -93,13 +93,14 @@ def copy(
     options: Options | None = None,
     destination_options: Options | None = None,
 ) -> PushResult:
-    """Copies the image *source* to *destination*; both name their transport.
+    """Copies the image *source* to *destination*; both include their transport.
 
-    *format* "keep" keeps every byte and digest; any other writes the image again in that format. *platform* "all" is
-    every image of an index. *referrers* takes signatures and SBOMs along. *destination_options* are for the
-    destination, where it takes another login; None: *options* are for both.
+    *format* "keep" keeps every byte and digest; any other converts the image to that format. *platform* "all" is every
+    image of an index. *referrers*: signatures, SBOMs and other referrers are copied too. *destination_options* are for
+    a destination with another login; None: *options* are for both.
 
-    Raises UsageError for contradictions, CannotHoldError before the first byte, IntegrityError, and TransportError.
+    Raises UsageError for contradicting arguments, CannotHoldError before anything is sent, IntegrityError, and
+    TransportError.
     """
     options = options or Options()
     chosen = None if platform == ALL else as_platform(platform)
@@ -149,15 +150,15 @@ def extract(
     progress: Reporter | None = None,
     options: Options | None = None,
 ) -> ExtractResult:
-    """Writes parts of the image *reference*: all of them into *directory* under their own names, and those that are
-    named where they are to go. All or none: no file changes unless everything is as the image promised.
+    """Writes parts of the image *reference*: all of them into *directory* under their own names, and single ones to the
+    given outputs. No file is changed unless everything was read and verified.
 
-    *disks* are by the numbers that the image gives them, *files* are any files of its filesystem by their paths.
-    *only* narrows what goes to the directory to parts of these roles. *max_size* (bytes) bounds each part. Without
-    *replace* a file that is there already is a LocalError, and none changes.
+    *disks* are keyed by their numbers in the image, *files* are files of its filesystem, by path. *only* limits what
+    is written to the directory to parts of these roles. *max_size* (bytes) limits each part. Without *replace*, a file
+    that exists is a LocalError, and no file is changed.
 
-    Raises UsageError where nothing is asked for, MissingPartError, IntegrityError, FormatError, LocalError, and
-    TransportError. What went into an open file until then has gone.
+    Raises UsageError without any output, MissingPartError, IntegrityError, FormatError, LocalError, and TransportError.
+    Data written to an open file before an error stays written.
     """
     options = options or Options()
     by_role = {
@@ -168,9 +169,9 @@ def extract(
         Role.CMDLINE: cmdline,
     }
     if directory is None and only:
-        raise UsageError("only narrows what goes to a directory, and none is given")
+        raise UsageError("only selects parts for a directory, and none was given")
     if directory is None and not disks and not files and all(output is None for output in by_role.values()):
-        raise UsageError("nothing is asked for: give a directory, or where a part or a file goes")
+        raise UsageError("no output: give a directory, or the path of a part or a file")
     request = ExtractRequest(
         directory=Path(directory) if directory is not None else None,
         roles={role: _output(output) for role, output in by_role.items() if output is not None},
@@ -194,7 +195,7 @@ def inspect(
     dialect: str = "",
     options: Options | None = None,
 ) -> Inspection:
-    """What the image *reference* says of itself; nothing beyond manifests and configs is read.
+    """The dialect, platforms and parts of the image *reference*; only manifests and configs are read.
 
     Raises as `open_image` does.
     """
@@ -213,10 +214,10 @@ def verify(
     progress: Reporter | None = None,
     options: Options | None = None,
 ) -> Report:
-    """Whether the image *reference* is what it claims to be: every blob, layer, label and disk type; with *directory*,
-    whether the files there are its parts. What is wrong is in the report.
+    """Checks every blob, layer, label and disk type of the image *reference*; with *directory*, whether the files there
+    are its parts. Faults are in the report.
 
-    Raises what keeps it from looking: TransportError, and the errors of manifests and configs.
+    Raises what prevents the check: TransportError, and the errors of manifests and configs.
     """
     options = options or Options()
     with open_image(reference, options.settings(progress).for_reading(), ENGINE) as source:

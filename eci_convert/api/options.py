@@ -1,4 +1,4 @@
-"""Options: how transports are used, for programs that need more than the defaults."""
+"""Options: how transports are accessed, for programs that need more than the defaults."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _COMPAT = ("auto", "strict")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Connection, credentials and effort. What is not said is what the environment and the files of the user say.
+    """Connections, credentials and limits. Defaults come from the environment and the user's configuration files.
 
-    *environ* None is `os.environ`: `docker login`, `DOCKER_HOST` and proxies work without a word. *address* and
-    *namespace* are containerd's. *compat* "strict" sends a registry what was asked for or nothing; "auto" leaves out
-    the `artifactType` that it refuses. *timeout* is in seconds without a sign of life. *resume* keeps what arrived over
-    a network in the user's cache until all is done.
+    *environ* None is `os.environ`, so that `docker login`, `DOCKER_HOST` and proxies apply. *address* and *namespace*
+    are containerd's. *compat* "strict" pushes manifests unchanged or fails; "auto" leaves out an `artifactType` that a
+    registry refuses. *timeout* is in seconds without any data. *resume* keeps partial downloads in the user's cache, so
+    that the next run resumes them.
 
     Raises UsageError for an unknown *compat*, and for numbers that the command line refuses too.
 
@@ -51,7 +51,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.compat not in _COMPAT:
-            raise UsageError(f"{self.compat!r} is no way to push: write one of {', '.join(_COMPAT)}")
+            raise UsageError(f"{self.compat!r} is not a value of compat: use one of {', '.join(_COMPAT)}")
         for name, value, least, most in (
             ("concurrency", self.concurrency, 1, 64),
             ("retries", self.retries, 0, 100),
@@ -86,7 +86,7 @@ class Options:
     def transfer(
         self, progress: Reporter | None = None, *, max_size: int | None = None, dry_run: bool = False
     ) -> TransferOptions:
-        """How bytes are moved."""
+        """The options of operations."""
         return TransferOptions(
             reporter=progress or NULL_REPORTER,
             concurrency=self.concurrency,
@@ -98,7 +98,7 @@ class Options:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The environment that is read."""
+        """The environment variables that are read."""
         return os.environ if self.environ is None else self.environ
 
     def _resume_directory(self) -> Path | None:

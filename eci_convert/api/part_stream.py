@@ -1,4 +1,4 @@
-"""A part of an image as a readable file: a thread writes it, and it is verified at its end."""
+"""A part of an image as a readable file, filled by a thread and verified at its end."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from eci_convert.transports.base import Source
 
 
 def open_part(source: Source, image: ImageMetadata, part: Part, options: TransferOptions) -> BinaryIO:
-    """The bytes of *part*, as `PartStream` has them."""
+    """The content of *part* as a buffered PartStream."""
     return cast("BinaryIO", PartStream(source, image, part, options))
 
 
 class _NoReader(Exception):
-    """Nobody reads any more: the rest of the part is not wanted."""
+    """The reader has stopped: the rest of the part is not needed."""
 
 
 class _QueueWriter:
-    """What a part is written into."""
+    """The output that a part is written to."""
 
     def __init__(self, queue: BoundedQueue) -> None:
         self._queue = queue
@@ -45,13 +45,13 @@ def _fill(queue: BoundedQueue, source: Source, image: ImageMetadata, part: Part,
 
 
 class PartStream(io.RawIOBase):
-    """The bytes of a part, read once and in order. The last read, or else `close`, raises what is wrong with them.
+    """The content of a part, read once and in order. The last read, or else `close`, raises the errors of verification.
 
-    Leaving its `with` by an exception stops the transfer instead, and gives no verdict.
+    If the block ends with an exception, the transfer is stopped and the content is not verified.
     """
 
     def __init__(self, source: Source, image: ImageMetadata, part: Part, options: TransferOptions) -> None:
-        self._queue = BoundedQueue(DEPTH)  # first of all: __del__ needs it, whatever goes wrong here
+        self._queue = BoundedQueue(DEPTH)  # first: __del__ needs it, whatever fails below
         self.name = part.name
         self._rest = b""
         self._ended = False
@@ -70,7 +70,7 @@ class PartStream(io.RawIOBase):
         return count
 
     def read(self, size: int | None = -1) -> bytes:
-        """*size* bytes, fewer only at the end; all that are left where it is negative."""
+        """*size* bytes, fewer only at the end; all remaining ones if *size* is negative."""
         pieces, remaining = [], -1 if size is None or size < 0 else size
         while remaining:
             if not self._rest:

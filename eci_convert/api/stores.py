@@ -1,4 +1,4 @@
-"""What a program does with the names of images: list, tag and delete them, join them in an index, attach files."""
+"""Operations on the names of images: list, tag, delete, create an index, get a blob's URL, attach files."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ _NOTHING: Final[Mapping[str, str]] = {}
 def list_images(
     place: str, *, progress: Reporter | None = None, options: Options | None = None
 ) -> tuple[ListedImage, ...]:
-    """The images of *place*: a layout, a repository, an engine, a store (`oci:DIR`, `docker://HOST/REPO`).
+    """The images of *place*: a layout, a repository, an engine or a store (`oci:DIR`, `docker://HOST/REPO`).
 
-    An image whose manifests or config cannot be read is listed without what they would tell, and *progress* is warned.
-    Raises UsageError where *place* names an image, NotFoundError, AccessDeniedError, and TransportError.
+    An image whose manifests or config cannot be read is listed without their data, after a warning to *progress*.
+    Raises UsageError if *place* names an image, NotFoundError, AccessDeniedError, and TransportError.
     """
     return list_operation.list_images(place, (options or Options()).settings(progress))
 
 
 def tag(image: str, *names: str, dry_run: bool = False, options: Options | None = None) -> Digest:
-    """Makes each of *names* refer to *image*, and returns its digest. A name is one of the same place, or a reference
-    into it. *dry_run* changes nothing.
+    """Makes each of *names* refer to *image*, and returns its digest. A name is a tag or a reference in the same store
+    or repository. *dry_run* changes nothing.
 
-    Raises NotFoundError without such an image, UsageError for an invalid name, CannotHoldError for a place that cannot
-    be changed: then no name has changed. And TransportError: a registry that fails at one name has those before it.
+    Raises NotFoundError if there is no such image, UsageError for an invalid name, CannotHoldError for a store that is
+    read only: then no name was changed. Raises TransportError too: a registry then has the names before the failed one.
     """
     return tag_operation.tag(image, names, (options or Options()).settings(dry_run=dry_run))
 
@@ -57,12 +57,12 @@ def tag(image: str, *names: str, dry_run: bool = False, options: Options | None 
 def delete(
     *references: str, all_tags: bool = False, dry_run: bool = False, options: Options | None = None
 ) -> tuple[str, ...]:
-    """Removes the names *references*, and returns the names that are gone, as `list_images` has them; of an image
-    without a name its digest. A reference may be an id; *all_tags* removes all names of the images. *dry_run* changes
-    nothing, and returns what would be gone.
+    """Removes the names *references*, and returns the removed names as in `list_images`; the digest of an image without
+    a name. A reference may be an id; *all_tags* removes all names of the images. *dry_run* changes nothing, and returns
+    what would be removed.
 
-    Raises NotFoundError for what is not there, and then nothing is gone; UsageError for an id with several names,
-    CannotHoldError for a place that cannot be changed, and TransportError.
+    Raises NotFoundError for a missing image, and removes nothing then; UsageError for an id with several names,
+    CannotHoldError for a store that is read only, and TransportError.
     """
     settings = (options or Options()).settings(dry_run=dry_run)
     removed = delete_operation.delete(references, settings, all_tags=all_tags)
@@ -81,10 +81,10 @@ def create_index(
     options: Options | None = None,
 ) -> PushResult:
     """Makes *reference* an index of the images *sources*, each for its own platform. Of a source that is an index all
-    images are taken, or the one for *platform*. What *reference* was before is replaced.
+    images are included, or the one for *platform*. An existing image *reference* is replaced.
 
-    Raises UsageError for two images of one platform, UnsupportedImageError for an image of none, CannotHoldError for a
-    place without indexes, IntegrityError, and TransportError.
+    Raises UsageError for two images for one platform, UnsupportedImageError for an image without a platform,
+    CannotHoldError for a transport without indexes, IntegrityError, and TransportError.
     """
     options = options or Options()
     index_operation.check_name(reference)
@@ -115,11 +115,12 @@ def blob_url(
     options: Options | None = None,
 ) -> FileRequest:
     """The HTTP GET request (`.url`, `.headers`) for *part* (a role, `disk-N` or a name) of the image *reference* in a
-    registry, compressed where it is compressed there; for its manifest without *part*. A reference without a transport
-    is one in a registry. The headers may hold a login, and the range of a layer that the part is.
+    registry, compressed as stored there; without *part*, for its manifest. A reference without a transport is in a
+    registry. The headers may contain an Authorization, and the Range of the part in a layer.
 
-    *follow*: the address that the registry redirects to, which needs no login. Raises UsageError outside of registries,
-    MissingPartError, AmbiguousRoleError, UnsupportedImageError for a part that must be unpacked, and TransportError.
+    *follow*: the URL that the registry redirects to, which needs no credentials. Raises UsageError for other
+    transports, MissingPartError, AmbiguousRoleError, UnsupportedImageError for a part that must be unpacked, and
+    TransportError.
     """
     options = options or Options()
     with open_image(reference, options.settings(progress).for_reading(), "docker") as source:
@@ -142,11 +143,11 @@ def attach(
     options: Options | None = None,
 ) -> PushResult:
     """Stores *files*, a path, paths or a mapping of paths to media types, as an artifact that refers to the image
-    *reference*. It has no name: the result's reference has its digest, and is "" in containerd, where nothing can be
-    read that has no name.
+    *reference*. It has no name: the result's reference has its digest; it is "" for containerd, where an image without
+    a name cannot be read.
 
-    Source: image-spec v1.1.1, manifest.md, `subject`. Raises UsageError for two files of one name, and for neither
-    files nor *annotations*; NotFoundError, LocalError, CannotHoldError for a place without referrers, and
+    Source: image-spec v1.1.1, manifest.md, `subject`. Raises UsageError for two files with one name, and without both
+    files and *annotations*; NotFoundError, LocalError, CannotHoldError for a transport without referrers, and
     TransportError.
     """
     options = options or Options()

@@ -8,6 +8,6 @@ xz_bzip2.py         xz and bzip2
 write.py            gzip and zstd compression on all cores, with the same bytes whatever their number
 parallel_decode.py  independent pieces of a stream decoded in parallel
 lookahead.py        a byte stream with lookahead
-head.py             the first bytes of a stream's content, from its first bytes
+head.py             decompresses the first bytes of a truncated stream
 crc32.py            the CRC-32 of concatenated data
 """

@@ -87,7 +87,8 @@ def decompressed(chunks: Iterable[bytes], compression: Compression | None) -> It
 def compressed(chunks: Iterable[bytes], codec: Codec, *, threads: int | None = None) -> Iterator[bytes]:
     """The compressed *chunks*, using *threads* cores (None: all).
 
-    The result depends neither on the threads nor on how *chunks* are cut. Raises UsageError for read-only compressions.
+    The result depends neither on the threads nor on how *chunks* are split. Raises UsageError for read-only
+    compressions.
     """
     match codec.compression:
         case Compression.NONE:

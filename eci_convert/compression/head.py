@@ -1,6 +1,6 @@
-"""The first bytes of what a stream holds, from its first bytes: for looking at what it is, where the rest is not there.
+"""Decompresses the beginning of a stream of which only the first bytes are available, to detect what it contains.
 
-The readers of whole streams refuse one that is cut, and may do so before they give anything out.
+The decoders of whole streams reject a truncated one, possibly before they yield anything.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Protocol
 from eci_convert.compression.codec import Compression, detect_compression
 
 LONGEST_BLOCK = 1 << 20
-"""Bytes in which every compression that is read gives something out: bzip2 has blocks of 900 kB."""
+"""Compressed bytes from which every supported format yields some output: bzip2 has blocks of 900 kB."""
 _XZ_MEMORY = 192 << 20
 _PIECE = 4096
 
 
 def decompressed_head(head: bytes, size: int) -> bytes:
-    """At most *size* bytes of what the stream that begins with *head* holds, over all of its members; none of a member
-    that is damaged, and fewer where *head* is shorter than `LONGEST_BLOCK`.
+    """At most *size* bytes of the content of the stream that begins with *head*, from all of its members; none from a
+    corrupt member, and fewer if *head* is shorter than `LONGEST_BLOCK`.
 
     >>> decompressed_head(bz2.compress(b"content")[:-1], 4)
     b'cont'
@@ -46,7 +46,7 @@ def decompressed_head(head: bytes, size: int) -> bytes:
 
 
 class _MemberDecoder(Protocol):
-    """What the decompressors of zlib, lzma, bz2 and zstd have in common."""
+    """The common interface of the decompressors in zlib, lzma, bz2 and zstd."""
 
     @property
     def eof(self) -> bool: ...
@@ -56,7 +56,7 @@ class _MemberDecoder(Protocol):
 
 
 def _decoder_of(compression: Compression) -> tuple[Callable[[], _MemberDecoder], tuple[type[Exception], ...]]:
-    """What makes a decoder of one member, and the exceptions that it raises for malformed data."""
+    """A function that creates a decoder for one member, and the exceptions that decoder raises for malformed data."""
     match compression:
         case Compression.GZIP:
             return lambda: zlib.decompressobj(wbits=31), (zlib.error,)

@@ -37,7 +37,7 @@ class ParallelDecoder:
     is positioned after the last decoded piece.
 
     *cut*(1) takes the next piece from *source*, *cut*(2) a longer one if decoding the first failed; None ends the
-    iteration. *undo* decodes a piece; None means that it is not one: it is put back for another decoder. Up to a few
+    iteration. *undo* decodes a piece; None means that it is not one: it is pushed back for another decoder. A few
     pieces for each of *threads* (None: one for each core) are in memory. Close it to end the threads.
     """
 

@@ -1,4 +1,4 @@
-"""What a file seems to be that is given as a kernel, an initrd or a disk, for a warning where the two do not agree.
+"""Detects files whose content contradicts their role (kernel, initrd or disk), for a warning.
 
 Kernels: bzImage (Linux, Documentation/arch/x86/boot.rst), Image of arm64 and RISC-V (booting.rst,
 boot-image-header.rst), PE (EFI stubs, unified kernel images) and ELF. Initrds: cpio archives (Documentation/
@@ -20,8 +20,8 @@ _PARTITION_TABLE: Final = ((510, b"\x55\xaa"), (512, b"EFI PART"))
 
 
 def contradiction(role: Role, head: bytes, size: int, tail: bytes = b"") -> str | None:
-    """What the file of *size* bytes that begins with *head* and ends with *tail* looks like, where that is not what
-    its *role* says; None where it fits, or nobody can tell.
+    """The detected type of the file of *size* bytes that begins with *head* and ends with *tail*, if it contradicts
+    *role*; None if it matches or is unknown.
 
     >>> contradiction(Role.KERNEL, b"070701" + bytes(110), 116), contradiction(Role.INITRD, b"070701", 6)
     ('an initrd', None)

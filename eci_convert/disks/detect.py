@@ -1,7 +1,7 @@
 """Detects the type of a disk image from its first and last bytes.
 
-Every type but raw has a magic number. Raw is detected by what a machine boots from or mounts; a file that begins with
-nothing known could be anything: None, and never raw.
+Every type but raw has a magic number. A raw disk is detected by its partition table or filesystem; a file without a
+known beginning could be anything: None, and never raw.
 """
 
 from __future__ import annotations

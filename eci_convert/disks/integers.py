@@ -1,4 +1,4 @@
-"""Integers in the headers of disk images. Bytes beyond the end count as zeros, as in a header that is cut short."""
+"""Integers in the headers of disk images. Bytes beyond the end count as zeros, as in a truncated header."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 """External references of a VMDK: extents in other files, a parent (VMware Virtual Disk Format 5.0).
 
-qemu accepts more as a descriptor than VMware writes, and what qemu opens is what counts: any white space between the
-words of an extent, none between a number and the word behind it; the name of a parent wherever it is and whatever the
-parent's CID, in a sparse extent always at its second sector; a descriptor up to its first NUL, whatever length the
-header has.
+qemu accepts more as a descriptor than VMware writes, so the parser follows qemu: any white space, or none after a
+number, separates the words of an extent; the name of a parent may be anywhere and counts whatever the parent's CID; the
+descriptor in a sparse extent is at its second sector, and ends at its first NUL, whatever length the header has.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ def _variants(requested: Platform) -> Iterator[str]:
             yield from (f"v8.{lower}" if lower else "" for lower in range(minor - 1, -1, -1))
 
 
-def told_platform(listed: Platform | None, *declared: Platform | None) -> Platform | None:
+def effective_platform(listed: Platform | None, *declared: Platform | None) -> Platform | None:
     """The first of the *declared* platforms, with the variant of another one: few configs have a variant.
 
     The platform *listed* in an index takes precedence, as when an image is selected: an index may list an image twice.

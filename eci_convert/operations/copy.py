@@ -39,7 +39,7 @@ from eci_convert.reading.manifests import Document, manifests_of, referrers_of
 from eci_convert.reading.resume import PartialDownloads
 from eci_convert.streams.blocks import peek
 from eci_convert.streams.repeatable import retry_lost_uploads
-from eci_convert.transports.base import Sink, Source, check_logins, lent
+from eci_convert.transports.base import Sink, Source, check_logins, is_available
 
 _AS_IT_IS = CopyRequest()
 _DEFAULTS = TransferOptions()
@@ -210,7 +210,7 @@ class BlobCopier:
 
     def _with_mount_hint(self, blob: Descriptor) -> Descriptor | None:
         """*blob*, if the sink has it, or can have it without its being sent."""
-        return blob if lent(self._source, self._sink, blob) else None
+        return blob if is_available(self._source, self._sink, blob) else None
 
     def _already_there(self, blob: Descriptor, kind: str) -> Descriptor | None:
         """The compressed layer that an earlier copy stored for the uncompressed *blob*, if the sink still has it."""

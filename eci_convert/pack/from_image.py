@@ -22,7 +22,7 @@ from eci_convert.reading.blobs import open_blob
 from eci_convert.reading.files import read_files
 from eci_convert.reading.resume import PartialDownloads
 from eci_convert.streams.repeatable import retry_lost_uploads
-from eci_convert.transports.base import Source, lent
+from eci_convert.transports.base import Source, is_available
 
 
 class ImageParts:
@@ -67,7 +67,7 @@ class ImageParts:
 
     def _verbatim(self, recipe: Recipe, blob: Descriptor) -> StoredBlob:
         self._writer.check_size(recipe, blob.size)
-        mounted = lent(self._source, self._writer.sink, blob)
+        mounted = is_available(self._source, self._writer.sink, blob)
         if mounted and not recipe.with_disk_type:
             return self._writer.reused(recipe, blob)
 

@@ -3,7 +3,7 @@ Only this package calls `Source.fetch`, so nothing is read unverified.
 blobs.py            open_blob, open_layer: blobs and tar layers, verified
 images.py           load_root, load_image: manifests and configs
 manifests.py        all manifests of an image; its referrers
-open_image.py       an image by its name, or the names nearest to it
+open_image.py       an image by its reference; similar names if it is missing
 files.py            files of an image, read from its layers
 layer_walk.py       the layers, from the top one down
 member_range.py     the byte range of a file in an uncompressed layer

@@ -76,12 +76,13 @@ def open_blob(
 
 
 def blob_name(blob: Descriptor) -> str:
-    """What *blob* is called in progress and messages: its title, else its digest, shortened."""
+    """The name of *blob* in progress and messages: its title, else its short digest."""
     return blob.annotations.get("org.opencontainers.image.title") or blob.digest.short
 
 
 def begins_as(source: Source, blob: Descriptor) -> Compression | None:
-    """The compression of *blob* by its first bytes, unverified, None if it cannot be read. For warnings only."""
+    """The compression detected from the first bytes of *blob*, unverified; None if it cannot be read. For warnings
+    only."""
     try:
         with source.fetch(blob) as chunks:
             return detect_compression(next(iter(chunks), b""))

@@ -65,7 +65,7 @@ def read_container_files(
 
 
 class _Doubtful(Exception):
-    """What was shown, or not, may be the engine's own file: the directories on the way have to be checked."""
+    """The file shown, or missing, may be the engine's own: the directories on the way have to be checked."""
 
 
 class _PathWalk:

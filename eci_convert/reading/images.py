@@ -14,7 +14,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.image import ImageConfig, ImageMetadata
 from eci_convert.oci.index import Index, candidates, check_no_bundle, select
 from eci_convert.oci.manifest import Manifest, parse_manifest
-from eci_convert.oci.platform import Platform, check_platform, told_platform
+from eci_convert.oci.platform import Platform, check_platform, effective_platform
 from eci_convert.reading.blobs import load_document
 from eci_convert.transports.base import Source
 
@@ -146,7 +146,7 @@ def load_manifest(source: Source, descriptor: Descriptor) -> Manifest | Index:
 
 def _image(documents: Documents, descriptor: Descriptor, manifest: Manifest) -> ImageMetadata:
     config = documents.config(manifest.config)
-    platform = told_platform(descriptor.platform, config.platform, manifest.config.platform)
+    platform = effective_platform(descriptor.platform, config.platform, manifest.config.platform)
     return ImageMetadata(descriptor=descriptor, manifest=manifest, config=config, platform=platform)
 
 

@@ -48,7 +48,8 @@ def manifests_of(
 
     An index that is a unit is copied as a whole, unless a platform is requested or the destination cannot hold it
     (*holds_indexes*). Of other indexes the image for *platform* is selected, unless *everything* is requested;
-    *reporter* is told if that was a default. Raises IsBundleError if one *platform* of a CNAB bundle is requested.
+    *reporter* is warned if *platform* was not given. Raises IsBundleError if one *platform* of a CNAB bundle is
+    requested.
     """
     descriptor, budget = source.resolve(), images.Documents(source)
     document = _load(budget, descriptor)
@@ -68,8 +69,8 @@ def manifests_of(
 
 
 def is_one_thing(document: Manifest | Index) -> bool:
-    """Whether *document* is an index that is a unit: one with a single entry, a package of KraftKit's, a CNAB
-    bundle."""
+    """Whether *document* is an index that is copied as a unit: one with a single entry, a package of KraftKit's, or a
+    CNAB bundle."""
     if isinstance(document, Manifest):
         return False
     return len(document.manifests) == 1 or unikraft.is_package(document) or is_bundle(document)

@@ -1,4 +1,4 @@
-"""Which bytes of a layer a file in it is, where the layer is a tar archive that is not compressed."""
+"""The byte range of a file in an uncompressed layer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ByteRange:
 
 
 class _PositionReader(ByteReader):
-    """A reader that knows how many bytes of the archive it has handed on."""
+    """A reader that counts the bytes of the archive that were consumed."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         super().__init__(self._counted(chunks))
@@ -46,10 +46,10 @@ class _PositionReader(ByteReader):
 def member_range(
     source: Source, layer: Descriptor, path: str, *, or_whole_blob: bool = False, reporter: Reporter = NULL_REPORTER
 ) -> ByteRange | None:
-    """Where the file at *path* in *layer* lies, "" being its only regular file; None where its bytes do not lie there
-    as they are: the layer is compressed, or the file is sparse or a link.
+    """The range of the file *path* in *layer*; "" is its only regular file. None if its content is not contiguous
+    there: the layer is compressed, or the file is sparse or a link.
 
-    Where *or_whole_blob*, a layer that is no archive is the file itself. All of the layer is read and verified. Raises
+    If *or_whole_blob*, a layer that is not an archive is itself the file. The whole layer is read and verified. Raises
     MissingPartError, AmbiguousRoleError, and what `open_blob` raises.
     """
     with open_blob(source, layer, reporter) as chunks:
@@ -65,7 +65,7 @@ def member_range(
             return readers[0]
 
         with read_members(chunks, through) as entries:
-            members = [(entry, readers[0].position) for entry in entries if _is_meant(entry, path)]
+            members = [(entry, readers[0].position) for entry in entries if _matches(entry, path)]
     if not members:
         raise MissingPartError(f"the layer {layer.digest.short} has no file {path!r}")
     if not path and len(members) > 1:
@@ -76,7 +76,7 @@ def member_range(
     return ByteRange(offset=offset, size=entry.size)
 
 
-def _is_meant(entry: TarEntry, path: str) -> bool:
+def _matches(entry: TarEntry, path: str) -> bool:
     if not path:
         return entry.type is EntryType.FILE
     return _normalized(entry.name) == _normalized(path)

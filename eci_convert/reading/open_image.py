@@ -1,4 +1,4 @@
-"""An image that is read by its name: if there is none of that name, the error suggests the nearest names."""
+"""Opens an image by its reference; the error for a missing image suggests similar names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from eci_convert.transports.settings import Settings
 
 @contextmanager
 def open_image(reference: str, settings: Settings, default: str = "") -> Iterator[Source]:
-    """The source of *reference*, for a block whose NotFoundError gets a hint with the nearest names. *default* is the
+    """The source of *reference*, for a block whose NotFoundError gets a hint with similar names. *default* is the
     transport of a bare name."""
     with transports.open_source(reference, settings, default) as source:
         try:

@@ -1,4 +1,4 @@
-"""Every file that the layers of an image show together, with what the archives say of it."""
+"""Lists all files of an image's root filesystem, with their metadata from the layers."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ class ListedFile:
 
 
 class LayerListing:
-    """Layers, told from the top one down; then what they show. Raises CorruptStreamError and LimitExceededError, from
-    any method, for layers that no image should have."""
+    """The files of a stack of layers, which are added from the top one down. All methods raise CorruptStreamError and
+    LimitExceededError for malformed and hostile layers."""
 
     def __init__(self) -> None:
         self._stack = Stack(Budget())
         self.input = self._stack.work.metered
-        """Makes of an archive one whose reading counts against the limits."""
+        """Wraps an archive so that reading it is charged to the limits."""
         self._files: list[list[tuple[int, int]]] = []
         self._modes: list[dict[str, int]] = []
 
     def add_layer(self, entries: Iterable[TarEntry]) -> None:
-        """Notes the next lower layer."""
+        """Adds the next lower layer."""
         layer = LayerTree(self._stack.work)
         files, modes = list[tuple[int, int]](), dict[str, int]()
         for entry in entries:
@@ -58,7 +58,7 @@ class LayerListing:
         self._modes.append(modes)
 
     def files(self) -> Iterator[ListedFile]:
-        """All files, directories before what is in them, names in order."""
+        """All files, directories before their contents, sorted by name."""
         self._stack.complete = True
         resolve_symlink_writes(self._stack, len(self._stack.layers))
         text = 0

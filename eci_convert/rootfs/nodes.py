@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True, eq=False)
 class Directory:
-    """A directory. *named*: the layer has an entry for it, so it is not a link; else it occurs only in longer names.
+    """A directory. *has_entry*: the layer has an entry for it, so it is not a link; else it occurs only in longer
+    names.
 
-    *hides*: it hides lower layers (an opaque directory, or one that replaced something).
+    *opaque*: it hides lower layers (an opaque directory, or one that replaced something).
     """
 
     has_entry: bool

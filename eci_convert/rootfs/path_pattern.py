@@ -83,7 +83,7 @@ def _expression(token: str) -> str:
 
 
 def _by_automaton(tokens: list[str]) -> Callable[[str], bool]:
-    """A matcher that follows all ways to match at once: bit N of *states* means that the first N tokens match."""
+    """A matcher that follows all possible matches at once: bit N of *states* means that the first N tokens match."""
     stars, crossing, directories = (_positions(tokens, words) for words in (_STARS, ("**",), ("**/",)))
     within_name = stars & ~directories
     single = [(1 << place, re.compile(_expression(token))) for place, token in enumerate(tokens) if token not in _STARS]

@@ -32,7 +32,7 @@ class WorkerThread(Thread):
     def run(self) -> None:
         try:
             self._work()
-        except BaseException as error:  # noqa: BLE001 - `result` raises it, where somebody can do something about it
+        except BaseException as error:  # noqa: BLE001 - `result` raises it in the caller's thread
             self._error = error
 
     def result(self) -> None:

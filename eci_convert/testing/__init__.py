@@ -1,7 +1,7 @@
-"""A registry that misbehaves to order, in threads of your test's own process, on loopback.
+"""A registry for tests that can be made to fail, in threads of the test's own process, on loopback.
 
-Start it, and use it as any registry; on loopback eci-convert speaks plain HTTP by itself. Make it misbehave: the next
-requests that suit are answered as they should be, and the answer is spoilt. Ask what it saw:
+Start it, and use it like any registry; on loopback eci-convert uses plain HTTP by default. `misbehave` orders a fault:
+the next matching requests are carried out, and their responses changed. `seen` returns the requests received:
 
 >>> import eci_convert as ec
 >>> from eci_convert.testing import cut, run_registry, status
@@ -15,14 +15,14 @@ requests that suit are answered as they should be, and the answer is spoilt. Ask
 >>> report.ok, seen, b"kernel" in registry.blobs.values()
 (True, ['PUT', 'GET', 'GET'], True)
 
-It keeps to the distribution-spec (v1.1.1) where it is not told otherwise: uploads in chunks with sessions that outlive
-a broken connection, ranges, mounts, referrers, basic and bearer authentication. What it holds are dicts, for spoiling
-(`registry.blobs`, `registry.manifests`); attributes say who may enter and which limits it has (`registry.users`,
-`registry.max_body`, `registry.has_ranges`, ...: see `Behaviour`).
+It implements the distribution-spec (v1.1.1) unless configured otherwise: chunked uploads with sessions that survive
+lost connections, ranges, mounts, referrers, basic and bearer authentication. Contents are dicts that a test can change
+(`registry.blobs`, `registry.manifests`); attributes set users and limits (`registry.users`, `registry.max_body`,
+`registry.has_ranges`, ...: see `Behaviour`).
 
-registry.py   FaultyRegistry, run_registry: HTTP, and the requests that were seen
-behaviour.py  Behaviour: what a well-behaved registry answers, from memory
-faults.py     what can be wrong with an answer
+registry.py   FaultyRegistry, run_registry: HTTP, and the requests received
+behaviour.py  Behaviour: the responses of a correct registry, from memory
+faults.py     faults: functions that change a response
 """
 
 from eci_convert.testing.faults import (

@@ -1,4 +1,4 @@
-"""What a well-behaved registry answers (distribution-spec v1.1.1), from memory."""
+"""Behaviour: the responses of a correct registry (distribution-spec v1.1.1), from memory."""
 
 from __future__ import annotations
 
@@ -17,71 +17,71 @@ OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 class Behaviour:
-    """The answers. Attributes say what is held, who may enter, and which limits the host has."""
+    """Responses to requests. Attributes are the contents, the users and the limits of the registry."""
 
     def __init__(self) -> None:
         self.blobs: dict[str, bytes] = {}
-        """Contents by their digests; put wrong ones here to see what a client makes of them."""
+        """Contents by digest; a test may store wrong ones."""
         self.manifests: dict[tuple[str, str], tuple[str, bytes]] = {}
-        """Media type and content by repository and tag, and by repository and digest."""
+        """Media types and contents of manifests, by repository and tag, and by repository and digest."""
         self.uploads: dict[str, bytearray] = {}
-        """What arrived of blobs that are being sent."""
+        """The data received in open upload sessions."""
         self.users: dict[str, str] = {}
-        """Passwords by names; where there are any, one has to be given."""
+        """Passwords by user name; if there are any, credentials are required."""
         self.bearer = False
-        """Whether a password is given for a token, and the token for everything else."""
+        """Whether bearer authentication is used: passwords are exchanged for tokens."""
         self.realm = ""
-        """Where tokens are said to be had; "" is here."""
+        """The realm of the token server; "" is this registry."""
         self.token_life = 3600.0
-        """Seconds after which a token is refused."""
+        """Seconds until a token expires."""
         self.tokens: dict[str, float] = {}
         self.identity_tokens: set[str] = set()
-        """Refresh tokens that are taken instead of a password."""
+        """Refresh tokens that are accepted instead of a password."""
         self.has_ranges = True
         self.has_referrers = True
         self.mounts = True
         """Whether a blob of another repository can be mounted."""
         self.apart = False
-        """Whether a repository shows only what was sent or mounted to itself; see `places`."""
+        """Whether a repository has only blobs that were pushed or mounted to it; see `places`."""
         self.places: set[tuple[str, str]] = set()
-        """Repositories and the digests of the blobs that they have."""
+        """Pairs of a repository and the digest of a blob that it has."""
         self.keeps_partial = True
-        """Whether what arrived of a chunk that was cut is kept."""
+        """Whether the received part of a truncated chunk is kept."""
         self.forgets_cut = False
-        """Whether an upload that was cut within a chunk is called off, as distribution 2.8 does."""
+        """Whether a truncated chunk cancels the upload session, as in distribution 2.8."""
         self.min_chunk = 0
-        """Bytes that a chunk must have, as `OCI-Chunk-Min-Length` says."""
+        """The minimum size of a chunk in bytes (`OCI-Chunk-Min-Length`)."""
         self.max_body = 1 << 40
-        """Bytes that a request may have."""
+        """The maximum size of a request body in bytes."""
         self.max_patches = 1 << 30
-        """Chunks that an upload may have."""
+        """The maximum number of chunks of an upload."""
         self.counts: Callable[[list[int]], int] = sum
-        """How many bytes it says to have of chunks of these lengths; -1: it does not say."""
+        """The count of bytes it reports for chunks of these lengths; -1: it reports none."""
         self.chunks: dict[str, list[int]] = {}
-        """Lengths of the chunks of blobs that are being sent."""
+        """The lengths of the chunks received in open upload sessions."""
         self.takes_ranges = True
         """Whether a PATCH may have a Content-Range, which some registries refuse."""
         self.refuses: Callable[[str, bytes], bool] = lambda media_type, content: False
         """Which manifests are refused, by media type and content."""
         self.checks_references = False
-        """Whether what a manifest lists must be in its repository."""
+        """Whether blobs and manifests that a manifest refers to must be in its repository."""
         self.deletes = frozenset({"tags", "digests"})
-        """What can be deleted: distribution 2.8 deletes no tags, a strict registry nothing."""
+        """What can be deleted: distribution 2.8 does not delete tags, a strict registry nothing."""
         self.lists_repositories = True
-        """Whether it tells the names of its repositories."""
+        """Whether it lists its repositories."""
         self.page = 1000
-        """Names in a page of a list."""
+        """The number of names in one page of a list."""
         self.url = ""
         self._count = 0
 
     def hold(self, content: bytes) -> str:
-        """Puts a blob here; its digest."""
+        """Stores a blob and returns its digest."""
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         self.blobs[digest] = content
         return digest
 
     def reply(self, method: str, path: str, headers: Message, content: bytes) -> Reply:
-        """The answer to a request, once it is carried out."""
+        """Carries out a request and returns the response."""
         parts = urlsplit(path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         if parts.path in ("/token", "/token/"):
@@ -121,7 +121,7 @@ class Behaviour:
         return Reply.of(202)
 
     def interrupted(self, method: str, path: str, content: bytes) -> None:
-        """Handles a request whose body was cut: the received part of a chunk may be kept."""
+        """Handles a request whose body was truncated: the received part of a chunk may be kept."""
         key = urlsplit(path).path.rpartition("/")[2]
         if content and self.forgets_cut:
             self.uploads.pop(key, None)

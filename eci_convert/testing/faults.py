@@ -1,4 +1,4 @@
-"""Answers, and the faults that spoil them: a fault is a function that changes a Reply."""
+"""Replies, and faults: functions that change a Reply."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """An answer to be sent, after *delay* seconds. *length* is that of the body; None sends no `Content-Length`.
+    """A response to send after *delay* seconds. *length* is that of the body; None sends no `Content-Length`.
 
-    *cut*: so many bytes of the body, then *stall* seconds of silence and the end of the connection. *dropped*: the end
-    of the connection at once. *raw*: these bytes and nothing else, one by one with a *pause* in seconds between them,
-    but for the first *at_once*.
+    *cut*: this many bytes of the body are sent, then nothing for *stall* seconds, then the connection is closed.
+    *dropped*: the connection is closed without a response. *raw*: exactly these bytes are sent, the first *at_once* of
+    them together, the rest one by one with a *pause* in seconds between them.
     """
 
     status: int = 200
@@ -34,16 +34,16 @@ class Reply:
 
     @classmethod
     def of(cls, status: int, body: bytes = b"", **headers: str) -> Reply:
-        """An answer with *body*; `Content_Type="…"` is the header `Content-Type`."""
+        """A response with *body*; `Content_Type="…"` is the header `Content-Type`."""
         pairs = tuple((name.replace("_", "-"), value) for name, value in headers.items())
         return cls(status=status, body=body, length=None if status == 204 else len(body), headers=pairs)
 
     def header(self, name: str) -> str:
-        """The value of a header; "" where there is none."""
+        """The value of a header; "" if it is absent."""
         return next((value for key, value in self.headers if key.lower() == name.lower()), "")
 
     def with_header(self, name: str, value: str | None) -> Reply:
-        """The same answer, one header of which is another, or (None) missing."""
+        """The same response with the header *name* set to *value*, or removed if that is None."""
         kept = tuple(pair for pair in self.headers if pair[0].lower() != name.lower())
         return replace(self, headers=kept if value is None else (*kept, (name, value)))
 
@@ -52,53 +52,53 @@ Change = Callable[[Reply], Reply]
 
 
 def status(code: int, body: bytes = b"", **headers: str) -> Change:
-    """Another answer instead."""
+    """Replaces the response."""
     return lambda _: Reply.of(code, body, **headers)
 
 
 def refusal(code: int, word: str, message: str) -> Change:
-    """An answer with the error document of the specification."""
+    """Replaces the response by an error of the distribution-spec, with its JSON body."""
     return status(code, json.dumps({"errors": [{"code": word, "message": message}]}).encode())
 
 
 def cut(after: int, *, stall: float = 0.0) -> Change:
-    """The body ends after so many bytes, whatever was promised."""
+    """Truncates the body after *after* bytes, whatever Content-Length was sent."""
     return lambda reply: replace(reply, cut=after, stall=stall)
 
 
 def dropped(_: Reply) -> Reply:
-    """The connection ends without an answer."""
+    """Closes the connection without a response."""
     return Reply(dropped=True)
 
 
 def delayed(seconds: float) -> Change:
-    """The same answer, later."""
+    """Delays the response."""
     return lambda reply: replace(reply, delay=seconds)
 
 
 def header(name: str, value: str | None) -> Change:
-    """One header is another, or (None) missing."""
+    """Sets a header, or removes it if *value* is None."""
     return lambda reply: reply.with_header(name, value)
 
 
 def body(content: bytes) -> Change:
-    """Another body, with its Content-Length."""
+    """Replaces the body, with a correct Content-Length."""
     return lambda reply: replace(reply, body=content, length=len(content))
 
 
 def spoiled(reply: Reply) -> Reply:
-    """The right number of wrong bytes."""
+    """Changes the content of the body, and not its length."""
     return replace(reply, body=bytes(byte ^ 0xFF for byte in reply.body))
 
 
 def raw(content: bytes) -> Change:
-    """These bytes instead of an answer, then the end of the connection."""
+    """Sends *content* instead of a response, and closes the connection."""
     return lambda _: Reply(raw=content)
 
 
 @dataclass(frozen=True)
 class Unheard:
-    """A fault whose request is answered and not carried out."""
+    """A fault whose request is not carried out."""
 
     change: Change
 
@@ -107,12 +107,12 @@ class Unheard:
 
 
 def unheard(change: Change) -> Change:
-    """The answer is *change*, and what was asked for is not done."""
+    """Applies *change*, and the request is not carried out."""
     return Unheard(change)
 
 
 def spoils_upload(registry: FaultyRegistry) -> Change:
-    """One byte of an upload is another afterwards."""
+    """Changes one byte of the upload."""
 
     def change(reply: Reply) -> Reply:
         for held in registry.uploads.values():
@@ -123,7 +123,7 @@ def spoils_upload(registry: FaultyRegistry) -> Change:
 
 
 def refuses_authorization(registry: FaultyRegistry) -> Change:
-    """As S3 does: a signature and an Authorization header are one too many."""
+    """Refuses a request with an Authorization header, as S3 does for signed URLs."""
 
     def change(reply: Reply) -> Reply:
         last = registry.requests[-1]
@@ -133,7 +133,7 @@ def refuses_authorization(registry: FaultyRegistry) -> Change:
 
 
 def echoes_authorization(registry: FaultyRegistry, code: int) -> Change:
-    """An error that repeats the request."""
+    """Replaces the response by an error that repeats the Authorization header of the request."""
 
     def change(_: Reply) -> Reply:
         authorization = registry.requests[-1].headers.get("Authorization", "")
@@ -143,5 +143,5 @@ def echoes_authorization(registry: FaultyRegistry, code: int) -> Change:
 
 
 def trickling(content: bytes, *, pause: float, at_once: int = 0) -> Change:
-    """The bytes of an answer, one by one."""
+    """Sends *content* instead of a response, byte by byte."""
     return lambda _: Reply(raw=content, pause=pause, at_once=at_once)

@@ -21,7 +21,7 @@ from eci_convert.testing.faults import Reply, Unheard
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """A request that came in. *body* is what arrived of its body, *whole* whether that is all of it."""
+    """A received request. *body* is the received part of its body, *whole*: that is all of it."""
 
     method: str
     path: str
@@ -30,13 +30,13 @@ class Seen:
     whole: bool = True
 
     def header(self, name: str) -> str:
-        """The value of a header; "" where there is none."""
+        """The value of a header; "" if it is absent."""
         return str(self.headers.get(name, ""))
 
 
 @dataclass
 class Fault:
-    """*change* is applied to the replies to the next *times* requests whose method and path suit."""
+    """*change* is applied to the replies to the next *times* requests with a matching method and path."""
 
     method: str
     path: str
@@ -45,30 +45,30 @@ class Fault:
     hears: int | None = None
 
     def suits(self, method: str, path: str) -> bool:
-        """Whether the next request with *method* and *path* is to be spoilt."""
+        """Whether the fault applies to a request with *method* and *path*."""
         return (
             self.times > 0 and re.fullmatch(self.method, method) is not None and re.search(self.path, path) is not None
         )
 
 
 class FaultyRegistry(Behaviour):
-    """One registry on one port. `host` is HOST:PORT as references name it."""
+    """A registry on a port of its own. `host` is HOST:PORT, as in references."""
 
     def __init__(self, address: str, tls: ssl.SSLContext | None) -> None:
         super().__init__()
         self._faults: list[Fault] = []
         self.requests: list[Seen] = []
-        """Every request so far, in the order in which they came, whatever came of them."""
+        """All requests received so far, in order."""
         self.carries: int | None = None
-        """Bytes of bodies that one connection brings before it breaks; None is no limit."""
+        """Bytes of request bodies after which a connection is closed; None is no limit."""
         self.pace = 0.0
-        """Bytes a second that one connection gives; 0 is no limit."""
+        """The limit in bytes a second for sending on one connection; 0 is no limit."""
         self.intake = 0.0
-        """Bytes a second that one connection takes; 0 is no limit."""
+        """The limit in bytes a second for receiving on one connection; 0 is no limit."""
         self._lock = threading.Lock()
         self._server = _Server((address, 0), _handler(self))
         self._server.connections = []
-        self._server.handle_error = lambda *_: None  # type: ignore[method-assign] # what clients break is their right
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign] # closed connections
         if tls is not None:
             self._server.tls = tls
         self.scheme = "https" if tls else "http"
@@ -85,24 +85,24 @@ class FaultyRegistry(Behaviour):
         times: int = 1,
         hears: int | None = None,
     ) -> None:
-        """Orders a fault: *change* is made of the answers to the next *times* requests whose method is *method*, and
-        whose path holds *path*, both regular expressions.
+        """Orders a fault: *change* is applied to the responses to the next *times* requests whose method matches
+        *method* and whose path contains a match of *path*, both regular expressions.
 
-        *hears*: so many bytes of the request's body are read, then the connection is broken; -1: an answer is given
-        before that, and nothing is read.
+        *hears*: the number of bytes of the request's body that are read before the connection is closed; -1: a response
+        is sent first, and nothing is read.
         """
         self._faults.append(Fault(method=method, path=path, change=change, times=times, hears=hears))
 
     def behave(self) -> None:
-        """Takes back what was ordered."""
+        """Cancels all ordered faults."""
         self._faults.clear()
 
     def seen(self, path: str, method: str = ".*") -> list[Seen]:
-        """The requests so far whose path holds the regular expression *path*."""
+        """The requests so far whose path contains a match of the regular expression *path*."""
         return [one for one in self.requests if re.search(path, one.path) and re.fullmatch(method, one.method)]
 
     def secrets_seen(self) -> list[str]:
-        """What came in Authorization headers, names and passwords as people write them."""
+        """The credentials in all Authorization headers received, Basic ones decoded (NAME:PASSWORD)."""
         secrets = []
         for one in self.requests:
             scheme, _, value = one.header("Authorization").partition(" ")
@@ -112,7 +112,7 @@ class FaultyRegistry(Behaviour):
         return secrets
 
     def take_fault(self, method: str, path: str) -> Fault | None:
-        """The fault that is ordered for a request, used up by one."""
+        """The fault ordered for a request, if any; its count is reduced by one."""
         with self._lock:
             for fault in self._faults:
                 if fault.suits(method, path):
@@ -121,11 +121,11 @@ class FaultyRegistry(Behaviour):
         return None
 
     def serve(self) -> None:
-        """Answers until `stop` is called."""
+        """Serves requests until `stop` is called."""
         self._server.serve_forever(poll_interval=0.01)
 
     def stop(self) -> None:
-        """Answers no more, and breaks all connections."""
+        """Stops serving, and closes all connections."""
         self._server.shutdown()
         self._server.server_close()
         self._server.hang_up()
@@ -133,7 +133,7 @@ class FaultyRegistry(Behaviour):
 
 @contextlib.contextmanager
 def run_registry(address: str = "127.0.0.1", *, tls: ssl.SSLContext | None = None) -> Iterator[FaultyRegistry]:
-    """A registry for the duration of the `with`, on a free port of *address*; with *tls* it uses HTTPS."""
+    """A registry for the duration of the block, on a free port of *address*; with *tls* it uses HTTPS."""
     registry = FaultyRegistry(address, tls)
     thread = threading.Thread(target=registry.serve, daemon=True)
     thread.start()
@@ -145,7 +145,7 @@ def run_registry(address: str = "127.0.0.1", *, tls: ssl.SSLContext | None = Non
 
 
 class _Server(ThreadingHTTPServer):
-    """The TLS greeting happens in the connection's own thread, so that a bad one blocks no other."""
+    """An HTTP server whose TLS handshakes run in the threads of their connections, so that none blocks the others."""
 
     daemon_threads = True
     block_on_close = False
@@ -205,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = handle_any  # noqa: N815
 
     def _heard(self, fault: Fault | None) -> int | None:
-        """How many bytes of the body are read before the connection is broken; None: all."""
+        """How many bytes of the body are read before the connection is closed; None: all."""
         if (fault and fault.hears is not None) or self.registry.carries is None:
             return fault.hears if fault else None
         left = self.registry.carries - self.carried

@@ -57,7 +57,7 @@ NO_VARIANTS: Final[Variants] = MappingProxyType({})
 def check_logins(source: Source, sink: Sink) -> None:
     """Raises UsageError if one Settings would send its password to two registries, of *source* and of *sink*.
 
-    Two Settings objects that the caller made, even if equal, mean that this is intended.
+    Two Settings objects that the caller made, even if equal, mean that separate logins are intended.
     """
     first, second = source.traits.explicit_login, sink.capabilities.explicit_login
     if first is None or second is None:
@@ -209,7 +209,7 @@ def shared_id_error(place: str, name: str, names: Iterable[str]) -> UsageError:
     return error
 
 
-def lent(source: Source, sink: Sink, blob: Descriptor) -> bool:
+def is_available(source: Source, sink: Sink, blob: Descriptor) -> bool:
     """Whether *sink* has *blob* of *source*, or can make it available without sending it.
 
     If earlier runs saw it in another repository of the sink's registry, the blob is requested from the source first:

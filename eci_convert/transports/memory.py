@@ -47,7 +47,7 @@ class MemorySource:
 
     @property
     def blobs(self) -> dict[Digest, bytes]:
-        """The store's blobs, for tests to spoil."""
+        """The store's blobs, for tests to corrupt."""
         return self.store.blobs
 
     @property

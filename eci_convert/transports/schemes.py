@@ -168,8 +168,8 @@ def default_transport(environ: Mapping[str, str]) -> str:
 
 
 def closest_transport(text: str) -> str:
-    """*text* with its misspelled transport corrected; "" if it resembles none. What has the address of a web page is
-    in a registry.
+    """*text* with its misspelled transport corrected; "" if it resembles none. An http or https URL is taken as
+    docker://.
 
     >>> closest_transport("ocii:layout"), closest_transport("docker:/host/name"), closest_transport("my-machine:1")
     ('oci:layout', 'docker://host/name', '')
@@ -201,8 +201,8 @@ def nearest_names(name: str, names: Iterable[str], most: int = 3) -> tuple[str, 
 
 
 def other_meaning(name: str) -> str:
-    """What else *name*, which a store does not have, may mean, as a hint: a transport that is misspelt, or a layout or
-    an archive without its transport; "" if none of these."""
+    """A hint for *name*, which a store does not have: a transport that is misspelt, or a layout or an archive without
+    its transport; "" if it is none of these."""
     path = name.partition(":")[0]
     if closest := closest_transport(name):
         return f"did you mean {closest!r}?"

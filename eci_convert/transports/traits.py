@@ -27,10 +27,10 @@ class FileRequest:
 
 
 class BlobUrls(Protocol):
-    """What another HTTP client sends to get a blob or a manifest of the image that `resolve` returned."""
+    """Returns the request with which another HTTP client gets a blob or a manifest of the image."""
 
     def __call__(self, blob: Descriptor, *, follow: bool) -> FileRequest:
-        """*follow*: the address that the server redirects to, if it does. Raises as `Source.fetch` does."""
+        """The request for *blob*. *follow*: the URL that the server redirects to, if any. Raises as `Source.fetch`."""
 
 
 def no_names() -> tuple[str, ...]:
@@ -49,8 +49,8 @@ class SourceTraits:
     `containerd.io/distribution.source.HOST=REPOSITORY` for registries, empty for other transports.
 
     *explicit_login*: the login from the settings that would be used, for `check_logins`. *nearest_names*: the names
-    that resemble the one that `resolve` did not find, to suggest to the user; may ask the store. *file_request*: the
-    blobs have URLs; None if they have none.
+    that resemble the one that `resolve` did not find, to suggest to the user; may ask the store. *file_request*
+    returns the URLs of blobs; None if they have none.
     """
 
     resumable: bool = False

@@ -29,11 +29,11 @@ def test_the_commands_of_the_page_print_what_it_shows(workplace: Path, registry:
 
 
 def test_the_sizes_are_those_of_the_code() -> None:
-    assert f"takes requests of {host_facts._LARGEST['ghcr.io'] // 1_000_000} MB at most" in PAGE
-    assert f"up to {upload_plan.MOST_ASKED >> 20} MiB" in PAGE
+    assert f"accepts requests of {host_facts._LARGEST['ghcr.io'] // 1_000_000} MB at most" in PAGE
+    assert f"up to {upload_plan.MAX_MINIMUM >> 20} MiB" in PAGE
     assert f"chunks have {upload_plan.CHUNK >> 20} MiB" in PAGE
     assert f"down to {upload_plan.SMALLEST >> 10} KiB" in PAGE
-    assert f"waits for up to {retry.LONGEST_ASKED:.0f} seconds" in PAGE
+    assert f"waits for up to {retry.MAX_RETRY_AFTER:.0f} seconds" in PAGE
     assert f"remembers the size for {host_facts._MAX_AGE_SECONDS / 24 / 3600:.0f} days" in PAGE
     assert {host.strip(".") for host in host_facts._ONE_PIECE} == set(re.findall(r"`(gcr\.io|pkg\.dev)`", PAGE))
 

@@ -26,7 +26,7 @@ from eci_convert.reading import images
 from eci_convert.reading.blobs import blob_name, open_blob
 from eci_convert.reading.images import load_root, select_image
 from eci_convert.reading.manifests import tree
-from eci_convert.transports.base import Sink, Source, check_logins, lent, with_all_blobs
+from eci_convert.transports.base import Sink, Source, check_logins, is_available, with_all_blobs
 
 _DEFAULTS = TransferOptions()
 
@@ -137,7 +137,7 @@ def _rewritten(
     blobs = {layer.digest: layer for layer in layers}.values()
     with planned(options.reporter, len(blobs), sum(layer.size for layer in blobs)):
         for layer in blobs:
-            if lent(source, sink, layer):
+            if is_available(source, sink, layer):
                 note(options.reporter, Reused(task=blob_name(layer), size=layer.size))
                 continue
             written += layer.size

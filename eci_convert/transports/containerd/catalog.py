@@ -17,7 +17,7 @@ from eci_convert.transports.settings import Settings
 
 
 def open_catalog(rest: str, settings: Settings) -> ContainerdCatalog:
-    """The namespace that *settings* lead to; *rest* may name an image. Raises UsageError."""
+    """The namespace configured by *settings*; *rest* may name an image. Raises UsageError."""
     return ContainerdCatalog(rest, settings)
 
 
@@ -59,8 +59,8 @@ class ContainerdCatalog:
             titles = [title for title, target in records.items() if target.digest == digest]
             own = [title for title in titles if title in (*selected.records(), *selected.by_eci(titles))]
             if not titles:
-                error = NotFoundError(f"{self.place}{name}: no image record stands for it alone")
-                error.add_note("hint: it is one of the images of an index: index remove takes it out")
+                error = NotFoundError(f"{self.place}{name}: no image record refers to it directly")
+                error.add_note("hint: it is an image in an index: `index remove` removes it from the index")
                 raise error
             if len(titles) > 1 and not own and not all_tags:
                 raise shared_id_error(self.place, name, titles)
@@ -71,13 +71,13 @@ class ContainerdCatalog:
 
     def _selected(self, name: str) -> RecordName:
         if not name:
-            raise UsageError(f"{self.place} names no image: {self.place}NAME")
+            raise UsageError(f"{self.place} has no image name: write {self.place}NAME")
         return RecordName.parse(name)
 
     def _writable(self, text: str) -> str:
         name = RecordName.parse(text)
         if name.digest:
-            raise UsageError(f"{text!r} names a digest, and an image is given a name with a tag")
+            raise UsageError(f"{text!r} has a digest: an image is named by a tag")
         return name.written()
 
     def __enter__(self) -> Self:

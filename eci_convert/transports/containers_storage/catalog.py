@@ -1,4 +1,4 @@
-"""All images of a store: listed, named, deleted; those of additional stores are listed, and stay as they are."""
+"""Lists, tags and deletes the images of a store; images of additional stores are listed and read only."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class StorageCatalog:
     def _writable_image(self, name: str) -> tuple[ContainersStore, StoredImage]:
         """The image *name*, and the store that it is in. Raises LocalError for one of an additional store."""
         if not name:
-            raise UsageError(f"{self.place} names no image")
+            raise UsageError(f"{self.place} has no image name")
         existing_stores(self._stores[:1], self._location)
         store, image = find_image(self._stores, self._located(name))
         if store is not self._stores[0]:
@@ -109,12 +109,12 @@ def _writable(text: str) -> str:
     check_is_name(text)
     reference = Reference.parse(text)
     if reference.digest:
-        raise UsageError(f"{text!r} names a digest, and an image is given a name with a tag")
+        raise UsageError(f"{text!r} has a digest: an image is named by a tag")
     return reference.store_name
 
 
 def _size(image: StoredImage, layers: dict[str, LayerRecord]) -> int:
-    """The bytes of the archives of its layers."""
+    """The total size in bytes of the archives of its layers."""
     size, seen, identity = 0, set[str](), image.layer
     while identity in layers and identity not in seen:
         seen.add(identity)

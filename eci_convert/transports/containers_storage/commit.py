@@ -69,16 +69,16 @@ def commit(store: ContainersStore, image: NewImage) -> None:
     layers_lock = store.layers_file.with_name("layers.lock")
     images_lock = store.images_file.with_name("images.lock")
     with (
-        locks.exclusive_lock(layers_lock, store.lock_timeout) as layers_written,
-        locks.exclusive_lock(images_lock, store.lock_timeout) as images_written,
+        locks.exclusive_lock(layers_lock, store.lock_timeout) as record_layers_write,
+        locks.exclusive_lock(images_lock, store.lock_timeout) as record_images_write,
     ):
         images = load_records(store.images_file)  # where they cannot be read, no layer is added either
-        _add_layers(store, image.layers, layers_written)
-        _add_image(store, images, image, images_written)
+        _add_layers(store, image.layers, record_layers_write)
+        _add_image(store, images, image, record_images_write)
         sweep(store.driver.home)  # also if nothing was staged because the store has all layers
 
 
-def _add_layers(store: ContainersStore, layers: tuple[NewLayer, ...], written: Callable[[], None]) -> None:
+def _add_layers(store: ContainersStore, layers: tuple[NewLayer, ...], record_write: Callable[[], None]) -> None:
     records = load_records(store.layers_file)
     present = {record.get("id") for record in records if not _incomplete(record)}
     new = [layer for layer in layers if layer.id not in present]
@@ -91,13 +91,13 @@ def _add_layers(store: ContainersStore, layers: tuple[NewLayer, ...], written: C
     records = [record for record in records if record.get("id") not in ids]
     added = [_layer_record(layer, layer.staged) for layer in new if layer.staged]
     save_records(store.layers_file, [*records, *({**record, "flags": {"incomplete": True}} for record in added)])
-    written()
+    record_write()
     for layer in new:
         if layer.staged:
             _copy_split(layer.staged.split, store.split_file(layer.id))
             store.driver.place(layer.staged, layer.id, layer.parent)
     save_records(store.layers_file, [*records, *added])
-    written()
+    record_write()
 
 
 def _to_disk(path: Path) -> None:
@@ -139,7 +139,9 @@ def _layer_record(layer: NewLayer, staged: Staged) -> Record:
     return record | {"uidset": list(staged.uids), "gidset": list(staged.gids)}
 
 
-def _add_image(store: ContainersStore, records: list[Record], image: NewImage, written: Callable[[], None]) -> None:
+def _add_image(
+    store: ContainersStore, records: list[Record], image: NewImage, record_write: Callable[[], None]
+) -> None:
     identity = image.config[0].hex
     documents = {
         str(image.config[0]): image.config[1],
@@ -164,7 +166,7 @@ def _add_image(store: ContainersStore, records: list[Record], image: NewImage, w
         records.append(existing)
     _describe(existing, image, documents)
     save_records(store.images_file, records)
-    written()
+    record_write()
 
 
 def _take_name(record: Record, name: str) -> None:

@@ -1,9 +1,9 @@
-"""Names, images and layers removed from a store's records, and then from the disk.
+"""Removes names, images and layers from a store's index files, and then from the disk.
 
-All three locks are held, in containers/storage's order. An image goes from images.json before any of its layers, and a
-layer is recorded as incomplete before its files go: whoever is killed in between leaves images whole, and layers that
-containers/storage, and we, remove as it does after a crash. A layer that another image, a layer above it, a container
-or a name of its own needs stays.
+All three locks are held, in containers/storage's order. An image is removed from images.json before any of its layers,
+and a layer is recorded as incomplete before its files are removed: if the process is killed in between, all images are
+complete, and incomplete layers are removed by containers/storage, or by us, as after a crash. A layer is kept if
+another image, a layer above it or a container uses it, or if it has a name.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from eci_convert.transports.containers_storage.store import ContainersStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameRemoval:
-    """*names* to be taken from the image *id*; with the last of them the image goes too."""
+    """The *names* to remove from the image *id*, which is removed if it has no other."""
 
     id: str
     names: tuple[str, ...]
 
 
 def add_names(store: ContainersStore, identity: str, names: Sequence[str]) -> None:
-    """Give the image *identity* *names*, which no other image has then. Raises NotFoundError, TransportError."""
-    with _images_locked(store) as written:
+    """Adds *names* to the image *identity*, removing them from other images. Raises NotFoundError, TransportError."""
+    with _images_locked(store) as record_write:
         records = load_records(store.images_file)
         target = _record(records, identity, store)
         for record in records:
@@ -47,17 +47,17 @@ def add_names(store: ContainersStore, identity: str, names: Sequence[str]) -> No
         history = json_fields.optional(target, "names-history", list, "image", [])
         target["names-history"] = list(dict.fromkeys([*reversed(names), *history]))
         save_records(store.images_file, records)
-        written()
+        record_write()
 
 
 def remove_names(store: ContainersStore, removals: Sequence[NameRemoval]) -> None:
-    """Take names away; an image that has none left goes, with the layers that nothing else needs.
+    """Removes names, images without any names left, and the layers that nothing else uses.
 
-    Raises NotFoundError, and TransportError where a container uses an image that is to go; then nothing is changed.
+    Raises NotFoundError, and TransportError if a container uses an image to be removed; then nothing is changed.
     """
     with (
-        locks.exclusive_lock(store.layers_file.with_name("layers.lock"), store.lock_timeout) as layers_written,
-        _images_locked(store) as images_written,
+        locks.exclusive_lock(store.layers_file.with_name("layers.lock"), store.lock_timeout) as record_layers_write,
+        _images_locked(store) as record_images_write,
         locks.shared_lock(store.containers_file.with_name("containers.lock"), store.lock_timeout),
     ):
         records = load_records(store.images_file)
@@ -76,41 +76,41 @@ def remove_names(store: ContainersStore, removals: Sequence[NameRemoval]) -> Non
             store, layers, to_delete, _roots(kept, containers)
         )  # raises before anything has changed
         save_records(store.images_file, kept)
-        images_written()
+        record_images_write()
         for image in to_delete:
             remove_tree(store.image_directory(image.id))
-        _remove_layers(store, layers, unused, layers_written)
+        _remove_layers(store, layers, unused, record_layers_write)
 
 
 def _unused_layers(
     store: ContainersStore, records: Sequence[Record], to_delete: Sequence[StoredImage], roots: set[str]
 ) -> list[str]:
-    """The layers of *records* that nothing needs without the images *to_delete*, and the incomplete ones."""
+    """The layers of *records* that are unused without the images *to_delete*, and the incomplete ones."""
     layers = {layer.id: layer for layer in _parsed(records, store)}
     unused = _unused([image.layer for image in to_delete], records, layers, roots)
     return unused + [layer.id for layer in layers.values() if not layer.complete and layer.id not in unused]
 
 
 def _remove_layers(
-    store: ContainersStore, records: Sequence[Record], unused: Sequence[str], written: Callable[[], None]
+    store: ContainersStore, records: Sequence[Record], unused: Sequence[str], record_write: Callable[[], None]
 ) -> None:
     if not unused:
         return
     marked = [{**record, "flags": {"incomplete": True}} if record.get("id") in unused else record for record in records]
     save_records(store.layers_file, marked)
-    written()
+    record_write()
     for layer in unused:
         store.driver.discard(layer)
         with local_errors(store.split_file(layer)):
             store.split_file(layer).unlink(missing_ok=True)
     save_records(store.layers_file, [record for record in records if record.get("id") not in unused])
-    written()
+    record_write()
 
 
 def _unused(
     tops: Sequence[str], records: Sequence[Record], layers: dict[str, LayerRecord], roots: set[str]
 ) -> list[str]:
-    """The layers from *tops* downwards that nothing needs, the highest first."""
+    """The layers from *tops* downwards that nothing uses, the highest first."""
     named = {record.get("id") for record in records if record.get("names")}
     children: dict[str, int] = {}
     for layer in layers.values():
@@ -128,7 +128,7 @@ def _unused(
 
 
 def _roots(images: Sequence[Record], containers: Sequence[Record]) -> set[str]:
-    """The layers that images and containers stand on."""
+    """The ids of the layers that images and containers use directly."""
     roots = {str(record.get("layer", "")) for record in (*images, *containers)}
     for record in images:
         roots |= set(map(str, json_fields.optional(record, "mapped-layers", list, "image", [])))
@@ -149,8 +149,8 @@ def _parsed(records: Sequence[Record], store: ContainersStore) -> Iterator[Layer
 
 @contextmanager
 def _images_locked(store: ContainersStore) -> Iterator[Callable[[], None]]:
-    with locks.exclusive_lock(store.images_file.with_name("images.lock"), store.lock_timeout) as written:
-        yield written
+    with locks.exclusive_lock(store.images_file.with_name("images.lock"), store.lock_timeout) as record_write:
+        yield record_write
 
 
 def _record(records: Sequence[Record], identity: str, store: ContainersStore) -> Record:

@@ -36,7 +36,7 @@ class StorageSource:
     def __init__(
         self, place: StoreLocation, settings: Settings, stores: tuple[ContainersStore, ...] | None = None
     ) -> None:
-        """*stores*: those of *place*, if they are open."""
+        """*stores*: those of *place*, if they are open already."""
         self._place = place
         self._stores = stores or tuple(
             open_store(root, place.driver, settings.timeout) for root in (place.root, *place.more)

@@ -17,8 +17,8 @@ from eci_convert.transports.containers_storage.index_files import LayerRecord, S
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainersStore:
-    """The store *root*. *lock_timeout*: seconds to wait for its locks. *contents*: what the index files said at one
-    time, if they are not to be read again."""
+    """The store *root*. *lock_timeout*: seconds to wait for its locks. *contents*: the
+    index files as of `snapshot`, None to read them each time."""
 
     root: Path
     driver: StorageDriver
@@ -35,7 +35,7 @@ class ContainersStore:
 
     @property
     def containers_file(self) -> Path:
-        """What podman and its kin know of containers, which use images and layers."""
+        """The index file of containers, which use images and layers."""
         return self.root / f"{self.driver.name}-containers" / "containers.json"
 
     def exists(self) -> bool:
@@ -56,7 +56,7 @@ class ContainersStore:
             return Staging.create(self.driver.home)
 
     def snapshot(self) -> ContainersStore:
-        """The store as it is now: its index files are read once, whatever is asked of it."""
+        """The store as it is now, with its index files read once."""
         return replace(self, contents=(self.layers(), self.images()))
 
     def layers(self) -> dict[str, LayerRecord]:

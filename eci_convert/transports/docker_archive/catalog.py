@@ -1,4 +1,4 @@
-"""All images of what `docker save` wrote: an archive that is read only."""
+"""All images of an archive of `docker save`, which is read only."""
 
 from __future__ import annotations
 

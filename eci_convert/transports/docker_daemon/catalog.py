@@ -24,7 +24,7 @@ _PLACE = "docker-daemon:"
 
 
 def open_catalog(rest: str, settings: Settings) -> DaemonCatalog:
-    """The engine that *settings* lead to; *rest* may name an image. Raises UsageError."""
+    """The engine configured by *settings*; *rest* may name an image. Raises UsageError."""
     return DaemonCatalog(rest, settings)
 
 
@@ -55,7 +55,7 @@ class DaemonCatalog:
         )
 
     def open_image(self, entry: CatalogEntry) -> Source | None:
-        """None for images of several platforms: the engine tells their documents with the whole image only."""
+        """None for images of several platforms: the engine exports their manifests only with the whole image."""
         if entry.digest in self._several:
             return None
         return self._opened.enter_context(DaemonSource(str(entry.digest), self._settings))
@@ -95,7 +95,7 @@ class DaemonCatalog:
 
     def _inspected(self, name: str) -> Mapping[str, Any]:
         if not name:
-            raise UsageError(f"{self.place} names no image: {self.place}NAME")
+            raise UsageError(f"{self.place} has no image name: write {self.place}NAME")
         if not is_id(name):
             Reference.parse(name)
         try:
@@ -106,7 +106,7 @@ class DaemonCatalog:
     def _entries(self, summary: object, where: str) -> list[CatalogEntry]:
         """One entry for each tag; one without a name if there is none, as for an image pulled by its digest.
 
-        Raises FormatError for what is not an ImageSummary of the engine's API."""
+        Raises FormatError if *summary* is not an ImageSummary of the engine's API."""
         fields = json_fields.typed(summary, dict, where)
         identity = Digest.parse(json_fields.required(fields, "Id", str, where), where=f"{where}.Id")
         platforms = self._platforms(identity, fields, where)
@@ -118,7 +118,7 @@ class DaemonCatalog:
         ]
 
     def _platforms(self, identity: Digest, summary: json_fields.Fields, where: str) -> tuple[Platform, ...] | None:
-        """What an engine with containerd's store tells of an image for several platforms."""
+        """The platforms of an image, as listed by an engine with containerd's store; None if it lists none."""
         manifests = json_fields.optional(summary, "Manifests", list, where, [])
         described = [each for each in manifests if isinstance(each, dict) and each.get("Kind") == "image"]
         image_data = [
@@ -136,7 +136,7 @@ class DaemonCatalog:
         check_is_name(text)
         reference = Reference.parse(text)
         if reference.digest:
-            raise UsageError(f"{text!r} names a digest, and an image is given a name with a tag")
+            raise UsageError(f"{text!r} has a digest: an image is named by a tag")
         return reference
 
     def __enter__(self) -> Self:
@@ -159,7 +159,7 @@ def _tags(image: json_fields.Fields, where: str) -> list[str]:
 
 
 def _own(tags: Sequence[str], name: str) -> list[str]:
-    """The one of *tags* that *name* is: as Docker spells it out, or podman (`localhost/NAME`)."""
+    """The one of *tags* that *name* refers to: as expanded by Docker, or by podman (`localhost/NAME`)."""
     spellings = (name, f"localhost/{name}")
     return next(filter(None, ([tag for tag in tags if _same(tag, spelt)] for spelt in spellings)), [])
 

@@ -4,7 +4,7 @@
 * It does not negotiate a maximum API version: here the version is the newest that both sides support.
 * It parses error responses of any shape as JSON objects, and leaves errors within streams to the caller.
 * Archives are requested over HTTP/1.0 (see `response_body`), for which the engine needs a third of the writes.
-* For a build it sends all stored credentials to the engine: here only those that were asked for.
+* For a build it sends all stored credentials to the engine: here only those that the build needs.
 * From Python 3.13 it verifies certificates more strictly than docker.
 """
 
@@ -131,8 +131,8 @@ class EngineClient(APIClient):
 
 
 class _TlsAdapter(HTTPAdapter):
-    """An adapter that verifies certificates as docker does, whatever the Python: an intermediate CA may be trusted, and
-    CAs made as Docker's documentation says lack extensions that Python 3.13 requires by default."""
+    """An adapter that verifies certificates as docker does with every version of Python: an intermediate CA may be
+    trusted, and CAs made by Docker's instructions lack extensions that Python 3.13 requires by default."""
 
     def init_poolmanager(self, *arguments: Any, **words: Any) -> None:
         super().init_poolmanager(*arguments, ssl_context=_tls_context(), **words)

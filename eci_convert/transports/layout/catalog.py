@@ -1,8 +1,8 @@
 """All images of an OCI image layout, in a directory (`oci:`) or in a tar archive (`oci-archive:`).
 
-Names are added and removed under the lock of the directory. What is to be collected is written down before index.json
-changes, in a file of ours, and removed from the disk afterwards: a command that is killed in between leaves nothing
-broken, and the next deletion collects what it left.
+Names are added and removed under the lock of the directory. Blobs to be deleted are listed in a file (`pending`) before
+index.json is changed, and deleted afterwards: if the process is killed in between, the layout is intact, and the next
+deletion removes them.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class LayoutCatalog:
     def delete(self, names: Sequence[str], *, all_tags: bool = False) -> tuple[CatalogEntry, ...]:
         selectors = [ImageSelector.parse(name) for name in names]
         if not all(map(str, selectors)):
-            raise UsageError(f"{self.place}: say which image: {self.place}:NAME")
+            raise UsageError(f"{self.place}: no image name: write {self.place}:NAME")
         with self._changing() as entries:
             before = entries.descriptors
             removed = entries.remove(selectors, all_tags=all_tags)
@@ -87,10 +87,10 @@ class LayoutCatalog:
 
     @contextmanager
     def _changing(self) -> Iterator[IndexEntries]:
-        """The index, under a lock that every process of ours takes to change it."""
+        """The index, to be changed in the block, under the lock that every eci-convert process takes for that."""
         layout_entries(self._read, self.place)  # also refuses a layout of another version
         if kraftkit.is_store(self._directory):
-            raise CannotHoldError(f"{self.place} is a store of KraftKit's, which is read only here")
+            raise CannotHoldError(f"{self.place} is a store of KraftKit's, which is read only")
         with exclusive(self._directory, self._settings.timeout):
             yield IndexEntries(self._read(INDEX), self.place)
 
@@ -102,7 +102,7 @@ class LayoutCatalog:
             file.write(text)
 
     def _collect(self, entries: IndexEntries, to_delete: Sequence[Descriptor]) -> None:
-        """Save *entries*, then remove the blobs of *to_delete* that nothing mentions any more."""
+        """Saves *entries*, then removes the blobs of *to_delete* that are no longer referenced."""
         candidates = owned_blobs(self._read, to_delete) | read_pending(self._directory)
         try:
             candidates -= mentioned_blobs(self._read, entries.descriptors)
@@ -158,22 +158,22 @@ class OciArchiveCatalog:
 
 
 def written_once_error(place: str) -> CannotHoldError:
-    """The error for a change in an archive."""
-    error = CannotHoldError(f"{place}: an archive is written once, and not changed")
-    error.add_note("hint: copy the image, under the name that it is to have, to a layout (oci:DIR) or a new archive")
+    """The error for an attempt to change an archive."""
+    error = CannotHoldError(f"{place}: an archive is written once and cannot be changed")
+    error.add_note("hint: copy the image under its new name to a layout (oci:DIR) or a new archive")
     return error
 
 
 def writable_name(text: str) -> str:
-    """*text*, if an image of a layout can be given that name. Raises UsageError."""
+    """*text*, if it is a valid name for an image in a layout. Raises UsageError."""
     name = ImageSelector.parse(text).writable()
     if name.digest or not name.text:
-        raise UsageError(f"{text!r} is no name for an image")
+        raise UsageError(f"{text!r} is not an image name")
     return name.text
 
 
 def catalog_entries(read: Read, place: str) -> tuple[CatalogEntry, ...]:
-    """What a layout lists: each name once, and each image without a name that has no other entry with one."""
+    """The entries of a layout: each name once, and each image that has no name in any entry once."""
     entries = layout_entries(read, place)
     named = {entry.digest for entry in entries if entry_name(entry)}
     listed = {(entry_name(entry), entry.digest): None for entry in entries}
@@ -185,7 +185,7 @@ def _as_catalog(removed: Removed) -> tuple[CatalogEntry, ...]:
 
 
 def _remove_blobs(directory: Path, digests: Iterable[Digest]) -> None:
-    """Unlink the blobs, through no link. What is not there, or cannot be removed, stays."""
+    """Deletes the blobs without following links. Missing blobs and errors of the operating system are ignored."""
     for algorithm in ("sha256", "sha512"):
         try:
             descriptor = _open_below(directory, "blobs", algorithm)

@@ -105,7 +105,7 @@ class LayoutSource:
 
     @contextmanager
     def fetch(self, blob: Descriptor, skip: int = 0) -> Iterator[Iterable[bytes]]:
-        with open_regular(self._directory, *kraftkit.blob_steps(self._directory, blob.digest)) as descriptor:
+        with open_regular(self._directory, *kraftkit.blob_components(self._directory, blob.digest)) as descriptor:
             size = os.fstat(descriptor).st_size
             if size != blob.size:
                 raise SizeMismatchError(blob.size, size, f"{self.origin}: blob {blob.digest.short}")
@@ -158,7 +158,7 @@ class LayoutSink:
     ) -> Descriptor:
         if not self._index_checked:
             if kraftkit.is_store(self._directory):
-                raise CannotHoldError(f"{self._directory} is a store of KraftKit's, which is read only here")
+                raise CannotHoldError(f"{self._directory} is a store of KraftKit's, which is read only")
             self._images()  # refuse an invalid layout before the first byte
             self._index_checked = True
         received = VerifiedInput(self._referrers.record(media_type, chunks, digest), digest, size)
@@ -192,7 +192,7 @@ class LayoutSink:
             )
 
     def _superseded(self, before: Iterable[Descriptor], index: bytes) -> set[Digest]:
-        """The blobs of images that lose their place in the new *index*."""
+        """The blobs of images that are not listed in the new *index* any more."""
         after = parse_manifest(index, media_types.OCI_INDEX, INDEX)
         return superseded_blobs(self._read, before, after.manifests if isinstance(after, Index) else ())
 

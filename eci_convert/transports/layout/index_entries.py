@@ -1,4 +1,4 @@
-"""index.json with names added and removed. Entries of other programs and unknown fields are preserved."""
+"""IndexEntries: adds and removes names in index.json. Unknown fields and entries of other programs are preserved."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from eci_convert.transports.layout.selector import (
 
 Record = dict[str, Any]
 Removed = tuple[tuple[str, Descriptor], ...]
-"""Names that were removed, "" for an image without one, and what each stood for."""
+"""Removed names, "" for an image without one, and the manifest or index each referred to."""
 
 _INDEX = "index.json"
 _NAMES = (IMAGE_NAME, REF_NAME)
-"""Where an entry says its name: containerd spells it out, and has the tag alone in the other one."""
+"""The annotations with an entry's name: the first holds the full name, the other, if written by containerd, the tag."""
 
 
 class IndexEntries:
@@ -42,11 +42,11 @@ class IndexEntries:
 
     @property
     def descriptors(self) -> tuple[Descriptor, ...]:
-        """All entries, in their order."""
+        """All entries, in the order of the index."""
         return tuple(Descriptor.parse(record, f"{_INDEX}.manifests[{at}]") for at, record in enumerate(self._records))
 
     def to_json(self) -> bytes:
-        """The text of the index; an index of nothing has an empty list. Raises LimitExceededError."""
+        """The content of index.json. Raises LimitExceededError."""
         if len(self._records) > MAX_LAYERS:
             raise LimitExceededError(f"it would have {len(self._records)} entries (limit {MAX_LAYERS})", where=_INDEX)
         text = to_json({**self._fields, "manifests": self._records})
@@ -55,9 +55,10 @@ class IndexEntries:
         return text
 
     def tag(self, name: ImageSelector, new: Sequence[str]) -> Descriptor:
-        """List what *name* stands for under each of *new* as well; an image that loses its last name stays, unnamed.
+        """Adds each of *new* as a name of the image *name*, and returns it; an image that loses its last name is kept
+        unnamed.
 
-        Raises NotFoundError, and UnsupportedImageError where *name* stands for several images.
+        Raises NotFoundError, and UnsupportedImageError if *name* matches several images.
         """
         selected = self._selected(name)
         digests = {entry.digest for entry in selected}
@@ -71,10 +72,10 @@ class IndexEntries:
         return selected[0]
 
     def remove(self, names: Sequence[ImageSelector], *, all_tags: bool) -> Removed:
-        """Drop the entries that *names* stand for; with the last name of an image its entries without one go too.
+        """Removes the entries of *names*; with the last name of an image, its entries without a name too.
 
-        Raises NotFoundError, UnsupportedImageError for a name that stands for several images, and UsageError for an id
-        that several names share unless *all_tags*.
+        Raises NotFoundError, UnsupportedImageError for a name that matches several images, and UsageError for an id
+        with several names unless *all_tags*.
         """
         to_delete: list[Record] = []
         for name in names:
@@ -87,7 +88,7 @@ class IndexEntries:
         return tuple((title, Descriptor.parse(record, _INDEX)) for (title, _), record in titles.items())
 
     def drop(self, digests: Collection[Digest]) -> None:
-        """Drop the entries without a name of *digests*."""
+        """Removes the unnamed entries of *digests*."""
         self._records = [record for record in self._records if _names(record) or not _is_one(record, digests)]
 
     def _to_delete(self, name: ImageSelector, *, all_tags: bool) -> list[Record]:
@@ -124,8 +125,7 @@ def _is_one(record: Record, digests: Collection[Digest]) -> bool:
 
 
 def _titled(records: Sequence[Record], name: ImageSelector) -> list[Record]:
-    """Those of *records* that have *name* itself, in the first spelling that any of them has; not those whose id begins
-    so."""
+    """Those of *records* whose name is *name*, by the first spelling that matches any; abbreviated ids do not match."""
     if not name.text or is_id(name.text):
         return []
     spellings: tuple[Callable[[str, Record], bool], ...] = (
@@ -140,7 +140,7 @@ def _titled(records: Sequence[Record], name: ImageSelector) -> list[Record]:
 
 
 def _renamed(record: Record, name: str) -> Record:
-    """*record* under *name*, or without a name."""
+    """*record* with the name *name*; without a name if that is ""."""
     annotations = {key: text for key, text in (record.get("annotations") or {}).items() if key not in _NAMES}
     if name:
         annotations[REF_NAME] = name
@@ -149,6 +149,6 @@ def _renamed(record: Record, name: str) -> Record:
 
 
 def entry_name(entry: Descriptor) -> str:
-    """What an entry of index.json is called: by containerd's name, else by its own; "" where it has none."""
+    """The name of an entry of index.json: containerd's annotation, else the OCI one; "" if it has none."""
     name = entry.annotations.get(IMAGE_NAME) or entry.annotations.get(REF_NAME) or ""
     return name.removesuffix(f"@{entry.digest}")

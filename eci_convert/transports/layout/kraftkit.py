@@ -1,7 +1,7 @@
-"""KraftKit's directory store, read as the OCI image layout that it nearly is (docs/specs/unikraft.md#8).
+"""Reads KraftKit's directory store as an OCI image layout (docs/specs/unikraft.md#8).
 
-Blobs are `digests/ALGORITHM/HEX`; `indexes/HOST/REPOSITORY/TAG` is an absolute link to an index among them. Of a link
-only the last two words count, so that a store is read wherever it lies, and nothing outside it is.
+Blobs are `digests/ALGORITHM/HEX`; `indexes/HOST/REPOSITORY/TAG` is an absolute link to an index among them. Only the
+last two components of a link count, so that a store can be moved, and nothing outside it is read.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ _MAX_DEPTH = 32
 
 
 def is_store(directory: Path) -> bool:
-    """Whether *directory* is a store of KraftKit's, and no layout."""
+    """Whether *directory* is a store of KraftKit's and not a layout."""
     with local_errors(directory):
         present = [status_of(directory / name) is not None for name in (_BLOBS, _NAMES, INDEX)]
     return present == [True, True, False]
 
 
 def reader(directory: Path) -> Read:
-    """What reads the files of the layout that *directory* is, or would be."""
+    """A function that reads the files of *directory*, a layout or a store, by their paths in a layout."""
     return partial(_read, directory)
 
 
-def blob_steps(directory: Path, digest: Digest) -> tuple[str, ...]:
-    """Where the layout *directory* keeps a blob, one component each."""
+def blob_components(directory: Path, digest: Digest) -> tuple[str, ...]:
+    """The path components of a blob in *directory*, a layout or a store."""
     if is_store(directory):
         return _BLOBS, digest.algorithm, digest.hex
     return tuple(blob_path(digest).split("/"))
@@ -60,21 +60,21 @@ def _read(directory: Path, path: str) -> bytes:
 
 
 def _index(directory: Path) -> bytes:
-    """An index.json that lists what the links in the store stand for."""
+    """The index.json of the store: one entry for each link."""
     entries: list[dict[str, Any]] = []
     for words, digest in _links(directory):
         if len(entries) >= MAX_LAYERS:
             raise LimitExceededError(f"more than {MAX_LAYERS} packages", where=str(directory))
         try:
             entries.append(_entry(directory, words, digest))
-        except (NotFoundError, FormatError):  # the package is listed no more, as KraftKit lists it no more
+        except (NotFoundError, FormatError):  # KraftKit does not list such a package either
             continue
     return to_json({"schemaVersion": 2, "mediaType": media_types.OCI_INDEX, "manifests": entries})
 
 
 def _entry(directory: Path, words: tuple[str, ...], digest: Digest) -> dict[str, Any]:
-    """The package that a link names. Its index comes along where it is not what it was: KraftKit's `delete` changes an
-    index where it lies (K6)."""
+    """The entry for the package *words*, whose link has *digest*. An index that does not have that digest is embedded:
+    KraftKit's `delete` changes indexes in place (K6)."""
     content = read_small_file(directory, _BLOBS, digest.algorithm, digest.hex)
     data = json_fields.document(content, "/".join(words))
     annotations = json_fields.strings(data, "annotations", "index")
@@ -89,7 +89,8 @@ def _entry(directory: Path, words: tuple[str, ...], digest: Digest) -> dict[str,
 
 
 def _name(words: tuple[str, ...], annotated: str) -> str:
-    """The package's name, whose every colon is a slash in *words* (K5): the index may say which were colons.
+    """The name of the package *words*, in whose path colons are slashes (K5); *annotated* is its name in the index, if
+    any.
 
     >>> _name(("127.0.0.1", "5711", "uk", "x", "1"), "")
     '127.0.0.1:5711/uk/x:1'
@@ -103,7 +104,8 @@ def _name(words: tuple[str, ...], annotated: str) -> str:
 
 
 def _links(directory: Path) -> Iterator[tuple[tuple[str, ...], Digest]]:
-    """The links below `indexes`, sorted, and the digests that they lead to; no link to a directory is followed."""
+    """The links below `indexes`, sorted, as path components, and their digests; links to directories are not
+    followed."""
     top = directory / _NAMES
     with local_errors(top):
         for folder, _, files in sorted(os.walk(top)):

@@ -1,6 +1,6 @@
-"""The file in which a layout keeps what is to be collected: blobs of images that went, unless something refers to them.
+"""The list of blobs to be deleted from a layout, in a file: those of removed images, unless they are still referenced.
 
-It is written before index.json changes, so that what a killed command leaves is removed by the next deletion.
+It is written before index.json changes, so that the next deletion removes what a killed process left.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from eci_convert.files.safe_open import read_small_file
 from eci_convert.oci.digest import Digest
 
 PENDING = ".eci-convert.collect"
-"""Digests, one a line, of blobs that are to be collected unless something refers to them."""
+"""The name of the file: one digest on each line."""
 
 
 def read_pending(directory: Path) -> set[Digest]:
-    """What the layout *directory* has still to collect. What is no list of digests is none."""
+    """The list in the layout *directory*; empty if the file does not exist or is invalid."""
     try:
         lines = read_small_file(directory, PENDING).decode("ascii", "replace").splitlines()
         return {Digest.parse(line) for line in lines}
@@ -30,15 +30,15 @@ def read_pending(directory: Path) -> set[Digest]:
 
 
 def write_pending(directory: Path, digests: Iterable[Digest]) -> None:
-    """Replace the list."""
+    """Replaces the list. Raises LocalError."""
     with atomic_write(directory / PENDING) as file:
         file.write("".join(f"{digest}\n" for digest in sorted(map(str, digests))).encode())
 
 
 @contextmanager
 def pending_blobs(directory: Path, digests: set[Digest]) -> Iterator[None]:
-    """Adds *digests* to the list, for a block that makes them superfluous; a block that fails leaves the list as it
-    was. One that is killed leaves too many, which something refers to."""
+    """Adds *digests* to the list before the block, which removes the last references to them; if the block fails, the
+    list is restored. After a kill the list may include blobs that are still referenced, which are kept then."""
     if not digests:
         yield
         return
@@ -56,6 +56,6 @@ def pending_blobs(directory: Path, digests: set[Digest]) -> Iterator[None]:
 
 
 def clear_pending(directory: Path) -> None:
-    """Everything is collected."""
+    """Deletes the list: all its blobs were deleted. Raises LocalError."""
     with local_errors(directory), suppress(FileNotFoundError):
         os.unlink(directory / PENDING)

@@ -1,7 +1,6 @@
-"""Which blobs of a layout belong to an image, and which are still referred to: what may be collected.
+"""Finds the blobs of a layout that can be deleted: those of removed images that are not referenced any more.
 
-A blob goes only if an image that is removed owned it and nothing that stays mentions it. Whatever cannot be read may
-refer to anything: then nothing goes.
+If a manifest of a remaining image cannot be read, no blob is deleted: it may refer to any of them.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from eci_convert.transports.layout.index import Read, blob_path
 
 _MENTION = re.compile(rb"(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})", re.ASCII)
 _MAX_READ = 256 << 20
-"""Bytes of manifests that are read to tell what stays."""
+"""The limit in bytes of the manifests read to find references."""
 
 
 def owned_blobs(read: Read, entries: Iterable[Descriptor]) -> set[Digest]:
-    """The blobs that make up *entries*, as far as their documents can be read: manifests, configs, layers."""
+    """The blobs of the images *entries*: manifests, configs and layers, as far as the manifests can be read."""
     owned: set[Digest] = set()
     waiting = list(entries)
     while waiting:
@@ -41,11 +40,11 @@ def owned_blobs(read: Read, entries: Iterable[Descriptor]) -> set[Digest]:
 
 
 def mentioned_blobs(read: Read, entries: Iterable[Descriptor]) -> set[Digest]:
-    """Every digest that *entries*, or the manifests and indexes below them, mention in whatever field.
+    """Every digest in any field of *entries* and of the manifests and indexes below them.
 
-    A document that only an index lists, and that is not there, mentions nothing. Raises NotFoundError for one of
-    *entries* that is not there, FormatError, IntegrityError and LocalError for a document that cannot be read, and
-    LimitExceededError where they are too many to read.
+    Missing manifests that only an index lists are ignored. Raises NotFoundError if one of *entries* is missing,
+    FormatError, IntegrityError and LocalError for a manifest that cannot be read, and LimitExceededError if they are
+    too large in total.
     """
     mentioned: set[Digest] = set()
     waiting, budget = list(entries), _MAX_READ
@@ -72,7 +71,7 @@ def mentioned_blobs(read: Read, entries: Iterable[Descriptor]) -> set[Digest]:
 
 
 def referring_digests(read: Read, entries: Iterable[Descriptor], subjects: set[Digest]) -> set[Digest]:
-    """Those of *entries* that refer (`subject`) to one of *subjects*, or to one that does."""
+    """Those of *entries* that refer (`subject`) to one of *subjects*, directly or through other referrers."""
     documents = {entry.digest: _document(read, entry) for entry in entries}
     subjects_of = {
         digest: document.subject.digest for digest, document in documents.items() if document and document.subject
@@ -84,8 +83,8 @@ def referring_digests(read: Read, entries: Iterable[Descriptor], subjects: set[D
 
 
 def superseded_blobs(read: Read, before: Iterable[Descriptor], after: Iterable[Descriptor]) -> set[Digest]:
-    """The blobs of images that an index listed *before* and does not list *after*: none where anything that stays
-    refers to such an image, or cannot be read."""
+    """The blobs of images that an index listed *before* and does not list *after*; none if a remaining entry refers to
+    such an image, or cannot be read."""
     kept = tuple(after)
     listed = {entry.digest for entry in kept}
     gone = [entry for entry in before if entry.digest not in listed]
@@ -98,7 +97,7 @@ def superseded_blobs(read: Read, before: Iterable[Descriptor], after: Iterable[D
 
 
 def _document(read: Read, entry: Descriptor) -> Manifest | Index | None:
-    """The manifest or index *entry*; None where it cannot be read or is neither."""
+    """The manifest or index *entry*; None if it cannot be read or is neither."""
     try:
         content = read(blob_path(entry.digest))
         entry.digest.check(content, f"manifest {entry.digest.short}")
@@ -108,7 +107,7 @@ def _document(read: Read, entry: Descriptor) -> Manifest | Index | None:
 
 
 def _documents_below(data: Mapping[str, Any]) -> Iterator[Descriptor]:
-    """The descriptors of manifests and indexes in a document, known or not."""
+    """The entries of an index, parsed as JSON; none for other documents."""
     for entry in json_fields.optional(data, "manifests", list, "index", []):
         if isinstance(entry, dict):
             yield Descriptor.parse(entry, "index.manifests")

@@ -170,7 +170,7 @@ class RegistryClient:
                 and response.url.origin == self._base().origin
                 and not errors.is_quota(error_body)
             ):
-                raise self._login().denied(response.url, error_body.reason)
+                raise self._login().denied_error(response.url, error_body.reason)
             raise errors.error_of(response, error_body)
 
     def authorization(self, url: Url) -> str:

@@ -27,7 +27,7 @@ _MAX_TAGGED = 1000
 _NO_API = (400, 404, 405, 406, 410, 415, 422, 501)
 """Statuses of registries without the API: the specification says 404, and not all comply."""
 _COSIGN_TAGS = {"sig": "a signature", "att": "an attestation", "sbom": "an SBOM"}
-"""What the tag of a digest with this suffix holds: cosign's, before its version 3."""
+"""The contents of cosign's tags before its version 3, by the suffix after the digest."""
 
 
 def of(client: RegistryClient, subject: Digest) -> tuple[Descriptor, ...]:
@@ -40,14 +40,14 @@ def of(client: RegistryClient, subject: Digest) -> tuple[Descriptor, ...]:
 
 
 def warn_of_cosign_tags(client: RegistryClient, subject: Digest) -> None:
-    """Tells of the tags that cosign before version 3 keeps for *subject*: their manifests have no `subject`."""
+    """Warns of the tags that cosign before version 3 keeps for *subject*: their manifests have no `subject`."""
     for suffix, content in _COSIGN_TAGS.items() if subject.algorithm == "sha256" else ():
         tag = f"{fallback_tag(subject)}.{suffix}"
         if manifests.exists(client, tag):
             warn(
                 client.settings.reporter,
-                f"the tag {tag} holds {content} of cosign's that is no referrer: it is neither listed nor copied with "
-                "the image; copy it by its tag",
+                f"the tag {tag} holds {content} of cosign's that is not a referrer: it is neither listed nor copied "
+                "with the image; copy it by its tag",
             )
 
 

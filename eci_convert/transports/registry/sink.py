@@ -196,7 +196,7 @@ class RegistrySink:
             self._refusal = refusal if _ARTIFACT_TYPE in content else None
             raise
         if self._falls_back and self._refusal and _ARTIFACT_TYPE not in content:
-            self._refusals().learn(self._refusal)
+            self._refusals().record(self._refusal)
             self._refusal = None
         if not subject_processed and b'"subject"' in content:
             referrers.add_to_tag(self._client, manifest, content)

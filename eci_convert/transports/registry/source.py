@@ -47,7 +47,7 @@ class RegistrySource:
         )
 
     def tags(self) -> tuple[str, ...]:
-        """Tags that the repository has, where the registry tells: one page of them."""
+        """One page of the repository's tags; empty if the registry does not list them."""
         from eci_convert.transports.registry.tags import first_tags
 
         return first_tags(self._client)
@@ -79,7 +79,7 @@ class RegistrySource:
         self._client.blob_locations.record(blob.digest, self._reference.repository, blob.size)
 
     def file_request(self, blob: Descriptor, *, follow: bool) -> FileRequest:
-        """What another HTTP client sends to get *blob*, a blob or a manifest of the image that `resolve` returned.
+        """The request with which another HTTP client gets *blob*, a blob or manifest of the resolved image.
 
         The image's own manifest is requested by its tag unless the reference has a digest. Raises as `fetch` does.
         """

@@ -1,12 +1,12 @@
-"""What the next request of an upload looks like: pure rules, which `transports/registry/push/chunked.py` executes.
+"""Decides on the next request of an upload: pure rules, which `transports/registry/push/chunked.py` executes.
 
 An upload is in one of four phases:
 
-probing  until the session has taken two chunks: a registry may take one only, and then all of it has to be sent again.
-steady   chunks that are held until the registry has confirmed them; larger ones where they arrive in no time.
-long     on a fast line, what is left goes in long requests of which nothing is held: a registry has a break after each
-         chunk to sync it. After a fault such a request has to be read again.
-lossy    connections broke: chunks are as short as the losses allow, and each goes over a connection of its own.
+probing  until the session has accepted two chunks: a registry may accept only one, and then all data is sent again.
+steady   chunks that are buffered until the registry has confirmed them; larger ones on a fast connection.
+long     on a very fast connection, the rest is sent in long requests that are not buffered: a registry pauses after
+         each request to sync it to disk. After a failure the data of such a request has to be read again.
+lossy    connections were lost: chunks are as short as the losses allow, each over a connection of its own.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ SMALLEST = 64 * 1024
 """Bytes. Chunks are never smaller, whatever a registry refuses."""
 
 CHUNK = 6 * MIB
-"""Bytes. What is lost with a connection; each upload buffers two or three of them. ECR requires 5 MB or more."""
+"""Bytes of a chunk, lost with its connection; each upload buffers two or three chunks. ECR requires 5 MB or more."""
 
 SHARED = 24 * MIB
-"""Bytes. Quick chunks are larger, up to this size shared by all uploads in progress."""
+"""Bytes. After a quick chunk the next is larger, up to this size shared by all uploads in progress."""
 
-MOST_ASKED = 64 * MIB
+MAX_MINIMUM = 64 * MIB
 """Bytes. The largest minimum (`OCI-Chunk-Min-Length`) that a registry may ask for."""
 
 LONG = 256 * MIB
@@ -35,7 +35,7 @@ _QUICK = 0.5
 """Seconds. A chunk that took longer is followed by a small one, so that a lost connection costs little."""
 
 FAST = 128 * MIB
-"""Bytes a second. Above this a long request is worth it, and quickly repeated after a failure."""
+"""Bytes a second. Above this a long request saves time, and is quickly repeated after a failure."""
 
 _PROVEN = 2
 """Chunks that a session has to accept before it is known to accept more than one."""
@@ -142,7 +142,7 @@ def chunk_length(limits: Limits, *, quick: bool = False) -> int:
     length = max(CHUNK, SHARED // max(1, limits.uploads)) if quick else CHUNK
     if limits.lossy is not None:
         length = min(length, limits.lossy)
-    length = max(length, min(limits.minimum, MOST_ASKED))
+    length = max(length, min(limits.minimum, MAX_MINIMUM))
     return length if limits.largest is None else min(length, max(limits.largest, SMALLEST))
 
 

@@ -226,7 +226,7 @@ class _TrailingDataLimit:
         self._idle = 0
 
     def extend(self, length: int) -> None:
-        """What was read was used, and the next *length* bytes will be."""
+        """Moves the limit: what was read was used, and so will be the next *length* bytes."""
         self._idle = -length
 
     def track(self, content: Iterable[bytes]) -> Iterator[bytes]:

@@ -1,6 +1,6 @@
-"""A tar archive written as a stream: nothing of it can be taken back, and members may fail.
+"""A tar archive written as a stream: written data cannot be changed, and members may fail.
 
-A member that fails is padded to its size before the next one begins: it is garbage then, which nothing refers to.
+A member that fails is padded to its size before the next one begins; nothing refers to it then.
 Content of unknown length is spooled, because a header precedes its content and holds the length. Holes that are known
 beforehand are left out as a sparse member; the engine recreates them.
 """

@@ -189,11 +189,11 @@ def _duplicate_error(entry: TarEntry) -> FormatError:
 
 
 def _create_device(entry: TarEntry, directory: int, base: str, header: bytes) -> str:
-    """Creates the device with the number in *header*; else why not: overlayfs would interpret it as a deletion, or it
-    is not permitted."""
+    """Creates the device with the number in *header*. Returns "", or the reason why it was not created: overlayfs would
+    interpret it as a deletion, or it is not permitted."""
     device = os.makedev(number(header[329:337], "device number"), number(header[337:345], "device number"))
     if not device:
-        return "overlayfs would take it for a deletion"
+        return "overlayfs would interpret it as a deletion"
     try:
         os.mknod(
             base, (stat.S_IFCHR if entry.type is EntryType.CHAR else stat.S_IFBLK) | 0o600, device, dir_fd=directory

@@ -84,10 +84,10 @@ class Authenticator:
                     self._root = tuple(challenge.without_scope for challenge in parse_challenges(lines))
             return self._root
 
-    def denied(self, where: Url, reason: str) -> AccessDeniedError:
+    def denied_error(self, where: Url, reason: str) -> AccessDeniedError:
         """The error for a request to *where* that was denied although it carried all credentials we have."""
         credential = self._credential[0] if self._credential else None
-        return tokens.hint_login(tokens.denied(where, credential, reason), self._registry, credential)
+        return tokens.hint_login(tokens.denied_error(where, credential, reason), self._registry, credential)
 
     def redacted(self, text: str) -> str:
         """*text* without any secret used here."""
@@ -141,7 +141,7 @@ class Authenticator:
     def _name_and_password(self, refused: str) -> str:
         credential = self.credential()
         if credential is None or not credential.password or credential.basic == refused:
-            raise tokens.hint_login(tokens.denied(self._registry, credential), self._registry, credential)
+            raise tokens.hint_login(tokens.denied_error(self._registry, credential), self._registry, credential)
         return credential.basic
 
 

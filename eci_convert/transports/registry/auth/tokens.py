@@ -143,7 +143,7 @@ def _error_for(response: Response, credential: Credential | None) -> TransportEr
         text = f"{response.url.shown}: {errors.status_and_reason(response.status, body)}"
         return TransientError(text, errors.retry_after(response), response.status)
     if response.status in (400, 401, 403) and not errors.is_quota(body):
-        return denied(response.url, credential, body.reason)
+        return denied_error(response.url, credential, body.reason)
     return TransportError(f"{response.url.shown}: {response.status} where a token was expected{detail}")
 
 
@@ -162,7 +162,7 @@ def _parse_token(data: Mapping[str, Any], realm: Url) -> Token:
     return Token(text=text, expires=time.monotonic() + max(seconds, _SHORTEST_LIFE) * _USED)
 
 
-def denied(where: Url, credential: Credential | None, reason: str = "") -> AccessDeniedError:
+def denied_error(where: Url, credential: Credential | None, reason: str = "") -> AccessDeniedError:
     """The error for a refused credential, or for a request without one."""
     detail = f": {reason}" if reason else ""
     if credential is None:

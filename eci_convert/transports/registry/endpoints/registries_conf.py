@@ -37,7 +37,7 @@ _NO_SUCH_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 _ONLY_ALIASES = re.compile(
     rb"""(?:[ \t]*+(?:#[^\n]*+|\[aliases\]|"[^"\\\n]*+"[ \t]*+=[ \t]*+"[^"\\\n]*+")?[ \t]*+(?:#[^\n]*+)?\r?\n)*+"""
 )
-"""A file that holds comments and short names alone: parsing it would take longer than all else that a command does."""
+"""A file with only comments and short names: parsing it would take longer than the rest of a command."""
 _TABLE = re.compile(r"\s*\[\[\s*[\"']?registry[\"']?\s*\]\]")
 _BLOCKED = re.compile(r"\s*\"?blocked\"?\s*=")
 
@@ -74,8 +74,8 @@ def _files(environ: Mapping[str, str]) -> Iterator[Path]:
 
 
 def _own_folder(environ: Mapping[str, str]) -> Path | None:
-    """The user's folder. None without a home directory, or in one that is closed to this user, such as HOME=/root in a
-    container that runs with --user: podman fails there, but whoever sets HOME decides anyway which rules apply."""
+    """The user's folder. None without a home directory, or if that is not accessible, such as HOME=/root in a container
+    that runs with --user: podman fails there, but setting HOME already decides which rules apply."""
     directory = home(environ)
     if not directory:
         return None
@@ -102,7 +102,7 @@ def _exists(path: Path) -> bool:
 
 
 def _drop_ins(folder: Path) -> list[Path]:
-    """The drop-in files of *folder*, links among them followed; podman refuses those that lead nowhere too."""
+    """The drop-in files of *folder*, following links. Raises LocalError for broken ones, as podman does."""
     with local_errors(folder):
         try:
             with os.scandir(folder) as entries:
@@ -178,7 +178,7 @@ def _rules(document: Mapping[str, Any], text: str, path: Path) -> Iterator[Regis
     if tables and old:
         raise LocalError(f"{path}: mixes [[registry]] with the older [registries]")
     lines = _lines_of_tables(text)
-    if len(lines) != len(tables):  # a table or its name is written in another way: better no line than a wrong one
+    if len(lines) != len(tables):  # an unusual spelling of a table: no line is better than a wrong one
         lines = [(0, 0)] * len(tables)
     for table, (line, blocked_line) in zip(tables, lines, strict=True):
         yield _rule(table, path, line, blocked_line)

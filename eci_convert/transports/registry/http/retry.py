@@ -11,17 +11,17 @@ from eci_convert.streams.interrupts import check, sleep
 INITIAL_DELAY = 0.5
 """Seconds before the first retry; each further wait is up to twice as long."""
 
-LONGEST_WAIT = 20.0
+MAX_DELAY = 20.0
 """Seconds. The limit of the exponential backoff."""
 
-LONGEST_ASKED = 60.0
+MAX_RETRY_AFTER = 60.0
 """Seconds. The longest Retry-After that is waited for; a longer one is reported as an error at once."""
 
 _RENEWING = 64 * 1024
 
-_MOST_TIMES = 4
-_MOST_BESIDE = 32 * 1024 * 1024
-"""A blob may be sent or received so many times, plus so many bytes."""
+_TRAFFIC_FACTOR = 4
+_TRAFFIC_ALLOWANCE = 32 * 1024 * 1024
+"""The limit of traffic for one blob: this many times its size, plus this many bytes."""
 
 RETRYABLE_STATUSES = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 520, 521, 522, 523, 524, 530})
 """Statuses worth a retry (RFC 9110; 425: RFC 8470; 429: RFC 6585; 499: nginx; 520 to 530:
@@ -55,7 +55,7 @@ class TrafficLimit:
         Raises TransportError if the total is out of proportion to *size*.
         """
         self._count += length
-        if self._count > _MOST_TIMES * size + _MOST_BESIDE:
+        if self._count > _TRAFFIC_FACTOR * size + _TRAFFIC_ALLOWANCE:
             verb, fault = ("received", "ignores ranges") if self._received else ("sent", "discards what it receives")
             error = TransportError(f"{self._count - length} bytes {verb} for a blob of {size} bytes: giving up")
             error.add_note(f"hint: the registry {fault}, or connections to it are lost too often")
@@ -78,8 +78,8 @@ class RetryBudget:
         if self._progress >= self._worth:
             self._failures = 0
 
-    def reached(self, offset: int) -> None:
-        """The bytes up to *offset* are stored. Offsets reached before, and lost since, do not count as progress
+    def record_offset(self, offset: int) -> None:
+        """The bytes up to *offset* are stored. Offsets recorded before, and lost since, do not count as progress
         again."""
         if offset > self._furthest:
             self.record_progress(offset - self._furthest)
@@ -90,7 +90,7 @@ class RetryBudget:
         check()
         self._failures += 1
         self._progress = 0
-        if error.wait is not None and error.wait > LONGEST_ASKED:
+        if error.wait is not None and error.wait > MAX_RETRY_AFTER:
             error.add_note(f"hint: the server asks to retry after {error.wait:.0f} s (Retry-After)")
             raise error
         if self._failures > self._retries:
@@ -98,7 +98,7 @@ class RetryBudget:
                 error.add_note(f"hint: gave up after {self._failures} attempts; --retries sets the number of retries")
             raise error
         delay = self._wait(error.wait)
-        attempt = self._failures + 1  # the first attempt was none of the retries
+        attempt = self._failures + 1  # the first attempt is not a retry
         note(self._reporter, Retry(what=str(error), attempt=attempt, attempts=self._retries + 1, delay=delay))
         with waiting(self._reporter, "the next attempt"):
             sleep(delay)
@@ -106,5 +106,5 @@ class RetryBudget:
     def _wait(self, retry_after: float | None) -> float:
         """Seconds to wait: *retry_after* plus a random part, so that clients that failed together do not retry
         together."""
-        longest = min(LONGEST_WAIT, INITIAL_DELAY * 2 ** (self._failures - 1))
-        return (retry_after or 0.0) + random.uniform(longest / 2, longest)  # noqa: S311 - it spreads load, it hides nothing
+        longest = min(MAX_DELAY, INITIAL_DELAY * 2 ** (self._failures - 1))
+        return (retry_after or 0.0) + random.uniform(longest / 2, longest)  # noqa: S311 - for spreading load, not for security

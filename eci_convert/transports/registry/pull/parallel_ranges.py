@@ -85,7 +85,7 @@ class ParallelRanges:
                 return
             started_at = time.monotonic()
             buffer = interrupts.result(waiting.popleft())
-            scaling.waited(time.monotonic() - started_at)
+            scaling.record_wait(time.monotonic() - started_at)
             for start in range(0, len(buffer), _PIECE):
                 yield bytes(buffer[start : start + _PIECE])
             self._free.append(buffer)
@@ -144,8 +144,8 @@ class _ConnectionScaling:
         self._started_at = time.monotonic()
         self._rate_before = 0.0
 
-    def waited(self, seconds: float) -> None:
-        """Called for each range yielded, after *seconds* of waiting for it."""
+    def record_wait(self, seconds: float) -> None:
+        """Records that a range was yielded after *seconds* of waiting for it."""
         self._ranges += 1
         self._seconds_waiting += seconds
         if self._settled or self._ranges < _EPOCH:

@@ -177,10 +177,10 @@ class ChunkedUpload:
         self._pace = Pace.of(request.length, seconds)
         self._refused = frozenset()
         self._confirmed = self._sent = request.last
-        self._budget.reached(request.last)
+        self._budget.record_offset(request.last)
 
     def _discard_confirmed(self, request: NextRequest) -> None:
-        """Drops confirmed data, except what the registry, which may be right, reports as missing of the last chunk. The
+        """Drops confirmed data, except what the registry reports as missing of the last chunk, which may be true. The
         first chunk is kept until a second one was accepted."""
         counted = self._session.counted
         self._buffer.discard_before(request.last if counted is None else min(request.last, max(request.first, counted)))
@@ -224,7 +224,7 @@ class ChunkedUpload:
             raise SessionLost(f"{error}; the registry does not report at which offset to resume the upload")
         session.offset = offsets[0]
         if session.offset == counted:
-            self._budget.reached(counted)
+            self._budget.record_offset(counted)
 
     def _start_over(self, error: SessionLost) -> None:
         """Starts over in a new session if all data is still buffered; else raises *error*."""
@@ -262,10 +262,10 @@ class ChunkedUpload:
             return None
         session.chunks_sent = 2
         counted = floor if session.counted is None else session.counted
-        session.offset = floor if counted <= floor + 1 else counted  # one byte is how registries report none
+        session.offset = floor if counted <= floor + 1 else counted  # many registries report one byte for none
         buffer = self._buffer
         if not buffer.skip_verified(session.offset, open_upload.checkpoints) or session.offset > buffer.end:
             session.cancel()
             raise SessionLost(f"{session.location.shown}: the data differs from that of the unfinished upload")
-        self._budget.reached(session.offset)
+        self._budget.record_offset(session.offset)
         return session

@@ -24,7 +24,7 @@ _MAX_TRIED = 4
 _RETRIES = 1
 _FACT = "mounts_ignored"
 _MAX_IGNORED = 2
-"""Blobs that a host holds and did not mount, after which it is not asked any more."""
+"""Blobs that a host holds and did not mount, after which mounts are not tried any more."""
 
 
 class BlobMounts:

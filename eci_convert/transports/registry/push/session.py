@@ -248,7 +248,7 @@ def location(client: RegistryClient, response: Response) -> Url:
 
 
 def _confirmed(response: Response) -> int | None:
-    """The number of bytes in the Range header. `0-0` is how most registries report none."""
+    """The number of bytes in the Range header. Most registries report none as `0-0`."""
     byte_range = _RANGE.fullmatch(response.header("Range").strip())
     if byte_range is None:
         return None

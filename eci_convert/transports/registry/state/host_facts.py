@@ -1,4 +1,4 @@
-"""What a registry host accepts and refuses: built-in knowledge, and what was learnt, remembered between runs."""
+"""HostFacts: what a registry host accepts and refuses, built in or observed, and remembered between runs."""
 
 from __future__ import annotations
 
@@ -113,11 +113,11 @@ class ArtifactTypeRefusals:
 
     @property
     def known(self) -> bool:
-        """Whether it has refused one before."""
+        """Whether the registry has refused one before."""
         return self._host.get(_FACT) == _REFUSED
 
-    def learn(self, refusal: ManifestRefusedError) -> None:
-        """Records that it refused one now."""
+    def record(self, refusal: ManifestRefusedError) -> None:
+        """Records that the registry refused one, and warns."""
         self._host.remember(**{_FACT: _REFUSED})
         rule = " ".join(filter(None, (str(refusal.status), refusal.code, refusal.reason)))
         warn(self._reporter, f"{self._host.name} refuses manifests with an artifactType ({rule}): retrying without")

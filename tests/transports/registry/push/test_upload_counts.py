@@ -150,7 +150,7 @@ def test_without_retries_nothing_is_sent_twice(registry: FaultyRegistry, user: U
 def test_what_is_sent_of_one_blob_has_a_bound(
     registry: FaultyRegistry, user: User, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retry, "_MOST_BESIDE", 2 * CHUNK)
+    monkeypatch.setattr(retry, "_TRAFFIC_ALLOWANCE", 2 * CHUNK)
     registry.misbehave(method, SESSIONS, faults.unheard(faults.status(503)), times=9999)
     with pytest.raises(TransportError, match="bytes sent for a blob"):
         user.sends(registry, [DATA[:CHUNK]] if method == "PUT" else again(DATA), retries=1000)

@@ -7,6 +7,7 @@ import ssl
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from eci_convert.errors import LocalError, UsageError
 from eci_convert.files.home import home
@@ -107,7 +108,16 @@ def _load_client_certificate(tls_context: ssl.SSLContext, cert: str, key: str) -
     try:
         tls_context.load_cert_chain(cert, key or None, password=_no_passphrase)
     except (OSError, ssl.SSLError, ValueError) as error:
-        raise LocalError(f"cannot load the client certificate {cert!r}: {_reason(error)}") from error
+        files = f"{cert!r} with the key {key!r}" if key else repr(cert)
+        raise LocalError(f"cannot load the client certificate {files}: {_reason(error)}") from error
+
+
+_REASONS: Final = {
+    "PEM": "not a PEM certificate and its private key",
+    "NO_CERTIFICATE_OR_CRL_FOUND": "it has no PEM certificate",
+    "KEY_VALUES_MISMATCH": "the private key does not match the certificate",
+}
+"""What OpenSSL's names of errors mean; "PEM" is no name of its own."""
 
 
 def _no_passphrase() -> str:
@@ -115,4 +125,7 @@ def _no_passphrase() -> str:
 
 
 def _reason(error: Exception) -> str:
-    return getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+    if isinstance(error, ssl.SSLError):
+        name = error.reason or "PEM"  # Python gives none for a file without PEM in it
+        return _REASONS.get(name, name)
+    return getattr(error, "strerror", None) or str(error)

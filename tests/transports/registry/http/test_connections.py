@@ -237,6 +237,24 @@ def test_a_file_that_is_no_certificate_is_named(user: User, flags: dict[str, str
         user.resolves(registry, **flags)
 
 
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        ({"ca_file": "README.md"}, "it has no PEM certificate"),
+        ({"cert_file": "README.md", "key_file": "client.pem"}, "not a PEM certificate and its private key"),
+        ({"cert_file": "client.pem", "key_file": "README.md"}, "not a PEM certificate and its private key"),
+        ({"cert_file": "client.pem", "key_file": "server.pem"}, "the private key does not match the certificate"),
+    ],
+)
+def test_what_is_wrong_with_a_certificate_is_told_in_words(user: User, flags: dict[str, str], reason: str) -> None:
+    url = Url.parse("https://r.io")
+    paths = {flag: str(CERTS / name) for flag, name in flags.items()}
+    with pytest.raises(LocalError) as caught:
+        http_tls.context(url, user.settings(**paths), url)
+    assert str(caught.value).endswith(f": {reason}")
+    assert all(path in str(caught.value) for path in paths.values())
+
+
 def test_a_key_needs_its_certificate(user: User) -> None:
     with a_registry(cert="server") as registry, pytest.raises(UsageError, match="without the certificate"):
         user.resolves(registry, key_file="key.pem")

@@ -93,7 +93,7 @@ class RegistryCatalog:
         return tuple(removed)
 
     def _unlist(self, referrer: Descriptor, content: bytes) -> None:
-        """Takes *referrer*, if it is gone, off its subject's fallback tag; the last one takes the tag along."""
+        """Removes *referrer*, if it was deleted, from its subject's fallback tag, and deletes an empty tag."""
         if manifests.exists(self._client, str(referrer.digest)):
             return
         changed = referrers.without(self._client, referrer, content)
@@ -133,7 +133,7 @@ class RegistryCatalog:
             return response.status < 300
 
     def _is_gone(self, name: str) -> bool:
-        """Whether *name* does not exist. A 404 alone does not tell: some registries respond so to any tag in DELETE."""
+        """Whether *name* does not exist. A 404 to DELETE does not prove it: some registries respond so to any tag."""
         try:
             manifests.get(self._client, name)
         except NotFoundError:

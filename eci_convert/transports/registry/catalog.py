@@ -144,7 +144,7 @@ class RegistryCatalog:
         return CatalogEntry(name=f"{self._repository.name}:{tag}" if tag else "", digest=digest)
 
     def _tags(self) -> list[str]:
-        names = _listed(self._client, self._client.url("tags/list?n=1000"), "tags", PULL)
+        names = _list_pages(self._client, self._client.url("tags/list?n=1000"), "tags", PULL)
         return [name for name in names if _is_tag(name)]
 
     def _resolve(self, tag: str) -> Digest | None:
@@ -203,7 +203,7 @@ class RepositoriesCatalog:
         """The names of the repositories, without digests."""
         url = self._client.base.at("/v2/_catalog?n=1000")
         try:
-            names = list(_listed(self._client, url, "repositories", CATALOG))
+            names = list(_list_pages(self._client, url, "repositories", CATALOG))
         except NotFoundError as error:
             raise CannotHoldError(f"{self.place}: the registry does not list its repositories") from error
         return tuple(CatalogEntry(name=f"{self._host}/{name}", digest=None) for name in names)
@@ -226,7 +226,7 @@ class RepositoriesCatalog:
         self._client.close()
 
 
-def _listed(client: RegistryClient, first: Url, key: str, scope: str) -> Iterator[str]:
+def _list_pages(client: RegistryClient, first: Url, key: str, scope: str) -> Iterator[str]:
     """The names under *key* in all pages of a list. Raises NotFoundError, FormatError, LimitExceededError."""
     url: Url | None = first
     count = size = 0

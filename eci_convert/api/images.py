@@ -115,10 +115,10 @@ def copy(
     )
     request.check()
     settings = options.settings(progress, dry_run=dry_run)
-    there = destination_options.settings(progress, dry_run=dry_run) if destination_options else settings
+    destination_settings = destination_options.settings(progress, dry_run=dry_run) if destination_options else settings
     with (
         open_image(source, settings.for_reading()) as origin,
-        open_destination(destination, there, "") as place,
+        open_destination(destination, destination_settings, "") as place,
     ):
         result = copy_operation.copy(
             origin,

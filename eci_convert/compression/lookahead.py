@@ -48,7 +48,7 @@ class LookaheadReader:
         self._at -= length
 
     def push_back(self, pieces: Iterable[bytes | memoryview]) -> None:
-        """Inserts *pieces*, in order, before what would come next."""
+        """Inserts *pieces*, in order, before the rest of the stream."""
         self._chunks = chain([bytes(piece) for piece in (*pieces, self.view())], self._chunks)
         self._data, self._view, self._at = b"", memoryview(b""), 0
 

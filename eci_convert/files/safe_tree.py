@@ -43,7 +43,7 @@ class SafeTree:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        self.top = _opened(self.path)
+        self.top = _open_top(self.path)
         self._parts: tuple[str, ...] = ()
         self._last = self.top
 
@@ -58,7 +58,7 @@ class SafeTree:
         descriptor = os.dup(self.top)
         try:
             for part in parts:
-                descriptor = _below(descriptor, part, parts, make=make)
+                descriptor = _open_below(descriptor, part, parts, make=make)
         except BaseException:
             os.close(descriptor)
             raise
@@ -110,17 +110,17 @@ class SafeTree:
         os.close(self.top)
 
 
-def _opened(path: str) -> int:
+def _open_top(path: str) -> int:
     try:
         return os.open(path, _DIRECTORY)
     except OSError as error:
         raise _why_not(error, path) from error
 
 
-def _below(directory: int, part: str, parts: tuple[str, ...], *, make: bool) -> int:
+def _open_below(directory: int, part: str, parts: tuple[str, ...], *, make: bool) -> int:
     """Opens the directory *part* of *directory*, which is closed on success."""
     try:
-        is_new = make and _made(directory, part)
+        is_new = make and _make_directory(directory, part)
         descriptor = os.open(part, _DIRECTORY, dir_fd=directory)
         if is_new:
             os.fchmod(descriptor, 0o755)
@@ -130,7 +130,7 @@ def _below(directory: int, part: str, parts: tuple[str, ...], *, make: bool) -> 
     return descriptor
 
 
-def _made(directory: int, part: str) -> bool:
+def _make_directory(directory: int, part: str) -> bool:
     try:
         os.mkdir(part, 0o755, dir_fd=directory)
     except FileExistsError:

@@ -1,4 +1,4 @@
-"""Checks that there is room for what is about to be written."""
+"""Checks for free disk space before writing."""
 
 from __future__ import annotations
 

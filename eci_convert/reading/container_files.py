@@ -201,9 +201,9 @@ class _PathWalk:
         except NotShown:
             raise
         except TransportError as error:
-            raise self._translated(error, where) from error
+            raise self._image_error(error, where) from error
 
-    def _translated(self, error: TransportError, where: list[str]) -> Exception:
+    def _image_error(self, error: TransportError, where: list[str]) -> Exception:
         """The error about the image for *error*, the engine's response for the path *where*."""
         message = str(error)
         if any(each in message for each in _DOCKER_LOOP_MESSAGE):

@@ -47,7 +47,7 @@ class LayerWalk:
         if not self._layers:
             search.read((), last=True)
         for number, layer in enumerate(self._layers):
-            with self._opened(layer, search) as entries:
+            with self._open_layer(layer, search) as entries:
                 if search.read(entries, last=number == len(self._layers) - 1):
                     break
         return self.finish(search)
@@ -56,14 +56,14 @@ class LayerWalk:
         """Reads layers with missed files again."""
         locations = search.settled()
         for number, missed in sorted(search.missed_files().items()):
-            with self._opened(self._layers[number], search) as entries:
+            with self._open_layer(self._layers[number], search) as entries:
                 search.read_again(entries, missed, number)
         return {
             path: FileLocation(path=place.path, layer=self._layers[place.layer]) for path, place in locations.items()
         }
 
     @contextmanager
-    def _opened(self, layer: Descriptor, search: Search) -> Iterator[Iterator[TarEntry]]:
+    def _open_layer(self, layer: Descriptor, search: Search) -> Iterator[Iterator[TarEntry]]:
         archive = open_layer(self._source, layer, self._reporter, self._downloads, search.input)
         with archive as entries, attributed_errors(layer):
             yield entries

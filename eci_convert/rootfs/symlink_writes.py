@@ -1,7 +1,7 @@
 """Entries that a layer writes through a symbolic link of a lower layer.
 
 `link/file` in a layer without an entry for `link` is located where the `link` of a lower layer leads, if that is a
-symbolic link: unpackers (umoci, Docker's vfs driver) do so. Whether it is one is known after reading the lower layers.
+symbolic link: unpackers (umoci, Docker's vfs driver) do so. This is known only after the lower layers were read.
 """
 
 from __future__ import annotations

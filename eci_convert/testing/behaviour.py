@@ -92,14 +92,14 @@ class Behaviour:
             return self._page({}, "repositories", sorted({name for name, _ in self.manifests}), parts.path, query)
         if listed := re.fullmatch(r"/v2/(.+?)/tags/list", parts.path):
             tags = sorted(key for name, key in self.manifests if name == listed[1] and ":" not in key)
-            known = any(name == listed[1] for name, _ in self.manifests)
-            return self._page({"name": listed[1]}, "tags", tags, parts.path, query) if known else Reply.of(404)
-        found = re.fullmatch(
+            exists = any(name == listed[1] for name, _ in self.manifests)
+            return self._page({"name": listed[1]}, "tags", tags, parts.path, query) if exists else Reply.of(404)
+        target = re.fullmatch(
             r"/v2/(?P<name>.+?)/(?P<kind>blobs/uploads|blobs|manifests|referrers)/(?P<rest>.*)", parts.path
         )
-        if found is None:
+        if target is None:
             return Reply.of(200 if parts.path == "/v2/" else 404)
-        return self._routed(method, found, query, headers, content)
+        return self._dispatch(method, target, query, headers, content)
 
     def _page(self, fields: dict[str, str], key: str, names: list[str], path: str, query: dict[str, str]) -> Reply:
         following = [name for name in names if name > query.get("last", "")]
@@ -129,7 +129,7 @@ class Behaviour:
             self.uploads[key] += content
             self.chunks[key].append(len(content))
 
-    def _routed(
+    def _dispatch(
         self, method: str, target: re.Match[str], query: dict[str, str], headers: Message, content: bytes
     ) -> Reply:
         name, kind, rest = target["name"], target["kind"], target["rest"]
@@ -149,10 +149,10 @@ class Behaviour:
         return digest in self.blobs and (not self.apart or (name, digest) in self.places)
 
     def _blob(self, content: bytes, wanted: str) -> Reply:
-        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", wanted)
-        if asked is None or not self.has_ranges:
+        byte_range = re.fullmatch(r"bytes=(\d+)-(\d*)", wanted)
+        if byte_range is None or not self.has_ranges:
             return Reply.of(200, content, Content_Type="application/octet-stream")
-        first, last = int(asked[1]), min(int(asked[2] or len(content)), len(content) - 1)
+        first, last = int(byte_range[1]), min(int(byte_range[2] or len(content)), len(content) - 1)
         if first > last:
             return Reply.of(416, Content_Range=f"bytes */{len(content)}")
         return Reply.of(206, content[first : last + 1], Content_Range=f"bytes {first}-{last}/{len(content)}")

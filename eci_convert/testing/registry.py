@@ -186,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_any(self) -> None:
         fault = self.registry.take_fault(self.command, self.path)
-        body, whole = self._body(self._heard(fault))
+        body, whole = self._body(self._body_limit(fault))
         self.carried += len(body)
         if fault is not None and (fault.hears == -1 or isinstance(fault.change, Unheard)):
             self.registry.requests.append(Seen(method=self.command, path=self.path, headers=self.headers, whole=False))
@@ -204,7 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = handle_any  # noqa: N815
 
-    def _heard(self, fault: Fault | None) -> int | None:
+    def _body_limit(self, fault: Fault | None) -> int | None:
         """How many bytes of the body are read before the connection is closed; None: all."""
         if (fault and fault.hears is not None) or self.registry.carries is None:
             return fault.hears if fault else None
@@ -256,12 +256,12 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "HEAD":
             return
         body = reply.body if reply.cut is None else reply.body[: reply.cut]
-        self._paced(body)
+        self._send_paced(body)
         if reply.cut is not None:
             time.sleep(reply.stall)
             self._break()
 
-    def _paced(self, body: bytes) -> None:
+    def _send_paced(self, body: bytes) -> None:
         pace, step = self.registry.pace, 65536
         for start in range(0, len(body), step):
             self.wfile.write(body[start : start + step])

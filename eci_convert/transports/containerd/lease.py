@@ -30,7 +30,7 @@ class Lease:
         self._protected: set[Digest] = set()
 
     def keep(self, digest: Digest) -> None:
-        """Protects the blob *digest*, and what its labels refer to, whether it exists yet or not."""
+        """Protects the blob *digest* and the blobs its labels refer to, whether they exist yet or not."""
         with self._lock:
             if digest in self._protected:
                 return

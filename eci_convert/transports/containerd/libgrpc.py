@@ -1,4 +1,5 @@
-"""The gRPC library. It has no wheels for some architectures (armv7l, riscv64): the error there says what to install."""
+"""The gRPC library. If it is missing (there are no wheels for armv7l and riscv64), the import raises LocalError with a
+hint."""
 
 from __future__ import annotations
 

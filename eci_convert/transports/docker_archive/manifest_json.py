@@ -1,5 +1,5 @@
 """manifest.json, the table of contents of archives of `docker save` (moby, image/spec/v1.2.md): the files of an image's
-config and layers. Digests are given by the config only: its own is the image id, and it has the layers' diff ids."""
+config and layers. Its only digests are those of the config: the image id, and the layers' diff ids."""
 
 from __future__ import annotations
 

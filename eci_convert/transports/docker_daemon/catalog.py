@@ -62,7 +62,7 @@ class DaemonCatalog:
 
     def tag(self, name: str, new: Sequence[str]) -> Digest:
         targets = [self._writable(title) for title in new]
-        inspected = self._inspected(name)
+        inspected = self._inspect(name)
         identity = Digest.parse(image_id(inspected, self.place), where=self.place)
         for target in () if self._settings.dry_run else targets:
             with self._engine.client(slow=True) as client:
@@ -76,7 +76,7 @@ class DaemonCatalog:
         return tuple(to_delete)
 
     def _to_delete(self, name: str, *, all_tags: bool) -> list[CatalogEntry]:
-        inspected = self._inspected(name)
+        inspected = self._inspect(name)
         identity = Digest.parse(image_id(inspected, self.place), where=self.place)
         tags = _tags(inspected, f"{self._engine.host}: image {name!r}")
         own = [] if is_id(name) else _own(tags, name)
@@ -93,7 +93,7 @@ class DaemonCatalog:
                 raise NotFoundError(f"{self.place}{name}: the Docker engine has no such image")
             client._raise_for_status(response)
 
-    def _inspected(self, name: str) -> Mapping[str, Any]:
+    def _inspect(self, name: str) -> Mapping[str, Any]:
         if not name:
             raise UsageError(f"{self.place} has no image name: write {self.place}NAME")
         if not is_id(name):

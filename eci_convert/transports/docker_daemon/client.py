@@ -118,7 +118,7 @@ class EngineClient(APIClient):
     def _raise_for_status(self, response: requests.Response) -> None:
         if response.status_code < 400:
             return
-        raise errors.refused(response.status_code, _message(response), self.host)
+        raise errors.response_error(response.status_code, _message(response), self.host)
 
     def _stream_helper(self, response: requests.Response, decode: bool = False) -> Iterator[Any]:
         self._raise_for_status(response)

@@ -59,7 +59,7 @@ def translated_engine_errors(host: str, timeout: float) -> Iterator[None]:
         raise _translate(error, host, timeout) from error
 
 
-def refused(status: int, message: str, what: str) -> EciError:
+def response_error(status: int, message: str, what: str) -> EciError:
     """The error for a response with *status* and the message *message*."""
     kind = _BY_STATUS.get(status) or _kind_for(message)
     if kind is TransportError:

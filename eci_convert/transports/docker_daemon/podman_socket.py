@@ -1,4 +1,4 @@
-"""Where podman's Docker-compatible service listens, for users who have no Docker engine."""
+"""Finds the socket of podman's Docker-compatible service, for users without a Docker engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def podman_socket(environ: Mapping[str, str]) -> str:
 
 
 def podman_addresses(environ: Mapping[str, str]) -> Iterator[str]:
-    """Where podman's service may listen: CONTAINER_HOST, then this user's socket, then the system's."""
+    """The possible addresses of podman's service: CONTAINER_HOST, then this user's socket, then the system's."""
     if environ.get("CONTAINER_HOST"):
         yield environ["CONTAINER_HOST"]
     if environ.get("XDG_RUNTIME_DIR"):

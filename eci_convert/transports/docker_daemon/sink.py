@@ -177,7 +177,7 @@ class DaemonSink:
         return self._layers[layer.digest]
 
     def _check_diff_ids(self, manifest: Manifest, config: bytes) -> None:
-        """Checks what the engine would check only after receiving everything."""
+        """Raises the error that the engine would report only after receiving everything."""
         diff_ids = ImageConfig.parse(config).diff_ids
         if len(diff_ids) != len(manifest.layers):
             raise CannotHoldError(

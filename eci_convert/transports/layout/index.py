@@ -124,7 +124,7 @@ def add_image(
     }
     kept: list[Any] = index.get("manifests") or []
     for title, entry in entries_by_name.items():
-        kept = [each for each in kept if not _replaced(each, entry, title if name else "")]
+        kept = [each for each in kept if not _is_replaced(each, entry, title if name else "")]
     present = {entry["digest"] for entry in kept}
     entries = [_listed(entry, {}) for entry in beside if str(entry.digest) not in present]
     entries += [
@@ -144,7 +144,7 @@ def _listed(entry: Descriptor, annotations: Mapping[str, str]) -> dict[str, Any]
     return replace(entry, annotations=annotations, platform=None, data=None, urls=()).json()
 
 
-def _replaced(entry: json_fields.Fields, manifest: Descriptor, name: str) -> bool:
+def _is_replaced(entry: json_fields.Fields, manifest: Descriptor, name: str) -> bool:
     """Whether *entry* is replaced by *manifest* under *name*: `NAME@DIGEST` is how the original `eci` writes it."""
     own = (entry.get("annotations") or {}).get(REF_NAME, "")
     if name:

@@ -94,7 +94,7 @@ class RegistryCatalog:
         return tuple(removed)
 
     def _unlist(self, referrer: Descriptor, content: bytes) -> None:
-        """Takes *referrer*, if it is gone, off its subject's fallback tag; the last one takes the tag along."""
+        """Removes *referrer*, if it was deleted, from its subject's fallback tag, and deletes an empty tag."""
         if manifests.exists(self._client, str(referrer.digest)):
             return
         changed = referrers.without(self._client, referrer, content)
@@ -134,7 +134,7 @@ class RegistryCatalog:
             return response.status < 300
 
     def _is_gone(self, name: str) -> bool:
-        """Whether *name* does not exist. A 404 alone does not tell: some registries respond so to any tag in DELETE."""
+        """Whether *name* does not exist. A 404 to DELETE does not prove it: some registries respond so to any tag."""
         try:
             manifests.get(self._client, name)
         except NotFoundError:
@@ -145,7 +145,7 @@ class RegistryCatalog:
         return CatalogEntry(name=f"{self._repository.name}:{tag}" if tag else "", digest=digest)
 
     def _tags(self) -> list[str]:
-        names = _listed(self._client, self._client.url("tags/list?n=1000"), "tags", PULL)
+        names = _list_pages(self._client, self._client.url("tags/list?n=1000"), "tags", PULL)
         return [name for name in names if _is_tag(name)]
 
     def _resolve(self, tag: str) -> Digest | None:
@@ -215,7 +215,7 @@ class RepositoriesCatalog:
         """The names of the repositories, without digests."""
         url = self._client.base.at("/v2/_catalog?n=1000")
         try:
-            names = list(_listed(self._client, url, "repositories", CATALOG))
+            names = list(_list_pages(self._client, url, "repositories", CATALOG))
         except NotFoundError as error:
             raise CannotHoldError(f"{self.place}: the registry does not list its repositories") from error
         return tuple(CatalogEntry(name=f"{self._host}/{name}", digest=None) for name in names)
@@ -238,7 +238,7 @@ class RepositoriesCatalog:
         self._client.close()
 
 
-def _listed(client: RegistryClient, first: Url, key: str, scope: str) -> Iterator[str]:
+def _list_pages(client: RegistryClient, first: Url, key: str, scope: str) -> Iterator[str]:
     """The names under *key* in all pages of a list. Raises NotFoundError, FormatError, LimitExceededError."""
     url: Url | None = first
     count = size = 0

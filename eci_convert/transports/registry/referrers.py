@@ -33,7 +33,7 @@ _COSIGN_TAGS = {"sig": "a signature", "att": "an attestation", "sbom": "an SBOM"
 def of(client: RegistryClient, subject: Digest) -> tuple[Descriptor, ...]:
     """The referrers of *subject*, from the API or else the fallback tag. Raises TransportError, FormatError."""
     try:
-        return tuple(_listed(client, subject))
+        return tuple(_list_referrers(client, subject))
     except NotFoundError:
         index = _read_tag(client, subject)
     return tuple(_verified(client, subject, index.manifests if index is not None else ()))
@@ -104,7 +104,7 @@ def fallback_tag(subject: Digest) -> str:
     return f"{subject.algorithm}-{subject.hex}"[:128]
 
 
-def _listed(client: RegistryClient, subject: Digest) -> Iterator[Descriptor]:
+def _list_referrers(client: RegistryClient, subject: Digest) -> Iterator[Descriptor]:
     """The referrers from the API. Raises NotFoundError if there is no API."""
     url: Url | None = client.url(f"referrers/{subject}")
     count = 0

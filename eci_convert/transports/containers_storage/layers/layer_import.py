@@ -74,7 +74,7 @@ def _unpack(
     stage = prefetch(decompressed(rest, compression))
     archive = HashingStream(stage, threaded=compression is not Compression.NONE)
     whiteouts = driver.whiteouts()
-    with _new(room / SPLIT) as file, SafeTree(room / DIFF) as tree, _ended(stage), _ended(iter(archive)) as passing:
+    with _new(room / SPLIT) as file, SafeTree(room / DIFF) as tree, _closing(stage), _closing(iter(archive)) as passing:
         unpacking = Unpacking(tree, SplitWriter(file), whiteouts, reporter)
         unpacking.run(passing, budget)
     return Staged(
@@ -136,7 +136,7 @@ class _VerifiedChunks:
 
 
 @contextmanager
-def _ended(stage: Iterator[bytes]) -> Iterator[Iterator[bytes]]:
+def _closing(stage: Iterator[bytes]) -> Iterator[Iterator[bytes]]:
     """*stage*, whose thread has ended when the block has."""
     try:
         yield stage

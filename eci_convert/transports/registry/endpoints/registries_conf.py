@@ -44,13 +44,13 @@ _BLOCKED = re.compile(r"\s*\"?blocked\"?\s*=")
 
 def load_rules(environ: Mapping[str, str]) -> RegistryRules:
     """The rules in the files for *environ*; none for an empty environment. Raises LocalError."""
-    return _parsed(_stamped(_files(environ)), aliases=False)
+    return _parsed(_with_status(_files(environ)), aliases=False)
 
 
 def load_aliases(environ: Mapping[str, str]) -> Mapping[str, str]:
     """The short names that the files for *environ* define. Raises LocalError."""
     files = [*_files(environ), *_machine_aliases(environ)]
-    return _parsed(_stamped(files), aliases=True).aliases
+    return _parsed(_with_status(files), aliases=True).aliases
 
 
 def _files(environ: Mapping[str, str]) -> Iterator[Path]:
@@ -123,7 +123,7 @@ def _machine_aliases(environ: Mapping[str, str]) -> Iterator[Path]:
             yield path
 
 
-def _stamped(files: Iterable[Path]) -> tuple[tuple[Path, int, int], ...]:
+def _with_status(files: Iterable[Path]) -> tuple[tuple[Path, int, int], ...]:
     """*files*, each with its modification time in nanoseconds and its size in bytes: the key of the cache."""
     stamped = []
     for path in files:

@@ -30,15 +30,15 @@ def check_address(url: Url, registry: Url, peer: str | None, own_peer: str | Non
         if address is None:
             continue
         if (address.is_loopback or address.is_unspecified) and not registry_is_local:
-            raise _refused(url, registry, "this computer")
+            raise _refused_error(url, registry, "this computer")
         if address.is_link_local and not (registry_address is not None and registry_address.is_link_local):
-            raise _refused(url, registry, "a link-local address")
+            raise _refused_error(url, registry, "a link-local address")
         if address.is_multicast:
-            raise _refused(url, registry, "a multicast address")
+            raise _refused_error(url, registry, "a multicast address")
         if is_private(address) and not (registry_is_local or is_private(registry_address)):
-            raise _refused(url, registry, "a private address")
+            raise _refused_error(url, registry, "a private address")
     if literal_address is None and is_loopback(url.host) and not registry_is_local:
-        raise _refused(url, registry, "this computer")
+        raise _refused_error(url, registry, "this computer")
 
 
 def is_private(address: Address | None) -> bool:
@@ -46,5 +46,5 @@ def is_private(address: Address | None) -> bool:
     return address is not None and not address.is_global
 
 
-def _refused(url: Url, registry: Url, what: str) -> TransportError:
+def _refused_error(url: Url, registry: Url, what: str) -> TransportError:
     return TransportError(f"{registry.authority} refers to {what} ({url.authority}): refused")

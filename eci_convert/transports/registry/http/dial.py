@@ -89,7 +89,7 @@ def _connect_to_proxy(proxy: Proxy, timeout: float) -> socket.socket:
 def _connect(
     host: str, port: int, timeout: float, check: Callable[[str], None] | None = None, what: str = "host"
 ) -> socket.socket:
-    """A socket connected to *host*, which errors call *what*. *check* raises for an address that may not be connected
+    """A socket connected to *host*, called *what* in errors. *check* raises for an address that may not be connected
     to.
 
     Each resolved address is checked before anything is sent to it, and exactly the checked address is connected to: a

@@ -85,7 +85,7 @@ def error_of(response: Response, body: ErrorBody) -> TransportError:
 
 
 def status_and_reason(status: int, body: ErrorBody) -> str:
-    """*status* with what the server says of it, or else with what it is called (RFC 9110 §15).
+    """*status* with the server's message, or else with its reason phrase (RFC 9110 §15).
 
     >>> status_and_reason(503, ErrorBody(reason="down for maintenance")), status_and_reason(503, ErrorBody())
     ('503: down for maintenance', '503 Service Unavailable')

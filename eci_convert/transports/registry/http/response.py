@@ -26,8 +26,8 @@ _MAX_HEAD = 1024 * 1024
 
 _MAX_FRAMING = 512 * 1024
 _FRAMING_RATIO = 32
-"""Limits what comes beside the content (chunk sizes, chunk extensions, trailers): so many bytes, plus so many times the
-bytes of content. Chunks of one byte are legal; kilobytes of extensions for each are an attack."""
+"""The limit on framing (chunk sizes, chunk extensions, trailers): this many bytes, plus this many times the bytes of
+content. Chunks of one byte are legal; kilobytes of extensions for each are an attack."""
 
 
 class ResponseParser(http.client.HTTPResponse):

@@ -95,7 +95,7 @@ class UploadBuffer:
             raise DigestMismatchError(digest, self.digest)
 
     def skip_verified(self, until: int, points: Mapping[int, str]) -> bool:
-        """Reads up to offset *until* (or the end) and drops everything before it, also what is buffered. Returns
+        """Reads up to offset *until* (or the end) and drops everything before it, including buffered data. Returns
         whether the data has the digests of *points*, by offset."""
         matches = all(self._digest_of(at) == digest for at, digest in points.items() if at <= min(self.end, until))
         while matches and self.end < until and not self.ended:

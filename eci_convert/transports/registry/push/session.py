@@ -168,8 +168,10 @@ class UploadSession:
         if response.status in (200, 201, 202, 204):
             return
         body = parse_error_body(response, self._client.redact)
-        said = f"{response.status} {body.code} {body.reason}" if body.code else status_and_reason(response.status, body)
-        text = f"{response.method} {response.url.shown}: {said}".rstrip()
+        detail = (
+            f"{response.status} {body.code} {body.reason}" if body.code else status_and_reason(response.status, body)
+        )
+        text = f"{response.method} {response.url.shown}: {detail}".rstrip()
         elsewhere = response.status == 416 and _confirmed(response) not in (None, self.offset)
         if response.status == 413 or (not elsewhere and _is_too_large(response.status, body)):
             raise TooLarge(text)

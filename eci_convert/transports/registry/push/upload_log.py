@@ -92,7 +92,7 @@ class UploadRecord:
             files.save(self._directory, self._file, {"location": location, "checkpoints": self._checkpoints})
 
     def record_finished(self, digest: Digest, size: int) -> None:
-        """Logs that the blob was committed, for the case that the manifest is not pushed in this run."""
+        """Logs that the blob was committed, in case the manifest is not pushed in this run."""
         if self._directory is not None:
             value = {"digest": str(digest), "size": size, "checkpoints": self._checkpoints}
             files.save(self._directory, self._file, value)

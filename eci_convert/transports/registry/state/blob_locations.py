@@ -66,7 +66,7 @@ class BlobLocations:
             self._worth_saving = True
 
     def save(self) -> None:
-        """Writes pending changes, merged with what other processes wrote meanwhile."""
+        """Writes pending changes, merged with those of other processes."""
         with self._lock:
             pending, self._pending = self._pending, {}
             if self._directory is None or self._dry_run or not (pending and self._worth_saving):

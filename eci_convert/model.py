@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 
 from eci_convert.errors import AmbiguousRoleError, UsageError
 from eci_convert.oci.descriptor import Descriptor
@@ -92,6 +93,32 @@ class Memory:
     content: bytes = field(repr=False)
 
 
+class OnceReadable(Protocol):
+    """Bytes that can be iterated once (`streams.blocks.PeekableStream`)."""
+
+    def peek(self, count: int) -> bytes:
+        """The first *count* bytes, fewer only if there are no more. To be called before the bytes are iterated."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pipe:
+    """The file comes through a pipe: it can be read once, and its size is known at its end.
+
+    *label* is what its user typed (`-`), *name* what it is called in a sentence (standard input).
+    *trust_declared_type*: the type that the part has as a disk holds, even if the bytes contradict it.
+    """
+
+    stream: OnceReadable = field(repr=False)
+    label: str
+    name: str
+    trust_declared_type: bool = False
+
+    def __str__(self) -> str:
+        return self.label
+
+
 @dataclass(frozen=True, slots=True)
 class RemoteBlob:
     """Nobody here has the file; its digest and size in bytes are known (a blob that the destination has).
@@ -110,7 +137,7 @@ class RemoteBlob:
         object.__setattr__(self, "size", size)
 
 
-Locator = Blob | Member | RootfsFile | LocalFile | Memory | RemoteBlob
+Locator = Blob | Member | RootfsFile | LocalFile | Memory | Pipe | RemoteBlob
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +190,11 @@ class Part:
 _ORDER = {role: place for place, role in enumerate(Role)}
 
 
+def part_order(part: Part) -> tuple[int, int]:
+    """A key that sorts parts as an `Artifact` does."""
+    return _ORDER[part.role], part.index or 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
     """A machine: its parts, in the order kernel, initrd, root, disks, config, others; its kernel command line, and the
@@ -185,7 +217,7 @@ class Artifact:
                     f"both {seen[key].name!r} and {part.name!r} claim to be the {part_label(part)}"
                 )
             seen[key] = part
-        ordered = sorted(self.parts, key=lambda part: (_ORDER[part.role], part.index or 0))
+        ordered = sorted(self.parts, key=part_order)
         object.__setattr__(self, "parts", tuple(ordered))
 
     def part(self, role: Role, index: int | None = None) -> Part | None:

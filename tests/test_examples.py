@@ -72,7 +72,7 @@ def test_all_tags_are_copied_and_one_that_is_missing_is_said(registry: FaultyReg
     copied = run("copy_all_tags.py", repository, "oci:mirror", "1.0", "1.1", "2.0", folder=tmp_path)
 
     assert copied.returncode == 4
-    assert copied.stderr.startswith(b"1.1: ")
+    assert b"1.1: " in {line[:5] for line in copied.stderr.splitlines()}, "beside progress, where it takes long"
     for tag, digest in digests.items():
         assert f"{tag}: {digest} (".encode() in copied.stdout
         assert ec.inspect(f"oci:{tmp_path}/mirror:{tag}").digest == digest

@@ -16,6 +16,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -154,6 +155,43 @@ def test_content_is_a_path_bytes_or_anything_that_can_be_read(tmp_path: Path) ->
     ec.extract(f"oci:{tmp_path}/layout:machine", tmp_path / "out")
     expected = {"kernel": b"kernel", "initrd": b"initrd", "disk-root-data.raw": DISK, "config.json": b'{"a":1}\n'}
     assert files_in(tmp_path / "out") == expected
+
+
+def test_a_file_that_cannot_seek_is_read_as_it_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class OnlyRead:
+        def __init__(self, content: bytes) -> None:
+            self._file = io.BytesIO(content)
+            self.taken = 0
+
+        def read(self, count: int) -> bytes:
+            self.taken += 1
+            return self._file.read(min(count, 1000))
+
+    monkeypatch.setenv("TMPDIR", "/nowhere")
+    start, end = os.pipe()
+    with open(end, "wb") as writer:
+        writer.write(b"kernel")
+    source: Any = OnlyRead(DISK)
+    with open(start, "rb") as kernel:
+        machine = ec.Machine(kernel=kernel, root=ec.Disk(source, type="raw", name="r.img"))
+        assert machine.part_names() == ("kernel", "disk-root-r.img")
+        assert source.taken == 0
+        ec.push(machine, f"oci:{tmp_path}/layout:machine")
+
+    ec.extract(f"oci:{tmp_path}/layout:machine", tmp_path / "out")
+    assert files_in(tmp_path / "out") == {"kernel": b"kernel", "disk-root-r.img": DISK}
+
+
+def test_a_file_that_cannot_seek_nor_wait_is_an_error(tmp_path: Path) -> None:
+    start, end = os.pipe()
+    os.set_blocking(start, False)
+    with (
+        open(start, "rb", buffering=0) as kernel,
+        open(end, "wb"),
+        pytest.raises(ec.LocalError, match="not blocking"),
+    ):
+        ec.push(ec.Machine(kernel=kernel), f"oci:{tmp_path}/layout:machine")
+    assert files_in(tmp_path) == {}
 
 
 def test_the_type_of_bytes_is_seen_as_that_of_a_file_is(tmp_path: Path) -> None:

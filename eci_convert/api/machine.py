@@ -11,10 +11,11 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from eci_convert.errors import UsageError
+from eci_convert.errors import LocalError, UsageError
 from eci_convert.files.errors import local_errors
-from eci_convert.model import Artifact, LocalFile, RemoteBlob
-from eci_convert.reading.local_parts import Disk, artifact_from_parts
+from eci_convert.model import Artifact, LocalFile, Pipe, RemoteBlob
+from eci_convert.reading.local_parts import Disk, DiskContent, PartContent, artifact_from_parts
+from eci_convert.streams.blocks import BLOCK_SIZE, PeekableStream, reblocked
 
 Content = str | os.PathLike[str] | bytes | BinaryIO | RemoteBlob
 """The bytes of a part: the path of a file, bytes, a readable binary file, or a blob that the destination has."""
@@ -27,7 +28,8 @@ class Machine:
     """The parts of a virtual machine; one is needed, none in particular.
 
     A disk is content, or a `Disk` where its type or name is to be said. *files* are further files by their names.
-    Files are read when the machine is pushed; those that are open from where they are.
+    Files are read when the machine is pushed; those that are open from where they are. One that cannot seek, such as a
+    pipe or the response of a server, is read once, as it is sent; `push` raises what its bytes are refused for.
 
     >>> Machine(kernel=b"...", disks=[Disk(b"...", type="raw", name="data")]).part_names()
     ('kernel', 'disk-0-data')
@@ -66,32 +68,32 @@ class Machine:
                 root=_disk(self.root, "root", spools) if self.root is not None else None,
                 disks=[_disk(disk, "disk", spools) for disk in self.disks],
                 config=_optional(self.config, spools),
-                others={name: _rereadable(content, spools) for name, content in self.files.items()},
+                others={name: _local(content, spools) for name, content in self.files.items()},
                 command_line=self.cmdline,
             )
 
 
-def _optional(content: Content | None, spools: ExitStack) -> Path | bytes | LocalFile | RemoteBlob | None:
-    return None if content is None else _rereadable(content, spools)
+def _optional(content: Content | None, spools: ExitStack) -> PartContent | None:
+    return None if content is None else _local(content, spools)
 
 
 def _disk(disk: Content | Disk, default_name: str, spools: ExitStack) -> Disk:
     disk = disk if isinstance(disk, Disk) else Disk(disk)
-    content = _rereadable(disk.content, spools)
+    content = _local(disk.content, spools)
     return replace(disk, content=content, name=disk.name or _file_name(disk.content) or default_name)
 
 
-def _file_name(content: Content | LocalFile) -> str:
+def _file_name(content: DiskContent) -> str:
     if isinstance(content, str | os.PathLike):
         return Path(content).name
     name = getattr(content, "name", "")
     return Path(name).name if isinstance(name, str) else ""
 
 
-def _rereadable(content: Content | LocalFile, spools: ExitStack) -> Path | bytes | LocalFile | RemoteBlob:
-    """*content* as something that can be read twice: an open file that has no name any more, or that is not at its
-    beginning, is copied to a temporary file, which goes with *spools*."""
-    if isinstance(content, bytes | LocalFile | RemoteBlob):
+def _local(content: DiskContent, spools: ExitStack) -> PartContent:
+    """*content* as something that can be packed. An open file that cannot seek is a pipe; one that has no name any
+    more, or that is not at its beginning, is copied to a temporary file, which goes with *spools*."""
+    if isinstance(content, bytes | LocalFile | Pipe | RemoteBlob):
         return content
     if isinstance(content, str | os.PathLike):
         return Path(content)
@@ -99,12 +101,33 @@ def _rereadable(content: Content | LocalFile, spools: ExitStack) -> Path | bytes
         return path
     if not hasattr(content, "read"):
         raise UsageError(f"{type(content).__name__} is no content: give a path, bytes, or a file that can be read")
+    if not _can_seek(content):
+        label = _file_name(content) or type(content).__name__
+        return Pipe(stream=PeekableStream(reblocked(_read(content, label))), label=label, name=label)
     directory = os.environ.get("TMPDIR") or (_SPOOL if os.access(_SPOOL, os.W_OK) else tempfile.gettempdir())
     with local_errors(directory):
         spool = spools.enter_context(tempfile.NamedTemporaryFile(dir=directory))  # noqa: SIM115 - *spools* closes it
         shutil.copyfileobj(content, spool, 1 << 20)
         spool.flush()
     return Path(spool.name)
+
+
+def _read(file: BinaryIO, name: str) -> Iterator[bytes]:
+    while True:
+        with local_errors(name):
+            chunk: bytes | None = file.read(BLOCK_SIZE)
+        if chunk is None:
+            raise LocalError(f"{name} is not blocking: it would have to be read when there are bytes")
+        if not chunk:
+            return
+        yield chunk
+
+
+def _can_seek(file: BinaryIO) -> bool:
+    try:
+        return file.seekable()
+    except AttributeError:  # it has a `read` and no more
+        return False
 
 
 def _path_of(file: BinaryIO) -> Path | None:

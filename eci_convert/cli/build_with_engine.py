@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from eci_convert.cli import options, output
 from eci_convert.cli.options import CommonOptions
-from eci_convert.cli.part_options import artifact_from_options
+from eci_convert.cli.part_options import artifact_from_options, pipes_as_files
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.docker_build.dockerfile import SCRATCH
 from eci_convert.errors import UsageError
@@ -67,18 +67,19 @@ def run_build(call: CommonOptions, builder: str, spec: EngineBuild, words: Mappi
 
         buildx.build(request, call.settings, log, archive=spec.archive)
         return _finish_archive(call, request, spec)
-    from eci_convert.docker_build.builders import build
+    from eci_convert.operations.check_build import build_checked
 
-    identity = build(request, call.settings, builder=builder, log=log)
-    _check(call, request, f"docker-daemon:{identity}")
+    identity = build_checked(request, call.settings, builder=builder, log=log)
     options.write_digest(spec.digest_file, identity)
     result = _result(f"docker-daemon:{request.reference}", identity) | {"image_id": identity}
     return output.json(result) if call.json else output.line(identity)
 
 
 def _finish_archive(call: CommonOptions, request: BuildRequest, spec: EngineBuild) -> None:
+    from eci_convert.operations.check_build import check_built
+
     reference = f"{_ARCHIVE}{spec.archive}"
-    _check(call, request, reference)
+    check_built(request, reference, call.settings)
     with open_source(reference, call.settings, "") as source:
         digest = str(source.resolve().digest)
     options.write_digest(spec.digest_file, digest)
@@ -86,12 +87,6 @@ def _finish_archive(call: CommonOptions, request: BuildRequest, spec: EngineBuil
     if call.json:
         return output.json(_result(reference, digest) | {"image_id": None})
     return output.line(digest if call.quiet else f"{reference}@{digest}")
-
-
-def _check(call: CommonOptions, request: BuildRequest, reference: str) -> None:
-    from eci_convert.operations.check_build import check_built
-
-    check_built(request, reference, call.settings)
 
 
 def _dry_run(call: CommonOptions, request: BuildRequest, builder: str, archive: Path | None) -> None:
@@ -126,7 +121,8 @@ def _build_request(call: CommonOptions, options: EngineBuild, words: Mapping[str
 
 def _artifact(call: CommonOptions, options: EngineBuild, words: Mapping[str, Any]) -> Artifact | None:
     if not options.file:
-        return artifact_from_options(options.archive, options.digest_file, reporter=call.reporter, **words)
+        artifact = artifact_from_options(options.archive, options.digest_file, reporter=call.reporter, **words)
+        return pipes_as_files(artifact, call.reporter)
     if any(words[name] for name in ("kernel", "initrd", "root", "disks", "config", "cmdline", "others")):
         raise UsageError("--file is a Dockerfile that copies the parts itself: name none beside it")
     return None

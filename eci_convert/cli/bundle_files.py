@@ -10,7 +10,7 @@ from eci_convert.cnab.canonical_json import canonical
 from eci_convert.cnab.documents import config_blob
 from eci_convert.cnab.fixup import FixedBundle
 from eci_convert.cnab.relocation import parse_relocation_map
-from eci_convert.errors import UsageError
+from eci_convert.errors import FormatError, UsageError
 from eci_convert.files.output_paths import inherited_descriptor, write_output
 from eci_convert.files.safe_open import read_chunks
 from eci_convert.oci.json_fields import MAX_DOCUMENT
@@ -19,6 +19,15 @@ from eci_convert.oci.json_fields import MAX_DOCUMENT
 def read_bundle(path: str, *, strict: bool) -> bundles.Bundle:
     """The bundle in the file *path*. Raises LocalError, FormatError."""
     return bundles.parse(_read(path), strict=strict)
+
+
+def read_named_bundle(path: str, *, strict: bool) -> bundles.Bundle:
+    """As `read_bundle`, but an error says which file it is about; cnab-to-oci's own says nothing of that."""
+    try:
+        return read_bundle(path, strict=strict)
+    except FormatError as error:
+        error.add_note(f"in {path!r}")
+        raise
 
 
 def write_outputs(bundle: str, relocation_map: str, fixed: FixedBundle, *, strict: bool) -> None:

@@ -6,7 +6,7 @@ import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -26,12 +26,14 @@ __all__ = [
     "CommonOptions",
     "F",
     "annotation",
+    "blocksize",
     "command",
     "compat",
     "compression",
     "created_time", "dialect",
     "digest_file",
     "dry_run",
+    "ignored_words_of_eci",
     "label",
     "max_size",
     "option",
@@ -176,6 +178,13 @@ remote = option(
     default="",
     metavar="PLACE",
     help="Empty: a registry; /DIR or file:///DIR: OCI layouts; containerd:/SOCKET: containerd.",
+)
+
+_FOR_ECI: Final = "Accepted for scripts written for eci."
+blocksize = option("--blocksize", type=int, default=0, hidden=True, expose_value=False, help=_FOR_ECI)
+ignored_words_of_eci: Callable[[Callable[..., None]], Callable[..., None]] = options(
+    blocksize,
+    option("--OS", "--os", "os", default="", envvar="ECI_CONVERT_OS", hidden=True, expose_value=False, help=_FOR_ECI),
 )
 
 

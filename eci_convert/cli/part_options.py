@@ -13,11 +13,12 @@ import click
 
 from eci_convert.cli.piped_parts import PipedParts, default_disk_name
 from eci_convert.errors import LocalError, NotFoundError, UsageError
-from eci_convert.model import Artifact, LocalFile
+from eci_convert.model import Artifact, Pipe
 from eci_convert.oci.platform import Platform, host_platform, parse_platform
 from eci_convert.operations.destination import archive_path, check_not_an_input, resolved_path
 from eci_convert.progress import NULL_REPORTER, Reporter
 from eci_convert.reading.local_parts import Disk, artifact_from_parts
+from eci_convert.reading.pipes import prepared_pipes
 
 _MAX_COMMAND_LINE = 64 << 10
 _PLAT = re.compile(r"[A-Za-z0-9_.+-]{1,64}", re.ASCII)
@@ -36,14 +37,14 @@ def artifact_from_options(
     reporter: Reporter = NULL_REPORTER,
 ) -> Artifact:
     """The machine that `parts` describe. *reporter* is warned of files that seem to be mixed up. What comes through a
-    pipe is kept until the running command ends.
+    pipe is not read yet, but for a command line; it can be until the running command ends.
 
     Raises UsageError where one of *outputs*, which are to be written, is a part, and where standard input is wanted
     twice; and what `artifact_from_parts` raises.
     """
     context = click.get_current_context()
     piped = PipedParts(
-        context.with_resource(ExitStack()), reporter, password_from_stdin=bool(context.params.get("password_stdin"))
+        context.with_resource(ExitStack()), password_from_stdin=bool(context.params.get("password_stdin"))
     )
 
     def disk(text: str, part: str, name: str) -> Disk:
@@ -66,6 +67,11 @@ def artifact_from_options(
     return found
 
 
+def pipes_as_files(artifact: Artifact, reporter: Reporter) -> Artifact:
+    """*artifact*, what comes through pipes being files until the running command ends. Raises as `prepared_pipes`."""
+    return click.get_current_context().with_resource(prepared_pipes(artifact, reporter=reporter, as_files=True))
+
+
 def _distinct_others(others: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
     by_name = dict(others)
     if len(by_name) < len(others):
@@ -83,18 +89,20 @@ def _command_line(text: str | None, piped: PipedParts) -> str | None:
     if text is None:
         return None
     if text.startswith("@"):
-        file = piped.file(Path(text[1:]), "the command line")
-        text = _read_line(file.path if isinstance(file, LocalFile) else file)
+        text = _read_line(piped.file(Path(text[1:]), "the command line"))
     if not text or any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
         what = "is empty" if not text else f"{text[:80]!r} holds line breaks or other control characters"
         raise UsageError(f"--cmdline {what}")
     return text
 
 
-def _read_line(path: Path) -> str:
+def _read_line(path: Path | Pipe) -> str:
     try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_COMMAND_LINE + 1)
+        if isinstance(path, Pipe):
+            content = path.stream.peek(_MAX_COMMAND_LINE + 1)
+        else:
+            with path.open("rb") as file:
+                content = file.read(_MAX_COMMAND_LINE + 1)
     except FileNotFoundError as error:
         raise NotFoundError(f"no such file: {str(path)!r}") from error
     except OSError as error:

@@ -1,75 +1,59 @@
-"""Parts that come through a pipe: `-`, a FIFO, `/dev/fd/N`. Each is read once, into a temporary file without a name
-that lasts as long as the command; a layer begins with the size of its file, so that has to be known first."""
+"""Parts that come through a pipe: `-`, a FIFO, `/dev/fd/N`. Each is opened at once, and read when its turn comes."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import select
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
 from eci_convert.errors import LocalError, UsageError
 from eci_convert.files.errors import local_errors
-from eci_convert.files.spool import Spool
-from eci_convert.model import LocalFile
-from eci_convert.progress import RECEIVING, Reporter
+from eci_convert.model import Pipe
 from eci_convert.streams import interrupts
-from eci_convert.tasks import Task
+from eci_convert.streams.blocks import BLOCK_SIZE, PeekableStream
 
 _STDIN: Final = "-"
 _DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/self)/fd/[0-9]+|/dev/stdin", re.ASCII)
-_CHUNK: Final = 1 << 20
-_POLL: Final = 0.1
+_POLL: Final = 100  # milliseconds
 
 
 class PipedParts:
-    """What the parts of one command line are read from. *spools* close what is kept of them, when the command ends."""
+    """What the parts of one command line are read from. *opened* closes the pipes when the command ends."""
 
-    def __init__(self, spools: ExitStack, reporter: Reporter, *, password_from_stdin: bool = False) -> None:
-        self._spools = spools
-        self._reporter = reporter
+    def __init__(self, opened: ExitStack, *, password_from_stdin: bool = False) -> None:
+        self._opened = opened
         self._reader_of_stdin = "the password" if password_from_stdin else ""
 
-    def file(self, path: Path, part: str) -> Path | LocalFile:
-        """*path*; where that is a pipe, a file with all that comes through it. *part* is whose it is, for messages.
+    def file(self, path: Path, part: str) -> Path | Pipe:
+        """*path*, or the pipe that it is. *part* is whose it is, for messages.
 
-        Raises UsageError where standard input is wanted twice and where nothing comes, LocalError where it cannot be
-        read or kept.
+        Reading the pipe raises UsageError where nothing comes, and LocalError. Raises UsageError where standard input
+        is wanted twice, LocalError where the pipe cannot be opened.
         """
         if str(path) == _STDIN:
             self._claim_stdin(part)
-            return LocalFile(path=self._kept(0, "standard input"), label=_STDIN)
+            return _pipe(0, _STDIN, "standard input")
         try:
             kind = path.stat().st_mode
         except (OSError, ValueError):
             return path  # whoever opens it says why it cannot be
         if not stat.S_ISFIFO(kind) and not stat.S_ISSOCK(kind) and not _is_terminal(path, kind):
             return path
-        with local_errors(path):
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return LocalFile(path=self._kept(descriptor, str(path)), label=str(path))
-        finally:
-            os.close(descriptor)
+        with local_errors(path):  # not blocking: a FIFO that nobody has opened for writing would block until then
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        self._opened.callback(os.close, descriptor)
+        return _pipe(descriptor, str(path), str(path))
 
     def _claim_stdin(self, part: str) -> None:
         if self._reader_of_stdin:
             raise UsageError(f"standard input can be read once: it is {self._reader_of_stdin} and cannot be {part} too")
         self._reader_of_stdin = part
-
-    def _kept(self, descriptor: int, name: str) -> Path:
-        spool = Spool(os.environ)
-        self._spools.callback(spool.close)
-        with Task(self._reporter, name, None) as task:
-            task.enter(RECEIVING, None)
-            _, size = spool.append(task.counted(_read_pipe(descriptor, name)))
-        if not size:
-            raise UsageError(f"{name} is empty: no byte came through it")
-        return Path(f"/proc/self/fd/{spool.descriptor}")
 
 
 def default_disk_name(path: Path, name: str) -> str:
@@ -77,20 +61,46 @@ def default_disk_name(path: Path, name: str) -> str:
     return name if str(path) == _STDIN or _DESCRIPTOR.fullmatch(str(path)) else ""
 
 
+def _pipe(descriptor: int, label: str, name: str) -> Pipe:
+    with suppress(OSError):  # no pipe, or the user has many: it is slower then
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, BLOCK_SIZE)
+    return Pipe(stream=PeekableStream(_blocks(descriptor, name)), label=label, name=name)
+
+
 def _is_terminal(path: Path, kind: int) -> bool:
     return stat.S_ISCHR(kind) and _DESCRIPTOR.fullmatch(str(path)) is not None
 
 
-def _read_pipe(descriptor: int, name: str) -> Iterator[bytes]:
-    """All that comes through *descriptor*. Raises LocalError, and KeyboardInterrupt where the program is to stop."""
+def _blocks(descriptor: int, name: str) -> Iterator[bytes]:
+    """All that comes through *descriptor*, cut at every MiB: less is hashed and written at a higher cost.
+
+    Raises UsageError where that is nothing, LocalError, and KeyboardInterrupt where the program is to stop.
+    """
+    empty, ended = True, False
+    while not ended:
+        pieces, length = [], 0
+        while length < BLOCK_SIZE and not ended:
+            piece = _read(descriptor, BLOCK_SIZE - length, name)
+            ended = not piece
+            pieces.append(piece)
+            length += len(piece)
+        if length:
+            empty = False
+            yield b"".join(pieces)
+    if empty:
+        raise UsageError(f"{name} is empty: no byte came through it")
+
+
+def _read(descriptor: int, count: int, name: str) -> bytes:
+    """At most *count* bytes, as soon as there are any; none at the end."""
+    coming = select.poll()
+    coming.register(descriptor, select.POLLIN)
     while True:
         interrupts.check()
         try:
-            if not select.select([descriptor], [], [], _POLL)[0]:
-                continue
-            chunk = os.read(descriptor, _CHUNK)
+            if coming.poll(_POLL):
+                return os.read(descriptor, count)
+        except BlockingIOError:
+            continue
         except OSError as error:
             raise LocalError(f"{name} cannot be read: {error.strerror or error}") from error
-        if not chunk:
-            return
-        yield chunk

@@ -42,13 +42,15 @@ class Format:
     """One format that can be written: *function* of the dialect's module is its writer.
 
     *ignores* are the fields of `WriteOptions`, and "compression", for which its images have no room. *indexed*: they
-    are always in an index, which gets the annotations too.
+    are always in an index, which gets the annotations too. *tar_layers*: parts become members of tar archives, where
+    the size of a file is written before its bytes: one that comes through a pipe is spooled for it.
     """
 
     name: str
     function: str = "write"
     ignores: frozenset[str] = frozenset()
     indexed: bool = False
+    tar_layers: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,7 @@ DIALECTS: tuple[Dialect, ...] = (
         module="eci.legacy",
         what="ECI, `legacy`",
         function="read_legacy",
-        formats=(Format(name="legacy"),),
+        formats=(Format(name="legacy", tar_layers=True),),
     ),
     Dialect(
         name="ironcore",
@@ -99,7 +101,7 @@ DIALECTS: tuple[Dialect, ...] = (
         name="unikraft",
         module="container_images.unikraft",
         what="KraftKit",
-        formats=(Format(name="unikraft", ignores=frozenset({"author", "compression"}), indexed=True),),
+        formats=(Format(name="unikraft", ignores=frozenset({"author", "compression"}), indexed=True, tar_layers=True),),
     ),
     Dialect(
         name="kubevirt",
@@ -117,7 +119,7 @@ DIALECTS: tuple[Dialect, ...] = (
         module="container_images.containerdisk",
         what="KubeVirt's containerDisk",
         recogniser="recognise",
-        formats=(Format(name="containerdisk"),),
+        formats=(Format(name="containerdisk", tar_layers=True),),
     ),
 )
 """In the order in which they are asked. Any container image may have a disk in /disk, so that one is taken for a
@@ -161,6 +163,9 @@ IGNORED: Mapping[str, frozenset[str]] = MappingProxyType({written.name: written.
 
 INDEXED = frozenset(written.name for _, written in _FORMATS if written.indexed)
 """Formats whose images are always in an index."""
+
+TAR_LAYERS = frozenset(written.name for _, written in _FORMATS if written.tar_layers)
+"""Formats that need to know a part's size before its bytes."""
 
 
 def read(image: ImageMetadata) -> tuple[str, Artifact]:

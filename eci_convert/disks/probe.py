@@ -10,31 +10,34 @@ from eci_convert.model import DiskType
 
 
 class ContentProbe:
-    """*chunks* unchanged; size and disk type are known at the end."""
+    """*chunks* unchanged; size and disk type are known at the end.
+
+    *head*, *tail* and *further* are the first bytes, the last, and those of `extra_range`, that tell them.
+    """
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = chunks
-        self._head = self._tail = self._further = b""
+        self.head = self.tail = self.further = b""
         self._extra_range = range(0)
         self.size = 0
 
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self._chunks:
-            if len(self._head) < HEAD:
-                self._head += chunk[: HEAD - len(self._head)]
-                self._extra_range = extra_range(self._head) if len(self._head) == HEAD else range(0)
+            if len(self.head) < HEAD:
+                self.head += chunk[: HEAD - len(self.head)]
+                self._extra_range = extra_range(self.head) if len(self.head) == HEAD else range(0)
             if self.size < self._extra_range.stop:
-                self._further += chunk[max(0, self._extra_range.start - self.size) : self._extra_range.stop - self.size]
+                self.further += chunk[max(0, self._extra_range.start - self.size) : self._extra_range.stop - self.size]
             self.size += len(chunk)
-            self._tail = chunk[-TAIL:] if len(chunk) >= TAIL else (self._tail + chunk)[-TAIL:]
+            self.tail = chunk[-TAIL:] if len(chunk) >= TAIL else (self.tail + chunk)[-TAIL:]
             yield chunk
 
     @property
     def disk_type(self) -> DiskType | None:
         """The detected disk type, None if unknown."""
-        return detect_disk_type(self._head, self.size, self._tail)
+        return detect_disk_type(self.head, self.size, self.tail)
 
     @property
     def foreign_reference(self) -> str | None:
         """The external reference of the disk, for messages; None without one."""
-        return external_reference(self._head, self.size, self._tail, self._further)
+        return external_reference(self.head, self.size, self.tail, self.further)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eci_convert.docker_build.dockerfile import SCRATCH, render
+from eci_convert.docker_build.dockerfile.staging import check_context
 from eci_convert.errors import LimitExceededError, LocalError, NotFoundError, UsageError
-from eci_convert.files.temp_files import is_directory
 from eci_convert.model import Artifact
 from eci_convert.oci.platform import Platform
 from eci_convert.oci.reference import Reference
@@ -62,8 +62,7 @@ class BuildRequest:
             return render(self.artifact, sources, base=self.base)
         if self.file is None:
             raise TypeError("a build without parts and Dockerfile")
-        if not is_directory(self.folder):
-            raise LocalError(f"{str(self.folder)!r} is no folder")
+        check_context(self.folder)
         try:
             with self.file.open("rb") as file:
                 text = file.read(_MAX_DOCKERFILE + 1)

@@ -29,7 +29,7 @@ def _is_for(built: Platform, expected: Platform) -> bool:
 def wrong_platform_error(request: BuildRequest, engine: Engine, expected: Platform | None) -> EciError:
     """The error that an image for another platform is."""
     built = platform_of(engine.inspect_image(request.reference))
-    error = CannotHoldError(f"the Docker engine has built {request.reference} for {built} and not for {expected}")
+    error = CannotHoldError(f"the Docker engine has built an image for {built} and not for {expected}")
     error.add_note("hint: --builder direct makes images for any platform on any engine")
     return error
 

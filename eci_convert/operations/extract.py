@@ -26,6 +26,7 @@ from eci_convert.model import (
     Member,
     Memory,
     Part,
+    Pipe,
     RemoteBlob,
     Role,
     RootfsFile,
@@ -167,7 +168,7 @@ class _Passes:
                     files[path].append(target)
                 case Memory(content=data):
                     self._outputs.write([target], (data,), size=len(data))
-                case LocalFile() | RemoteBlob():
+                case LocalFile() | Pipe() | RemoteBlob():
                     raise UsageError(f"{target.part.name!r} is in no image")
                 case _:
                     assert_never(target.part.locator)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from eci_convert.compression.codec import Codec
-from eci_convert.dialects import writer
+from eci_convert.dialects import TAR_LAYERS, writer
 from eci_convert.dialects.blueprint import WriteOptions
 from eci_convert.model import Artifact
 from eci_convert.options import TransferOptions
 from eci_convert.pack import image
 from eci_convert.pack.result import PushResult
 from eci_convert.reading.images import existing_image
+from eci_convert.reading.pipes import prepared_pipes
 from eci_convert.transports.base import Sink, Source
 
 _GZIP = Codec.parse("gzip")
@@ -43,14 +44,15 @@ def push(
     Unless *publish*, the image gets no name yet.
 
     Raises CannotHoldError before the first byte, LocalError for files that change while they are read, and what the
-    sink raises.
+    sink and `prepared_pipes` raise.
     """
-    blueprint = writer(request.format)(artifact, request.write)
-    return image.pack(
-        blueprint,
-        sink,
-        codec=request.codec,
-        existing=existing_image(existing),
-        options=options,
-        publish=publish,
-    )
+    as_files = request.format in TAR_LAYERS
+    with prepared_pipes(artifact, reporter=options.reporter, as_files=as_files) as prepared:
+        return image.pack(
+            writer(request.format)(prepared, request.write),
+            sink,
+            codec=request.codec,
+            existing=existing_image(existing),
+            options=options,
+            publish=publish,
+        )

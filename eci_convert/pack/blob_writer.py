@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from eci_convert.compression.codec import Codec, Compression, compressed
@@ -24,7 +24,7 @@ from eci_convert.progress import COMPRESSING, HASHING, NULL_REPORTER, WRITING, R
 from eci_convert.reading.local_content import LocalContent, open_local
 from eci_convert.reading.local_disks import check_complete
 from eci_convert.streams.hashing import HashingStream
-from eci_convert.streams.repeatable import SparseStream, retry_lost_uploads
+from eci_convert.streams.repeatable import SinglePassStream, SparseStream, retry_lost_uploads
 from eci_convert.tasks import Task
 from eci_convert.transports.base import Sink
 
@@ -91,6 +91,17 @@ class BlobWriter:
         task.reused(content.size)
         self.count(made.descriptor.size, sent=False)
         return self._written(recipe, made.descriptor, made.diff_id, content.size)
+
+    def write_once(self, recipe: Recipe, chunks: Iterable[bytes], seen: Callable[[], tuple[Recipe, int]]) -> StoredBlob:
+        """The blob of a part that can be read once, and is not wrapped in an archive. After the last byte, *seen*
+        returns the recipe with the type of the disk, and the size."""
+        with Task(self.reporter, recipe.part.name, None) as task:
+            self._enter(task, recipe, None)
+            sent = compressed(task.counted(chunks), self._codec_for(recipe))
+            stored = self.sink.put(self._type(recipe), SinglePassStream(sent))
+        self.count(stored.size, sent=True)
+        settled, size = seen()
+        return self._written(settled, stored, stored.digest, size)
 
     def write_passing(self, recipe: Recipe, size: int, chunks: Iterable[bytes]) -> StoredBlob:
         """The blob of a part of another image, whose *size* bytes pass by once, as a task of its own."""
@@ -221,7 +232,7 @@ class BlobWriter:
         chunks = task.counted(content.chunks(header_length(recipe, content.size)))
         return self.write_stream(recipe, content.size, chunks, digest, content, task)
 
-    def _enter(self, task: Task, recipe: Recipe, size: int) -> None:
+    def _enter(self, task: Task, recipe: Recipe, size: int | None) -> None:
         task.enter(WRITING if self._codec_for(recipe).compression is Compression.NONE else COMPRESSING, size)
 
     def _codec_for(self, recipe: Recipe) -> Codec:

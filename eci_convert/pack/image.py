@@ -11,7 +11,7 @@ from functools import partial
 from eci_convert.compression.codec import Codec
 from eci_convert.dialects.blueprint import Blueprint, IndexSpec, Recipe, StoredBlob
 from eci_convert.errors import CannotHoldError, ManifestRefusedError, UsageError
-from eci_convert.model import Blob, LocalFile, Member, Memory, RootfsFile
+from eci_convert.model import Blob, LocalFile, Member, Memory, Pipe, RootfsFile
 from eci_convert.oci.descriptor import MAX_LAYERS, Descriptor
 from eci_convert.oci.image import ImageMetadata
 from eci_convert.options import TransferOptions
@@ -209,8 +209,13 @@ def _blobs(
         for number, recipe in recipes.items()
         if isinstance(recipe.part.locator, (Blob, Member, RootfsFile))
     }
-    near = {number: recipe for number, recipe in recipes.items() if number not in afar}
+    piped = {number: recipe for number, recipe in recipes.items() if isinstance(recipe.part.locator, Pipe)}
+    near = {number: recipe for number, recipe in recipes.items() if number not in (*afar, *piped)}
     stored = _local(near, writer, concurrency)
+    if piped:  # last: what fails with the others fails before the bytes of a pipe are used up
+        from eci_convert.pack.from_pipe import write_pipes
+
+        stored |= write_pipes(piped, writer)
     if afar:
         if origin is None:
             raise UsageError("parts of an image need the image that they are in")

@@ -11,6 +11,7 @@ container_files.py  files of an image that an engine keeps unpacked
 file_size.py        the size of one file of an image
 resume.py           interrupted downloads, resumed
 local_parts.py      parts from local files
+pipes.py            parts that come through pipes, checked; spooled where they must be
 local_disks.py      checks whether a disk can be packed, and its type
 local_content.py    content and sizes of local files
 """

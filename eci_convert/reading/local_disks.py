@@ -8,6 +8,7 @@ from pathlib import Path
 from eci_convert.compression.codec import Compression, detect_compression
 from eci_convert.disks.declared import check_type
 from eci_convert.disks.detect import HEAD, TAIL, detect_disk_type
+from eci_convert.disks.probe import ContentProbe
 from eci_convert.disks.references import external_reference, extra_range
 from eci_convert.errors import CannotHoldError, DiskTypeError, UsageError
 from eci_convert.files.errors import local_errors
@@ -25,6 +26,11 @@ class FileEnds:
     head: bytes
     tail: bytes
     further: bytes
+
+    @classmethod
+    def of_stream(cls, probe: ContentProbe) -> FileEnds:
+        """The ends of what has gone by *probe*."""
+        return cls(size=probe.size, head=probe.head, tail=probe.tail, further=probe.further)
 
     @classmethod
     def read(cls, locator: LocalFile | Memory) -> FileEnds:
@@ -73,6 +79,22 @@ def resolve_disk(ends: FileEnds, name: str, declared: DiskType | None, *, truste
     error = UsageError(f"{name!r} could be any type of disk")
     error.add_note(f"hint: say which: {name}:raw, or :{', :'.join(kind for kind in DiskType if kind != 'raw')}")
     raise error
+
+
+def resolve_by_head(head: bytes, name: str, declared: DiskType | None, *, trusted: bool = False) -> DiskType | None:
+    """The same, of a disk that begins with *head*: `HEAD` bytes, or all of a shorter one. None where its last bytes may
+    still tell: a fixed VHD has only a footer. Raises as `resolve_disk` does, for what is certain already."""
+    if len(head) < HEAD:
+        return resolve_disk(FileEnds.read(Memory(content=head)), name, declared, trusted=trusted)
+    check_complete(external_reference(head, len(head)), repr(name))
+    if declared and trusted:
+        return declared
+    _check_uncompressed(head, name)
+    detected = detect_disk_type(head, len(head))
+    if detected in (None, DiskType.RAW) and declared in (None, DiskType.RAW, DiskType.VHD):
+        return None
+    check_type(declared, detected, repr(name))
+    return declared or detected
 
 
 def check_complete(reference: str | None, name: str) -> None:

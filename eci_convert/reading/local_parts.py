@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,13 +16,13 @@ from eci_convert.dialects.part_names import canonical_name, checked_name
 from eci_convert.disks.boot_files import contradiction
 from eci_convert.errors import LocalError, NotFoundError, UsageError
 from eci_convert.model import (
-    DISK_ROLES,
     Artifact,
     DiskType,
     LocalFile,
     Locator,
     Memory,
     Part,
+    Pipe,
     RemoteBlob,
     Role,
     part_label,
@@ -30,8 +30,8 @@ from eci_convert.model import (
 from eci_convert.progress import NULL_REPORTER, Reporter, warn
 from eci_convert.reading.local_disks import FileEnds, resolve_disk
 
-PartContent = str | os.PathLike[str] | bytes | LocalFile | RemoteBlob
-"""The content of a part: a file, in memory, or not available here (a blob that the destination has)."""
+PartContent = str | os.PathLike[str] | bytes | LocalFile | Pipe | RemoteBlob
+"""The content of a part: a file, in memory, a pipe, or not available here (a blob that the destination has)."""
 
 DiskContent = PartContent | BinaryIO
 """The same, or an open file, which `Machine` makes one of them."""
@@ -69,7 +69,8 @@ def artifact_from_parts(
     reporter: Reporter = NULL_REPORTER,
 ) -> Artifact:
     """The artifact of these parts; at least one is required. *others* are files by name. *reporter* is warned if a
-    kernel, an initrd or a disk looks like another of the three.
+    kernel, an initrd or a disk looks like another of the three. What comes through a pipe is not read yet: it is
+    checked as it is (`reading.pipes`), and the type of such a disk is None unless it is declared.
 
     >>> disk = Disk(content=b"...", name="data", type=DiskType.RAW)
     >>> [part.name for part in artifact_from_parts(kernel=b"...", disks=[disk], others={"notes": b"..."}).parts]
@@ -95,20 +96,23 @@ def artifact_from_parts(
         error.add_note("hint: use --kernel, --initrd, --root, --disk, --config or --other")
         raise error
     for part in parts:
-        _warn_of_mixed_up_files(part, reporter)
+        if isinstance(part.locator, LocalFile | Memory):
+            warn_of_mixed_up_files(part, FileEnds.read(part.locator), reporter)
     return Artifact(parts=tuple(parts), command_line=command_line)
 
 
 def _disk(disk: Disk, role: Role, index: int | None) -> Part:
     locator = _locator(disk.content)
-    name = disk.name or (Path(str(locator)).name if isinstance(locator, LocalFile) else "")
+    name = disk.name or (Path(str(locator)).name if isinstance(locator, LocalFile | Pipe) else "")
     if not name:
         raise UsageError("a disk from memory or a stream needs a name")
     kind = parse_disk_type(disk.type) if disk.type is not None else None
     if isinstance(locator, LocalFile | Memory):
         shown = str(locator) if isinstance(locator, LocalFile) else name
         kind = resolve_disk(FileEnds.read(locator), shown, kind, trusted=disk.trust_declared_type)
-    if kind is None:
+    elif isinstance(locator, Pipe):
+        locator = replace(locator, trust_declared_type=disk.trust_declared_type)
+    elif kind is None:
         raise UsageError(f"unknown type of disk {name!r}: specify it")
     named = canonical_name(role, name, index)
     return Part(role=role, locator=locator, name=named, disk_type=kind, index=index)
@@ -132,18 +136,17 @@ def _other(name: str, content: PartContent, parts: Sequence[Part]) -> Part:
     return part
 
 
-def _warn_of_mixed_up_files(part: Part, reporter: Reporter) -> None:
-    if part.role in (Role.KERNEL, Role.INITRD, *DISK_ROLES) and isinstance(part.locator, LocalFile | Memory):
-        ends = FileEnds.read(part.locator)
-        if seen := contradiction(part.role, ends.head, ends.size, ends.tail):
-            file = part.locator if isinstance(part.locator, LocalFile) else part.name
-            warn(reporter, f"{str(file)!r} is given as the {part_label(part)} and looks like {seen}")
+def warn_of_mixed_up_files(part: Part, ends: FileEnds, reporter: Reporter) -> None:
+    """Warns if *part* is a kernel, an initrd or a disk, and its *ends* look like another of the three."""
+    if seen := contradiction(part.role, ends.head, ends.size, ends.tail):
+        file = part.locator if isinstance(part.locator, LocalFile | Pipe) else part.name
+        warn(reporter, f"{str(file)!r} is given as the {part_label(part)} and looks like {seen}")
 
 
 def _locator(content: DiskContent) -> Locator:
     if isinstance(content, bytes):
         return Memory(content=content)
-    if isinstance(content, RemoteBlob | LocalFile):
+    if isinstance(content, RemoteBlob | LocalFile | Pipe):
         return content
     if not isinstance(content, str | os.PathLike):
         raise UsageError(f"{content!r} is an open file, and has to be read more than once")

@@ -6,6 +6,6 @@ images.
 blocks.py      blocks of one size; the first bytes of a stream
 threads.py     stages that run in threads of their own
 hashing.py     size and digest of a stream; verified streams
-repeatable.py  streams that can be read again; streams with known holes
+repeatable.py  whether streams can be read again; streams with known holes
 interrupts.py  a request to stop, which loops and waits check
 """

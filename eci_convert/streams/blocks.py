@@ -3,6 +3,7 @@ bytes."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final
@@ -33,6 +34,25 @@ def peek(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
         if len(head) >= 6:
             break
     return head, chain((head,), rest) if head else iter(())
+
+
+class PeekableStream:
+    """*chunks*, to be iterated once. Before that, `peek` returns the first bytes."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._peeked: deque[bytes] = deque()
+
+    def peek(self, count: int) -> bytes:
+        """The first *count* bytes; fewer only if there are no more. Raises the exceptions of *chunks*."""
+        while sum(map(len, self._peeked)) < count and (chunk := next(self._chunks, None)) is not None:
+            self._peeked.append(chunk)
+        return b"".join(self._peeked)[:count]
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self._peeked:
+            yield self._peeked.popleft()
+        yield from self._chunks
 
 
 def reblocked(chunks: Iterable[bytes]) -> Iterator[bytes]:

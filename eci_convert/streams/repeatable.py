@@ -1,4 +1,4 @@
-"""Streams that can be read more than once, so that lost data can be sent again; and streams with known holes."""
+"""Which streams can be read more than once, so that lost data can be sent again; and streams with known holes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ T = TypeVar("T")
 class RepeatableStream:
     """Chunks for `Sink.put` that *opened* returns afresh, the same every time.
 
-    Any other iterator can be read once only: a sink raises UploadLostError if it needs data again.
+    Any other iterator can be read once only: a sink raises UploadLostError if it needs data again, and its caller makes
+    a new one, unless it is a `SinglePassStream`.
     """
 
     opened: Callable[[], Iterable[bytes]]
@@ -30,6 +31,25 @@ class RepeatableStream:
 def is_repeatable(chunks: Iterable[bytes]) -> bool:
     """Whether *chunks* can be iterated again, with the same bytes."""
     return isinstance(chunks, RepeatableStream | list | tuple)
+
+
+class SinglePassStream:
+    """*chunks* unchanged, which nobody can read a second time: they come through a pipe.
+
+    So a sink does not compare them with what an earlier run left unfinished: if they differ, those that were read for
+    the comparison are lost.
+    """
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._chunks)
+
+
+def is_single_pass(chunks: Iterable[bytes]) -> bool:
+    """Whether neither a sink nor its caller can read *chunks* a second time."""
+    return isinstance(chunks, SinglePassStream)
 
 
 def retry_lost_uploads(attempt: Callable[[], T]) -> T:

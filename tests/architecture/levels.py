@@ -115,14 +115,14 @@ ORDER = {
     "reading": (
         "resume local_disks local_content",
         "local_parts",
-        "blobs",
+        "blobs pipes",
         "images",
         "layer_walk",
         "container_files",
         "manifests files member_range",
         "file_size open_image",
     ),
-    "pack": ("result preflight dry_run reuse once tar_layer", "blob_writer", "from_image manifests", "image"),
+    "pack": ("result preflight dry_run reuse once tar_layer", "blob_writer", "from_image from_pipe manifests", "image"),
     "operations": (
         "declared_sizes output_files push copy_request destination published_image doctor",
         "inspect conversion_cache",

@@ -23,7 +23,10 @@ PROTOCOLS = {
 }
 """The interfaces of transports/base.py, and methods by which a class of theirs is found."""
 
-STREAMS = {"SparseStream", "RepeatableStream", "MemberContent", "ContentProbe", "VerifiedInput", "HashingStream"}
+STREAMS = {
+    "SparseStream", "RepeatableStream", "SinglePassStream", "MemberContent", "ContentProbe", "VerifiedInput",
+    "HashingStream",
+}  # fmt: skip
 """Streams of bytes: what a consumer may know of one, a function of the module that defines it tells."""
 
 ATTRIBUTES = {
@@ -45,7 +48,6 @@ ATTRIBUTES = {
     "ctx": "click's errors",
     "group": "click's parameters",
     "commands": "click's groups",
-    "_typed": "click's completion",
 }
 """Attributes that are looked up by name, of which none is a transport's. This list only shrinks."""
 

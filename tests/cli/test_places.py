@@ -232,7 +232,9 @@ def test_a_misspelt_transport_that_is_no_name_gets_the_closest(
 
 def test_the_library_tells_the_nearest_tags_too(run: Run, parts: Parts, tmp_path: Path) -> None:
     with a_registry() as registry:
-        run("push", f"{registry.host}/edge/machine:1.2.3", "--kernel", parts.kernel)
+        image = f"{registry.host}/edge/machine:1.2.3"
+        run("push", image, "--kernel", parts.kernel)
+        run("attach", image, parts.kernel, "--artifact-type", "a/b")  # under a tag that is no name of an image
         reference = f"docker://{registry.host}/edge/machine:1.2.5"
         for read in (
             lambda: ec.inspect(reference),

@@ -237,6 +237,14 @@ def test_a_bundle_that_promises_what_is_not_there_is_refused(
     assert ("a", "1") not in registry.manifests
 
 
+def test_a_file_that_is_no_bundle_is_named(run: Run, registry: FaultyRegistry, tmp_path: Path) -> None:
+    (tmp_path / "disk.raw").write_bytes(bytes(600))
+    for command in ("push", "fixup"):
+        one_line(
+            run("cnab", command, tmp_path / "disk.raw", "-t", f"{registry.host}/a/b:1", exits=7), "disk.raw", "JSON"
+        )
+
+
 def test_a_missing_image_says_every_place_that_was_asked(run: Run, registry: FaultyRegistry) -> None:
     write_bundle(registry.host, "src/missing:1")
 

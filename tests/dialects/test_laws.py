@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from eci_convert import dialects
 from eci_convert.compression.codec import Codec
-from eci_convert.dialects import READERS, WRITERS, read_with, writer
+from eci_convert.dialects import READERS, TAR_LAYERS, WRITERS, read_with, writer
 from eci_convert.errors import CannotHoldError, EciError, UnknownDialectError, UsageError
 from eci_convert.model import Artifact, DiskType, Memory, Part, Role, part_label
 from eci_convert.pack.image import ImageOrigin, pack
@@ -54,6 +54,15 @@ def fitting(machine: Artifact, *formats: str) -> Artifact | None:
 def test_every_writer_is_tested_here() -> None:
     assert set(HELD) == set(WRITERS)
     assert {NAMED.get(each, each) for each in WRITERS} | {"labels"} == set(READERS)
+
+
+@pytest.mark.parametrize("format", WRITERS)
+def test_a_format_says_whether_it_needs_sizes_before_bytes(format: str) -> None:
+    fits = fitting(a_whole_machine(), format)
+    assert fits
+    recipes = WRITERS[format](fits, TERMS).recipes
+
+    assert {recipe.entry is not None for recipe in recipes} == {format in TAR_LAYERS}
 
 
 @pytest.mark.parametrize("format", WRITERS)

@@ -368,6 +368,12 @@ def test_what_is_no_file_is_passed_over_with_a_warning(docker: ADocker, tmp_path
 def test_a_dockerfile_that_is_not_there_is_not_found(docker: ADocker, tmp_path: Path, builder: str) -> None:
     with pytest.raises(NotFoundError, match="Dockerfile"):
         build(BuildRequest(name="machine", file=tmp_path / "Dockerfile"), docker.settings(), builder=builder)
+    with pytest.raises(NotFoundError, match="no such folder"):
+        build(
+            BuildRequest(name="machine", file=tmp_path / "Dockerfile", context=tmp_path / "none"),
+            docker.settings(),
+            builder=builder,
+        )
 
 
 @pytest.mark.parametrize("builder", BUILDERS)

@@ -287,7 +287,7 @@ def test_a_dockerignore_is_no_part_of_its_own_context(tmp_path: Path) -> None:
 def test_a_context_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     artifact = a_machine(tmp_path)
 
-    with pytest.raises(LocalError, match="No such file or directory"):
+    with pytest.raises(NotFoundError, match="no such folder"):
         paths_in_context(artifact, tmp_path / "nothing")
     with pytest.raises(LocalError, match="is no folder"):
         paths_in_context(artifact, tmp_path / "vmlinuz")

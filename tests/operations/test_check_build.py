@@ -1,4 +1,4 @@
-"""What an engine's builder has made is looked at before success is said."""
+"""What a builder of the engine has made is looked at before it gets its name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from eci_convert.docker_build.request import BuildRequest
 from eci_convert.errors import CannotHoldError
-from eci_convert.operations.check_build import check_built
+from eci_convert.operations.check_build import build_checked, check_built
 from eci_convert.reading.local_parts import artifact_from_parts
 from tests.support.docker_images import loaded
 from tests.support.fake_docker import ADocker, a_docker
@@ -78,3 +78,25 @@ def test_a_dockerfile_that_declares_no_parts_is_warned_of(docker: ADocker) -> No
     check_built(order, "docker-daemon:machine:1", docker.settings(reporter=reporter))
 
     assert ["no parts" in text for text in reporter.warnings] == [True]
+
+
+def test_an_image_that_is_no_good_does_not_get_the_name(docker: ADocker) -> None:
+    loaded(docker, an_image().tar_layer({"kernel": b"kernel"}))
+    before = dict(docker.images)
+    order = BuildRequest(name="machine:1", artifact=PARTS, base="base:1")
+
+    with pytest.raises(CannotHoldError, match="no good"):
+        build_checked(order, docker.settings(), builder="docker", log=str)
+
+    assert docker.builds
+    assert docker.images == before
+
+
+def test_an_image_that_is_good_gets_the_name_and_no_other(docker: ADocker, tmp_path: Path) -> None:
+    loaded(docker, an_image().tar_layer({"kernel": b"kernel"}))
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    order = BuildRequest(name="machine:1", file=tmp_path / "Dockerfile")
+
+    identity = build_checked(order, docker.settings(), builder="docker", log=str)
+
+    assert {name: docker.identity(image) for name, image in docker.images.items()} == {"machine:1": identity}

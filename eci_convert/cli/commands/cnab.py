@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from eci_convert.cli import output
-from eci_convert.cli.bundle_files import check_outputs, print_paths, read_bundle, read_map, write_outputs
+from eci_convert.cli.bundle_files import check_outputs, print_paths, read_map, read_named_bundle, write_outputs
 from eci_convert.cli.command import Command, Group
 from eci_convert.cli.options import CommonOptions, command, compat, digest_file, dry_run, option, options, write_digest
 from eci_convert.cli.param_types import PathParam
@@ -136,7 +136,7 @@ def fixup(
     check_outputs(call, bundle, relocation_map)
     reference, registries = places(call, target, insecure_registries)
     fixed = fix_up(
-        read_bundle(file, strict=strict),
+        read_named_bundle(file, strict=strict),
         reference,
         registries,
         FixupOptions(auto_update=auto_update_bundle, relocation_map=read_map(from_relocation_map), dry_run=dry_run),
@@ -177,7 +177,7 @@ def push(
         dry_run=dry_run,
     )
     reference, registries = places(call, target, insecure_registries)
-    fixed = fix_up(read_bundle(file, strict=strict), reference, registries, options, _Progress(call.reporter))
+    fixed = fix_up(read_named_bundle(file, strict=strict), reference, registries, options, _Progress(call.reporter))
     pushed = push_bundle(
         fixed.bundle,
         reference,

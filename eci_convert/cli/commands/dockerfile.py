@@ -12,7 +12,7 @@ from eci_convert.cli.image_options import check_trust_type
 from eci_convert.cli.options import CommonOptions, command, option
 from eci_convert.cli.output import info, json, size
 from eci_convert.cli.param_types import PathParam
-from eci_convert.cli.part_options import artifact_from_options
+from eci_convert.cli.part_options import artifact_from_options, pipes_as_files
 from eci_convert.docker_build.dockerfile import SCRATCH, context_names, paths_in_context, render, stage_context
 from eci_convert.errors import UsageError
 from eci_convert.files.atomic import named_file
@@ -64,6 +64,8 @@ def dockerfile(
         raise UsageError("--context and --stage exclude each other")
     check_trust_type(call, words)
     artifact = artifact_from_options(output, reporter=call.reporter, **words)
+    if stage:
+        artifact = pipes_as_files(artifact, call.reporter)
     sources = _sources(artifact, context, stage, dry_run=dry_run)
     text = render(artifact, sources, base=base, single_layer=single_layer, labels=dict(labels))
     if output and inherited_descriptor(output) == 1:

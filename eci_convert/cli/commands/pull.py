@@ -33,7 +33,7 @@ eci-convert pull --remote /var/layouts edge/machine:1.2 --dir machine/ --json
     ),
     extract_common.no_clobber,
     options.remote,
-    option("--blocksize", type=int, default=0, hidden=True, help="Accepted for scripts written for eci."),
+    options.ignored_words_of_eci,
     options.max_size,
     options.dry_run,
     examples=_EXAMPLES,
@@ -45,7 +45,6 @@ def pull(
     directory: str | None,
     no_clobber: bool,
     remote: str,
-    blocksize: int,
     max_size: int | None,
     dry_run: bool,
 ) -> None:

@@ -12,7 +12,7 @@ from eci_convert.cli import eci_output, extract_common, options
 from eci_convert.cli.connection_options import check_connections
 from eci_convert.cli.eci_remote import check_remote, remote_from_options
 from eci_convert.cli.extract_common import extract_request, run_extract
-from eci_convert.cli.options import CommonOptions, command, option
+from eci_convert.cli.options import CommonOptions, command
 from eci_convert.errors import UsageError
 from eci_convert.model import Role
 from eci_convert.reading.open_image import open_image
@@ -31,13 +31,13 @@ _OPTIONAL = frozenset({Role.ROOT_DISK})
     extract_common.options_of_eci,
     extract_common.no_clobber,
     options.remote,
-    option("--blocksize", type=int, default=0, hidden=True, help="Accepted for scripts written for eci."),
+    options.ignored_words_of_eci,
     options.max_size,
     options.dry_run,
     examples=_EXAMPLES,
 )
 def pullfiles(
-    call: CommonOptions, *, image: str, remote: str, blocksize: int, max_size: int | None, dry_run: bool, **words: Any
+    call: CommonOptions, *, image: str, remote: str, max_size: int | None, dry_run: bool, **words: Any
 ) -> None:
     """Write the named parts of IMAGE to the files given. FILE `-` is standard output, for one part."""
     if not any(value for name, value in words.items() if name != "no_clobber"):

@@ -28,6 +28,7 @@ from eci_convert.cli.push_report import report_dry_run, report_push
 from eci_convert.dialects import WRITERS
 from eci_convert.operations.published_image import published_image
 from eci_convert.reading.local_parts import parse_disk_argument
+from eci_convert.transports import parse_reference
 
 _EXAMPLES = """
 eci-convert push registry.example/edge/machine:1.2 --kernel vmlinuz --initrd initrd.img --root disk.qcow2
@@ -53,7 +54,7 @@ eci-convert push --remote /var/layouts edge/machine:1.2 --kernel vmlinuz
     option("--arch", default="", metavar="ARCH", help="Architecture of the machine."),
     options.plat,
     options.remote,
-    option("--blocksize", type=int, default=0, hidden=True, help="Accepted for scripts written for eci."),
+    options.blocksize,
     options.label,
     options.annotation,
     index.append,
@@ -66,7 +67,7 @@ eci-convert push --remote /var/layouts edge/machine:1.2 --kernel vmlinuz
 )
 def push(
     call: CommonOptions, *, image: str, format: str, author: str, os: str, arch: str, plat: str, remote: str,
-    blocksize: int, compression: str, labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...],
+    compression: str, labels: tuple[tuple[str, str], ...], annotations: tuple[tuple[str, str], ...],
     append: str | None, digest_file: Path | None, disks: tuple[str, ...], dry_run: bool, **words: Any,
 ) -> None:  # fmt: skip
     """Send the parts to the registry that IMAGE names, as an image of any format. One part at least is needed."""
@@ -102,7 +103,8 @@ def push(
         **words,
     )
     with place.source() as before, place.sink() as sink:
-        send = partial(operations_push.push, artifact, sink, request, existing=before, options=call.transfer())
+        existing = before if parse_reference(place.reference, "docker")[0].keeps_blobs else None
+        send = partial(operations_push.push, artifact, sink, request, existing=existing, options=call.transfer())
         packed = index.publish_or_append(call, append, sink, before, request, send)
     if dry_run:
         return report_dry_run(call, place.reference, format, packed)

@@ -17,7 +17,7 @@ from eci_convert.files.atomic import AtomicFiles, created_directories
 from eci_convert.files.errors import local_errors
 from eci_convert.files.sparse import file_chunks, write_sparse
 from eci_convert.files.temp_files import is_directory, resolve_path
-from eci_convert.model import Artifact, LocalFile, Memory, Part, Role
+from eci_convert.model import Artifact, LocalFile, Memory, Part, Pipe, Role
 
 IGNORE: Final = ".dockerignore"
 _MARK: Final = "# Made by eci-convert: nothing but the parts is sent to the engine.\n"
@@ -32,12 +32,20 @@ _NO_LINK: Final = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, err
 def paths_in_context(artifact: Artifact, context: Path) -> dict[str, str]:
     """The paths of the parts below the folder *context*, by the parts' names. A link counts as what it leads to.
 
-    Raises UsageError for a part that is not below it, and LocalError where *context* is no folder.
+    Raises UsageError for a part that is not below it, and as `check_context` does.
     """
+    check_context(context)
     top = resolve_path(context, strict=True)
-    if not is_directory(top):
-        raise LocalError(f"{str(context)!r} is no folder")
     return {part.name: _below(part, top, context) for part in artifact.parts}
+
+
+def check_context(context: Path) -> None:
+    """Raises NotFoundError where *context* is not there, and LocalError where it is no folder."""
+    if is_directory(context):
+        return
+    if os.path.lexists(context):
+        raise LocalError(f"{str(context)!r} is no folder")
+    raise NotFoundError(f"no such folder: {str(context)!r}")
 
 
 def context_names(artifact: Artifact) -> dict[str, str]:
@@ -84,10 +92,10 @@ def stage_context(artifact: Artifact, directory: Path, *, lasting: bool = False)
 
 
 def _below(part: Part, top: Path, context: Path) -> str:
+    if isinstance(part.locator, Pipe):
+        raise _outside(part, f"{str(part.locator)!r} is a pipe", context)
     if not isinstance(part.locator, LocalFile):
         raise _outside(part, "is no file", context)
-    if part.locator.label:
-        raise _outside(part, f"{part.locator.label!r} is a pipe", context)
     try:
         path = part.locator.path.resolve(strict=True)
     except FileNotFoundError as error:

@@ -34,9 +34,16 @@ killed."""
 
 
 def ingest(
-    connection: ContainerdConnection, lease: Lease, media_type: str, received: VerifiedInput, digest: Digest | None
+    connection: ContainerdConnection,
+    lease: Lease,
+    media_type: str,
+    received: VerifiedInput,
+    digest: Digest | None,
+    *,
+    resumable: bool = True,
 ) -> Descriptor:
-    """Stores *received*, expected to have *digest* if that is not None; returns its descriptor.
+    """Stores *received*, expected to have *digest* if that is not None; returns its descriptor. Not *resumable*: nobody
+    can read it again, so the ingest of an earlier attempt is not gone on with, and none is left for a later one.
 
     A blob that exists already is not read. Raises IntegrityError for content with another digest or size,
     UploadLostError if an earlier attempt began with other content, CannotHoldError for a digest that is not sha256,
@@ -45,32 +52,23 @@ def ingest(
     if digest and digest.algorithm != "sha256":
         raise CannotHoldError(f"containerd stores blobs under sha256 digests only, not {digest.short!r}")
     with closing(_blocks(received)) as blocks:
-        return _write_blob(connection, lease, media_type, received, blocks, digest)
-
-
-def _write_blob(
-    connection: ContainerdConnection,
-    lease: Lease,
-    media_type: str,
-    received: VerifiedInput,
-    blocks: Iterator[bytes],
-    digest: Digest | None,
-) -> Descriptor:
-    first = b"" if digest else next(blocks, b"")
-    writer = _open_ingest(connection, _ref(digest, first), digest, 0)
-    if writer is None:
-        return _existing(connection, media_type, digest)
-    with closing(writer):
-        try:
-            for block in _unsent(writer, chain((first,), blocks)):
-                writer.write(block)
-        except (IntegrityError, UploadLostError):
-            _abort(connection, writer)
-            raise
-        stored = received.descriptor(media_type)
-        lease.keep(stored.digest)
-        writer.commit(stored.digest)
-    return stored
+        first = b"" if digest else next(blocks, b"")
+        ref = _ref(digest, first) if resumable else f"eci-convert-once-{uuid.uuid4().hex}"
+        writer = _open_ingest(connection, ref, digest, 0)
+        if writer is None:
+            return _existing(connection, media_type, digest)
+        with closing(writer):
+            try:
+                for block in _unsent(writer, chain((first,), blocks)):
+                    writer.write(block)
+            except BaseException as error:
+                if not resumable or isinstance(error, IntegrityError | UploadLostError):
+                    _abort(connection, writer)
+                raise
+            stored = received.descriptor(media_type)
+            lease.keep(stored.digest)
+            writer.commit(stored.digest)
+        return stored
 
 
 def share_from_namespace(connection: ContainerdConnection, lease: Lease, blob: Descriptor) -> bool:

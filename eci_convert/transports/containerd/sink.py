@@ -11,6 +11,7 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.referrers import ReferrerIndex
 from eci_convert.progress import waiting
+from eci_convert.streams.repeatable import is_single_pass
 from eci_convert.tasks import current_task
 from eci_convert.transports.base import NO_VARIANTS, SinkCapabilities, Variants
 from eci_convert.transports.containerd import content
@@ -64,7 +65,10 @@ class ContainerdSink:
         if task := current_task():
             task.travels()
         with waiting(self._reporter, "containerd to store the content"):
-            return ingest(self._session.connection, self._session.lease, media_type, received, digest)
+            return ingest(
+                self._session.connection, self._session.lease, media_type, received, digest,
+                resumable=not is_single_pass(chunks),
+            )  # fmt: skip
 
     def publish(self, manifest: Descriptor, variants: Variants = NO_VARIANTS) -> None:
         if self._digest not in (None, manifest.digest):

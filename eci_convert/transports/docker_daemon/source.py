@@ -104,6 +104,8 @@ class DaemonSource:
         name = self._name
         if meaning := other_meaning(name):
             yield meaning
+        elif is_id(name):
+            yield "`eci-convert list docker-daemon:` shows the ids of the images that the engine has"
         else:
             if nearest := nearest_names(name, self._known_names()):
                 yield f"the engine has {', '.join(map(repr, nearest))}"

@@ -32,6 +32,7 @@ from eci_convert.transports.registry.http.errors import parse_error_body
 from eci_convert.transports.registry.http.links import next_page
 from eci_convert.transports.registry.http.url import Url
 from eci_convert.transports.registry.source import RegistrySource
+from eci_convert.transports.registry.tags import nearest_tags
 from eci_convert.transports.settings import Settings
 
 _HOST: Final = re.compile(r"localhost|[^/@]*[.:\]][^/@]*", re.ASCII)
@@ -77,14 +78,14 @@ class RegistryCatalog:
 
     def tag(self, name: str, new: Sequence[str]) -> Digest:
         tags = [self._writable(title) for title in new]
-        descriptor, content = manifests.get(self._client, self._selected(name))
+        descriptor, content = self._manifest(name)
         for tag in () if self._settings.dry_run else tags:
             manifests.put(self._client, tag, descriptor.media_type, content)
         return descriptor.digest
 
     def delete(self, names: Sequence[str], *, all_tags: bool = False) -> tuple[CatalogEntry, ...]:
         removed: dict[CatalogEntry, None] = {}
-        chosen = [(name, *manifests.get(self._client, self._selected(name))) for name in names]
+        chosen = [(name, *self._manifest(name)) for name in names]
         for name, descriptor, content in chosen:
             tag = "" if "@" in name or self._selected(name) == str(descriptor.digest) else name
             removed |= dict.fromkeys(self._delete(tag, descriptor.digest, all_tags=all_tags))
@@ -154,6 +155,17 @@ class RegistryCatalog:
         except (NotFoundError, FormatError, IntegrityError) as error:
             warn(self._settings.reporter, f"{self.place}:{tag}: {error}")
             return None
+
+    def _manifest(self, name: str) -> tuple[Descriptor, bytes]:
+        """The manifest *name*. Raises NotFoundError, with a hint that has the nearest tags."""
+        selected = self._selected(name)
+        try:
+            return manifests.get(self._client, selected)
+        except NotFoundError as error:
+            nearest = nearest_tags(self._client, selected) if _is_tag(selected) else ()
+            if nearest:
+                error.add_note(f"hint: the repository has tags such as {', '.join(map(repr, nearest))}")
+            raise
 
     def _selected(self, name: str) -> str:
         """The tag or digest in *name*. Raises UsageError if it is empty."""

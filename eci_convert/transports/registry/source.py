@@ -109,4 +109,5 @@ class RegistrySource:
         """The repository's tags that resemble the missing one; asks the registry."""
         from eci_convert.transports.registry.tags import nearest_tags
 
-        return nearest_tags(self._client) if self._missing and not self._reference.digest else ()
+        is_tag = self._missing and not self._reference.digest
+        return nearest_tags(self._client, self._client.reference.tag) if is_tag else ()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from typing import Final
 
 from eci_convert.errors import EciError
 from eci_convert.transports.registry.client import RegistryClient
@@ -11,15 +13,17 @@ from eci_convert.transports.schemes import nearest_names
 
 _MOST = 1000
 _MAX_LIST = 1 << 20
+_OF_REFERRERS: Final = re.compile(r"sha(?:256|512)-[0-9a-f]{64}.*", re.ASCII)
+"""Tags under which an image's referrers and cosign's signatures are found: nobody mistypes one."""
 
 
-def nearest_tags(client: RegistryClient) -> tuple[str, ...]:
-    """Tags of the repository of *client* that resemble the one in its reference, or else some of its tags.
+def nearest_tags(client: RegistryClient, tag: str) -> tuple[str, ...]:
+    """Tags of the repository of *client* that resemble *tag*, or else some of its tags.
 
     Sends one request, without retries, and reads one page; empty if that fails.
     """
-    names = first_tags(client)
-    return nearest_names(client.reference.tag, names) or tuple(names[-3:])
+    names = [name for name in first_tags(client) if not _OF_REFERRERS.fullmatch(name)]
+    return nearest_names(tag, names) or tuple(names[-3:])
 
 
 def first_tags(client: RegistryClient) -> tuple[str, ...]:

@@ -251,8 +251,8 @@ def test_pullfiles_takes_configs_and_extra_disks(run: Run, parts: list[str], tmp
 def test_no_blocksize_changes_anything(run: Run, parts: list[str], tmp_path: Path, size: str) -> None:
     """ECI D13: --blocksize was taken and forgotten; we choose ourselves, and say so in no output."""
     push(run, tmp_path / "l", *parts, "--blocksize", size)
-    said = run("pullfiles", "--remote", tmp_path / "l", NAME, "--kernel", "k", "--blocksize", size)
-    run("pull", "--remote", tmp_path / "l", NAME, "--dir", "out", "--blocksize", size)
+    said = run("pullfiles", "--remote", tmp_path / "l", NAME, "--kernel", "k", "--blocksize", size, "--OS", "linux")
+    run("pull", "--remote", tmp_path / "l", NAME, "--dir", "out", "--blocksize", size, "--OS", "linux")
     assert (tmp_path / "k").read_bytes() == (tmp_path / "out/kernel").read_bytes() == b"kernel"
     assert not said.err
 

@@ -13,9 +13,9 @@ from eci_convert.errors import IntegrityError, LimitExceededError, NotFoundError
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
-from eci_convert.reading.blobs import load_document
+from eci_convert.reading.blobs import load_document, open_blob
 from eci_convert.reading.images import load_image
-from eci_convert.streams.repeatable import RepeatableStream, SparseStream
+from eci_convert.streams.repeatable import RepeatableStream, SinglePassStream, SparseStream
 from tests.support.contract.transports import MISMATCH, StoreUnderTest, TransportContract
 from tests.support.images import a_tar, an_image, copied
 
@@ -23,6 +23,8 @@ TAR = a_tar({"kernel": b"kernel" * 1000})
 OTHER_TAR = a_tar({"kernel": b"another"})
 SPARSE_TAR = a_tar({"disk": b"head" + bytes(300_000) + b"tail"})
 """An archive whose data is in its first and last 2,000 bytes."""
+LONG_TAR = a_tar({"disk": bytes(range(256)) * (20 << 12)})
+"""An archive of more than what sinks keep of an interrupted upload, 20 MiB."""
 
 
 def chunks_of(content: bytes, length: int = 1000) -> Iterator[bytes]:
@@ -64,8 +66,9 @@ class BlobSinkContract(TransportContract):
             tuple,
             lambda chunks: RepeatableStream(lambda: chunks),
             lambda chunks: SparseStream(iter(chunks), lambda: [(0, 2000), (len(SPARSE_TAR) - 2000, 2000)]),
+            lambda chunks: SinglePassStream(iter(chunks)),
         ],
-        ids=["list", "tuple", "repeatable", "sparse"],
+        ids=["list", "tuple", "repeatable", "sparse", "single-pass"],
     )
     def test_a_stream_of_any_kind_is_stored_as_its_bytes(
         self, store: StoreUnderTest, stream: Callable[[list[bytes]], Iterable[bytes]]
@@ -78,6 +81,30 @@ class BlobSinkContract(TransportContract):
 
         assert stored == Descriptor.of(SPARSE_TAR, media_types.OCI_LAYER)
         assert read_back(store, "machine") == image.diff_ids
+
+    def test_what_can_be_read_once_is_not_used_up_on_what_an_earlier_run_left(self, store: StoreUnderTest) -> None:
+        """It begins as the earlier one did, and goes on otherwise: to find that out takes reading it."""
+        image = an_image().tar_layer(LONG_TAR)
+
+        class Ended(Exception):
+            pass
+
+        def broken() -> Iterator[bytes]:
+            yield from chunks_of(LONG_TAR[: 2 << 20] + bytes(16 << 20), 1 << 20)
+            raise Ended
+
+        with pytest.raises(Ended), store.sink("machine") as sink:
+            sink.put(media_types.OCI_LAYER, broken())
+        with store.sink("machine") as sink:
+            stored = sink.put(media_types.OCI_LAYER, SinglePassStream(chunks_of(LONG_TAR, 1 << 20)))
+            copied(image.build(), sink)
+
+        assert stored == Descriptor.of(LONG_TAR, media_types.OCI_LAYER)
+        with store.source("machine") as source:
+            found = load_image(source)
+            assert found.config.diff_ids == image.diff_ids
+            with open_blob(source, found.manifest.layers[0]) as chunks:
+                assert b"".join(chunks) == LONG_TAR
 
     @pytest.mark.parametrize("known", ["digest", "size", "both"])
     def test_promises_that_are_kept_are_accepted(self, store: StoreUnderTest, known: str) -> None:

@@ -24,6 +24,7 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.reading.blobs import load_document, open_blob
 from eci_convert.reading.images import load_image
+from eci_convert.streams.repeatable import SinglePassStream
 from eci_convert.transports import open_sink, open_source
 from eci_convert.transports.base import Sink, Source
 from eci_convert.transports.containerd.names import RecordName
@@ -148,6 +149,20 @@ def test_other_content_is_not_added_to(there: AContainerd, begun: bytes) -> None
         sink.put(BYTES, [blob], digest=Digest.of(blob))
 
     assert there.blobs == {str(Digest.of(blob)): blob}
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_nothing_is_left_of_a_pipe_that_broke(there: AContainerd, error: type[BaseException]) -> None:
+    """Nobody could go on with it."""
+
+    def broken() -> Iterator[bytes]:
+        yield bytes(12 * MIB)
+        raise error("broken")
+
+    with a_sink(there) as sink, pytest.raises(error, match="broken"):
+        sink.put(BYTES, SinglePassStream(broken()))
+
+    assert there.ingests == {}
 
 
 def test_little_is_begun_anew(there: AContainerd) -> None:

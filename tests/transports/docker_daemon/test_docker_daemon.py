@@ -159,6 +159,19 @@ def test_an_image_is_found_by_its_id_and_known_by_it(docker: ADocker) -> None:
         assert load_image(source).config.labels
 
 
+@pytest.mark.parametrize("identity", ["sha256:0123", "sha256:" + 64 * "0", 64 * "0"])
+def test_nobody_is_told_to_pull_an_image_id(docker: ADocker, identity: str) -> None:
+    with (
+        open_source(f"docker-daemon:{identity}", docker.settings()) as source,
+        pytest.raises(NotFoundError, match="no such image") as caught,
+    ):
+        source.resolve()
+
+    assert caught.value.__notes__ == [
+        "hint: `eci-convert list docker-daemon:` shows the ids of the images that the engine has"
+    ]
+
+
 def test_files_come_out_one_by_one_and_no_layer_travels(docker: ADocker) -> None:
     loaded(docker, an_image().tar_layer({"boot/": None, "boot/kernel": BIG}).tar_layer({"initrd": b"initrd"}))
     docker.log.clear()

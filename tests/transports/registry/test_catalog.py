@@ -11,7 +11,7 @@ from urllib.request import urlopen
 import pytest
 
 from eci_convert import testing as faults
-from eci_convert.errors import CannotHoldError, LimitExceededError, UsageError
+from eci_convert.errors import CannotHoldError, LimitExceededError, NotFoundError, UsageError
 from eci_convert.operations.store.delete import delete
 from eci_convert.operations.store.list import list_images
 from eci_convert.operations.store.tag import tag
@@ -90,6 +90,15 @@ def test_where_tags_are_not_deleted_the_manifest_is_and_no_other_tag_goes_unaske
     delete([place.at("1")], all_tags=True)
 
     assert not registry.manifests
+
+
+def test_a_missing_tag_gets_the_nearest(registry: FaultyRegistry) -> None:
+    place = place_in(registry)
+    place.put("1.2", image(b"1"))
+    for operation in (lambda: delete([place.at("1.3")]), lambda: tag(place.at("1.3"), ["new"])):
+        with pytest.raises(NotFoundError) as caught:
+            operation()
+        assert caught.value.hint == "the repository has tags such as '1.2'"
 
 
 def test_a_registry_that_deletes_nothing_is_said(registry: FaultyRegistry) -> None:

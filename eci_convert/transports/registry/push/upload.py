@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing
 
 from eci_convert.errors import IntegrityError, UploadLostError
 from eci_convert.oci.digest import Digest
-from eci_convert.streams.repeatable import is_repeatable
+from eci_convert.streams.repeatable import is_repeatable, is_single_pass
 from eci_convert.transports.registry.client import RegistryClient
 from eci_convert.transports.registry.http.retry import ConnectionLost, TrafficLimit, TransientError
 from eci_convert.transports.registry.push.buffer import ExpectedBlob, UploadBuffer
@@ -63,7 +63,7 @@ class Upload:
             try:
                 buffer = UploadBuffer(chunks, self._expected)
                 with self._client.host.uploading():
-                    self._send_buffer(buffer)
+                    self._send_buffer(buffer, logged=not is_single_pass(chunks))
                 buffer.sent(buffer.end)
                 return buffer.digest, buffer.end
             except SessionLost as error:
@@ -73,12 +73,14 @@ class Upload:
                 if not is_repeatable(chunks) or restarts > _MAX_RESTARTS + chunk_size.shortened - shortened:
                     raise UploadLostError(f"{error}; the blob has to be uploaded again") from error
 
-    def _send_buffer(self, buffer: UploadBuffer) -> None:
+    def _send_buffer(self, buffer: UploadBuffer, *, logged: bool) -> None:
+        """*logged*: an earlier run may have begun the upload, and a later one may go on with it. It reads and compares
+        what that run sent, so a stream has to be there again if it differs."""
         buffer.fill(self._chunk)
         if buffer.ended and self._send_small(buffer):
             return
         with ExitStack() as stack:
-            record = stack.enter_context(closing(self._open_record(buffer)))
+            record = stack.enter_context(closing(self._open_record(buffer) if logged else UploadRecord()))
             try:
                 if self._finished_before(buffer, record):
                     pass

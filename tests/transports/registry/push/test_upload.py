@@ -11,6 +11,7 @@ import pytest
 
 from eci_convert import testing as faults
 from eci_convert.errors import (
+    AccessDeniedError,
     DigestMismatchError,
     ManifestRefusedError,
     SizeMismatchError,
@@ -22,6 +23,7 @@ from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
 from eci_convert.oci.index import Index
 from eci_convert.oci.manifest import Manifest, to_json
+from eci_convert.streams.repeatable import SinglePassStream
 from eci_convert.testing import FaultyRegistry
 from eci_convert.transports.registry import upload_plan
 from eci_convert.transports.registry.mount_hints import MountHint
@@ -417,6 +419,64 @@ def test_bytes_that_went_by_are_asked_for_by_an_error_of_its_own(registry: Fault
         user.sends(registry, once(DATA))
     user.sends(registry, once(DATA))
     assert registry.blobs[DIGEST] == DATA
+
+
+@pytest.mark.parametrize("hears", [0, 1000, CHUNK])
+def test_a_pipe_goes_on_where_the_connection_broke(registry: FaultyRegistry, user: User, hears: int) -> None:
+    """The chunk that was on its way is kept until the registry has confirmed it."""
+    registry.misbehave("PATCH", SESSIONS, times=3)
+    registry.misbehave("PATCH", SESSIONS, faults.dropped, hears=hears)
+
+    user.sends(registry, SinglePassStream(once(DATA)))
+
+    assert registry.blobs[DIGEST] == DATA
+    assert len(registry.seen(SESSIONS, "POST")) == 1
+
+
+def test_a_pipe_begins_again_while_all_of_it_is_kept(registry: FaultyRegistry, user: User) -> None:
+    """The first chunk is kept until a second one was taken."""
+    expired(registry, 1)
+
+    user.sends(registry, SinglePassStream(once(DATA)))
+
+    assert registry.blobs[DIGEST] == DATA
+
+
+@pytest.mark.parametrize("chunks", [2, 4])
+def test_a_pipe_whose_session_expired_is_lost(registry: FaultyRegistry, user: User, chunks: int) -> None:
+    expired(registry, chunks)
+
+    with pytest.raises(UploadLostError, match="uploaded again"):
+        user.sends(registry, SinglePassStream(once(DATA)))
+    assert registry.blobs == {}
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_pipe_is_not_compared_with_what_an_earlier_run_sent(
+    registry: FaultyRegistry, user: User, finished: bool
+) -> None:
+    """A disk of today begins as that of yesterday did."""
+    data = noise(6 * CHUNK)[: 2 * CHUNK] + bytes(4 * CHUNK)
+    if finished:
+        user.sends(registry, once(noise(6 * CHUNK)))
+    else:
+        registry.misbehave("PATCH", SESSIONS, times=4)
+        registry.misbehave("PATCH", SESSIONS, faults.status(403))
+        with pytest.raises(AccessDeniedError):
+            user.sends(registry, once(noise(6 * CHUNK)))
+
+    user.sends(registry, SinglePassStream(once(data)))
+
+    assert registry.blobs[str(Digest.of(data))] == data
+
+
+def test_nothing_is_remembered_of_a_pipe_for_a_later_run(registry: FaultyRegistry, user: User) -> None:
+    registry.misbehave("PATCH", SESSIONS, times=4)
+    registry.misbehave("PATCH", SESSIONS, faults.status(403))
+    with pytest.raises(AccessDeniedError):
+        user.sends(registry, SinglePassStream(once(DATA)))
+
+    assert not list(user.home.rglob("uploads/*.json"))
 
 
 def test_an_iterable_is_not_taken_for_one_that_can_be_had_again(registry: FaultyRegistry, user: User) -> None:

@@ -14,9 +14,9 @@ from eci_convert.oci.digest import Digest
 
 
 class Role(StrEnum):
-    """What a part is to the machine. The values are those of ECI (docs/specs/eci.md#2.3) where it has one.
+    """The role of a part. The values are ECI's (docs/specs/eci.md#2.3), where it has one.
 
-    CMDLINE is the kernel command line where that becomes a file; an `Artifact` has it as `command_line`.
+    CMDLINE is the kernel command line as a file; an `Artifact` has it as `command_line`.
     """
 
     KERNEL = "kernel"
@@ -29,7 +29,7 @@ class Role(StrEnum):
 
 
 class DiskType(StrEnum):
-    """How the sectors of a disk lie in its file (docs/specs/eci.md#2.2)."""
+    """The format of a disk image (docs/specs/eci.md#2.2)."""
 
     RAW = "raw"
     VHD = "vhd"
@@ -43,9 +43,9 @@ class DiskType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blob:
-    """The blob is the file, byte for byte; or its decompression, where *compression* names one ("zstd", "gzip").
+    """The file is the content of a blob, decompressed if *compression* is set ("zstd", "gzip").
 
-    *size* is the decompressed file's in bytes, where the image tells it.
+    *size* is that of the decompressed file in bytes, None if the image does not declare it.
     """
 
     descriptor: Descriptor
@@ -55,9 +55,9 @@ class Blob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """The file is at *path* in the tar archive that this one layer is; "" is its only regular file.
+    """The file is at *path* in the tar archive of one layer; "" is its only regular file.
 
-    Where *or_whole_blob*, a layer that is no tar archive is the file itself (docs/specs/eci.md#7, the README's sample).
+    If *or_whole_blob*, a layer that is not a tar archive is itself the file (docs/specs/eci.md#7, the README's sample).
     """
 
     descriptor: Descriptor
@@ -67,9 +67,9 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootfsFile:
-    """The file is at *path* in the filesystem that the image's layers make.
+    """The file is at *path* in the root filesystem of the image, all layers together.
 
-    A *path* that ends in "/" is a directory that holds exactly one file, and that file is meant.
+    A *path* that ends in "/" is a directory with exactly one file, which is the part.
     """
 
     path: str
@@ -77,7 +77,7 @@ class RootfsFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalFile:
-    """The file is on this computer. *label* is what its user calls it, where *path* is that of a copy."""
+    """The file is on this computer. *label* is its name in messages, if *path* is that of a copy."""
 
     path: Path
     label: str = ""
@@ -88,7 +88,7 @@ class LocalFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """The file is these bytes: a small one, such as a config."""
+    """The file is in memory: a small one, such as a config."""
 
     content: bytes = field(repr=False)
 
@@ -97,17 +97,17 @@ class OnceReadable(Protocol):
     """Bytes that can be iterated once (`streams.blocks.PeekableStream`)."""
 
     def peek(self, count: int) -> bytes:
-        """The first *count* bytes, fewer only if there are no more. To be called before the bytes are iterated."""
+        """The first *count* bytes, fewer only at the end. Call it before iterating."""
 
     def __iter__(self) -> Iterator[bytes]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pipe:
-    """The file comes through a pipe: it can be read once, and its size is known at its end.
+    """The file is read from a pipe: once, and its size is known only at the end.
 
-    *label* is what its user typed (`-`), *name* what it is called in a sentence (standard input).
-    *trust_declared_type*: the type that the part has as a disk holds, even if the bytes contradict it.
+    *label* is the argument as given (`-`), *name* its name in messages (standard input). *trust_declared_type*: the
+    declared type of a disk is used even if the content contradicts it.
     """
 
     stream: OnceReadable = field(repr=False)
@@ -121,7 +121,7 @@ class Pipe:
 
 @dataclass(frozen=True, slots=True)
 class RemoteBlob:
-    """Nobody here has the file; its digest and size in bytes are known (a blob that the destination has).
+    """The content is not available here: a blob that the destination has, by digest and size in bytes.
 
     >>> RemoteBlob(f"sha256:{64 * '0'}", 512).size
     512
@@ -142,10 +142,10 @@ Locator = Blob | Member | RootfsFile | LocalFile | Memory | Pipe | RemoteBlob
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One file of a machine. *name* is what ECI calls it (docs/specs/eci.md#2.5), and never leads out of a directory.
+    """One file of a machine. *name* is its name in ECI's layout (docs/specs/eci.md#2.5), always a safe relative path.
 
-    *disk_type* is None where nobody says; *index* counts extra disks and is None for all else. *declared_size* is what
-    the image says of a file in a layer, in bytes.
+    *disk_type* is None if unknown; *index* is the number of an extra disk, None for other parts. *declared_size* is the
+    size in bytes that the image declares for a file in a layer.
     """
 
     role: Role
@@ -157,12 +157,12 @@ class Part:
 
     @property
     def type(self) -> DiskType | None:
-        """What sort of disk it is, as far as the image says."""
+        """The type of the disk, None if the image does not declare it."""
         return self.disk_type
 
     @property
     def size(self) -> int | None:
-        """The bytes of the file, where they can be known without reading it."""
+        """The size of the file in bytes, None if it is unknown without reading."""
         match self.locator:
             case Blob(compression=compression, size=size) if compression:
                 return size
@@ -177,7 +177,7 @@ class Part:
 
     @property
     def digest(self) -> Digest | None:
-        """The digest of the file, where it is known without reading it."""
+        """The digest of the file, None if it is unknown without reading."""
         match self.locator:
             case Blob(descriptor=blob, compression=""):
                 return blob.digest
@@ -197,10 +197,10 @@ def part_order(part: Part) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
-    """A machine: its parts, in the order kernel, initrd, root, disks, config, others; its kernel command line, and the
-    *environment* of a unikernel, each as `KEY=VALUE`.
+    """The parts of a machine, in the order kernel, initrd, root, disks, config, others; its kernel command line, and
+    the *environment* of a unikernel, as `KEY=VALUE`.
 
-    Raises AmbiguousRoleError where two parts are the kernel, the initrd, the root disk, the config, or the same disk.
+    Raises AmbiguousRoleError if two parts are the kernel, the initrd, the root disk, the config, or the same disk.
     """
 
     parts: tuple[Part, ...]
@@ -226,7 +226,7 @@ class Artifact:
 
 
 def part_label(part: Part) -> str:
-    """What people call the place that *part* fills: `kernel`, `root disk`, `disk 2`.
+    """The role of *part* for display: `kernel`, `root disk`, `disk 2`.
 
     >>> part_label(Part(role=Role.EXTRA_DISK, locator=RootfsFile(path="/d"), name="disk-2-d", index=2))
     'disk 2'

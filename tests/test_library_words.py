@@ -66,14 +66,14 @@ def test_nothing_asked_for_is_a_usage_error(place: str) -> None:
 
 @pytest.mark.parametrize("words", [{"kernel": 3}, {"root": 3}, {"disks": [3]}, {"files": {"a": 3}}])
 def test_what_is_no_content_is_a_usage_error(words: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(ec.UsageError, match="int is no content: give a path, bytes"):
+    with pytest.raises(ec.UsageError, match="int is not content: give a path, bytes"):
         ec.push(ec.Machine(**words), f"oci:{tmp_path}/layout:x")
     assert not (tmp_path / "layout").exists()
 
 
 @pytest.mark.parametrize("words", [{"kernel": 3}, {"disks": {0: 3}}, {"files": {"/kernel": 3}}])
 def test_what_is_no_output_is_a_usage_error(place: str, words: dict[str, Any]) -> None:
-    with pytest.raises(ec.UsageError, match="int is no output: give a path"):
+    with pytest.raises(ec.UsageError, match="int is not an output: give a path"):
         ec.extract(place, **words)
 
 

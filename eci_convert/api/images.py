@@ -234,7 +234,7 @@ def _output(output: Output) -> Path | BinaryIO:
     if isinstance(output, str | os.PathLike):
         return Path(output)
     if not hasattr(output, "write"):
-        raise UsageError(f"{type(output).__name__} is no output: give a path, or a file that can be written")
+        raise UsageError(f"{type(output).__name__} is not an output: give a path, or a file that can be written")
     return output
 
 

@@ -1,4 +1,4 @@
-"""Machine: the parts to be packed, from files, bytes or anything that can be read."""
+"""Machine: the parts to be packed, from files, bytes or readable objects."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from eci_convert.reading.local_parts import Disk, DiskContent, PartContent, arti
 from eci_convert.streams.blocks import BLOCK_SIZE, PeekableStream, reblocked
 
 Content = str | os.PathLike[str] | bytes | BinaryIO | RemoteBlob
-"""The bytes of a part: the path of a file, bytes, a readable binary file, or a blob that the destination has."""
+"""The content of a part: the path of a file, bytes, a readable binary file, or a blob that the destination has."""
 
-_SPOOL = "/var/tmp"  # noqa: S108 - where big files go; /tmp is often in memory
+_SPOOL = "/var/tmp"  # noqa: S108 - for large files; /tmp is often in memory
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The parts of a virtual machine; one is needed, none in particular.
+    """The parts of a virtual machine; at least one is required, whichever.
 
-    A disk is content, or a `Disk` where its type or name is to be said. *files* are further files by their names.
-    Files are read when the machine is pushed; those that are open from where they are. One that cannot seek, such as a
-    pipe or the response of a server, is read once, as it is sent; `push` raises what its bytes are refused for.
+    A disk is content, or a `Disk` with its type or name. *files* are further files by name. Files are read when the
+    machine is pushed, open ones from their current position. One without seek, such as a pipe or the response of a
+    server, is read once, while it is sent; `push` raises the errors of its content.
 
     >>> Machine(kernel=b"...", disks=[Disk(b"...", type="raw", name="data")]).part_names()
     ('kernel', 'disk-0-data')
@@ -47,19 +47,19 @@ class Machine:
     def __post_init__(self) -> None:
         single = (self.kernel, self.initrd, self.root, self.config)
         if all(content is None for content in single) and not self.disks and not self.files:
-            raise UsageError("no part is named: a machine needs one at least")
+            raise UsageError("a machine needs at least one part")
 
     def part_names(self) -> tuple[str, ...]:
-        """What the parts are called in an image. Raises as `artifact` does."""
+        """The names of the parts in an image. Raises as `artifact` does."""
         with self.artifact() as artifact:
             return tuple(part.name for part in artifact.parts)
 
     @contextmanager
     def artifact(self) -> Iterator[Artifact]:
-        """The machine as it is packed, to be used inside the `with`.
+        """The Artifact to pack, for the duration of the block.
 
-        Raises NotFoundError and LocalError for files that cannot be read, UsageError for a disk whose type nobody can
-        tell, DiskTypeError where its bytes contradict the declared type.
+        Raises NotFoundError and LocalError for files that cannot be read, UsageError for a disk of unknown type,
+        DiskTypeError if its content contradicts the declared type.
         """
         with ExitStack() as spools:
             yield artifact_from_parts(
@@ -91,8 +91,8 @@ def _file_name(content: DiskContent) -> str:
 
 
 def _local(content: DiskContent, spools: ExitStack) -> PartContent:
-    """*content* as something that can be packed. An open file that cannot seek is a pipe; one that has no name any
-    more, or that is not at its beginning, is copied to a temporary file, which goes with *spools*."""
+    """*content* as a part to pack. An open file without seek is a pipe; one that has no path any more, or is not at its
+    beginning, is copied to a temporary file, which is removed with *spools*."""
     if isinstance(content, bytes | LocalFile | Pipe | RemoteBlob):
         return content
     if isinstance(content, str | os.PathLike):
@@ -100,7 +100,7 @@ def _local(content: DiskContent, spools: ExitStack) -> PartContent:
     if path := _path_of(content):
         return path
     if not hasattr(content, "read"):
-        raise UsageError(f"{type(content).__name__} is no content: give a path, bytes, or a file that can be read")
+        raise UsageError(f"{type(content).__name__} is not content: give a path, bytes, or a file that can be read")
     if not _can_seek(content):
         label = _file_name(content) or type(content).__name__
         return Pipe(stream=PeekableStream(reblocked(_read(content, label))), label=label, name=label)
@@ -117,7 +117,7 @@ def _read(file: BinaryIO, name: str) -> Iterator[bytes]:
         with local_errors(name):
             chunk: bytes | None = file.read(BLOCK_SIZE)
         if chunk is None:
-            raise LocalError(f"{name} is not blocking: it would have to be read when there are bytes")
+            raise LocalError(f"{name} is in non-blocking mode, which is not supported")
         if not chunk:
             return
         yield chunk
@@ -126,7 +126,7 @@ def _read(file: BinaryIO, name: str) -> Iterator[bytes]:
 def _can_seek(file: BinaryIO) -> bool:
     try:
         return file.seekable()
-    except AttributeError:  # it has a `read` and no more
+    except AttributeError:  # it has only `read`
         return False
 
 

@@ -1,5 +1,6 @@
 """JSON values as YAML text for people. Scalars are written as JSON writes them, which YAML 1.2 reads, but for
-characters above U+FFFF: JSON escapes them as two surrogates, which kubectl's parser refuses, YAML as one (§5.7)."""
+characters above U+FFFF: JSON escapes them as two surrogates, which kubectl's parser refuses, YAML as one
+(YAML 1.2.2, section 5.7)."""
 
 from __future__ import annotations
 

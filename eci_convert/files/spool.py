@@ -10,7 +10,7 @@ from eci_convert.errors import LocalError
 from eci_convert.files.errors import local_errors
 from eci_convert.files.sparse import write_data
 
-_USUAL = "/var/tmp"  # noqa: S108 - where big files go; /tmp is often in memory
+_USUAL = "/var/tmp"  # noqa: S108 - for large files; /tmp is often in memory
 
 
 class Spool:

@@ -1,4 +1,4 @@
-"""Whether a disk on this computer can be packed, and as what: one complete file whose type is known."""
+"""Checks whether a local disk can be packed, that is one complete file of known type, and determines its type."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TOOLS = {Compression.GZIP: "zcat", Compression.XZ: "xzcat", Compression.ZSTD: "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileEnds:
-    """The *size* of a file in bytes, its *head* and *tail*, and the bytes *further* in that tell what it refers to."""
+    """The *size* of a file in bytes, its *head* and *tail*, and the *further* bytes that contain references."""
 
     size: int
     head: bytes
@@ -29,7 +29,7 @@ class FileEnds:
 
     @classmethod
     def of_stream(cls, probe: ContentProbe) -> FileEnds:
-        """The ends of what has gone by *probe*."""
+        """The ends of the stream that *probe* has read."""
         return cls(size=probe.size, head=probe.head, tail=probe.tail, further=probe.further)
 
     @classmethod
@@ -60,11 +60,11 @@ def resolve_type(path: Path, declared: DiskType | None, *, trusted: bool = False
 
 
 def resolve_disk(ends: FileEnds, name: str, declared: DiskType | None, *, trusted: bool = False) -> DiskType:
-    """The type of the disk called *name*: what is *declared*, if its bytes do not contradict that; else what its bytes
-    are; else raw, if its name says so, for a blank disk has no bytes that could.
+    """The type of the disk *name*: the *declared* one, unless the content contradicts it; else the detected one; else
+    raw, if the name ends in .raw or .img, because a blank disk has no content to detect.
 
-    Raises UsageError where nothing tells; DiskTypeError, unless the declaration is *trusted*, for bytes of another type
-    and for compressed ones; CannotHoldError for a disk that needs other files, which no image would hold.
+    Raises UsageError if the type is unknown; DiskTypeError, unless the declaration is *trusted*, for content of another
+    type and for compressed content; CannotHoldError for a disk that needs other files, which are not in the image.
     """
     check_complete(external_reference(ends.head, ends.size, ends.tail, ends.further), repr(name))
     if declared and trusted:
@@ -82,8 +82,8 @@ def resolve_disk(ends: FileEnds, name: str, declared: DiskType | None, *, truste
 
 
 def resolve_by_head(head: bytes, name: str, declared: DiskType | None, *, trusted: bool = False) -> DiskType | None:
-    """The same, of a disk that begins with *head*: `HEAD` bytes, or all of a shorter one. None where its last bytes may
-    still tell: a fixed VHD has only a footer. Raises as `resolve_disk` does, for what is certain already."""
+    """The same, from only the first `HEAD` bytes of a disk, or all of a shorter one. None if its last bytes are needed:
+    a fixed VHD has only a footer. Raises as `resolve_disk`, for errors that are certain already."""
     if len(head) < HEAD:
         return resolve_disk(FileEnds.read(Memory(content=head)), name, declared, trusted=trusted)
     check_complete(external_reference(head, len(head)), repr(name))
@@ -98,7 +98,7 @@ def resolve_by_head(head: bytes, name: str, declared: DiskType | None, *, truste
 
 
 def check_complete(reference: str | None, name: str) -> None:
-    """Raises CannotHoldError where the disk *name* has a *reference* to another file."""
+    """Raises CannotHoldError if the disk *name* has a *reference* to another file."""
     if reference:
         error = CannotHoldError(f"{name} needs {reference}, and an image would hold this one file only")
         error.add_note("hint: qemu-img convert makes one complete file of it")

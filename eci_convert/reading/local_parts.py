@@ -121,7 +121,7 @@ def _disk(disk: Disk, role: Role, index: int | None) -> Part:
 def parse_disk_type(word: str) -> DiskType:
     """The type of disk that *word* names. Raises UsageError, which lists them all."""
     if word not in set(DiskType):
-        raise UsageError(f"{word!r} is no type of disk: write one of {', '.join(DiskType)}")
+        raise UsageError(f"{word!r} is not a disk type: use one of {', '.join(DiskType)}")
     return DiskType(word)
 
 

@@ -1,10 +1,10 @@
-"""Parts that come through a pipe: each is read once, in the order of the parts, and checked as a file would be.
+"""Parts read from pipes: each is read once, in the order of the parts, and checked like a file.
 
-They are streamed. Three cannot be, and are spooled into temporary files first:
+They are streamed, with two exceptions, which are spooled into temporary files first:
 
-* all, where the format writes a file's size before its bytes (a tar header) and where an engine builds from files;
-* one that comes before a disk of undeclared type. The image is planned when all types are known, so the first bytes of
-  that disk are read first; and who fills the pipes may fill the earlier one before the later, and wait for us.
+* all pipes, if the format stores the size of a file before its content (a tar header), or an engine builds from files;
+* a pipe before a disk of undeclared type. The image is planned when all types are known, so the first bytes of that
+  disk are read first; and the writer may fill the earlier pipe before the later one, and block.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from eci_convert.tasks import Task
 
 @contextmanager
 def prepared_pipes(artifact: Artifact, *, reporter: Reporter, as_files: bool = False) -> Iterator[Artifact]:
-    """*artifact* as it can be planned, to be used inside the `with`: pipes that have to be (*as_files*: all) are
-    spooled, and disks have types, None for one that may be raw or a fixed VHD, as its last bytes will tell.
+    """*artifact*, ready to be planned, for the duration of the block: pipes that have to be (*as_files*: all) are
+    spooled, and disks have types, None for one that is either raw or a fixed VHD, which depends on its last bytes.
 
     Raises what `resolve_disk` does, LocalError, and the exceptions of the pipes.
     """
@@ -46,11 +46,11 @@ def prepared_pipes(artifact: Artifact, *, reporter: Reporter, as_files: bool = F
 
 
 class PipedContent:
-    """The bytes of *part*, which come through *pipe*. After the last one *size* is known, and *disk_type*, None of what
-    is no disk.
+    """The content of *part*, read from *pipe*. At its end *size* (bytes) and *disk_type* are set; None for other parts
+    than disks.
 
-    Iterating raises what `resolve_disk` does, as early as the bytes tell, and the exceptions of the pipe. *reporter* is
-    warned of a file that seems to be mixed up.
+    Iterating raises what `resolve_disk` does, as early as possible, and the exceptions of the pipe. *reporter* is
+    warned of a kernel, an initrd or a disk that looks like another of the three.
     """
 
     def __init__(self, part: Part, pipe: Pipe, reporter: Reporter) -> None:
@@ -75,7 +75,7 @@ class PipedContent:
 
 
 def _spooled(part: Part, pipe: Pipe, spools: ExitStack, reporter: Reporter) -> Part:
-    """*part* as a file without a name that lasts as long as *spools*, checked."""
+    """*part* as an unnamed temporary file, checked; it is freed with *spools*."""
     spool = Spool(os.environ)
     spools.callback(spool.close)
     with Task(reporter, pipe.name, None) as task:

@@ -77,7 +77,7 @@ class ContainerdCatalog:
     def _writable(self, text: str) -> str:
         name = RecordName.parse(text)
         if name.digest:
-            raise UsageError(f"{text!r} has a digest: an image is named by a tag")
+            raise UsageError(f"{text!r} has a digest: a new name needs a tag instead")
         return name.written()
 
     def __enter__(self) -> Self:

@@ -109,7 +109,7 @@ def _writable(text: str) -> str:
     check_is_name(text)
     reference = Reference.parse(text)
     if reference.digest:
-        raise UsageError(f"{text!r} has a digest: an image is named by a tag")
+        raise UsageError(f"{text!r} has a digest: a new name needs a tag instead")
     return reference.store_name
 
 

@@ -97,7 +97,7 @@ class RegistryCatalog:
         """Removes *referrer*, if it was deleted, from its subject's fallback tag, and deletes an empty tag."""
         if manifests.exists(self._client, str(referrer.digest)):
             return
-        changed = referrers.without(self._client, referrer, content)
+        changed = referrers.without_referrer(self._client, referrer, content)
         if changed is None:
             return
         subject, left = changed

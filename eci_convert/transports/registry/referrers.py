@@ -82,7 +82,7 @@ def add_to_tag(client: RegistryClient, descriptor: Descriptor, content: bytes) -
         manifests.put(client, fallback_tag(subject), media_types.OCI_INDEX, content)
 
 
-def without(client: RegistryClient, gone: Descriptor, content: bytes) -> tuple[Digest, Index] | None:
+def without_referrer(client: RegistryClient, gone: Descriptor, content: bytes) -> tuple[Digest, Index] | None:
     """The subject of the deleted manifest *gone*, and the fallback tag's list of its referrers without *gone*.
 
     None if there is no such list, or *gone* is not in it. For registries that do not maintain the list themselves

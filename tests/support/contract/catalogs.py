@@ -23,7 +23,7 @@ from eci_convert.transports.settings import Settings
 from tests.support.images import ImageBuilder, a_tar, an_image, copied
 from tests.support.reporters import Listening
 
-_NO_NAME = "an image needs a name|not a name to store|names a digest|is not in the repository|is not a valid"
+_NO_NAME = "an image needs a name|not a name to store|has a digest|is not in the repository|is not a valid"
 """What is said of a digest that is to become a name."""
 SHARED = a_tar({"shared": b"shared" * 100})
 

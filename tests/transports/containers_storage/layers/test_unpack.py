@@ -341,7 +341,7 @@ def test_what_cannot_be_made_is_left_out_with_a_word(world: World) -> None:
 
     assert seen(staged.diff) == {}
     assert reporter.warnings == [
-        "device 'whiteout' is not created in the store: overlayfs would take it for a deletion",
+        "device 'whiteout' is not created in the store: overlayfs would interpret it as a deletion",
         "'odd' is left out of the store: members of type other are not supported",
     ]
 

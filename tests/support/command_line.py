@@ -12,7 +12,7 @@ import pytest
 
 from eci_convert.cli import main
 
-_PROGRESS = re.compile(r"eci-convert: (✓ |\+ |waiting for |.*: attempt \d+ of \d+ in )")
+_PROGRESS = re.compile(r"eci-convert: (✓ |\+ |waiting for |.*: attempt \d+ of \d+ in |.* [KMGT]?i?B/s)")
 """Lines that come before the error where this computer, or a registry, is slow."""
 
 

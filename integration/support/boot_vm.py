@@ -57,7 +57,7 @@ def make(folder: Path, *, root_size: int = 64 * _MIB, programs: Programs | None 
         kernel.write_bytes(made_up_kernel())
     initrd.write_bytes(_initrd(Path(programs.busybox)))
     _root_disk(root, root_size, programs.mke2fs)
-    write_disk(disk, 16 * _MIB, {0: _boot_sector(16 * _MIB), 4 * _MIB: b"data of the second disk\n"})
+    write_disk(disk, 16 * _MIB, {0: boot_sector(16 * _MIB), 4 * _MIB: b"data of the second disk\n"})
     return Machine(kernel=kernel, initrd=initrd, root=root, disk=disk, boots=boots)
 
 
@@ -99,7 +99,7 @@ def _root_disk(path: Path, size: int, mke2fs: str) -> None:
     """An ext4 filesystem with a few files, or without mke2fs a disk with a boot sector and something here and there."""
     if not Path(mke2fs).exists():
         text = {at: b"%d bytes into the root disk\n" % at for at in range(_MIB, size, 8 * _MIB)}
-        return write_disk(path, size, {0: _boot_sector(size), 3 * _MIB: random.Random("root").randbytes(_MIB), **text})
+        return write_disk(path, size, {0: boot_sector(size), 3 * _MIB: random.Random("root").randbytes(_MIB), **text})
     with tempfile.TemporaryDirectory() as tree:
         (Path(tree) / "etc").mkdir()
         (Path(tree) / "etc/hostname").write_text("small-machine\n")
@@ -118,7 +118,7 @@ def write_disk(path: Path, size: int, contents: Mapping[int, bytes]) -> None:
             file.write(data)
 
 
-def _boot_sector(size: int) -> bytes:
+def boot_sector(size: int) -> bytes:
     """A master boot record with one Linux partition from the first MiB to the end."""
     entry = struct.pack("<B3sB3sII", 0x80, b"\xfe\xff\xff", 0x83, b"\xfe\xff\xff", 2048, size // 512 - 2048)
     return bytes(446) + entry + bytes(48) + b"\x55\xaa"

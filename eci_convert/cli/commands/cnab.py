@@ -29,7 +29,7 @@ eci-convert cnab fixup bundle.json --target registry.example/apps/shop:1.2 --aut
 """
 _PUSH_EXAMPLES = """
 eci-convert cnab push bundle.json --target registry.example/apps/shop:1.2 --auto-update-bundle
-eci-convert cnab push bundle.json -t registry.example/apps/shop:1.2 --component-platforms linux/amd64,linux/arm64
+eci-convert cnab push fixed-bundle.json -t registry.example/apps/shop:1.2 --component-platforms linux/amd64,linux/arm64
 """
 _PULL_EXAMPLES = """
 eci-convert cnab pull registry.example/apps/shop:1.2 --bundle bundle.json --relocation-map -

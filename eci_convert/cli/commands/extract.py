@@ -17,7 +17,7 @@ from eci_convert.reading.open_image import open_image
 _EXAMPLES = """
 eci-convert extract my-machine:1.2 out/
 eci-convert extract docker://registry.example/edge/machine:1.2 --kernel vmlinuz --initrd initrd.img
-docker save my-machine | eci-convert extract docker-archive:- --root - > disk.raw
+docker save my-machine:1.2 | eci-convert extract docker-archive:- --root - > disk.raw
 eci-convert extract debian:12 --path /etc/os-release=os-release
 """
 

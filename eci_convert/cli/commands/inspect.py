@@ -35,7 +35,7 @@ _EXAMPLES = """
 eci-convert inspect my-machine:1.2
 eci-convert inspect docker://registry.example/edge/machine:1.2 --json
 eci-convert inspect oci:layout:edge --raw
-eci-convert inspect docker://registry.example/edge/machine:1.2 --kubevirt | kubectl apply -f -
+eci-convert inspect docker://registry.example/vm/machine:1 --kubevirt | kubectl apply -f -
 """
 
 

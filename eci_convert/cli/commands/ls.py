@@ -16,7 +16,7 @@ from eci_convert.reading.open_image import open_image
 
 _EXAMPLES = """
 eci-convert ls my-machine:1.2
-eci-convert ls docker://registry.example/edge/machine:1.2 /boot
+eci-convert ls docker://registry.example/vm/machine:1 /boot
 eci-convert ls oci:layout:edge '**/*.qcow2' --json
 """
 

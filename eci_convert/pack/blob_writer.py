@@ -12,7 +12,7 @@ from eci_convert.dialects.part_names import describe
 from eci_convert.disks.detect import detect_disk_type
 from eci_convert.disks.probe import ContentProbe
 from eci_convert.errors import CannotHoldError, LimitExceededError, MissingPartError
-from eci_convert.model import DISK_ROLES, LocalFile, Memory, RemoteBlob, part_label
+from eci_convert.model import DISK_ROLES, DiskType, LocalFile, Memory, RemoteBlob, part_label
 from eci_convert.oci import json_fields
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.diff_ids import layers_by_diff_id
@@ -22,7 +22,7 @@ from eci_convert.pack.once import Once
 from eci_convert.pack.tar_layer import archive_part, blob_size, header_length
 from eci_convert.progress import COMPRESSING, HASHING, NULL_REPORTER, WRITING, Reporter
 from eci_convert.reading.local_content import LocalContent, open_local
-from eci_convert.reading.local_disks import check_complete
+from eci_convert.reading.local_disks import check_complete, type_by_name
 from eci_convert.streams.hashing import HashingStream
 from eci_convert.streams.repeatable import SinglePassStream, SparseStream, retry_lost_uploads
 from eci_convert.tasks import Task
@@ -261,8 +261,7 @@ def _settled(recipe: Recipe, probe: ContentProbe | None) -> Recipe:
     if probe is None:
         return recipe
     check_complete(probe.foreign_reference, describe(recipe.part))
-    detected = probe.disk_type if recipe.with_disk_type else None
-    return recipe.with_disk_type(detected) if recipe.with_disk_type and detected else recipe
+    return _typed(recipe, probe.disk_type, probe.head)
 
 
 def _with_local_type(recipe: Recipe, content: LocalContent) -> Recipe:
@@ -270,8 +269,13 @@ def _with_local_type(recipe: Recipe, content: LocalContent) -> Recipe:
     if not recipe.with_disk_type:
         return recipe
     head, tail = content.head_and_tail()
-    detected = detect_disk_type(head, content.size, tail)
-    return recipe.with_disk_type(detected) if detected else recipe
+    return _typed(recipe, detect_disk_type(head, content.size, tail), head)
+
+
+def _typed(recipe: Recipe, detected: DiskType | None, head: bytes) -> Recipe:
+    """*recipe* with the type of its disk, if it needs one: *detected*, or by the disk's name."""
+    found = detected or type_by_name(recipe.part.name, head)
+    return recipe.with_disk_type(found) if recipe.with_disk_type and found else recipe
 
 
 def _unknown_type(recipe: Recipe) -> CannotHoldError:

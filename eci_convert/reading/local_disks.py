@@ -72,13 +72,18 @@ def resolve_disk(ends: FileEnds, name: str, declared: DiskType | None, *, truste
     _check_uncompressed(ends.head, name)
     detected = detect_disk_type(ends.head, ends.size, ends.tail)
     check_type(declared, detected, repr(name))
-    if declared or detected:
-        return declared or detected or DiskType.RAW
-    if name.lower().endswith(_RAW_SUFFIXES):
-        return DiskType.RAW
+    if found := declared or detected or type_by_name(name, ends.head):
+        return found
     error = UsageError(f"{name!r} could be any type of disk")
     error.add_note(f"hint: say which: {name}:raw, or :{', :'.join(kind for kind in DiskType if kind != 'raw')}")
     raise error
+
+
+def type_by_name(name: str, head: bytes) -> DiskType | None:
+    """The type of the disk *name*, which begins with *head* and whose type its content does not tell: raw, if the name
+    ends in .raw or .img and the content is not compressed. None if unknown."""
+    is_raw = name.lower().endswith(_RAW_SUFFIXES) and detect_compression(head) is Compression.NONE
+    return DiskType.RAW if is_raw else None
 
 
 def resolve_by_head(head: bytes, name: str, declared: DiskType | None, *, trusted: bool = False) -> DiskType | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from eci_convert.errors import (
     UnsupportedImageError,
     UsageError,
 )
+from eci_convert.model import DiskType
 from eci_convert.oci import media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
@@ -290,6 +292,27 @@ def test_parts_survive_being_said_again(image: ImageBuilder, form: str, tmp_path
     assert found["kernel"] == b"kernel"
     assert found["initrd"] == b"initrd"
     assert found["disk-root-root.raw"] == DISK
+
+
+@pytest.mark.parametrize("name", ["root.raw", "root.IMG"])
+def test_a_blank_disk_in_a_layer_is_raw_by_its_name(name: str) -> None:
+    image = an_image().tar_layer({name: bytes(4096)}, compression="gzip").label(LABEL + "root", f"/{name}")
+    sink = a_sink()
+
+    copy(image.build(), sink, CopyRequest(format="artifacts"))
+
+    [root] = inspect(read_back(sink)).artifact.parts
+    assert root.disk_type is DiskType.RAW
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("root", bytes(4096)), ("root.raw", gzip.compress(bytes(4096))), ("root.iso", bytes(4096))]
+)
+def test_a_disk_in_a_layer_that_could_be_anything_has_no_type(name: str, content: bytes) -> None:
+    image = an_image().tar_layer({name: content}, compression="gzip").label(LABEL + "root", f"/{name}")
+
+    with pytest.raises(CannotHoldError, match=r"the type of the root disk .* is not known"):
+        copy(image.build(), a_sink(), CopyRequest(format="artifacts"))
 
 
 class Untouched(MemorySink):

@@ -92,7 +92,7 @@ class DigestMismatchError(IntegrityError):
     """Content has the digest *actual*, not *expected*. Both are text such as `sha256:…`."""
 
     def __init__(self, expected: object, actual: object, what: str = "content") -> None:
-        super().__init__(f"{what} has digest {actual} where {expected} was promised")
+        super().__init__(f"{what}: digest mismatch: expected {expected}, got {actual}")
         self.expected = str(expected)
         self.actual = str(actual)
 
@@ -101,11 +101,8 @@ class SizeMismatchError(IntegrityError):
     """Content is *actual* bytes long, or longer, not *expected* bytes."""
 
     def __init__(self, expected: int, actual: int, what: str = "content") -> None:
-        super().__init__(
-            f"{what} is {actual} bytes or more where {expected} were promised"
-            if actual > expected
-            else f"{what} ends after {actual} bytes where {expected} were promised"
-        )
+        more = " or more" if actual > expected else ""
+        super().__init__(f"{what}: size mismatch: expected {expected} bytes, got {actual}{more}")
         self.expected = expected
         self.actual = actual
 

@@ -47,7 +47,7 @@ def test_a_disk_goes_into_a_pipe_and_is_verified(registry: FaultyRegistry, tmp_p
 
     assert (good.stdout, good.stderr, good.returncode) == (DISK, b"", 0)
     assert (wrong.returncode, missing.returncode) == (6, 4)
-    assert b"has digest" in wrong.stderr
+    assert b"digest mismatch" in wrong.stderr
     assert missing.stderr.count(b"\n") == 1
 
 

@@ -60,8 +60,8 @@ COMMANDS: dict[str, Sequence[str]] = {
         "push", "HOST/edge/machine:2", "--kernel", "vmlinuz", "--username", "me",
     ),
     "… is blocked by …": ("inspect", "docker://untrusted.example/machine:1"),
-    "… bytes … where … were promised": ("pull", "HOST/edge/machine:1"),
-    "… has digest … where … was promised": ("pull", "HOST/edge/machine:1"),
+    "… size mismatch: expected … bytes, got …": ("pull", "HOST/edge/machine:1"),
+    "… digest mismatch: expected …, got …": ("pull", "HOST/edge/machine:1"),
     "… is larger than the limit of … bytes": ("extract", "oci:layout:machine", "out", "--max-size", "1"),
     "not a JSON document": ("inspect", "oci:broken"),
     "not a tar archive, or corrupt": ("inspect", "docker-archive:vmlinuz"),
@@ -90,7 +90,7 @@ FAULTS = {
     "gave up after … attempts": ("GET", "manifests", Reply.of(503)),
     "… 413": ("POST|PATCH|PUT", "uploads", Reply.of(413)),
     "manifest refused": ("PUT", "manifests", Reply.of(405)),
-    "… bytes … where … were promised": ("GET", "blobs", Reply.of(200, b"short")),
+    "… size mismatch: expected … bytes, got …": ("GET", "blobs", Reply.of(200, b"short")),
 }
 VARIABLES = {
     "SOURCE_DATE_EPOCH is …: it must be a number of seconds since 1970": ("SOURCE_DATE_EPOCH", "today"),
@@ -167,7 +167,7 @@ def prepare(message: str, registry: FaultyRegistry, monkeypatch: pytest.MonkeyPa
         registry.misbehave(method, path, lambda _: reply, times=99)
     if message.startswith("unauthorized"):
         registry.users["me"] = "secret"
-    if message.startswith("… has digest"):
+    if message.startswith("… digest mismatch"):
         registry.misbehave("GET", "blobs", lambda reply: replace(reply, body=bytes(len(reply.body))), times=99)
 
 

@@ -64,7 +64,7 @@ def test_content_is_checked(algorithm: str) -> None:
 
     assert caught.value.expected == str(digest)
     assert caught.value.actual == str(Digest.of(b"tnetnoc", algorithm))
-    assert str(caught.value).startswith("the manifest has digest")
+    assert str(caught.value).startswith("the manifest: digest mismatch: expected ")
 
 
 def test_a_hasher_is_of_the_digests_own_algorithm() -> None:

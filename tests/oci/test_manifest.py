@@ -214,7 +214,7 @@ def test_embedded_content_is_verified_like_any_other() -> None:
     with pytest.raises(DigestMismatchError):
         reading(blob[:-1] + b"x")
     for wrong in (b"", blob + b"x", blob[:-1]):
-        with pytest.raises(IntegrityError, match="where 2560 were promised"):
+        with pytest.raises(IntegrityError, match="expected 2560 bytes"):
             reading(wrong)
 
 

@@ -250,7 +250,7 @@ def _diff_ids(image: ImageMetadata, right: Mapping[Digest, Digest]) -> Iterator[
         yield Problem(subject="the config", error=error)
     for layer, diff_id in zip(layers, promised, strict=False):
         if layer.digest in right and right[layer.digest] != diff_id:
-            error = DigestMismatchError(diff_id, right[layer.digest], f"layer {layer.digest.short}, unpacked,")
+            error = DigestMismatchError(diff_id, right[layer.digest], f"layer {layer.digest.short}, uncompressed")
             yield Problem(subject=f"layer {layer.digest.short}", error=error)
 
 

@@ -188,6 +188,6 @@ def _check(layers: list[_StoredLayer], diff_ids: tuple[Digest, ...]) -> None:
         if diff_id.algorithm != layer.diff_id.algorithm:
             raise CannotHoldError(f"an archive for docker load supports sha256 digests only, not {diff_id.short!r}")
         if layer.diff_id != diff_id:
-            error = DigestMismatchError(diff_id, layer.diff_id, f"layer {number}, uncompressed,")
+            error = DigestMismatchError(diff_id, layer.diff_id, f"layer {number}, uncompressed")
             error.add_note("hint: the image has wrong diff ids; `eci-convert verify --fix` corrects them")
             raise error

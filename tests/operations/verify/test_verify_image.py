@@ -125,7 +125,7 @@ def test_every_layer_is_held_against_its_diff_id() -> None:
     report = verify_image(a_legacy_image(wrong=True).build())
 
     assert [kind for _, kind in findings(report)] == [DigestMismatchError] * 3
-    with pytest.raises(IntegrityError, match="unpacked"):
+    with pytest.raises(IntegrityError, match="uncompressed: digest mismatch"):
         report.raise_worst()
 
 
@@ -262,7 +262,7 @@ def test_the_gravest_is_what_it_ends_with() -> None:
     digest = load_image(source).manifest.layers[0].digest
     source.blobs[digest] += b"x"
 
-    with pytest.raises(IntegrityError, match="where 144 were promised"):
+    with pytest.raises(IntegrityError, match="expected 144 bytes"):
         verify_image(source).raise_worst()
 
 

@@ -17,7 +17,7 @@ from eci_convert.transports.base import Sink, Source
 from eci_convert.transports.settings import Settings
 from tests.support.images import files_in
 
-MISMATCH = "content has digest|were promised"
+MISMATCH = "digest mismatch|size mismatch"
 """What an IntegrityError says of content that is not what was promised."""
 
 

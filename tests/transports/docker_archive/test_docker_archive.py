@@ -149,7 +149,7 @@ def test_a_layer_without_its_diff_id_is_refused(tmp_path: Path, vintage: str) ->
     other = a_tar({"kernel": b"two"})
     files[path] = wrapped(other, "gzip") if "gzip" in vintage else other
 
-    with pytest.raises(IntegrityError, match="content has digest"):
+    with pytest.raises(IntegrityError, match="content: digest mismatch"):
         layers_of(opened(archived(tmp_path, files)))
 
 

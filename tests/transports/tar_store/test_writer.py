@@ -137,9 +137,7 @@ def test_threads_make_the_same_archive(tmp_path: Path, know: str) -> None:
 def test_a_member_that_fails_leaves_no_trace(tmp_path: Path, know: str) -> None:
     output = FileOutput(tmp_path / "archive")
     bad = VerifiedInput(iter([b"y" * 700, b"z"]), Digest.of(b"other"), 5000 if know == "both" else None)
-    with pytest.raises(
-        (SizeMismatchError, DigestMismatchError), match=r"content has digest|content ends after 701 bytes"
-    ):
+    with pytest.raises((SizeMismatchError, DigestMismatchError), match=r"digest mismatch|size mismatch: .*, got 701"):
         output.add(bad, named)
     for blob in BLOBS.values():
         output.add(given(blob, "nothing"), named)

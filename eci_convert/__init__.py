@@ -1,9 +1,9 @@
-"""The parts of a virtual machine (kernel, initrd, disks) into container images, and out of container images again.
+"""Puts the parts of a virtual machine (kernel, initrd, disks) into container images, and takes them out again.
 
     push     Machine(kernel=…, root=…, disks=[…]) ─▶ an image, at any reference
     extract  an image ─▶ files, all or none        open_image  an image, to be read part by part
-    copy     from one transport to another         verify      is it what it claims to be?
-    inspect  what an image says of itself
+    copy     from one transport to another         verify      digests, sizes, diff ids, labels
+    inspect  dialects, platforms, parts
 
 >>> import eci_convert as ec
 >>> machine = ec.Machine(kernel=b"kernel", root=ec.Disk(b"root", type="raw", name="root.img"))
@@ -18,22 +18,22 @@ A reference names its transport: docker://HOST/REPO:TAG, docker-daemon:NAME, con
 oci-archive:FILE, docker-archive:FILE, containers-storage:NAME. Every word may be a string: platforms, formats,
 compressions, roles. Nothing prints, exits, logs a secret, or changes global state; what goes wrong is an `EciError`.
 
-Where a thing lives; imports point downwards only (tests/architecture/test_imports.py):
+The packages, from top to bottom; a package imports only from those below it (tests/architecture/test_imports.py):
 
-    cli/                            words in, words and exit codes out
-    eci_convert                     this module: the public names, and nothing else
-    api/ oras_compat/ cnab/         the library's own surface; a stand-in for oras-py; bundles
-    testing/                        a registry that misbehaves, for tests
-    operations/                     one module for each thing that a user does
-    pack/ docker_build/             parts become an image; a Docker engine builds it
-    reading/                        descriptors and files become believable bytes and values
-    transports/                     where images live
-    disks/ rootfs/ dialects/        what bytes, layers and manifests mean; pure
-    compression/ tar/ files/        formats of streams; this computer's file system
-    streams/                        bytes in motion
-    model  oci/                     the values
-    display/  tasks  options        progress as it is shown, as it is counted; what many operations take
-    progress  errors  library_terms  redaction    events, errors, hints, and no secret in any
+    cli/                            the command line: arguments, output, exit codes
+    eci_convert                     this module: the public names
+    api/ oras_compat/ cnab/         the Python API; a stand-in for oras-py's Registry; CNAB bundles
+    testing/                        a registry with faults, for tests
+    operations/                     one module for each user task: push, pull, copy, verify, …
+    pack/ docker_build/             images made of parts; images built by a Docker engine
+    reading/                        verified blobs and documents; local files
+    transports/                     registries, engines, layouts, archives, stores
+    disks/ rootfs/ dialects/        disk types; file systems made of layers; image formats (no I/O)
+    compression/ tar/ files/        gzip, zstd, xz, bzip2; tar archives; the local file system
+    streams/                        streams of bytes: blocks, threads, hashing
+    model  oci/                     machines and their parts; OCI documents
+    display/  tasks  options        progress on a terminal; progress of one task; options of operations
+    progress  errors  library_terms  redaction    progress events; exceptions; hints for the library; masked secrets
 
 Every name below is imported when it is first used, so `import eci_convert` costs next to nothing.
 """

@@ -56,7 +56,7 @@ def test_folders_of_the_architecture_are_those_of_the_package() -> None:
 
 
 def test_the_picture_in_the_package_docstring_has_all_of_the_package() -> None:
-    picture = (eci_convert.__doc__ or "").partition("imports point downwards only")[2]
+    picture = (eci_convert.__doc__ or "").partition("imports only from those below it")[2]
     rows = re.findall(r"^    ((?:[a-z_]+/? {1,2})+) *  ", picture, re.MULTILINE)
 
     named = {name.rstrip("/") for row in rows for name in row.split()}

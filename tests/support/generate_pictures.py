@@ -59,7 +59,7 @@ def speed() -> str:
 
 def levels() -> list[tuple[list[str], str]]:
     """The rows of the table in the package's docstring: folders and modules, and what they are; the highest first."""
-    table = (eci_convert.__doc__ or "").partition("imports point downwards only")[2]
+    table = (eci_convert.__doc__ or "").partition("imports only from those below it")[2]
     rows = re.findall(r"^    ((?:[a-z_]+/? {1,2})+) *  (\S.*)$", table, re.MULTILINE)
     return [(names.split(), what) for names, what in rows]
 

@@ -1,31 +1,31 @@
-"""The command line: `main` runs one command, and whatever becomes of it is an exit code.
+"""The command line: `main` runs one command and returns its exit code.
 
 options.py            options that several commands share
-common_options.py     their values
-connection_options.py options about the way to a place, and the transports that each is for
-command.py            commands: their --help, options that are given once, mistyped subcommands
-completion.py         what shells complete
-shells.py             the scripts for them
-bundle_files.py       bundle.json and relocation maps
-param_types.py        types of their values
-image_options.py      how an image is written, from options
-part_options.py       the parts of a machine, from options
+common_options.py     the values of these options
+connection_options.py connection options, and the transports that each applies to
+command.py            command classes: --help, repeated options, mistyped subcommands
+completion.py         candidates for shell completion
+shells.py             completion scripts for bash, zsh and fish
+bundle_files.py       files of CNAB: bundle.json and relocation maps
+param_types.py        types of option values
+image_options.py      options about the image to write
+part_options.py       options that name the parts of a machine
 piped_parts.py        parts that come through a pipe
 side_options.py       --src- and --dest- of copy
 eci_remote.py         --remote, as the original eci takes it
-output.py             everything that is printed
-progress.py           progress, as lines, bars or JSON
-eci_output.py         lines as the original eci prints them
-go_flags.py           flags as Go programs parse them
-go_tool.py            command lines as Go programs have them
+output.py             printing to standard output and standard error
+progress.py           the reporter that --progress selects
+eci_output.py         output in the format of the original eci
+go_flags.py           parses flags as Go programs do
+go_tool.py            command lines of Go programs: subcommands, help, errors
 signals.py            SIGINT, SIGTERM and SIGHUP
 stdio.py              standard streams that are closed or broken
 exit_codes.py         errors as exit codes
 malloc.py             the allocator's settings
-extract_common.py     what extract, pull and pullfiles share
-inspect_text.py       what inspect prints
+extract_common.py     code shared by extract, pull and pullfiles
+inspect_text.py       the output of inspect as text
 yaml_text.py          JSON values as YAML
-push_report.py        what was pushed, as text or JSON
+push_report.py        the output of push and build, as text or JSON
 build_with_engine.py  build with a Docker engine
 commands/             one module per command
 """

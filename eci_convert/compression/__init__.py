@@ -3,7 +3,7 @@ codec.py            Compression and Codec; compressed, decompressed; detection b
 decoder.py          code shared by all decoders
 gzip_read.py        gzip, on all cores if the stream allows it
 zstd_read.py        zstd, frame by frame
-libzstd.py          the zstd library, wherever this Python has it
+libzstd.py          the zstd module of this Python: compression.zstd or backports.zstd
 xz_bzip2.py         xz and bzip2
 write.py            gzip and zstd compression on all cores, with the same bytes whatever their number
 parallel_decode.py  independent pieces of a stream decoded in parallel

@@ -1,18 +1,18 @@
-"""How a machine is put into an image. One row of DIALECTS is one dialect; the rest of the program reads that table.
+"""Formats of machine images. One row of DIALECTS is one dialect; the rest of the program reads that table.
 To add one: docs/contributing/add-a-dialect.md.
 
-A reader answers one question, which blob and which path in it has which role, from an image's small documents alone.
-A writer says what is to be written. Neither does I/O, and none knows another.
+A reader determines the role of each blob and path, from the manifest and config of an image alone. A writer makes a
+Blueprint. Neither does I/O, and no dialect depends on another.
 
 eci/               lf-edge/edge-containers: artifacts, legacy images, and any container image with ECI's labels
 oci_artifacts/     formats whose parts are blobs: ironcore (and onmetal), kubevirt
 container_images/  formats whose parts are files in a container image: containerdisk, unikraft
-index_sizes.py     sizes that an index lies about
-blueprint.py       Blueprint, Recipe: what a writer wants written
+index_sizes.py     wrong sizes in indexes
+blueprint.py       Blueprint, Recipe: the image that a writer describes
 part_names.py      canonical names of parts, safe paths
 part_labels.py     the labels and annotations that name files as parts
 image_config.py    configs of container images
-containerdisk_layout.py  where a containerDisk has its disk, whichever format it is
+containerdisk_layout.py  the path and mode of the disk in a containerDisk
 """
 
 from __future__ import annotations

@@ -2,5 +2,5 @@
 artifacts.py        the artifacts format: a blob a part
 legacy.py           the legacy format: a container image with a layer a part
 labels.py           any container image whose labels name files as parts
-layer_roles.py      which layer claims which role: what the first two read alike
+layer_roles.py      roles of layers, for artifacts.py and legacy.py
 media_types.py      ECI's media types and layer annotations"""

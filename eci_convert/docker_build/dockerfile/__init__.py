@@ -1,8 +1,8 @@
-"""Dockerfiles for machines: pure but for the names of files, and for a context that is made on demand.
+"""Dockerfiles for machines, and build contexts for them.
 
-docker_build/dockerfile/render.py      the Dockerfile
-docker_build/dockerfile/quoting.py     what it says, in words that no builder reads otherwise
-docker_build/dockerfile/staging.py   where the parts lie
+render.py   the Dockerfile
+quoting.py  quoting that every builder parses alike
+staging.py  the paths of the parts in a context; a context in a directory
 
     sources = located(artifact, Path("."))        or staged(artifact, Path("context"))
     print(render(artifact, sources))

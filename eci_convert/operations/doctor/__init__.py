@@ -1,5 +1,5 @@
-"""What is here and what would be used: for people whose image does not arrive.
+"""Diagnosis of this computer and of a registry.
 
 programs.py   the Docker engine, podman, containerd and qemu-img of this computer
-registry.py   one registry: whether it answers, what it wants, and what it would be told
+registry.py   one registry: whether it answers, how it authenticates, which credential would be sent
 """

@@ -1,11 +1,11 @@
-"""Is this image, or this directory of parts, what it claims to be?
+"""Verification of an image, or of a directory with its parts.
 
-Everything is checked even where something is wrong, as far as it can be read; nothing is written but by `repair`.
+All problems are reported, as far as the image can be read; only `repair` writes.
 
 image_check.py  an image's manifests, configs and labels
 layer_check.py  its layers, and the files in them
-repair.py       the image written again, without what is wrong
-report.py       Report: what was found
+repair.py       writes the image again with right diff ids and sizes
+report.py       Report: the problems
 """
 
 from eci_convert.operations.verify.image_check import verify_image

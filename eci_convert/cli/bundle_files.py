@@ -1,4 +1,4 @@
-"""The files of a bundle on the command line: bundle.json and the relocation map, `-` being a standard stream."""
+"""Reads and writes the files of CNAB bundles: bundle.json and the relocation map; `-` is a standard stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands whose `--help` begins with what they are about and examples, and shows their options by groups."""
+"""Command classes: `--help` with examples first and options in groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a shell completes beside commands, options and files: references, dialects, platforms."""
+"""Shell completion of references, dialects and platforms."""
 
 from __future__ import annotations
 

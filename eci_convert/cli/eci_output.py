@@ -1,4 +1,4 @@
-"""What the original `eci` prints when it has pulled an image, line by line (docs/specs/eci.md#4, tests/golden/eci)."""
+"""Output in the format of the original `eci` (docs/specs/eci.md#4, tests/golden/eci)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where `eci`'s `--remote` points (docs/specs/eci.md#4)."""
+"""The place that `eci`'s `--remote` names (docs/specs/eci.md#4)."""
 
 from __future__ import annotations
 

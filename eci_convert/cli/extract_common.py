@@ -1,4 +1,4 @@
-"""What `extract`, `pull` and `pullfiles` share: outputs named on the command line, and results."""
+"""Code shared by `extract`, `pull` and `pullfiles`: outputs named on the command line, and results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flags as Go programs made with cobra and pflag take them, and what those say of wrong ones."""
+"""Parses flags as cobra and pflag do, with their error messages."""
 
 from __future__ import annotations
 

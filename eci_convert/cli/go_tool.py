@@ -1,4 +1,4 @@
-"""A command line like those that cobra makes: one tool, its commands, their flags, and what `--help` says of them."""
+"""A command line as cobra makes it: a tool with subcommands, flags and `--help`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that say how an image is written, and errors for those that have no effect on its format or its place.
+"""Options about the image to write; one without effect on the format or the place is an error.
 
 The functions take and change *words*: parameters of a command by their names."""
 

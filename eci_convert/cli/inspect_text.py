@@ -1,4 +1,4 @@
-"""What `inspect` prints: a summary, a tree of platforms and parts, or one JSON document."""
+"""The output of `inspect`: a summary, a tree of platforms and parts, or one JSON document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The machine that the words of a command line describe."""
+"""Options that name the parts of a machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which reporter `--progress` asks for. The reporters themselves are in eci_convert/display."""
+"""The reporter that `--progress` selects. The reporters are in eci_convert/display."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `build`, `push`, `copy` and `index` print when they are done: one digest, whichever way it is asked for."""
+"""The output of `build`, `push`, `copy` and `index`: the same digest as text, as JSON and in --digest-file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shells whose words are completed: the script for each, and what it is told."""
+"""Completion scripts for bash, zsh and fish, and the format of the candidates that each takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a dialect writes: recipes for blobs, and a config computed once the blobs are known. No I/O."""
+"""Blueprint: the image that a dialect writes, as recipes for blobs and a function that makes the config. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ECI's words: media types, annotations of layers, labels of configs (docs/specs/eci.md#2). And three of our own.
+"""The labels and annotations that name files as parts: ECI's (docs/specs/eci.md#2), and three of our own.
 
 Other dialects than ECI's use the labels as well, for parts that they have no mark for.
 """

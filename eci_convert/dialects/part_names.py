@@ -1,4 +1,4 @@
-"""What ECI calls the parts of a machine (docs/specs/eci.md#2.5), and names from images made harmless."""
+"""Canonical names of parts (docs/specs/eci.md#2.5), and safe file names from names in images."""
 
 from __future__ import annotations
 

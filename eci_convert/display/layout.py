@@ -1,4 +1,4 @@
-"""One row or line, fitted to a width: columns go before lines wrap, and names are shortened before columns break."""
+"""Fits a row or line to a width: columns are dropped before lines wrap, names shortened before columns break."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all reporters of this package have in common: state behind a lock, and a thread that notices silence.
+"""Base classes of the reporters: state behind a lock, and a thread that notices waits.
 
 No thread of the work ever waits for a terminal: it changes the state, and a daemon thread draws. So a terminal that
 takes nothing more, or is gone, neither stops the work nor keeps the program from ending.

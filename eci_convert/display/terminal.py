@@ -1,4 +1,4 @@
-"""What a stream can show: how wide it is, whether it can be redrawn, which colours and symbols it has."""
+"""Properties of a terminal: width, whether it can be redrawn, colours, symbols."""
 
 from __future__ import annotations
 

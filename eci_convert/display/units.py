@@ -1,4 +1,4 @@
-"""Sizes, rates and times as people read them: binary units, wherever bytes are shown."""
+"""Formats sizes, rates and times; bytes in binary units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The context of a build as a stream: a tar archive of the files as they are, made while the engine reads it."""
+"""The build context as a stream: a tar archive, made while the engine reads it."""
 
 from __future__ import annotations
 

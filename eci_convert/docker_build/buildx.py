@@ -1,4 +1,4 @@
-"""A build by BuildKit, through python-on-whales and Docker's plugin buildx: for what the engine's build API cannot do.
+"""Builds with BuildKit, through python-on-whales and Docker's plugin buildx.
 
 buildx wants a folder: the parts are linked into one beside the largest of them, where links can be.
 """

@@ -1,4 +1,4 @@
-"""A build by the engine's own build API, through the Docker SDK. The context is sent as it is made, never stored."""
+"""Builds with the engine's build API, through the Docker SDK. The context is sent as it is made, never stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks what a builder of the engine has made, before it gets its name: a COPY onto a directory goes into it."""
+"""Builds with an engine, and checks the image before it gets its name: a COPY onto a directory goes into it."""
 
 from __future__ import annotations
 

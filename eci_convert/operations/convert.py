@@ -1,4 +1,4 @@
-"""Images read in one dialect and written in another."""
+"""Converts images: reads them in one dialect and writes them in another."""
 
 from __future__ import annotations
 

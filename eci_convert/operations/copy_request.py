@@ -1,4 +1,4 @@
-"""Which images are copied, and as what."""
+"""CopyRequest: the images to copy, and their format."""
 
 from __future__ import annotations
 

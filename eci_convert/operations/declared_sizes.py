@@ -1,4 +1,4 @@
-"""Sizes of files in layers, from annotations of ours: no layer is read for them."""
+"""Sizes of files in layers, from annotations; no layer is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an image goes: the sink, what its name stands for already, and what must not be overwritten."""
+"""The destination of an image: its sink, the image that its name has now, and files that must not be overwritten."""
 
 from __future__ import annotations
 

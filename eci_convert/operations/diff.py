@@ -1,4 +1,4 @@
-"""How two images differ: in platforms, in the bytes of their parts, in labels."""
+"""Compares two images: platforms, digests of parts, labels."""
 
 from __future__ import annotations
 

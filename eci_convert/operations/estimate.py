@@ -1,4 +1,4 @@
-"""How much would move, without moving it: what `--dry-run` says."""
+"""Estimates the bytes that an operation would read or write, for `--dry-run`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An image becomes files: one pass over each blob, and all files or none.
+"""Extracts parts of an image into files: one pass over each blob, and all files or none.
 
 Whatever a dialect said of where a part lies is turned into a pass over a blob: the blob itself, one archive, or the
 filesystem that all layers make. Files get their names when everything that was read has been found to be as promised.

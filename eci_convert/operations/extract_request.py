@@ -1,4 +1,4 @@
-"""Which parts of an image go where: what `extract`, `pull` and `pullfiles` ask for.
+"""ExtractRequest: the parts to extract, and their output paths.
 
 An image is opened once; `inspect` stops at its small documents, `extract_files` goes on to the blobs.
 """

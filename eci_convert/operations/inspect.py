@@ -1,4 +1,4 @@
-"""What an image holds: its dialects, platforms and parts."""
+"""Inspects an image: its dialects, platforms and parts."""
 
 from __future__ import annotations
 

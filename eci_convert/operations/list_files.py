@@ -1,4 +1,4 @@
-"""The files of an image: as its layers show them together, or, of an artifact, its layers by their titles."""
+"""Lists the files of an image: those of its root filesystem, or the titles of an artifact's layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sizes and digests of parts: what an image tells of them without a layer being read, and what their bytes tell."""
+"""Sizes and digests of parts: declared by the image, or read from its layers."""
 
 from __future__ import annotations
 

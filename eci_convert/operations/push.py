@@ -1,4 +1,4 @@
-"""The parts of a machine become an image in a place."""
+"""Writes the parts of a machine as an image to a sink."""
 
 from __future__ import annotations
 

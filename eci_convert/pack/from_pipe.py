@@ -1,4 +1,4 @@
-"""Parts that come through pipes become blobs as they pass by: in one pass, without a copy.
+"""Packs parts that come through pipes: in one pass, without a copy.
 
 A digest is known when the last byte was sent. So a blob is sent even if the sink has it, and what the sink loses is
 lost: the upload cannot begin again.

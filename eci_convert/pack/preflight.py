@@ -1,4 +1,4 @@
-"""Whether a sink can hold an image: checked before the first byte is sent."""
+"""Checks whether a sink can hold an image, before the first byte is sent."""
 
 from __future__ import annotations
 

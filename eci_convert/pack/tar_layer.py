@@ -1,4 +1,4 @@
-"""The tar archive that a recipe with an entry becomes: directories first, if it asks for them, then the file."""
+"""The tar archive of a recipe with an entry: directories first, if it asks for them, then the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`eci-convert build`: the parts of a machine become an ECI image, in the Docker engine or anywhere else."""
+"""`eci-convert build`: makes an image of the parts of a machine, in the Docker engine or elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`cnab-to-oci`, word for word: its flags, its lines and its exit codes, so that an alias replaces it.
+"""`cnab-to-oci`: compatible flags, output and exit codes, so that an alias replaces the original.
 
 What it stores is byte for byte what the original stores. Its defects are not repeated: a platform filter's smaller
 index is what the bundle names, and local images are pushed without moving the target's tag.

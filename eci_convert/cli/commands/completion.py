@@ -1,4 +1,4 @@
-"""`eci-convert completion SHELL`: the script that teaches a shell to complete our words."""
+"""`eci-convert completion SHELL`: prints the completion script of a shell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`eci-convert copy`: an image from one place to another."""
+"""`eci-convert copy`: copies an image from one place to another."""
 
 from __future__ import annotations
 

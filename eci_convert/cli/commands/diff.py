@@ -1,4 +1,4 @@
-"""`eci-convert diff`: how two images differ."""
+"""`eci-convert diff`: compares two images."""
 
 from __future__ import annotations
 

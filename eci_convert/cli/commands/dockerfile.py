@@ -1,4 +1,4 @@
-"""`eci-convert dockerfile`: a Dockerfile that makes an ECI image of the parts."""
+"""`eci-convert dockerfile`: generates a Dockerfile that makes an ECI image of the parts."""
 
 from __future__ import annotations
 

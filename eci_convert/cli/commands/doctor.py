@@ -1,4 +1,4 @@
-"""`eci-convert doctor`: what is here and what would be used."""
+"""`eci-convert doctor`: diagnoses this computer and a registry."""
 
 from __future__ import annotations
 

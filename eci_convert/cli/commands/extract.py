@@ -1,4 +1,4 @@
-"""`eci-convert extract`: the parts of any image, written to files."""
+"""`eci-convert extract`: writes the parts of any image to files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`eci-convert inspect`: what is in an image."""
+"""`eci-convert inspect`: shows dialects, platforms and parts of an image."""
 
 from __future__ import annotations
 

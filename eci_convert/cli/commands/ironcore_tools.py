@@ -1,4 +1,4 @@
-"""What onmetal-image and ironcore-image have in common: their commands, flags, lines and exit codes.
+"""The commands, flags, output and exit codes that onmetal-image and ironcore-image share.
 
 Their defects are not repeated (docs/howto/migrate-from-onmetal-and-ironcore.md has the list): short ids are ids, each
 image is listed once and sorted, what is not there cannot be deleted, reading makes no store, and --docker-config-path

@@ -1,4 +1,4 @@
-"""`eci-convert ls`: the files of an image."""
+"""`eci-convert ls`: lists the files of an image."""
 
 from __future__ import annotations
 

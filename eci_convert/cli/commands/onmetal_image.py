@@ -1,4 +1,4 @@
-"""`onmetal-image`, word for word: its flags, its lines and its exit codes, so that an alias replaces it."""
+"""`onmetal-image`: compatible flags, output and exit codes, so that an alias replaces the original."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`eci-convert pull`: all of an image to a directory, flag for flag as `eci pull` (docs/specs/eci.md#4)."""
+"""`eci-convert pull`: pulls an image into a directory, with the flags of `eci pull` (docs/specs/eci.md#4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`eci-convert push`: the parts of a machine to a registry, flag for flag as `eci push` (docs/specs/eci.md#4)."""
+"""`eci-convert push`: pushes the parts of a machine to a registry; flags of `eci push` (docs/specs/eci.md#4)."""
 
 from __future__ import annotations
 

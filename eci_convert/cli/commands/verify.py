@@ -1,4 +1,4 @@
-"""`eci-convert verify`: is an image, or a directory of parts, what it claims to be?"""
+"""`eci-convert verify`: verifies an image, or a directory with its parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ECI's format "artifacts", written: a layer's blob is the file, and its media type says which
+"""Writes ECI's format "artifacts": a layer's blob is the file, and its media type says which
 (docs/specs/eci.md#3.2)."""
 
 from __future__ import annotations

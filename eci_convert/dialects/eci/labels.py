@@ -1,4 +1,4 @@
-"""Container images whose labels say which file is which part (docs/specs/eci.md#2.4 and docs/specs/eci.md#6, "container
+"""Reads container images whose labels name files as parts (docs/specs/eci.md#2.4 and docs/specs/eci.md#6, "container
 style").
 
 Labels outlast annotations: Docker and podman's store keep the former and drop the latter. So images of the legacy

@@ -1,4 +1,4 @@
-"""Images as lf-edge/edge-containers makes them, read: a layer a part, its role in an annotation (docs/specs/eci.md).
+"""Reads images of lf-edge/edge-containers: one part per layer, its role in an annotation (docs/specs/eci.md).
 
 "artifacts": the blob is the file and its media type says what it is. "legacy": the blob is a layer of a container, a
 tar archive with the file as its one member. Both spellings of media types that code and documentation use are read.

@@ -1,4 +1,4 @@
-"""ECI's format "legacy", written: a container image with a layer a part (docs/specs/eci.md#3.3).
+"""Writes ECI's format "legacy": a container image with one layer per part (docs/specs/eci.md#3.3).
 
 Roles are told by annotations of the layers and by labels of the config: Docker and podman's store keep only the
 latter. The diff ids are right (the original's are not). The history, which the original leaves out, has an entry a

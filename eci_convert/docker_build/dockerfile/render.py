@@ -1,4 +1,4 @@
-"""A Dockerfile that makes an image of parts: one COPY per part, then labels that say which file is which part."""
+"""Renders a Dockerfile: one COPY per part, then labels that name the files as parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The build context: a folder of the user's that has the parts, or a new one with links or copies of them."""
+"""The build context: a folder of the user that has the parts, or a new one with links or copies of them."""
 
 from __future__ import annotations
 

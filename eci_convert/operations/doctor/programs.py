@@ -1,4 +1,4 @@
-"""The engines and programs of this computer: where each is, whether it answers, and of which version it is."""
+"""Finds the engines and programs of this computer, and their versions."""
 
 from __future__ import annotations
 

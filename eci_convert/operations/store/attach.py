@@ -1,4 +1,4 @@
-"""Files that refer to an image (SBOMs, build logs), stored beside it (image-spec v1.1.1, manifest.md, `subject`)."""
+"""Attaches files (SBOMs, build logs) to an image (image-spec v1.1.1, manifest.md, `subject`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of images removed, and in layouts and containers-storage the blobs that nothing refers to any more."""
+"""Deletes names of images, and in layouts and containers-storage unreferenced blobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What refers to an image, and what refers to that: signatures, SBOMs, build logs."""
+"""Lists the referrers of an image, and theirs: signatures, SBOMs, build logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an index lists: images, each for a platform, with the attestations that belong to them. No I/O.
+"""Entries of an index: images by platform, with the attestations that belong to them. No I/O.
 
 One index has one image for a platform, with the features that the platform's kernel has: KraftKit compares them before
 it has set them, and so appends what it should replace (docs/specs/unikraft.md#13 and docs/specs/unikraft.md#K3).

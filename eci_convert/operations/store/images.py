@@ -1,4 +1,4 @@
-"""The images that a name stands for, as an index lists them: each with the platform that it says itself."""
+"""The images of a name, as entries of an index, each with the platform in its config."""
 
 from __future__ import annotations
 

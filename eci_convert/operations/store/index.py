@@ -1,4 +1,4 @@
-"""Several images under one name: an index is made of images, gets more of them, loses some.
+"""Creates an index of images, adds images to it and removes them.
 
 Platforms are read from the images. What stays in an index stays byte for byte, with the size that it has: KraftKit
 writes 32 for all that it did not just make (docs/specs/unikraft.md#13 and docs/specs/unikraft.md#K2). Blobs are never

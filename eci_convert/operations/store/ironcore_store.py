@@ -1,4 +1,4 @@
-"""The store of onmetal-image and ironcore-image, and what those tools do to it (docs/specs/ironcore.md#8).
+"""The store of onmetal-image and ironcore-image, and their operations on it (docs/specs/ironcore.md#8).
 
 Their texts of errors are kept, for scripts read them. Their defects are not: an image is listed once, short ids name
 images, what is not there cannot be deleted, and reading makes no store.

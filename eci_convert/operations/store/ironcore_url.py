@@ -1,4 +1,4 @@
-"""Where ironcore's boot loaders get a manifest or a layer, as `ironcore-image url` says it."""
+"""The URL of a manifest or layer for ironcore's boot loaders, as in `ironcore-image url`."""
 
 from __future__ import annotations
 

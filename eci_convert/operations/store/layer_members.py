@@ -1,4 +1,4 @@
-"""The members of an unpacked layer as the overlay driver keeps them, from its tar-split data and its files.
+"""The members of an unpacked layer of the overlay driver, from its tar-split data and its files.
 
 A deletion is a character device 0:0, or an attribute of a directory, as overlayfs reads them.
 """

@@ -1,4 +1,4 @@
-"""What a place holds: every image with its names, platforms, dialect and size, by manifests and configs alone."""
+"""Lists the images of a store with names, platforms, dialect and size, from manifests and configs alone."""
 
 from __future__ import annotations
 

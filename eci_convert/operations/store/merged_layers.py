@@ -1,4 +1,4 @@
-"""The trees that the vfs driver keeps: what each layer makes of those below it, with the attributes of the image."""
+"""The trees of the vfs driver: each layer merged with those below it, with the attributes in the image."""
 
 from __future__ import annotations
 

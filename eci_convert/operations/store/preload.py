@@ -1,4 +1,4 @@
-"""Images in a containers-storage tree that goes into a machine's disk, where podman or CRI-O finds them without a
+"""Writes images into a containers-storage tree for a machine's disk, where podman or CRI-O finds them without a
 network: a directory, or a reproducible tar archive. Neither root nor podman nor skopeo is needed.
 
 Layers that images share are there once. What a running engine keeps (locks' owners, mounts) is not in the tree.

@@ -1,4 +1,4 @@
-"""What becomes of an index that is there already, in KraftKit's words, and how one is written."""
+"""The strategy for an index that exists already, with KraftKit's names, and the writing of indexes."""
 
 from __future__ import annotations
 

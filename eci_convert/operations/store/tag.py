@@ -1,4 +1,4 @@
-"""More names for an image, in its place."""
+"""Adds names to an image, in its store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a file of an image in a registry is fetched from over HTTP, and with which headers: for boot loaders."""
+"""The HTTP URL and headers of a part of an image in a registry, for boot loaders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every layer of an image read once: its digest, its diff id, and the files that are looked for in it."""
+"""Reads every layer of an image once: digest, diff id, and the files of its parts."""
 
 from __future__ import annotations
 

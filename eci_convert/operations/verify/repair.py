@@ -1,4 +1,4 @@
-"""An image written again with right diff ids and schema version, an index with right sizes; blobs as they are.
+"""Writes an image again with right diff ids and schema version, an index with right sizes; blobs are unchanged.
 
 The original `eci` writes wrong diff ids into legacy images (docs/specs/eci.md#D1 and docs/specs/eci.md#D2), which
 engines then refuse to unpack; KraftKit writes wrong sizes into the index of several images (docs/specs/unikraft.md#K2).

@@ -1,4 +1,4 @@
-"""`eci-convert attach`: files that refer to an image, stored beside it."""
+"""`eci-convert attach`: stores files that refer to an image beside it."""
 
 from __future__ import annotations
 

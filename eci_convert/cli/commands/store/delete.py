@@ -1,4 +1,4 @@
-"""`eci-convert delete`: names of images removed, and what nothing refers to any more."""
+"""`eci-convert delete`: removes names of images, and unreferenced blobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`eci-convert discover`: what refers to an image."""
+"""`eci-convert discover`: lists the referrers of an image."""
 
 from __future__ import annotations
 

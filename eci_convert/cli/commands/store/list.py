@@ -1,4 +1,4 @@
-"""`eci-convert list`: what a place holds."""
+"""`eci-convert list`: lists the images of a store."""
 
 from __future__ import annotations
 

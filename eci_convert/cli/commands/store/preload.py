@@ -1,4 +1,4 @@
-"""`eci-convert preload`: images into a containers-storage tree that a machine is delivered with."""
+"""`eci-convert preload`: writes images into a containers-storage tree for the disk of a machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`eci-convert tag`: more names for an image."""
+"""`eci-convert tag`: adds names to an image."""
 
 from __future__ import annotations
 

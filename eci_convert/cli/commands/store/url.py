@@ -1,4 +1,4 @@
-"""`eci-convert url`: where a boot loader gets a part of an image in a registry, and with which headers."""
+"""`eci-convert url`: prints the URL and headers with which a boot loader fetches a part from a registry."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -158,10 +159,16 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_
     return Run(capfd)
 
 
+def no_such_host(*_: object, **__: object) -> None:
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
 def prepare(message: str, registry: FaultyRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the registry and the environment be such that *message* is the answer."""
     if message in VARIABLES:
         monkeypatch.setenv(*VARIABLES[message])
+    if message.startswith("cannot resolve"):  # without a network the answer is that nobody knows for now
+        monkeypatch.setattr(socket, "getaddrinfo", no_such_host)
     if message in FAULTS:
         method, path, reply = FAULTS[message]
         registry.misbehave(method, path, lambda _: reply, times=99)

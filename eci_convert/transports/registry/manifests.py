@@ -9,7 +9,7 @@ from eci_convert.oci.digest import Digest
 from eci_convert.oci.manifest import parse_manifest
 from eci_convert.transports.registry.client import PUSH, RegistryClient
 from eci_convert.transports.registry.http.errors import parse_error_body
-from eci_convert.transports.registry.http.retry import RETRYABLE_STATUSES
+from eci_convert.transports.registry.http.retry import RETRYABLE_STATUSES, RetryBudget
 
 ACCEPT = ", ".join(sorted(media_types.DOCUMENTS))
 
@@ -38,10 +38,11 @@ def get(client: RegistryClient, name: str) -> tuple[Descriptor, bytes]:
     return Descriptor(media_type=media_type, digest=digest, size=len(content)), content
 
 
-def exists(client: RegistryClient, name: str) -> bool:
+def exists(client: RegistryClient, name: str, *, budget: RetryBudget | None = None) -> bool:
     """Whether the registry says that there is a manifest with the tag or digest *name*. Raises TransportError."""
     headers = {"Accept": ACCEPT}
-    with client.request("HEAD", client.url(f"manifests/{name}"), headers=headers, accept=(200, *_HANDLED)) as response:
+    url = client.url(f"manifests/{name}")
+    with client.request("HEAD", url, headers=headers, accept=(200, *_HANDLED), budget=budget) as response:
         return response.status == 200 and not response.is_html
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from eci_convert.errors import FormatError, LimitExceededError, NotFoundError, TransportError
+from eci_convert.errors import EciError, FormatError, LimitExceededError, NotFoundError, TransportError
 from eci_convert.oci import json_fields, media_types
 from eci_convert.oci.descriptor import Descriptor
 from eci_convert.oci.digest import Digest
@@ -18,7 +18,7 @@ from eci_convert.transports.registry.client import RegistryClient
 from eci_convert.transports.registry.http.connection import Request
 from eci_convert.transports.registry.http.links import next_page
 from eci_convert.transports.registry.http.response import Response
-from eci_convert.transports.registry.http.retry import TransientError
+from eci_convert.transports.registry.http.retry import RetryBudget, TransientError
 from eci_convert.transports.registry.http.url import Url
 
 _MAX_PAGES = 50
@@ -40,10 +40,17 @@ def of(client: RegistryClient, subject: Digest) -> tuple[Descriptor, ...]:
 
 
 def warn_of_cosign_tags(client: RegistryClient, subject: Digest) -> None:
-    """Warns of the tags that cosign before version 3 keeps for *subject*: their manifests have no `subject`."""
+    """Warns of the tags that cosign before version 3 keeps for *subject*: their manifests have no `subject`.
+
+    Sends requests without retries; if one fails, nothing is known of the tags, and that is no error.
+    """
     for suffix, content in _COSIGN_TAGS.items() if subject.algorithm == "sha256" else ():
         tag = f"{fallback_tag(subject)}.{suffix}"
-        if manifests.exists(client, tag):
+        try:
+            found = manifests.exists(client, tag, budget=RetryBudget(0))
+        except EciError:  # it was only for a warning
+            return
+        if found:
             warn(
                 client.settings.reporter,
                 f"the tag {tag} holds {content} of cosign's that is not a referrer: it is neither listed nor copied "
